@@ -1,0 +1,64 @@
+"""The type of a value: shape and dtype. A dim is an int, or a bounded symbol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fanlight import dtypes
+
+
+@dataclass(frozen=True)
+class Dim:
+    """A dimension whose size is known only when the model runs.
+
+    Memory is planned at `max`; kernels read the actual size (docs/adr/0001).
+    """
+
+    name: str
+    max: int
+    min: int = 1
+
+    def __str__(self) -> str:
+        low = f"{self.min}<=" if self.min != 1 else ""
+        return f"{low}{self.name}<={self.max}"
+
+
+Shape = tuple[int | Dim, ...]
+
+
+@dataclass(frozen=True)
+class TensorType:
+    """Shape (row-major, ints or Dims) and dtype name of one value."""
+
+    shape: Shape
+    dtype: str = "float32"
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    @property
+    def static(self) -> bool:
+        """Whether every dim is a plain number."""
+        return all(isinstance(d, int) for d in self.shape)
+
+    @property
+    def bound(self) -> tuple[int, ...]:
+        """The shape with every symbol at its bound."""
+        return tuple(d.max if isinstance(d, Dim) else d for d in self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements, symbols at their bound."""
+        count = 1
+        for d in self.bound:
+            count *= d
+        return count
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes, symbols at their bound."""
+        return self.size * dtypes.size(self.dtype)
+
+    def __str__(self) -> str:
+        return f"{dtypes.short(self.dtype)}[{', '.join(map(str, self.shape))}]"

@@ -99,6 +99,15 @@ def lookup(name: str) -> Row:
 EPILOGUE = "epilogue"
 
 
+def _plain(value: Any) -> Any:
+    """Attribute values as plain Python data that prints: lists and arrays become tuples."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
+
+
 def complete_attrs(row: Row, attrs: Mapping[str, Any]) -> dict[str, Any]:
     """`attrs` with the row's defaults filled in; E-OP-002 on unknown or missing ones."""
     allowed = set(row.attrs) | ({EPILOGUE} if row.epilogue else set())
@@ -122,7 +131,7 @@ def complete_attrs(row: Row, attrs: Mapping[str, Any]) -> dict[str, Any]:
                 expected=name,
                 received=", ".join(sorted(attrs)) or "no attributes",
             )
-        full[name] = value
+        full[name] = _plain(value)
     if attrs.get(EPILOGUE) is not None:
         full[EPILOGUE] = attrs[EPILOGUE]
     return full

@@ -1,0 +1,182 @@
+"""build(model, ...) -> bundle. The whole way of the data, on one page."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+import fanlight
+from fanlight.built import Bundle, open_bundle, targets_of
+from fanlight.bundle import BundleWriter
+from fanlight.codegen.plan import WEIGHTS_OFFSET, Plan, emit, make_plan
+from fanlight.errors import FanlightError
+from fanlight.graph import Graph, Value, to_text
+from fanlight.ops.types import Dim, TensorType
+from fanlight.passes import optimize
+from fanlight.web.site import page_files
+
+PRECISIONS = ("f32",)
+
+
+class Task(Protocol):
+    """What a task does to a graph before it is built (see fanlight.models.tasks)."""
+
+    def apply(self, graph: Graph, labels: Sequence[str] | None = None) -> tuple[Graph, dict]:
+        """The graph with pre- and post-processing, and the manifest's `task` entry."""
+        ...
+
+
+def build(
+    model: Any,
+    out: str | Path,
+    *,
+    task: Task | None = None,
+    precision: str = "f32",
+    name: str | None = None,
+    samples: Sequence[str | Path] = (),
+    title: str | None = None,
+) -> Bundle:
+    """Build a model for the browser.
+
+    Args:
+        model: a loaded model (anything with `.graph`), or a Graph.
+        out: a folder to write, or a path ending in .html for one page that holds everything.
+        task: e.g. `fl.tasks.classify(...)`; None builds the model as it is.
+        precision: "f32".
+        name, title: of the bundle and of its page; default: the model's.
+        samples: pictures to offer on the page.
+
+    Returns:
+        The bundle, ready to run: `bundle.run({"image": rgb})`.
+
+    Raises:
+        FanlightError: E-BUILD-00x. Nothing is left at `out` then.
+    """
+    if precision not in PRECISIONS:
+        raise FanlightError(
+            "E-BUILD-005",
+            f"there is no precision {precision!r}.",
+            expected=", ".join(PRECISIONS),
+            received=precision,
+        )
+    source: Graph = model if isinstance(model, Graph) else model.graph
+    batched = dict(getattr(model, "batched", {}))
+    check_weights(source)
+    entry = None
+    if task is not None:
+        source, entry = task.apply(source, getattr(model, "labels", None))
+        batched = {}
+    targets = targets_of()
+    legal = optimize(source, targets[0])
+    plan = make_plan(legal, targets)
+
+    target = Path(out)
+    single = target.suffix.lower() in (".html", ".htm")
+    folder = target.with_suffix(".bundle") if single else target
+    with BundleWriter(folder) as writer:
+        modules = [
+            writer.add_module(
+                emit(plan, t), simd="relaxed" if t.relaxed_simd else "plain", threads=t.threads
+            )
+            for t in targets
+        ]
+        shards = writer.add_weights(plan.weight_image(), WEIGHTS_OFFSET)
+        manifest = make_manifest(plan, name or source.name, precision, entry, batched)
+        manifest |= {"weights": shards, "modules": modules}
+        writer.add("graph.json", graph_file(plan))
+        for path, data in page_files(manifest, title=title, samples=samples).items():
+            writer.add(path, data)
+        writer.add_manifest(manifest)
+        if not single:
+            writer.commit()
+            return open_bundle(target, source=source)
+        from fanlight.web.single_file import write_single_file
+
+        write_single_file(writer.folder, target)
+        return open_bundle(target, source=source)
+
+
+def check_weights(graph: Graph) -> None:
+    """Refuse NaN and infinite weights: they would make every answer NaN."""
+    for value, array in graph.weights.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise FanlightError(
+                "E-BUILD-006",
+                "a weight holds NaN or infinity.",
+                where=value.name,
+                expected="finite numbers",
+                received=f"{int((~np.isfinite(array)).sum())} of {array.size} are not finite",
+                next="train again, or export from an earlier checkpoint.",
+            )
+
+
+def make_manifest(
+    plan: Plan, name: str, precision: str, entry: dict | None, batched: Mapping[str, bool]
+) -> dict[str, Any]:
+    """manifest.json without its file entries (see bundle/manifest.schema.json)."""
+    outputs = plan.graph.outputs
+    free = any(batched.values())
+    return {
+        "fanlight": 1,
+        "name": html.unescape(name)[:200] or "model",
+        "producer": f"fanlight {fanlight.__version__}",
+        "precision": precision,
+        "task": entry,
+        "inputs": [
+            _tensor(v.name, v, plan.offsets[v], batched.get(v.name, False))
+            for v in plan.graph.inputs
+        ],
+        "outputs": [
+            _tensor(n, v, plan.offsets[v], free and v.shape[:1] == (1,)) for n, v in outputs
+        ],
+        "dims": {
+            n: {"min": d.min, "max": d.max, "offset": offset}
+            for n, (d, offset) in plan.dims.items()
+        },
+        "memory": {
+            "pages": plan.pages,
+            "weights": {"offset": WEIGHTS_OFFSET, "bytes": plan.weight_bytes},
+            "arena": {"offset": plan.arena_offset, "bytes": plan.arena_bytes},
+        },
+        "kernels": [
+            {
+                "name": s.node.output.name,
+                "op": s.node.op,
+                "source": s.node.name,
+                "flops": int(s.kernels[0].flops),
+                "bytes": int(s.kernels[0].bytes),
+            }
+            for s in plan.steps
+        ],
+    }
+
+
+def _tensor(name: str, value: Value, offset: int, batched: bool) -> dict[str, Any]:
+    type: TensorType = value.type
+    return {
+        "name": name,
+        "dtype": type.dtype,
+        "shape": [d.name if isinstance(d, Dim) else d for d in type.shape],
+        "offset": offset,
+        "bytes": type.nbytes,
+        "batched": batched,
+    }
+
+
+def graph_file(plan: Plan) -> bytes:
+    """graph.json: the built graph's text and where its weights lie, for hosts that read graphs."""
+    weights = {
+        p.value.name: {
+            "offset": p.offset,
+            "packing": p.packing.name if p.packing else "raw",
+            "shape": list(p.value.type.bound),
+            "dtype": p.value.dtype,
+        }
+        for p in plan.weights
+    }
+    return json.dumps({"text": to_text(plan.graph), "weights": weights}).encode()

@@ -1,0 +1,163 @@
+"""Bundle: a built model in Python, that runs on any host."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fanlight import dtypes
+from fanlight.bundle import BundleFiles, read_bundle
+from fanlight.codegen.kernel import packing_by_name
+from fanlight.codegen.plan import WEIGHTS_OFFSET
+from fanlight.errors import FanlightError
+from fanlight.graph import Graph, evaluate, parse
+from fanlight.hosts.inputs import check_and_split
+from fanlight.ops.types import TensorType
+from fanlight.targets import WASM_PLAIN, WASM_RELAXED, Target
+
+HOSTS = ("wasm", "wasm-plain", "numpy", "browser")
+
+
+def targets_of() -> tuple[Target, ...]:
+    """The targets that a bundle carries a module for, the preferred one first."""
+    return (WASM_RELAXED, WASM_PLAIN)
+
+
+class Bundle:
+    """A bundle on disk, and the hosts that run it.
+
+    Attributes:
+        path: the folder (or the .html file that it was packed into).
+        manifest: the checked manifest.
+    """
+
+    def __init__(self, path: Path, files: BundleFiles, source: Graph | None = None) -> None:
+        self.path = path
+        self.files = files
+        self.manifest: dict[str, Any] = files.manifest
+        self._source = source
+        self._hosts: dict[str, Any] = {}
+
+    @property
+    def name(self) -> str:
+        return self.manifest["name"]
+
+    @property
+    def labels(self) -> list[str] | None:
+        """The labels of a classifier, else None."""
+        task = self.manifest["task"]
+        return None if task is None else task["labels"]
+
+    @property
+    def graph(self) -> Graph:
+        """The meaning: the graph that was built, or (from disk) the optimised one it holds."""
+        if self._source is None:
+            self._source = self._read_graph()
+        return self._source
+
+    def _read_graph(self) -> Graph:
+        try:
+            stored = json.loads(self.files.read_file("graph.json"))
+            text, places = stored["text"], stored["weights"]
+            region = self.manifest["memory"]["weights"]["bytes"]
+            image = np.zeros(region, np.uint8)
+            for shard in self.manifest["weights"]:
+                start = shard["offset"] - WEIGHTS_OFFSET
+                image[start : start + shard["bytes"]] = np.frombuffer(
+                    self.files.read(shard), np.uint8
+                )
+            return parse(text, _unpack(places, image))
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise FanlightError(
+                "E-BUNDLE-003",
+                "graph.json of the bundle cannot be read.",
+                where=self.path,
+                received=f"{type(error).__name__}: {error}",
+                next="build the bundle again.",
+            ) from error
+
+    def host(self, name: str = "wasm") -> Any:
+        """The running host of this name; started on first use, kept until `close`."""
+        if name not in self._hosts:
+            self._hosts[name] = self._start(name)
+        return self._hosts[name]
+
+    def _start(self, name: str) -> Any:
+        if name in ("wasm", "wasm-plain"):
+            from fanlight.hosts.wasmtime import WasmtimeHost
+
+            return WasmtimeHost(self.files, simd="plain" if name == "wasm-plain" else None)
+        if name == "browser":
+            from fanlight.hosts.browser import BrowserHost
+
+            return BrowserHost(self.files.folder)
+        if name == "numpy":
+            return _NumpyHost(self)
+        raise FanlightError(
+            "E-HOST-002", f"there is no host {name!r}.", expected=", ".join(HOSTS), received=name
+        )
+
+    def run(self, inputs: Mapping[str, Any], *, host: str = "wasm") -> dict[str, np.ndarray]:
+        """Run once. Arrays by input name -> arrays by output name.
+
+        An image input takes RGB or RGBA uint8 [height, width, 3 or 4]. Inputs whose first dim was
+        free in the source take a batch.
+        """
+        return self.host(host).run({n: np.asarray(x) for n, x in inputs.items()})
+
+    def profile(self, inputs: Mapping[str, Any], *, host: str = "wasm") -> list[dict[str, Any]]:
+        """Milliseconds per kernel on "wasm", "wasm-plain" or "browser"."""
+        return self.host(host).profile({n: np.asarray(x) for n, x in inputs.items()})
+
+    def close(self) -> None:
+        """Stop the hosts that were started."""
+        for host in self._hosts.values():
+            host.close()
+        self._hosts.clear()
+
+    def __enter__(self) -> Bundle:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class _NumpyHost:
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        items = check_and_split(self._bundle.manifest, inputs)
+        results = [evaluate(self._bundle.graph, item) for item in items]
+        return items.join(self._bundle.manifest, results)
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+def _unpack(places: Mapping[str, Any], image: np.ndarray) -> dict[str, np.ndarray]:
+    """The graph's weights out of the weight image. Bounds are checked: the file may lie."""
+    arrays: dict[str, np.ndarray] = {}
+    for name, place in places.items():
+        type = TensorType(tuple(map(int, place["shape"])), place["dtype"])
+        packing = packing_by_name(place["packing"])
+        start, size = place["offset"] - WEIGHTS_OFFSET, packing.nbytes(type)
+        if not 0 <= start <= start + size <= image.size:
+            raise ValueError(f"the weight {name} lies outside the weights")
+        flat = image[start : start + size].view(dtypes.to_numpy(type.dtype))
+        arrays[name] = packing.unpack(flat, type.bound)
+    return arrays
+
+
+def open_bundle(path: str | Path, *, source: Graph | None = None) -> Bundle:
+    """Open a bundle folder, or a one-file page, that `build` wrote.
+
+    Raises:
+        FanlightError: E-BUNDLE-00x if it is missing or damaged.
+    """
+    path = Path(path)
+    return Bundle(path, read_bundle(path), source)

@@ -1,0 +1,148 @@
+"""Read a bundle folder: the manifest is checked against the schema, every file against its hash."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fanlight.bundle.write import MANIFEST, sha256
+from fanlight.errors import FanlightError
+
+MANIFEST_LIMIT = 64 << 20
+PAGE = 65536
+
+
+@functools.cache
+def schema() -> dict[str, Any]:
+    """The JSON Schema of manifest.json."""
+    return json.loads(Path(__file__).with_name("manifest.schema.json").read_text())
+
+
+@dataclass(frozen=True)
+class BundleFiles:
+    """A bundle on disk: its folder and its checked manifest."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    def read(self, entry: dict[str, Any], path: str | None = None) -> bytes:
+        """The bytes of a file named by a manifest entry; E-BUNDLE-003 if they are not its bytes."""
+        name = path or entry["path"]
+        target = self.folder / name
+        if not target.resolve().is_relative_to(self.folder.resolve()):
+            raise FanlightError(
+                "E-BUNDLE-005", "a path leaves the bundle's folder.", where=name
+            )
+        try:
+            size = target.stat().st_size
+            data = target.read_bytes() if size == entry["bytes"] else b""
+        except OSError as error:
+            raise FanlightError(
+                "E-BUNDLE-003",
+                "a file of the bundle is missing.",
+                where=target,
+                expected=f"{entry['bytes']} bytes",
+                received=error.strerror or "nothing",
+                next="build the bundle again.",
+            ) from error
+        if size != entry["bytes"] or sha256(data) != entry["sha256"]:
+            raise FanlightError(
+                "E-BUNDLE-003",
+                "a file of the bundle is truncated or was changed.",
+                where=target,
+                expected=f"{entry['bytes']} bytes, sha256 {entry['sha256'][:16]}...",
+                received=f"{size} bytes"
+                + (f", sha256 {sha256(data)[:16]}..." if size == entry["bytes"] else ""),
+                next="build the bundle again.",
+            )
+        return data
+
+    def read_file(self, path: str) -> bytes:
+        """The bytes of a file listed under `files`."""
+        entry = self.manifest["files"].get(path)
+        if entry is None:
+            raise FanlightError(
+                "E-BUNDLE-003", f"the bundle has no file {path}.", where=self.folder
+            )
+        return self.read(entry, path)
+
+
+def read_bundle(folder: str | Path) -> BundleFiles:
+    """Open a bundle folder and check its manifest (not yet the other files).
+
+    Raises:
+        FanlightError: E-BUNDLE-001 no manifest, -002 not to the schema, -004 a newer protocol.
+    """
+    folder = Path(folder)
+    path = folder / MANIFEST
+    try:
+        if path.stat().st_size > MANIFEST_LIMIT:
+            raise FanlightError(
+                "E-BUNDLE-002",
+                "manifest.json is too large.",
+                where=path,
+                expected=f"at most {MANIFEST_LIMIT >> 20} MiB",
+                received=f"{path.stat().st_size >> 20} MiB",
+            )
+        manifest = json.loads(path.read_bytes())
+    except OSError as error:
+        raise FanlightError(
+            "E-BUNDLE-001",
+            "there is no bundle here.",
+            where=folder,
+            expected=f"a folder with {MANIFEST}",
+            received=error.strerror or str(error),
+            next="make one with `fanlight build SRC -o OUT_DIR`.",
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise FanlightError(
+            "E-BUNDLE-002", "manifest.json is not JSON.", where=path, received=str(error)[:200]
+        ) from error
+    check_manifest(manifest, path)
+    return BundleFiles(folder, manifest)
+
+
+def check_manifest(manifest: Any, where: object) -> None:
+    """Check a manifest against the schema, and its addresses against its memory."""
+    import jsonschema
+
+    version = manifest.get("fanlight") if isinstance(manifest, dict) else None
+    if isinstance(version, int) and version > 1:
+        raise FanlightError(
+            "E-BUNDLE-004",
+            "this bundle was written by a newer Fanlight.",
+            where=where,
+            expected="protocol 1",
+            received=f"protocol {version}",
+            next="upgrade Fanlight.",
+        )
+    errors = jsonschema.Draft202012Validator(schema()).iter_errors(manifest)
+    first = next(iter(errors), None)
+    if first is not None:
+        raise FanlightError(
+            "E-BUNDLE-002",
+            "the manifest does not follow its schema.",
+            where=f"{where}: {'/'.join(map(str, first.absolute_path)) or 'top level'}",
+            expected=str(first.validator_value)[:200],
+            received=str(first.instance)[:200],
+            next="build the bundle again.",
+        )
+    end = manifest["memory"]["pages"] * PAGE
+    spans = [(t["name"], t["offset"], t["bytes"]) for t in manifest["inputs"]]
+    spans += [(t["name"], t["offset"], t["bytes"]) for t in manifest["outputs"]]
+    spans += [(s["path"], s["offset"], s["bytes"]) for s in manifest["weights"]]
+    spans += [(n, d["offset"], 4) for n, d in manifest["dims"].items()]
+    spans += [(n, manifest["memory"][n]["offset"], manifest["memory"][n]["bytes"])
+              for n in ("weights", "arena")]
+    for name, offset, size in spans:
+        if offset + size > end:
+            raise FanlightError(
+                "E-BUNDLE-002",
+                f"{name} lies outside the memory.",
+                where=where,
+                expected=f"at most {end}",
+                received=offset + size,
+            )

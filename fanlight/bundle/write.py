@@ -1,0 +1,134 @@
+"""Write a bundle folder: content-named files, hashes, atomically in place of an older bundle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+
+SHARD_BYTES = 4 << 20
+MANIFEST = "manifest.json"
+
+
+def sha256(data: bytes | memoryview) -> str:
+    """Hex SHA-256."""
+    return hashlib.sha256(data).hexdigest()
+
+
+class BundleWriter:
+    """Collects the files of a bundle in a temporary folder beside the target; `commit` swaps it in.
+
+    Use as a context manager: without `commit`, nothing is left behind.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        parent = target.parent
+        self._refuse_foreign(target)
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            self.folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=parent))
+        except OSError as error:
+            raise FanlightError(
+                "E-BUILD-004",
+                "the output folder cannot be written.",
+                where=parent,
+                received=error.strerror or str(error),
+                next="choose a folder that you may write to.",
+            ) from error
+        self.files: dict[str, dict[str, Any]] = {}
+
+    @staticmethod
+    def _refuse_foreign(target: Path) -> None:
+        if not target.exists():
+            return
+        bundle = target.is_dir() and ((target / MANIFEST).is_file() or not any(target.iterdir()))
+        if not bundle:
+            raise FanlightError(
+                "E-BUILD-004",
+                "the output path exists and is not a bundle.",
+                where=target,
+                expected="a new path, an empty folder, or a bundle to replace",
+                received="a file" if target.is_file() else "a folder with other things in it",
+                next="choose another path, or remove it first.",
+            )
+
+    def __enter__(self) -> BundleWriter:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def add(self, path: str, data: bytes) -> None:
+        """Write a file of the runtime or page; it is listed under `files`."""
+        self._write(path, data)
+        self.files[path] = {"bytes": len(data), "sha256": sha256(data)}
+
+    def add_module(self, data: bytes, *, simd: str, threads: bool) -> dict[str, Any]:
+        """Write a WebAssembly module under a name with its hash; returns its manifest entry."""
+        digest = sha256(data)
+        path = f"model-{simd}{'-threads' if threads else ''}-{digest[:8]}.wasm"
+        self._write(path, data)
+        return {
+            "path": path,
+            "bytes": len(data),
+            "sha256": digest,
+            "simd": simd,
+            "threads": threads,
+        }
+
+    def add_weights(self, image: np.ndarray, offset: int) -> list[dict[str, Any]]:
+        """Write the memory image of the weights (uint8) as shards of at most 4 MiB."""
+        count = -(-image.size // SHARD_BYTES)
+        shards = []
+        for index in range(count):
+            start = index * SHARD_BYTES
+            part = memoryview(image[start : start + SHARD_BYTES])
+            digest = sha256(part)
+            path = f"weights-{index + 1}of{count}-{digest[:8]}.bin"
+            self._write(path, part)
+            shards.append(
+                {"path": path, "bytes": len(part), "sha256": digest, "offset": offset + start}
+            )
+        return shards
+
+    def _write(self, path: str, data: bytes | memoryview) -> None:
+        target = self.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+
+    def add_manifest(self, manifest: dict[str, Any]) -> None:
+        """Write manifest.json; `files` is filled in with what was added so far."""
+        complete = {**manifest, "files": self.files}
+        text = json.dumps(complete, ensure_ascii=False, separators=(",", ":"))
+        self._write(MANIFEST, text.encode())
+
+    def commit(self) -> None:
+        """Put the finished folder in the target's place. An older bundle there is replaced."""
+        self.folder.chmod(0o755)
+        old = None
+        try:
+            if self.target.exists():
+                old = Path(tempfile.mkdtemp(prefix=f".{self.target.name}.old.", dir=self.target.parent))
+                os.replace(self.target, old / "bundle")
+            os.replace(self.folder, self.target)
+        except OSError as error:
+            if old is not None and not self.target.exists():
+                os.replace(old / "bundle", self.target)
+            raise FanlightError(
+                "E-BUILD-004",
+                "the finished bundle cannot be put in place.",
+                where=self.target,
+                received=error.strerror or str(error),
+            ) from error
+        finally:
+            if old is not None:
+                shutil.rmtree(old, ignore_errors=True)

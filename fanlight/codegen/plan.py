@@ -1,0 +1,301 @@
+"""From a legal graph to steps with addresses: kernels, weight image, arena by liveness.
+
+Memory, low to high: a guard page's worth of nothing, the dims block, weights, arena, slack.
+Every address is known here; the module that `emit` writes holds them as constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fanlight.codegen.arena import ALIGNMENT, Buffer, align, live_bytes, place
+from fanlight.codegen.kernel import Kernel, Packing, lower
+from fanlight.codegen.wasm.module import Module
+from fanlight.errors import FanlightError
+from fanlight.graph import Graph, Node, Value
+from fanlight.ops.row import lookup
+from fanlight.ops.types import Dim
+from fanlight.targets import Target
+
+PAGE = 65536
+DIMS_OFFSET = 1024
+WEIGHTS_OFFSET = 2048
+# Kernels may read a little past the end of any buffer.
+SLACK = 256
+MAX_PAGES = 65536
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A weight in memory, in the layout that its kernel wants."""
+
+    value: Value
+    packing: Packing | None
+    offset: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kernel call: its node and the constant pointers it is called with."""
+
+    node: Node
+    kernels: tuple[Kernel, ...]  # one per target, same pointers for all
+    pointers: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything about memory and order. Offsets and sizes in bytes."""
+
+    graph: Graph
+    targets: tuple[Target, ...]
+    steps: tuple[Step, ...]
+    weights: tuple[Placed, ...]
+    offsets: dict[Value, int]  # of graph inputs and outputs
+    dims: dict[str, tuple[Dim, int]]
+    weight_bytes: int
+    arena_offset: int
+    arena_bytes: int
+    live_bytes: int
+    pages: int
+
+    def weight_image(self) -> np.ndarray:
+        """The bytes of the weight region, uint8."""
+        image = np.zeros(self.weight_bytes, np.uint8)
+        for placed in self.weights:
+            array = self.graph.weights[placed.value]
+            packed = array if placed.packing is None else placed.packing.pack(array)
+            data = np.ascontiguousarray(packed).reshape(-1).view(np.uint8)
+            start = placed.offset - WEIGHTS_OFFSET
+            image[start : start + data.size] = data
+        return image
+
+
+def is_alias(node: Node) -> bool:
+    """Whether the node's output is its input's memory under another shape."""
+    return lookup(node.op).wasm == "alias"
+
+
+def make_plan(graph: Graph, targets: Sequence[Target]) -> Plan:
+    """Lower every node for every target and lay out memory once for all of them.
+
+    Raises:
+        FanlightError: E-BUILD-001 listing every op without a kernel; E-BUILD-007 too much memory.
+    """
+    graph = _copy_passed_through(graph)
+    lowered = _lower_all(graph, targets)
+    roots = _roots(graph)
+    placed, weight_of, weight_end = _place_weights(graph, lowered, roots)
+    offsets, scratch, arena_offset, arena_bytes, live = _place_arena(
+        graph, lowered, roots, weight_end
+    )
+    dims: dict[str, tuple[Dim, int]] = {}
+    for value in graph.inputs:
+        for d in value.shape:
+            if isinstance(d, Dim) and d.name not in dims:
+                dims[d.name] = (d, DIMS_OFFSET + 4 * len(dims))
+    if DIMS_OFFSET + 4 * len(dims) > WEIGHTS_OFFSET:
+        raise FanlightError(
+            "E-BUILD-007", "too many symbolic dims.", expected="at most 256", received=len(dims)
+        )
+    steps = []
+    for index, (node, kernels) in enumerate(lowered):
+        pointers = []
+        for position, value in enumerate(node.inputs):
+            if position in kernels[0].folded:
+                continue
+            root = roots[value]
+            if root in graph.weights:
+                packing = kernels[0].packing.get(position)
+                pointers.append(weight_of[root, packing.name if packing else ""])
+            else:
+                pointers.append(offsets[root])
+        pointers += [offsets[roots[v]] for v in node.outputs]
+        if index in scratch:
+            pointers.append(scratch[index])
+        if kernels[0].dims:
+            pointers.append(DIMS_OFFSET)
+        steps.append(Step(node, kernels, tuple(pointers)))
+    ends = {v: offsets[roots[v]] for v in (*graph.inputs, *(v for _, v in graph.outputs))}
+    pages = -(-(arena_offset + arena_bytes + SLACK) // PAGE)
+    if pages > MAX_PAGES:
+        raise FanlightError(
+            "E-BUILD-007",
+            "the model needs more memory than WebAssembly can address.",
+            where=graph.name,
+            expected="at most 4 GiB",
+            received=f"{pages * PAGE / 2**30:.1f} GiB",
+            next="use a smaller input size.",
+        )
+    return Plan(
+        graph,
+        tuple(targets),
+        tuple(steps),
+        tuple(placed),
+        ends,
+        dims,
+        weight_end - WEIGHTS_OFFSET,
+        arena_offset,
+        arena_bytes,
+        live,
+        pages,
+    )
+
+
+def _copy_passed_through(graph: Graph) -> Graph:
+    """Outputs get memory of their own: one that is an input or a weight is copied into it."""
+    from fanlight.graph.builder import Builder
+
+    roots = _roots(graph)
+    fixed = {*graph.inputs, *graph.weights}
+    passed = [v for _, v in graph.outputs if roots[v] in fixed]
+    if not passed:
+        return graph
+    builder = Builder(graph.name)
+    mapped = {v: builder.input(v.name, v.shape, v.dtype) for v in graph.inputs}
+    mapped.update({v: builder.weight(a, v.name) for v, a in graph.weights.items()})
+    for node in graph.nodes:
+        names = [v.name for v in node.outputs]
+        inputs = [mapped[v] for v in node.inputs]
+        made = builder.add(node.op, *inputs, name=node.name, outputs=names, **node.attrs)
+        mapped.update(zip(node.outputs, made if isinstance(made, tuple) else (made,), strict=True))
+    outputs = {
+        name: builder.add("fused", mapped[v], body="a0", name="copy") if v in passed else mapped[v]
+        for name, v in graph.outputs
+    }
+    return builder.finish(outputs)
+
+
+def _lower_all(
+    graph: Graph, targets: Sequence[Target]
+) -> list[tuple[Node, tuple[Kernel, ...]]]:
+    weights = set(graph.weights)
+    lowered: list[tuple[Node, tuple[Kernel, ...]]] = []
+    missing: list[str] = []
+    for node in graph.nodes:
+        if is_alias(node):
+            continue
+        try:
+            kernels = tuple(lower(node, target, weights) for target in targets)
+        except FanlightError as error:
+            if error.code != "E-BUILD-001":
+                raise
+            missing.append(f"{node.op} at {node.name}: {error.message}")
+            continue
+        # One weight image and one arena serve all targets.
+        first = {k: p.name for k, p in kernels[0].packing.items()}
+        for other in kernels[1:]:
+            assert {k: p.name for k, p in other.packing.items()} == first, node.op
+            assert (other.folded, other.dims) == (kernels[0].folded, kernels[0].dims), node.op
+        lowered.append((node, kernels))
+    if missing:
+        raise FanlightError(
+            "E-BUILD-001",
+            f"{len(missing)} nodes have no WebAssembly kernel.",
+            where=graph.name,
+            received="; ".join(missing),
+        )
+    return lowered
+
+
+def _roots(graph: Graph) -> dict[Value, Value]:
+    """value -> the value whose memory it is."""
+    roots = {v: v for v in graph.values()}
+    for node in graph.nodes:
+        if is_alias(node):
+            roots[node.output] = roots[node.inputs[0]]
+    return roots
+
+
+def _place_weights(
+    graph: Graph,
+    lowered: Sequence[tuple[Node, tuple[Kernel, ...]]],
+    roots: dict[Value, Value],
+) -> tuple[list[Placed], dict[tuple[Value, str], int], int]:
+    """In order of first use, so that streaming weights arrive as the net needs them."""
+    placed: list[Placed] = []
+    weight_of: dict[tuple[Value, str], int] = {}
+    offset = WEIGHTS_OFFSET
+    for node, kernels in lowered:
+        for position, value in enumerate(node.inputs):
+            root = roots[value]
+            if root not in graph.weights or position in kernels[0].folded:
+                continue
+            packing = kernels[0].packing.get(position)
+            key = (root, packing.name if packing else "")
+            if key in weight_of:
+                continue
+            size = packing.nbytes(root.type) if packing else root.type.nbytes
+            weight_of[key] = offset
+            placed.append(Placed(root, packing, offset, size))
+            offset += align(size)
+    return placed, weight_of, offset
+
+
+def _place_arena(
+    graph: Graph,
+    lowered: Sequence[tuple[Node, tuple[Kernel, ...]]],
+    roots: dict[Value, Value],
+    start: int,
+) -> tuple[dict[Value, int], dict[int, int], int, int, int]:
+    first: dict[Value, int] = {v: -1 for v in graph.inputs}
+    last: dict[Value, int] = {v: 0 for v in graph.inputs}
+    for index, (node, _) in enumerate(lowered):
+        for v in node.outputs:
+            first[v] = last[v] = index
+        for v in node.inputs:
+            last[roots[v]] = index
+    for _, v in graph.outputs:
+        last[roots[v]] = len(lowered)
+    values = list(first)
+    buffers = [Buffer(v.type.nbytes, first[v], last[v]) for v in values]
+    needs = {
+        index: max(k.scratch for k in kernels)
+        for index, (_, kernels) in enumerate(lowered)
+        if any(k.scratch for k in kernels)
+    }
+    buffers += [Buffer(size, index, index) for index, size in needs.items()]
+    placed, total = place(buffers)
+    base = align(start + ALIGNMENT)
+    offsets = {v: base + o for v, o in zip(values, placed, strict=False)}
+    scratch = {i: base + o for i, o in zip(needs, placed[len(values) :], strict=True)}
+    return offsets, scratch, base, total, live_bytes(buffers)
+
+
+def emit(plan: Plan, target: Target) -> bytes:
+    """The module for one of the plan's targets.
+
+    It exports `run(first, last, thread, threads)`: steps first .. last - 1, each over its share
+    of the work. One target without threads always does all of it.
+    """
+    which = plan.targets.index(target)
+    module = Module(plan.pages, relaxed_simd=target.relaxed_simd)
+    names = [module.define(s.kernels[which].key, s.kernels[which].emit) for s in plan.steps]
+    run = module.function("run", ("i32",) * 4, export=True)
+    step, last, _, _ = run.params
+    # A loop around a jump table: one call runs the whole net, and one kernel can be timed alone.
+    with run.block() as done, run.loop() as again:
+        run.get(step).get(last).op("i32.ge_s").br_if(done)
+        _dispatch(run, plan, which, names, again, done)
+    return module.encode()
+
+
+def _dispatch(run, plan, which, names, again, done) -> None:  # type: ignore[no-untyped-def]
+    """Nested blocks: leaving block k lands on the call of step k."""
+    count = len(plan.steps)
+    blocks = [run.block() for _ in range(count)]
+    labels = [b.__enter__() for b in blocks]
+    step = run.params[0]
+    # The innermost block is opened last and ends first: step 0.
+    run.get(step).br_table(labels[::-1], done)
+    for index in range(count):
+        blocks[count - 1 - index].__exit__(None, None, None)
+        item = plan.steps[index]
+        for pointer in item.pointers:
+            run.i32(pointer)
+        run.i32(0).i32(item.kernels[which].work).call(names[index])
+        run.get(step).plus(1).set(step).br(again)

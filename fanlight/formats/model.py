@@ -1,0 +1,113 @@
+"""Model: what `fl.load` returns, a graph that can be called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.formats.source import Source
+from fanlight.graph import Graph, evaluate
+from fanlight.ops.types import TensorType
+
+
+class Model:
+    """A model read from its files, computing with NumPy.
+
+    Attributes:
+        graph: the graph (leading dims that were free are 1).
+        inputs, outputs: (name, type) pairs.
+        labels: class names, if the source carries them.
+        batched: input name -> whether its leading dim was free.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.graph: Graph = source.graph
+        self.inputs: list[tuple[str, TensorType]] = [(v.name, v.type) for v in self.graph.inputs]
+        self.outputs: list[tuple[str, TensorType]] = [(n, v.type) for n, v in self.graph.outputs]
+        self.labels = source.labels
+        self.batched = {port.name: port.batched for port in source.inputs}
+
+    @property
+    def name(self) -> str:
+        return self.graph.name
+
+    def __call__(self, inputs: Mapping[str, Any] | Any) -> Any:
+        """Compute the outputs with NumPy.
+
+        Args:
+            inputs: arrays by input name, or one array if the model has one input. Inputs whose
+                leading dim was free take any batch size.
+
+        Returns:
+            Arrays by output name; the array itself if one array was given and there is one output.
+        """
+        single = not isinstance(inputs, Mapping)
+        if single and len(self.inputs) != 1:
+            raise FanlightError(
+                "E-INPUT-001",
+                "this model needs its inputs by name.",
+                where=self.name,
+                expected=", ".join(f"{n}: {t}" for n, t in self.inputs),
+                received="one array",
+            )
+        given = {self.inputs[0][0]: inputs} if single else dict(inputs)
+        results = self._run({n: np.asarray(x) for n, x in given.items()})
+        return next(iter(results.values())) if single and len(results) == 1 else results
+
+    def _run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        free = [n for n in arrays if self.batched.get(n) and arrays[n].ndim]
+        sizes = {arrays[n].shape[0] for n in free}
+        if sizes <= {1}:
+            return evaluate(self.graph, arrays)
+        if len(sizes) > 1:
+            raise FanlightError(
+                "E-INPUT-002",
+                "the inputs have different batch sizes.",
+                where=self.name,
+                received=", ".join(f"{n}: {list(arrays[n].shape)}" for n in free),
+            )
+        parts = [
+            evaluate(self.graph, {n: a[i : i + 1] if n in free else a for n, a in arrays.items()})
+            for i in range(sizes.pop())
+        ]
+        if not parts:
+            raise FanlightError("E-INPUT-002", "the batch is empty.", where=self.name)
+        return {
+            name: np.concatenate([p[name] for p in parts])
+            if value.shape[:1] == (1,)
+            else np.stack([p[name] for p in parts])
+            for name, value in self.graph.outputs
+        }
+
+    def __repr__(self) -> str:
+        ins = ", ".join(f"{n}: {t}" for n, t in self.inputs)
+        outs = ", ".join(f"{n}: {t}" for n, t in self.outputs)
+        return f"<Model {self.name} ({self.source.format}): ({ins}) -> ({outs})>"
+
+
+def load(
+    path: str | Path,
+    *,
+    size: int | Sequence[int] | None = None,
+    input_shapes: Mapping[str, Sequence[int | None]] | None = None,
+    weights: str = "stored",
+) -> Model:
+    """Read a model: TF.js `model.json` (layers or graph), Keras `.h5` or `.keras`, or a folder.
+
+    Args:
+        path: the file, or the folder that holds it.
+        size: image height and width where the source leaves them open.
+        input_shapes: whole shapes by input name, where the source leaves them open.
+        weights: "stored", or "random" for seeded weights in place of the files.
+
+    Raises:
+        FanlightError: E-FORMAT-nnn, telling what in which file cannot be read.
+    """
+    from fanlight.formats import load_graph
+
+    return Model(load_graph(path, size=size, input_shapes=input_shapes, weights=weights))

@@ -1,0 +1,140 @@
+"""Run a bundle in CPython: the same WebAssembly bytes that a browser gets, through wasmtime."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fanlight.bundle.read import BundleFiles
+from fanlight.errors import FanlightError
+from fanlight.hosts.inputs import Items, check_and_split
+
+PAGE = 65536
+
+
+@functools.cache
+def _engine() -> Any:
+    try:
+        import wasmtime
+    except ImportError as error:
+        raise FanlightError(
+            "E-HOST-001",
+            "the host 'wasm' needs wasmtime.",
+            next="pip install wasmtime, or use host='numpy'.",
+        ) from error
+    config = wasmtime.Config()
+    config.wasm_simd = True
+    config.wasm_relaxed_simd = True
+    return wasmtime.Engine(config)
+
+
+class WasmtimeHost:
+    """One instance of a bundle: weights loaded once, `run` as often as wanted.
+
+    Args:
+        bundle: the bundle on disk.
+        simd: "relaxed" or "plain": which module to run (default: the first of the manifest).
+    """
+
+    def __init__(self, bundle: BundleFiles, *, simd: str | None = None) -> None:
+        import wasmtime
+
+        self.manifest = bundle.manifest
+        engine = _engine()
+        modules = [m for m in self.manifest["modules"] if not m["threads"]]
+        if simd is not None:
+            modules = [m for m in modules if m["simd"] == simd]
+        if not modules:
+            raise FanlightError(
+                "E-HOST-003",
+                "the bundle has no module that this host can run.",
+                where=bundle.folder,
+                expected=f"a single-threaded module{f' with {simd} SIMD' if simd else ''}",
+                received=", ".join(m["path"] for m in self.manifest["modules"]),
+            )
+        self.simd = modules[0]["simd"]
+        self._store = wasmtime.Store(engine)
+        pages = self.manifest["memory"]["pages"]
+        try:
+            module = wasmtime.Module(engine, bundle.read(modules[0]))
+            limits = wasmtime.Limits(pages, pages)
+            self._memory = wasmtime.Memory(self._store, wasmtime.MemoryType(limits))
+            instance = wasmtime.Instance(self._store, module, [self._memory])
+        except wasmtime.WasmtimeError as error:
+            raise FanlightError(
+                "E-HOST-003",
+                "wasmtime refused the module.",
+                where=modules[0]["path"],
+                received=str(error)[:500],
+            ) from error
+        self._run = instance.exports(self._store)["run"]
+        for shard in self.manifest["weights"]:
+            self._memory.write(self._store, bundle.read(shard), shard["offset"])
+
+    def _bytes(self) -> np.ndarray:
+        """The memory as a writable uint8 array. Never kept: the store owns it."""
+        pointer = self._memory.data_ptr(self._store)
+        size = self._memory.data_len(self._store)
+        return np.ctypeslib.as_array(pointer, (size,))
+
+    def _write(self, item: Mapping[str, np.ndarray], dims: Mapping[str, int]) -> None:
+        memory = self._bytes()
+        for tensor in self.manifest["inputs"]:
+            data = item[tensor["name"]].reshape(-1).view(np.uint8)
+            memory[tensor["offset"] : tensor["offset"] + data.size] = data
+        for name, size in dims.items():
+            offset = self.manifest["dims"][name]["offset"]
+            memory[offset : offset + 4] = np.frombuffer(np.int32(size).tobytes(), np.uint8)
+
+    def _read(self, tensor: Mapping[str, Any]) -> np.ndarray:
+        memory = self._bytes()
+        part = memory[tensor["offset"] : tensor["offset"] + tensor["bytes"]].copy()
+        dtype = np.dtype("?" if tensor["dtype"] == "bool" else tensor["dtype"])
+        return part.view(dtype).reshape(tensor["shape"])
+
+    def _call(self, first: int, last: int) -> None:
+        import wasmtime
+
+        try:
+            self._run(self._store, first, last, 0, 1)
+        except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
+            names = ", ".join(k["name"] for k in self.manifest["kernels"][first:last][:3])
+            raise FanlightError(
+                "E-HOST-003",
+                "the module stopped with a trap.",
+                where=names,
+                received=str(error)[:500],
+            ) from error
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Arrays by input name -> arrays by output name. A leading batch is looped over."""
+        items = check_and_split(self.manifest, inputs)
+        results: list[dict[str, np.ndarray]] = []
+        for item in items:
+            self._write(item, items.dims)
+            self._call(0, len(self.manifest["kernels"]))
+            results.append({t["name"]: self._read(t) for t in self.manifest["outputs"]})
+        return items.join(self.manifest, results)
+
+    def profile(self, inputs: Mapping[str, np.ndarray], *, rounds: int = 5) -> list[dict[str, Any]]:
+        """Milliseconds per kernel (median of `rounds`), in order, with flops and bytes."""
+        items: Items = check_and_split(self.manifest, inputs)
+        item = next(iter(items))
+        kernels = self.manifest["kernels"]
+        times = np.zeros((rounds, len(kernels)))
+        for r in range(rounds):
+            self._write(item, items.dims)
+            for k in range(len(kernels)):
+                start = time.perf_counter()
+                self._call(k, k + 1)
+                times[r, k] = (time.perf_counter() - start) * 1e3
+        medians = np.median(times, axis=0)
+        return [{**kernel, "ms": float(ms)} for kernel, ms in zip(kernels, medians, strict=True)]
+
+    def close(self) -> None:
+        """Free the memory."""
+        self._store.close()

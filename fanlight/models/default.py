@@ -1,0 +1,17 @@
+"""The model that ships with Fanlight: a small MobileNet, 100 everyday classes (see its card.md)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fanlight.formats import Model, load
+from fanlight.models.tasks import Classify, classify
+
+FOLDER = Path(__file__).with_name("default_files")
+
+
+def default_model() -> tuple[Model, Classify]:
+    """The shipped classifier and the task that it was trained for."""
+    labels = (FOLDER / "labels.txt").read_text(encoding="utf-8").split("\n")
+    task = classify(labels=[line for line in labels if line], input_range=(-1, 1))
+    return load(FOLDER / "model.json"), task

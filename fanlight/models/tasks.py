@@ -1,0 +1,232 @@
+"""Tasks: what stands between a photo and a model, and between a model and an answer, as ops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.graph import Builder, Graph, Value
+from fanlight.graph.core import Node
+from fanlight.ops import scalar as sc
+from fanlight.ops.row import lookup
+from fanlight.ops.types import Dim
+
+# Resize modes by name: method and where the sample points lie.
+RESIZE_MODES: dict[str, dict[str, str]] = {
+    "antialias": {"method": "antialias", "coordinates": "half_pixel"},
+    "bilinear": {"method": "bilinear", "coordinates": "half_pixel"},
+    "bilinear-align-corners": {"method": "bilinear", "coordinates": "align_corners"},
+    "bilinear-asymmetric": {"method": "bilinear", "coordinates": "asymmetric"},
+    "nearest": {"method": "nearest", "coordinates": "half_pixel"},
+}
+CROPS = ("center", "none")
+# Weights of R, G, B in the luminance of a grey picture (ITU-R BT.601).
+LUMA = (0.299, 0.587, 0.114)
+MAX_SIDE = 2048
+
+
+@dataclass(frozen=True)
+class Classify:
+    """Image classification: a photo in, one score per label out. Made by `classify`."""
+
+    labels: tuple[str, ...] | None = None
+    input_range: tuple[float, float] | None = None
+    resize: str = "antialias"
+    crop: str = "center"
+    background: bool = False
+
+    def apply(self, graph: Graph, labels: Sequence[str] | None = None) -> tuple[Graph, dict]:
+        """The graph from RGBA bytes to sorted scores, and the manifest's `task` entry.
+
+        Args:
+            graph: one float input [1, h, w, 1 or 3]; first output with n scores.
+            labels: the labels that the model's source carries, used if the task has none.
+
+        Raises:
+            FanlightError: E-BUILD-002 label count, E-BUILD-003 the model is no image classifier.
+        """
+        if len(graph.inputs) != 1:
+            raise self._misfit(graph, f"{len(graph.inputs)} inputs")
+        source = graph.inputs[0]
+        _, h, w, channels = self._image_shape(graph, source)
+        low, high = self.input_range or guess_input_range(graph)
+        builder = Builder(graph.name)
+        side = MAX_SIDE
+        image = builder.input("image", (Dim("height", side), Dim("width", side), 4), "uint8")
+        mode = RESIZE_MODES[self.resize]
+        pixels = builder.add(
+            "resize_image", image, size=(h, w), crop=self.crop, name="preprocess/resize", **mode
+        )
+        if channels == 1:
+            weighted = builder.add("mul", pixels, builder.weight(np.float32(LUMA)))
+            pixels = builder.add("sum", weighted, axes=(3,), keepdims=True, name="preprocess/grey")
+        scale = builder.weight(np.float32((high - low) / 255))
+        x = builder.add("mul", pixels, scale, name="preprocess/scale")
+        x = builder.add("add", x, builder.weight(np.float32(low)), name="preprocess/offset")
+        answer = next(iter(builder.inline(graph, {source.name: x}).values()))
+        scores = self._scores(builder, graph, answer)
+        count = scores.type.size
+        names = self._names(count, labels)
+        top, indices = builder.add("top_k", scores, k=count, name="postprocess/top")
+        built = builder.finish({"scores": scores, "top_scores": top, "top_indices": indices})
+        entry = {
+            "kind": "classify",
+            "image": "image",
+            "scores": "scores",
+            "top_scores": "top_scores",
+            "top_indices": "top_indices",
+            "labels": list(names),
+            "preprocess": {
+                "size": [h, w],
+                "crop": self.crop,
+                "method": self.resize,
+                "input_range": [low, high],
+            },
+        }
+        return built, entry
+
+    def _misfit(self, graph: Graph, received: object) -> FanlightError:
+        return FanlightError(
+            "E-BUILD-003",
+            "the model is not an image classifier.",
+            where=graph.name,
+            expected="one float32 input [1, height, width, 1 or 3] and a first output of n scores",
+            received=received,
+            next="build it without a task: task=None, or --task none.",
+        )
+
+    def _image_shape(self, graph: Graph, value: Value) -> tuple[int, ...]:
+        shape = value.type.bound
+        fits = len(shape) == 4 and shape[0] == 1 and shape[3] in (1, 3) and value.type.static
+        if not fits or value.dtype != "float32":
+            raise self._misfit(graph, value)
+        return shape
+
+    def _scores(self, builder: Builder, graph: Graph, answer: Value) -> Value:
+        shape = answer.type.bound
+        if answer.dtype != "float32" or max(shape, default=0) != answer.type.size:
+            raise self._misfit(graph, f"a first output {answer.type}")
+        scores = builder.add("reshape", answer, shape=(answer.type.size,))
+        if final_op(graph) not in ("softmax", "sigmoid"):
+            scores = builder.add("softmax", scores, axis=-1, name="postprocess/softmax")
+        if self.background:
+            size = (answer.type.size - 1,)
+            scores = builder.add("slice", scores, begin=(1,), size=size, name="postprocess/skip")
+        return scores
+
+    def _names(self, count: int, labels: Sequence[str] | None) -> Sequence[str]:
+        names = self.labels or labels or [f"class {i}" for i in range(count)]
+        if len(names) != count:
+            hint = "give one label per score, in the order of the scores."
+            if len(names) == count - 1 and not self.background:
+                hint = (
+                    "if the first score is a background class, say background=True "
+                    "(--background); else " + hint
+                )
+            raise FanlightError(
+                "E-BUILD-002",
+                "the number of labels does not fit the model.",
+                where="labels",
+                expected=f"{count} labels",
+                received=f"{len(names)} labels",
+                next=hint,
+            )
+        return names
+
+
+def classify(
+    labels: Sequence[str] | None = None,
+    input_range: tuple[float, float] | None = None,
+    *,
+    resize: str = "antialias",
+    crop: str = "center",
+    background: bool = False,
+) -> Classify:
+    """The task of naming what a photo shows.
+
+    Args:
+        labels: one name per score; default: those that the model's source carries.
+        input_range: what black (0) and white (255) become before the model, e.g. (-1, 1).
+            Default: guessed from how the model starts, (-1, 1) where that says nothing.
+        resize: "antialias" (triangle filter over the source's pixels, as Pillow's BILINEAR),
+            "bilinear", "bilinear-align-corners", "bilinear-asymmetric" (as TensorFlow 1) or
+            "nearest".
+        crop: "center" takes the largest centred part of the model's aspect, "none" stretches.
+        background: the model's first score is a background class without a label: drop it.
+
+    Raises:
+        FanlightError: E-BUILD-005 on an option that does not exist.
+    """
+    for name, value, allowed in (("resize", resize, RESIZE_MODES), ("crop", crop, CROPS)):
+        if value not in allowed:
+            raise FanlightError(
+                "E-BUILD-005",
+                f"there is no {name} mode {value!r}.",
+                where=name,
+                expected=", ".join(allowed),
+                received=value,
+            )
+    if input_range is not None:
+        low, high = map(float, input_range)
+        if not (np.isfinite([low, high]).all() and low < high):
+            raise FanlightError(
+                "E-BUILD-005",
+                "input_range must be two finite numbers, the smaller first.",
+                where="input_range",
+                expected="e.g. (-1, 1) or (0, 255)",
+                received=input_range,
+            )
+        input_range = (low, high)
+    names = None if labels is None else tuple(map(str, labels))
+    return Classify(names, input_range, resize, crop, background)
+
+
+def final_op(graph: Graph) -> str:
+    """The op that makes the first output, looking through reshapes ("" if none does)."""
+    producers = graph.producers()
+    value = graph.outputs[0][1]
+    node = producers.get(value)
+    while node is not None and node.op == "reshape":
+        node = producers.get(node.inputs[0])
+    return "" if node is None else node.op
+
+
+def guess_input_range(graph: Graph) -> tuple[float, float]:
+    """The range a model expects, from the scalar arithmetic with which it starts.
+
+    Sources trained on bytes begin by mapping [0, 255] into about [-1, 1]; TF Hub's modules by
+    mapping [0, 1] to [-1, 1]. A model that starts with a convolution says nothing: (-1, 1).
+    """
+    low, high = _leading_affine(graph, np.float64(0.0)), _leading_affine(graph, np.float64(1.0))
+    scale, offset = float(high - low), float(low)
+    if (scale, offset) == (1.0, 0.0):
+        return (-1.0, 1.0)
+    return (0.0, 255.0) if abs(scale) * 255 <= 8 else (0.0, 1.0)
+
+
+def _leading_affine(graph: Graph, x: Any) -> Any:
+    """What the chain of scalar mul/add/sub/div at the input makes of `x`."""
+    users = graph.users()
+    value = graph.inputs[0]
+    while len(users.get(value, [])) == 1:
+        node = users[value][0]
+        constant = _scalar_operand(graph, node)
+        if node.op not in ("mul", "add", "sub", "div") or constant is None:
+            break
+        body = lookup(node.op).scalar
+        assert body is not None
+        operands = [x, constant] if node.inputs[0] is value else [constant, x]
+        x = sc.evaluate(body(sc.arg(0), sc.arg(1)), operands)
+        value = node.output
+    return x
+
+
+def _scalar_operand(graph: Graph, node: Node) -> np.ndarray | None:
+    arrays = [graph.weights[v] for v in node.inputs if v in graph.weights]
+    if len(node.inputs) != 2 or len(arrays) != 1 or arrays[0].size != 1:
+        return None
+    return arrays[0].reshape(()).astype(np.float64)

@@ -1,0 +1,1 @@
+"""Code generation: from a legal graph to modules and memory images."""

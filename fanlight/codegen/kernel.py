@@ -1,0 +1,154 @@
+"""Kernel: the contract between the planner and the code generators, one per lowered node."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fanlight import dtypes
+from fanlight.codegen.wasm.module import Module
+from fanlight.errors import FanlightError
+from fanlight.graph import Node, Value
+from fanlight.ops.row import Unsupported, lookup
+from fanlight.ops.types import TensorType
+from fanlight.targets import Target
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How a weight lies in memory.
+
+    Attributes:
+        name: text that names it in a bundle, e.g. "panels(8)"; `packing_by_name` finds it again.
+        pack: the array -> the array as it lies in memory.
+        unpack: (flat array, shape) -> the array.
+        nbytes: type of the weight -> bytes in memory.
+    """
+
+    name: str
+    pack: Callable[[np.ndarray], np.ndarray]
+    unpack: Callable[[np.ndarray, tuple[int, ...]], np.ndarray]
+    nbytes: Callable[[TensorType], int]
+
+
+RAW = Packing(
+    "raw", lambda a: a, lambda flat, shape: flat.reshape(shape), lambda type: type.nbytes
+)
+
+
+def _columns(shape: tuple[int, ...]) -> tuple[int, int]:
+    """A weight as a matrix: all dims but the last are rows (K), the last is columns (N)."""
+    rows = 1
+    for d in shape[:-1]:
+        rows *= d
+    return rows, shape[-1]
+
+
+def panels(width: int) -> Packing:
+    """Columns in panels of `width`: [N / width][K][width], the last panel padded with zeros."""
+
+    def pack(array: np.ndarray) -> np.ndarray:
+        k, n = _columns(array.shape)
+        count = -(-n // width)
+        padded = np.zeros((k, count * width), array.dtype)
+        padded[:, :n] = array.reshape(k, n)
+        return np.ascontiguousarray(padded.reshape(k, count, width).transpose(1, 0, 2))
+
+    def unpack(flat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        k, n = _columns(shape)
+        count = -(-n // width)
+        whole = flat.reshape(count, k, width).transpose(1, 0, 2).reshape(k, count * width)
+        return np.ascontiguousarray(whole[:, :n]).reshape(shape)
+
+    def nbytes(type: TensorType) -> int:
+        k, n = _columns(type.bound)
+        return k * -(-n // width) * width * dtypes.size(type.dtype)
+
+    return Packing(f"panels({width})", pack, unpack, nbytes)
+
+
+def packing_by_name(name: str) -> Packing:
+    """The packing of this name; ValueError if there is none."""
+    if name == "raw":
+        return RAW
+    match = re.fullmatch(r"panels\((\d{1,3})\)", name)
+    if match is None:
+        raise ValueError(f"there is no packing {name!r}")
+    return panels(int(match.group(1)))
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """How one node is computed on one target.
+
+    The function takes i32 parameters: a pointer per node input that is not in `folded`, a pointer
+    per node output, the scratch pointer if `scratch` > 0, the dims block if `dims`, and lo, hi.
+
+    Attributes:
+        key: everything that the code depends on; equal keys share one function.
+        emit: adds the function to a module under a name.
+        work: units that [lo, hi) splits; any split gives the same result. 1: cannot be split.
+        packing: node-input index of a weight -> its layout ("raw" where absent).
+        folded: node inputs whose values are in the code or not needed: they get no pointer.
+        scratch: bytes of scratch memory.
+        flops, bytes: work and least memory traffic of the whole node.
+        dims: whether it reads the actual sizes of symbolic dims.
+    """
+
+    key: str
+    emit: Callable[[Module, str], None]
+    work: int
+    packing: Mapping[int, Packing] = field(default_factory=dict)
+    folded: frozenset[int] = frozenset()
+    scratch: int = 0
+    flops: int = 0
+    bytes: int = 0
+    dims: bool = False
+
+
+Lowering = Callable[[Node, Target, Set[Value]], Kernel]
+
+# op -> how WASM computes it; filled by the files of codegen/wasm/kernels. Ops whose row says
+# "loops" and that have no entry here go to the generic generator, registered as "loops".
+LOWERINGS: dict[str, Lowering] = {}
+
+
+def register(*ops: str) -> Callable[[Lowering], Lowering]:
+    """Decorator: this function lowers these ops."""
+
+    def decorate(lowering: Lowering) -> Lowering:
+        for op in ops:
+            LOWERINGS[op] = lowering
+        return lowering
+
+    return decorate
+
+
+def lower(node: Node, target: Target, weights: Set[Value]) -> Kernel:
+    """The kernel of a node. `weights`: the values that are constant, and may be packed.
+
+    Raises:
+        FanlightError: E-BUILD-001 if the target cannot compute the node.
+    """
+    import fanlight.codegen.wasm.kernels  # noqa: F401  (fills LOWERINGS)
+
+    row = lookup(node.op)
+    if isinstance(row.wasm, Unsupported):
+        raise unsupported(node, row.wasm.why)
+    lowering = LOWERINGS.get(node.op) or (LOWERINGS.get("loops") if row.wasm == "loops" else None)
+    if lowering is None:
+        raise unsupported(node, "no kernel is registered for it")
+    return lowering(node, target, weights)
+
+
+def unsupported(node: Node, why: str) -> FanlightError:
+    """The error of a node that a target cannot compute."""
+    return FanlightError("E-BUILD-001", why, where=f"{node.name} ({node.op})")
+
+
+def node_bytes(node: Node) -> int:
+    """Bytes read and written at least once."""
+    return sum(v.type.nbytes for v in (*node.inputs, *node.outputs))

@@ -1,0 +1,26 @@
+"""Targets: what code is generated for. Limits and features are fields; nothing else asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Target:
+    """One form of WebAssembly.
+
+    Attributes:
+        name: as it appears in reports.
+        relaxed_simd: whether f32x4.relaxed_madd and its kin may be used.
+        threads: whether memory is shared and `run` is called by several threads.
+        max_live_v128: vectors that fit the registers of x64 (V8 keeps one for itself).
+    """
+
+    name: str
+    relaxed_simd: bool = False
+    threads: bool = False
+    max_live_v128: int = 15
+
+
+WASM_RELAXED = Target("wasm-relaxed", relaxed_simd=True)
+WASM_PLAIN = Target("wasm-plain")

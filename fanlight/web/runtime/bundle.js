@@ -1,0 +1,257 @@
+import { fail, said } from './errors.js';
+/**
+ * @import { DType, HashedFile, InlineBundle, LoadOptions, Manifest } from './types.js'
+ * @typedef {ReadableStream<Uint8Array<ArrayBuffer>>} Stream
+ */
+
+/** The typed array of each dtype. */
+export const ARRAYS = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array, bool: Uint8Array };
+
+/** The number of elements of a shape. @param {number[]} shape */
+export const count = (shape) => shape.reduce((a, b) => a * b, 1);
+
+/** @param {unknown} v */
+const text = (v) => typeof v === 'string';
+/** @param {number} low @param {number} high @returns {(v: any) => boolean} */
+const whole = (low, high) => (v) => Number.isInteger(v) && v >= low && v <= high;
+const size = whole(0, 2 ** 32);
+const file = {
+  path: (/** @type {any} */ v) => /^\w[\w.-]*(\/\w[\w.-]*)*$/.test(v), // never out of the folder
+  bytes: size,
+  sha256: (/** @type {any} */ v) => /^[0-9a-f]{64}$/.test(v),
+};
+const tensor = {
+  name: text,
+  dtype: (/** @type {any} */ v) => Object.hasOwn(ARRAYS, v),
+  shape: [(/** @type {any} */ v) => text(v) || size(v)],
+  offset: size,
+  bytes: size,
+};
+/** What the runtime relies on: a test per value, a list of one rule, or a rule per key. */
+const RULES = {
+  fanlight: whole(1, 1),
+  memory: { pages: whole(1, 65536) },
+  inputs: [tensor],
+  outputs: [tensor],
+  limits: [{ dims: [text], max_product: whole(1, 2 ** 52) }],
+  weights: [{ ...file, offset: size }],
+  modules: [{ ...file, simd: text }],
+  kernels: [{ name: text }],
+};
+
+/**
+ * Check a manifest: it comes from the network and nothing vouches for it, so no number may reach past
+ * the memory and no path out of the folder.
+ * @param {any} m @param {string} where @returns {Manifest}
+ */
+export function checkManifest(m, where) {
+  /** @param {unknown} ok @param {string} part @param {unknown} received @param {string} [expected] */
+  const need = (ok, part, received, expected) => ok || fail(
+    'E-WEB-007', `${part} is wrong.`, { where, expected, received, next: 'build the bundle again' });
+  /** @param {any} rule @param {any} value @param {string} part */
+  const check = (rule, value, part) => {
+    const list = Array.isArray(rule);
+    const leaf = typeof rule === 'function';
+    need(leaf ? rule(value) : Object(value) === value && list === Array.isArray(value), part, value);
+    if (list) for (const item of value) check(rule[0], item, `${part}[]`);
+    else if (!leaf) for (const key of Object.keys(rule)) check(rule[key], value[key], `${part}.${key}`);
+  };
+  if (m?.fanlight > 1) {
+    fail('E-WEB-008', 'This bundle is newer than the runtime.',
+      { where, expected: 1, received: m.fanlight, next: 'use the fanlight.js beside the manifest' });
+  }
+  check(RULES, { dims: {}, limits: [], ...m }, 'manifest');
+  const { inputs, outputs, weights, memory, dims = {}, limits = [], task } = m;
+  /** @param {any} place @param {number} align @param {string} part */
+  const fits = (place, align, part) => need(place.offset % align === 0
+    && place.offset + place.bytes <= memory.pages * 65536, `manifest.${part}`, place, 'a place in memory');
+  for (const shard of weights) fits(shard, 1, 'weights');
+  for (const name of Object.keys(dims)) {
+    check({ offset: size, min: size, max: size }, dims[name], `manifest.dims.${name}`);
+    fits({ ...dims[name], bytes: 4 }, 4, 'dims');
+  }
+  for (const spec of [...inputs, ...outputs]) {
+    fits(spec, ARRAYS[/** @type {DType} */ (spec.dtype)].BYTES_PER_ELEMENT, spec.name);
+    for (const d of spec.shape) need(size(d) || Object.hasOwn(dims, d), 'manifest.dims', d);
+  }
+  if (task) {
+    const names = [...inputs, ...outputs].map(({ name }) => name);
+    for (const role of ['image', 'scores', 'top_scores', 'top_indices']) {
+      need(task.kind !== 'classify' || names.includes(task[role]), `manifest.task.${role}`, task[role]);
+    }
+  }
+  return { ...m, dims, limits };
+}
+
+/** @param {number} x */
+const fraction = (x) => ((x - Math.floor(x)) * 2 ** 32) | 0;
+
+/**
+ * SHA-256 (FIPS 180-4), for pages where `crypto.subtle` is missing (plain http).
+ * @param {Uint8Array} bytes @returns {Uint8Array}
+ */
+function digest(bytes) {
+  const primes = [2];
+  for (let n = 3; primes.length < 64; n += 2) if (primes.every((p) => n % p)) primes.push(n);
+  const round = primes.map((p) => fraction(Math.cbrt(p)));
+  const state = primes.slice(0, 8).map((p) => fraction(Math.sqrt(p)));
+  const rest = bytes.length % 64;
+  const tail = new Uint8Array(rest < 56 ? 64 : 128);
+  tail.set(bytes.subarray(bytes.length - rest));
+  tail[rest] = 128;
+  new DataView(tail.buffer).setBigUint64(tail.length - 8, BigInt(bytes.length) * 8n);
+  const w = new Int32Array(64);
+  /** @param {number} v @param {number} n */
+  const turn = (v, n) => (v >>> n) | (v << (32 - n));
+  for (const part of [bytes.subarray(0, bytes.length - rest), tail]) {
+    const view = new DataView(part.buffer, part.byteOffset, part.length);
+    for (let at = 0; at < part.length; at += 64) {
+      let [a, b, c, d, e, f, g, h] = state;
+      for (let i = 0; i < 64; i++) {
+        const x = w[i - 15], y = w[i - 2];
+        w[i] = i < 16 ? view.getInt32(at + 4 * i) : w[i - 16] + w[i - 7]
+          + (turn(x, 7) ^ turn(x, 18) ^ (x >>> 3)) + (turn(y, 17) ^ turn(y, 19) ^ (y >>> 10));
+        const t = h + (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)) + ((e & f) ^ (~e & g)) + round[i] + w[i];
+        const u = (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+        h = g; g = f; f = e; e = (d + t) | 0;
+        d = c; c = b; b = a; a = (t + u) | 0;
+      }
+      [a, b, c, d, e, f, g, h].forEach((value, i) => { state[i] = (state[i] + value) | 0; });
+    }
+  }
+  const out = new DataView(new ArrayBuffer(32));
+  state.forEach((value, i) => out.setInt32(4 * i, value));
+  return new Uint8Array(out.buffer);
+}
+
+/** The SHA-256 of some bytes, in hex. @param {Uint8Array<ArrayBuffer>} bytes */
+export async function sha256(bytes) {
+  const hash = globalThis.crypto?.subtle
+    ? new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)) : digest(bytes);
+  return Array.from(hash, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** @param {string} url @param {RequestCache} cache @param {AbortSignal} signal */
+async function get(url, cache, signal) {
+  let received;
+  try {
+    const response = await fetch(url, { cache, signal });
+    if (response.ok) return response;
+    received = `HTTP ${response.status}`;
+  } catch (error) {
+    received = said(error);
+  }
+  return fail('E-WEB-005', 'A file of the bundle could not be fetched.',
+    { where: url, received, next: 'check the network, and that the whole bundle was uploaded' });
+}
+
+/**
+ * Copy a stream into `target` as it arrives, never past its end.
+ * @param {Stream} stream @param {Uint8Array} target @param {(bytes: number) => void} arrived
+ * @returns whether it filled the target exactly
+ */
+async function pour(stream, target, arrived) {
+  const reader = stream.getReader();
+  for (let at = 0; ;) {
+    const { done, value } = await reader.read();
+    if (done) return at === target.length;
+    if (at + value.length > target.length) return reader.cancel().then(() => false);
+    target.set(value, at);
+    at += value.length;
+    arrived(value.length);
+  }
+}
+
+/** @param {string} base64 */
+const decode = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+
+/** The files of one bundle, from a folder on the web or from memory. */
+export class Files {
+  #loaded = 0;
+  /** Whether every file so far came from the cache. */
+  cached = true;
+
+  /** @param {string | InlineBundle} source @param {LoadOptions} options @param {AbortSignal} signal */
+  constructor(source, { cache = true, onProgress }, signal) {
+    const remote = typeof source === 'string';
+    this.source = source;
+    this.signal = signal;
+    this.total = 0;
+    this.where = remote ? source : 'this page';
+    this.base = remote ? new URL('./', source).href : '';
+    // Cache Storage is missing on plain http, and refused in some private windows.
+    this.store = cache && remote && globalThis.caches
+      ? caches.open('fanlight-v1').catch(() => undefined) : undefined;
+    /** @param {number} bytes */
+    this.arrived = (bytes) => onProgress?.({ loaded: this.#loaded += bytes, total: this.total });
+  }
+
+  async manifest() {
+    let { source } = this;
+    if (typeof source === 'string') {
+      const body = await (await get(source, 'no-cache', this.signal)).text();
+      try {
+        source = { manifest: JSON.parse(body), files: {} };
+      } catch (error) {
+        return fail('E-WEB-007', 'The manifest is not JSON.', { where: this.where, received: said(error) });
+      }
+    }
+    return checkManifest(source.manifest, this.where);
+  }
+
+  /**
+   * Bring one file into `target`: from the cache, else the network, else the network once more past
+   * every cache. Only the right SHA-256 counts; what a wrong file left in `target` is written over.
+   * @param {HashedFile} file @param {Uint8Array<ArrayBuffer>} target @param {(s: Stream) => Stream} [tap]
+   */
+  async bring({ path, bytes, sha256: expected }, target, tap = (stream) => stream) {
+    const { source, base } = this;
+    const store = await this.store;
+    const remote = typeof source === 'string';
+    const key = base + expected;
+    let received;
+    for (const from of remote ? ['cache', 'default', 'reload'] : ['memory']) {
+      /** @type {Response | undefined} */
+      let response;
+      if (!remote) {
+        const content = source.files[path];
+        response = new Response(typeof content === 'string' ? decode(content) : content);
+      } else if (from !== 'cache') {
+        response = await get(base + path, /** @type {RequestCache} */ (from), this.signal);
+      } else response = await store?.match(key).catch(() => undefined);
+      if (!response) continue;
+      const before = this.#loaded;
+      try {
+        const full = !bytes || await pour(
+          tap(/** @type {Stream} */ (response.body)), target, this.arrived);
+        received = full ? await sha256(target) : 'another size';
+      } catch (error) {
+        received = said(error);
+      }
+      this.signal.throwIfAborted();
+      if (received === expected) {
+        if (from !== 'cache') {
+          this.cached = false;
+          store?.put(key, new Response(target)).catch(() => {});
+        }
+        return;
+      }
+      this.arrived(before - this.#loaded);
+      store?.delete(key);
+    }
+    fail('E-WEB-006', 'A file of the bundle is not the one that was built.', {
+      where: base + path, expected: `${bytes} bytes, SHA-256 ${expected}`, received,
+      next: 'upload the whole bundle again',
+    });
+  }
+
+  /** Drop what an earlier build of this bundle left in the cache. @param {Manifest} manifest */
+  async forget({ modules, weights }) {
+    const { base } = this;
+    const store = await this.store;
+    const ours = [...modules, ...weights].map((kept) => base + kept.sha256);
+    for (const { url } of await store?.keys() ?? []) {
+      if (url.slice(0, -64) === base && !ours.includes(url)) store?.delete(url);
+    }
+  }
+}

@@ -1,0 +1,251 @@
+import { ARRAYS, Files, count } from './bundle.js';
+import { fail, said } from './errors.js';
+import { pixels } from './image.js';
+/**
+ * @import { About, InlineBundle, KernelTime, LoadOptions, Manifest, Picture, Spec } from './types.js'
+ * @import { Prediction, Tensor, Value } from './types.js'
+ * @typedef {(first: number, last: number, thread: number, threads: number) => void} Run
+ */
+
+/** Ask the engine, never the browser's name: a function of three vectors. @param {number[]} body */
+const takes = (...body) => WebAssembly.validate(new Uint8Array([
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 8, 1, 96, 3, 123, 123, 123, 1, 123, 3, 2, 1, 0,
+  10, body.length + 10, 1, body.length + 8, 0, 32, 0, 32, 1, 32, 2, ...body, 11]));
+
+/** @type {Record<string, () => boolean>} */
+const USABLE = {
+  relaxed: () => takes(253, 133, 2), // f32x4.relaxed_madd
+  plain: () => takes(253, 228, 1, 253, 228, 1), // f32x4.add, twice
+};
+
+/** One bundle in one WASM memory, ready to run, on whatever thread this is. */
+export class Engine {
+  #memory;
+  #run;
+
+  /**
+   * @param {Manifest} manifest @param {WebAssembly.Memory} memory @param {Run} run
+   * @param {About['info']} info
+   */
+  constructor(manifest, memory, run, info) {
+    const { inputs, outputs, task } = manifest;
+    this.manifest = manifest;
+    this.#memory = memory;
+    this.#run = run;
+    /** @type {About} */
+    this.about = { inputs, outputs, labels: task?.labels ?? null, info };
+  }
+
+  /** @param {string | InlineBundle} source @param {LoadOptions} options */
+  static async open(source, options) {
+    const { simd = 'auto', threads, signal } = options;
+    if (!globalThis.WebAssembly) {
+      fail('E-WEB-002', 'This browser has no WebAssembly.', { next: 'use a current browser' });
+    }
+    const aborter = new AbortController();
+    const stop = () => aborter.abort(signal?.reason);
+    signal?.addEventListener('abort', stop);
+    try {
+      const files = new Files(source, options, aborter.signal);
+      const manifest = await files.manifest();
+      const { modules, weights, memory: { pages } } = manifest;
+      const module = modules.find((m) => (simd === 'auto' || m.simd === simd)
+        && !m.threads && Object.hasOwn(USABLE, m.simd) && USABLE[m.simd]());
+      if (!module) {
+        return fail('E-WEB-003', 'This browser can run no module of this bundle.', {
+          expected: `WebAssembly with SIMD: ${modules.map((m) => m.simd).join(' or ')}`,
+          next: 'use a current browser',
+        });
+      }
+      let memory;
+      try {
+        memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+      } catch (error) {
+        return fail('E-WEB-004', 'The browser gave no memory for this model.',
+          { expected: `${pages * 65536} bytes`, received: said(error), next: 'close other pages' });
+      }
+      files.total = [module, ...weights].reduce((sum, { bytes }) => sum + bytes, 0);
+      /** @type {Promise<WebAssembly.Module> | undefined} */
+      let compiled;
+      await Promise.all([
+        files.bring(module, new Uint8Array(module.bytes), (stream) => {
+          const [ours, theirs] = stream.tee();
+          compiled = WebAssembly.compileStreaming(
+            new Response(theirs, { headers: { 'content-type': 'application/wasm' } }));
+          compiled.catch(() => {});
+          return ours;
+        }),
+        ...weights.map((shard) => files.bring(
+          shard, new Uint8Array(memory.buffer, shard.offset, shard.bytes))),
+      ]);
+      files.forget(manifest).catch(() => {});
+      try {
+        const { exports } = await WebAssembly.instantiate(
+          /** @type {WebAssembly.Module} */ (await compiled), { fanlight: { memory } });
+        return new Engine(manifest, memory, /** @type {Run} */ (exports.run), {
+          backend: 'wasm',
+          simd: module.simd,
+          threads: 1,
+          bytes: files.total,
+          why: `the first module that ${simd === 'auto' ? 'runs here' : 'was asked for'} has ${
+            module.simd} SIMD${threads === 1 ? '' : ' and one thread'}`,
+          worker: false,
+          cached: files.cached,
+        });
+      } catch (error) {
+        return fail('E-WEB-018', 'The WASM engine refused the module.', {
+          where: module.path,
+          received: said(error),
+          next: "does the Content-Security-Policy allow 'wasm-unsafe-eval'?",
+        });
+      }
+    } catch (error) {
+      aborter.abort(); // whatever is still on its way
+      throw signal?.aborted ? signal.reason : error;
+    } finally {
+      signal?.removeEventListener('abort', stop);
+    }
+  }
+
+  /** @param {Spec} spec @param {number} elements */
+  #view({ name, dtype, offset, bytes }, elements) {
+    const Type = ARRAYS[dtype];
+    if (elements * Type.BYTES_PER_ELEMENT > bytes) {
+      fail('E-WEB-007', 'A tensor is larger than its place in memory.', { where: name });
+    }
+    return new Type(this.#memory.buffer, offset, elements);
+  }
+
+  /**
+   * Check the inputs of a call.
+   * @param {Record<string, any>} inputs
+   * @returns the number of items, the size of each dim, and a function that writes one item
+   */
+  #accept(inputs) {
+    const { inputs: specs, dims, limits } = this.manifest;
+    const expected = specs.map(({ name }) => name);
+    const received = Object.keys(Object(inputs));
+    if (String([...received].sort()) !== String([...expected].sort())) {
+      fail('E-WEB-010', 'These are not the names of the inputs.', { expected, received });
+    }
+    /** @type {Record<string, number>} */
+    const sizes = {};
+    let items = 0;
+    const writes = specs.map((spec) => {
+      const { data = inputs[spec.name], shape } = Object(inputs[spec.name]);
+      const where = `input "${spec.name}"`;
+      const want = ARRAYS[spec.dtype].name;
+      const type = Object.prototype.toString.call(data).slice(8, -1);
+      if (type.replace('Clamped', '') !== want) {
+        fail('E-WEB-012', 'An input has the wrong dtype.', { where, expected: want, received: type });
+      }
+      /** @type {any[]} */
+      const given = shape ?? spec.shape;
+      const n = spec.batched ? given[0] : 1;
+      const fits = given.length === spec.shape.length && given.every((d, i) => {
+        const size = spec.shape[i];
+        if (!Number.isInteger(d)) return false;
+        if (typeof size === 'string') sizes[size] ??= d;
+        return spec.batched && !i || d === (sizes[size] ?? size);
+      });
+      if (!fits || n < 1 || data.length !== count(given) || (items ||= n) !== n) {
+        fail('E-WEB-011', 'An input has the wrong shape.', {
+          where,
+          expected: spec.batched ? ['items', ...spec.shape.slice(1)] : spec.shape,
+          received: shape ?? `${data.length} elements and no shape`,
+        });
+      }
+      const each = data.length / n;
+      /** @param {number} i */
+      return (i) => this.#view(spec, each).set(data.subarray(i * each, (i + 1) * each));
+    });
+    const bounds = Object.keys(sizes).map((name) => ({ of: [name], ...dims[name] }));
+    for (const { of, min, max } of [
+      ...bounds, ...limits.map((limit) => ({ of: limit.dims, min: 0, max: limit.max_product }))]) {
+      const product = count(of.map((name) => sizes[name] ?? 1));
+      if (product < min || product > max) {
+        fail('E-WEB-013', `${of.join(' × ')} is out of bounds.`,
+          { expected: `${min} to ${max}`, received: product });
+      }
+    }
+    /** @param {number} i */
+    const write = (i) => {
+      const ints = new Int32Array(this.#memory.buffer);
+      for (const name of Object.keys(sizes)) ints[dims[name].offset / 4] = sizes[name];
+      for (const put of writes) put(i);
+    };
+    return { items, sizes, write };
+  }
+
+  /** @param {number} first @param {number} last */
+  #steps(first, last) {
+    try {
+      this.#run(first, last, 0, 1);
+    } catch (error) {
+      fail('E-WEB-018', 'The WASM engine stopped the model.', { received: said(error) });
+    }
+  }
+
+  /**
+   * One call of WASM per item; the outputs are copies that the caller owns.
+   * @param {Record<string, Value>} inputs @returns {Record<string, Tensor>}
+   */
+  run(inputs) {
+    const { items, sizes, write } = this.#accept(inputs);
+    const results = this.manifest.outputs.map((spec) => {
+      const shape = spec.shape.map((d) => (typeof d === 'string' ? sizes[d] : d));
+      const each = count(shape);
+      if (spec.batched) shape[0] = items;
+      else if (items > 1) shape.unshift(items);
+      return { spec, shape, each, data: new ARRAYS[spec.dtype](each * items) };
+    });
+    for (let i = 0; i < items; i++) {
+      write(i);
+      this.#steps(0, this.manifest.kernels.length);
+      for (const { spec, each, data } of results) data.set(this.#view(spec, each), i * each);
+    }
+    return Object.fromEntries(results.map(
+      ({ spec: { name, dtype }, data, shape }) => [name, { data, shape, dtype }]));
+  }
+
+  /** @param {Picture} picture @param {number} top @returns {Promise<Prediction[]>} */
+  async classify(picture, top) {
+    const { manifest } = this;
+    const { task } = manifest;
+    if (task?.kind !== 'classify') {
+      return fail('E-WEB-015', 'This bundle does not classify pictures.', { next: 'use run()' });
+    }
+    const image = await pixels(picture, manifest, task.image);
+    const out = this.run({ [task.image]: image });
+    let indices = out[task.top_indices].data;
+    let scores = out[task.top_scores].data;
+    if (top > indices.length) {
+      const all = out[task.scores].data;
+      indices = Int32Array.from(all.keys()).sort((a, b) => all[b] - all[a]);
+      scores = Float32Array.from(indices, (index) => all[index]);
+    }
+    return Array.from(indices.subarray(0, top), (index, i) => (
+      { label: task.labels?.[index] ?? String(index), index, score: scores[i] }));
+  }
+
+  /**
+   * Time each kernel. A browser's clock is coarse, so many rounds are added up.
+   * @param {Record<string, Value>} inputs @returns {KernelTime[]}
+   */
+  profile(inputs) {
+    const { kernels } = this.manifest;
+    const { write } = this.#accept(inputs);
+    const sums = kernels.map(() => 0);
+    const end = performance.now() + 300;
+    let rounds = -1; // the first one warms up
+    for (; rounds < 3 || performance.now() < end; rounds++) {
+      write(0);
+      for (let k = 0; k < sums.length; k++) {
+        const start = performance.now();
+        this.#steps(k, k + 1);
+        if (rounds >= 0) sums[k] += performance.now() - start;
+      }
+    }
+    return kernels.map((kernel, k) => ({ ...kernel, ms: sums[k] / rounds }));
+  }
+}

@@ -1,0 +1,210 @@
+import { Engine } from './engine.js';
+import { FanlightError, fail, said } from './errors.js';
+import { portable } from './image.js';
+/**
+ * @import { About, ImageSource, InlineBundle, KernelTime, LoadOptions, Prediction } from './types.js'
+ * @import { Progress, Tensor, Value } from './types.js'
+ * @typedef {(tag: string, args: unknown[], give?: Transferable[]) => Promise<any>} Call
+ * @typedef {{ call: Call, close: (reason: unknown) => void, alive: () => boolean }} Link
+ */
+export { Engine, FanlightError, said };
+
+const gone = new FinalizationRegistry((/** @type {() => void} */ close) => close());
+
+/** A loaded model. Calls may overlap; they are answered in order. Made by `load`. */
+export class Model {
+  #call;
+  #close;
+
+  /** @param {About} about @param {Call} call @param {(reason: unknown) => void} close */
+  constructor({ inputs, outputs, labels, info }, call, close) {
+    this.inputs = inputs;
+    this.outputs = outputs;
+    this.labels = labels;
+    this.info = info;
+    this.#call = call;
+    this.#close = close;
+    // A model that nobody holds any more gives its memory back without being told to.
+    gone.register(this, () => close(undefined), this);
+  }
+
+  /**
+   * Compute all outputs. Each input is a typed array of the input's own shape, or `{ data, shape }`;
+   * a batched input may have several items. Rejects with a FanlightError.
+   * @param {Record<string, Value>} inputs @returns {Promise<Record<string, Tensor>>}
+   */
+  run(inputs) {
+    return this.#call('run', [detached(inputs)]);
+  }
+
+  /**
+   * Say what is in a picture, the likeliest first.
+   * @param {ImageSource} source @param {{ top?: number }} [options] @returns {Promise<Prediction[]>}
+   */
+  async classify(source, { top = 3 } = {}) {
+    const picture = await portable(source);
+    return this.#call('classify', [picture, top], picture instanceof ImageBitmap ? [picture] : []);
+  }
+
+  /**
+   * Milliseconds per kernel, the mean of many rounds.
+   * @param {Record<string, Value>} inputs @returns {Promise<KernelTime[]>}
+   */
+  profile(inputs) {
+    return this.#call('profile', [detached(inputs)]);
+  }
+
+  /** Give the memory back. Calls still waiting, and later ones, reject. */
+  dispose() {
+    gone.unregister(this);
+    this.#close(new FanlightError('E-WEB-014', 'The model was disposed.', { next: 'load it again' }));
+  }
+}
+
+/**
+ * Open a bundle: the URL of its folder or manifest, or one that is already in memory.
+ * Rejects with a FanlightError, or with the signal's reason when it is aborted.
+ * @param {string | URL | InlineBundle} url @param {LoadOptions} [options] @returns {Promise<Model>}
+ */
+export async function load(url, options = {}) {
+  const { backend = 'auto', worker = true, onProgress, signal, ...rest } = options;
+  signal?.throwIfAborted();
+  if (backend !== 'auto' && backend !== 'wasm') {
+    fail('E-WEB-001', 'There is no such backend.', { expected: 'auto or wasm', received: backend });
+  }
+  const source = address(url);
+  /** @type {(() => Worker)[]} */
+  let ways = [];
+  if (typeof worker === 'function') ways = [worker];
+  else if (worker && typeof source === 'object') ways = source.worker ? [inlineWorker(source)] : [];
+  // A worker that starts from a blob: URL obeys this page's Content-Security-Policy (one from the
+  // network obeys only its own headers) and may come from another origin, such as a CDN.
+  else if (worker) ways = [blobWorker, fileWorker];
+
+  let why = '';
+  for (const way of ways) {
+    /** @type {Link | undefined} */
+    let link;
+    const stop = () => link?.close(signal?.reason);
+    try {
+      link = connect(way(), onProgress);
+      signal?.addEventListener('abort', stop);
+      const about = await link.call('open', [source, rest]);
+      about.info.worker = true;
+      return new Model(about, link.call, link.close);
+    } catch (error) {
+      link?.close(error);
+      if (link?.alive() || signal?.aborted) throw error;
+      why = `; on this thread: ${said(error)}`;
+    } finally {
+      signal?.removeEventListener('abort', stop);
+    }
+  }
+  /** @type {Engine | undefined} */
+  let engine = await Engine.open(source, { ...rest, onProgress, signal });
+  engine.about.info.why += why;
+  /** @type {unknown} */
+  let closed;
+  return new Model(engine.about, async (tag, args) => {
+    if (!engine) throw closed;
+    return engine[/** @type {'run'} */ (tag)](.../** @type {[any]} */ (args));
+  }, (reason) => {
+    engine = undefined;
+    closed = reason;
+  });
+}
+
+const fileWorker = () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
+
+function blobWorker() {
+  const { href } = new URL('./worker.js', import.meta.url);
+  return temporary(`import ${JSON.stringify(href)}`, { type: 'module' });
+}
+
+/** @param {InlineBundle} source */
+const inlineWorker = ({ worker = '' }) => () => new Worker(worker);
+
+/** @param {string} script @param {WorkerOptions} options */
+function temporary(script, options) {
+  const blob = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }));
+  setTimeout(() => URL.revokeObjectURL(blob), 6e4);
+  return new Worker(blob, options);
+}
+
+/** @param {string | URL | InlineBundle} url */
+function address(url) {
+  if (typeof url === 'object' && 'manifest' in url) return url;
+  try {
+    const full = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
+    if (!full.pathname.endsWith('.json')) {
+      if (!full.pathname.endsWith('/')) full.pathname += '/';
+      full.pathname += 'manifest.json';
+    }
+    return full.href;
+  } catch (error) {
+    return fail('E-WEB-001', 'This is not the address of a bundle.',
+      { expected: 'the URL of a folder or of a manifest.json', received: String(url) });
+  }
+}
+
+/**
+ * Take views out of larger buffers, of which a message would copy the whole.
+ * @param {Record<string, Value>} inputs
+ */
+const detached = (inputs) => Object.fromEntries(Object.entries(Object(inputs)).map(([name, given]) => {
+  const { data, shape } = 'data' in Object(given) ? given : { data: given };
+  return [name, {
+    data: data?.byteLength < data?.buffer?.byteLength ? data.slice() : data,
+    shape: shape && Array.from(shape),
+  }];
+}));
+
+/** @param {Worker} worker @param {((progress: Progress) => void)} [onProgress] @returns {Link} */
+function connect(worker, onProgress) {
+  /** @type {Map<number, { resolve: (value: any) => void, reject: (reason: unknown) => void }>} */
+  const waiting = new Map();
+  let last = 0;
+  let alive = false;
+  /** @type {{ reason: unknown } | undefined} */
+  let closed;
+  /** @param {unknown} reason */
+  const close = (reason) => {
+    worker.terminate();
+    closed ??= { reason };
+    for (const { reject } of waiting.values()) reject(reason);
+    waiting.clear();
+  };
+  worker.onmessage = ({ data: { id, progress, value, error } }) => {
+    alive = true;
+    if (progress) {
+      onProgress?.(progress);
+      return;
+    }
+    const { resolve, reject } = waiting.get(id) ?? {};
+    waiting.delete(id);
+    if (error) reject?.(new FanlightError(.../** @type {[string, string, {}]} */ (error)));
+    else resolve?.(value);
+  };
+  worker.onerror = (event) => {
+    event.preventDefault();
+    close(new FanlightError('E-WEB-020',
+      alive ? 'The worker stopped.' : 'The worker did not start.', { received: event.message }));
+  };
+  return {
+    close,
+    alive: () => alive,
+    call: (tag, args, give = []) => new Promise((resolve, reject) => {
+      if (closed) {
+        reject(closed.reason);
+        return;
+      }
+      try {
+        worker.postMessage({ id: ++last, tag, args }, give);
+        waiting.set(last, { resolve, reject });
+      } catch (error) {
+        reject(new FanlightError('E-WEB-017', 'The browser does not let this page read this.',
+          { received: said(error), next: 'serve pictures from the same origin, or with CORS' }));
+      }
+    }),
+  };
+}

@@ -1,0 +1,127 @@
+/** The shapes of what passes between a bundle, the runtime and a page. Types only: no code. */
+
+export type DType = 'float32' | 'int32' | 'uint8' | 'bool';
+export type TypedArray = Float32Array | Int32Array | Uint8Array | Uint8ClampedArray;
+/** A size, or the name of one that may differ from call to call (see `Manifest.dims`). */
+export type Size = number | string;
+
+/** An input or an output, as the manifest describes it. */
+export interface Spec {
+  name: string;
+  dtype: DType;
+  shape: Size[];
+  offset: number;
+  bytes: number;
+  /** The leading size was free in the source: a call may give several items at once. */
+  batched: boolean;
+}
+
+export interface HashedFile {
+  path: string;
+  bytes: number;
+  sha256: string;
+}
+
+export interface Task {
+  kind: string;
+  image: string;
+  scores: string;
+  top_scores: string;
+  top_indices: string;
+  labels: string[] | null;
+}
+
+export interface Kernel {
+  name: string;
+  op: string;
+  source: string;
+  flops: number;
+  bytes: number;
+}
+
+export interface Manifest {
+  fanlight: number;
+  name: string;
+  producer: string;
+  precision: string;
+  task: Task | null;
+  inputs: Spec[];
+  outputs: Spec[];
+  dims: Record<string, { min: number; max: number; offset: number }>;
+  limits: { dims: string[]; max_product: number }[];
+  memory: { pages: number };
+  weights: (HashedFile & { offset: number })[];
+  modules: (HashedFile & { simd: 'relaxed' | 'plain'; threads: boolean })[];
+  kernels: Kernel[];
+}
+
+/** A bundle that is already in memory, as in a page that is one file. */
+export interface InlineBundle {
+  manifest: Manifest;
+  /** Path to contents; a string is base64. */
+  files: Record<string, string | Blob | ArrayBuffer | Uint8Array<ArrayBuffer>>;
+  /** Where the worker's script is (a `blob:` URL); without it the model runs on the calling thread. */
+  worker?: string;
+}
+
+export interface Progress {
+  /** Bytes that have arrived. */
+  loaded: number;
+  /** Bytes that will have arrived when the model is ready. */
+  total: number;
+}
+
+export interface LoadOptions {
+  backend?: 'auto' | 'wasm';
+  threads?: 'auto' | number;
+  /** Which module to use; 'auto' takes the fastest that this browser can run. */
+  simd?: 'auto' | 'relaxed' | 'plain';
+  /** Run in a worker (default), on the calling thread (false), or in the worker that you make. */
+  worker?: boolean | (() => Worker);
+  /** Keep verified files in Cache Storage, by their hash (default true). */
+  cache?: boolean;
+  onProgress?: (progress: Progress) => void;
+  signal?: AbortSignal;
+}
+
+export interface Info {
+  backend: 'wasm';
+  simd: 'relaxed' | 'plain';
+  threads: number;
+  /** Bytes of the module and the weights. */
+  bytes: number;
+  /** Why this module, this many threads and this place, in words. */
+  why: string;
+  /** Whether the model runs in a worker. */
+  worker: boolean;
+  /** Whether every file came from Cache Storage. */
+  cached: boolean;
+}
+
+/** What an opened bundle says about itself. */
+export interface About {
+  inputs: Spec[];
+  outputs: Spec[];
+  labels: string[] | null;
+  info: Info;
+}
+
+/** A typed array, with a shape where it is not the input's own. */
+export type Value = TypedArray | { data: TypedArray; shape?: number[] };
+export interface Tensor {
+  data: TypedArray;
+  shape: number[];
+  dtype: DType;
+}
+export interface Prediction {
+  label: string;
+  index: number;
+  score: number;
+}
+/** One kernel and the milliseconds it took, on average. */
+export type KernelTime = Kernel & { ms: number };
+
+/** What `classify` takes. */
+export type ImageSource = ImageBitmapSource;
+/** What can be sent to a worker. */
+export type Picture = Blob | ImageData | ImageBitmap;

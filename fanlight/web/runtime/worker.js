@@ -1,0 +1,29 @@
+import { Engine, FanlightError, said } from './fanlight.js';
+
+// Messages in: { id, tag, args }. Out: { id, progress }, then { id, value } or { id, error }.
+const port = /** @type {Worker} */ (/** @type {unknown} */ (globalThis));
+/** @type {Engine} */
+let engine;
+
+/** @param {MessageEvent} event */
+port.onmessage = async ({ data: { id, tag, args } }) => {
+  try {
+    let value;
+    if (tag === 'open') {
+      engine = await Engine.open(args[0], {
+        ...args[1],
+        onProgress: (progress) => port.postMessage({ id, progress }),
+      });
+      value = engine.about;
+    } else {
+      value = await engine[/** @type {'run'} */ (tag)](.../** @type {[any]} */ (args));
+    }
+    const give = tag === 'run' ? Object.values(value).map(({ data }) => data.buffer) : [];
+    port.postMessage({ id, value }, give);
+  } catch (error) {
+    const { code, reason, expected, received, where, next } = /** @type {FanlightError} */ (error);
+    port.postMessage({
+      id, error: [code ?? 'E-WEB-020', reason ?? said(error), { expected, received, where, next }],
+    });
+  }
+};

@@ -1,0 +1,1 @@
+"""The parts of `tools/train_default.py`: photos, network, teacher, written files."""

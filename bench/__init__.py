@@ -1,0 +1,1 @@
+"""The figures against the peers: ratios, interleaved in one Chromium. Run `python -m bench`."""

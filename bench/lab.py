@@ -1,0 +1,175 @@
+"""One Chromium, one loopback server, one page per engine; turns are taken round by round."""
+
+from __future__ import annotations
+
+import http.server
+import statistics
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlencode, urlsplit
+
+import numpy as np
+
+from fanlight.hosts.browser import chromium_flags, find_browser
+
+HERE = Path(__file__).parent
+TYPES = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".json": "application/json",
+    ".wasm": "application/wasm",
+    ".css": "text/css",
+}
+
+
+def install_peers() -> None:
+    """npm install the pinned peers, once."""
+    if not (HERE / "node_modules" / "onnxruntime-web").is_dir():
+        print("bench: installing the peers' npm packages", flush=True)
+        flags = ["--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
+        subprocess.run(["npm", "install", *flags], cwd=HERE, check=True)
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: Any
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        path = unquote(urlsplit(self.path).path)
+        _, mount, rest = (*path.split("/", 2), "")[:3]
+        root = self.server.mounts.get(mount)
+        file = (root / rest).resolve() if root else None
+        if file is None or not file.is_relative_to(root.resolve()) or not file.is_file():
+            self.send_error(404)
+            return
+        data = file.read_bytes()
+        self.send_response(200)
+        self.send_header("Content-Type", TYPES.get(file.suffix, "application/octet-stream"))
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Cache-Control", "no-cache")
+        if self.server.isolated:
+            self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+            self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet."""
+
+
+@contextmanager
+def serve(mounts: Mapping[str, Path], *, isolated: bool = False) -> Iterator[str]:
+    """Serve folders by mount name on the loopback; yields the base URL."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    server.mounts, server.isolated = dict(mounts), isolated  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
+def chromium(*extra: str) -> Iterator[Any]:
+    """A headless Chromium, as a Playwright Browser."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        flags = [*chromium_flags(), *extra]
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=flags)
+        yield browser
+        browser.close()
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One competitor: which page, with which query."""
+
+    name: str
+    page: str
+    query: Mapping[str, str]
+
+    def url(self, base: str) -> str:
+        return f"{base}/pages/bench.html?{urlencode({'engine': self.page, **self.query})}"
+
+
+def open_page(browser: Any, base: str, engine: Engine) -> Any:
+    """A page with the engine's model loaded."""
+    page = browser.new_context().new_page()
+    page.goto(engine.url(base))
+    page.wait_for_function("globalThis.ready || globalThis.failure", timeout=180_000)
+    failure = page.evaluate("globalThis.failure")
+    if failure:
+        raise SystemExit(f"bench: {engine.name} failed: {failure}")
+    page.wait_for_function("globalThis.turn")
+    return page
+
+
+@dataclass(frozen=True)
+class Result:
+    """Milliseconds of one engine: one figure per round, the median of its turns."""
+
+    engine: Engine
+    rounds: list[float]
+    first: np.ndarray
+    info: dict[str, Any]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.rounds)
+
+    @property
+    def best(self) -> float:
+        return min(self.rounds)
+
+
+def interleave(
+    browser: Any,
+    base: str,
+    engines: Sequence[Engine],
+    values: np.ndarray,
+    *,
+    rounds: int = 30,
+    turns: int = 3,
+    warm_up: int = 20,
+) -> list[Result]:
+    """Time the engines in turn, A B C A B C ..., on the same input values.
+
+    Returns per engine the round medians and its first output, to compare answers with.
+    """
+    pages = [open_page(browser, base, e) for e in engines]
+    flat = values.reshape(-1).tolist()
+    firsts = []
+    for page in pages:
+        page.evaluate("(values) => setInput(values)", flat)
+        page.evaluate("(n) => turn(n)", warm_up)
+        firsts.append(np.float32(page.evaluate("once().then((r) => [...r.first])")))
+    times: list[list[float]] = [[] for _ in pages]
+    for _ in range(rounds):
+        for index, page in enumerate(pages):
+            page.bring_to_front()
+            page.evaluate("turn(1)")
+            times[index].append(statistics.median(page.evaluate("(n) => turn(n)", turns)))
+    infos = [page.evaluate("info") for page in pages]
+    for page in pages:
+        page.context.close()
+    return [Result(e, t, f, i) for e, t, f, i in zip(engines, times, firsts, infos, strict=True)]
+
+
+def ratio(slow: Result, fast: Result) -> tuple[float, float, float]:
+    """(median, low quartile, high quartile) of the round-by-round ratio slow / fast."""
+    ratios = sorted(a / b for a, b in zip(slow.rounds, fast.rounds, strict=True))
+    return (
+        statistics.median(ratios),
+        ratios[len(ratios) // 4],
+        ratios[3 * len(ratios) // 4],
+    )

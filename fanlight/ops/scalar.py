@@ -32,10 +32,10 @@ INSTRUCTIONS: dict[str, tuple[int, str]] = {
     "neg": (1, "-number"),
     "abs": (1, "absolute value"),
     "sqrt": (1, "square root (float)"),
-    "floor": (1, "round down (float)"),
-    "ceil": (1, "round up (float)"),
-    "round": (1, "round to nearest, ties to even (float)"),
-    "trunc": (1, "round towards zero (float)"),
+    "floor": (1, "round down (int32: the number itself, as for the next three)"),
+    "ceil": (1, "round up"),
+    "round": (1, "round to nearest, ties to even"),
+    "trunc": (1, "round towards zero"),
     "exp": (1, "e to the power (float)"),
     "log": (1, "natural logarithm (float)"),
     "sin": (1, "sine of radians (float)"),
@@ -53,6 +53,10 @@ INSTRUCTIONS: dict[str, tuple[int, str]] = {
     "bool": (1, "cast to bool: number != 0"),
 }
 CASTS = ("float32", "int32", "uint8", "bool")
+# Instructions of float32 and int32 alike. Rounding an int32 changes nothing, so that one body
+# serves both where an op rounds (floor_div).
+_ROUNDING = ("floor", "ceil", "round", "trunc")
+_NUMERIC = ("add", "sub", "mul", "div", "min", "max", "neg", "abs", *_ROUNDING)
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,7 +277,7 @@ def infer(expr: Expr, dtypes: Sequence[str]) -> str:
         elif node.op == "select":
             _unify(node, parts[:1], ("bool",), weak)
             known[id(node)] = _unify(node, parts[1:], ("float32", "int32", "bool"), weak)
-        elif node.op in ("add", "sub", "mul", "div", "min", "max", "neg", "abs"):
+        elif node.op in _NUMERIC:
             known[id(node)] = _unify(node, parts, ("float32", "int32"), weak)
         else:
             known[id(node)] = _unify(node, parts, ("float32",), weak)
@@ -308,6 +312,10 @@ def _div(a: Any, b: Any) -> Any:
     return (quotient * np.sign(wide_a) * np.sign(safe)).astype(np.int32)
 
 
+def _rounding(rule: Any) -> Any:
+    return lambda x: x if np.asarray(x).dtype.kind in "iu" else rule(x)
+
+
 def _saturate(x: Any, dtype: type, low: int, high: int) -> Any:
     x = np.asarray(x)
     if x.dtype.kind == "f":
@@ -326,10 +334,10 @@ _MEANING: dict[str, Any] = {
     "neg": np.negative,
     "abs": np.abs,
     "sqrt": np.sqrt,
-    "floor": np.floor,
-    "ceil": np.ceil,
-    "round": np.rint,
-    "trunc": np.trunc,
+    "floor": _rounding(np.floor),
+    "ceil": _rounding(np.ceil),
+    "round": _rounding(np.rint),
+    "trunc": _rounding(np.trunc),
     "exp": np.exp,
     "log": np.log,
     "sin": np.sin,

@@ -1,0 +1,296 @@
+"""arg_max, arg_min and top_k.
+
+Ties go to the lower index. For arg_max and arg_min a NaN wins, as in NumPy; top_k puts NaNs last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass
+from math import prod
+
+from fanlight.codegen.kernel import Kernel, node_bytes, register
+from fanlight.codegen.wasm.assembler import Function, Local
+from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes
+from fanlight.codegen.wasm.module import Module
+from fanlight.graph import Node, Value
+from fanlight.targets import Target
+
+SMALL_K = 16  # up to here top_k inserts into a short sorted list; beyond it sorts
+_BUCKETS = 256
+
+
+@dataclass(frozen=True)
+class Arg:
+    """An arg_max or arg_min over the middle of [outer, size, inner]."""
+
+    largest: bool
+    dtype: str
+    outer: int
+    size: int
+    inner: int
+
+    @property
+    def blocks(self) -> int:
+        """Vectors of neighbouring outputs; 1 where outputs are not neighbours."""
+        return 1 if self.inner == 1 else -(-self.inner // 4)
+
+    @property
+    def units(self) -> int:
+        return self.outer * self.blocks
+
+
+@register("arg_max", "arg_min")
+def lower_arg(node: Node, target: Target, weights: Set[Value]) -> Kernel:
+    """The kernel of an arg_max or arg_min node."""
+    x = node.inputs[0].type
+    axis = node.attrs["axis"] % x.rank
+    shape = x.bound
+    arg = Arg(
+        node.op == "arg_max", x.dtype, prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
+    )
+
+    def emit(module: Module, name: str) -> None:
+        f = module.function(name, ("i32",) * 4)
+        emit_arg(f, arg, *f.params)
+
+    return Kernel(f"{arg}", emit, arg.units, flops=x.size, bytes=node_bytes(node))
+
+
+def emit_arg(f: Function, arg: Arg, x: Local, y: Local, low: Local, high: Local) -> None:
+    """Units [low, high): int32 indices at `y` from the tensor at `x`."""
+    if arg.inner == 1:
+        _arg_last(f, arg, x, y, low, high)
+    else:
+        _arg_lanes(f, arg, x, y, low, high)
+
+
+def _arg_last(f: Function, arg: Arg, x: Local, y: Local, low: Local, high: Local) -> None:
+    kind = "f32" if arg.dtype == "float32" else "i32"
+    unit, p, at, index = f.locals(4, "i32")
+    best, value = f.locals(2, kind)
+    with f.range(unit, low, high):
+        f.address(x, unit, arg.size * 4).tee(p).op(f"{kind}.load").set(best)
+        f.i32(0).set(index)
+        with f.block() as done, f.range(at, 1, max(arg.size, 2)):
+            if arg.size == 1:
+                f.br(done)
+            f.advance(p, 4).get(p).op(f"{kind}.load").tee(value).get(best)
+            if kind == "i32":
+                f.op("i32.gt_s" if arg.largest else "i32.lt_s")
+            else:
+                # Neither smaller nor equal: larger, or one of them is NaN.
+                f.op("f32.le" if arg.largest else "f32.ge").op("i32.eqz")
+            with f.if_():
+                if kind == "f32":
+                    f.get(best).get(best).op("f32.ne").br_if(done)  # the first NaN stays
+                f.get(value).set(best).get(at).set(index)
+        f.address(y, unit, 4).get(index).op("i32.store")
+
+
+def _arg_lanes(f: Function, arg: Arg, x: Local, y: Local, low: Local, high: Local) -> None:
+    """Four neighbouring outputs at a time."""
+    unit, p, q, at, block = f.locals(5, "i32")
+    best, value, index, wins = f.locals(4, "v128")
+    with f.range(unit, low, high):
+        f.get(unit).i32(arg.blocks).op("i32.rem_u").set(block)
+        f.get(unit).i32(arg.blocks).op("i32.div_u").set(at)
+        f.address(x, at, arg.size * arg.inner * 4).get(block).times(16).op("i32.add").set(p)
+        f.address(y, at, arg.inner * 4).get(block).times(16).op("i32.add").set(q)
+        f.get(p).load().set(best).i32x4(0).set(index)
+        if arg.size > 1:
+            with f.range(at, 1, arg.size):
+                f.advance(p, arg.inner * 4).get(p).load().tee(value).get(best)
+                if arg.dtype == "float32":
+                    f.op("f32x4.le" if arg.largest else "f32x4.ge")
+                    f.get(best).get(best).op("f32x4.ne").op("v128.or").op("v128.not").set(wins)
+                else:
+                    f.op("i32x4.gt_s" if arg.largest else "i32x4.lt_s").set(wins)
+                f.get(value).get(best).get(wins).op("v128.bitselect").set(best)
+                f.get(at).op("i32x4.splat").get(index).get(wins).op("v128.bitselect").set(index)
+        rest = arg.inner % 4
+        if rest:
+            f.get(block).i32(arg.blocks - 1).op("i32.eq")
+            with f.if_():
+                store_bytes(f, q, index, rest * 4)
+                f.else_()
+                store_bytes(f, q, index, 16)
+        else:
+            store_bytes(f, q, index, 16)
+
+
+# --- top_k ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TopK:
+    """The `k` largest of each row of [rows, size], in descending order."""
+
+    dtype: str
+    rows: int
+    size: int
+    k: int
+
+    @property
+    def units(self) -> int:
+        return self.rows if self.k <= SMALL_K else 1
+
+    @property
+    def scratch(self) -> int:
+        """Bytes: counters of four passes, and keys and indices twice."""
+        return 0 if self.k <= SMALL_K else 4 * 4 * _BUCKETS + 16 * self.size
+
+
+@register("top_k")
+def lower_top_k(node: Node, target: Target, weights: Set[Value]) -> Kernel:
+    """The kernel of a top_k node."""
+    x = node.inputs[0].type
+    top = TopK(x.dtype, prod(x.bound[:-1]), x.bound[-1], node.attrs["k"])
+
+    def emit(module: Module, name: str) -> None:
+        f = module.function(name, ("i32",) * (6 if top.scratch else 5))
+        x_, values, indices, *scratch, low, high = f.params
+        emit_top_k(f, top, x_, values, indices, scratch[0] if scratch else None, low, high)
+
+    return Kernel(
+        key=f"{top}",
+        emit=emit,
+        work=top.units,
+        scratch=top.scratch,
+        flops=x.size,
+        bytes=node_bytes(node),
+    )
+
+
+def emit_top_k(
+    f: Function,
+    top: TopK,
+    x: Local,
+    values: Local,
+    indices: Local,
+    scratch: Local | None,
+    low: Local,
+    high: Local,
+) -> None:
+    """Units [low, high): values (dtype of `x`) and int32 indices, each [rows, k]."""
+    if scratch is None:
+        _insertion(f, top, x, values, indices, low, high)
+        return
+    row = f.local("i32")
+    with f.block() as done:
+        f.get(low).get(high).op("i32.ge_s").br_if(done)
+        with f.range(row, 0, top.rows):
+            _radix(f, top, row, x, values, indices, scratch)
+
+
+def _precedes(f: Function, kind: str, a: Local, b: Local) -> Function:
+    """Push whether value `a`, which comes later, belongs before `b`."""
+    if kind == "i32":
+        return f.get(a).get(b).op("i32.gt_s")
+    f.get(a).get(b).op("f32.le").op("i32.eqz")  # larger, or one of them is NaN
+    return f.get(a).get(a).op("f32.eq").op("i32.and")
+
+
+def _insertion(
+    f: Function, top: TopK, x: Local, values: Local, indices: Local, low: Local, high: Local
+) -> None:
+    """Keep a sorted list of at most k in the outputs; nearly every element fails one comparison."""
+    kind = "f32" if top.dtype == "float32" else "i32"
+    unit, p, v, i, at, place = f.locals(6, "i32")
+    value, other, least = f.locals(3, kind)
+    with f.range(unit, low, high):
+        f.address(x, unit, top.size * 4).set(p)
+        f.address(values, unit, top.k * 4).set(v)
+        f.address(indices, unit, top.k * 4).set(i)
+        with f.range(at, 0, top.size), f.block() as next_element:
+            f.get(p).op(f"{kind}.load").set(value).advance(p, 4)
+            # place = byte offset of the slot that is free: the next one, or the last.
+            f.get(at).i32(top.k).op("i32.lt_s")
+            with f.if_():
+                f.get(at).times(4).set(place)
+                f.else_()
+                _precedes(f, kind, value, least).op("i32.eqz").br_if(next_element)
+                f.i32((top.k - 1) * 4).set(place)
+            with f.block() as found, f.loop() as again:
+                f.get(place).op("i32.eqz").br_if(found)
+                f.get(v).get(place).op("i32.add").plus(-4).op(f"{kind}.load").set(other)
+                _precedes(f, kind, value, other).op("i32.eqz").br_if(found)
+                f.get(v).get(place).op("i32.add").get(other).op(f"{kind}.store")
+                f.get(i).get(place).op("i32.add")
+                f.get(i).get(place).op("i32.add").plus(-4).op("i32.load").op("i32.store")
+                f.advance(place, -4).br(again)
+            f.get(v).get(place).op("i32.add").get(value).op(f"{kind}.store")
+            f.get(i).get(place).op("i32.add").get(at).op("i32.store")
+            f.get(v).op(f"{kind}.load", (top.k - 1) * 4).set(least)
+
+
+def _radix(
+    f: Function,
+    top: TopK,
+    row: Local,
+    x: Local,
+    values: Local,
+    indices: Local,
+    scratch: Local,
+) -> None:
+    """Sort one row by 32-bit keys, 8 bits at a time. Stable, so equal keys keep their order."""
+    registers = Registers(f)
+    take = registers.take
+    source, at, key, counter, spare, sum_ = registers.take_many(6, "i32")
+    keys, others = take("i32"), take("i32")
+    f.address(x, row, top.size * 4).set(source)
+    f.get(scratch).plus(16 * _BUCKETS).set(keys)
+    f.get(keys).plus(8 * top.size).set(others)
+    f.get(scratch).i32(0).i32(16 * _BUCKETS).op("memory.fill")
+
+    def bucket(digit: int) -> None:
+        """counter = address of the counter of `key`'s digit."""
+        f.get(key).i32(8 * digit).op("i32.shr_u").i32(255).op("i32.and").times(4)
+        f.get(scratch).op("i32.add").plus(4 * _BUCKETS * digit).set(counter)
+
+    with f.range(at, 0, top.size):
+        _sort_key(f, top.dtype, source, at, key)
+        f.address(keys, at, 8).tee(spare).get(key).op("i32.store")
+        f.get(spare).get(at).op("i32.store", 4)
+        for digit in range(4):
+            bucket(digit)
+            f.get(counter).get(counter).op("i32.load").plus(1).op("i32.store")
+    # Counters become the first position of their bucket.
+    with f.range(at, 0, 4 * _BUCKETS):
+        f.get(at).i32(_BUCKETS - 1).op("i32.and").op("i32.eqz")
+        with f.if_():
+            f.i32(0).set(sum_)
+        f.address(scratch, at, 4).tee(counter).op("i32.load").set(spare)
+        f.get(counter).get(sum_).op("i32.store")
+        f.get(sum_).get(spare).op("i32.add").set(sum_)
+    for digit in range(4):
+        with f.range(at, 0, top.size):
+            f.address(keys, at, 8).tee(spare).op("i32.load").set(key)
+            bucket(digit)
+            f.get(counter).op("i32.load").set(sum_)
+            f.get(counter).get(sum_).plus(1).op("i32.store")
+            f.address(others, sum_, 8).tee(counter).get(key).op("i32.store")
+            f.get(counter).get(spare).op("i32.load", 4).op("i32.store", 4)
+        keys, others = others, keys
+    out_value, out_index = take("i32"), take("i32")
+    f.address(values, row, top.k * 4).set(out_value)
+    f.address(indices, row, top.k * 4).set(out_index)
+    with f.range(at, 0, top.k):
+        f.address(keys, at, 8).op("i32.load", 4).set(key)
+        f.address(out_index, at, 4).get(key).op("i32.store")
+        f.address(out_value, at, 4)
+        f.address(source, key, 4).op("i32.load").op("i32.store")
+
+
+def _sort_key(f: Function, dtype: str, source: Local, at: Local, key: Local) -> None:
+    """key = the element as an unsigned number that is smaller the earlier the element belongs."""
+    if dtype == "int32":
+        f.address(source, at, 4).op("i32.load").i32(0x7FFFFFFF).op("i32.xor").set(key)
+        return
+    value = f.local("f32")
+    # Adding 0 turns -0 into +0, which compare equal.
+    f.address(source, at, 4).op("f32.load").f32(0.0).op("f32.add").tee(value)
+    # Negative floats are stored as sign and magnitude: their bits already descend.
+    f.op("i32.reinterpret_f32").tee(key).get(key).i32(0x7FFFFFFF).op("i32.xor")
+    f.get(key).i32(0).op("i32.lt_s").select().set(key)
+    f.i32(-1).get(key).get(value).get(value).op("f32.ne").select().set(key)

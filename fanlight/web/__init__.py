@@ -17,7 +17,8 @@ _RUNTIME = Path(__file__).parent / "runtime"
 _PAGES = Path(__file__).parent / "pages"
 # Dependencies first. Together they are the fanlight.js of a bundle: one request instead of five.
 CORE = ("errors.js", "bundle.js", "image.js", "engine.js", "fanlight.js")
-TYPES = ("fanlight.d.ts", "element.d.ts", "types.d.ts")
+# Generated from the JSDoc by `npm run types`; types.d.ts, which they share, is written by hand.
+TYPES = ("fanlight.d.ts", "element.d.ts", "engine.d.ts", "errors.d.ts")
 
 # What a page of ours may do. 'wasm-unsafe-eval' allows WebAssembly and no JavaScript eval; blob: is
 # for previews and for the worker, which obeys this policy because it starts from a blob: URL.
@@ -34,8 +35,10 @@ def runtime() -> Mapping[str, str]:
     files = {"fanlight.js": join([_RUNTIME / name for name in CORE], exports=True)}
     for name in ("worker.js", "element.js"):
         files[name] = strip_comments((_RUNTIME / name).read_text("utf-8"))
-    for name in ("element.css", *TYPES):
+    for name in ("element.css", "types.d.ts"):
         files[name] = (_RUNTIME / name).read_text("utf-8")
+    for name in TYPES:
+        files[name] = (_RUNTIME.parent / "types" / name).read_text("utf-8")
     return files
 
 

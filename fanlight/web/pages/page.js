@@ -1,0 +1,21 @@
+import { FanlightClassifier } from './element.js';
+/** @import { Model } from './fanlight.js' */
+
+const element = /** @type {FanlightClassifier} */ (document.querySelector('fanlight-classifier'));
+
+// A photo dropped beside the element is meant for it; a browser would leave the page to show it.
+for (const type of ['dragover', 'drop']) {
+  document.addEventListener(type, (event) => {
+    if (event.defaultPrevented) return;
+    event.preventDefault();
+    const file = /** @type {DragEvent} */ (event).dataTransfer?.files[0];
+    if (type === 'drop' && file) element.classify(file).catch(() => {});
+  });
+}
+
+element.addEventListener('fanlight-ready', (event) => {
+  const { info } = /** @type {CustomEvent<Model>} */ (event).detail;
+  const line = /** @type {HTMLElement} */ (document.getElementById('engine'));
+  line.textContent = `${(info.bytes / 1e6).toFixed(1)} MB, WebAssembly with ${info.simd} SIMD, ${
+    info.worker ? 'in a worker of its own' : 'on the main thread'}${info.cached ? ', from the cache' : ''}.`;
+});

@@ -1,0 +1,138 @@
+"""One HTML file that holds a whole bundle: page, runtime, module and weights. Works from file://."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from ..errors import FanlightError
+from . import _PAGES, _RUNTIME, CORE
+from .modules import join, strip_comments
+
+_STYLE = re.compile(r' *<link rel="stylesheet" href="page\.css">\n')
+_PRELOAD = re.compile(r' *<link rel="modulepreload"[^>]*>\n')
+_SCRIPT = re.compile(r' *<script type="module" src="page\.js"></script>\n')
+_CSP = re.compile(r'(<meta http-equiv="Content-Security-Policy" content=")[^"]*(">)')
+_IMAGE = re.compile(r'(<img src=")([^":]+)(")')
+_DEFINE = "customElements.define("
+_TYPES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
+
+# Before the element is defined: take the parts out of the page and free their text.
+_GLUE = """
+const take = (id) => {
+  const tag = document.getElementById(id);
+  tag.remove();
+  return tag.textContent;
+};
+const inlineManifest = JSON.parse(take('fanlight-manifest'));
+const inlineCss = take('fanlight-css');
+FanlightClassifier.css = async () => inlineCss;
+FanlightClassifier.bundle = {
+  manifest: inlineManifest,
+  files: Object.fromEntries([...inlineManifest.modules, ...inlineManifest.weights].map(
+    ({ path }) => [path, take(path)])),
+  worker: URL.createObjectURL(new Blob([take('fanlight-worker')], { type: 'text/javascript' })),
+};
+"""
+
+
+def single_file(folder: Path) -> str:
+    """The bundle in `folder`, which has a page, as one HTML text without any other file.
+
+    The page's policy allows no connection at all (`connect-src 'none'`), pins its script and its
+    style by hash, and lets the worker start from a blob: URL only.
+
+    Raises:
+        FanlightError: E-BUNDLE-001 when the folder has no manifest or no page, E-BUNDLE-003 when a
+            file that they name is missing, E-BUILD-009 when the page is not one that we wrote.
+    """
+    manifest = json.loads(_read(folder / "manifest.json", "E-BUNDLE-001"))
+    html = _read(folder / "index.html", "E-BUNDLE-001")
+
+    core = [_RUNTIME / name for name in CORE]
+    page = join([*core, _RUNTIME / "element.js", _PAGES / "page.js"], exports=False)
+    if page.count(_DEFINE) != 1:
+        raise FanlightError("E-BUILD-009", f"element.js has not one {_DEFINE}")
+    page = page.replace(_DEFINE, _GLUE.lstrip() + _DEFINE)
+    style = _read(folder / "page.css", "E-BUNDLE-003")
+
+    parts = [
+        ("application/json", "fanlight-manifest", json.dumps(manifest).replace("<", "\\u003c")),
+        ("text/css", "fanlight-css", strip_comments(_read(folder / "element.css", "E-BUNDLE-003"))),
+        ("text/plain", "fanlight-worker", join([*core, _RUNTIME / "worker.js"], exports=False)),
+    ]
+    for entry in [*manifest["modules"], *manifest["weights"]]:
+        data = _bytes(folder, entry["path"])
+        kind = "application/octet-stream;base64"
+        parts.append((kind, entry["path"], base64.b64encode(data).decode()))
+
+    csp = (
+        f"default-src 'none'; script-src {_pin(page)} 'wasm-unsafe-eval'; style-src {_pin(style)}; "
+        "img-src blob: data:; media-src blob:; connect-src 'none'; worker-src blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    tags = "".join(
+        f'    <script type="{kind}" id="{name}">{_inert(text, name)}</script>\n'
+        for kind, name, text in parts
+    )
+    html = _once(_CSP, lambda m: m[1] + csp + m[2], html, "policy")
+    html = _once(_STYLE, lambda m: f"    <style>{_inert(style, 'page.css')}</style>\n", html, "style")
+    html = _once(_SCRIPT, lambda m: "", html, "script")
+    html = _IMAGE.sub(lambda m: m[1] + _data_url(folder, m[2]) + m[3], _PRELOAD.sub("", html))
+    script = f'    <script type="module">{_inert(page, "page.js")}</script>\n'
+    head, body, tail = html.rpartition("  </body>")
+    return head + tags + script + body + tail
+
+
+def _once(pattern: re.Pattern[str], put: object, html: str, what: str) -> str:
+    text, times = pattern.subn(put, html)  # type: ignore[call-overload]
+    if times != 1:
+        raise FanlightError(
+            "E-BUILD-009",
+            f"the page has {times} places for its {what}.",
+            expected=1,
+            where="index.html",
+            next="build the bundle again: its page was changed by hand",
+        )
+    return str(text)
+
+
+def _pin(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def _inert(text: str, name: str) -> str:
+    """`text`, which must not end the element that holds it."""
+    if re.search(r"</(script|style)|<!--", text, re.I):
+        raise FanlightError("E-BUILD-009", f"{name} holds a tag that would end it in HTML.")
+    return text
+
+
+def _read(path: Path, code: str) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FanlightError(
+            code, "a file of the bundle cannot be read.", where=str(path), received=str(error)
+        ) from None
+
+
+def _bytes(folder: Path, name: str) -> bytes:
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise FanlightError("E-BUNDLE-005", "a path leaves the folder.", received=name)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FanlightError(
+            "E-BUNDLE-003", "a file is missing.", where=str(path), received=str(error)
+        ) from None
+
+
+def _data_url(folder: Path, name: str) -> str:
+    kind = _TYPES.get(Path(name).suffix.lower(), "octet-stream")
+    return f"data:image/{kind};base64,{base64.b64encode(_bytes(folder, name)).decode()}"

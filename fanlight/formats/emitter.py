@@ -1,0 +1,145 @@
+"""Emitter: apply ops on values, or at once on arrays that are known at import.
+
+Readers call `op` for both. What depends on weights and shapes alone folds away (the
+Shape -> StridedSlice -> Pack -> Reshape chains of TensorFlow, for one), with the same rows
+that define the ops, so there is no second implementation of anything.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fanlight import dtypes
+from fanlight.errors import FanlightError
+from fanlight.graph import Builder, Value
+from fanlight.ops import row as rows
+from fanlight.ops.types import TensorType
+
+Tensor = Value | np.ndarray
+
+
+@dataclass
+class _Known:
+    """An array that is known at import; kept, so that its id stays its own."""
+
+    array: np.ndarray
+    name: str | None = None
+    value: Value | None = None
+
+
+# WebAssembly addresses 4 GiB; a model whose single tensor exceeds that can never run.
+MAX_TENSOR_BYTES = 1 << 32
+# Folding may not turn a few bytes of file into much memory.
+_FOLD_BYTES = 1 << 26
+
+
+class Emitter:
+    """Builds one graph; tensors are Values, or arrays when they are known."""
+
+    def __init__(self, builder: Builder) -> None:
+        self.builder = builder
+        self._known: dict[int, _Known] = {}
+        self._scalars: dict[tuple[str, str], np.ndarray] = {}
+
+    def named(self, array: np.ndarray, name: str) -> np.ndarray:
+        """Remember the source's name of a known array, for when it becomes a weight."""
+        array = dtypes.narrow(array)
+        self._known.setdefault(id(array), _Known(array)).name = name
+        return array
+
+    def const(self, value: float | int | bool, dtype: str = "float32") -> np.ndarray:
+        """A scalar; equal ones are one weight."""
+        key = (dtype, repr(value))
+        if key not in self._scalars:
+            self._scalars[key] = np.asarray(value, dtypes.to_numpy(dtype))
+        return self._scalars[key]
+
+    def value(self, tensor: Tensor, name: str | None = None) -> Value:
+        """The tensor as a value of the graph; a known array becomes a weight, once."""
+        if isinstance(tensor, Value):
+            return tensor
+        known = self._known.setdefault(id(tensor), _Known(tensor))
+        if known.value is None:
+            known.value = self.builder.weight(tensor, known.name or name)
+        return known.value
+
+    def op(self, op: str, *inputs: Tensor, name: str, **attrs: Any) -> Any:
+        """Apply an op of the table; the result is known if every input is.
+
+        Raises:
+            FanlightError: the E-OP codes, E-FORMAT-023 if a result is absurdly large.
+        """
+        if all(isinstance(t, np.ndarray) for t in inputs):
+            return self._fold(op, [t for t in inputs if isinstance(t, np.ndarray)], name, attrs)
+        values = [self.value(t, f"{name}/const") for t in inputs]
+        made = self.builder.add(op, *values, name=name, **attrs)
+        for value in made if isinstance(made, tuple) else (made,):
+            check_size(value.type, name)
+        return made
+
+    def _fold(self, op: str, arrays: list[np.ndarray], name: str, attrs: dict[str, Any]) -> Any:
+        types = [TensorType(a.shape, _dtype(a, name)) for a in arrays]
+        full, results = rows.infer(op, types, attrs)
+        budget = max(_FOLD_BYTES, 2 * max((a.nbytes for a in arrays), default=0))
+        for type in results:
+            check_size(type, name, budget)
+        with np.errstate(all="ignore"):
+            made = [np.ascontiguousarray(a).reshape(a.shape) for a in rows.evaluate(op, arrays, full)]
+        if len(made) == 1:
+            return self.named(made[0], name)
+        return tuple(self.named(a, f"{name}/{i}") for i, a in enumerate(made))
+
+    # Short forms that readers use everywhere.
+
+    def reshape(self, x: Tensor, shape: Sequence[int], name: str) -> Tensor:
+        """`x` with another shape of the same size; nothing if it has that shape already."""
+        if tuple(x.shape) == tuple(shape):
+            return x
+        return self.op("reshape", x, name=name, shape=tuple(int(d) for d in shape))
+
+    def transpose(self, x: Tensor, perm: Sequence[int], name: str) -> Tensor:
+        """`x` with permuted dims; nothing for the identity."""
+        if tuple(perm) == tuple(range(len(x.shape))):
+            return x
+        return self.op("transpose", x, name=name, perm=tuple(int(p) for p in perm))
+
+    def cast(self, x: Tensor, dtype: str, name: str) -> Tensor:
+        """`x` in another dtype; nothing if it has it already."""
+        return x if dtype_of(x) == dtype else self.op("cast", x, name=name, dtype=dtype)
+
+    def full(self, shape: Sequence[int], value: float, dtype: str, name: str) -> np.ndarray:
+        """A known array of one repeated value."""
+        check_size(TensorType(tuple(int(d) for d in shape), dtype), name, _FOLD_BYTES)
+        return np.full(tuple(shape), value, dtypes.to_numpy(dtype))
+
+
+def dtype_of(x: Tensor) -> str:
+    """The dtype name of a value or a known array."""
+    return x.dtype if isinstance(x, Value) else _dtype(x, "a constant")
+
+
+def _dtype(array: np.ndarray, where: str) -> str:
+    name = dtypes.from_numpy(array.dtype)
+    if name is None:
+        raise FanlightError(
+            "E-FORMAT-008", "a constant has an unsupported dtype.", where=where, received=array.dtype
+        )
+    return name
+
+
+def check_size(type: TensorType, where: str, limit: int = MAX_TENSOR_BYTES) -> None:
+    """E-FORMAT-023 if a tensor of this type takes more than `limit` bytes."""
+    if math.prod(type.bound) * dtypes.size(type.dtype) > limit:
+        raise FanlightError(
+            "E-FORMAT-023",
+            "a tensor of the model is larger than any browser can hold.",
+            where=where,
+            expected=f"at most {limit:,} bytes",
+            received=str(type)[:120],
+            next="give the model a smaller size.",
+        )

@@ -1,0 +1,173 @@
+"""What a reader returns: the graph, and what the source said about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fanlight.errors import FanlightError
+from fanlight.graph import Graph
+
+
+@dataclass(frozen=True)
+class Port:
+    """One input or output of a source.
+
+    Attributes:
+        name: its name in the graph.
+        source: its name in the source (a tensor or a layer).
+        batched: whether its leading dim was free in the source; it is 1 in the graph.
+    """
+
+    name: str
+    source: str
+    batched: bool
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model as read from its files.
+
+    Attributes:
+        graph: the imported graph; every leading dim that was free is 1.
+        format: "tfjs-graph", "tfjs-layers", "keras-h5" or "keras-v3".
+        inputs, outputs: in the order of the graph's.
+        labels: class names, if the source carries them.
+        warnings: what a careful reader would like to know; empty for most models.
+        metadata: what the files say about themselves (producer, converter, user metadata).
+    """
+
+    graph: Graph
+    format: str
+    inputs: tuple[Port, ...] = ()
+    outputs: tuple[Port, ...] = ()
+    labels: tuple[str, ...] | None = None
+    warnings: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a caller may say about a source that leaves something open.
+
+    Attributes:
+        size: height and width for inputs whose image size is free.
+        input_shapes: input name -> its whole shape, batch included or left out.
+        weights: "stored", or "random" for seeded weights in place of the files.
+    """
+
+    size: tuple[int, int] | None = None
+    input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    weights: str = "stored"
+
+
+def make_options(
+    size: int | Sequence[int] | None,
+    input_shapes: Mapping[str, Sequence[int | None]] | None,
+    weights: str,
+) -> Options:
+    """Options from what a caller gave; E-FORMAT-018 or E-FORMAT-024 if that makes no sense."""
+    pair: tuple[int, int] | None = None
+    if size is not None:
+        given = (size, size) if isinstance(size, int) else tuple(size)
+        if len(given) != 2 or not all(isinstance(d, int) and 1 <= d <= 16384 for d in given):
+            raise FanlightError(
+                "E-FORMAT-018",
+                "size is not an image size.",
+                expected="a number, or (height, width), each 1 to 16384",
+                received=repr(size)[:80],
+            )
+        pair = (given[0], given[1])
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, shape in (input_shapes or {}).items():
+        given = tuple(1 if d is None else d for d in shape)
+        if not all(isinstance(d, int) and d >= 1 for d in given):
+            raise FanlightError(
+                "E-FORMAT-018",
+                f"input_shapes[{name!r}] is not a shape.",
+                expected="sizes of at least 1",
+                received=repr(shape)[:80],
+            )
+        shapes[name] = given
+    if weights not in ("stored", "random"):
+        raise FanlightError(
+            "E-FORMAT-024",
+            "there is no such choice of weights.",
+            expected="'stored' or 'random'",
+            received=repr(weights)[:80],
+        )
+    return Options(pair, shapes, weights)
+
+
+def static_shape(
+    name: str, dims: Sequence[int | None], options: Options, where: object
+) -> tuple[tuple[int, ...], bool]:
+    """The shape in the graph of an input that the source declares as `dims` (None: free).
+
+    Returns the shape and whether its leading dim was free (then it is 1).
+
+    Raises:
+        FanlightError: E-FORMAT-017 if a size is open and the caller did not say it,
+            E-FORMAT-018 if what the caller said does not fit.
+    """
+    image = len(dims) == 4 or _is_lone_image(dims)
+    batched = bool(dims) and dims[0] is None and not _is_lone_image(dims)
+    given = options.input_shapes.get(name)
+    if given is not None:
+        if batched and len(given) == len(dims) - 1:
+            given = (1, *given)
+        if len(given) != len(dims) or any(
+            d is not None and d != g for d, g in zip(dims, given, strict=True)
+        ):
+            raise FanlightError(
+                "E-FORMAT-018",
+                f"input_shapes does not fit the input {name!r}.",
+                where=where,
+                expected=_describe(dims),
+                received=list(given),
+            )
+        return given, batched and given[0] == 1
+    sizes: list[int | None] = list(dims)
+    if batched:
+        sizes[0] = 1
+    if image:
+        first = len(dims) - 3
+        for axis in (first, first + 1):
+            if options.size is None:
+                continue
+            wanted = options.size[axis - first]
+            if sizes[axis] not in (None, wanted):
+                raise FanlightError(
+                    "E-FORMAT-018",
+                    f"the input {name!r} has a fixed size.",
+                    where=where,
+                    expected=_describe(dims),
+                    received=f"size {options.size[0]}x{options.size[1]}",
+                    next="leave size out.",
+                )
+            sizes[axis] = wanted
+    open_axes = [axis for axis, d in enumerate(sizes) if d is None]
+    if open_axes:
+        spatial = image and set(open_axes) <= {len(dims) - 3, len(dims) - 2}
+        example = [1 if axis == 0 and batched else d or 224 for axis, d in enumerate(dims)]
+        raise FanlightError(
+            "E-FORMAT-017",
+            f"the model leaves the {'image ' if spatial else ''}size of its input {name!r} open.",
+            where=where,
+            expected="a size for every free dim",
+            received=_describe(dims),
+            next="say it: --size 224, or fl.load(path, size=224)."
+            if spatial
+            else f"say it: fl.load(path, input_shapes={{{name!r}: {tuple(example)}}}).",
+        )
+    return tuple(d for d in sizes if d is not None), batched
+
+
+def _is_lone_image(dims: Sequence[int | None]) -> bool:
+    """Whether the shape is an image without a batch dim: [free, free, channels]."""
+    return len(dims) == 3 and dims[0] is None and dims[1] is None and dims[2] in (1, 3, 4)
+
+
+def _describe(dims: Sequence[int | None]) -> str:
+    return "[" + ", ".join("?" if d is None else str(d) for d in dims) + "]"

@@ -1,0 +1,1 @@
+"""TF.js graph-models: a frozen TensorFlow GraphDef as JSON."""

@@ -20,6 +20,7 @@ CATALOGUE: dict[str, str] = {
     "E-GRAPH-005": "A graph has no outputs.",
     "E-GRAPH-006": "A weight has no array or an array of another shape or dtype.",
     "E-GRAPH-007": "A pass left the graph in a state that its contract forbids.",
+    "E-GRAPH-008": "A pipeline runs a pass too early, or twice without a reason.",
     # --- inputs: what a caller hands to a model ----------------------------------------------
     "E-INPUT-001": "A model was run without one of its inputs, or with one that it does not have.",
     "E-INPUT-002": "An input has the wrong shape.",

@@ -1,0 +1,17 @@
+"""Graph -> Graph rewrites, one pass per file, and the pipelines that order them."""
+
+from __future__ import annotations
+
+from fanlight.passes.core import Context, Pass, Property
+from fanlight.passes.pipeline import PIPELINE_F32, Repeat, check_order, optimize, run
+
+__all__ = [
+    "PIPELINE_F32",
+    "Context",
+    "Pass",
+    "Property",
+    "Repeat",
+    "check_order",
+    "optimize",
+    "run",
+]

@@ -1,0 +1,146 @@
+"""Pipelines: passes in an order that their contracts allow, run and verified."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fanlight.errors import FanlightError
+from fanlight.graph import Graph
+from fanlight.graph.verify import verify as verify_graph
+from fanlight.passes.absorb_pad import AbsorbPad
+from fanlight.passes.constant_fold import ConstantFold
+from fanlight.passes.core import Context, Pass, Property
+from fanlight.passes.explicit_padding import ExplicitPadding
+from fanlight.passes.fold_batch_norm import FoldBatchNorm
+from fanlight.passes.fuse_elementwise import FuseElementwise
+from fanlight.passes.fuse_epilogue import FuseEpilogue
+from fanlight.passes.merge_common import MergeCommon
+from fanlight.passes.remove_dead import RemoveDead
+from fanlight.passes.simplify import Simplify
+from fanlight.passes.sink_movement import SinkMovement
+from fanlight.passes.split_transposed_conv import SplitTransposedConv
+from fanlight.targets import WASM_RELAXED, Target
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A pass that runs again, and why once was not enough."""
+
+    step: Pass
+    because: str
+
+
+Step = Pass | Repeat
+
+PIPELINE_F32: tuple[Step, ...] = (
+    RemoveDead(),
+    ConstantFold(),
+    Simplify(),
+    MergeCommon(),
+    AbsorbPad(),
+    FoldBatchNorm(),
+    SplitTransposedConv(),
+    SinkMovement(),
+    Repeat(Simplify(), "sinking leaves reshapes of reshapes, splitting may leave empty crops"),
+    ExplicitPadding(),
+    FuseEpilogue(),
+    FuseElementwise(),
+    Repeat(MergeCommon(), "biases made by folding are often equal, and so are fused branches"),
+)
+
+
+def check_order(steps: Sequence[Step]) -> None:
+    """Refuse an order that breaks a contract.
+
+    Raises:
+        FanlightError: E-GRAPH-008 if a pass lacks what it requires, or repeats without a reason.
+    """
+    held: set[Property] = set()
+    seen: set[type[Pass]] = set()
+    for item in steps:
+        step = item.step if isinstance(item, Repeat) else item
+        missing = [str(p) for p in step.requires if p not in held]
+        if missing:
+            raise FanlightError(
+                "E-GRAPH-008",
+                f"the pass {step.name} runs too early.",
+                where=step.name,
+                expected=f"a graph with: {', '.join(missing)}",
+                received=f"only: {', '.join(sorted(map(str, held))) or 'nothing'}",
+            )
+        again = type(step) in seen
+        if again != isinstance(item, Repeat) or (isinstance(item, Repeat) and not item.because):
+            raise FanlightError(
+                "E-GRAPH-008",
+                f"the pass {step.name} "
+                + ("runs again without a reason." if again else "is a repeat of nothing."),
+                where=step.name,
+                expected="Repeat(pass, why) for each further run, and only for those",
+            )
+        seen.add(type(step))
+        held = (held - set(step.breaks)) | set(step.ensures)
+
+
+def run(
+    graph: Graph,
+    steps: Sequence[Step],
+    *,
+    target: Target = WASM_RELAXED,
+    counts: Counter[str] | None = None,
+    verify: bool | None = None,
+) -> Graph:
+    """Run passes in order.
+
+    Args:
+        counts: gets "pass: rewrite" -> how often it was made.
+        verify: check the graph and the promised properties after every pass; None: if the
+            environment has FANLIGHT_VERIFY=1.
+
+    Raises:
+        FanlightError: E-GRAPH-008 a bad order; E-GRAPH-007 a pass that broke a promise.
+    """
+    check_order(steps)
+    if verify is None:
+        verify = os.environ.get("FANLIGHT_VERIFY", "") not in ("", "0")
+    context = Context(target)
+    held: list[Property] = []
+    for item in steps:
+        step = item.step if isinstance(item, Repeat) else item
+        graph = step.run(graph, context)
+        if verify:
+            held = [p for p in held if p not in (*step.breaks, *step.ensures)] + [*step.ensures]
+            _check(graph, step, held)
+    if counts is not None:
+        counts.update(context.hits)
+    return graph
+
+
+def _check(graph: Graph, step: Pass, held: Sequence[Property]) -> None:
+    verify_graph(graph)
+    for held_property in held:
+        fault = held_property.fault(graph)
+        if fault is not None:
+            raise FanlightError(
+                "E-GRAPH-007",
+                f"after the pass {step.name} the graph is not what was promised.",
+                where=fault,
+                expected=held_property.name,
+            )
+
+
+def optimize(
+    graph: Graph,
+    target: Target = WASM_RELAXED,
+    *,
+    verify: bool | None = None,
+    counts: Counter[str] | None = None,
+) -> Graph:
+    """The graph that code is generated from: same inputs, same outputs, fewer and fused nodes.
+
+    Args:
+        verify, counts: as for `run`.
+    """
+    return run(graph, PIPELINE_F32, target=target, verify=verify, counts=counts)

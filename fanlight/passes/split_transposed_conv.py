@@ -1,0 +1,131 @@
+"""A transposed convolution is a convolution that computes all sub-pixels at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fanlight.graph import Graph, Node, Value
+from fanlight.graph.rewrite import Editor, rebuild
+from fanlight.passes.core import AFFINE_FOLDED, NO_TRANSPOSED_CONV, Context, Pass
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """One spatial dim of the decomposition.
+
+    Output o lies at u = o + padding = stride * q + r. It sums x[q - j] * w[r + stride * j] over
+    j < taps: for each phase r a convolution with `taps` weights. q runs from `first` on.
+    """
+
+    stride: int
+    taps: int
+    before: int  # zeros to put before x; negative: elements of x to skip
+    after: int
+    crop: int  # results to skip after the phases are interleaved
+
+    @staticmethod
+    def of(size: int, kernel: int, stride: int, padding: int, wanted: int) -> _Axis:
+        taps = -(-kernel // stride)
+        first, last = padding // stride, (padding + wanted - 1) // stride
+        before, after = taps - 1 - first, last - (size - 1)
+        return _Axis(stride, taps, before, after, padding - first * stride)
+
+
+class SplitTransposedConv(Pass):
+    """Rewrite conv2d_transpose as conv2d (one set of channels per sub-pixel), depth_to_space, slice.
+
+    Exact for every stride, kernel, padding and output size. The weight is rearranged at build
+    time; where the stride does not divide the kernel, zeros fill it up.
+
+    Before:
+        graph g(%x: f32[1, 2, 2, 1]) {
+          weight %w: f32[2, 2, 1, 1] = [1.0, 2.0, 3.0, 4.0]
+          %y: f32[1, 4, 4, 1] = conv2d_transpose(%x, %w) {strides=[2, 2], output_size=[4, 4]}
+          return y=%y
+        }
+
+    After:
+        graph g(%x: f32[1, 2, 2, 1]) {
+          weight %w_2: f32[1, 1, 1, 4] = [1.0, 2.0, 3.0, 4.0]
+          %y_2: f32[1, 2, 2, 4] = conv2d(%x, %w_2) @ "y"
+          %y: f32[1, 4, 4, 1] = depth_to_space(%y_2) {block=2}
+          return y=%y
+        }
+    """
+
+    requires = (AFFINE_FOLDED,)
+    ensures = (NO_TRANSPOSED_CONV,)
+
+    def run(self, graph: Graph, context: Context) -> Graph:
+        def visit(editor: Editor, node: Node, inputs: list[Value]) -> Any:
+            if node.op != "conv2d_transpose":
+                return None
+            weight = editor.array(inputs[1])
+            if weight is None:
+                return None
+            self.hit(context, f"stride {'x'.join(map(str, node.attrs['strides']))}")
+            return [_split(editor, node, inputs[0], weight)]
+
+        return rebuild(graph, visit)
+
+
+def _split(editor: Editor, node: Node, x: Value, weight: np.ndarray) -> Value:
+    n, *sizes, _ = x.type.bound
+    _, *wanted, channels = node.output.type.bound
+    strides, padding = node.attrs["strides"], node.attrs["padding"]
+    rows, columns = (
+        _Axis.of(sizes[i], weight.shape[i], strides[i], padding[i][0], wanted[i]) for i in (0, 1)
+    )
+    name = node.name
+    cut = [(max(0, -a.before), max(0, -a.after)) for a in (rows, columns)]
+    if any(map(any, cut)):
+        # The result is so small that some of the input does not reach it.
+        begin = (0, cut[0][0], cut[1][0], 0)
+        kept = [size - a - b for size, (a, b) in zip(sizes, cut, strict=True)]
+        x = editor.add("slice", x, begin=begin, size=(n, *kept, x.shape[-1]), name=name)
+    value = editor.add(
+        "conv2d",
+        x,
+        editor.weight(_rearranged(weight, rows, columns), node.inputs[1].name),
+        padding=tuple((max(0, a.before), max(0, a.after)) for a in (rows, columns)),
+        name=name,
+    )
+    steps: list[tuple[str, dict[str, Any]]] = []
+    if rows.stride == columns.stride:
+        if rows.stride > 1:
+            steps.append(("depth_to_space", {"block": rows.stride}))
+    else:
+        _, high, wide, _ = value.type.bound
+        apart = (n, high, wide, rows.stride, columns.stride, channels)
+        steps.append(("reshape", {"shape": apart}))
+        steps.append(("transpose", {"perm": (0, 1, 3, 2, 4, 5)}))
+        whole = (n, high * rows.stride, wide * columns.stride, channels)
+        steps.append(("reshape", {"shape": whole}))
+    made = value.type.bound[1] * rows.stride, value.type.bound[2] * columns.stride
+    if made != tuple(wanted):
+        begin = (0, rows.crop, columns.crop, 0)
+        steps.append(("slice", {"begin": begin, "size": (n, *wanted, channels)}))
+    for op, attrs in steps[:-1]:
+        value = editor.add(op, value, name=name, **attrs)
+    if not steps:
+        return value
+    op, attrs = steps[-1]
+    return editor.become(node, op, value, **attrs)[0]
+
+
+def _rearranged(weight: np.ndarray, rows: _Axis, columns: _Axis) -> np.ndarray:
+    """[kh, kw, Cout, Cin] -> [taps, taps, Cin, phases * Cout], taps in reverse order."""
+    high, wide, channels, depth = weight.shape
+    full = np.zeros(
+        (rows.taps * rows.stride, columns.taps * columns.stride, channels, depth), weight.dtype
+    )
+    full[:high, :wide] = weight
+    # w[r + stride * j] -> [j, r]; tap t of the convolution meets x[q - (taps - 1) + t].
+    parts = full.reshape(
+        rows.taps, rows.stride, columns.taps, columns.stride, channels, depth
+    )[::-1, :, ::-1]
+    order = parts.transpose(0, 2, 5, 1, 3, 4)
+    return np.ascontiguousarray(order).reshape(rows.taps, columns.taps, depth, -1)

@@ -1,0 +1,196 @@
+"""Convolutions over [N, H, W, C] (cross-correlations, as everywhere in deep learning)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fanlight.ops import check, windows
+from fanlight.ops.check import FLOATS
+from fanlight.ops.row import REQUIRED, Attr, Row, Unsupported, register
+from fanlight.ops.types import TensorType
+
+Attrs = Mapping[str, Any]
+
+# Unrolled windows are made a piece at a time, so that a large image needs little extra memory and
+# a piece stays in the cache.
+_PIECE_BYTES = 4 << 20
+
+_WINDOW = {
+    "strides": windows.STRIDES,
+    "padding": windows.PADDING,
+    "dilations": windows.DILATIONS,
+}
+
+
+def _check_operands(op: str, types: Sequence[TensorType], weight: str) -> None:
+    check.tensor(op, "x", types[0], FLOATS, 4, windows.IMAGE)
+    check.tensor(op, "w", types[1], FLOATS, 4, weight)
+
+
+# --- conv2d ---------------------------------------------------------------------------------------
+
+
+def _infer_conv2d(types: Sequence[TensorType], attrs: Attrs) -> list[TensorType]:
+    x, w = types
+    _check_operands("conv2d", types, "[kh, kw, C, D]")
+    if w.shape[2] != x.shape[3]:
+        raise check.shape_error("conv2d", "w", f"[kh, kw, {x.shape[3]}, D] for x {x}", w)
+    size = windows.output_size("conv2d", x, w.bound[:2], attrs)
+    return [TensorType((x.shape[0], *size, w.shape[3]))]
+
+
+def _eval_conv2d(arrays: Sequence[np.ndarray], attrs: Attrs) -> list[np.ndarray]:
+    x, w = arrays
+    (kh, kw, channels, depth), (sh, sw), (dh, dw) = w.shape, attrs["strides"], attrs["dilations"]
+    x = windows.padded(x, attrs["padding"])
+    if kh == kw == 1:
+        with np.errstate(all="ignore"):
+            return [np.matmul(x[:, ::sh, ::sw], w[0, 0])]
+    reach = ((kh - 1) * dh + 1, (kw - 1) * dw + 1)
+    view = np.lib.stride_tricks.sliding_window_view(x, reach, axis=(1, 2))
+    # [N, h, w, C, reach, reach] -> [N, h, w, kh, kw, C]
+    view = view[:, ::sh, ::sw, :, ::dh, ::dw].transpose(0, 1, 2, 4, 5, 3)
+    n, height, width = view.shape[:3]
+    matrix = w.reshape(-1, depth)
+    out = np.empty((n, height, width, depth), np.float32)
+    step = max(1, _PIECE_BYTES // max(1, width * matrix.shape[0] * 4))
+    with np.errstate(all="ignore"):
+        for item in range(n):
+            for top in range(0, height, step):
+                rows = view[item, top : top + step].reshape(-1, kh * kw * channels)
+                out[item, top : top + step] = (rows @ matrix).reshape(-1, width, depth)
+    return [out]
+
+
+register(
+    Row(
+        name="conv2d",
+        family="conv",
+        arity=(2, 2),
+        attrs=_WINDOW,
+        infer=_infer_conv2d,
+        eval=_eval_conv2d,
+        doc="x [N, H, W, C], w [kh, kw, C, D] -> [N, h, w, D]: y[n, i, j, d] = sum over p, q, c of "
+        "x[n, i sh + p dh - top, j sw + q dw - left, c] * w[p, q, c, d], zeros outside the image; "
+        "h = (H + top + bottom - (kh - 1) dh - 1) // sh + 1. E-OP-004 if channels differ or the "
+        "window is larger than the padded image. Source: tf.nn.conv2d.",
+        epilogue=True,
+        wasm="kernel",
+        tol={"float32": 1e-5},
+    )
+)
+
+
+# --- depthwise_conv2d -----------------------------------------------------------------------------
+
+
+def _infer_depthwise(types: Sequence[TensorType], attrs: Attrs) -> list[TensorType]:
+    x, w = types
+    _check_operands("depthwise_conv2d", types, "[kh, kw, C, M]")
+    if w.shape[2] != x.shape[3]:
+        raise check.shape_error("depthwise_conv2d", "w", f"[kh, kw, {x.shape[3]}, M] for x {x}", w)
+    size = windows.output_size("depthwise_conv2d", x, w.bound[:2], attrs)
+    return [TensorType((x.shape[0], *size, w.bound[2] * w.bound[3]))]
+
+
+def _eval_depthwise(arrays: Sequence[np.ndarray], attrs: Attrs) -> list[np.ndarray]:
+    x, w = arrays
+    kh, kw, channels, multiplier = w.shape
+    strides, dilations = attrs["strides"], attrs["dilations"]
+    x = windows.padded(x, attrs["padding"])
+    if multiplier != 1:
+        x = np.repeat(x, multiplier, axis=3)
+    w = w.reshape(kh, kw, channels * multiplier)
+    height, width = (
+        (x.shape[1 + a] - (w.shape[a] - 1) * dilations[a] - 1) // strides[a] + 1 for a in (0, 1)
+    )
+    out = np.empty((x.shape[0], height, width, channels * multiplier), np.float32)
+    # A few rows at a time: all taps of a piece then work in the cache.
+    step = max(1, (_PIECE_BYTES // 16) // max(1, out[0, :1].nbytes))
+    with np.errstate(all="ignore"):
+        for top in range(0, height, step):
+            count = min(step, height - top)
+            piece = x[:, top * strides[0] :]
+            total = out[:, top : top + count]
+            product = np.empty_like(total)
+            for i, j, seen in windows.taps(piece, (count, width), (kh, kw), strides, dilations):
+                if i == j == 0:
+                    np.multiply(seen, w[i, j], out=total)
+                else:
+                    total += np.multiply(seen, w[i, j], out=product)
+    return [out]
+
+
+register(
+    Row(
+        name="depthwise_conv2d",
+        family="conv",
+        arity=(2, 2),
+        attrs=_WINDOW,
+        infer=_infer_depthwise,
+        eval=_eval_depthwise,
+        doc="x [N, H, W, C], w [kh, kw, C, M] -> [N, h, w, C M]: every channel c is convolved with "
+        "its own M windows, giving channels c M to c M + M - 1. Sizes and errors as conv2d. "
+        "Source: tf.nn.depthwise_conv2d.",
+        epilogue=True,
+        wasm="kernel",
+        tol={"float32": 1e-5},
+    )
+)
+
+
+# --- conv2d_transpose -----------------------------------------------------------------------------
+
+
+def _infer_transpose(types: Sequence[TensorType], attrs: Attrs) -> list[TensorType]:
+    op = "conv2d_transpose"
+    x, w = types
+    _check_operands(op, types, "[kh, kw, D, C]")
+    if w.shape[3] != x.shape[3]:
+        raise check.shape_error(op, "w", f"[kh, kw, D, {x.shape[3]}] for x {x}", w)
+    size = check.integers(op, attrs, "output_size", 2, 1)
+    whole = TensorType((x.shape[0], *size, w.shape[2]))
+    back = windows.output_size(op, whole, w.bound[:2], attrs)
+    if back != x.shape[1:3]:
+        raise check.attr_error(
+            op, "output_size", f"a size from which conv2d gives {x.shape[1:3]}, not {back}", size
+        )
+    return [whole]
+
+
+def _eval_transpose(arrays: Sequence[np.ndarray], attrs: Attrs) -> list[np.ndarray]:
+    x, w = arrays
+    kh, kw, depth = w.shape[:3]
+    n, height, width = x.shape[:3]
+    (top, bottom), (left, right) = attrs["padding"]
+    out_h, out_w = attrs["output_size"]
+    sums = np.zeros((n, out_h + top + bottom, out_w + left + right, depth), np.float32)
+    with np.errstate(all="ignore"):
+        for i, j, target in windows.taps(sums, (height, width), (kh, kw), attrs["strides"]):
+            target += np.matmul(x, w[i, j].T)
+    return [np.ascontiguousarray(sums[:, top : top + out_h, left : left + out_w])]
+
+
+register(
+    Row(
+        name="conv2d_transpose",
+        family="conv",
+        arity=(2, 2),
+        attrs={
+            "strides": windows.STRIDES,
+            "padding": windows.PADDING,
+            "output_size": Attr(REQUIRED, "height and width of the result"),
+        },
+        infer=_infer_transpose,
+        eval=_eval_transpose,
+        doc="x [N, h, w, C], w [kh, kw, D, C] -> [N, H, W, D]: the gradient of conv2d (with these "
+        "strides and this padding, from [N, H, W, D] to [N, h, w, C]) with respect to its input: "
+        "y[n, i sh + p - top, j sw + q - left, d] += x[n, i, j, c] * w[p, q, d, c]. E-OP-005 if "
+        "conv2d of output_size does not give h, w. Source: tf.nn.conv2d_transpose.",
+        wasm=Unsupported("a pass rewrites it as conv2d, depth_to_space and slice"),
+        tol={"float32": 1e-5},
+    )
+)

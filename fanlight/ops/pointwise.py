@@ -1,0 +1,98 @@
+"""How an elementwise row is made: its scalar body gives the dtype rule and the NumPy meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fanlight.ops import check
+from fanlight.ops import scalar as sc
+from fanlight.ops.row import Attr, Row, broadcast_shapes, register
+from fanlight.ops.types import TensorType
+
+Scalar = Callable[..., sc.Expr]
+AttrCheck = Callable[[str, Mapping[str, Any]], None]
+
+ROUNDED = {"float32": 1e-6, "int32": 0.0, "bool": 0.0, "uint8": 0.0}
+EXACT = {"float32": 0.0, "int32": 0.0, "bool": 0.0, "uint8": 0.0}
+
+
+def body(scalar: Scalar, count: int, attrs: Mapping[str, Any]) -> sc.Expr:
+    """The scalar body of a call with `count` inputs."""
+    return scalar(*map(sc.arg, range(count)), **attrs)
+
+
+def result_type(op: str, expr: sc.Expr, types: Sequence[TensorType]) -> TensorType:
+    """What an expression over broadcast inputs gives."""
+    return TensorType(broadcast_shapes(op, types), sc.infer(expr, [t.dtype for t in types]))
+
+
+def compute(expr: sc.Expr, arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """The NumPy meaning of an expression over broadcast inputs."""
+    result = sc.evaluate(expr, arrays)
+    shape = np.broadcast_shapes(*(np.shape(a) for a in arrays))
+    # An input that the body does not use still takes part in the shape.
+    return result if result.shape == shape else np.broadcast_to(result, shape).copy()
+
+
+def pointwise(
+    name: str,
+    count: int,
+    scalar: Scalar,
+    *,
+    family: str,
+    doc: str,
+    dtypes: Sequence[str] = check.FLOATS,
+    first: Sequence[str] | None = None,
+    attrs: Mapping[str, Attr] | None = None,
+    check_attrs: AttrCheck | None = None,
+    tol: Mapping[str, float] = ROUNDED,
+    nan: str = "propagate",
+) -> Row:
+    """Register an elementwise row.
+
+    Args:
+        count: number of inputs; they broadcast.
+        dtypes: what the inputs may be (uint8 is read as int32); all have the same dtype.
+        first: dtypes of the first input if it differs from the others.
+        check_attrs: raises E-OP-005 where an attribute is outside what the op allows.
+    """
+    numbers = "int32" in dtypes
+    allowed = (*dtypes, "uint8") if numbers and "uint8" not in dtypes else dtypes
+
+    def infer(types: Sequence[TensorType], given: Mapping[str, Any]) -> list[TensorType]:
+        check.static(name, types)
+        if check_attrs is not None:
+            check_attrs(name, given)
+        if first is not None:
+            check.dtype(name, "input 0", types[0], first)
+        start = 0 if first is None else 1
+        alike = types[start:]
+        for index, type in enumerate(alike, start):
+            check.dtype(name, f"input {index}", type, allowed)
+        if len({"int32" if t.dtype == "uint8" else t.dtype for t in alike}) > 1:
+            raise check.dtype_error(
+                name, "inputs", "the same dtype for all", ", ".join(map(str, alike))
+            )
+        return [result_type(name, body(scalar, count, given), types)]
+
+    def evaluate(arrays: Sequence[np.ndarray], given: Mapping[str, Any]) -> list[np.ndarray]:
+        return [compute(body(scalar, count, given), arrays)]
+
+    return register(
+        Row(
+            name=name,
+            family=family,
+            arity=(count, count),
+            infer=infer,
+            eval=evaluate,
+            doc=doc,
+            attrs=attrs or {},
+            scalar=scalar,
+            wasm="loops",
+            tol=tol,
+            nan=nan,
+        )
+    )

@@ -1,0 +1,97 @@
+"""Pooling over windows of [N, H, W, C]."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fanlight.ops import check, windows
+from fanlight.ops.check import FLOATS
+from fanlight.ops.row import Row, register
+from fanlight.ops.types import TensorType
+
+Attrs = Mapping[str, Any]
+
+
+def _output(x: np.ndarray, attrs: Attrs) -> tuple[int, int]:
+    sizes = [
+        (x.shape[1 + a] + sum(attrs["padding"][a]) - attrs["size"][a]) // attrs["strides"][a] + 1
+        for a in (0, 1)
+    ]
+    return sizes[0], sizes[1]
+
+
+def _eval_max(arrays: Sequence[np.ndarray], attrs: Attrs) -> list[np.ndarray]:
+    x = arrays[0]
+    out = _output(x, attrs)
+    x = windows.padded(x, attrs["padding"], -np.inf)
+    result: np.ndarray | None = None
+    for _, _, seen in windows.taps(x, out, attrs["size"], attrs["strides"]):
+        result = seen.copy() if result is None else np.maximum(result, seen, out=result)
+    assert result is not None  # a window has at least one tap
+    return [result]
+
+
+def _eval_avg(arrays: Sequence[np.ndarray], attrs: Attrs) -> list[np.ndarray]:
+    x = arrays[0]
+    out = _output(x, attrs)
+    inside = windows.padded(np.ones((1, *x.shape[1:3], 1), np.float32), attrs["padding"])
+    x = windows.padded(x, attrs["padding"])
+    total = np.zeros((x.shape[0], *out, x.shape[3]), np.float32)
+    count = np.zeros((1, *out, 1), np.float32)
+    with np.errstate(all="ignore"):
+        for _, _, seen in windows.taps(x, out, attrs["size"], attrs["strides"]):
+            total += seen
+        for _, _, seen in windows.taps(inside, out, attrs["size"], attrs["strides"]):
+            count += seen
+        total /= count
+    return [total]
+
+
+def _pool(name: str, evaluate: Any, formula: str, tol: float) -> Row:
+    def infer(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> list[TensorType]:
+        x = types[0]
+        check.tensor(name, "x", x, FLOATS, 4, windows.IMAGE)
+        size = check.integers(name, attrs, "size", 2, 1)
+        padding = check.pairs(name, attrs, "padding", 2)
+        if any(p >= size[a] for a in (0, 1) for p in padding[a]):
+            raise check.attr_error(
+                name, "padding", f"less than the window {size}, which would miss the image", padding
+            )
+        return [TensorType((x.shape[0], *windows.output_size(name, x, size, attrs), x.shape[3]))]
+
+    return register(
+        Row(
+            name=name,
+            family="pool",
+            arity=(1, 1),
+            attrs={
+                "size": windows.SIZE,
+                "strides": windows.STRIDES,
+                "padding": windows.PADDING,
+            },
+            infer=infer,
+            eval=evaluate,
+            doc=f"[N, H, W, C] -> [N, h, w, C], h = (H + top + bottom - size) // stride + 1: "
+            f"{formula}. E-OP-004 if the window is larger than the padded image.",
+            wasm="kernel",
+            tol={"float32": tol},
+        )
+    )
+
+
+_pool(
+    "max_pool",
+    _eval_max,
+    "the greatest pixel of each window; padding counts as -infinity. Source: tf.nn.max_pool2d",
+    0.0,
+)
+_pool(
+    "avg_pool",
+    _eval_avg,
+    "the mean of the pixels of each window that lie in the image: padding is not counted. "
+    "Source: tf.nn.avg_pool2d",
+    1e-5,
+)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..errors import FanlightError
+from fanlight.errors import FanlightError
 
 _IMPORT = re.compile(r"^import \{ [\w, ]+ \} from '\./(\w+\.js)';\n", re.M)
 _REEXPORT = re.compile(r"^export \{ [\w, ]+ \};\n", re.M)

@@ -8,20 +8,19 @@ import json
 import re
 from pathlib import Path
 
-from ..errors import FanlightError
-from . import _PAGES, _RUNTIME, CORE
-from .modules import join, strip_comments
+from fanlight.errors import FanlightError
+from fanlight.web.modules import join, strip_comments
+from fanlight.web.site import CORE, PAGES, RUNTIME
 
 _STYLE = re.compile(r' *<link rel="stylesheet" href="page\.css">\n')
 _PRELOAD = re.compile(r' *<link rel="modulepreload"[^>]*>\n')
 _SCRIPT = re.compile(r' *<script type="module" src="page\.js"></script>\n')
 _CSP = re.compile(r'(<meta http-equiv="Content-Security-Policy" content=")[^"]*(">)')
 _IMAGE = re.compile(r'(<img src=")([^":]+)(")')
-_DEFINE = "customElements.define("
 _TYPES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
 
-# Before the element is defined: take the parts out of the page and free their text.
-_GLUE = """
+# Takes the parts out of the page, and frees their text.
+_TAKE = """
 const take = (id) => {
   const tag = document.getElementById(id);
   tag.remove();
@@ -29,14 +28,32 @@ const take = (id) => {
 };
 const inlineManifest = JSON.parse(take('fanlight-manifest'));
 const inlineCss = take('fanlight-css');
-FanlightClassifier.css = async () => inlineCss;
-FanlightClassifier.bundle = {
+const inlineBundle = {
   manifest: inlineManifest,
   files: Object.fromEntries([...inlineManifest.modules, ...inlineManifest.weights].map(
     ({ path }) => [path, take(path)])),
   worker: URL.createObjectURL(new Blob([take('fanlight-worker')], { type: 'text/javascript' })),
 };
 """
+_GIVE_ELEMENT = """
+FanlightClassifier.css = async () => inlineCss;
+FanlightClassifier.bundle = inlineBundle;
+"""
+
+
+def _page_script(classifies: bool) -> str:
+    """The script of the page, which finds the bundle in the page instead of beside it."""
+    if classifies:
+        paths = [*CORE, RUNTIME / "element.js", PAGES / "classify.js"]
+        old = "customElements.define("
+        new = _TAKE + _GIVE_ELEMENT + old
+    else:
+        paths = [*CORE, PAGES / "model.js"]
+        old, new = "load('./')", "load(inlineBundle)"
+    script = join(paths, exports=False)
+    if script.count(old) != 1:
+        raise FanlightError("E-BUILD-009", f"the page's script has not one {old}")
+    return ("" if classifies else _TAKE) + script.replace(old, new)
 
 
 def single_file(folder: Path) -> str:
@@ -52,17 +69,16 @@ def single_file(folder: Path) -> str:
     manifest = json.loads(_read(folder / "manifest.json", "E-BUNDLE-001"))
     html = _read(folder / "index.html", "E-BUNDLE-001")
 
-    core = [_RUNTIME / name for name in CORE]
-    page = join([*core, _RUNTIME / "element.js", _PAGES / "page.js"], exports=False)
-    if page.count(_DEFINE) != 1:
-        raise FanlightError("E-BUILD-009", f"element.js has not one {_DEFINE}")
-    page = page.replace(_DEFINE, _GLUE.lstrip() + _DEFINE)
+    page = _page_script(manifest["task"] is not None)
     style = _read(folder / "page.css", "E-BUNDLE-003")
 
+    # A classic script, for Chromium starts no module worker from file://.
+    worker = join([*CORE, RUNTIME / "worker.js"], exports=False)
+    worker = worker.replace("import.meta.url", "location.href")
     parts = [
         ("application/json", "fanlight-manifest", json.dumps(manifest).replace("<", "\\u003c")),
         ("text/css", "fanlight-css", strip_comments(_read(folder / "element.css", "E-BUNDLE-003"))),
-        ("text/plain", "fanlight-worker", join([*core, _RUNTIME / "worker.js"], exports=False)),
+        ("text/plain", "fanlight-worker", worker),
     ]
     for entry in [*manifest["modules"], *manifest["weights"]]:
         data = _bytes(folder, entry["path"])
@@ -79,12 +95,36 @@ def single_file(folder: Path) -> str:
         for kind, name, text in parts
     )
     html = _once(_CSP, lambda m: m[1] + csp + m[2], html, "policy")
-    html = _once(_STYLE, lambda m: f"    <style>{_inert(style, 'page.css')}</style>\n", html, "style")
+    sheet = f"    <style>{_inert(style, 'page.css')}</style>\n"
+    html = _once(_STYLE, lambda m: sheet, html, "style")
     html = _once(_SCRIPT, lambda m: "", html, "script")
     html = _IMAGE.sub(lambda m: m[1] + _data_url(folder, m[2]) + m[3], _PRELOAD.sub("", html))
     script = f'    <script type="module">{_inert(page, "page.js")}</script>\n'
     head, body, tail = html.rpartition("  </body>")
     return head + tags + script + body + tail
+
+
+def write_single_file(folder: Path, target: Path) -> None:
+    """Write `single_file(folder)` to `target`; nothing half-written is ever there.
+
+    Raises:
+        FanlightError: as `single_file`; E-BUILD-004 when the target cannot be written.
+    """
+    text = single_file(folder)
+    partial = target.with_name(f".{target.name}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, "utf-8")
+        partial.replace(target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise FanlightError(
+            "E-BUILD-004",
+            "the output file cannot be written.",
+            where=str(target),
+            received=error.strerror or str(error),
+            next="choose a path that you may write to.",
+        ) from error
 
 
 def _once(pattern: re.Pattern[str], put: object, html: str, what: str) -> str:

@@ -7,16 +7,25 @@ import io
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from fanlight.errors import FanlightError
+from fanlight.web.modules import join, strip_comments
 
 HERE = Path(__file__).parent
 RUNTIME = HERE / "runtime"
 PAGES = HERE / "pages"
+# Dependencies first. Together they are the fanlight.js of a bundle: one request instead of five.
+CORE = tuple(
+    RUNTIME / name for name in ("errors.js", "bundle.js", "image.js", "engine.js", "fanlight.js")
+)
+# Generated from the JSDoc by `npm run types`; types.d.ts, which they share, is written by hand.
+TYPES = ("fanlight.d.ts", "element.d.ts", "engine.d.ts", "errors.d.ts")
 
 # What a page may load and do: its own files, WebAssembly, pictures and video from this device.
+# blob: is for previews and for the worker, which obeys this policy because it starts from one.
 CSP = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "
     "img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'; "
@@ -26,10 +35,24 @@ SAMPLE_SIDE = 512
 MAX_SAMPLES = 12
 
 
+@cache
+def runtime_files() -> dict[str, bytes]:
+    """path -> bytes of the runtime: JavaScript without comments, the style sheet, the types."""
+    files = {"fanlight.js": join(CORE, exports=True)}
+    for name in ("worker.js", "element.js"):
+        files[name] = strip_comments((RUNTIME / name).read_text("utf-8"))
+    for path in (RUNTIME / "element.css", RUNTIME / "types.d.ts"):
+        files[path.name] = path.read_text("utf-8")
+    for name in TYPES:
+        files[name] = (HERE / "types" / name).read_text("utf-8")
+    return {name: text.encode() for name, text in files.items()}
+
+
 def page_files(
     manifest: Mapping[str, Any],
     *,
     title: str | None = None,
+    card: str = "",
     samples: Sequence[str | Path] = (),
 ) -> dict[str, bytes]:
     """path -> bytes of everything beside the model: the folder is page, npm package and CDN folder.
@@ -37,30 +60,40 @@ def page_files(
     Args:
         manifest: the manifest, for the title and for which page fits the task.
         title: heading of the page; default: the model's name.
+        card: what to know about the model (data, figures, limits): plain text with line breaks.
         samples: pictures to offer on the page (scaled down to 512 px).
+
+    Raises:
+        FanlightError: E-BUILD-005 when a sample is not a picture.
     """
     heading = title or manifest["name"]
-    files: dict[str, bytes] = {}
-    for source in sorted(RUNTIME.iterdir()):
-        if source.name.endswith((".js", ".d.ts")):
-            files[source.name] = source.read_bytes()
     kind = "classify" if manifest["task"] else "model"
-    for source in sorted(PAGES.iterdir()):
-        if source.suffix in (".css", ".js", ".svg"):
-            files[source.name] = source.read_bytes()
-    page = (PAGES / f"{kind}.html").read_text(encoding="utf-8")
-    files["index.html"] = fill(page, {"title": heading, "csp": CSP}).encode()
-    files["package.json"] = package_json(manifest)
-    pictures = dict(_samples(samples))
-    files["samples.json"] = json.dumps(sorted(pictures)).encode()
-    return files | pictures
+    pictures = _samples(samples)
+    photos = "".join(
+        f'\n        <img src="{html.escape(path)}" alt="{html.escape(_words(path))}">'
+        for path in pictures
+    )
+    page = fill(
+        (PAGES / f"{kind}.html").read_text("utf-8"),
+        {"title": heading, "csp": CSP, "card": card or "This model has no card."},
+        raw={"samples": photos},
+    )
+    script = strip_comments((PAGES / f"{kind}.js").read_text("utf-8"))
+    files = {
+        "index.html": page.encode(),
+        "page.js": script.encode(),
+        "page.css": (PAGES / "page.css").read_bytes(),
+        "package.json": package_json(manifest),
+    }
+    return runtime_files() | files | pictures
 
 
-def fill(template: str, values: Mapping[str, str]) -> str:
-    """`{{name}}` replaced by the escaped value; a name without a value is an error."""
+def fill(template: str, values: Mapping[str, str], raw: Mapping[str, str] | None = None) -> str:
+    """`{{name}}` replaced by the escaped value, or by the one in `raw` as it is."""
 
     def replace(match: re.Match[str]) -> str:
-        return html.escape(values[match.group(1)], quote=True)
+        name = match.group(1)
+        return raw[name] if raw and name in raw else html.escape(values[name], quote=True)
 
     return re.sub(r"\{\{(\w+)\}\}", replace, template)
 
@@ -80,18 +113,18 @@ def package_json(manifest: Mapping[str, Any]) -> bytes:
             "./*": "./*",
         },
         "types": "./fanlight.d.ts",
-        "sideEffects": ["./element.js"],
+        "sideEffects": ["./element.js", "./worker.js"],
     }
     return (json.dumps(package, indent=2) + "\n").encode()
 
 
-def _samples(paths: Sequence[str | Path]) -> list[tuple[str, bytes]]:
+def _samples(paths: Sequence[str | Path]) -> dict[str, bytes]:
     """Each picture as a JPEG of at most 512 px, under a name made of its own."""
     if not paths:
-        return []
+        return {}
     from PIL import Image, ImageOps
 
-    made: list[tuple[str, bytes]] = []
+    made: dict[str, bytes] = {}
     for path in list(paths)[:MAX_SAMPLES]:
         try:
             with Image.open(path) as image:
@@ -108,5 +141,10 @@ def _samples(paths: Sequence[str | Path]) -> list[tuple[str, bytes]]:
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=85)
         stem = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(path).stem)[:60] or "picture"
-        made.append((f"samples/{len(made) + 1}-{stem}.jpg", buffer.getvalue()))
+        made[f"samples/{len(made) + 1}-{stem}.jpg"] = buffer.getvalue()
     return made
+
+
+def _words(path: str) -> str:
+    """What a screen reader says of `samples/2-red_panda.jpg`: its name, in words."""
+    return "Sample: " + re.sub(r"[-_]+", " ", Path(path).stem.split("-", 1)[1]).strip()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import wasmtime
 
-from fanlight import web
+from fanlight.web.site import page_files, runtime_files
 
 WEIGHTS = np.array([2.0, 3.0, 5.0, 7.0], np.float32)
 COLOURS = ("red", "green", "<b>blue</b>")  # a label is text, never markup
@@ -97,8 +97,8 @@ def _kernel(name: str) -> dict[str, Any]:
 
 
 def _finish(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
-    for name, text in web.runtime().items():
-        (folder / name).write_text(text, "utf-8")
+    for name, data in runtime_files().items():
+        (folder / name).write_bytes(data)
     base = {"fanlight": 1, "producer": "toy", "precision": "f32", "task": None, "dims": {}}
     manifest = {**base, **manifest}
     (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
@@ -129,17 +129,22 @@ def write_double(folder: Path) -> dict[str, Any]:
     })  # fmt: skip
 
 
-def write_colours(folder: Path, *, side: int = 256, page: bool = False) -> dict[str, Any]:
+def write_page(folder: Path, samples: list[Path] | None = None) -> None:
+    """The page of the bundle in `folder`."""
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    card = "Says which colour a picture has most of.\nA toy."
+    for name, data in page_files(manifest, card=card, samples=samples or []).items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(data)
+
+
+def write_colours(folder: Path, *, side: int = 256) -> dict[str, Any]:
     """A bundle that classifies pictures of up to `side` x `side` (and half of that area)."""
     folder.mkdir(parents=True, exist_ok=True)
     shard = {**_put(folder, "weights-1of1", "bin", np.float32(0).tobytes()), "offset": 1088}
     wasm = bytes(wasmtime.wat2wasm(_COLOURS))
     area = side * side // 2
     module = {**_put(folder, "model-plain", "wasm", wasm), "simd": "plain", "threads": False}
-    if page:
-        parts = web.page("Colours", "Says which colour a picture has most of.\nA toy.", samples=[])
-        for name, text in parts.items():
-            (folder / name).write_text(text, "utf-8")
     return _finish(folder, {
         "name": "colours",
         "task": {

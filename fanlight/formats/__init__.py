@@ -1,0 +1,9 @@
+"""Formats: model files -> graphs. No reader needs TensorFlow, and none trusts its file."""
+
+from __future__ import annotations
+
+from fanlight.formats.detect import load_graph
+from fanlight.formats.model import Model, load
+from fanlight.formats.source import Port, Source
+
+__all__ = ["Model", "Port", "Source", "load", "load_graph"]

@@ -1,0 +1,154 @@
+"""load_graph: find out what a path holds, and call its reader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fanlight.errors import FanlightError
+from fanlight.formats.files import regular_size
+from fanlight.formats.jsonfile import expect, read_json
+from fanlight.formats.source import Options, Source, make_options
+
+_KNOWN = "model.json of TensorFlow.js (layers-model or graph-model), Keras .h5/.hdf5 or .keras"
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_ZIP_MAGIC = b"PK\x03\x04"
+
+
+def load_graph(
+    path: str | Path,
+    *,
+    size: int | Sequence[int] | None = None,
+    input_shapes: Mapping[str, Sequence[int | None]] | None = None,
+    weights: str = "stored",
+) -> Source:
+    """Read a model file, or the folder that holds it.
+
+    Args:
+        path: model.json (any name), .h5, .hdf5, .keras, or a folder with one of them.
+        size: image height and width where the source leaves them open.
+        input_shapes: whole shapes by input name, where the source leaves them open.
+        weights: "stored", or "random" for weights seeded by their names.
+
+    Raises:
+        FanlightError: E-FORMAT-nnn, telling what in which file cannot be read.
+    """
+    options = make_options(size, input_shapes, weights)
+    file = _model_file(Path(path))
+    suffix = file.suffix.lower()
+    if suffix == ".json":
+        return _read_json_model(file, options)
+    kind = suffix if suffix in (".h5", ".hdf5", ".keras") else _sniff(file)
+    if kind in (".h5", ".hdf5"):
+        from fanlight.formats.keras.h5 import read_h5
+
+        return read_h5(file, options)
+    if kind == ".keras":
+        from fanlight.formats.keras.archive import read_archive
+
+        return read_archive(file, options)
+    raise FanlightError(
+        "E-FORMAT-002",
+        "this is not a model file that Fanlight reads.",
+        where=file,
+        expected=_KNOWN,
+        received=f"a file named *{suffix or file.name}",
+    )
+
+
+def _model_file(path: Path) -> Path:
+    """The model's main file: the path itself, or the one that its folder holds."""
+    if not path.is_dir():
+        size = regular_size(path, "E-FORMAT-001", "the model")
+        if not size:
+            raise FanlightError(
+                "E-FORMAT-001", "the model file is empty.", where=path, received="0 bytes"
+            )
+        return path
+    if (path / "model.json").is_file():
+        return path / "model.json"
+    files = sorted(f for f in path.iterdir() if f.is_file())
+    models = [f for f in files if f.suffix.lower() in (".h5", ".hdf5", ".keras")]
+    models += [f for f in files if f.suffix.lower() == ".json" and _looks_like_model(f)]
+    if len(models) == 1:
+        return models[0]
+    raise FanlightError(
+        "E-FORMAT-002",
+        "the folder holds no model." if not models else "the folder holds several models.",
+        where=path,
+        expected=_KNOWN,
+        received=", ".join(f.name for f in (models or files)[:12]) or "an empty folder",
+        next="name the file itself." if models else "check the path.",
+    )
+
+
+def _looks_like_model(file: Path) -> bool:
+    try:
+        with file.open("rb") as handle:
+            return b'"modelTopology"' in handle.read(1 << 26)
+    except OSError:
+        return False
+
+
+def _sniff(file: Path) -> str:
+    try:
+        with file.open("rb") as handle:
+            head = handle.read(8)
+    except OSError:
+        return ""
+    return ".h5" if head == _HDF5_MAGIC else ".keras" if head.startswith(_ZIP_MAGIC) else ""
+
+
+def _read_json_model(file: Path, options: Options) -> Source:
+    model = expect(read_json(file), dict, "the model", file)
+    topology = model.get("modelTopology")
+    if topology is None:
+        raise FanlightError(
+            "E-FORMAT-002",
+            "the JSON file is not a TensorFlow.js model.",
+            where=file,
+            expected='an object with "modelTopology" and "weightsManifest"',
+            received=", ".join(map(repr, list(model)[:8])) or "an empty object",
+            next="a model saved as weights only has no topology: save the whole model.",
+        )
+    # Files written before 2019 have no "format"; a GraphDef is known by its nodes.
+    is_graph = "node" in expect(topology, dict, '"modelTopology"', file)
+    if is_graph or model.get("format") == "graph-model":
+        from fanlight.formats.tfgraph.reader import read_graph_model
+
+        source = read_graph_model(model, file, options)
+    else:
+        from fanlight.formats.keras.tfjs_layers import read_layers_model
+
+        source = read_layers_model(model, file, options)
+    labels, warnings = _labels(model, file)
+    about = {
+        key: model[key]
+        for key in ("format", "generatedBy", "convertedBy", "userDefinedMetadata")
+        if model.get(key) is not None
+    }
+    return replace(
+        source,
+        labels=labels,
+        warnings=(*source.warnings, *warnings),
+        metadata={**source.metadata, **about},
+    )
+
+
+def _labels(model: Mapping[str, Any], file: Path) -> tuple[tuple[str, ...] | None, list[str]]:
+    """Class names that the model carries: Teachable Machine writes metadata.json beside it."""
+    beside = file.with_name("metadata.json")
+    found: Any = None
+    warnings: list[str] = []
+    if beside.is_file():
+        try:
+            found = read_json(beside)
+        except FanlightError as error:
+            warnings.append(f"metadata.json beside the model was left out: {error.message}")
+    for holder in (found, model.get("userDefinedMetadata")):
+        names = holder.get("labels") if isinstance(holder, dict) else None
+        if isinstance(names, list) and names and all(isinstance(n, str) for n in names):
+            return tuple(names), warnings
+    return None, warnings

@@ -1,0 +1,59 @@
+"""Seeded weights for topologies that came without theirs: for benchmarks and load tests.
+
+Every array depends on its name and shape alone, so two machines (and a peer engine that is
+given the same arrays) compute with the same numbers. Their spread keeps activations sane
+through deep networks: He et al. 2015 for kernels, near 1 for scales and variances.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.formats.emitter import check_size
+from fanlight.formats.manifest import Spec
+from fanlight.ops.types import TensorType
+
+_NEAR_ONE = ("gamma", "variance", "scale")
+
+
+def random_array(name: str, shape: Sequence[int]) -> np.ndarray:
+    """A float32 array for the weight `name`; what it is for is read off its name and rank."""
+    check_size(TensorType(tuple(shape)), name, 1 << 30)
+    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "little")
+    noise = np.random.Generator(np.random.Philox(seed)).standard_normal(tuple(shape), np.float32)
+    last = name.lower()
+    if any(part in last for part in _NEAR_ONE):
+        return (1 + 0.1 * np.clip(noise, -3, 3)).astype(np.float32)
+    if len(shape) < 2:
+        return (0.05 * noise).astype(np.float32)
+    # A depthwise kernel [kh, kw, channels, multiplier] sums over its window only.
+    window = shape[:2] if "depthwise" in last and len(shape) == 4 else shape[:-1]
+    return (noise * math.sqrt(2 / max(1, math.prod(window)))).astype(np.float32)
+
+
+def random_constants(
+    groups: Sequence[tuple[list[str], list[Spec]]], where: Any
+) -> dict[str, np.ndarray]:
+    """Random arrays for the float constants of a graph-model.
+
+    Raises:
+        FanlightError: E-FORMAT-024 if some constant is not a float: shapes cannot be guessed.
+    """
+    specs = [spec for _, group in groups for spec in group]
+    whole = [spec.name for spec in specs if spec.dtype != "float32"]
+    if whole:
+        raise FanlightError(
+            "E-FORMAT-024",
+            "the graph-model keeps shapes or axes among its weights; those cannot be random.",
+            where=where,
+            expected="float32 weights only",
+            received=", ".join(whole[:5]),
+            next="use a layers-model, or get the weight files.",
+        )
+    return {spec.name: random_array(spec.name, spec.shape) for spec in specs}

@@ -1,0 +1,114 @@
+"""What the importer of one TensorFlow op gets to work with, and the table of importers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.formats.emitter import Emitter, Tensor
+from fanlight.formats.tfgraph.nodes import Attrs, GraphNode
+
+
+@dataclass
+class Call:
+    """One node with its inputs already imported."""
+
+    node: GraphNode
+    em: Emitter
+    inputs: Sequence[Tensor]
+    warnings: list[str]
+
+    @property
+    def attrs(self) -> Attrs:
+        return self.node.attrs
+
+    @property
+    def where(self) -> str:
+        return f"{self.node.where} ({self.node.op})"
+
+    def x(self, index: int = 0) -> Tensor:
+        """Input `index`; E-FORMAT-005 if the node has fewer."""
+        if index >= len(self.inputs):
+            raise FanlightError(
+                "E-FORMAT-005",
+                f"{self.node.op} has too few inputs.",
+                where=self.where,
+                expected=f"at least {index + 1}",
+                received=len(self.inputs),
+            )
+        return self.inputs[index]
+
+    def known(self, index: int, what: str) -> np.ndarray:
+        """Input `index`, whose value must not depend on the model's inputs."""
+        x = self.x(index)
+        if isinstance(x, np.ndarray):
+            return x
+        raise FanlightError(
+            "E-FORMAT-019",
+            f"{what} of {self.node.op} depends on the model's input.",
+            where=self.where,
+            expected="a value known at import: shapes are fixed when the page is built",
+            received=f"the tensor {x!r}",
+            next="export the model with fixed shapes.",
+        )
+
+    def ints(self, index: int, what: str) -> tuple[int, ...]:
+        """Input `index` as known whole numbers."""
+        array = self.known(index, what)
+        if array.dtype.kind not in "iub" or array.size > 4096:
+            raise self.refuse(f"{what} must be whole numbers", received=array.dtype)
+        return tuple(int(v) for v in array.reshape(-1))
+
+    def number(self, index: int, what: str) -> int:
+        """Input `index` as one known whole number."""
+        values = self.ints(index, what)
+        if len(values) != 1:
+            raise self.refuse(f"{what} must be one number", received=values[:8])
+        return values[0]
+
+    def axis(self, index: int, rank: int) -> int:
+        """Input `index` as one known dim number, 0 <= axis < rank."""
+        values = self.ints(index, "the axis")
+        if len(values) != 1 or not -rank <= values[0] < rank:
+            raise self.refuse(
+                "the axis does not exist", expected=f"one dim of {rank}", received=values[:8]
+            )
+        return values[0] % rank
+
+    def op(self, op: str, *inputs: Tensor, part: str = "", **attrs: Any) -> Any:
+        """Apply an op of the table; `part` names what it is of the node."""
+        name = f"{self.node.name}/{part}" if part else self.node.name
+        return self.em.op(op, *inputs, name=name, **attrs)
+
+    def refuse(
+        self, message: str, *, expected: object = None, received: object = None
+    ) -> FanlightError:
+        """E-FORMAT-012 about this node."""
+        return FanlightError(
+            "E-FORMAT-012",
+            f"{self.node.op}: {message}.",
+            where=self.where,
+            expected=expected,
+            received=received,
+        )
+
+
+Handler = Callable[[Call], Any]
+HANDLERS: dict[str, Handler] = {}
+
+
+def importer(*ops: str) -> Callable[[Handler], Handler]:
+    """Register the importer of some TensorFlow ops."""
+
+    def register(function: Handler) -> Handler:
+        for op in ops:
+            if op in HANDLERS:
+                raise ValueError(f"two importers for {op}")
+            HANDLERS[op] = function
+        return function
+
+    return register

@@ -1,0 +1,194 @@
+"""A TF.js graph-model -> a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.formats.emitter import Emitter, Tensor
+from fanlight.formats.manifest import Skipped, parse_manifest, read_weights
+from fanlight.formats.names import output_names
+from fanlight.formats.random_weights import random_constants
+from fanlight.formats.source import Options, Port, Source, static_shape
+from fanlight.formats.tfgraph import elementwise, neural, shaping  # noqa: F401  (fill the table)
+from fanlight.formats.tfgraph.call import HANDLERS, Call
+from fanlight.formats.tfgraph.nodes import GraphNode, Ref, parse_nodes
+from fanlight.formats.tfgraph.order import needed, ordered
+from fanlight.formats.tfgraph.signature import Entry, Signature, read_signature, topology
+from fanlight.graph import Builder
+
+# Handled by the reader itself rather than by an importer of the table.
+_OWN = frozenset({"Const", "Placeholder", "NoOp"})
+_LISTED = 3
+
+
+def read_graph_model(model: Mapping[str, Any], path: Path, options: Options) -> Source:
+    """Import a graph-model whose model.json was parsed; its shards lie beside `path`.
+
+    Raises:
+        FanlightError: E-FORMAT-013 with every unsupported op at once, and the other codes.
+    """
+    nodes = parse_nodes(topology(model, path), path)
+    signature = read_signature(model, nodes, path)
+    stop = frozenset(e.ref.node for e in signature.inputs)
+    used = needed(nodes, [e.ref.node for e in signature.outputs], stop, path)
+    _refuse_unsupported(used, stop, path)
+    order = ordered(used, stop)
+    groups = parse_manifest(model.get("weightsManifest") or [], path)
+    stored = (
+        random_constants(groups, path)
+        if options.weights == "random"
+        else read_weights(groups, path.parent)
+    )
+    return _Import(path, options, signature, stored).run(order)
+
+
+def _refuse_unsupported(
+    nodes: Mapping[str, GraphNode], stop: frozenset[str], path: Path
+) -> None:
+    unknown: dict[str, list[str]] = {}
+    for node in nodes.values():
+        if node.name not in stop and node.op not in HANDLERS and node.op not in _OWN:
+            unknown.setdefault(node.op, []).append(node.name)
+    if not unknown:
+        return
+    lines = [
+        f"{op} x{len(names)} ({', '.join(names[:_LISTED])}{', ...' if len(names) > _LISTED else ''})"
+        for op, names in sorted(unknown.items())
+    ]
+    raise FanlightError(
+        "E-FORMAT-013",
+        f"the graph uses {len(unknown)} op{'s' if len(unknown) > 1 else ''} "
+        "that Fanlight does not have.",
+        where=path,
+        expected="ops that docs/ops.md lists for graph-models",
+        received="; ".join(lines)[:4000],
+        next="export the part of the model before these ops (post-processing often is the rest), "
+        "or ask for them in an issue.",
+    )
+
+
+class _Import:
+    """One import: nodes in order, each turned into ops or known arrays."""
+
+    def __init__(
+        self,
+        path: Path,
+        options: Options,
+        signature: Signature,
+        stored: Mapping[str, np.ndarray | Skipped],
+    ) -> None:
+        self.path = path
+        self.options = options
+        self.signature = signature
+        self.stored = stored
+        self.builder = Builder(path.parent.name or path.stem)
+        self.em = Emitter(self.builder)
+        self.results: dict[str, list[Tensor]] = {}
+        self.ports: list[Port] = []
+        self.warnings: list[str] = []
+
+    def run(self, order: list[GraphNode]) -> Source:
+        needed = {node.name: node for node in order}
+        for entry in self.signature.inputs:
+            if entry.ref.node in needed:
+                self._input(entry, needed[entry.ref.node])
+        for node in order:
+            if node.name not in self.results:
+                self.results[node.name] = self._node(node)
+        return self._finish()
+
+    def _input(self, entry: Entry, node: GraphNode) -> None:
+        dims = entry.dims
+        if node.op.startswith("Placeholder"):
+            # The placeholder is what the graph was traced with; a signature may say less.
+            dims = node.attrs.dims("shape") or dims
+        given = self.options.input_shapes.get(entry.name)
+        if dims is None and given is not None:
+            dims = tuple(given)
+        if dims is None:
+            raise FanlightError(
+                "E-FORMAT-017",
+                f"the model does not say the rank of its input {entry.name!r}.",
+                where=node.where,
+                next=f"say it: fl.load(path, input_shapes={{{entry.name!r}: (1, 224, 224, 3)}}).",
+            )
+        shape, batched = static_shape(entry.name, dims, self.options, node.where)
+        dtype = entry.dtype or node.attrs.dtype("dtype", "float32")
+        value = self.builder.input(entry.name, shape, dtype)
+        self.results[node.name] = [value]
+        self.ports.append(Port(value.name, entry.ref.node, batched))
+
+    def _node(self, node: GraphNode) -> list[Tensor]:
+        if node.op == "Const":
+            return [self._const(node)]
+        if node.op == "NoOp":
+            return []
+        if node.op == "Placeholder":
+            raise FanlightError("E-FORMAT-016", "a placeholder is no input.", where=node.where)
+        call = Call(node, self.em, [self._tensor(ref, node) for ref in node.inputs], self.warnings)
+        try:
+            made = HANDLERS[node.op](call)
+        except FanlightError as error:
+            if error.code.startswith("E-OP-"):
+                error.where = f"{call.where}: {error.where}"
+            raise
+        return list(made) if isinstance(made, list | tuple) else [made]
+
+    def _const(self, node: GraphNode) -> np.ndarray:
+        array = self.stored.get(node.name)
+        if isinstance(array, Skipped):
+            raise FanlightError(
+                "E-FORMAT-012",
+                f"the graph computes with a {array.dtype} tensor.",
+                where=node.where,
+                expected="numbers or booleans",
+                received=array.dtype,
+            )
+        if array is None:
+            raise FanlightError(
+                "E-FORMAT-011",
+                "a constant of the graph is not in the weights manifest.",
+                where=node.where,
+                expected=f"a weight named {node.name!r}",
+                received=f"{len(self.stored)} others",
+                next="model.json and its weights belong to different models: download both again.",
+            )
+        return self.em.named(array, node.name)
+
+    def _tensor(self, ref: Ref, user: GraphNode | None) -> Tensor:
+        made = self.results[ref.node]
+        if ref.index >= len(made):
+            raise FanlightError(
+                "E-FORMAT-016",
+                f"the node {ref.node!r} has no output {ref.index} here.",
+                where=user.where if user else self.path,
+                expected=f"{len(made)} outputs",
+                received=f"{ref.node}:{ref.index}",
+            )
+        return made[ref.index]
+
+    def _finish(self) -> Source:
+        results = [self._tensor(e.ref, None) for e in self.signature.outputs]
+        names = output_names(
+            [e.name for e in self.signature.outputs], [p.name for p in self.ports]
+        )
+        outputs = {n: self.em.value(t, n) for n, t in zip(names, results, strict=True)}
+        batch = any(p.batched for p in self.ports)
+        ports = tuple(
+            Port(n, f"{e.ref.node}:{e.ref.index}", batch and tuple(t.shape[:1]) == (1,))
+            for n, e, t in zip(names, self.signature.outputs, results, strict=True)
+        )
+        return Source(
+            graph=self.builder.finish(outputs),
+            format="tfjs-graph",
+            inputs=tuple(self.ports),
+            outputs=ports,
+            warnings=tuple(dict.fromkeys(self.warnings)),
+        )
+
+

@@ -1,0 +1,334 @@
+"""Scalar expressions as SIMD code: four elements at a time.
+
+Floats are f32x4, int32 and uint8 are i32x4, bools are masks (all bits of a lane, or none).
+`exp`, `log`, `sin` and `cos` are the polynomials of Cephes (Moshier, netlib) after the usual
+range reductions; errors are below 2 ulp (sin and cos for |x| <= 8192). NaN gives NaN, overflow
+infinity, and results too small for float32 become denormal or 0 as IEEE 754 rounds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from fanlight.codegen.wasm.assembler import Function, Local
+from fanlight.ops import scalar as sc
+
+Take = Callable[[str], Local]
+Give = Callable[..., None]
+
+_WEAK = "weak int"
+
+_FLOAT = {
+    "add": "f32x4.add",
+    "sub": "f32x4.sub",
+    "mul": "f32x4.mul",
+    "div": "f32x4.div",
+    "min": "f32x4.min",
+    "max": "f32x4.max",
+    "neg": "f32x4.neg",
+    "abs": "f32x4.abs",
+    "sqrt": "f32x4.sqrt",
+    "floor": "f32x4.floor",
+    "ceil": "f32x4.ceil",
+    "round": "f32x4.nearest",
+    "trunc": "f32x4.trunc",
+    "lt": "f32x4.lt",
+    "le": "f32x4.le",
+    "eq": "f32x4.eq",
+}
+_INT = {
+    "add": "i32x4.add",
+    "sub": "i32x4.sub",
+    "mul": "i32x4.mul",
+    "min": "i32x4.min_s",
+    "max": "i32x4.max_s",
+    "neg": "i32x4.neg",
+    "abs": "i32x4.abs",
+    "lt": "i32x4.lt_s",
+    "le": "i32x4.le_s",
+    "eq": "i32x4.eq",
+}
+_BOOL = {"and": "v128.and", "or": "v128.or", "not": "v128.not", "eq": "i32x4.eq"}
+
+
+def emit(
+    f: Function,
+    expr: sc.Expr,
+    args: Sequence[Local],
+    dtypes: Sequence[str],
+    take: Take | None = None,
+    give: Give | None = None,
+) -> Function:
+    """Push the value of `expr` for four elements.
+
+    Args:
+        f: the function under construction.
+        expr: what to compute.
+        args: v128 locals holding a0, a1, ...; they are not changed.
+        dtypes: their dtypes.
+        take, give: where temporary locals come from and go back to (default: new ones).
+    """
+    _Emitter(f, expr, args, dtypes, take or f.local, give or (lambda *_: None)).run()
+    return f
+
+
+class _Emitter:
+    def __init__(
+        self,
+        f: Function,
+        expr: sc.Expr,
+        args: Sequence[Local],
+        dtypes: Sequence[str],
+        take: Take,
+        give: Give,
+    ) -> None:
+        self.f, self.expr, self.args = f, expr, args
+        self.take, self.give = take, give
+        order = sc.topological(expr)
+        self.kind = _kinds(order, dtypes)
+        self.uses: dict[int, int] = {}
+        for node in order:
+            for a in node.args:
+                self.uses[id(a)] = self.uses.get(id(a), 0) + 1
+        self.held: dict[int, Local] = {}
+
+    def run(self) -> None:
+        wanted = self.kind[id(self.expr)]
+        self.push(self.expr, "int32" if wanted == _WEAK else wanted)
+
+    def push(self, node: sc.Expr, wanted: str) -> None:
+        """Push a part; weak constants become `wanted`."""
+        if node.op == "arg":
+            self.f.get(self.args[node.value])
+            return
+        if node.op == "const" or self.kind[id(node)] == _WEAK:
+            self._constant(node, wanted)
+            return
+        held = self.held.get(id(node))
+        if held is None:
+            self._compute(node)
+            if self.uses.get(id(node), 0) <= 1:
+                return
+            held = self.held[id(node)] = self.take("v128")
+            self.f.tee(held)
+        else:
+            self.f.get(held)
+        # The last user frees the local.
+        self.uses[id(node)] -= 1
+        if self.uses[id(node)] == 0:
+            self.give(self.held.pop(id(node)))
+
+    def _constant(self, node: sc.Expr, wanted: str) -> None:
+        value = node.value if node.op == "const" else sc.evaluate(node, []).item()
+        if wanted == "bool":
+            self.f.i32x4(-1 if value else 0)
+        elif wanted == "float32":
+            self.f.f32x4(float(value))
+        else:
+            self.f.i32x4(int(value))
+
+    def _compute(self, node: sc.Expr) -> None:
+        f, op = self.f, node.op
+        if op in sc.CASTS:
+            self._cast(node)
+        elif op == "select":
+            kind = self.kind[id(node)]
+            self.push(node.args[1], kind)
+            self.push(node.args[2], kind)
+            self.push(node.args[0], "bool")
+            f.op("v128.bitselect")
+        elif op in ("exp", "log", "sin", "cos"):
+            self.push(node.args[0], "float32")
+            getattr(self, f"_{op}")()
+        else:
+            kinds = [self.kind[id(a)] for a in node.args]
+            kind = next((k for k in kinds if k != _WEAK), "float32")
+            for a in node.args:
+                self.push(a, kind)
+            if op == "div" and kind == "int32":
+                self._int_div()
+            else:
+                table = {"float32": _FLOAT, "int32": _INT, "bool": _BOOL}[kind]
+                f.op(table[op])
+
+    def _cast(self, node: sc.Expr) -> None:
+        f, to = self.f, node.op
+        kind = self.kind[id(node.args[0])]
+        kind = "int32" if kind == _WEAK else kind
+        self.push(node.args[0], kind)
+        if to == kind:
+            return
+        if kind == "bool":
+            # A mask is -1 or 0.
+            if to == "float32":
+                f.f32x4(1.0).op("v128.and")
+            else:
+                f.op("i32x4.neg")
+        elif to == "bool":
+            if kind == "float32":
+                f.f32x4(0.0).op("f32x4.ne")
+            else:
+                f.i32x4(0).op("i32x4.ne")
+        elif to == "float32":
+            f.op("f32x4.convert_i32x4_s")
+        else:
+            if kind == "float32":
+                f.op("i32x4.trunc_sat_f32x4_s")
+            if to == "uint8":
+                f.i32x4(0).op("i32x4.max_s").i32x4(255).op("i32x4.min_s")
+
+    # --- what SIMD does not have ------------------------------------------------------------------
+
+    def _int_div(self) -> None:
+        """i32x4 / i32x4, lane by lane: x / 0 = 0, and nothing traps."""
+        f = self.f
+        a, b, result = (self.take("v128") for _ in range(3))
+        x, y, safe = (self.take("i32") for _ in range(3))
+        f.set(b).set(a)
+        for lane in range(4):
+            if lane:
+                f.get(result)
+            f.get(a).op("i32x4.extract_lane", lane).set(x)
+            f.get(b).op("i32x4.extract_lane", lane).set(y)
+            # -1 and 0 are divided otherwise: both traps of i32.div_s.
+            f.i32(1).get(y).get(y).i32(1).op("i32.add").i32(2).op("i32.lt_u").select().set(safe)
+            f.i32(0).get(x).op("i32.sub")
+            f.get(x).get(safe).op("i32.div_s")
+            f.get(y).i32(-1).op("i32.eq").select()
+            f.i32(0).get(y).select()
+            if lane:
+                f.op("i32x4.replace_lane", lane)
+            else:
+                f.op("i32x4.splat")
+            f.set(result)
+        f.get(result)
+        self.give(a, b, result, x, y, safe)
+
+    def _horner(self, x: Local, coefficients: Sequence[float]) -> None:
+        """Push c0 x^n + c1 x^(n-1) + ... + cn."""
+        f = self.f
+        f.f32x4(coefficients[0])
+        for c in coefficients[1:]:
+            f.get(x).op("f32x4.mul").f32x4(c).op("f32x4.add")
+
+    def _exp(self) -> None:
+        """e^x = 2^n e^r with |r| <= ln(2) / 2; 2^n in two factors reaches the denormals."""
+        f = self.f
+        x, n, k, y = (self.take("v128") for _ in range(4))
+        # Beyond these the result is 0 or infinity anyway; min and max keep NaN.
+        f.f32x4(89.0).op("f32x4.min").f32x4(-104.0).op("f32x4.max").tee(x)
+        f.f32x4(1.4426950408889634).op("f32x4.mul").op("f32x4.nearest").set(n)
+        f.get(x).get(n).f32x4(0.693359375).op("f32x4.mul").op("f32x4.sub")
+        f.get(n).f32x4(-2.12194440e-4).op("f32x4.mul").op("f32x4.sub").set(x)
+        self._horner(
+            x,
+            (
+                1.9875691500e-4,
+                1.3981999507e-3,
+                8.3334519073e-3,
+                4.1665795894e-2,
+                1.6666665459e-1,
+                5.0000001201e-1,
+            ),
+        )
+        f.get(x).get(x).op("f32x4.mul").op("f32x4.mul").get(x).op("f32x4.add")
+        f.f32x4(1.0).op("f32x4.add").set(y)
+        f.get(n).op("i32x4.trunc_sat_f32x4_s").tee(n).i32(1).op("i32x4.shr_s").set(k)
+        f.get(y)
+        f.get(k).i32x4(127).op("i32x4.add").i32(23).op("i32x4.shl").op("f32x4.mul")
+        f.get(n).get(k).op("i32x4.sub").i32x4(127).op("i32x4.add").i32(23).op("i32x4.shl")
+        f.op("f32x4.mul")
+        self.give(x, n, k, y)
+
+    def _log(self) -> None:
+        """ln(x) = e ln(2) + ln(m) with m in [sqrt(1/2), sqrt(2)); denormals are scaled up first."""
+        f = self.f
+        x, e, m, z, low, y = (self.take("v128") for _ in range(6))
+        f.set(x)
+        f.get(x).f32x4(1.17549435e-38).op("f32x4.lt").set(low)
+        f.get(x).f32x4(8388608.0).op("f32x4.mul").get(x).get(low).op("v128.bitselect").set(m)
+        f.get(m).i32(23).op("i32x4.shr_u").i32x4(127).op("i32x4.sub")
+        f.get(low).i32x4(23).op("v128.and").op("i32x4.sub").set(e)
+        f.get(m).i32x4(0x007FFFFF).op("v128.and").i32x4(0x3F800000).op("v128.or").set(m)
+        # m in [1, 2): halve the upper part so that the polynomial sees |m - 1| < 0.42.
+        f.get(m).f32x4(1.4142135).op("f32x4.gt").set(z)
+        f.get(e).get(z).op("i32x4.sub").op("f32x4.convert_i32x4_s").set(e)
+        f.get(m).f32x4(0.5).op("f32x4.mul").get(m).get(z).op("v128.bitselect")
+        f.f32x4(1.0).op("f32x4.sub").tee(m).get(m).op("f32x4.mul").set(z)
+        self._horner(
+            m,
+            (
+                7.0376836292e-2,
+                -1.1514610310e-1,
+                1.1676998740e-1,
+                -1.2420140846e-1,
+                1.4249322787e-1,
+                -1.6668057665e-1,
+                2.0000714765e-1,
+                -2.4999993993e-1,
+                3.3333331174e-1,
+            ),
+        )
+        f.get(m).op("f32x4.mul").get(z).op("f32x4.mul")
+        f.get(e).f32x4(-2.12194440e-4).op("f32x4.mul").op("f32x4.add")
+        f.get(z).f32x4(0.5).op("f32x4.mul").op("f32x4.sub").get(m).op("f32x4.add")
+        f.get(e).f32x4(0.693359375).op("f32x4.mul").op("f32x4.add").set(y)
+        # ln(inf) = inf; ln(0) = -inf; ln(negative) = ln(NaN) = NaN.
+        f.get(x).get(y)
+        f.get(x).f32x4(float("inf")).op("f32x4.lt").op("v128.not").op("v128.bitselect").set(y)
+        f.f32x4(float("-inf")).get(y).get(x).f32x4(0.0).op("f32x4.eq").op("v128.bitselect").set(y)
+        f.f32x4(float("nan")).get(y).get(x).f32x4(0.0).op("f32x4.lt").op("v128.bitselect")
+        self.give(x, e, m, z, low, y)
+
+    def _sin(self) -> None:
+        self._circular(0)
+
+    def _cos(self) -> None:
+        self._circular(1)
+
+    def _circular(self, shift: int) -> None:
+        """sin(x + shift pi/2): quadrant q = round(2x / pi), then one of two polynomials."""
+        f = self.f
+        x, q, z, s = (self.take("v128") for _ in range(4))
+        f.tee(x).f32x4(0.6366197723675814).op("f32x4.mul").op("f32x4.nearest").set(q)
+        f.get(x)
+        # pi/2 in three parts, so that q times the first two is exact.
+        for part in (1.5703125, 4.837512969970703125e-4, 7.54978995489188216e-8):
+            f.get(q).f32x4(part).op("f32x4.mul").op("f32x4.sub")
+        f.tee(x).get(x).op("f32x4.mul").set(z)
+        f.get(q).op("i32x4.trunc_sat_f32x4_s").i32x4(shift).op("i32x4.add").set(q)
+        self._horner(z, (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1))
+        f.get(z).op("f32x4.mul").get(x).op("f32x4.mul").get(x).op("f32x4.add").set(s)
+        self._horner(z, (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2))
+        f.get(z).op("f32x4.mul").get(z).op("f32x4.mul")
+        f.get(z).f32x4(0.5).op("f32x4.mul").op("f32x4.sub").f32x4(1.0).op("f32x4.add")
+        f.get(s)
+        f.get(q).i32x4(1).op("v128.and").i32x4(0).op("i32x4.ne").op("v128.bitselect")
+        # Quadrants 2 and 3 are negative.
+        f.get(q).i32x4(2).op("v128.and").i32(30).op("i32x4.shl").op("v128.xor")
+        self.give(x, q, z, s)
+
+
+def _kinds(order: Sequence[sc.Expr], dtypes: Sequence[str]) -> dict[int, str]:
+    """id of every part -> float32, int32, bool, or weak for integer constants."""
+    known: dict[int, str] = {}
+    for node in order:
+        parts = [known[id(a)] for a in node.args]
+        strong = next((p for p in parts if p != _WEAK), _WEAK)
+        if node.op == "arg":
+            dtype = dtypes[node.value]
+            known[id(node)] = "int32" if dtype == "uint8" else dtype
+        elif node.op == "const":
+            kind = type(node.value)
+            known[id(node)] = "bool" if kind is bool else _WEAK if kind is int else "float32"
+        elif node.op in sc.CASTS:
+            known[id(node)] = "int32" if node.op == "uint8" else node.op
+        elif node.op in ("lt", "le", "eq", "and", "or", "not"):
+            known[id(node)] = "bool"
+        elif node.op == "select":
+            known[id(node)] = next((p for p in parts[1:] if p != _WEAK), _WEAK)
+        elif node.op in ("add", "sub", "mul", "div", "min", "max", "neg", "abs"):
+            known[id(node)] = strong
+        else:
+            known[id(node)] = "float32"
+    return known

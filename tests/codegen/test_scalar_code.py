@@ -1,0 +1,121 @@
+"""Scalar expressions as SIMD: against float64, and against NumPy's meaning of the same expression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import wasmtime
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fanlight.codegen.wasm import scalar_code
+from fanlight.codegen.wasm.module import Module
+from fanlight.ops import scalar as sc
+
+PAGES = 256
+A, B = sc.arg(0), sc.arg(1)
+SPECIAL = [0, -0.0, np.inf, -np.inf, np.nan, 1e-40, -1e-40, 3.4e38, -3.4e38, 1e-38, 88.7, -103.9]
+
+
+def run(expr: sc.Expr, arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """The expression over arrays (a multiple of four long), computed by wasmtime."""
+    count = arrays[0].size
+    assert count % 4 == 0
+    dtypes = ["bool" if a.dtype == bool else a.dtype.name for a in arrays]
+    module = Module(PAGES)
+    f = module.function("f", ("i32",) * (len(arrays) + 1), export=True)
+    i = f.local("i32")
+    args = f.locals(len(arrays), "v128")
+    result = sc.infer(expr, dtypes)
+    with f.range(i, 0, count * 4, 16):
+        for local, pointer, dtype in zip(args, f.params, dtypes, strict=False):
+            f.get(pointer).get(i).op("i32.add").load()
+            if dtype == "bool":
+                f.op("i32x4.neg")
+            f.set(local)
+        f.get(f.params[-1]).get(i).op("i32.add")
+        scalar_code.emit(f, expr, args, dtypes)
+        if result == "bool":
+            f.op("i32x4.neg")
+        f.store()
+    engine = wasmtime.Engine()
+    store = wasmtime.Store(engine)
+    memory = wasmtime.Memory(store, wasmtime.MemoryType(wasmtime.Limits(PAGES, None)))
+    instance = wasmtime.Instance(store, wasmtime.Module(engine, module.encode()), [memory])
+    pointers = [1024 + 4 * count * k for k in range(len(arrays) + 1)]
+    for array, pointer in zip(arrays, pointers, strict=False):
+        wide = array.astype(np.int32) if array.dtype == bool else array
+        memory.write(store, wide.tobytes(), pointer)
+    instance.exports(store)["f"](store, *pointers)
+    data = memory.read(store, pointers[-1], pointers[-1] + 4 * count)
+    raw = np.frombuffer(bytes(data), np.float32 if result == "float32" else np.int32)
+    return raw.astype(bool) if result == "bool" else raw
+
+
+def ulps(received: np.ndarray, exact: np.ndarray) -> float:
+    """Largest error in units in the last place; NaN must stand where NaN stands."""
+    assert np.array_equal(np.isnan(received), np.isnan(exact))
+    finite = np.isfinite(exact) & (np.abs(exact) < 3.4e38)
+    assert np.array_equal(received[~finite], exact[~finite].astype(np.float32), equal_nan=True)
+    spacing = np.spacing(np.maximum(np.abs(exact[finite]), 1e-45).astype(np.float32))
+    return float(np.max(np.abs(received[finite] - exact[finite]) / spacing.astype(np.float64)))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_exp_within_two_ulp() -> None:
+    x = np.float32([*np.linspace(-110, 100, 40_000), *SPECIAL])
+    assert ulps(run(sc.exp(A), [x]), np.exp(x.astype(np.float64))) <= 2
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_log_within_two_ulp() -> None:
+    x = np.float32([*np.geomspace(1e-38, 3e38, 20_000), *np.linspace(0.5, 2, 20_000), *SPECIAL])
+    assert ulps(run(sc.log(A), [x]), np.log(x.astype(np.float64))) <= 2
+
+
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_sine_and_cosine(name: str) -> None:
+    x = np.linspace(-8000, 8000, 80_000, dtype=np.float32)
+    exact = getattr(np, name)(x.astype(np.float64))
+    assert np.abs(run(sc.make(name, A), [x]) - exact).max() <= 3e-7
+    assert np.isnan(run(sc.make(name, A), [np.float32([np.inf, -np.inf, np.nan, np.nan])])).all()
+
+
+def test_integer_division_never_traps() -> None:
+    low = -(2**31)
+    x = np.int32([low, low, 7, -7, 7, -7, 0, 5])
+    y = np.int32([-1, 0, 2, 2, -2, -2, 0, 0])
+    wanted = np.int32([low, 0, 3, -3, -3, 3, 0, 0])
+    assert np.array_equal(run(sc.make("div", A, B), [x, y]), wanted)
+
+
+FLOATS = st.one_of(
+    st.floats(width=32), st.sampled_from([0.0, -0.0, 0.5, 1.5, 2.5, -2.5, 1e10, -1e10])
+)
+UNARY = ["neg", "abs", "sqrt", "floor", "ceil", "round", "trunc", "int32", "uint8", "bool"]
+BINARY = ["add", "sub", "mul", "div", "min", "max", "lt", "le", "eq"]
+
+
+@settings(max_examples=25)
+@given(st.lists(st.tuples(FLOATS, FLOATS), min_size=4, max_size=4), st.data())
+def test_exact_instructions_equal_numpy(pairs: list[tuple[float, float]], data: st.DataObject) -> None:
+    x, y = (np.float32(v) for v in zip(*pairs, strict=True))
+    for expr in (
+        sc.make(data.draw(st.sampled_from(UNARY)), A),
+        sc.make(data.draw(st.sampled_from(BINARY)), A, B),
+        sc.where(A <= B, A, B * 2),
+        sc.cast(sc.logical_not(sc.logical_or(A < B, sc.equal(A, 1))), "float32"),
+    ):
+        expected = sc.evaluate(expr, [x, y])
+        np.testing.assert_array_equal(run(expr, [x, y]), expected)
+
+
+def test_shared_parts_are_computed_once() -> None:
+    t = sc.exp(A)
+    once, twice = Module(1), Module(1)
+    for module, expr in ((once, t), (twice, t / (1 + t))):
+        f = module.function("f", ())
+        scalar_code.emit(f, expr, f.locals(1, "v128"), ["float32"]).drop()
+    assert len(twice.encode()) < len(once.encode()) + 40

@@ -10,15 +10,16 @@ export const ARRAYS = { float32: Float32Array, int32: Int32Array, uint8: Uint8Ar
 /** The number of elements of a shape. @param {number[]} shape */
 export const count = (shape) => shape.reduce((a, b) => a * b, 1);
 
-/** @param {unknown} v */
-const text = (v) => typeof v === 'string';
+/** @param {RegExp} form @returns {(v: any) => boolean} */
+const like = (form) => (v) => typeof v === 'string' && form.test(v);
+const text = like(/./);
 /** @param {number} low @param {number} high @returns {(v: any) => boolean} */
 const whole = (low, high) => (v) => Number.isInteger(v) && v >= low && v <= high;
 const size = whole(0, 2 ** 32);
 const file = {
-  path: (/** @type {any} */ v) => /^\w[\w.-]*(\/\w[\w.-]*)*$/.test(v), // never out of the folder
+  path: like(/^\w[\w.-]*(\/\w[\w.-]*)*$/), // never out of the folder
   bytes: size,
-  sha256: (/** @type {any} */ v) => /^[0-9a-f]{64}$/.test(v),
+  sha256: like(/^[0-9a-f]{64}$/),
 };
 const tensor = {
   name: text,

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.web.server import Site, serve
+from tests.web.toy import write_colours, write_double, write_page
+
+# A bare page with the policy of ours, to call the runtime from.
+BARE = (
+    '<!doctype html><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="'
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' 'unsafe-eval'; connect-src 'self'; "
+    "worker-src 'self' blob:; img-src 'self' blob: data:; media-src blob:\">"
+    '<link rel="icon" href="data:,"><title>bare</title>'
+)
+
+
+@pytest.fixture(scope="session")
+def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of toy bundles: double/, colours/ (256 px) and photos/ (4096 px, with a page)."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("toys")
+    write_double(folder / "double")
+    write_colours(folder / "colours")
+    write_colours(folder / "photos", side=4096)
+    image = Image.new("RGB", (700, 500), (20, 160, 40))
+    image.save(folder / "green_field.jpg")
+    write_page(folder / "photos", [folder / "green_field.jpg"])
+    return folder
+
+
+@pytest.fixture
+def site(toys: Path) -> Iterator[Site]:
+    with serve(toys) as site:
+        site.pages["bare.html"] = BARE
+        yield site
+
+
+@pytest.fixture
+def bare(page: Any, site: Site) -> Any:
+    """A page with `load`, and `caught(promise)` that gives an error as plain data."""
+    page.goto(site.url + "bare.html")
+    page.evaluate(
+        """async (url) => {
+          Object.assign(globalThis, await import(url));
+          globalThis.caught = (promise) => promise.then(() => 'no error', (e) => (
+            { name: e.name, code: e.code, reason: e.reason, next: e.next, message: e.message,
+              expected: e.expected, received: e.received, where: e.where }));
+        }""",
+        site.url + "double/fanlight.js",
+    )
+    return page

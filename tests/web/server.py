@@ -1,0 +1,86 @@
+"""A local web server that can be told to go wrong: corrupt, cut short, missing, slow."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
+TYPES |= {".json": "application/json", ".wasm": "application/wasm", ".jpg": "image/jpeg"}
+
+
+class Site:
+    """A folder being served: `log` is every path asked for, `faults` what goes wrong how often."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder = folder
+        self.url = f"http://127.0.0.1:{port}/"
+        self.log: list[str] = []
+        self.faults: dict[str, list[str]] = {}
+        self.headers: dict[str, str] = {}
+        self.pages: dict[str, str] = {}
+
+    def fail(self, prefix: str, *faults: str) -> None:
+        """The next requests of paths that begin so: "corrupt", "short", "missing" or "slow"."""
+        self.faults[prefix] = list(faults)
+
+    def fault(self, path: str) -> str:
+        for prefix, faults in self.faults.items():
+            if path.startswith(prefix) and faults:
+                return faults.pop(0)
+        return ""
+
+
+@contextmanager
+def serve(folder: Path) -> Iterator[Site]:
+    """Serve `folder` on the loopback interface."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            path = self.path.lstrip("/").split("?")[0]
+            site.log.append(path)
+            fault = site.fault(path)
+            if fault == "slow":
+                time.sleep(1.5)
+            if path in site.pages:
+                data = site.pages[path].encode()
+            else:
+                file = folder / path
+                if fault == "missing" or not file.is_file():
+                    self.send_error(404)
+                    return
+                data = file.read_bytes()
+            if fault == "corrupt":
+                data = bytes([data[0] ^ 255]) + data[1:]
+            if fault == "short":
+                data = data[:-1]
+            self.send_response(200)
+            suffix = Path(path).suffix
+            self.send_header("Content-Type", TYPES.get(suffix, "application/octet-stream"))
+            self.send_header("Content-Length", str(len(data)))
+            for name, value in site.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            try:
+                self.wfile.write(data)
+            except ConnectionError:
+                pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    site = Site(folder, server.server_port)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield site
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -182,7 +182,7 @@ movement(
     attrs={"axes": Attr(REQUIRED, "the dims to reverse, counted from 0")},
 )
 
-# --- frames, repetition, joining, indexing ---------------------------------------------------------
+# --- frames, repetition, joining, indexing --------------------------------------------------------
 
 
 _RANGES = {

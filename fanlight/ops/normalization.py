@@ -67,7 +67,8 @@ def _softmax_parts(x: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray, np
     with np.errstate(all="ignore"):
         shifted = x - np.max(x, axis=axis, keepdims=True)
         powers = np.exp(shifted)
-        total = np.sum(powers, axis=axis, keepdims=True, dtype=np.float64).astype(np.float32)
+        total = np.sum(powers, axis=axis, keepdims=True, dtype=np.float64)
+        total = np.asarray(total, np.float32)
     return shifted, powers, total
 
 

@@ -55,11 +55,6 @@ def _pool(name: str, evaluate: Any, formula: str, tol: float) -> Row:
         x = types[0]
         check.tensor(name, "x", x, FLOATS, 4, windows.IMAGE)
         size = check.integers(name, attrs, "size", 2, 1)
-        padding = check.pairs(name, attrs, "padding", 2)
-        if any(p >= size[a] for a in (0, 1) for p in padding[a]):
-            raise check.attr_error(
-                name, "padding", f"less than the window {size}, which would miss the image", padding
-            )
         return [TensorType((x.shape[0], *windows.output_size(name, x, size, attrs), x.shape[3]))]
 
     return register(
@@ -91,7 +86,7 @@ _pool(
 _pool(
     "avg_pool",
     _eval_avg,
-    "the mean of the pixels of each window that lie in the image: padding is not counted. "
-    "Source: tf.nn.avg_pool2d",
+    "the mean of the pixels of each window that lie in the image: padding is not counted, "
+    "and a window that misses the image gives NaN. Source: tf.nn.avg_pool2d",
     1e-5,
 )

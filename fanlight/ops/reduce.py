@@ -128,7 +128,7 @@ reduction(
 )
 
 
-def _position(name: str, find: Callable[..., np.ndarray], which: str) -> Row:
+def _position(name: str, find: Callable[..., np.ndarray], which: str, worst: float) -> Row:
     def infer(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> list[TensorType]:
         x = types[0]
         check.tensor(name, "x", x, NUMBERS)
@@ -137,6 +137,12 @@ def _position(name: str, find: Callable[..., np.ndarray], which: str) -> Row:
             raise check.shape_error(name, "x", "at least one element along axis", x)
         return [TensorType(_reduced(x, (axis,), False), "int32")]
 
+    def evaluate(arrays: Sequence[np.ndarray], attrs: Mapping[str, Any]) -> list[np.ndarray]:
+        x = arrays[0]
+        if x.dtype.kind == "f":
+            x = np.where(np.isnan(x), np.float32(worst), x)
+        return [np.asarray(find(x, axis=attrs["axis"]), np.int32)]
+
     return register(
         Row(
             name=name,
@@ -144,15 +150,15 @@ def _position(name: str, find: Callable[..., np.ndarray], which: str) -> Row:
             arity=(1, 1),
             attrs={"axis": Attr(-1, "the dim to look along; negative counts from the end")},
             infer=infer,
-            eval=lambda arrays, attrs: [np.asarray(find(arrays[0], axis=attrs["axis"]), np.int32)],
+            eval=evaluate,
             doc=f"Index (int32) of the {which} element along `axis`, the first one where several "
             "are equal; the dim vanishes. E-OP-004 if there are no elements.",
             wasm="kernel",
             tol={"int32": 0.0},
-            nan="gives some index inside the dim",
+            nan=f"counts as {worst}",
         )
     )
 
 
-_position("arg_max", np.argmax, "greatest")
-_position("arg_min", np.argmin, "smallest")
+_position("arg_max", np.argmax, "greatest", -np.inf)
+_position("arg_min", np.argmin, "smallest", np.inf)

@@ -1,9 +1,29 @@
-"""Fanlight: build machine-learning models in Python, run them in the browser."""
+"""Fanlight: build machine-learning models in Python, run them in the browser.
+
+    model = fl.load("model.json")
+    bundle = fl.build(model, "site/", task=fl.tasks.classify(labels=labels))
+    bundle.run({"image": rgb_uint8})
+"""
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+__version__ = "0.1.0"  # before the imports: some of them read it
 
+from fanlight.build import build
+from fanlight.built import Bundle, open_bundle
+from fanlight.check import check
 from fanlight.errors import FanlightError
+from fanlight.formats.model import Model, load
+from fanlight.models import default_model, tasks
 
-__all__ = ["FanlightError"]
+__all__ = [
+    "Bundle",
+    "FanlightError",
+    "Model",
+    "build",
+    "check",
+    "default_model",
+    "load",
+    "open_bundle",
+    "tasks",
+]

@@ -139,11 +139,11 @@ def run_op(
         TensorType(a.shape, dtypes.from_numpy(a.dtype) or a.dtype.name) for a in arrays
     ]
     made = node(op, types, **attrs)
-    actual = [
-        size
+    actual = {
+        d.name: size
         for t, a in zip(types, arrays, strict=True)
         for d, size in zip(t.shape, a.shape, strict=True)
         if isinstance(d, Dim)
-    ]
+    }
     kernel = lower(made, target, set())
-    return run(kernel, target, arrays, [v.type for v in made.outputs], actual)
+    return run(kernel, target, arrays, [v.type for v in made.outputs], [*actual.values()])

@@ -48,6 +48,7 @@ _INT = {
     "le": "i32x4.le_s",
     "eq": "i32x4.eq",
 }
+_ROUNDING = ("floor", "ceil", "round", "trunc")  # of an int32: the number itself
 _BOOL = {"and": "v128.and", "or": "v128.or", "not": "v128.not", "eq": "i32x4.eq"}
 
 
@@ -147,7 +148,7 @@ class _Emitter:
                 self.push(a, kind)
             if op == "div" and kind == "int32":
                 self._int_div()
-            else:
+            elif kind == "float32" or op not in _ROUNDING:
                 table = {"float32": _FLOAT, "int32": _INT, "bool": _BOOL}[kind]
                 f.op(table[op])
 
@@ -327,7 +328,7 @@ def _kinds(order: Sequence[sc.Expr], dtypes: Sequence[str]) -> dict[int, str]:
             known[id(node)] = "bool"
         elif node.op == "select":
             known[id(node)] = next((p for p in parts[1:] if p != _WEAK), _WEAK)
-        elif node.op in ("add", "sub", "mul", "div", "min", "max", "neg", "abs"):
+        elif node.op in ("add", "sub", "mul", "div", "min", "max", "neg", "abs", *_ROUNDING):
             known[id(node)] = strong
         else:
             known[id(node)] = "float32"

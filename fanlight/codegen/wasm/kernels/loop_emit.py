@@ -335,17 +335,22 @@ class _Emitter:
             f.get(at).times(strip)
             _least(f, place, crossing - strip, crossing % strip != 0)
             f.set(place)
-            with f.range(along, 0, last, 4):
+            run = _strip(last)
+            down, right = 4 * source.strides[-1] * 4, 4 * store.strides[d] * 4
+            with f.range(along, 0, last, run):
                 for p, a, into in zip(walkers, nest.accesses, (from_, to), strict=True):
                     f.get(p).get(place).times(a.strides[d] * a.width).op("i32.add").get(along)
-                    _least(f, left, last - 4, last % 4 != 0)
+                    _least(f, left, last - run, last % run != 0)
                     f.times(a.strides[-1] * a.width).op("i32.add").set(into)
+                # Finishing a line of the output before the next one keeps few lines half written.
                 with f.repeat(strip // 4):
-                    for i, v in enumerate(values):
-                        f.get(from_).load(i * source.strides[-1] * 4).set(v)
-                    for i, v in enumerate(transpose4(f, values, spare)):
-                        f.get(to).get(v).store(i * store.strides[d] * 4)
-                    f.advance(from_, 16).advance(to, 4 * store.strides[d] * 4)
+                    with f.repeat(run // 4):
+                        for i, v in enumerate(values):
+                            f.get(from_).load(i * source.strides[-1] * 4).set(v)
+                        for i, v in enumerate(transpose4(f, values, spare)):
+                            f.get(to).get(v).store(i * store.strides[d] * 4)
+                        f.advance(from_, down).advance(to, 16)
+                    f.advance(from_, 16 - run // 4 * down).advance(to, right - run * 4)
             self.registers.give(place)
 
         if outer:
@@ -693,9 +698,9 @@ class _Emitter:
 
     def _compute(self, body: sc.Expr, dtypes: Sequence[str], args: Sequence[Local]) -> Function:
         """Push the four values of an expression over vectors."""
-        if body.op == "arg":
-            return self.f.get(args[body.value])
-        raise AssertionError
+        return scalar_code.emit(
+            self.f, body, args, dtypes, self.registers.take, self.registers.give
+        )
 
     def _fetch(self, a: Access, stride: int, p: Local, index: int = 0, lanes: int = 4) -> Function:
         """Push elements `stride` apart, the first one `index` steps after pointer `p`.
@@ -775,9 +780,9 @@ def _transpose_dims(nest: Nest) -> tuple[list[int], int]:
     return [i for i in range(len(nest.sizes) - 1) if i != d], nest.sizes[d]
 
 
-def _strip(crossing: int) -> int:
-    """Steps of the crossing loop done together: a cache line of the input where there is one."""
-    return min(16, crossing // 4 * 4)
+def _strip(size: int) -> int:
+    """Steps of a transposed loop done together: a cache line where the loop is that long."""
+    return min(16, size // 4 * 4)
 
 
 def _least(f: Function, spare: Local, limit: int, needed: bool) -> None:

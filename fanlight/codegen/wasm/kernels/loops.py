@@ -13,6 +13,7 @@ from typing import Any
 from fanlight.codegen.kernel import Kernel, node_bytes, register
 from fanlight.codegen.wasm.kernels.loop_emit import emit_nests, normalise, signature, units
 from fanlight.codegen.wasm.kernels.loop_ir import Access, Nest, Reduce, View, access, move
+from fanlight.codegen.wasm.kernels.vectors import no_work
 from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node, Value
 from fanlight.ops import scalar as sc
@@ -29,6 +30,8 @@ Moves = list[tuple[View, View | None]]
 @register("loops")
 def lower(node: Node, target: Target, weights: Set[Value]) -> Kernel:
     """The kernel of any op whose row says that loops can compute it."""
+    if not node.outputs[0].type.size:
+        return no_work(node)
     types = [v.type for v in node.inputs]
     made = nests(node.op, types, node.outputs[0].type, node.attrs)
     return nest_kernel(made, len(types), target, node_bytes(node))
@@ -116,6 +119,10 @@ def _reduction(op: str, x: TensorType, output: TensorType, attrs: Attrs) -> Nest
     identity = {"float32": for_float, "bool": for_bool}.get(x.dtype, for_int)
     count = prod(view.shape[kept:])
     after = _A / float(count) if op == "mean" else _A
+    if not count:
+        # Nothing to add up: the identity, everywhere.
+        target = View.dense(output.bound)
+        return move(target, None, (0, 1), output.dtype, identity)
     return Nest(
         view.shape,
         (access(view, 0, x.dtype),),

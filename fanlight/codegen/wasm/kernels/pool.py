@@ -12,7 +12,7 @@ from math import inf
 
 from fanlight.codegen.kernel import Kernel, node_bytes, register
 from fanlight.codegen.wasm.assembler import Function, Local
-from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes
+from fanlight.codegen.wasm.kernels.vectors import Registers, no_work, store_bytes
 from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node, Value
 from fanlight.targets import Target
@@ -37,19 +37,12 @@ class Pool:
         """Units of work."""
         return self.image[0] * self.out[0]
 
-    @property
-    def may_miss(self) -> bool:
-        """Whether some window lies wholly outside the image."""
-        for axis in (0, 1):
-            at = [o * self.strides[axis] - self.pad[axis] for o in (0, self.out[axis] - 1)]
-            if at[0] + self.size[axis] <= 0 or at[1] >= self.image[1 + axis]:
-                return True
-        return False
-
 
 @register("max_pool", "avg_pool")
 def lower(node: Node, target: Target, weights: Set[Value]) -> Kernel:
-    """The kernel of a pooling node."""
+    """The kernel of a pooling node. Its row sees to it that every window meets the image."""
+    if not node.outputs[0].type.size:
+        return no_work(node)
     (top, _), (left, _) = node.attrs["padding"]
     n, height, width, channels = node.inputs[0].type.bound
     _, rows, columns, _ = node.outputs[0].type.bound
@@ -179,22 +172,18 @@ class _Emitter:
                 f.tee(nan)
             f.drop()
         f.get(self.corner).set(self.line).get(self.window_rows).set(self.left)
-        with f.block() as missed:
-            if pool.may_miss:
-                for count in (self.window_rows, *(() if inside else (self.window_columns,))):
-                    f.get(count).i32(0).op("i32.le_s").br_if(missed)
-            with f.loop() as again:
-                if inside:
-                    for column in range(pool.size[1]):
-                        self._take(self.line, column * step, sums, nans)
-                else:
-                    f.get(self.line).set(self.cell).get(self.window_columns).set(self.across)
-                    with f.loop() as more:
-                        self._take(self.cell, 0, sums, nans)
-                        f.advance(self.cell, step)
-                        f.get(self.across).i32(1).op("i32.sub").tee(self.across).br_if(more)
-                f.advance(self.line, step * pool.image[2])
-                f.get(self.left).i32(1).op("i32.sub").tee(self.left).br_if(again)
+        with f.loop() as again:
+            if inside:
+                for column in range(pool.size[1]):
+                    self._take(self.line, column * step, sums, nans)
+            else:
+                f.get(self.line).set(self.cell).get(self.window_columns).set(self.across)
+                with f.loop() as more:
+                    self._take(self.cell, 0, sums, nans)
+                    f.advance(self.cell, step)
+                    f.get(self.across).i32(1).op("i32.sub").tee(self.across).br_if(more)
+            f.advance(self.line, step * pool.image[2])
+            f.get(self.left).i32(1).op("i32.sub").tee(self.left).br_if(again)
         for i, (acc, nan) in enumerate(zip(sums, nans, strict=True)):
             if pool.maximum:
                 f.get(acc).get(nan).op("v128.or").set(acc)

@@ -1,0 +1,114 @@
+"""arg_max, arg_min, top_k and gather in WebAssembly against NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.codegen.kernel_runner import run_op
+
+RNG = np.random.default_rng(0)
+
+
+def numbers(shape: tuple[int, ...], dtype: str, low: int = -4, high: int = 4) -> np.ndarray:
+    """Few different values, so that there are ties."""
+    return RNG.integers(low, high, shape).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+@pytest.mark.parametrize(
+    "shape", [(7,), (1,), (3, 10), (4, 5, 6), (2, 3, 9), (2, 1, 4), (1, 100, 3)], ids=str
+)
+@pytest.mark.parametrize("op", ["arg_max", "arg_min"])
+def test_arg_over_every_axis(op: str, shape: tuple[int, ...], dtype: str) -> None:
+    x = numbers(shape, dtype)
+    if dtype == "float32":
+        x.flat[x.size // 2] = np.nan
+        x.flat[x.size // 3] = np.inf
+        x.flat[x.size // 4] = -np.inf
+    for axis in range(len(shape)):
+        (got,) = run_op(op, [x], axis=axis)
+        np.testing.assert_array_equal(got, getattr(np, op.replace("_", ""))(x, axis))
+
+
+TOP_CASES = [
+    ((1,), 1),
+    ((7,), 3),
+    ((7,), 7),
+    ((3, 50), 5),
+    ((3, 50), 17),
+    ((2, 50), 50),
+    ((1000,), 100),
+    ((2, 5000), 16),
+    ((2, 5000), 17),
+]
+
+
+def top(x: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    order = np.argsort(-x.astype(np.float64), axis=-1, kind="stable")[..., :k]
+    return np.take_along_axis(x, order, -1), order
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+@pytest.mark.parametrize("shape,k", TOP_CASES)
+def test_top_k_with_ties(shape: tuple[int, ...], k: int, dtype: str) -> None:
+    x = numbers(shape, dtype, -30, 30)
+    values, indices = top(x, k)
+    got = run_op("top_k", [x], k=k)
+    np.testing.assert_array_equal(got[0], values)
+    np.testing.assert_array_equal(got[1], indices)
+
+
+@pytest.mark.parametrize("k", [5, 40])
+def test_top_k_of_special_values(k: int) -> None:
+    x = numbers((40,), "float32")
+    x[[0, 20]], x[39] = np.nan, -np.nan
+    x[[1, 10]], x[[2, 11]] = np.inf, -np.inf
+    x[[3, 5]], x[[4, 6]] = -0.0, 0.0
+    values, indices = top(x, k)  # argsort puts NaN last too
+    got = run_op("top_k", [x], k=k)
+    np.testing.assert_array_equal(got[0], values)
+    np.testing.assert_array_equal(got[1], indices)
+
+
+@pytest.mark.parametrize("k", [16, 2000])
+def test_top_k_of_the_worst_order(k: int) -> None:
+    x = np.arange(20000, dtype=np.float32) - 7000
+    got = run_op("top_k", [x], k=k)
+    np.testing.assert_array_equal(got[1], np.arange(19999, 19999 - k, -1))
+
+
+def test_top_k_of_extreme_integers() -> None:
+    x = np.array([0, -1, 2**31 - 1, -(2**31), 1] * 5, np.int32)
+    for k in (7, 25):
+        values, indices = top(x, k)
+        got = run_op("top_k", [x], k=k)
+        np.testing.assert_array_equal(got[0], values)
+        np.testing.assert_array_equal(got[1], indices)
+
+
+GATHER_CASES = [
+    ((5, 3), 0, (4,)),
+    ((5, 3), 1, (2, 2)),
+    ((2, 5, 7), 1, (3,)),
+    ((4, 100), 0, (6,)),
+    ((3, 200), 0, (1,)),
+    ((9,), 0, (5,)),
+    ((1, 4), 0, (2,)),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32", "uint8", "bool"])
+@pytest.mark.parametrize("shape,axis,wanted", GATHER_CASES)
+def test_gather(shape: tuple[int, ...], axis: int, wanted: tuple[int, ...], dtype: str) -> None:
+    x = numbers(shape, "int32", 0, 100).astype(dtype)
+    indices = RNG.integers(0, shape[axis], wanted).astype(np.int32)
+    (got,) = run_op("gather", [x, indices], axis=axis)
+    np.testing.assert_array_equal(got, np.take(x, indices, axis))
+
+
+def test_gather_clamps_indices_outside() -> None:
+    x = numbers((6, 5), "float32")
+    indices = np.array([-(2**31), -1, 0, 5, 6, 2**31 - 1], np.int32)
+    (got,) = run_op("gather", [x, indices], axis=0)
+    np.testing.assert_array_equal(got, x[[0, 0, 0, 5, 5, 5]])

@@ -392,6 +392,10 @@ def _tile(inputs: Inputs, attrs: Attrs) -> list[np.ndarray]:
     return call("tile", inputs["x"], multiples=attrs["reps"])
 
 
+def _leaky_relu(inputs: Inputs, attrs: Attrs) -> list[np.ndarray]:
+    return call("leaky_relu", _cast(inputs["x"], "float32"), alpha=attrs["alpha"])
+
+
 def _clip(inputs: Inputs, attrs: Attrs) -> list[np.ndarray]:
     return call("clip", inputs["x"], lo=attrs["clipValueMin"], hi=attrs["clipValueMax"])
 
@@ -462,7 +466,7 @@ ADAPTERS: dict[str, Adapter] = {
     "FusedConv2D": _conv("conv2d"),
     "FusedDepthwiseConv2D": _conv("depthwise_conv2d"),
     "GatherV2": _gather,
-    "LeakyRelu": _floats("leaky_relu", alpha="alpha"),
+    "LeakyRelu": _leaky_relu,
     "Max": _reduce("max", "reductionIndices"),
     "MaxPool": _pool("max_pool"),
     "Mean": _reduce("mean", "axis"),

@@ -128,7 +128,7 @@ reduction(
 )
 
 
-def _position(name: str, find: Callable[..., np.ndarray], which: str, worst: float) -> Row:
+def _position(name: str, find: Callable[..., np.ndarray], which: str) -> Row:
     def infer(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> list[TensorType]:
         x = types[0]
         check.tensor(name, "x", x, NUMBERS)
@@ -138,10 +138,7 @@ def _position(name: str, find: Callable[..., np.ndarray], which: str, worst: flo
         return [TensorType(_reduced(x, (axis,), False), "int32")]
 
     def evaluate(arrays: Sequence[np.ndarray], attrs: Mapping[str, Any]) -> list[np.ndarray]:
-        x = arrays[0]
-        if x.dtype.kind == "f":
-            x = np.where(np.isnan(x), np.float32(worst), x)
-        return [np.asarray(find(x, axis=attrs["axis"]), np.int32)]
+        return [np.asarray(find(arrays[0], axis=attrs["axis"]), np.int32)]
 
     return register(
         Row(
@@ -155,10 +152,10 @@ def _position(name: str, find: Callable[..., np.ndarray], which: str, worst: flo
             "are equal; the dim vanishes. E-OP-004 if there are no elements.",
             wasm="kernel",
             tol={"int32": 0.0},
-            nan=f"counts as {worst}",
+            nan="wins: the index of the first NaN, as in NumPy",
         )
     )
 
 
-_position("arg_max", np.argmax, "greatest", -np.inf)
-_position("arg_min", np.argmin, "smallest", np.inf)
+_position("arg_max", np.argmax, "greatest")
+_position("arg_min", np.argmin, "smallest")

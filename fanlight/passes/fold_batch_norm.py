@@ -71,7 +71,7 @@ class FoldBatchNorm(Pass):
             if not affine.is_linear(node, graph.weights):
                 continue
             total, chain, value = IDENTITY, [], node.output
-            while uses[value] == 1 and value in users:
+            while uses.get(value) == 1 and value in users:
                 follower = users[value][0]
                 found = affine.step(follower, graph.weights)
                 if found is None or found[0] is not value:
@@ -116,7 +116,7 @@ class FoldBatchNorm(Pass):
             if node.op == "matmul" and node.attrs["transpose_a"]:
                 return None
             total, count, value = IDENTITY, 0, node.inputs[0]
-            while value in makers and uses[value] == 1:
+            while value in makers and uses.get(value) == 1:
                 found = affine.step(makers[value], graph.weights)
                 if found is None:
                     break

@@ -59,7 +59,7 @@ class FuseEpilogue(Pass):
         graph g(%x: f32[1, 2, 2, 2], %r: f32[1, 2, 2, 2]) {
           weight %w: f32[1, 1, 2, 2] = [1.0, 2.0, 3.0, 4.0]
           weight %b: f32[2] = [0.5, -0.5]
-          %f: f32[1, 2, 2, 2] = conv2d(%x, %w, %b, %r) {epilogue="add(a2, max(add(a0, a1), 0))"} @ "c"
+          %f = conv2d(%x, %w, %b, %r) {epilogue="add(a2, max(add(a0, a1), 0))"} @ "c"
           return y=%f
         }
     """
@@ -163,6 +163,4 @@ def _kind_fits(extra: Value, core: Value) -> bool:
     shape = extra.type.bound
     size = extra.type.size
     channel = size == core.type.bound[-1] and shape[-1:] == core.type.bound[-1:]
-    return extra.dtype == core.dtype and (
-        size == 1 or channel or extra.shape == core.shape
-    )
+    return extra.dtype == core.dtype and (size == 1 or channel or extra.shape == core.shape)

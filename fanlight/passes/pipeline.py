@@ -14,6 +14,7 @@ from fanlight.passes.absorb_pad import AbsorbPad
 from fanlight.passes.constant_fold import ConstantFold
 from fanlight.passes.core import Context, Pass, Property
 from fanlight.passes.explicit_padding import ExplicitPadding
+from fanlight.passes.flatten_matmul import FlattenMatmul
 from fanlight.passes.fold_batch_norm import FoldBatchNorm
 from fanlight.passes.fuse_elementwise import FuseElementwise
 from fanlight.passes.fuse_epilogue import FuseEpilogue
@@ -43,8 +44,10 @@ PIPELINE_F32: tuple[Step, ...] = (
     AbsorbPad(),
     FoldBatchNorm(),
     SplitTransposedConv(),
+    FlattenMatmul(),
     SinkMovement(),
-    Repeat(Simplify(), "sinking leaves reshapes of reshapes, splitting may leave empty crops"),
+    Repeat(Simplify(), "flattening and sinking leave reshapes of reshapes"),
+    Repeat(ConstantFold(), "flattening reshapes weights"),
     ExplicitPadding(),
     FuseEpilogue(),
     FuseElementwise(),

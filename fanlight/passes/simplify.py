@@ -88,8 +88,10 @@ class Simplify(Pass):
                 by_op.setdefault(op, []).append((name, function))
 
         def visit(editor: Editor, node: Node, inputs: list[Value]) -> list[Value] | None:
-            if len(node.outputs) != 1 or not inputs or any(
-                isinstance(d, Dim) for v in inputs for d in v.shape
+            if (
+                len(node.outputs) != 1
+                or not inputs
+                or any(isinstance(d, Dim) for v in inputs for d in v.shape)
             ):
                 return None
             rules = by_op.get(node.op, [])

@@ -123,5 +123,8 @@ def _before(
             return value
         return editor.weight(np.tile(array.reshape(-1), repeats), value.name)
     if all(m.op == "reshape" for m in moves) and value.shape == node.output.shape:
+        maker = editor.maker(value)
+        if maker is not None and maker.op == "reshape" and maker.inputs[0].shape == source.shape:
+            return maker.inputs[0]
         return editor.add("reshape", value, shape=source.shape, name=node.name)
     return None

@@ -35,7 +35,7 @@ class _Axis:
 
 
 class SplitTransposedConv(Pass):
-    """Rewrite conv2d_transpose as conv2d (one set of channels per sub-pixel), depth_to_space, slice.
+    """Rewrite conv2d_transpose as conv2d (channels for each sub-pixel), depth_to_space, slice.
 
     Exact for every stride, kernel, padding and output size. The weight is rearranged at build
     time; where the stride does not divide the kernel, zeros fill it up.
@@ -124,8 +124,8 @@ def _rearranged(weight: np.ndarray, rows: _Axis, columns: _Axis) -> np.ndarray:
     )
     full[:high, :wide] = weight
     # w[r + stride * j] -> [j, r]; tap t of the convolution meets x[q - (taps - 1) + t].
-    parts = full.reshape(
-        rows.taps, rows.stride, columns.taps, columns.stride, channels, depth
-    )[::-1, :, ::-1]
+    parts = full.reshape(rows.taps, rows.stride, columns.taps, columns.stride, channels, depth)[
+        ::-1, :, ::-1
+    ]
     order = parts.transpose(0, 2, 5, 1, 3, 4)
     return np.ascontiguousarray(order).reshape(rows.taps, columns.taps, depth, -1)

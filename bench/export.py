@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from fanlight.graph import Graph, Node, Value
-from fanlight.passes.pipeline import optimize_plain
+from fanlight.passes.fold_batch_norm import FoldBatchNorm
+from fanlight.passes.pipeline import PIPELINE_F32, run
 
 TF_TYPES = {"float32": "DT_FLOAT", "int32": "DT_INT32", "bool": "DT_BOOL"}
 ACTIVATIONS = {"relu": "Relu", "relu6": "Relu6"}
@@ -22,7 +23,8 @@ ACTIVATIONS = {"relu": "Relu", "relu6": "Relu6"}
 
 def plain(graph: Graph) -> Graph:
     """The graph with constants and batch norms folded, and nothing fused."""
-    return optimize_plain(graph)
+    end = next(i for i, s in enumerate(PIPELINE_F32) if isinstance(s, FoldBatchNorm))
+    return run(graph, PIPELINE_F32[: end + 1])
 
 
 def chain(graph: Graph, node: Node, users: Mapping[Value, list[Node]]) -> tuple[Any, str | None, Node]:
@@ -199,7 +201,8 @@ def _tfjs_other(writer: _TfjsWriter, node: Node, inputs: list[str], name: str) -
         return writer.node(name, op, inputs, ksize=_ints(1, *node.attrs["size"], 1), **_window(node))
     if node.op == "pad":
         paddings = writer.const(f"{name}/paddings", np.int32(node.attrs["paddings"]))
-        return writer.node(name, "Pad", [*inputs, paddings])
+        value = writer.const(f"{name}/value", np.float32(node.attrs["value"]))
+        return writer.node(name, "PadV2", [*inputs, paddings, value])
     if node.op == "concat":
         axis = writer.const(f"{name}/axis", np.int32(node.attrs["axis"]))
         count = {"N": {"i": str(len(inputs))}}
@@ -294,7 +297,8 @@ def to_onnx(graph: Graph, path: Path) -> None:
         elif node.op == "pad":
             (_, _), (top, bottom), (left, right), (_, _) = node.attrs["paddings"]
             pads = const(f"{name}_pads", np.int64([0, 0, top, left, 0, 0, bottom, right]))
-            nodes.append(helper.make_node("Pad", [*inputs, pads], [name]))
+            value = const(f"{name}_value", np.float32(node.attrs["value"]))
+            nodes.append(helper.make_node("Pad", [*inputs, pads, value], [name]))
         else:
             raise SystemExit(f"bench/export.py cannot write {node.op} for ONNX")
         names[node.output] = name

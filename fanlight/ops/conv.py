@@ -1,4 +1,4 @@
-"""Convolutions over [N, H, W, C] (cross-correlations, as everywhere in deep learning)."""
+"""Convolutions over [N, H, W, C] (cross-correlations, as everywhere in deep learning), float32."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resizing: of feature maps, and of the RGBA bytes that stand at the input of a model.
+"""Resizing: of float32 feature maps, and of the RGBA bytes that stand at the input of a model.
 
 Where a result pixel lies in the source is computed in whole numbers (`samples`, below), so that
 every host picks the same source pixels; only the weights between two of them are rounded.

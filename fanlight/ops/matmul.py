@@ -1,4 +1,4 @@
-"""Matrix product."""
+"""Matrix product, float32."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batch normalisation and softmax."""
+"""Batch normalisation and softmax, float32."""
 
 from __future__ import annotations
 

@@ -37,6 +37,11 @@ def compute(expr: sc.Expr, arrays: Sequence[np.ndarray]) -> np.ndarray:
     return result if result.shape == shape else np.broadcast_to(result, shape).copy()
 
 
+def _listed(first: Sequence[str] | None, allowed: Sequence[str]) -> str:
+    rest = " or ".join(allowed)
+    return rest if first is None else f"{' or '.join(first)}, then {rest}"
+
+
 def pointwise(
     name: str,
     count: int,
@@ -88,7 +93,7 @@ def pointwise(
             arity=(count, count),
             infer=infer,
             eval=evaluate,
-            doc=doc,
+            doc=f"{doc} Takes {_listed(first, allowed)}.",
             attrs=attrs or {},
             scalar=scalar,
             wasm="loops",

@@ -1,4 +1,4 @@
-"""Pooling over windows of [N, H, W, C]."""
+"""Pooling over windows of [N, H, W, C], float32."""
 
 from __future__ import annotations
 

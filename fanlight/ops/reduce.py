@@ -58,7 +58,7 @@ def reduction(
             attrs={"axes": _AXES, "keepdims": _KEEPDIMS},
             infer=infer,
             eval=evaluate,
-            doc=doc,
+            doc=f"{doc} Takes {' or '.join(dtypes)}.",
             wasm="loops",
             tol=tol,
             nan=nan,
@@ -149,7 +149,8 @@ def _position(name: str, find: Callable[..., np.ndarray], which: str) -> Row:
             infer=infer,
             eval=evaluate,
             doc=f"Index (int32) of the {which} element along `axis`, the first one where several "
-            "are equal; the dim vanishes. E-OP-004 if there are no elements.",
+            "are equal; the dim vanishes. E-OP-004 if there are no elements. "
+            "Takes float32 or int32.",
             wasm="kernel",
             tol={"int32": 0.0},
             nan="wins: the index of the first NaN, as in NumPy",

@@ -41,7 +41,7 @@ register(
         eval=_eval,
         doc="[..., n] -> the k greatest elements of the last dim in descending order, and their "
         "indices (int32), both [..., k]. Equal elements: the lower index first. "
-        "Source: tf.math.top_k.",
+        "Takes float32 or int32. Source: tf.math.top_k.",
         wasm="kernel",
         tol={"float32": 0.0, "int32": 0.0},
         nan="comes last",

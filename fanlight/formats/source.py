@@ -136,17 +136,8 @@ def static_shape(
         for axis in (first, first + 1):
             if options.size is None:
                 continue
-            wanted = options.size[axis - first]
-            if sizes[axis] not in (None, wanted):
-                raise FanlightError(
-                    "E-FORMAT-018",
-                    f"the input {name!r} has a fixed size.",
-                    where=where,
-                    expected=_describe(dims),
-                    received=f"size {options.size[0]}x{options.size[1]}",
-                    next="leave size out.",
-                )
-            sizes[axis] = wanted
+            if sizes[axis] is None:
+                sizes[axis] = options.size[axis - first]
     open_axes = [axis for axis, d in enumerate(sizes) if d is None]
     if open_axes:
         spatial = image and set(open_axes) <= {len(dims) - 3, len(dims) - 2}
@@ -162,6 +153,33 @@ def static_shape(
             else f"say it: fl.load(path, input_shapes={{{name!r}: {tuple(example)}}}).",
         )
     return tuple(d for d in sizes if d is not None), batched
+
+
+def check_options(
+    options: Options, inputs: Mapping[str, Sequence[int | None] | None], where: object
+) -> None:
+    """E-FORMAT-018 if `size` or a name in `input_shapes` means nothing to these inputs."""
+    unknown = [name for name in options.input_shapes if name not in inputs]
+    if unknown:
+        raise FanlightError(
+            "E-FORMAT-018",
+            "input_shapes names an input that the model does not have.",
+            where=where,
+            expected=", ".join(inputs) or "no inputs",
+            received=", ".join(unknown),
+        )
+    images = [d for d in inputs.values() if d and len(d) in (3, 4)]
+    if options.size is None or any(None in d[-3:-1] for d in images):
+        return
+    if all(tuple(d[-3:-1]) != options.size for d in images):
+        raise FanlightError(
+            "E-FORMAT-018",
+            "a size was given, but no input of the model leaves its size open.",
+            where=where,
+            expected=", ".join(f"{n} {_describe(d)}" for n, d in inputs.items() if d),
+            received=f"size {options.size[0]}x{options.size[1]}",
+            next="leave the size out.",
+        )
 
 
 def _is_lone_image(dims: Sequence[int | None]) -> bool:

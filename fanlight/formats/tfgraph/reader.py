@@ -13,10 +13,10 @@ from fanlight.formats.emitter import Emitter, Tensor
 from fanlight.formats.manifest import Skipped, parse_manifest, read_weights
 from fanlight.formats.names import output_names
 from fanlight.formats.random_weights import random_constants
-from fanlight.formats.source import Options, Port, Source, static_shape
+from fanlight.formats.source import Options, Port, Source, check_options, static_shape
 from fanlight.formats.tfgraph import elementwise, neural, shaping  # noqa: F401  (fill the table)
 from fanlight.formats.tfgraph.call import HANDLERS, Call
-from fanlight.formats.tfgraph.nodes import GraphNode, Ref, parse_nodes
+from fanlight.formats.tfgraph.nodes import GraphNode, Ref, graph_dtype, parse_nodes
 from fanlight.formats.tfgraph.order import needed, ordered
 from fanlight.formats.tfgraph.signature import Entry, Signature, read_signature, topology
 from fanlight.graph import Builder
@@ -72,6 +72,12 @@ def _refuse_unsupported(
     )
 
 
+def _dims(entry: Entry, node: GraphNode) -> tuple[int | None, ...] | None:
+    """The declared shape: the placeholder knows best, a signature may say less."""
+    traced = node.attrs.dims("shape") if node.op.startswith("Placeholder") else None
+    return traced or entry.dims or traced
+
+
 class _Import:
     """One import: nodes in order, each turned into ops or known arrays."""
 
@@ -94,19 +100,20 @@ class _Import:
 
     def run(self, order: list[GraphNode]) -> Source:
         needed = {node.name: node for node in order}
-        for entry in self.signature.inputs:
-            if entry.ref.node in needed:
-                self._input(entry, needed[entry.ref.node])
+        inputs = [
+            (e, needed[e.ref.node]) for e in self.signature.inputs if e.ref.node in needed
+        ]
+        declared = {e.name: _dims(e, node) for e, node in inputs}
+        check_options(self.options, declared, self.path)
+        for entry, node in inputs:
+            self._input(entry, node)
         for node in order:
             if node.name not in self.results:
                 self.results[node.name] = self._node(node)
         return self._finish()
 
     def _input(self, entry: Entry, node: GraphNode) -> None:
-        dims = entry.dims
-        if node.op.startswith("Placeholder"):
-            # The placeholder is what the graph was traced with; a signature may say less.
-            dims = node.attrs.dims("shape") or dims
+        dims = _dims(entry, node)
         given = self.options.input_shapes.get(entry.name)
         if dims is None and given is not None:
             dims = tuple(given)
@@ -118,7 +125,11 @@ class _Import:
                 next=f"say it: fl.load(path, input_shapes={{{entry.name!r}: (1, 224, 224, 3)}}).",
             )
         shape, batched = static_shape(entry.name, dims, self.options, node.where)
-        dtype = entry.dtype or node.attrs.dtype("dtype", "float32")
+        dtype = (
+            node.attrs.dtype("dtype", "float32")
+            if entry.dtype is None
+            else graph_dtype(entry.dtype, f"input {entry.name!r} of {self.path}")
+        )
         value = self.builder.input(entry.name, shape, dtype)
         self.results[node.name] = [value]
         self.ports.append(Port(value.name, entry.ref.node, batched))

@@ -9,7 +9,7 @@ from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.formats.jsonfile import expect, field
-from fanlight.formats.tfgraph.nodes import GraphNode, Ref, graph_dtype, parse_ref, shape_dims
+from fanlight.formats.tfgraph.nodes import GraphNode, Ref, parse_ref, shape_dims
 
 # Ops without a value: never outputs, though nobody consumes them.
 _VOID = frozenset({"NoOp", "Const", "Assert"})
@@ -17,12 +17,12 @@ _VOID = frozenset({"NoOp", "Const", "Assert"})
 
 @dataclass(frozen=True)
 class Entry:
-    """One input or output: its public name and the tensor behind it."""
+    """One input or output: its public name, the tensor behind it, and TensorFlow's dtype."""
 
     name: str
     ref: Ref
     dims: tuple[int | None, ...] | None = None
-    dtype: str | None = None
+    dtype: object = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def _entries(raw: Any, where: object) -> list[Entry]:
                 re.sub(r":0$", "", key),
                 parse_ref(info["name"] if isinstance(info.get("name"), str) else key),
                 shape_dims(info.get("tensorShape"), here),
-                None if dtype in (None, 0, "DT_INVALID") else graph_dtype(dtype, here),
+                None if dtype in (0, "DT_INVALID") else dtype,
             )
         )
     return entries
@@ -87,9 +87,7 @@ def _unique(entries: list[Entry]) -> list[Entry]:
 
 
 def _placeholder(node: GraphNode) -> Entry:
-    return Entry(
-        node.name, Ref(node.name), node.attrs.dims("shape"), node.attrs.dtype("dtype", "float32")
-    )
+    return Entry(node.name, Ref(node.name), node.attrs.dims("shape"))
 
 
 def _unconsumed(nodes: Mapping[str, GraphNode], where: object) -> tuple[Entry, ...]:

@@ -68,9 +68,7 @@ class Instance:
         pages = end // PAGE + 1
         relaxed = target.relaxed_simd
         self.store = wasmtime.Store(engine(relaxed))
-        memory = wasmtime.Memory(
-            self.store, wasmtime.MemoryType(wasmtime.Limits(pages, None))
-        )
+        memory = wasmtime.Memory(self.store, wasmtime.MemoryType(wasmtime.Limits(pages, None)))
         module = wasmtime.Module(engine(relaxed), encode(kernel, target, pages))
         self.run = wasmtime.Instance(self.store, module, [memory]).exports(self.store)["kernel"]
         base = ctypes.addressof(memory.data_ptr(self.store).contents)

@@ -43,7 +43,7 @@ def close(got: np.ndarray, want: np.ndarray, tolerance: float, what: object = ""
     assert (error <= allowed).all(), (what, np.max(error / np.maximum(1, np.abs(want[plain]))))
 
 
-# --- elementwise ------------------------------------------------------------------------------------
+# --- elementwise ----------------------------------------------------------------------------------
 
 POINTWISE = sorted(name for name, row in ops.TABLE.items() if row.scalar and name != "fused")
 ATTRS: dict[str, dict[str, Any]] = {"clip": {"lo": -1.5, "hi": 2.5}, "cast": {"dtype": "int32"}}
@@ -119,7 +119,9 @@ def test_fused_bodies(target: Target) -> None:
     # A heavy body shares its code between whole vectors and the tail.
     for count in (1, 3, 4, 5, 63, 64, 65, 200):
         x = RNG.standard_normal(count).astype(np.float32)
-        (got,) = run_op("fused", [x], target, body="t0 = exp(neg(abs(a0))); div(t0, add(1, exp(t0)))")
+        (got,) = run_op(
+            "fused", [x], target, body="t0 = exp(neg(abs(a0))); div(t0, add(1, exp(t0)))"
+        )
         e = np.exp(-np.abs(x))
         close(got, e / (1 + np.exp(e)), 2e-6)
 
@@ -139,7 +141,7 @@ def test_integers_and_bytes() -> None:
     close(got, x.astype(np.float32) / np.float32(255), 1e-7)
 
 
-# --- reductions -------------------------------------------------------------------------------------
+# --- reductions -----------------------------------------------------------------------------------
 
 REDUCE_SHAPES = [(1,), (3,), (9,), (64,), (130,), (4, 7), (5, 1, 6), (3, 20, 33), (2, 7, 7, 19)]
 
@@ -193,7 +195,7 @@ def test_reduction_of_nothing() -> None:
     assert run_op("sum", [x], axes=(0,))[0].shape == (0,)
 
 
-# --- movement ---------------------------------------------------------------------------------------
+# --- movement -------------------------------------------------------------------------------------
 
 MOVED = ["float32", "uint8", "bool"]
 MOVE_SHAPES = [(7,), (1,), (100,), (2, 3, 4, 5), (1, 13, 11, 6), (1, 8, 8, 64), (3, 1, 300)]
@@ -321,10 +323,10 @@ def test_transpose_of_any_shape(data: st.DataObject) -> None:
     np.testing.assert_array_equal(run_op("transpose", [x], perm=perm)[0], x.transpose(perm))
 
 
-# --- the kernels themselves -------------------------------------------------------------------------
+# --- the kernels themselves -----------------------------------------------------------------------
 
 
-def kernel_of(op: str, *shapes: tuple[int, ...], target: Target = WASM_PLAIN, **attrs: Any):  # type: ignore[no-untyped-def]  # noqa: ANN201
+def kernel_of(op: str, *shapes: tuple[int, ...], target: Target = WASM_PLAIN, **attrs: Any):  # type: ignore[no-untyped-def]
     return lower(node(op, [TensorType(s) for s in shapes], **attrs), target, set())
 
 

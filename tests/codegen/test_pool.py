@@ -69,9 +69,7 @@ def test_special_values_win_or_propagate() -> None:
 @given(data=st.data())
 def test_pooling_of_any_geometry(data: st.DataObject) -> None:
     size = data.draw(st.tuples(*[st.integers(1, 4)] * 2))
-    pads = tuple(
-        data.draw(st.tuples(st.integers(0, k - 1), st.integers(0, k - 1))) for k in size
-    )
+    pads = tuple(data.draw(st.tuples(st.integers(0, k - 1), st.integers(0, k - 1))) for k in size)
     shape = (
         data.draw(st.integers(1, 2)),
         data.draw(st.integers(max(1, size[0] - sum(pads[0])), 9)),

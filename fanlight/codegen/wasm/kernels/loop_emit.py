@@ -213,7 +213,9 @@ class _Emitter:
             "fill": (self._fill_range, self._fill_run),
         }[kind]
         if len(nest.sizes) == 1:
-            walkers = self._pointers(nest.accesses, begin, [a.strides[0] * GROUP for a in nest.accesses])
+            walkers = self._pointers(
+                nest.accesses, begin, [a.strides[0] * GROUP for a in nest.accesses]
+            )
             single(walkers, begin, end)
         else:
             walkers = self._pointers(nest.accesses, begin, [a.strides[0] for a in nest.accesses])
@@ -354,6 +356,7 @@ class _Emitter:
             self.registers.give(place)
 
         if outer:
+
             def leaf() -> None:
                 with f.range(at, 0, strips):
                     one_strip()
@@ -459,7 +462,7 @@ class _Emitter:
         count: int,
         partial: tuple[Local, Local | int] | None,
     ) -> None:
-        """`count` whole vectors; with `partial`, the last round (left == number) stores the tail."""
+        """`count` whole vectors; with `partial`, the round with left == number stores the tail."""
         for index in range(count):
             self._vector(cursors, held, 4 * index, 4, partial)
 
@@ -577,7 +580,9 @@ class _Emitter:
 
         self._fold_loops(walkers, sums, range(kept, len(nest.sizes)), leaf)
         for i, acc in enumerate(sums):
-            self._finish(walkers[-1], nest.store.strides[kept - 1], acc, 4 * i, min(4, outputs - 4 * i))
+            self._finish(
+                walkers[-1], nest.store.strides[kept - 1], acc, 4 * i, min(4, outputs - 4 * i)
+            )
         self.registers.give(*sums)
 
     def _row(self, walkers: Sequence[Local]) -> None:

@@ -57,8 +57,8 @@ class View:
         """`size` elements of a dim from `begin`, `step` apart (negative: backwards)."""
         stride = self.strides[axis]
         return View(
-            self.shape[:axis] + (size,) + self.shape[axis + 1 :],
-            self.strides[:axis] + (stride * step,) + self.strides[axis + 1 :],
+            (*self.shape[:axis], size, *self.shape[axis + 1 :]),
+            (*self.strides[:axis], stride * step, *self.strides[axis + 1 :]),
             self.offset + begin * stride,
         )
 
@@ -75,8 +75,8 @@ class View:
         """A new dim of size `count` before `axis`, along which nothing changes."""
         return replace(
             self,
-            shape=self.shape[:axis] + (count,) + self.shape[axis:],
-            strides=self.strides[:axis] + (0,) + self.strides[axis:],
+            shape=(*self.shape[:axis], count, *self.shape[axis:]),
+            strides=(*self.strides[:axis], 0, *self.strides[axis:]),
         )
 
 
@@ -189,6 +189,4 @@ def simplify(nest: Nest) -> Nest:
     reduce = nest.reduce
     if reduce is not None:
         reduce = replace(reduce, dims=sum(g[2] for g in groups))
-    return Nest(
-        tuple(g[0] for g in groups), tuple(accesses[:-1]), accesses[-1], nest.body, reduce
-    )
+    return Nest(tuple(g[0] for g in groups), tuple(accesses[:-1]), accesses[-1], nest.body, reduce)

@@ -135,7 +135,9 @@ class _Emitter:
         """Move `start` (maybe negative) into the image; `count` = what is left of the window."""
         f = self.f
         f.get(start).plus(size).tee(count).i32(limit).get(count).i32(limit).op("i32.lt_s").select()
-        f.set(count).i32(0).get(start).get(start).i32(0).op("i32.lt_s").select().tee(start).set(spare)
+        f.set(count).i32(0).get(start).get(start).i32(0).op("i32.lt_s").select().tee(start).set(
+            spare
+        )
         f.get(count).get(spare).op("i32.sub").set(count)
 
     def _pixel(self, inside: bool) -> None:
@@ -191,9 +193,7 @@ class _Emitter:
                 f.get(acc).get(self.count).op("f32x4.div").set(acc)
             store_bytes(f, self.at, acc, min(16, channels * 4 - 16 * i), 16 * i)
 
-    def _take(
-        self, cell: Local, offset: int, sums: Sequence[Local], nans: Sequence[Local]
-    ) -> None:
+    def _take(self, cell: Local, offset: int, sums: Sequence[Local], nans: Sequence[Local]) -> None:
         """One cell of the window.
 
         f32x4.max costs seven instructions on x64 because it must propagate NaN. pmax costs one;

@@ -58,7 +58,8 @@ class ImageResize:
     def taps(self) -> tuple[int, int]:
         """Most weights of one output row and column of an antialiased resize."""
         height, width = (
-            int(2 * max(size / out, 1.0)) + 3 for size, out in zip(self.bound, self.out, strict=True)
+            int(2 * max(size / out, 1.0)) + 3
+            for size, out in zip(self.bound, self.out, strict=True)
         )
         return height, width
 
@@ -112,9 +113,7 @@ class _Axis:
             self._less(f, 0).op("i32.mul").i32(self.unit)
         f.op("i32.div_u").set(into)
 
-    def between(
-        self, f: Function, position: Local, low: Local, high: Local, weight: Local
-    ) -> None:
+    def between(self, f: Function, position: Local, low: Local, high: Local, weight: Local) -> None:
         """low, high = the source indices around a position; weight (v128) of the higher one."""
         f.get(position)
         if self.coordinates == "half_pixel":
@@ -212,7 +211,7 @@ def _check_range(node: Node, sizes: tuple[int, int], out: tuple[int, int]) -> No
         raise unsupported(node, "the product of a source size and a result size exceeds 2^30")
 
 
-# --- float images -----------------------------------------------------------------------------------
+# --- float images ---------------------------------------------------------------------------------
 
 
 def emit_resize(f: Function, resize: Resize, x: Local, y: Local, low: Local, high: Local) -> None:
@@ -286,7 +285,7 @@ def _blend_channels(
     registers.give(a, b, top)
 
 
-# --- images -------------------------------------------------------------------------------------------
+# --- images ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -58,9 +58,7 @@ def lower(node: Node, target: Target, weights: Set[Value]) -> Kernel:
         emitter = _Emitter(f, target, softmax)
         (emitter.rows if softmax.inner == 1 else emitter.columns)(*f.params)
 
-    return Kernel(
-        f"{softmax}", emit, softmax.units, flops=x.size * 20, bytes=node_bytes(node)
-    )
+    return Kernel(f"{softmax}", emit, softmax.units, flops=x.size * 20, bytes=node_bytes(node))
 
 
 class _Emitter:
@@ -105,13 +103,9 @@ class _Emitter:
                 f.address(base, self.unit, size * 4).set(pointer)
             f.f32x4(-inf).set(self.top).f32x4(0.0).set(self.total)
             sweep(take_top)
-            fold_lanes(
-                f, self.registers, self.top, lambda a, b: f.get(a).get(b).op("f32x4.max")
-            )
+            fold_lanes(f, self.registers, self.top, lambda a, b: f.get(a).get(b).op("f32x4.max"))
             sweep(add_up)
-            fold_lanes(
-                f, self.registers, self.total, lambda a, b: f.get(a).get(b).op("f32x4.add")
-            )
+            fold_lanes(f, self.registers, self.total, lambda a, b: f.get(a).get(b).op("f32x4.add"))
             self._prepare()
             sweep(finish)
 

@@ -57,9 +57,7 @@ def store_bytes(f: Function, pointer: Local, value: Local, count: int, offset: i
             done += width
 
 
-def copy_run(
-    f: Function, registers: Registers, target: Local, source: Local, count: int
-) -> None:
+def copy_run(f: Function, registers: Registers, target: Local, source: Local, count: int) -> None:
     """Copy `count` bytes, known now. The last vector overlaps the one before it if need be."""
     if count >= LONG_RUN:
         f.get(target).get(source).i32(count).op("memory.copy")
@@ -74,9 +72,7 @@ def copy_run(
         f.get(target).get(source).load(at).store(at)
 
 
-def fill_run(
-    f: Function, registers: Registers, target: Local, pattern: bytes, count: int
-) -> None:
+def fill_run(f: Function, registers: Registers, target: Local, pattern: bytes, count: int) -> None:
     """Fill `count` bytes, known now, with a 16-byte pattern that starts at `target`."""
     if count >= LONG_RUN and len(set(pattern)) == 1:
         f.get(target).i32(pattern[0]).i32(count).op("memory.fill")

@@ -141,7 +141,8 @@ class FoldBatchNorm(Pass):
                 return [_computed(editor, node, inputs)]
             value = inputs[0]
             if not found[1].is_offset:
-                scale = editor.weight(np.float32(found[1].scale), f"{node.output.name}_scale")
+                factor = found[1].scale.astype(np.float32)
+                scale = editor.weight(factor, f"{node.output.name}_scale")
                 value = editor.add("mul", value, scale, name=node.name)
             return [_add(editor, node, value, found[1].offset)]
 
@@ -152,7 +153,7 @@ def _add(editor: Editor, node: Node, value: Value, offset: np.ndarray) -> Value:
     """`value` + offset in the place of a node; the value itself if there is nothing to add."""
     if (offset == 0).all():
         return value
-    bias = editor.weight(np.float32(offset), f"{node.output.name}_bias")
+    bias = editor.weight(offset.astype(np.float32), f"{node.output.name}_bias")
     return editor.become(node, "add", value, bias)[0]
 
 
@@ -187,7 +188,7 @@ def _computed(editor: Editor, node: Node, inputs: list[Value]) -> Value:
     """A batch norm whose parameters are not constant, by its formula."""
     x, mean, variance, offset, scale = inputs
     name = node.name
-    epsilon = editor.weight(np.float32(node.attrs["epsilon"]), f"{name}_epsilon")
+    epsilon = editor.weight(np.array(node.attrs["epsilon"], np.float32), f"{name}_epsilon")
     root = editor.add("rsqrt", editor.add("add", variance, epsilon, name=name), name=name)
     factor = editor.add("mul", root, scale, name=name)
     shift = editor.add("sub", offset, editor.add("mul", mean, factor, name=name), name=name)

@@ -65,8 +65,9 @@ class SinkMovement(Pass):
             if found is None:
                 return None
             source, moves = found
-            operands = [_before(editor, v, node, source, moves) for v in inputs]
-            if any(v is None for v in operands):
+            moved = [_before(editor, v, node, source, moves) for v in inputs]
+            operands = [v for v in moved if v is not None]
+            if len(operands) < len(inputs):
                 return None
             self.hit(context, moves[-1].op)
             value = editor.add(node.op, *operands, name=node.name, **node.attrs)

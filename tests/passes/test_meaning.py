@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fanlight.graph import Graph, parse, to_text, verify
+from fanlight.graph import parse, to_text, verify
 from fanlight.passes import optimize
 from fanlight.passes.bodies import elementwise
 from fanlight.passes.core import Context, Pass

@@ -1,0 +1,103 @@
+"""Fixtures of the whole test suite. Nothing skips in silence: a skip says why and what to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.support import SHARED
+
+settings.register_profile(
+    "fanlight",
+    deadline=None,  # a shared machine's pauses are not failures
+    derandomize=True,  # the same examples on every machine; fuzzing has its own long runs
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("fanlight")
+
+
+def _in_ci() -> bool:
+    return os.environ.get("CI", "").lower() in {"1", "true", "yes"}
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of shared test data (photos, published models): `../shared` or FANLIGHT_SHARED."""
+    if not SHARED.is_dir():
+        reason = (
+            f"the shared test data is not at {SHARED}: put it there, or name its folder in "
+            "FANLIGHT_SHARED (see CONTRIBUTING.md)"
+        )
+        if _in_ci():
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """An installed Chromium. Missing is a failure, not a skip: `make setup` installs one."""
+    return _browser_path("chromium")
+
+
+@pytest.fixture(scope="session")
+def firefox_path() -> str:
+    """An installed Firefox. Missing is a failure, not a skip: `make setup` installs one."""
+    return _browser_path("firefox")
+
+
+def _browser_path(name: str) -> str:
+    from fanlight.hosts.browser import find_browser
+
+    path = find_browser(name)
+    if path is None:
+        pytest.fail(
+            f"no {name} was found; `make setup` installs one, or set FANLIGHT_{name.upper()}"
+        )
+    return path
+
+
+@pytest.fixture(scope="session")
+def chromium(chromium_path: str) -> Iterator[Any]:
+    """One headless Chromium for the session, as a Playwright `Browser`."""
+    from playwright.sync_api import sync_playwright
+
+    from fanlight.hosts.browser import chromium_flags
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium_path, headless=True, args=chromium_flags()
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Any) -> Iterator[Any]:
+    """A fresh page in a context of its own (no cookies, no cache)."""
+    context = chromium.new_context()
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`built(source, **options)`: the folder of a bundle, built once per session and options."""
+    cache: dict[tuple[str, str], Path] = {}
+
+    def build(source: str | Path, **options: Any) -> Path:
+        import fanlight as fl
+
+        key = (str(source), repr(sorted(options.items())))
+        if key not in cache:
+            folder = tmp_path_factory.mktemp("bundle") / "site"
+            fl.build(fl.load(source), folder, **options)
+            cache[key] = folder
+        return cache[key]
+
+    return build

@@ -8,9 +8,10 @@ infinity, and results too small for float32 become denormal or 0 as IEEE 754 rou
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
-from fanlight.codegen.wasm.assembler import Function, Local
+from fanlight.codegen.wasm.assembler import Function, Local, Signature
 from fanlight.ops import scalar as sc
 
 Take = Callable[[str], Local]
@@ -71,6 +72,29 @@ def emit(
     """
     _Emitter(f, expr, args, dtypes, take or f.local, give or (lambda *_: None)).run()
     return f
+
+
+def constants(expr: sc.Expr, dtypes: Sequence[str]) -> list[bytes]:
+    """The v128 constants in the code of `expr`, for `Function.holding`."""
+    f = _Recorder("constants", Signature(("v128",) * len(dtypes)), _no_calls)
+    emit(f, expr, f.params, dtypes)
+    return list(dict.fromkeys(f.seen))
+
+
+def _no_calls(name: str) -> tuple[int, Signature]:
+    raise KeyError(name)
+
+
+class _Recorder(Function):
+    """Writes down the constants that are pushed."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.seen: list[bytes] = []
+
+    def v128(self, data: bytes) -> Function:
+        self.seen.append(bytes(data))
+        return super().v128(data)
 
 
 class _Emitter:
@@ -144,6 +168,8 @@ class _Emitter:
         else:
             kinds = [self.kind[id(a)] for a in node.args]
             kind = next((k for k in kinds if k != _WEAK), "float32")
+            if op in ("min", "max") and kind == "float32" and self._bound(node):
+                return
             for a in node.args:
                 self.push(a, kind)
             if op == "div" and kind == "int32":
@@ -151,6 +177,19 @@ class _Emitter:
             elif kind == "float32" or op not in _ROUNDING:
                 table = {"float32": _FLOAT, "int32": _INT, "bool": _BOOL}[kind]
                 f.op(table[op])
+
+    def _bound(self, node: sc.Expr) -> bool:
+        """min or max with a constant by one instruction instead of x64's seven.
+
+        pmin(x, c) is c where c < x, else x; so NaN stays. A zero may keep its own sign.
+        """
+        x, c = node.args if node.args[1].op == "const" else reversed(node.args)
+        if c.op != "const" or math.isnan(c.value) or x.op == "const":
+            return False
+        self.push(x, "float32")
+        self.push(c, "float32")
+        self.f.op("f32x4.pmin" if node.op == "min" else "f32x4.pmax")
+        return True
 
     def _cast(self, node: sc.Expr) -> None:
         f, to = self.f, node.op
@@ -216,9 +255,11 @@ class _Emitter:
         """e^x = 2^n e^r with |r| <= ln(2) / 2; 2^n in two factors reaches the denormals."""
         f = self.f
         x, n, k, y = (self.take("v128") for _ in range(4))
-        # Beyond these the result is 0 or infinity anyway; min and max keep NaN.
-        f.f32x4(89.0).op("f32x4.min").f32x4(-104.0).op("f32x4.max").tee(x)
-        f.f32x4(1.4426950408889634).op("f32x4.mul").op("f32x4.nearest").set(n)
+        # Beyond these the result is 0 or infinity anyway; pmin and pmax keep a first NaN.
+        f.f32x4(89.0).op("f32x4.pmin").f32x4(-104.0).op("f32x4.pmax").tee(x)
+        # Adding 1.5 * 2^23 rounds to a whole number, which then fills the low bits.
+        f.f32x4(1.4426950408889634).op("f32x4.mul").f32x4(12582912.0).op("f32x4.add").tee(k)
+        f.f32x4(12582912.0).op("f32x4.sub").set(n)
         f.get(x).get(n).f32x4(0.693359375).op("f32x4.mul").op("f32x4.sub")
         f.get(n).f32x4(-2.12194440e-4).op("f32x4.mul").op("f32x4.sub").set(x)
         self._horner(
@@ -234,7 +275,7 @@ class _Emitter:
         )
         f.get(x).get(x).op("f32x4.mul").op("f32x4.mul").get(x).op("f32x4.add")
         f.f32x4(1.0).op("f32x4.add").set(y)
-        f.get(n).op("i32x4.trunc_sat_f32x4_s").tee(n).i32(1).op("i32x4.shr_s").set(k)
+        f.get(k).i32x4(0x4B400000).op("i32x4.sub").tee(n).i32(1).op("i32x4.shr_s").set(k)
         f.get(y)
         f.get(k).i32x4(127).op("i32x4.add").i32(23).op("i32x4.shl").op("f32x4.mul")
         f.get(n).get(k).op("i32x4.sub").i32x4(127).op("i32x4.add").i32(23).op("i32x4.shl")

@@ -200,6 +200,13 @@ class _Emitter:
         self.dtypes = [a.dtype for a in nest.loads]
 
     def emit(self, begin: Local, end: Local) -> None:
+        """The units [begin, end)."""
+        heavy = self._unroll() == 1
+        held = scalar_code.constants(self.nest.body, self.dtypes) if heavy else []
+        with self.f.holding(held):
+            self._emit(begin, end)
+
+    def _emit(self, begin: Local, end: Local) -> None:
         nest, kind = self.nest, form(self.nest)
         if kind == "transpose":
             self._transpose(begin, end)

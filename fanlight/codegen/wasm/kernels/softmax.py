@@ -20,6 +20,7 @@ from fanlight.ops import scalar as sc
 from fanlight.targets import Target
 
 _A, _B = sc.arg(0), sc.arg(1)
+_EXP = sc.exp(_A - _B)
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,16 @@ def lower(node: Node, target: Target, weights: Set[Value]) -> Kernel:
 
     def emit(module: Module, name: str) -> None:
         f = module.function(name, ("i32",) * 4)
-        emitter = _Emitter(f, target, softmax)
-        (emitter.rows if softmax.inner == 1 else emitter.columns)(*f.params)
+        emitter = _Emitter(f, softmax)
+        with f.holding(scalar_code.constants(_EXP, ["float32", "float32"])):
+            (emitter.rows if softmax.inner == 1 else emitter.columns)(*f.params)
 
     return Kernel(f"{softmax}", emit, softmax.units, flops=x.size * 20, bytes=node_bytes(node))
 
 
 class _Emitter:
-    def __init__(self, f: Function, target: Target, softmax: Softmax) -> None:
+    def __init__(self, f: Function, softmax: Softmax) -> None:
         self.f = f
-        self.target = target
         self.softmax = softmax
         self.registers = Registers(f)
         self.unit, self.source, self.out, self.p, self.q = self.registers.take_many(5, "i32")
@@ -161,7 +162,7 @@ class _Emitter:
     def _exponential(self) -> None:
         """value = exp(element - top)"""
         self.f.get(self.p).load().set(self.value)
-        self._compute(sc.exp(_A - _B), self.value, self.top)
+        self._compute(_EXP, self.value, self.top)
 
     def _prepare(self) -> None:
         """Turn the total into what `_finish` wants."""

@@ -22,6 +22,7 @@ from fanlight.passes.merge_common import MergeCommon
 from fanlight.passes.remove_dead import RemoveDead
 from fanlight.passes.simplify import Simplify
 from fanlight.passes.sink_movement import SinkMovement
+from fanlight.passes.sink_transposes import SinkTransposes
 from fanlight.passes.split_transposed_conv import SplitTransposedConv
 from fanlight.targets import WASM_RELAXED, Target
 
@@ -40,6 +41,7 @@ PIPELINE_F32: tuple[Step, ...] = (
     RemoveDead(),
     ConstantFold(),
     Simplify(),
+    SinkTransposes(),
     MergeCommon(),
     AbsorbPad(),
     FoldBatchNorm(),

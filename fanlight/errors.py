@@ -73,10 +73,9 @@ CATALOGUE: dict[str, str] = {
     "E-BUNDLE-005": "A path in a manifest leaves the bundle's folder.",
     "E-HOST-001": "A host cannot run here: something that it needs is not installed.",
     "E-HOST-002": "There is no host of this name.",
-    "E-HOST-010": "No Chromium was found, or Playwright, which drives it, is not installed.",
-    "E-HOST-011": "The browser did not start, or stopped while a bundle ran in it.",
-    "E-HOST-012": "The page that runs a bundle in the browser reported an error.",
     "E-HOST-003": "The WASM engine refused or stopped the module.",
+    "E-HOST-004": "The browser did not start, or stopped while a bundle ran in it.",
+    "E-HOST-005": "The page that runs a bundle in the browser reported an error.",
     # --- command line and server -----------------------------------------------------------------
     "E-CLI-001": "The port is in use, so nothing can be served there.",
     "E-CLI-002": "The folder to serve does not exist, or a port cannot be opened on this machine.",

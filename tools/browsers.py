@@ -1,4 +1,4 @@
-"""Prints the path of an installed browser, or fails: `python tools/browsers.py chromium|firefox`."""
+"""Prints the path of an installed browser, or fails: `tools/browsers.py chromium|firefox`."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import base64
-import json
 import os
 import queue
 import shutil
@@ -23,7 +22,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fanlight.bundle.read import read_bundle
 from fanlight.errors import FanlightError
+from fanlight.hosts.inputs import check_and_split
 from fanlight.hosts.serving import Site, SiteServer
 
 T = TypeVar("T")
@@ -36,7 +37,6 @@ _PAGE = (
     b"<!doctype html><html lang=en><meta charset=utf-8><title>Fanlight host</title>"
     b"<script type=module src=/__host__/page.js></script></html>"
 )
-_WIRE_DTYPES = {"float32", "int32", "uint8", "bool"}
 _START_TIMEOUT_MS = 60_000
 
 _NAMES = {
@@ -147,13 +147,13 @@ def _launch() -> tuple[Any, Any]:
         from playwright.sync_api import Error, sync_playwright
     except ImportError as problem:
         raise FanlightError(
-            "E-HOST-010", "Playwright, which drives the browser, is not installed.", next=INSTALL
+            "E-HOST-001", "Playwright, which drives the browser, is not installed.", next=INSTALL
         ) from problem
     path = find_browser("chromium")
     if path is None:
         named = os.environ.get("FANLIGHT_CHROMIUM")
         raise FanlightError(
-            "E-HOST-010",
+            "E-HOST-001",
             "No Chromium was found.",
             expected="chromium or google-chrome on PATH, or Playwright's own",
             received=f"FANLIGHT_CHROMIUM={named}, which cannot be run" if named else None,
@@ -167,7 +167,7 @@ def _launch() -> tuple[Any, Any]:
     except Error as problem:
         playwright.stop()
         raise FanlightError(
-            "E-HOST-011",
+            "E-HOST-004",
             "Chromium did not start.",
             where=path,
             received=str(problem).strip().splitlines()[0],
@@ -209,11 +209,11 @@ class BrowserHost:
 
     Args:
         bundle_dir: a bundle folder (manifest.json, fanlight.js, modules, weights).
-        options: the runtime's load options (JavaScript names), such as `{"backend": "plain"}`.
+        options: the runtime's load options (JavaScript names), such as `{"simd": "plain"}`.
 
     Raises:
-        FanlightError: E-HOST-010 nothing to run it with, E-HOST-011 the browser fails,
-            E-HOST-012 the page reports an error (with the runtime's own code in it),
+        FanlightError: E-HOST-001 nothing to run it with, E-HOST-004 the browser fails,
+            E-HOST-005 the page reports an error (with the runtime's own code in it),
             E-BUNDLE-001 no bundle there.
     """
 
@@ -221,7 +221,7 @@ class BrowserHost:
 
     def __init__(self, bundle_dir: str | Path, options: Mapping[str, object] | None = None) -> None:
         self.bundle_dir = Path(bundle_dir)
-        _require_bundle(self.bundle_dir)
+        self.manifest = read_bundle(self.bundle_dir).manifest
         page_js = Path(__file__).with_name("browser_page.js").read_bytes()
         extra = {"/__host__/page.html": _PAGE, "/__host__/page.js": page_js}
         self._browser = _shared_browser()
@@ -237,21 +237,21 @@ class BrowserHost:
             raise
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Run once. Arrays by name in, arrays by name out (float32, int32, uint8 or bool)."""
-        packed = {name: _pack(name, array) for name, array in inputs.items()}
+        """Run once (or once per item of a batch). Arrays by name in, arrays by name out."""
+        packed = self._packed(inputs)
         answer = self._ask("run", packed)
         return {name: _unpack(value) for name, value in answer["outputs"].items()}
 
     def profile(self, inputs: Mapping[str, np.ndarray]) -> list[Any]:
         """The runtime's `profile`: milliseconds per kernel of one run."""
-        packed = {name: _pack(name, array) for name, array in inputs.items()}
+        packed = self._packed(inputs)
         return self._ask("profile", packed)["profile"]
 
     def time(
         self, inputs: Mapping[str, np.ndarray], times: int = 20, warmup: int = 3
     ) -> list[float]:
         """Milliseconds of each of `times` runs as a page measures them, after `warmup` more."""
-        packed = {name: _pack(name, array) for name, array in inputs.items()}
+        packed = self._packed(inputs)
         return self._ask("time", packed, times, warmup)["ms"]
 
     def close(self) -> None:
@@ -290,10 +290,13 @@ class BrowserHost:
         if message.type in {"error", "warning"}:
             self._noise.append(message.text)
 
+    def _packed(self, inputs: Mapping[str, np.ndarray]) -> dict[str, dict[str, object]]:
+        return _pack(check_and_split(self.manifest, inputs).arrays)
+
     def _ask(self, method: str, *arguments: object) -> dict[str, Any]:
         if self._page is None:
             raise FanlightError(
-                "E-HOST-011", "This browser host is closed.", next="make a new BrowserHost"
+                "E-HOST-004", "This browser host is closed.", next="make a new BrowserHost"
             )
         from playwright.sync_api import Error
 
@@ -303,7 +306,7 @@ class BrowserHost:
             answer = self._browser.call(lambda _: page.evaluate(script, list(arguments)))
         except Error as problem:
             raise FanlightError(
-                "E-HOST-011",
+                "E-HOST-004",
                 "The browser stopped while the bundle ran in it.",
                 where=self.bundle_dir,
                 received=str(problem).strip().splitlines()[0],
@@ -319,39 +322,22 @@ class BrowserHost:
         if self._noise:
             told += f"  (console: {'; '.join(self._noise[-3:])})"
         raise FanlightError(
-            "E-HOST-012",
+            "E-HOST-005",
             "The page that runs the bundle reported an error.",
             where=self.bundle_dir,
             received=told,
         )
 
 
-def _require_bundle(folder: Path) -> None:
-    try:
-        json.loads((folder / "manifest.json").read_bytes())
-    except (OSError, ValueError) as problem:
-        raise FanlightError(
-            "E-BUNDLE-001",
-            "There is no readable bundle here.",
-            where=folder,
-            expected="a folder with a manifest.json, as `fanlight build` writes it",
-            received=str(problem),
-        ) from problem
-
-
-def _pack(name: str, array: np.ndarray) -> dict[str, object]:
-    dtype = array.dtype.name
-    if dtype not in _WIRE_DTYPES:
-        raise FanlightError(
-            "E-INPUT-003",
-            "A page cannot be handed an array of this dtype.",
-            where=f"input {name!r}",
-            expected=", ".join(sorted(_WIRE_DTYPES)),
-            received=dtype,
-            next=f"convert it: inputs[{name!r}].astype(...)",
-        )
-    data = np.ascontiguousarray(array).tobytes()
-    return {"dtype": dtype, "shape": list(array.shape), "base64": base64.b64encode(data).decode()}
+def _pack(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, object]]:
+    return {
+        name: {
+            "dtype": array.dtype.name,
+            "shape": list(array.shape),
+            "base64": base64.b64encode(array).decode(),
+        }
+        for name, array in arrays.items()
+    }
 
 
 def _unpack(value: Mapping[str, Any]) -> np.ndarray:

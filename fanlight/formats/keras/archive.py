@@ -1,0 +1,138 @@
+"""A .keras archive (Keras 3, and Keras 2.12 on): a zip of config.json and model.weights.h5."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from fanlight.errors import FanlightError
+from fanlight.formats.jsonfile import MAX_BYTES, parse_json
+from fanlight.formats.keras.call import Dialect
+from fanlight.formats.keras.config import parse_model
+from fanlight.formats.keras.hdf5 import datasets, entry, open_hdf5, require_h5py
+from fanlight.formats.keras.model import import_model
+from fanlight.formats.keras.stores import PathStore, RandomStore
+from fanlight.formats.keras.tfjs_layers import major_version
+from fanlight.formats.source import Options, Source
+
+_MAX_MEMBERS = 10_000
+_MAX_WEIGHTS = 1 << 32
+_MAX_RATIO = 1200  # deflate cannot pack better than about 1,030 to 1
+_CONFIG, _WEIGHTS, _ABOUT = "config.json", "model.weights.h5", "metadata.json"
+
+
+def read_archive(path: Path, options: Options) -> Source:
+    """Import a .keras file.
+
+    Raises:
+        FanlightError: E-FORMAT-020 broken or hostile archive, E-FORMAT-022 without h5py, and
+            the codes of layer configs and weights.
+    """
+    require_h5py()
+    with _open(path) as archive:
+        members = _members(archive, path)
+        model = parse_model(
+            parse_json(_read(archive, members, _CONFIG, MAX_BYTES, path), f"{_CONFIG} in {path}"),
+            str(path),
+        )
+        about = {}
+        if _ABOUT in members:
+            about = parse_json(_read(archive, members, _ABOUT, 1 << 20, path), f"{_ABOUT} in {path}")
+        version = str(about.get("keras_version") or "3.") if isinstance(about, dict) else "3."
+        dialect = Dialect(major_version(version))
+        if options.weights == "random":
+            source = import_model(model, RandomStore(), dialect, options, "keras-v3")
+        else:
+            data = io.BytesIO(_read(archive, members, _WEIGHTS, _MAX_WEIGHTS, path))
+            where = f"{_WEIGHTS} in {path}"
+            with open_hdf5(data, where) as root:
+                store = PathStore(entry(name, found, where) for name, found in datasets(root, where))
+                source = import_model(model, store, dialect, options, "keras-v3")
+    return replace(source, metadata={"keras_version": version})
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive; whatever zipfile raises becomes E-FORMAT-020."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except FanlightError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, KeyError, RuntimeError,
+            NotImplementedError, OverflowError, MemoryError, IndexError) as error:  # fmt: skip
+        raise FanlightError(
+            "E-FORMAT-020",
+            "the .keras archive is damaged or is not one.",
+            where=path,
+            expected=f"a zip with {_CONFIG} and {_WEIGHTS}",
+            received=f"{type(error).__name__}: {error}"[:300],
+            next="save the model again, or download it again.",
+        ) from None
+
+
+def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
+    """The files of the archive, once every name is known to be harmless."""
+    infos = archive.infolist()
+    if len(infos) > _MAX_MEMBERS:
+        raise _hostile(path, f"at most {_MAX_MEMBERS:,} files", f"{len(infos):,} files")
+    for info in infos:
+        name = info.orig_filename
+        if (
+            name.startswith("/")
+            or "\\" in name
+            or "\0" in name
+            or ":" in name
+            or ".." in PurePosixPath(name).parts
+        ):
+            raise _hostile(path, "names inside the archive", repr(name)[:120])
+    members = {info.filename: info for info in infos}
+    for wanted in (_CONFIG, _WEIGHTS):
+        if wanted not in members:
+            raise FanlightError(
+                "E-FORMAT-020",
+                "the archive is no Keras model.",
+                where=path,
+                expected=wanted,
+                received=", ".join(list(members)[:8]) or "an empty archive",
+                next="save the whole model: model.save('model.keras').",
+            )
+    return members
+
+
+def _hostile(path: Path, expected: str, received: str) -> FanlightError:
+    return FanlightError(
+        "E-FORMAT-020",
+        "the archive is not what Keras writes, and looks like an attack.",
+        where=path,
+        expected=expected,
+        received=received,
+        next="do not trust this file.",
+    )
+
+
+def _read(
+    archive: zipfile.ZipFile,
+    members: dict[str, zipfile.ZipInfo],
+    name: str,
+    limit: int,
+    path: Path,
+) -> bytes:
+    info = members[name]
+    if info.file_size > min(limit, info.compress_size * _MAX_RATIO + 4096):
+        raise _hostile(
+            path,
+            f"{name} of at most {limit:,} bytes, unpacked at most {_MAX_RATIO}-fold",
+            f"{info.compress_size:,} packed bytes that claim to be {info.file_size:,}",
+        )
+    with archive.open(info) as file:
+        # zipfile trusts the declared size; one more byte would show a lie.
+        data = file.read(info.file_size + 1)
+    if len(data) != info.file_size:
+        raise _hostile(path, f"{info.file_size:,} bytes of {name}", f"{len(data):,}")
+    return data

@@ -1,0 +1,431 @@
+"""A ModelConfig and a store of weights -> a graph. All Keras doors end here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from fanlight.errors import FanlightError
+from fanlight.formats.emitter import Emitter, Tensor
+from fanlight.formats.keras import activations, basic, convolution, pooling  # noqa: F401
+from fanlight.formats.keras.call import LAYERS, Dialect, LayerCall, Shared, policy
+from fanlight.formats.keras.config import (
+    LayerConfig,
+    ModelConfig,
+    TensorRef,
+    free_shape,
+    snake_keys,
+)
+from fanlight.formats.keras.stores import LayerRef, Store
+from fanlight.formats.names import output_names
+from fanlight.formats.source import Options, Port, Source, check_options, static_shape
+from fanlight.formats.spatial import from_nhwc, to_nhwc
+from fanlight.graph import Builder
+
+_WRAPPERS = ("TimeDistributed",)
+_DTYPES = {"float32", "int32", "bool", "uint8"}
+_NARROWED = {
+    "int64": "int32", "int8": "int32", "int16": "int32", "uint16": "int32", "uint32": "int32",
+    "float64": "float32", "float16": "float32", "bfloat16": "float32",
+    "mixed_float16": "float32", "mixed_bfloat16": "float32",
+}  # fmt: skip
+
+
+def import_model(
+    model: ModelConfig, store: Store, dialect: Dialect, options: Options, kind: str
+) -> Source:
+    """Import a whole model.
+
+    Raises:
+        FanlightError: E-FORMAT-014 with every unsupported layer at once, and the other codes.
+    """
+    _refuse_unsupported(model)
+    builder = Builder(model.name)
+    run = _Import(Shared(Emitter(builder), store, dialect), options)
+    inputs, ports = run.inputs(model, builder)
+    results, wanted = run.apply(model, inputs, (), "layers")
+    names = output_names(wanted, [p.name for p in ports])
+    outputs = {n: run.shared.em.value(t, n) for n, t in zip(names, results, strict=True)}
+    batch = any(p.batched for p in ports)
+    left = store.unused()
+    if left:
+        run.shared.warnings.append(
+            f"{len(left)} stored weights belong to no layer: {', '.join(left[:8])}"
+        )
+    return Source(
+        graph=builder.finish(outputs),
+        format=kind,
+        inputs=ports,
+        outputs=tuple(
+            Port(n, w, batch and tuple(t.shape[:1]) == (1,))
+            for n, w, t in zip(names, wanted, results, strict=True)
+        ),
+        warnings=tuple(dict.fromkeys(run.shared.warnings)),
+    )
+
+
+def _refuse_unsupported(model: ModelConfig) -> None:
+    unknown: dict[str, list[str]] = {}
+    waiting = [model]
+    while waiting:
+        for item in waiting.pop().layers:
+            if item.model is not None:
+                waiting.append(item.model)
+                continue
+            kind = item.kind
+            if kind in _WRAPPERS:
+                kind = _inner(item).kind
+            if kind not in LAYERS and kind != "InputLayer":
+                unknown.setdefault(kind, []).append(item.name)
+    if unknown:
+        lines = [
+            f"{kind} x{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+            for kind, names in sorted(unknown.items())
+        ]
+        plural = "s" if len(unknown) > 1 else ""
+        raise FanlightError(
+            "E-FORMAT-014",
+            f"the model uses {len(unknown)} kind{plural} of layer that Fanlight does not have.",
+            where=model.where,
+            expected=", ".join(sorted(LAYERS)),
+            received="; ".join(lines)[:4000],
+            next="replace these layers, or ask for them in an issue; recurrent and attention "
+            "layers, masks and custom layers are not supported yet.",
+        )
+
+
+def _inner(layer: LayerConfig) -> LayerConfig:
+    """The layer inside a wrapper."""
+    entry = snake_keys(layer.config.get("layer"), layer.where)
+    config = snake_keys(entry.get("config"), layer.where)
+    kind, name = entry.get("class_name"), config.get("name") or layer.name
+    if not isinstance(kind, str) or not isinstance(name, str):
+        raise FanlightError("E-FORMAT-005", "a wrapper holds no layer.", where=layer.where)
+    return LayerConfig(kind, name, config, (), layer.where)
+
+
+class _Import:
+    def __init__(self, shared: Shared, options: Options) -> None:
+        self.shared = shared
+        self.options = options
+
+    # --- inputs
+
+    def inputs(self, model: ModelConfig, builder: Builder) -> tuple[list[Tensor], tuple[Port, ...]]:
+        """Declare the graph's inputs."""
+        layers = {layer.name: layer for layer in model.layers}
+        if model.kind == "Sequential":
+            declared = [self._sequential_input(model)]
+        else:
+            declared = []
+            for ref in model.inputs:
+                item = layers.get(ref.layer)
+                if item is None or item.kind != "InputLayer":
+                    raise FanlightError(
+                        "E-FORMAT-016",
+                        f"the input {ref.layer!r} is no InputLayer of the model.",
+                        where=model.where,
+                        received=ref.layer[:120],
+                    )
+                declared.append((item.name, _declared_shape(item), _input_dtype(item), item.where))
+        check_options(self.options, {name: dims for name, dims, _, _ in declared}, model.where)
+        values: list[Tensor] = []
+        ports = []
+        for name, dims, dtype, where in declared:
+            given = self.options.input_shapes.get(name)
+            if dims is None and given is None:
+                raise FanlightError(
+                    "E-FORMAT-017",
+                    f"the model does not say the shape of its input {name!r}.",
+                    where=where,
+                    next=f"say it: fl.load(path, input_shapes={{{name!r}: (1, 28, 28)}}).",
+                )
+            free = (None, *given[1:]) if dims is None and given else dims or ()
+            shape, batched = static_shape(name, free, self.options, where)
+            value = builder.input(name, shape, dtype)
+            values.append(value)
+            ports.append(Port(value.name, name, batched))
+        return values, tuple(ports)
+
+    def _sequential_input(
+        self, model: ModelConfig
+    ) -> tuple[str, tuple[int | None, ...] | None, str, str]:
+        """Name, shape and dtype of the input of a Sequential, wherever the file keeps them."""
+        first = model.layers[0] if model.layers else None
+        if first is None:
+            raise FanlightError("E-FORMAT-005", "the model has no layers.", where=model.where)
+        name, outer = first.name, first
+        while first.model is not None and first.model.layers:
+            first = first.model.layers[0]  # Teachable Machine nests Sequentials
+        dims = _declared_shape(first) or model.input_shape or _built_shape(outer)
+        if first.kind == "InputLayer":
+            return (first.name if first is outer else f"{name}_input", dims, _input_dtype(first),
+                    model.where)  # fmt: skip
+        if dims is None:
+            dims = self._dense_shape(model)
+        dtype = "int32" if first.kind == "Embedding" else "float32"
+        return f"{name}_input", dims, dtype, model.where
+
+    def _dense_shape(self, model: ModelConfig) -> tuple[int | None, ...] | None:
+        """A dense layer's kernel says how many numbers the flattened input has."""
+        paths = _paths(model, "layers")
+        for layer in model.layers:
+            if layer.kind == "Dense":
+                ref = LayerRef((layer.name,), paths[layer.name])
+                shape = self.shared.store.shape(ref, ["kernel"], 0)
+                if shape and len(shape) == 2:
+                    self.shared.warnings.append(
+                        f"the file does not say the input's shape; the kernel of {layer.name!r} "
+                        f"takes {shape[0]} numbers, so that is what the input is."
+                    )
+                    return (None, shape[0])
+            if layer.kind not in ("Flatten", "Dropout", "Activation"):
+                break
+        return None
+
+    # --- layers
+
+    def apply(
+        self, model: ModelConfig, inputs: Sequence[Tensor], scope: tuple[str, ...], path: str
+    ) -> tuple[list[Tensor], list[str]]:
+        """The outputs of a model on `inputs`, and their names."""
+        if model.kind == "Sequential":
+            return self._apply_sequential(model, inputs, scope, path)
+        return self._apply_functional(model, inputs, scope, path)
+
+    def _apply_sequential(
+        self, model: ModelConfig, inputs: Sequence[Tensor], scope: tuple[str, ...], path: str
+    ) -> tuple[list[Tensor], list[str]]:
+        paths = _paths(model, path)
+        values, name = list(inputs), model.name
+        for layer in model.layers:
+            if layer.kind != "InputLayer":
+                values = self._call(layer, values, scope, paths[layer.name])
+                name = layer.name
+        names = [name] if len(values) == 1 else [f"{name}_{i}" for i in range(len(values))]
+        return values, names
+
+    def _apply_functional(
+        self, model: ModelConfig, inputs: Sequence[Tensor], scope: tuple[str, ...], path: str
+    ) -> tuple[list[Tensor], list[str]]:
+        layers = {layer.name: layer for layer in model.layers}
+        paths = _paths(model, path)
+        if len(inputs) != len(model.inputs):
+            raise FanlightError(
+                "E-FORMAT-005",
+                f"the model {model.name!r} is called with the wrong number of inputs.",
+                where=model.where,
+                expected=len(model.inputs),
+                received=len(inputs),
+            )
+        shift = _call_shifts(model)
+        done: dict[tuple[str, int], list[Tensor]] = {
+            (ref.layer, 0): [value] for ref, value in zip(model.inputs, inputs, strict=True)
+        }
+
+        def key(ref: TensorRef) -> tuple[str, int]:
+            return (ref.layer, ref.call - shift.get(ref.layer, 0))
+
+        def tensor(ref: TensorRef) -> Tensor:
+            made = done[key(ref)]
+            if ref.tensor >= len(made):
+                raise _missing(ref, f"an output of {ref.layer!r}", model.where)
+            return made[ref.tensor]
+
+        for name, index in _order(model, layers, key, set(done)):
+            layer = layers[name]
+            call = layer.calls[index]
+            _check_call(layer, call.options)
+            values = [tensor(ref) for ref in call.inputs]
+            done[(name, index)] = self._call(layer, values, scope, paths[name])
+        names = list(model.output_names) or [ref.layer for ref in model.outputs]
+        return [tensor(ref) for ref in model.outputs], names
+
+    def _call(
+        self,
+        layer: LayerConfig,
+        inputs: Sequence[Tensor],
+        scope: tuple[str, ...],
+        path: str,
+        wrapper: str | None = None,
+    ) -> list[Tensor]:
+        inner = (*scope, layer.name)
+        if layer.model is not None:
+            return self.apply(layer.model, inputs, inner, f"{path}/layers")[0]
+        if layer.kind in _WRAPPERS:
+            return self._time_distributed(layer, inputs, inner, path)
+        call = LayerCall(self.shared, layer, LayerRef(inner, path, wrapper), inputs)
+        self._check_policy(layer)
+        try:
+            made = self._in_layout(call)
+        except FanlightError as error:
+            if error.code.startswith("E-OP-"):
+                error.where = f"{layer.where}: {error.where}"
+            raise
+        call.check_options()
+        return list(made) if isinstance(made, list | tuple) else [made]
+
+    def _in_layout(self, call: LayerCall) -> Tensor:
+        """Run the importer; channels_first is channels_last between two transposes."""
+        layouts = ("channels_last", "channels_first")
+        if call.text("data_format", "channels_last", layouts) == "channels_last":
+            return LAYERS[call.layer.kind](call)
+        rank = len(call.x.shape)
+        call.inputs = [to_nhwc(call.em, call.x, call.name)]
+        y = LAYERS[call.layer.kind](call)
+        # Flatten, and global pooling without keepdims, leave no image behind.
+        return from_nhwc(call.em, y, call.name) if len(y.shape) == rank else y
+
+    def _time_distributed(
+        self, layer: LayerConfig, inputs: Sequence[Tensor], scope: tuple[str, ...], path: str
+    ) -> list[Tensor]:
+        """[N, T, ...] as [N * T, ...] through the inner layer, and back."""
+        if len(inputs) != 1 or len(inputs[0].shape) < 3:
+            raise FanlightError(
+                "E-FORMAT-012",
+                "TimeDistributed needs one input [batch, time, ...].",
+                where=layer.where,
+                received=[list(t.shape) for t in inputs],
+            )
+        x, name = inputs[0], "/".join(scope)
+        batch, time = x.shape[:2]
+        flat = self.shared.em.reshape(x, (batch * time, *x.shape[2:]), f"{name}/frames")
+        made = self._call(_inner(layer), [flat], scope, f"{path}/layer", layer.name)
+        return [
+            self.shared.em.reshape(y, (batch, time, *y.shape[1:]), f"{name}/time") for y in made
+        ]
+
+    def _check_policy(self, layer: LayerConfig) -> None:
+        name = policy(layer.config)
+        if name is None or name in _DTYPES:
+            return
+        if name not in _NARROWED:
+            raise FanlightError(
+                "E-FORMAT-012",
+                "this dtype policy is not supported.",
+                where=layer.where,
+                expected="float32, or a mixed policy",
+                received=name[:80],
+            )
+        self.shared.warnings.append(f"layers of dtype {name} compute in {_NARROWED[name]}.")
+
+
+def _declared_shape(layer: LayerConfig) -> tuple[int | None, ...] | None:
+    for name in ("batch_input_shape", "batch_shape"):
+        shape = free_shape(layer.config.get(name))
+        if shape is not None:
+            return shape
+    shape = free_shape(layer.config.get("input_shape"))
+    return None if shape is None else (None, *shape)
+
+
+def _built_shape(layer: LayerConfig) -> tuple[int | None, ...] | None:
+    built = layer.config.get("build_config")
+    shape = built.get("input_shape") if isinstance(built, dict) else None
+    return free_shape(shape) or (layer.model.input_shape if layer.model else None)
+
+
+def _input_dtype(layer: LayerConfig) -> str:
+    name = policy(layer.config) or "float32"
+    dtype = _NARROWED.get(name, name)
+    if dtype not in _DTYPES:
+        raise FanlightError(
+            "E-FORMAT-012",
+            "an input of this dtype is not supported.",
+            where=layer.where,
+            expected=", ".join(sorted(_DTYPES)),
+            received=name[:80],
+        )
+    return dtype
+
+
+def _paths(model: ModelConfig, prefix: str) -> dict[str, str]:
+    """layer name -> where a .keras file keeps its weights: counted per class, in order."""
+    counts: dict[str, int] = {}
+    paths = {}
+    for layer in model.layers:
+        base = re.sub(r"\W+", "", layer.kind)
+        base = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", base)
+        base = re.sub(r"([a-z])([A-Z])", r"\1_\2", base).lower()
+        count = counts.get(base, 0)
+        counts[base] = count + 1
+        paths[layer.name] = f"{prefix}/{base}_{count}" if count else f"{prefix}/{base}"
+    return paths
+
+
+def _call_shifts(model: ModelConfig) -> dict[str, int]:
+    """Layer -> by how much references to its calls are too high.
+
+    Keras 2 counts the call that built a nested model, too, though it is no call of this model.
+    """
+    counts = {layer.name: max(len(layer.calls), 1) for layer in model.layers if layer.model}
+    shifts: dict[str, int] = {}
+    refs = [r for layer in model.layers for call in layer.calls for r in call.inputs]
+    for ref in (*refs, *model.outputs):
+        if ref.layer in counts and ref.call >= counts[ref.layer]:
+            shifts[ref.layer] = max(shifts.get(ref.layer, 0), ref.call - counts[ref.layer] + 1)
+    return shifts
+
+
+def _order(
+    model: ModelConfig,
+    layers: Mapping[str, LayerConfig],
+    key: Callable[[TensorRef], tuple[str, int]],
+    done: set[tuple[str, int]],
+) -> list[tuple[str, int]]:
+    """The calls that the outputs need, each after those that feed it."""
+    order: list[tuple[str, int]] = []
+    finished = set(done)
+    for output in model.outputs:
+        path: dict[tuple[str, int], None] = {}
+        stack = [(output, False)]
+        while stack:
+            ref, leaving = stack.pop()
+            here = key(ref)
+            if leaving:
+                del path[here]
+                finished.add(here)
+                order.append(here)
+                continue
+            if here in finished:
+                continue
+            layer = layers.get(ref.layer)
+            if layer is None or not 0 <= here[1] < len(layer.calls):
+                raise _missing(ref, "a call of a layer of the model", model.where)
+            if here in path:
+                loop = [*(name for name, _ in list(path)[list(path).index(here) :]), ref.layer]
+                raise FanlightError(
+                    "E-FORMAT-015",
+                    "the layers of the model feed each other in a circle.",
+                    where=layer.where,
+                    expected="layers that can be computed one after the other",
+                    received=" <- ".join(loop[:12]),
+                )
+            path[here] = None
+            stack.append((ref, True))
+            stack.extend((r, False) for r in layer.calls[here[1]].inputs)
+    return order
+
+
+def _missing(ref: TensorRef, expected: str, where: str) -> FanlightError:
+    return FanlightError(
+        "E-FORMAT-016",
+        "a layer takes its input from a tensor that the model does not have.",
+        where=where,
+        expected=expected,
+        received=f"{ref.layer[:120]}, call {ref.call}, output {ref.tensor}",
+    )
+
+
+def _check_call(layer: LayerConfig, options: object) -> None:
+    """Arguments of a call that inference may ignore: training=False, mask=None."""
+    assert isinstance(options, dict)
+    extra = {k: v for k, v in options.items() if k not in ("training",) and v not in (None, False)}
+    if extra:
+        raise FanlightError(
+            "E-FORMAT-012",
+            f"{layer.kind} is called with arguments that Fanlight does not know.",
+            where=layer.where,
+            expected="tensors only",
+            received=repr(extra)[:200],
+        )

@@ -109,7 +109,7 @@ def _eval_depthwise(arrays: Sequence[np.ndarray], attrs: Attrs) -> list[np.ndarr
     )
     out = np.empty((x.shape[0], height, width, channels * multiplier), np.float32)
     # A few rows at a time: all taps of a piece then work in the cache.
-    step = max(1, (_PIECE_BYTES // 16) // max(1, out[0, :1].nbytes))
+    step = max(1, (_PIECE_BYTES // 16) // max(1, width * w.shape[2] * 4))
     with np.errstate(all="ignore"):
         for top in range(0, height, step):
             count = min(step, height - top)

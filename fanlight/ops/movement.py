@@ -91,7 +91,7 @@ movement(
 movement(
     "transpose",
     _transpose,
-    lambda x, attrs: np.ascontiguousarray(x.transpose(attrs["perm"])),
+    lambda x, attrs: x.transpose(attrs["perm"]).copy(),
     "Dim d of the result is dim perm[d] of x. Source: numpy.transpose.",
     attrs={"perm": Attr(REQUIRED, "every dim of x once, counted from 0")},
 )
@@ -215,6 +215,11 @@ def _mirror_pad(x: TensorType, attrs: Attrs) -> Shape:
     return tuple(n + before + after for n, (before, after) in zip(x.bound, paddings, strict=True))
 
 
+def _framed(x: np.ndarray, attrs: Attrs, **options: Any) -> np.ndarray:
+    # numpy.pad does not take an empty list of paddings.
+    return np.pad(x, attrs["paddings"], **options) if x.ndim else x
+
+
 def _tile(x: TensorType, attrs: Attrs) -> Shape:
     multiples = check.integers("tile", attrs, "multiples", x.rank, 0)
     return tuple(n * m for n, m in zip(x.bound, multiples, strict=True))
@@ -223,7 +228,7 @@ def _tile(x: TensorType, attrs: Attrs) -> Shape:
 movement(
     "pad",
     _pad,
-    lambda x, attrs: np.pad(x, attrs["paddings"], constant_values=x.dtype.type(attrs["value"])),
+    lambda x, attrs: _framed(x, attrs, constant_values=x.dtype.type(attrs["value"])),
     "x framed with a constant. Source: tf.pad, mode CONSTANT.",
     attrs={
         "paddings": Attr(REQUIRED, "(before, after) per dim"),
@@ -233,7 +238,7 @@ movement(
 movement(
     "mirror_pad",
     _mirror_pad,
-    lambda x, attrs: np.pad(x, attrs["paddings"], mode=attrs["mode"]),
+    lambda x, attrs: _framed(x, attrs, mode=attrs["mode"]),
     "x framed with its own mirror image; E-OP-005 if the image is too small for the frame. "
     "Source: tf.pad, modes REFLECT and SYMMETRIC.",
     attrs={

@@ -87,7 +87,7 @@ def _refuse_unsupported(model: ModelConfig) -> None:
             "E-FORMAT-014",
             f"the model uses {len(unknown)} kind{plural} of layer that Fanlight does not have.",
             where=model.where,
-            expected=", ".join(sorted(LAYERS)),
+            expected=f"some of the {len(LAYERS)} kinds of layer that docs/formats.md lists",
             received="; ".join(lines)[:4000],
             next="replace these layers, or ask for them in an issue; recurrent and attention "
             "layers, masks and custom layers are not supported yet.",

@@ -65,7 +65,7 @@ def _refuse_unsupported(
         f"the graph uses {len(unknown)} op{'s' if len(unknown) > 1 else ''} "
         "that Fanlight does not have.",
         where=path,
-        expected="ops that docs/ops.md lists for graph-models",
+        expected=f"some of the {len(HANDLERS)} ops that docs/formats.md lists",
         received="; ".join(lines)[:4000],
         next="export the part of the model before these ops (post-processing often is the rest), "
         "or ask for them in an issue.",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.errors import FanlightError
 from fanlight.ops import check
 from fanlight.ops import scalar as sc
 from fanlight.ops.row import Attr, Row, broadcast_shapes, register
@@ -26,7 +27,12 @@ def body(scalar: Scalar, count: int, attrs: Mapping[str, Any]) -> sc.Expr:
 
 def result_type(op: str, expr: sc.Expr, types: Sequence[TensorType]) -> TensorType:
     """What an expression over broadcast inputs gives."""
-    return TensorType(broadcast_shapes(op, types), sc.infer(expr, [t.dtype for t in types]))
+    shape = broadcast_shapes(op, types)
+    try:
+        return TensorType(shape, sc.infer(expr, [t.dtype for t in types]))
+    except FanlightError as error:
+        error.where = f"{op} body {error.where}"
+        raise
 
 
 def compute(expr: sc.Expr, arrays: Sequence[np.ndarray]) -> np.ndarray:

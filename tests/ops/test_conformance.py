@@ -1,0 +1,46 @@
+"""The recorded kernels of TensorFlow.js, through tools/conformance.py."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from tools import conformance
+
+# Recorded calls that the table answers otherwise, by line, and why it should.
+EXPLAINED = {
+    151: "ArgMax of a NaN: NumPy's rule is that the first NaN wins",
+    159: "ArgMin of a NaN: the same",
+    942: "a gradient of no convolution: 4x4 with SAME padding never gives 8x8",
+    4064: "TensorFlow.js returns the input when a window of 1 and its strides keep the shape, "
+    "though padding has shifted the windows",
+}
+
+
+def test_recorded_kernels(shared: Path) -> None:
+    path = shared / "conformance" / "tfjs_core_kernels.jsonl.gz"
+    outcomes = list(conformance.run_file(path))
+    failed = {o.line: f"{o.kernel}: {o.why}" for o in outcomes if o.status == "failed"}
+    assert set(failed) == set(EXPLAINED), failed
+    counts = Counter(o.status for o in outcomes)
+    assert counts["passed"] >= 4000
+    assert counts["skipped"] <= 61
+    # Skipped calls are of values that the table does not have, and of two kinds more.
+    reasons = {o.why for o in outcomes if o.status == "skipped"}
+    assert reasons <= {
+        *("dtype complex64", "dtype string", "indices per batch", "any order will do")
+    }
+
+
+def test_a_wrong_value_is_seen() -> None:
+    tensor = {"s": [2], "d": "float32", "v": [1, "NaN"]}
+    case = {"k": "Neg", "i": {"x": tensor}, "a": {}, "o": {**tensor, "v": [-1, "NaN"]}}
+    assert conformance.run(case, 1).status == "passed"
+    wrong = {**case, "o": {**tensor, "v": [-1.01, "NaN"]}}
+    assert "at (0,)" in conformance.run(wrong, 1).why
+    assert "shape" in conformance.compare(np.zeros(2), np.zeros((2, 1)))
+    assert conformance.run(
+        {**case, "i": {"x": {"s": [1], "d": "string", "v": ["a"]}}}, 1
+    ).status == ("skipped")

@@ -2,7 +2,7 @@
 # Runs a command with Node.js 20 or newer first on PATH: the machine's own, else the one in .venv.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-node_is_enough() { node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' 2>/dev/null; }
+node_is_enough() { node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null; }
 if ! node_is_enough; then PATH="$PWD/.venv/bin:$PATH"; export PATH; fi
 if ! node_is_enough || ! command -v npm >/dev/null; then
   [ "${1:-}" != "--probe" ] || exit 1

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fanlight import dtypes, ops
 from fanlight.codegen.kernel import lower
-from fanlight.codegen.wasm.kernels import loop_emit
+from fanlight.codegen.wasm.kernels import loop_forms
 from fanlight.ops.row import complete_attrs
 from fanlight.ops.types import TensorType
 from fanlight.targets import WASM_PLAIN, WASM_RELAXED, Target
@@ -338,8 +338,8 @@ def test_equal_code_is_shared_between_sizes() -> None:
 
 
 def test_work_can_be_split() -> None:
-    assert kernel_of("relu", (112, 112, 64)).work == 112 * 112 * 64 // loop_emit.GROUP
-    assert kernel_of("mean", (1, 7, 7, 1024), axes=(1, 2)).work == 1024 // loop_emit.BLOCK
+    assert kernel_of("relu", (112, 112, 64)).work == 112 * 112 * 64 // loop_forms.GROUP
+    assert kernel_of("mean", (1, 7, 7, 1024), axes=(1, 2)).work == 1024 // loop_forms.BLOCK
     assert kernel_of("transpose", (1, 32, 32, 64), perm=(0, 3, 1, 2)).work == 4
 
 

@@ -11,7 +11,8 @@ from math import inf, prod
 from typing import Any
 
 from fanlight.codegen.kernel import Kernel, node_bytes, register
-from fanlight.codegen.wasm.kernels.loop_emit import emit_nests, normalise, signature, units
+from fanlight.codegen.wasm.kernels.loop_emit import emit_nests
+from fanlight.codegen.wasm.kernels.loop_forms import normalise, signature, units
 from fanlight.codegen.wasm.kernels.loop_ir import Access, Nest, Reduce, View, access, move
 from fanlight.codegen.wasm.kernels.vectors import no_work
 from fanlight.codegen.wasm.module import Module
@@ -34,17 +35,17 @@ def lower(node: Node, target: Target, weights: Set[Value]) -> Kernel:
         return no_work(node)
     types = [v.type for v in node.inputs]
     made = nests(node.op, types, node.outputs[0].type, node.attrs)
-    return nest_kernel(made, len(types), target, node_bytes(node))
+    return nest_kernel(made, len(types), node_bytes(node))
 
 
-def nest_kernel(made: Sequence[Nest], inputs: int, target: Target, traffic: int) -> Kernel:
+def nest_kernel(made: Sequence[Nest], inputs: int, traffic: int) -> Kernel:
     """A kernel with some input pointers and one output pointer that runs nests."""
     ready = [normalise(n) for n in made if n.elements]
 
     def emit(module: Module, name: str) -> None:
         f = module.function(name, ("i32",) * (inputs + 3))
         *pointers, low, high = f.params
-        emit_nests(f, target, ready, pointers, low, high)
+        emit_nests(f, ready, pointers, low, high)
 
     return Kernel(
         key=f"loops {inputs}: " + " | ".join(map(signature, ready)),

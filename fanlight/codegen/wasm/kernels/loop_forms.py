@@ -1,0 +1,149 @@
+"""What form a loop nest takes in code, and what follows from that before any code is there.
+
+A normalised nest takes one of six forms:
+
+- `fill`, `copy`: runs of equal or consecutive bytes;
+- `transpose`: a copy that exchanges two dims, by 4x4 blocks;
+- `map`: any body, four elements of the innermost loop at a time;
+- `columns`: a reduction whose innermost kept dim is contiguous: lanes are outputs;
+- `rows`: a reduction along the contiguous dim: lanes are partial results, folded at the end.
+
+Units of work are steps of the outermost loop, or groups of elements if there is only one loop.
+No form lets the split into units change what is computed for an element.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+
+from fanlight.codegen.wasm.kernels.loop_ir import Access, Nest, simplify
+from fanlight.ops import scalar as sc
+
+GROUP = 64  # elements per unit of work where a nest is a single loop
+BLOCK = 16  # outputs per step of a `columns` reduction: four vectors
+
+
+def normalise(nest: Nest) -> Nest:
+    """The nest as it is emitted: loops joined, trivial reductions gone, long sums in chunks."""
+    nest = simplify(nest)
+    reduce = nest.reduce
+    if reduce is not None and reduce.dims == 0:
+        body = sc.substitute(reduce.after, {0: nest.body})
+        nest = replace(nest, body=body, reduce=None)
+    if reduce is not None and nest.reduce is not None and reduce.combine.op == "add":
+        nest = _chunked(nest)
+    if not nest.sizes:
+        one = tuple(replace(a, strides=(0,)) for a in nest.accesses)
+        nest = replace(nest, sizes=(1,), loads=one[:-1], store=one[-1])
+    return nest
+
+
+def _chunked(nest: Nest) -> Nest:
+    """Split a long innermost reduced loop in two: partial sums keep float32 sums accurate."""
+    assert nest.reduce is not None
+    size = nest.sizes[-1]
+    if nest.reduce.dims != 1 or size < 2048:
+        return nest
+    inner = next((n for n in range(1024, 63, -1) if size % n == 0 and n % 4 == 0), None)
+    inner = inner or next((n for n in range(1024, 63, -1) if size % n == 0), None)
+    if inner is None:
+        return nest
+
+    def split(a: Access) -> Access:
+        return replace(a, strides=(*a.strides[:-1], a.strides[-1] * inner, a.strides[-1]))
+
+    return replace(
+        nest,
+        sizes=(*nest.sizes[:-1], size // inner, inner),
+        loads=tuple(map(split, nest.loads)),
+        store=split(nest.store),
+        reduce=replace(nest.reduce, dims=2),
+    )
+
+
+def form(nest: Nest) -> str:
+    """Which of the six forms a normalised nest takes."""
+    if nest.reduce is not None:
+        kept = len(nest.sizes) - nest.reduce.dims
+        if kept and all(a.strides[kept - 1] in (0, 1) for a in nest.loads):
+            if any(a.strides[kept - 1] == 1 for a in nest.loads):
+                return "columns"
+        return "rows"
+    if nest.store.strides[-1] == 1:
+        if nest.is_fill and (len(nest.sizes) > 1 or len(set(pattern(nest))) == 1):
+            return "fill"
+        if nest.is_copy and nest.loads[0].strides[-1] == 1:
+            return "copy"
+        if nest.is_copy and crossing(nest) is not None:
+            return "transpose"
+    return "map"
+
+
+def crossing(nest: Nest) -> int | None:
+    """The loop along which a copy's input is contiguous, if 4x4 blocks pay off."""
+    if nest.store.width != 4 or nest.sizes[-1] < 4 or nest.loads[0].strides[-1] < 0:
+        return None
+    for d, size in enumerate(nest.sizes[:-1]):
+        if nest.loads[0].strides[d] == 1 and size >= 4:
+            return d
+    return None
+
+
+def pattern(nest: Nest) -> bytes:
+    """The 16 bytes of a filled vector."""
+    value = nest.body.value
+    if nest.store.dtype == "float32":
+        return struct.pack("<f", value) * 4
+    if nest.store.dtype == "int32":
+        return struct.pack("<i", int(value)) * 4
+    return bytes([int(value)]) * 16
+
+
+def units(nest: Nest) -> int:
+    """Units of work of a normalised nest."""
+    kind = form(nest)
+    if kind == "columns" and nest.reduce is not None:
+        kept = nest.sizes[: len(nest.sizes) - nest.reduce.dims]
+        return kept[0] if len(kept) > 1 else -(-kept[0] // BLOCK)
+    if kind == "rows" and nest.reduce is not None:
+        return nest.sizes[0] if len(nest.sizes) > nest.reduce.dims else 1
+    if kind == "transpose":
+        outer, size = transpose_dims(nest)
+        return nest.sizes[outer[0]] if outer else -(-size // strip(size))
+    return nest.sizes[0] if len(nest.sizes) > 1 else -(-nest.sizes[0] // GROUP)
+
+
+def signature(nest: Nest) -> str:
+    """Text that tells a normalised nest's code: equal texts, equal code (see `Kernel.key`).
+
+    The size of a lone loop matters only through its remainder: work is counted in groups.
+    """
+    sizes = list(nest.sizes)
+    kind = form(nest)
+    if len(sizes) == 1 and kind in ("map", "copy", "fill"):
+        sizes[0] %= GROUP
+        if sizes[0]:
+            sizes[0] = nest.sizes[0]
+    elif units(nest) == sizes[0]:
+        sizes[0] = 0
+    operands = " ".join(
+        f"{a.pointer}:{a.dtype}+{a.offset}*{','.join(map(str, a.strides))}" for a in nest.accesses
+    )
+    text = f"{kind} {'x'.join(map(str, sizes))} {operands} {nest.body}"
+    if nest.reduce is not None:
+        r = nest.reduce
+        text += f" / {r.dims} {r.combine} from {r.identity} then {r.after}"
+    return text
+
+
+def transpose_dims(nest: Nest) -> tuple[list[int], int]:
+    """The loops outside the blocks, and the size of the crossing loop."""
+    d = crossing(nest)
+    assert d is not None
+    return [i for i in range(len(nest.sizes) - 1) if i != d], nest.sizes[d]
+
+
+def strip(size: int) -> int:
+    """Steps of a transposed loop done together: a cache line where the loop is that long."""
+    return min(16, size // 4 * 4)

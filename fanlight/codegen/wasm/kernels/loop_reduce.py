@@ -1,0 +1,202 @@
+"""Reductions: the last loops of a nest folded into one value per output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from fanlight.codegen.wasm.assembler import Function, Local
+from fanlight.codegen.wasm.kernels.loop_forms import BLOCK, form
+from fanlight.codegen.wasm.kernels.loop_lanes import NestEmitter
+from fanlight.codegen.wasm.kernels.vectors import fold_lanes
+from fanlight.ops import scalar as sc
+
+
+class ReduceEmitter(NestEmitter):
+    """The forms `columns` and `rows`."""
+
+    def _emit(self, begin: Local, end: Local) -> None:
+        nest, kind = self.nest, form(self.nest)
+        assert nest.reduce is not None
+        kept = len(nest.sizes) - nest.reduce.dims
+        if kind == "rows":
+            steps = [a.strides[0] if kept else 0 for a in nest.accesses]
+            walkers = self._pointers(nest.accesses, begin, steps)
+            self._loops(nest, range(kept), walkers, (begin, end), lambda: self._row(walkers))
+        elif kept > 1:
+            walkers = self._pointers(nest.accesses, begin, [a.strides[0] for a in nest.accesses])
+            self._loops(
+                nest, range(kept - 1), walkers, (begin, end), lambda: self._columns(walkers)
+            )
+        else:
+            walkers = self._column_range(begin, end)
+        self.registers.give(*walkers)
+
+    def _column_range(self, begin: Local, end: Local) -> list[Local]:
+        """Blocks of a lone kept loop: [begin, end)."""
+        f, nest = self.f, self.nest
+        steps = [a.strides[0] * BLOCK for a in nest.accesses]
+        walkers = self._pointers(nest.accesses, begin, steps)
+        at = self.registers.take("i32")
+        whole, rest = divmod(nest.sizes[0], BLOCK)
+        with f.range(at, begin, end):
+            if whole and rest:
+                f.get(at).i32(whole).op("i32.lt_s")
+                with f.if_():
+                    self._column_block(walkers, BLOCK)
+                    f.else_()
+                    self._column_block(walkers, rest)
+            else:
+                self._column_block(walkers, BLOCK if whole else rest)
+            for p, a, step in zip(walkers, nest.accesses, steps, strict=True):
+                f.advance(p, step * a.width)
+        self.registers.give(at)
+        return walkers
+
+    def _columns(self, walkers: Sequence[Local]) -> None:
+        """All blocks of the last kept loop; the pointers stay."""
+        nest = self.nest
+        assert nest.reduce is not None
+        dim = len(nest.sizes) - nest.reduce.dims - 1
+        whole, rest = divmod(nest.sizes[dim], BLOCK)
+        cursors = self._cursors(walkers)
+        with self.f.repeat(whole):
+            self._column_block(cursors, BLOCK)
+            for p, a in zip(cursors, nest.accesses, strict=True):
+                self.f.advance(p, a.strides[dim] * BLOCK * a.width)
+        if rest:
+            self._column_block(cursors, rest)
+        self.registers.give(*cursors)
+
+    def _column_block(self, walkers: Sequence[Local], outputs: int) -> None:
+        """Up to BLOCK neighbouring outputs, a lane each."""
+        nest = self.nest
+        assert nest.reduce is not None
+        kept = len(nest.sizes) - nest.reduce.dims
+        sums = self.registers.take_many(-(-outputs // 4), "v128")
+
+        def leaf(readers: Sequence[Local], into: Sequence[Local]) -> None:
+            for i, acc in enumerate(into):
+                value, taken = self._body(readers, {}, 4 * i, 4, kept - 1)
+                self._combine(acc, value).set(acc)
+                self.registers.give(value, *taken)
+
+        self._fold_loops(walkers, sums, range(kept, len(nest.sizes)), leaf)
+        for i, acc in enumerate(sums):
+            self._finish(
+                walkers[-1], nest.store.strides[kept - 1], acc, 4 * i, min(4, outputs - 4 * i)
+            )
+        self.registers.give(*sums)
+
+    def _row(self, walkers: Sequence[Local]) -> None:
+        """One output: lanes are partial results."""
+        f, nest = self.f, self.nest
+        assert nest.reduce is not None
+        kept = len(nest.sizes) - nest.reduce.dims
+        vectors, tail = divmod(nest.sizes[-1], 4)
+        unroll = min(self._unroll(), 4 if vectors >= 8 else 2 if vectors >= 4 else 1)
+        sums = self.registers.take_many(unroll, "v128")
+        rounds = vectors // unroll if vectors > 2 * unroll else 0
+        rest = vectors - rounds * unroll
+
+        def leaf(readers: Sequence[Local], into: Sequence[Local]) -> None:
+            cursors = self._cursors(readers) if rounds else readers
+            if rounds:
+                with f.repeat(rounds):
+                    for i, acc in enumerate(into):
+                        self._accumulate(cursors, acc, 4 * i, 4)
+                    self._onwards(cursors, 4 * unroll)
+            for i in range(rest):
+                self._accumulate(cursors, into[i % unroll], 4 * i, 4)
+            if tail:
+                self._accumulate(cursors, into[0], 4 * rest, tail)
+            if rounds:
+                self.registers.give(*cursors)
+
+        self._fold_loops(walkers, sums, range(kept, len(nest.sizes) - 1), leaf)
+        while len(sums) > 1:
+            half = len(sums) // 2
+            for a, b in zip(sums[:half], sums[half:], strict=True):
+                self._combine(a, b).set(a)
+                self.registers.give(b)
+            sums = sums[:half]
+        fold_lanes(f, self.registers, sums[0], self._combine)
+        self._finish(walkers[-1], 1, sums[0], 0, 1)
+        self.registers.give(*sums)
+
+    def _accumulate(self, cursors: Sequence[Local], acc: Local, index: int, lanes: int) -> None:
+        """acc = combine(acc, body of the vector at `index`), without its lanes from `lanes` on."""
+        f = self.f
+        value, taken = self._body(cursors, {}, index, lanes, -1)
+        if lanes < 4:
+            f.get(value)
+            self._identity()
+            f.i32x4(*(-1 if lane < lanes else 0 for lane in range(4)))
+            f.op("v128.bitselect").set(value)
+        self._combine(acc, value).set(acc)
+        self.registers.give(value, *taken)
+
+    def _fold_loops(
+        self,
+        walkers: Sequence[Local],
+        sums: Sequence[Local],
+        dims: Sequence[int],
+        leaf: Callable[[Sequence[Local], Sequence[Local]], None],
+    ) -> None:
+        """Start `sums` with the identity and run `leaf(readers, accumulators)` over loops.
+
+        Sums over several loops are kept in two levels, which halves the digits lost to rounding.
+        """
+        f, nest = self.f, self.nest
+        assert nest.reduce is not None
+        for acc in sums:
+            self._identity().set(acc)
+        rows = form(nest) == "rows"
+        levels = len(dims) + (1 if rows else 0)
+        two = nest.reduce.combine.op == "add" and levels > 1
+        inner = self.registers.take_many(len(sums), "v128") if two else list(sums)
+        readers = self._cursors(walkers[:-1])
+
+        def block() -> None:
+            if not two:
+                self._loops(nest, dims, readers, None, lambda: leaf(readers, sums))
+                return
+            for acc in inner:
+                self._identity().set(acc)
+            if rows:
+                leaf(readers, inner)
+            else:
+                self._loops(nest, dims[-1:], readers, None, lambda: leaf(readers, inner))
+                for p, a in zip(readers, nest.loads, strict=True):
+                    f.advance(p, -a.strides[dims[-1]] * nest.sizes[dims[-1]] * a.width)
+            for acc, part in zip(sums, inner, strict=True):
+                self._combine(acc, part).set(acc)
+
+        if two:
+            self._loops(nest, dims if rows else dims[:-1], readers, None, block)
+            self.registers.give(*inner)
+        else:
+            block()
+        self.registers.give(*readers)
+
+    def _result_dtype(self) -> str:
+        return sc.infer(self.nest.body, self.dtypes)
+
+    def _combine(self, a: Local, b: Local) -> Function:
+        assert self.nest.reduce is not None
+        dtype = self._result_dtype()
+        return self._compute(self.nest.reduce.combine, [dtype, dtype], [a, b])
+
+    def _identity(self) -> Function:
+        assert self.nest.reduce is not None
+        value = self.nest.reduce.identity
+        if self._result_dtype() == "float32":
+            return self.f.f32x4(value)
+        return self.f.i32x4(-int(value) if isinstance(value, bool) else int(value))
+
+    def _finish(self, p: Local, stride: int, total: Local, index: int, lanes: int) -> None:
+        """Store the outputs of `after` applied to a vector of totals."""
+        assert self.nest.reduce is not None
+        value = self.registers.take("v128")
+        self._compute(self.nest.reduce.after, [self._result_dtype()], [total]).set(value)
+        self._put(self.nest.store, stride, p, value, index, lanes)
+        self.registers.give(value)

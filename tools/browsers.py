@@ -6,8 +6,10 @@ import sys
 
 from fanlight.hosts.browser import find_browser
 
+NOT_FOUND = 3
+
 if __name__ == "__main__":
     path = find_browser(sys.argv[1])
     if path is None:
-        sys.exit(f"no {sys.argv[1]} that starts was found")
+        sys.exit(NOT_FOUND)
     print(path)

@@ -6,8 +6,13 @@ cd "$(dirname "$0")/.."
 
 die() { printf '\nmake setup: %s\n' "$1" >&2; shift; printf '  Next: %s\n' "$@" >&2; exit 1; }
 
-# browsers.py prints the path of a browser that starts, or fails.
-find_browser() { .venv/bin/python tools/browsers.py "$1"; }
+# browsers.py prints the path of a browser that starts; 3 means there is none, anything else a bug.
+find_browser() {
+  local rc=0
+  .venv/bin/python tools/browsers.py "$1" || rc=$?
+  [ "$rc" = 0 ] || [ "$rc" = 3 ] || die "tools/browsers.py failed (above)." "mend that, then: make setup"
+  return "$rc"
+}
 
 missing=()
 find_browser chromium >/dev/null || missing+=(chromium)
@@ -15,7 +20,7 @@ find_browser firefox >/dev/null || missing+=(firefox-esr)
 
 if [ ${#missing[@]} -gt 0 ] && command -v apt-get >/dev/null; then
   echo "make setup: installing ${missing[*]} by apt"
-  if as_root apt-get update -q && as_root apt-get install -qy --no-install-recommends "${missing[@]}"; then :; else
+  if as_root apt-get update -qq && as_root apt-get install -qqy --no-install-recommends "${missing[@]}"; then :; else
     echo "make setup: apt could not install ${missing[*]} (no root, or not in this distribution)"
   fi
 fi

@@ -18,8 +18,8 @@ done
 if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
   package="$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
   echo "make setup: $python has no ensurepip; installing $package by apt"
-  if command -v apt-get >/dev/null && . tools/as_root.sh && as_root apt-get update -q \
-     && as_root apt-get install -qy --no-install-recommends "$package"; then :; else
+  if command -v apt-get >/dev/null && . tools/as_root.sh && as_root apt-get update -qq \
+     && as_root apt-get install -qqy --no-install-recommends "$package"; then :; else
     die "$python cannot make virtual environments (no ensurepip), and apt could not install $package." \
       "as root: apt-get install $package      (then: make setup)"
   fi

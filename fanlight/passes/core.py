@@ -88,6 +88,13 @@ def _transposed_conv(graph: Graph) -> str | None:
     return next((n.name for n in found if n.inputs[1] in graph.weights), None)
 
 
+def _exchanging_matmul(graph: Graph) -> str | None:
+    products = (n for n in graph.nodes if n.op == "matmul")
+    return next(
+        (n.name for n in products if n.attrs["transpose_a"] or n.attrs["transpose_b"]), None
+    )
+
+
 def _padded_conv(graph: Graph) -> str | None:
     from fanlight.passes.explicit_padding import needs_explicit_padding
 
@@ -99,6 +106,7 @@ NO_BATCH_NORM = Property("no batch norm", _without("batch_norm"))
 PADS_ABSORBED = Property("pads absorbed")
 AFFINE_FOLDED = Property("affine steps folded into weights")
 NO_TRANSPOSED_CONV = Property("no transposed convolution", _transposed_conv)
+PLAIN_MATMUL = Property("products without transposition", _exchanging_matmul)
 EXPLICIT_PADDING = Property("convolutions without padding", _padded_conv)
 EPILOGUES = Property("epilogues fused")
 ELEMENTWISE = Property("elementwise ops fused")
@@ -108,6 +116,7 @@ PROPERTIES = (
     PADS_ABSORBED,
     AFFINE_FOLDED,
     NO_TRANSPOSED_CONV,
+    PLAIN_MATMUL,
     EXPLICIT_PADDING,
     EPILOGUES,
     ELEMENTWISE,

@@ -6,7 +6,14 @@ from typing import Any
 
 from fanlight.graph import Graph, Node, Value
 from fanlight.graph.rewrite import Editor, rebuild
-from fanlight.passes.core import AFFINE_FOLDED, EXPLICIT_PADDING, PADS_ABSORBED, Context, Pass
+from fanlight.passes.core import (
+    AFFINE_FOLDED,
+    CONSTANTS_FOLDED,
+    EXPLICIT_PADDING,
+    PADS_ABSORBED,
+    Context,
+    Pass,
+)
 
 NONE = ((0, 0), (0, 0))
 
@@ -40,7 +47,7 @@ class ExplicitPadding(Pass):
 
     requires = (AFFINE_FOLDED,)
     ensures = (EXPLICIT_PADDING,)
-    breaks = (PADS_ABSORBED,)
+    breaks = (PADS_ABSORBED, CONSTANTS_FOLDED)
 
     def run(self, graph: Graph, context: Context) -> Graph:
         made: dict[tuple, Value] = {}

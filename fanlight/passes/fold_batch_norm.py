@@ -54,6 +54,7 @@ class FoldBatchNorm(Pass):
 
     requires = (CONSTANTS_FOLDED, PADS_ABSORBED)
     ensures = (NO_BATCH_NORM, AFFINE_FOLDED)
+    breaks = (CONSTANTS_FOLDED,)
 
     def run(self, graph: Graph, context: Context) -> Graph:
         graph = self._fold_before(graph, context)

@@ -12,10 +12,12 @@ from fanlight.ops.row import EPILOGUE, TABLE
 from fanlight.passes.bodies import Body, elementwise
 from fanlight.passes.core import (
     AFFINE_FOLDED,
+    CONSTANTS_FOLDED,
     EPILOGUES,
     EXPLICIT_PADDING,
     NO_BATCH_NORM,
     NO_TRANSPOSED_CONV,
+    PLAIN_MATMUL,
     Context,
     Pass,
 )
@@ -64,7 +66,14 @@ class FuseEpilogue(Pass):
         }
     """
 
-    requires = (NO_BATCH_NORM, AFFINE_FOLDED, NO_TRANSPOSED_CONV, EXPLICIT_PADDING)
+    requires = (
+        CONSTANTS_FOLDED,
+        AFFINE_FOLDED,
+        NO_BATCH_NORM,
+        NO_TRANSPOSED_CONV,
+        PLAIN_MATMUL,
+        EXPLICIT_PADDING,
+    )
     ensures = (EPILOGUES,)
 
     def run(self, graph: Graph, context: Context) -> Graph:

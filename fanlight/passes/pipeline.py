@@ -14,11 +14,11 @@ from fanlight.passes.absorb_pad import AbsorbPad
 from fanlight.passes.constant_fold import ConstantFold
 from fanlight.passes.core import Context, Pass, Property
 from fanlight.passes.explicit_padding import ExplicitPadding
-from fanlight.passes.flatten_matmul import FlattenMatmul
 from fanlight.passes.fold_batch_norm import FoldBatchNorm
 from fanlight.passes.fuse_elementwise import FuseElementwise
 from fanlight.passes.fuse_epilogue import FuseEpilogue
 from fanlight.passes.merge_common import MergeCommon
+from fanlight.passes.plain_matmul import PlainMatmul
 from fanlight.passes.remove_dead import RemoveDead
 from fanlight.passes.simplify import Simplify
 from fanlight.passes.sink_movement import SinkMovement
@@ -46,11 +46,11 @@ PIPELINE_F32: tuple[Step, ...] = (
     AbsorbPad(),
     FoldBatchNorm(),
     SplitTransposedConv(),
-    FlattenMatmul(),
+    PlainMatmul(),
     SinkMovement(),
-    Repeat(Simplify(), "flattening and sinking leave reshapes of reshapes"),
-    Repeat(ConstantFold(), "flattening reshapes weights"),
     ExplicitPadding(),
+    Repeat(Simplify(), "plain products and sinking leave reshapes of reshapes"),
+    Repeat(ConstantFold(), "plain products and spelt-out batch norms leave constants"),
     FuseEpilogue(),
     FuseElementwise(),
     Repeat(MergeCommon(), "biases made by folding are often equal, and so are fused branches"),

@@ -275,23 +275,6 @@ def _reduction_of_one(site: Site) -> Value | None:
     return site.become("reshape", site.x, shape=site.out.shape)
 
 
-@rule("transposed operand", "matmul")
-def _transposed_operand(site: Site) -> Value | None:
-    attrs = dict(site.attrs)
-    inputs = list(site.inputs)
-    for index, flag in enumerate(("transpose_a", "transpose_b")):
-        inner = site.maker("transpose", of=index)
-        if inner is None:
-            continue
-        perm = tuple(inner.attrs["perm"])
-        if perm == (*range(len(perm) - 2), len(perm) - 1, len(perm) - 2):
-            inputs[index] = inner.inputs[0]
-            attrs[flag] = not attrs[flag]
-    if inputs == list(site.inputs):
-        return None
-    return site.become("matmul", *inputs, **attrs)
-
-
 def _broadcast_operand(site: Site) -> Value | None:
     """Elementwise ops broadcast by themselves: their operands need no broadcast_to or tile."""
     inputs = []

@@ -10,7 +10,14 @@ from fanlight.graph import Graph, Node, Value
 from fanlight.graph.rewrite import Editor, rebuild, use_counts
 from fanlight.ops.row import TABLE
 from fanlight.passes.bodies import elementwise
-from fanlight.passes.core import NO_BATCH_NORM, NO_TRANSPOSED_CONV, Context, Pass
+from fanlight.passes.core import (
+    CONSTANTS_FOLDED,
+    NO_BATCH_NORM,
+    NO_TRANSPOSED_CONV,
+    PLAIN_MATMUL,
+    Context,
+    Pass,
+)
 
 # How many more elements an elementwise step may compute to become part of its producer.
 SPARE = 1.5
@@ -46,7 +53,8 @@ class SinkMovement(Pass):
         }
     """
 
-    requires = (NO_BATCH_NORM, NO_TRANSPOSED_CONV)
+    requires = (NO_BATCH_NORM, NO_TRANSPOSED_CONV, PLAIN_MATMUL)
+    breaks = (CONSTANTS_FOLDED,)
 
     def run(self, graph: Graph, context: Context) -> Graph:
         uses = use_counts(graph)

@@ -88,12 +88,6 @@ CASES = [
     ("reduction of one", "f32[2, 1]", "%y = mean(%x) {axes=[1]}", ["reshape"]),
     ("reduction of one", "f32[2, 1]", "%y = max(%x) {axes=[1], keepdims=true}", []),
     (
-        "transposed operand",
-        "f32[2, 3]",
-        "%a = transpose(%x) {perm=[1, 0]}\n%y = matmul(%a, %a) {transpose_b=true}",
-        ["matmul"],
-    ),
-    (
         "broadcast",
         "f32[1, 3]",
         "%a = broadcast_to(%x) {shape=[2, 3]}\n%b = tile(%x) {multiples=[2, 1]}\n"

@@ -1,0 +1,53 @@
+"""Products of every form become plain ones."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from fanlight.graph import Builder, verify
+from fanlight.passes import optimize
+from fanlight.passes.core import PLAIN_MATMUL, Context
+from fanlight.passes.plain_matmul import PlainMatmul
+from tests.passes.support import assert_same_meaning
+
+SHAPES = [((), ()), ((2,), ()), ((), (2,)), ((1, 3), (1,)), ((2, 3), (3,)), ((2, 1), (1, 3))]
+
+
+@pytest.mark.parametrize(("left", "right"), SHAPES)
+@pytest.mark.parametrize("constant", ["a", "b", "none"])
+def test_every_form(left: tuple, right: tuple, constant: str) -> None:
+    rng = np.random.default_rng(5)
+    for turn_a, turn_b in product((False, True), repeat=2):
+        builder = Builder()
+        shapes = {
+            "a": (*left, *((5, 4) if turn_a else (4, 5))),
+            "b": (*right, *((6, 5) if turn_b else (5, 6))),
+        }
+        values = [
+            builder.weight(np.float32(rng.normal(size=shape)), name)
+            if name == constant
+            else builder.input(name, shape)
+            for name, shape in shapes.items()
+        ]
+        y = builder.add("matmul", *values, transpose_a=turn_a, transpose_b=turn_b)
+        y = builder.add("relu", builder.add("add", y, builder.weight(np.ones(6, np.float32))))
+        graph = builder.finish({"y": y})
+        for after in (verify(PlainMatmul().run(graph, Context())), optimize(graph, verify=True)):
+            assert PLAIN_MATMUL.fault(after) is None
+            assert_same_meaning(graph, after)
+        ops = [n.op for n in after.nodes]
+        assert ops.count("transpose") == (turn_a and constant != "a") + (turn_b and constant != "b")
+        assert "add" not in ops and "fused" not in ops
+
+
+def test_a_transpose_that_the_product_undoes_goes() -> None:
+    builder = Builder()
+    x, z = builder.input("x", (2, 4, 3)), builder.input("z", (2, 3, 5))
+    turned = builder.add("transpose", x, perm=(0, 2, 1))
+    graph = builder.finish({"y": builder.add("matmul", turned, z, transpose_a=True)})
+    after = optimize(graph, verify=True)
+    assert [n.op for n in after.nodes] == ["matmul"]
+    assert_same_meaning(graph, after)

@@ -279,8 +279,11 @@ def to_onnx(graph: Graph, path: Path) -> None:
                 inputs.append(const(f"{name}_{v.name}", a.transpose(0, 3, 1, 2) if a.ndim == 4 else a))
             else:
                 inputs.append(names[v])
-        simple = {"add": "Add", "sub": "Sub", "mul": "Mul", "relu": "Relu", "softmax": "Softmax"}
-        if node.op in simple:
+        simple = {"add": "Add", "sub": "Sub", "mul": "Mul", "relu": "Relu"}
+        if node.op == "softmax":
+            axis = 1 if len(node.output.shape) == 4 else -1  # channels
+            nodes.append(helper.make_node("Softmax", inputs, [name], axis=axis))
+        elif node.op in simple:
             nodes.append(helper.make_node(simple[node.op], inputs, [name]))
         elif node.op == "relu6":
             bounds = [const(f"{name}_lo", np.float32(0)), const(f"{name}_hi", np.float32(6))]

@@ -89,7 +89,9 @@ class Emitter:
         for type in results:
             check_size(type, name, budget)
         with np.errstate(all="ignore"):
-            made = [np.ascontiguousarray(a).reshape(a.shape) for a in rows.evaluate(op, arrays, full)]
+            made = [
+                np.ascontiguousarray(a).reshape(a.shape) for a in rows.evaluate(op, arrays, full)
+            ]
         if len(made) == 1:
             return self.named(made[0], name)
         return tuple(self.named(a, f"{name}/{i}") for i, a in enumerate(made))
@@ -127,7 +129,10 @@ def _dtype(array: np.ndarray, where: str) -> str:
     name = dtypes.from_numpy(array.dtype)
     if name is None:
         raise FanlightError(
-            "E-FORMAT-008", "a constant has an unsupported dtype.", where=where, received=array.dtype
+            "E-FORMAT-008",
+            "a constant has an unsupported dtype.",
+            where=where,
+            received=array.dtype,
         )
     return name
 

@@ -195,7 +195,9 @@ class _Stream:
 
     @property
     def names(self) -> str:
-        return ", ".join(p.name for p in self._paths[:4]) + (", ..." if len(self._paths) > 4 else "")
+        return ", ".join(p.name for p in self._paths[:4]) + (
+            ", ..." if len(self._paths) > 4 else ""
+        )
 
     def check(self, specs: Sequence[Spec]) -> None:
         """Compare declared and stored bytes before anything is allocated."""

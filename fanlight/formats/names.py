@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 def output_names(wanted: Sequence[str], taken: Sequence[str]) -> list[str]:
@@ -18,3 +18,12 @@ def output_names(wanted: Sequence[str], taken: Sequence[str]) -> list[str]:
         used.add(name)
         names.append(name)
     return names
+
+
+def tally(found: Mapping[str, Sequence[str]]) -> str:
+    """Kinds with how often and (some of) where they occur: "Foo x2 (a, b); Bar x1 (c)"."""
+    parts = []
+    for kind, names in sorted(found.items()):
+        more = ", ..." if len(names) > 3 else ""
+        parts.append(f"{kind[:80]} x{len(names)} ({', '.join(names[:3])}{more})")
+    return "; ".join(parts)[:4000]

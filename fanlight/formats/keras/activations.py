@@ -171,11 +171,11 @@ def relu(call: LayerCall) -> Tensor:
     """max_value above it, x above the threshold, negative_slope * (x - threshold) below."""
     x = call.x
     ceiling = call.option("max_value")
-    slope, threshold = call.float("negative_slope", 0.0), call.float("threshold", 0.0)
+    slope, threshold = call.real("negative_slope", 0.0), call.real("threshold", 0.0)
     if threshold == 0 and slope == 0:
         if ceiling is None:
             return call.op("relu", x)
-        top = call.float("max_value")
+        top = call.real("max_value")
         return call.op("relu6", x) if top == 6 else call.op("clip", x, lo=0.0, hi=max(top, 0.0))
     if threshold == 0:
         y = call.op("leaky_relu", x, alpha=slope)
@@ -186,24 +186,24 @@ def relu(call: LayerCall) -> Tensor:
         y = call.op("select", above, x, below)
     if ceiling is None:
         return y
-    return call.op("minimum", y, call.const(call.float("max_value")), part="ceiling")
+    return call.op("minimum", y, call.const(call.real("max_value")), part="ceiling")
 
 
 @layer("LeakyReLU")
 def leaky_relu(call: LayerCall) -> Tensor:
     # Keras 2 and TF.js call it alpha, Keras 3 negative_slope.
     name = "negative_slope" if "negative_slope" in call.layer.config else "alpha"
-    return call.op("leaky_relu", call.x, alpha=call.float(name, 0.3))
+    return call.op("leaky_relu", call.x, alpha=call.real(name, 0.3))
 
 
 @layer("ELU")
 def elu(call: LayerCall) -> Tensor:
-    return call.op("elu", call.x, alpha=call.float("alpha", 1.0))
+    return call.op("elu", call.x, alpha=call.real("alpha", 1.0))
 
 
 @layer("ThresholdedReLU")
 def thresholded_relu(call: LayerCall) -> Tensor:
-    above = call.op("greater", call.x, call.const(call.float("theta", 1.0)), part="above")
+    above = call.op("greater", call.x, call.const(call.real("theta", 1.0)), part="above")
     return call.op("select", above, call.x, call.const(0.0))
 
 

@@ -42,7 +42,9 @@ def read_archive(path: Path, options: Options) -> Source:
         )
         about = {}
         if _ABOUT in members:
-            about = parse_json(_read(archive, members, _ABOUT, 1 << 20, path), f"{_ABOUT} in {path}")
+            about = parse_json(
+                _read(archive, members, _ABOUT, 1 << 20, path), f"{_ABOUT} in {path}"
+            )
         version = str(about.get("keras_version") or "3.") if isinstance(about, dict) else "3."
         dialect = Dialect(major_version(version))
         if options.weights == "random":
@@ -51,7 +53,9 @@ def read_archive(path: Path, options: Options) -> Source:
             data = io.BytesIO(_read(archive, members, _WEIGHTS, _MAX_WEIGHTS, path))
             where = f"{_WEIGHTS} in {path}"
             with open_hdf5(data, where) as root:
-                store = PathStore(entry(name, found, where) for name, found in datasets(root, where))
+                store = PathStore(
+                    entry(name, found, where) for name, found in datasets(root, where)
+                )
                 source = import_model(model, store, dialect, options, "keras-v3")
     return replace(source, metadata={"keras_version": version})
 

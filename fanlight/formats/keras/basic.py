@@ -58,7 +58,9 @@ def concatenate(call: LayerCall) -> Tensor:
     axes = call.axes("axis", -1, len(call.inputs[0].shape))
     if len(axes) != 1 or axes[0] == 0:
         raise call.refuse("axis", "one dim after the batch", axes)
-    return call.inputs[0] if len(call.inputs) == 1 else call.op("concat", *call.inputs, axis=axes[0])
+    return (
+        call.inputs[0] if len(call.inputs) == 1 else call.op("concat", *call.inputs, axis=axes[0])
+    )
 
 
 # --- shapes ---------------------------------------------------------------------------------------
@@ -92,7 +94,7 @@ def permute(call: LayerCall) -> Tensor:
 def repeat_vector(call: LayerCall) -> Tensor:
     x = call.image(2)
     rows = call.reshape(x, (x.shape[0], 1, x.shape[1]), "row")
-    return call.op("tile", rows, multiples=(1, call.int("n", low=1), 1))
+    return call.op("tile", rows, multiples=(1, call.whole("n", low=1), 1))
 
 
 # --- normalisation --------------------------------------------------------------------------------
@@ -110,9 +112,9 @@ def batch_normalization(call: LayerCall) -> Tensor:
     if len(axes) != 1 or axes[0] == 0:
         raise call.refuse("axis", "one dim after the batch", axes)
     size = (x.shape[axes[0]],)
-    epsilon = call.float("epsilon", 1e-3)
-    scale = call.weight("gamma", size) if call.bool("scale", True) else _filled(call, size, 1)
-    offset = call.weight("beta", size) if call.bool("center", True) else _filled(call, size, 0)
+    epsilon = call.real("epsilon", 1e-3)
+    scale = call.weight("gamma", size) if call.flag("scale", True) else _filled(call, size, 1)
+    offset = call.weight("beta", size) if call.flag("center", True) else _filled(call, size, 0)
     mean = call.weight("moving_mean running_mean", size)
     variance = call.weight("moving_variance running_variance running_std", size)
     order = [a for a in range(rank) if a != axes[0]] + [axes[0]]
@@ -144,15 +146,15 @@ def layer_normalization(call: LayerCall) -> Tensor:
     x = call.x
     rank = len(x.shape)
     axes = call.axes("axis", -1, rank)
-    rms = call.layer.kind == "RMSNormalization" or call.bool("rms_scaling")
-    epsilon = call.float("epsilon", 1e-3)
+    rms = call.layer.kind == "RMSNormalization" or call.flag("rms_scaling")
+    epsilon = call.real("epsilon", 1e-3)
     y = _normalize(call, x, axes, epsilon, centred=not rms)
     sizes = tuple(x.shape[a] for a in axes)
     spread = tuple(x.shape[a] if a in axes else 1 for a in range(min(axes), rank))
-    if call.bool("scale", True):
+    if call.flag("scale", True):
         name = "scale gamma" if call.layer.kind == "RMSNormalization" else "gamma"
         y = call.op("mul", y, call.reshape(call.weight(name, sizes), spread, "gamma"), part="scale")
-    if not rms and call.bool("center", True):
+    if not rms and call.flag("center", True):
         y = call.op("add", y, call.reshape(call.weight("beta", sizes), spread, "beta"))
     call.ignore("center")
     return y
@@ -165,17 +167,17 @@ def group_normalization(call: LayerCall) -> Tensor:
     if call.axes("axis", -1, rank) != (rank - 1,):
         raise call.refuse("axis", "the last dim", call.option("axis"))
     channels = x.shape[-1]
-    groups = call.int("groups", 32, low=-1)
+    groups = call.whole("groups", 32, low=-1)
     groups = channels if groups == -1 else groups
     if not groups or channels % groups:
         raise call.refuse("groups", f"a divisor of {channels}", groups)
     shape = (x.shape[0], math.prod(x.shape[1:-1]), groups, channels // groups)
     split = call.reshape(x, shape, "groups")
-    y = _normalize(call, split, (1, 3), call.float("epsilon", 1e-3), centred=True)
+    y = _normalize(call, split, (1, 3), call.real("epsilon", 1e-3), centred=True)
     y = call.reshape(y, x.shape, "joined")
-    if call.bool("scale", True):
+    if call.flag("scale", True):
         y = call.op("mul", y, call.weight("gamma", (channels,)), part="scale")
-    if call.bool("center", True):
+    if call.flag("center", True):
         y = call.op("add", y, call.weight("beta", (channels,)))
     return y
 
@@ -205,8 +207,10 @@ def normalization(call: LayerCall) -> Tensor:
     else:
         mean, variance = (_constant(call, value, sizes) for value in given)
     root = np.maximum(np.sqrt(np.maximum(variance, 0)), 1e-7).astype(np.float32)
-    mean, root = (np.ascontiguousarray(np.broadcast_to(a, sizes)).reshape(spread) for a in (mean, root))
-    if call.bool("invert"):
+    mean, root = (
+        np.ascontiguousarray(np.broadcast_to(a, sizes)).reshape(spread) for a in (mean, root)
+    )
+    if call.flag("invert"):
         return call.op("add", call.op("mul", x, root, part="scale"), mean)
     return call.op("div", call.op("sub", x, mean, part="centred"), root)
 

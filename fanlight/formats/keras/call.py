@@ -93,16 +93,16 @@ class LayerCall:
         value = self.layer.config.get(name)
         return default if value is None else value
 
-    def int(self, name: str, default: int | None = None, low: int = 0) -> int:
+    def whole(self, name: str, default: int | None = None, low: int = 0) -> int:
         value = expect(self.option(name, default), int, name, self.layer.where)
         if not low <= value < 1 << 31:
             raise self.refuse(name, f"a number from {low}", value)
         return value
 
-    def float(self, name: str, default: float | None = None) -> float:
+    def real(self, name: str, default: float | None = None) -> float:
         return expect(self.option(name, default), float, name, self.layer.where)
 
-    def bool(self, name: str, default: bool = False) -> bool:
+    def flag(self, name: str, default: bool = False) -> bool:
         return expect(self.option(name, default), bool, name, self.layer.where)
 
     def text(self, name: str, default: str | None = None, allowed: Sequence[str] = ()) -> str:

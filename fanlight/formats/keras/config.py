@@ -99,15 +99,14 @@ def parse_model(value: Any, where: str, depth: int = 0) -> ModelConfig:
     if built is None and isinstance(entry.get("build_config"), dict):
         built = entry["build_config"].get("input_shape")
     names: list[str] = []
-    inputs = outputs = ()
+    inputs: tuple[TensorRef, ...] = ()
+    outputs: tuple[TensorRef, ...] = ()
     if not sequential:
         inputs = tuple(_refs(config.get("input_layers"), '"input_layers"', where, []))
         outputs = tuple(_refs(config.get("output_layers"), '"output_layers"', where, names))
         if not outputs:
             raise FanlightError("E-FORMAT-005", "the model has no outputs.", where=where)
-    return ModelConfig(
-        kind, name, layers, inputs, outputs, tuple(names), free_shape(built), where
-    )
+    return ModelConfig(kind, name, layers, inputs, outputs, tuple(names), free_shape(built), where)
 
 
 def _kind(entry: Mapping[str, Any], where: str) -> str:

@@ -48,7 +48,7 @@ def _geometry(call: LayerCall, x: Tensor, dims: int) -> tuple[tuple[int, int], d
 
 def _finish(call: LayerCall, y: Tensor, channels: int) -> Tensor:
     """Bias and activation, as the layer's options say."""
-    if call.bool("use_bias", True):
+    if call.flag("use_bias", True):
         y = call.op("add", y, call.weight("bias", (channels,)), part="bias_add")
     return activate(call, y, call.option("activation"))
 
@@ -59,7 +59,7 @@ def conv(call: LayerCall) -> Tensor:
     x = call.image(dims + 2)
     x = _lines_to_image(call, x) if dims == 1 else x
     window, attrs = _geometry(call, x, dims)
-    filters, groups = call.int("filters", low=1), call.int("groups", 1, low=1)
+    filters, groups = call.whole("filters", low=1), call.whole("groups", 1, low=1)
     channels = x.shape[3]
     if channels % groups or filters % groups or groups > _MAX_GROUPS:
         raise call.refuse("groups", f"a divisor of {channels} and {filters}", groups)
@@ -96,8 +96,8 @@ def depthwise_conv(call: LayerCall) -> Tensor:
     x = _lines_to_image(call, x) if dims == 1 else x
     window, attrs = _geometry(call, x, dims)
     call.ignore("groups", "filters")
-    channels, multiplier = x.shape[3], call.int("depth_multiplier", 1, low=1)
-    w = call.weight("depthwise_kernel kernel", (*window[2 - dims :], channels, multiplier))
+    channels, multiplier = x.shape[3], call.whole("depth_multiplier", 1, low=1)
+    w: Tensor = call.weight("depthwise_kernel kernel", (*window[2 - dims :], channels, multiplier))
     w = call.reshape(w, (*window, channels, multiplier), "kernel")
     y = _finish(call, call.op("depthwise_conv2d", x, w, **attrs), channels * multiplier)
     return _image_to_lines(call, y) if dims == 1 else y
@@ -110,14 +110,14 @@ def separable_conv(call: LayerCall) -> Tensor:
     x = _lines_to_image(call, x) if dims == 1 else x
     window, attrs = _geometry(call, x, dims)
     call.only("groups", 1)
-    channels, multiplier = x.shape[3], call.int("depth_multiplier", 1, low=1)
-    filters = call.int("filters", low=1)
-    deep = call.weight("depthwise_kernel", (*window[2 - dims :], channels, multiplier))
-    point = call.weight("pointwise_kernel", (*[1] * dims, channels * multiplier, filters))
+    channels, multiplier = x.shape[3], call.whole("depth_multiplier", 1, low=1)
+    filters = call.whole("filters", low=1)
+    deep: Tensor = call.weight("depthwise_kernel", (*window[2 - dims :], channels, multiplier))
+    point: Tensor = call.weight("pointwise_kernel", (*[1] * dims, channels * multiplier, filters))
     deep = call.reshape(deep, (*window, channels, multiplier), "depthwise_kernel")
     point = call.reshape(point, (1, 1, channels * multiplier, filters), "pointwise_kernel")
     y = call.op("depthwise_conv2d", x, deep, part="depthwise", **attrs)
-    ones = {"strides": (1, 1), "dilations": (1, 1), "padding": ((0, 0), (0, 0))}
+    ones: dict[str, Any] = {"strides": (1, 1), "dilations": (1, 1), "padding": ((0, 0), (0, 0))}
     y = _finish(call, call.op("conv2d", y, point, **ones), filters)
     return _image_to_lines(call, y) if dims == 1 else y
 
@@ -146,8 +146,8 @@ def conv_transpose(call: LayerCall) -> Tensor:
     extra: tuple[int | None, ...] = (None, None)
     if call.option("output_padding") is not None:
         extra = (*[None] * (2 - dims), *call.ints("output_padding", dims, low=0))
-    filters, channels = call.int("filters", low=1), x.shape[3]
-    w = call.weight("kernel", (*window[2 - dims :], filters, channels))
+    filters, channels = call.whole("filters", low=1), x.shape[3]
+    w: Tensor = call.weight("kernel", (*window[2 - dims :], filters, channels))
     w = call.reshape(w, (*window, filters, channels), "kernel")
     lengths = [
         _transposed_length(call, *numbers)
@@ -187,7 +187,7 @@ def _dilated(call: LayerCall, w: Tensor, dilations: tuple[int, ...]) -> Tensor:
 @layer("Dense")
 def dense(call: LayerCall) -> Tensor:
     """x [..., n] @ kernel [n, units], over the last dim."""
-    x, units = call.x, call.int("units", low=1)
+    x, units = call.x, call.whole("units", low=1)
     if len(x.shape) < 2:
         raise call.refuse("the input", "at least 2 dims", list(x.shape))
     count = x.shape[-1]
@@ -199,8 +199,8 @@ def dense(call: LayerCall) -> Tensor:
 @layer("Embedding")
 def embedding(call: LayerCall) -> Tensor:
     """Row `i` of the table for every whole number i of the input."""
-    rows, width = call.int("input_dim", low=1), call.int("output_dim", low=1)
-    if call.bool("mask_zero"):
+    rows, width = call.whole("input_dim", low=1), call.whole("output_dim", low=1)
+    if call.flag("mask_zero"):
         raise call.refuse("mask_zero", "False: masks are not supported yet", True)
     table = call.weight("embeddings", (rows, width))
     indices = call.em.cast(call.x, "int32", call.part("indices"))

@@ -17,7 +17,7 @@ from fanlight.formats.keras.config import (
     snake_keys,
 )
 from fanlight.formats.keras.stores import LayerRef, Store
-from fanlight.formats.names import output_names
+from fanlight.formats.names import output_names, tally
 from fanlight.formats.source import Options, Port, Source, check_options, static_shape
 from fanlight.formats.spatial import from_nhwc, to_nhwc
 from fanlight.graph import Builder
@@ -78,17 +78,13 @@ def _refuse_unsupported(model: ModelConfig) -> None:
             if kind not in LAYERS and kind != "InputLayer":
                 unknown.setdefault(kind, []).append(item.name)
     if unknown:
-        lines = [
-            f"{kind} x{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-            for kind, names in sorted(unknown.items())
-        ]
         plural = "s" if len(unknown) > 1 else ""
         raise FanlightError(
             "E-FORMAT-014",
             f"the model uses {len(unknown)} kind{plural} of layer that Fanlight does not have.",
             where=model.where,
             expected=f"some of the {len(LAYERS)} kinds of layer that docs/formats.md lists",
-            received="; ".join(lines)[:4000],
+            received=tally(unknown),
             next="replace these layers, or ask for them in an issue; recurrent and attention "
             "layers, masks and custom layers are not supported yet.",
         )

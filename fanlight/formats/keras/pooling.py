@@ -40,7 +40,7 @@ def global_pooling(call: LayerCall) -> Tensor:
     x = call.image(dims + 2)
     op = "max" if "Max" in call.layer.kind else "mean"
     axes = tuple(range(1, dims + 1))
-    return call.op(op, x, axes=axes, keepdims=call.bool("keepdims"))
+    return call.op(op, x, axes=axes, keepdims=call.flag("keepdims"))
 
 
 def _sides(call: LayerCall, name: str, dims: int) -> list[tuple[int, int]]:
@@ -103,7 +103,7 @@ def up_sampling(call: LayerCall) -> Tensor:
 
 @layer("UpSampling1D")
 def up_sampling_1d(call: LayerCall) -> Tensor:
-    x, factor = call.image(3), call.int("size", 2, low=1)
+    x, factor = call.image(3), call.whole("size", 2, low=1)
     n, length, channels = x.shape
     columns = call.reshape(x, (n, length, 1, channels), "columns")
     y = call.op("tile", columns, multiples=(1, 1, factor, 1))
@@ -138,15 +138,15 @@ def _numbers(call: LayerCall, name: str, default: float) -> Tensor:
 @layer("Resizing")
 def resizing(call: LayerCall) -> Tensor:
     x = _float_image(call)
-    height, width = call.int("height", low=1), call.int("width", low=1)
+    height, width = call.whole("height", low=1), call.whole("width", low=1)
     kind = call.text("interpolation", "bilinear", ("bilinear", "nearest"))
-    if call.bool("antialias"):
+    if call.flag("antialias"):
         raise call.refuse("antialias", "False", True)
-    if call.bool("crop_to_aspect_ratio"):
+    if call.flag("crop_to_aspect_ratio"):
         x = _crop_to_aspect(call, x, height, width)
-    fill = call.float("fill_value", 0.0)
+    fill = call.real("fill_value", 0.0)
     call.ignore("fill_mode")
-    if call.bool("pad_to_aspect_ratio"):
+    if call.flag("pad_to_aspect_ratio"):
         call.only("fill_mode", "constant")
         x = _pad_to_aspect(call, x, height, width, fill)
     return _resize(call, x, height, width, kind)
@@ -183,7 +183,7 @@ def _pad_to_aspect(call: LayerCall, x: Tensor, height: int, width: int, fill: fl
 
 @layer("CenterCrop")
 def center_crop(call: LayerCall) -> Tensor:
-    x, height, width = _float_image(call), call.int("height", low=1), call.int("width", low=1)
+    x, height, width = _float_image(call), call.whole("height", low=1), call.whole("width", low=1)
     h, w = x.shape[1:3]
     if h >= height and w >= width:
         begin = (0, (h - height) // 2, (w - width) // 2, 0)

@@ -81,9 +81,7 @@ class Store:
             )
         return entry.load()
 
-    def shape(
-        self, layer: LayerRef, names: Sequence[str], index: int
-    ) -> tuple[int, ...] | None:
+    def shape(self, layer: LayerRef, names: Sequence[str], index: int) -> tuple[int, ...] | None:
         """The shape of a weight as stored, if it is there."""
         entry = self._find(layer, names, index)
         return entry.shape if entry else None
@@ -128,6 +126,7 @@ class NamedStore(Store):
         filed = [e for e in found if e.group in (None, layer.scope[0])] or found
         if len(filed) < 2:
             return filed[0] if filed else None
+
         # Inner layers of two nested models may share a name: the longest common path wins.
         def fit(entry: Entry) -> tuple[int, int]:
             tokens = _tokens(entry.name)[:-1]

@@ -45,7 +45,7 @@ for _name, _op in _BINARY.items():
 
 @importer("LeakyRelu")
 def leaky_relu(call: Call) -> Tensor:
-    return call.op("leaky_relu", call.x(), alpha=call.attrs.float("alpha", 0.2))
+    return call.op("leaky_relu", call.x(), alpha=call.attrs.real("alpha", 0.2))
 
 
 @importer("Prelu")
@@ -133,7 +133,7 @@ def _reduce(op: str) -> Any:
         x = call.x()
         rank = len(x.shape)
         axes = sorted({_axis(call, a, rank) for a in call.ints(1, "the axes")})
-        keep = call.attrs.bool("keep_dims") or call.attrs.bool("keepDims")
+        keep = call.attrs.flag("keep_dims") or call.attrs.flag("keepDims")
         return call.op(op, x, axes=tuple(axes), keepdims=keep) if axes else x
 
     return run
@@ -153,7 +153,7 @@ for _name, _op in _REDUCE.items():
 def euclidean_norm(call: Call) -> Tensor:
     axes = tuple({_axis(call, a, len(call.x().shape)) for a in call.ints(1, "the axes")})
     squares = call.op("square", call.x(), part="square")
-    total = call.op("sum", squares, part="sum", axes=axes, keepdims=call.attrs.bool("keep_dims"))
+    total = call.op("sum", squares, part="sum", axes=axes, keepdims=call.attrs.flag("keep_dims"))
     return call.op("sqrt", total)
 
 
@@ -178,12 +178,12 @@ def local_response_normalization(call: Call) -> Tensor:
     """x / (bias + alpha * sum of squares over 2 r + 1 neighbouring channels) ^ beta."""
     x, attrs = call.x(), call.attrs
     channels = x.shape[-1]
-    radius = attrs.int("depth_radius", 5)
+    radius = attrs.whole("depth_radius", 5)
     near = np.abs(np.subtract.outer(np.arange(channels), np.arange(channels))) <= radius
     squares = call.op("square", x, part="square")
     band = call.em.named(near.astype(np.float32), f"{call.node.name}/band")
     total = call.op("matmul", squares, band, part="sum")
-    scaled = call.op("mul", total, call.em.const(attrs.float("alpha", 1.0)), part="scale")
-    shifted = call.op("add", scaled, call.em.const(attrs.float("bias", 1.0)), part="bias")
-    power = call.op("pow", shifted, call.em.const(-attrs.float("beta", 0.5)), part="power")
+    scaled = call.op("mul", total, call.em.const(attrs.real("alpha", 1.0)), part="scale")
+    shifted = call.op("add", scaled, call.em.const(attrs.real("bias", 1.0)), part="bias")
+    power = call.op("pow", shifted, call.em.const(-attrs.real("beta", 0.5)), part="power")
     return call.op("mul", x, power)

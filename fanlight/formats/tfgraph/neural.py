@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fanlight.formats.emitter import Tensor
@@ -9,7 +11,7 @@ from fanlight.formats.spatial import Pads, from_nhwc, same_padding, to_nhwc
 from fanlight.formats.tfgraph.call import Call, importer
 
 # Names in `fused_ops`, lower-cased -> op of the table and its attributes
-_FUSED_ACTIVATIONS: dict[str, tuple[str, dict]] = {
+_FUSED_ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "relu": ("relu", {}),
     "relu6": ("relu6", {}),
     "elu": ("elu", {}),
@@ -85,7 +87,7 @@ def _filter(call: Call, index: int = 1) -> Tensor:
 def _convolve(call: Call, op: str) -> Tensor:
     x, w = _image(call), _filter(call)
     dilations = _pair(call, "dilations")
-    attrs = {
+    attrs: dict[str, Any] = {
         "strides": _pair(call, "strides"),
         "dilations": dilations,
         "padding": _padding(call, x.shape[1:3], w.shape[:2], dilations),
@@ -95,7 +97,7 @@ def _convolve(call: Call, op: str) -> Tensor:
     return call.op(op, x, w, **attrs)
 
 
-def _grouped(call: Call, x: Tensor, w: Tensor, attrs: dict) -> Tensor:
+def _grouped(call: Call, x: Tensor, w: Tensor, attrs: dict[str, Any]) -> Tensor:
     """Grouped convolution: TensorFlow writes it as a filter with fewer input channels."""
     per, channels = w.shape[2], x.shape[3]
     groups = channels // per
@@ -149,7 +151,7 @@ def _epilogue(call: Call, y: Tensor) -> Tensor:
             y = call.op("prelu", y, call.x(extra), part="Prelu")
             extra += 1
         elif kind == "leakyrelu":
-            alpha = call.attrs.float("leakyrelu_alpha", 0.2)
+            alpha = call.attrs.real("leakyrelu_alpha", 0.2)
             y = call.op("leaky_relu", y, part="LeakyRelu", alpha=alpha)
         elif kind == "add":
             y = call.op("add", y, call.x(extra), part="Add")
@@ -204,8 +206,8 @@ def matmul(call: Call) -> Tensor:
         "matmul",
         call.x(0),
         call.x(1),
-        transpose_a=call.attrs.bool("transpose_a"),
-        transpose_b=call.attrs.bool("transpose_b"),
+        transpose_a=call.attrs.flag("transpose_a"),
+        transpose_b=call.attrs.flag("transpose_b"),
     )
     return _epilogue(call, y) if call.node.op == "_FusedMatMul" else y
 
@@ -216,8 +218,8 @@ def batch_matmul(call: Call) -> Tensor:
         "matmul",
         call.x(0),
         call.x(1),
-        transpose_a=call.attrs.bool("adj_x"),
-        transpose_b=call.attrs.bool("adj_y"),
+        transpose_a=call.attrs.flag("adj_x"),
+        transpose_b=call.attrs.flag("adj_y"),
     )
 
 
@@ -227,9 +229,9 @@ def fused_batch_norm(call: Call) -> list[Tensor]:
     x, scale, offset, mean, variance = (call.x(i) for i in range(5))
     first = _channels_first(call)
     x = to_nhwc(call.em, x, call.node.name) if first else x
-    epsilon = call.attrs.float("epsilon", 1e-4)
+    epsilon = call.attrs.real("epsilon", 1e-4)
     # Keras 2 writes layer normalisation as a training batch norm with empty statistics.
-    if call.attrs.bool("is_training", True) and 0 in mean.shape:
+    if call.attrs.flag("is_training", True) and 0 in mean.shape:
         axes = tuple(range(len(x.shape) - 1))
         mean = call.op("mean", x, part="mean", axes=axes)
         apart = call.op("squared_difference", x, mean, part="apart")
@@ -247,10 +249,10 @@ def fused_batch_norm(call: Call) -> list[Tensor]:
 @importer("ResizeBilinear", "ResizeNearestNeighbor")
 def resize(call: Call) -> Tensor:
     size = call.ints(1, "the size")
-    if call.attrs.bool("align_corners"):
+    if call.attrs.flag("align_corners"):
         coordinates = "align_corners"
     else:
-        coordinates = "half_pixel" if call.attrs.bool("half_pixel_centers") else "asymmetric"
+        coordinates = "half_pixel" if call.attrs.flag("half_pixel_centers") else "asymmetric"
     op = "resize_bilinear" if call.node.op == "ResizeBilinear" else "resize_nearest"
     x = call.em.cast(call.x(), "float32", f"{call.node.name}/float")
     return call.op(op, x, size=size, coordinates=coordinates)

@@ -48,17 +48,17 @@ class Attrs:
         entry = self._raw.get(name)
         return None if entry is None else expect(entry, dict, f"attr {name}", self._where).get(kind)
 
-    def int(self, name: str, default: int) -> int:
+    def whole(self, name: str, default: int) -> int:
         value = self._get(name, "i")
         return default if value is None else _int(value, name, self._where)
 
-    def float(self, name: str, default: float) -> float:
+    def real(self, name: str, default: float) -> float:
         value = self._get(name, "f")
         if isinstance(value, str) and value in ("NaN", "Infinity", "-Infinity"):
             return float(value)
         return default if value is None else expect(value, float, f"attr {name}", self._where)
 
-    def bool(self, name: str, default: bool = False) -> bool:
+    def flag(self, name: str, default: bool = False) -> bool:
         value = self._get(name, "b")
         return default if value is None else bool(value)
 
@@ -79,7 +79,9 @@ class Attrs:
 
     def _list(self, name: str, kind: str) -> list[Any]:
         value = self._get(name, "list")
-        items = None if value is None else expect(value, dict, f"attr {name}", self._where).get(kind)
+        items = (
+            None if value is None else expect(value, dict, f"attr {name}", self._where).get(kind)
+        )
         return [] if items is None else expect(items, list, f"attr {name}", self._where)
 
     def ints(self, name: str) -> tuple[int, ...]:

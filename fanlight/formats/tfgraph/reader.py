@@ -11,7 +11,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.formats.emitter import Emitter, Tensor
 from fanlight.formats.manifest import Skipped, parse_manifest, read_weights
-from fanlight.formats.names import output_names
+from fanlight.formats.names import output_names, tally
 from fanlight.formats.random_weights import random_constants
 from fanlight.formats.source import Options, Port, Source, check_options, static_shape
 from fanlight.formats.tfgraph import elementwise, neural, shaping  # noqa: F401  (fill the table)
@@ -23,7 +23,6 @@ from fanlight.graph import Builder
 
 # Handled by the reader itself rather than by an importer of the table.
 _OWN = frozenset({"Const", "Placeholder", "NoOp"})
-_LISTED = 3
 
 
 def read_graph_model(model: Mapping[str, Any], path: Path, options: Options) -> Source:
@@ -47,26 +46,21 @@ def read_graph_model(model: Mapping[str, Any], path: Path, options: Options) -> 
     return _Import(path, options, signature, stored).run(order)
 
 
-def _refuse_unsupported(
-    nodes: Mapping[str, GraphNode], stop: frozenset[str], path: Path
-) -> None:
+def _refuse_unsupported(nodes: Mapping[str, GraphNode], stop: frozenset[str], path: Path) -> None:
     unknown: dict[str, list[str]] = {}
     for node in nodes.values():
         if node.name not in stop and node.op not in HANDLERS and node.op not in _OWN:
             unknown.setdefault(node.op, []).append(node.name)
     if not unknown:
         return
-    lines = [
-        f"{op} x{len(names)} ({', '.join(names[:_LISTED])}{', ...' if len(names) > _LISTED else ''})"
-        for op, names in sorted(unknown.items())
-    ]
+    lines = tally(unknown)
     raise FanlightError(
         "E-FORMAT-013",
         f"the graph uses {len(unknown)} op{'s' if len(unknown) > 1 else ''} "
         "that Fanlight does not have.",
         where=path,
         expected=f"some of the {len(HANDLERS)} ops that docs/formats.md lists",
-        received="; ".join(lines)[:4000],
+        received=lines,
         next="export the part of the model before these ops (post-processing often is the rest), "
         "or ask for them in an issue.",
     )
@@ -100,9 +94,7 @@ class _Import:
 
     def run(self, order: list[GraphNode]) -> Source:
         needed = {node.name: node for node in order}
-        inputs = [
-            (e, needed[e.ref.node]) for e in self.signature.inputs if e.ref.node in needed
-        ]
+        inputs = [(e, needed[e.ref.node]) for e in self.signature.inputs if e.ref.node in needed]
         declared = {e.name: _dims(e, node) for e, node in inputs}
         check_options(self.options, declared, self.path)
         for entry, node in inputs:
@@ -185,9 +177,7 @@ class _Import:
 
     def _finish(self) -> Source:
         results = [self._tensor(e.ref, None) for e in self.signature.outputs]
-        names = output_names(
-            [e.name for e in self.signature.outputs], [p.name for p in self.ports]
-        )
+        names = output_names([e.name for e in self.signature.outputs], [p.name for p in self.ports])
         outputs = {n: self.em.value(t, n) for n, t in zip(names, results, strict=True)}
         batch = any(p.batched for p in self.ports)
         ports = tuple(
@@ -201,5 +191,3 @@ class _Import:
             outputs=ports,
             warnings=tuple(dict.fromkeys(self.warnings)),
         )
-
-

@@ -131,7 +131,7 @@ def one_hot(call: Call) -> Tensor:
     if not 0 <= depth <= 1 << 20:
         raise call.refuse("the depth is out of range", received=depth)
     rank = len(indices.shape)
-    axis = call.attrs.int("axis", -1) % (rank + 1)
+    axis = call.attrs.whole("axis", -1) % (rank + 1)
     classes = np.arange(depth, dtype=np.int32).reshape([-1] + [1] * (rank - axis))
     column = call.em.reshape(
         call.em.cast(indices, "int32", f"{call.node.name}/indices"),
@@ -159,7 +159,7 @@ def concat(call: Call) -> Tensor:
 def pack(call: Call) -> Tensor:
     x = call.x()
     rank = len(x.shape)
-    axis = call.attrs.int("axis", 0) % (rank + 1)
+    axis = call.attrs.whole("axis", 0) % (rank + 1)
     rows = [
         call.em.reshape(
             part, (*part.shape[:axis], 1, *part.shape[axis:]), f"{call.node.name}/{index}"
@@ -172,7 +172,7 @@ def pack(call: Call) -> Tensor:
 @importer("Unpack")
 def unpack(call: Call) -> list[Tensor]:
     x = call.x()
-    axis = _dim(call, call.attrs.int("axis", 0), len(x.shape))
+    axis = _dim(call, call.attrs.whole("axis", 0), len(x.shape))
     parts = _cut(call, x, axis, [1] * _count(call, x.shape[axis]))
     shape = (*x.shape[:axis], *x.shape[axis + 1 :])
     return [call.em.reshape(p, shape, f"{call.node.name}/row") for p in parts]
@@ -182,7 +182,7 @@ def unpack(call: Call) -> list[Tensor]:
 def split(call: Call) -> list[Tensor]:
     x = call.x(1)
     axis = call.axis(0, len(x.shape))
-    count = _count(call, call.attrs.int("num_split", 1))
+    count = _count(call, call.attrs.whole("num_split", 1))
     if count < 1 or x.shape[axis] % count:
         raise call.refuse("the parts are not equal", received=f"{x.shape[axis]} into {count}")
     return _cut(call, x, axis, [x.shape[axis] // count] * count)
@@ -219,9 +219,7 @@ def _cut(call: Call, x: Tensor, axis: int, sizes: Sequence[int]) -> list[Tensor]
         begin[axis] = start
         extent = [*x.shape]
         extent[axis] = count
-        parts.append(
-            call.op("slice", x, part=str(index), begin=tuple(begin), size=tuple(extent))
-        )
+        parts.append(call.op("slice", x, part=str(index), begin=tuple(begin), size=tuple(extent)))
         start += count
     return parts
 
@@ -246,7 +244,7 @@ def strided_slice(call: Call) -> Tensor:
     if not len(begin) == len(end) == len(strides) <= 32 or 0 in strides:
         raise call.refuse("the limits do not fit", received=f"{begin}, {end}, {strides}")
     mask = {
-        m: call.attrs.int(f"{m}_mask", 0)
+        m: call.attrs.whole(f"{m}_mask", 0)
         for m in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
     }
     items: list[slice | int | None] = []
@@ -307,7 +305,7 @@ def _sliced(call: Call, x: Tensor, items: Sequence[slice | int | None]) -> Tenso
 def gather(call: Call) -> Tensor:
     x, indices = call.x(0), call.x(1)
     axis = call.axis(2, len(x.shape)) if call.node.op == "GatherV2" else 0
-    if call.attrs.int("batch_dims", 0):
+    if call.attrs.whole("batch_dims", 0):
         raise call.refuse("batch_dims is not supported", expected=0)
     indices = call.em.cast(indices, "int32", f"{call.node.name}/indices")
     return call.op("gather", x, indices, axis=axis)
@@ -371,7 +369,7 @@ def depth_to_space(call: Call) -> Tensor:
     if call.attrs.text("data_format", "NHWC").upper() != "NHWC":
         raise call.refuse("only NHWC is supported", expected="NHWC")
     op = "depth_to_space" if call.node.op == "DepthToSpace" else "space_to_depth"
-    return call.op(op, call.x(), block=call.attrs.int("block_size", 2))
+    return call.op(op, call.x(), block=call.attrs.whole("block_size", 2))
 
 
 @importer("SpaceToBatchND", "BatchToSpaceND")

@@ -115,12 +115,16 @@ def _nearest(x: np.ndarray, axis: int, size: int, coordinates: str) -> np.ndarra
 
 def _antialias(x: np.ndarray, axis: int, size: int, coordinates: str) -> np.ndarray:
     pixels, weights = antialias_taps(x.shape[axis], size)
-    total = np.zeros((*x.shape[:axis], size, *x.shape[axis + 1 :]), np.float32)
-    for tap in range(pixels.shape[1]):
-        if weights[:, tap].any():
-            seen = np.take(x, pixels[:, tap], axis=axis)
-            total += seen * _column(weights[:, tap], axis, x.ndim)
-    return total
+    lines = np.moveaxis(x, axis, 0)
+    rest = lines.shape[1:]
+    lines = lines.reshape(x.shape[axis], -1)
+    out = np.empty((size, lines.shape[1]), np.float32)
+    for i in range(size):
+        # The pixels under a triangle are neighbours: one weighted sum of lines, as a product.
+        under = np.flatnonzero(weights[i])
+        first, last = pixels[i, under[0]], pixels[i, under[-1]]
+        out[i] = weights[i, under] @ lines[first : last + 1].astype(np.float32)
+    return np.moveaxis(out.reshape(size, *rest), 0, axis)
 
 
 _ALONG = {"bilinear": _bilinear, "nearest": _nearest, "antialias": _antialias}
@@ -213,7 +217,7 @@ def _eval_image(arrays: Sequence[np.ndarray], attrs: Attrs) -> list[np.ndarray]:
         top, left, height, width = crop_rectangle(image.shape[0], image.shape[1], size)
         image = image[top : top + height, left : left + width]
     pixels = resize(image, 0, size, attrs["method"], attrs["coordinates"])
-    return [pixels[None].astype(np.float32, copy=False)]
+    return [np.ascontiguousarray(pixels[None], np.float32)]
 
 
 register(

@@ -232,10 +232,22 @@ def _space_to_depth(x: View, y: View, attrs: Attrs) -> Moves:
     return [(y, x.split(2, (x.shape[2] // block, block)).split(1, (x.shape[1] // block, block)))]
 
 
+def _blocks_first(x: View, block: Sequence[int]) -> View:
+    """[N, space..., rest...] as [places in a block..., N, blocks..., rest...]."""
+    count, rank = len(block), len(x.shape)
+    for axis in range(count, 0, -1):
+        x = x.split(axis, (x.shape[axis] // block[axis - 1], block[axis - 1]))
+    places = range(2, 2 * count + 1, 2)
+    blocks = range(1, 2 * count, 2)
+    return x.permute((*places, 0, *blocks, *range(2 * count + 1, rank + count)))
+
+
 def _space_to_batch(x: View, y: View, attrs: Attrs) -> Moves:
     """One part per position inside the blocks; parts follow one another in the batch."""
     block, paddings = attrs["block"], attrs["paddings"]
     batch = x.shape[0]
+    if not any(map(any, paddings)):
+        return [(y.split(0, (*block, batch)), _blocks_first(x, block))]
     moves: Moves = []
     for index, place in enumerate(product(*map(range, block))):
         to, from_ = y.cut(0, index * batch, batch), x
@@ -256,6 +268,8 @@ def _space_to_batch(x: View, y: View, attrs: Attrs) -> Moves:
 def _batch_to_space(x: View, y: View, attrs: Attrs) -> Moves:
     block, crops = attrs["block"], attrs["crops"]
     batch = y.shape[0]
+    if not any(map(any, crops)):
+        return [(_blocks_first(y, block), x.split(0, (*block, batch)))]
     moves: Moves = []
     for index, place in enumerate(product(*map(range, block))):
         to, from_ = y, x.cut(0, index * batch, batch)

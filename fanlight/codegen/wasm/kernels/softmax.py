@@ -85,8 +85,10 @@ class _Emitter:
                 body(size % 4)
 
         def take_top(lanes: int) -> None:
+            # pmax passes over NaN, which is no loss: the sum of the row will be NaN.
+            f.get(self.top)
             self._masked(f.get(self.p).load(), lanes, -inf)
-            f.get(self.top).op("f32x4.max").set(self.top)
+            f.op("f32x4.pmax").set(self.top)
 
         def add_up(lanes: int) -> None:
             self._exponential()
@@ -104,7 +106,7 @@ class _Emitter:
                 f.address(base, self.unit, size * 4).set(pointer)
             f.f32x4(-inf).set(self.top).f32x4(0.0).set(self.total)
             sweep(take_top)
-            fold_lanes(f, self.registers, self.top, lambda a, b: f.get(a).get(b).op("f32x4.max"))
+            fold_lanes(f, self.registers, self.top, lambda a, b: f.get(a).get(b).op("f32x4.pmax"))
             sweep(add_up)
             fold_lanes(f, self.registers, self.total, lambda a, b: f.get(a).get(b).op("f32x4.add"))
             self._prepare()
@@ -125,7 +127,7 @@ class _Emitter:
                 f.advance(self.p, step).advance(self.q, step)
 
         def take_top() -> None:
-            f.get(self.p).load().get(self.top).op("f32x4.max").set(self.top)
+            f.get(self.top).get(self.p).load().op("f32x4.pmax").set(self.top)
 
         def add_up() -> None:
             self._exponential()

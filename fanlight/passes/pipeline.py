@@ -20,6 +20,7 @@ from fanlight.passes.fuse_epilogue import FuseEpilogue
 from fanlight.passes.merge_common import MergeCommon
 from fanlight.passes.plain_matmul import PlainMatmul
 from fanlight.passes.remove_dead import RemoveDead
+from fanlight.passes.restore_dilation import RestoreDilation
 from fanlight.passes.simplify import Simplify
 from fanlight.passes.sink_movement import SinkMovement
 from fanlight.passes.sink_transposes import SinkTransposes
@@ -43,6 +44,7 @@ PIPELINE_F32: tuple[Step, ...] = (
     Simplify(),
     SinkTransposes(),
     MergeCommon(),
+    RestoreDilation(),
     AbsorbPad(),
     FoldBatchNorm(),
     SplitTransposedConv(),

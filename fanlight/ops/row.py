@@ -1,4 +1,4 @@
-"""The form of a row of the op table. An op is defined once; everything else derives from its row."""
+"""The form of a row of the op table. An op is defined once; all else derives from its row."""
 
 from __future__ import annotations
 
@@ -148,7 +148,9 @@ def infer(
     if row.epilogue and high is not None and core > high and EPILOGUE in full:
         core = high
     if core < low or (high is not None and core > high):
-        wanted = f"{low}" if low == high else f"{low} or more" if high is None else f"{low} to {high}"
+        wanted = (
+            f"{low}" if low == high else f"{low} or more" if high is None else f"{low} to {high}"
+        )
         raise FanlightError(
             "E-OP-001",
             f"{name} was called with {len(types)} inputs.",
@@ -162,9 +164,7 @@ def infer(
     return full, outputs
 
 
-def _check_epilogue(
-    row: Row, out: TensorType, extras: Sequence[TensorType], body: str
-) -> None:
+def _check_epilogue(row: Row, out: TensorType, extras: Sequence[TensorType], body: str) -> None:
     expr = sc.parse(body)
     dtype = sc.infer(expr, [out.dtype, *(t.dtype for t in extras)])
     if dtype != out.dtype:
@@ -210,9 +210,7 @@ def broadcast_shapes(name: str, types: Sequence[TensorType]) -> tuple:
     return tuple(shape)
 
 
-def evaluate(
-    name: str, arrays: Sequence[np.ndarray], attrs: Mapping[str, Any]
-) -> list[np.ndarray]:
+def evaluate(name: str, arrays: Sequence[np.ndarray], attrs: Mapping[str, Any]) -> list[np.ndarray]:
     """The NumPy meaning of a call, epilogue included. `attrs` must be complete."""
     row = lookup(name)
     if EPILOGUE not in attrs:

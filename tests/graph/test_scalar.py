@@ -99,8 +99,20 @@ def test_small_numbers_and_specials_survive_the_text() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "a", "add(a0)", "add(a0, a1", "add(a0, a1))", "sum(a0, a1)", "t0", "t0 = a0 a0", "a0;"]
-    + ["exp(" * 300 + "a0" + ")" * 300, "1.2.3", "add(a0 a1)"],
+    [
+        "",
+        "a",
+        "a0;",
+        "t0",
+        "t0 = a0 a0",
+        "add(a0)",
+        "add(a0, a1",
+        "add(a0, a1))",
+        "add(a0 a1)",
+        "sum(a0, a1)",
+        "1.2.3",
+        "exp(" * 300 + "a0" + ")" * 300,
+    ],
 )
 def test_what_does_not_parse(text: str) -> None:
     with pytest.raises(FanlightError) as caught:
@@ -120,8 +132,17 @@ def test_any_text_parses_or_has_a_coded_error(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["add(a0, a1)", "and(a0, a2)", "exp(a1)", "select(a0, a0, a0)", "select(a2, a0, a1)"]
-    + ["not(a0)", "lt(a2, a2)", "eq(a0, a2)", "min(a2, a2)"],
+    [
+        "add(a0, a1)",
+        "and(a0, a2)",
+        "exp(a1)",
+        "select(a0, a0, a0)",
+        "select(a2, a0, a1)",
+        "not(a0)",
+        "lt(a2, a2)",
+        "eq(a0, a2)",
+        "min(a2, a2)",
+    ],
 )
 def test_dtypes_that_clash(text: str) -> None:
     with pytest.raises(FanlightError) as caught:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from fanlight.errors import FanlightError
 from fanlight.graph import Builder, Graph, Node, parse
+from fanlight.ops.types import Dim
 from fanlight.passes import PIPELINE_F32, Context, Pass, Repeat, check_order, optimize, run
 from fanlight.passes.absorb_pad import AbsorbPad
 from fanlight.passes.constant_fold import ConstantFold
@@ -16,6 +18,7 @@ from fanlight.passes.explicit_padding import ExplicitPadding
 from fanlight.passes.fold_batch_norm import FoldBatchNorm
 from fanlight.passes.fuse_elementwise import FuseElementwise
 from fanlight.passes.simplify import Simplify
+from tests.passes.support import assert_same_meaning
 
 NET = """
 graph g(%x: f32[1, 4, 4, 2]) {
@@ -112,3 +115,43 @@ def test_properties_name_where_they_fail() -> None:
     assert {p.name for p in PROPERTIES} >= {CONSTANTS_FOLDED.name, NO_BATCH_NORM.name}
     assert NO_BATCH_NORM.fault(_batch_norm()) is not None
     assert NO_BATCH_NORM.fault(parse(NET)) is None
+
+
+# --- graphs at the edges --------------------------------------------------------------------------
+
+
+def test_an_image_of_any_size() -> None:
+    builder = Builder()
+    image = builder.input("image", (Dim("height", 50), Dim("width", 40), 4), "uint8")
+    x = builder.add("resize_image", image, size=(6, 6), crop="center")
+    x = builder.add("mul", x, builder.weight(np.float32(1 / 255)))
+    x = builder.add("sub", x, builder.weight(np.float32([0.5, 0.4, 0.3])))
+    w = builder.weight(np.ones((3, 3, 3, 2), np.float32))
+    x = builder.add("relu", builder.add("conv2d", x, w, strides=(2, 2)))
+    graph = builder.finish({"y": x})
+    after = optimize(graph, verify=True)
+    assert [n.op for n in after.nodes] == ["resize_image", "conv2d"]
+    assert_same_meaning(graph, after)
+
+
+def test_outputs_that_no_node_makes() -> None:
+    builder = Builder()
+    x, c = builder.input("x", (2, 2)), builder.weight(np.float32([1, 2]))
+    folded = builder.add("exp", builder.add("neg", c))
+    same = builder.add("reshape", builder.add("neg", builder.add("neg", x)), shape=(2, 2))
+    twice = builder.add("relu", x)
+    outputs = {"x": x, "c": c, "folded": folded, "same": same, "a": twice, "b": twice}
+    graph = builder.finish(outputs)
+    after = optimize(graph, verify=True)
+    assert [n.op for n in after.nodes] == ["relu"]
+    assert list(dict(after.outputs)) == list(outputs)
+    assert_same_meaning(graph, after)
+
+
+def test_tensors_without_elements() -> None:
+    builder = Builder()
+    x = builder.input("x", (0, 3))
+    y = builder.add("add", builder.add("matmul", x, builder.weight(np.eye(3, dtype="f4"))), x)
+    y = builder.add("concat", builder.add("relu", y), builder.add("exp", x), axis=0)
+    graph = builder.finish({"y": y, "s": builder.add("sum", y, axes=(0,))})
+    assert_same_meaning(graph, optimize(graph, verify=True))

@@ -12,15 +12,15 @@ _IMPORT = re.compile(r"^import \{ [\w, ]+ \} from '\./(\w+\.js)';\n", re.M)
 _REEXPORT = re.compile(r"^export \{ [\w, ]+ \};\n", re.M)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const) )", re.M)
 _DECLARED = re.compile(r"^(?:async )?(?:function|class|const|let) (\w+)", re.M)
-# JSDoc and whole-line comments; the types they carry ship in the .d.ts files instead.
+# JSDoc and line comments; the types they carry ship in the .d.ts files instead.
 _BLOCK_LINE = re.compile(r"^[ \t]*/\*\*(?: |\n)(?:[^*]|\*(?!/))*\*/[ \t]*\n", re.M)
 _BLOCK_INLINE = re.compile(r"/\*\* @type (?:[^*]|\*(?!/))*\*/ ?")
-_LINE = re.compile(r"^[ \t]*// .*\n", re.M)
-_NOTICE = "// Fanlight, Apache-2.0. Its commented sources: fanlight/web in the Python package.\n"
+_LINE = re.compile(r"^[ \t]*// .*\n| // .*$", re.M)
+_NOTICE = "// Fanlight, Apache-2.0\n"
 
 
 def strip_comments(source: str) -> str:
-    """JavaScript without its JSDoc and whole-line comments: half of what a visitor would download.
+    """JavaScript without its JSDoc and line comments: half of what a visitor would download.
 
     Only for our own files: a comment inside a string or a template would be taken for one.
     """

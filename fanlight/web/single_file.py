@@ -28,11 +28,13 @@ const take = (id) => {
 };
 const inlineManifest = JSON.parse(take('fanlight-manifest'));
 const inlineCss = take('fanlight-css');
+const inlineWorker = URL.createObjectURL(
+  new Blob([take('fanlight-worker')], { type: 'text/javascript' }));
 const inlineBundle = {
   manifest: inlineManifest,
   files: Object.fromEntries([...inlineManifest.modules, ...inlineManifest.weights].map(
     ({ path }) => [path, take(path)])),
-  worker: URL.createObjectURL(new Blob([take('fanlight-worker')], { type: 'text/javascript' })),
+  worker: () => new Worker(inlineWorker),
 };
 """
 _GIVE_ELEMENT = """

@@ -58,8 +58,8 @@ export function checkManifest(m, where) {
     else if (!leaf) for (const key of Object.keys(rule)) check(rule[key], value[key], `${part}.${key}`);
   };
   if (m?.fanlight > 1) {
-    fail('E-WEB-008', 'This bundle is newer than the runtime.',
-      { where, expected: 1, received: m.fanlight, next: 'use the fanlight.js beside the manifest' });
+    fail('E-WEB-008', 'The bundle is newer than the runtime.',
+      { where, expected: 1, received: m.fanlight, next: 'use the fanlight.js of the bundle' });
   }
   check(RULES, { dims: {}, limits: [], ...m }, 'manifest');
   const { inputs, outputs, weights, memory, dims = {}, limits = [], task } = m;
@@ -75,21 +75,22 @@ export function checkManifest(m, where) {
     fits(spec, ARRAYS[/** @type {DType} */ (spec.dtype)].BYTES_PER_ELEMENT, spec.name);
     for (const d of spec.shape) need(size(d) || Object.hasOwn(dims, d), 'manifest.dims', d);
   }
-  if (task) {
-    const names = [...inputs, ...outputs].map(({ name }) => name);
-    for (const role of ['image', 'scores', 'top_scores', 'top_indices']) {
-      need(task.kind !== 'classify' || names.includes(task[role]), `manifest.task.${role}`, task[role]);
-    }
+  const names = [...inputs, ...outputs].map(({ name }) => name);
+  for (const role of task?.kind === 'classify' ? ['image', 'scores', 'top_scores', 'top_indices'] : []) {
+    need(names.includes(task[role]), `manifest.task.${role}`, task[role]);
   }
   return { ...m, dims, limits };
 }
+
+/** @param {number} value @param {number} digits */
+const hex = (value, digits) => value.toString(16).padStart(digits, '0');
 
 /** @param {number} x */
 const fraction = (x) => ((x - Math.floor(x)) * 2 ** 32) | 0;
 
 /**
  * SHA-256 (FIPS 180-4), for pages where `crypto.subtle` is missing (plain http).
- * @param {Uint8Array} bytes @returns {Uint8Array}
+ * @param {Uint8Array} bytes
  */
 function digest(bytes) {
   const primes = [2];
@@ -120,16 +121,14 @@ function digest(bytes) {
       [a, b, c, d, e, f, g, h].forEach((value, i) => { state[i] = (state[i] + value) | 0; });
     }
   }
-  const out = new DataView(new ArrayBuffer(32));
-  state.forEach((value, i) => out.setInt32(4 * i, value));
-  return new Uint8Array(out.buffer);
+  return state.map((value) => hex(value >>> 0, 8)).join('');
 }
 
 /** The SHA-256 of some bytes, in hex. @param {Uint8Array<ArrayBuffer>} bytes */
-export async function sha256(bytes) {
-  const hash = globalThis.crypto?.subtle
-    ? new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)) : digest(bytes);
-  return Array.from(hash, (byte) => byte.toString(16).padStart(2, '0')).join('');
+async function sha256(bytes) {
+  if (!globalThis.crypto?.subtle) return digest(bytes);
+  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  return Array.from(hash, (byte) => hex(byte, 2)).join('');
 }
 
 /** @param {string} url @param {RequestCache} cache @param {AbortSignal} signal */

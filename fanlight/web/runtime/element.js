@@ -7,11 +7,7 @@ import { FanlightError, load, said } from './fanlight.js';
 const SHELL = `
 <div class="stage">
   <div class="view">
-    <div class="empty">
-      <svg viewBox="0 0 64 36" aria-hidden="true"><path d="M2 34a30 30 0 0 1 60 0zM22 34a10 10 0 0 1
-        20 0M32 24V4M25 27 11 13M39 27 53 13"/></svg>
-      <p>Drop a photo here, or paste one</p>
-    </div>
+    <p class="empty">Drop a photo here, or paste one</p>
     <img alt="Your photo" hidden>
     <video muted playsinline hidden aria-label="Camera"></video>
     <span class="live" hidden>Live</span>
@@ -24,7 +20,7 @@ const SHELL = `
   <div class="samples" role="group" aria-label="Sample photos" hidden></div>
 </div>
 <div class="answers">
-  <label class="loading"><span></span><progress></progress></label>
+  <label class="loading"><span>Getting the model ready</span><progress></progress></label>
   <div class="error" role="alert" hidden><p></p><p></p></div>
   <ol aria-label="Answers"></ol>
   <p class="note"></p>
@@ -115,16 +111,14 @@ export class FanlightClassifier extends HTMLElement {
   #start() {
     this.#life?.abort();
     const { signal } = this.#life = new AbortController();
-    const bar = this.#at('progress');
     const source = FanlightClassifier.bundle ?? this.getAttribute('src') ?? './';
     this.#at('.loading').hidden = false;
-    this.#at('.loading span').textContent = 'Getting the model ready';
     const loading = load(source, {
       signal,
       onProgress: ({ loaded, total }) => {
-        bar.value = loaded / total;
-        this.#at('.loading span').textContent =
-          `Getting the model ready: ${(loaded / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`;
+        this.#at('progress').value = loaded / total;
+        const [some, all] = [loaded, total].map((bytes) => (bytes / 1e6).toFixed(1));
+        this.#at('.loading span').textContent = `Getting the model ready: ${some} of ${all} MB`;
       },
     });
     this.ready = loading;
@@ -229,8 +223,7 @@ export class FanlightClassifier extends HTMLElement {
       this.#fail(error instanceof FanlightError ? error : new FanlightError('E-WEB-019',
         name === 'NotAllowedError' ? 'The camera was refused.'
           : name === 'NotFoundError' ? 'There is no camera.' : 'The camera cannot be used.', {
-          received: said(error),
-          next: navigator.mediaDevices ? 'allow the camera in the address bar, or choose a photo'
+          next: navigator.mediaDevices ? 'allow it in the address bar, or choose a photo'
             : 'open this page over https',
         }));
     }
@@ -272,7 +265,7 @@ export class FanlightClassifier extends HTMLElement {
     this.#at('.note').textContent = '';
     const [what, then] = this.#at('.error').children;
     what.textContent = reason;
-    then.textContent = [next && `${next[0].toUpperCase()}${next.slice(1)}.`, code].join(' ');
+    then.textContent = `${next} (${code})`;
     this.#at('.error').hidden = false;
     this.#tell('error', error);
   }

@@ -54,8 +54,7 @@ export class Engine {
       if (!module) {
         return fail('E-WEB-003', 'This browser can run no module of this bundle.', {
           expected: `WebAssembly with SIMD: ${modules.map((m) => m.simd).join(' or ')}`,
-          next: 'use a current browser',
-        });
+          next: 'use a current browser' });
       }
       let memory;
       try {
@@ -87,8 +86,8 @@ export class Engine {
           simd: module.simd,
           threads: 1,
           bytes: files.total,
-          why: `the first module that ${simd === 'auto' ? 'runs here' : 'was asked for'} has ${
-            module.simd} SIMD${threads === 1 ? '' : ' and one thread'}`,
+          why: `${module.simd} SIMD, ${simd === 'auto' ? 'the first that runs here' : 'as asked'}${
+            threads === 1 ? '' : '; one thread: there is no module for more'}`,
           worker: false,
           cached: files.cached,
         });
@@ -135,7 +134,7 @@ export class Engine {
       const { data = inputs[spec.name], shape } = Object(inputs[spec.name]);
       const where = `input "${spec.name}"`;
       const want = ARRAYS[spec.dtype].name;
-      const type = Object.prototype.toString.call(data).slice(8, -1);
+      const type = Object(data).constructor?.name ?? '';
       if (type.replace('Clamped', '') !== want) {
         fail('E-WEB-012', 'An input has the wrong dtype.', { where, expected: want, received: type });
       }

@@ -15,6 +15,7 @@ const gone = new FinalizationRegistry((/** @type {() => void} */ close) => close
 export class Model {
   #call;
   #close;
+  #waiting = 0;
 
   /** @param {About} about @param {Call} call @param {(reason: unknown) => void} close */
   constructor({ inputs, outputs, labels, info }, call, close) {
@@ -28,13 +29,23 @@ export class Model {
     gone.register(this, () => close(undefined), this);
   }
 
+  /** @type {Call} */
+  async #ask(tag, args, give) {
+    this.#waiting++;
+    try {
+      return await this.#call(tag, args, give);
+    } finally {
+      this.#waiting--; // while it counts, it is not garbage
+    }
+  }
+
   /**
    * Compute all outputs. Each input is a typed array of the input's own shape, or `{ data, shape }`;
    * a batched input may have several items. Rejects with a FanlightError.
    * @param {Record<string, Value>} inputs @returns {Promise<Record<string, Tensor>>}
    */
   run(inputs) {
-    return this.#call('run', [detached(inputs)]);
+    return this.#ask('run', [detached(inputs)]);
   }
 
   /**
@@ -43,7 +54,7 @@ export class Model {
    */
   async classify(source, { top = 3 } = {}) {
     const picture = await portable(source);
-    return this.#call('classify', [picture, top], picture instanceof ImageBitmap ? [picture] : []);
+    return this.#ask('classify', [picture, top], picture instanceof ImageBitmap ? [picture] : []);
   }
 
   /**
@@ -51,7 +62,7 @@ export class Model {
    * @param {Record<string, Value>} inputs @returns {Promise<KernelTime[]>}
    */
   profile(inputs) {
-    return this.#call('profile', [detached(inputs)]);
+    return this.#ask('profile', [detached(inputs)]);
   }
 
   /** Give the memory back. Calls still waiting, and later ones, reject. */
@@ -67,19 +78,15 @@ export class Model {
  * @param {string | URL | InlineBundle} url @param {LoadOptions} [options] @returns {Promise<Model>}
  */
 export async function load(url, options = {}) {
-  const { backend = 'auto', worker = true, onProgress, signal, ...rest } = options;
+  const {
+    backend, worker = /** @type {InlineBundle} */ (url).worker ?? true, onProgress, signal, ...rest
+  } = options;
   signal?.throwIfAborted();
-  if (backend !== 'auto' && backend !== 'wasm') {
+  if (!['auto', 'wasm', undefined].includes(backend)) {
     fail('E-WEB-001', 'There is no such backend.', { expected: 'auto or wasm', received: backend });
   }
   const source = address(url);
-  /** @type {(() => Worker)[]} */
-  let ways = [];
-  if (typeof worker === 'function') ways = [worker];
-  else if (worker && typeof source === 'object') ways = source.worker ? [inlineWorker(source)] : [];
-  // A worker that starts from a blob: URL obeys this page's Content-Security-Policy (one from the
-  // network obeys only its own headers) and may come from another origin, such as a CDN.
-  else if (worker) ways = [blobWorker, fileWorker];
+  const ways = typeof worker === 'function' ? [worker] : worker ? [blobWorker, fileWorker] : [];
 
   let why = '';
   for (const way of ways) {
@@ -116,26 +123,22 @@ export async function load(url, options = {}) {
 
 const fileWorker = () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
 
+/**
+ * A worker that starts from a blob: URL obeys this page's Content-Security-Policy (one from the
+ * network obeys only its own headers) and may come from another origin, such as a CDN.
+ */
 function blobWorker() {
-  const { href } = new URL('./worker.js', import.meta.url);
-  return temporary(`import ${JSON.stringify(href)}`, { type: 'module' });
-}
-
-/** @param {InlineBundle} source */
-const inlineWorker = ({ worker = '' }) => () => new Worker(worker);
-
-/** @param {string} script @param {WorkerOptions} options */
-function temporary(script, options) {
+  const script = `import ${JSON.stringify(new URL('./worker.js', import.meta.url).href)}`;
   const blob = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }));
   setTimeout(() => URL.revokeObjectURL(blob), 6e4);
-  return new Worker(blob, options);
+  return new Worker(blob, { type: 'module' });
 }
 
 /** @param {string | URL | InlineBundle} url */
 function address(url) {
-  if (typeof url === 'object' && 'manifest' in url) return url;
+  if (typeof url === 'object' && 'manifest' in url) return { manifest: url.manifest, files: url.files };
   try {
-    const full = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
+    const full = new URL(url, globalThis.document?.baseURI ?? location.href);
     if (!full.pathname.endsWith('.json')) {
       if (!full.pathname.endsWith('/')) full.pathname += '/';
       full.pathname += 'manifest.json';
@@ -202,8 +205,8 @@ function connect(worker, onProgress) {
         worker.postMessage({ id: ++last, tag, args }, give);
         waiting.set(last, { resolve, reject });
       } catch (error) {
-        reject(new FanlightError('E-WEB-017', 'The browser does not let this page read this.',
-          { received: said(error), next: 'serve pictures from the same origin, or with CORS' }));
+        reject(new FanlightError('E-WEB-017', 'The browser does not let this page read the picture.',
+          { received: said(error), next: 'serve the picture with CORS' }));
       }
     }),
   };

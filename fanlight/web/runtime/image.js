@@ -1,8 +1,6 @@
 import { fail, said } from './errors.js';
 /** @import { ImageSource, Manifest, Picture } from './types.js' */
 
-const SOURCES = 'an img, video, canvas, ImageBitmap, ImageData, VideoFrame, Blob or File';
-
 /** @type {OffscreenCanvas | undefined} */
 let canvas;
 
@@ -13,13 +11,12 @@ let canvas;
  */
 export async function portable(source) {
   if (source instanceof Blob || source instanceof ImageData) return source;
-  const tag = Object.prototype.toString.call(source).slice(8, -1);
   try {
     if (source instanceof HTMLImageElement) await source.decode();
     return await createImageBitmap(source);
   } catch (error) {
     return fail('E-WEB-017', 'There is no picture in what was given.',
-      { expected: `${SOURCES}, loaded and not empty`, received: `${tag}: ${said(error)}` });
+      { expected: 'a loaded img, video, canvas, bitmap, ImageData or Blob', received: `${Object(source).constructor?.name}: ${said(error)}` });
   }
 }
 
@@ -33,7 +30,6 @@ export async function pixels(picture, manifest, input) {
   if (picture instanceof Blob) {
     bitmap = await createImageBitmap(picture).catch((error) => fail('E-WEB-016',
       'This file is not an image that the browser can read.', {
-        expected: 'a photo (JPEG, PNG, WebP, GIF, AVIF …)',
         received: `${picture.type || 'unknown type'}, ${picture.size} bytes: ${said(error)}`,
         next: 'choose another file',
       }));
@@ -72,7 +68,7 @@ export async function pixels(picture, manifest, input) {
     return { data: context.getImageData(0, 0, w, h).data, shape: [h, w, 4] };
   } catch (error) {
     return fail('E-WEB-017', 'The browser does not let this page read the picture.',
-      { received: said(error), next: 'serve the picture from the same origin, or with CORS' });
+      { received: said(error), next: 'serve the picture with CORS' });
   } finally {
     /** @type {ImageBitmap} */ (bitmap).close();
   }

@@ -60,8 +60,8 @@ export interface InlineBundle {
   manifest: Manifest;
   /** Path to contents; a string is base64. */
   files: Record<string, string | Blob | ArrayBuffer | Uint8Array<ArrayBuffer>>;
-  /** Where the worker's script is (a `blob:` URL); without it the model runs on the calling thread. */
-  worker?: string;
+  /** How to start the worker, where worker.js is not beside fanlight.js. */
+  worker?: () => Worker;
 }
 
 export interface Progress {

@@ -1,0 +1,89 @@
+// The core journeys in Firefox, over WebDriver BiDi. Arguments: firefox, the site's URL, the path of
+// a one-file page, a photo. Prints one JSON object: journey -> what was found (or its error).
+import puppeteer from 'puppeteer-core';
+
+const [executablePath, site, oneFile, photo] = process.argv.slice(2);
+const browser = await puppeteer.launch({ browser: 'firefox', executablePath, headless: true });
+const found = {};
+
+/** Run one journey in a page of its own. */
+async function journey(name, url, walk) {
+  const page = await browser.newPage();
+  const errors = [];
+  page.on('pageerror', (error) => errors.push(error.message));
+  try {
+    await page.goto(url);
+    found[name] = { answer: await walk(page), errors };
+  } catch (error) {
+    found[name] = { failed: String(error), errors };
+  }
+  await page.close();
+}
+
+/** What the element shows, once it has something to show. */
+const shown = (page) => page.evaluate(async () => {
+  const { shadowRoot } = document.querySelector('fanlight-classifier');
+  for (let i = 0; i < 200; i++) {
+    const error = shadowRoot.querySelector('.error');
+    if (!error.hidden) return [error.textContent];
+    const rows = [...shadowRoot.querySelectorAll('li')].map((row) => row.textContent);
+    if (rows.length) return rows;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return ['nothing'];
+});
+
+const ready = (page) => page.evaluate(async () => {
+  await customElements.whenDefined('fanlight-classifier');
+  return (await document.querySelector('fanlight-classifier').ready).info;
+});
+
+for (const worker of [true, false]) {
+  await journey(`run, worker ${worker}`, `${site}bare.html`, (page) => page.evaluate(async (where) => {
+    const { load } = await import('./double/fanlight.js');
+    const model = await load('double', { worker: where, cache: false });
+    const { y } = await model.run({ x: { data: new Float32Array(8).fill(1), shape: [2, 4] } });
+    const error = await model.run({ x: new Int32Array(4) }).catch(({ code }) => code);
+    const { simd, worker: inside } = model.info;
+    model.dispose();
+    const gone = await model.run({ x: new Float32Array(4) }).catch(({ code }) => code);
+    return { data: [...y.data], shape: y.shape, error, gone, simd, worker: inside };
+  }, worker));
+}
+
+await journey('cache', `${site}bare.html`, (page) => page.evaluate(async () => {
+  const { load } = await import('./double/fanlight.js');
+  const first = await load('double');
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  return [first.info.cached, (await load('double')).info.cached];
+}));
+
+await journey('policy', `${site}bare.html`, (page) => page.evaluate(() => (
+  fetch('https://example.org/').then(() => 'came', () => 'refused'))));
+
+await journey('page', `${site}photos/index.html`, async (page) => {
+  const info = await ready(page);
+  const input = await page.evaluateHandle(
+    () => document.querySelector('fanlight-classifier').shadowRoot.querySelector('input'));
+  await input.uploadFile(photo);
+  return [info.worker, ...await shown(page)];
+});
+
+await journey('not an image', `${site}photos/index.html`, async (page) => {
+  await ready(page);
+  await page.evaluate(() => {
+    document.querySelector('fanlight-classifier').classify(new Blob(['text'])).catch(() => {});
+  });
+  return shown(page);
+});
+
+await journey('one file', oneFile, async (page) => {
+  const info = await ready(page);
+  await page.evaluate(() => {
+    document.querySelector('fanlight-classifier').shadowRoot.querySelector('.samples button').click();
+  });
+  return [info.worker, ...await shown(page)];
+});
+
+await browser.close();
+console.log(JSON.stringify(found));

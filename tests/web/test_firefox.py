@@ -1,0 +1,90 @@
+"""The core journeys in a real Firefox, driven by puppeteer-core (see firefox.mjs)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fanlight.web.single_file import single_file
+from tests.web.server import serve
+
+pytestmark = pytest.mark.firefox
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def journeys(
+    toys: Path, tmp_path_factory: pytest.TempPathFactory, firefox_path: str
+) -> dict[str, Any]:
+    """What each journey found."""
+    from tests.web.conftest import BARE
+
+    node = shutil.which("node")
+    if node is None or not (ROOT / "node_modules" / "puppeteer-core").is_dir():
+        pytest.fail("node with puppeteer-core is missing: run `make setup`")
+    page = tmp_path_factory.mktemp("one") / "one.html"
+    page.write_text(single_file(toys / "photos"), "utf-8")
+    with serve(toys) as site:
+        site.pages["bare.html"] = BARE
+        site.fail("double/weights-1of2", "corrupt")
+        done = subprocess.run(
+            [
+                node,
+                str(Path(__file__).with_name("firefox.mjs")),
+                firefox_path,
+                site.url,
+                page.as_uri(),
+                str(toys / "green_field.jpg"),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=240,
+            cwd=ROOT,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def answer(journeys: dict[str, Any], name: str) -> Any:
+    found = journeys[name]
+    assert "failed" not in found, found
+    assert found["errors"] == []
+    return found["answer"]
+
+
+@pytest.mark.parametrize("worker", [True, False])
+def test_run(journeys: dict[str, Any], worker: bool) -> None:
+    """The first of these also meets a corrupt shard, and fetches it once more."""
+    found = answer(journeys, f"run, worker {str(worker).lower()}")
+    assert found["data"] == [2, 3, 5, 7] * 2 and found["shape"] == [2, 4]
+    assert (found["error"], found["gone"]) == ("E-WEB-012", "E-WEB-014")
+    assert found["simd"] == "relaxed" and found["worker"] is worker
+
+
+def test_cache(journeys: dict[str, Any]) -> None:
+    assert answer(journeys, "cache") == [False, True]
+
+
+def test_policy(journeys: dict[str, Any]) -> None:
+    found = journeys["policy"]
+    assert found["answer"] == "refused" and "connect-src" in found["errors"][0]
+
+
+def test_page(journeys: dict[str, Any]) -> None:
+    worker, first, *others = answer(journeys, "page")
+    assert worker is True and first.startswith("green73") and len(others) == 2
+
+
+def test_not_an_image(journeys: dict[str, Any]) -> None:
+    assert "E-WEB-016" in answer(journeys, "not an image")[0]
+
+
+def test_one_file_from_file(journeys: dict[str, Any]) -> None:
+    worker, first, *_ = answer(journeys, "one file")
+    assert worker is True and first.startswith("green73")

@@ -1,0 +1,171 @@
+"""What a bundle ships: joined modules, sizes, types, codes, the page's texts."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fanlight.errors import CATALOGUE, FanlightError
+from fanlight.web.modules import join, strip_comments
+from fanlight.web.single_file import single_file, write_single_file
+from fanlight.web.site import CORE, HERE, RUNTIME, TYPES, page_files, runtime_files
+from tests.web.toy import write_colours, write_double, write_page
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_runtime_is_small() -> None:
+    scripts = {name: data for name, data in runtime_files().items() if name.endswith(".js")}
+    assert sorted(scripts) == ["element.js", "fanlight.js", "worker.js"]
+    sizes = {name: len(gzip.compress(data, 9)) for name, data in scripts.items()}
+    assert sum(sizes.values()) <= 12 * 1024, sizes
+
+
+def test_shipped_scripts_have_no_types_left_and_no_other_imports() -> None:
+    for name, data in runtime_files().items():
+        if name.endswith(".js"):
+            text = data.decode()
+            assert "/**" not in text and "@type" not in text and "TODO" not in text
+            assert not re.search(r"\b(eval|Function)\(|https?://", text)
+            assert set(re.findall(r"from '(.*?)'", text)) <= {"./fanlight.js"}
+
+
+def test_every_code_is_in_the_catalogue_and_every_entry_is_used() -> None:
+    source = "".join(path.read_text("utf-8") for path in RUNTIME.glob("*.js"))
+    used = set(re.findall(r"E-WEB-\d{3}", source))
+    assert used == {code for code in CATALOGUE if code.startswith("E-WEB-")}
+
+
+def npx(*arguments: str) -> subprocess.CompletedProcess[str]:
+    tool = ROOT / "node_modules" / ".bin" / "tsc"
+    if shutil.which("node") is None or not tool.exists():
+        pytest.fail("node with typescript is missing: run `make setup`")
+    return subprocess.run(
+        [str(tool), *arguments], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+
+
+def test_types_check_and_the_shipped_ones_are_up_to_date(tmp_path: Path) -> None:
+    emit = ("--noEmit", "false", "--declaration", "--emitDeclarationOnly", "--outDir")
+    done = npx("-p", ".", *emit, str(tmp_path))
+    assert done.returncode == 0, done.stdout
+    for name in TYPES:
+        fresh = (tmp_path / "runtime" / name).read_text("utf-8")
+        assert fresh == (HERE / "types" / name).read_text("utf-8"), f"run `npm run types` ({name})"
+
+
+def test_a_bundle_types_its_user(tmp_path: Path) -> None:
+    """A TypeScript user of the folder gets types, without our sources."""
+    write_double(tmp_path / "bundle")
+    (tmp_path / "user.ts").write_text("""
+      import { load, FanlightError } from './bundle/fanlight.js';
+      import type { Prediction } from './bundle/types.js';
+      import './bundle/element.js';
+      const model = await load('./bundle/', { worker: false, onProgress: ({ loaded }) => loaded });
+      const found: Prediction[] = await model.classify(new Blob([]), { top: 2 });
+      const { y } = await model.run({ x: { data: new Float32Array(4), shape: [1, 4] } });
+      const shape: number[] = y.shape;
+      // @ts-expect-error: not a number
+      const wrong: number = found;
+      export { FanlightError, shape, wrong };
+    """)
+    options = ["--strict", "--noEmit", "--target", "es2022", "--module", "es2022"]
+    options += ["--moduleResolution", "bundler", "--lib", "es2023,dom"]
+    done = npx(*options, "--ignoreConfig", str(tmp_path / "user.ts"))
+    assert done.returncode == 0, done.stdout
+
+
+def test_comments_are_stripped_and_strings_are_not() -> None:
+    source = (
+        "/** Says. @param {number} a */\nconst a = 'image/*'; // gone\n  // gone\n"
+        "/**\n * Long * text.\n */\nconst b = /** @type {X<Y>} */ (a);\n"
+    )
+    assert strip_comments(source) == "const a = 'image/*';\nconst b = (a);\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import x from './other.js';\n",
+        "import { a } from './later.js';\n",
+        "import { a } from 'package';\n",
+        "import {\n  a,\n} from './first.js';\n",
+        "const a = await import('./first.js');\n",
+        "export default 1;\n",
+        "export * from './first.js';\n",
+        "const first = 2;\n",
+    ],
+)
+def test_an_unknown_style_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "first.js").write_text("export const first = 1;\n")
+    (tmp_path / "second.js").write_text(text)
+    with pytest.raises(FanlightError) as error:
+        join([tmp_path / "first.js", tmp_path / "second.js"], exports=False)
+    assert error.value.code == "E-BUILD-009"
+
+
+def test_joined_modules_keep_the_last_ones_exports() -> None:
+    text = join(CORE, exports=True)
+    assert re.findall(r"^export (.*)", text, re.M) == [
+        "{ Engine, FanlightError, said };",
+        "class Model {",
+        "async function load(url, options = {}) {",
+    ]
+    assert "export" not in re.sub(r"exports", "", join(CORE, exports=False))
+
+
+def test_a_folder_is_an_npm_package(tmp_path: Path) -> None:
+    manifest = write_colours(tmp_path)
+    write_page(tmp_path)
+    package = json.loads((tmp_path / "package.json").read_text())
+    assert package["name"] == "colours" and package["type"] == "module"
+    for target in package["exports"].values():
+        for path in target.values() if isinstance(target, dict) else [target]:
+            assert "*" in path or (tmp_path / path).is_file()
+    names = set(page_files(manifest))
+    assert {"index.html", "page.js", "page.css", "fanlight.js", "worker.js"} <= names
+    html = (tmp_path / "index.html").read_text()
+    assert "{{" not in html and " style=" not in html and "<style" not in html
+    assert not re.search(r"(src|href)=\"(https?:)?//", html)
+
+
+def test_one_file_refuses_what_is_not_a_bundle(tmp_path: Path) -> None:
+    def code(folder: Path) -> str:
+        with pytest.raises(FanlightError) as error:
+            single_file(folder)
+        return error.value.code
+
+    assert code(tmp_path) == "E-BUNDLE-001"
+    manifest = write_colours(tmp_path)
+    assert code(tmp_path) == "E-BUNDLE-001"
+    write_page(tmp_path)
+    single_file(tmp_path)
+    page = (tmp_path / "index.html").read_text()
+    (tmp_path / "index.html").write_text(page.replace("page.css", "other.css"))
+    assert code(tmp_path) == "E-BUILD-009"
+    (tmp_path / "index.html").write_text(page)
+    shard = tmp_path / manifest["weights"][0]["path"]
+    shard.rename(tmp_path / "gone")
+    assert code(tmp_path) == "E-BUNDLE-003"
+    manifest["weights"][0]["path"] = "../secret"
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    assert code(tmp_path) == "E-BUNDLE-005"
+
+
+def test_one_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    write_colours(tmp_path / "site")
+    write_page(tmp_path / "site")
+    write_single_file(tmp_path / "site", tmp_path / "deep" / "app.html")
+    assert (tmp_path / "deep" / "app.html").read_text().startswith("<!doctype html>")
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["app.html"]
+    (tmp_path / "taken.html").mkdir()
+    with pytest.raises(FanlightError) as error:
+        write_single_file(tmp_path / "site", tmp_path / "taken.html")
+    assert error.value.code == "E-BUILD-004"
+    assert not list(tmp_path.glob(".*.part"))

@@ -26,14 +26,19 @@ from fanlight.targets import Target
 
 WIDTH = 8  # columns of a tile
 VECTOR_WIDTH = 32  # columns of the one-row tile of a matrix-vector product
-# Bytes of the left side that are kept near while the panels of the right side pass over them.
-BLOCK_BYTES = 96 << 10
+# Bytes of the left side that are kept near (L2) while the panels of the right side pass over them.
+BLOCK_BYTES = 448 << 10
 
 
 def split(count: int, tallest: int) -> tuple[int, int, int]:
     """(tiles, height, taller): `taller` tiles of height + 1 rows, then the rest of `height`."""
     tiles = -(-count // tallest)
     return tiles, count // tiles, count % tiles
+
+
+def _unroll(length: int) -> int:
+    """Steps of K per turn of the innermost loop."""
+    return next(u for u in (4, 3, 2, 1) if length % u == 0)
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,8 @@ class _Emitter:
         self.a, self.b, self.c, self.k = f.locals(4, "i32")
         self.channel = f.local("i32")
         self.panel = f.local("i32")
+        self.ahead, self.ahead_step = f.locals(2, "i32")
+        self.reads_ahead = ""  # "left", "right" or nothing
 
     # --- loops around the tiles -------------------------------------------------------------------
 
@@ -106,13 +113,51 @@ class _Emitter:
         block = max(1, BLOCK_BYTES // line_bytes)
         units = self.units
         if block * 2 > units:
+            self._read_ahead_right()
             self._panels(self.low, self.high)
             return
         begin, end = f.locals(2, "i32")
         with f.range(begin, self.low, self.high, block):
             f.get(begin).plus(block).tee(end).get(self.high)
             f.get(end).get(self.high).op("i32.lt_s").select().set(end)
+            self._read_ahead_left(end, block * line_bytes, block)
             self._panels(begin, end)
+
+    # WASM has no prefetch, and the hardware's stops at every page. So each turn of the innermost
+    # loop also loads a byte, which nobody uses, of what the next panel or block will need.
+
+    @property
+    def turns(self) -> int:
+        """Turns of the innermost loop per tile."""
+        return self.shape.k // _unroll(self.shape.run)
+
+    def _read_ahead_right(self) -> None:
+        """Touch the next panel while one is used."""
+        f, shape = self.f, self.shape
+        if not shape.packed or shape.columns <= self.width or self.width != WIDTH:
+            return
+        self.reads_ahead = "right"
+        tiles = 1 if shape.lines == 1 else self.tiles
+        f.i32(shape.k * self.width * 4)
+        f.get(self.high).get(self.low).op("i32.sub").times(tiles * self.turns)
+        f.i32(1).op("i32.or").op("i32.div_u").set(self.ahead_step)  # | 1: the range may be empty
+
+    def _read_ahead_left(self, end: Local, size: int, units: int) -> None:
+        """Touch the block that starts at unit `end` while the one before it is used.
+
+        The place is kept inside the left side: at the end the last block is touched again.
+        """
+        f, shape = self.f, self.shape
+        tiles = units if shape.lines == 1 else units * self.tiles
+        step = size // (-(-shape.columns // self.width) * tiles * self.turns)
+        total = 4 * (shape.line_step * (shape.lines - 1) or shape.row_step * shape.rows)
+        if shape.image_lines or not step or total < size:
+            return
+        self.reads_ahead = "left"
+        f.get(end).times(size // units).tee(self.ahead).i32(total - size)
+        f.get(self.ahead).i32(total - size).op("i32.lt_u").select()
+        f.get(self.left).op("i32.add").set(self.ahead)
+        f.i32(step).set(self.ahead_step)
 
     @property
     def units(self) -> int:
@@ -127,9 +172,15 @@ class _Emitter:
         f.i32(0).set(self.channel)
         if whole:
             with f.range(self.channel, 0, whole * self.width * 4, self.width * 4):
+                if self.reads_ahead == "right":
+                    last = (shape.columns - 1) // self.width * self.width * 4
+                    f.get(self.panel).plus(step * 4).get(self.panel)
+                    f.get(self.channel).i32(last).op("i32.lt_u").select().set(self.ahead)
                 self._lines(begin, end, self.width)
                 f.advance(self.panel, step * 4)
         if rest:
+            if self.reads_ahead == "right":
+                f.get(self.panel).set(self.ahead)
             self._lines(begin, end, rest)
 
     def _lines(self, begin: Local, end: Local, columns: int) -> None:
@@ -223,9 +274,12 @@ class _Emitter:
 
     def _accumulate(self, acc: Sequence[Sequence[Local]], length: int) -> None:
         """acc += left[:, :length] @ right[:length]; a and b move past what was used."""
-        unroll = next(u for u in (4, 3, 2, 1) if length % u == 0)
+        unroll = _unroll(length)
         f = self.f
         with f.repeat(length // unroll):
+            if self.reads_ahead:
+                f.get(self.ahead).op("i32.load8_u").drop()
+                f.get(self.ahead).get(self.ahead_step).op("i32.add").set(self.ahead)
             for step in range(unroll):
                 self._step(acc, step)
             f.advance(self.a, unroll * 4)
@@ -259,9 +313,9 @@ class _Emitter:
             column()
             f.get(acc).op("f32x4.relaxed_madd").set(acc)
         else:
-            f.get(acc).get(self.element)
+            f.get(self.element)
             column()
-            f.op("f32x4.mul").op("f32x4.add").set(acc)
+            f.op("f32x4.mul").get(acc).op("f32x4.add").set(acc)
 
 
 def _kernel(

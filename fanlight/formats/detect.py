@@ -36,7 +36,23 @@ def load_graph(
         FanlightError: E-FORMAT-nnn, telling what in which file cannot be read.
     """
     options = make_options(size, input_shapes, weights)
-    file = _model_file(Path(path))
+    try:
+        return _read(_model_file(Path(path)), options)
+    except FanlightError:
+        raise
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError,
+            MemoryError) as error:  # fmt: skip
+        # A fault of the file that no check foresaw, so a fault of the reader, too.
+        raise FanlightError(
+            "E-FORMAT-005",
+            "the model is malformed in a way that the reader does not expect.",
+            where=path,
+            received=f"{type(error).__name__}: {error}"[:300],
+            next="please report it with the file: this message should have named the place.",
+        ) from error
+
+
+def _read(file: Path, options: Options) -> Source:
     suffix = file.suffix.lower()
     if suffix == ".json":
         return _read_json_model(file, options)

@@ -24,7 +24,7 @@ _NEAR_ONE = ("gamma", "variance", "scale")
 
 def random_array(name: str, shape: Sequence[int]) -> np.ndarray:
     """A float32 array for the weight `name`; what it is for is read off its name and rank."""
-    check_size(TensorType(tuple(shape)), name, 1 << 30)
+    check_size(TensorType(tuple(shape)), name, 1 << 29)
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "little")
     noise = np.random.Generator(np.random.Philox(seed)).standard_normal(tuple(shape), np.float32)
     last = name.lower()

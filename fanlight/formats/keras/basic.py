@@ -70,8 +70,7 @@ def concatenate(call: LayerCall) -> Tensor:
 def reshape(call: LayerCall) -> Tensor:
     x = call.x
     value = call.option("target_shape")
-    rank = len(value["items"] if isinstance(value, dict) else value) if value else 0
-    dims = list(call.ints("target_shape", rank, [], low=-1))
+    dims = list(call.ints("target_shape", None, low=-1))
     total = math.prod(x.shape[1:])
     if dims.count(-1) == 1:
         rest = math.prod(d for d in dims if d != -1)

@@ -112,14 +112,17 @@ class LayerCall:
             raise self.refuse(name, " or ".join(allowed), value)
         return value
 
-    def ints(self, name: str, count: int, default: Any = None, low: int = 1) -> tuple[int, ...]:
-        """`count` numbers, or one that stands for all."""
+    def ints(
+        self, name: str, count: int | None, default: Any = None, low: int = 1
+    ) -> tuple[int, ...]:
+        """`count` numbers (None: however many), or one that stands for all."""
         value = self.option(name, default)
         if isinstance(value, int) and not isinstance(value, bool):
-            value = [value] * count
+            value = [value] * (count or 1)
         items = [expect(v, int, name, self.layer.where) for v in self._list(name, value)]
-        if len(items) != count or not all(low <= v < 1 << 31 for v in items):
-            raise self.refuse(name, f"{count} numbers from {low}", self.layer.config.get(name))
+        fits = count in (None, len(items)) and len(items) <= 8
+        if not fits or not all(low <= v < 1 << 31 for v in items):
+            raise self.refuse(name, f"{count or ''} numbers from {low}", value)
         return tuple(items)
 
     def axes(self, name: str, default: Any, rank: int) -> tuple[int, ...]:

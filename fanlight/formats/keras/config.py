@@ -138,7 +138,8 @@ def _parse_call(node: Any, where: str) -> CallConfig:
     if isinstance(node, dict):  # Keras 3: {args, kwargs} with tensors as objects
         node = snake_keys(node, where)
         inputs: list[TensorRef] = []
-        options = {k: v for k, v in (node.get("kwargs") or {}).items() if v is not None}
+        kwargs = expect(node.get("kwargs") or {}, dict, '"kwargs"', where)
+        options = {k: v for k, v in kwargs.items() if v is not None}
         rest: list[Any] = []
         for arg in expect(node.get("args") or [], list, '"args"', where):
             before = len(inputs)

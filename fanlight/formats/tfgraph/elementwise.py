@@ -177,7 +177,9 @@ def top_k(call: Call) -> tuple[Tensor, Tensor]:
 def local_response_normalization(call: Call) -> Tensor:
     """x / (bias + alpha * sum of squares over 2 r + 1 neighbouring channels) ^ beta."""
     x, attrs = call.x(), call.attrs
-    channels = x.shape[-1]
+    channels = x.shape[-1] if x.shape else 0
+    if not 0 < channels <= 4096:
+        raise call.refuse("the input has no channels", received=list(x.shape))
     radius = attrs.whole("depth_radius", 5)
     near = np.abs(np.subtract.outer(np.arange(channels), np.arange(channels))) <= radius
     squares = call.op("square", x, part="square")

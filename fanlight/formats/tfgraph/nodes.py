@@ -108,7 +108,8 @@ def parse_nodes(topology: Any, where: object) -> dict[str, GraphNode]:
     for index, entry in enumerate(field(topology, "node", list, where)):
         name = field(entry, "name", str, f"node {index} in {where}")
         here = f"node {name!r} in {where}"
-        inputs = [expect(i, str, "an input", here) for i in entry.get("input") or ()]
+        listed = expect(entry.get("input") or [], list, '"input"', here)
+        inputs = [expect(i, str, "an input", here) for i in listed]
         node = GraphNode(
             name,
             field(entry, "op", str, here),

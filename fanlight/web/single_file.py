@@ -17,6 +17,7 @@ _PRELOAD = re.compile(r' *<link rel="modulepreload"[^>]*>\n')
 _SCRIPT = re.compile(r' *<script type="module" src="page\.js"></script>\n')
 _CSP = re.compile(r'(<meta http-equiv="Content-Security-Policy" content=")[^"]*(">)')
 _IMAGE = re.compile(r'(<img src=")([^":]+)(")')
+_PART = re.compile(r'<script type="(application/[\w;-]+)" id="([\w./-]+)">([^<]*)</script>')
 _TYPES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
 
 # Takes the parts out of the page, and frees their text.
@@ -82,6 +83,11 @@ def single_file(folder: Path) -> str:
         ("text/css", "fanlight-css", strip_comments(_read(folder / "element.css", "E-BUNDLE-003"))),
         ("text/plain", "fanlight-worker", worker),
     ]
+    if (
+        folder / "graph.json"
+    ).is_file():  # not for the page: so that Python can open the file again
+        graph = _read(folder / "graph.json", "E-BUNDLE-003")
+        parts.append(("application/json", "graph.json", graph.replace("<", "\\u003c")))
     for entry in [*manifest["modules"], *manifest["weights"]]:
         data = _bytes(folder, entry["path"])
         kind = "application/octet-stream;base64"
@@ -104,6 +110,31 @@ def single_file(folder: Path) -> str:
     script = f'    <script type="module">{_inert(page, "page.js")}</script>\n'
     head, body, tail = html.rpartition("  </body>")
     return head + tags + script + body + tail
+
+
+def read_single_file(path: Path) -> dict[str, bytes]:
+    """The manifest, modules, weights (and graph.json) in a file that `write_single_file` wrote.
+
+    Returns:
+        path -> bytes, as they lay in the bundle's folder.
+
+    Raises:
+        FanlightError: E-BUNDLE-001 when there is no bundle in the file.
+    """
+    files: dict[str, bytes] = {}
+    for kind, name, text in _PART.findall(_read(path, "E-BUNDLE-001")):
+        if kind.endswith(";base64"):
+            files[name] = base64.b64decode(text)
+        elif kind == "application/json":
+            files[name.replace("fanlight-manifest", "manifest.json")] = text.encode()
+    if "manifest.json" not in files:
+        raise FanlightError(
+            "E-BUNDLE-001",
+            "there is no bundle in this file.",
+            where=str(path),
+            next="make one with `fanlight build SRC -o OUT.html`",
+        )
+    return files
 
 
 def write_single_file(folder: Path, target: Path) -> None:

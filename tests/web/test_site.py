@@ -13,7 +13,7 @@ import pytest
 
 from fanlight.errors import CATALOGUE, FanlightError
 from fanlight.web.modules import join, strip_comments
-from fanlight.web.single_file import single_file, write_single_file
+from fanlight.web.single_file import read_single_file, single_file, write_single_file
 from fanlight.web.site import CORE, HERE, RUNTIME, TYPES, page_files, runtime_files
 from tests.web.toy import write_colours, write_double, write_page
 
@@ -169,3 +169,20 @@ def test_one_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         write_single_file(tmp_path / "site", tmp_path / "taken.html")
     assert error.value.code == "E-BUILD-004"
     assert not list(tmp_path.glob(".*.part"))
+
+
+def test_one_file_can_be_taken_apart_again(tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    manifest = write_colours(folder)
+    write_page(folder)
+    (folder / "graph.json").write_text('{"text": "a < b"}')
+    write_single_file(folder, tmp_path / "app.html")
+    files = read_single_file(tmp_path / "app.html")
+    assert json.loads(files["manifest.json"]) == manifest
+    assert json.loads(files["graph.json"]) == {"text": "a < b"}
+    for entry in [*manifest["modules"], *manifest["weights"]]:
+        assert files[entry["path"]] == (folder / entry["path"]).read_bytes()
+    (tmp_path / "app.html").write_text("<!doctype html>")
+    with pytest.raises(FanlightError) as error:
+        read_single_file(tmp_path / "app.html")
+    assert error.value.code == "E-BUNDLE-001"

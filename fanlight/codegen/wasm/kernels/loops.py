@@ -41,6 +41,8 @@ def lower(node: Node, target: Target, weights: Set[Value]) -> Kernel:
 def nest_kernel(made: Sequence[Nest], inputs: int, traffic: int) -> Kernel:
     """A kernel with some input pointers and one output pointer that runs nests."""
     ready = [normalise(n) for n in made if n.elements]
+    # Where the units of one nest end and those of the next begin is in the code.
+    bounds = "+".join(str(units(n)) for n in ready[:-1])
 
     def emit(module: Module, name: str) -> None:
         f = module.function(name, ("i32",) * (inputs + 3))
@@ -48,7 +50,7 @@ def nest_kernel(made: Sequence[Nest], inputs: int, traffic: int) -> Kernel:
         emit_nests(f, ready, pointers, low, high)
 
     return Kernel(
-        key=f"loops {inputs}: " + " | ".join(map(signature, ready)),
+        key=f"loops {inputs} {bounds}: " + " | ".join(map(signature, ready)),
         emit=emit,
         work=max(1, sum(map(units, ready))),
         flops=sum(n.elements * (sc.cost(n.body) + (n.reduce is not None)) for n in ready),

@@ -31,11 +31,11 @@ def assert_same_meaning(before: Graph, after: Graph, tolerance: float = 2e-5) ->
     for name, array in expected.items():
         assert received[name].shape == array.shape, name
         assert received[name].dtype == array.dtype, name
-        error = _error(received[name], array)
+        error = difference(received[name], array)
         assert error <= tolerance, f"{name}: {error}\n{to_text(before)}\n{to_text(after)}"
 
 
-def _error(received: np.ndarray, expected: np.ndarray) -> float:
+def difference(received: np.ndarray, expected: np.ndarray) -> float:
     """The largest difference, relative to max(1, the largest magnitude), as rows state theirs."""
     if expected.size == 0:
         return 0.0

@@ -42,4 +42,4 @@ def test_kernels_of_equal_keys_are_equal_code() -> None:
             module.define(kernel.key, kernel.emit)
             assert codes.setdefault(kernel.key, module.encode()) == module.encode(), kernel.key
             count += 1
-    assert len(codes) < 0.95 * count  # some keys did meet again
+    assert len(codes) < count  # some keys did meet again

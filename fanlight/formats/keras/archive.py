@@ -14,6 +14,7 @@ from fanlight.errors import FanlightError
 from fanlight.formats.jsonfile import MAX_BYTES, parse_json
 from fanlight.formats.keras.call import Dialect
 from fanlight.formats.keras.config import parse_model
+from fanlight.formats.keras.guard import probe
 from fanlight.formats.keras.hdf5 import datasets, entry, open_hdf5, require_h5py
 from fanlight.formats.keras.model import import_model
 from fanlight.formats.keras.stores import PathStore, RandomStore
@@ -52,6 +53,7 @@ def read_archive(path: Path, options: Options) -> Source:
         else:
             data = io.BytesIO(_read(archive, members, _WEIGHTS, _MAX_WEIGHTS, path))
             where = f"{_WEIGHTS} in {path}"
+            probe(path, where, _WEIGHTS)
             with open_hdf5(data, where) as root:
                 store = PathStore(
                     entry(name, found, where) for name, found in datasets(root, where)

@@ -10,6 +10,7 @@ from fanlight.errors import FanlightError
 from fanlight.formats.jsonfile import parse_json
 from fanlight.formats.keras.call import Dialect
 from fanlight.formats.keras.config import parse_model
+from fanlight.formats.keras.guard import probe
 from fanlight.formats.keras.hdf5 import (
     attribute,
     datasets,
@@ -17,6 +18,7 @@ from fanlight.formats.keras.hdf5 import (
     member,
     names_attribute,
     open_hdf5,
+    require_h5py,
 )
 from fanlight.formats.keras.model import import_model
 from fanlight.formats.keras.stores import Entry, NamedStore, RandomStore, Store
@@ -31,6 +33,8 @@ def read_h5(path: Path, options: Options) -> Source:
         FanlightError: E-FORMAT-021 if it is damaged or holds weights only, E-FORMAT-022
             without h5py, and the codes of layer configs.
     """
+    require_h5py()
+    probe(path, path)
     with open_hdf5(str(path), path) as root:
         text = attribute(root, "model_config")
         if not isinstance(text, str):

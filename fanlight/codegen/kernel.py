@@ -34,9 +34,7 @@ class Packing:
     nbytes: Callable[[TensorType], int]
 
 
-RAW = Packing(
-    "raw", lambda a: a, lambda flat, shape: flat.reshape(shape), lambda type: type.nbytes
-)
+RAW = Packing("raw", lambda a: a, lambda flat, shape: flat.reshape(shape), lambda type: type.nbytes)
 
 
 def _columns(shape: tuple[int, ...]) -> tuple[int, int]:

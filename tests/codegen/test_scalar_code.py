@@ -100,7 +100,9 @@ BINARY = ["add", "sub", "mul", "div", "min", "max", "lt", "le", "eq"]
 
 @settings(max_examples=25)
 @given(st.lists(st.tuples(FLOATS, FLOATS), min_size=4, max_size=4), st.data())
-def test_exact_instructions_equal_numpy(pairs: list[tuple[float, float]], data: st.DataObject) -> None:
+def test_exact_instructions_equal_numpy(
+    pairs: list[tuple[float, float]], data: st.DataObject
+) -> None:
     x, y = (np.float32(v) for v in zip(*pairs, strict=True))
     for expr in (
         sc.make(data.draw(st.sampled_from(UNARY)), A),

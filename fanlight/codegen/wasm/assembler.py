@@ -18,7 +18,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from fanlight.codegen.wasm.opcodes import EMPTY_BLOCK, OPCODES, RELAXED, VALUE_TYPES, signed, unsigned
+from fanlight.codegen.wasm.opcodes import (
+    EMPTY_BLOCK,
+    OPCODES,
+    RELAXED,
+    VALUE_TYPES,
+    signed,
+    unsigned,
+)
 from fanlight.errors import FanlightError
 
 
@@ -78,7 +85,9 @@ class Function:
 
     # --- the operand stack --------------------------------------------------------------------
 
-    def _fail(self, message: str, expected: object = None, received: object = None) -> FanlightError:
+    def _fail(
+        self, message: str, expected: object = None, received: object = None
+    ) -> FanlightError:
         return FanlightError(
             "E-BUILD-008", message, where=self.name, expected=expected, received=received
         )
@@ -302,11 +311,11 @@ class Function:
         yield label
         self._close(label)
 
-    def block(self):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    def block(self):  # type: ignore[no-untyped-def]
         """`with f.block() as done:` branching to `done` leaves the block."""
         return self._structure(0x02, "block")
 
-    def loop(self):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    def loop(self):  # type: ignore[no-untyped-def]
         """`with f.loop() as again:` branching to `again` repeats; falling through leaves."""
         return self._structure(0x03, "loop")
 
@@ -409,7 +418,9 @@ class Function:
     def finish(self) -> bytes:
         """The encoded body (locals and code). Fails if a block is open or the stack is wrong."""
         if len(self._labels) != 1:
-            raise self._fail("the function ends inside a block.", "none open", self._labels[-1].kind)
+            raise self._fail(
+                "the function ends inside a block.", "none open", self._labels[-1].kind
+            )
         if not self._labels[0].unreachable or self._stack:
             kept = list(self._stack)
             self._pop(self.signature.results, "the end of the function")

@@ -82,7 +82,9 @@ class Module:
         """Index and signature of a function, for `Function.call`."""
         index = self._index.get(name)
         if index is None:
-            raise FanlightError("E-BUILD-008", "a call goes to a function that is not there.", where=name)
+            raise FanlightError(
+                "E-BUILD-008", "a call goes to a function that is not there.", where=name
+            )
         return index, self._functions[index].signature
 
     def sizes(self) -> dict[str, int]:
@@ -106,7 +108,9 @@ class Module:
         if self.maximum is not None:
             limits += unsigned(self.maximum)
         memory = _text(MEMORY_IMPORT[0]) + _text(MEMORY_IMPORT[1]) + b"\x02" + limits
-        exports = [_text(out) + b"\x00" + unsigned(self._index[name]) for out, name in self._exports]
+        exports = [
+            _text(out) + b"\x00" + unsigned(self._index[name]) for out, name in self._exports
+        ]
         sections = [
             (1, [b"\x60" + _types(t.params) + _types(t.results) for t in types]),
             (2, [memory]),

@@ -191,22 +191,6 @@ class _Emitter:
         self.f.op("f32x4.pmin" if node.op == "min" else "f32x4.pmax")
         return True
 
-    def _bounded(self, node: sc.Expr) -> bool:
-        """min or max with a constant as one instruction of x64; False if there is no constant.
-
-        `pmin(x, c)` is `c < x ? c : x`: it keeps a NaN in x, and costs one instruction where
-        `f32x4.min` costs six. Only the sign of a zero may differ, where both are zeros.
-        """
-        x, bound = node.args
-        if x.op == "const":
-            x, bound = bound, x
-        if bound.op != "const" or x.op == "const" or bound.value != bound.value:
-            return False
-        self.push(x, "float32")
-        self._constant(bound, "float32")
-        self.f.op("f32x4.pmin" if node.op == "min" else "f32x4.pmax")
-        return True
-
     def _cast(self, node: sc.Expr) -> None:
         f, to = self.f, node.op
         kind = self.kind[id(node.args[0])]

@@ -7,7 +7,7 @@ those columns left out; rows above and below are left out by a loop over the ker
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Set
 from dataclasses import dataclass
 
 from fanlight.codegen.kernel import Kernel, node_bytes, register, unsupported
@@ -197,9 +197,7 @@ class _Emitter:
 
     # --- one vector of channels -------------------------------------------------------------------
 
-    def _vector(
-        self, pixels: int, columns: tuple[int, int], lanes: int, *, full: bool
-    ) -> None:
+    def _vector(self, pixels: int, columns: tuple[int, int], lanes: int, *, full: bool) -> None:
         """The results of up to four channels for `pixels` neighbours."""
         f, win = self.f, self.window
         for p in range(pixels):

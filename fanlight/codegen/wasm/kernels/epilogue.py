@@ -93,7 +93,9 @@ class Epilogue:
         registers.give(*args[1:])
 
 
-def difference_pointers(f: Function, extras: Sequence[Local], kinds: Sequence[str], out: Local) -> None:
+def difference_pointers(
+    f: Function, extras: Sequence[Local], kinds: Sequence[str], out: Local
+) -> None:
     """Turn pointers of "full" extras into differences to the output pointer, in place."""
     for pointer, kind in zip(extras, kinds, strict=True):
         if kind == "full":

@@ -346,16 +346,15 @@ def lower_conv2d(node: Node, target: Target, weights: Set[Value]) -> Kernel:
     (sh, sw), (dh, dw) = node.attrs["strides"], node.attrs["dilations"]
     if any(map(any, node.attrs["padding"])):
         raise unsupported(node, "its padding is not explicit")
-    if w not in weights:
-        raise unsupported(node, "its kernel is not constant")
+    constant = w in weights  # else its rows are read where they lie
     _, oh, ow, _ = node.output.type.bound
     epilogue = Epilogue.of(node, 2)
     if (kh, kw, sh, sw) == (1, 1, 1, 1):
         rows = n * h * width
-        vector = rows == 1
-        shape = Product(1, rows, 0, c, 1, c, c, 1, 0, columns)
+        shape = Product(1, rows, 0, c, 1, c, c, 1, 0, columns, packed=constant)
+        vector = constant and rows == 1
         return _kernel(
-            node, shape, epilogue, target, VECTOR_WIDTH if vector else WIDTH, packed=True
+            node, shape, epilogue, target, VECTOR_WIDTH if vector else WIDTH, packed=constant
         )
     if dw == 1:
         runs, run, run_step, per_jump, jump = kh, kw * c, dh * width * c, kh, 0
@@ -375,8 +374,9 @@ def lower_conv2d(node: Node, target: Target, weights: Set[Value]) -> Kernel:
         columns=columns,
         image_lines=oh if n > 1 else 0,
         image_step=h * width * c,
+        packed=constant,
     )
-    return _kernel(node, shape, epilogue, target, WIDTH, packed=True)
+    return _kernel(node, shape, epilogue, target, WIDTH, packed=constant)
 
 
 @register("matmul")
@@ -405,8 +405,6 @@ def _batched(node: Node, target: Target, epilogue: Epilogue) -> Kernel:
     batch = node.output.type.bound[:-2]
     rows, k = a[-2:]
     columns = b[-1]
-    if any(kind == "channel" and rows == 1 for kind in epilogue.kinds):
-        pass  # a channel extra is the same for every entry: nothing to move
     shape = Product(1, rows, 0, k, 1, k, k, 1, 0, columns, packed=False)
     inner = f"gemm {shape} {epilogue.key} {target.relaxed_simd} {WIDTH}"
     count = 2 + len(epilogue.kinds) + 1
@@ -441,9 +439,7 @@ def _batched(node: Node, target: Target, epilogue: Epilogue) -> Kernel:
     )
 
 
-def _moves(
-    dims: Sequence[int], batch: Sequence[int], entry: int
-) -> list[tuple[int, int, int]]:
+def _moves(dims: Sequence[int], batch: Sequence[int], entry: int) -> list[tuple[int, int, int]]:
     """(divisor, size, stride) per batch dim that moves a pointer, for a linear batch index."""
     dims = (1,) * (len(batch) - len(dims)) + tuple(dims)
     moves, stride, divisor = [], entry, 1

@@ -1,0 +1,134 @@
+"""Products: pointwise convolutions, dense layers and matmul against NumPy in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fanlight.codegen.kernel import packing_by_name, panels
+from fanlight.codegen.wasm.kernels.gemm import split
+from fanlight.errors import FanlightError
+from fanlight.ops.types import TensorType
+from fanlight.targets import WASM_RELAXED, Target
+from tests.codegen.fused_runner import EPILOGUES, check, lowered
+from tests.codegen.kernel_runner import TARGETS, run
+
+
+def data(*shape: int) -> np.ndarray:
+    return np.random.default_rng(sum(shape)).uniform(-1, 1, shape).astype(np.float32)
+
+
+def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a @ b, summed in float64."""
+    return np.matmul(a.astype(np.float64), b.astype(np.float64)).astype(np.float32)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
+@pytest.mark.parametrize(
+    ("rows", "k", "columns"),
+    [
+        (1, 1, 1),
+        (1, 16, 32),
+        (1, 33, 100),
+        (1, 64, 7),
+        (2, 8, 8),
+        (5, 7, 9),
+        (6, 4, 8),
+        (7, 12, 12),
+        (11, 3, 5),
+        (13, 1, 2),
+        (36, 30, 40),
+        (37, 10, 3),
+        (49, 64, 24),
+        (59, 18, 17),
+    ],
+)
+def test_matmul_with_constant(rows: int, k: int, columns: int, target: Target) -> None:
+    a, b = data(rows, k), data(k, columns)
+    check("matmul", [a, b], product(a, b), target)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
+@pytest.mark.parametrize("epilogue", EPILOGUES)
+@pytest.mark.parametrize(("rows", "columns"), [(1, 45), (8, 8), (13, 11)])
+def test_epilogues(rows: int, columns: int, epilogue: str, target: Target) -> None:
+    a, b = data(rows, 20), data(20, columns)
+    check("matmul", [a, b], product(a, b), target, epilogue=epilogue)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
+@pytest.mark.parametrize("epilogue", ["none", "residual"])
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ((5, 6), (6, 7)),
+        ((1, 6), (6, 40)),
+        ((3, 5, 6), (6, 7)),
+        ((3, 5, 6), (3, 6, 9)),
+        ((3, 5, 6), (1, 6, 8)),
+        ((2, 1, 4, 6), (3, 6, 5)),
+        ((4, 6), (2, 3, 6, 10)),
+    ],
+)
+def test_matmul_of_two_results(
+    left: tuple[int, ...], right: tuple[int, ...], epilogue: str, target: Target
+) -> None:
+    a, b = data(*left), data(*right)
+    check("matmul", [a, b], product(a, b), target, epilogue=epilogue, constant=False)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
+@pytest.mark.parametrize("shape", [(1, 7, 7, 12), (1, 1, 1, 40), (2, 3, 5, 8), (1, 28, 28, 16)])
+@pytest.mark.parametrize("columns", [8, 20, 33])
+def test_pointwise(shape: tuple[int, ...], columns: int, target: Target) -> None:
+    x, w = data(*shape), data(1, 1, shape[-1], columns)
+    check("conv2d", [x, w], product(x, w[0, 0]), target, epilogue="bias relu6")
+
+
+def test_blocks() -> None:
+    """Left sides larger than a block, with panels that pass over every block."""
+    for shape, columns in (((1, 96, 64, 32), 20), ((1, 40, 40, 256), 9)):
+        x, w = data(*shape), data(1, 1, shape[-1], columns)
+        check("conv2d", [x, w], product(x, w[0, 0]), WASM_RELAXED, epilogue="residual")
+
+
+def test_weights_that_stream() -> None:
+    a, b = data(49, 1024), data(1024, 72)
+    check("matmul", [a, b], product(a, b), WASM_RELAXED)
+
+
+def test_nan_and_infinity_pass_through() -> None:
+    a, b = np.zeros((7, 4), np.float32), np.ones((4, 9), np.float32)
+    a[2, 1], a[4, 0] = np.nan, np.inf
+    made, kernel = lowered("matmul", [a, b], WASM_RELAXED)
+    (result,) = run(kernel, WASM_RELAXED, [a, kernel.packing[1].pack(b)], [made.output.type])
+    assert np.isnan(result[2]).all()
+    assert np.isposinf(result[4]).all()
+    assert (result[[0, 1, 3, 5, 6]] == 0).all()
+
+
+@pytest.mark.parametrize("count", [1, 5, 6, 7, 13, 49, 196, 784])
+def test_tiles_are_almost_equal(count: int) -> None:
+    tiles, height, taller = split(count, 6)
+    assert taller * (height + 1) + (tiles - taller) * height == count
+    assert height + bool(taller) <= 6
+    assert tiles == -(-count // 6)
+
+
+def test_panels_pack_and_unpack() -> None:
+    w = data(3, 3, 5, 13)
+    packing = panels(8)
+    packed = packing.pack(w)
+    assert packed.shape == (2, 45, 8)
+    assert packing.nbytes(TensorType(w.shape)) == packed.nbytes
+    assert (packed[1, :, 5:] == 0).all()
+    np.testing.assert_array_equal(packed[1, 7, :5], w.reshape(45, 13)[7, 8:])
+    again = packing_by_name(packing.name).unpack(packed.reshape(-1), w.shape)
+    np.testing.assert_array_equal(again, w)
+
+
+def test_an_extra_that_does_not_fit_is_refused() -> None:
+    arrays = [data(4, 3), data(3, 5), data(4, 1)]
+    with pytest.raises(FanlightError, match="epilogue reads") as caught:
+        lowered("matmul", arrays, WASM_RELAXED, epilogue="add(a0, a1)")
+    assert caught.value.code == "E-BUILD-001"

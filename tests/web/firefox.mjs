@@ -69,6 +69,39 @@ await journey('page', `${site}photos/index.html`, async (page) => {
   return [info.worker, ...await shown(page)];
 });
 
+await journey('sources', `${site}bare.html`, (page) => page.evaluate(async () => {
+  const { load } = await import('./colours/fanlight.js');
+  const model = await load('colours');
+  const size = { width: 400, height: 300 };
+  const canvas = Object.assign(document.createElement('canvas'), size);
+  const context = canvas.getContext('2d');
+  context.fillStyle = '#0f0';
+  context.fillRect(0, 0, 400, 300);
+  const half = new ImageData(4, 4);
+  for (let i = 0; i < 64; i += 4) half.data.set([255, 0, 0, 128], i);
+  const makes = {
+    canvas: () => canvas,
+    blob: () => new Promise((resolve) => canvas.toBlob(resolve)),
+    image: () => Object.assign(new Image(), { src: canvas.toDataURL() }),
+    data: () => context.getImageData(0, 0, 400, 300),
+    bitmap: () => createImageBitmap(canvas),
+    video: async () => {
+      const video = Object.assign(document.createElement('video'), { muted: true });
+      setInterval(() => context.fillRect(0, 0, 400, 300), 20);
+      video.srcObject = canvas.captureStream(30);
+      await video.play();
+      return video;
+    },
+    half: () => half,
+  };
+  const found = {};
+  for (const [name, make] of Object.entries(makes)) {
+    const [{ label, score }] = await model.classify(await make(), { top: 1 });
+    found[name] = [label, Math.round(score * 100)];
+  }
+  return found;
+}));
+
 await journey('not an image', `${site}photos/index.html`, async (page) => {
   await ready(page);
   await page.evaluate(() => {

@@ -81,6 +81,14 @@ def test_page(journeys: dict[str, Any]) -> None:
     assert worker is True and first.startswith("green73") and len(others) == 2
 
 
+def test_sources(journeys: dict[str, Any]) -> None:
+    found = answer(journeys, "sources")
+    assert found.pop("half") == ["red", 50]
+    for name, (label, percent) in found.items():
+        assert label == "green" and percent >= 98, name
+    assert len(found) == 6
+
+
 def test_not_an_image(journeys: dict[str, Any]) -> None:
     assert "E-WEB-016" in answer(journeys, "not an image")[0]
 

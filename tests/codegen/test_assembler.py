@@ -163,7 +163,7 @@ def test_after_a_branch_any_operand_may_be_taken() -> None:
     f.finish()
 
 
-# --- structure --------------------------------------------------------------------------------------
+# --- structure ------------------------------------------------------------------------------------
 
 
 def compute(build, *args: int) -> int:  # type: ignore[no-untyped-def]
@@ -254,7 +254,7 @@ def test_held_constants_are_locals() -> None:
     assert len(f.code) - before == 19
 
 
-# --- modules ------------------------------------------------------------------------------------------
+# --- modules --------------------------------------------------------------------------------------
 
 
 def test_equal_keys_share_a_function() -> None:

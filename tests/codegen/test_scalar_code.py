@@ -1,4 +1,4 @@
-"""Scalar expressions as SIMD: against float64, and against NumPy's meaning of the same expression."""
+"""Scalar expressions as SIMD: against float64, and against NumPy's meaning of them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A function builder that checks the operand stack while it emits.
 
 Every emitting method returns the builder, so that a line reads as the computation it is:
-`f.get(a).get(b).op("f32x4.add").set(c)`. A wrong operand type fails at the line that emits it, as E-BUILD-008.
-Blocks are `with` blocks that hand out the label to branch to:
+`f.get(a).get(b).op("f32x4.add").set(c)`. A wrong operand type fails at the line that emits it, as
+E-BUILD-008. Blocks are `with` blocks that hand out the label to branch to:
 
     with f.block() as done, f.loop() as again:
         f.get(i).get(end).op("i32.ge_s").br_if(done)
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -83,7 +83,7 @@ class Function:
         self._labels: list[Label] = [Label("function", 0)]
         self._held: dict[bytes, Local] = {}
 
-    # --- the operand stack --------------------------------------------------------------------
+    # --- the operand stack ------------------------------------------------------------------------
 
     def _fail(
         self, message: str, expected: object = None, received: object = None
@@ -109,7 +109,7 @@ class Function:
         self.code += code
         return self
 
-    # --- variables and constants ----------------------------------------------------------------
+    # --- variables and constants ------------------------------------------------------------------
 
     def local(self, type: str) -> Local:
         """A new local variable, zero at entry."""
@@ -257,7 +257,7 @@ class Function:
             b"\x10" + unsigned(index), signature.params, signature.results, f"call {name}"
         )
 
-    # --- small phrases ------------------------------------------------------------------------------
+    # --- small phrases ----------------------------------------------------------------------------
 
     def value(self, number: Number) -> Function:
         """Push a number that is known now or an i32 local."""
@@ -283,7 +283,7 @@ class Function:
         """Push base + index * stride."""
         return self.get(base).get(index).times(stride).op("i32.add")
 
-    # --- structure ------------------------------------------------------------------------------------
+    # --- structure --------------------------------------------------------------------------------
 
     def _open(self, code: int, kind: str) -> Label:
         self.code += bytes([code, EMPTY_BLOCK])
@@ -311,11 +311,11 @@ class Function:
         yield label
         self._close(label)
 
-    def block(self):  # type: ignore[no-untyped-def]
+    def block(self) -> AbstractContextManager[Label]:
         """`with f.block() as done:` branching to `done` leaves the block."""
         return self._structure(0x02, "block")
 
-    def loop(self):  # type: ignore[no-untyped-def]
+    def loop(self) -> AbstractContextManager[Label]:
         """`with f.loop() as again:` branching to `again` repeats; falling through leaves."""
         return self._structure(0x03, "loop")
 
@@ -413,7 +413,7 @@ class Function:
                 self.get(counter).plus(step).tee(counter).value(high)
                 self.op("i32.lt_s").br_if(again)
 
-    # --- the end ------------------------------------------------------------------------------------
+    # --- the end ----------------------------------------------------------------------------------
 
     def finish(self) -> bytes:
         """The encoded body (locals and code). Fails if a block is open or the stack is wrong."""

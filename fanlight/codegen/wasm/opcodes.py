@@ -1,8 +1,9 @@
 """The WebAssembly instructions that Fanlight emits, under their names in the specification.
 
-One row per instruction: name, opcode bytes, immediates, operand types -> result type. The assembler reads the
-types to check the operand stack while it emits; `tests/codegen/test_assembler.py` compares every row with an
-independent assembler. Source: WebAssembly core specification 3.0, chapter 5.4 (binary format of instructions).
+One row per instruction: name, opcode bytes, immediates, operand types -> result type. The assembler
+reads the types to check the operand stack while it emits; `tests/codegen/test_assembler.py` compares
+every row with an independent assembler. Source: WebAssembly core specification 3.0, chapter 5.4
+(binary format of instructions).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ EMPTY_BLOCK = 0x40
 
 @dataclass(frozen=True)
 class Opcode:
-    """One instruction: its spec name, encoded opcode, kind of immediate, operand and result types."""
+    """One instruction: spec name, encoded opcode, kind of immediate, operand and result types."""
 
     name: str
     code: bytes

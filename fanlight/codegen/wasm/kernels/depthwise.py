@@ -136,7 +136,7 @@ class _Emitter:
         tap_row = win.kernel[1] * win.channels * win.multiplier * 4
         f.address(self.row_w, skip, tap_row).set(self.row_w)
 
-    # --- one output row ------------------------------------------------------------------------------
+    # --- one output row ---------------------------------------------------------------------------
 
     def _row(self, *, full: bool) -> None:
         """All pixels of a row, in groups of equal columns."""

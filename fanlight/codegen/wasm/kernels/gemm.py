@@ -3,8 +3,8 @@
 A tile is up to 6 rows (output pixels) by 8 columns (output channels): 12 accumulators, two vectors
 of the right side and one of the left fill the 15 vector registers that x64 leaves us. Per step of
 K each row's element is splat-loaded and multiplied into both column vectors. The left side is read
-in place: a convolution is a product whose K runs over taps and channels, and in NHWC the taps of one
-kernel row are neighbours. The right side is packed in panels of 8 columns, so it streams.
+in place: a convolution is a product whose K runs over taps and channels, and in NHWC the taps of
+one kernel row are neighbours. The right side is packed in panels of 8 columns, so it streams.
 
 Rows are divided into tiles of almost equal height (49 = 4 x 6 + 5 x 5), because a tile of one
 or two rows costs nearly as much as one of six.
@@ -12,7 +12,7 @@ or two rows costs nearly as much as one of six.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from math import prod
 
@@ -231,7 +231,7 @@ class _Emitter:
             with f.range(tile, tile, stop):
                 self._tile(height, columns)
 
-    # --- one tile ----------------------------------------------------------------------------------
+    # --- one tile ---------------------------------------------------------------------------------
 
     def _tile(self, rows: int, columns: int) -> None:
         """Accumulate, finish and store; a and c move on to the next tile."""
@@ -296,7 +296,7 @@ class _Emitter:
             # One row: keep the element, stream the columns.
             f.get(self.a).op("v128.load32_splat", step * 4).set(self.element)
             for j in range(vectors):
-                self._multiply_add(acc[0][j], lambda j=j: f.get(self.b).load(at + 16 * j))
+                self._multiply_add(acc[0][j], at + 16 * j)
             return
         for j in range(vectors):
             f.get(self.b).load(at + 16 * j).set(self.column[j])
@@ -304,17 +304,19 @@ class _Emitter:
             offset = (r * self.shape.row_step + step) * 4
             f.get(self.a).op("v128.load32_splat", offset).set(self.element)
             for j in range(vectors):
-                self._multiply_add(row[j], lambda j=j: f.get(self.column[j]))
+                self._multiply_add(row[j], self.column[j])
 
-    def _multiply_add(self, acc: Local, column: Callable[[], object]) -> None:
+    def _multiply_add(self, acc: Local, column: Local | int) -> None:
+        """acc += element * column, which is a local or lies at an offset from b."""
         f = self.f
+        f.get(self.element)
+        if isinstance(column, Local):
+            f.get(column)
+        else:
+            f.get(self.b).load(column)
         if self.target.relaxed_simd:
-            f.get(self.element)
-            column()
             f.get(acc).op("f32x4.relaxed_madd").set(acc)
         else:
-            f.get(self.element)
-            column()
             f.op("f32x4.mul").get(acc).op("f32x4.add").set(acc)
 
 

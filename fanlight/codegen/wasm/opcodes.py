@@ -1,9 +1,9 @@
 """The WebAssembly instructions that Fanlight emits, under their names in the specification.
 
 One row per instruction: name, opcode bytes, immediates, operand types -> result type. The assembler
-reads the types to check the operand stack while it emits; `tests/codegen/test_assembler.py` compares
-every row with an independent assembler. Source: WebAssembly core specification 3.0, chapter 5.4
-(binary format of instructions).
+reads the types to check the operand stack while it emits; `tests/codegen/test_assembler.py`
+compares every row with an independent assembler. Source: WebAssembly core specification 3.0,
+chapter 5.4 (binary format of instructions).
 """
 
 from __future__ import annotations

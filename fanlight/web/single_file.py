@@ -20,7 +20,7 @@ _IMAGE = re.compile(r'(<img src=")([^":]+)(")')
 _PART = re.compile(r'<script type="(application/[\w;-]+)" id="([\w./-]+)">([^<]*)</script>')
 _TYPES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
 
-# Takes the parts out of the page, and frees their text.
+# Takes the parts out of the page one by one, so that no task is long, and frees their text.
 _TAKE = """
 const take = (id) => {
   const tag = document.getElementById(id);
@@ -31,10 +31,14 @@ const inlineManifest = JSON.parse(take('fanlight-manifest'));
 const inlineCss = take('fanlight-css');
 const inlineWorker = URL.createObjectURL(
   new Blob([take('fanlight-worker')], { type: 'text/javascript' }));
+const inlineFiles = {};
+for (const { path } of [...inlineManifest.modules, ...inlineManifest.weights]) {
+  await new Promise((resolve) => setTimeout(resolve));
+  inlineFiles[path] = new Blob([take(path)], { type: 'text/base64' });
+}
 const inlineBundle = {
   manifest: inlineManifest,
-  files: Object.fromEntries([...inlineManifest.modules, ...inlineManifest.weights].map(
-    ({ path }) => [path, take(path)])),
+  files: inlineFiles,
   worker: () => new Worker(inlineWorker),
 };
 """

@@ -383,11 +383,12 @@ def test_a_bundle_in_memory(bare: Any) -> None:
       const files = {};
       for (const { path } of [...manifest.modules, ...manifest.weights]) {
         const bytes = new Uint8Array(await (await fetch('double/' + path)).arrayBuffer());
-        files[path] = path.endsWith('.wasm') ? bytes : btoa(String.fromCharCode(...bytes));
+        files[path] = path.endsWith('.wasm') ? bytes
+          : new Blob([btoa(String.fromCharCode(...bytes))], { type: 'text/base64' });
       }
       const model = await load({ manifest, files });
       const { y } = await model.run({ x: Float32Array.of(1, 1, 1, 1) });
-      files[manifest.weights[0].path] = btoa('12345678');
+      files[manifest.weights[0].path] = new Uint8Array(8);
       return [model.info.worker, [...y.data], (await caught(load({ manifest, files }))).code];
     }""")
     assert found == [True, [2, 3, 5, 7], "E-WEB-006"]

@@ -215,7 +215,8 @@ export class Files {
       let response;
       if (!remote) {
         const content = source.files[path];
-        response = new Response(typeof content === 'string' ? decode(content) : content);
+        const { type } = Object(content);
+        response = new Response(type === 'text/base64' ? decode(await new Response(content).text()) : content);
       } else if (from !== 'cache') {
         response = await get(base + path, /** @type {RequestCache} */ (from), this.signal);
       } else response = await store?.match(key).catch(() => undefined);

@@ -58,8 +58,8 @@ export interface Manifest {
 /** A bundle that is already in memory, as in a page that is one file. */
 export interface InlineBundle {
   manifest: Manifest;
-  /** Path to contents; a string is base64. */
-  files: Record<string, string | Blob | ArrayBuffer | Uint8Array<ArrayBuffer>>;
+  /** Path to contents; a Blob of type `text/base64` is decoded. */
+  files: Record<string, Blob | ArrayBuffer | Uint8Array<ArrayBuffer>>;
   /** How to start the worker, where worker.js is not beside fanlight.js. */
   worker?: () => Worker;
 }

@@ -52,8 +52,15 @@ class RandomGraph:
         size = [1, *self.rng.integers(3, 7, 2).tolist(), int(self.rng.integers(1, 5))]
         self.values: list[Value] = [self.builder.input("x", size)]
         for _ in range(steps):
-            choices = [self.linear, self.affine, self.activate, self.combine, self.move]
-            odds = [0.25, 0.3, 0.15, 0.15, 0.15]
+            choices = [
+                self.linear,
+                self.affine,
+                self.activate,
+                self.combine,
+                self.move,
+                self.other,
+            ]
+            odds = [0.25, 0.25, 0.15, 0.1, 0.15, 0.1]
             made = choices[self.rng.choice(len(choices), p=odds)](self.pick())
             if made is not None and 0 < made.type.size < 20_000:
                 self.values.append(made)
@@ -175,3 +182,58 @@ class RandomGraph:
             keep = bool(self.rng.integers(2))
             return self.builder.add("mean", x, axes=axes, keepdims=keep)
         return self.builder.add("reverse", x, axes=axes)
+
+    def other(self, x: Value) -> Value | None:
+        """What is neither linear, nor elementwise, nor simple movement. All continuous: a last
+        bit of difference stays a last bit."""
+        rank = x.type.rank
+        if rank == 0:
+            return None
+        add = self.builder.add
+        axis = self.number(-rank, rank - 1)
+        kind = self.number(0, 7 if rank != 4 else 13)
+        if kind == 0:
+            return add(("softmax", "log_softmax")[self.number(0, 1)], x, axis=axis)
+        if kind == 1:
+            return add("tile", x, multiples=tuple(self.number(1, 2) for _ in x.shape))
+        if kind == 2:
+            begin = [self.number(0, n - 1) for n in x.shape]
+            strides = [(-2, -1, 1, 2)[self.number(0, 3)] for _ in x.shape]
+            end = [n if s > 0 else -1 for n, s in zip(x.shape, strides)]
+            return add("strided_slice", x, begin=tuple(begin), end=tuple(end), strides=strides)
+        if kind == 3:
+            mode = ("reflect", "symmetric")[self.number(0, 1)]
+            most = [n - (mode == "reflect") for n in x.shape]
+            paddings = [(self.number(0, min(2, m)), self.number(0, min(2, m))) for m in most]
+            return add("mirror_pad", x, paddings=tuple(paddings), mode=mode)
+        if kind == 4:
+            indices = self.rng.integers(0, x.shape[axis], (2, self.number(1, 3)))
+            return add("gather", x, self.builder.weight(np.int32(indices)), axis=axis)
+        if kind == 5:
+            return add("top_k", x, k=self.number(1, x.shape[-1]))[0]
+        if kind == 6:
+            turn = bool(self.rng.integers(2))
+            if rank < 2:
+                return None
+            return add("matmul", x, x, transpose_a=turn, transpose_b=not turn)
+        if kind == 7:
+            op = ("max", "min", "sum")[self.number(0, 2)]
+            return add(op, x, axes=(axis,), keepdims=bool(self.rng.integers(2)))
+        _, high, wide, channels = x.shape
+        if kind in (8, 9):
+            size = self.number(1, min(3, high)), self.number(1, min(3, wide))
+            # Windows that lie in the padding only have no average.
+            padding = tuple((self.number(0, s // 2), self.number(0, s // 2)) for s in size)
+            strides = self.number(1, 2), self.number(1, 2)
+            op = "max_pool" if kind == 8 else "avg_pool"
+            return add(op, x, size=size, strides=strides, padding=padding)
+        if kind in (10, 11):
+            coordinates = ("half_pixel", "align_corners", "asymmetric")[self.number(0, 2)]
+            size = self.number(1, 8), self.number(1, 8)
+            op = "resize_bilinear" if kind == 10 else "resize_nearest"
+            return add(op, x, size=size, coordinates=coordinates)
+        if kind == 12:
+            return add("depth_to_space", x, block=2) if channels % 4 == 0 else None
+        if high % 2 or wide % 2:
+            return None
+        return add("space_to_depth", x, block=2)

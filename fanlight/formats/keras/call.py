@@ -227,5 +227,6 @@ def policy(config: Mapping[str, Any]) -> str | None:
     value = config.get("dtype")
     if isinstance(value, dict):
         inner = value.get("config")
-        value = inner.get("name") if isinstance(inner, dict) else value.get("class_name")
+        named = inner.get("name") if isinstance(inner, dict) else None
+        value = named or value.get("class_name")
     return value if isinstance(value, str) else None

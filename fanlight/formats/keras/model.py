@@ -157,7 +157,7 @@ class _Import:
         if first.kind == "InputLayer":
             return (first.name if first is outer else f"{name}_input", dims, _input_dtype(first),
                     model.where)  # fmt: skip
-        if dims is None:
+        if dims is None and f"{name}_input" not in self.options.input_shapes:
             dims = self._dense_shape(model)
         dtype = "int32" if first.kind == "Embedding" else "float32"
         return f"{name}_input", dims, dtype, model.where

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 
@@ -37,45 +38,45 @@ class Packing:
 RAW = Packing("raw", lambda a: a, lambda flat, shape: flat.reshape(shape), lambda type: type.nbytes)
 
 
-def _columns(shape: tuple[int, ...]) -> tuple[int, int]:
-    """A weight as a matrix: all dims but the last are rows (K), the last is columns (N)."""
-    rows = 1
-    for d in shape[:-1]:
-        rows *= d
-    return rows, shape[-1]
+def panels(width: int, trailing: int = 1) -> Packing:
+    """A matrix in panels of `width` columns: [N / width][K][width], zeros after the last column.
 
+    Args:
+        width: columns of a panel.
+        trailing: how many of the last dims of the weight are columns (N); the others are rows (K).
+    """
 
-def panels(width: int) -> Packing:
-    """Columns in panels of `width`: [N / width][K][width], the last panel padded with zeros."""
+    def matrix(shape: tuple[int, ...]) -> tuple[int, int, int]:
+        n = prod(shape[-trailing:])
+        return prod(shape[:-trailing]), n, -(-n // width)
 
     def pack(array: np.ndarray) -> np.ndarray:
-        k, n = _columns(array.shape)
-        count = -(-n // width)
+        k, n, count = matrix(array.shape)
         padded = np.zeros((k, count * width), array.dtype)
         padded[:, :n] = array.reshape(k, n)
         return np.ascontiguousarray(padded.reshape(k, count, width).transpose(1, 0, 2))
 
     def unpack(flat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        k, n = _columns(shape)
-        count = -(-n // width)
+        k, n, count = matrix(shape)
         whole = flat.reshape(count, k, width).transpose(1, 0, 2).reshape(k, count * width)
         return np.ascontiguousarray(whole[:, :n]).reshape(shape)
 
     def nbytes(type: TensorType) -> int:
-        k, n = _columns(type.bound)
-        return k * -(-n // width) * width * dtypes.size(type.dtype)
+        k, _, count = matrix(type.bound)
+        return k * count * width * dtypes.size(type.dtype)
 
-    return Packing(f"panels({width})", pack, unpack, nbytes)
+    name = f"panels({width})" if trailing == 1 else f"panels({width},{trailing})"
+    return Packing(name, pack, unpack, nbytes)
 
 
 def packing_by_name(name: str) -> Packing:
     """The packing of this name; ValueError if there is none."""
     if name == "raw":
         return RAW
-    match = re.fullmatch(r"panels\((\d{1,3})\)", name)
+    match = re.fullmatch(r"panels\((\d{1,3})(?:,(\d))?\)", name)
     if match is None:
         raise ValueError(f"there is no packing {name!r}")
-    return panels(int(match.group(1)))
+    return panels(int(match[1]), int(match[2] or 1))
 
 
 @dataclass(frozen=True)

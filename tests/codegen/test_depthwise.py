@@ -53,6 +53,9 @@ SHAPES = {
     "dilated": ((1, 12, 12, 8), (3, 3), 1, (1, 1), ((2, 2), (2, 2)), (2, 2)),
     "dilated and strided": ((1, 13, 12, 8), (3, 3), 1, (2, 2), ((2, 2), (2, 2)), (2, 2)),
     "dilated beyond the picture": ((1, 4, 4, 4), (3, 3), 1, (1, 1), ((6, 6), (6, 6)), (6, 6)),
+    "window starts before address 0": ((1, 8, 8, 64), (3, 3), 1, (1, 1), ((6, 6), (6, 6)), (6, 6)),
+    "two thousand bytes per pixel": ((1, 7, 7, 512), (3, 3), 1, (1, 1), SAME, (1, 1)),
+    "many vectors and lanes": ((1, 7, 9, 39), (3, 3), 1, (1, 1), SAME, (1, 1)),
     "strides differ": ((1, 12, 13, 4), (3, 3), 1, (2, 1), SAME, (1, 1)),
     "kernel larger than the picture": ((1, 2, 3, 8), (5, 5), 1, (1, 1), ((2, 2), (2, 2)), (1, 1)),
     "padding wider than the kernel": ((1, 4, 4, 4), (2, 2), 1, (1, 1), ((3, 3), (3, 3)), (1, 1)),
@@ -86,6 +89,14 @@ def test_epilogues(epilogue: str, channels: int, multiplier: int, target: Target
     x, w = data(1, 9, 9, channels), data(3, 3, channels, multiplier)
     wanted = depthwise(x, w, (1, 1), SAME, (1, 1))
     check("depthwise_conv2d", [x, w], wanted, target, epilogue=epilogue, padding=SAME)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
+def test_kernel_that_is_computed(target: Target) -> None:
+    x, w = data(1, 9, 9, 14), data(3, 3, 14, 1)
+    wanted = depthwise(x, w, (1, 1), SAME, (1, 1))
+    attrs = {"epilogue": "residual", "padding": SAME}
+    check("depthwise_conv2d", [x, w], wanted, target, constant=False, **attrs)
 
 
 @settings(max_examples=40, deadline=None)

@@ -127,6 +127,18 @@ def test_panels_pack_and_unpack() -> None:
     np.testing.assert_array_equal(again, w)
 
 
+def test_panels_of_two_dims() -> None:
+    w = data(3, 3, 5, 2)
+    packing = panels(4, 2)
+    packed = packing.pack(w)
+    assert packed.shape == (3, 9, 4)
+    np.testing.assert_array_equal(packed[2, 4, :2], w[1, 1].reshape(-1)[8:])
+    again = packing_by_name(packing.name).unpack(packed.reshape(-1), w.shape)
+    np.testing.assert_array_equal(again, w)
+    with pytest.raises(ValueError, match="no packing"):
+        packing_by_name("panels(x)")
+
+
 def test_an_extra_that_does_not_fit_is_refused() -> None:
     arrays = [data(4, 3), data(3, 5), data(4, 1)]
     with pytest.raises(FanlightError, match="epilogue reads") as caught:

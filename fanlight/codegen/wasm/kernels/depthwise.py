@@ -1,16 +1,18 @@
 """Depthwise convolution: every channel has a kernel of its own, so vectors run over channels.
 
-Four neighbouring output pixels are computed together, so that an input vector that is loaded once
-serves all the taps it meets. Pixels whose window leaves the picture have code of their own with
-those columns left out; rows above and below are left out by a loop over the kernel's rows.
+Neighbouring output pixels are computed together, so that an input vector that is loaded once serves
+all the taps it meets; and a few neighbouring vectors of channels, so that a cache line is used up
+at once. Pixels whose window leaves the picture have code of their own with those columns left out;
+rows above and below are left out by a loop over the kernel's rows. Constant weights lie in panels
+of four channels: all taps of a vector follow one another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-from fanlight.codegen.kernel import Kernel, node_bytes, register, unsupported
+from fanlight.codegen.kernel import Kernel, node_bytes, panels, register, unsupported
 from fanlight.codegen.wasm.assembler import Function, Local
 from fanlight.codegen.wasm.kernels.epilogue import Epilogue, difference_pointers
 from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes
@@ -18,12 +20,22 @@ from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node, Value
 from fanlight.targets import Target
 
+ACCUMULATORS = 8  # with a row of taps and an input they fill the registers of x64
 PIXELS = 4
+# Rows of channels this far apart fall into the same few sets of a level-1 cache: then fewer pixels
+# and whole lines at a time.
+ALIASING = 2048
 
 
 @dataclass(frozen=True)
 class Window:
-    """The shape of the work. `multiplier`: output channels per input channel."""
+    """The shape of the work.
+
+    Attributes:
+        multiplier: output channels per input channel.
+        top, left: padding.
+        packed: the weights lie in panels of four channels; else as in the graph.
+    """
 
     images: int
     height: int
@@ -37,6 +49,17 @@ class Window:
     left: int
     out_height: int
     out_width: int
+    packed: bool
+
+    @property
+    def tap_bytes(self) -> int:
+        """From one tap of a vector of channels to the next."""
+        return 16 if self.packed else self.channels * self.multiplier * 4
+
+    @property
+    def pixel_bytes(self) -> int:
+        """From one input pixel to the next."""
+        return self.channels * 4
 
     def columns(self, ox: int) -> tuple[int, int]:
         """The kernel columns [first, last) that lie inside the picture for output column ox."""
@@ -70,9 +93,8 @@ class _Emitter:
         self.row_x, self.row_w, self.row_y = f.locals(3, "i32")  # of the current pixel group
         self.tap_x, self.tap_w = f.locals(2, "i32")  # of the current kernel row
         self.channel = f.local("i32")
-        self.count = f.local("i32")
         self.ky_count, self.ky_left = f.locals(2, "i32")
-        self.acc = f.locals(PIXELS, "v128")
+        self.acc = f.locals(ACCUMULATORS, "v128")
         self.taps = f.locals(max(window.kernel[1], 1), "v128")
         self.value = f.local("v128")
 
@@ -82,7 +104,7 @@ class _Emitter:
         difference_pointers(f, self.extras, self.epilogue.kinds, self.out)
         line, oy, top = f.locals(3, "i32")
         first, last = win.rows_inside()
-        row_bytes = win.width * win.channels * 4
+        row_bytes = win.width * win.pixel_bytes
         with f.range(line, self.low, self.high):
             f.get(line)
             if win.images > 1:
@@ -94,8 +116,8 @@ class _Emitter:
             if win.images > 1:
                 f.get(line).i32(win.out_height).op("i32.div_u")
                 f.times(win.height * row_bytes).op("i32.add")
-            f.plus(-win.left * win.channels * 4).set(self.row_x)
-            f.address(self.out, line, win.out_width * win.channels * win.multiplier * 4)
+            f.plus(-win.left * win.pixel_bytes).set(self.row_x)
+            f.address(self.out, line, win.out_width * win.multiplier * win.pixel_bytes)
             f.set(self.row_y)
             f.get(self.weights).set(self.row_w)
             whole = first < last
@@ -133,8 +155,7 @@ class _Emitter:
         f.get(skip).op("i32.sub").tee(self.ky_count)
         f.i32(0).get(self.ky_count).i32(0).op("i32.gt_s").select().set(self.ky_count)
         f.address(self.row_x, skip, dy * row_bytes).set(self.row_x)
-        tap_row = win.kernel[1] * win.channels * win.multiplier * 4
-        f.address(self.row_w, skip, tap_row).set(self.row_w)
+        f.address(self.row_w, skip, win.kernel[1] * win.tap_bytes).set(self.row_w)
 
     # --- one output row ---------------------------------------------------------------------------
 
@@ -149,7 +170,7 @@ class _Emitter:
             while end < win.out_width and columns[end] == columns[ox]:
                 end += 1
             inside = columns[ox] == (0, kw)
-            per_group = PIXELS if inside and win.multiplier == 1 else 1
+            per_group = self.pixels if inside else 1
             groups, rest = divmod(end - ox, per_group)
             with self.f.repeat(groups):
                 self._group(per_group, columns[ox], full=full)
@@ -157,89 +178,116 @@ class _Emitter:
                 self._group(rest, columns[ox], full=full)
             ox = end
 
+    @property
+    def pixels(self) -> int:
+        """Output pixels that are computed together."""
+        win = self.window
+        if win.multiplier > 1:
+            return 1
+        return 2 if win.pixel_bytes % ALIASING == 0 else PIXELS
+
     def _group(self, pixels: int, columns: tuple[int, int], *, full: bool) -> None:
         """`pixels` neighbours, all channels; then move on to the next group."""
         f, win = self.f, self.window
-        f.get(self.row_x).set(self.x)
+        # The first column inside, not of the window: an address below 0 would trap.
+        f.get(self.row_x).plus(columns[0] * win.dilations[1] * win.pixel_bytes).set(self.x)
         f.get(self.row_w).set(self.w)
         f.get(self.row_y).set(self.y)
         f.i32(0).set(self.channel)
         if win.multiplier == 1:
-            whole, rest = divmod(win.channels, 4)
-            self._channels(whole, pixels, columns, 4, full=full)
-            if rest:
-                self._vector(pixels, columns, rest, full=full)
+            self._channels(pixels, columns, full=full)
         else:
             with f.repeat(win.channels):
                 for start in range(0, win.multiplier, 4):
                     lanes = min(4, win.multiplier - start)
-                    self._vector(pixels, columns, lanes, full=full)
+                    self._vectors(pixels, 1, lanes, columns, full=full)
                     self._advance(lanes * 4, 0)
                 f.advance(self.x, 4)
-        step = pixels * win.strides[1] * win.channels * 4
-        f.advance(self.row_x, step)
-        f.advance(self.row_y, pixels * win.channels * win.multiplier * 4)
+        f.advance(self.row_x, pixels * win.strides[1] * win.pixel_bytes)
+        f.advance(self.row_y, pixels * win.multiplier * win.pixel_bytes)
 
-    def _channels(
-        self, count: int, pixels: int, columns: tuple[int, int], lanes: int, *, full: bool
-    ) -> None:
-        with self.f.repeat(count):
-            self._vector(pixels, columns, lanes, full=full)
-            self._advance(16, 16)
+    def _channels(self, pixels: int, columns: tuple[int, int], *, full: bool) -> None:
+        """All channels, several vectors of four per turn; what remains after that, then lanes."""
+        win = self.window
+        whole, lanes = divmod(win.channels, 4)
+        together = min(4, ACCUMULATORS // pixels, whole) if win.kernel[1] <= 5 else 1
+        turns, rest = divmod(whole, together) if together else (0, 0)
+        for count, vectors in ((turns, together), (1, rest)):
+            if count and vectors:
+                with self.f.repeat(count):
+                    self._vectors(pixels, vectors, 4, columns, full=full)
+                    self._advance(16 * vectors, 16 * vectors)
+        if lanes:
+            self._vectors(pixels, 1, lanes, columns, full=full)
 
     def _advance(self, out_bytes: int, in_bytes: int) -> None:
-        f = self.f
+        f, win = self.f, self.window
+        taps = win.kernel[0] * win.kernel[1]
         f.advance(self.x, in_bytes)
-        f.advance(self.w, out_bytes)
+        f.advance(self.w, out_bytes * (taps if win.packed else 1))
         f.advance(self.y, out_bytes)
         if "channel" in self.epilogue.kinds:
             f.advance(self.channel, out_bytes)
 
-    # --- one vector of channels -------------------------------------------------------------------
+    # --- a few vectors of channels ----------------------------------------------------------------
 
-    def _vector(self, pixels: int, columns: tuple[int, int], lanes: int, *, full: bool) -> None:
-        """The results of up to four channels for `pixels` neighbours."""
+    def _vectors(
+        self, pixels: int, vectors: int, lanes: int, columns: tuple[int, int], *, full: bool
+    ) -> None:
+        """The results of neighbouring vectors of `lanes` channels for `pixels` neighbours."""
         f, win = self.f, self.window
-        for p in range(pixels):
-            f.f32x4(0.0).set(self.acc[p])
-        row_bytes = win.dilations[0] * win.width * win.channels * 4
-        tap_row = win.kernel[1] * win.channels * win.multiplier * 4
+        acc = [self.acc[v * pixels : (v + 1) * pixels] for v in range(vectors)]
+        for v in range(vectors):
+            for p in range(pixels):
+                f.f32x4(0.0).set(acc[v][p])
+        row_bytes = win.dilations[0] * win.width * win.pixel_bytes
+        tap_row = win.kernel[1] * win.tap_bytes
         if full:
             for ky in range(win.kernel[0]):
-                self._kernel_row(self.x, self.w, ky * row_bytes, ky * tap_row, pixels, columns)
+                self._kernel_row(self.x, self.w, ky * row_bytes, ky * tap_row, acc, columns)
         else:
             f.get(self.x).set(self.tap_x)
             f.get(self.w).set(self.tap_w)
             with f.range(self.ky_left, 0, self.ky_count):
-                self._kernel_row(self.tap_x, self.tap_w, 0, 0, pixels, columns)
+                self._kernel_row(self.tap_x, self.tap_w, 0, 0, acc, columns)
                 f.advance(self.tap_x, row_bytes)
                 f.advance(self.tap_w, tap_row)
-        pixel = win.channels * win.multiplier * 4
+        pixel = win.multiplier * win.pixel_bytes
         for p in range(pixels):
-            self.epilogue(
-                f, self.acc[p], self.registers, self.extras, self.y, self.channel, p * pixel, 0
-            )
-            store_bytes(f, self.y, self.acc[p], lanes * 4, p * pixel)
+            for v in range(vectors):
+                value = acc[v][p]
+                self.epilogue(
+                    f, value, self.registers, self.extras, self.y, self.channel, p * pixel, 16 * v
+                )
+                store_bytes(f, self.y, value, lanes * 4, p * pixel + 16 * v)
 
     def _kernel_row(
-        self, x: Local, w: Local, x_at: int, w_at: int, pixels: int, columns: tuple[int, int]
+        self,
+        x: Local,
+        w: Local,
+        x_at: int,
+        w_at: int,
+        acc: Sequence[Sequence[Local]],
+        columns: tuple[int, int],
     ) -> None:
+        """Add what one row of the kernel gives."""
         f, win = self.f, self.window
-        step, dilation = win.strides[1], win.dilations[1]
-        size = win.channels * win.multiplier * 4
         first, last = columns
-        for kx in range(first, last):
-            f.get(w).load(w_at + kx * size).set(self.taps[kx])
         # Input column -> which (pixel, tap) pairs read it: each is loaded once.
         readers: dict[int, list[tuple[int, int]]] = {}
-        for p in range(pixels):
+        for p in range(len(acc[0])):
             for kx in range(first, last):
-                readers.setdefault(p * step + kx * dilation, []).append((p, kx))
+                column = p * win.strides[1] + (kx - first) * win.dilations[1]
+                readers.setdefault(column, []).append((p, kx))
         load = "v128.load" if win.multiplier == 1 else "v128.load32_splat"
-        for column in sorted(readers):
-            f.get(x).op(load, x_at + column * win.channels * 4).set(self.value)
-            for p, kx in readers[column]:
-                self._multiply_add(self.acc[p], self.taps[kx])
+        panel = win.kernel[0] * win.kernel[1] * 16 if win.packed else 16
+        for v, row in enumerate(acc):
+            for kx in range(first, last):
+                f.get(w).load(w_at + kx * win.tap_bytes + v * panel).set(self.taps[kx])
+            for column in sorted(readers):
+                f.get(x).op(load, x_at + column * win.pixel_bytes + 16 * v).set(self.value)
+                for p, kx in readers[column]:
+                    self._multiply_add(row[p], self.taps[kx])
 
     def _multiply_add(self, acc: Local, tap: Local) -> None:
         f = self.f
@@ -270,6 +318,7 @@ def lower_depthwise(node: Node, target: Target, weights: Set[Value]) -> Kernel:
         left,
         oh,
         ow,
+        w in weights and multiplier == 1,
     )
     epilogue = Epilogue.of(node, 2)
     if kh * kw > 1024:
@@ -283,6 +332,7 @@ def lower_depthwise(node: Node, target: Target, weights: Set[Value]) -> Kernel:
         key=f"depthwise {window} {epilogue.key} {target.relaxed_simd}",
         emit=emit,
         work=n * oh,
+        packing={1: panels(4, 2)} if window.packed else {},
         flops=2 * node.output.type.size * kh * kw,
         bytes=node_bytes(node),
     )

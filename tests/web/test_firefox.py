@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,8 @@ def journeys(
     """What each journey found."""
     from tests.web.conftest import BARE
 
-    node = shutil.which("node")
-    if node is None or not (ROOT / "node_modules" / "puppeteer-core").is_dir():
-        pytest.fail("node with puppeteer-core is missing: run `make setup`")
+    if not (ROOT / "node_modules" / "puppeteer-core").is_dir():
+        pytest.fail("puppeteer-core is missing: run `make setup`")
     page = tmp_path_factory.mktemp("one") / "one.html"
     page.write_text(single_file(toys / "photos"), "utf-8")
     with serve(toys) as site:
@@ -34,7 +32,8 @@ def journeys(
         site.fail("double/weights-1of2", "corrupt")
         done = subprocess.run(
             [
-                node,
+                str(ROOT / "tools" / "with_node.sh"),
+                "node",
                 str(Path(__file__).with_name("firefox.mjs")),
                 firefox_path,
                 site.url,

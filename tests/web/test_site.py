@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -42,19 +41,18 @@ def test_every_code_is_in_the_catalogue_and_every_entry_is_used() -> None:
     assert used == {code for code in CATALOGUE if code.startswith("E-WEB-")}
 
 
-def npx(*arguments: str) -> subprocess.CompletedProcess[str]:
-    tool = ROOT / "node_modules" / ".bin" / "tsc"
-    if shutil.which("node") is None or not tool.exists():
-        pytest.fail("node with typescript is missing: run `make setup`")
-    return subprocess.run(
-        [str(tool), *arguments], capture_output=True, text=True, cwd=ROOT, check=False
-    )
+def tsc(*arguments: str) -> subprocess.CompletedProcess[str]:
+    tool = ROOT / "node_modules" / "typescript" / "bin" / "tsc"
+    if not tool.exists():
+        pytest.fail("typescript is missing: run `make setup`")
+    command = [str(ROOT / "tools" / "with_node.sh"), "node", str(tool), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
 
 
 def test_types_check_and_the_shipped_ones_are_up_to_date(tmp_path: Path) -> None:
     emit = ("--noEmit", "false", "--declaration", "--emitDeclarationOnly", "--outDir")
-    done = npx("-p", ".", *emit, str(tmp_path))
-    assert done.returncode == 0, done.stdout
+    done = tsc("-p", ".", *emit, str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
     for name in TYPES:
         fresh = (tmp_path / "runtime" / name).read_text("utf-8")
         assert fresh == (HERE / "types" / name).read_text("utf-8"), f"run `npm run types` ({name})"
@@ -77,8 +75,8 @@ def test_a_bundle_types_its_user(tmp_path: Path) -> None:
     """)
     options = ["--strict", "--noEmit", "--target", "es2022", "--module", "es2022"]
     options += ["--moduleResolution", "bundler", "--lib", "es2023,dom"]
-    done = npx(*options, "--ignoreConfig", str(tmp_path / "user.ts"))
-    assert done.returncode == 0, done.stdout
+    done = tsc(*options, "--ignoreConfig", str(tmp_path / "user.ts"))
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_comments_are_stripped_and_strings_are_not() -> None:

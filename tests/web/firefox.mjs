@@ -58,8 +58,12 @@ await journey('cache', `${site}bare.html`, (page) => page.evaluate(async () => {
   return [first.info.cached, (await load('double')).info.cached];
 }));
 
-await journey('policy', `${site}bare.html`, (page) => page.evaluate(() => (
-  fetch('https://example.org/').then(() => 'came', () => 'refused'))));
+await journey('policy', `${site}bare.html`, (page) => page.evaluate(async () => {
+  const blocked = new Promise((resolve) => document.addEventListener(
+    'securitypolicyviolation', (event) => resolve(event.effectiveDirective), { once: true }));
+  const answer = await fetch('https://example.org/').then(() => 'came', () => 'refused');
+  return [answer, await blocked];
+}));
 
 await journey('page', `${site}photos/index.html`, async (page) => {
   const info = await ready(page);

@@ -71,8 +71,7 @@ def test_cache(journeys: dict[str, Any]) -> None:
 
 
 def test_policy(journeys: dict[str, Any]) -> None:
-    found = journeys["policy"]
-    assert found["answer"] == "refused" and "connect-src" in found["errors"][0]
+    assert journeys["policy"]["answer"] == ["refused", "connect-src"]
 
 
 def test_page(journeys: dict[str, Any]) -> None:

@@ -41,6 +41,11 @@ def _unroll(length: int) -> int:
     return next(u for u in (4, 3, 2, 1) if length % u == 0)
 
 
+def tallest(width: int, target: Target) -> int:
+    """Most rows of a tile of `width` columns whose vectors fit the registers."""
+    return 1 if width == VECTOR_WIDTH else 6 if target.relaxed_simd else 5
+
+
 @dataclass(frozen=True)
 class Product:
     """The shape of the work, in elements.
@@ -89,9 +94,9 @@ class _Emitter:
         self.out = rest[-3]
         self.extras = rest[:-3]
         self.registers = Registers(f)
-        tallest = 1 if width == VECTOR_WIDTH else 6 if target.relaxed_simd else 5
-        self.tiles, self.height, self.taller = split(shape.rows, tallest)
-        self.acc = f.locals((self.height + bool(self.taller)) * width // 4, "v128")
+        self.tallest = tallest(width, target)
+        self.tiles = split(shape.rows, self.tallest)[0]
+        self.acc = f.locals(self.tallest * width // 4, "v128")
         self.column = f.locals(width // 4 if width == WIDTH else 1, "v128")
         self.element = f.local("v128")
         self.a, self.b, self.c, self.k = f.locals(4, "i32")
@@ -204,32 +209,34 @@ class _Emitter:
         self, left: Local, out: Local, begin: Local | None, end: Local | None, columns: int
     ) -> None:
         """The tiles [begin, end) of one line (None: all of them), tall ones first."""
-        phases = []
-        if self.taller:
-            phases.append((0, self.taller, self.height + 1, 0))
-        if self.tiles > self.taller:
-            done = self.taller * (self.height + 1)
-            phases.append((self.taller, self.tiles, self.height, done))
         f = self.f
+        # One vector of columns leaves room for twice the rows, where nobody counts tiles.
+        double = begin is None and columns <= 4
+        tiles, height, taller = split(self.shape.rows, self.tallest * (2 if double else 1))
+        phases = []
+        if taller:
+            phases.append((0, taller, height + 1, 0))
+        if tiles > taller:
+            phases.append((taller, tiles, height, taller * (height + 1)))
         if begin is None or end is None:
             f.get(left).set(self.a)
             f.get(out).get(self.channel).op("i32.add").set(self.c)
-            for first, last, height, _ in phases:
+            for first, last, rows, _ in phases:
                 with f.repeat(last - first):
-                    self._tile(height, columns)
+                    self._tile(rows, columns)
             return
         tile, stop = f.locals(2, "i32")
-        for first, last, height, done in phases:
+        for first, last, rows, done in phases:
             # tile = max(begin, first), stop = min(end, last)
             f.get(begin).i32(first).get(begin).i32(first).op("i32.gt_s").select().set(tile)
             f.get(end).i32(last).get(end).i32(last).op("i32.lt_s").select().set(stop)
             start = f.local("i32")
-            f.get(tile).times(height).plus(done - first * height).set(start)
+            f.get(tile).times(rows).plus(done - first * rows).set(start)
             f.address(left, start, self.shape.row_step * 4).set(self.a)
             f.address(out, start, self.shape.columns * 4).get(self.channel).op("i32.add")
             f.set(self.c)
             with f.range(tile, tile, stop):
-                self._tile(height, columns)
+                self._tile(rows, columns)
 
     # --- one tile ---------------------------------------------------------------------------------
 
@@ -320,20 +327,20 @@ class _Emitter:
             f.op("f32x4.mul").get(acc).op("f32x4.add").set(acc)
 
 
-def _kernel(
-    node: Node, shape: Product, epilogue: Epilogue, target: Target, width: int, *, packed: bool
-) -> Kernel:
+def _kernel(node: Node, shape: Product, epilogue: Epilogue, target: Target) -> Kernel:
+    vector = shape.packed and shape.lines * shape.rows == 1
+    width = VECTOR_WIDTH if vector else WIDTH
+
     def emit(module: Module, name: str) -> None:
         params = ("i32",) * (2 + len(epilogue.kinds) + 1 + 2)
         _Emitter(module.function(name, params), shape, epilogue, target, width).run()
 
-    tallest = 1 if width == VECTOR_WIDTH else 6 if target.relaxed_simd else 5
-    tiles = split(shape.rows, tallest)[0]
+    tiles = split(shape.rows, tallest(width, target))[0]
     return Kernel(
         key=f"gemm {shape} {epilogue.key} {target.relaxed_simd} {width}",
         emit=emit,
         work=tiles if shape.lines == 1 else shape.lines,
-        packing={1: panels(width)} if packed else {},
+        packing={1: panels(width)} if shape.packed else {},
         flops=2 * node.output.type.size * shape.k,
         bytes=node_bytes(node),
     )
@@ -352,33 +359,32 @@ def lower_conv2d(node: Node, target: Target, weights: Set[Value]) -> Kernel:
     _, oh, ow, _ = node.output.type.bound
     epilogue = Epilogue.of(node, 2)
     if (kh, kw, sh, sw) == (1, 1, 1, 1):
-        rows = n * h * width
-        shape = Product(1, rows, 0, c, 1, c, c, 1, 0, columns, packed=constant)
-        vector = constant and rows == 1
-        return _kernel(
-            node, shape, epilogue, target, VECTOR_WIDTH if vector else WIDTH, packed=constant
-        )
+        shape = Product(1, n * h * width, 0, c, 1, c, c, 1, 0, columns, packed=constant)
+        return _kernel(node, shape, epilogue, target)
+    row = width * c
     if dw == 1:
-        runs, run, run_step, per_jump, jump = kh, kw * c, dh * width * c, kh, 0
+        runs, run, run_step, per_jump, jump = kh, kw * c, dh * row, kh, 0
     else:
-        runs, run, run_step, per_jump = kh * kw, c, dw * c, kw
-        jump = dh * width * c - kw * dw * c
+        runs, run, run_step, per_jump, jump = kh * kw, c, dw * c, kw, dh * row - kw * dw * c
+    if run_step == run and not jump:
+        runs, run, per_jump = 1, runs * run, 1  # a kernel as wide as the picture
+    column = ow == 1  # then the rows of a tile run down the picture
     shape = Product(
-        lines=n * oh,
-        rows=ow,
-        line_step=sh * width * c,
-        row_step=sw * c,
+        lines=n if column else n * oh,
+        rows=oh if column else ow,
+        line_step=h * row if column else sh * row,
+        row_step=sh * row if column else sw * c,
         runs=runs,
         run=run,
         run_step=run_step,
         per_jump=per_jump,
         jump=jump,
         columns=columns,
-        image_lines=oh if n > 1 else 0,
-        image_step=h * width * c,
+        image_lines=oh if n > 1 and not column else 0,
+        image_step=h * row,
         packed=constant,
     )
-    return _kernel(node, shape, epilogue, target, WIDTH, packed=constant)
+    return _kernel(node, shape, epilogue, target)
 
 
 @register("matmul")
@@ -394,10 +400,7 @@ def lower_matmul(node: Node, target: Target, weights: Set[Value]) -> Kernel:
     if not batched:
         rows = prod(a[:-1])
         shape = Product(1, rows, 0, k, 1, k, k, 1, 0, columns, packed=constant)
-        wide = constant and rows == 1
-        return _kernel(
-            node, shape, epilogue, target, VECTOR_WIDTH if wide else WIDTH, packed=constant
-        )
+        return _kernel(node, shape, epilogue, target)
     return _batched(node, target, epilogue)
 
 
@@ -419,7 +422,7 @@ def _batched(node: Node, target: Target, epilogue: Epilogue) -> Kernel:
         called = module.define(inner, emit_inner)
         f = module.function(name, ("i32",) * (count + 2))
         entry = f.local("i32")
-        tiles = split(rows, 6 if target.relaxed_simd else 5)[0]
+        tiles = split(rows, tallest(WIDTH, target))[0]
         steps = [_moves(a[:-2], batch, rows * k), _moves(b[:-2], batch, k * columns)]
         for kind in epilogue.kinds:
             steps.append(_moves(batch, batch, rows * columns) if kind == "full" else [])

@@ -122,7 +122,7 @@ def functional_keras3() -> Json:
         return {"class_name": "__keras_tensor__", "config": config}
 
     for item in model["config"]["layers"]:
-        calls = []
+        calls: list[Json] = []
         for call in item["inbound_nodes"]:
             tensors = [tensor(ref) for ref in call]
             args = [tensors] if item["class_name"] == "Add" else tensors

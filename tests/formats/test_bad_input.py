@@ -547,13 +547,13 @@ def test_nan_in_h5(tmp_path: Path) -> None:
 
 
 def test_a_library_that_hangs_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fanlight.formats.keras import guard
+    from fanlight.formats.keras import guard, probe_hdf5
 
     slow = tmp_path / "slow.py"
     slow.write_text("while True: pass\n")
     path = crafted.write_h5(tmp_path / "m.h5", *crafted.small_cnn(), "2.15.0")
     monkeypatch.setattr(guard, "_SECONDS", 0.5)
-    monkeypatch.setattr(guard.probe_hdf5, "__file__", str(slow))
+    monkeypatch.setattr(probe_hdf5, "__file__", str(slow))
     refused(path, "E-FORMAT-021", "did not finish")
     slow.write_text("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)\n")
     monkeypatch.setattr(guard, "_SECONDS", 30.0)

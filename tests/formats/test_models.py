@@ -88,7 +88,7 @@ def test_published_model(shared: Path, name: str) -> None:
     if name in HEAVY:
         return
     rng = np.random.default_rng(0)
-    x = {n: rng.uniform(0, 1, t.shape).astype(np.float32) for n, t in model.inputs}
+    x = {n: rng.uniform(0, 1, t.bound).astype(np.float32) for n, t in model.inputs}
     for output, y in model(x).items():
         assert y.shape == shapes[output] and np.isfinite(y).all(), output
 
@@ -115,7 +115,7 @@ def test_tiny_models_of_tfjs(shared: Path) -> None:
                 load(path)
             continue
         model = load(path)
-        x = {n: np.ones(t.shape, np.float32) for n, t in model.inputs}
+        x = {n: np.ones(t.bound, np.float32) for n, t in model.inputs}
         assert all(np.isfinite(y).all() for y in model(x).values())
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fanlight.errors import FanlightError
 from fanlight.formats import load, load_graph
 from fanlight.graph import evaluate, verify
 from tests.formats import crafted
@@ -540,3 +541,66 @@ def test_labels(tmp_path: Path) -> None:
     (tmp_path / "metadata.json").write_text("{broken")
     source = load_graph(path)
     assert source.labels is None and "metadata.json" in source.warnings[0]
+
+
+# --- arithmetic between layers --------------------------------------------------------------------
+
+
+def arithmetic(dialect: str) -> dict:
+    """6 - relu6(x + 3) * x, in the words of Keras 3, of its .h5, or of Keras 2."""
+    model = crafted.functional()
+    first = model["config"]["layers"][0]
+
+    def tensor(name: str) -> dict:
+        config = {"shape": [None, 4], "dtype": "float32", "keras_history": [name, 0, 0]}
+        return {"class_name": "__keras_tensor__", "config": config}
+
+    def operation(kind: str, function: str, name: str, *operands: Any) -> dict:
+        entry = {"class_name": kind, "name": name, "config": {"name": name}}
+        if dialect == "keras2":
+            config = {"name": name, "function": function, "dtype": "float32"}
+            head, *rest = operands
+            others = [[r, 0, 0] if isinstance(r, str) else r for r in rest]
+            options = dict(zip("y", others, strict=False))
+            ref = [head, 0, 0] if isinstance(head, str) else ["_CONSTANT_VALUE", -1, head]
+            call = [*ref, {**options, "name": None}]
+            return {**entry, "class_name": "TFOpLambda", "config": config, "inbound_nodes": [call]}
+        args = [tensor(o) if isinstance(o, str) else o for o in operands]
+        module = {"module": "keras.src.ops.numpy"} if dialect == "keras3" else {}
+        return {**module, **entry, "inbound_nodes": [{"args": args, "kwargs": {}}]}
+
+    layers = [
+        first,
+        operation("Add", "__operators__.add", "plus", "x", 3.0),
+        operation("Relu6", "nn.relu6", "bend", "plus"),
+        operation("Multiply", "math.multiply", "times", "bend", "x"),
+        operation("Subtract", "math.subtract", "minus", 6, "times"),
+    ]
+    model["config"].update(layers=layers, output_layers=[["minus", 0, 0]])
+    return model
+
+
+@pytest.mark.parametrize("dialect", ["keras3", "keras3-h5", "keras2"])
+def test_arithmetic_between_layers(tmp_path: Path, dialect: str) -> None:
+    path = write_tfjs(tmp_path, crafted.keras2(arithmetic(dialect)), {})
+    np.testing.assert_allclose(answer(path, X4)[0], 6 - np.clip(X4 + 3, 0, 6) * X4, rtol=1e-6)
+    assert [n.name for n in load_graph(path).graph.nodes] == ["plus", "bend", "times", "minus"]
+
+
+def test_functions_of_tensorflow_that_are_unknown_are_named(tmp_path: Path) -> None:
+    model = arithmetic("keras2")
+    model["config"]["layers"][1]["config"]["function"] = "signal.fft"
+    path = write_tfjs(tmp_path, crafted.keras2(model), {})
+    with pytest.raises(FanlightError, match=r"TFOpLambda signal.fft x1 \(plus\)"):
+        load_graph(path)
+
+
+def test_documentation_lists_what_is_supported() -> None:
+    from fanlight.formats.keras.call import LAYERS
+    from fanlight.formats.keras.operations import FUNCTIONS, OPERATIONS
+    from fanlight.formats.tfgraph.call import HANDLERS
+    from tests.support import ROOT
+
+    page = (ROOT / "docs" / "formats.md").read_text()
+    named = [*HANDLERS, *LAYERS, *(k.removeprefix("ops.") for k in OPERATIONS), *FUNCTIONS]
+    assert [n for n in named if f"`{n}`" not in page] == []

@@ -55,6 +55,8 @@ class LayerCall:
         self.em = shared.em
         self.layer = layer
         self.ref = ref
+        self.operands: list[Any] = list(inputs)
+        self.options: Mapping[str, Any] = {}
         self.inputs = list(inputs)
         self.name = "/".join(ref.scope)
         self._read: set[str] = set()

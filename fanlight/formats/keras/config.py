@@ -30,10 +30,17 @@ class TensorRef:
 
 @dataclass(frozen=True)
 class CallConfig:
-    """One call of a layer: where its inputs come from, and what else was passed."""
+    """One call of a layer.
+
+    Attributes:
+        inputs: the tensors that it gets.
+        options: what was passed by keyword, unless it is a tensor.
+        operands: what was passed by position, tensors and constants in order.
+    """
 
     inputs: tuple[TensorRef, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    operands: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,35 +142,49 @@ def _parse_layer(value: Any, where: str, sequential: bool, depth: int) -> LayerC
 
 
 def _parse_call(node: Any, where: str) -> CallConfig:
-    if isinstance(node, dict):  # Keras 3: {args, kwargs} with tensors as objects
-        node = snake_keys(node, where)
-        inputs: list[TensorRef] = []
-        kwargs = expect(node.get("kwargs") or {}, dict, '"kwargs"', where)
-        options = {k: v for k, v in kwargs.items() if v is not None}
-        rest: list[Any] = []
-        for arg in expect(node.get("args") or [], list, '"args"', where):
-            before = len(inputs)
-            _keras_tensors(arg, inputs)
-            if len(inputs) == before and arg is not None:
-                rest.append(arg)
-        named = dict(options)
-        for key, item in options.items():
-            before = len(inputs)
-            _keras_tensors(item, inputs)
-            if len(inputs) != before:
-                del named[key]
-        if rest:
-            named["args"] = rest
-        return CallConfig(tuple(inputs), named)
+    if isinstance(node, dict):
+        return _parse_call_keras3(snake_keys(node, where), where)
     items = expect(node, list, "a call", where)
     if items and isinstance(items[0], str):  # one tensor, not wrapped in a list
         items = [items]
-    refs, options = [], {}
+    refs: list[TensorRef] = []
+    operands: list[Any] = []
+    options: dict[str, Any] = {}
     for item in items:
-        refs.append(_ref(item, "a call", where))
+        if isinstance(item, list) and item[:1] == ["_CONSTANT_VALUE"] and len(item) >= 3:
+            operands.append(item[2])
+        else:
+            refs.append(_ref(item, "a call", where))
+            operands.append(refs[-1])
         if len(item) > 3 and isinstance(item[3], dict):
             options.update({k: v for k, v in item[3].items() if v is not None})
-    return CallConfig(tuple(refs), options)
+    # An operation's further operands are among its options, tensors as ["layer", 0, 0].
+    for key in ("x", "y", "b"):
+        value = options.get(key)
+        if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str):
+            refs.append(_ref(value, "a call", where))
+            options[key] = refs[-1]
+    return CallConfig(tuple(refs), options, tuple(operands))
+
+
+def _parse_call_keras3(node: Mapping[str, Any], where: str) -> CallConfig:
+    """{args, kwargs} with tensors as objects, anywhere inside."""
+    inputs: list[TensorRef] = []
+    operands: list[Any] = []
+    for arg in expect(node.get("args") or [], list, '"args"', where):
+        before = len(inputs)
+        _keras_tensors(arg, inputs)
+        found = inputs[before:]
+        operands += found or ([] if arg is None else [arg])
+    options: dict[str, Any] = {}
+    for key, item in expect(node.get("kwargs") or {}, dict, '"kwargs"', where).items():
+        before = len(inputs)
+        _keras_tensors(item, inputs)
+        if len(inputs) > before:
+            operands += inputs[before:]
+        elif item is not None:
+            options[key] = item
+    return CallConfig(tuple(inputs), options, tuple(operands))
 
 
 def _keras_tensors(value: Any, found: list[TensorRef]) -> None:

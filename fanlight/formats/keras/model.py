@@ -10,12 +10,14 @@ from fanlight.formats.emitter import Emitter, Tensor
 from fanlight.formats.keras import activations, basic, convolution, pooling  # noqa: F401
 from fanlight.formats.keras.call import LAYERS, Dialect, LayerCall, Shared, policy
 from fanlight.formats.keras.config import (
+    CallConfig,
     LayerConfig,
     ModelConfig,
     TensorRef,
     free_shape,
     snake_keys,
 )
+from fanlight.formats.keras.operations import FUNCTIONS, OPERATIONS
 from fanlight.formats.keras.stores import LayerRef, Store
 from fanlight.formats.names import output_names, tally
 from fanlight.formats.source import Options, Port, Source, check_options, static_shape
@@ -75,7 +77,12 @@ def _refuse_unsupported(model: ModelConfig) -> None:
             kind = item.kind
             if kind in _WRAPPERS:
                 kind = _inner(item).kind
-            if kind not in LAYERS and kind != "InputLayer":
+            if kind == "TFOpLambda":
+                function = str(item.config.get("function"))
+                kind, known = f"TFOpLambda {function}", function in FUNCTIONS
+            else:
+                known = kind in LAYERS or kind == "InputLayer" or bool(_operation(item))
+            if not known:
                 unknown.setdefault(kind, []).append(item.name)
     if unknown:
         plural = "s" if len(unknown) > 1 else ""
@@ -88,6 +95,19 @@ def _refuse_unsupported(model: ModelConfig) -> None:
             next="replace these layers, or ask for them in an issue; recurrent and attention "
             "layers, masks and custom layers are not supported yet.",
         )
+
+
+def _operation(layer: LayerConfig) -> str:
+    """The key of OPERATIONS if the layer is arithmetic, else "".
+
+    The .h5 files of Keras 3 leave out the module, so that `x + 3` looks like the layer Add;
+    but no layer takes a number.
+    """
+    numbers = any(not isinstance(v, TensorRef) for call in layer.calls for v in call.operands)
+    for kind in (layer.kind, f"ops.{layer.kind}"):
+        if kind in OPERATIONS and (kind == layer.kind or numbers or layer.kind not in LAYERS):
+            return kind
+    return ""
 
 
 def _inner(layer: LayerConfig) -> LayerConfig:
@@ -231,9 +251,12 @@ class _Import:
         for name, index in _order(model, layers, key, set(done)):
             layer = layers[name]
             call = layer.calls[index]
-            _check_call(layer, call.options)
             values = [tensor(ref) for ref in call.inputs]
-            done[(name, index)] = self._call(layer, values, scope, paths[name])
+            if _operation(layer):
+                done[(name, index)] = [self._operation(layer, call, tensor, values, scope)]
+            else:
+                _check_call(layer, call)
+                done[(name, index)] = self._call(layer, values, scope, paths[name])
         names = list(model.output_names) or [ref.layer for ref in model.outputs]
         return [tensor(ref) for ref in model.outputs], names
 
@@ -260,6 +283,26 @@ class _Import:
             raise
         call.check_options()
         return list(made) if isinstance(made, list | tuple) else [made]
+
+    def _operation(
+        self,
+        layer: LayerConfig,
+        config: CallConfig,
+        tensor: Callable[[TensorRef], Tensor],
+        values: Sequence[Tensor],
+        scope: tuple[str, ...],
+    ) -> Tensor:
+        """`x * 2 + y` in a functional model: arithmetic that is a layer of its own."""
+        call = LayerCall(self.shared, layer, LayerRef((*scope, layer.name), ""), values)
+
+        def resolve(value: object) -> object:
+            return tensor(value) if isinstance(value, TensorRef) else value
+
+        call.operands = [resolve(v) for v in config.operands]
+        call.options = {k: resolve(v) for k, v in config.options.items()}
+        y = OPERATIONS[_operation(layer)](call)
+        call.check_options()
+        return y
 
     def _in_layout(self, call: LayerCall) -> Tensor:
         """Run the importer; channels_first is channels_last between two transposes."""
@@ -413,10 +456,12 @@ def _missing(ref: TensorRef, expected: str, where: str) -> FanlightError:
     )
 
 
-def _check_call(layer: LayerConfig, options: object) -> None:
-    """Arguments of a call that inference may ignore: training=False, mask=None."""
-    assert isinstance(options, dict)
-    extra = {k: v for k, v in options.items() if k not in ("training",) and v not in (None, False)}
+def _check_call(layer: LayerConfig, call: CallConfig) -> None:
+    """Refuse arguments but for those that inference may ignore: training=False, mask=None."""
+    extra = {k: v for k, v in call.options.items() if k != "training" and v not in (None, False)}
+    constants = [v for v in call.operands if not isinstance(v, TensorRef)]
+    if constants:
+        extra["args"] = constants
     if extra:
         raise FanlightError(
             "E-FORMAT-012",

@@ -37,7 +37,7 @@ $(BROWSERS_READY): tools/setup_browsers.sh | $(PYTHON_READY)
 	@touch $@
 
 # A photo to look at: one of the shared test photos where they are, else the picture that ships.
-DEMO_PHOTO := $(firstword $(wildcard ../shared/data/photos/sunflower.bmp))
+DEMO_PHOTO := $(firstword $(wildcard ../shared/data/photos/pizza.jpg))
 demo: $(PYTHON_READY)
 	@$(PY) -m fanlight demo --port $(PORT) $(DEMO_PHOTO) $(ARGS)
 

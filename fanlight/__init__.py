@@ -7,14 +7,13 @@
 
 from __future__ import annotations
 
-__version__ = "0.1.0"  # before the imports: some of them read it
-
 from fanlight.build import build
 from fanlight.built import Bundle, open_bundle
 from fanlight.check import check
 from fanlight.errors import FanlightError
 from fanlight.formats.model import Model, load
 from fanlight.models import default_model, tasks
+from fanlight.version import __version__ as __version__
 
 __all__ = [
     "Bundle",

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-import fanlight
 from fanlight.built import Bundle, open_bundle, targets_of
 from fanlight.bundle import BundleWriter
 from fanlight.codegen.plan import WEIGHTS_OFFSET, Plan, emit, make_plan
@@ -18,6 +17,8 @@ from fanlight.errors import FanlightError
 from fanlight.graph import Graph, Value, to_text
 from fanlight.ops.types import Dim, TensorType
 from fanlight.passes import optimize
+from fanlight.version import __version__
+from fanlight.web.single_file import write_single_file
 from fanlight.web.site import page_files
 
 PRECISIONS = ("f32",)
@@ -40,6 +41,7 @@ def build(
     name: str | None = None,
     samples: Sequence[str | Path] = (),
     title: str | None = None,
+    card: str = "",
 ) -> Bundle:
     """Build a model for the browser.
 
@@ -50,6 +52,7 @@ def build(
         precision: "f32".
         name, title: of the bundle and of its page; default: the model's.
         samples: pictures to offer on the page.
+        card: what to know about the model (data, figures, limits), shown on the page as text.
 
     Returns:
         The bundle, ready to run: `bundle.run({"image": rgb})`.
@@ -89,14 +92,12 @@ def build(
         manifest = make_manifest(plan, name or source.name, precision, entry, batched)
         manifest |= {"weights": shards, "modules": modules}
         writer.add("graph.json", graph_file(plan))
-        for path, data in page_files(manifest, title=title, samples=samples).items():
+        for path, data in page_files(manifest, title=title, card=card, samples=samples).items():
             writer.add(path, data)
         writer.add_manifest(manifest)
         if not single:
             writer.commit()
             return open_bundle(target, source=source)
-        from fanlight.web.single_file import write_single_file
-
         write_single_file(writer.folder, target)
         return open_bundle(target, source=source)
 
@@ -124,7 +125,7 @@ def make_manifest(
     return {
         "fanlight": 1,
         "name": html.unescape(name)[:200] or "model",
-        "producer": f"fanlight {fanlight.__version__}",
+        "producer": f"fanlight {__version__}",
         "precision": precision,
         "task": entry,
         "inputs": [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tempfile
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from fanlight.graph import Graph, evaluate, parse
 from fanlight.hosts.inputs import check_and_split
 from fanlight.ops.types import TensorType
 from fanlight.targets import WASM_PLAIN, WASM_RELAXED, Target
+from fanlight.web.single_file import read_single_file
+from fanlight.web.site import runtime_files
 
 HOSTS = ("wasm", "wasm-plain", "numpy", "browser")
 
@@ -160,4 +164,17 @@ def open_bundle(path: str | Path, *, source: Graph | None = None) -> Bundle:
         FanlightError: E-BUNDLE-00x if it is missing or damaged.
     """
     path = Path(path)
-    return Bundle(path, read_bundle(path), source)
+    if path.suffix.lower() not in (".html", ".htm"):
+        return Bundle(path, read_bundle(path), source)
+    # A page that holds everything: its parts go to a folder that lives as long as the bundle.
+    scratch = tempfile.TemporaryDirectory(prefix="fanlight-")
+    folder = Path(scratch.name)
+    for name, data in (read_single_file(path) | runtime_files()).items():
+        target = folder / name
+        if not target.resolve().is_relative_to(folder.resolve()):
+            raise FanlightError("E-BUNDLE-005", "a path leaves the bundle's folder.", where=name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+    bundle = Bundle(path, read_bundle(folder), source)
+    weakref.finalize(bundle, scratch.cleanup)
+    return bundle

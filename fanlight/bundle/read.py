@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fanlight import dtypes
 from fanlight.bundle.write import MANIFEST, sha256
 from fanlight.errors import FanlightError
 
@@ -107,7 +108,7 @@ def read_bundle(folder: str | Path) -> BundleFiles:
 
 def check_manifest(manifest: Any, where: object) -> None:
     """Check a manifest against the schema, and its addresses against its memory."""
-    import jsonschema
+    import jsonschema  # type: ignore[import-untyped]
 
     version = manifest.get("fanlight") if isinstance(manifest, dict) else None
     if isinstance(version, int) and version > 1:
@@ -130,6 +131,8 @@ def check_manifest(manifest: Any, where: object) -> None:
             received=str(first.instance)[:200],
             next="build the bundle again.",
         )
+    for tensor in (*manifest["inputs"], *manifest["outputs"]):
+        _check_tensor(tensor, manifest["dims"], where)
     end = manifest["memory"]["pages"] * PAGE
     spans = [(t["name"], t["offset"], t["bytes"]) for t in manifest["inputs"]]
     spans += [(t["name"], t["offset"], t["bytes"]) for t in manifest["outputs"]]
@@ -146,3 +149,26 @@ def check_manifest(manifest: Any, where: object) -> None:
                 expected=f"at most {end}",
                 received=offset + size,
             )
+
+
+def _check_tensor(tensor: dict[str, Any], dims: dict[str, Any], where: object) -> None:
+    """The bytes of a tensor are those of its shape, symbols at their bound."""
+    size = dtypes.size(tensor["dtype"])
+    for d in tensor["shape"]:
+        if isinstance(d, str) and d not in dims:
+            raise FanlightError(
+                "E-BUNDLE-002",
+                f"{tensor['name']} has a dim that the manifest does not declare.",
+                where=where,
+                expected=", ".join(dims) or "numbers only",
+                received=d,
+            )
+        size *= dims[d]["max"] if isinstance(d, str) else d
+    if size != tensor["bytes"]:
+        raise FanlightError(
+            "E-BUNDLE-002",
+            f"{tensor['name']} does not have the bytes of its shape.",
+            where=where,
+            expected=size,
+            received=tensor["bytes"],
+        )

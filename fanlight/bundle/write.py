@@ -91,7 +91,7 @@ class BundleWriter:
         shards = []
         for index in range(count):
             start = index * SHARD_BYTES
-            part = memoryview(image[start : start + SHARD_BYTES])
+            part = memoryview(image[start : start + SHARD_BYTES].tobytes())
             digest = sha256(part)
             path = f"weights-{index + 1}of{count}-{digest[:8]}.bin"
             self._write(path, part)

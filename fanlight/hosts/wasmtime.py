@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -71,7 +72,11 @@ class WasmtimeHost:
                 where=modules[0]["path"],
                 received=str(error)[:500],
             ) from error
-        self._run = instance.exports(self._store)["run"]
+        run = instance.exports(self._store)["run"]
+        assert isinstance(run, wasmtime.Func)
+        self._run = run
+        # Freed before the interpreter takes wasmtime's own functions away at exit.
+        weakref.finalize(self, self._store.close)
         for shard in self.manifest["weights"]:
             self._memory.write(self._store, bundle.read(shard), shard["offset"])
 

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from fanlight.models import tasks
-from fanlight.models.default import default_model
+from fanlight.models.default import default_card, default_model
 
-__all__ = ["default_model", "tasks"]
+__all__ = ["default_card", "default_model", "tasks"]

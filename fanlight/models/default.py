@@ -12,6 +12,11 @@ FOLDER = Path(__file__).with_name("default_files")
 
 def default_model() -> tuple[Model, Classify]:
     """The shipped classifier and the task that it was trained for."""
-    labels = (FOLDER / "labels.txt").read_text(encoding="utf-8").split("\n")
-    task = classify(labels=[line for line in labels if line], input_range=(-1, 1))
-    return load(FOLDER / "model.json"), task
+    text = (FOLDER / "labels.txt").read_text(encoding="utf-8")
+    labels = [line for line in text.splitlines() if line]
+    return load(FOLDER / "model.json"), classify(labels=labels, input_range=(-1, 1))
+
+
+def default_card() -> str:
+    """What there is to know about the shipped classifier: data, figures, limits (Markdown)."""
+    return (FOLDER / "card.md").read_text(encoding="utf-8")

@@ -62,11 +62,11 @@ class Classify:
             "resize_image", image, size=(h, w), crop=self.crop, name="preprocess/resize", **mode
         )
         if channels == 1:
-            weighted = builder.add("mul", pixels, builder.weight(np.float32(LUMA)))
+            weighted = builder.add("mul", pixels, builder.weight(np.array(LUMA, np.float32)))
             pixels = builder.add("sum", weighted, axes=(3,), keepdims=True, name="preprocess/grey")
-        scale = builder.weight(np.float32((high - low) / 255))
+        scale = builder.weight(np.array((high - low) / 255, np.float32))
         x = builder.add("mul", pixels, scale, name="preprocess/scale")
-        x = builder.add("add", x, builder.weight(np.float32(low)), name="preprocess/offset")
+        x = builder.add("add", x, builder.weight(np.array(low, np.float32)), name="preprocess/offset")
         answer = next(iter(builder.inline(graph, {source.name: x}).values()))
         scores = self._scores(builder, graph, answer)
         count = scores.type.size

@@ -27,7 +27,11 @@ from fanlight.targets import Target
 WIDTH = 8  # columns of a tile
 VECTOR_WIDTH = 32  # columns of the one-row tile of a matrix-vector product
 # Bytes of the left side that are kept near (L2) while the panels of the right side pass over them.
-BLOCK_BYTES = 448 << 10
+# A small right side stays near too, and may pass again over every small block; a large one comes
+# from afar each time.
+BLOCK_BYTES = 128 << 10
+LARGE_BLOCK_BYTES = 448 << 10
+SMALL_RIGHT_BYTES = 256 << 10
 
 
 def split(count: int, tallest: int) -> tuple[int, int, int]:
@@ -115,7 +119,8 @@ class _Emitter:
             line_bytes = max(1, shape.rows // self.tiles * shape.row_step * 4)
         else:
             line_bytes = max(1, abs(shape.line_step) * 4)
-        block = max(1, BLOCK_BYTES // line_bytes)
+        small = 4 * shape.k * shape.columns <= SMALL_RIGHT_BYTES
+        block = max(1, (BLOCK_BYTES if small else LARGE_BLOCK_BYTES) // line_bytes)
         units = self.units
         if block * 2 > units:
             self._read_ahead_right()

@@ -273,6 +273,10 @@ class _Import:
             return self.apply(layer.model, inputs, inner, f"{path}/layers")[0]
         if layer.kind in _WRAPPERS:
             return self._time_distributed(layer, inputs, inner, path)
+        if layer.kind not in LAYERS:
+            raise FanlightError(
+                "E-FORMAT-005", f"{layer.kind} cannot be called here.", where=layer.where
+            )
         call = LayerCall(self.shared, layer, LayerRef(inner, path, wrapper), inputs)
         self._check_policy(layer)
         try:

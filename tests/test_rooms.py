@@ -20,7 +20,7 @@ def copy(tmp_path: Path) -> Path:
     shutil.copytree(
         ROOT / "fanlight",
         tmp_path / "fanlight",
-        ignore=shutil.ignore_patterns("__pycache__", "web", "*.bin"),
+        ignore=shutil.ignore_patterns("__pycache__", "*.bin"),
     )
     shutil.copy(ROOT / ".importlinter", tmp_path)
     return tmp_path

@@ -49,9 +49,8 @@ class Report:
         lines = [f"{self.name}: {'all outputs agree' if self.ok else 'NOT in agreement'}"]
         for r in self.rows:
             mark = "ok  " if r.ok else "FAIL"
-            lines.append(
-                f"  {mark} {r.host:<14} {r.output:<24} {r.difference:.1e} (at most {r.tolerance:.0e})"
-            )
+            found = f"{r.difference:.1e} (at most {r.tolerance:.0e})"
+            lines.append(f"  {mark} {r.host:<14} {r.output:<24} {found}")
         lines += [f"  not run: {host}: {why}" for host, why in self.not_run.items()]
         return "\n".join(lines)
 

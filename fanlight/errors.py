@@ -49,7 +49,7 @@ CATALOGUE: dict[str, str] = {
     "E-FORMAT-016": "A node, layer or tensor refers to one that the model does not have.",
     "E-FORMAT-017": "The model leaves the size of an input open: say it with size or input_shapes.",
     "E-FORMAT-018": "The given size or input_shapes does not fit the inputs of the model.",
-    "E-FORMAT-019": "A value that decides shapes depends on the input, so it is not known at import.",
+    "E-FORMAT-019": "A value that decides shapes depends on the input: it is not known at import.",
     "E-FORMAT-020": "A .keras archive is broken, or has names or sizes that no honest one has.",
     "E-FORMAT-021": "An HDF5 file is broken, is no Keras model, or points to other files.",
     "E-FORMAT-022": "Reading .h5 and .keras needs h5py: pip install 'fanlight[keras]'.",
@@ -84,6 +84,8 @@ CATALOGUE: dict[str, str] = {
     "E-CLI-005": "A command needs a part of Fanlight or a package that is not installed here.",
     "E-CLI-006": "The bundle does not classify images, so `run` has no predictions to print.",
     "E-CLI-007": "The output file cannot be written.",
+    "E-CLI-008": "A command stopped on an error that is not in this list: a bug to report.",
+    "E-CLI-009": "A labels file is empty or of a form that holds no labels.",
     # --- web: raised by the runtime in the browser (fanlight/web/runtime) ----------------------
     "E-WEB-001": "load() was given an address or an option that it does not know.",
     "E-WEB-002": "The browser has no WebAssembly, so no model can run in it.",

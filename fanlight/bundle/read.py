@@ -34,9 +34,7 @@ class BundleFiles:
         name = path or entry["path"]
         target = self.folder / name
         if not target.resolve().is_relative_to(self.folder.resolve()):
-            raise FanlightError(
-                "E-BUNDLE-005", "a path leaves the bundle's folder.", where=name
-            )
+            raise FanlightError("E-BUNDLE-005", "a path leaves the bundle's folder.", where=name)
         try:
             size = target.stat().st_size
             data = target.read_bytes() if size == entry["bytes"] else b""
@@ -138,8 +136,10 @@ def check_manifest(manifest: Any, where: object) -> None:
     spans += [(t["name"], t["offset"], t["bytes"]) for t in manifest["outputs"]]
     spans += [(s["path"], s["offset"], s["bytes"]) for s in manifest["weights"]]
     spans += [(n, d["offset"], 4) for n, d in manifest["dims"].items()]
-    spans += [(n, manifest["memory"][n]["offset"], manifest["memory"][n]["bytes"])
-              for n in ("weights", "arena")]
+    spans += [
+        (n, manifest["memory"][n]["offset"], manifest["memory"][n]["bytes"])
+        for n in ("weights", "arena")
+    ]
     for name, offset, size in spans:
         if offset + size > end:
             raise FanlightError(

@@ -117,7 +117,9 @@ class BundleWriter:
         old = None
         try:
             if self.target.exists():
-                old = Path(tempfile.mkdtemp(prefix=f".{self.target.name}.old.", dir=self.target.parent))
+                old = Path(
+                    tempfile.mkdtemp(prefix=f".{self.target.name}.old.", dir=self.target.parent)
+                )
                 os.replace(self.target, old / "bundle")
             os.replace(self.folder, self.target)
         except OSError as error:

@@ -118,7 +118,7 @@ def make_plan(graph: Graph, targets: Sequence[Target]) -> Plan:
         if index in scratch:
             pointers.append(scratch[index])
         if kernels[0].dims:
-            pointers.append(DIMS_OFFSET)
+            pointers.append(_dims_address(node, dims))
         steps.append(Step(node, kernels, tuple(pointers)))
     ends = {v: offsets[roots[v]] for v in (*graph.inputs, *(v for _, v in graph.outputs))}
     pages = -(-(arena_offset + arena_bytes + SLACK) // PAGE)
@@ -170,9 +170,20 @@ def _copy_passed_through(graph: Graph) -> Graph:
     return builder.finish(outputs)
 
 
-def _lower_all(
-    graph: Graph, targets: Sequence[Target]
-) -> list[tuple[Node, tuple[Kernel, ...]]]:
+def _dims_address(node: Node, dims: dict[str, tuple[Dim, int]]) -> int:
+    """Where the actual sizes of a node's own symbols stand, one after the other."""
+    own = [dims[d.name][1] for v in node.inputs for d in v.shape if isinstance(d, Dim)]
+    if own != [own[0] + 4 * i for i in range(len(own))]:
+        raise FanlightError(
+            "E-BUILD-001",
+            "its symbolic dims do not lie together.",
+            where=f"{node.name} ({node.op})",
+            next="give every image dims of its own.",
+        )
+    return own[0]
+
+
+def _lower_all(graph: Graph, targets: Sequence[Target]) -> list[tuple[Node, tuple[Kernel, ...]]]:
     weights = set(graph.weights)
     lowered: list[tuple[Node, tuple[Kernel, ...]]] = []
     missing: list[str] = []
@@ -242,8 +253,8 @@ def _place_arena(
     roots: dict[Value, Value],
     start: int,
 ) -> tuple[dict[Value, int], dict[int, int], int, int, int]:
-    first: dict[Value, int] = {v: -1 for v in graph.inputs}
-    last: dict[Value, int] = {v: 0 for v in graph.inputs}
+    first: dict[Value, int] = dict.fromkeys(graph.inputs, -1)
+    last: dict[Value, int] = dict.fromkeys(graph.inputs, 0)
     for index, (node, _) in enumerate(lowered):
         for v in node.outputs:
             first[v] = last[v] = index
@@ -276,26 +287,15 @@ def emit(plan: Plan, target: Target) -> bytes:
     module = Module(plan.pages, relaxed_simd=target.relaxed_simd)
     names = [module.define(s.kernels[which].key, s.kernels[which].emit) for s in plan.steps]
     run = module.function("run", ("i32",) * 4, export=True)
-    step, last, _, _ = run.params
-    # A loop around a jump table: one call runs the whole net, and one kernel can be timed alone.
-    with run.block() as done, run.loop() as again:
-        run.get(step).get(last).op("i32.ge_s").br_if(done)
-        _dispatch(run, plan, which, names, again, done)
+    first, last, _, _ = run.params
+    # Each step asks whether it is in [first, last), so that one call runs the whole net and one
+    # kernel can be timed alone. (k - first) < (last - first), unsigned, says both at once.
+    count = run.local("i32")
+    run.get(last).get(first).op("i32.sub").set(count)
+    for index, (step, name) in enumerate(zip(plan.steps, names, strict=True)):
+        run.i32(index).get(first).op("i32.sub").get(count).op("i32.lt_u")
+        with run.if_():
+            for pointer in step.pointers:
+                run.i32(pointer)
+            run.i32(0).i32(step.kernels[which].work).call(name)
     return module.encode()
-
-
-def _dispatch(run, plan, which, names, again, done) -> None:  # type: ignore[no-untyped-def]
-    """Nested blocks: leaving block k lands on the call of step k."""
-    count = len(plan.steps)
-    blocks = [run.block() for _ in range(count)]
-    labels = [b.__enter__() for b in blocks]
-    step = run.params[0]
-    # The innermost block is opened last and ends first: step 0.
-    run.get(step).br_table(labels[::-1], done)
-    for index in range(count):
-        blocks[count - 1 - index].__exit__(None, None, None)
-        item = plan.steps[index]
-        for pointer in item.pointers:
-            run.i32(pointer)
-        run.i32(0).i32(item.kernels[which].work).call(names[index])
-        run.get(step).plus(1).set(step).br(again)

@@ -109,7 +109,9 @@ class Builder:
         for v, array in graph.weights.items():
             mapped[v] = self.weight(array, v.name)
         for node in graph.nodes:
-            made = self.add(node.op, *(mapped[v] for v in node.inputs), name=node.name, **node.attrs)
+            made = self.add(
+                node.op, *(mapped[v] for v in node.inputs), name=node.name, **node.attrs
+            )
             values = made if isinstance(made, tuple) else (made,)
             mapped.update(zip(node.outputs, values, strict=True))
         return {name: mapped[v] for name, v in graph.outputs}

@@ -32,7 +32,7 @@ class Value:
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """One application of an op. `attrs` is complete (defaults filled in); `name` is the source's."""
+    """One application of an op. `attrs` is complete (defaults are in); `name` is the source's."""
 
     op: str
     inputs: tuple[Value, ...]

@@ -42,9 +42,7 @@ def check_inputs(graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np
     return arrays
 
 
-def _match_shape(
-    name: str, value: Value, shape: tuple[int, ...], sizes: dict[str, int]
-) -> None:
+def _match_shape(name: str, value: Value, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
     fits = len(shape) == len(value.shape) and all(
         isinstance(d, Dim) or d == s for d, s in zip(value.shape, shape)
     )

@@ -66,7 +66,9 @@ class Classify:
             pixels = builder.add("sum", weighted, axes=(3,), keepdims=True, name="preprocess/grey")
         scale = builder.weight(np.array((high - low) / 255, np.float32))
         x = builder.add("mul", pixels, scale, name="preprocess/scale")
-        x = builder.add("add", x, builder.weight(np.array(low, np.float32)), name="preprocess/offset")
+        x = builder.add(
+            "add", x, builder.weight(np.array(low, np.float32)), name="preprocess/offset"
+        )
         answer = next(iter(builder.inline(graph, {source.name: x}).values()))
         scores = self._scores(builder, graph, answer)
         count = scores.type.size

@@ -40,6 +40,10 @@ def load_graph(
         return _read(_model_file(Path(path)), options)
     except FanlightError:
         raise
+    except OSError as error:
+        raise FanlightError(
+            "E-FORMAT-001", "the model cannot be read.", where=path, received=error.strerror
+        ) from None
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError,
             MemoryError) as error:  # fmt: skip
         # A fault of the file that no check foresaw, so a fault of the reader, too.

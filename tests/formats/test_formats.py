@@ -480,6 +480,16 @@ def test_ops_on_known_values_fold(tmp_path: Path) -> None:
     np.testing.assert_allclose(answer(path, X34)[0], want, rtol=1e-5)
 
 
+def test_sparse_to_dense(tmp_path: Path) -> None:
+    arrays = {"i": i32(0, 1, 2, 3).reshape(2, 2), "d": i32(3, 4), "o": np.float32(1).reshape(())}
+    arrays["v"] = np.array([5, 6], np.float32)
+    nodes = [placeholder("x", 3, 4), node("SparseToDense", "s", "i", "d", "v", "o")]
+    path = graph_file(tmp_path, [*nodes, node("Mul", "y", "x", "s")], arrays)
+    dense = np.ones((3, 4))
+    dense[0, 1], dense[2, 3] = 5, 6
+    np.testing.assert_allclose(answer(path, X34)[0], X34 * dense)
+
+
 def test_nchw_is_transposed(tmp_path: Path) -> None:
     arrays = crafted.weights_of({"w": (3, 3, 3, 4), "b": (4,)})
     answers = []

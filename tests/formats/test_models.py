@@ -71,6 +71,7 @@ PUBLISHED: dict[str, tuple[int | None, dict[str, tuple[int, ...]]]] = {
         64,
         {"transformer/expand/conv3/dilate_conv/Sigmoid": (1, 64, 64, 3)},
     ),
+    "nanodet-m-coco": (None, {}),
     "sentiment-graph": (None, {"Identity": (1, 1)}),
 }
 # What takes NumPy over a second is only checked for its types.

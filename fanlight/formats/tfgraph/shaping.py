@@ -142,6 +142,22 @@ def one_hot(call: Call) -> Tensor:
     return call.op("select", hit, call.x(2), call.x(3))
 
 
+@importer("SparseToDense")
+def sparse_to_dense(call: Call) -> Tensor:
+    """Values at known indices of a known shape; exporters from ONNX build paddings with it."""
+    indices, dims = call.known(0, "the indices"), call.ints(1, "the shape")
+    values, default = call.known(2, "the values"), call.known(3, "the default")
+    if not default.size or not dims or indices.size % len(dims):
+        raise call.refuse("indices and shape do not fit", received=f"{indices.shape}, {dims}")
+    at = indices.reshape(-1, len(dims))
+    outside = (at < 0).any() or (at >= np.array(dims)).any()
+    if outside or at.dtype.kind != "i" or values.size not in (1, len(at)):
+        raise call.refuse("indices, shape and values do not fit", received=at[:4].tolist())
+    dense = call.em.full(dims, default.reshape(-1)[0].item(), dtype_of(values), call.where)
+    dense[tuple(at.T)] = values.reshape(-1)
+    return dense
+
+
 # --- joining and cutting --------------------------------------------------------------------------
 
 

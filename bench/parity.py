@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -84,22 +85,33 @@ def tfjs_page(browser: Any, folder: Path, layers: bool) -> Iterator[Any]:
 
 
 def tfjs_answers(
-    browser: Any, folder: Path, model: fl.Model, inputs: dict[str, np.ndarray]
+    browser: Any,
+    folder: Path,
+    model: fl.Model,
+    inputs: dict[str, np.ndarray],
+    *,
+    nodes: Sequence[str] = (),
 ) -> list[np.ndarray]:
-    """TF.js's outputs, in the order of ours."""
+    """TF.js's outputs, in the order of ours; then those of more `nodes` of a graph-model."""
     layers = model.source.format == "tfjs-layers"
-    given = {}
-    for port in model.source.inputs:
-        x = inputs[port.name]
-        given[port.source.removesuffix(":0")] = {
-            "shape": list(x.shape),
-            "data": x.reshape(-1).tolist(),
-            "dtype": x.dtype.name,
+    given = {
+        port.source.removesuffix(":0"): {
+            "shape": list(inputs[port.name].shape),
+            "base64": base64.b64encode(np.ascontiguousarray(inputs[port.name])).decode(),
+            "dtype": inputs[port.name].dtype.name,
         }
+        for port in model.source.inputs
+    }
     names = [port.source.removesuffix(":0") for port in model.source.outputs]
     with tfjs_page(browser, folder, layers) as page:
-        found = page.evaluate("([x, names]) => answer(x, names)", [given, names])
-    return [np.float32(f["data"]).reshape(f["shape"]) for f in found]
+        found = page.evaluate("([x, names]) => answer(x, names)", [given, [*names, *nodes]])
+    return [_unpacked(f) for f in found]
+
+
+def _unpacked(packed: dict[str, Any]) -> np.ndarray:
+    dtype = np.uint8 if packed["dtype"] == "bool" else np.dtype(packed["dtype"])
+    flat = np.frombuffer(base64.b64decode(packed["base64"]), dtype)
+    return flat.reshape(packed["shape"]).astype(np.float32)
 
 
 def measure_model(name: str, browser: Any, *, hosts: Sequence[str], tfjs: bool) -> dict[str, Any]:

@@ -29,16 +29,31 @@ TYPES = {
 
 
 def install_peers() -> None:
-    """npm install the pinned peers, once."""
-    if not (HERE / "node_modules" / "onnxruntime-web").is_dir():
-        print("bench: installing the peers' npm packages", flush=True)
-        flags = ["--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
-        subprocess.run(["npm", "install", *flags], cwd=HERE, check=True)
+    """npm install the pinned peers, once; RuntimeError with npm's own words where it fails."""
+    ready = HERE / "node_modules" / ".fanlight-ready"
+    pins = (HERE / "package.json").read_text()
+    if ready.is_file() and ready.read_text() == pins:
+        return
+    print("bench: installing the peers' npm packages", flush=True)
+    command = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
+    command = [str(HERE.parent / "tools" / "with_node.sh"), *command, "--prefix", str(HERE)]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(
+            f"npm cannot install the packages of {HERE / 'package.json'}:\n"
+            f"{(done.stderr or done.stdout)[-2000:]}\n"
+            "Next: check the network or npm's registry setting, then run this again."
+        )
+    ready.write_text(pins)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     server: Any
     protocol_version = "HTTP/1.1"
+    # Headers and body leave in one packet: in two, Nagle's algorithm and the browser's delayed
+    # acknowledgement would add 40 ms to every request, of every engine.
+    wbufsize = -1
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)

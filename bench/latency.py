@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+import fanlight as fl
 from bench.lab import HERE, Engine, Result, chromium, install_peers, interleave, ratio, serve
-from bench.networks import Network, prepare
+from bench.networks import Network, prepare, write
 
 FIGURES = {"tfjs": 1.3, "ort": 1.7}  # how many times faster than this peer we mean to be
 
@@ -38,13 +39,24 @@ def measure(
     install_peers()
     rows: list[dict[str, Any]] = []
     for name in names:
-        network = prepare(name, out, onnx="ort" in peers)
-        mounts = {"pages": HERE / "pages", "peers": HERE / "node_modules", "work": out}
-        with serve(mounts) as base, chromium() as browser:
-            engines = engines_for(network, peers, base)
-            results = interleave(browser, base, engines, network.input, rounds=rounds)
-        rows += [_row(name, results[0], r) for r in results]
+        rows += _timed(prepare(name, out, onnx="ort" in peers), out, peers, rounds)
     return rows
+
+
+def measure_source(
+    model: fl.Model, out: Path, *, peers: Sequence[str], rounds: int
+) -> list[dict[str, Any]]:
+    """The rows of one loaded model, for `fanlight bench --peers`."""
+    install_peers()
+    return _timed(write(model, "source", out, onnx="ort" in peers), out, peers, rounds)
+
+
+def _timed(network: Network, out: Path, peers: Sequence[str], rounds: int) -> list[dict[str, Any]]:
+    mounts = {"pages": HERE / "pages", "peers": HERE / "node_modules", "work": out}
+    with serve(mounts) as base, chromium() as browser:
+        engines = engines_for(network, peers, base)
+        results = interleave(browser, base, engines, network.input, rounds=rounds)
+    return [_row(network.name, results[0], r) for r in results]
 
 
 def _row(name: str, ours: Result, other: Result) -> dict[str, Any]:

@@ -50,7 +50,11 @@ def prepare(name: str, out: Path, *, onnx: bool = True) -> Network:
     source, options = NETWORKS[name]
     if not (MODELS / source).exists():
         raise SystemExit(f"bench: {MODELS / source} is missing; set FANLIGHT_SHARED")
-    model = fl.load(MODELS / source, **options)
+    return write(fl.load(MODELS / source, **options), name, out, onnx=onnx)
+
+
+def write(model: fl.Model, name: str, out: Path, *, onnx: bool = True) -> Network:
+    """Write a loaded model with one image input for every engine under `out`/name."""
     folder = out / name
     fl.build(model, folder / "fanlight", name=name)
     flat = plain(model.graph)

@@ -86,6 +86,7 @@ CATALOGUE: dict[str, str] = {
     "E-CLI-007": "The output file cannot be written.",
     "E-CLI-008": "A command stopped on an error that is not in this list: a bug to report.",
     "E-CLI-009": "A labels file is empty or of a form that holds no labels.",
+    "E-CLI-010": "An option of a command does not fit the file that it was given with.",
     # --- web: raised by the runtime in the browser (fanlight/web/runtime) ----------------------
     "E-WEB-001": "load() was given an address or an option that it does not know.",
     "E-WEB-002": "The browser has no WebAssembly, so no model can run in it.",

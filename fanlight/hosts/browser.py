@@ -334,7 +334,7 @@ def _pack(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, object]]:
         name: {
             "dtype": array.dtype.name,
             "shape": list(array.shape),
-            "base64": base64.b64encode(array).decode(),
+            "base64": base64.b64encode(array.tobytes()).decode(),
         }
         for name, array in arrays.items()
     }

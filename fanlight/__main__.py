@@ -1,0 +1,5 @@
+"""`python -m fanlight`: the command line."""
+
+from fanlight.cli import main
+
+main()

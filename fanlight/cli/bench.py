@@ -1,0 +1,178 @@
+"""`fanlight bench`: how long a model takes in a real Chromium, alone or beside its peers."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import platform
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from fanlight.cli.options import ModelOptions, is_bundle, model_options, open_or_build
+from fanlight.cli.output import human_bytes, progress, stdout, write_text
+from fanlight.errors import FanlightError
+
+PEERS = ("tfjs", "ort")
+SLOWEST_SHOWN = 10
+
+
+def _peers(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in value.split(",")) if value else ()
+    unknown = sorted(set(names) - set(PEERS))
+    if unknown:
+        raise click.BadParameter(f"{', '.join(unknown)}: the peers are {', '.join(PEERS)}")
+    return names
+
+
+@click.command("bench")
+@click.argument("source")
+@click.option(
+    "--peers",
+    callback=_peers,
+    metavar="tfjs,ort",
+    help="Time these too, on the same weights (needs a checkout with its bench/ folder).",
+)
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--rounds", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option("--json", "json_file", metavar="FILE", help="Write the figures; - prints them.")
+@model_options
+def command(
+    source: str,
+    peers: tuple[str, ...],
+    threads: int,
+    rounds: int,
+    json_file: str | None,
+    options: ModelOptions,
+) -> None:
+    """Time SOURCE, a model or a bundle, in a headless Chromium, with its slowest kernels."""
+    if threads != 1:
+        raise FanlightError(
+            "E-BUILD-005",
+            "Bundles of this version run on one thread.",
+            where="--threads",
+            expected="1",
+            received=threads,
+        )
+    if peers:
+        rows = _beside_peers(source, options, peers, rounds)
+        report: dict[str, Any] = {"machine": _machine(), "source": source, "engines": rows}
+    else:
+        report = {"machine": _machine(), "source": source, **_alone(source, options, rounds)}
+    if json_file == "-":
+        click.echo(json.dumps(report, ensure_ascii=False))
+        return
+    if json_file is not None:
+        write_text(json_file, json.dumps(report, ensure_ascii=False, indent=1) + "\n")
+    if peers:
+        _print_engines(report["engines"])
+    else:
+        _print_alone(report)
+
+
+def _machine() -> str:
+    return f"{platform.system()} {platform.machine()}"
+
+
+def _alone(source: str, options: ModelOptions, rounds: int) -> dict[str, Any]:
+    from fanlight.check import random_inputs
+
+    with tempfile.TemporaryDirectory(prefix="fanlight-") as folder:
+        with open_or_build(source, options, Path(folder), task="none") as bundle:
+            with progress("Timing in Chromium", total=3) as advance:
+                host = bundle.host("browser")
+                inputs = random_inputs(bundle.manifest)
+                advance()
+                times = host.time(inputs, rounds, warmup=10)
+                advance(title="Timing kernels")
+                kernels = host.profile(inputs)
+                advance()
+            info = host.info
+            name = bundle.name
+    return {
+        "name": name,
+        "ms": {
+            "median": statistics.median(times),
+            "min": min(times),
+            "max": max(times),
+            "rounds": times,
+        },
+        "info": info,
+        "kernels": kernels,
+    }
+
+
+def _beside_peers(
+    source: str, options: ModelOptions, peers: tuple[str, ...], rounds: int
+) -> list[dict[str, Any]]:
+    try:
+        measure_source = importlib.import_module("bench.latency").measure_source
+    except ModuleNotFoundError as problem:
+        raise FanlightError(
+            "E-CLI-005",
+            "The comparison with peers is not part of the installed package.",
+            expected="the bench/ folder of a checkout as the working directory",
+            received=str(problem),
+            next="clone the repository and run it from there, or leave --peers out.",
+        ) from problem
+    if is_bundle(source):
+        raise FanlightError(
+            "E-CLI-010",
+            "Peers cannot run a bundle.",
+            where=source,
+            expected="the model that the bundle was built from",
+            received="a bundle",
+            next="name the source model.",
+        )
+    from fanlight.cli.options import load_model
+
+    model = load_model(source, options)
+    with tempfile.TemporaryDirectory(prefix="fanlight-bench-") as folder:
+        with progress(f"Timing {model.name}"):
+            return measure_source(model, Path(folder), peers=peers, rounds=rounds)
+
+
+def _print_alone(report: dict[str, Any]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    console = stdout()
+    ms, info = report["ms"], report["info"]
+    console.print(
+        f"[bold]{report['name']}[/] in Chromium: median [bold]{ms['median']:.2f} ms[/], "
+        f"fastest {ms['min']:.2f} ms, {len(ms['rounds'])} runs"
+    )
+    console.print(f"  {info['simd']} SIMD, {info['threads']} thread, {human_bytes(info['bytes'])}")
+    table = Table(title="slowest kernels", title_justify="left")
+    for heading, justify in (("op", "left"), ("source", "left"), ("ms", "right"), ("%", "right")):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    table.add_column("GFLOP/s", justify="right")
+    total = sum(kernel["ms"] for kernel in report["kernels"]) or 1.0
+    slowest = sorted(report["kernels"], key=lambda kernel: -kernel["ms"])[:SLOWEST_SHOWN]
+    for kernel in slowest:
+        speed = kernel["flops"] / kernel["ms"] / 1e6 if kernel["ms"] > 0 else 0.0
+        share = f"{100 * kernel['ms'] / total:.1f}"
+        row = (Text(kernel["op"]), Text(kernel["source"]), f"{kernel['ms']:.3f}", share)
+        table.add_row(*row, f"{speed:.1f}" if kernel["flops"] else "")
+    console.print(table)
+
+
+def _print_engines(rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    table = Table(title="one Chromium, engines in turn, the same weights", title_justify="left")
+    table.add_column("engine")
+    for heading in ("median ms", "fastest ms", "times ours", "difference"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(
+            row["engine"],
+            f"{row['median_ms']:.2f}",
+            f"{row['min_ms']:.2f}",
+            f"{row['ratio']:.2f}",
+            f"{row['difference']:.1e}",
+        )
+    stdout().print(table)

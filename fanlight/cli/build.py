@@ -1,0 +1,105 @@
+"""`fanlight build`: a trained model in, a folder or one HTML file out."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from fanlight.cli.options import ModelOptions, choose_task, load_model, model_options
+from fanlight.cli.output import human_bytes, json_option, print_json, progress, stderr, stdout
+
+
+@click.command("build")
+@click.argument("source")
+@click.option("-o", "--out", required=True, help="A folder to write, or a file ending in .html.")
+@model_options
+@click.option("--name", help="Name of the bundle.  [default: the model's]")
+@click.option("--title", help="Heading of the page.  [default: the model's name]")
+@click.option(
+    "--samples",
+    multiple=True,
+    metavar="PHOTO",
+    help="A picture to offer on the page; may be repeated.",
+)
+@json_option
+def command(
+    source: str,
+    out: str,
+    options: ModelOptions,
+    name: str | None,
+    title: str | None,
+    samples: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Build SOURCE for the browser.
+
+    SOURCE is a TF.js model.json (layers or graph), a Keras .h5 or .keras file, or a folder with
+    one. The result is at once a page, an npm package and a folder for a CDN; with -o PAGE.html it
+    is one file that works from file:// too. Nothing is left at the output path after an error.
+    """
+    import fanlight as fl
+
+    start = time.perf_counter()
+    with progress(f"Reading {Path(source).name}", total=2) as advance:
+        model = load_model(source, options)
+        task = choose_task(model, options)
+        advance(title=f"Building {model.name}")
+        bundle = fl.build(
+            model,
+            out,
+            task=task,
+            precision=options.precision,
+            name=name,
+            title=title,
+            samples=samples,
+        )
+    report = summary(bundle, time.perf_counter() - start, list(model.source.warnings))
+    if as_json:
+        print_json(report)
+        return
+    console = stdout()
+    for warning in report["warnings"]:
+        stderr().print(f"[yellow]Note:[/] {warning}")
+    console.print(f"Built [bold]{report['name']}[/] in {report['seconds']:.1f} s: {report['path']}")
+    console.print(f"  task     {_task_line(report)}")
+    console.print(f"  weights  {human_bytes(report['weights_bytes'])}", highlight=False)
+    for module in report["modules"]:
+        console.print(f"  module   {human_bytes(module['bytes'])}, {module['simd']} SIMD")
+    console.print(f"  memory   {human_bytes(report['memory_bytes'])} while it runs")
+    if Path(out).suffix.lower() in (".html", ".htm"):
+        console.print(f"Next: open {report['path']} in a browser.", markup=False)
+    else:
+        console.print(f"Next: fanlight serve {report['path']}", markup=False)
+
+
+def summary(bundle: Any, seconds: float, warnings: list[str]) -> dict[str, Any]:
+    """What was built, in figures."""
+    manifest = bundle.manifest
+    task = manifest["task"]
+    return {
+        "path": str(bundle.path),
+        "name": manifest["name"],
+        "seconds": round(seconds, 3),
+        "task": None if task is None else task["kind"],
+        "preprocess": None if task is None else task.get("preprocess"),
+        "labels": None if task is None else len(task["labels"] or []),
+        "precision": manifest["precision"],
+        "weights_bytes": sum(shard["bytes"] for shard in manifest["weights"]),
+        "modules": [{k: m[k] for k in ("path", "bytes", "simd")} for m in manifest["modules"]],
+        "memory_bytes": manifest["memory"]["pages"] * 65536,
+        "kernels": len(manifest["kernels"]),
+        "flops": sum(kernel["flops"] for kernel in manifest["kernels"]),
+        "warnings": warnings,
+    }
+
+
+def _task_line(report: dict[str, Any]) -> str:
+    if report["task"] is None:
+        return "none: arrays in, arrays out (--task classify makes a page for photos)"
+    steps = report["preprocess"] or {}
+    low, high = steps.get("input_range", (None, None))
+    size = " x ".join(map(str, steps.get("size", ())))
+    return f"{report['task']}, {report['labels']} labels, {size} pixels from {low:g} to {high:g}"

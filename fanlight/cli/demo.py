@@ -1,0 +1,68 @@
+"""`fanlight demo`: the model that ships, on a photo in the terminal and as a page to open."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import rich_click as click
+
+from fanlight.cli.output import human_bytes, progress, stdout
+from fanlight.cli.run import picture_bounds, predict, print_predictions
+from fanlight.cli.serve import port_option, serve_until_interrupted
+from fanlight.hosts.decode import decode_image
+from fanlight.hosts.serving import Site
+from fanlight.server import open_server
+
+
+@click.command("demo")
+@click.argument("photo", required=False)
+@port_option
+@click.option("-o", "--out", help="Keep the built page in this folder.  [default: a temporary one]")
+@click.option("--no-serve", is_flag=True, help="Stop after the answer in the terminal.")
+def command(photo: str | None, port: int, out: str | None, no_serve: bool) -> None:
+    """Build the model that ships with Fanlight, look at PHOTO, serve the page.
+
+    Without PHOTO it looks at a picture that Fanlight draws.
+    """
+    import fanlight as fl
+
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fanlight-demo-")))
+        if photo is None:
+            from fanlight.cli.sample import draw_sample
+
+            shown, path = "a picture drawn by Fanlight", scratch / "orange.png"
+            draw_sample().save(path)
+        else:
+            shown, path = photo, Path(photo)
+            decode_image(path)  # a photo that is none is reported before anything is built
+        # So is a port that is taken.
+        server = None if no_serve else open_server(scratch, port)
+        folder = Path(out) if out else scratch / "site"
+        console = stdout()
+        start = time.perf_counter()
+        with progress("Building the default model"):
+            model, task = fl.default_model()
+            bundle = stack.enter_context(
+                fl.build(model, folder, task=task, name="fanlight-default", samples=[path])
+            )
+        weights = sum(shard["bytes"] for shard in bundle.manifest["weights"])
+        console.print(
+            f"Built the default model in {time.perf_counter() - start:.1f} s: "
+            f"{len(bundle.labels or ())} classes, {human_bytes(weights)} of weights.\n"
+        )
+        picture_bounds(bundle)
+        console.print("What it sees, by the same WebAssembly under CPython:")
+        print_predictions(shown, predict(bundle, str(path), 5, "wasm"))
+        if server is None:
+            return
+        server.site = Site(folder)
+        console.print(
+            f"\nThe page is at [bold]{server.url}[/] (nothing you show it leaves this machine). "
+            "Ctrl+C stops.",
+            soft_wrap=True,
+        )
+        serve_until_interrupted(server)

@@ -1,0 +1,154 @@
+"""`fanlight inspect`: what is in a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import rich_click as click
+
+from fanlight.cli.cost import node_bytes, node_flops, node_parameters
+from fanlight.cli.options import ModelOptions, is_bundle, load_model, model_options, require_path
+from fanlight.cli.output import (
+    human_bytes,
+    human_count,
+    json_option,
+    print_json,
+    stdout,
+    write_text,
+)
+from fanlight.graph import Graph
+
+
+@click.command("inspect")
+@click.argument("source")
+@click.option(
+    "--graph",
+    "form",
+    type=click.Choice(["text", "svg"]),
+    help="Print the graph instead: as `text` that parses, or as an `svg` picture.",
+)
+@click.option("-o", "--out", help="Write the graph to this file.")
+@model_options
+@json_option
+def command(
+    source: str, form: str | None, out: str | None, options: ModelOptions, as_json: bool
+) -> None:
+    """Show the ops, shapes, weights, FLOPs and bytes of SOURCE, a model or a bundle."""
+    if out is not None and form is None:
+        if not out.lower().endswith((".svg", ".txt")):
+            raise click.UsageError("-o writes the graph: say --graph text or --graph svg.")
+        form = "svg" if out.lower().endswith(".svg") else "text"
+    graph, about = _read(source, options)
+    if form is not None:
+        _write_graph(graph, form, out)
+        return
+    report = describe(graph, about)
+    if as_json:
+        print_json(report)
+    else:
+        _print(report)
+
+
+def _read(source: str, options: ModelOptions) -> tuple[Graph, dict[str, Any]]:
+    import fanlight as fl
+
+    require_path(source)
+    if is_bundle(source):
+        bundle = fl.open_bundle(source)
+        return bundle.graph, {"format": "fanlight-bundle", "labels": bundle.labels, "warnings": []}
+    model = load_model(source, options)
+    labels = None if model.labels is None else list(model.labels)
+    about = {
+        "format": model.source.format,
+        "labels": labels,
+        "warnings": list(model.source.warnings),
+    }
+    return model.graph, about
+
+
+def _write_graph(graph: Graph, form: str, out: str | None) -> None:
+    if form == "svg":
+        from fanlight.cli.picture import graph_svg
+
+        text = graph_svg(graph)
+    else:
+        from fanlight.graph import to_text
+
+        text = to_text(graph)
+    if out is None:
+        click.echo(text)
+    else:
+        write_text(out, text)
+        stdout().print(f"Wrote {out}", markup=False, soft_wrap=True)
+
+
+def describe(graph: Graph, about: dict[str, Any]) -> dict[str, Any]:
+    """The model in figures: inputs, outputs, one entry per node, totals."""
+    nodes = [
+        {
+            "name": node.name,
+            "op": node.op,
+            "inputs": [_type(v) for v in node.inputs if v not in graph.weights],
+            "outputs": [_type(v) for v in node.outputs],
+            "parameters": node_parameters(graph, node),
+            "flops": node_flops(node),
+            "bytes": node_bytes(graph, node),
+        }
+        for node in graph.nodes
+    ]
+    return {
+        "name": graph.name,
+        **about,
+        "inputs": [{"name": v.name, "type": _type(v)} for v in graph.inputs],
+        "outputs": [{"name": name, "type": _type(v)} for name, v in graph.outputs],
+        "nodes": nodes,
+        "totals": {
+            "nodes": len(nodes),
+            "parameters": sum(array.size for array in graph.weights.values()),
+            "weight_bytes": sum(array.nbytes for array in graph.weights.values()),
+            "flops": sum(node["flops"] for node in nodes),
+            "bytes": sum(node["bytes"] for node in nodes),
+        },
+    }
+
+
+def _type(value: Any) -> str:
+    return str(value.type)
+
+
+def _print(report: dict[str, Any]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    console = stdout()
+    console.print(f"[bold]{report['name']}[/]  {report['format']}")
+    for kind in ("inputs", "outputs"):
+        for port in report[kind]:
+            console.print(f"  {kind[:-1]:<6}  {port['name']}: {port['type']}", markup=False)
+    if report["labels"]:
+        console.print(f"  labels  {len(report['labels'])}")
+    table = Table(show_footer=True)
+    totals = report["totals"]
+    for heading, footer, right in (
+        ("op", f"{totals['nodes']} nodes", False),
+        ("name", "", False),
+        ("output", "", False),
+        ("weights", human_count(totals["parameters"]), True),
+        ("FLOPs", human_count(totals["flops"]), True),
+        ("bytes", human_bytes(totals["bytes"]), True),
+    ):
+        justify = "right" if right else "left"
+        table.add_column(heading, footer, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for node in report["nodes"]:
+        table.add_row(
+            node["op"],
+            Text(node["name"]),
+            Text(", ".join(node["outputs"])),
+            human_count(node["parameters"]) if node["parameters"] else "",
+            human_count(node["flops"]) if node["flops"] else "",
+            human_bytes(node["bytes"]) if node["bytes"] else "",
+        )
+    console.print(table)
+    console.print(f"Weights take {human_bytes(totals['weight_bytes'])}.")
+    for warning in report["warnings"]:
+        console.print(f"[yellow]Note:[/] {warning}")

@@ -45,3 +45,10 @@ def test_a_chain_needs_two_neighbours_at_a_time() -> None:
     chain = [Buffer(size, i, i + 1) for i, size in enumerate(sizes)]
     assert live_bytes(chain) == 64 * 13
     assert place(chain)[1] <= 1.1 * live_bytes(chain)
+
+
+def test_a_chain_with_a_large_middle_wastes_nothing() -> None:
+    """The first layers of MobileNet v1: every plain order wastes a sixth or more."""
+    sizes = [602112, 607500, 401408, 401408, 802816, 200704, 401408, 401408]
+    chain = [Buffer(size, i - 1, i) for i, size in enumerate(sizes)]
+    assert place(chain)[1] == live_bytes(chain)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import time
 import weakref
@@ -30,6 +31,8 @@ def _engine() -> Any:
     config = wasmtime.Config()
     config.wasm_simd = True
     config.wasm_relaxed_simd = True
+    # Freed while wasmtime's own module still stands; at the very end it could not be.
+    atexit.register(_engine.cache_clear)
     return wasmtime.Engine(config)
 
 

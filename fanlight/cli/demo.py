@@ -28,6 +28,7 @@ def command(photo: str | None, port: int, out: str | None, no_serve: bool) -> No
     Without PHOTO it looks at a picture that Fanlight draws.
     """
     import fanlight as fl
+    from fanlight.models import default_card
 
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fanlight-demo-")))
@@ -47,7 +48,15 @@ def command(photo: str | None, port: int, out: str | None, no_serve: bool) -> No
         with progress("Building the default model"):
             model, task = fl.default_model()
             bundle = stack.enter_context(
-                fl.build(model, folder, task=task, name="fanlight-default", samples=[path])
+                fl.build(
+                    model,
+                    folder,
+                    task=task,
+                    name="fanlight-default",
+                    title="What is this?",
+                    card=default_card(),
+                    samples=[path],
+                )
             )
         weights = sum(shard["bytes"] for shard in bundle.manifest["weights"])
         console.print(

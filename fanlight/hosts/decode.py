@@ -50,7 +50,7 @@ def decode_image(
             than 100 megapixels, E-INPUT-013 the file cannot be opened.
     """
     where = str(source) if isinstance(source, str | Path) else "the given bytes"
-    with _opened(source, where) as image, _damage_is_coded(where):
+    with _quiet(), _opened(source, where) as image, _damage_is_coded(where):
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise _too_large(where, f"{width} x {height} pixels")
@@ -83,14 +83,19 @@ def fit(
 
 
 @contextmanager
+def _quiet() -> Iterator[None]:
+    """Pillow warns of odd metadata and large pictures; ours is to decode them or to refuse them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
 def _opened(source: str | Path | bytes | BinaryIO, where: str) -> Iterator[Image.Image]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings():
-            # Our own bound is checked before anything is decoded, and is an error.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            opened = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+        opened = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
     except Image.DecompressionBombError as problem:
         raise _too_large(where, str(problem)) from problem
     except UnidentifiedImageError as problem:

@@ -124,11 +124,9 @@ class Site:
             return None
         try:
             file = self.root.joinpath(*parts).resolve()
-        except (OSError, RuntimeError):  # RuntimeError: a loop of symbolic links
+            return file if file.is_relative_to(self.root) and file.exists() else None
+        except (OSError, RuntimeError):  # a name too long, a loop of symbolic links
             return None
-        if not file.is_relative_to(self.root) or not file.exists():
-            return None
-        return file
 
     def failure(self, status: HTTPStatus) -> Reply:
         """A plain-text error."""

@@ -171,7 +171,9 @@ def test_missing_and_folder(tmp_path: Path) -> None:
 
 def test_a_decompression_bomb_is_refused_by_its_header() -> None:
     def chunk(name: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
 
     for side in (10_001, 30_000):
         header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)

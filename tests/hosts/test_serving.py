@@ -1,0 +1,178 @@
+"""The static server: types, caching, compression, policies, and nothing outside its folder."""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fanlight.errors import FanlightError
+from fanlight.hosts.serving import STRICT_CSP, Site, SiteServer
+from fanlight.server import open_server
+
+LONG = b"// a comment that compresses well\n" * 200
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "site"
+    (root / "sub").mkdir(parents=True)
+    (root / "bare").mkdir()
+    (root / "index.html").write_text("<!doctype html><title>page</title>")
+    (root / "sub" / "index.html").write_text(
+        "<!doctype html><meta http-equiv='Content-Security-Policy' content=\"default-src 'none'\">"
+    )
+    (root / "fanlight.js").write_bytes(LONG)
+    (root / "model-relaxed-3fa9c1d2.wasm").write_bytes(b"\0asm\1\0\0\0")
+    (root / "weights-1of1-00ff00ff.bin").write_bytes(bytes(5000))
+    (root / ".secret").write_text("no")
+    (tmp_path / "outside.txt").write_text("no")
+    (root / "link.txt").symlink_to(tmp_path / "outside.txt")
+    return root
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[SiteServer]:
+    server = SiteServer(Site(folder, {"/made/up.js": b"1"})).start()
+    yield server
+    server.stop()
+
+
+class Answer:
+    def __init__(self, server: SiteServer, target: str, method: str = "GET", **headers: str):
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+        connection.putrequest(
+            method, target, skip_host="Host" in headers, skip_accept_encoding=True
+        )
+        for name, value in headers.items():
+            connection.putheader(name.replace("_", "-"), value)
+        connection.endheaders()
+        answer = connection.getresponse()
+        self.status, self.headers, self.body = answer.status, answer.headers, answer.read()
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "type"),
+    [
+        ("/", "text/html; charset=utf-8"),
+        ("/fanlight.js?v=1", "text/javascript; charset=utf-8"),
+        ("/model-relaxed-3fa9c1d2.wasm", "application/wasm"),
+        ("/weights-1of1-00ff00ff.bin", "application/octet-stream"),
+        ("/sub/", "text/html; charset=utf-8"),
+        ("/made/up.js", "text/javascript; charset=utf-8"),
+    ],
+)
+def test_types_and_isolation(server: SiteServer, path: str, type: str) -> None:
+    answer = Answer(server, path)
+    assert answer.status == 200 and answer.headers["Content-Type"] == type
+    assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_policies(server: SiteServer) -> None:
+    assert Answer(server, "/").headers["Content-Security-Policy"] == STRICT_CSP
+    assert Answer(server, "/fanlight.js").headers["Content-Security-Policy"] == STRICT_CSP
+    # A page with a policy of its own keeps that one.
+    assert Answer(server, "/sub/").headers["Content-Security-Policy"] == "frame-ancestors 'self'"
+
+
+def test_only_hash_named_files_are_immutable(server: SiteServer) -> None:
+    for path in ("/model-relaxed-3fa9c1d2.wasm", "/weights-1of1-00ff00ff.bin"):
+        assert "immutable" in Answer(server, path).headers["Cache-Control"]
+    for path in ("/", "/fanlight.js"):
+        assert Answer(server, path).headers["Cache-Control"] == "no-cache"
+
+
+def test_etags(server: SiteServer, folder: Path) -> None:
+    first = Answer(server, "/fanlight.js")
+    again = Answer(server, "/fanlight.js", If_None_Match=f'"other", W/{first.headers["ETag"]}')
+    assert again.status == 304 and again.body == b""
+    (folder / "fanlight.js").write_bytes(LONG + b"changed")
+    changed = Answer(server, "/fanlight.js", If_None_Match=first.headers["ETag"])
+    assert changed.status == 200 and changed.body.endswith(b"changed")
+
+
+def test_gzip(server: SiteServer) -> None:
+    packed = Answer(server, "/fanlight.js", Accept_Encoding="br, gzip;q=0.8")
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(packed.body) == LONG and len(packed.body) < len(LONG) / 4
+    plain = Answer(server, "/fanlight.js", Accept_Encoding="gzip;q=0")
+    assert plain.headers["Content-Encoding"] is None and plain.body == LONG
+    assert plain.headers["ETag"] != packed.headers["ETag"]
+    weights = Answer(server, "/weights-1of1-00ff00ff.bin", Accept_Encoding="gzip")
+    assert weights.headers["Content-Encoding"] is None
+
+
+def test_head_has_the_headers_and_no_body(server: SiteServer) -> None:
+    answer = Answer(server, "/fanlight.js", "HEAD")
+    assert answer.status == 200 and answer.body == b""
+    assert answer.headers["Content-Length"] == str(len(LONG))
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/../outside.txt",
+        "/%2e%2e/outside.txt",
+        "/sub/..%2f..%2foutside.txt",
+        "/sub/%2e%2e/%2e%2e/outside.txt",
+        "//etc/passwd",
+        "/..\\outside.txt",
+        "/link.txt",
+        "/.secret",
+        "/%00",
+        "/bare/",
+        "/nothing.js",
+        "/" + "a" * 5000,
+    ],
+)
+def test_nothing_outside_and_no_listing(server: SiteServer, target: str) -> None:
+    answer = Answer(server, target)
+    assert answer.status == 404 and b"no" not in answer.body.lower().replace(b"not found", b"")
+
+
+def test_folders_redirect_within_the_site(server: SiteServer) -> None:
+    answer = Answer(server, "/sub")
+    assert answer.status == 301 and answer.headers["Location"] == "/sub/"
+    assert Answer(server, "//sub").headers["Location"] in (None, "/sub/")
+
+
+def test_other_hosts_and_methods_are_refused(server: SiteServer) -> None:
+    assert Answer(server, "/", Host="evil.example").status == 421
+    assert Answer(server, "/", Host=f"localhost:{server.server_port}").status == 200
+    assert Answer(server, "/", "POST").status == 501
+
+
+def test_it_listens_on_loopback_only(server: SiteServer) -> None:
+    assert server.server_address[0] == "127.0.0.1"
+
+
+def test_the_port_is_free_after_stop(folder: Path) -> None:
+    server = SiteServer(Site(folder)).start()
+    port = server.server_port
+    server.stop()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_open_server_tells_what_is_wrong(folder: Path) -> None:
+    with SiteServer(Site(folder)) as taken:
+        with pytest.raises(FanlightError, match="in use") as caught:
+            open_server(folder, taken.server_port)
+    assert caught.value.code == "E-CLI-001"
+    for wrong in (folder / "nothing", folder / "fanlight.js"):
+        with pytest.raises(FanlightError) as caught:
+            open_server(wrong)
+        assert caught.value.code == "E-CLI-002"
+
+
+def test_a_deleted_file_is_a_404(server: SiteServer, folder: Path) -> None:
+    os.remove(folder / "fanlight.js")
+    assert Answer(server, "/fanlight.js").status == 404

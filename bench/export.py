@@ -27,7 +27,9 @@ def plain(graph: Graph) -> Graph:
     return run(graph, PIPELINE_F32[: end + 1])
 
 
-def chain(graph: Graph, node: Node, users: Mapping[Value, list[Node]]) -> tuple[Any, str | None, Node]:
+def chain(
+    graph: Graph, node: Node, users: Mapping[Value, list[Node]]
+) -> tuple[Any, str | None, Node]:
     """(bias array or None, activation op or None, last node) of what follows a convolution."""
     ends = {v for _, v in graph.outputs}
     bias, activation, last = None, None, node
@@ -198,7 +200,9 @@ def _tfjs_other(writer: _TfjsWriter, node: Node, inputs: list[str], name: str) -
         return writer.node(name, "Mean", [*inputs, axes], keep_dims={"b": node.attrs["keepdims"]})
     if node.op in ("avg_pool", "max_pool"):
         op = {"avg_pool": "AvgPool", "max_pool": "MaxPool"}[node.op]
-        return writer.node(name, op, inputs, ksize=_ints(1, *node.attrs["size"], 1), **_window(node))
+        return writer.node(
+            name, op, inputs, ksize=_ints(1, *node.attrs["size"], 1), **_window(node)
+        )
     if node.op == "pad":
         paddings = writer.const(f"{name}/paddings", np.int32(node.attrs["paddings"]))
         value = writer.const(f"{name}/value", np.float32(node.attrs["value"]))
@@ -276,7 +280,9 @@ def to_onnx(graph: Graph, path: Path) -> None:
         for v in node.inputs:
             if v in graph.weights:
                 a = graph.weights[v]
-                inputs.append(const(f"{name}_{v.name}", a.transpose(0, 3, 1, 2) if a.ndim == 4 else a))
+                inputs.append(
+                    const(f"{name}_{v.name}", a.transpose(0, 3, 1, 2) if a.ndim == 4 else a)
+                )
             else:
                 inputs.append(names[v])
         simple = {"add": "Add", "sub": "Sub", "mul": "Mul", "relu": "Relu"}

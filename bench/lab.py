@@ -117,9 +117,11 @@ class Engine:
         return f"{base}/pages/bench.html?{urlencode({'engine': self.page, **self.query})}"
 
 
-def open_page(browser: Any, base: str, engine: Engine) -> Any:
-    """A page with the engine's model loaded."""
+def open_page(browser: Any, base: str, engine: Engine, *, script: str | None = None) -> Any:
+    """A page with the engine's model loaded; `script` runs in it before anything else."""
     page = browser.new_context().new_page()
+    if script is not None:
+        page.add_init_script(script)
     page.goto(engine.url(base))
     page.wait_for_function("globalThis.ready || globalThis.failure", timeout=180_000)
     failure = page.evaluate("globalThis.failure")

@@ -71,7 +71,8 @@ def _row(name: str, ours: Result, other: Result) -> dict[str, Any]:
         "min_ms": round(other.best, 2),
         "ratio": round(middle, 2),
         "ratio_spread": [round(low, 2), round(high, 2)],
-        "goal": FIGURES.get(other.engine.name),
+        "goal": (goal := FIGURES.get(other.engine.name)),
+        "ok": None if goal is None else middle >= goal,
         "difference": away,
         "info": other.info,
     }

@@ -17,6 +17,7 @@ from bench.lab import HERE, Engine, chromium, install_peers, open_page, serve
 from bench.networks import MODELS
 from fanlight.check import difference
 
+OURS, PEERS = 1e-4, 1e-3  # how far, relative to NumPy, our hosts and TF.js may be
 # folder -> options of fl.load; sizes where the model leaves them open
 IMAGE_MODELS: dict[str, dict[str, Any]] = {
     "mobilenet-v1-0.25-graph": {},
@@ -132,6 +133,8 @@ def measure_model(name: str, browser: Any, *, hosts: Sequence[str], tfjs: bool) 
             difference(a.reshape(-1), b.astype(a.dtype).reshape(-1))
             for a, b in zip(expected, theirs, strict=True)
         )
+    ours = max(row[host] for host in hosts)
+    row["ok"] = ours <= OURS and row.get("tfjs", 0.0) <= PEERS
     return row
 
 

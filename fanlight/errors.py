@@ -163,6 +163,6 @@ class FanlightError(Exception):
             "where": self.where,
             "expected": self.expected,
             "received": self.received,
-            "next": self.next,
+            "next": self.next or f"read `fanlight explain {self.code}`.",
         }
         return {k: str(v) for k, v in fields.items() if v is not None}

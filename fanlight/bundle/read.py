@@ -98,7 +98,12 @@ def read_bundle(folder: str | Path) -> BundleFiles:
         ) from error
     except (ValueError, RecursionError) as error:
         raise FanlightError(
-            "E-BUNDLE-002", "manifest.json is not JSON.", where=path, received=str(error)[:200]
+            "E-BUNDLE-002",
+            "manifest.json is not JSON.",
+            where=path,
+            expected="the manifest that `fanlight build` wrote",
+            received=str(error)[:200],
+            next="build the bundle again.",
         ) from error
     check_manifest(manifest, path)
     return BundleFiles(folder, manifest)

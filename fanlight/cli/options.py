@@ -146,6 +146,7 @@ def require_path(path: str) -> None:
             "There is nothing at this path.",
             where=path,
             expected="a model file, a model folder or a bundle",
+            received="nothing",
             next="check the spelling.",
         )
 

@@ -26,6 +26,7 @@ def regular_size(path: Path, code: str, what: str) -> int:
             code,
             f"{what} cannot be opened.",
             where=path,
+            expected="a file that can be read",
             received=_reason(error),
             next="check the path; a model's files must lie beside each other as downloaded.",
         ) from None

@@ -211,19 +211,20 @@ class _Stream:
 
     def _mismatch(self, declared: str, stored: int) -> FanlightError:
         # Shards have one size but for the last; the odd one out is the damaged one.
-        largest = max(self._sizes, default=0)
-        odd = [i for i, size in enumerate(self._sizes[:-1]) if size != largest]
-        guess = self._paths[odd[0] if odd else -1].name if self._paths else "no file"
+        full = max(self._sizes[:-1], key=self._sizes[:-1].count, default=0)
+        odd = [i for i, size in enumerate(self._sizes[:-1]) if size != full]
+        guess = self._paths[odd[0] if odd else -1] if self._paths else None
         sizes = ", ".join(
             f"{p.name} {size:,}" for p, size in list(zip(self._paths, self._sizes, strict=True))[:8]
         )
         return FanlightError(
             "E-FORMAT-007",
             "the weight files do not have the size that the manifest declares.",
-            where=self._paths[-1].parent if self._paths else "weightsManifest",
+            where=guess or "weightsManifest",
             expected=f"{declared} bytes",
             received=f"{stored:,} bytes ({sizes})",
-            next=f"download {guess} again: it is truncated or belongs to another model.",
+            next=f"download {guess.name if guess else 'the model'} again: it is truncated or belongs "
+            "to another model.",
         )
 
     def read(self, count: int, spec: Spec) -> bytearray:

@@ -114,6 +114,7 @@ def _opened(source: str | Path | bytes | BinaryIO, where: str) -> Iterator[Image
             "E-INPUT-013",
             "The image file cannot be opened.",
             where=where,
+            expected="an image file that can be read",
             received=problem.strerror,
             next="check the path and its permissions",
         ) from problem
@@ -199,6 +200,7 @@ def _damaged(where: str, problem: Exception) -> FanlightError:
         "E-INPUT-011",
         "The image is damaged or cut short.",
         where=where,
+        expected="a whole image file",
         received=str(problem) or type(problem).__name__,
         next="fetch or export the file again",
     )

@@ -145,8 +145,10 @@ def write_single_file(folder: Path, target: Path) -> None:
     """Write `single_file(folder)` to `target`; nothing half-written is ever there.
 
     Raises:
-        FanlightError: as `single_file`; E-BUILD-004 when the target cannot be written.
+        FanlightError: as `single_file`; E-BUILD-004 when the target cannot be written, or is a file
+            that we did not write.
     """
+    _refuse_foreign(target)
     text = single_file(folder)
     partial = target.with_name(f".{target.name}.part")
     try:
@@ -162,6 +164,22 @@ def write_single_file(folder: Path, target: Path) -> None:
             received=error.strerror or str(error),
             next="choose a path that you may write to.",
         ) from error
+
+
+def _refuse_foreign(target: Path) -> None:
+    """Only an empty file or an older page of ours is replaced."""
+    if not target.exists():
+        return
+    data = target.read_bytes() if target.is_file() else b"a folder"
+    if data and b'id="fanlight-manifest"' not in data:
+        raise FanlightError(
+            "E-BUILD-004",
+            "the output path exists and is not a page that Fanlight built.",
+            where=str(target),
+            expected="a new path, or a page to replace",
+            received="another file" if target.is_file() else "a folder",
+            next="choose another path, or remove it first.",
+        )
 
 
 def _once(pattern: re.Pattern[str], put: object, html: str, what: str) -> str:

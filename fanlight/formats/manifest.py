@@ -223,8 +223,8 @@ class _Stream:
             where=guess or "weightsManifest",
             expected=f"{declared} bytes",
             received=f"{stored:,} bytes ({sizes})",
-            next=f"download {guess.name if guess else 'the model'} again: it is truncated or belongs "
-            "to another model.",
+            next=f"download {guess.name if guess else 'the model'} again: "
+            "it is truncated or belongs to another model.",
         )
 
     def read(self, count: int, spec: Spec) -> bytearray:

@@ -66,7 +66,7 @@ def test_every_host_and_tfjs_agree(
 
 
 def assert_near(name: str, expected: np.ndarray, received: np.ndarray, tolerance: float) -> None:
-    """TF.js and Fanlight may write dims of size 1 differently; numbers and their order are equal."""
+    """Compares numbers in order: TF.js and Fanlight may write dims of size 1 differently."""
     found = difference(expected.reshape(-1), received.reshape(-1))
     assert found <= tolerance, f"{name}: {found:.1e} of the largest value"
 

@@ -17,6 +17,7 @@ from click.exceptions import Exit
 
 from fanlight.cli.output import stderr
 from fanlight.errors import FanlightError
+from fanlight.version import __version__
 
 # name -> module with a command of that name. A command's imports load when it is called.
 COMMANDS = {
@@ -98,7 +99,7 @@ def _bug(problem: Exception) -> FanlightError:
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show Python's traceback of an error.")
-@click.version_option(package_name="fanlight", message="fanlight %(version)s")
+@click.version_option(__version__, message="fanlight %(version)s")
 def cli(debug: bool) -> None:
     """Build a trained model; it answers in your visitor's browser.
 

@@ -1,0 +1,241 @@
+"""Every command does its work, for people and (--json) for machines."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner, Result
+
+from fanlight.cli.app import COMMANDS, cli
+from fanlight.errors import CATALOGUE
+from tests.support import ROOT, fanlight_cli
+
+
+def fanlight(*arguments: object) -> Result:
+    result = CliRunner().invoke(cli, [str(a) for a in arguments], prog_name="fanlight")
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def as_json(*arguments: object) -> Any:
+    result = fanlight(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.fixture
+def site(tmp_path: Path, model: Path, labels: Path) -> Path:
+    out = tmp_path / "site"
+    result = fanlight("build", model, "-o", out, "--labels", labels, "--input-range", "0,1")
+    assert result.exit_code == 0, result.output
+    return out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command(command: str) -> None:
+    result = fanlight(command, "--help")
+    assert result.exit_code == 0 and "Usage: fanlight" in result.stdout
+    assert command in fanlight("--help").stdout
+
+
+def test_build_folder(site: Path) -> None:
+    names = {path.name for path in site.iterdir()}
+    assert {"manifest.json", "fanlight.js", "index.html", "package.json"} <= names
+    manifest = json.loads((site / "manifest.json").read_text())
+    assert manifest["task"]["labels"] == ["red", "green", "blue"]
+    assert manifest["task"]["preprocess"]["input_range"] == [0, 1]
+
+
+def test_build_says_what_it_built(tmp_path: Path, model: Path, labels: Path) -> None:
+    result = fanlight("build", model, "-o", tmp_path / "a", "--labels", labels)
+    assert "classify, 3 labels, 16 x 16 pixels" in result.stdout
+    assert "fanlight serve" in result.stdout
+    report = as_json("build", model, "-o", tmp_path / "b", "--task", "none")
+    assert report["task"] is None and report["flops"] > 0 and report["weights_bytes"] >= 48
+
+
+def test_build_replaces_its_own_bundle(site: Path, model: Path) -> None:
+    assert fanlight("build", model, "-o", site, "--task", "none").exit_code == 0
+    assert json.loads((site / "manifest.json").read_text())["task"] is None
+
+
+def test_build_html(tmp_path: Path, model: Path, labels: Path, photo: Path) -> None:
+    out = tmp_path / "page.html"
+    result = fanlight("build", model, "-o", out, "--labels", labels, "--samples", photo)
+    assert result.exit_code == 0, result.output
+    assert out.is_file() and "<!doctype html>" in out.read_text()[:200].lower()
+    assert sorted(p.name for p in tmp_path.iterdir() if "page" in p.name) == ["page.html"]
+
+
+@pytest.mark.parametrize("host", ["wasm", "numpy"])
+def test_run_json_is_exactly_the_contract(site: Path, photo: Path, host: str) -> None:
+    found = as_json("run", site, photo, photo, "--top", 2, "--host", host)
+    assert [entry["image"] for entry in found] == [str(photo), str(photo)]
+    for entry in found:
+        assert set(entry) == {"image", "predictions"}
+        assert [set(p) for p in entry["predictions"]] == [{"index", "label", "score"}] * 2
+    first, second = found[0]["predictions"]
+    assert first["index"] == 1 and first["label"] == "green"
+    assert 1 > first["score"] > second["score"] > 0
+
+
+def test_run_builds_a_source_first(model: Path, labels: Path, photo: Path) -> None:
+    found = as_json("run", model, photo, "--labels", labels, "--input-range", "0,1")
+    assert found[0]["predictions"][0]["label"] == "green"
+    assert len(found[0]["predictions"]) == 3
+    unnamed = as_json("run", model, photo)
+    assert unnamed[0]["predictions"][0]["label"] == "class 1"
+
+
+@pytest.mark.chromium
+def test_run_in_the_browser(site: Path, photo: Path, chromium_path: str) -> None:
+    found = as_json("run", site, photo, "--host", "browser")
+    assert found[0]["predictions"][0]["label"] == "green"
+
+
+def test_run_for_people(site: Path, photo: Path) -> None:
+    result = fanlight("run", site, photo, "--top", 1)
+    assert "green" in result.stdout and "%" in result.stdout and "█" in result.stdout
+    assert "red" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '["red", "green", "blue"]',
+        '{"0": "red", "1": "green", "2": "blue"}',
+        '{"2": ["n3", "blue"], "0": ["n1", "red"], "1": ["n2", "green"]}',
+        '{"labels": ["red", "green", "blue"], "modelName": "tm"}',
+        "\ufeffred\r\ngreen\r\nblue\r\n\r\n",
+    ],
+)
+def test_forms_of_labels(tmp_path: Path, model: Path, photo: Path, content: str) -> None:
+    path = tmp_path / "names"
+    path.write_text(content, encoding="utf-8")
+    found = as_json("run", model, photo, "--labels", path, "--input-range", "0,1")
+    assert found[0]["predictions"][0]["label"] == "green"
+
+
+def test_inspect(model: Path, site: Path) -> None:
+    report = as_json("inspect", model)
+    assert report["format"] == "tfjs-layers" and report["totals"]["parameters"] == 12
+    ops = {node["op"] for node in report["nodes"]}
+    assert {"mean", "matmul", "softmax"} <= ops
+    assert sum(n["flops"] for n in report["nodes"]) == report["totals"]["flops"] > 16 * 16 * 3
+    text = fanlight("inspect", model).stdout
+    assert "softmax" in text and "FLOPs" in text
+    assert as_json("inspect", site)["labels"] == ["red", "green", "blue"]
+
+
+def test_inspect_graph_text_parses(model: Path, tmp_path: Path) -> None:
+    import fanlight as fl
+    from fanlight.graph import to_text
+
+    result = fanlight("inspect", model, "--graph", "text")
+    assert result.stdout.strip() == to_text(fl.load(model).graph).strip()
+    out = tmp_path / "graph.txt"
+    assert fanlight("inspect", model, "-o", out).exit_code == 0
+    assert out.read_text().strip() == result.stdout.strip()
+
+
+def test_inspect_graph_svg(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "graph.svg"
+    assert fanlight("inspect", model, "--graph", "svg", "-o", out).exit_code == 0
+    root = ElementTree.fromstring(out.read_text())
+    texts = [t.text for t in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"input", "mean", "matmul", "softmax"} <= set(texts)
+    assert fanlight("inspect", model, "--graph", "svg").stdout.strip() == out.read_text().strip()
+
+
+def test_check(site: Path) -> None:
+    report = as_json("check", site, "--host", "wasm", "--host", "wasm-plain")
+    assert report["ok"] and not report["not_run"]
+    assert {row["host"] for row in report["rows"]} == {"wasm", "wasm-plain"}
+    assert "ok" in fanlight("check", site, "--host", "wasm").stdout
+    strict = fanlight("check", site, "--host", "wasm", "--tolerance", 0)
+    assert strict.exit_code in (0, 1) and ("differs" in strict.stdout) == (strict.exit_code == 1)
+
+
+@pytest.mark.chromium
+def test_bench(model: Path, tmp_path: Path, chromium_path: str) -> None:
+    out = tmp_path / "figures.json"
+    result = fanlight("bench", model, "--rounds", 3, "--json", out)
+    assert result.exit_code == 0, result.output
+    figures = json.loads(out.read_text())
+    assert figures["ms"]["median"] > 0 and len(figures["ms"]["rounds"]) == 3
+    assert figures["kernels"] and "slowest kernels" in result.stdout
+
+
+def test_explain() -> None:
+    assert CATALOGUE["E-INPUT-010"].split()[0] in fanlight("explain", "e-input-010").stdout
+    assert as_json("explain") == CATALOGUE
+    assert as_json("explain", "E-CLI-001") == {"E-CLI-001": CATALOGUE["E-CLI-001"]}
+
+
+def test_doctor() -> None:
+    findings = as_json("doctor")
+    assert all(f["ok"] for f in findings if f["needed"])
+    assert {"numpy", "wasm", "chromium", "default model"} <= {f["name"] for f in findings}
+
+
+def test_serve_and_stop(site: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fanlight", "serve", str(site), "--port", "0"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    url = next(word for word in line.split() if word.startswith("http://127.0.0.1:"))
+    with urllib.request.urlopen(url + "/manifest.json", timeout=10) as answer:
+        assert json.load(answer)["fanlight"] == 1
+    process.send_signal(signal.SIGTERM)
+    _, log = process.communicate(timeout=20)
+    assert process.returncode == 0 and "GET /manifest.json" in log and "Traceback" not in log
+
+
+def test_demo_sees_an_orange_in_its_own_picture(tmp_path: Path) -> None:
+    result = fanlight("demo", "--no-serve", "-o", tmp_path / "demo")
+    assert result.exit_code == 0, result.output
+    best = next(line for line in result.stdout.splitlines() if "█" in line)
+    assert best.endswith("orange") or "orange" in best.split()
+    assert (tmp_path / "demo" / "index.html").is_file()
+
+
+def test_demo_on_a_photo_serves_the_page(photo: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fanlight", "demo", str(photo), "--port", "0"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    lines: list[str] = []
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and "Ctrl+C" not in "".join(lines[-1:]):
+        lines.append(process.stdout.readline())
+    url = next(w for w in lines[-1].split() if w.startswith("http://127.0.0.1:"))
+    with urllib.request.urlopen(url + "/", timeout=10) as answer:
+        assert b"fanlight" in answer.read().lower()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
+def test_as_a_process(site: Path, photo: Path) -> None:
+    result = fanlight_cli("run", site, photo, "--json")
+    assert result.returncode == 0 and result.stderr == ""
+    assert json.loads(result.stdout)[0]["predictions"][0]["label"] == "green"
+    assert fanlight_cli("--version").stdout.startswith("fanlight 0.")

@@ -15,7 +15,7 @@ from fanlight.codegen.arena import ALIGNMENT, Buffer, align, live_bytes, place
 from fanlight.codegen.kernel import Kernel, Packing, lower
 from fanlight.codegen.wasm.module import Module
 from fanlight.errors import FanlightError
-from fanlight.graph import Graph, Node, Value
+from fanlight.graph import Builder, Graph, Node, Value
 from fanlight.ops.row import lookup
 from fanlight.ops.types import Dim
 from fanlight.targets import Target
@@ -148,8 +148,6 @@ def make_plan(graph: Graph, targets: Sequence[Target]) -> Plan:
 
 def _copy_passed_through(graph: Graph) -> Graph:
     """Outputs get memory of their own: one that is an input or a weight is copied into it."""
-    from fanlight.graph.builder import Builder
-
     roots = _roots(graph)
     fixed = {*graph.inputs, *graph.weights}
     passed = [v for _, v in graph.outputs if roots[v] in fixed]
@@ -164,10 +162,15 @@ def _copy_passed_through(graph: Graph) -> Graph:
         made = builder.add(node.op, *inputs, name=node.name, outputs=names, **node.attrs)
         mapped.update(zip(node.outputs, made if isinstance(made, tuple) else (made,), strict=True))
     outputs = {
-        name: builder.add("fused", mapped[v], body="a0", name="copy") if v in passed else mapped[v]
-        for name, v in graph.outputs
+        name: _copy(builder, mapped[v]) if v in passed else mapped[v] for name, v in graph.outputs
     }
     return builder.finish(outputs)
+
+
+def _copy(builder: Builder, value: Value) -> Value:
+    # Bodies read uint8 as int32; the copy must be what the value is.
+    body = "uint8(a0)" if value.dtype == "uint8" else "a0"
+    return builder.add("fused", value, body=body, name="copy")
 
 
 def _dims_address(node: Node, dims: dict[str, tuple[Dim, int]]) -> int:

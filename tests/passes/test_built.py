@@ -6,13 +6,14 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fanlight as fl
 from fanlight.codegen.plan import make_plan
 from fanlight.codegen.wasm.module import Module
-from fanlight.graph import evaluate, to_text
+from fanlight.graph import Builder, evaluate, to_text
 from fanlight.passes import optimize
 from fanlight.targets import WASM_RELAXED
 from tests.passes.support import RandomGraph, difference, random_inputs
@@ -43,3 +44,16 @@ def test_kernels_of_equal_keys_are_equal_code() -> None:
             assert codes.setdefault(kernel.key, module.encode()) == module.encode(), kernel.key
             count += 1
     assert len(codes) < count  # some keys did meet again
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32", "uint8", "bool"])
+def test_inputs_that_are_outputs_keep_their_dtype(dtype: str, tmp_path: Path) -> None:
+    builder = Builder("through")
+    x = builder.input("x", (2, 3), dtype)
+    again = builder.add("reshape", x, shape=(6,))
+    graph = builder.finish({"x2": x, "again": again, "twice": again})
+    array = np.array([[0, 1, 0], [1, 1, 0]]).astype(dtype)
+    received = fl.build(graph, tmp_path / "bundle").run({"x": array})
+    for name, expected in evaluate(graph, {"x": array}).items():
+        assert received[name].dtype == expected.dtype
+        np.testing.assert_array_equal(received[name], expected)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fanlight.ops import row as rows
 from fanlight.targets import Target
 from tests.codegen.kernel_runner import TARGETS, run_op
 
@@ -52,6 +53,27 @@ def test_pooling(op: str, shape, size, strides, padding, target: Target) -> None
     want = pooled(x, size, strides, padding, op == "max_pool")
     (got,) = run_op(op, [x], target, size=size, strides=strides, padding=padding)
     np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6)
+
+
+# Some windows lie wholly in the padding: on one side, on the other, in both dims, in all places.
+MISSES = [
+    ((1, 5, 9, 15), (1, 3), (3, 3), ((2, 1), (0, 0))),
+    ((2, 8, 3, 17), (3, 3), (3, 2), ((3, 0), (4, 5))),
+    ((1, 4, 4, 15), (1, 1), (3, 2), ((2, 1), (1, 1))),
+    ((1, 2, 2, 4), (2, 2), (9, 9), ((2, 9), (5, 0))),
+]
+
+
+@pytest.mark.parametrize("shape,size,strides,padding", MISSES)
+@pytest.mark.parametrize("op", ["max_pool", "avg_pool"])
+def test_windows_that_miss_the_image(op: str, shape, size, strides, padding) -> None:  # type: ignore[no-untyped-def]
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    attrs = {"size": size, "strides": strides, "padding": padding}
+    (want,) = rows.evaluate(op, [x], attrs)
+    assert not np.isfinite(want).all()
+    for target in TARGETS:
+        (got,) = run_op(op, [x], target, **attrs)
+        np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6)
 
 
 def test_special_values_win_or_propagate() -> None:

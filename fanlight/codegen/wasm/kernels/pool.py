@@ -6,7 +6,8 @@ columns unrolled; the others run the same code with counted loops.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 
@@ -37,10 +38,15 @@ class Pool:
         """Units of work."""
         return self.image[0] * self.out[0]
 
+    def misses(self, axis: int) -> bool:
+        """Whether some window lies wholly in the padding of a dim (0: rows, 1: columns)."""
+        last = (self.out[axis] - 1) * self.strides[axis] - self.pad[axis]
+        return self.pad[axis] >= self.size[axis] or last >= self.image[1 + axis]
+
 
 @register("max_pool", "avg_pool")
 def lower(node: Node, target: Target, weights: Set[Value]) -> Kernel:
-    """The kernel of a pooling node. Its row sees to it that every window meets the image."""
+    """The kernel of a pooling node."""
     if not node.outputs[0].type.size:
         return no_work(node)
     (top, _), (left, _) = node.attrs["padding"]
@@ -102,7 +108,7 @@ class _Emitter:
             if n > 1:
                 f.i32(out_rows).op("i32.rem_u")
             f.times(pool.strides[0]).plus(-pool.pad[0]).set(self.row)
-            self._clip(self.row, pool.size[0], height, self.window_rows, spare)
+            self._clip(0, self.row, self.window_rows, spare)
             if n > 1:
                 f.get(unit).i32(out_rows).op("i32.div_u").times(height)
                 f.get(self.row).op("i32.add").set(self.row)
@@ -112,14 +118,14 @@ class _Emitter:
                 if first == 0 and last == out_columns:
                     self._pixel(inside=True)
                 elif first >= last:
-                    self._clip(self.column, pool.size[1], width, self.window_columns, spare)
+                    self._clip(1, self.column, self.window_columns, spare)
                     self._pixel(inside=False)
                 else:
                     f.get(ox).plus(-first).i32(last - first).op("i32.lt_u")
                     with f.if_():
                         self._pixel(inside=True)
                         f.else_()
-                        self._clip(self.column, pool.size[1], width, self.window_columns, spare)
+                        self._clip(1, self.column, self.window_columns, spare)
                         self._pixel(inside=False)
                 f.advance(self.out, channels * 4)
 
@@ -131,14 +137,27 @@ class _Emitter:
             return 0, 0
         return -(-pad // stride), min(pool.out[1], (width - size + pad) // stride + 1)
 
-    def _clip(self, start: Local, size: int, limit: int, count: Local, spare: Local) -> None:
+    def _clip(self, axis: int, start: Local, count: Local, spare: Local) -> None:
         """Move `start` (maybe negative) into the image; `count` = what is left of the window."""
-        f = self.f
-        f.get(start).plus(size).tee(count).i32(limit).get(count).i32(limit).op("i32.lt_s").select()
-        f.set(count).i32(0).get(start).get(start).i32(0).op("i32.lt_s").select().tee(start).set(
-            spare
-        )
+        f, limit = self.f, self.pool.image[1 + axis]
+        f.get(start).plus(self.pool.size[axis]).tee(count).i32(limit)
+        f.get(count).i32(limit).op("i32.lt_s").select().set(count)
+        f.i32(0).get(start).get(start).i32(0).op("i32.lt_s").select().tee(start).set(spare)
         f.get(count).get(spare).op("i32.sub").set(count)
+        if self.pool.misses(axis):
+            f.get(count).i32(0).get(count).i32(0).op("i32.gt_s").select().set(count)
+
+    @contextmanager
+    def _times(self, axis: int, count: Local, left: Local) -> Iterator[None]:
+        """Run the body `count` times: at least once, unless a window may miss the image."""
+        f = self.f
+        f.get(count).set(left)
+        with f.block() as done:
+            if self.pool.misses(axis):
+                f.get(left).op("i32.eqz").br_if(done)
+            with f.loop() as again:
+                yield
+                f.get(left).i32(1).op("i32.sub").tee(left).br_if(again)
 
     def _pixel(self, inside: bool) -> None:
         f, channels = self.f, self.pool.image[3]
@@ -173,19 +192,17 @@ class _Emitter:
             for nan in nans:
                 f.tee(nan)
             f.drop()
-        f.get(self.corner).set(self.line).get(self.window_rows).set(self.left)
-        with f.loop() as again:
+        f.get(self.corner).set(self.line)
+        with self._times(0, self.window_rows, self.left):
             if inside:
                 for column in range(pool.size[1]):
                     self._take(self.line, column * step, sums, nans)
             else:
-                f.get(self.line).set(self.cell).get(self.window_columns).set(self.across)
-                with f.loop() as more:
+                f.get(self.line).set(self.cell)
+                with self._times(1, self.window_columns, self.across):
                     self._take(self.cell, 0, sums, nans)
                     f.advance(self.cell, step)
-                    f.get(self.across).i32(1).op("i32.sub").tee(self.across).br_if(more)
             f.advance(self.line, step * pool.image[2])
-            f.get(self.left).i32(1).op("i32.sub").tee(self.left).br_if(again)
         for i, (acc, nan) in enumerate(zip(sums, nans, strict=True)):
             if pool.maximum:
                 f.get(acc).get(nan).op("v128.or").set(acc)

@@ -1,5 +1,7 @@
 """Fanlight: build machine-learning models in Python, run them in the browser.
 
+In three lines, with `import fanlight as fl`:
+
     model = fl.load("model.json")
     bundle = fl.build(model, "site/", task=fl.tasks.classify(labels=labels))
     bundle.run({"image": rgb_uint8})

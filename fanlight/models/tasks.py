@@ -121,7 +121,9 @@ class Classify:
         return scores
 
     def _names(self, count: int, labels: Sequence[str] | None) -> Sequence[str]:
-        names = self.labels or labels or [f"class {i}" for i in range(count)]
+        names: Sequence[str] = labels or [f"class {i}" for i in range(count)]
+        if self.labels is not None:  # given by the caller, so even none at all must fit
+            names = self.labels
         if len(names) != count:
             hint = "give one label per score, in the order of the scores."
             if len(names) == count - 1 and not self.background:

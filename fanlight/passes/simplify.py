@@ -95,7 +95,8 @@ class Simplify(Pass):
             ):
                 return None
             rules = by_op.get(node.op, [])
-            if elementwise(node):
+            # batch_norm wants one statistic per channel of its input as it is, not as it broadcasts.
+            if elementwise(node) and node.op != "batch_norm":
                 rules = [*rules, ("broadcast", _broadcast_operand)]
             site = Site(editor, node, inputs)
             for name, function in rules:

@@ -107,6 +107,11 @@ NOT = [
     ("f32[2, 1]", "%y = sum(%x) {axes=[0]}"),
     ("f32[1, 4, 4, 1]", "%y = max_pool(%x) {size=[1, 1], strides=[2, 2]}"),
     ("f32[2, 2]", "%a = concat(%x, %x) {axis=0}\n%y = concat(%a, %a) {axis=1}"),
+    (
+        "f32[2, 1]",
+        "weight %c: f32[2] = [1.0, 2.0]\n%a = tile(%x) {multiples=[1, 2]}\n"
+        "%y = batch_norm(%a, %c, %c, %c, %c) {epsilon=0.1}",
+    ),
 ]
 
 

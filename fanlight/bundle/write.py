@@ -50,14 +50,14 @@ class BundleWriter:
     def _refuse_foreign(target: Path) -> None:
         if not target.exists():
             return
-        bundle = target.is_dir() and ((target / MANIFEST).is_file() or not any(target.iterdir()))
-        if not bundle:
+        foreign = "a file" if not target.is_dir() else _foreign(target)
+        if foreign is not None:
             raise FanlightError(
                 "E-BUILD-004",
                 "the output path exists and is not a bundle.",
                 where=target,
                 expected="a new path, an empty folder, or a bundle to replace",
-                received="a file" if target.is_file() else "a folder with other things in it",
+                received=foreign,
                 next="choose another path, or remove it first.",
             )
 
@@ -134,3 +134,20 @@ class BundleWriter:
         finally:
             if old is not None:
                 shutil.rmtree(old, ignore_errors=True)
+
+
+def _foreign(folder: Path) -> str | None:
+    """What keeps a folder from being replaced: anything that no manifest of ours lists."""
+    if not any(folder.iterdir()):
+        return None
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        if "fanlight" not in manifest:
+            return f"a folder with another {MANIFEST}"
+        entries = [*manifest["modules"], *manifest["weights"]]
+        known = {MANIFEST, *manifest["files"], *(e["path"] for e in entries)}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return "a folder with other things in it"
+    paths = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
+    others = sorted(paths - known)
+    return f"a bundle with other files in it: {', '.join(others[:5])}" if others else None

@@ -89,6 +89,29 @@ def test_an_older_bundle_is_replaced_and_other_folders_are_not(tmp_path: Path) -
     assert (other / "cat.jpg").read_bytes() == b"precious"
 
 
+@pytest.mark.parametrize("theirs", ['{"name": "a web app"}', "[1, 2]", "{"])
+def test_a_folder_with_another_manifest_is_not_replaced(tmp_path: Path, theirs: str) -> None:
+    folder = tmp_path / "app"
+    folder.mkdir()
+    (folder / "manifest.json").write_text(theirs)
+    (folder / "app.js").write_text("precious")
+    with pytest.raises(FanlightError) as caught:
+        write(folder)
+    assert caught.value.code == "E-BUILD-004"
+    assert (folder / "app.js").read_text() == "precious"
+
+
+def test_a_bundle_with_files_of_others_in_it_is_not_replaced(tmp_path: Path) -> None:
+    write(tmp_path / "site")
+    (tmp_path / "site" / ".git").mkdir()
+    (tmp_path / "site" / ".git" / "HEAD").write_text("precious")
+    with pytest.raises(FanlightError) as caught:
+        write(tmp_path / "site")
+    assert caught.value.code == "E-BUILD-004"
+    assert ".git/HEAD" in str(caught.value)
+    assert (tmp_path / "site" / ".git" / "HEAD").read_text() == "precious"
+
+
 @pytest.mark.parametrize("damage", ["truncate", "flip", "remove"])
 def test_a_damaged_shard_is_found(tmp_path: Path, damage: str) -> None:
     write(tmp_path / "site")

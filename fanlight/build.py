@@ -80,7 +80,8 @@ def build(
 
     target = Path(out)
     single = target.suffix.lower() in (".html", ".htm")
-    folder = target.with_suffix(".bundle") if single else target
+    # A page is packed from a folder that never gets a name of its own.
+    folder = target.with_name(f".{target.name}.bundle") if single else target
     with BundleWriter(folder) as writer:
         modules = [
             writer.add_module(
@@ -180,4 +181,6 @@ def graph_file(plan: Plan) -> bytes:
         }
         for p in plan.weights
     }
-    return json.dumps({"text": to_text(plan.graph), "weights": weights}).encode()
+    text = json.dumps({"text": to_text(plan.graph), "weights": weights})
+    # "<" is escaped, so that the same bytes can stand in a one-file page (see web/single_file.py).
+    return text.replace("<", "\\u003c").encode()

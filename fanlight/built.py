@@ -23,6 +23,8 @@ from fanlight.targets import WASM_PLAIN, WASM_RELAXED, Target
 from fanlight.web.single_file import read_single_file
 from fanlight.web.site import runtime_files
 
+# What reading a graph.json raises that is JSON (or not), but not what `build` wrote.
+_MALFORMED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 HOSTS = ("wasm", "wasm-plain", "numpy", "browser")
 
 
@@ -75,7 +77,7 @@ class Bundle:
                     self.files.read(shard), np.uint8
                 )
             return parse(text, _unpack(places, image))
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except _MALFORMED as error:
             raise FanlightError(
                 "E-BUNDLE-003",
                 "graph.json of the bundle cannot be read.",

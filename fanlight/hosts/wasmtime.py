@@ -36,6 +36,16 @@ def _engine() -> Any:
     return wasmtime.Engine(config)
 
 
+def _refused(module: Mapping[str, Any], received: str) -> FanlightError:
+    return FanlightError(
+        "E-HOST-003",
+        "wasmtime refused the module.",
+        where=module["path"],
+        received=received,
+        next="build the bundle again.",
+    )
+
+
 class WasmtimeHost:
     """One instance of a bundle: weights loaded once, `run` as often as wanted.
 
@@ -45,10 +55,10 @@ class WasmtimeHost:
     """
 
     def __init__(self, bundle: BundleFiles, *, simd: str | None = None) -> None:
+        engine = _engine()
         import wasmtime
 
         self.manifest = bundle.manifest
-        engine = _engine()
         modules = [m for m in self.manifest["modules"] if not m["threads"]]
         if simd is not None:
             modules = [m for m in modules if m["simd"] == simd]
@@ -68,16 +78,13 @@ class WasmtimeHost:
             limits = wasmtime.Limits(pages, pages)
             self._memory = wasmtime.Memory(self._store, wasmtime.MemoryType(limits))
             instance = wasmtime.Instance(self._store, module, [self._memory])
-        except wasmtime.WasmtimeError as error:
-            raise FanlightError(
-                "E-HOST-003",
-                "wasmtime refused the module.",
-                where=modules[0]["path"],
-                received=str(error)[:500],
-            ) from error
-        run = instance.exports(self._store)["run"]
-        assert isinstance(run, wasmtime.Func)
-        self._run = run
+            run = instance.exports(self._store).get("run")
+            fits = isinstance(run, wasmtime.Func) and list(map(str, run.type(self._store).params))
+        except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
+            raise _refused(modules[0], str(error)[:500]) from error
+        if fits != ["i32"] * 4:
+            raise _refused(modules[0], "a module without run(first, last, thread, threads)")
+        self._run: Any = run
         # Freed before the interpreter takes wasmtime's own functions away at exit.
         weakref.finalize(self, self._store.close)
         for shard in self.manifest["weights"]:

@@ -16,6 +16,7 @@ _DECLARED = re.compile(r"^(?:async )?(?:function|class|const|let) (\w+)", re.M)
 _BLOCK_LINE = re.compile(r"^[ \t]*/\*\*(?: |\n)(?:[^*]|\*(?!/))*\*/[ \t]*\n", re.M)
 _BLOCK_INLINE = re.compile(r"/\*\* @type (?:[^*]|\*(?!/))*\*/ ?")
 _LINE = re.compile(r"^[ \t]*// .*\n| // .*$", re.M)
+_INDENT = re.compile(r"^[ \t]+", re.M)
 _NOTICE = "// Fanlight, Apache-2.0\n"
 
 
@@ -25,6 +26,11 @@ def strip_comments(source: str) -> str:
     Only for our own files: a comment inside a string or a template would be taken for one.
     """
     return _LINE.sub("", _BLOCK_INLINE.sub("", _BLOCK_LINE.sub("", source)))
+
+
+def shorten(source: str) -> str:
+    """JavaScript without comments and indentation. Our templates that span lines are HTML only."""
+    return _INDENT.sub("", strip_comments(source))
 
 
 def join(paths: Iterable[Path], *, exports: bool) -> str:
@@ -61,7 +67,7 @@ def join(paths: Iterable[Path], *, exports: bool) -> str:
                 raise _unexpected(path, f"declares {name}, as {owner[name]} does")
             owner[name] = path.name
         parts.append(text.strip("\n"))
-    return _NOTICE + "\n".join(parts) + "\n"
+    return _NOTICE + _INDENT.sub("", "\n".join(parts)) + "\n"
 
 
 def _unexpected(path: Path, what: str) -> FanlightError:

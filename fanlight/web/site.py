@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fanlight.errors import FanlightError
-from fanlight.web.modules import join, strip_comments
+from fanlight.web.modules import join, shorten, strip_comments
 
 HERE = Path(__file__).parent
 RUNTIME = HERE / "runtime"
@@ -37,10 +37,10 @@ MAX_SAMPLES = 12
 
 @cache
 def runtime_files() -> dict[str, bytes]:
-    """path -> bytes of the runtime: JavaScript without comments, the style sheet, the types."""
+    """path -> bytes of the runtime: JavaScript made short, the style sheet, the types."""
     files = {"fanlight.js": join(CORE, exports=True)}
     for name in ("worker.js", "element.js"):
-        files[name] = strip_comments((RUNTIME / name).read_text("utf-8"))
+        files[name] = shorten((RUNTIME / name).read_text("utf-8"))
     for path in (RUNTIME / "element.css", RUNTIME / "types.d.ts"):
         files[path.name] = path.read_text("utf-8")
     for name in TYPES:

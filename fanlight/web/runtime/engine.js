@@ -2,8 +2,8 @@ import { ARRAYS, Files, count } from './bundle.js';
 import { fail, said } from './errors.js';
 import { pixels } from './image.js';
 /**
- * @import { About, InlineBundle, KernelTime, LoadOptions, Manifest, Picture, Spec } from './types.js'
- * @import { Prediction, Tensor, Value } from './types.js'
+ * @import { About, InlineBundle, KernelTime, LoadOptions, Manifest, Parcel, Picture } from './types.js'
+ * @import { Prediction, Spec, Tensor, Value } from './types.js'
  * @typedef {(first: number, last: number, thread: number, threads: number) => void} Run
  */
 
@@ -17,6 +17,86 @@ const USABLE = {
   relaxed: () => takes(253, 133, 2), // f32x4.relaxed_madd
   plain: () => takes(253, 228, 1, 253, 228, 1), // f32x4.add, twice
 };
+
+/** @template T @param {number} bytes @param {() => T} make @returns {T} */
+const room = (bytes, make) => {
+  try {
+    return make();
+  } catch (error) {
+    return fail('E-WEB-004', 'The browser gave no memory for this model.',
+      { expected: `${bytes} bytes`, received: said(error), next: 'close other pages' });
+  }
+};
+
+/** @param {string} where @returns {(error: unknown) => never} */
+const refused = (where) => (error) => fail('E-WEB-018', 'The WASM engine refused the module.', {
+  where, received: said(error), next: "does the Content-Security-Policy allow 'wasm-unsafe-eval'?" });
+
+/**
+ * Bring the files of a bundle, checked and compiled: all that can be done before there is a worker.
+ * @param {string | InlineBundle} source @param {LoadOptions} options @returns {Promise<Parcel>}
+ */
+export async function gather(source, options) {
+  const { simd = 'auto', threads, signal } = options;
+  if (!globalThis.WebAssembly) {
+    fail('E-WEB-002', 'This browser has no WebAssembly.', { next: 'use a current browser' });
+  }
+  const aborter = new AbortController();
+  const stop = () => aborter.abort(signal?.reason);
+  signal?.addEventListener('abort', stop);
+  try {
+    const files = new Files(source, options, aborter.signal);
+    const manifest = await files.manifest();
+    const { modules, weights } = manifest;
+    const module = modules.find((m) => (simd === 'auto' || m.simd === simd)
+      && !m.threads && Object.hasOwn(USABLE, m.simd) && USABLE[m.simd]());
+    if (!module) {
+      return fail('E-WEB-003', 'This browser can run no module of this bundle.', {
+        expected: `WebAssembly with SIMD: ${modules.map((m) => m.simd).join(' or ')}`,
+        next: 'use a current browser' });
+    }
+    const { path } = module;
+    const bytes = [module, ...weights].reduce((sum, file) => sum + file.bytes, 0);
+    files.total = bytes;
+    const [code, ...shards] = room(bytes, () => (
+      [module, ...weights].map((file) => new Uint8Array(file.bytes))));
+    /** @type {Promise<WebAssembly.Module> | undefined} */
+    let compiling;
+    await Promise.all([
+      files.bring(module, code, (stream) => {
+        const [ours, theirs] = stream.tee();
+        compiling = WebAssembly.compileStreaming(
+          new Response(theirs, { headers: { 'content-type': 'application/wasm' } }));
+        compiling.catch(() => {});
+        return ours;
+      }),
+      ...weights.map((shard, i) => files.bring(shard, shards[i])),
+    ]);
+    files.forget(manifest).catch(() => {});
+    const compiled = await compiling?.catch(refused(path));
+    return {
+      manifest,
+      compiled,
+      path,
+      shards,
+      info: {
+        backend: 'wasm',
+        simd: module.simd,
+        threads: 1,
+        bytes,
+        why: `${module.simd} SIMD, ${simd === 'auto' ? 'the first that runs here' : 'as asked'}${
+          threads === 1 ? '' : '; one thread: there is no module for more'}`,
+        worker: false,
+        cached: files.cached,
+      },
+    };
+  } catch (error) {
+    aborter.abort(); // whatever is still on its way
+    throw signal?.aborted ? signal.reason : error;
+  } finally {
+    signal?.removeEventListener('abort', stop);
+  }
+}
 
 /** One bundle in one WASM memory, ready to run, on whatever thread this is. */
 export class Engine {
@@ -36,74 +116,17 @@ export class Engine {
     this.about = { inputs, outputs, labels: task?.labels ?? null, info };
   }
 
-  /** @param {string | InlineBundle} source @param {LoadOptions} options */
-  static async open(source, options) {
-    const { simd = 'auto', threads, signal } = options;
-    if (!globalThis.WebAssembly) {
-      fail('E-WEB-002', 'This browser has no WebAssembly.', { next: 'use a current browser' });
-    }
-    const aborter = new AbortController();
-    const stop = () => aborter.abort(signal?.reason);
-    signal?.addEventListener('abort', stop);
-    try {
-      const files = new Files(source, options, aborter.signal);
-      const manifest = await files.manifest();
-      const { modules, weights, memory: { pages } } = manifest;
-      const module = modules.find((m) => (simd === 'auto' || m.simd === simd)
-        && !m.threads && Object.hasOwn(USABLE, m.simd) && USABLE[m.simd]());
-      if (!module) {
-        return fail('E-WEB-003', 'This browser can run no module of this bundle.', {
-          expected: `WebAssembly with SIMD: ${modules.map((m) => m.simd).join(' or ')}`,
-          next: 'use a current browser' });
-      }
-      let memory;
-      try {
-        memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
-      } catch (error) {
-        return fail('E-WEB-004', 'The browser gave no memory for this model.',
-          { expected: `${pages * 65536} bytes`, received: said(error), next: 'close other pages' });
-      }
-      files.total = [module, ...weights].reduce((sum, { bytes }) => sum + bytes, 0);
-      /** @type {Promise<WebAssembly.Module> | undefined} */
-      let compiled;
-      await Promise.all([
-        files.bring(module, new Uint8Array(module.bytes), (stream) => {
-          const [ours, theirs] = stream.tee();
-          compiled = WebAssembly.compileStreaming(
-            new Response(theirs, { headers: { 'content-type': 'application/wasm' } }));
-          compiled.catch(() => {});
-          return ours;
-        }),
-        ...weights.map((shard) => files.bring(
-          shard, new Uint8Array(memory.buffer, shard.offset, shard.bytes))),
-      ]);
-      files.forget(manifest).catch(() => {});
-      try {
-        const { exports } = await WebAssembly.instantiate(
-          /** @type {WebAssembly.Module} */ (await compiled), { fanlight: { memory } });
-        return new Engine(manifest, memory, /** @type {Run} */ (exports.run), {
-          backend: 'wasm',
-          simd: module.simd,
-          threads: 1,
-          bytes: files.total,
-          why: `${module.simd} SIMD, ${simd === 'auto' ? 'the first that runs here' : 'as asked'}${
-            threads === 1 ? '' : '; one thread: there is no module for more'}`,
-          worker: false,
-          cached: files.cached,
-        });
-      } catch (error) {
-        return fail('E-WEB-018', 'The WASM engine refused the module.', {
-          where: module.path,
-          received: said(error),
-          next: "does the Content-Security-Policy allow 'wasm-unsafe-eval'?",
-        });
-      }
-    } catch (error) {
-      aborter.abort(); // whatever is still on its way
-      throw signal?.aborted ? signal.reason : error;
-    } finally {
-      signal?.removeEventListener('abort', stop);
-    }
+  /** @param {string | InlineBundle | Parcel} source @param {LoadOptions} [options] */
+  static async open(source, options = {}) {
+    const { manifest, compiled, path, shards, info } = typeof source === 'object' && 'shards' in source
+      ? source : await gather(source, options);
+    const { weights, memory: { pages } } = manifest;
+    const memory = room(pages * 65536, () => (
+      new WebAssembly.Memory({ initial: pages, maximum: pages })));
+    weights.forEach(({ offset }, i) => new Uint8Array(memory.buffer, offset).set(shards[i]));
+    const { exports } = await WebAssembly.instantiate(
+      /** @type {WebAssembly.Module} */ (compiled), { fanlight: { memory } }).catch(refused(path));
+    return new Engine(manifest, memory, /** @type {Run} */ (exports.run), info);
   }
 
   /** @param {Spec} spec @param {number} elements */

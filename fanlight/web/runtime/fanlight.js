@@ -1,11 +1,11 @@
-import { Engine } from './engine.js';
+import { Engine, gather } from './engine.js';
 import { FanlightError, fail, said } from './errors.js';
 import { portable } from './image.js';
 /**
  * @import { About, ImageSource, InlineBundle, KernelTime, LoadOptions, Prediction } from './types.js'
  * @import { Progress, Tensor, Value } from './types.js'
  * @typedef {(tag: string, args: unknown[], give?: Transferable[]) => Promise<any>} Call
- * @typedef {{ call: Call, close: (reason: unknown) => void, alive: () => boolean }} Link
+ * @typedef {{ call: Call, close: (reason: unknown) => void, started: Promise<void> }} Link
  */
 export { Engine, FanlightError, said };
 
@@ -87,28 +87,38 @@ export async function load(url, options = {}) {
   }
   const source = address(url);
   const ways = typeof worker === 'function' ? [worker] : worker ? [blobWorker, fileWorker] : [];
+  const all = { ...rest, onProgress, signal };
+  // While a worker starts, the files can come. What would keep this thread busy (decoding a bundle in
+  // memory, hashing without crypto.subtle) is left to the worker.
+  const parcel = typeof source === 'string' && globalThis.crypto?.subtle ? gather(source, all) : undefined;
+  parcel?.catch(() => {}); // whoever awaits it hears of it
 
   let why = '';
   for (const way of ways) {
     /** @type {Link | undefined} */
     let link;
+    let started = false;
     const stop = () => link?.close(signal?.reason);
     try {
       link = connect(way(), onProgress);
       signal?.addEventListener('abort', stop);
-      const about = await link.call('open', [source, rest]);
+      await link.started;
+      started = true;
+      const files = await parcel;
+      const about = await link.call(
+        'open', [files ?? source, rest], files?.shards.map(({ buffer }) => buffer));
       about.info.worker = true;
       return new Model(about, link.call, link.close);
     } catch (error) {
       link?.close(error);
-      if (link?.alive() || signal?.aborted) throw error;
+      if (started || signal?.aborted) throw error;
       why = `; on this thread: ${said(error)}`;
     } finally {
       signal?.removeEventListener('abort', stop);
     }
   }
   /** @type {Engine | undefined} */
-  let engine = await Engine.open(source, { ...rest, onProgress, signal });
+  let engine = await Engine.open(await parcel ?? source, all);
   engine.about.info.why += why;
   /** @type {unknown} */
   let closed;
@@ -128,7 +138,9 @@ const fileWorker = () => new Worker(new URL('./worker.js', import.meta.url), { t
  * network obeys only its own headers) and may come from another origin, such as a CDN.
  */
 function blobWorker() {
-  const script = `import ${JSON.stringify(new URL('./worker.js', import.meta.url).href)}`;
+  // Both at once: one after the other would be two waits for the network.
+  const script = ['./fanlight.js', './worker.js'].map((path) => (
+    `import ${JSON.stringify(new URL(path, import.meta.url).href)};`)).join('');
   const blob = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }));
   setTimeout(() => URL.revokeObjectURL(blob), 6e4);
   return new Worker(blob, { type: 'module' });
@@ -167,7 +179,6 @@ function connect(worker, onProgress) {
   /** @type {Map<number, { resolve: (value: any) => void, reject: (reason: unknown) => void }>} */
   const waiting = new Map();
   let last = 0;
-  let alive = false;
   /** @type {{ reason: unknown } | undefined} */
   let closed;
   /** @param {unknown} reason */
@@ -178,7 +189,6 @@ function connect(worker, onProgress) {
     waiting.clear();
   };
   worker.onmessage = ({ data: { id, progress, value, error } }) => {
-    alive = true;
     if (progress) {
       onProgress?.(progress);
       return;
@@ -191,11 +201,13 @@ function connect(worker, onProgress) {
   worker.onerror = (event) => {
     event.preventDefault();
     close(new FanlightError('E-WEB-020',
-      alive ? 'The worker stopped.' : 'The worker did not start.', { received: event.message }));
+      waiting.has(0) ? 'The worker did not start.' : 'The worker stopped.', { received: event.message }));
   };
   return {
     close,
-    alive: () => alive,
+    started: new Promise((resolve, reject) => {
+      waiting.set(0, { resolve, reject });
+    }),
     call: (tag, args, give = []) => new Promise((resolve, reject) => {
       if (closed) {
         reject(closed.reason);

@@ -64,6 +64,17 @@ export interface InlineBundle {
   worker?: () => Worker;
 }
 
+/** The files of a bundle, checked and compiled: what a worker needs to be ready. */
+export interface Parcel {
+  manifest: Manifest;
+  compiled: WebAssembly.Module | undefined;
+  /** Of the module. */
+  path: string;
+  /** Contents of `manifest.weights`, in their order. */
+  shards: Uint8Array<ArrayBuffer>[];
+  info: Info;
+}
+
 export interface Progress {
   /** Bytes that have arrived. */
   loaded: number;

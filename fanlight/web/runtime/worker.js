@@ -1,6 +1,7 @@
 import { Engine, FanlightError, said } from './fanlight.js';
 
-// Messages in: { id, tag, args }. Out: { id, progress }, then { id, value } or { id, error }.
+// Messages in: { id, tag, args }. Out: { id, progress }, then { id, value } or { id, error }; and once
+// an id of 0, for "started".
 const port = /** @type {Worker} */ (/** @type {unknown} */ (globalThis));
 /** @type {Engine} */
 let engine;
@@ -27,3 +28,4 @@ port.onmessage = async ({ data: { id, tag, args } }) => {
     });
   }
 };
+port.postMessage({ id: 0 });

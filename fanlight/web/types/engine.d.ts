@@ -1,7 +1,12 @@
+/**
+ * Bring the files of a bundle, checked and compiled: all that can be done before there is a worker.
+ * @param {string | InlineBundle} source @param {LoadOptions} options @returns {Promise<Parcel>}
+ */
+export function gather(source: string | InlineBundle, options: LoadOptions): Promise<Parcel>;
 /** One bundle in one WASM memory, ready to run, on whatever thread this is. */
 export class Engine {
-    /** @param {string | InlineBundle} source @param {LoadOptions} options */
-    static open(source: string | InlineBundle, options: LoadOptions): Promise<Engine>;
+    /** @param {string | InlineBundle | Parcel} source @param {LoadOptions} [options] */
+    static open(source: string | InlineBundle | Parcel, options?: LoadOptions): Promise<Engine>;
     /**
      * @param {Manifest} manifest @param {WebAssembly.Memory} memory @param {Run} run
      * @param {About['info']} info
@@ -25,6 +30,9 @@ export class Engine {
     #private;
 }
 export type Run = (first: number, last: number, thread: number, threads: number) => void;
+import type { InlineBundle } from './types.js';
+import type { LoadOptions } from './types.js';
+import type { Parcel } from './types.js';
 import type { Manifest } from './types.js';
 import type { About } from './types.js';
 import type { Value } from './types.js';
@@ -32,5 +40,3 @@ import type { Tensor } from './types.js';
 import type { Picture } from './types.js';
 import type { Prediction } from './types.js';
 import type { KernelTime } from './types.js';
-import type { InlineBundle } from './types.js';
-import type { LoadOptions } from './types.js';

@@ -38,7 +38,7 @@ export type Call = (tag: string, args: unknown[], give?: Transferable[]) => Prom
 export type Link = {
     call: Call;
     close: (reason: unknown) => void;
-    alive: () => boolean;
+    started: Promise<void>;
 };
 import type { InlineBundle } from './types.js';
 import type { LoadOptions } from './types.js';

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import rich_click as click
@@ -13,6 +14,7 @@ from fanlight.cli.output import (
     human_count,
     json_option,
     print_json,
+    progress,
     stdout,
     write_text,
 )
@@ -38,7 +40,8 @@ def command(
         if not out.lower().endswith((".svg", ".txt")):
             raise click.UsageError("-o writes the graph: say --graph text or --graph svg.")
         form = "svg" if out.lower().endswith(".svg") else "text"
-    graph, about = _read(source, options)
+    with progress(f"Reading {Path(source).name}"):
+        graph, about = _read(source, options)
     if form is not None:
         _write_graph(graph, form, out)
         return

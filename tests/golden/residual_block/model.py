@@ -1,4 +1,4 @@
-"""A batch norm folds, the activation and the sum fuse, a borderless convolution keeps its border."""
+"""A batch norm folds into its convolution; activations and the shortcut fuse into theirs."""
 
 from __future__ import annotations
 

@@ -1,0 +1,302 @@
+"""What the documents show is so: code runs, commands parse, links and paths lead somewhere."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import importlib
+import re
+import shlex
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fanlight.errors import CATALOGUE
+from fanlight.ops import TABLE
+from fanlight.passes.pipeline import PIPELINE_F32, Repeat
+from tests.formats import crafted
+from tests.support import ROOT, SHARED, fanlight_cli, run_python
+
+PAGES = sorted(
+    p
+    for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("fanlight/**/*.md")]
+    if p.is_file()
+)
+IDS = [p.relative_to(ROOT).as_posix() for p in PAGES]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page."""
+
+    page: str
+    line: int
+    language: str
+    text: str
+
+
+def blocks(language: str | None = None) -> list[Block]:
+    found = []
+    for page, name in zip(PAGES, IDS, strict=True):
+        text = page.read_text("utf-8")
+        for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+            line = text.count("\n", 0, match.start()) + 1
+            if language in (None, match[1]):
+                found.append(Block(name, line, match[1], match[2]))
+    return found
+
+
+def shell_lines() -> list[tuple[str, str]]:
+    """(page, command) of every command line in the fenced blocks without a language, or of sh."""
+    found = []
+    for block in blocks():
+        if block.language in ("", "sh", "bash", "shell", "console"):
+            for line in block.text.splitlines():
+                command = re.split(r"\s#", line)[0].strip().removeprefix("$ ")
+                found.append((block.page, command))
+    return found
+
+
+def inline_code() -> list[tuple[str, str]]:
+    """(page, code) of everything between single backticks."""
+    found = []
+    for page, name in zip(PAGES, IDS, strict=True):
+        text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+        found += [(name, code) for code in re.findall(r"`([^`\n]+)`", text)]
+    return found
+
+
+def test_pages_are_found() -> None:
+    assert {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/architecture.md"} <= set(IDS)
+    assert len(blocks("python")) >= 1
+
+
+# --- Python ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", blocks("python"), ids=lambda b: f"{b.page}:{b.line}")
+def test_python_blocks_parse(block: Block) -> None:
+    ast.parse(block.text)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files that the README speaks of; the working directory."""
+    from PIL import Image
+
+    model, arrays = crafted.small_cnn()
+    crafted.write_tfjs(tmp_path, crafted.keras2(model), arrays)
+    keras = crafted.functional_keras3()
+    crafted.write_keras(tmp_path / "model.keras", keras, crafted.functional_weights())
+    (tmp_path / "labels.txt").write_text("cat\ndog\nowl\nparrot\npizza\n")
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 80, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "cat.jpg")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.chromium
+@pytest.mark.parametrize(
+    "block",
+    [b for b in blocks("python") if "import fanlight" in b.text],
+    ids=lambda b: f"{b.page}:{b.line}",
+)
+def test_python_blocks_run(
+    block: Block, desk: Path, chromium_path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {
+        "labels": (desk / "labels.txt").read_text().split(),
+        "rgb_uint8": np.zeros((50, 40, 3), np.uint8),
+    }
+    exec(compile(block.text, f"{block.page}:{block.line}", "exec"), names)
+    names["bundle"].close()
+    if "fl.check" in block.text:
+        assert "all outputs agree" in capsys.readouterr().out
+    assert (desk / "site" / "manifest.json").is_file()
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+
+def fanlight_commands() -> list[tuple[str, str]]:
+    return [(p, c) for p, c in shell_lines() if c.startswith("fanlight ")]
+
+
+@pytest.mark.parametrize(("page", "line"), fanlight_commands())
+def test_commands_parse(page: str, line: str) -> None:
+    """Every option that a page shows exists, by the command's own parser."""
+    import rich_click as click
+
+    from fanlight.cli.app import cli
+
+    _, name, *arguments = shlex.split(line)
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None, f"{page}: there is no command {name}"
+    command.make_context(name, arguments)
+
+
+def test_the_readme_shows_every_important_command() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    for name in ("build", "serve", "run", "inspect", "check", "demo", "explain"):
+        assert f"fanlight {name}" in text, name
+
+
+def test_help_knows_every_command_that_is_named_anywhere() -> None:
+    done = fanlight_cli("--help")
+    assert done.returncode == 0, done.stderr
+    known = set(re.findall(r"^\W*([a-z]+)\s{2,}", done.stdout, re.MULTILINE))
+    named = {
+        match[1]: page
+        for page, code in [*shell_lines(), *inline_code()]
+        if (match := re.match(r"fanlight ([a-z]+)\b", code))
+    }
+    assert len(named) > 5
+    assert {n: p for n, p in named.items() if n not in known} == {}
+    for name in named:
+        assert fanlight_cli(name, "--help").returncode == 0, name
+
+
+def test_the_commands_of_the_readme_work(desk: Path) -> None:
+    """In their order, on a small model of our own; `model.keras` stands for the visitor's."""
+    model, arrays = crafted.small_cnn()
+    crafted.write_h5(desk / "model.h5", model, arrays, "2.15.0")
+    ran = []
+    for page, line in fanlight_commands():
+        _, name, *arguments = shlex.split(line)
+        if page != "README.md" or name in ("serve", "demo", "bench"):
+            continue
+        arguments = [a.replace("model.keras", "model.h5") for a in arguments]
+        done = fanlight_cli(name, *arguments, cwd=desk)
+        assert done.returncode == 0, (line, done.stderr)
+        assert "Traceback" not in done.stderr
+        ran.append(name)
+    assert {"build", "run", "inspect", "check"} <= set(ran)
+    assert (desk / "page.html").is_file() and (desk / "site" / "index.html").is_file()
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    named = [
+        (page, match[1])
+        for page, code in [*shell_lines(), *inline_code()]
+        if (match := re.match(r"make ([a-z]+)\b", code))
+    ]
+    assert named
+    assert [(p, t) for p, t in named if t not in targets] == []
+
+
+# --- links, paths, names --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        goal = (page.parent / path).resolve() if path else page
+        if not goal.exists() or not goal.is_relative_to(ROOT):
+            broken.append(target)
+        elif anchor and goal.suffix == ".md" and anchor not in _anchors(goal):
+            broken.append(target)
+    assert broken == []
+
+
+def _anchors(page: Path) -> set[str]:
+    heads = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h).strip().lower().replace(" ", "-") for h in heads}
+
+
+def test_paths_that_are_named_exist() -> None:
+    """`tests/support.py`, `fanlight/hosts/`, `codegen/plan.py`: with the package or without it."""
+    rooms = {p.name for p in (ROOT / "fanlight").iterdir() if p.is_dir() and p.name[0] != "_"}
+    tops = {"tests", "tools", "docs", "bench", "fanlight"}
+    missing = []
+    for page, code in inline_code():
+        match = re.fullmatch(r"([\w./-]+/[\w./-]*)(::\w+)?", code)
+        if match is None or match[1].split("/")[0] not in rooms | tops:
+            continue
+        path = match[1]
+        places = (ROOT / path, ROOT / "fanlight" / path)
+        if not any(p.exists() for p in places):
+            missing.append((page, code))
+    assert missing == []
+
+
+def test_error_codes_that_are_named_exist() -> None:
+    for page, name in zip(PAGES, IDS, strict=True):
+        codes = set(re.findall(r"\bE-[A-Z]+-\d{3}\b", page.read_text("utf-8")))
+        assert codes <= set(CATALOGUE), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_no_gaps_are_left_to_fill(page: Path) -> None:
+    gaps = re.findall(r"\b(?:TODO|FIXME|TBD|XXX|FIGURES[\w-]*)\b", page.read_text("utf-8"))
+    assert gaps == [], f"{page.name} still has gaps"
+
+
+def test_the_readme_has_a_picture_of_the_page() -> None:
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", (ROOT / "README.md").read_text("utf-8"))
+    assert pictures
+    for picture in pictures:
+        assert (ROOT / picture).stat().st_size > 5_000
+
+
+# --- generated pages, and those that list things --------------------------------------------------
+
+
+def test_ops_page_is_up_to_date_and_names_every_op() -> None:
+    done = run_python(str(ROOT / "tools" / "gen_ops_docs.py"), "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (ROOT / "docs" / "ops.md").read_text("utf-8")
+    assert [name for name in TABLE if f"`{name}`" not in text and f"# {name}" not in text] == []
+
+
+def test_passes_page_names_every_pass_of_the_pipeline() -> None:
+    text = (ROOT / "docs" / "passes.md").read_text("utf-8")
+    steps = [s.step if isinstance(s, Repeat) else s for s in PIPELINE_F32]
+    assert [s.name for s in steps if s.name not in text] == []
+
+
+def test_architecture_names_every_room() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    package = ROOT / "fanlight"
+    rooms = [p.name for p in package.iterdir() if (p / "__init__.py").is_file()]
+    assert len(rooms) >= 10
+    assert [r for r in rooms if not re.search(rf"\b{r}\b", text)] == []
+
+
+def test_decisions_are_numbered_and_linked() -> None:
+    adrs = sorted((ROOT / "docs" / "adr").glob("*.md"))
+    assert [int(p.name[:4]) for p in adrs] == list(range(1, len(adrs) + 1))
+    assert len(adrs) >= 3
+
+
+def test_javascript_of_the_readme_uses_what_the_runtime_offers() -> None:
+    runtime = (ROOT / "fanlight" / "web" / "types" / "engine.d.ts").read_text("utf-8")
+    runtime += (ROOT / "fanlight" / "web" / "types" / "fanlight.d.ts").read_text("utf-8")
+    page = (ROOT / "README.md").read_text("utf-8")
+    for method in set(re.findall(r"\bmodel\.(\w+)\(", "".join(b.text for b in blocks("js")))):
+        assert re.search(rf"\b{method}\b", runtime), method
+    for file in set(re.findall(r"site/([\w.]+\.js)", page)):
+        assert (ROOT / "fanlight" / "web" / "runtime" / file).is_file(), file
+
+
+def test_nothing_names_a_place_of_this_machine() -> None:
+    with contextlib.suppress(FileNotFoundError):
+        command = ["git", "grep", "-l", "-F", "-e", str(ROOT), "-e", str(SHARED)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.stdout == ""
+
+
+def test_the_task_modes_of_help_are_those_of_the_code() -> None:
+    from fanlight.cli.options import RESIZE_MODES as shown
+
+    tasks = importlib.import_module("fanlight.models.tasks")
+    assert set(shown) == set(tasks.RESIZE_MODES)

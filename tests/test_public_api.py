@@ -1,0 +1,217 @@
+"""The public names, what importing them costs, and the catalogue of errors."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import json
+import re
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import fanlight as fl
+from fanlight.errors import CATALOGUE, FanlightError
+from tests.support import ROOT, run_python
+
+PACKAGE = ROOT / "fanlight"
+# The names are a contract: taking one away breaks people's programs.
+PUBLIC = {
+    "Bundle", "FanlightError", "Model", "build", "check", "default_model", "load", "open_bundle",
+    "tasks",
+}  # fmt: skip
+CODE = re.compile(r"\bE-[A-Z]+-\d{3}\b")
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+def test_all_is_what_is_public() -> None:
+    assert set(fl.__all__) == PUBLIC
+    assert len(fl.__all__) == len(PUBLIC)
+    rooms = {p.stem for p in PACKAGE.iterdir() if p.suffix == ".py" or p.is_dir()}
+    others = {n for n in vars(fl) if not n.startswith("_")} - PUBLIC - {"annotations"}
+    assert others <= rooms, f"public by accident: {others - rooms}"
+
+
+def facades() -> list[str]:
+    """Every package of ours whose __init__ says what it offers."""
+    found = []
+    for path in sorted(PACKAGE.rglob("__init__.py")):
+        if re.search(r"^__all__", path.read_text("utf-8"), re.MULTILINE):
+            found.append(".".join(path.parent.relative_to(ROOT).parts))
+    return found
+
+
+@pytest.mark.parametrize("name", facades())
+def test_every_facade_holds_what_it_says(name: str) -> None:
+    module = importlib.import_module(name)
+    assert len(set(module.__all__)) == len(module.__all__)
+    assert [n for n in module.__all__ if not hasattr(module, n)] == []
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC))
+def test_public_things_are_documented_and_typed(name: str) -> None:
+    thing = getattr(fl, name)
+    assert inspect.getdoc(thing), name
+    callables = [thing] if not isinstance(thing, ModuleType) else [thing.classify]
+    if inspect.isclass(thing):
+        callables = [m for n, m in inspect.getmembers(thing, inspect.isfunction) if n[0] != "_"]
+    for function in callables:
+        assert inspect.getdoc(function), function
+        signature = inspect.signature(function)
+        assert signature.return_annotation is not inspect.Signature.empty, function
+        for parameter in signature.parameters.values():
+            untyped = parameter.annotation is inspect.Parameter.empty
+            assert parameter.name == "self" or not untyped, (function, parameter)
+
+
+@pytest.mark.parametrize(
+    ("function", "parameters"),
+    [
+        (fl.load, ["path"]),
+        (fl.build, ["model", "out", "task", "precision"]),
+        (fl.check, ["bundle"]),
+        (fl.Bundle.run, ["inputs", "host"]),
+        (fl.tasks.classify, ["labels", "input_range"]),
+    ],
+)
+def test_the_contract_of_the_signatures(function: Any, parameters: list[str]) -> None:
+    assert set(parameters) <= set(inspect.signature(function).parameters)
+
+
+def test_a_model_has_its_attributes() -> None:
+    model, task = fl.default_model()
+    assert model.inputs and model.outputs and task.labels
+    assert {"graph", "inputs", "outputs"} <= set(dir(model))
+    assert callable(model)
+
+
+def test_version_is_that_of_the_project() -> None:
+    version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version and fl.__version__ == version[1]
+
+
+# --- the cost of importing ------------------------------------------------------------------------
+
+
+def test_import_loads_numpy_and_the_standard_library_only() -> None:
+    code = """
+import json, sys
+import numpy
+before = set(sys.modules)
+import fanlight
+print(json.dumps(sorted({m.partition(".")[0] for m in set(sys.modules) - before}
+                        - set(sys.stdlib_module_names))))
+"""
+    done = run_python("-c", code)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == ["fanlight"]
+    assert done.stderr == ""
+
+
+def test_import_takes_less_than_a_second() -> None:
+    run_python("-c", "import fanlight")  # writes the bytecode
+    best = min(_seconds("import fanlight") for _ in range(3))
+    assert best < 1.0, f"{best:.2f} s, Python's own start and NumPy included"
+
+
+def _seconds(code: str) -> float:
+    start = time.perf_counter()
+    done = run_python("-c", code)
+    assert done.returncode == 0, done.stderr
+    return time.perf_counter() - start
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+
+def codes_in(path: Path) -> set[str]:
+    """The codes that a source file uses: string literals of Python but docstrings; all of JS."""
+    text = path.read_text("utf-8")
+    if path.suffix == ".js":
+        return set(CODE.findall(re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.DOTALL)))
+    tree = ast.parse(text)
+    docs = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    return {
+        code
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs
+        for code in CODE.findall(node.value)
+    }
+
+
+def used() -> dict[str, list[str]]:
+    """code -> the files that use it."""
+    found: dict[str, list[str]] = {}
+    for path in sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.js")]):
+        if path != PACKAGE / "errors.py":
+            for code in codes_in(path):
+                found.setdefault(code, []).append(path.relative_to(ROOT).as_posix())
+    return found
+
+
+def test_every_code_that_is_used_is_in_the_catalogue() -> None:
+    assert {c: p for c, p in used().items() if c not in CATALOGUE} == {}
+
+
+def test_every_code_of_the_catalogue_is_used() -> None:
+    assert sorted(set(CATALOGUE) - set(used())) == []
+
+
+def test_the_catalogue_reads_well() -> None:
+    for code, text in CATALOGUE.items():
+        assert CODE.fullmatch(code), code
+        assert text[0].isupper() or text.startswith(("load", "run", "classify", "manifest")), code
+        assert text.rstrip()[-1] in ".'", code
+        assert len(text) > 20, code
+    assert len(set(CATALOGUE.values())) == len(CATALOGUE)
+
+
+def test_raising_a_code_that_is_not_in_the_catalogue_is_refused() -> None:
+    with pytest.raises(KeyError, match="catalogue"):
+        FanlightError("E-NOPE-001", "no")
+
+
+def test_an_error_says_what_to_do_in_words_and_in_json() -> None:
+    bare = FanlightError("E-OP-006", "no such op")
+    assert "fanlight explain E-OP-006" in str(bare)
+    assert "fanlight explain E-OP-006" in bare.to_json()["next"]
+    full = FanlightError("E-OP-006", "m", expected=1, received=2, where="w", next="n")
+    assert str(full).splitlines()[1:] == [
+        "  Where: w", "  Expected: 1", "  Received: 2", "  Next: n"
+    ]  # fmt: skip
+    assert full.to_json() == {
+        "code": "E-OP-006", "message": "m", "where": "w", "expected": "1", "received": "2",
+        "next": "n",
+    }  # fmt: skip
+
+
+def test_no_source_file_is_too_long() -> None:
+    """Longer than 800 lines needs an ADR (there is none)."""
+    long = {
+        p.relative_to(ROOT).as_posix(): n
+        for p in [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.js")]
+        if (n := len(p.read_text("utf-8").splitlines())) > 800
+    }
+    assert long == {}
+
+
+def test_build_and_check_stay_a_page() -> None:
+    for name in ("build.py", "check.py"):
+        assert len((PACKAGE / name).read_text("utf-8").splitlines()) <= 200, name
+
+
+def test_no_stubs_are_left() -> None:
+    stub = re.compile(r"\b(?:TODO|FIXME|XXX|raise NotImplementedError)\b")
+    sources = [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.js"), *PACKAGE.rglob("*.html")]
+    found = [p.name for p in sources if stub.search(p.read_text("utf-8"))]
+    assert found == []

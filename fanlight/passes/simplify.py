@@ -95,7 +95,7 @@ class Simplify(Pass):
             ):
                 return None
             rules = by_op.get(node.op, [])
-            # batch_norm wants one statistic per channel of its input as it is, not as it broadcasts.
+            # batch_norm wants a statistic per channel of its input as it is, not as broadcast.
             if elementwise(node) and node.op != "batch_norm":
                 rules = [*rules, ("broadcast", _broadcast_operand)]
             site = Site(editor, node, inputs)
@@ -188,7 +188,9 @@ def _relu6_of_relu(site: Site) -> Value | None:
 
 @rule("relu of what is not negative", "relu")
 def _relu_of_positive(site: Site) -> Value | None:
-    return site.x if site.maker("relu6", "sigmoid", "exp", "softmax", "square", "abs") else None
+    # The square of an int32 may wrap, and so does the abs of the least one.
+    floats = ("sigmoid", "exp", "softmax", "square", "abs") if site.x.dtype == "float32" else ()
+    return site.x if site.maker("relu6", *floats) else None
 
 
 @rule("reshape of reshape", "reshape")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from fanlight.graph import Graph, parse
+from fanlight.graph import Graph, evaluate, parse
+from fanlight.passes import optimize
 from fanlight.passes.core import Context
 from fanlight.passes.simplify import RULES, Simplify
 from tests.passes.support import assert_same_meaning
@@ -137,3 +139,15 @@ def test_no_rule_applies(type: str, lines: str) -> None:
 
 def test_every_rule_has_a_case() -> None:
     assert {name for name, _, _ in RULES} | {"broadcast"} == {case[0] for case in CASES}
+
+
+@pytest.mark.parametrize("op", ["square", "abs"])
+def test_whole_numbers_that_wrap_are_still_cut_at_zero(op: str) -> None:
+    graph = parse(
+        f"graph g(%x: i32[3]) {{\n%a: i32[3] = {op}(%x)\n%y: i32[3] = relu(%a)\nreturn y=%y\n}}"
+    )
+    x = np.array([46341, -(2**31), 3], np.int32)
+    with np.errstate(over="ignore"):
+        expected, received = evaluate(graph, {"x": x}), evaluate(optimize(graph), {"x": x})
+    np.testing.assert_array_equal(received["y"], expected["y"])
+    assert (received["y"] >= 0).all()

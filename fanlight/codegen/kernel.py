@@ -140,7 +140,19 @@ def lower(node: Node, target: Target, weights: Set[Value]) -> Kernel:
     lowering = LOWERINGS.get(node.op) or (LOWERINGS.get("loops") if row.wasm == "loops" else None)
     if lowering is None:
         raise unsupported(node, "no kernel is registered for it")
+    if not any(v.type.size for v in node.outputs):
+        return _no_work(node)
     return lowering(node, target, weights)
+
+
+def _no_work(node: Node) -> Kernel:
+    """The kernel of a node whose outputs have no elements."""
+    count = len(node.inputs) + len(node.outputs) + 2
+
+    def emit(module: Module, name: str) -> None:
+        module.function(name, ("i32",) * count)
+
+    return Kernel(key=f"nothing {count}", emit=emit, work=1)
 
 
 def unsupported(node: Node, why: str) -> FanlightError:

@@ -9,7 +9,7 @@ from math import prod
 from fanlight import dtypes
 from fanlight.codegen.kernel import Kernel, register
 from fanlight.codegen.wasm.assembler import Function, Local
-from fanlight.codegen.wasm.kernels.vectors import Registers, copy_run, no_work
+from fanlight.codegen.wasm.kernels.vectors import Registers, copy_run
 from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node, Value
 from fanlight.targets import Target
@@ -32,8 +32,6 @@ class Gather:
 @register("gather")
 def lower(node: Node, target: Target, weights: Set[Value]) -> Kernel:
     """The kernel of a gather node."""
-    if not node.outputs[0].type.size:
-        return no_work(node)
     x, indices = (v.type for v in node.inputs)
     axis = node.attrs["axis"] % x.rank
     gather = Gather(

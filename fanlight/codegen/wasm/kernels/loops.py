@@ -14,7 +14,6 @@ from fanlight.codegen.kernel import Kernel, node_bytes, register
 from fanlight.codegen.wasm.kernels.loop_emit import emit_nests
 from fanlight.codegen.wasm.kernels.loop_forms import normalise, signature, units
 from fanlight.codegen.wasm.kernels.loop_ir import Access, Nest, Reduce, View, access, move
-from fanlight.codegen.wasm.kernels.vectors import no_work
 from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node, Value
 from fanlight.ops import scalar as sc
@@ -31,8 +30,6 @@ Moves = list[tuple[View, View | None]]
 @register("loops")
 def lower(node: Node, target: Target, weights: Set[Value]) -> Kernel:
     """The kernel of any op whose row says that loops can compute it."""
-    if not node.outputs[0].type.size:
-        return no_work(node)
     types = [v.type for v in node.inputs]
     made = nests(node.op, types, node.outputs[0].type, node.attrs)
     return nest_kernel(made, len(types), node_bytes(node))

@@ -13,7 +13,7 @@ from math import inf
 
 from fanlight.codegen.kernel import Kernel, node_bytes, register
 from fanlight.codegen.wasm.assembler import Function, Local
-from fanlight.codegen.wasm.kernels.vectors import Registers, no_work, store_bytes
+from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes
 from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node, Value
 from fanlight.targets import Target
@@ -41,14 +41,13 @@ class Pool:
     def misses(self, axis: int) -> bool:
         """Whether some window lies wholly in the padding of a dim (0: rows, 1: columns)."""
         last = (self.out[axis] - 1) * self.strides[axis] - self.pad[axis]
-        return self.pad[axis] >= self.size[axis] or last >= self.image[1 + axis]
+        size = self.image[1 + axis]
+        return self.pad[axis] >= self.size[axis] or last >= size or size == 0
 
 
 @register("max_pool", "avg_pool")
 def lower(node: Node, target: Target, weights: Set[Value]) -> Kernel:
     """The kernel of a pooling node."""
-    if not node.outputs[0].type.size:
-        return no_work(node)
     (top, _), (left, _) = node.attrs["padding"]
     n, height, width, channels = node.inputs[0].type.bound
     _, rows, columns, _ = node.outputs[0].type.bound

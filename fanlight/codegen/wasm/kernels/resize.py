@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from fanlight.codegen.kernel import Kernel, node_bytes, register, unsupported
 from fanlight.codegen.wasm.assembler import Function, Local, Number
-from fanlight.codegen.wasm.kernels.vectors import Registers, copy_run, no_work, store_bytes
+from fanlight.codegen.wasm.kernels.vectors import Registers, copy_run, store_bytes
 from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node, Value
 from fanlight.targets import Target
@@ -103,8 +103,6 @@ def lerp(f: Function, target: Target, a: Local, b: Local, weight: Local) -> Func
 @register("resize_bilinear", "resize_nearest")
 def lower(node: Node, target: Target, weights: Set[Value]) -> Kernel:
     """The kernel of a resize of a feature map."""
-    if not node.outputs[0].type.size:
-        return no_work(node)
     n, height, width, channels = node.inputs[0].type.bound
     resize = Resize(
         node.op == "resize_nearest",

@@ -11,7 +11,7 @@ from math import prod
 
 from fanlight.codegen.kernel import Kernel, node_bytes, register
 from fanlight.codegen.wasm.assembler import Function, Local
-from fanlight.codegen.wasm.kernels.vectors import Registers, no_work, store_bytes
+from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes
 from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node, Value
 from fanlight.targets import Target
@@ -43,8 +43,6 @@ class Arg:
 @register("arg_max", "arg_min")
 def lower_arg(node: Node, target: Target, weights: Set[Value]) -> Kernel:
     """The kernel of an arg_max or arg_min node."""
-    if not node.outputs[0].type.size:
-        return no_work(node)
     x = node.inputs[0].type
     axis = node.attrs["axis"] % x.rank
     shape = x.bound
@@ -146,8 +144,6 @@ class TopK:
 @register("top_k")
 def lower_top_k(node: Node, target: Target, weights: Set[Value]) -> Kernel:
     """The kernel of a top_k node."""
-    if not node.outputs[0].type.size:
-        return no_work(node)
     x = node.inputs[0].type
     top = TopK(x.dtype, prod(x.bound[:-1]), x.bound[-1], node.attrs["k"])
 

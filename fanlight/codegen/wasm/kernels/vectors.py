@@ -4,23 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from fanlight.codegen.kernel import Kernel
 from fanlight.codegen.wasm.assembler import Function, Local
-from fanlight.codegen.wasm.module import Module
-from fanlight.graph import Node
 
 # From here on memory.copy and memory.fill are as fast as v128 moves, and shorter (Chromium, x64).
 LONG_RUN = 256
-
-
-def no_work(node: Node) -> Kernel:
-    """The kernel of a node whose outputs have no elements."""
-    count = len(node.inputs) + len(node.outputs) + 2
-
-    def emit(module: Module, name: str) -> None:
-        module.function(name, ("i32",) * count)
-
-    return Kernel(key=f"nothing {count}", emit=emit, work=1)
 
 
 class Registers:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fanlight.built import Bundle, open_bundle, targets_of
-from fanlight.bundle import BundleWriter
+from fanlight.bundle import BundleWriter, check_manifest
 from fanlight.codegen.plan import WEIGHTS_OFFSET, Plan, emit, make_plan
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph, Value, to_text
@@ -72,6 +72,15 @@ def build(
     check_weights(source)
     entry = None
     if task is not None:
+        if not hasattr(task, "apply"):
+            raise FanlightError(
+                "E-BUILD-005",
+                "this is not a task.",
+                where="task",
+                expected="fl.tasks.classify(...), or None",
+                received=task,
+                next="make one: task=fl.tasks.classify(labels=labels).",
+            )
         source, entry = task.apply(source, getattr(model, "labels", None))
         batched = {}
     targets = targets_of()
@@ -96,6 +105,7 @@ def build(
         for path, data in page_files(manifest, title=title, card=card, samples=samples).items():
             writer.add(path, data)
         writer.add_manifest(manifest)
+        check_manifest({**manifest, "files": writer.files}, target)
         if not single:
             writer.commit()
             return open_bundle(target, source=source)

@@ -65,6 +65,7 @@ CATALOGUE: dict[str, str] = {
     "E-BUILD-007": "The model needs more memory than WebAssembly can address.",
     "E-BUILD-008": "The WASM emitter met an inconsistent program (a bug in Fanlight: report it).",
     "E-BUILD-009": "The runtime's JavaScript cannot be joined into one file (a bug: report it).",
+    "E-BUILD-010": "The model has no input, or an input or output without elements.",
     # --- bundle and hosts ------------------------------------------------------------------------
     "E-BUNDLE-001": "A bundle folder or its manifest.json is missing or unreadable.",
     "E-BUNDLE-002": "manifest.json does not follow the manifest schema.",

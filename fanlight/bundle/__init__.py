@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fanlight.bundle.read import BundleFiles, read_bundle
+from fanlight.bundle.read import BundleFiles, check_manifest, read_bundle
 from fanlight.bundle.write import BundleWriter, sha256
 
-__all__ = ["BundleFiles", "BundleWriter", "read_bundle", "sha256"]
+__all__ = ["BundleFiles", "BundleWriter", "check_manifest", "read_bundle", "sha256"]

@@ -84,8 +84,10 @@ def make_plan(graph: Graph, targets: Sequence[Target]) -> Plan:
     """Lower every node for every target and lay out memory once for all of them.
 
     Raises:
-        FanlightError: E-BUILD-001 listing every op without a kernel; E-BUILD-007 too much memory.
+        FanlightError: E-BUILD-001 listing every op without a kernel; E-BUILD-007 too much memory;
+            E-BUILD-010 no input, or an input or output without elements.
     """
+    _check_ends(graph)
     graph = _copy_passed_through(graph)
     lowered = _lower_all(graph, targets)
     roots = _roots(graph)
@@ -144,6 +146,27 @@ def make_plan(graph: Graph, targets: Sequence[Target]) -> Plan:
         live,
         pages,
     )
+
+
+def _check_ends(graph: Graph) -> None:
+    """Hosts hand something over and get something back."""
+    outputs = [(f"output {name}", v) for name, v in graph.outputs]
+    empty = [
+        f"{where}: {v.type}"
+        for where, v in [*((f"input {v.name}", v) for v in graph.inputs), *outputs]
+        if not v.type.size
+    ]
+    if empty or not graph.inputs:
+        raise FanlightError(
+            "E-BUILD-010",
+            "the model has inputs or outputs without elements."
+            if empty
+            else "the model has no input.",
+            where=graph.name,
+            expected="at least one input, and no dim of size 0",
+            received="; ".join(empty) or "no inputs",
+            next="leave the empty ones out; a model that computes a constant needs no building.",
+        )
 
 
 def _copy_passed_through(graph: Graph) -> Graph:

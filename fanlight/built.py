@@ -48,6 +48,11 @@ class Bundle:
         self._source = source
         self._hosts: dict[str, Any] = {}
 
+    def __repr__(self) -> str:
+        task = self.manifest["task"]
+        kind = "no task" if task is None else task["kind"]
+        return f"<Bundle {self.name} ({kind}): {self.path}>"
+
     @property
     def name(self) -> str:
         return self.manifest["name"]

@@ -6,6 +6,7 @@ Exit codes: 0 it went well, 1 a coded error (on standard error; with --json on s
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import json
 import os
@@ -43,6 +44,16 @@ class Commands(click.RichGroup):
         module = COMMANDS.get(cmd_name)
         return None if module is None else importlib.import_module(module).command
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as problem:
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1) if args else []
+            if not near or "?" in problem.message:  # later versions of Click say it themselves
+                raise
+            text = f"{problem.message} Did you mean {near[0]!r}?"
+            raise click.UsageError(text, ctx) from problem
+
     def invoke(self, ctx: click.Context) -> Any:
         debug = bool(ctx.params.get("debug"))
         try:
@@ -78,7 +89,13 @@ def tell(problem: FanlightError, *, as_json: bool) -> None:
     code, _, message = head.partition("  ")
     console = stderr()
     console.print(f"[bold red]{code}[/]  ", end="")
-    console.print(message, style="bold", markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        message[:1].upper() + message[1:],
+        style="bold",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
     for line in rest:
         label, colon, text = line.partition(": ")
         if colon and label.strip() in {"Where", "Expected", "Received", "Next"}:

@@ -36,8 +36,21 @@ def _peers(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
     metavar="tfjs,ort",
     help="Time these too, on the same weights (needs a checkout with its bench/ folder).",
 )
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--rounds", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Threads of the built model; more than 1 is not there yet.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 10_000),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="How often it is run; the median counts.",
+)
 @click.option("--json", "json_file", metavar="FILE", help="Write the figures; - prints them.")
 @model_options
 def command(

@@ -12,6 +12,9 @@ import rich_click as click
 from fanlight.cli.output import json_option, print_json, stdout
 from fanlight.errors import FanlightError
 
+# package -> what to install to get it, with whatever goes with it
+_EXTRAS = {"h5py": "'fanlight[keras]'", "playwright": "'fanlight[browser]'"}
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -42,7 +45,7 @@ def _packages() -> list[Finding]:
 
     machine = f"{os.cpu_count()} CPUs, {platform.machine()}, {platform.system()}"
     findings = [
-        Finding("fanlight", True, True, fanlight.__version__, "this"),
+        Finding("fanlight", True, True, fanlight.__version__, "the compiler"),
         Finding("python", True, True, platform.python_version(), machine),
     ]
     for name, needed, use in (
@@ -50,14 +53,15 @@ def _packages() -> list[Finding]:
         ("wasmtime", True, "--host wasm"),
         ("pillow", True, "decodes photos"),
         ("jsonschema", True, "checks manifests"),
-        ("h5py", False, "reads .h5 and .keras: pip install 'fanlight[keras]'"),
-        ("playwright", False, "--host browser: pip install 'fanlight[browser]'"),
+        ("h5py", False, "reads .h5 and .keras"),
+        ("playwright", False, "--host browser, bench"),
     ):
         try:
             version = importlib.metadata.version(name)
             findings.append(Finding(name, True, needed, version, use))
         except importlib.metadata.PackageNotFoundError:
-            findings.append(Finding(name, False, needed, "not installed", use))
+            hint = f"{use}: pip install {_EXTRAS.get(name, name)}"
+            findings.append(Finding(name, False, needed, "not installed", hint))
     return findings
 
 
@@ -111,7 +115,7 @@ def _print(findings: list[Finding]) -> None:
 
     table = Table.grid(padding=(0, 2))
     for finding in findings:
-        bad = "[bold red]missing[/]" if finding.needed else "[yellow]missing[/]"
+        bad = "[bold red]missing[/]" if finding.needed else "[yellow]optional[/]"
         table.add_row(
             "[green]ok[/]" if finding.ok else bad,
             Text(finding.name, style="bold"),

@@ -120,6 +120,7 @@ def _type(value: Any) -> str:
 
 
 def _print(report: dict[str, Any]) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
@@ -130,23 +131,23 @@ def _print(report: dict[str, Any]) -> None:
             console.print(f"  {kind[:-1]:<6}  {port['name']}: {port['type']}", markup=False)
     if report["labels"]:
         console.print(f"  labels  {len(report['labels'])}")
-    table = Table(show_footer=True)
+    # One line per node, also in 80 columns; what does not fit gives way in the middle columns.
+    table = Table(show_footer=True, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     totals = report["totals"]
-    for heading, footer, right in (
-        ("op", f"{totals['nodes']} nodes", False),
-        ("name", "", False),
-        ("output", "", False),
-        ("weights", human_count(totals["parameters"]), True),
-        ("FLOPs", human_count(totals["flops"]), True),
-        ("bytes", human_bytes(totals["bytes"]), True),
+    table.add_column("op", f"{totals['nodes']} nodes", no_wrap=True)
+    table.add_column("name")
+    table.add_column("output")
+    for heading, footer in (
+        ("weights", human_count(totals["parameters"])),
+        ("FLOPs", human_count(totals["flops"])),
+        ("bytes", human_bytes(totals["bytes"])),
     ):
-        justify = "right" if right else "left"
-        table.add_column(heading, footer, justify=justify, overflow="fold")  # type: ignore[arg-type]
+        table.add_column(heading, footer, justify="right", no_wrap=True)
     for node in report["nodes"]:
         table.add_row(
             node["op"],
-            Text(node["name"]),
-            Text(", ".join(node["outputs"])),
+            Text(node["name"], no_wrap=True, overflow="ellipsis"),
+            Text(",".join(node["outputs"]).replace(" ", ""), no_wrap=True, overflow="ellipsis"),
             human_count(node["parameters"]) if node["parameters"] else "",
             human_count(node["flops"]) if node["flops"] else "",
             human_bytes(node["bytes"]) if node["bytes"] else "",

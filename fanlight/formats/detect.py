@@ -13,6 +13,17 @@ from fanlight.formats.jsonfile import expect, read_json
 from fanlight.formats.source import Options, Source, make_options
 
 _KNOWN = "model.json of TensorFlow.js (layers-model or graph-model), Keras .h5/.hdf5 or .keras"
+# What to do with the formats that people come with.
+_FROM_TF = "convert the TensorFlow model that it came from: model.save('model.keras') in Keras, or "
+_CONVERT = {
+    ".tflite": _FROM_TF + "tensorflowjs_converter; a .tflite file itself is not read.",
+    ".onnx": "export the model that it came from to Keras or TensorFlow.js; ONNX is not read.",
+    ".pb": "tensorflowjs_converter --input_format=tf_saved_model FOLDER OUT makes a model.json "
+    "of a SavedModel.",
+    ".pt": "PyTorch files are not read: rebuild the model in Keras and save it as .keras.",
+    ".bin": "name the model.json beside the weights.",
+}
+_CONVERT |= {".pth": _CONVERT[".pt"], ".safetensors": _CONVERT[".pt"]}
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _ZIP_MAGIC = b"PK\x03\x04"
 
@@ -75,6 +86,7 @@ def _read(file: Path, options: Options) -> Source:
         where=file,
         expected=_KNOWN,
         received=f"a file named *{suffix or file.name}",
+        next=_CONVERT.get(suffix),
     )
 
 
@@ -100,7 +112,11 @@ def _model_file(path: Path) -> Path:
         where=path,
         expected=_KNOWN,
         received=", ".join(f.name for f in (models or files)[:12]) or "an empty folder",
-        next="name the file itself." if models else "check the path.",
+        next="name the file itself."
+        if models
+        else _CONVERT[".pb"]
+        if (path / "saved_model.pb").is_file()
+        else "check the path.",
     )
 
 

@@ -116,7 +116,9 @@ def _opened(source: str | Path | bytes | BinaryIO, where: str) -> Iterator[Image
             where=where,
             expected="an image file that can be read",
             received=problem.strerror,
-            next="check the path and its permissions",
+            next="name the photos in it, such as FOLDER/*.jpg"
+            if isinstance(problem, IsADirectoryError)
+            else "check the path and its permissions",
         ) from problem
     except (ValueError, SyntaxError, EOFError) as problem:
         raise _damaged(where, problem) from problem

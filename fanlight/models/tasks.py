@@ -185,6 +185,15 @@ def classify(
                 received=input_range,
             )
         input_range = (low, high)
+    if isinstance(labels, str | bytes):
+        raise FanlightError(
+            "E-BUILD-005",
+            "labels must be a sequence of names.",
+            where="labels",
+            expected='e.g. ["cat", "dog"]',
+            received=labels[:80],
+            next="read a file of them with Path(...).read_text().splitlines().",
+        )
     names = None if labels is None else tuple(map(str, labels))
     return Classify(names, input_range, resize, crop, background)
 

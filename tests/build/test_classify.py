@@ -214,3 +214,13 @@ def test_published_models_of_grey_pictures(name: str, shared: Path, tmp_path: Pa
     if abs(direct.sum() - 1) > 1e-3:
         direct = np.exp(direct) / np.exp(direct).sum()
     np.testing.assert_allclose(scores, direct, atol=1e-5)
+
+
+def test_what_is_no_task_or_no_labels_is_said(tmp_path: Path) -> None:
+    with pytest.raises(fl.FanlightError, match=r"E-BUILD-005 .*sequence of names"):
+        fl.tasks.classify(labels="labels.txt")
+    with pytest.raises(fl.FanlightError, match=r"E-BUILD-005 .*not a task"):
+        fl.build(classifier(), tmp_path / "site", task="classify")  # type: ignore[arg-type]
+    assert not (tmp_path / "site").exists()
+    with fl.build(classifier(), tmp_path / "site") as bundle:
+        assert repr(bundle) == f"<Bundle {bundle.name} (no task): {tmp_path / 'site'}>"

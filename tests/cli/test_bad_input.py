@@ -182,6 +182,9 @@ def test_images_that_are_none(tmp_path: Path, model: Path, photo: Path) -> None:
     cut.write_bytes(photo.read_bytes()[:60])
     assert_told(fanlight("run", model, cut), "E-INPUT-01")
     assert_told(fanlight("run", model, tmp_path / "none.png"), "E-INPUT-013")
+    folder = fanlight("run", model, tmp_path)
+    assert_told(folder, "E-INPUT-013")
+    assert "*.jpg" in folder.stderr
     assert_told(fanlight("demo", text, "--no-serve"), "E-INPUT-010")
 
 
@@ -267,6 +270,11 @@ def test_json_errors_are_for_machines(tmp_path: Path, model: Path) -> None:
 def test_a_wrong_command_line_is_exit_code_2(arguments: list[str]) -> None:
     result = fanlight(*arguments)
     assert result.exit_code == 2 and "Traceback" not in result.output
+
+
+def test_a_misspelt_command_is_met_with_the_right_one() -> None:
+    result = fanlight("biuld", "x")
+    assert result.exit_code == 2 and "build" in result.output.split("No such command 'biuld'")[1]
 
 
 def test_debug_shows_the_traceback_and_a_process_shows_none(tmp_path: Path) -> None:

@@ -134,6 +134,7 @@ def test_inspect(model: Path, site: Path) -> None:
     assert sum(n["flops"] for n in report["nodes"]) == report["totals"]["flops"] > 16 * 16 * 3
     text = fanlight("inspect", model).stdout
     assert "softmax" in text and "FLOPs" in text
+    assert all(len(line) <= 80 for line in text.splitlines()) and "…" not in text
     assert as_json("inspect", site)["labels"] == ["red", "green", "blue"]
 
 

@@ -7,6 +7,7 @@ import json
 import platform
 import statistics
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def command(
     json_file: str | None,
     options: ModelOptions,
 ) -> None:
-    """Time SOURCE, a model or a bundle, in a headless Chromium, with its slowest kernels."""
+    """Time SOURCE, a model or a bundle, in Chromium and CPython, with its slowest kernels."""
     if threads != 1:
         raise FanlightError(
             "E-BUILD-005",
@@ -95,13 +96,15 @@ def _alone(source: str, options: ModelOptions, rounds: int) -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory(prefix="fanlight-") as folder:
         with open_or_build(source, options, Path(folder), task="none") as bundle:
-            with progress("Timing in Chromium", total=3) as advance:
+            with progress("Timing in Chromium", total=4) as advance:
                 host = bundle.host("browser")
                 inputs = random_inputs(bundle.manifest)
                 advance()
                 times = host.time(inputs, rounds, warmup=10)
                 advance(title="Timing kernels")
                 kernels = host.profile(inputs)
+                advance(title="Timing under CPython")
+                wasmtime = _under_wasmtime(bundle, inputs, rounds)
                 advance()
             info = host.info
             name = bundle.name
@@ -113,9 +116,22 @@ def _alone(source: str, options: ModelOptions, rounds: int) -> dict[str, Any]:
             "max": max(times),
             "rounds": times,
         },
+        "wasmtime": wasmtime,
         "info": info,
         "kernels": kernels,
     }
+
+
+def _under_wasmtime(bundle: Any, inputs: dict[str, Any], rounds: int) -> dict[str, float]:
+    """Milliseconds of the same module under CPython; a second's worth of runs at most."""
+    host = bundle.host("wasm")
+    host.run(inputs)
+    times: list[float] = []
+    while len(times) < rounds and sum(times) < 1000 or not times:
+        start = time.perf_counter()
+        host.run(inputs)
+        times.append(1e3 * (time.perf_counter() - start))
+    return {"median": statistics.median(times), "min": min(times)}
 
 
 def _beside_peers(
@@ -158,6 +174,7 @@ def _print_alone(report: dict[str, Any]) -> None:
         f"[bold]{report['name']}[/] in Chromium: median [bold]{ms['median']:.2f} ms[/], "
         f"fastest {ms['min']:.2f} ms, {len(ms['rounds'])} runs"
     )
+    console.print(f"  under CPython (wasmtime): median {report['wasmtime']['median']:.2f} ms")
     console.print(f"  {info['simd']} SIMD, {info['threads']} thread, {human_bytes(info['bytes'])}")
     table = Table(title="slowest kernels", title_justify="left")
     for heading, justify in (("op", "left"), ("source", "left"), ("ms", "right"), ("%", "right")):

@@ -52,7 +52,8 @@ def build(
         precision: "f32".
         name, title: of the bundle and of its page; default: the model's.
         samples: pictures to offer on the page.
-        card: what to know about the model (data, figures, limits), shown on the page as text.
+        card: what to know about the model (data, figures, limits), shown on the page
+            (a little Markdown).
 
     Returns:
         The bundle, ready to run: `bundle.run({"image": rgb})`.
@@ -64,6 +65,7 @@ def build(
         raise FanlightError(
             "E-BUILD-005",
             f"there is no precision {precision!r}.",
+            where="precision",
             expected=", ".join(PRECISIONS),
             received=precision,
         )

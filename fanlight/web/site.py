@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fanlight.errors import FanlightError
+from fanlight.web.card import card_html
 from fanlight.web.modules import join, shorten, strip_comments
 
 HERE = Path(__file__).parent
@@ -60,7 +61,8 @@ def page_files(
     Args:
         manifest: the manifest, for the title and for which page fits the task.
         title: heading of the page; default: the model's name.
-        card: what to know about the model (data, figures, limits): plain text with line breaks.
+        card: what to know about the model (data, figures, limits): headings, lists, tables and
+            `code` of Markdown are shown as such, HTML as the text that it is.
         samples: pictures to offer on the page (scaled down to 512 px).
 
     Raises:
@@ -75,8 +77,8 @@ def page_files(
     )
     page = fill(
         (PAGES / f"{kind}.html").read_text("utf-8"),
-        {"title": heading, "csp": CSP, "card": card or "This model has no card."},
-        raw={"samples": photos},
+        {"title": heading, "csp": CSP},
+        raw={"samples": photos, "card": card_html(card or "This model has no card.")},
     )
     script = strip_comments((PAGES / f"{kind}.js").read_text("utf-8"))
     files = {

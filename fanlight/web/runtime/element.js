@@ -7,7 +7,7 @@ import { FanlightError, load, said } from './fanlight.js';
 const SHELL = `
 <div class="stage">
   <div class="view">
-    <p class="empty">Drop a photo here, or paste one</p>
+    <p class="empty">Choose, drop or paste a photo</p>
     <img alt="Your photo" hidden>
     <video muted playsinline hidden aria-label="Camera"></video>
     <span class="live" hidden>Live</span>
@@ -223,8 +223,9 @@ export class FanlightClassifier extends HTMLElement {
       this.#fail(error instanceof FanlightError ? error : new FanlightError('E-WEB-019',
         name === 'NotAllowedError' ? 'The camera was refused.'
           : name === 'NotFoundError' ? 'There is no camera.' : 'The camera cannot be used.', {
-          next: navigator.mediaDevices ? 'allow it in the address bar, or choose a photo'
-            : 'open this page over https',
+          next: !navigator.mediaDevices ? 'open this page over https'
+            : name === 'NotAllowedError' ? 'allow it in the address bar, or choose a photo'
+              : 'choose a photo',
         }));
     }
   }

@@ -105,7 +105,8 @@ class Site:
             if not path.endswith("/"):
                 return Reply(
                     HTTPStatus.MOVED_PERMANENTLY,
-                    {**_HEADERS, "Location": urlsplit(target).path.replace("//", "/") + "/"},
+                    # One slash: two would name another host.
+                    {**_HEADERS, "Location": "/" + urlsplit(target).path.strip("/") + "/"},
                     b"",
                 )
             file = file / "index.html"

@@ -87,6 +87,7 @@ class Bundle:
                 "E-BUNDLE-003",
                 "graph.json of the bundle cannot be read.",
                 where=self.path,
+                expected="the graph that `fanlight build` wrote",
                 received=f"{type(error).__name__}: {error}",
                 next="build the bundle again.",
             ) from error
@@ -109,7 +110,11 @@ class Bundle:
         if name == "numpy":
             return _NumpyHost(self)
         raise FanlightError(
-            "E-HOST-002", f"there is no host {name!r}.", expected=", ".join(HOSTS), received=name
+            "E-HOST-002",
+            f"there is no host {name!r}.",
+            where="host",
+            expected=", ".join(HOSTS),
+            received=name,
         )
 
     def run(self, inputs: Mapping[str, Any], *, host: str = "wasm") -> dict[str, np.ndarray]:
@@ -175,13 +180,37 @@ def open_bundle(path: str | Path, *, source: Graph | None = None) -> Bundle:
         return Bundle(path, read_bundle(path), source)
     # A page that holds everything: its parts go to a folder that lives as long as the bundle.
     scratch = tempfile.TemporaryDirectory(prefix="fanlight-")
-    folder = Path(scratch.name)
-    for name, data in (read_single_file(path) | runtime_files()).items():
-        target = folder / name
-        if not target.resolve().is_relative_to(folder.resolve()):
-            raise FanlightError("E-BUNDLE-005", "a path leaves the bundle's folder.", where=name)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
-    bundle = Bundle(path, read_bundle(folder), source)
+    try:
+        _unpack_page(path, Path(scratch.name))
+        bundle = Bundle(path, read_bundle(scratch.name), source)
+    except BaseException:
+        scratch.cleanup()
+        raise
     weakref.finalize(bundle, scratch.cleanup)
     return bundle
+
+
+def _unpack_page(page: Path, folder: Path) -> None:
+    for name, data in (read_single_file(page) | runtime_files()).items():
+        target = folder / name
+        if not target.resolve().is_relative_to(folder.resolve()):
+            raise FanlightError(
+                "E-BUNDLE-005",
+                "a path leaves the bundle's folder.",
+                where=page,
+                expected="a name inside the bundle",
+                received=name,
+                next="do not trust this bundle; build it again.",
+            )
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+        except OSError as error:
+            raise FanlightError(
+                "E-BUNDLE-003",
+                "a part of the page cannot be unpacked.",
+                where=f"{page}: {name[:100]}",
+                expected="a name that a file can have, and free disk",
+                received=error.strerror,
+                next="build the page again.",
+            ) from error

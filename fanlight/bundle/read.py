@@ -22,6 +22,18 @@ def schema() -> dict[str, Any]:
     return json.loads(Path(__file__).with_name("manifest.schema.json").read_text())
 
 
+@functools.cache
+def _validator() -> Any:
+    """JSON Schema counts 4.0 as an integer; an address must be an int."""
+    import jsonschema  # type: ignore[import-untyped]
+
+    base = jsonschema.Draft202012Validator
+    whole = base.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    )
+    return jsonschema.validators.extend(base, type_checker=whole)(schema())
+
+
 @dataclass(frozen=True)
 class BundleFiles:
     """A bundle on disk: its folder and its checked manifest."""
@@ -34,7 +46,14 @@ class BundleFiles:
         name = path or entry["path"]
         target = self.folder / name
         if not target.resolve().is_relative_to(self.folder.resolve()):
-            raise FanlightError("E-BUNDLE-005", "a path leaves the bundle's folder.", where=name)
+            raise FanlightError(
+                "E-BUNDLE-005",
+                "a path leaves the bundle's folder.",
+                where=self.folder,
+                expected="a name inside the bundle",
+                received=name,
+                next="do not trust this bundle; build it again.",
+            )
         try:
             size = target.stat().st_size
             data = target.read_bytes() if size == entry["bytes"] else b""
@@ -64,7 +83,12 @@ class BundleFiles:
         entry = self.manifest["files"].get(path)
         if entry is None:
             raise FanlightError(
-                "E-BUNDLE-003", f"the bundle has no file {path}.", where=self.folder
+                "E-BUNDLE-003",
+                f"the bundle has no file {path}.",
+                where=self.folder,
+                expected=f"{path} among the files of its manifest",
+                received="nothing of this name",
+                next="build the bundle again.",
             )
         return self.read(entry, path)
 
@@ -111,8 +135,6 @@ def read_bundle(folder: str | Path) -> BundleFiles:
 
 def check_manifest(manifest: Any, where: object) -> None:
     """Check a manifest against the schema, and its addresses against its memory."""
-    import jsonschema  # type: ignore[import-untyped]
-
     version = manifest.get("fanlight") if isinstance(manifest, dict) else None
     if isinstance(version, int) and version > 1:
         raise FanlightError(
@@ -123,8 +145,7 @@ def check_manifest(manifest: Any, where: object) -> None:
             received=f"protocol {version}",
             next="upgrade Fanlight.",
         )
-    errors = jsonschema.Draft202012Validator(schema()).iter_errors(manifest)
-    first = next(iter(errors), None)
+    first = next(iter(_validator().iter_errors(manifest)), None)
     if first is not None:
         raise FanlightError(
             "E-BUNDLE-002",
@@ -134,6 +155,7 @@ def check_manifest(manifest: Any, where: object) -> None:
             received=str(first.instance)[:200],
             next="build the bundle again.",
         )
+    _check_names(manifest, where)
     for tensor in (*manifest["inputs"], *manifest["outputs"]):
         _check_tensor(tensor, manifest["dims"], where)
     end = manifest["memory"]["pages"] * PAGE
@@ -154,6 +176,25 @@ def check_manifest(manifest: Any, where: object) -> None:
                 expected=f"at most {end}",
                 received=offset + size,
             )
+
+
+def _check_names(manifest: dict[str, Any], where: object) -> None:
+    """Inputs and outputs have names of their own, and the task speaks of those that there are."""
+    inputs, outputs = ([t["name"] for t in manifest[key]] for key in ("inputs", "outputs"))
+    faults = [n for names in (inputs, outputs) for n in names if names.count(n) > 1][:1]
+    task = manifest["task"] or {}
+    faults += [task[role] for role in ("image",) if role in task and task[role] not in inputs]
+    scores = ("scores", "top_scores", "top_indices")
+    faults += [task[role] for role in scores if role in task and task[role] not in outputs]
+    if faults:
+        raise FanlightError(
+            "E-BUNDLE-002",
+            "a name of the manifest stands for no tensor, or for two.",
+            where=where,
+            expected=f"inputs {', '.join(inputs)}; outputs {', '.join(outputs)}"[:500],
+            received=faults[0],
+            next="build the bundle again.",
+        )
 
 
 def _check_tensor(tensor: dict[str, Any], dims: dict[str, Any], where: object) -> None:

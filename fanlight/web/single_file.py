@@ -123,12 +123,23 @@ def read_single_file(path: Path) -> dict[str, bytes]:
         path -> bytes, as they lay in the bundle's folder.
 
     Raises:
-        FanlightError: E-BUNDLE-001 when there is no bundle in the file.
+        FanlightError: E-BUNDLE-001 when there is no bundle in the file, E-BUNDLE-003 when a part
+            of it is damaged.
     """
     files: dict[str, bytes] = {}
     for kind, name, text in _PART.findall(_read(path, "E-BUNDLE-001")):
         if kind.endswith(";base64"):
-            files[name] = base64.b64decode(text)
+            try:
+                files[name] = base64.b64decode(text, validate=True)
+            except ValueError as error:
+                raise FanlightError(
+                    "E-BUNDLE-003",
+                    "a part of the page is not base64.",
+                    where=f"{path}: {name}",
+                    expected="base64 text",
+                    received=str(error),
+                    next="build the page again.",
+                ) from error
         elif kind == "application/json":
             files[name.replace("fanlight-manifest", "manifest.json")] = text.encode()
     if "manifest.json" not in files:
@@ -136,6 +147,8 @@ def read_single_file(path: Path) -> dict[str, bytes]:
             "E-BUNDLE-001",
             "there is no bundle in this file.",
             where=str(path),
+            expected="a page that `fanlight build SRC -o OUT.html` wrote",
+            received="a page without a manifest",
             next="make one with `fanlight build SRC -o OUT.html`",
         )
     return files
@@ -161,6 +174,7 @@ def write_single_file(folder: Path, target: Path) -> None:
             "E-BUILD-004",
             "the output file cannot be written.",
             where=str(target),
+            expected="a path that can be written",
             received=error.strerror or str(error),
             next="choose a path that you may write to.",
         ) from error
@@ -212,19 +226,36 @@ def _read(path: Path, code: str) -> str:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise FanlightError(
-            code, "a file of the bundle cannot be read.", where=str(path), received=str(error)
+            code,
+            "a file of the bundle cannot be read.",
+            where=str(path),
+            expected="a text file in UTF-8",
+            received=str(error),
+            next="build the bundle again.",
         ) from None
 
 
 def _bytes(folder: Path, name: str) -> bytes:
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise FanlightError("E-BUNDLE-005", "a path leaves the folder.", received=name)
+        raise FanlightError(
+            "E-BUNDLE-005",
+            "a path leaves the bundle's folder.",
+            where=str(folder),
+            expected="a name inside the bundle",
+            received=name,
+            next="do not trust this bundle; build it again.",
+        )
     try:
         return path.read_bytes()
     except OSError as error:
         raise FanlightError(
-            "E-BUNDLE-003", "a file is missing.", where=str(path), received=str(error)
+            "E-BUNDLE-003",
+            "a file of the bundle is missing.",
+            where=str(path),
+            expected="a file that the manifest names",
+            received=str(error),
+            next="build the bundle again.",
         ) from None
 
 

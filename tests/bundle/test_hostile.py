@@ -117,3 +117,61 @@ def test_the_graph_of_a_one_file_page(site: Path, tmp_path: Path) -> None:
         assert bundle.labels == ["<b>", "</script>", "&"]
         assert fl.check(bundle, hosts=("wasm",), inputs={"image": image}).ok
     assert {p.name for p in tmp_path.iterdir()} == {"site", "page.html", "page.bundle"}
+
+
+def page(tmp_path: Path) -> Path:
+    builder = Builder("toy")
+    x = builder.input("x", (1, 4))
+    fl.build(builder.finish({"y": builder.add("relu", x)}), tmp_path / "page.html").close()
+    return tmp_path / "page.html"
+
+
+@pytest.mark.parametrize(
+    "part,code",
+    [
+        ('id="odd.bin">abc', "E-BUNDLE-003"),
+        ('id="odd.bin">ab*=', "E-BUNDLE-003"),
+        ('id="../odd.bin">YWJj', "E-BUNDLE-005"),
+        ('id="/odd.bin">YWJj', "E-BUNDLE-005"),
+        ('id="manifest.json/odd.bin">YWJj', "E-BUNDLE-003"),
+        (f'id="{"a" * 5000}">YWJj', "E-BUNDLE-003"),
+    ],
+)
+def test_page_with_parts_that_we_did_not_write(tmp_path: Path, part: str, code: str) -> None:
+    path = page(tmp_path)
+    tag = f'<script type="application/octet-stream;base64" {part}</script>\n  </body>'
+    path.write_text(path.read_text("utf-8").replace("  </body>", tag), "utf-8")
+    with pytest.raises(fl.FanlightError) as caught:
+        fl.open_bundle(path)
+    assert caught.value.code == code
+    assert not (tmp_path.parent / "odd.bin").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m["memory"].update(pages=1.0),
+        lambda m: m["inputs"][0].update(offset=float(m["inputs"][0]["offset"])),
+        lambda m: m["inputs"].append(dict(m["inputs"][0])),
+        lambda m: m["outputs"].append(dict(m["outputs"][0])),
+        lambda m: m.update(task=TASK),
+    ],
+)
+def test_manifest_that_we_did_not_write(
+    site: Path, change: Callable[[dict[str, Any]], None]
+) -> None:
+    edit(site, change)
+    with pytest.raises(fl.FanlightError) as caught:
+        fl.open_bundle(site)
+    assert caught.value.code == "E-BUNDLE-002"
+
+
+TASK = {
+    "kind": "classify",
+    "image": "x",
+    "scores": "y",
+    "top_scores": "y",
+    "top_indices": "elsewhere",
+    "labels": [],
+    "preprocess": {"size": [1, 4], "crop": "none", "method": "nearest", "input_range": [0, 1]},
+}

@@ -66,7 +66,10 @@ class Commands(click.RichGroup):
         except BrokenPipeError:  # the reader, such as `head`, has enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(1)
-        except (Exit, click.ClickException, click.Abort, KeyboardInterrupt):
+        except KeyboardInterrupt:
+            stderr().print("Interrupted.")
+            ctx.exit(130)
+        except (Exit, click.ClickException, click.Abort):
             raise
         except Exception as problem:
             if debug:

@@ -109,7 +109,11 @@ class _Browser:
         self._started: Future[None] = Future()
         self._thread = threading.Thread(target=self._loop, name="fanlight-browser", daemon=True)
         self._thread.start()
-        self._started.result()
+        try:
+            self._started.result()
+        except BaseException:  # Ctrl+C, too: a thread that outlives the interpreter crashes it
+            self.close()
+            raise
 
     def call(self, work: Callable[[Any], T]) -> T:
         """Run `work(browser)` in the browser's thread and return what it returns."""

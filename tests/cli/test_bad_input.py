@@ -277,6 +277,15 @@ def test_a_misspelt_command_is_met_with_the_right_one() -> None:
     assert result.exit_code == 2 and "build" in result.output.split("No such command 'biuld'")[1]
 
 
+def test_ctrl_c_is_exit_code_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(value: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fanlight.cli.explain.print_json", interrupt)
+    result = fanlight("explain", "--json")
+    assert result.exit_code == 130 and result.stderr == "Interrupted.\n"
+
+
 def test_debug_shows_the_traceback_and_a_process_shows_none(tmp_path: Path) -> None:
     quiet = fanlight_cli("build", tmp_path / "none", "-o", tmp_path / "x")
     assert quiet.returncode == 1 and "E-CLI-004" in quiet.stderr and "Trace" not in quiet.stderr

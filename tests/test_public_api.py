@@ -195,6 +195,21 @@ def test_an_error_says_what_to_do_in_words_and_in_json() -> None:
     }  # fmt: skip
 
 
+def test_errors_about_what_people_hand_in_say_all_that_helps() -> None:
+    """Expected, received, where: always. Next has a default, which names `fanlight explain`."""
+    silent = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not (isinstance(node, ast.Call) and getattr(node.func, "id", "") == "FanlightError"):
+                continue
+            code = node.args[0].value if isinstance(node.args[0], ast.Constant) else "E-FORMAT-000"
+            given = {keyword.arg for keyword in node.keywords}
+            about_input = re.match(r"E-(FORMAT|INPUT|BUNDLE|BUILD-00[1-7])", str(code))
+            if about_input and not {"expected", "received", "where"} <= given:
+                silent.append(f"{path.relative_to(ROOT)}:{node.lineno} {code}")
+    assert silent == []
+
+
 def test_no_source_file_is_too_long() -> None:
     """Longer than 800 lines needs an ADR (there is none)."""
     long = {

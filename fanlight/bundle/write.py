@@ -41,6 +41,7 @@ class BundleWriter:
                 "E-BUILD-004",
                 "the output folder cannot be written.",
                 where=parent,
+                expected="a folder that can be written",
                 received=error.strerror or str(error),
                 next="choose a folder that you may write to.",
             ) from error
@@ -129,7 +130,9 @@ class BundleWriter:
                 "E-BUILD-004",
                 "the finished bundle cannot be put in place.",
                 where=self.target,
+                expected="a path whose folder can be written",
                 received=error.strerror or str(error),
+                next="close what has the folder open, or choose another path.",
             ) from error
         finally:
             if old is not None:

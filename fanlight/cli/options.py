@@ -177,6 +177,7 @@ def read_labels(path: str) -> list[str]:
             "E-CLI-004",
             "The labels file cannot be read.",
             where=path,
+            expected="a text file",
             received=problem.strerror,
             next="check the path given to --labels.",
         ) from problem
@@ -246,6 +247,8 @@ def choose_task(model: Model, options: ModelOptions, *, default: str = "none") -
             raise FanlightError(
                 "E-BUILD-005",
                 "--task none leaves no use for the options of a classifier.",
+                where="--task none",
+                expected="no options of a classifier",
                 received="--labels, --input-range, --resize, --crop or --background",
                 next="leave them out, or use --task classify.",
             )

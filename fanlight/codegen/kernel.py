@@ -157,7 +157,13 @@ def _no_work(node: Node) -> Kernel:
 
 def unsupported(node: Node, why: str) -> FanlightError:
     """The error of a node that a target cannot compute."""
-    return FanlightError("E-BUILD-001", why, where=f"{node.name} ({node.op})")
+    return FanlightError(
+        "E-BUILD-001",
+        why,
+        where=f"{node.name} ({node.op})",
+        expected="an op of docs/ops.md, with options that its kernel takes",
+        received=f"{node.op} of {', '.join(str(v.type) for v in node.inputs)}"[:300],
+    )
 
 
 def node_bytes(node: Node) -> int:

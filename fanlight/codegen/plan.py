@@ -102,7 +102,11 @@ def make_plan(graph: Graph, targets: Sequence[Target]) -> Plan:
                 dims[d.name] = (d, DIMS_OFFSET + 4 * len(dims))
     if DIMS_OFFSET + 4 * len(dims) > WEIGHTS_OFFSET:
         raise FanlightError(
-            "E-BUILD-007", "too many symbolic dims.", expected="at most 256", received=len(dims)
+            "E-BUILD-007",
+            "too many symbolic dims.",
+            where=graph.name,
+            expected="at most 256",
+            received=len(dims),
         )
     steps = []
     for index, (node, kernels) in enumerate(lowered):
@@ -204,6 +208,8 @@ def _dims_address(node: Node, dims: dict[str, tuple[Dim, int]]) -> int:
             "E-BUILD-001",
             "its symbolic dims do not lie together.",
             where=f"{node.name} ({node.op})",
+            expected="symbols of one input",
+            received=f"symbols {', '.join(dims)}",
             next="give every image dims of its own.",
         )
     return own[0]
@@ -234,7 +240,9 @@ def _lower_all(graph: Graph, targets: Sequence[Target]) -> list[tuple[Node, tupl
             "E-BUILD-001",
             f"{len(missing)} nodes have no WebAssembly kernel.",
             where=graph.name,
+            expected="ops of docs/ops.md, with options that their kernels take",
             received="; ".join(missing),
+            next="change these nodes in the source model, or report what you need.",
         )
     return lowered
 

@@ -53,7 +53,12 @@ def load_graph(
         raise
     except OSError as error:
         raise FanlightError(
-            "E-FORMAT-001", "the model cannot be read.", where=path, received=error.strerror
+            "E-FORMAT-001",
+            "the model cannot be read.",
+            where=path,
+            expected="files that can be read",
+            received=error.strerror,
+            next="check the path and its permissions.",
         ) from None
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError,
             MemoryError) as error:  # fmt: skip
@@ -62,6 +67,7 @@ def load_graph(
             "E-FORMAT-005",
             "the model is malformed in a way that the reader does not expect.",
             where=path,
+            expected="a model as its converter writes it",
             received=f"{type(error).__name__}: {error}"[:300],
             next="please report it with the file: this message should have named the place.",
         ) from error
@@ -96,7 +102,12 @@ def _model_file(path: Path) -> Path:
         size = regular_size(path, "E-FORMAT-001", "the model")
         if not size:
             raise FanlightError(
-                "E-FORMAT-001", "the model file is empty.", where=path, received="0 bytes"
+                "E-FORMAT-001",
+                "the model file is empty.",
+                where=path,
+                expected="a model.json, .h5 or .keras file",
+                received="0 bytes",
+                next="download or save the model again.",
             )
         return path
     if (path / "model.json").is_file():

@@ -132,6 +132,7 @@ def _dtype(array: np.ndarray, where: str) -> str:
             "E-FORMAT-008",
             "a constant has an unsupported dtype.",
             where=where,
+            expected="float32, int32, uint8 or bool",
             received=array.dtype,
         )
     return name

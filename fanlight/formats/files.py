@@ -32,7 +32,12 @@ def regular_size(path: Path, code: str, what: str) -> int:
         ) from None
     if not stat.S_ISREG(status.st_mode):
         raise FanlightError(
-            code, f"{what} is not a regular file.", where=path, expected="a file", received="other"
+            code,
+            f"{what} is not a regular file.",
+            where=path,
+            expected="a file",
+            received="a folder, a pipe or a device",
+            next="give the path of a file.",
         )
     return status.st_size
 
@@ -58,7 +63,12 @@ def read_bytes(path: Path, code: str, what: str, limit: int) -> bytes:
             return file.read(limit)
     except OSError as error:
         raise FanlightError(
-            code, f"{what} cannot be read.", where=path, received=_reason(error)
+            code,
+            f"{what} cannot be read.",
+            where=path,
+            expected="a file that can be read",
+            received=_reason(error),
+            next="check its permissions and the disk.",
         ) from None
 
 

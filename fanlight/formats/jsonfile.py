@@ -122,7 +122,11 @@ def _finite(value: float, what: str, where: object) -> float:
         return float(value)
     except OverflowError:
         raise FanlightError(
-            "E-FORMAT-005", f"{what} is too large.", where=where, received="a huge whole number"
+            "E-FORMAT-005",
+            f"{what} is too large.",
+            where=where,
+            expected="a number that float64 can hold",
+            received="a huge whole number",
         ) from None
 
 

@@ -84,6 +84,7 @@ def parse_manifest(value: Any, where: object) -> list[tuple[list[str], list[Spec
                     f"the manifest has the weight {spec.name!r} twice.",
                     where=where,
                     expected="every weight once",
+                    received=spec.name[:120],
                 )
             seen.add(spec.name)
         groups.append((paths, specs))
@@ -263,7 +264,12 @@ class _Stream:
                     got += more
         except OSError as error:
             raise FanlightError(
-                "E-FORMAT-006", "a weight file cannot be read.", where=path, received=error.strerror
+                "E-FORMAT-006",
+                "a weight file cannot be read.",
+                where=path,
+                expected="a file that can be read",
+                received=error.strerror,
+                next="check its permissions and the disk.",
             ) from None
         if got != len(view):
             raise FanlightError(

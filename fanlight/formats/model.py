@@ -69,6 +69,7 @@ class Model:
                 "E-INPUT-002",
                 "the inputs have different batch sizes.",
                 where=self.name,
+                expected="one size for all",
                 received=", ".join(f"{n}: {list(arrays[n].shape)}" for n in free),
             )
         parts = [
@@ -76,7 +77,13 @@ class Model:
             for i in range(sizes.pop())
         ]
         if not parts:
-            raise FanlightError("E-INPUT-002", "the batch is empty.", where=self.name)
+            raise FanlightError(
+                "E-INPUT-002",
+                "the batch is empty.",
+                where=self.name,
+                expected="at least one item",
+                received="none",
+            )
         return {
             name: np.concatenate([p[name] for p in parts])
             if value.shape[:1] == (1,)

@@ -75,6 +75,7 @@ def make_options(
             raise FanlightError(
                 "E-FORMAT-018",
                 "size is not an image size.",
+                where="size",
                 expected="a number, or (height, width), each 1 to 16384",
                 received=repr(size)[:80],
             )
@@ -86,6 +87,7 @@ def make_options(
             raise FanlightError(
                 "E-FORMAT-018",
                 f"input_shapes[{name!r}] is not a shape.",
+                where="input_shapes",
                 expected="sizes of at least 1",
                 received=repr(shape)[:80],
             )
@@ -94,6 +96,7 @@ def make_options(
         raise FanlightError(
             "E-FORMAT-024",
             "there is no such choice of weights.",
+            where="weights",
             expected="'stored' or 'random'",
             received=repr(weights)[:80],
         )

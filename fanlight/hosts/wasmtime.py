@@ -26,6 +26,9 @@ def _engine() -> Any:
         raise FanlightError(
             "E-HOST-001",
             "the host 'wasm' needs wasmtime.",
+            where="wasmtime",
+            expected="the package wasmtime",
+            received="not installed",
             next="pip install wasmtime, or use host='numpy'.",
         ) from error
     config = wasmtime.Config()
@@ -122,7 +125,9 @@ class WasmtimeHost:
                 "E-HOST-003",
                 "the module stopped with a trap.",
                 where=names,
+                expected="a run to its end",
                 received=str(error)[:500],
+                next="check the bundle: `fanlight check`; if that agrees, report this.",
             ) from error
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

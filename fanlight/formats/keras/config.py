@@ -100,7 +100,13 @@ def parse_model(value: Any, where: str, depth: int = 0) -> ModelConfig:
     seen: set[str] = set()
     for layer in layers:
         if layer.name in seen:
-            raise FanlightError("E-FORMAT-005", "two layers have one name.", where=layer.where)
+            raise FanlightError(
+                "E-FORMAT-005",
+                "two layers have one name.",
+                where=layer.where,
+                expected="every layer under a name of its own",
+                received=layer.name[:120],
+            )
         seen.add(layer.name)
     built = config.get("build_input_shape")
     if built is None and isinstance(entry.get("build_config"), dict):
@@ -112,7 +118,13 @@ def parse_model(value: Any, where: str, depth: int = 0) -> ModelConfig:
         inputs = tuple(_refs(config.get("input_layers"), '"input_layers"', where, []))
         outputs = tuple(_refs(config.get("output_layers"), '"output_layers"', where, names))
         if not outputs:
-            raise FanlightError("E-FORMAT-005", "the model has no outputs.", where=where)
+            raise FanlightError(
+                "E-FORMAT-005",
+                "the model has no outputs.",
+                where=where,
+                expected='names of layers in "output_layers"',
+                received="none",
+            )
     return ModelConfig(kind, name, layers, inputs, outputs, tuple(names), free_shape(built), where)
 
 

@@ -30,6 +30,7 @@ def require_h5py() -> Any:
         raise FanlightError(
             "E-FORMAT-022",
             "reading Keras .h5 and .keras files needs h5py.",
+            where="h5py",
             expected="the package h5py",
             received="not installed",
             next="pip install 'fanlight[keras]'",
@@ -124,7 +125,12 @@ def datasets(root: Any, where: object) -> Iterator[tuple[str, Any]]:
             count += 1
             if count > _MAX_MEMBERS or depth > _MAX_DEPTH:
                 raise FanlightError(
-                    "E-FORMAT-021", "the HDF5 file has too many entries.", where=where
+                    "E-FORMAT-021",
+                    "the HDF5 file has too many entries.",
+                    where=where,
+                    expected=f"at most {_MAX_MEMBERS:,} entries, {_MAX_DEPTH} deep",
+                    received=f"more, at {prefix}/{key}"[:160],
+                    next="do not trust this file, or save the model again.",
                 )
             item = member(group, key, where)
             path = f"{prefix}/{key}" if prefix else key
@@ -154,6 +160,9 @@ def _read(name: str, dataset: Any, where: object) -> np.ndarray:
             "E-FORMAT-021",
             "a weight is kept in another file; such references are not followed.",
             where=here,
+            expected="a dataset inside the file",
+            received="an external or a virtual dataset",
+            next="save the model again as one file.",
         )
     stored, size = dataset.id.get_storage_size(), dataset.size * dataset.dtype.itemsize
     if size > _MAX_BYTES or size > stored * _MAX_RATIO + 4096:

@@ -116,7 +116,13 @@ def _inner(layer: LayerConfig) -> LayerConfig:
     config = snake_keys(entry.get("config"), layer.where)
     kind, name = entry.get("class_name"), config.get("name") or layer.name
     if not isinstance(kind, str) or not isinstance(name, str):
-        raise FanlightError("E-FORMAT-005", "a wrapper holds no layer.", where=layer.where)
+        raise FanlightError(
+            "E-FORMAT-005",
+            "a wrapper holds no layer.",
+            where=layer.where,
+            expected='"layer" with a class_name and a config',
+            received=repr(entry)[:80],
+        )
     return LayerConfig(kind, name, config, (), layer.where)
 
 
@@ -141,6 +147,7 @@ class _Import:
                         "E-FORMAT-016",
                         f"the input {ref.layer!r} is no InputLayer of the model.",
                         where=model.where,
+                        expected="the name of an InputLayer",
                         received=ref.layer[:120],
                     )
                 declared.append((item.name, _declared_shape(item), _input_dtype(item), item.where))
@@ -154,6 +161,8 @@ class _Import:
                     "E-FORMAT-017",
                     f"the model does not say the shape of its input {name!r}.",
                     where=where,
+                    expected="an InputLayer or a layer with a batch_input_shape",
+                    received="no shape",
                     next=f"say it: fl.load(path, input_shapes={{{name!r}: (1, 28, 28)}}).",
                 )
             free = (None, *given[1:]) if dims is None and given else dims or ()
@@ -169,7 +178,13 @@ class _Import:
         """Name, shape and dtype of the input of a Sequential, wherever the file keeps them."""
         first = model.layers[0] if model.layers else None
         if first is None:
-            raise FanlightError("E-FORMAT-005", "the model has no layers.", where=model.where)
+            raise FanlightError(
+                "E-FORMAT-005",
+                "the model has no layers.",
+                where=model.where,
+                expected="at least one layer",
+                received="an empty Sequential",
+            )
         name, outer = first.name, first
         while first.model is not None and first.model.layers:
             first = first.model.layers[0]  # Teachable Machine nests Sequentials
@@ -275,7 +290,11 @@ class _Import:
             return self._time_distributed(layer, inputs, inner, path)
         if layer.kind not in LAYERS:
             raise FanlightError(
-                "E-FORMAT-005", f"{layer.kind} cannot be called here.", where=layer.where
+                "E-FORMAT-005",
+                f"{layer.kind} cannot be called here.",
+                where=layer.where,
+                expected="a layer",
+                received=layer.kind[:120],
             )
         call = LayerCall(self.shared, layer, LayerRef(inner, path, wrapper), inputs)
         self._check_policy(layer)
@@ -328,6 +347,7 @@ class _Import:
                 "E-FORMAT-012",
                 "TimeDistributed needs one input [batch, time, ...].",
                 where=layer.where,
+                expected="one tensor of rank 3 or more",
                 received=[list(t.shape) for t in inputs],
             )
         x, name = inputs[0], "/".join(scope)

@@ -118,7 +118,13 @@ def parse_nodes(topology: Any, where: object) -> dict[str, GraphNode]:
             here,
         )
         if name in nodes:
-            raise FanlightError("E-FORMAT-005", "two nodes have one name.", where=here)
+            raise FanlightError(
+                "E-FORMAT-005",
+                "two nodes have one name.",
+                where=here,
+                expected="every node under a name of its own",
+                received=name[:120],
+            )
         nodes[name] = node
     return nodes
 

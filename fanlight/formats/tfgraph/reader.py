@@ -114,6 +114,8 @@ class _Import:
                 "E-FORMAT-017",
                 f"the model does not say the rank of its input {entry.name!r}.",
                 where=node.where,
+                expected="a placeholder with a shape",
+                received="an unknown rank",
                 next=f"say it: fl.load(path, input_shapes={{{entry.name!r}: (1, 224, 224, 3)}}).",
             )
         shape, batched = static_shape(entry.name, dims, self.options, node.where)
@@ -132,7 +134,13 @@ class _Import:
         if node.op == "NoOp":
             return []
         if node.op == "Placeholder":
-            raise FanlightError("E-FORMAT-016", "a placeholder is no input.", where=node.where)
+            raise FanlightError(
+                "E-FORMAT-016",
+                "a placeholder is no input.",
+                where=node.where,
+                expected="placeholders that the signature lists as inputs",
+                received=node.name[:120],
+            )
         call = Call(node, self.em, [self._tensor(ref, node) for ref in node.inputs], self.warnings)
         try:
             made = HANDLERS[node.op](call)

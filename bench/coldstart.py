@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import latency
 from bench.lab import HERE, chromium, install_peers, serve
 from bench.networks import prepare
 
@@ -55,6 +56,11 @@ _TFJS_TAGS = (
 # engine -> (tags before the script, imports, script)
 PAGES = {
     "fanlight": ("", "import { load } from './fanlight/fanlight.js';", _DATA + _FANLIGHT),
+    "fanlight without its worker": (
+        "",
+        "import { load } from './fanlight/fanlight.js';",
+        _DATA + _FANLIGHT.replace("load('./fanlight/')", "load('./fanlight/', { worker: false })"),
+    ),
     "empty": ("", "", "globalThis.answer = { ms: performance.now(), best: null };"),
     "tfjs": (_TFJS_TAGS, "", _DATA + _TFJS),
     "ort": (
@@ -69,10 +75,14 @@ def write_pages(folder: Path, engines: Sequence[str]) -> None:
     """cold-ENGINE.html for each engine, beside the network's files."""
     for name in engines:
         tags, imports, script = PAGES[name]
-        (folder / f"cold-{name}.html").write_text(
+        (folder / _file(name)).write_text(
             f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{name}</title>\n'
             f'{tags}<script type="module">\n{imports}\n{script}</script>\n</html>\n'
         )
+
+
+def _file(name: str) -> str:
+    return f"cold-{name.replace(' ', '-')}.html"
 
 
 def measure(
@@ -81,7 +91,7 @@ def measure(
     """Milliseconds per engine, visits interleaved; the ratio is that of each round, its median."""
     install_peers()
     network = prepare(NETWORK, out, onnx="ort" in peers)
-    engines = ["fanlight", "empty", *peers]
+    engines = [n for n in PAGES if n not in latency.FIGURES or n in peers]
     write_pages(network.folder, engines)
     mounts = {"peers": HERE / "node_modules", "work": out}
     times: dict[str, list[float]] = {name: [] for name in engines}
@@ -89,13 +99,14 @@ def measure(
     with serve(mounts) as base, chromium() as browser:
         for turn in range(rounds + 1):
             for name in engines:
-                answer = visit(browser, f"{base}/work/{NETWORK}/cold-{name}.html")
+                answer = visit(browser, f"{base}/work/{NETWORK}/{_file(name)}")
                 if turn:  # the first visit warms up the disk, the server and the browser process
                     times[name].append(answer["ms"])
                     answers.add(answer["best"])
     if len(answers - {None}) != 1:
         raise SystemExit(f"bench: the engines answered differently: {sorted(answers - {None})}")
-    return [_row(name, times[name], times["fanlight"]) for name in engines]
+    ours = times["fanlight"]
+    return [_row(name, times[name], ours) for name in engines]
 
 
 def visit(browser: Any, url: str) -> dict[str, Any]:

@@ -37,7 +37,8 @@ function time(call, count) {
  */
 async function measure(peak, kernels, rounds) {
   const top = /** @type {any} */ (await instantiate(peak.wasm, 1));
-  const iterations = 1 << 16;
+  // About as long as a kernel's turn, so that a pause of the machine falls on either alike.
+  const iterations = 1 << 18;
   const calls = [];
   for (const k of kernels) {
     const { kernel } = /** @type {any} */ (await instantiate(k.wasm, k.pages));

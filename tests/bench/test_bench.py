@@ -95,5 +95,5 @@ def test_ratios_are_of_rounds_and_tables_judge() -> None:
 def test_cold_pages_are_written_for_every_engine(tmp_path: Path) -> None:
     write_pages(tmp_path, list(PAGES))
     for name in PAGES:
-        text = (tmp_path / f"cold-{name}.html").read_text()
+        text = (tmp_path / f"cold-{name.replace(' ', '-')}.html").read_text()
         assert "globalThis.answer" in text and text.count("<script") >= 1

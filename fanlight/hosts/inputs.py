@@ -73,8 +73,9 @@ def check_and_split(manifest: Mapping[str, Any], inputs: Mapping[str, np.ndarray
         if rgb and tensor["shape"][2:] == [4] and tensor["dtype"] == "uint8":
             array = with_alpha(array)
         array = _checked_dtype(name, tensor, array)
-        leading = _leading(name, tensor, array, manifest["dims"], dims)
-        if leading is not None:
+        _check_shape(name, tensor, array, manifest["dims"], dims)
+        if tensor["batched"]:
+            leading = array.shape[0]
             if batch not in (None, leading):
                 raise FanlightError(
                     "E-INPUT-002",
@@ -86,7 +87,8 @@ def check_and_split(manifest: Mapping[str, Any], inputs: Mapping[str, np.ndarray
             batch = leading
         arrays[name] = np.ascontiguousarray(array)
     batched = frozenset(n for n, t in tensors.items() if t["batched"])
-    return Items(arrays, batch, batched, dims)
+    # A batch of one is the declared shape itself.
+    return Items(arrays, None if batch == 1 else batch, batched, dims)
 
 
 def _checked_dtype(name: str, tensor: Mapping[str, Any], array: np.ndarray) -> np.ndarray:
@@ -103,14 +105,14 @@ def _checked_dtype(name: str, tensor: Mapping[str, Any], array: np.ndarray) -> n
     return narrowed
 
 
-def _leading(
+def _check_shape(
     name: str,
     tensor: Mapping[str, Any],
     array: np.ndarray,
     bounds: Mapping[str, Any],
     dims: dict[str, int],
-) -> int | None:
-    """The batch size if the array has one that differs from the declared 1, else None."""
+) -> None:
+    """E-INPUT-002 or -004 if an array does not fit; a batched one may have any number of items."""
     shape = tensor["shape"]
     fits = array.ndim == len(shape) and all(
         isinstance(d, str) or d == s or (axis == 0 and tensor["batched"] and s > 0)
@@ -137,4 +139,3 @@ def _leading(
                     received=s,
                     next="resize the image first.",
                 )
-    return array.shape[0] if tensor["batched"] and array.shape[0] != 1 else None

@@ -17,6 +17,9 @@ from bench.lab import HERE, Engine, chromium, install_peers, open_page, serve
 from bench.networks import MODELS
 from fanlight.check import difference
 
+# Sigmoid of logits up to +-1,000: float32 itself is 1e-3 off at the edge of the mask, in every
+# engine. tests/models/test_parity.py proves it against float64 and compares the logits instead.
+EXCUSED = {"human-blazepose-lite": "activation_segmentation"}
 OURS, PEERS = 1e-4, 1e-3  # how far, relative to NumPy, our hosts and TF.js may be
 # folder -> options of fl.load; sizes where the model leaves them open
 IMAGE_MODELS: dict[str, dict[str, Any]] = {
@@ -120,18 +123,21 @@ def measure_model(name: str, browser: Any, *, hosts: Sequence[str], tfjs: bool) 
     folder = MODELS / name
     model = fl.load(folder, **IMAGE_MODELS[name])
     inputs = inputs_for(model)
-    row: dict[str, Any] = {"model": name}
+    excused = EXCUSED.get(name)
+    row: dict[str, Any] = {"model": name + (f" without {excused}" if excused else "")}
     with tempfile.TemporaryDirectory() as temporary:
         with fl.build(model, Path(temporary) / "bundle", name=name) as bundle:
             report = fl.check(bundle, hosts=hosts, inputs=inputs)
             for host in hosts:
-                row[host] = max(r.difference for r in report.rows if r.host == host)
-            expected = list(bundle.run(inputs, host="numpy").values())
+                found = [r for r in report.rows if r.host == host and r.output != excused]
+                row[host] = max(r.difference for r in found)
+            expected = bundle.run(inputs, host="numpy")
     if tfjs:
         theirs = tfjs_answers(browser, folder, model, inputs)
         row["tfjs"] = max(
             difference(a.reshape(-1), b.astype(a.dtype).reshape(-1))
-            for a, b in zip(expected, theirs, strict=True)
+            for (output, a), b in zip(expected.items(), theirs, strict=True)
+            if output != excused
         )
     ours = max(row[host] for host in hosts)
     row["ok"] = ours <= OURS and row.get("tfjs", 0.0) <= PEERS

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # A 100-megapixel photo is 400 MB of RGBA; a few kilobytes of PNG can claim far more than that.
 MAX_PIXELS = 100_000_000
+# What browsers and cameras write. Pillow knows more: one of them (EPS) would run another program.
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "ICO", "PPM", "AVIF", "TGA")
 # EXIF orientations that swap width and height.
 _SIDEWAYS = {5, 6, 7, 8}
 _ORIENTATION = 0x0112
@@ -95,7 +97,10 @@ def _opened(source: str | Path | bytes | BinaryIO, where: str) -> Iterator[Image
     from PIL import Image, UnidentifiedImageError
 
     try:
-        opened = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+        Image.init()  # else Pillow does not know yet which formats it was built with
+        known = [name for name in FORMATS if name in Image.OPEN]
+        file = io.BytesIO(source) if isinstance(source, bytes) else source
+        opened = Image.open(file, formats=known)
     except Image.DecompressionBombError as problem:
         raise _too_large(where, str(problem)) from problem
     except UnidentifiedImageError as problem:
@@ -103,7 +108,7 @@ def _opened(source: str | Path | bytes | BinaryIO, where: str) -> Iterator[Image
             "E-INPUT-010",
             "This file is not an image.",
             where=where,
-            expected="JPEG, PNG, WebP, GIF, BMP or another format that Pillow reads",
+            expected="JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, ICO, PPM or TGA",
             received=_first_bytes(source),
             next="check the path, or convert the file to JPEG or PNG",
         ) from problem

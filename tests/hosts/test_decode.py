@@ -186,3 +186,10 @@ def test_shared_photos_decode(shared: Path) -> None:
     assert photos
     for photo in photos:
         assert decode_image(photo, max_width=500, max_height=400).shape[2] == 4
+
+
+def test_formats_that_would_run_a_program_are_no_images() -> None:
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n%%EOF\n"
+    with pytest.raises(FanlightError) as caught:
+        decode_image(eps)
+    assert caught.value.code == "E-INPUT-010"

@@ -7,7 +7,6 @@ import importlib
 import inspect
 import json
 import re
-import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -115,16 +114,11 @@ print(json.dumps(sorted({m.partition(".")[0] for m in set(sys.modules) - before}
 
 
 def test_import_takes_less_than_a_second() -> None:
-    run_python("-c", "import fanlight")  # writes the bytecode
-    best = min(_seconds("import fanlight") for _ in range(3))
-    assert best < 1.0, f"{best:.2f} s, Python's own start and NumPy included"
-
-
-def _seconds(code: str) -> float:
-    start = time.perf_counter()
-    done = run_python("-c", code)
-    assert done.returncode == 0, done.stderr
-    return time.perf_counter() - start
+    """Of processor time, Python's own start and NumPy included: a busy machine is no failure."""
+    code = "import time, fanlight; print(time.process_time())"
+    run_python("-c", code)  # writes the bytecode
+    best = min(float(run_python("-c", code).stdout) for _ in range(3))
+    assert best < 1.0
 
 
 # --- errors ---------------------------------------------------------------------------------------

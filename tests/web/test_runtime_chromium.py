@@ -157,7 +157,7 @@ def test_abort(bare: Any, site: Site, worker: str) -> None:
 
 def test_a_second_load_comes_from_the_cache(bare: Any, site: Site) -> None:
     bare.evaluate("() => load('double')")
-    bare.wait_for_timeout(200)
+    bare.wait_for_timeout(1000)
     first = [path for path in site.log if path.endswith((".wasm", ".bin"))]
     site.log.clear()
     info = bare.evaluate("async () => (await load('double')).info")
@@ -195,13 +195,13 @@ def test_a_file_that_stays_wrong_is_reported(bare: Any, site: Site, fault: str) 
 def test_a_wrong_file_in_the_cache_is_replaced(bare: Any) -> None:
     found = bare.evaluate("""async () => {
       await load('double');
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      await new Promise((resolve) => setTimeout(resolve, 1000));
       const cache = await caches.open('fanlight-v1');
       const keys = await cache.keys();
       for (const key of keys) await cache.put(key, new Response(new Uint8Array(8)));
       await cache.put(new URL('double/' + '0'.repeat(64), location.href), new Response('old'));
       const second = await load('double');
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      await new Promise((resolve) => setTimeout(resolve, 1000));
       const third = await load('double');
       const { y } = await third.run({ x: Float32Array.of(1, 1, 1, 1) });
       return [keys.length, second.info.cached, third.info.cached, [...y.data],

@@ -233,7 +233,9 @@ export class Files {
       if (received === expected) {
         if (from !== 'cache') {
           this.cached = false;
-          store?.put(key, new Response(target)).catch(() => {});
+          const kept = store && target.slice();
+          // Later: writing to disk would hold up the first answer.
+          setTimeout(() => store?.put(key, new Response(kept)).catch(() => {}), 400);
         }
         return;
       }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -137,7 +136,7 @@ def make_manifest(
     free = any(batched.values())
     return {
         "fanlight": 1,
-        "name": html.unescape(name)[:200] or "model",
+        "name": name[:200] or "model",
         "producer": f"fanlight {__version__}",
         "precision": precision,
         "task": entry,

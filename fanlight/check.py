@@ -124,11 +124,12 @@ def random_inputs(manifest: Mapping[str, Any], seed: int = 0) -> dict[str, np.nd
     """Seeded inputs that fit a manifest: smooth pictures, normal floats, small integers."""
     rng = np.random.default_rng(seed)
     made: dict[str, np.ndarray] = {}
+    sizes = {
+        name: max(dim["min"], min(dim["max"], 200 + 40 * index))
+        for index, (name, dim) in enumerate(manifest["dims"].items())
+    }
     for tensor in manifest["inputs"]:
-        shape = [
-            d if isinstance(d, int) else min(manifest["dims"][d]["max"], 200 + 40 * axis)
-            for axis, d in enumerate(tensor["shape"])
-        ]
+        shape = [d if isinstance(d, int) else sizes[d] for d in tensor["shape"]]
         if tensor["dtype"] == "float32":
             made[tensor["name"]] = rng.standard_normal(shape).astype(np.float32)
         elif tensor["dtype"] == "bool":

@@ -186,6 +186,8 @@ def _check_names(manifest: dict[str, Any], where: object) -> None:
     faults += [task[role] for role in ("image",) if role in task and task[role] not in inputs]
     scores = ("scores", "top_scores", "top_indices")
     faults += [task[role] for role in scores if role in task and task[role] not in outputs]
+    if not faults and "labels" in task:
+        _check_labels(manifest, task, where)
     if faults:
         raise FanlightError(
             "E-BUNDLE-002",
@@ -193,6 +195,21 @@ def _check_names(manifest: dict[str, Any], where: object) -> None:
             where=where,
             expected=f"inputs {', '.join(inputs)}; outputs {', '.join(outputs)}"[:500],
             received=faults[0],
+            next="build the bundle again.",
+        )
+
+
+def _check_labels(manifest: dict[str, Any], task: dict[str, Any], where: object) -> None:
+    """A classifier has one label per score."""
+    scores = next(t for t in manifest["outputs"] if t["name"] == task["scores"])
+    count = scores["bytes"] // dtypes.size(scores["dtype"])
+    if len(task["labels"]) != count:
+        raise FanlightError(
+            "E-BUNDLE-002",
+            "the manifest does not have one label per score.",
+            where=where,
+            expected=f"{count} labels",
+            received=f"{len(task['labels'])} labels",
             next="build the bundle again.",
         )
 

@@ -100,16 +100,7 @@ def picture_bounds(bundle: Bundle) -> dict[str, int | None]:
         )
     shape = next(t["shape"] for t in manifest["inputs"] if t["name"] == task["image"])
     sides = [manifest["dims"][d]["max"] if isinstance(d, str) else d for d in shape[:2]]
-    limits = [
-        limit["max_product"]
-        for limit in manifest.get("limits", ())
-        if set(limit["dims"]) == set(shape[:2])
-    ]
-    return {
-        "max_height": sides[0],
-        "max_width": sides[1],
-        "max_product": min(limits) if limits else None,
-    }
+    return {"max_height": sides[0], "max_width": sides[1]}
 
 
 def print_predictions(image: str, predictions: list[dict[str, Any]]) -> None:

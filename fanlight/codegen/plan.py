@@ -215,6 +215,12 @@ def _dims_address(node: Node, dims: dict[str, tuple[Dim, int]]) -> int:
     return own[0]
 
 
+def _form(kernel: Kernel) -> tuple:
+    """What the kernels of one node must have in common on all targets."""
+    packing = {position: p.name for position, p in kernel.packing.items()}
+    return packing, kernel.folded, kernel.dims
+
+
 def _lower_all(graph: Graph, targets: Sequence[Target]) -> list[tuple[Node, tuple[Kernel, ...]]]:
     weights = set(graph.weights)
     lowered: list[tuple[Node, tuple[Kernel, ...]]] = []
@@ -230,10 +236,15 @@ def _lower_all(graph: Graph, targets: Sequence[Target]) -> list[tuple[Node, tupl
             missing.append(f"{node.op} at {node.name}: {error.message}")
             continue
         # One weight image and one arena serve all targets.
-        first = {k: p.name for k, p in kernels[0].packing.items()}
-        for other in kernels[1:]:
-            assert {k: p.name for k, p in other.packing.items()} == first, node.op
-            assert (other.folded, other.dims) == (kernels[0].folded, kernels[0].dims), node.op
+        if any(_form(k) != _form(kernels[0]) for k in kernels[1:]):
+            raise FanlightError(
+                "E-BUILD-008",
+                "the targets lower a node to kernels of different form.",
+                where=f"{node.name} ({node.op})",
+                expected=_form(kernels[0]),
+                received=", ".join(str(_form(k)) for k in kernels[1:]),
+                next="report it: this is a bug in Fanlight.",
+            )
         lowered.append((node, kernels))
     if missing:
         raise FanlightError(

@@ -18,15 +18,13 @@ from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+from fanlight.web.site import CSP
+
 LOOPBACK = "127.0.0.1"
 
 # Everything but a page's own scripts, workers, WASM, styles, pictures and camera is refused.
-STRICT_CSP = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; "
-    "connect-src 'self' blob:; img-src 'self' blob: data:; media-src 'self' blob:; "
-    "style-src 'self'; font-src 'self'; manifest-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
-)
+# The page's own policy, and frame-ancestors, which a meta element cannot say.
+STRICT_CSP = f"{CSP}; frame-ancestors 'self'"
 # A page with a policy of its own (one that pins its inline scripts by hash) keeps that; a meta
 # element cannot say frame-ancestors.
 OWN_POLICY = "frame-ancestors 'self'"

@@ -257,7 +257,6 @@ def test_corrupt_manifests_are_refused(bare: Any, site: Site, toys: Path) -> Non
         ("outputs.0.name", None),
         ("dims", {"n": {"min": 1, "max": 2, "offset": pages}}),
         ("dims", {"n": None}),
-        ("limits", [{"dims": "n", "max_product": 0}]),
         ("task", {"kind": "classify", "image": "x", "scores": "y"}),
     ]
     for path, value in changes:

@@ -139,11 +139,11 @@ def write_page(folder: Path, samples: list[Path] | None = None) -> None:
 
 
 def write_colours(folder: Path, *, side: int = 256) -> dict[str, Any]:
-    """A bundle that classifies pictures of up to `side` x `side` (and half of that area)."""
+    """A bundle that classifies pictures of up to `side` x `side`."""
     folder.mkdir(parents=True, exist_ok=True)
     shard = {**_put(folder, "weights-1of1", "bin", np.float32(0).tobytes()), "offset": 1088}
     wasm = bytes(wasmtime.wat2wasm(_COLOURS))
-    area = side * side // 2
+    area = side * side
     module = {**_put(folder, "model-plain", "wasm", wasm), "simd": "plain", "threads": False}
     return _finish(folder, {
         "name": "colours",
@@ -161,7 +161,6 @@ def write_colours(folder: Path, *, side: int = 256) -> dict[str, Any]:
             "height": {"min": 1, "max": side, "offset": 1024},
             "width": {"min": 1, "max": side, "offset": 1028},
         },
-        "limits": [{"dims": ["height", "width"], "max_product": area}],
         "memory": {"pages": 1 + -(-area * 4 // 65536)},
         "weights": [shard],
         "modules": [module],

@@ -34,7 +34,6 @@ const RULES = {
   memory: { pages: whole(1, 65536) },
   inputs: [tensor],
   outputs: [tensor],
-  limits: [{ dims: [text], max_product: whole(1, 2 ** 52) }],
   weights: [{ ...file, offset: size }],
   modules: [{ ...file, simd: text }],
   kernels: [{ name: text }],
@@ -61,8 +60,8 @@ export function checkManifest(m, where) {
     fail('E-WEB-008', 'The bundle is newer than the runtime.',
       { where, expected: 1, received: m.fanlight, next: 'use the fanlight.js of the bundle' });
   }
-  check(RULES, { dims: {}, limits: [], ...m }, 'manifest');
-  const { inputs, outputs, weights, memory, dims = {}, limits = [], task } = m;
+  check(RULES, { dims: {}, ...m }, 'manifest');
+  const { inputs, outputs, weights, memory, dims = {}, task } = m;
   /** @param {any} place @param {number} align @param {string} part */
   const fits = (place, align, part) => need(place.offset % align === 0
     && place.offset + place.bytes <= memory.pages * 65536, `manifest.${part}`, place, 'a place in memory');
@@ -79,7 +78,7 @@ export function checkManifest(m, where) {
   for (const role of task?.kind === 'classify' ? ['image', 'scores', 'top_scores', 'top_indices'] : []) {
     need(names.includes(task[role]), `manifest.task.${role}`, task[role]);
   }
-  return { ...m, dims, limits };
+  return { ...m, dims };
 }
 
 /** @param {number} value @param {number} digits */

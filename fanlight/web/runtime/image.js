@@ -38,12 +38,7 @@ export async function pixels(picture, manifest, input) {
   const shape = manifest.inputs.find(({ name }) => name === input)?.shape ?? [];
   const [tall, wide] = shape.map((d) => (
     typeof d === 'string' ? manifest.dims[d] : { min: d, max: d }));
-  let scale = Math.min(1, tall.max / height, wide.max / width);
-  for (const { dims, max_product } of manifest.limits ?? []) {
-    if (dims.every((name) => shape.slice(0, 2).includes(name))) {
-      scale = Math.min(scale, Math.sqrt(max_product / (height * width)));
-    }
-  }
+  const scale = Math.min(1, tall.max / height, wide.max / width);
   /** @param {number} size @param {{ min: number, max: number }} bounds */
   const fit = (size, { min, max }) => Math.min(max, Math.max(min, Math.floor(size * scale)));
   const [h, w] = [fit(height, tall), fit(width, wide)];

@@ -48,7 +48,6 @@ export interface Manifest {
   inputs: Spec[];
   outputs: Spec[];
   dims: Record<string, { min: number; max: number; offset: number }>;
-  limits: { dims: string[]; max_product: number }[];
   memory: { pages: number };
   weights: (HashedFile & { offset: number })[];
   modules: (HashedFile & { simd: 'relaxed' | 'plain'; threads: boolean })[];

@@ -64,7 +64,9 @@ def command(
     for warning in report["warnings"]:
         stderr().print(f"[yellow]Note:[/] {warning}")
     console.print(f"Built [bold]{report['name']}[/] in {report['seconds']:.1f} s: {report['path']}")
-    console.print(f"  task     {_task_line(report)}")
+    named = bool(getattr(task, "labels", None) or model.labels)
+    guessed = getattr(task, "input_range", None) is None
+    console.print(f"  task     {_task_line(report, named=named, guessed=guessed)}")
     console.print(f"  weights  {human_bytes(report['weights_bytes'])}", highlight=False)
     for module in report["modules"]:
         console.print(f"  module   {human_bytes(module['bytes'])}, {module['simd']} SIMD")
@@ -96,10 +98,15 @@ def summary(bundle: Any, seconds: float, warnings: list[str]) -> dict[str, Any]:
     }
 
 
-def _task_line(report: dict[str, Any]) -> str:
+def _task_line(report: dict[str, Any], *, named: bool, guessed: bool) -> str:
     if report["task"] is None:
         return "none: arrays in, arrays out (--task classify makes a page for photos)"
     steps = report["preprocess"] or {}
     low, high = steps.get("input_range", (None, None))
     size = " x ".join(map(str, steps.get("size", ())))
-    return f"{report['task']}, {report['labels']} labels, {size} pixels from {low:g} to {high:g}"
+    source = " (guessed; --input-range says it)" if guessed else ""
+    names = "labels" if named else "classes without names (--labels names them)"
+    return (
+        f"{report['task']}, {report['labels']} {names}, {size} pixels "
+        f"from {low:g} to {high:g}{source}"
+    )

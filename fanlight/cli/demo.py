@@ -12,8 +12,8 @@ import rich_click as click
 from fanlight.cli.output import human_bytes, progress, stdout
 from fanlight.cli.run import picture_bounds, predict, print_predictions
 from fanlight.cli.serve import port_option, serve_until_interrupted
-from fanlight.hosts.decode import decode_image
 from fanlight.hosts.serving import Site
+from fanlight.pictures import decode_image
 from fanlight.server import open_server
 
 

@@ -64,7 +64,7 @@ def opened(source: str, options: ModelOptions) -> Iterator[Bundle]:
 
 def predict(bundle: Bundle, image: str, top: int, host: str) -> list[dict[str, Any]]:
     """The `top` likeliest classes of one photo: `{"index", "label", "score"}` each."""
-    from fanlight.hosts.decode import decode_image
+    from fanlight.pictures import decode_image
 
     task = bundle.manifest["task"]
     pixels = decode_image(image, **picture_bounds(bundle))

@@ -35,6 +35,11 @@ def command(folder: str, port: int, quiet: bool) -> None:
     log = None if quiet else _log
     server = open_server(folder, port, log)
     stdout().print(f"Serving {folder} at [bold]{server.url}[/]  (Ctrl+C stops)", soft_wrap=True)
+    if not quiet:
+        stdout().print(
+            "Pages get a strict policy: scripts and styles from files only, none written in line.",
+            style="dim",
+        )
     serve_until_interrupted(server)
 
 

@@ -127,6 +127,8 @@ def _model_file(path: Path) -> Path:
         if models
         else _CONVERT[".pb"]
         if (path / "saved_model.pb").is_file()
+        else "this is a bundle, built already: fanlight run or serve it."
+        if (path / "manifest.json").is_file()
         else "check the path.",
     )
 

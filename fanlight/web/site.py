@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fanlight.errors import FanlightError
+from fanlight.pictures import decode_image
 from fanlight.web.card import card_html
 from fanlight.web.modules import join, shorten, strip_comments
 
@@ -124,24 +125,23 @@ def _samples(paths: Sequence[str | Path]) -> dict[str, bytes]:
     """Each picture as a JPEG of at most 512 px, under a name made of its own."""
     if not paths:
         return {}
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     made: dict[str, bytes] = {}
     for path in list(paths)[:MAX_SAMPLES]:
         try:
-            with Image.open(path) as image:
-                picture = ImageOps.exif_transpose(image).convert("RGB")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            pixels = decode_image(path, max_height=SAMPLE_SIDE, max_width=SAMPLE_SIDE)
+        except FanlightError as error:
             raise FanlightError(
                 "E-BUILD-005",
                 "a sample is not a picture.",
                 where=path,
-                expected="JPEG, PNG, WebP, GIF or BMP",
-                received=str(error)[:200],
+                expected=error.expected or "a picture that can be decoded",
+                received=error.received or error.message,
+                next="leave it out, or convert it to JPEG or PNG.",
             ) from error
-        picture.thumbnail((SAMPLE_SIDE, SAMPLE_SIDE))
         buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=85)
+        Image.fromarray(pixels).convert("RGB").save(buffer, "JPEG", quality=85)
         stem = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(path).stem)[:60] or "picture"
         made[f"samples/{len(made) + 1}-{stem}.jpg"] = buffer.getvalue()
     return made

@@ -79,7 +79,7 @@ export class Model {
  */
 export async function load(url, options = {}) {
   const {
-    backend, worker = /** @type {InlineBundle} */ (url).worker ?? true, onProgress, signal, ...rest
+    backend, worker = /** @type {InlineBundle} */ (url)?.worker ?? true, onProgress, signal, ...rest
   } = options;
   signal?.throwIfAborted();
   if (!['auto', 'wasm', undefined].includes(backend)) {

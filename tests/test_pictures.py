@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fanlight.errors import FanlightError
-from fanlight.hosts.decode import decode_image, fit
+from fanlight.pictures import decode_image, fit
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (6, 9, 3)).astype(np.uint8)

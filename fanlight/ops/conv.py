@@ -190,7 +190,9 @@ register(
         "strides and this padding, from [N, H, W, D] to [N, h, w, C]) with respect to its input: "
         "y[n, i sh + p - top, j sw + q - left, d] += x[n, i, j, c] * w[p, q, d, c]. E-OP-005 if "
         "conv2d of output_size does not give h, w. Source: tf.nn.conv2d_transpose.",
-        wasm=Unsupported("a pass rewrites it as conv2d, depth_to_space and slice"),
+        wasm=Unsupported(
+            "only with a constant kernel: a pass rewrites it as conv2d, depth_to_space and slice"
+        ),
         tol={"float32": 1e-5},
     )
 )

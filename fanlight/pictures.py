@@ -35,7 +35,6 @@ def decode_image(
     *,
     max_height: int | None = None,
     max_width: int | None = None,
-    max_product: int | None = None,
 ) -> np.ndarray:
     """Decode an image file to uint8 RGBA `[height, width, 4]`.
 
@@ -45,7 +44,6 @@ def decode_image(
     Args:
         source: path, encoded bytes or an open binary file.
         max_height, max_width: bounds of the result in pixels; None = no bound.
-        max_product: bound of height * width; None = no bound.
 
     Raises:
         FanlightError: E-INPUT-010 not an image, E-INPUT-011 damaged or truncated, E-INPUT-012 more
@@ -60,7 +58,7 @@ def decode_image(
         sideways = orientation in _SIDEWAYS
         if sideways:
             width, height = height, width
-        new_width, new_height = fit(width, height, max_width, max_height, max_product)
+        new_width, new_height = fit(width, height, max_width, max_height)
         stored = (new_height, new_width) if sideways else (new_width, new_height)
         return _upright_rgba(image, stored, orientation)
 
@@ -70,14 +68,12 @@ def fit(
     height: int,
     max_width: int | None,
     max_height: int | None,
-    max_product: int | None,
 ) -> tuple[int, int]:
     """The largest (width, height) of the same proportions within the bounds, at least 1 x 1."""
     scale = min(
         1.0,
         max_width / width if max_width else 1.0,
         max_height / height if max_height else 1.0,
-        math.sqrt(max_product / (width * height)) if max_product else 1.0,
     )
     if scale == 1.0:
         return width, height

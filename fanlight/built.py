@@ -25,6 +25,7 @@ from fanlight.web.site import runtime_files
 
 # What reading a graph.json raises that is JSON (or not), but not what `build` wrote.
 _MALFORMED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+MAX_VALUE_BYTES = 4 << 30
 HOSTS = ("wasm", "wasm-plain", "numpy", "browser")
 
 
@@ -81,7 +82,7 @@ class Bundle:
                 image[start : start + shard["bytes"]] = np.frombuffer(
                     self.files.read(shard), np.uint8
                 )
-            return parse(text, _unpack(places, image))
+            return _agreeing(parse(text, _unpack(places, image)), self.manifest)
         except _MALFORMED as error:
             raise FanlightError(
                 "E-BUNDLE-003",
@@ -153,6 +154,21 @@ class _NumpyHost:
 
     def close(self) -> None:
         """Nothing to free."""
+
+
+def _agreeing(graph: Graph, manifest: Mapping[str, Any]) -> Graph:
+    """The graph, if its ends are the manifest's and WebAssembly could hold its values."""
+    ends = [
+        [(v.name, v.dtype, [getattr(d, "name", d) for d in v.shape]) for v in graph.inputs],
+        [(n, v.dtype, [getattr(d, "name", d) for d in v.shape]) for n, v in graph.outputs],
+    ]
+    for key, found in zip(("inputs", "outputs"), ends, strict=True):
+        if found != [(t["name"], t["dtype"], t["shape"]) for t in manifest[key]]:
+            raise ValueError(f"its {key} are not those of the manifest")
+    for v in graph.values():
+        if v.type.nbytes > MAX_VALUE_BYTES:
+            raise ValueError(f"%{v.name} has {v.type.nbytes} bytes, more than WebAssembly can hold")
+    return graph
 
 
 def _unpack(places: Mapping[str, Any], image: np.ndarray) -> dict[str, np.ndarray]:

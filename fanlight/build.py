@@ -11,7 +11,8 @@ import numpy as np
 
 from fanlight.built import Bundle, open_bundle, targets_of
 from fanlight.bundle import BundleWriter, check_manifest
-from fanlight.codegen.plan import WEIGHTS_OFFSET, Plan, emit, make_plan
+from fanlight.codegen.plan import WEIGHTS_OFFSET, Plan, make_plan
+from fanlight.codegen.walk import CHOICES, choices, emit
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph, Value, to_text
 from fanlight.ops.types import Dim, TensorType
@@ -95,7 +96,13 @@ def build(
     with BundleWriter(folder) as writer:
         modules = [
             writer.add_module(
-                emit(plan, t), simd="relaxed" if t.relaxed_simd else "plain", threads=t.threads
+                emit(plan, t),
+                simd="relaxed" if t.relaxed_simd else "plain",
+                threads=t.threads,
+                choices=[
+                    {"name": name, "offset": CHOICES, "bit": bit}
+                    for name, bit in choices(plan, t).items()
+                ],
             )
             for t in targets
         ]

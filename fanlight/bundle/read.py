@@ -164,6 +164,9 @@ def check_manifest(manifest: Any, where: object) -> None:
     spans += [(s["path"], s["offset"], s["bytes"]) for s in manifest["weights"]]
     spans += [(n, d["offset"], 4) for n, d in manifest["dims"].items()]
     spans += [
+        (c["name"], c["offset"], 4) for m in manifest["modules"] for c in m.get("choices", ())
+    ]
+    spans += [
         (n, manifest["memory"][n]["offset"], manifest["memory"][n]["bytes"])
         for n in ("weights", "arena")
     ]

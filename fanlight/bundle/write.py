@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,9 @@ class BundleWriter:
         self._write(path, data)
         self.files[path] = {"bytes": len(data), "sha256": sha256(data)}
 
-    def add_module(self, data: bytes, *, simd: str, threads: bool) -> dict[str, Any]:
+    def add_module(
+        self, data: bytes, *, simd: str, threads: bool, choices: Sequence[dict[str, Any]] = ()
+    ) -> dict[str, Any]:
         """Write a WebAssembly module under a name with its hash; returns its manifest entry."""
         digest = sha256(data)
         path = f"model-{simd}{'-threads' if threads else ''}-{digest[:8]}.wasm"
@@ -84,6 +87,7 @@ class BundleWriter:
             "sha256": digest,
             "simd": simd,
             "threads": threads,
+            **({"choices": list(choices)} if choices else {}),
         }
 
     def add_weights(self, image: np.ndarray, offset: int) -> list[dict[str, Any]]:

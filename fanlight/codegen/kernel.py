@@ -95,6 +95,9 @@ class Kernel:
         scratch: bytes of scratch memory.
         flops, bytes: work and least memory traffic of the whole node.
         dims: whether it reads the actual sizes of symbolic dims.
+        twins: name of a choice, such as "wide" -> another kernel of the same node, for engines on
+            which it is faster. Same results up to rounding, same packing, folded and dims; its own
+            key, emit, work and scratch. A module holds both, and the host chooses while it runs.
     """
 
     key: str
@@ -106,6 +109,12 @@ class Kernel:
     flops: int = 0
     bytes: int = 0
     dims: bool = False
+    twins: Mapping[str, Kernel] = field(default_factory=dict)
+
+    @property
+    def most_scratch(self) -> int:
+        """Bytes of scratch memory that the kernel or one of its twins needs."""
+        return max(self.scratch, *(t.scratch for t in self.twins.values()), 0)
 
 
 Lowering = Callable[[Node, Target, Set[Value]], Kernel]

@@ -1,7 +1,7 @@
 """From a legal graph to steps with addresses: kernels, weight image, arena by liveness.
 
-Memory, low to high: a guard page's worth of nothing, the dims block, weights, arena, slack.
-Every address is known here; the module that `emit` writes holds them as constants.
+Memory, low to high: the control block (see walk.py), the dims block, weights, arena, slack.
+Every address is known here; the module that `walk.emit` writes holds them as constants.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import numpy as np
 
 from fanlight.codegen.arena import ALIGNMENT, Buffer, align, live_bytes, place
 from fanlight.codegen.kernel import Kernel, Packing, lower
-from fanlight.codegen.wasm.module import Module
 from fanlight.errors import FanlightError
 from fanlight.graph import Builder, Graph, Node, Value
 from fanlight.ops.row import lookup
@@ -40,11 +39,24 @@ class Placed:
 
 @dataclass(frozen=True)
 class Step:
-    """One kernel call: its node and the constant pointers it is called with."""
+    """One kernel call: its node and where everything lies that it is called with.
+
+    Attributes:
+        kernels: one per target.
+        tensors: addresses of the inputs that are not folded, then of the outputs.
+        scratch, dims: addresses of the scratch memory and the dims block, for kernels that ask.
+    """
 
     node: Node
-    kernels: tuple[Kernel, ...]  # one per target, same pointers for all
-    pointers: tuple[int, ...]
+    kernels: tuple[Kernel, ...]
+    tensors: tuple[int, ...]
+    scratch: int
+    dims: int
+
+    def pointers(self, kernel: Kernel) -> tuple[int, ...]:
+        """What one of the step's kernels, or a twin of it, is called with."""
+        scratch = (self.scratch,) if kernel.scratch else ()
+        return (*self.tensors, *scratch, *((self.dims,) if kernel.dims else ()))
 
 
 @dataclass(frozen=True)
@@ -121,11 +133,8 @@ def make_plan(graph: Graph, targets: Sequence[Target]) -> Plan:
             else:
                 pointers.append(offsets[root])
         pointers += [offsets[roots[v]] for v in node.outputs]
-        if index in scratch:
-            pointers.append(scratch[index])
-        if kernels[0].dims:
-            pointers.append(_dims_address(node, dims))
-        steps.append(Step(node, kernels, tuple(pointers)))
+        own = _dims_address(node, dims) if kernels[0].dims else 0
+        steps.append(Step(node, kernels, tuple(pointers), scratch.get(index, 0), own))
     ends = {v: offsets[roots[v]] for v in (*graph.inputs, *(v for _, v in graph.outputs))}
     pages = -(-(arena_offset + arena_bytes + SLACK) // PAGE)
     if pages > MAX_PAGES:
@@ -216,7 +225,7 @@ def _dims_address(node: Node, dims: dict[str, tuple[Dim, int]]) -> int:
 
 
 def _form(kernel: Kernel) -> tuple:
-    """What the kernels of one node must have in common on all targets."""
+    """What the kernels of one node must have in common: on all targets, and as twins."""
     packing = {position: p.name for position, p in kernel.packing.items()}
     return packing, kernel.folded, kernel.dims
 
@@ -235,14 +244,15 @@ def _lower_all(graph: Graph, targets: Sequence[Target]) -> list[tuple[Node, tupl
                 raise
             missing.append(f"{node.op} at {node.name}: {error.message}")
             continue
-        # One weight image and one arena serve all targets.
-        if any(_form(k) != _form(kernels[0]) for k in kernels[1:]):
+        # One weight image and one arena serve all targets and all twins.
+        forms = [_form(t) for k in kernels for t in (k, *k.twins.values())]
+        if any(form != forms[0] for form in forms):
             raise FanlightError(
                 "E-BUILD-008",
-                "the targets lower a node to kernels of different form.",
+                "a node is lowered to kernels of different form.",
                 where=f"{node.name} ({node.op})",
-                expected=_form(kernels[0]),
-                received=", ".join(str(_form(k)) for k in kernels[1:]),
+                expected=forms[0],
+                received=", ".join(str(form) for form in forms[1:]),
                 next="report it: this is a bug in Fanlight.",
             )
         lowered.append((node, kernels))
@@ -310,9 +320,9 @@ def _place_arena(
     values = list(first)
     buffers = [Buffer(v.type.nbytes, first[v], last[v]) for v in values]
     needs = {
-        index: max(k.scratch for k in kernels)
+        index: max(k.most_scratch for k in kernels)
         for index, (_, kernels) in enumerate(lowered)
-        if any(k.scratch for k in kernels)
+        if any(k.most_scratch for k in kernels)
     }
     buffers += [Buffer(size, index, index) for index, size in needs.items()]
     placed, total = place(buffers)
@@ -320,27 +330,3 @@ def _place_arena(
     offsets = {v: base + o for v, o in zip(values, placed, strict=False)}
     scratch = {i: base + o for i, o in zip(needs, placed[len(values) :], strict=True)}
     return offsets, scratch, base, total, live_bytes(buffers)
-
-
-def emit(plan: Plan, target: Target) -> bytes:
-    """The module for one of the plan's targets.
-
-    It exports `run(first, last, thread, threads)`: steps first .. last - 1, each over its share
-    of the work. One target without threads always does all of it.
-    """
-    which = plan.targets.index(target)
-    module = Module(plan.pages, relaxed_simd=target.relaxed_simd)
-    names = [module.define(s.kernels[which].key, s.kernels[which].emit) for s in plan.steps]
-    run = module.function("run", ("i32",) * 4, export=True)
-    first, last, _, _ = run.params
-    # Each step asks whether it is in [first, last), so that one call runs the whole net and one
-    # kernel can be timed alone. (k - first) < (last - first), unsigned, says both at once.
-    count = run.local("i32")
-    run.get(last).get(first).op("i32.sub").set(count)
-    for index, (step, name) in enumerate(zip(plan.steps, names, strict=True)):
-        run.i32(index).get(first).op("i32.sub").get(count).op("i32.lt_u")
-        with run.if_():
-            for pointer in step.pointers:
-                run.i32(pointer)
-            run.i32(0).i32(step.kernels[which].work).call(name)
-    return module.encode()

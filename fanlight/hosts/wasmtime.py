@@ -6,7 +6,7 @@ import atexit
 import functools
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,9 +55,12 @@ class WasmtimeHost:
     Args:
         bundle: the bundle on disk.
         simd: "relaxed" or "plain": which module to run (default: the first of the manifest).
+        variants: names of the module's choices to take (see the manifest's `choices`).
     """
 
-    def __init__(self, bundle: BundleFiles, *, simd: str | None = None) -> None:
+    def __init__(
+        self, bundle: BundleFiles, *, simd: str | None = None, variants: Collection[str] = ()
+    ) -> None:
         engine = _engine()
         import wasmtime
 
@@ -92,6 +95,25 @@ class WasmtimeHost:
         weakref.finalize(self, self._store.close)
         for shard in self.manifest["weights"]:
             self._memory.write(self._store, bundle.read(shard), shard["offset"])
+        self._choose(modules[0].get("choices", ()), variants)
+
+    def _choose(self, choices: Sequence[Mapping[str, Any]], variants: Collection[str]) -> None:
+        """Set the bits of the choices that are asked for, and clear the others."""
+        names = [c["name"] for c in choices]
+        for name in variants:
+            if name not in names:
+                raise FanlightError(
+                    "E-HOST-003",
+                    "the module has no such choice.",
+                    where="variants",
+                    expected=", ".join(names) or "none: there is nothing to choose",
+                    received=name,
+                )
+        words: dict[int, int] = {}
+        for c in choices:
+            words[c["offset"]] = words.get(c["offset"], 0) | (c["name"] in variants) << c["bit"]
+        for offset, word in words.items():
+            self._memory.write(self._store, word.to_bytes(4, "little"), offset)
 
     def _bytes(self) -> np.ndarray:
         """The memory as a writable uint8 array. Never kept: the store owns it."""

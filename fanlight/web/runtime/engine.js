@@ -77,11 +77,12 @@ export async function gather(source, options) {
     return {
       manifest,
       compiled,
-      path,
+      module,
       shards,
       info: {
         backend: 'wasm',
         simd: module.simd,
+        variants: [],
         threads: 1,
         bytes,
         why: `${module.simd} SIMD, ${simd === 'auto' ? 'the first that runs here' : 'as asked'}${
@@ -118,12 +119,20 @@ export class Engine {
 
   /** @param {string | InlineBundle | Parcel} source @param {LoadOptions} [options] */
   static async open(source, options = {}) {
-    const { manifest, compiled, path, shards, info } = typeof source === 'object' && 'shards' in source
+    const { manifest, compiled, module, shards, info } = typeof source === 'object' && 'shards' in source
       ? source : await gather(source, options);
     const { weights, memory: { pages } } = manifest;
+    const { path, choices = [] } = module;
     const memory = room(pages * 65536, () => (
       new WebAssembly.Memory({ initial: pages, maximum: pages })));
     weights.forEach(({ offset }, i) => new Uint8Array(memory.buffer, offset).set(shards[i]));
+    const { variants = [] } = options;
+    for (const name of variants) {
+      const choice = choices.find((c) => c.name === name) ?? fail('E-WEB-001',
+        'The module has no such variant.', { expected: choices.map((c) => c.name), received: name });
+      new Int32Array(memory.buffer)[choice.offset / 4] |= 1 << choice.bit;
+      info.variants.push(name);
+    }
     const { exports } = await WebAssembly.instantiate(
       /** @type {WebAssembly.Module} */ (compiled), { fanlight: { memory } }).catch(refused(path));
     return new Engine(manifest, memory, /** @type {Run} */ (exports.run), info);

@@ -50,8 +50,15 @@ export interface Manifest {
   dims: Record<string, { min: number; max: number; offset: number }>;
   memory: { pages: number };
   weights: (HashedFile & { offset: number })[];
-  modules: (HashedFile & { simd: 'relaxed' | 'plain'; threads: boolean })[];
+  modules: CodeFile[];
   kernels: Kernel[];
+}
+
+export interface CodeFile extends HashedFile {
+  simd: 'relaxed' | 'plain';
+  threads: boolean;
+  /** What the host may choose while it runs: each sets a bit of an int32 in memory. */
+  choices?: { name: string; offset: number; bit: number }[];
 }
 
 /** A bundle that is already in memory, as in a page that is one file. */
@@ -67,8 +74,8 @@ export interface InlineBundle {
 export interface Parcel {
   manifest: Manifest;
   compiled: WebAssembly.Module | undefined;
-  /** Of the module. */
-  path: string;
+  /** What was compiled. */
+  module: CodeFile;
   /** Contents of `manifest.weights`, in their order. */
   shards: Uint8Array<ArrayBuffer>[];
   info: Info;
@@ -86,6 +93,8 @@ export interface LoadOptions {
   threads?: 'auto' | number;
   /** Which module to use; 'auto' takes the fastest that this browser can run. */
   simd?: 'auto' | 'relaxed' | 'plain';
+  /** Which of the module's choices to take, by name (default: none). */
+  variants?: string[];
   /** Run in a worker (default), on the calling thread (false), or in the worker that you make. */
   worker?: boolean | (() => Worker);
   /** Keep verified files in Cache Storage, by their hash (default true). */
@@ -97,6 +106,8 @@ export interface LoadOptions {
 export interface Info {
   backend: 'wasm';
   simd: 'relaxed' | 'plain';
+  /** The module's choices that are taken. */
+  variants: string[];
   threads: number;
   /** Bytes of the module and the weights. */
   bytes: number;

@@ -222,6 +222,10 @@ i8x16.min_s                  76 -   v128 v128 -> v128
 i8x16.min_u                  77 -   v128 v128 -> v128
 i8x16.max_s                  78 -   v128 v128 -> v128
 i8x16.max_u                  79 -   v128 v128 -> v128
+i16x8.extadd_pairwise_i8x16_s 7c -  v128 -> v128
+i16x8.extadd_pairwise_i8x16_u 7d -  v128 -> v128
+i32x4.extadd_pairwise_i16x8_s 7e -  v128 -> v128
+i32x4.extadd_pairwise_i16x8_u 7f -  v128 -> v128
 i16x8.narrow_i32x4_s         85 -   v128 v128 -> v128
 i16x8.narrow_i32x4_u         86 -   v128 v128 -> v128
 i16x8.extend_low_i8x16_s     87 -   v128 -> v128

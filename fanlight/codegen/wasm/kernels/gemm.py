@@ -354,18 +354,20 @@ def _kernel(node: Node, shape: Product, epilogue: Epilogue, target: Target) -> K
 @register("conv2d")
 def lower_conv2d(node: Node, target: Target, weights: Set[Value]) -> Kernel:
     """conv2d on an input that is already padded: `explicit_padding` sees to it."""
-    x, w = node.inputs[:2]
-    n, h, width, c = x.type.bound
-    kh, kw, _, columns = w.type.bound
-    (sh, sw), (dh, dw) = node.attrs["strides"], node.attrs["dilations"]
+    w = node.inputs[1]  # where it is not constant its rows are read where they lie
     if any(map(any, node.attrs["padding"])):
         raise unsupported(node, "its padding is not explicit")
-    constant = w in weights  # else its rows are read where they lie
+    return _kernel(node, conv_product(node, packed=w in weights), Epilogue.of(node, 2), target)
+
+
+def conv_product(node: Node, *, packed: bool) -> Product:
+    """The product that a convolution of an input without padding is."""
+    n, h, width, c = node.inputs[0].type.bound
+    kh, kw, _, columns = node.inputs[1].type.bound
+    (sh, sw), (dh, dw) = node.attrs["strides"], node.attrs["dilations"]
     _, oh, ow, _ = node.output.type.bound
-    epilogue = Epilogue.of(node, 2)
     if (kh, kw, sh, sw) == (1, 1, 1, 1):
-        shape = Product(1, n * h * width, 0, c, 1, c, c, 1, 0, columns, packed=constant)
-        return _kernel(node, shape, epilogue, target)
+        return Product(1, n * h * width, 0, c, 1, c, c, 1, 0, columns, packed=packed)
     row = width * c
     if dw == 1:
         runs, run, run_step, per_jump, jump = kh, kw * c, dh * row, kh, 0
@@ -374,7 +376,7 @@ def lower_conv2d(node: Node, target: Target, weights: Set[Value]) -> Kernel:
     if run_step == run and not jump:
         runs, run, per_jump = 1, runs * run, 1  # a kernel as wide as the picture
     column = ow == 1  # then the rows of a tile run down the picture
-    shape = Product(
+    return Product(
         lines=n if column else n * oh,
         rows=oh if column else ow,
         line_step=h * row if column else sh * row,
@@ -387,9 +389,8 @@ def lower_conv2d(node: Node, target: Target, weights: Set[Value]) -> Kernel:
         columns=columns,
         image_lines=oh if n > 1 and not column else 0,
         image_step=h * row,
-        packed=constant,
+        packed=packed,
     )
-    return _kernel(node, shape, epilogue, target)
 
 
 @register("matmul")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 
@@ -69,10 +69,46 @@ def panels(width: int, trailing: int = 1) -> Packing:
     return Packing(name, pack, unpack, nbytes)
 
 
+def quads(width: int, run: int) -> Packing:
+    """Bytes of a matrix [K, N] as kernels of quantised networks want them: [N / width][K / run]
+    [quads of a run][width][4], zeros after the last column and after the last row of a run.
+
+    Args:
+        width: columns of a panel.
+        run: rows that are contiguous in the left side; all dims of the weight but the last are K.
+    """
+    per_run = -(-run // 4)
+
+    def sizes(shape: tuple[int, ...]) -> tuple[int, int, int]:
+        return prod(shape[:-1]) // run, shape[-1], -(-shape[-1] // width)
+
+    def pack(array: np.ndarray) -> np.ndarray:
+        runs, n, count = sizes(array.shape)
+        padded = np.zeros((runs, per_run * 4, count * width), array.dtype)
+        padded[:, :run, :n] = array.reshape(runs, run, n)
+        parts = padded.reshape(runs, per_run, 4, count, width)
+        return np.ascontiguousarray(parts.transpose(3, 0, 1, 4, 2))
+
+    def unpack(flat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        runs, n, count = sizes(shape)
+        parts = flat.reshape(count, runs, per_run, width, 4).transpose(1, 2, 4, 0, 3)
+        whole = parts.reshape(runs, per_run * 4, count * width)
+        return np.ascontiguousarray(whole[:, :run, :n]).reshape(shape)
+
+    def nbytes(type: TensorType) -> int:
+        runs, _, count = sizes(type.bound)
+        return count * runs * per_run * 4 * width * dtypes.size(type.dtype)
+
+    return Packing(f"quads({width},{run})", pack, unpack, nbytes)
+
+
 def packing_by_name(name: str) -> Packing:
     """The packing of this name; ValueError if there is none."""
     if name == "raw":
         return RAW
+    match = re.fullmatch(r"quads\((\d{1,3}),([1-9]\d{0,9})\)", name)
+    if match is not None:
+        return quads(int(match[1]), int(match[2]))
     match = re.fullmatch(r"panels\((\d{1,3})(?:,(\d))?\)", name)
     if match is None:
         raise ValueError(f"there is no packing {name!r}")
@@ -117,7 +153,9 @@ class Kernel:
         return max(self.scratch, *(t.scratch for t in self.twins.values()), 0)
 
 
-Lowering = Callable[[Node, Target, Set[Value]], Kernel]
+# The constant values of a graph. A kernel may rely on what they are, but never holds them.
+Weights = Mapping[Value, np.ndarray]
+Lowering = Callable[[Node, Target, Weights], Kernel]
 
 # op -> how WASM computes it; filled by the files of codegen/wasm/kernels. Ops whose row says
 # "loops" and that have no entry here go to the generic generator, registered as "loops".
@@ -135,7 +173,7 @@ def register(*ops: str) -> Callable[[Lowering], Lowering]:
     return decorate
 
 
-def lower(node: Node, target: Target, weights: Set[Value]) -> Kernel:
+def lower(node: Node, target: Target, weights: Weights) -> Kernel:
     """The kernel of a node. `weights`: the values that are constant, and may be packed.
 
     Raises:

@@ -231,14 +231,13 @@ def _form(kernel: Kernel) -> tuple:
 
 
 def _lower_all(graph: Graph, targets: Sequence[Target]) -> list[tuple[Node, tuple[Kernel, ...]]]:
-    weights = set(graph.weights)
     lowered: list[tuple[Node, tuple[Kernel, ...]]] = []
     missing: list[str] = []
     for node in graph.nodes:
         if is_alias(node):
             continue
         try:
-            kernels = tuple(lower(node, target, weights) for target in targets)
+            kernels = tuple(lower(node, target, graph.weights) for target in targets)
         except FanlightError as error:
             if error.code != "E-BUILD-001":
                 raise

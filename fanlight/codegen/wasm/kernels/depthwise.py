@@ -9,15 +9,15 @@ of four channels: all taps of a vector follow one another.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fanlight.codegen.kernel import Kernel, node_bytes, panels, register, unsupported
+from fanlight.codegen.kernel import Kernel, Weights, node_bytes, panels, register, unsupported
 from fanlight.codegen.wasm.assembler import Function, Local
 from fanlight.codegen.wasm.kernels.epilogue import Epilogue, difference_pointers
 from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes
 from fanlight.codegen.wasm.module import Module
-from fanlight.graph import Node, Value
+from fanlight.graph import Node
 from fanlight.targets import Target
 
 ACCUMULATORS = 8  # with a row of taps and an input they fill the registers of x64
@@ -298,7 +298,7 @@ class _Emitter:
 
 
 @register("depthwise_conv2d")
-def lower_depthwise(node: Node, target: Target, weights: Set[Value]) -> Kernel:
+def lower_depthwise(node: Node, target: Target, weights: Weights) -> Kernel:
     """depthwise_conv2d, padding included."""
     x, w = node.inputs[:2]
     n, h, width, c = x.type.bound

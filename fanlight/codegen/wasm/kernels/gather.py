@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
 from dataclasses import dataclass
 from math import prod
 
 from fanlight import dtypes
-from fanlight.codegen.kernel import Kernel, register
+from fanlight.codegen.kernel import Kernel, Weights, register
 from fanlight.codegen.wasm.assembler import Function, Local
 from fanlight.codegen.wasm.kernels.vectors import Registers, copy_run
 from fanlight.codegen.wasm.module import Module
-from fanlight.graph import Node, Value
+from fanlight.graph import Node
 from fanlight.targets import Target
 
 
@@ -30,7 +29,7 @@ class Gather:
 
 
 @register("gather")
-def lower(node: Node, target: Target, weights: Set[Value]) -> Kernel:
+def lower(node: Node, target: Target, weights: Weights) -> Kernel:
     """The kernel of a gather node."""
     x, indices = (v.type for v in node.inputs)
     axis = node.attrs["axis"] % x.rank

@@ -12,16 +12,16 @@ or two rows costs nearly as much as one of six.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from fanlight.codegen.kernel import Kernel, node_bytes, panels, register, unsupported
+from fanlight.codegen.kernel import Kernel, Weights, node_bytes, panels, register, unsupported
 from fanlight.codegen.wasm.assembler import Function, Local
 from fanlight.codegen.wasm.kernels.epilogue import Epilogue, difference_pointers
 from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes
 from fanlight.codegen.wasm.module import Module
-from fanlight.graph import Node, Value
+from fanlight.graph import Node
 from fanlight.targets import Target
 
 WIDTH = 8  # columns of a tile
@@ -352,7 +352,7 @@ def _kernel(node: Node, shape: Product, epilogue: Epilogue, target: Target) -> K
 
 
 @register("conv2d")
-def lower_conv2d(node: Node, target: Target, weights: Set[Value]) -> Kernel:
+def lower_conv2d(node: Node, target: Target, weights: Weights) -> Kernel:
     """conv2d on an input that is already padded: `explicit_padding` sees to it."""
     w = node.inputs[1]  # where it is not constant its rows are read where they lie
     if any(map(any, node.attrs["padding"])):
@@ -394,7 +394,7 @@ def conv_product(node: Node, *, packed: bool) -> Product:
 
 
 @register("matmul")
-def lower_matmul(node: Node, target: Target, weights: Set[Value]) -> Kernel:
+def lower_matmul(node: Node, target: Target, weights: Weights) -> Kernel:
     """matmul: packed where the right side is a constant matrix, else in place."""
     a, b = (v.type.bound for v in node.inputs[:2])
     if node.attrs["transpose_a"] or node.attrs["transpose_b"]:

@@ -5,17 +5,17 @@ An op's nests write disjoint parts of its output, so that any split of the work 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from math import inf, prod
 from typing import Any
 
-from fanlight.codegen.kernel import Kernel, node_bytes, register
+from fanlight.codegen.kernel import Kernel, Weights, node_bytes, register
 from fanlight.codegen.wasm.kernels.loop_emit import emit_nests
 from fanlight.codegen.wasm.kernels.loop_forms import normalise, signature, units
 from fanlight.codegen.wasm.kernels.loop_ir import Access, Nest, Reduce, View, access, move
 from fanlight.codegen.wasm.module import Module
-from fanlight.graph import Node, Value
+from fanlight.graph import Node
 from fanlight.ops import scalar as sc
 from fanlight.ops.row import lookup
 from fanlight.ops.types import TensorType
@@ -28,7 +28,7 @@ Moves = list[tuple[View, View | None]]
 
 
 @register("loops")
-def lower(node: Node, target: Target, weights: Set[Value]) -> Kernel:
+def lower(node: Node, target: Target, weights: Weights) -> Kernel:
     """The kernel of any op whose row says that loops can compute it."""
     types = [v.type for v in node.inputs]
     made = nests(node.op, types, node.outputs[0].type, node.attrs)

@@ -6,16 +6,16 @@ columns unrolled; the others run the same code with counted loops.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 
-from fanlight.codegen.kernel import Kernel, node_bytes, register
+from fanlight.codegen.kernel import Kernel, Weights, node_bytes, register
 from fanlight.codegen.wasm.assembler import Function, Local
 from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes
 from fanlight.codegen.wasm.module import Module
-from fanlight.graph import Node, Value
+from fanlight.graph import Node
 from fanlight.targets import Target
 
 VECTORS = 4  # vectors of channels that are in flight together
@@ -46,7 +46,7 @@ class Pool:
 
 
 @register("max_pool", "avg_pool")
-def lower(node: Node, target: Target, weights: Set[Value]) -> Kernel:
+def lower(node: Node, target: Target, weights: Weights) -> Kernel:
     """The kernel of a pooling node."""
     (top, _), (left, _) = node.attrs["padding"]
     n, height, width, channels = node.inputs[0].type.bound

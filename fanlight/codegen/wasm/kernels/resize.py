@@ -6,14 +6,14 @@ A unit of work is a row of the output.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fanlight.codegen.kernel import Kernel, node_bytes, register, unsupported
+from fanlight.codegen.kernel import Kernel, Weights, node_bytes, register, unsupported
 from fanlight.codegen.wasm.assembler import Function, Local, Number
 from fanlight.codegen.wasm.kernels.vectors import Registers, copy_run, store_bytes
 from fanlight.codegen.wasm.module import Module
-from fanlight.graph import Node, Value
+from fanlight.graph import Node
 from fanlight.targets import Target
 
 _VECTORS = 4  # vectors of channels that are in flight together
@@ -101,7 +101,7 @@ def lerp(f: Function, target: Target, a: Local, b: Local, weight: Local) -> Func
 
 
 @register("resize_bilinear", "resize_nearest")
-def lower(node: Node, target: Target, weights: Set[Value]) -> Kernel:
+def lower(node: Node, target: Target, weights: Weights) -> Kernel:
     """The kernel of a resize of a feature map."""
     n, height, width, channels = node.inputs[0].type.bound
     resize = Resize(

@@ -6,15 +6,14 @@ but a band of rows for antialias, which keeps its tables and one filtered row pe
 
 from __future__ import annotations
 
-from collections.abc import Set
 from dataclasses import dataclass
 
-from fanlight.codegen.kernel import Kernel, node_bytes, register
+from fanlight.codegen.kernel import Kernel, Weights, node_bytes, register
 from fanlight.codegen.wasm.assembler import Function, Local
 from fanlight.codegen.wasm.kernels.resize import Axis, check_range, lerp, madd
 from fanlight.codegen.wasm.kernels.vectors import store_bytes
 from fanlight.codegen.wasm.module import Module
-from fanlight.graph import Node, Value
+from fanlight.graph import Node
 from fanlight.ops.types import Dim
 from fanlight.targets import Target
 
@@ -61,7 +60,7 @@ class ImageResize:
 
 
 @register("resize_image")
-def lower_image(node: Node, target: Target, weights: Set[Value]) -> Kernel:
+def lower_image(node: Node, target: Target, weights: Weights) -> Kernel:
     """The kernel that brings a decoded picture to the size that a model wants.
 
     Symbolic sizes are read from the dims block, whose first entries are this image's Dims.

@@ -6,16 +6,16 @@ neighbouring rows, and nothing needs folding.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, prod
 
-from fanlight.codegen.kernel import Kernel, node_bytes, register
+from fanlight.codegen.kernel import Kernel, Weights, node_bytes, register
 from fanlight.codegen.wasm import scalar_code
 from fanlight.codegen.wasm.assembler import Function, Local
 from fanlight.codegen.wasm.kernels.vectors import Registers, fold_lanes, store_bytes
 from fanlight.codegen.wasm.module import Module
-from fanlight.graph import Node, Value
+from fanlight.graph import Node
 from fanlight.ops import scalar as sc
 from fanlight.targets import Target
 
@@ -43,7 +43,7 @@ class Softmax:
 
 
 @register("softmax", "log_softmax")
-def lower(node: Node, target: Target, weights: Set[Value]) -> Kernel:
+def lower(node: Node, target: Target, weights: Weights) -> Kernel:
     """The kernel of a softmax or log_softmax node."""
     x = node.inputs[0].type
     axis = node.attrs["axis"] % x.rank

@@ -5,15 +5,14 @@ Ties go to the lower index. For arg_max and arg_min a NaN wins, as in NumPy; top
 
 from __future__ import annotations
 
-from collections.abc import Set
 from dataclasses import dataclass
 from math import prod
 
-from fanlight.codegen.kernel import Kernel, node_bytes, register
+from fanlight.codegen.kernel import Kernel, Weights, node_bytes, register
 from fanlight.codegen.wasm.assembler import Function, Local
 from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes
 from fanlight.codegen.wasm.module import Module
-from fanlight.graph import Node, Value
+from fanlight.graph import Node
 from fanlight.targets import Target
 
 SMALL_K = 16  # up to here top_k inserts into a short sorted list; beyond it sorts
@@ -41,7 +40,7 @@ class Arg:
 
 
 @register("arg_max", "arg_min")
-def lower_arg(node: Node, target: Target, weights: Set[Value]) -> Kernel:
+def lower_arg(node: Node, target: Target, weights: Weights) -> Kernel:
     """The kernel of an arg_max or arg_min node."""
     x = node.inputs[0].type
     axis = node.attrs["axis"] % x.rank
@@ -142,7 +141,7 @@ class TopK:
 
 
 @register("top_k")
-def lower_top_k(node: Node, target: Target, weights: Set[Value]) -> Kernel:
+def lower_top_k(node: Node, target: Target, weights: Weights) -> Kernel:
     """The kernel of a top_k node."""
     x = node.inputs[0].type
     top = TopK(x.dtype, prod(x.bound[:-1]), x.bound[-1], node.attrs["k"])

@@ -1,0 +1,419 @@
+"""Products of bytes: convolutions and dense layers of quantised networks (see docs/adr/0005).
+
+The shape of the work is that of gemm.py: tiles of a few rows (pixels) by 8 columns (channels), the
+left side read in place, the right side in panels. K goes in *quads*: four bytes of a row, which one
+32-bit splat load brings, meet four bytes of each of four columns, and every lane sums four
+products. There are three ways to do that, all exact:
+
+- "dot": one relaxed dot product and addition. With the row's bytes in 0 .. 127 every engine's
+  lowering gives the same integers. Fast where the machine has such an instruction.
+- "pairs": two relaxed dot products to int16 are added before they are widened to int32. Fast on
+  x64 without VNNI, where a widening costs as much as a product. Only for weights of which no four
+  can overflow int16 (see `pairs_fit`).
+- "wide": bytes are widened to int16 first. Takes 8-bit rows, and needs no relaxed SIMD.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from fanlight.codegen.kernel import Kernel, Weights, node_bytes, quads, register, unsupported
+from fanlight.codegen.wasm.assembler import Function, Local
+from fanlight.codegen.wasm.kernels.gemm import Product, conv_product, split
+from fanlight.codegen.wasm.kernels.requantize import Requantize
+from fanlight.codegen.wasm.kernels.vectors import Registers
+from fanlight.codegen.wasm.module import Module
+from fanlight.graph import Node
+from fanlight.targets import Target
+
+WIDTH = 8  # columns of a tile
+QUAD = 4
+TALLEST = {"dot": 6, "pairs": 4, "wide": 2}  # rows of a tile whose vectors fit the registers of x64
+# Bytes of the left side that are kept near (L2) while the panels of the right side pass over them.
+BLOCK_BYTES = 128 << 10
+# Fewer units than this are cut along the columns too, so that several threads get equal shares.
+FEW_UNITS = 48
+
+
+def pairs_fit(w: np.ndarray, run: int) -> bool:
+    """Whether "pairs" is exact for the weights: no sum of its four products can leave int16.
+
+    Args:
+        w: int8 [..., N], of which `run` rows after another are contiguous in the left side.
+    """
+    rows = w.reshape(-1, run, w.shape[-1]).astype(np.int32)
+    padded = np.pad(rows, ((0, 0), (0, -run % (2 * QUAD)), (0, 0)))
+    # A lane of an int16 sum meets bytes 2p, 2p + 1 of one quad and of the next.
+    groups = padded.reshape(rows.shape[0], -1, 2, 2, 2, rows.shape[-1])
+    above = np.maximum(groups, 0).sum(axis=(2, 4))
+    below = np.minimum(groups, 0).sum(axis=(2, 4))
+    return bool(127 * above.max(initial=0) <= 32767 and 127 * below.min(initial=0) >= -32768)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A product and how it is cut into units.
+
+    Attributes:
+        mode: "dot", "pairs" or "wide".
+        tiles: units of rows: tiles of the only line, or lines.
+        chunks: pieces of the columns; there are tiles * chunks units.
+    """
+
+    shape: Product
+    mode: str
+    tiles: int
+    chunks: int
+
+    @property
+    def panels(self) -> int:
+        return -(-self.shape.columns // WIDTH)
+
+    @property
+    def panels_per_chunk(self) -> int:
+        return -(-self.panels // self.chunks)
+
+    @property
+    def run_quads(self) -> int:
+        """Quads of a run; the last may reach past its end, where the weights are 0."""
+        return -(-self.shape.run // QUAD)
+
+    @property
+    def panel_bytes(self) -> int:
+        return self.shape.runs * self.run_quads * QUAD * WIDTH
+
+    @classmethod
+    def of(cls, shape: Product, mode: str) -> _Work:
+        tiles = split(shape.rows, TALLEST[mode])[0] if shape.lines == 1 else shape.lines
+        panels = -(-shape.columns // WIDTH)
+        wanted = min(panels, -(-FEW_UNITS // tiles))
+        # Chunks of equal numbers of panels: the last is never empty.
+        chunks = -(-panels // -(-panels // wanted))
+        return cls(shape, mode, tiles, chunks)
+
+
+class _Emitter:
+    def __init__(self, f: Function, work: _Work, requantize: Requantize) -> None:
+        self.f, self.work, self.shape = f, work, work.shape
+        self.requantize = requantize
+        self.left, self.right, self.bias, self.scale = f.params[:4]
+        self.residual = f.params[4] if requantize.residual else None
+        self.out, self.low, self.high = f.params[-3:]
+        self.registers = Registers(f)
+        self.tallest = TALLEST[work.mode]
+        # Per row and four columns: one sum, or two halves that are added at the end.
+        halves = 2 if work.mode == "wide" else 1
+        self.acc = [
+            [f.locals(halves, "v128") for _ in range(WIDTH // 4)] for _ in range(self.tallest)
+        ]
+        depth = 2 if work.mode == "pairs" else 1
+        self.column = [[f.locals(halves, "v128") for _ in range(WIDTH // 4)] for _ in range(depth)]
+        self.element = f.locals(depth, "v128")
+        self.ones = f.local("v128")
+        self.a, self.b, self.c = f.locals(3, "i32")
+        self.panel, self.channel, self.last_channel = f.locals(3, "i32")
+
+    # --- loops around the tiles -------------------------------------------------------------------
+
+    def run(self) -> None:
+        """The whole function body: units [low, high)."""
+        f, work = self.f, self.work
+        if self.residual is not None and self.requantize.width == 1:
+            f.get(self.residual).get(self.out).op("i32.sub").set(self.residual)
+        if work.mode == "pairs":
+            f.v128(bytes([1, 0] * 8)).set(self.ones)
+        with f.holding(self.requantize.constants()):
+            self._chunks()
+
+    def _chunks(self) -> None:
+        """Pieces of the columns, and of each the units of rows that are in the share."""
+        f, work = self.f, self.work
+        whole = self.shape.columns // WIDTH * WIDTH
+        if work.chunks == 1:
+            f.i32(0).set(self.channel)
+            f.i32(whole).set(self.last_channel)
+            f.get(self.right).set(self.panel)
+            self._blocks(self.low, self.high, None)
+            return
+        chunk, begin, end, first = f.locals(4, "i32")
+        width = work.panels_per_chunk * WIDTH
+        f.get(self.low).i32(work.tiles).op("i32.div_u").set(chunk)
+        with f.range(chunk, chunk, work.chunks):
+            f.get(chunk).times(work.tiles).set(first)
+            with f.block() as inside:
+                # Past the share: leave by an empty range, since the loop's bound is known.
+                f.get(first).get(self.high).op("i32.lt_s").br_if(inside)
+                f.return_()
+            # begin = max(low - first, 0), end = min(high - first, tiles)
+            f.get(self.low).get(first).op("i32.sub").tee(begin).i32(0)
+            f.get(begin).i32(0).op("i32.gt_s").select().set(begin)
+            f.get(self.high).get(first).op("i32.sub").tee(end).i32(work.tiles)
+            f.get(end).i32(work.tiles).op("i32.lt_s").select().set(end)
+            f.get(chunk).times(width).set(first)
+            f.get(first).plus(width).tee(self.last_channel).i32(whole)
+            f.get(self.last_channel).i32(whole).op("i32.lt_s").select().set(self.last_channel)
+            f.address(self.right, chunk, work.panels_per_chunk * work.panel_bytes).set(self.panel)
+            f.get(first).set(self.channel)
+            self._blocks(begin, end, chunk)
+
+    def _blocks(self, low: Local, high: Local, chunk: Local | None) -> None:
+        """Units of rows [low, high) in blocks that stay near, each against all panels."""
+        f, shape, work = self.f, self.shape, self.work
+        if shape.lines == 1:
+            unit_bytes = max(1, shape.rows // work.tiles * shape.row_step)
+        else:
+            unit_bytes = max(1, abs(shape.line_step))
+        block = max(1, BLOCK_BYTES // unit_bytes)
+        if block * 2 > work.tiles:
+            self._panels(low, high, chunk)
+            return
+        begin, end, panel, channel = f.locals(4, "i32")
+        f.get(self.panel).set(panel).get(self.channel).set(channel)
+        with f.range(begin, low, high, block):
+            f.get(begin).plus(block).tee(end).get(high)
+            f.get(end).get(high).op("i32.lt_s").select().set(end)
+            f.get(panel).set(self.panel).get(channel).set(self.channel)
+            self._panels(begin, end, chunk)
+
+    def _panels(self, begin: Local, end: Local, chunk: Local | None) -> None:
+        f = self.f
+        whole, rest = divmod(self.shape.columns, WIDTH)
+        if whole:
+            with f.range(self.channel, self.channel, self.last_channel, WIDTH):
+                self._lines(begin, end, WIDTH)
+                f.advance(self.panel, self.work.panel_bytes)
+        if not rest:
+            return
+        if chunk is None:
+            self._lines(begin, end, rest)
+            return
+        f.get(chunk).i32(self.work.chunks - 1).op("i32.eq")
+        with f.if_():
+            self._lines(begin, end, rest)
+
+    def _lines(self, begin: Local, end: Local, columns: int) -> None:
+        """All lines of a block against one panel, of which `columns` columns count."""
+        f, shape = self.f, self.shape
+        if shape.lines == 1:
+            self._line(self.left, self.out, begin, end, columns)
+            return
+        line, left, out = f.locals(3, "i32")
+        with f.range(line, begin, end):
+            f.address(self.left, line, shape.line_step)
+            if shape.image_lines:
+                skip = shape.image_step - shape.image_lines * shape.line_step
+                f.get(line).i32(shape.image_lines).op("i32.div_u").times(skip).op("i32.add")
+            f.set(left)
+            f.address(self.out, line, shape.rows * shape.columns * self.requantize.width).set(out)
+            self._line(left, out, None, None, columns)
+
+    def _line(
+        self, left: Local, out: Local, begin: Local | None, end: Local | None, columns: int
+    ) -> None:
+        """The tiles [begin, end) of one line (None: all of them), tall ones first."""
+        f = self.f
+        width = self.requantize.width
+        tiles, height, taller = split(self.shape.rows, self.tallest)
+        phases = []
+        if taller:
+            phases.append((0, taller, height + 1, 0))
+        if tiles > taller:
+            phases.append((taller, tiles, height, taller * (height + 1)))
+        if begin is None or end is None:
+            f.get(left).set(self.a)
+            f.get(out).get(self.channel).times(width).op("i32.add").set(self.c)
+            for first, last, rows, _ in phases:
+                with f.repeat(last - first):
+                    self._tile(rows, columns)
+            return
+        tile, stop, start = f.locals(3, "i32")
+        for first, last, rows, done in phases:
+            # tile = max(begin, first), stop = min(end, last)
+            f.get(begin).i32(first).get(begin).i32(first).op("i32.gt_s").select().set(tile)
+            f.get(end).i32(last).get(end).i32(last).op("i32.lt_s").select().set(stop)
+            f.get(tile).times(rows).plus(done - first * rows).set(start)
+            f.address(left, start, self.shape.row_step).set(self.a)
+            f.address(out, start, self.shape.columns * width)
+            f.get(self.channel).times(width).op("i32.add").set(self.c)
+            with f.range(tile, tile, stop):
+                self._tile(rows, columns)
+
+    # --- one tile ---------------------------------------------------------------------------------
+
+    def _tile(self, rows: int, columns: int) -> None:
+        """Accumulate, finish and store; a and c move on to the next tile."""
+        f, shape = self.f, self.shape
+        vectors = -(-columns // 4)
+        acc = [self.acc[r][:vectors] for r in range(rows)]
+        self._start(acc)
+        start = f.local("i32")
+        f.get(self.a).set(start)
+        f.get(self.panel).set(self.b)
+        self._runs(acc)
+        f.get(start).plus(rows * shape.row_step).set(self.a)
+        if self.work.mode == "wide":
+            self._join(acc)
+        sums = [[v[0] for v in row] for row in acc]
+        self.requantize.store(
+            f,
+            self.registers,
+            sums,
+            columns,
+            self.c,
+            shape.columns * self.requantize.width,
+            self.scale,
+            self._residual(),
+            self.channel,
+        )
+        f.advance(self.c, rows * shape.columns * self.requantize.width)
+
+    def _residual(self) -> Local | None:
+        """What `Requantize.store` wants to know of where the residual lies."""
+        if self.residual is None or self.requantize.width == 1:
+            return self.residual
+        f, place = self.f, self.registers.take("i32")
+        f.get(self.c).get(self.out).op("i32.sub").i32(2).op("i32.shr_u")
+        f.get(self.residual).op("i32.add").set(place)
+        self.registers.give(place)
+        return place
+
+    def _start(self, acc: Sequence[Sequence[Sequence[Local]]]) -> None:
+        """Sums start at the bias, or at 0 where halves are still to be joined."""
+        f = self.f
+        if self.work.mode == "wide":
+            for v in (v for row in acc for halves in row for v in halves):
+                f.i32x4(0).set(v)
+            return
+        for j in range(len(acc[0])):
+            f.address(self.bias, self.channel, 4).load(16 * j)
+            for row in acc[:-1]:
+                f.tee(row[j][0])
+            f.set(acc[-1][j][0])
+
+    def _join(self, acc: Sequence[Sequence[Sequence[Local]]]) -> None:
+        """Halves hold two sums per column side by side: add neighbours, then the bias."""
+        f = self.f
+        even = [b for lane in (0, 2, 4, 6) for b in range(4 * lane, 4 * lane + 4)]
+        odd = [b + 4 for b in even]
+        for row in acc:
+            for j, (low, high) in enumerate(row):
+                f.get(low).get(high).op("i8x16.shuffle", *even)
+                f.get(low).get(high).op("i8x16.shuffle", *odd).op("i32x4.add")
+                f.address(self.bias, self.channel, 4).load(16 * j).op("i32x4.add").set(low)
+
+    def _runs(self, acc: Sequence[Sequence[Sequence[Local]]]) -> None:
+        """K in pieces: kernel rows, or single taps where the kernel is dilated."""
+        f, shape, length = self.f, self.shape, self.work.run_quads
+        if shape.runs == 1:
+            self._accumulate(acc, length)
+            return
+        outer, inner = shape.runs // shape.per_jump, shape.per_jump
+        with f.repeat(outer):
+            with f.repeat(inner):
+                self._accumulate(acc, length)
+                f.advance(self.a, shape.run_step - QUAD * length)
+            f.advance(self.a, shape.jump)
+
+    def _accumulate(self, acc: Sequence[Sequence[Sequence[Local]]], length: int) -> None:
+        """acc += left[:, :4 length] @ right[:length]; a and b move past what was used."""
+        depth = len(self.column)
+        groups, rest = divmod(length, depth)
+        unroll = next(u for u in (4 // depth, 3 // depth, 1) if u and groups % u == 0)
+        f = self.f
+        with f.repeat(groups // unroll):
+            for step in range(unroll):
+                self._step(acc, step * depth, depth)
+            f.advance(self.a, unroll * depth * QUAD)
+            f.advance(self.b, unroll * depth * QUAD * WIDTH)
+        if rest:
+            self._step(acc, 0, rest)
+            f.advance(self.a, rest * QUAD)
+            f.advance(self.b, rest * QUAD * WIDTH)
+
+    def _step(self, acc: Sequence[Sequence[Sequence[Local]]], at: int, depth: int) -> None:
+        """`depth` quads of K, from the quad `at` on."""
+        f, wide = self.f, self.work.mode == "wide"
+        for g in range(depth):
+            for j in range(len(acc[0])):
+                for h, local in enumerate(self.column[g][j]):
+                    offset = ((at + g) * WIDTH + 4 * j) * QUAD + 8 * h
+                    f.get(self.b).op("v128.load8x8_s" if wide else "v128.load", offset).set(local)
+        for r, row in enumerate(acc):
+            for g in range(depth):
+                offset = r * self.shape.row_step + (at + g) * QUAD
+                f.get(self.a).op("v128.load32_splat", offset)
+                if wide:
+                    f.op("i16x8.extend_low_i8x16_u")
+                f.set(self.element[g])
+            for j, sums in enumerate(row):
+                self._multiply_add(sums, [self.column[g][j] for g in range(depth)])
+
+    def _multiply_add(self, sums: Sequence[Local], columns: Sequence[Sequence[Local]]) -> None:
+        f = self.f
+        if self.work.mode == "dot":
+            f.get(columns[0][0]).get(self.element[0]).get(sums[0])
+            f.op("i32x4.relaxed_dot_i8x16_i7x16_add_s").set(sums[0])
+        elif self.work.mode == "pairs":
+            for g, column in enumerate(columns):
+                f.get(column[0]).get(self.element[g]).op("i16x8.relaxed_dot_i8x16_i7x16_s")
+                if g:
+                    f.op("i16x8.add")
+            f.get(self.ones).op("i32x4.dot_i16x8_s").get(sums[0]).op("i32x4.add").set(sums[0])
+        else:
+            for local, column in zip(sums, columns[0], strict=True):
+                f.get(column).get(self.element[0]).op("i32x4.dot_i16x8_s")
+                f.get(local).op("i32x4.add").set(local)
+
+
+# --- lowering -------------------------------------------------------------------------------------
+
+
+def _kernel(node: Node, shape: Product, target: Target, weights: Weights) -> Kernel:
+    w = node.inputs[1]
+    if not {w, *node.inputs[2:4]} <= set(weights):
+        raise unsupported(node, "its weights, bias or scale are not constant")
+    requantize = Requantize.of(node)
+    dot = target.relaxed_simd and node.attrs["x_high"] <= 127
+
+    def made(mode: str, twins: Mapping[str, Kernel]) -> Kernel:
+        work = _Work.of(shape, mode)
+
+        def emit(module: Module, name: str) -> None:
+            params = ("i32",) * (4 + requantize.residual + 1 + 2)
+            _Emitter(module.function(name, params), work, requantize).run()
+
+        return Kernel(
+            key=f"gemm_int8 {work} {requantize}",
+            emit=emit,
+            work=work.tiles * work.chunks,
+            packing={1: quads(WIDTH, shape.run)},
+            flops=2 * node.output.type.size * shape.k,
+            bytes=node_bytes(node),
+            twins=twins,
+        )
+
+    if not dot:
+        return made("wide", {})
+    fits = pairs_fit(weights[w], shape.run)
+    return made("dot", {"pairs": made("pairs", {})} if fits else {})
+
+
+@register("conv2d_int8")
+def lower_conv2d_int8(node: Node, target: Target, weights: Weights) -> Kernel:
+    """conv2d_int8 on an input that is already padded: `explicit_padding` sees to it."""
+    if any(map(any, node.attrs["padding"])):
+        raise unsupported(node, "its padding is not explicit")
+    return _kernel(node, conv_product(node, packed=True), target, weights)
+
+
+@register("matmul_int8")
+def lower_matmul_int8(node: Node, target: Target, weights: Weights) -> Kernel:
+    """matmul_int8: x [..., K] against a constant matrix."""
+    k, columns = node.inputs[1].type.bound
+    rows = prod(node.inputs[0].type.bound[:-1])
+    shape = Product(1, rows, 0, k, 1, k, k, 1, 0, columns)
+    return _kernel(node, shape, target, weights)

@@ -102,6 +102,33 @@ def quads(width: int, run: int) -> Packing:
     return Packing(f"quads({width},{run})", pack, unpack, nbytes)
 
 
+def row_quads(width: int) -> Packing:
+    """The bytes of depthwise kernels [kh, kw, C, 1] as kernels of quantised networks want them:
+    [C / width][kh / 4][kw][width][4 kernel rows], zeros after the last channel and row.
+    """
+
+    def pack(array: np.ndarray) -> np.ndarray:
+        kh, kw, channels = array.shape[:3]
+        rows, blocks = -(-kh // 4), -(-channels // width)
+        padded = np.zeros((rows * 4, kw, blocks * width), array.dtype)
+        padded[:kh, :, :channels] = array.reshape(kh, kw, channels)
+        parts = padded.reshape(rows, 4, kw, blocks, width)
+        return np.ascontiguousarray(parts.transpose(3, 0, 2, 4, 1))
+
+    def unpack(flat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        kh, kw, channels = shape[:3]
+        rows, blocks = -(-kh // 4), -(-channels // width)
+        parts = flat.reshape(blocks, rows, kw, width, 4).transpose(1, 4, 2, 0, 3)
+        whole = parts.reshape(rows * 4, kw, blocks * width)
+        return np.ascontiguousarray(whole[:kh, :, :channels]).reshape(shape)
+
+    def nbytes(type: TensorType) -> int:
+        kh, kw, channels = type.bound[:3]
+        return -(-channels // width) * -(-kh // 4) * kw * width * 4 * dtypes.size(type.dtype)
+
+    return Packing(f"row_quads({width})", pack, unpack, nbytes)
+
+
 def packing_by_name(name: str) -> Packing:
     """The packing of this name; ValueError if there is none."""
     if name == "raw":
@@ -109,6 +136,9 @@ def packing_by_name(name: str) -> Packing:
     match = re.fullmatch(r"quads\((\d{1,3}),([1-9]\d{0,9})\)", name)
     if match is not None:
         return quads(int(match[1]), int(match[2]))
+    match = re.fullmatch(r"row_quads\((\d{1,3})\)", name)
+    if match is not None:
+        return row_quads(int(match[1]))
     match = re.fullmatch(r"panels\((\d{1,3})(?:,(\d))?\)", name)
     if match is None:
         raise ValueError(f"there is no packing {name!r}")

@@ -1,0 +1,454 @@
+"""Depthwise convolution of bytes (see docs/adr/0005), eight channels at a time.
+
+Up to four rows of the kernel make a *quad*: the bytes of one channel in four rows of a picture's
+column are brought side by side, so that a lane's four products are four taps of one channel, and
+the same dot products as in gemm_int8.py apply ("dot", "pairs", "wide"). A column that is put
+together once serves all the neighbouring output pixels that it meets. Pixels whose window leaves
+the picture at a side have code of their own without those columns; rows above and below are masked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fanlight.codegen.kernel import Kernel, Weights, node_bytes, register, row_quads, unsupported
+from fanlight.codegen.wasm.assembler import Function, Local
+from fanlight.codegen.wasm.kernels.requantize import Requantize
+from fanlight.codegen.wasm.kernels.vectors import Registers
+from fanlight.codegen.wasm.module import Module
+from fanlight.graph import Node
+from fanlight.targets import Target
+
+BLOCK = 8  # channels
+QUAD = 4  # kernel rows whose bytes are brought together
+PIXELS = {"dot": 4, "pairs": 4, "wide": 2}  # output pixels that are computed together
+# Fewer lines than this are cut along the channels too, so that threads get equal shares.
+FEW_UNITS = 48
+
+# Bytes of two rows side by side, then pairs of bytes of two such vectors.
+_BYTES = [b for i in range(8) for b in (i, 16 + i)]
+_LOW = [b for i in range(4) for b in (2 * i, 2 * i + 1, 16 + 2 * i, 17 + 2 * i)]
+_HIGH = [b + 8 for b in _LOW]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The shape of the work. `together`: taps of a kernel row that "pairs" adds up in int16."""
+
+    images: int
+    height: int
+    width: int
+    channels: int
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    dilations: tuple[int, int]
+    top: int
+    left: int
+    out_height: int
+    out_width: int
+    mode: str
+    together: int
+
+    @property
+    def quads(self) -> int:
+        """Quads of the kernel's rows."""
+        return -(-self.kernel[0] // QUAD)
+
+    @property
+    def blocks(self) -> int:
+        return -(-self.channels // BLOCK)
+
+    @property
+    def block_bytes(self) -> int:
+        """Weights of a block of channels."""
+        return self.quads * self.kernel[1] * BLOCK * QUAD
+
+    @property
+    def lines(self) -> int:
+        return self.images * self.out_height
+
+    @property
+    def chunk_blocks(self) -> int:
+        """Blocks of channels per unit."""
+        wanted = min(self.blocks, -(-FEW_UNITS // self.lines))
+        return -(-self.blocks // wanted)
+
+    @property
+    def chunks(self) -> int:
+        return -(-self.blocks // self.chunk_blocks)
+
+    def columns(self, ox: int) -> tuple[int, int]:
+        """The kernel columns [first, last) that lie inside the picture for output column ox."""
+        start = ox * self.strides[1] - self.left
+        inside = [
+            kx for kx in range(self.kernel[1]) if 0 <= start + kx * self.dilations[1] < self.width
+        ]
+        return (inside[0], inside[-1] + 1) if inside else (0, 0)
+
+    def rows_inside(self) -> tuple[int, int]:
+        """Output rows [first, last) whose whole window is inside."""
+        span = (self.kernel[0] - 1) * self.dilations[0]
+        rows = [
+            oy
+            for oy in range(self.out_height)
+            if 0 <= oy * self.strides[0] - self.top
+            and oy * self.strides[0] - self.top + span < self.height
+        ]
+        return (rows[0], rows[-1] + 1) if rows else (0, 0)
+
+
+def taps_together(w: np.ndarray) -> int:
+    """How many neighbouring taps of a kernel row int16 sums of two kernel rows can hold.
+
+    Args:
+        w: int8 [kh, kw, C, 1].
+
+    Returns:
+        The kernel's width, or 2, or 1 (which always fits).
+    """
+    kh, kw, channels = w.shape[:3]
+    rows = np.zeros((-(-kh // 2), 2, kw, channels), np.int32)
+    rows.reshape(-1, kw, channels)[:kh] = w[..., 0]
+    above, below = np.maximum(rows, 0).sum(1), np.minimum(rows, 0).sum(1)
+    for count in (kw, 2):
+        starts = range(kw - count + 1)  # at a border the first taps are missing
+        most = max(int(above[:, s : s + count].sum(1).max(initial=0)) for s in starts)
+        least = min(int(below[:, s : s + count].sum(1).min(initial=0)) for s in starts)
+        if 127 * most <= 32767 and 127 * least >= -32768:
+            return count
+    return 1
+
+
+class _Emitter:
+    def __init__(self, f: Function, work: _Work, requantize: Requantize) -> None:
+        self.f, self.work, self.requantize = f, work, requantize
+        self.input, self.weights, self.bias, self.scale = f.params[:4]
+        self.residual = f.params[4] if requantize.residual else None
+        self.out, self.low, self.high = f.params[-3:]
+        self.registers = Registers(f)
+        halves = 2 if work.mode == "wide" else 1
+        self.pixels = PIXELS[work.mode]
+        self.acc = [[f.locals(halves, "v128") for _ in range(2)] for _ in range(self.pixels)]
+        self.sum16 = [f.locals(2, "v128") for _ in range(self.pixels)]
+        self.column = f.locals(2, "v128")
+        self.pair = f.locals(2, "v128")
+        self.ones = f.local("v128")
+        kh = work.kernel[0]
+        self.rows = f.locals(kh, "i32")  # clipped: where each kernel row's pixels lie
+        self.masks = f.locals(kh, "v128")
+        self.cursors = f.locals(kh, "i32")
+        self.x, self.w, self.y, self.row_x, self.row_y = f.locals(5, "i32")
+        self.channel, self.first_block = f.locals(2, "i32")
+
+    # --- loops ------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """The whole function: units [low, high), a line of a chunk of channels each."""
+        f, work = self.f, self.work
+        if self.residual is not None and self.requantize.width == 1:
+            f.get(self.residual).get(self.out).op("i32.sub").set(self.residual)
+        if work.mode == "pairs":
+            f.v128(bytes([1, 0] * 8)).set(self.ones)
+        with f.holding(self.requantize.constants()):
+            self._units()
+
+    def _units(self) -> None:
+        f, work = self.f, self.work
+        unit, line, oy, top = f.locals(4, "i32")
+        row_bytes = work.width * work.channels
+        first, last = work.rows_inside()
+        with f.range(unit, self.low, self.high):
+            f.get(unit).i32(work.lines).op("i32.rem_u").set(line)
+            f.get(unit).i32(work.lines).op("i32.div_u").times(work.chunk_blocks)
+            f.set(self.first_block)
+            f.get(line).i32(work.out_height).op("i32.rem_u").set(oy)
+            f.get(oy).times(work.strides[0]).plus(-work.top).set(top)
+            f.get(self.input).get(line).i32(work.out_height).op("i32.div_u")
+            f.times(work.height * row_bytes).op("i32.add")
+            f.get(self.first_block).times(BLOCK).op("i32.add").set(self.row_x)  # of the image
+            f.address(self.out, line, work.out_width * work.channels * self.requantize.width)
+            f.get(self.first_block).times(BLOCK * self.requantize.width).op("i32.add")
+            f.set(self.row_y)
+            if first < last:
+                f.get(oy).plus(-first).i32(last - first).op("i32.lt_u")
+                with f.if_():
+                    self._full(top, row_bytes)
+                    if (first, last) != (0, work.out_height):
+                        f.else_()
+                        self._clipped(top, row_bytes)
+            else:
+                self._clipped(top, row_bytes)
+
+    def _full(self, top: Local, row_bytes: int) -> None:
+        """A line whose window rows are all inside: one pointer, and rows at fixed distances."""
+        f, work = self.f, self.work
+        f.get(self.row_x).get(top).times(row_bytes).op("i32.add")
+        f.plus(-work.left * work.channels).set(self.row_x)
+        self._line(full=True)
+
+    def _clipped(self, top: Local, row_bytes: int) -> None:
+        """A line some of whose window rows are outside: those are read elsewhere and masked."""
+        f, work = self.f, self.work
+        y = f.local("i32")
+        for ky, (row, mask) in enumerate(zip(self.rows, self.masks, strict=True)):
+            f.get(top).plus(ky * work.dilations[0]).set(y)
+            f.get(y).i32(work.height).op("i32.lt_u").op("i32.eqz").i32(1).op("i32.sub")
+            f.op("i32x4.splat").set(mask)  # inside: all bits
+            f.get(y).i32(0).get(y).i32(work.height).op("i32.lt_u").select().times(row_bytes)
+            f.get(self.row_x).op("i32.add").plus(-work.left * work.channels).set(row)
+        self._line(full=False)
+
+    def _line(self, *, full: bool) -> None:
+        """All pixels of a line, in groups of equal columns."""
+        f, work = self.f, self.work
+        columns = [work.columns(ox) for ox in range(work.out_width)]
+        ox = 0
+        while ox < work.out_width:
+            end = ox
+            while end < work.out_width and columns[end] == columns[ox]:
+                end += 1
+            inside = columns[ox] == (0, work.kernel[1])
+            groups, rest = divmod(end - ox, self.pixels if inside else 1)
+            with f.repeat(groups):
+                self._group(self.pixels if inside else 1, columns[ox], full=full)
+            if rest:
+                self._group(rest, columns[ox], full=full)
+            ox = end
+
+    def _group(self, pixels: int, columns: tuple[int, int], *, full: bool) -> None:
+        """`pixels` neighbours, all channels of the unit; then move on to the next group."""
+        f, work = self.f, self.work
+        skip = columns[0] * work.dilations[1] * work.channels  # an address below 0 would trap
+        if full:
+            f.get(self.row_x).plus(skip).set(self.x)
+        else:
+            for row, cursor in zip(self.rows, self.cursors, strict=True):
+                f.get(row).plus(skip).set(cursor)
+        f.address(self.weights, self.first_block, work.block_bytes).set(self.w)
+        f.get(self.row_y).set(self.y)
+        f.get(self.first_block).times(BLOCK).set(self.channel)
+        whole, rest = divmod(work.channels, BLOCK)
+        if work.chunks == 1:
+            with f.repeat(whole):
+                self._block(pixels, columns, BLOCK, full=full)
+            if rest:
+                self._block(pixels, columns, rest, full=full)
+        else:
+            self._chunk(pixels, columns, full=full)
+        step = pixels * work.strides[1] * work.channels
+        for pointer in (self.row_x,) if full else self.rows:
+            f.advance(pointer, step)
+        f.advance(self.row_y, pixels * work.channels * self.requantize.width)
+
+    def _chunk(self, pixels: int, columns: tuple[int, int], *, full: bool) -> None:
+        """The blocks of one chunk; only the last chunk meets the last channels."""
+        f, work = self.f, self.work
+        whole, rest = divmod(work.channels, BLOCK)
+        last = f.local("i32")
+        f.get(self.channel).plus(work.chunk_blocks * BLOCK).tee(last).i32(whole * BLOCK)
+        f.get(last).i32(whole * BLOCK).op("i32.lt_s").select().set(last)
+        with f.block() as done:
+            f.get(self.channel).get(last).op("i32.ge_s").br_if(done)
+            with f.loop() as again:
+                self._block(pixels, columns, BLOCK, full=full)
+                f.get(self.channel).get(last).op("i32.lt_s").br_if(again)
+        if rest:
+            f.get(self.first_block).i32(work.blocks - work.chunk_blocks).op("i32.ge_s")
+            with f.if_():
+                self._block(pixels, columns, rest, full=full)
+
+    # --- a block of channels ----------------------------------------------------------------------
+
+    def _block(self, pixels: int, columns: tuple[int, int], lanes: int, *, full: bool) -> None:
+        """The results of `lanes` channels of neighbouring pixels; pointers move past them."""
+        f, work = self.f, self.work
+        acc = self.acc[:pixels]
+        wide = work.mode == "wide"
+        for j in range(2):
+            for row in acc:
+                if wide:
+                    for v in row[j]:
+                        f.i32x4(0).set(v)
+                else:
+                    f.address(self.bias, self.channel, 4).load(16 * j).set(row[j][0])
+        for q in range(work.quads):
+            self._quad(q, acc, columns, full=full)
+        if wide:
+            self._join(acc)
+        self.requantize.store(
+            f,
+            self.registers,
+            [[v[0] for v in row] for row in acc],
+            lanes,
+            self.y,
+            work.channels * self.requantize.width,
+            self.scale,
+            self._residual(),
+            self.channel,
+        )
+        f.advance(self.w, work.block_bytes)
+        f.advance(self.y, lanes * self.requantize.width)
+        f.advance(self.channel, BLOCK)
+        for pointer in (self.x,) if full else self.cursors:
+            f.advance(pointer, BLOCK)
+
+    def _residual(self) -> Local | None:
+        if self.residual is None or self.requantize.width == 1:
+            return self.residual
+        f, place = self.f, self.registers.take("i32")
+        f.get(self.y).get(self.out).op("i32.sub").i32(2).op("i32.shr_u")
+        f.get(self.residual).op("i32.add").set(place)
+        self.registers.give(place)
+        return place
+
+    def _quad(
+        self,
+        q: int,
+        acc: Sequence[Sequence[Sequence[Local]]],
+        columns: tuple[int, int],
+        *,
+        full: bool,
+    ) -> None:
+        """Add what up to four rows of the kernel give."""
+        work = self.work
+        first, last = columns
+        rows = range(q * QUAD, min((q + 1) * QUAD, work.kernel[0]))
+        # Input column -> which (pixel, tap) pairs meet it.
+        readers: dict[int, list[tuple[int, int]]] = {}
+        for p in range(len(acc)):
+            for kx in range(first, last):
+                column = p * work.strides[1] + (kx - first) * work.dilations[1]
+                readers.setdefault(column, []).append((p, kx))
+        pending = [0] * len(acc)
+        for column in sorted(readers):
+            self._gather(rows, column * work.channels, full=full)
+            for p, kx in readers[column]:
+                at = (q * work.kernel[1] + kx) * BLOCK * QUAD
+                if work.mode != "pairs":
+                    self._multiply_add(acc[p], at)
+                    continue
+                self._multiply16(p, at, fresh=not pending[p])
+                pending[p] += 1
+                if pending[p] == work.together or kx == last - 1:
+                    self._widen(p, acc[p])
+                    pending[p] = 0
+
+    def _gather(self, rows: range, offset: int, *, full: bool) -> None:
+        """The bytes of a column: two vectors of four channels by four rows."""
+        f, work = self.f, self.work
+        pairs = []
+        for pair, at in zip(self.pair, (rows.start, rows.start + 2), strict=True):
+            inside = [ky for ky in (at, at + 1) if ky in rows]
+            if not inside:
+                continue
+            for ky in inside:
+                if full:
+                    row = ky * work.dilations[0] * work.width * work.channels
+                    f.get(self.x).op("v128.load64_zero", row + offset)
+                else:
+                    f.get(self.cursors[ky]).op("v128.load64_zero", offset)
+                    f.get(self.masks[ky]).op("v128.and")
+            if len(inside) == 1:
+                f.i32x4(0)
+            f.op("i8x16.shuffle", *_BYTES).set(pair)
+            pairs.append(pair)
+        for v, order in zip(self.column, (_LOW, _HIGH), strict=True):
+            f.get(pairs[0])
+            if len(pairs) == 2:
+                f.get(pairs[1])
+            else:
+                f.i32x4(0)
+            f.op("i8x16.shuffle", *order).set(v)
+
+    def _multiply_add(self, acc: Sequence[Sequence[Local]], at: int) -> None:
+        f = self.f
+        for j, (v, sums) in enumerate(zip(self.column, acc, strict=True)):
+            if self.work.mode == "dot":
+                f.get(self.w).load(at + 16 * j).get(v).get(sums[0])
+                f.op("i32x4.relaxed_dot_i8x16_i7x16_add_s").set(sums[0])
+                continue
+            for h, half in enumerate(("low", "high")):
+                f.get(v).op(f"i16x8.extend_{half}_i8x16_u")
+                f.get(self.w).op("v128.load8x8_s", at + 16 * j + 8 * h)
+                f.op("i32x4.dot_i16x8_s").get(sums[h]).op("i32x4.add").set(sums[h])
+
+    def _multiply16(self, p: int, at: int, *, fresh: bool) -> None:
+        """The int16 sums of a pixel, begun or continued."""
+        f = self.f
+        for j, (v, total) in enumerate(zip(self.column, self.sum16[p], strict=True)):
+            f.get(self.w).load(at + 16 * j).get(v).op("i16x8.relaxed_dot_i8x16_i7x16_s")
+            if not fresh:
+                f.get(total).op("i16x8.add")
+            f.set(total)
+
+    def _widen(self, p: int, acc: Sequence[Sequence[Local]]) -> None:
+        f = self.f
+        for total, sums in zip(self.sum16[p], acc, strict=True):
+            f.get(total).get(self.ones).op("i32x4.dot_i16x8_s")
+            f.get(sums[0]).op("i32x4.add").set(sums[0])
+
+    def _join(self, acc: Sequence[Sequence[Sequence[Local]]]) -> None:
+        """Halves hold two sums per channel side by side: add neighbours, then the bias."""
+        f = self.f
+        even = [b for lane in (0, 2, 4, 6) for b in range(4 * lane, 4 * lane + 4)]
+        odd = [b + 4 for b in even]
+        for row in acc:
+            for j, (low, high) in enumerate(row):
+                f.get(low).get(high).op("i8x16.shuffle", *even)
+                f.get(low).get(high).op("i8x16.shuffle", *odd).op("i32x4.add")
+                f.address(self.bias, self.channel, 4).load(16 * j).op("i32x4.add").set(low)
+
+
+@register("depthwise_conv2d_int8")
+def lower_depthwise_int8(node: Node, target: Target, weights: Weights) -> Kernel:
+    """depthwise_conv2d_int8 whose padding, if it has one, is of bytes 0."""
+    x, w = node.inputs[:2]
+    if not {w, *node.inputs[2:4]} <= set(weights):
+        raise unsupported(node, "its weights, bias or scale are not constant")
+    n, h, width, c = x.type.bound
+    kh, kw = w.type.bound[:2]
+    (top, bottom), (left, right) = node.attrs["padding"]
+    if node.attrs["pad"] and (top or bottom or left or right):
+        raise unsupported(node, "its padding is not 0 and not explicit")
+    if kh * kw > 1024:
+        raise unsupported(node, "its kernel has more than 1024 taps")
+    _, oh, ow, _ = node.output.type.bound
+    requantize = Requantize.of(node)
+
+    def made(mode: str, twins: Mapping[str, Kernel]) -> Kernel:
+        work = _Work(
+            n,
+            h,
+            width,
+            c,
+            (kh, kw),
+            tuple(node.attrs["strides"]),
+            tuple(node.attrs["dilations"]),
+            top,
+            left,
+            oh,
+            ow,
+            mode,
+            taps_together(weights[w]) if mode == "pairs" else 1,
+        )
+
+        def emit(module: Module, name: str) -> None:
+            params = ("i32",) * (4 + requantize.residual + 1 + 2)
+            _Emitter(module.function(name, params), work, requantize).run()
+
+        return Kernel(
+            key=f"depthwise_int8 {work} {requantize}",
+            emit=emit,
+            work=work.lines * work.chunks,
+            packing={1: row_quads(BLOCK)},
+            flops=2 * node.output.type.size * kh * kw,
+            bytes=node_bytes(node),
+            twins=twins,
+        )
+
+    if not target.relaxed_simd or node.attrs["x_high"] > 127:
+        return made("wide", {})
+    return made("dot", {"pairs": made("pairs", {})})

@@ -26,6 +26,7 @@ BYTES = ("uint8",)
 NONE = "cannot occur: inputs are integers, and scales must be finite"
 # float32 adds whole numbers exactly as long as no sum reaches this.
 EXACT_SUM = 1 << 24
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
 # Unrolled windows are made a piece at a time.
 _PIECE_BYTES = 4 << 20
 
@@ -53,7 +54,7 @@ def _check_result(op: str, attrs: Attrs) -> None:
 def _check_float32(op: str, attrs: Attrs, *names: str) -> None:
     for name in names:
         value = check.number(op, attrs, name)
-        if abs(value) > np.finfo(np.float32).max:
+        if abs(value) > MAX_FLOAT32:
             raise check.attr_error(op, name, "a number that fits float32", value)
 
 

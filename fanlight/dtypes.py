@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 # name -> (short form used in graph text, bytes per element, computes?)
-# Storage-only dtypes appear in weight files and inputs; graphs compute in the others.
+# Storage-only dtypes appear in weight files and inputs; graphs compute in the others (int8: as
+# the weights of the ops in ops/quantized.py, and nowhere else).
 _TABLE: dict[str, tuple[str, int, bool]] = {
     "float32": ("f32", 4, True),
     "int32": ("i32", 4, True),
     "bool": ("bool", 1, True),
     "uint8": ("u8", 1, True),
-    "int8": ("i8", 1, False),
+    "int8": ("i8", 1, True),
     "float16": ("f16", 2, False),
     "uint16": ("u16", 2, False),
 }

@@ -48,8 +48,9 @@ class Builder:
         return value
 
     def weight(self, array: np.ndarray, name: str | None = None) -> Value:
-        """A constant. float64 and int64 arrays are narrowed to 32 bits."""
-        array = dtypes.narrow(np.ascontiguousarray(array).reshape(np.shape(array)))
+        """A constant. float64 and int64 arrays are narrowed to 32 bits; int8 stays as it is."""
+        array = np.ascontiguousarray(array).reshape(np.shape(array))
+        array = array if array.dtype == np.int8 else dtypes.narrow(array)
         dtype = dtypes.from_numpy(array.dtype)
         if dtype is None:
             raise FanlightError(

@@ -143,15 +143,15 @@ def resize(
 # --- rows -----------------------------------------------------------------------------------------
 
 
-def _feature_map(name: str, method: str, doc: str, tol: float) -> Row:
+def _feature_map(name: str, method: str, doc: str, tol: float, dtypes: Sequence[str]) -> Row:
     def infer(types: Sequence[TensorType], attrs: Attrs) -> list[TensorType]:
         x = types[0]
-        check.tensor(name, "x", x, FLOATS, 4, windows.IMAGE)
+        check.tensor(name, "x", x, dtypes, 4, windows.IMAGE)
         size = check.integers(name, attrs, "size", 2, 1)
         check.choice(name, attrs, "coordinates", COORDINATES)
         if 0 in x.shape[1:3]:
             raise check.shape_error(name, "x", "at least one pixel", x)
-        return [TensorType((x.shape[0], *size, x.shape[3]))]
+        return [TensorType((x.shape[0], *size, x.shape[3]), x.dtype)]
 
     return register(
         Row(
@@ -163,9 +163,9 @@ def _feature_map(name: str, method: str, doc: str, tol: float) -> Row:
             eval=lambda arrays, attrs: [
                 resize(arrays[0], 1, attrs["size"], method, attrs["coordinates"])
             ],
-            doc=doc,
+            doc=f"{doc} Takes {' or '.join(dtypes)}.",
             wasm="kernel",
-            tol={"float32": tol},
+            tol=dict.fromkeys(dtypes, tol),
             nan="reaches the pixels that are mixed from it" if tol else "is copied",
         )
     )
@@ -178,6 +178,7 @@ _feature_map(
     "nearest pixels; places beyond the border are moved onto it. "
     "Source: tf.image.resize (half_pixel), tf.compat.v1.image.resize_bilinear (the others).",
     1e-5,
+    FLOATS,
 )
 _feature_map(
     "resize_nearest",
@@ -186,6 +187,7 @@ _feature_map(
     "asymmetric floor(i n / m), align_corners the nearest to i (n - 1) / (m - 1), halves up. "
     "Source: tf.compat.v1.image.resize_nearest_neighbor.",
     0.0,
+    (*FLOATS, "uint8"),
 )
 
 

@@ -1,4 +1,4 @@
-"""Pooling over windows of [N, H, W, C], float32."""
+"""Pooling over windows of [N, H, W, C]."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _output(x: np.ndarray, attrs: Attrs) -> tuple[int, int]:
 def _eval_max(arrays: Sequence[np.ndarray], attrs: Attrs) -> list[np.ndarray]:
     x = arrays[0]
     out = _output(x, attrs)
-    x = windows.padded(x, attrs["padding"], -np.inf)
+    x = windows.padded(x, attrs["padding"], 0 if x.dtype == np.uint8 else -np.inf)
     result: np.ndarray | None = None
     for _, _, seen in windows.taps(x, out, attrs["size"], attrs["strides"]):
         result = seen.copy() if result is None else np.maximum(result, seen, out=result)
@@ -50,12 +50,16 @@ def _eval_avg(arrays: Sequence[np.ndarray], attrs: Attrs) -> list[np.ndarray]:
     return [total]
 
 
-def _pool(name: str, evaluate: Any, formula: str, tol: float) -> Row:
+def _pool(name: str, evaluate: Any, formula: str, tol: float, dtypes: Sequence[str]) -> Row:
     def infer(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> list[TensorType]:
         x = types[0]
-        check.tensor(name, "x", x, FLOATS, 4, windows.IMAGE)
+        check.tensor(name, "x", x, dtypes, 4, windows.IMAGE)
         size = check.integers(name, attrs, "size", 2, 1)
-        return [TensorType((x.shape[0], *windows.output_size(name, x, size, attrs), x.shape[3]))]
+        return [
+            TensorType(
+                (x.shape[0], *windows.output_size(name, x, size, attrs), x.shape[3]), x.dtype
+            )
+        ]
 
     return register(
         Row(
@@ -70,9 +74,10 @@ def _pool(name: str, evaluate: Any, formula: str, tol: float) -> Row:
             infer=infer,
             eval=evaluate,
             doc=f"[N, H, W, C] -> [N, h, w, C], h = (H + top + bottom - size) // stride + 1: "
-            f"{formula}. E-OP-004 if the window is larger than the padded image.",
+            f"{formula}. E-OP-004 if the window is larger than the padded image. "
+            f"Takes {' or '.join(dtypes)}.",
             wasm="kernel",
-            tol={"float32": tol},
+            tol=dict.fromkeys(dtypes, tol),
         )
     )
 
@@ -80,8 +85,10 @@ def _pool(name: str, evaluate: Any, formula: str, tol: float) -> Row:
 _pool(
     "max_pool",
     _eval_max,
-    "the greatest pixel of each window; padding counts as -infinity. Source: tf.nn.max_pool2d",
+    "the greatest pixel of each window; padding counts as -infinity (of bytes: as 0). "
+    "Source: tf.nn.max_pool2d",
     0.0,
+    (*FLOATS, "uint8"),
 )
 _pool(
     "avg_pool",
@@ -89,4 +96,5 @@ _pool(
     "the mean of the pixels of each window that lie in the image: padding is not counted, "
     "and a window that misses the image gives NaN. Source: tf.nn.avg_pool2d",
     1e-5,
+    FLOATS,
 )

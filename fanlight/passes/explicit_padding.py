@@ -16,18 +16,25 @@ from fanlight.passes.core import (
 )
 
 NONE = ((0, 0), (0, 0))
+PADDED = ("conv2d", "conv2d_int8", "depthwise_conv2d_int8")
 
 
 def needs_explicit_padding(node: Node) -> bool:
-    """Whether a node is a convolution with padding (depthwise and pooling keep theirs)."""
-    return node.op == "conv2d" and any(any(side) for side in node.attrs["padding"])
+    """Whether a node is a convolution with padding (depthwise and pooling keep theirs).
+
+    A depthwise convolution of bytes keeps a padding of zeros only.
+    """
+    if node.op == "depthwise_conv2d_int8" and node.attrs["pad"] == 0:
+        return False
+    return node.op in PADDED and any(any(side) for side in node.attrs["padding"])
 
 
 class ExplicitPadding(Pass):
     """Write the padding of each conv2d as a pad: its kernels then never test for borders.
 
     Copying the image once is far cheaper than a convolution. Convolutions that pad the same value
-    alike share the pad.
+    alike share the pad. The same goes for bytes, which are padded with the zero point (`pad`);
+    their depthwise convolutions pad themselves only where that is 0.
 
     Before:
         graph g(%x: f32[1, 2, 2, 1]) {
@@ -55,12 +62,15 @@ class ExplicitPadding(Pass):
         def visit(editor: Editor, node: Node, inputs: list[Value]) -> Any:
             if not needs_explicit_padding(node):
                 return None
-            key = inputs[0], node.attrs["padding"]
+            value = node.attrs.get("pad", 0)
+            key = inputs[0], node.attrs["padding"], value
             if key not in made:
                 paddings = ((0, 0), *node.attrs["padding"], (0, 0))
-                made[key] = editor.add("pad", inputs[0], paddings=paddings, name=node.name)
+                made[key] = editor.add(
+                    "pad", inputs[0], paddings=paddings, value=value, name=node.name
+                )
                 self.hit(context, "pad")
             attrs = {**node.attrs, "padding": NONE}
-            return editor.become(node, "conv2d", made[key], *inputs[1:], **attrs)
+            return editor.become(node, node.op, made[key], *inputs[1:], **attrs)
 
         return rebuild(graph, visit)

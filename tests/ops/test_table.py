@@ -22,6 +22,7 @@ ROWS = list(TABLE.values())
 NAMES = [row.name for row in ROWS]
 # A value for every attribute that has no default, to make scalar bodies with.
 REQUIRED_VALUES: dict[str, Any] = {"lo": -1, "hi": 2.5, "dtype": "int32", "body": "add(a0, 1)"}
+REQUIRED_VALUES |= {"scale": 0.5, "scale_a": 0.5, "scale_b": 0.25}
 
 
 def scalar_body(row: Row) -> sc.Expr:

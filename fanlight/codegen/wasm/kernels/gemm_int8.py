@@ -364,8 +364,8 @@ class _Emitter:
                     f.op("i16x8.add")
             f.get(self.ones).op("i32x4.dot_i16x8_s").get(sums[0]).op("i32x4.add").set(sums[0])
         else:
-            for local, column in zip(sums, columns[0], strict=True):
-                f.get(column).get(self.element[0]).op("i32x4.dot_i16x8_s")
+            for local, half in zip(sums, columns[0], strict=True):
+                f.get(half).get(self.element[0]).op("i32x4.dot_i16x8_s")
                 f.get(local).op("i32x4.add").set(local)
 
 

@@ -145,8 +145,8 @@ class Requantize:
             if self.high < 255:
                 f.v128(bytes([self.high]) * 16).op("i8x16.min_u")
             f.set(value)
-            for row in range(r, min(r + 2, len(sums))):
-                _store_half(f, out, value, columns, row * step, 8 * (row - r))
+            for half in range(min(2, len(sums) - r)):
+                _store_half(f, out, value, columns, (r + half) * step, 8 * half)
 
     def round(self, f: Function, v: Local) -> None:
         """Floats -> round(v) + zero as int32 that narrowing saturates rightly, in place."""

@@ -106,8 +106,8 @@ def test_bytes_above_127_are_widened_on_every_target() -> None:
     for target in (WASM_RELAXED, WASM_PLAIN):
         x, w = net.x(9, 19, high=255), net.hard(19, 9)
         agree(target, None, "matmul_int8", x, w, x_high=255, zero=3, high=200)
-        made, _ = call("matmul_int8", x, w, residual=False, seed=0, x_high=255)
-        assert not lower(made, target, dict.fromkeys(made.inputs[1:4], w)).twins
+        made, arrays = call("matmul_int8", x, w, residual=False, seed=0, x_high=255)
+        assert not lower(made, target, dict(zip(made.inputs[1:4], arrays[1:4]))).twins
 
 
 CONVOLUTIONS = (
@@ -145,8 +145,24 @@ def test_pairs_are_only_for_weights_that_cannot_overflow() -> None:
     w[:, 3] = 0
     w[[2, 3, 6, 7], 3] = -127
     assert not pairs_fit(w, 16)
-    made, _ = call("matmul_int8", np.zeros((2, 16), np.uint8), w, residual=False, seed=0)
-    assert not lower(made, WASM_RELAXED, dict.fromkeys(made.inputs[1:4], w)).twins
+    made, arrays = call("matmul_int8", np.zeros((2, 16), np.uint8), w, residual=False, seed=0)
+    assert not lower(made, WASM_RELAXED, dict(zip(made.inputs[1:4], arrays[1:4]))).twins
+
+
+@Ways
+@pytest.mark.parametrize("scale", (0.003, 5.0, 3e6))
+def test_sums_far_out_of_range_saturate(scale: float, target: Target, twin: str | None) -> None:
+    net = Net()
+    x, w = net.x(4, 64), net.soft(64, 16)
+    made, arrays = call("matmul_int8", x, w, residual=False, seed=0, zero=40)
+    arrays[2][:] = np.linspace(-(2**31) + 4e6, 2**31 - 4e6, 16).astype(np.int32)
+    arrays[3][:] = scale
+    kernel = lower(made, target, dict(zip(made.inputs[1:4], arrays[1:4])))
+    kernel = kernel.twins[twin] if twin else kernel
+    want = rows.evaluate(made.op, arrays, made.attrs)[0]
+    assert {0, 127} <= set(want.reshape(-1).tolist())
+    packed = [kernel.packing[i].pack(a) if i in kernel.packing else a for i, a in enumerate(arrays)]
+    np.testing.assert_array_equal(run(kernel, target, packed, [made.output.type])[0], want)
 
 
 # --- depthwise ------------------------------------------------------------------------------------

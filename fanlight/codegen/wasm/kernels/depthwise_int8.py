@@ -272,8 +272,8 @@ class _Emitter:
                 if wide:
                     for v in row[j]:
                         f.i32x4(0).set(v)
-                else:
-                    f.address(self.bias, self.channel, 4).load(16 * j).set(row[j][0])
+                elif work.mode == "dot" or columns[0] == columns[1]:
+                    self._push_bias(j).set(row[j][0])
         for q in range(work.quads):
             self._quad(q, acc, columns, full=full)
         if wide:
@@ -323,6 +323,7 @@ class _Emitter:
                 column = p * work.strides[1] + (kx - first) * work.dilations[1]
                 readers.setdefault(column, []).append((p, kx))
         pending = [0] * len(acc)
+        begun = [q > 0] * len(acc)
         for column in sorted(readers):
             self._gather(rows, column * work.channels, full=full)
             for p, kx in readers[column]:
@@ -333,8 +334,8 @@ class _Emitter:
                 self._multiply16(p, at, fresh=not pending[p])
                 pending[p] += 1
                 if pending[p] == work.together or kx == last - 1:
-                    self._widen(p, acc[p])
-                    pending[p] = 0
+                    self._widen(p, acc[p], begun=begun[p])
+                    pending[p], begun[p] = 0, True
 
     def _gather(self, rows: range, offset: int, *, full: bool) -> None:
         """The bytes of a column: two vectors of four channels by four rows."""
@@ -344,16 +345,17 @@ class _Emitter:
             inside = [ky for ky in (at, at + 1) if ky in rows]
             if not inside:
                 continue
+            # A row without a partner meets zeros.
+            load = "v128.load64_zero" if len(inside) == 2 else "v128.load8x8_u"
             for ky in inside:
                 if full:
                     row = ky * work.dilations[0] * work.width * work.channels
-                    f.get(self.x).op("v128.load64_zero", row + offset)
+                    f.get(self.x).op(load, row + offset)
                 else:
-                    f.get(self.cursors[ky]).op("v128.load64_zero", offset)
-                    f.get(self.masks[ky]).op("v128.and")
-            if len(inside) == 1:
-                f.i32x4(0)
-            f.op("i8x16.shuffle", *_BYTES).set(pair)
+                    f.get(self.cursors[ky]).op(load, offset).get(self.masks[ky]).op("v128.and")
+            if len(inside) == 2:
+                f.op("i8x16.shuffle", *_BYTES)
+            f.set(pair)
             pairs.append(pair)
         for v, order in zip(self.column, (_LOW, _HIGH), strict=True):
             f.get(pairs[0])
@@ -384,11 +386,19 @@ class _Emitter:
                 f.get(total).op("i16x8.add")
             f.set(total)
 
-    def _widen(self, p: int, acc: Sequence[Sequence[Local]]) -> None:
+    def _widen(self, p: int, acc: Sequence[Sequence[Local]], *, begun: bool) -> None:
+        """Add the int16 sums of a pixel to its int32 ones, which begin with the bias."""
         f = self.f
-        for total, sums in zip(self.sum16[p], acc, strict=True):
+        for j, (total, sums) in enumerate(zip(self.sum16[p], acc, strict=True)):
             f.get(total).get(self.ones).op("i32x4.dot_i16x8_s")
-            f.get(sums[0]).op("i32x4.add").set(sums[0])
+            if begun:
+                f.get(sums[0])
+            else:
+                self._push_bias(j)
+            f.op("i32x4.add").set(sums[0])
+
+    def _push_bias(self, j: int) -> Function:
+        return self.f.address(self.bias, self.channel, 4).load(16 * j)
 
     def _join(self, acc: Sequence[Sequence[Sequence[Local]]]) -> None:
         """Halves hold two sums per channel side by side: add neighbours, then the bias."""
@@ -399,7 +409,7 @@ class _Emitter:
             for j, (low, high) in enumerate(row):
                 f.get(low).get(high).op("i8x16.shuffle", *even)
                 f.get(low).get(high).op("i8x16.shuffle", *odd).op("i32x4.add")
-                f.address(self.bias, self.channel, 4).load(16 * j).op("i32x4.add").set(low)
+                self._push_bias(j).op("i32x4.add").set(low)
 
 
 @register("depthwise_conv2d_int8")
@@ -416,7 +426,7 @@ def lower_depthwise_int8(node: Node, target: Target, weights: Weights) -> Kernel
     if kh * kw > 1024:
         raise unsupported(node, "its kernel has more than 1024 taps")
     _, oh, ow, _ = node.output.type.bound
-    requantize = Requantize.of(node)
+    requantize = Requantize.of(node, weights)
 
     def made(mode: str, twins: Mapping[str, Kernel]) -> Kernel:
         work = _Work(

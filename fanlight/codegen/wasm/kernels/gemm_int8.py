@@ -376,7 +376,7 @@ def _kernel(node: Node, shape: Product, target: Target, weights: Weights) -> Ker
     w = node.inputs[1]
     if not {w, *node.inputs[2:4]} <= set(weights):
         raise unsupported(node, "its weights, bias or scale are not constant")
-    requantize = Requantize.of(node)
+    requantize = Requantize.of(node, weights)
     dot = target.relaxed_simd and node.attrs["x_high"] <= 127
 
     def made(mode: str, twins: Mapping[str, Kernel]) -> Kernel:

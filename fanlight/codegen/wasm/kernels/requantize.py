@@ -6,6 +6,9 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from fanlight.codegen.kernel import Weights
 from fanlight.codegen.wasm.assembler import Function, Local
 from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes
 from fanlight.graph import Node
@@ -34,6 +37,7 @@ class Requantize:
         zero, high: zero point and greatest byte of the result.
         residual: whether a residual is added.
         residual_scale, residual_zero: its factor and zero point.
+        deep: whether what is rounded can be so far below 0 that MAGIC does not make it positive.
     """
 
     output: str
@@ -42,14 +46,16 @@ class Requantize:
     residual: bool
     residual_scale: float
     residual_zero: int
+    deep: bool
 
     @classmethod
-    def of(cls, node: Node) -> Requantize:
-        """From the attributes of a node; its residual is the fifth input."""
+    def of(cls, node: Node, weights: Weights) -> Requantize:
+        """From the attributes and weights of a node; its residual is the fifth input."""
         a = node.attrs
         residual = len(node.inputs) > 4
         scale, zero = (a["residual_scale"], a["residual_zero"]) if residual else (1.0, 0)
-        return cls(a["output"], a["zero"], a["high"], residual, scale, zero)
+        deep = _lowest(node, weights) - 255 * abs(scale) < -MAGIC / 2
+        return cls(a["output"], a["zero"], a["high"], residual, scale, zero, deep)
 
     @property
     def width(self) -> int:
@@ -63,7 +69,8 @@ class Requantize:
             used += [_floats(self.residual_scale)]
             used += [struct.pack("<h", self.residual_zero) * 8] * bool(self.residual_zero)
         if self.output == "uint8":
-            used += [_floats(MAGIC), _ints(MAGIC_BITS - self.zero), _ints(0)]
+            used += [_floats(MAGIC), _ints(MAGIC_BITS - self.zero)]
+            used += [_ints(0)] * self.deep
             used += [bytes([self.high]) * 16] * (self.high < 255)
         return used
 
@@ -151,9 +158,19 @@ class Requantize:
     def round(self, f: Function, v: Local) -> None:
         """Floats -> round(v) + zero as int32 that narrowing saturates rightly, in place."""
         f.get(v).v128(_floats(MAGIC)).op("f32x4.add")
-        # A sum below 0 is a negative float, whose bits minus MAGIC_BITS would wrap around.
-        f.v128(_ints(0)).op("i32x4.max_s").v128(_ints(MAGIC_BITS - self.zero))
-        f.op("i32x4.sub").set(v)
+        if self.deep:
+            # A sum below 0 is a negative float, whose bits minus MAGIC_BITS would wrap around.
+            f.v128(_ints(0)).op("i32x4.max_s")
+        f.v128(_ints(MAGIC_BITS - self.zero)).op("i32x4.sub").set(v)
+
+
+def _lowest(node: Node, weights: Weights) -> float:
+    """A bound from below for scaled sums, from what the weights are."""
+    w, bias, scale = (weights[v].astype(np.float64) for v in node.inputs[1:4])
+    channel = 2 if node.op.startswith("depthwise") else w.ndim - 1
+    others = tuple(d for d in range(w.ndim) if d != channel)
+    reach = np.abs(w).sum(axis=others) * node.attrs["x_high"] + np.abs(bias)
+    return -float((reach * np.abs(scale)).max(initial=0))
 
 
 def _store_half(

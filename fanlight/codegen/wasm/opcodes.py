@@ -217,6 +217,7 @@ i8x16.shl                    6b -   v128 i32 -> v128
 i8x16.shr_s                  6c -   v128 i32 -> v128
 i8x16.shr_u                  6d -   v128 i32 -> v128
 i8x16.add                    6e -   v128 v128 -> v128
+i8x16.add_sat_u              70 -   v128 v128 -> v128
 i8x16.sub                    71 -   v128 v128 -> v128
 i8x16.min_s                  76 -   v128 v128 -> v128
 i8x16.min_u                  77 -   v128 v128 -> v128
@@ -287,6 +288,7 @@ i8x16.relaxed_swizzle                       100 - v128 v128 -> v128
 i32x4.relaxed_trunc_f32x4_s                 101 - v128 -> v128
 f32x4.relaxed_madd                          105 - v128 v128 v128 -> v128
 f32x4.relaxed_nmadd                         106 - v128 v128 v128 -> v128
+i8x16.relaxed_laneselect                    109 - v128 v128 v128 -> v128
 i32x4.relaxed_laneselect                    10b - v128 v128 v128 -> v128
 f32x4.relaxed_min                           10d - v128 v128 -> v128
 f32x4.relaxed_max                           10e - v128 v128 -> v128

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from fanlight.codegen.wasm.assembler import Function, Local, Signature
+from fanlight.codegen.wasm.rounding import finish, rounding
 from fanlight.ops import scalar as sc
 
 Take = Callable[[str], Local]
@@ -107,7 +108,7 @@ class _Emitter:
         take: Take,
         give: Give,
     ) -> None:
-        self.f, self.expr, self.args = f, expr, args
+        self.f, self.expr, self.args, self.dtypes = f, expr, args, dtypes
         self.take, self.give = take, give
         order = sc.topological(expr)
         self.kind = _kinds(order, dtypes)
@@ -193,6 +194,12 @@ class _Emitter:
 
     def _cast(self, node: sc.Expr) -> None:
         f, to = self.f, node.op
+        rounded = rounding(node, self.dtypes) if to == "uint8" else None
+        if rounded is not None:
+            self.push(sc.const(float(-rounded.zero)), "float32")
+            self.push(rounded.value, "float32")
+            finish(f, rounded, clip=True)
+            return
         kind = self.kind[id(node.args[0])]
         kind = "int32" if kind == _WEAK else kind
         self.push(node.args[0], kind)

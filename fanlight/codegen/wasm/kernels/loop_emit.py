@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fanlight.codegen.wasm.assembler import Function, Local
+from fanlight.codegen.wasm.kernels.loop_bytes import BytesEmitter
 from fanlight.codegen.wasm.kernels.loop_forms import (
     GROUP,
     crossing,
@@ -46,7 +47,12 @@ def emit_nests(
 def _emitter(
     f: Function, registers: Registers, nest: Nest, pointers: Sequence[Local]
 ) -> NestEmitter:
-    classes = {"columns": ReduceEmitter, "rows": ReduceEmitter, "transpose": _Transpose}
+    classes = {
+        "columns": ReduceEmitter,
+        "rows": ReduceEmitter,
+        "transpose": _Transpose,
+        "bytes": BytesEmitter,
+    }
     return classes.get(form(nest), _Map)(f, registers, nest, pointers)
 
 
@@ -91,16 +97,6 @@ class _Map(NestEmitter):
     def _fill_run(self, walkers: Sequence[Local]) -> None:
         count = self.nest.sizes[-1] * self.nest.store.width
         fill_run(self.f, self.registers, walkers[0], pattern(self.nest), count)
-
-    def _stop(self, end: Local) -> Function:
-        """Push the element at which the range of groups ends."""
-        f, size = self.f, self.nest.sizes[0]
-        f.get(end).times(GROUP)
-        if size % GROUP:
-            stop = self.registers.take("i32")
-            f.tee(stop).i32(size).get(stop).i32(size).op("i32.lt_s").select()
-            self.registers.give(stop)
-        return f
 
     def _length(self, begin: Local, end: Local) -> Function:
         """Push the number of bytes of a range of groups."""

@@ -1,9 +1,10 @@
 """What form a loop nest takes in code, and what follows from that before any code is there.
 
-A normalised nest takes one of six forms:
+A normalised nest takes one of seven forms:
 
 - `fill`, `copy`: runs of equal or consecutive bytes;
 - `transpose`: a copy that exchanges two dims, by 4x4 blocks;
+- `bytes`: a light body over contiguous bytes, sixteen elements at a time;
 - `map`: any body, four elements of the innermost loop at a time;
 - `columns`: a reduction whose innermost kept dim is contiguous: lanes are outputs;
 - `rows`: a reduction along the contiguous dim: lanes are partial results, folded at the end.
@@ -21,6 +22,7 @@ from fanlight.codegen.wasm.kernels.loop_ir import Access, Nest, simplify
 from fanlight.ops import scalar as sc
 
 GROUP = 64  # elements per unit of work where a nest is a single loop
+LIGHT = 40  # most costly body that is emitted four times over
 BLOCK = 16  # outputs per step of a `columns` reduction: four vectors
 
 
@@ -63,7 +65,7 @@ def _chunked(nest: Nest) -> Nest:
 
 
 def form(nest: Nest) -> str:
-    """Which of the six forms a normalised nest takes."""
+    """Which of the seven forms a normalised nest takes."""
     if nest.reduce is not None:
         kept = len(nest.sizes) - nest.reduce.dims
         if kept and all(a.strides[kept - 1] in (0, 1) for a in nest.loads):
@@ -77,7 +79,20 @@ def form(nest: Nest) -> str:
             return "copy"
         if nest.is_copy and crossing(nest) is not None:
             return "transpose"
+        if _bytewise(nest):
+            return "bytes"
     return "map"
+
+
+def _bytewise(nest: Nest) -> bool:
+    """Whether sixteen elements at a time pay off: bytes, most of them neighbours."""
+    return (
+        nest.sizes[-1] > 4
+        and not nest.is_copy
+        and any(a.width == 1 and a.strides[-1] == 1 for a in nest.accesses)
+        and all(a.strides[-1] in (0, 1) for a in nest.loads)
+        and sc.cost(nest.body) <= LIGHT
+    )
 
 
 def crossing(nest: Nest) -> int | None:
@@ -121,7 +136,7 @@ def signature(nest: Nest) -> str:
     """
     sizes = list(nest.sizes)
     kind = form(nest)
-    if len(sizes) == 1 and kind in ("map", "copy", "fill"):
+    if len(sizes) == 1 and kind in ("map", "bytes", "copy", "fill"):
         sizes[0] %= GROUP
         if sizes[0]:
             sizes[0] = nest.sizes[0]

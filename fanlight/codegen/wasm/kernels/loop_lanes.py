@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from fanlight.codegen.wasm import scalar_code
 from fanlight.codegen.wasm.assembler import Function, Local
+from fanlight.codegen.wasm.kernels.loop_forms import GROUP
 from fanlight.codegen.wasm.kernels.loop_ir import Access, Nest
 from fanlight.codegen.wasm.kernels.vectors import Registers, shuffle, store_bytes
 from fanlight.ops import scalar as sc
@@ -102,6 +103,16 @@ class NestEmitter(ABC):
     def _onwards(self, cursors: Sequence[Local], elements: int) -> None:
         for p, a in zip(cursors, self.nest.accesses, strict=False):
             self.f.advance(p, a.strides[-1] * elements * a.width)
+
+    def _stop(self, end: Local) -> Function:
+        """Push the element at which the range of groups ends."""
+        f, size = self.f, self.nest.sizes[0]
+        f.get(end).times(GROUP)
+        if size % GROUP:
+            stop = self.registers.take("i32")
+            f.tee(stop).i32(size).get(stop).i32(size).op("i32.lt_s").select()
+            self.registers.give(stop)
+        return f
 
     # --- vectors ----------------------------------------------------------------------------------
 

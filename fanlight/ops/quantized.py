@@ -16,7 +16,7 @@ import numpy as np
 from fanlight.ops import check, image, windows
 from fanlight.ops import scalar as sc
 from fanlight.ops.pointwise import EXACT, pointwise
-from fanlight.ops.row import REQUIRED, Attr, Row, Unsupported, register
+from fanlight.ops.row import REQUIRED, Attr, Row, register
 from fanlight.ops.types import TensorType
 
 Attrs = Mapping[str, Any]
@@ -488,7 +488,7 @@ def _check_mean(op: str, attrs: Attrs) -> None:
 
 def _finish_mean(total: np.ndarray, count: np.ndarray, attrs: Attrs) -> np.ndarray:
     """`total` and `count` int32, which broadcast."""
-    v = (total - count * np.int32(attrs["zero_x"])).astype(np.float32)
+    v = np.asarray((total - count * np.int32(attrs["zero_x"])).astype(np.float32))
     v *= np.float32(attrs["scale"]) / count.astype(np.float32)
     return to_bytes(v, attrs)
 
@@ -633,7 +633,7 @@ register(
         doc="resize_bilinear on uint8 [N, H, W, C], in integers: weights along each dim are "
         "rounded to 256ths (halves up) and add up to 256; (sum of pixel * weight * weight + 32768) "
         ">> 16. Scale and zero point stay the same.",
-        wasm=Unsupported("bytes are resized by resize_nearest only, so far"),
+        wasm="kernel",
         tol={"uint8": 0.0},
         nan="cannot occur",
     )

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fanlight.codegen.wasm.assembler import Function, Local
 from fanlight.codegen.wasm.kernels.loop_bytes import BytesEmitter
@@ -47,7 +47,7 @@ def emit_nests(
 def _emitter(
     f: Function, registers: Registers, nest: Nest, pointers: Sequence[Local]
 ) -> NestEmitter:
-    classes = {
+    classes: dict[str, Callable[..., NestEmitter]] = {
         "columns": ReduceEmitter,
         "rows": ReduceEmitter,
         "transpose": _Transpose,

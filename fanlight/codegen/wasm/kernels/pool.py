@@ -13,6 +13,7 @@ from math import inf
 
 from fanlight.codegen.kernel import Kernel, Weights, node_bytes, register
 from fanlight.codegen.wasm.assembler import Function, Local
+from fanlight.codegen.wasm.kernels import pool_bytes
 from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes
 from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node
@@ -48,6 +49,8 @@ class Pool:
 @register("max_pool", "avg_pool")
 def lower(node: Node, target: Target, weights: Weights) -> Kernel:
     """The kernel of a pooling node."""
+    if node.inputs[0].dtype == "uint8":
+        return pool_bytes.lower(node, target, weights)
     (top, _), (left, _) = node.attrs["padding"]
     n, height, width, channels = node.inputs[0].type.bound
     _, rows, columns, _ = node.outputs[0].type.bound

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fanlight import dtypes
 from fanlight.codegen.kernel import Kernel, Weights, node_bytes, register, unsupported
 from fanlight.codegen.wasm.assembler import Function, Local, Number
 from fanlight.codegen.wasm.kernels.vectors import Registers, copy_run, store_bytes
@@ -21,12 +22,13 @@ _VECTORS = 4  # vectors of channels that are in flight together
 
 @dataclass(frozen=True)
 class Resize:
-    """A resize of [N, H, W, C] float32 to [N, h, w, C]."""
+    """A resize of [N, H, W, C] to [N, h, w, C], elements of `width` bytes."""
 
     nearest: bool
     image: tuple[int, int, int, int]
     out: tuple[int, int]
     coordinates: str  # "half_pixel", "align_corners" or "asymmetric"
+    width: int = 4
 
     @property
     def units(self) -> int:
@@ -73,19 +75,26 @@ class Axis:
 
     def between(self, f: Function, position: Local, low: Local, high: Local, weight: Local) -> None:
         """low, high = the source indices around a position; weight (v128) of the higher one."""
+        self.place(f, position, low).tee(high).i32(self.unit).op("i32.div_u").set(low)
+        f.get(high).get(low).times(self.unit).op("i32.sub").op("f32.convert_i32_s")
+        f.f32(self.unit).op("f32.div").op("f32x4.splat").set(weight)
+        self.next(f, low, high)
+
+    def place(self, f: Function, position: Local, spare: Local) -> Function:
+        """Push the numerator of where an output position lies, at least 0."""
         f.get(position)
         if self.coordinates == "half_pixel":
             f.times(2).plus(1)
-            self._less(f, 0).op("i32.mul").plus(-self.out).tee(low)
-            f.i32(0).get(low).i32(0).op("i32.gt_s").select()
-        else:
-            self._less(f, 1 if self.coordinates == "align_corners" else 0).op("i32.mul")
-        f.tee(high).i32(self.unit).op("i32.div_u").set(low)
-        f.get(high).get(low).times(self.unit).op("i32.sub").op("f32.convert_i32_s")
-        f.f32(self.unit).op("f32.div").op("f32x4.splat").set(weight)
-        f.get(low).plus(1).tee(high)
-        self._less(f, 1).get(high)
-        self._less(f, 1).op("i32.lt_s").select().set(high)
+            self._less(f, 0).op("i32.mul").plus(-self.out).tee(spare)
+            return f.i32(0).get(spare).i32(0).op("i32.gt_s").select()
+        self._less(f, 1 if self.coordinates == "align_corners" else 0)
+        return f.op("i32.mul")
+
+    def next(self, f: Function, index: Local, into: Local) -> None:
+        """into = the source index after another one, or that if it is the last."""
+        f.get(index).plus(1).tee(into)
+        self._less(f, 1).get(into)
+        self._less(f, 1).op("i32.lt_s").select().set(into)
 
 
 def madd(f: Function, target: Target, addend: Local) -> Function:
@@ -109,6 +118,7 @@ def lower(node: Node, target: Target, weights: Weights) -> Kernel:
         (n, height, width, channels),
         tuple(node.attrs["size"]),
         node.attrs["coordinates"],
+        dtypes.size(node.inputs[0].dtype),
     )
     check_range(node, (height, width), resize.out)
 
@@ -131,7 +141,7 @@ def check_range(node: Node, sizes: tuple[int, int], out: tuple[int, int]) -> Non
         raise unsupported(node, "the product of a source size and a result size exceeds 2^30")
 
 
-# --- float images ---------------------------------------------------------------------------------
+# --- feature maps ---------------------------------------------------------------------------------
 
 
 def emit_resize(
@@ -139,7 +149,7 @@ def emit_resize(
 ) -> None:
     """Rows [low, high) of the output."""
     n, height, width, channels = resize.image
-    pixel = channels * 4
+    pixel = channels * resize.width
     registers = Registers(f)
     rows = Axis(height, resize.out[0], resize.coordinates)
     columns = Axis(width, resize.out[1], resize.coordinates)

@@ -1,4 +1,4 @@
-"""Threads: any number of them gives the same bytes; they wait where they must and never for ever."""
+"""Threads: any number gives the same bytes; they wait where they must, and never for ever."""
 
 from __future__ import annotations
 

@@ -12,11 +12,12 @@ import numpy as np
 from fanlight.built import Bundle, open_bundle, targets_of
 from fanlight.bundle import BundleWriter, check_manifest
 from fanlight.codegen.plan import WEIGHTS_OFFSET, Plan, make_plan
-from fanlight.codegen.walk import CHOICES, choices, emit
+from fanlight.codegen.walk import CONTROL, emit
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph, Value, to_text
 from fanlight.ops.types import Dim, TensorType
 from fanlight.passes import optimize
+from fanlight.targets import Target
 from fanlight.version import __version__
 from fanlight.web.single_file import write_single_file
 from fanlight.web.site import page_files
@@ -94,18 +95,7 @@ def build(
     # A page is packed from a folder that never gets a name of its own.
     folder = target.with_name(f".{target.name}.bundle") if single else target
     with BundleWriter(folder) as writer:
-        modules = [
-            writer.add_module(
-                emit(plan, t),
-                simd="relaxed" if t.relaxed_simd else "plain",
-                threads=t.threads,
-                choices=[
-                    {"name": name, "offset": CHOICES, "bit": bit}
-                    for name, bit in choices(plan, t).items()
-                ],
-            )
-            for t in targets
-        ]
+        modules = [writer.add_module(**module_file(plan, t)) for t in targets]
         shards = writer.add_weights(plan.weight_image(), WEIGHTS_OFFSET)
         manifest = make_manifest(plan, name or source.name, precision, entry, batched)
         manifest |= {"weights": shards, "modules": modules}
@@ -119,6 +109,18 @@ def build(
             return open_bundle(target, source=source)
         write_single_file(writer.folder, target)
         return open_bundle(target, source=source)
+
+
+def module_file(plan: Plan, target: Target) -> dict[str, Any]:
+    """The module of one target and what its manifest entry says of it."""
+    code = emit(plan, target)
+    chosen = [{"name": n, "offset": CONTROL, "bit": bit} for n, bit in code.choices.items()]
+    return {
+        "data": code.data,
+        "simd": "relaxed" if target.relaxed_simd else "plain",
+        "threads": target.threads and {"flags": code.memory_flags, "control": CONTROL},
+        "choices": chosen,
+    }
 
 
 def check_weights(graph: Graph) -> None:

@@ -12,7 +12,7 @@ class Target:
     Attributes:
         name: as it appears in reports.
         relaxed_simd: whether f32x4.relaxed_madd and its kin may be used.
-        threads: whether memory is shared and `run` is called by several threads.
+        threads: whether `run` can be called by several threads that share the memory.
         max_live_v128: vectors that fit the registers of x64 (V8 keeps one for itself).
     """
 
@@ -22,5 +22,5 @@ class Target:
     max_live_v128: int = 15
 
 
-WASM_RELAXED = Target("wasm-relaxed", relaxed_simd=True)
-WASM_PLAIN = Target("wasm-plain")
+WASM_RELAXED = Target("wasm-relaxed", relaxed_simd=True, threads=True)
+WASM_PLAIN = Target("wasm-plain", threads=True)

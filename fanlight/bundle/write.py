@@ -75,11 +75,16 @@ class BundleWriter:
         self.files[path] = {"bytes": len(data), "sha256": sha256(data)}
 
     def add_module(
-        self, data: bytes, *, simd: str, threads: bool, choices: Sequence[dict[str, Any]] = ()
+        self,
+        data: bytes,
+        *,
+        simd: str,
+        threads: dict[str, int] | bool = False,
+        choices: Sequence[dict[str, Any]] = (),
     ) -> dict[str, Any]:
         """Write a WebAssembly module under a name with its hash; returns its manifest entry."""
         digest = sha256(data)
-        path = f"model-{simd}{'-threads' if threads else ''}-{digest[:8]}.wasm"
+        path = f"model-{simd}-{digest[:8]}.wasm"
         self._write(path, data)
         return {
             "path": path,

@@ -1,23 +1,58 @@
-"""The function `run` of a module: it walks the steps of a plan.
+"""The function `run` of a module: it walks the steps of a plan, alone or with other threads.
 
-The control block, in low memory, is what a host tells `run` beside its arguments:
+`run(first, last, thread, threads)` does steps first .. last - 1. Every one of `threads` threads
+calls it once, with a `thread` of its own, and does its share of each step; where a step needs what
+others made, all wait for each other at a *barrier*, inside WebAssembly. One thread meets none.
 
-    CHOICES   bit i set: steps whose kernel has the module's choice i compute it by that twin
+The control block, in low memory, is what a host tells `run` beside its arguments. Its int32 words:
 
-Nothing is set when memory is new, and then every step uses its own kernel.
+    0   CHOICES   bit i set: steps whose kernel has choice i compute it by that twin
+    16 .. 19      the host's own, for handing work to its threads
+    20  BASE      what word 32 was before the call; the host copies it when no thread is in `run`
+    21  PATIENCE  waits of 100 ms without any arrival after which a thread gives up; 0: never
+    22  STOP      not 0: give up. `run` returns early, and what it leaves in memory is undefined
+    32  ARRIVED   how often threads have come to barriers, modulo 2**32
+    48  SLEEPING  how many threads wait for a notification
+
+The counters keep cache lines of their own. Nothing is set when memory is new.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 from fanlight.codegen.kernel import Kernel
 from fanlight.codegen.plan import Plan, Step
-from fanlight.codegen.wasm.assembler import Function
+from fanlight.codegen.wasm.assembler import Function, Local
 from fanlight.codegen.wasm.module import Module
 from fanlight.errors import FanlightError
 from fanlight.targets import Target
 
-CHOICES = 256  # address of an i32
+CONTROL = 256  # address of the control block
 MAX_CHOICES = 32
+BASE, PATIENCE, STOP, ARRIVED, SLEEPING = (CONTROL + 4 * word for word in (20, 21, 22, 32, 48))
+
+# Looks at the counter before a thread goes to sleep. A look takes 1 to 2 ns, waking up 15 us.
+SPINS = 30_000
+WAIT_NS = 100_000_000
+# Steps that take less than this are not worth a barrier: the first thread does them alone.
+SOLO_NS = 1_500
+FLOPS_PER_NS, BYTES_PER_NS = 32, 16
+
+
+@dataclass(frozen=True)
+class Code:
+    """A module and what its manifest entry says of it.
+
+    Attributes:
+        choices: name -> bit of the word CHOICES.
+        memory_flags: see `Module.memory_flags`.
+    """
+
+    data: bytes
+    choices: dict[str, int]
+    memory_flags: int
 
 
 def choices(plan: Plan, target: Target) -> dict[str, int]:
@@ -38,42 +73,200 @@ def choices(plan: Plan, target: Target) -> dict[str, int]:
     return {name: bit for bit, name in enumerate(names)}
 
 
-def emit(plan: Plan, target: Target) -> bytes:
-    """The module for one of the plan's targets.
-
-    It exports `run(first, last, thread, threads)`: steps first .. last - 1, each over its share
-    of the work. One target without threads always does all of it.
-    """
+def emit(plan: Plan, target: Target) -> Code:
+    """The module for one of the plan's targets; it exports `run`."""
     which = plan.targets.index(target)
     bits = choices(plan, target)
-    module = Module(plan.pages, relaxed_simd=target.relaxed_simd)
+    maximum = plan.pages if target.threads else None
+    module = Module(plan.pages, maximum=maximum, relaxed_simd=target.relaxed_simd)
     # Base kernels first, then all twins: what is used lies together.
     kernels = [s.kernels[which] for s in plan.steps]
-    functions = {k.key: module.define(k.key, k.emit) for k in kernels}
-    twins = [t for k in kernels for t in k.twins.values()]
-    functions |= {t.key: module.define(t.key, t.emit) for t in twins}
-    run = module.function("run", ("i32",) * 4, export=True)
-    first, last, _, _ = run.params
-    # Each step asks whether it is in [first, last), so that one call runs the whole net and one
-    # kernel can be timed alone. (k - first) < (last - first), unsigned, says both at once.
-    count, chosen = run.locals(2, "i32")
-    run.get(last).get(first).op("i32.sub").set(count)
-    if bits:
-        run.i32(CHOICES).op("i32.load").set(chosen)
-    for index, (step, kernel) in enumerate(zip(plan.steps, kernels, strict=True)):
-        run.i32(index).get(first).op("i32.sub").get(count).op("i32.lt_u")
-        with run.if_(), run.block() as done:
-            for name in sorted(kernel.twins, key=bits.__getitem__):
-                run.get(chosen).i32(1 << bits[name]).op("i32.and")
-                with run.if_():
-                    _call(run, step, kernel.twins[name], functions)
-                    run.br(done)
-            _call(run, step, kernel, functions)
-    return module.encode()
+    for kernel in (*kernels, *(t for k in kernels for t in k.twins.values())):
+        module.define(kernel.key, kernel.emit)
+    if target.threads:
+        _emit_barrier(module)
+        _emit_share(module)
+    walk = _Walk(module, bits, target.threads)
+    waits = barriers(plan, which) if target.threads else [False] * len(kernels)
+    for index, (step, kernel, wait) in enumerate(zip(plan.steps, kernels, waits, strict=True)):
+        walk.step(index, step, kernel, wait)
+    walk.finish()
+    return Code(module.encode(), bits, module.memory_flags)
 
 
-def _call(run: Function, step: Step, kernel: Kernel, functions: dict[str, str]) -> None:
-    """All of one kernel's work."""
-    for pointer in step.pointers(kernel):
-        run.i32(pointer)
-    run.i32(0).i32(kernel.work).call(functions[kernel.key])
+# --- which steps need barriers ------------------------------------------------------------------
+
+
+def solo(kernel: Kernel) -> bool:
+    """Whether the first thread computes a step alone: its work is one piece, or very small."""
+    cost = kernel.flops / FLOPS_PER_NS + kernel.bytes / BYTES_PER_NS
+    return kernel.work == 1 or cost < SOLO_NS
+
+
+def barriers(plan: Plan, which: int) -> list[bool]:
+    """Whether the threads must wait for each other before each step.
+
+    They need not where nothing that the step touches was touched, since the last barrier, by what
+    another thread may still be doing. Weights are only read and count for nothing.
+    """
+    waits = []
+    since: list[_Access] = []
+    for step in plan.steps:
+        own = list(_accesses(plan, step, which))
+        wait = any(a.meets(b) for a in own for b in since)
+        since = own if wait else since + own
+        waits.append(wait)
+    return waits
+
+
+@dataclass(frozen=True)
+class _Access:
+    start: int
+    end: int
+    writes: bool
+    alone: bool
+
+    def meets(self, other: _Access) -> bool:
+        """Whether two threads could disturb each other there."""
+        apart = self.end <= other.start or other.end <= self.start
+        return not apart and (self.writes or other.writes) and not (self.alone and other.alone)
+
+
+def _accesses(plan: Plan, step: Step, which: int) -> Iterator[_Access]:
+    kernel = step.kernels[which]
+    alone = solo(kernel)
+    inputs = [v for i, v in enumerate(step.node.inputs) if i not in kernel.folded]
+    for position, value in enumerate((*inputs, *step.node.outputs)):
+        start = step.tensors[position]
+        if start >= plan.arena_offset:
+            yield _Access(start, start + value.type.nbytes, position >= len(inputs), alone)
+    scratch = max(k.most_scratch for k in step.kernels)
+    if scratch:
+        yield _Access(step.scratch, step.scratch + scratch, True, alone)
+
+
+# --- code -----------------------------------------------------------------------------------------
+
+
+class _Walk:
+    """The function `run` under construction."""
+
+    def __init__(self, module: Module, bits: dict[str, int], threaded: bool) -> None:
+        self.module, self.bits, self.threaded = module, bits, threaded
+        self.f = f = module.function("run", ("i32",) * 4, export=True)
+        first, last, self.thread, self.threads = f.params
+        self.count, self.chosen, self.several, self.target = f.locals(4, "i32")
+        self.low, self.high = f.locals(2, "i32")
+        f.get(last).get(first).op("i32.sub").set(self.count)
+        if bits:
+            f.i32(CONTROL).op("i32.load").set(self.chosen)
+        if threaded:
+            f.get(self.threads).i32(1).op("i32.gt_u").set(self.several)
+            f.i32(BASE).op("i32.load").set(self.target)
+
+    def step(self, index: int, step: Step, kernel: Kernel, wait: bool) -> None:
+        """One step, if it is in [first, last): (k - first) < (last - first), unsigned."""
+        f = self.f
+        f.i32(index).get(f.params[0]).op("i32.sub").get(self.count).op("i32.lt_u")
+        with f.if_():
+            if wait:
+                self._wait()
+            with f.block() as done:
+                if self.threaded and solo(kernel):
+                    f.get(self.thread).br_if(done)
+                for name in sorted(kernel.twins, key=self.bits.__getitem__):
+                    f.get(self.chosen).i32(1 << self.bits[name]).op("i32.and")
+                    with f.if_():
+                        self._call(step, kernel.twins[name], solo(kernel))
+                        f.br(done)
+                self._call(step, kernel, solo(kernel))
+
+    def _call(self, step: Step, kernel: Kernel, alone: bool) -> None:
+        """This thread's share of one kernel's work."""
+        f = self.f
+        if alone or not self.threaded:
+            self._arguments(step, kernel).i32(0).i32(kernel.work)
+            f.call(self.module.define(kernel.key, kernel.emit))
+            return
+        for local, more in ((self.low, 0), (self.high, 1)):
+            f.i32(kernel.work).get(self.thread).plus(more).get(self.threads)
+            f.call("share").set(local)
+        f.get(self.low).get(self.high).op("i32.lt_u")
+        with f.if_():
+            self._arguments(step, kernel).get(self.low).get(self.high)
+            f.call(self.module.define(kernel.key, kernel.emit))
+
+    def _arguments(self, step: Step, kernel: Kernel) -> Function:
+        for pointer in step.pointers(kernel):
+            self.f.i32(pointer)
+        return self.f
+
+    def _wait(self) -> None:
+        f = self.f
+        f.get(self.several)
+        with f.if_():
+            f.get(self.target).get(self.threads).op("i32.add").tee(self.target)
+            f.call("barrier")
+            with f.if_():
+                f.return_()
+
+    def finish(self) -> None:
+        """The last barrier: when the first thread returns, the work of all is done."""
+        if self.threaded:
+            self._wait()
+
+
+def _emit_share(module: Module) -> None:
+    """share(work, thread, threads): the first unit of a thread's share."""
+    f = module.function("share", ("i32",) * 3, ("i32",))
+    work, thread, threads = f.params
+    f.get(work).op("i64.extend_i32_u").get(thread).op("i64.extend_i32_u").op("i64.mul")
+    f.get(threads).op("i64.extend_i32_u").op("i64.div_u").op("i32.wrap_i64")
+
+
+def _emit_barrier(module: Module) -> None:
+    """barrier(target): come, then wait until ARRIVED has come to `target`; not 0: give up.
+
+    Nobody can miss the wake-up: who goes to sleep says so first, and the engine lets nobody sleep
+    whose counter has moved on; who comes last moves the counter first, and then looks for sleepers.
+    """
+    f = module.function("barrier", ("i32",), ("i32",))
+    (target,) = f.params
+    left, seen, result = f.locals(3, "i32")
+    f.i32(0).i32(1).op("i32.atomic.rmw.add", ARRIVED).i32(1).op("i32.add")
+    f.get(target).op("i32.eq")
+    with f.if_():
+        f.i32(0).op("i32.atomic.load", SLEEPING)
+        with f.if_():
+            _wake(f)
+        f.i32(0).return_()
+    f.i32(SPINS).set(left)
+    with f.loop() as again:
+        _return_if_here(f, target)
+        f.get(left).i32(1).op("i32.sub").tee(left).br_if(again)
+    f.i32(0).i32(1).op("i32.atomic.rmw.add", SLEEPING).drop()
+    f.i32(PATIENCE).op("i32.load").set(left)
+    with f.block() as done:
+        with f.loop() as again:
+            f.i32(0).op("i32.atomic.load", ARRIVED).tee(seen)
+            f.get(target).op("i32.sub").i32(0).op("i32.ge_s").br_if(done)
+            f.i32(0).op("i32.atomic.load", STOP).tee(result).br_if(done)
+            f.i32(0).get(seen).i32(WAIT_NS).op("i64.extend_i32_s")
+            f.op("memory.atomic.wait32", ARRIVED).i32(2).op("i32.ne").br_if(again)  # 2: timed out
+            f.get(left).i32(1).op("i32.sub").tee(left).br_if(again)
+        # Somebody does not come any more. Nobody else shall wait for him.
+        f.i32(1).set(result)
+        f.i32(0).i32(1).op("i32.atomic.store", STOP)
+        _wake(f)
+    f.i32(0).i32(1).op("i32.atomic.rmw.sub", SLEEPING).drop()
+    f.get(result)
+
+
+def _return_if_here(f: Function, target: Local) -> None:
+    f.i32(0).op("i32.atomic.load", ARRIVED).get(target).op("i32.sub").i32(0).op("i32.ge_s")
+    with f.if_():
+        f.i32(0).return_()
+
+
+def _wake(f: Function) -> None:
+    f.i32(0).i32(-1).op("memory.atomic.notify", ARRIVED).drop()

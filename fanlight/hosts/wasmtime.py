@@ -15,8 +15,6 @@ from fanlight.bundle.read import BundleFiles
 from fanlight.errors import FanlightError
 from fanlight.hosts.inputs import Items, check_and_split
 
-PAGE = 65536
-
 
 @functools.cache
 def _engine() -> Any:
@@ -34,6 +32,8 @@ def _engine() -> Any:
     config = wasmtime.Config()
     config.wasm_simd = True
     config.wasm_relaxed_simd = True
+    config.wasm_threads = True
+    config.shared_memory = True
     # Freed while wasmtime's own module still stands; at the very end it could not be.
     atexit.register(_engine.cache_clear)
     return wasmtime.Engine(config)
@@ -49,6 +49,47 @@ def _refused(module: Mapping[str, Any], received: str) -> FanlightError:
     )
 
 
+def _put(memory: np.ndarray, offset: int, value: int) -> None:
+    memory[offset : offset + 4] = np.frombuffer(value.to_bytes(4, "little"), np.uint8)
+
+
+def exported_run(instance: Any, store: Any) -> Any:
+    """The function `run` of an instance; TypeError if it has none of its form."""
+    import wasmtime
+
+    run = instance.exports(store).get("run")
+    if not isinstance(run, wasmtime.Func) or list(map(str, run.type(store).params)) != ["i32"] * 4:
+        raise TypeError("a module without run(first, last, thread, threads)")
+    return run
+
+
+class _Alone:
+    """One instance of a module on a memory of its own; raises as `wasmtime` does."""
+
+    def __init__(self, engine: Any, code: bytes, pages: int) -> None:
+        import wasmtime
+
+        module = wasmtime.Module(engine, code)
+        self._store = wasmtime.Store(engine)
+        limits = wasmtime.Limits(pages, pages)
+        self._memory = wasmtime.Memory(self._store, wasmtime.MemoryType(limits))
+        instance = wasmtime.Instance(self._store, module, [self._memory])
+        self._run = exported_run(instance, self._store)
+
+    def bytes(self) -> np.ndarray:
+        """The memory as a writable uint8 array. Never kept: the store owns it."""
+        pointer = self._memory.data_ptr(self._store)
+        return np.ctypeslib.as_array(pointer, (self._memory.data_len(self._store),))
+
+    def run(self, first: int, last: int) -> None:
+        """Steps first .. last - 1."""
+        self._run(self._store, first, last, 0, 1)
+
+    def close(self) -> None:
+        """Free the memory."""
+        self._store.close()
+
+
 class WasmtimeHost:
     """One instance of a bundle: weights loaded once, `run` as often as wanted.
 
@@ -56,16 +97,22 @@ class WasmtimeHost:
         bundle: the bundle on disk.
         simd: "relaxed" or "plain": which module to run (default: the first of the manifest).
         variants: names of the module's choices to take (see the manifest's `choices`).
+        threads: how many threads of this process compute.
     """
 
     def __init__(
-        self, bundle: BundleFiles, *, simd: str | None = None, variants: Collection[str] = ()
+        self,
+        bundle: BundleFiles,
+        *,
+        simd: str | None = None,
+        variants: Collection[str] = (),
+        threads: int = 1,
     ) -> None:
         engine = _engine()
         import wasmtime
 
         self.manifest = bundle.manifest
-        modules = [m for m in self.manifest["modules"] if not m["threads"]]
+        modules = [m for m in self.manifest["modules"] if threads == 1 or m["threads"]]
         if simd is not None:
             modules = [m for m in modules if m["simd"] == simd]
         if not modules:
@@ -73,29 +120,31 @@ class WasmtimeHost:
                 "E-HOST-003",
                 "the bundle has no module that this host can run.",
                 where=bundle.folder,
-                expected=f"a single-threaded module{f' with {simd} SIMD' if simd else ''}",
+                expected=f"a module for {threads} threads{f' with {simd} SIMD' if simd else ''}",
                 received=", ".join(m["path"] for m in self.manifest["modules"]),
             )
-        self.simd = modules[0]["simd"]
-        self._store = wasmtime.Store(engine)
+        entry = modules[0]
+        self.simd = entry["simd"]
         pages = self.manifest["memory"]["pages"]
+        code = bundle.read(entry)
         try:
-            module = wasmtime.Module(engine, bundle.read(modules[0]))
-            limits = wasmtime.Limits(pages, pages)
-            self._memory = wasmtime.Memory(self._store, wasmtime.MemoryType(limits))
-            instance = wasmtime.Instance(self._store, module, [self._memory])
-            run = instance.exports(self._store).get("run")
-            fits = isinstance(run, wasmtime.Func) and list(map(str, run.type(self._store).params))
+            if threads == 1:
+                self._instance: Any = _Alone(engine, code, pages)
+            else:
+                from fanlight.hosts.team import Team
+
+                self._instance = Team(engine, code, **entry["threads"], pages=pages, count=threads)
         except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
-            raise _refused(modules[0], str(error)[:500]) from error
-        if fits != ["i32"] * 4:
-            raise _refused(modules[0], "a module without run(first, last, thread, threads)")
-        self._run: Any = run
+            raise _refused(entry, str(error)[:500]) from error
+        except TypeError as error:
+            raise _refused(entry, str(error)) from None
         # Freed before the interpreter takes wasmtime's own functions away at exit.
-        weakref.finalize(self, self._store.close)
+        weakref.finalize(self, self._instance.close)
+        memory = self._instance.bytes()
         for shard in self.manifest["weights"]:
-            self._memory.write(self._store, bundle.read(shard), shard["offset"])
-        self._choose(modules[0].get("choices", ()), variants)
+            data = np.frombuffer(bundle.read(shard), np.uint8)
+            memory[shard["offset"] : shard["offset"] + data.size] = data
+        self._choose(entry.get("choices", ()), variants)
 
     def _choose(self, choices: Sequence[Mapping[str, Any]], variants: Collection[str]) -> None:
         """Set the bits of the choices that are asked for, and clear the others."""
@@ -113,25 +162,18 @@ class WasmtimeHost:
         for c in choices:
             words[c["offset"]] = words.get(c["offset"], 0) | (c["name"] in variants) << c["bit"]
         for offset, word in words.items():
-            self._memory.write(self._store, word.to_bytes(4, "little"), offset)
-
-    def _bytes(self) -> np.ndarray:
-        """The memory as a writable uint8 array. Never kept: the store owns it."""
-        pointer = self._memory.data_ptr(self._store)
-        size = self._memory.data_len(self._store)
-        return np.ctypeslib.as_array(pointer, (size,))
+            _put(self._instance.bytes(), offset, word)
 
     def _write(self, item: Mapping[str, np.ndarray], dims: Mapping[str, int]) -> None:
-        memory = self._bytes()
+        memory = self._instance.bytes()
         for tensor in self.manifest["inputs"]:
             data = item[tensor["name"]].reshape(-1).view(np.uint8)
             memory[tensor["offset"] : tensor["offset"] + data.size] = data
         for name, size in dims.items():
-            offset = self.manifest["dims"][name]["offset"]
-            memory[offset : offset + 4] = np.frombuffer(np.int32(size).tobytes(), np.uint8)
+            _put(memory, self.manifest["dims"][name]["offset"], size)
 
     def _read(self, tensor: Mapping[str, Any]) -> np.ndarray:
-        memory = self._bytes()
+        memory = self._instance.bytes()
         part = memory[tensor["offset"] : tensor["offset"] + tensor["bytes"]].copy()
         dtype = np.dtype("?" if tensor["dtype"] == "bool" else tensor["dtype"])
         return part.view(dtype).reshape(tensor["shape"])
@@ -140,7 +182,7 @@ class WasmtimeHost:
         import wasmtime
 
         try:
-            self._run(self._store, first, last, 0, 1)
+            self._instance.run(first, last)
         except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
             names = ", ".join(k["name"] for k in self.manifest["kernels"][first:last][:3])
             raise FanlightError(
@@ -179,4 +221,4 @@ class WasmtimeHost:
 
     def close(self) -> None:
         """Free the memory."""
-        self._store.close()
+        self._instance.close()

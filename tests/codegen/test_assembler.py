@@ -6,7 +6,7 @@ import pytest
 import wasmtime
 
 from fanlight.codegen.wasm.assembler import Function
-from fanlight.codegen.wasm.module import Module
+from fanlight.codegen.wasm.module import SHARED, Module
 from fanlight.codegen.wasm.opcodes import OPCODES, RELAXED, VALUE_TYPES, signed, unsigned
 from fanlight.errors import FanlightError
 
@@ -41,6 +41,7 @@ def test_every_opcode_is_what_the_specification_says(name: str) -> None:
     immediates, text = {
         "": ((), ""),
         "mem": ((20,), "offset=20 align=1"),
+        "atomic": ((20,), "offset=20"),
         "lane": ((1,), "1"),
         "mem lane": ((20, 1), "offset=20 align=1 1"),
         "shuffle": (SHUFFLE, " ".join(map(str, SHUFFLE))),
@@ -61,7 +62,7 @@ def test_every_opcode_is_what_the_specification_says(name: str) -> None:
     )
     ours = module.encode()
     assert ours == bytes(theirs)
-    wasmtime.Module.validate(engine(), ours)
+    wasmtime.Module.validate(engine(threads="atomic" in name), ours)
 
 
 def test_relaxed_instructions_are_known() -> None:
@@ -284,8 +285,6 @@ def test_mistakes_in_modules_are_refused() -> None:
         module.export("g")
     with refused("no function"):
         module.define("nothing", lambda module, name: None)
-    with refused("maximum"):
-        Module(shared=True)
     plain = Module(relaxed_simd=False)
     plain.function("f", ()).f32x4(1.0).f32x4(1.0).f32x4(1.0).op("f32x4.relaxed_madd").drop()
     with refused("relaxed SIMD"):
@@ -301,10 +300,17 @@ def test_relaxed_modules_are_refused_by_engines_without_it() -> None:
 
 
 def test_shared_memory() -> None:
-    module = Module(2, maximum=5, shared=True)
-    module.function("f", (), export=True)
-    compiled = wasmtime.Module(engine(threads=True), module.encode())
-    (memory,) = compiled.imports
+    """One byte makes the module one that imports a shared memory, however much is before it."""
+    module = Module(2, maximum=5)
+    for i in range(80):
+        module.function(f"f{i}", ("i32",) * i, export=i == 0)
+    code = bytearray(module.encode())
+    (memory,) = wasmtime.Module(engine(threads=True), bytes(code)).imports
+    assert not memory.type.is_shared
+    assert code[module.memory_flags] == 1
+    code[module.memory_flags] = SHARED
+    (memory,) = wasmtime.Module(engine(threads=True), bytes(code)).imports
+    assert memory.type.is_shared
     assert (memory.module, memory.name) == ("fanlight", "memory")
     assert memory.type.limits.min == 2
     assert memory.type.limits.max == 5

@@ -201,6 +201,8 @@ class Function:
         kind = row.immediate
         if kind == "mem":
             code += self._memory(name, immediates or (0,), 1)
+        elif kind == "atomic":
+            code += self._memory(name, immediates or (0,), 1, alignment=2)  # no other is valid
         elif kind == "mem lane":
             code += self._memory(name, immediates, 2) + bytes([immediates[1]])
         elif kind == "lane":
@@ -216,11 +218,13 @@ class Function:
             code += bytes(len(kind.split()))  # memory indices, all 0
         return self._emit(code, row.operands, row.results, name)
 
-    def _memory(self, name: str, immediates: Sequence[int], count: int) -> bytes:
-        # Alignment 0 (bytes) is always valid; engines on x64 and ARM64 ignore the hint.
+    def _memory(
+        self, name: str, immediates: Sequence[int], count: int, alignment: int = 0
+    ) -> bytes:
+        # Alignment 0 (bytes) is valid but for atomics; engines on x64 and ARM64 ignore the hint.
         if len(immediates) != count or not 0 <= immediates[0] < 2**32:
             raise self._fail(f"{name} takes an offset of 0 .. 2**32 - 1.", None, immediates)
-        return b"\x00" + unsigned(immediates[0])
+        return bytes([alignment]) + unsigned(immediates[0])
 
     def load(self, offset: int = 0) -> Function:
         """v128.load."""

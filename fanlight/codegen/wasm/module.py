@@ -9,6 +9,8 @@ from fanlight.codegen.wasm.opcodes import VALUE_TYPES, unsigned
 from fanlight.errors import FanlightError
 
 MEMORY_IMPORT = ("fanlight", "memory")
+SHARED = 3  # flags of a shared memory, which has a maximum
+_HEADER = b"\0asm\x01\0\0\0"
 
 
 class Module:
@@ -16,8 +18,7 @@ class Module:
 
     Args:
         pages: least size of the imported memory in 64 KiB pages.
-        maximum: its largest size; needed for a shared memory.
-        shared: whether the memory is shared between threads.
+        maximum: its largest size; without one the memory can never be shared.
         relaxed_simd: whether functions may use relaxed SIMD instructions.
     """
 
@@ -26,14 +27,10 @@ class Module:
         pages: int = 1,
         *,
         maximum: int | None = None,
-        shared: bool = False,
         relaxed_simd: bool = True,
     ) -> None:
-        if shared and maximum is None:
-            raise FanlightError("E-BUILD-008", "a shared memory needs a maximum size.")
         self.pages = pages
         self.maximum = maximum
-        self.shared = shared
         self.relaxed_simd = relaxed_simd
         self._functions: list[Function] = []
         self._index: dict[str, int] = {}
@@ -92,38 +89,60 @@ class Module:
         names = {name: key for key, name in self._keys.items()}
         return {names.get(f.name, f.name): len(f.code) for f in self._functions}
 
-    def encode(self) -> bytes:
-        """The module as bytes."""
+    def _types(self) -> dict[Signature, int]:
         types: dict[Signature, int] = {}
         for function in self._functions:
             types.setdefault(function.signature, len(types))
+        return types
+
+    @property
+    def memory_flags(self) -> int:
+        """Where in the encoded module the byte stands that says what memory it imports.
+
+        It is 1 if there is a maximum. With 3 instead (`SHARED`), the same module imports a memory
+        that is shared between threads.
+        """
+        types = _section(1, [_signature(t) for t in self._types()])
+        names = sum(len(_text(name)) for name in MEMORY_IMPORT)
+        head = len(_section(2, [self._import()])) - len(self._import())
+        return len(_HEADER) + len(types) + head + names + 1  # 1: "a memory"
+
+    def _import(self) -> bytes:
+        limits = bytes([self.maximum is not None]) + unsigned(self.pages)
+        if self.maximum is not None:
+            limits += unsigned(self.maximum)
+        return _text(MEMORY_IMPORT[0]) + _text(MEMORY_IMPORT[1]) + b"\x02" + limits
+
+    def encode(self) -> bytes:
+        """The module as bytes."""
+        types = self._types()
+        for function in self._functions:
             if function.uses_relaxed and not self.relaxed_simd:
                 raise FanlightError(
                     "E-BUILD-008",
                     "a function uses relaxed SIMD in a module without it.",
                     where=function.name,
                 )
-        limits = bytes([(2 if self.shared else 0) | (self.maximum is not None)])
-        limits += unsigned(self.pages)
-        if self.maximum is not None:
-            limits += unsigned(self.maximum)
-        memory = _text(MEMORY_IMPORT[0]) + _text(MEMORY_IMPORT[1]) + b"\x02" + limits
         exports = [
             _text(out) + b"\x00" + unsigned(self._index[name]) for out, name in self._exports
         ]
         sections = [
-            (1, [b"\x60" + _types(t.params) + _types(t.results) for t in types]),
-            (2, [memory]),
+            (1, [_signature(t) for t in types]),
+            (2, [self._import()]),
             (3, [unsigned(types[f.signature]) for f in self._functions]),
             (7, exports),
             (10, [f.finish() for f in self._functions]),
         ]
-        return b"\0asm\x01\0\0\0" + b"".join(_section(number, items) for number, items in sections)
+        return _HEADER + b"".join(_section(number, items) for number, items in sections)
 
 
 def _text(name: str) -> bytes:
     data = name.encode()
     return unsigned(len(data)) + data
+
+
+def _signature(signature: Signature) -> bytes:
+    return b"\x60" + _types(signature.params) + _types(signature.results)
 
 
 def _types(types: Sequence[str]) -> bytes:

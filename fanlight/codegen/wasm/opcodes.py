@@ -20,7 +20,8 @@ class Opcode:
 
     name: str
     code: bytes
-    immediate: str  # "" | "mem" (offset) | "lane" | "mem lane" | "shuffle" | "zero" | "zero zero"
+    # "" | "mem" (offset) | "lane" | "mem lane" | "atomic" (offset) | "shuffle" | "zero" (times n)
+    immediate: str
     operands: tuple[str, ...]
     results: tuple[str, ...]
 
@@ -296,6 +297,16 @@ i16x8.relaxed_dot_i8x16_i7x16_s             112 - v128 v128 -> v128
 i32x4.relaxed_dot_i8x16_i7x16_add_s         113 - v128 v128 v128 -> v128
 """
 
+# Valid on shared and unshared memories; only a wait traps on an unshared one.
+_ATOMIC = """
+memory.atomic.notify 00 atomic i32 i32 -> i32
+memory.atomic.wait32 01 atomic i32 i32 i64 -> i32
+i32.atomic.load      10 atomic i32 -> i32
+i32.atomic.store     17 atomic i32 i32 ->
+i32.atomic.rmw.add   1e atomic i32 i32 -> i32
+i32.atomic.rmw.sub   25 atomic i32 i32 -> i32
+"""
+
 
 def unsigned(value: int) -> bytes:
     """Unsigned LEB128 of a number in 0 .. 2**32 - 1."""
@@ -339,4 +350,5 @@ OPCODES: dict[str, Opcode] = {
     **_rows(_PREFIX_FC, 0xFC),
     **_rows(_SIMD, 0xFD),
     **_rows(_RELAXED, 0xFD),
+    **_rows(_ATOMIC, 0xFE),
 }

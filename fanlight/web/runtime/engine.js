@@ -49,7 +49,7 @@ export async function gather(source, options) {
     const manifest = await files.manifest();
     const { modules, weights } = manifest;
     const module = modules.find((m) => (simd === 'auto' || m.simd === simd)
-      && !m.threads && Object.hasOwn(USABLE, m.simd) && USABLE[m.simd]());
+      && Object.hasOwn(USABLE, m.simd) && USABLE[m.simd]());
     if (!module) {
       return fail('E-WEB-003', 'This browser can run no module of this bundle.', {
         expected: `WebAssembly with SIMD: ${modules.map((m) => m.simd).join(' or ')}`,

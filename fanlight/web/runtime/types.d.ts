@@ -56,7 +56,8 @@ export interface Manifest {
 
 export interface CodeFile extends HashedFile {
   simd: 'relaxed' | 'plain';
-  threads: boolean;
+  /** Where the byte stands that makes its memory a shared one, and the control block in memory. */
+  threads: false | { flags: number; control: number };
   /** What the host may choose while it runs: each sets a bit of an int32 in memory. */
   choices?: { name: string; offset: number; bit: number }[];
 }

@@ -1,0 +1,95 @@
+"""Several threads of this process that run one module on one shared memory, under wasmtime."""
+
+from __future__ import annotations
+
+import ctypes
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import wasmtime
+from wasmtime import _ffi as ffi
+
+from fanlight.hosts.wasmtime import exported_run
+
+PAGE = 65536
+SHARED = 3
+# Words of the control block (see fanlight/codegen/walk.py).
+BASE, PATIENCE, STOP, ARRIVED = 20, 21, 22, 32
+PATIENCE_ROUNDS = 100  # of 100 ms
+
+
+class _SharedMemory(wasmtime.SharedMemory):
+    # wasmtime 50 hands over a pointer too many, so that a shared memory cannot be imported.
+    def _as_extern(self) -> Any:
+        union = ffi.wasmtime_extern_union(sharedmemory=self.ptr())
+        return ffi.wasmtime_extern_t(ffi.WASMTIME_EXTERN_SHAREDMEMORY, union)
+
+
+class Team:
+    """`count` instances of a module on one memory; the first belongs to the calling thread.
+
+    Args:
+        engine: has threads and shared memory switched on.
+        code: the module's bytes, which import an unshared memory.
+        flags, control: the module's `threads` entry of the manifest.
+        pages: size of the memory.
+        count: threads, at least 2.
+    """
+
+    def __init__(
+        self, engine: Any, code: bytes, flags: int, control: int, pages: int, count: int
+    ) -> None:
+        patched = bytearray(code)
+        patched[flags] = SHARED
+        module = wasmtime.Module(engine, bytes(patched))
+        limits = wasmtime.MemoryType(wasmtime.Limits(pages, pages), shared=True)
+        self._memory = _SharedMemory(engine, limits)
+        self._stores = [wasmtime.Store(engine) for _ in range(count)]
+        self._runs = [
+            exported_run(wasmtime.Instance(store, module, [self._memory]), store)
+            for store in self._stores
+        ]
+        start = ctypes.addressof(self._memory.data_ptr().contents)
+        self._bytes = np.ctypeslib.as_array((ctypes.c_uint8 * (pages * PAGE)).from_address(start))
+        self._words = self._bytes[control : control + 256].view(np.int32)
+        self._words[PATIENCE] = PATIENCE_ROUNDS
+        self._pool = ThreadPoolExecutor(count - 1, "fanlight")
+
+    def bytes(self) -> np.ndarray:
+        """The memory as a writable uint8 array; not after `close`."""
+        return self._bytes
+
+    def run(self, first: int, last: int) -> None:
+        """Steps first .. last - 1, by all threads.
+
+        Raises:
+            wasmtime.WasmtimeError, wasmtime.Trap: a thread stopped; the memory is undefined then.
+        """
+        words, count = self._words, len(self._runs)
+        words[BASE] = words[ARRIVED]
+        others = [self._pool.submit(self._part, i, first, last) for i in range(1, count)]
+        problem = None
+        try:
+            self._part(0, first, last)
+        except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
+            problem = error
+        problems = [problem, *(other.exception() for other in others)]
+        for found in filter(None, problems):
+            raise found
+        if words[STOP]:
+            raise wasmtime.WasmtimeError("a thread did not come to a barrier")
+
+    def _part(self, thread: int, first: int, last: int) -> None:
+        try:
+            self._runs[thread](self._stores[thread], first, last, thread, len(self._runs))
+        except BaseException:
+            self._words[STOP] = 1  # nobody shall wait for this thread
+            raise
+
+    def close(self) -> None:
+        """End the threads and free the memory."""
+        self._pool.shutdown()
+        for store in self._stores:
+            store.close()
+        self._memory.close()

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.lab import HERE, chromium, serve
-from bench.peak import FLOPS_PER_ITERATION, peak_module
 from fanlight.codegen.kernel import Kernel, lower
 from fanlight.codegen.wasm.module import Module
+from fanlight.codegen.wasm.probes import FLOPS_PER_ITERATION, peak_module
 from fanlight.graph import Builder, Node
 from fanlight.targets import WASM_PLAIN, WASM_RELAXED, Target
 

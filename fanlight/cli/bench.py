@@ -15,6 +15,7 @@ import rich_click as click
 
 from fanlight.cli.options import ModelOptions, is_bundle, model_options, open_or_build
 from fanlight.cli.output import human_bytes, progress, stdout, write_text
+from fanlight.cli.roofline import check_plot, measured, show, write_plot
 from fanlight.errors import FanlightError
 
 PEERS = ("tfjs", "ort")
@@ -52,6 +53,18 @@ def _peers(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
     metavar="N",
     help="How often it is run; the median counts.",
 )
+@click.option(
+    "--roofline",
+    "wants_roofline",
+    is_flag=True,
+    help="Measure each kernel against the machine's peak and memory instead.",
+)
+@click.option(
+    "--plot",
+    callback=check_plot,
+    metavar="FILE",
+    help="Draw the roofline: FILE.svg, or FILE.png (needs fanlight\\[plots]).",
+)
 @click.option("--json", "json_file", metavar="FILE", help="Write the figures; - prints them.")
 @model_options
 def command(
@@ -59,6 +72,8 @@ def command(
     peers: tuple[str, ...],
     threads: int,
     rounds: int,
+    wants_roofline: bool,
+    plot: str | None,
     json_file: str | None,
     options: ModelOptions,
 ) -> None:
@@ -71,6 +86,9 @@ def command(
             expected="1",
             received=threads,
         )
+    if wants_roofline or plot:
+        _roofline(source, options, peers, plot, json_file)
+        return
     if peers:
         rows = _beside_peers(source, options, peers, rounds)
         report: dict[str, Any] = {"machine": _machine(), "source": source, "engines": rows}
@@ -85,6 +103,33 @@ def command(
         _print_engines(report["engines"])
     else:
         _print_alone(report)
+
+
+def _roofline(
+    source: str,
+    options: ModelOptions,
+    peers: tuple[str, ...],
+    plot: str | None,
+    json_file: str | None,
+) -> None:
+    if peers:
+        raise FanlightError(
+            "E-CLI-010",
+            "A roofline has no peers beside it.",
+            where="--peers",
+            expected="--roofline or --peers",
+            received="both",
+        )
+    found = measured(source, options)
+    if plot is not None:
+        write_plot(found, plot)
+    report = {"machine": _machine(), "source": source, **found.as_dict()}
+    if json_file == "-":
+        click.echo(json.dumps(report, ensure_ascii=False))
+        return
+    if json_file is not None:
+        write_text(json_file, json.dumps(report, ensure_ascii=False, indent=1) + "\n")
+    show(found)
 
 
 def _machine() -> str:

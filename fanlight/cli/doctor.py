@@ -13,7 +13,11 @@ from fanlight.cli.output import json_option, print_json, stdout
 from fanlight.errors import FanlightError
 
 # package -> what to install to get it, with whatever goes with it
-_EXTRAS = {"h5py": "'fanlight[keras]'", "playwright": "'fanlight[browser]'"}
+_EXTRAS = {
+    "h5py": "'fanlight[keras]'",
+    "playwright": "'fanlight[browser]'",
+    "matplotlib": "'fanlight[plots]'",
+}
 
 
 @dataclass(frozen=True)

@@ -244,5 +244,16 @@ def unsupported(node: Node, why: str) -> FanlightError:
 
 
 def node_bytes(node: Node) -> int:
-    """Bytes read and written at least once."""
-    return sum(v.type.nbytes for v in (*node.inputs, *node.outputs))
+    """Bytes read and written at least once, at the bounds of symbolic dims.
+
+    A slice reads no more than it gives; a resize at most four source pixels per pixel it makes.
+    """
+    made = sum(v.type.nbytes for v in node.outputs)
+    read = sum(v.type.nbytes for v in dict.fromkeys(node.inputs))
+    if node.op in ("slice", "strided_slice"):
+        read = min(read, made)
+    elif node.op in ("resize_bilinear", "resize_nearest", "resize_image"):
+        _, height, width, _ = node.output.type.bound
+        source = node.inputs[0].type
+        read = min(read, 4 * height * width * source.bound[-1] * dtypes.size(source.dtype))
+    return made + read

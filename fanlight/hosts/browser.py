@@ -14,8 +14,9 @@ import queue
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -208,6 +209,19 @@ def close_browser() -> None:
         browser.close()
 
 
+@dataclass(frozen=True)
+class Probe:
+    """A module to time beside a bundle: it imports a memory of its own, filled with ones.
+
+    Attributes:
+        calls: (export, argument, ...) each; a page times one call of each.
+    """
+
+    wasm: bytes
+    pages: int
+    calls: tuple[tuple[Any, ...], ...]
+
+
 class BrowserHost:
     """One bundle, loaded in a page of the shared headless Chromium.
 
@@ -257,6 +271,27 @@ class BrowserHost:
         """Milliseconds of each of `times` runs as a page measures them, after `warmup` more."""
         packed = self._packed(inputs)
         return self._ask("time", packed, times, warmup)["ms"]
+
+    def beside(
+        self, inputs: Mapping[str, np.ndarray], probes: Sequence[Probe], rounds: int = 5
+    ) -> tuple[list[list[Any]], list[list[float]]]:
+        """Profiles of the bundle and times of other modules, in turn, in the same page.
+
+        Returns:
+            Per round, what `profile` gives; three times per round, milliseconds of every call of
+            every probe.
+        """
+        packed = self._packed(inputs)
+        wanted = [
+            {
+                "wasm": base64.b64encode(p.wasm).decode(),
+                "pages": p.pages,
+                "calls": [{"name": name, "args": list(args)} for name, *args in p.calls],
+            }
+            for p in probes
+        ]
+        answer = self._ask("beside", packed, wanted, rounds)
+        return answer["profiles"], answer["probes"]
 
     def close(self) -> None:
         """Close the page and its server; the browser stays for other hosts."""

@@ -13,9 +13,7 @@ const TYPES = {
 
 /** @param {Packed} packed */
 function unpack({ dtype, shape, base64 }) {
-  const text = atob(base64);
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  const bytes = bytesOf(base64);
   const Type = TYPES[/** @type {keyof typeof TYPES} */ (dtype)];
   return { data: new Type(bytes.buffer), shape };
 }
@@ -32,6 +30,11 @@ function pack({ data, shape, dtype }) {
     text += String.fromCharCode(...bytes.subarray(i, i + 0x8000));
   }
   return { dtype, shape: [...shape], base64: btoa(text) };
+}
+
+/** @param {string} text base64 */
+function bytesOf(text) {
+  return Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 }
 
 /** @param {unknown} problem */
@@ -92,6 +95,43 @@ const host = {
         if (i >= 0) runs.push(performance.now() - start);
       }
       return { ms: runs };
+    } catch (problem) {
+      return told(problem);
+    }
+  },
+
+  /**
+   * Kernels and probes in turn, so that a slow moment of the machine meets both.
+   * @param {Record<string, Packed>} inputs
+   * @param {{ wasm: string, pages: number, calls: { name: string, args: number[] }[] }[]} probes
+   * @param {number} rounds
+   * @returns {Promise<object>} milliseconds of each kernel, per round, and of each probe's call, thrice
+   *   per round
+   */
+  async beside(inputs, probes, rounds) {
+    try {
+      const unpacked = unpackAll(inputs);
+      const calls = [];
+      for (const { wasm, pages, calls: wanted } of probes) {
+        const memory = new WebAssembly.Memory({ initial: pages });
+        new Uint8Array(memory.buffer).fill(1); // untouched pages are all the same one
+        const made = await WebAssembly.instantiate(bytesOf(wasm), { fanlight: { memory } });
+        const exports = /** @type {any} */ (made.instance.exports);
+        for (const { name, args } of wanted) calls.push(() => exports[name](...args));
+      }
+      for (let i = 0; i < 3; i++) for (const call of calls) call(); // tier-up
+      const found = { profiles: /** @type {any[]} */ ([]), probes: /** @type {any[]} */ ([]) };
+      for (let round = 0; round < rounds; round++) {
+        for (let turn = 0; turn < 3; turn++) {
+          found.probes.push(calls.map((call) => {
+            const start = performance.now();
+            call();
+            return performance.now() - start;
+          }));
+        }
+        found.profiles.push(await model.profile(unpacked));
+      }
+      return found;
     } catch (problem) {
       return told(problem);
     }

@@ -13,7 +13,7 @@ from bench.__main__ import table
 from bench.coldstart import PAGES, write_pages
 from bench.export import plain, to_onnx, to_tfjs
 from bench.lab import Engine, Result, ratio
-from bench.peak import FLOPS_PER_ITERATION, peak_module
+from fanlight.codegen.wasm.probes import FLOPS_PER_ITERATION, peak_module
 from fanlight.graph import Builder, Graph, evaluate
 from tests.support import relative_error
 

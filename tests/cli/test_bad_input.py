@@ -263,6 +263,7 @@ def test_json_errors_are_for_machines(tmp_path: Path, model: Path) -> None:
         ["run", "x", "y", "--top", "0"],
         ["inspect", "x", "-o", "picture.bmp"],
         ["bench", "x", "--peers", "torch"],
+        ["bench", "x", "--plot", "roofline.gif"],
         ["serve", "x", "--port", "70000"],
         ["fly"],
     ],

@@ -177,6 +177,18 @@ def test_bench(model: Path, tmp_path: Path, chromium_path: str) -> None:
     assert figures["kernels"] and "slowest kernels" in result.stdout
 
 
+@pytest.mark.chromium
+def test_bench_roofline(model: Path, tmp_path: Path, chromium_path: str) -> None:
+    out, plot = tmp_path / "roofline.json", tmp_path / "roofline.svg"
+    result = fanlight("bench", model, "--roofline", "--plot", plot, "--json", out)
+    assert result.exit_code == 0, result.output
+    assert "limit" in result.output and "GFLOP/s" in result.output
+    report = json.loads(out.read_text())
+    assert report["peak"] > 1
+    assert all(row["attainable_ms"] >= 0 for row in report["rows"])
+    assert plot.read_text().startswith("<svg")
+
+
 def test_explain() -> None:
     assert CATALOGUE["E-INPUT-010"].split()[0] in fanlight("explain", "e-input-010").stdout
     assert as_json("explain") == CATALOGUE

@@ -40,7 +40,7 @@ def split(count: int, tallest: int) -> tuple[int, int, int]:
     return tiles, count // tiles, count % tiles
 
 
-def _unroll(length: int) -> int:
+def unroll_of(length: int) -> int:
     """Steps of K per turn of the innermost loop."""
     return next(u for u in (4, 3, 2, 1) if length % u == 0)
 
@@ -139,7 +139,7 @@ class _Emitter:
     @property
     def turns(self) -> int:
         """Turns of the innermost loop per tile."""
-        return self.shape.k // _unroll(self.shape.run)
+        return self.shape.k // unroll_of(self.shape.run)
 
     def _read_ahead_right(self) -> None:
         """Touch the next panel while one is used."""
@@ -286,7 +286,7 @@ class _Emitter:
 
     def _accumulate(self, acc: Sequence[Sequence[Local]], length: int) -> None:
         """acc += left[:, :length] @ right[:length]; a and b move past what was used."""
-        unroll = _unroll(length)
+        unroll = unroll_of(length)
         f = self.f
         with f.repeat(length // unroll):
             if self.reads_ahead:

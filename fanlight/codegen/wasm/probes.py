@@ -1,0 +1,98 @@
+"""What the machine could do at most, in WASM SIMD: multiply-adds, and bytes from a level of memory.
+
+These modules are the two lines of a roofline (Williams, Waterman, Patterson, Roofline: an
+insightful visual performance model, 2009): no kernel computes faster than the first or moves
+its data faster than the second.
+"""
+
+from __future__ import annotations
+
+from fanlight.codegen.wasm.module import Module
+
+# Two multiply-add units of four cycles' latency need eight chains; a few more hide the loop.
+CHAINS = 12
+UNROLL = 8
+FLOPS_PER_ITERATION = 2 * 4 * CHAINS * UNROLL
+# Vectors that one turn of `read` and `copy` moves; a set must be a whole number of turns.
+STREAMS = 8
+TURN_BYTES = 16 * STREAMS
+
+
+def peak_module(relaxed: bool) -> bytes:
+    """A module that exports peak(iterations: i32, x: f32, y: f32) -> f32.
+
+    One call makes iterations * FLOPS_PER_ITERATION floating-point operations, and touches no
+    memory (it imports "fanlight"."memory" as every module does). With x = 1 and y = 0 the values
+    stay normal numbers.
+
+    Args:
+        relaxed: fused multiply-adds; else a multiplication and an addition.
+    """
+    module = Module(1, relaxed_simd=relaxed)
+    f = module.function("peak", ("i32", "f32", "f32"), ("f32",), export=True)
+    left, x, y = f.params
+    a, b = f.locals(2, "v128")
+    chains = f.locals(CHAINS, "v128")
+    f.get(x).op("f32x4.splat").set(a)
+    f.get(y).op("f32x4.splat").set(b)
+    for number, chain in enumerate(chains):
+        f.f32x4(float(number)).set(chain)
+    with f.loop() as again:
+        for _ in range(UNROLL):
+            for chain in chains:
+                if relaxed:
+                    f.get(a).get(b).get(chain).op("f32x4.relaxed_madd").set(chain)
+                else:
+                    f.get(a).get(b).op("f32x4.mul").get(chain).op("f32x4.add").set(chain)
+        f.get(left).i32(1).op("i32.sub").tee(left).br_if(again)
+    f.get(chains[0])
+    for chain in chains[1:]:
+        f.get(chain).op("f32x4.add")
+    f.op("f32x4.extract_lane", 0)
+    return module.encode()
+
+
+def traffic_module(pages: int) -> bytes:
+    """A module that exports read(bytes: i32, times: i32) and copy(bytes: i32, times: i32).
+
+    `read` loads the first `bytes` bytes of memory, `times` times over; `copy` copies its first
+    half to its second. So both touch `bytes` different bytes, and move as many per time (a copy
+    loads half of them and stores the other half).
+
+    Args:
+        pages: memory in 64 KiB pages. `bytes` must be a multiple of 2 * TURN_BYTES within it.
+    """
+    module = Module(pages, relaxed_simd=False)
+    _reader(module)
+    _copier(module)
+    return module.encode()
+
+
+def _reader(module: Module) -> None:
+    f = module.function("read", ("i32", "i32"), ("i32",), export=True)
+    size, times = f.params
+    at = f.local("i32")
+    sums = f.locals(STREAMS, "v128")
+    with f.loop() as again:
+        with f.range(at, 0, size, TURN_BYTES):
+            for i, total in enumerate(sums):
+                f.get(at).load(16 * i).get(total).op("v128.or").set(total)
+        f.get(times).i32(1).op("i32.sub").tee(times).br_if(again)
+    f.get(sums[0])
+    for total in sums[1:]:
+        f.get(total).op("v128.or")
+    f.op("v128.any_true")
+
+
+def _copier(module: Module) -> None:
+    f = module.function("copy", ("i32", "i32"), export=True)
+    size, times = f.params
+    half, at, to = f.locals(3, "i32")
+    f.get(size).i32(1).op("i32.shr_u").set(half)
+    with f.loop() as again:
+        f.get(half).set(to)
+        with f.range(at, 0, half, TURN_BYTES):
+            for i in range(STREAMS):
+                f.get(to).get(at).load(16 * i).store(16 * i)
+            f.advance(to, TURN_BYTES)
+        f.get(times).i32(1).op("i32.sub").tee(times).br_if(again)

@@ -130,9 +130,13 @@ def run_op(
     arrays: Sequence[np.ndarray],
     target: Target = WASM_RELAXED,
     types: Sequence[TensorType] | None = None,
+    constant: Sequence[int] = (),
     **attrs: object,
 ) -> list[np.ndarray]:
-    """One op on arrays. `types` where dims are symbolic; the actual sizes come from the arrays."""
+    """One op on arrays. `types` where dims are symbolic; the actual sizes come from the arrays.
+
+    `constant`: the inputs that are weights.
+    """
     types = types or [
         TensorType(a.shape, dtypes.from_numpy(a.dtype) or a.dtype.name) for a in arrays
     ]
@@ -143,5 +147,5 @@ def run_op(
         for d, size in zip(t.shape, a.shape, strict=True)
         if isinstance(d, Dim)
     }
-    kernel = lower(made, target, set())
+    kernel = lower(made, target, {made.inputs[i]: arrays[i] for i in constant})
     return run(kernel, target, arrays, [v.type for v in made.outputs], [*actual.values()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,13 @@ def some_bytes(*shape: int, high: int = 255, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, high + 1, shape).astype(np.uint8)
 
 
-def check(op: str, arrays: list[np.ndarray], target: Target, **attrs: Any) -> np.ndarray:
+def check(
+    op: str, arrays: list[np.ndarray], target: Target, constant: Sequence[int] = (), **attrs: Any
+) -> np.ndarray:
     """Compare one op with its row; the runner also compares several splits of the work."""
     row = ops.lookup(op)
     (want,) = row.eval(arrays, complete_attrs(row, attrs))
-    (got,) = run_op(op, arrays, target, **attrs)
+    (got,) = run_op(op, arrays, target, constant=constant, **attrs)
     assert got.dtype == want.dtype
     np.testing.assert_array_equal(got, want)
     return got
@@ -38,10 +41,11 @@ def test_lookup_of_every_byte(target: Target, seven: bool) -> None:
     table = some_bytes(256, seed=1)
     if seven:
         table[128:] = table[127]
-    check("lookup", [np.arange(256, dtype=np.uint8), table], target)
-    for size in (1, 5, 15, 16, 17, 31, 63, 64, 65, 200, 1000):
-        check("lookup", [some_bytes(size), table], target)
-    check("lookup", [some_bytes(2, 7, 9, 5), table], target)
+    for constant in ((), (1,)):
+        check("lookup", [np.arange(256, dtype=np.uint8), table], target, constant=constant)
+        for size in (1, 5, 15, 16, 17, 31, 63, 64, 65, 200, 1000):
+            check("lookup", [some_bytes(size), table], target, constant=constant)
+        check("lookup", [some_bytes(2, 7, 9, 5), table], target, constant=constant)
 
 
 @targets
@@ -52,6 +56,7 @@ def test_lookup_sees_a_single_entry_of_the_upper_half(target: Target) -> None:
         table = np.full(256, 9, np.uint8)
         table[entry] = 10
         check("lookup", [x, table], target)
+        check("lookup", [x, table], target, constant=(1,))
 
 
 # --- pools and means ------------------------------------------------------------------------------

@@ -5,18 +5,19 @@ four pick between them. With relaxed SIMD that is a swizzle per vector and a tre
 without, out-of-range lanes of the plain swizzle are 0 and results are ORed together.
 
 Activations of seven bits only meet the lower half. Where the upper half holds nothing but the last
-byte of the lower (a test at the start of a call), eight vectors and a minimum do.
+byte of the lower, eight vectors and a minimum do: a constant table tells when the kernel is made,
+any other at the start of a call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 
-from fanlight.codegen.kernel import Kernel, node_bytes, register
+from fanlight.codegen.kernel import Kernel, Weights, node_bytes, register
 from fanlight.codegen.wasm.assembler import Function, Local
 from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes
 from fanlight.codegen.wasm.module import Module
-from fanlight.graph import Node, Value
+from fanlight.graph import Node
 from fanlight.targets import Target
 
 GROUP = 64  # bytes per unit of work
@@ -25,17 +26,19 @@ VECTORS = 16  # of a table
 
 
 @register("lookup")
-def lower(node: Node, target: Target, weights: Set[Value]) -> Kernel:
+def lower(node: Node, target: Target, weights: Weights) -> Kernel:
     """The kernel of a lookup node."""
     size = node.inputs[0].type.size
+    table = weights.get(node.inputs[1])
+    half = None if table is None else bool((table[128:] == table[127]).all())
 
     def emit(module: Module, name: str) -> None:
         f = module.function(name, ("i32",) * 5)
-        emit_lookup(f, target, size, *f.params)
+        emit_lookup(f, target, size, half, *f.params)
 
     return Kernel(
         # Whole groups are counted in units; only what is left of the last one is in the code.
-        key=f"lookup {size if size % GROUP else 0}",
+        key=f"lookup {half} {size if size % GROUP else 0}",
         emit=emit,
         work=-(-size // GROUP),
         bytes=node_bytes(node),
@@ -46,15 +49,20 @@ def emit_lookup(
     f: Function,
     target: Target,
     size: int,
+    half: bool | None,
     x: Local,
     table: Local,
     y: Local,
     low: Local,
     high: Local,
 ) -> None:
-    """Groups [low, high) of `size` bytes."""
+    """Groups [low, high) of `size` bytes.
+
+    Args:
+        half: whether the upper half of the table repeats entry 127; None: not known yet.
+    """
     registers = Registers(f)
-    vectors = registers.take_many(VECTORS, "v128")
+    vectors = registers.take_many(VECTORS // 2 if half else VECTORS, "v128")
     for i, vector in enumerate(vectors):
         f.get(table).load(16 * i).set(vector)
     source, to, left, last = registers.take_many(4, "i32")
@@ -65,47 +73,44 @@ def emit_lookup(
         f.tee(last).i32(size).get(last).i32(size).op("i32.lt_s").select()
     f.get(low).times(GROUP).op("i32.sub").i32(4).op("i32.shr_s").set(left)
     f.get(high).times(GROUP).i32(size).op("i32.gt_s").set(last)
-    half = VECTORS // 2
+
+    def step(used: Sequence[Local], count: int) -> None:
+        value = registers.take("v128")
+        f.get(source).load()
+        if len(used) < VECTORS:
+            f.v128(bytes([127]) * 16).op("i8x16.min_u")
+        f.set(value)
+        _pick(f, registers, target, used, value)
+        store_bytes(f, to, value, count)
+        registers.give(value)
 
     def loop(used: Sequence[Local]) -> None:
         with f.block() as done:
             f.get(left).i32(0).op("i32.le_s").br_if(done)
             with f.loop() as again:
-                value = _load(f, registers, source, len(used) < VECTORS)
-                _pick(f, registers, target, used, value)
-                f.get(to).get(value).store()
-                registers.give(value)
+                step(used, STEP)
                 f.advance(source, STEP).advance(to, STEP)
                 f.get(left).i32(1).op("i32.sub").tee(left).br_if(again)
         if size % STEP:
             f.get(last)
             with f.if_():
-                value = _load(f, registers, source, len(used) < VECTORS)
-                _pick(f, registers, target, used, value)
-                store_bytes(f, to, value, size % STEP)
-                registers.give(value)
+                step(used, size % STEP)
 
-    # 0xFF wherever the upper half repeats the last byte of the lower.
-    f.get(table).op("v128.load8_splat", 16 * half - 1).set(spare := registers.take("v128"))
-    for i, vector in enumerate(vectors[half:]):
-        f.get(vector).get(spare).op("i8x16.eq")
+    if half is not None:
+        loop(vectors)
+        return
+    repeated = registers.take("v128")
+    f.get(table).op("v128.load8_splat", 127).set(repeated)
+    for i, vector in enumerate(vectors[VECTORS // 2 :]):
+        f.get(vector).get(repeated).op("i8x16.eq")
         if i:
             f.op("v128.and")
     f.op("i8x16.all_true")
-    registers.give(spare)
+    registers.give(repeated)
     with f.if_():
-        loop(vectors[:half])
+        loop(vectors[: VECTORS // 2])
         f.else_()
         loop(vectors)
-
-
-def _load(f: Function, registers: Registers, source: Local, seven: bool) -> Local:
-    value = registers.take("v128")
-    f.get(source).load()
-    if seven:
-        f.v128(bytes([127]) * 16).op("i8x16.min_u")
-    f.set(value)
-    return value
 
 
 def _pick(

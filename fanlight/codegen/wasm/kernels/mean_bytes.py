@@ -6,10 +6,10 @@ of the channels (a global pool), or it is the last one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from math import prod
 
-from fanlight.codegen.kernel import Kernel, node_bytes, register
+from fanlight.codegen.kernel import Kernel, Weights, node_bytes, register
 from fanlight.codegen.wasm.assembler import Function, Local
 from fanlight.codegen.wasm.kernels.byte_sums import BLOCK, ROOM, ByteSums, Mean
 from fanlight.codegen.wasm.kernels.loop_ir import Access, Nest, Reduce, View, access, simplify
@@ -17,13 +17,13 @@ from fanlight.codegen.wasm.kernels.loops import nest_kernel
 from fanlight.codegen.wasm.kernels.vectors import Registers, fold_lanes
 from fanlight.codegen.wasm.module import Module
 from fanlight.codegen.wasm.rounding import finish
-from fanlight.graph import Node, Value
+from fanlight.graph import Node
 from fanlight.ops import scalar as sc
 from fanlight.targets import Target
 
 
 @register("mean_int8")
-def lower(node: Node, target: Target, weights: Set[Value]) -> Kernel:
+def lower(node: Node, target: Target, weights: Weights) -> Kernel:
     """The kernel of mean_int8."""
     mean = Mean.of(node)
     nest = simplify(_nest(node, mean))

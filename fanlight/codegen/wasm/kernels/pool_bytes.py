@@ -6,16 +6,16 @@ written out in full; elsewhere the same code runs with counted loops.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from fanlight.codegen.kernel import Kernel, node_bytes, register
+from fanlight.codegen.kernel import Kernel, Weights, node_bytes, register
 from fanlight.codegen.wasm.assembler import Function, Local, Number
 from fanlight.codegen.wasm.kernels.byte_sums import BLOCK, ROOM, ByteSums, Mean
 from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes
 from fanlight.codegen.wasm.module import Module
-from fanlight.graph import Node, Value
+from fanlight.graph import Node
 from fanlight.targets import Target
 
 MAX_BLOCK = 64  # channels of a maximum that are in flight together
@@ -54,7 +54,7 @@ class BytePool:
 
 
 @register("avg_pool_int8")
-def lower(node: Node, target: Target, weights: Set[Value]) -> Kernel:
+def lower(node: Node, target: Target, weights: Weights) -> Kernel:
     """The kernel of avg_pool_int8, and of max_pool over bytes."""
     (top, _), (left, _) = node.attrs["padding"]
     n, height, width, channels = node.inputs[0].type.bound

@@ -8,14 +8,14 @@ same there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 
-from fanlight.codegen.kernel import Kernel, node_bytes, register, unsupported
+from fanlight.codegen.kernel import Kernel, Weights, node_bytes, register, unsupported
 from fanlight.codegen.wasm.assembler import Function, Local
 from fanlight.codegen.wasm.kernels.resize import Axis, Resize, check_range
 from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes
 from fanlight.codegen.wasm.module import Module
-from fanlight.graph import Node, Value
+from fanlight.graph import Node
 from fanlight.targets import Target
 
 ENTRY = 12  # bytes per column: offset of the left pixel, of the right one, the pair of weights
@@ -24,7 +24,7 @@ _STEP = 16  # channels
 
 
 @register("resize_bilinear_int8")
-def lower(node: Node, target: Target, weights: Set[Value]) -> Kernel:
+def lower(node: Node, target: Target, weights: Weights) -> Kernel:
     """The kernel of resize_bilinear_int8."""
     n, height, width, channels = node.inputs[0].type.bound
     resize = Resize(

@@ -26,6 +26,11 @@ EPILOGUES = {
     ),
     "residual": ("add(add(a0, a1), a2)", ("channel", "full"), lambda r, b, x: r + b + x),
     "scalar": ("max(mul(a0, a1), a2)", ("scalar", "full"), lambda r, s, x: np.maximum(r * s, x)),
+    "sigmoid": (
+        "div(1.0, add(1.0, exp(neg(add(a0, a1)))))",
+        ("channel",),
+        lambda r, b: 1 / (1 + np.exp(-(r + b))),
+    ),
     "prelu": (
         "select(lt(add(a0, a1), 0.0), mul(add(a0, a1), a2), add(a0, a1))",
         ("channel", "channel"),

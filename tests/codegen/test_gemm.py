@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fanlight.codegen.kernel import packing_by_name, panels
-from fanlight.codegen.wasm.kernels.gemm import split
+from fanlight.codegen.wasm.kernels.epilogue import Epilogue
+from fanlight.codegen.wasm.kernels.gemm import split, vector_width
 from fanlight.errors import FanlightError
 from fanlight.ops.types import TensorType
 from fanlight.targets import WASM_RELAXED, Target
@@ -113,6 +114,39 @@ def test_tiles_are_almost_equal(count: int) -> None:
     assert taller * (height + 1) + (tiles - taller) * height == count
     assert height + bool(taller) <= 6
     assert tiles == -(-count // 6)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
+@pytest.mark.parametrize("epilogue", EPILOGUES)
+@pytest.mark.parametrize("columns", [1, 2, 3])
+@pytest.mark.parametrize(("rows", "k"), [(1, 4), (2, 12), (3, 16), (25, 20), (50, 68)])
+def test_few_columns(rows: int, k: int, columns: int, epilogue: str, target: Target) -> None:
+    a, b = data(rows, k), data(k, columns)
+    check("matmul", [a, b], product(a, b), target, epilogue=epilogue)
+
+
+@pytest.mark.parametrize("columns", [1, 2, 4, 11, 20, 31, 32, 36, 50, 100, 1000])
+def test_widths_of_a_vector_product(columns: int) -> None:
+    width = vector_width(columns)
+    padded = -(-columns // width) * width
+    assert width % 4 == 0 and width <= 32
+    assert padded - columns < 8 or padded < 1.05 * columns
+
+
+@pytest.mark.parametrize("body", ["add(a0, a1)", "max(add(a1, a0), 0.0)", "mul(a2, add(a0, a1))"])
+def test_sums_start_from_a_bias(body: str) -> None:
+    index, rest = Epilogue(body, ("channel", "full")).started()
+    assert index == 0
+    assert "a1" not in rest.body
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["a0", "mul(a0, a1)", "add(a0, a2)", "add(a0, mul(a0, a1))", "add(a0, a0)", "add(a0, 1.0)"],
+)
+def test_sums_that_start_from_nothing(body: str) -> None:
+    epilogue = Epilogue(body, ("channel", "full"))
+    assert epilogue.started() == (None, epilogue)
 
 
 def test_panels_pack_and_unpack() -> None:

@@ -61,6 +61,8 @@ def emit(
     dtypes: Sequence[str],
     take: Take | None = None,
     give: Give | None = None,
+    *,
+    fused: bool = False,
 ) -> Function:
     """Push the value of `expr` for four elements.
 
@@ -70,15 +72,16 @@ def emit(
         args: v128 locals holding a0, a1, ...; they are not changed.
         dtypes: their dtypes.
         take, give: where temporary locals come from and go back to (default: new ones).
+        fused: whether exp may use relaxed multiply-adds.
     """
-    _Emitter(f, expr, args, dtypes, take or f.local, give or (lambda *_: None)).run()
+    _Emitter(f, expr, args, dtypes, take or f.local, give or (lambda *_: None), fused).run()
     return f
 
 
-def constants(expr: sc.Expr, dtypes: Sequence[str]) -> list[bytes]:
+def constants(expr: sc.Expr, dtypes: Sequence[str], *, fused: bool = False) -> list[bytes]:
     """The v128 constants in the code of `expr`, for `Function.holding`."""
     f = _Recorder("constants", Signature(("v128",) * len(dtypes)), _no_calls)
-    emit(f, expr, f.params, dtypes)
+    emit(f, expr, f.params, dtypes, fused=fused)
     return list(dict.fromkeys(f.seen))
 
 
@@ -107,9 +110,10 @@ class _Emitter:
         dtypes: Sequence[str],
         take: Take,
         give: Give,
+        fused: bool,
     ) -> None:
         self.f, self.expr, self.args, self.dtypes = f, expr, args, dtypes
-        self.take, self.give = take, give
+        self.take, self.give, self.fused = take, give, fused
         order = sc.topological(expr)
         self.kind = _kinds(order, dtypes)
         self.uses: dict[int, int] = {}
@@ -257,19 +261,32 @@ class _Emitter:
         f = self.f
         f.f32x4(coefficients[0])
         for c in coefficients[1:]:
-            f.get(x).op("f32x4.mul").f32x4(c).op("f32x4.add")
+            f.get(x)
+            if self.fused:
+                f.f32x4(c).op("f32x4.relaxed_madd")
+            else:
+                f.op("f32x4.mul").f32x4(c).op("f32x4.add")
 
     def _exp(self) -> None:
         """e^x = 2^n e^r with |r| <= ln(2) / 2; 2^n in two factors reaches the denormals."""
         f = self.f
-        x, n, k, y = (self.take("v128") for _ in range(4))
+        x, n, y = (self.take("v128") for _ in range(3))
         # Beyond these the result is 0 or infinity anyway; pmin and pmax keep a first NaN.
         f.f32x4(89.0).op("f32x4.pmin").f32x4(-104.0).op("f32x4.pmax").tee(x)
         # Adding 1.5 * 2^23 rounds to a whole number, which then fills the low bits.
-        f.f32x4(1.4426950408889634).op("f32x4.mul").f32x4(12582912.0).op("f32x4.add").tee(k)
+        f.f32x4(1.4426950408889634)
+        if self.fused:
+            f.f32x4(12582912.0).op("f32x4.relaxed_madd").tee(y)
+        else:
+            f.op("f32x4.mul").f32x4(12582912.0).op("f32x4.add").tee(y)
         f.f32x4(12582912.0).op("f32x4.sub").set(n)
-        f.get(x).get(n).f32x4(0.693359375).op("f32x4.mul").op("f32x4.sub")
-        f.get(n).f32x4(-2.12194440e-4).op("f32x4.mul").op("f32x4.sub").set(x)
+        for part in (0.693359375, -2.12194440e-4):
+            if self.fused:
+                f.get(n).f32x4(part).get(x).op("f32x4.relaxed_nmadd").set(x)
+            else:
+                f.get(x).get(n).f32x4(part).op("f32x4.mul").op("f32x4.sub").set(x)
+        # n plus twice the bias of an exponent, so that its halves have a bias each.
+        f.get(y).i32x4(0x4B400000 - 254).op("i32x4.sub").set(n)
         self._horner(
             x,
             (
@@ -281,14 +298,15 @@ class _Emitter:
                 5.0000001201e-1,
             ),
         )
-        f.get(x).get(x).op("f32x4.mul").op("f32x4.mul").get(x).op("f32x4.add")
-        f.f32x4(1.0).op("f32x4.add").set(y)
-        f.get(k).i32x4(0x4B400000).op("i32x4.sub").tee(n).i32(1).op("i32x4.shr_s").set(k)
-        f.get(y)
-        f.get(k).i32x4(127).op("i32x4.add").i32(23).op("i32x4.shl").op("f32x4.mul")
-        f.get(n).get(k).op("i32x4.sub").i32x4(127).op("i32x4.add").i32(23).op("i32x4.shl")
-        f.op("f32x4.mul")
-        self.give(x, n, k, y)
+        f.get(x).get(x).op("f32x4.mul")
+        if self.fused:
+            f.get(x).op("f32x4.relaxed_madd")
+        else:
+            f.op("f32x4.mul").get(x).op("f32x4.add")
+        f.f32x4(1.0).op("f32x4.add")
+        f.get(n).i32(1).op("i32x4.shr_u").tee(y).i32(23).op("i32x4.shl").op("f32x4.mul")
+        f.get(n).get(y).op("i32x4.sub").i32(23).op("i32x4.shl").op("f32x4.mul")
+        self.give(x, n, y)
 
     def _log(self) -> None:
         """ln(x) = e ln(2) + ln(m) with m in [sqrt(1/2), sqrt(2)); denormals are scaled up first."""

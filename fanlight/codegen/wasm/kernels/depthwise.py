@@ -320,7 +320,7 @@ def lower_depthwise(node: Node, target: Target, weights: Weights) -> Kernel:
         ow,
         w in weights and multiplier == 1,
     )
-    epilogue = Epilogue.of(node, 2)
+    epilogue = Epilogue.of(node, 2, target)
     if kh * kw > 1024:
         raise unsupported(node, "its kernel has more than 1024 taps")
 
@@ -333,6 +333,6 @@ def lower_depthwise(node: Node, target: Target, weights: Weights) -> Kernel:
         emit=emit,
         work=n * oh,
         packing={1: panels(4, 2)} if window.packed else {},
-        flops=2 * node.output.type.size * kh * kw,
+        flops=node.output.type.size * (2 * kh * kw + epilogue.cost),
         bytes=node_bytes(node),
     )

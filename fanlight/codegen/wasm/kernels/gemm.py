@@ -19,17 +19,20 @@ from math import prod
 from fanlight.codegen.kernel import Kernel, Weights, node_bytes, panels, register, unsupported
 from fanlight.codegen.wasm.assembler import Function, Local
 from fanlight.codegen.wasm.kernels.epilogue import Epilogue, difference_pointers
-from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes
+from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes, transpose4
 from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node
 from fanlight.targets import Target
 
 WIDTH = 8  # columns of a tile
-VECTOR_WIDTH = 32  # columns of the one-row tile of a matrix-vector product
-# Bytes of the left side that are kept near (L2) while the panels of the right side pass over them.
+FLAT = 32
+FEW_COLUMNS = 3  # up to here vectors run along K instead of along the columns
+VECTOR_WIDTH = 32  # most columns of the one-row tile of a matrix-vector product
+# Bytes of the left side and of the results that are kept near (L2) while the panels of the right
+# side pass over them: every panel touches half a cache line of each row of results.
 # A small right side stays near too, and may pass again over every small block; a large one comes
 # from afar each time.
-BLOCK_BYTES = 128 << 10
+BLOCK_BYTES = 256 << 10
 LARGE_BLOCK_BYTES = 448 << 10
 SMALL_RIGHT_BYTES = 256 << 10
 
@@ -40,14 +43,27 @@ def split(count: int, tallest: int) -> tuple[int, int, int]:
     return tiles, count // tiles, count % tiles
 
 
-def unroll_of(length: int) -> int:
-    """Steps of K per turn of the innermost loop."""
-    return next(u for u in (4, 3, 2, 1) if length % u == 0)
+def unroll_of(length: int) -> tuple[int, int, int]:
+    """(turns, steps per turn, steps after the last turn) of the innermost loop over K."""
+    per_turn = 3 if length % 4 and length % 3 == 0 else 4
+    return length // per_turn, per_turn, length % per_turn
 
 
 def tallest(width: int, target: Target) -> int:
     """Most rows of a tile of `width` columns whose vectors fit the registers."""
-    return 1 if width == VECTOR_WIDTH else 6 if target.relaxed_simd else 5
+    if width <= FEW_COLUMNS:
+        return (8, 6, 4)[width - 1]
+    if width != WIDTH:
+        return 1
+    return 6 if target.relaxed_simd else 5
+
+
+def vector_width(columns: int) -> int:
+    """Columns of a one-row tile: few are padded, and at least half of the most at a time."""
+    if columns <= VECTOR_WIDTH:
+        return -(-columns // 4) * 4
+    widths = range(VECTOR_WIDTH, VECTOR_WIDTH // 2 - 1, -4)
+    return min(widths, key=lambda width: (-(-columns // width) * width, -width))
 
 
 @dataclass(frozen=True)
@@ -87,11 +103,15 @@ class Product:
         return self.runs * self.run
 
 
-class _Emitter:
+class TileEmitter:
+    """The code of one product; `width` columns to a panel of the right side."""
+
     def __init__(
         self, f: Function, shape: Product, epilogue: Epilogue, target: Target, width: int
     ) -> None:
-        self.f, self.shape, self.epilogue, self.target = f, shape, epilogue, target
+        self.f, self.shape, self.target = f, shape, target
+        self.finish = epilogue
+        self.bias, self.epilogue = epilogue.started()
         self.width = width
         self.left, self.right, *rest = f.params
         self.low, self.high = rest[-2:]
@@ -100,8 +120,8 @@ class _Emitter:
         self.registers = Registers(f)
         self.tallest = tallest(width, target)
         self.tiles = split(shape.rows, self.tallest)[0]
-        self.acc = f.locals(self.tallest * width // 4, "v128")
-        self.column = f.locals(width // 4 if width == WIDTH else 1, "v128")
+        self.acc = f.locals(self.accumulators, "v128")
+        self.column = f.locals(self.held, "v128")
         self.element = f.local("v128")
         self.a, self.b, self.c, self.k = f.locals(4, "i32")
         self.channel = f.local("i32")
@@ -109,18 +129,35 @@ class _Emitter:
         self.ahead, self.ahead_step = f.locals(2, "i32")
         self.reads_ahead = ""  # "left", "right" or nothing
 
+    @property
+    def accumulators(self) -> int:
+        """Vectors of sums that the tallest tile needs."""
+        return self.tallest * -(-self.width // 4)
+
+    @property
+    def held(self) -> int:
+        """Vectors of the right side that are loaded once for all rows of a tile."""
+        return WIDTH // 4 if self.width == WIDTH else 1
+
     # --- loops around the tiles -------------------------------------------------------------------
 
     def run(self) -> None:
         """The whole function body."""
-        f, shape = self.f, self.shape
+        f = self.f
         difference_pointers(f, self.extras, self.epilogue.kinds, self.out)
+        with f.holding(self.epilogue.constants):
+            self._blocks()
+
+    def _blocks(self) -> None:
+        f, shape = self.f, self.shape
         if shape.lines == 1:
-            line_bytes = max(1, shape.rows // self.tiles * shape.row_step * 4)
+            rows = shape.rows // self.tiles
+            line_bytes = max(1, rows * shape.row_step * 4)
+            near = line_bytes + rows * shape.columns * 4
         else:
-            line_bytes = max(1, abs(shape.line_step) * 4)
+            near = line_bytes = max(1, abs(shape.line_step) * 4)
         small = 4 * shape.k * shape.columns <= SMALL_RIGHT_BYTES
-        block = max(1, (BLOCK_BYTES if small else LARGE_BLOCK_BYTES) // line_bytes)
+        block = max(1, (BLOCK_BYTES if small else LARGE_BLOCK_BYTES) // near)
         units = self.units
         if block * 2 > units:
             self._read_ahead_right()
@@ -137,14 +174,19 @@ class _Emitter:
     # loop also loads a byte, which nobody uses, of what the next panel or block will need.
 
     @property
+    def flat(self) -> bool:
+        """Whether K is so short that it needs no loop."""
+        return self.shape.runs == 1 and self.shape.run <= FLAT
+
+    @property
     def turns(self) -> int:
         """Turns of the innermost loop per tile."""
-        return self.shape.k // unroll_of(self.shape.run)
+        return self.shape.runs * unroll_of(self.shape.run)[0]
 
     def _read_ahead_right(self) -> None:
         """Touch the next panel while one is used."""
         f, shape = self.f, self.shape
-        if not shape.packed or shape.columns <= self.width or self.width != WIDTH:
+        if not shape.packed or shape.columns <= self.width or self.width != WIDTH or self.flat:
             return
         self.reads_ahead = "right"
         tiles = 1 if shape.lines == 1 else self.tiles
@@ -159,7 +201,9 @@ class _Emitter:
         """
         f, shape = self.f, self.shape
         tiles = units if shape.lines == 1 else units * self.tiles
-        step = size // (-(-shape.columns // self.width) * tiles * self.turns)
+        if self.flat:
+            return
+        step = size // (-(-shape.columns // self.width) * tiles * max(self.turns, 1))
         total = 4 * (shape.line_step * (shape.lines - 1) or shape.row_step * shape.rows)
         if shape.image_lines or not step or total < size:
             return
@@ -216,7 +260,7 @@ class _Emitter:
         """The tiles [begin, end) of one line (None: all of them), tall ones first."""
         f = self.f
         # One vector of columns leaves room for twice the rows, where nobody counts tiles.
-        double = begin is None and columns <= 4
+        double = begin is None and columns <= 4 and self.width == WIDTH
         tiles, height, taller = split(self.shape.rows, self.tallest * (2 if double else 1))
         phases = []
         if taller:
@@ -240,8 +284,17 @@ class _Emitter:
             f.address(left, start, self.shape.row_step * 4).set(self.a)
             f.address(out, start, self.shape.columns * 4).get(self.channel).op("i32.add")
             f.set(self.c)
-            with f.range(tile, tile, stop):
-                self._tile(rows, columns)
+            if columns <= 4 and last - first > 1 and self.width == WIDTH:
+                # One vector of columns: two tiles at a time keep the multipliers busy.
+                with f.range(tile, tile, stop, 2):
+                    f.get(tile).plus(1).get(stop).op("i32.lt_s")
+                    with f.if_():
+                        self._tile(2 * rows, columns)
+                        f.else_()
+                        self._tile(rows, columns)
+            else:
+                with f.range(tile, tile, stop):
+                    self._tile(rows, columns)
 
     # --- one tile ---------------------------------------------------------------------------------
 
@@ -250,16 +303,13 @@ class _Emitter:
         f, shape = self.f, self.shape
         vectors = -(-columns // 4)
         acc = [self.acc[r * vectors : (r + 1) * vectors] for r in range(rows)]
-        for row in acc:
-            for v in row:
-                f.f32x4(0.0).set(v)
+        self._start(acc)
         f.get(self.panel).set(self.b)
-        runs, run, start = shape.runs, shape.run, f.local("i32")
-        if runs == 1:
-            f.get(self.a).set(start)
-            self._accumulate(acc, run)
-            f.get(start).plus(rows * shape.row_step * 4).set(self.a)
+        if self.flat:
+            self._flat(acc)
+            f.advance(self.a, rows * shape.row_step * 4)
         else:
+            start = f.local("i32")
             f.get(self.a).set(start)
             self._runs(acc)
             f.get(start).plus(rows * shape.row_step * 4).set(self.a)
@@ -272,6 +322,23 @@ class _Emitter:
                 count = min(4, columns - 4 * j)
                 store_bytes(f, self.c, v, 4 * count, r * step + 16 * j)
         f.advance(self.c, rows * step)
+
+    def _start(self, acc: Sequence[Sequence[Local]]) -> None:
+        """What the sums start from: 0, or the bias of their channel."""
+        f = self.f
+        for j, v in enumerate(acc[0]):
+            if self.bias is None:
+                f.f32x4(0.0).set(v)
+            else:
+                f.get(self.extras[self.bias]).get(self.channel).op("i32.add").load(16 * j).set(v)
+        for row in acc[1:]:
+            for v, above in zip(row, acc[0], strict=True):
+                f.get(above).set(v)
+
+    def _flat(self, acc: Sequence[Sequence[Local]]) -> None:
+        """All of K without a loop; a and b stay."""
+        for step in range(self.shape.run):
+            self._step(acc, step, step)
 
     def _runs(self, acc: Sequence[Sequence[Local]]) -> None:
         """K in pieces: kernel rows, or single taps where the kernel is dilated."""
@@ -286,34 +353,43 @@ class _Emitter:
 
     def _accumulate(self, acc: Sequence[Sequence[Local]], length: int) -> None:
         """acc += left[:, :length] @ right[:length]; a and b move past what was used."""
-        unroll = unroll_of(length)
+        turns, per_turn, rest = unroll_of(length)
         f = self.f
-        with f.repeat(length // unroll):
-            if self.reads_ahead:
-                f.get(self.ahead).op("i32.load8_u").drop()
-                f.get(self.ahead).get(self.ahead_step).op("i32.add").set(self.ahead)
-            for step in range(unroll):
-                self._step(acc, step)
-            f.advance(self.a, unroll * 4)
-            f.advance(self.b, unroll * self._right_step)
+        with f.repeat(turns):
+            self._touch_ahead()
+            for step in range(per_turn):
+                self._step(acc, step, step)
+            f.advance(self.a, per_turn * 4)
+            f.advance(self.b, per_turn * self._right_step)
+        for step in range(rest):
+            self._step(acc, step, step)
+        f.advance(self.a, rest * 4)
+        f.advance(self.b, rest * self._right_step)
+
+    def _touch_ahead(self) -> None:
+        f = self.f
+        if self.reads_ahead:
+            f.get(self.ahead).op("i32.load8_u").drop()
+            f.get(self.ahead).get(self.ahead_step).op("i32.add").set(self.ahead)
 
     @property
     def _right_step(self) -> int:
         return 4 * (self.width if self.shape.packed else self.shape.columns)
 
-    def _step(self, acc: Sequence[Sequence[Local]], step: int) -> None:
-        f, at = self.f, step * self._right_step
+    def _step(self, acc: Sequence[Sequence[Local]], left: int, right: int) -> None:
+        """One step of K: element `left` after a, row `right` after b."""
+        f, at = self.f, right * self._right_step
         vectors = len(acc[0])
         if len(acc) == 1 and vectors > len(self.column):
             # One row: keep the element, stream the columns.
-            f.get(self.a).op("v128.load32_splat", step * 4).set(self.element)
+            f.get(self.a).op("v128.load32_splat", left * 4).set(self.element)
             for j in range(vectors):
                 self._multiply_add(acc[0][j], at + 16 * j)
             return
         for j in range(vectors):
             f.get(self.b).load(at + 16 * j).set(self.column[j])
         for r, row in enumerate(acc):
-            offset = (r * self.shape.row_step + step) * 4
+            offset = (r * self.shape.row_step + left) * 4
             f.get(self.a).op("v128.load32_splat", offset).set(self.element)
             for j in range(vectors):
                 self._multiply_add(row[j], self.column[j])
@@ -332,21 +408,102 @@ class _Emitter:
             f.op("f32x4.mul").get(acc).op("f32x4.add").set(acc)
 
 
+class DotEmitter(TileEmitter):
+    """A product with one to three columns: vectors run along K, and their lanes are added up last.
+
+    The right side lies column by column. All columns belong to a tile, so its results follow one
+    another in memory: they are made and stored four at a time, whatever rows they belong to.
+    """
+
+    @property
+    def accumulators(self) -> int:
+        return self.tallest * self.width
+
+    @property
+    def held(self) -> int:
+        return self.width
+
+    @property
+    def flat(self) -> bool:
+        return False
+
+    @property
+    def turns(self) -> int:
+        return self.shape.runs * unroll_of(self.shape.run // 4)[0]
+
+    def _tile(self, rows: int, columns: int) -> None:
+        f, shape = self.f, self.shape
+        acc = [self.acc[r * columns : (r + 1) * columns] for r in range(rows)]
+        for v in (v for row in acc for v in row):
+            f.f32x4(0.0).set(v)
+        f.get(self.panel).set(self.b)
+        start = f.local("i32")
+        f.get(self.a).set(start)
+        self._runs(acc)
+        f.get(start).plus(rows * shape.row_step * 4).set(self.a)
+        sums = self.acc[: rows * columns]
+        for at in range(0, len(sums), 4):
+            four = sums[at : at + 4]
+            value = four[0]
+            self._add_lanes(four)
+            lanes = [(at + i) % columns for i in range(4)]
+            self.finish(f, value, self.registers, self.extras, self.c, None, 0, 4 * at, lanes)
+            store_bytes(f, self.c, value, 4 * len(four), 4 * at)
+        f.advance(self.c, rows * columns * 4)
+
+    def _add_lanes(self, sums: Sequence[Local]) -> None:
+        """Lane i of the first vector = the sum of the lanes of vector i."""
+        f, registers = self.f, self.registers
+        spare = registers.take_many(7, "v128")
+        rows = [*sums, *spare[: 4 - len(sums)]]  # what a missing one holds is not stored
+        first, *others = transpose4(f, rows, spare[3:])
+        for v in others:
+            f.get(first).get(v).op("f32x4.add").set(first)
+        registers.give(*spare)
+
+    def _accumulate(self, acc: Sequence[Sequence[Local]], length: int) -> None:
+        f = self.f
+        turns, per_turn, rest = unroll_of(length // 4)
+        with f.repeat(turns):
+            self._touch_ahead()
+            for step in range(per_turn):
+                self._step(acc, 4 * step, 4 * step)
+            f.advance(self.a, 16 * per_turn)
+            f.advance(self.b, 16 * per_turn)
+        for step in range(rest):
+            self._step(acc, 4 * step, 4 * step)
+        f.advance(self.a, 16 * rest)
+        f.advance(self.b, 16 * rest)
+
+    def _step(self, acc: Sequence[Sequence[Local]], left: int, right: int) -> None:
+        """Four steps of K: elements from `left` after a, from `right` after the columns' starts."""
+        f, shape = self.f, self.shape
+        for n, column in enumerate(self.column):
+            f.get(self.b).load((n * shape.k + right) * 4).set(column)
+        for r, row in enumerate(acc):
+            f.get(self.a).load((r * shape.row_step + left) * 4).set(self.element)
+            for v, column in zip(row, self.column, strict=True):
+                self._multiply_add(v, column)
+
+
 def _kernel(node: Node, shape: Product, epilogue: Epilogue, target: Target) -> Kernel:
-    vector = shape.packed and shape.lines * shape.rows == 1
-    width = VECTOR_WIDTH if vector else WIDTH
+    emitter, width = TileEmitter, WIDTH
+    if shape.packed and shape.columns <= FEW_COLUMNS and shape.run % 4 == 0:
+        emitter, width = DotEmitter, shape.columns
+    elif shape.packed and shape.lines * shape.rows == 1:
+        width = vector_width(shape.columns)
 
     def emit(module: Module, name: str) -> None:
         params = ("i32",) * (2 + len(epilogue.kinds) + 1 + 2)
-        _Emitter(module.function(name, params), shape, epilogue, target, width).run()
+        emitter(module.function(name, params), shape, epilogue, target, width).run()
 
     tiles = split(shape.rows, tallest(width, target))[0]
     return Kernel(
         key=f"gemm {shape} {epilogue.key} {target.relaxed_simd} {width}",
         emit=emit,
         work=tiles if shape.lines == 1 else shape.lines,
-        packing={1: panels(width)} if shape.packed else {},
-        flops=2 * node.output.type.size * shape.k,
+        packing={1: panels(1 if emitter is DotEmitter else width)} if shape.packed else {},
+        flops=node.output.type.size * (2 * shape.k + epilogue.cost),
         bytes=node_bytes(node),
     )
 
@@ -357,7 +514,9 @@ def lower_conv2d(node: Node, target: Target, weights: Weights) -> Kernel:
     w = node.inputs[1]  # where it is not constant its rows are read where they lie
     if any(map(any, node.attrs["padding"])):
         raise unsupported(node, "its padding is not explicit")
-    return _kernel(node, conv_product(node, packed=w in weights), Epilogue.of(node, 2), target)
+    return _kernel(
+        node, conv_product(node, packed=w in weights), Epilogue.of(node, 2, target), target
+    )
 
 
 def conv_product(node: Node, *, packed: bool) -> Product:
@@ -400,7 +559,7 @@ def lower_matmul(node: Node, target: Target, weights: Weights) -> Kernel:
     if node.attrs["transpose_a"] or node.attrs["transpose_b"]:
         raise unsupported(node, "its transposition is not explicit")
     k, columns = b[-2:]
-    epilogue = Epilogue.of(node, 2)
+    epilogue = Epilogue.of(node, 2, target)
     batched = prod(b[:-2]) > 1
     constant = node.inputs[1] in weights and not batched
     if not batched:
@@ -422,7 +581,7 @@ def _batched(node: Node, target: Target, epilogue: Epilogue) -> Kernel:
 
     def emit_inner(module: Module, name: str) -> None:
         params = ("i32",) * (count + 2)
-        _Emitter(module.function(name, params), shape, epilogue, target, WIDTH).run()
+        TileEmitter(module.function(name, params), shape, epilogue, target, WIDTH).run()
 
     def emit(module: Module, name: str) -> None:
         called = module.define(inner, emit_inner)
@@ -445,7 +604,7 @@ def _batched(node: Node, target: Target, epilogue: Epilogue) -> Kernel:
         key=f"batched {a} {b} {inner}",
         emit=emit,
         work=prod(batch),
-        flops=2 * node.output.type.size * k,
+        flops=node.output.type.size * (2 * k + epilogue.cost),
         bytes=node_bytes(node),
     )
 

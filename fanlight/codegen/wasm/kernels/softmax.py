@@ -54,17 +54,20 @@ def lower(node: Node, target: Target, weights: Weights) -> Kernel:
 
     def emit(module: Module, name: str) -> None:
         f = module.function(name, ("i32",) * 4)
-        emitter = _Emitter(f, softmax)
-        with f.holding(scalar_code.constants(_EXP, ["float32", "float32"])):
+        emitter = _Emitter(f, softmax, target.relaxed_simd)
+        held = scalar_code.constants(_EXP, ["float32", "float32"], fused=target.relaxed_simd)
+        with f.holding(held):
             (emitter.rows if softmax.inner == 1 else emitter.columns)(*f.params)
 
-    return Kernel(f"{softmax}", emit, softmax.units, flops=x.size * 20, bytes=node_bytes(node))
+    key = f"{softmax} {target.relaxed_simd}"
+    return Kernel(key, emit, softmax.units, flops=x.size * 20, bytes=node_bytes(node))
 
 
 class _Emitter:
-    def __init__(self, f: Function, softmax: Softmax) -> None:
+    def __init__(self, f: Function, softmax: Softmax, fused: bool) -> None:
         self.f = f
         self.softmax = softmax
+        self.fused = fused
         self.registers = Registers(f)
         self.unit, self.source, self.out, self.p, self.q = self.registers.take_many(5, "i32")
         self.top, self.total, self.value = self.registers.take_many(3, "v128")
@@ -184,5 +187,6 @@ class _Emitter:
     def _compute(self, expr: sc.Expr, *args: Local, into: Local | None = None) -> None:
         """into (`value` if left out) = the expression over f32 vectors"""
         take, give = self.registers.take, self.registers.give
-        f = scalar_code.emit(self.f, expr, args, ["float32"] * len(args), take, give)
+        dtypes = ["float32"] * len(args)
+        f = scalar_code.emit(self.f, expr, args, dtypes, take, give, fused=self.fused)
         f.set(into or self.value)

@@ -110,10 +110,10 @@ _OPTIONS = (
     click.option("--size", type=_Size(), help="Image size, where the source leaves it open."),
     click.option(
         "--precision",
-        type=click.Choice(["f32"]),
+        type=click.Choice(["f32", "f16"]),
         default="f32",
         show_default=True,
-        help="Arithmetic of the built model.",
+        help="`f16` sends the weights as float16, half the download; it computes in float32.",
     ),
     click.option(
         "--random-weights",

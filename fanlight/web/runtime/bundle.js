@@ -28,13 +28,15 @@ const tensor = {
   offset: size,
   bytes: size,
 };
+/** @param {any} v */
+const half = (v) => v === undefined || v === 'f16';
 /** What the runtime relies on: a test per value, a list of one rule, or a rule per key. */
 const RULES = {
   fanlight: whole(1, 1),
   memory: { pages: whole(1, 65536) },
   inputs: [tensor],
   outputs: [tensor],
-  weights: [{ ...file, offset: size }],
+  weights: [{ ...file, offset: size, encoding: half }],
   modules: [{ ...file, simd: text }],
   kernels: [{ name: text }],
 };
@@ -65,7 +67,11 @@ export function checkManifest(m, where) {
   /** @param {any} place @param {number} align @param {string} part */
   const fits = (place, align, part) => need(place.offset % align === 0
     && place.offset + place.bytes <= memory.pages * 65536, `manifest.${part}`, place, 'a place in memory');
-  for (const shard of weights) fits(shard, 1, 'weights');
+  for (const { offset, bytes, encoding } of weights) {
+    // What is expanded takes twice its bytes, in steps of 16.
+    fits({ offset, bytes: encoding ? 2 * bytes : bytes }, 1, 'weights');
+    need(!encoding || bytes % 16 === 0, 'manifest.weights', bytes);
+  }
   for (const { choices = [] } of modules) {
     check([{ name: text, offset: size, bit: whole(0, 31) }], choices, 'manifest.modules[].choices');
     for (const choice of choices) fits({ ...choice, bytes: 4 }, 4, 'choices');

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -80,6 +82,24 @@ def test_only_what_is_multiplied_or_looked_up_is_rounded() -> None:
     assert changed == {
         "conv": True, "depthwise": True, "table": True, "bias": False, "anchors": False,
     }  # fmt: skip
+
+
+def test_the_smallest_stay_as_far_as_they_weigh_little() -> None:
+    b = Builder("g")
+    x = b.input("x", (1, 100))
+    for name, shape in (("a", (100, 60)), ("small", (60, 2)), ("next", (2, 50)), ("c", (50, 99))):
+        x = b.add("matmul", x, b.weight(np.full(shape, 0.1, np.float32), name))
+    graph = b.finish({"y": x})
+    context = Context()
+    after = RoundWeights().run(graph, context)
+    kept = [v.name for v, a in after.weights.items() if (a == np.float32(0.1)).all()]
+    assert kept == ["small", "next"]  # 220 of 11,170 elements: the budget is 223
+    assert RoundWeights().run(after, Context()) is after
+    tighter = RoundWeights().run(
+        dataclasses.replace(graph, weights=dict(list(graph.weights.items())[1:])), Context()
+    )
+    kept = [v.name for v, a in tighter.weights.items() if (a == np.float32(0.1)).all()]
+    assert kept == ["next"]  # of 5,170 now
 
 
 def test_integers_stay() -> None:

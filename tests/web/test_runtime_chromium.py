@@ -245,6 +245,10 @@ def test_corrupt_manifests_are_refused(bare: Any, site: Site, toys: Path) -> Non
         ("weights.0.bytes", 2**60),
         ("weights.0.offset", pages - 4),
         ("weights.0.sha256", "00"),
+        ("weights.0.encoding", "f8"),
+        ("weights.0.encoding", ""),
+        ("weights.0.encoding", ["f16"]),
+        ("weights.0.encoding", "f16"),  # of 8 bytes, half a step
         ("modules.0.simd", 3),
         ("kernels", None),
         ("inputs.0.dtype", "constructor"),

@@ -248,7 +248,6 @@ def test_corrupt_manifests_are_refused(bare: Any, site: Site, toys: Path) -> Non
         ("weights.0.encoding", "f8"),
         ("weights.0.encoding", ""),
         ("weights.0.encoding", ["f16"]),
-        ("weights.0.encoding", "f16"),  # of 8 bytes, half a step
         ("modules.0.simd", 3),
         ("kernels", None),
         ("inputs.0.dtype", "constructor"),

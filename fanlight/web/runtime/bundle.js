@@ -28,15 +28,15 @@ const tensor = {
   offset: size,
   bytes: size,
 };
-/** @param {any} v */
-const half = (v) => v === undefined || v === 'f16';
 /** What the runtime relies on: a test per value, a list of one rule, or a rule per key. */
 const RULES = {
   fanlight: whole(1, 1),
   memory: { pages: whole(1, 65536) },
   inputs: [tensor],
   outputs: [tensor],
-  weights: [{ ...file, offset: size, encoding: half }],
+  weights: [{
+    ...file, offset: size, encoding: (/** @type {any} */ v) => v === undefined || v === 'f16',
+  }],
   modules: [{ ...file, simd: text }],
   kernels: [{ name: text }],
 };
@@ -67,10 +67,8 @@ export function checkManifest(m, where) {
   /** @param {any} place @param {number} align @param {string} part */
   const fits = (place, align, part) => need(place.offset % align === 0
     && place.offset + place.bytes <= memory.pages * 65536, `manifest.${part}`, place, 'a place in memory');
-  for (const { offset, bytes, encoding } of weights) {
-    // What is expanded takes twice its bytes, in steps of 16.
-    fits({ offset, bytes: encoding ? 2 * bytes : bytes }, 1, 'weights');
-    need(!encoding || bytes % 16 === 0, 'manifest.weights', bytes);
+  for (const shard of weights) {
+    fits({ ...shard, bytes: shard.bytes * (shard.encoding ? 2 : 1) }, 1, 'weights');
   }
   for (const { choices = [] } of modules) {
     check([{ name: text, offset: size, bit: whole(0, 31) }], choices, 'manifest.modules[].choices');

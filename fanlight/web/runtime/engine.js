@@ -135,8 +135,8 @@ export class Engine {
     const { run } = await WebAssembly.instantiate(
       /** @type {WebAssembly.Module} */ (compiled), { fanlight: { memory } }).then(({ exports }) => {
       weights.forEach(({ offset, bytes, encoding }, i) => {
-        new Uint8Array(memory.buffer, encoding ? offset + bytes : offset).set(shards[i]);
-        if (encoding) /** @type {any} */ (exports.expand)(offset, bytes / 2);
+        new Uint8Array(memory.buffer).set(shards[i], encoding ? offset + bytes : offset);
+        if (encoding) /** @type {any} */ (exports).expand(offset, bytes / 2);
       });
       return exports;
     }).catch(refused(path));

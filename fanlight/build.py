@@ -22,7 +22,7 @@ from fanlight.version import __version__
 from fanlight.web.single_file import write_single_file
 from fanlight.web.site import page_files
 
-PRECISIONS = ("f32",)
+PRECISIONS = ("f32", "f16")
 
 
 class Task(Protocol):
@@ -50,7 +50,10 @@ def build(
         model: a loaded model (anything with `.graph`), or a Graph.
         out: a folder to write, or a path ending in .html for one page that holds everything.
         task: e.g. `fl.tasks.classify(...)`; None builds the model as it is.
-        precision: "f32".
+        precision: "f32", or "f16": the kernels of convolutions and dense layers and the tables
+            that are looked up are rounded to float16 and travel as such, half the download. What
+            computes is the same float32. A tensor that float16 would spoil stays as it is (see
+            fanlight.passes.round_weights).
         name, title: of the bundle and of its page; default: the model's.
         samples: pictures to offer on the page.
         card: what to know about the model (data, figures, limits), shown on the page
@@ -87,8 +90,10 @@ def build(
         source, entry = task.apply(source, getattr(model, "labels", None))
         batched = {}
     targets = targets_of()
-    legal = optimize(source, targets[0])
-    plan = make_plan(legal, targets)
+    legal = optimize(source, targets[0], precision=precision)
+    plan = make_plan(legal, targets, halves=precision == "f16")
+    # The meaning of a bundle: the source, as long as no weight is rounded on the way.
+    meaning = source if precision == "f32" else plan.graph
 
     target = Path(out)
     single = target.suffix.lower() in (".html", ".htm")
@@ -96,7 +101,7 @@ def build(
     folder = target.with_name(f".{target.name}.bundle") if single else target
     with BundleWriter(folder) as writer:
         modules = [writer.add_module(**module_file(plan, t)) for t in targets]
-        shards = writer.add_weights(plan.weight_image(), WEIGHTS_OFFSET)
+        shards = writer.add_weights(plan.weight_image(), WEIGHTS_OFFSET, plan.halves_offset)
         manifest = make_manifest(plan, name or source.name, precision, entry, batched)
         manifest |= {"weights": shards, "modules": modules}
         writer.add("graph.json", graph_file(plan))
@@ -106,9 +111,9 @@ def build(
         check_manifest({**manifest, "files": writer.files}, target)
         if not single:
             writer.commit()
-            return open_bundle(target, source=source)
+            return open_bundle(target, source=meaning)
         write_single_file(writer.folder, target)
-        return open_bundle(target, source=source)
+        return open_bundle(target, source=meaning)
 
 
 def module_file(plan: Plan, target: Target) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fanlight import dtypes
-from fanlight.bundle import BundleFiles, read_bundle
+from fanlight.bundle import BundleFiles, image_of, place_bytes, read_bundle
 from fanlight.codegen.kernel import packing_by_name
 from fanlight.codegen.plan import WEIGHTS_OFFSET
 from fanlight.errors import FanlightError
@@ -79,9 +79,7 @@ class Bundle:
             image = np.zeros(region, np.uint8)
             for shard in self.manifest["weights"]:
                 start = shard["offset"] - WEIGHTS_OFFSET
-                image[start : start + shard["bytes"]] = np.frombuffer(
-                    self.files.read(shard), np.uint8
-                )
+                image[start : start + place_bytes(shard)] = image_of(shard, self.files.read(shard))
             return _agreeing(parse(text, _unpack(places, image)), self.manifest)
         except _MALFORMED as error:
             raise FanlightError(

@@ -16,7 +16,7 @@ import pytest
 
 from fanlight.errors import CATALOGUE
 from fanlight.ops import TABLE
-from fanlight.passes.pipeline import PIPELINE_F32, Repeat
+from fanlight.passes.pipeline import PIPELINE_F16, Repeat
 from tests.formats import crafted
 from tests.support import ROOT, SHARED, fanlight_cli, run_python
 
@@ -260,7 +260,7 @@ def test_ops_page_is_up_to_date_and_names_every_op() -> None:
 
 def test_passes_page_names_every_pass_of_the_pipeline() -> None:
     text = (ROOT / "docs" / "passes.md").read_text("utf-8")
-    steps = [s.step if isinstance(s, Repeat) else s for s in PIPELINE_F32]
+    steps = [s.step if isinstance(s, Repeat) else s for s in PIPELINE_F16]
     assert [s.name for s in steps if s.name not in text] == []
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fanlight import dtypes
+from fanlight.bundle.halves import GROUP_BYTES, is_half, place_bytes
 from fanlight.bundle.write import MANIFEST, sha256
 from fanlight.errors import FanlightError
 
@@ -156,12 +157,22 @@ def check_manifest(manifest: Any, where: object) -> None:
             next="build the bundle again.",
         )
     _check_names(manifest, where)
+    for shard in filter(is_half, manifest["weights"]):
+        if shard["bytes"] % GROUP_BYTES:
+            raise FanlightError(
+                "E-BUNDLE-002",
+                "a float16 shard is not of whole groups.",
+                where=f"{where}: {shard['path']}",
+                expected=f"a multiple of {GROUP_BYTES} bytes",
+                received=shard["bytes"],
+                next="build the bundle again.",
+            )
     for tensor in (*manifest["inputs"], *manifest["outputs"]):
         _check_tensor(tensor, manifest["dims"], where)
     end = manifest["memory"]["pages"] * PAGE
     spans = [(t["name"], t["offset"], t["bytes"]) for t in manifest["inputs"]]
     spans += [(t["name"], t["offset"], t["bytes"]) for t in manifest["outputs"]]
-    spans += [(s["path"], s["offset"], s["bytes"]) for s in manifest["weights"]]
+    spans += [(s["path"], s["offset"], place_bytes(s)) for s in manifest["weights"]]
     spans += [(n, d["offset"], 4) for n, d in manifest["dims"].items()]
     spans += [
         (c["name"], c["offset"], 4) for m in manifest["modules"] for c in m.get("choices", ())

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.bundle.halves import HALF, to_halves
 from fanlight.errors import FanlightError
 
 SHARD_BYTES = 4 << 20
@@ -95,19 +96,33 @@ class BundleWriter:
             **({"choices": list(choices)} if choices else {}),
         }
 
-    def add_weights(self, image: np.ndarray, offset: int) -> list[dict[str, Any]]:
-        """Write the memory image of the weights (uint8) as shards of at most 4 MiB."""
-        count = -(-image.size // SHARD_BYTES)
+    def add_weights(
+        self, image: np.ndarray, offset: int, halves_offset: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Write the memory image of the weights as shards of at most 4 MiB.
+
+        Args:
+            image: uint8, what lies at `offset`.
+            halves_offset: the address from which on all is float32 that float16 has, and is
+                written as such; None: no part of it.
+        """
+        split = image.size if halves_offset is None else halves_offset - offset
+        parts: list[tuple[int, np.ndarray, dict[str, str]]] = [
+            (start, image[start : min(start + SHARD_BYTES, split)], {})
+            for start in range(0, split, SHARD_BYTES)
+        ]
+        parts += [
+            (start, to_halves(image[start : start + 2 * SHARD_BYTES]), {"encoding": HALF})
+            for start in range(split, image.size, 2 * SHARD_BYTES)
+        ]
         shards = []
-        for index in range(count):
-            start = index * SHARD_BYTES
-            part = memoryview(image[start : start + SHARD_BYTES].tobytes())
-            digest = sha256(part)
-            path = f"weights-{index + 1}of{count}-{digest[:8]}.bin"
-            self._write(path, part)
-            shards.append(
-                {"path": path, "bytes": len(part), "sha256": digest, "offset": offset + start}
-            )
+        for number, (start, part, encoding) in enumerate(parts, 1):
+            data = part.tobytes()
+            digest = sha256(data)
+            path = f"weights-{number}of{len(parts)}-{digest[:8]}.bin"
+            self._write(path, data)
+            entry = {"path": path, "bytes": len(data), "sha256": digest, "offset": offset + start}
+            shards.append(entry | encoding)
         return shards
 
     def _write(self, path: str, data: bytes | memoryview) -> None:

@@ -67,7 +67,8 @@ def command(
     named = bool(getattr(task, "labels", None) or model.labels)
     guessed = getattr(task, "input_range", None) is None
     console.print(f"  task     {_task_line(report, named=named, guessed=guessed)}")
-    console.print(f"  weights  {human_bytes(report['weights_bytes'])}", highlight=False)
+    kind = " as float16" if report["precision"] == "f16" else ""
+    console.print(f"  weights  {human_bytes(report['weights_bytes'])}{kind}", highlight=False)
     for module in report["modules"]:
         console.print(f"  module   {human_bytes(module['bytes'])}, {module['simd']} SIMD")
     console.print(f"  memory   {human_bytes(report['memory_bytes'])} while it runs")

@@ -52,6 +52,7 @@ def command(photo: str | None, port: int, out: str | None, no_serve: bool) -> No
                     model,
                     folder,
                     task=task,
+                    precision="f16",  # what its file holds: half the download, and nothing is lost
                     name="fanlight-default",
                     title="What is this?",
                     card=default_card(),

@@ -58,7 +58,13 @@ def _read(source: str, options: ModelOptions) -> tuple[Graph, dict[str, Any]]:
     require_path(source)
     if is_bundle(source):
         bundle = fl.open_bundle(source)
-        return bundle.graph, {"format": "fanlight-bundle", "labels": bundle.labels, "warnings": []}
+        return bundle.graph, {
+            "format": "fanlight-bundle",
+            "precision": bundle.manifest["precision"],
+            "download_bytes": sum(s["bytes"] for s in bundle.manifest["weights"]),
+            "labels": bundle.labels,
+            "warnings": [],
+        }
     model = load_model(source, options)
     labels = None if model.labels is None else list(model.labels)
     about = {
@@ -153,6 +159,7 @@ def _print(report: dict[str, Any]) -> None:
             human_bytes(node["bytes"]) if node["bytes"] else "",
         )
     console.print(table)
-    console.print(f"Weights take {human_bytes(totals['weight_bytes'])}.")
+    sent = f", {human_bytes(report['download_bytes'])} to download" if "precision" in report else ""
+    console.print(f"Weights take {human_bytes(totals['weight_bytes'])}{sent}.")
     for warning in report["warnings"]:
         console.print(f"[yellow]Note:[/] {warning}")

@@ -1,6 +1,7 @@
 """From a legal graph to steps with addresses: kernels, weight image, arena by liveness.
 
-Memory, low to high: the control block (see walk.py), the dims block, weights, arena, slack.
+Memory, low to high: the control block (see walk.py), the dims block, weights (those that travel as
+they are, then those that travel as float16), arena, slack.
 Every address is known here; the module that `walk.emit` writes holds them as constants.
 """
 
@@ -70,6 +71,7 @@ class Plan:
     offsets: dict[Value, int]  # of graph inputs and outputs
     dims: dict[str, tuple[Dim, int]]
     weight_bytes: int
+    halves_offset: int  # weights from here on have float16 values; the end if there are none
     arena_offset: int
     arena_bytes: int
     live_bytes: int
@@ -79,12 +81,16 @@ class Plan:
         """The bytes of the weight region, uint8."""
         image = np.zeros(self.weight_bytes, np.uint8)
         for placed in self.weights:
-            array = self.graph.weights[placed.value]
-            packed = array if placed.packing is None else placed.packing.pack(array)
+            packed = _packed(self.graph, placed.value, placed.packing)
             data = np.ascontiguousarray(packed).reshape(-1).view(np.uint8)
             start = placed.offset - WEIGHTS_OFFSET
             image[start : start + data.size] = data
         return image
+
+
+def _packed(graph: Graph, value: Value, packing: Packing | None) -> np.ndarray:
+    array = graph.weights[value]
+    return array if packing is None else packing.pack(array)
 
 
 def is_alias(node: Node) -> bool:
@@ -92,8 +98,11 @@ def is_alias(node: Node) -> bool:
     return lookup(node.op).wasm == "alias"
 
 
-def make_plan(graph: Graph, targets: Sequence[Target]) -> Plan:
+def make_plan(graph: Graph, targets: Sequence[Target], *, halves: bool = False) -> Plan:
     """Lower every node for every target and lay out memory once for all of them.
+
+    Args:
+        halves: weights whose every value is one that float16 has may travel as float16.
 
     Raises:
         FanlightError: E-BUILD-001 listing every op without a kernel; E-BUILD-007 too much memory;
@@ -103,7 +112,7 @@ def make_plan(graph: Graph, targets: Sequence[Target]) -> Plan:
     graph = _copy_passed_through(graph)
     lowered = _lower_all(graph, targets)
     roots = _roots(graph)
-    placed, weight_of, weight_end = _place_weights(graph, lowered, roots)
+    placed, weight_of, halves_offset, weight_end = _place_weights(graph, lowered, roots, halves)
     offsets, scratch, arena_offset, arena_bytes, live = _place_arena(
         graph, lowered, roots, weight_end
     )
@@ -154,6 +163,7 @@ def make_plan(graph: Graph, targets: Sequence[Target]) -> Plan:
         ends,
         dims,
         weight_end - WEIGHTS_OFFSET,
+        halves_offset,
         arena_offset,
         arena_bytes,
         live,
@@ -280,25 +290,38 @@ def _place_weights(
     graph: Graph,
     lowered: Sequence[tuple[Node, tuple[Kernel, ...]]],
     roots: dict[Value, Value],
-) -> tuple[list[Placed], dict[tuple[Value, str], int], int]:
+    halves: bool,
+) -> tuple[list[Placed], dict[tuple[Value, str], int], int, int]:
     """In order of first use, so that streaming weights arrive as the net needs them."""
-    placed: list[Placed] = []
-    weight_of: dict[tuple[Value, str], int] = {}
-    offset = WEIGHTS_OFFSET
+    used: dict[tuple[Value, str], Packing | None] = {}
     for node, kernels in lowered:
         for position, value in enumerate(node.inputs):
             root = roots[value]
-            if root not in graph.weights or position in kernels[0].folded:
-                continue
-            packing = kernels[0].packing.get(position)
-            key = (root, packing.name if packing else "")
-            if key in weight_of:
-                continue
-            size = packing.nbytes(root.type) if packing else root.type.nbytes
-            weight_of[key] = offset
-            placed.append(Placed(root, packing, offset, size))
-            offset += align(size)
-    return placed, weight_of, offset
+            if root in graph.weights and position not in kernels[0].folded:
+                packing = kernels[0].packing.get(position)
+                used.setdefault((root, packing.name if packing else ""), packing)
+    half = {k for k, p in used.items() if halves and _is_half(_packed(graph, k[0], p))}
+    placed: list[Placed] = []
+    weight_of: dict[tuple[Value, str], int] = {}
+    offset = halves_offset = WEIGHTS_OFFSET
+    for travels_as_half in (False, True):
+        halves_offset = offset
+        for key, packing in used.items():
+            root = key[0]
+            if (key in half) == travels_as_half:
+                size = packing.nbytes(root.type) if packing else root.type.nbytes
+                weight_of[key] = offset
+                placed.append(Placed(root, packing, offset, size))
+                offset += align(size)
+    return placed, weight_of, halves_offset, offset
+
+
+def _is_half(array: np.ndarray) -> bool:
+    """Whether these are float32 of which float16 has every value, to the bit."""
+    if array.dtype != np.float32 or not (np.abs(array) <= np.finfo(np.float16).max).all():
+        return False
+    bits = np.ascontiguousarray(array).view(np.uint32)
+    return np.array_equal(array.astype(np.float16).astype(np.float32).view(np.uint32), bits)
 
 
 def _place_arena(

@@ -23,8 +23,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fanlight.codegen.kernel import Kernel
-from fanlight.codegen.plan import Plan, Step
+from fanlight.codegen.plan import WEIGHTS_OFFSET, Plan, Step
 from fanlight.codegen.wasm.assembler import Function, Local
+from fanlight.codegen.wasm.expand import emit_expand
 from fanlight.codegen.wasm.module import Module
 from fanlight.errors import FanlightError
 from fanlight.targets import Target
@@ -74,7 +75,7 @@ def choices(plan: Plan, target: Target) -> dict[str, int]:
 
 
 def emit(plan: Plan, target: Target) -> Code:
-    """The module for one of the plan's targets; it exports `run`."""
+    """The module for one of the plan's targets; it exports `run` (and `expand`, for f16)."""
     which = plan.targets.index(target)
     bits = choices(plan, target)
     maximum = plan.pages if target.threads else None
@@ -91,6 +92,8 @@ def emit(plan: Plan, target: Target) -> Code:
     for index, (step, kernel, wait) in enumerate(zip(plan.steps, kernels, waits, strict=True)):
         walk.step(index, step, kernel, wait)
     walk.finish()
+    if plan.halves_offset < WEIGHTS_OFFSET + plan.weight_bytes:
+        emit_expand(module)
     return Code(module.encode(), bits, module.memory_flags)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import wasmtime
 from wasmtime import _ffi as ffi
 
-from fanlight.hosts.wasmtime import exported_run
+from fanlight.hosts.wasmtime import exported_expand, exported_run
 
 PAGE = 65536
 SHARED = 3
@@ -46,10 +46,10 @@ class Team:
         limits = wasmtime.MemoryType(wasmtime.Limits(pages, pages), shared=True)
         self._memory = _SharedMemory(engine, limits)
         self._stores = [wasmtime.Store(engine) for _ in range(count)]
-        self._runs = [
-            exported_run(wasmtime.Instance(store, module, [self._memory]), store)
-            for store in self._stores
-        ]
+        instances = [wasmtime.Instance(store, module, [self._memory]) for store in self._stores]
+        pairs = list(zip(instances, self._stores, strict=True))
+        self._runs = [exported_run(instance, store) for instance, store in pairs]
+        self.expand = exported_expand(*pairs[0])
         start = ctypes.addressof(self._memory.data_ptr().contents)
         self._bytes = np.ctypeslib.as_array((ctypes.c_uint8 * (pages * PAGE)).from_address(start))
         self._words = self._bytes[control : control + 256].view(np.int32)

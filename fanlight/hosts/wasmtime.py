@@ -6,11 +6,12 @@ import atexit
 import functools
 import time
 import weakref
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from fanlight.bundle.halves import is_half
 from fanlight.bundle.read import BundleFiles
 from fanlight.errors import FanlightError
 from fanlight.hosts.inputs import Items, check_and_split
@@ -53,14 +54,28 @@ def _put(memory: np.ndarray, offset: int, value: int) -> None:
     memory[offset : offset + 4] = np.frombuffer(value.to_bytes(4, "little"), np.uint8)
 
 
-def exported_run(instance: Any, store: Any) -> Any:
-    """The function `run` of an instance; TypeError if it has none of its form."""
+def _exported(instance: Any, store: Any, name: str, count: int) -> Any:
+    """The exported function of this name, if it takes `count` i32; else None."""
     import wasmtime
 
-    run = instance.exports(store).get("run")
-    if not isinstance(run, wasmtime.Func) or list(map(str, run.type(store).params)) != ["i32"] * 4:
+    found = instance.exports(store).get(name)
+    if not isinstance(found, wasmtime.Func):
+        return None
+    return found if list(map(str, found.type(store).params)) == ["i32"] * count else None
+
+
+def exported_run(instance: Any, store: Any) -> Any:
+    """The function `run` of an instance; TypeError if it has none of its form."""
+    run = _exported(instance, store, "run", 4)
+    if run is None:
         raise TypeError("a module without run(first, last, thread, threads)")
     return run
+
+
+def exported_expand(instance: Any, store: Any) -> Callable[[int, int], None] | None:
+    """`expand(address, count)` of an instance, bound to its store; None if it has none."""
+    expand = _exported(instance, store, "expand", 2)
+    return None if expand is None else functools.partial(expand, store)
 
 
 class _Alone:
@@ -75,6 +90,7 @@ class _Alone:
         self._memory = wasmtime.Memory(self._store, wasmtime.MemoryType(limits))
         instance = wasmtime.Instance(self._store, module, [self._memory])
         self._run = exported_run(instance, self._store)
+        self.expand = exported_expand(instance, self._store)
 
     def bytes(self) -> np.ndarray:
         """The memory as a writable uint8 array. Never kept: the store owns it."""
@@ -140,11 +156,19 @@ class WasmtimeHost:
             raise _refused(entry, str(error)) from None
         # Freed before the interpreter takes wasmtime's own functions away at exit.
         weakref.finalize(self, self._instance.close)
-        memory = self._instance.bytes()
+        if self._instance.expand is None and any(map(is_half, self.manifest["weights"])):
+            raise _refused(entry, "float16 weights and a module without expand(address, count)")
         for shard in self.manifest["weights"]:
-            data = np.frombuffer(bundle.read(shard), np.uint8)
-            memory[shard["offset"] : shard["offset"] + data.size] = data
+            self._load(shard, bundle.read(shard))
         self._choose(entry.get("choices", ()), variants)
+
+    def _load(self, shard: Mapping[str, Any], data: bytes) -> None:
+        """Put a shard in its place. float16 goes to the end of it, and is expanded from there."""
+        offset, size = shard["offset"], len(data)
+        start = offset + size if is_half(shard) else offset
+        self._instance.bytes()[start : start + size] = np.frombuffer(data, np.uint8)
+        if is_half(shard):
+            self._guarded(shard["path"], self._instance.expand, offset, size // 2)
 
     def _choose(self, choices: Sequence[Mapping[str, Any]], variants: Collection[str]) -> None:
         """Set the bits of the choices that are asked for, and clear the others."""
@@ -179,16 +203,20 @@ class WasmtimeHost:
         return part.view(dtype).reshape(tensor["shape"])
 
     def _call(self, first: int, last: int) -> None:
+        names = ", ".join(k["name"] for k in self.manifest["kernels"][first:last][:3])
+        self._guarded(names, self._instance.run, first, last)
+
+    def _guarded(self, where: str, function: Callable[[int, int], None], a: int, b: int) -> None:
+        """Call into the module; a trap becomes an error."""
         import wasmtime
 
         try:
-            self._instance.run(first, last)
+            function(a, b)
         except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
-            names = ", ".join(k["name"] for k in self.manifest["kernels"][first:last][:3])
             raise FanlightError(
                 "E-HOST-003",
                 "the module stopped with a trap.",
-                where=names,
+                where=where,
                 expected="a run to its end",
                 received=str(error)[:500],
                 next="check the bundle: `fanlight check`; if that agrees, report this.",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fanlight.passes.core import Pass
-from fanlight.passes.pipeline import PIPELINE_F32, Repeat, Step
+from fanlight.passes.pipeline import PIPELINE_F16, PIPELINE_F32, Repeat, Step
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def passes(steps: Sequence[Step] = PIPELINE_F32) -> list[Pass]:
     return [s for s in steps if not isinstance(s, Repeat)]
 
 
-def to_markdown(steps: Sequence[Step] = PIPELINE_F32) -> str:
+def to_markdown() -> str:
     """docs/passes.md."""
     lines = [
         "# Passes",
@@ -58,11 +58,14 @@ def to_markdown(steps: Sequence[Step] = PIPELINE_F32) -> str:
         "The pipeline of float32 models:",
         "",
     ]
-    for number, item in enumerate(steps, 1):
+    for number, item in enumerate(PIPELINE_F32, 1):
         step = item.step if isinstance(item, Repeat) else item
         why = f" again: {item.because}" if isinstance(item, Repeat) else ""
         lines.append(f"{number}. [`{step.name}`](#{step.name}){why}")
-    for step in passes(steps):
+    added = passes(PIPELINE_F16[len(PIPELINE_F32) :])
+    names = ", ".join(f"[`{step.name}`](#{step.name})" for step in added)
+    lines += ["", f"With the precision f16 one more follows, which changes values: {names}."]
+    for step in [*passes(), *added]:
         found = example(step)
         lines += ["", f"## {step.name}", "", found.text]
         for title, properties in (

@@ -21,6 +21,7 @@ from fanlight.passes.merge_common import MergeCommon
 from fanlight.passes.plain_matmul import PlainMatmul
 from fanlight.passes.remove_dead import RemoveDead
 from fanlight.passes.restore_dilation import RestoreDilation
+from fanlight.passes.round_weights import RoundWeights
 from fanlight.passes.simplify import Simplify
 from fanlight.passes.sink_movement import SinkMovement
 from fanlight.passes.sink_transposes import SinkTransposes
@@ -57,6 +58,9 @@ PIPELINE_F32: tuple[Step, ...] = (
     FuseElementwise(),
     Repeat(MergeCommon(), "biases made by folding are often equal, and so are fused branches"),
 )
+PIPELINE_F16: tuple[Step, ...] = (*PIPELINE_F32, RoundWeights())
+# By the precision of a build.
+PIPELINES = {"f32": PIPELINE_F32, "f16": PIPELINE_F16}
 
 
 def check_order(steps: Sequence[Step]) -> None:
@@ -142,12 +146,14 @@ def optimize(
     graph: Graph,
     target: Target = WASM_RELAXED,
     *,
+    precision: str = "f32",
     verify: bool | None = None,
     counts: Counter[str] | None = None,
 ) -> Graph:
     """The graph that code is generated from: same inputs, same outputs, fewer and fused nodes.
 
     Args:
+        precision: a key of PIPELINES.
         verify, counts: as for `run`.
     """
-    return run(graph, PIPELINE_F32, target=target, verify=verify, counts=counts)
+    return run(graph, PIPELINES[precision], target=target, verify=verify, counts=counts)

@@ -199,7 +199,7 @@ def test_nothing_is_left_of_an_earlier_run(tmp_path: Path) -> None:
         ]
 
 
-@pytest.mark.parametrize("precision", ["f16", "", None, "F32"])
+@pytest.mark.parametrize("precision", ["f8", "", None, "F32", "F16"])
 def test_unknown_precision(precision: Any, tmp_path: Path) -> None:
     with pytest.raises(fl.FanlightError, match="E-BUILD-005"):
         fl.build(classifier(), tmp_path / "site", precision=precision)

@@ -135,7 +135,26 @@ def test_inspect(model: Path, site: Path) -> None:
     text = fanlight("inspect", model).stdout
     assert "softmax" in text and "FLOPs" in text
     assert all(len(line) <= 80 for line in text.splitlines()) and "…" not in text
-    assert as_json("inspect", site)["labels"] == ["red", "green", "blue"]
+    bundle = as_json("inspect", site)
+    assert bundle["labels"] == ["red", "green", "blue"] and bundle["precision"] == "f32"
+    assert "to download" in fanlight("inspect", site).stdout
+    assert "to download" not in text
+
+
+def test_half_the_download(tmp_path: Path) -> None:
+    source = ROOT / "fanlight" / "models" / "default_files"
+    reports = {
+        p: as_json("build", source, "-o", tmp_path / p, "--precision", p) for p in ("f32", "f16")
+    }
+    assert reports["f16"]["precision"] == "f16"
+    assert reports["f16"]["weights_bytes"] < 0.52 * reports["f32"]["weights_bytes"]
+    result = fanlight("build", source, "-o", tmp_path / "f16", "--precision", "f16")
+    assert "1.9 MB as float16" in result.stdout
+    found = as_json("inspect", tmp_path / "f16")
+    assert found["precision"] == "f16"
+    assert found["download_bytes"] == reports["f16"]["weights_bytes"]
+    assert found["totals"]["weight_bytes"] > 1.9 * found["download_bytes"]
+    assert as_json("check", tmp_path / "f16", "--host", "wasm")["ok"]
 
 
 def test_inspect_graph_text_parses(model: Path, tmp_path: Path) -> None:
@@ -225,6 +244,8 @@ def test_demo_sees_an_orange_in_its_own_picture(tmp_path: Path) -> None:
     best = next(line for line in result.stdout.splitlines() if "█" in line)
     assert best.endswith("orange") or "orange" in best.split()
     assert (tmp_path / "demo" / "index.html").is_file()
+    manifest = json.loads((tmp_path / "demo" / "manifest.json").read_text())
+    assert sum(s["bytes"] for s in manifest["weights"]) < 1.9e6  # float16, as its file
 
 
 def test_demo_on_a_photo_serves_the_page(photo: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.web.halves import write_half
 from tests.web.server import Site, serve
 from tests.web.toy import write_colours, write_double, write_page
 
@@ -20,13 +21,14 @@ BARE = (
 
 @pytest.fixture(scope="session")
 def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of toy bundles: double/, colours/ (256 px) and photos/ (4096 px, with a page)."""
+    """Toy bundles: double/, colours/ (256 px), photos/ (4096 px, with a page) and half/ (f16)."""
     from PIL import Image
 
     folder = tmp_path_factory.mktemp("toys")
     write_double(folder / "double")
     write_colours(folder / "colours")
     write_colours(folder / "photos", side=4096)
+    write_half(folder / "half")
     image = Image.new("RGB", (700, 500), (20, 160, 40))
     image.save(folder / "green_field.jpg")
     write_page(folder / "photos", [folder / "green_field.jpg"])

@@ -51,6 +51,24 @@ for (const worker of [true, false]) {
   }, worker));
 }
 
+for (const simd of ['relaxed', 'plain']) {
+  await journey(`float16 ${simd}`, `${site}bare.html`, (page) => page.evaluate(async (which) => {
+    const { load } = await import('./half/fanlight.js');
+    const model = await load('half', { simd: which, cache: false });
+    const { y } = await model.run({ x: Float32Array.from({ length: 64 }, (_, i) => i - 30) });
+    return [...y.data];
+  }, simd));
+}
+
+await journey('expand', `${site}bare.html`, (page) => page.evaluate(async () => {
+  const memory = new WebAssembly.Memory({ initial: 6 });
+  const bytes = await (await fetch('half/expand.wasm')).arrayBuffer();
+  const { instance } = await WebAssembly.instantiate(bytes, { fanlight: { memory } });
+  new Uint16Array(memory.buffer, 1024 + 131072, 65536).forEach((_, i, a) => { a[i] = i; });
+  instance.exports.expand(1024, 65536);
+  return [...new Uint32Array(memory.buffer, 1024, 65536)];
+}));
+
 await journey('cache', `${site}bare.html`, (page) => page.evaluate(async () => {
   const { load } = await import('./double/fanlight.js');
   const first = await load('double');

@@ -7,9 +7,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fanlight.web.single_file import single_file
+from tests.codegen.test_expand import HALVES, float_bits
+from tests.web import halves
 from tests.web.server import serve
 
 pytestmark = pytest.mark.firefox
@@ -64,6 +67,15 @@ def test_run(journeys: dict[str, Any], worker: bool) -> None:
     assert found["data"] == [2, 3, 5, 7] * 2 and found["shape"] == [2, 4]
     assert (found["error"], found["gone"]) == ("E-WEB-012", "E-WEB-014")
     assert found["simd"] == "relaxed" and found["worker"] is worker
+
+
+@pytest.mark.parametrize("simd", ["relaxed", "plain"])
+def test_float16_weights(journeys: dict[str, Any], simd: str) -> None:
+    assert answer(journeys, f"float16 {simd}") == halves.answer()
+
+
+def test_every_half_is_exact(journeys: dict[str, Any]) -> None:
+    assert np.array_equal(answer(journeys, "expand"), float_bits(HALVES))
 
 
 def test_cache(journeys: dict[str, Any]) -> None:

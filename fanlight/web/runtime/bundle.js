@@ -34,7 +34,9 @@ const RULES = {
   memory: { pages: whole(1, 65536) },
   inputs: [tensor],
   outputs: [tensor],
-  weights: [{ ...file, offset: size }],
+  weights: [{
+    ...file, offset: size, encoding: (/** @type {any} */ v) => v === undefined || v === 'f16',
+  }],
   modules: [{ ...file, simd: text }],
   kernels: [{ name: text }],
 };
@@ -65,7 +67,9 @@ export function checkManifest(m, where) {
   /** @param {any} place @param {number} align @param {string} part */
   const fits = (place, align, part) => need(place.offset % align === 0
     && place.offset + place.bytes <= memory.pages * 65536, `manifest.${part}`, place, 'a place in memory');
-  for (const shard of weights) fits(shard, 1, 'weights');
+  for (const shard of weights) {
+    fits({ ...shard, bytes: shard.bytes * (shard.encoding ? 2 : 1) }, 1, 'weights');
+  }
   for (const { choices = [] } of modules) {
     check([{ name: text, offset: size, bit: whole(0, 31) }], choices, 'manifest.modules[].choices');
     for (const choice of choices) fits({ ...choice, bytes: 4 }, 4, 'choices');

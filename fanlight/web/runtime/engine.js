@@ -125,7 +125,6 @@ export class Engine {
     const { path, choices = [] } = module;
     const memory = room(pages * 65536, () => (
       new WebAssembly.Memory({ initial: pages, maximum: pages })));
-    weights.forEach(({ offset }, i) => new Uint8Array(memory.buffer, offset).set(shards[i]));
     const { variants = [] } = options;
     for (const name of variants) {
       const choice = choices.find((c) => c.name === name) ?? fail('E-WEB-001',
@@ -133,9 +132,15 @@ export class Engine {
       new Int32Array(memory.buffer)[choice.offset / 4] |= 1 << choice.bit;
       info.variants.push(name);
     }
-    const { exports } = await WebAssembly.instantiate(
-      /** @type {WebAssembly.Module} */ (compiled), { fanlight: { memory } }).catch(refused(path));
-    return new Engine(manifest, memory, /** @type {Run} */ (exports.run), info);
+    const { run } = await WebAssembly.instantiate(
+      /** @type {WebAssembly.Module} */ (compiled), { fanlight: { memory } }).then(({ exports }) => {
+      weights.forEach(({ offset, bytes, encoding }, i) => {
+        new Uint8Array(memory.buffer).set(shards[i], encoding ? offset + bytes : offset);
+        if (encoding) /** @type {any} */ (exports).expand(offset, bytes / 2);
+      });
+      return exports;
+    }).catch(refused(path));
+    return new Engine(manifest, memory, /** @type {Run} */ (run), info);
   }
 
   /** @param {Spec} spec @param {number} elements */

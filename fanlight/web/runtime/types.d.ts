@@ -49,7 +49,8 @@ export interface Manifest {
   outputs: Spec[];
   dims: Record<string, { min: number; max: number; offset: number }>;
   memory: { pages: number };
-  weights: (HashedFile & { offset: number })[];
+  /** With an encoding, the module's `expand` makes memory of the bytes: twice as many. */
+  weights: (HashedFile & { offset: number; encoding?: 'f16' })[];
   modules: CodeFile[];
   kernels: Kernel[];
 }

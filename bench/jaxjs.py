@@ -1,7 +1,7 @@
 """Write a Fanlight graph as a small program for jax-js: steps in JSON, weights in one file.
 
-The page (pages/peers/jaxjs.js) turns each step into a jitted function of jax-js's own operations, in
-the forms that are fastest there: NHWC, convolutions as products with the weights transposed,
+The page (pages/peers/jaxjs.js) turns each step into a jitted function of jax-js's own operations,
+in the forms that are fastest there: NHWC, convolutions as products with the weights transposed,
 depthwise ones as sums of shifted products. As in export.py the graph must be `plain`.
 """
 

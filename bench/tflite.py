@@ -2,7 +2,8 @@
 
 A .tflite file is a FlatBuffer of TensorFlow Lite's public schema (version 3); the numbers below are
 that schema's: the place of each field in its table, and the codes of operators and options. As in
-export.py the graph must be `plain`; biases and activations are fused, as TensorFlow's converter does.
+export.py the graph must be `plain`; biases and activations are fused, as TensorFlow's converter
+does.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ ACTIVATIONS = {None: 0, "relu": 1, "relu6": 3}
 SAME, VALID = 0, 1
 ALIGNMENT = 16  # of a buffer's data; the schema asks for it
 
-# A field of a table: (place in the table, kind, value). The kinds are the builder's scalar types, or
-# "offset" for what was written before.
+# A field of a table: (place in the table, kind, value). The kinds are the builder's scalar types,
+# or "offset" for what was written before.
 Field = tuple[int, str, Any]
 
 

@@ -64,7 +64,8 @@ start(async () => {
     softmax: ({ axis }) => (x) => nn.softmax(x, axis),
     mean: ({ axes, keepdims }) => (x) => np.mean(x, axes, { keepdims }),
     reshape: ({ shape }) => (x) => x.reshape(shape),
-    pad: ({ padding, value }) => (x) => np.pad(x, padding, { mode: 'constant', constantValues: value }),
+    // It pads with zeros only.
+    pad: ({ padding, value }) => (x) => np.pad(x.sub(value), padding).add(value),
   };
   const layers = program.steps.map((step) => {
     const pads = step.padding?.some(([low, high]) => low || high) && step.op !== 'pad';

@@ -6,6 +6,7 @@ run on an isolated one. What stops one engine is written in its row and stops no
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,9 +25,10 @@ LOAD_MS = 120_000
 ANSWER_MS = 60_000
 TURNS = 3  # measured runs of an entry's turn; the median counts
 SLOW = 80.0  # ms; above this one run a turn is enough
+SHORT = 3.0  # ms that a measurement lasts at least, for the clock of a page is coarse
 SETTLE = 0.3  # seconds in which the browser takes down the page before
 _TURN = (
-    "(n) => Promise.race([turn(n), new Promise((_, stop) => setTimeout("
+    "([count, each]) => Promise.race([turn(count, each), new Promise((_, stop) => setTimeout("
     f"() => stop(new Error('no answer in {ANSWER_MS // 1000} s')), {ANSWER_MS}))])"
 )
 
@@ -39,7 +41,8 @@ class Lane:
     problem: str | None = None
     info: dict[str, Any] = field(default_factory=dict)
     output: np.ndarray | None = None
-    rounds: list[float] = field(default_factory=list)  # ms, one a round
+    each: int = 1  # runs per measurement
+    rounds: list[float] = field(default_factory=list)  # ms of a run, one a round
     cold: list[float] = field(default_factory=list)  # ms from navigation to first answer
     download: int | None = None  # bytes that the server sent for a visit
     memory: float | None = None  # bytes of peak memory over an empty page's
@@ -133,11 +136,10 @@ def _warm(
                 pages[i] = page
                 lane.info = open_lane(page, place.url(lane.entry))["info"]
                 lane.output = np.float32(page.evaluate("output()"))
-                page.evaluate(_TURN, 3)  # every path is taken once
+                # Until the optimising tier has taken over: 24 runs, or two seconds of them.
                 start = time.perf_counter()
-                # Until the optimising tier has taken over: half a second or 20 runs.
-                for _ in range(10):
-                    page.evaluate(_TURN, 2)
+                for _ in range(12):
+                    lane.each = _repeats(*page.evaluate(_TURN, [1, 2]))
                     if time.perf_counter() - start > 2:
                         break
     order = [i for i in pages if lanes[i].problem is None]
@@ -150,11 +152,18 @@ def _warm(
             if lane.problem is None:
                 with lane.guard():
                     pages[i].bring_to_front()
-                    (first,) = pages[i].evaluate(_TURN, 1)  # brings caches and threads back
-                    times = pages[i].evaluate(_TURN, 1 if first > SLOW else TURNS)
+                    # Unmeasured: brings caches and threads back.
+                    (first,) = pages[i].evaluate(_TURN, [1, lane.each])
+                    turns = 1 if first > SLOW else TURNS
+                    times = pages[i].evaluate(_TURN, [turns, lane.each])
                     lane.rounds.append(statistics.median(times))
     for page in pages.values():
         page.context.close()
+
+
+def _repeats(milliseconds: float) -> int:
+    """How many runs make a measurement long enough."""
+    return max(1, min(200, math.ceil(SHORT / max(milliseconds, 0.01))))
 
 
 def open_lane(page: Any, url: str) -> dict[str, Any]:
@@ -212,7 +221,7 @@ def _weigh(place: Lab, lanes: Sequence[Lane]) -> None:
             page = browser.new_context().new_page()
             open_lane(page, url)
             if runs:
-                page.evaluate(_TURN, runs)
+                page.evaluate(_TURN, [runs, 1])
             return renderer_peak(browser)
 
     empty = peak(f"{place.plain}/pages/peers/empty.html", 0)

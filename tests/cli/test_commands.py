@@ -187,6 +187,9 @@ def test_bench_roofline(model: Path, tmp_path: Path, chromium_path: str) -> None
     assert report["peak"] > 1
     assert all(row["attainable_ms"] >= 0 for row in report["rows"])
     assert plot.read_text().startswith("<svg")
+
+
+@pytest.mark.chromium
 def test_bench_beside_peers_whose_packages_cannot_be_installed(
     model: Path, tmp_path: Path, chromium_path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

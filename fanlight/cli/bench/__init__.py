@@ -13,6 +13,7 @@ from fanlight.cli.bench.alone import measure_alone, print_alone
 from fanlight.cli.bench.beside import SUFFIXES, measure_beside, print_beside, write_report
 from fanlight.cli.options import ModelOptions, model_options
 from fanlight.cli.output import write_text
+from fanlight.cli.roofline import check_plot, measured, show, write_plot
 from fanlight.errors import FanlightError
 
 PEERS = ("tfjs", "ort", "litert", "jaxjs")
@@ -69,6 +70,18 @@ def _outs(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) ->
     help="How often it is run; the median counts.  [default: 50; with --peers: 30]",
     metavar="N",
 )
+@click.option(
+    "--roofline",
+    "wants_roofline",
+    is_flag=True,
+    help="Measure each kernel against the machine's peak and memory instead.",
+)
+@click.option(
+    "--plot",
+    callback=check_plot,
+    metavar="FILE",
+    help="Draw the roofline: FILE.svg, or FILE.png (needs fanlight\\[plots]).",
+)
 @click.option("--json", "json_file", metavar="FILE", help="Write the figures; - prints them.")
 @click.option(
     "--out",
@@ -85,6 +98,8 @@ def command(
     peers: tuple[str, ...],
     threads: tuple[int, ...],
     rounds: int | None,
+    wants_roofline: bool,
+    plot: str | None,
     json_file: str | None,
     outs: tuple[Path, ...],
     options: ModelOptions,
@@ -92,6 +107,9 @@ def command(
     """Time SOURCE, a model or a bundle, in Chromium and CPython, with its slowest kernels."""
     if outs and not peers:
         raise click.UsageError("--out is for the report of --peers; --json writes figures alone.")
+    if wants_roofline or plot:
+        _roofline(source, options, peers, plot, json_file)
+        return
     report: dict[str, Any]
     if peers:
         report = measure_beside(source, options, peers, threads or (1, 2), rounds or 30)
@@ -117,6 +135,33 @@ def command(
         print_beside(report)
     else:
         print_alone(report)
+
+
+def _roofline(
+    source: str,
+    options: ModelOptions,
+    peers: tuple[str, ...],
+    plot: str | None,
+    json_file: str | None,
+) -> None:
+    if peers:
+        raise FanlightError(
+            "E-CLI-010",
+            "A roofline has no peers beside it.",
+            where="--peers",
+            expected="--roofline or --peers",
+            received="both",
+        )
+    found = measured(source, options)
+    if plot is not None:
+        write_plot(found, plot)
+    report = {"machine": _machine(), "source": source, **found.as_dict()}
+    if json_file == "-":
+        click.echo(json.dumps(report, ensure_ascii=False))
+        return
+    if json_file is not None:
+        write_text(json_file, json.dumps(report, ensure_ascii=False, indent=1) + "\n")
+    show(found)
 
 
 def _machine() -> str:

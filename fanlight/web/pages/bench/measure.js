@@ -23,7 +23,17 @@ export const pause = (ms) => new Promise((resolve) => {
 const takes = (bytes) => WebAssembly.validate(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, ...bytes]));
 /** A function of one vector: i32x4.neg, or f32x4.relaxed_madd of it. @param {number[]} body */
 const vector = (body) => takes([1, 6, 1, 96, 1, 123, 1, 123, 3, 2, 1, 0,
-  10, body.length + 6, 1, body.length + 4, 0, ...body, 11]);
+  10, body.length + 4, 1, body.length + 2, 0, ...body, 11]);
+
+/** The browser by its own account, where it gives a short one. */
+function browser() {
+  /** @typedef {{ brands: { brand: string, version: string }[], platform: string }} Brands */
+  const { userAgentData, userAgent } = /** @type {Navigator & { userAgentData?: Brands }} */ (navigator);
+  // One of the brands is made up, with punctuation in it, so that nobody relies on the list.
+  const brands = userAgentData?.brands.filter(({ brand }) => /^[\w ]+$/.test(brand));
+  if (!brands?.length) return userAgent;
+  return `${brands.map(({ brand, version }) => `${brand} ${version}`).join(', ')} on ${userAgentData?.platform}`;
+}
 
 /** What is known of this device. No guess from the browser's name: everything is asked for. */
 export function device() {
@@ -36,7 +46,8 @@ export function device() {
     last = now;
   }
   return {
-    browser: userAgent,
+    browser: browser(),
+    user_agent: userAgent,
     cores: hardwareConcurrency || null,
     memory_gb: deviceMemory ?? null, // rounded, and at most 8, by browsers that tell it
     isolated: globalThis.crossOriginIsolated === true,

@@ -52,6 +52,9 @@ export const loads = ({ cold_ms: cold, cached_ms: cached, bytes }) => [
   ['From the cache', cached === null ? 'not kept by this browser' : `${shown(cached)} ms`],
 ];
 
+/** The end of a layer's path, which tells layers apart. @param {Kernels[number]} kernel */
+export const short = ({ source, name }) => (source || name).split('/').slice(-2).join('/');
+
 /** @param {Kernels[number]} kernel */
 export const cells = ({ ms, share, gflops }) => [
   ms.toFixed(3), `${(100 * share).toFixed(0)} %`, gflops ? gflops.toFixed(1) : ''];
@@ -71,7 +74,7 @@ export function markdown(report) {
       r.setting, r.median_ms === null ? '' : shown(r.median_ms), r.min_ms === null ? '' : shown(r.min_ms),
       r.rounds, r.runs, r.failure || r.why])),
     table(['loading', ''], loads(loading)),
-    table(['kernel', 'op', 'ms', 'share', 'GFLOP/s'], kernels.map((k) => [k.source || k.name, k.op, ...cells(k)])),
+    table(['kernel', 'op', 'ms', 'share', 'GFLOP/s'], kernels.map((k) => [short(k), k.op, ...cells(k)])),
     table(['device', ''], facts(device, threads)),
     ...notes,
   ].join('\n\n')}\n`;

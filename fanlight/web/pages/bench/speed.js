@@ -1,6 +1,6 @@
 import { said } from '../fanlight.js';
 import { device, loading, pause, settings, slowest, timings, whyOneThread } from './measure.js';
-import { cells, facts, loads, markdown, report, row, shown } from './report.js';
+import { cells, facts, loads, markdown, report, row, short, shown } from './report.js';
 /** @import { Manifest } from '../types.js' @import { Report } from './report.js' */
 
 /** @param {string} id @returns {any} */
@@ -72,7 +72,7 @@ function show({ rows, loading: times, kernels, notes }) {
     cells: middle === null ? ['', '', ''] : [shown(middle), shown(Number(min)), String(runs)],
   })));
   fill('loading', loads(times).map(([head, ...texts]) => ({ head, cells: texts, words: true })));
-  fill('kernels', kernels.map((k) => ({ head: k.source || k.name, more: k.op, cells: cells(k) })));
+  fill('kernels', kernels.map((k) => ({ head: short(k), more: k.op, cells: cells(k) })));
   say(['Done.', ...notes].join(' '));
 }
 

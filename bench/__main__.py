@@ -1,9 +1,11 @@
 """`python -m bench`: measure, print the tables, write them as JSON and Markdown.
 
-    python -m bench [latency] [coldstart] [pointwise] [sizes] [parity] [accuracy]
-                    [--rounds 30] [--nets NAME ...] [--peers tfjs,ort] [--json FILE]
+    python -m bench [peers] [coldstart] [pointwise] [sizes] [parity] [accuracy]
+                    [--rounds 30] [--nets NAME ...] [--peers tfjs,ort,litert,jaxjs]
+                    [--threads 1,2] [--out FILE.json|.md|.svg ...]
 
-Without a part: all of them, about ten minutes. Tables go to bench/out/results.md and .json.
+Without a part: all of them, under twenty minutes. Tables go to bench/out/results.md and .json, the
+chart of the peers to bench/out/peers.svg.
 """
 
 from __future__ import annotations
@@ -11,21 +13,22 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import accuracy, coldstart, latency, parity, pointwise, sizes
+from bench import accuracy, coldstart, parity, pointwise, sizes
 from bench.networks import ROOT
+from bench.peers.engines import PEERS
+from bench.peers.report import markdown, text_of
+from bench.peers.run import machine, measure_networks
 
 OUT = ROOT / "bench" / "out"
 NETS = ("mobilenet_v1_1.0_224", "mobilenet_v2_1.0_224", "mobilenet_v1_0.25_224")
-PEERS = ("tfjs", "ort")
 TITLES = {
-    "latency": "Warm latency, one thread (goals: 1.3 x TF.js, 1.7 x ONNX Runtime Web)",
+    "peers": "Beside the peers",
     "coldstart": "Navigation to first answer, MobileNet v1 0.25 (goal: a third of TF.js's time)",
     "pointwise": "Kernels of MobileNet v1 1.0 224 (goal: pointwise at 90 % of the peak)",
     "sizes": "Sizes, build, memory",
@@ -60,16 +63,6 @@ def _cell(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def processor() -> str:
-    """The processor's own name, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        found = next(line for line in lines if line.startswith("model name"))
-        return found.partition(":")[2].strip()
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
 def arguments() -> argparse.Namespace:
     """The command line, checked."""
     parser = argparse.ArgumentParser(
@@ -78,11 +71,16 @@ def arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(TITLES))
-    parser.add_argument("--rounds", type=int, default=30, help="of latency and pointwise")
+    parser.add_argument("--rounds", type=int, default=30, help="of peers and pointwise")
     parser.add_argument("--nets", nargs="+", default=list(NETS), choices=NETS)
     parser.add_argument("--peers", type=lambda s: s.split(","), default=list(PEERS))
+    parser.add_argument("--threads", type=numbers, default=[1, 2], help="of peers: 1,2")
     parser.add_argument("--json", type=Path, default=OUT / "results.json")
+    parser.add_argument("--out", type=Path, nargs="+", default=[], help="also the report of peers")
     args = parser.parse_args()
+    for path in args.out:
+        if path.suffix not in (".json", ".md", ".svg"):
+            parser.error(f"{path} does not end in .json, .md or .svg")
     for what, given, known in (("part", args.parts, TITLES), ("peer", args.peers, PEERS)):
         unknown = sorted(set(given) - set(known))
         if unknown:
@@ -92,11 +90,43 @@ def arguments() -> argparse.Namespace:
     return args
 
 
+def numbers(text: str) -> list[int]:
+    """ "1,2" as numbers of threads; ValueError where it is something else."""
+    counts = [int(part) for part in text.split(",")]
+    if not all(1 <= count <= 64 for count in counts):
+        raise ValueError(text)
+    return counts
+
+
+def beside_peers(args: argparse.Namespace) -> dict[str, Any]:
+    """The report of bench.peers on the networks asked for; its files are written."""
+    report = measure_networks(
+        args.nets,
+        OUT,
+        peers=args.peers,
+        threads=args.threads,
+        rounds=args.rounds,
+        say=lambda text: print(f"bench: {text}", file=sys.stderr, flush=True),
+    )
+    for path in (OUT / "peers.svg", *args.out):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text_of(report, path.suffix), "utf-8")
+    return report
+
+
+def shown(name: str, found: Any) -> str:
+    """A part's result as Markdown."""
+    if name != "peers":
+        return table(TITLES[name], found)
+    goals = table("Goals", found["goals"]) if found["goals"] else ""
+    return f"### {TITLES[name]}\n\n{markdown(found['rows'])}\n{goals}"
+
+
 def main() -> int:
     """Measure what was asked for. Returns 0 even where a figure is missed: the table says so."""
     args = arguments()
-    parts: dict[str, Callable[[], list[dict[str, Any]]]] = {
-        "latency": lambda: latency.measure(args.nets, OUT, peers=args.peers, rounds=args.rounds),
+    parts: dict[str, Callable[[], Any]] = {
+        "peers": lambda: beside_peers(args),
         "coldstart": lambda: coldstart.measure(OUT, peers=args.peers),
         "pointwise": lambda: pointwise.measure(rounds=args.rounds),
         "sizes": lambda: sizes.measure(OUT / "sizes"),
@@ -106,21 +136,20 @@ def main() -> int:
     OUT.mkdir(parents=True, exist_ok=True)
     load = [round(x, 1) for x in os.getloadavg()] if hasattr(os, "getloadavg") else None
     results: dict[str, Any] = {
-        "machine": processor(),
-        "cores": os.cpu_count(),
+        "machine": machine(),
         "load_at_start": load,
         "date": time.strftime("%Y-%m-%d"),
     }
-    about = f"{results['machine']}, {results['cores']} cores, {results['date']}, load {load}"
+    about = f"{results['machine']}, {results['date']}, load {load}"
     text = f"## Bench\n\n{about}\n"
     print(about, flush=True)
     for name in args.parts or parts:
         print(f"bench: {name} ...", file=sys.stderr, flush=True)
         start = time.perf_counter()
         results[name] = parts[name]()
-        shown = table(TITLES[name], results[name])
-        text += "\n" + shown
-        print("\n" + shown, flush=True)
+        part = shown(name, results[name])
+        text += "\n" + part
+        print("\n" + part, flush=True)
         print(f"bench: {name} took {time.perf_counter() - start:.0f} s", file=sys.stderr)
         args.json.write_text(json.dumps(results, indent=1))
         args.json.with_suffix(".md").write_text(text)

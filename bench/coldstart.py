@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import latency
 from bench.lab import HERE, chromium, install_peers, serve
 from bench.networks import prepare
 
 NETWORK = "mobilenet_v1_0.25_224"
 GOAL = 3.0
+PEERS = ("tfjs", "ort")
 LIMIT_MS = 60_000
 SETTLE = 0.4  # seconds in which the browser takes down the page before
 
@@ -93,7 +93,7 @@ def measure(
     """Milliseconds per engine, visits interleaved; the ratio is that of each round, its median."""
     install_peers()
     network = prepare(NETWORK, out, onnx="ort" in peers)
-    engines = [n for n in PAGES if n not in latency.FIGURES or n in peers]
+    engines = [n for n in PAGES if n not in PEERS or n in peers]
     write_pages(network.folder, engines)
     mounts = {"peers": HERE / "node_modules", "work": out}
     times: dict[str, list[float]] = {name: [] for name in engines}

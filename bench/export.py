@@ -21,6 +21,13 @@ TF_TYPES = {"float32": "DT_FLOAT", "int32": "DT_INT32", "bool": "DT_BOOL"}
 ACTIVATIONS = {"relu": "Relu", "relu6": "Relu6"}
 
 
+class Unwritable(Exception):
+    """A network that cannot be written in a peer's format: which op, and for which engine."""
+
+    def __init__(self, op: str, engine: str) -> None:
+        super().__init__(f"bench cannot write {op} for {engine}")
+
+
 def plain(graph: Graph) -> Graph:
     """The graph with constants and batch norms folded, and nothing fused."""
     end = next(i for i, s in enumerate(PIPELINE_F32) if isinstance(s, FoldBatchNorm))
@@ -91,7 +98,7 @@ def _window(node: Node) -> dict[str, Any]:
         "data_format": {"s": "TkhXQw=="},
         "padding": {"s": "RVhQTElDSVQ=" if explicit else "VkFMSUQ="},
     }
-    if _same(node):
+    if same_padding(node):
         window["padding"] = {"s": "U0FNRQ=="}
     elif explicit:
         window["explicit_paddings"] = _ints(0, 0, top, bottom, left, right, 0, 0)
@@ -100,7 +107,8 @@ def _window(node: Node) -> dict[str, Any]:
     return window
 
 
-def _same(node: Node) -> bool:
+def same_padding(node: Node) -> bool:
+    """Whether a window is padded as TensorFlow's SAME does, the odd one at the end."""
     kernel = node.inputs[1].shape[:2] if len(node.inputs) > 1 else node.attrs["size"]
     for axis in (0, 1):
         size, step = node.inputs[0].shape[1 + axis], node.attrs["strides"][axis]
@@ -211,7 +219,7 @@ def _tfjs_other(writer: _TfjsWriter, node: Node, inputs: list[str], name: str) -
         axis = writer.const(f"{name}/axis", np.int32(node.attrs["axis"]))
         count = {"N": {"i": str(len(inputs))}}
         return writer.node(name, "ConcatV2", [*inputs, axis], **count)
-    raise SystemExit(f"bench/export.py cannot write {node.op} for TF.js")
+    raise Unwritable(node.op, "TF.js")
 
 
 # --- ONNX -----------------------------------------------------------------------------------------
@@ -309,7 +317,7 @@ def to_onnx(graph: Graph, path: Path) -> None:
             value = const(f"{name}_value", np.float32(node.attrs["value"]))
             nodes.append(helper.make_node("Pad", [*inputs, pads, value], [name]))
         else:
-            raise SystemExit(f"bench/export.py cannot write {node.op} for ONNX")
+            raise Unwritable(node.op, "ONNX Runtime")
         names[node.output] = name
     ends = [
         helper.make_tensor_value_info(names[v], TensorProto.FLOAT, shape_of(v))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import http.server
 import statistics
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlencode, urlsplit
@@ -26,6 +28,31 @@ TYPES = {
     ".wasm": "application/wasm",
     ".css": "text/css",
 }
+
+
+COMPRESSED = {".html", ".js", ".mjs", ".json", ".wasm", ".css"}
+
+
+@dataclass
+class Traffic:
+    """Bytes of the bodies that servers sent since `clear`."""
+
+    sent: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def clear(self) -> None:
+        with self._lock:
+            self.sent = 0
+
+    def add(self, count: int) -> None:
+        with self._lock:
+            self.sent += count
+
+
+@cache
+def _gzipped(file: Path, stamp: int) -> bytes:
+    """A file as a static host sends it; `stamp` is its time: a new file is not an old one."""
+    return gzip.compress(file.read_bytes(), 6, mtime=0)
 
 
 def install_peers() -> None:
@@ -63,9 +90,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if file is None or not file.is_relative_to(root.resolve()) or not file.is_file():
             self.send_error(404)
             return
-        data = file.read_bytes()
+        # As static hosts do: text and WebAssembly are compressed, once; weights travel as they are.
+        packed = file.suffix in COMPRESSED and "gzip" in self.headers.get("Accept-Encoding", "")
+        data = _gzipped(file, file.stat().st_mtime_ns) if packed else file.read_bytes()
         self.send_response(200)
         self.send_header("Content-Type", TYPES.get(file.suffix, "application/octet-stream"))
+        if packed:
+            self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Length", str(len(data)))
         self.send_header("Cache-Control", "no-cache")
         if self.server.isolated:
@@ -73,17 +104,22 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
         self.end_headers()
         self.wfile.write(data)
+        if self.server.traffic is not None:
+            self.server.traffic.add(len(data))
 
     def log_message(self, format: str, *args: object) -> None:
         """Quiet."""
 
 
 @contextmanager
-def serve(mounts: Mapping[str, Path], *, isolated: bool = False) -> Iterator[str]:
-    """Serve folders by mount name on the loopback; yields the base URL."""
+def serve(
+    mounts: Mapping[str, Path], *, isolated: bool = False, traffic: Traffic | None = None
+) -> Iterator[str]:
+    """Serve folders by mount name on the loopback; yields the base URL. `traffic` counts bytes."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
     server.mounts, server.isolated = dict(mounts), isolated  # type: ignore[attr-defined]
+    server.traffic = traffic  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -45,12 +45,17 @@ class Network:
         return (n, c, h, w)
 
 
-def prepare(name: str, out: Path, *, onnx: bool = True) -> Network:
-    """Load a network and write it for every engine under `out`/name."""
+def load(name: str) -> fl.Model:
+    """One of NETWORKS, loaded."""
     source, options = NETWORKS[name]
     if not (MODELS / source).exists():
         raise SystemExit(f"bench: {MODELS / source} is missing; set FANLIGHT_SHARED")
-    return write(fl.load(MODELS / source, **options), name, out, onnx=onnx)
+    return fl.load(MODELS / source, **options)
+
+
+def prepare(name: str, out: Path, *, onnx: bool = True) -> Network:
+    """Load a network and write it for every engine under `out`/name."""
+    return write(load(name), name, out, onnx=onnx)
 
 
 def write(model: fl.Model, name: str, out: Path, *, onnx: bool = True) -> Network:

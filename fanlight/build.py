@@ -20,7 +20,7 @@ from fanlight.passes import optimize
 from fanlight.targets import Target
 from fanlight.version import __version__
 from fanlight.web.single_file import write_single_file
-from fanlight.web.site import page_files
+from fanlight.web.site import bench_files, page_files
 
 PRECISIONS = ("f32", "f16")
 
@@ -43,6 +43,7 @@ def build(
     samples: Sequence[str | Path] = (),
     title: str | None = None,
     card: str = "",
+    bench_page: bool = False,
 ) -> Bundle:
     """Build a model for the browser.
 
@@ -58,6 +59,7 @@ def build(
         samples: pictures to offer on the page.
         card: what to know about the model (data, figures, limits), shown on the page
             (a little Markdown).
+        bench_page: put bench/speed.html beside the model: it measures on the visitor's own device.
 
     Returns:
         The bundle, ready to run: `bundle.run({"image": rgb})`.
@@ -72,6 +74,17 @@ def build(
             where="precision",
             expected=", ".join(PRECISIONS),
             received=precision,
+        )
+    target = Path(out)
+    single = target.suffix.lower() in (".html", ".htm")
+    if single and bench_page:
+        raise FanlightError(
+            "E-BUILD-005",
+            "a page in one file has no room for the bench page.",
+            where="bench_page",
+            expected="a folder to write to",
+            received=target.name,
+            next="build into a folder, or leave the bench page out.",
         )
     source: Graph = model if isinstance(model, Graph) else model.graph
     batched = dict(getattr(model, "batched", {}))
@@ -95,8 +108,6 @@ def build(
     # The meaning of a bundle: the source, as long as no weight is rounded on the way.
     meaning = source if precision == "f32" else plan.graph
 
-    target = Path(out)
-    single = target.suffix.lower() in (".html", ".htm")
     # A page is packed from a folder that never gets a name of its own.
     folder = target.with_name(f".{target.name}.bundle") if single else target
     with BundleWriter(folder) as writer:
@@ -105,7 +116,10 @@ def build(
         manifest = make_manifest(plan, name or source.name, precision, entry, batched)
         manifest |= {"weights": shards, "modules": modules}
         writer.add("graph.json", graph_file(plan))
-        for path, data in page_files(manifest, title=title, card=card, samples=samples).items():
+        pages = page_files(manifest, title=title, card=card, samples=samples)
+        if bench_page:
+            pages |= bench_files(title or manifest["name"])
+        for path, data in pages.items():
             writer.add(path, data)
         writer.add_manifest(manifest)
         check_manifest({**manifest, "files": writer.files}, target)

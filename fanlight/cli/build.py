@@ -24,6 +24,11 @@ from fanlight.cli.output import human_bytes, json_option, print_json, progress, 
     metavar="PHOTO",
     help="A picture to offer on the page; may be repeated.",
 )
+@click.option(
+    "--bench-page",
+    is_flag=True,
+    help="Add bench/speed.html: whoever opens it sees how fast the model is on their device.",
+)
 @json_option
 def command(
     source: str,
@@ -32,6 +37,7 @@ def command(
     name: str | None,
     title: str | None,
     samples: tuple[str, ...],
+    bench_page: bool,
     as_json: bool,
 ) -> None:
     """Build SOURCE for the browser.
@@ -55,6 +61,7 @@ def command(
             name=name,
             title=title,
             samples=samples,
+            bench_page=bench_page,
         )
     report = summary(bundle, time.perf_counter() - start, list(model.source.warnings))
     if as_json:
@@ -76,6 +83,8 @@ def command(
         console.print(f"Next: open {report['path']} in a browser.", markup=False)
     else:
         console.print(f"Next: fanlight serve {report['path']}", markup=False)
+        if bench_page:
+            console.print("      and open bench/speed.html there.", markup=False)
 
 
 def summary(bundle: Any, seconds: float, warnings: list[str]) -> dict[str, Any]:

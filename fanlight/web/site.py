@@ -91,6 +91,23 @@ def page_files(
     return runtime_files() | files | pictures
 
 
+def bench_files(title: str) -> dict[str, bytes]:
+    """path -> bytes of the page that measures the model on the visitor's own device.
+
+    Args:
+        title: what the page calls the model.
+    """
+    files = {}
+    for path in sorted((PAGES / "bench").iterdir()):
+        text = path.read_text("utf-8")
+        if path.suffix == ".html":
+            text = fill(text, {"title": title, "csp": CSP})
+        elif path.suffix == ".js":
+            text = strip_comments(text)
+        files[f"bench/{path.name}"] = text.encode()
+    return files
+
+
 def fill(template: str, values: Mapping[str, str], raw: Mapping[str, str] | None = None) -> str:
     """`{{name}}` replaced by the escaped value, or by the one in `raw` as it is."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from onnx.reference import ReferenceEvaluator
 
@@ -14,36 +13,9 @@ from bench.coldstart import PAGES, write_pages
 from bench.export import plain, to_onnx, to_tfjs
 from bench.lab import Engine, Result, ratio
 from fanlight.codegen.wasm.probes import FLOPS_PER_ITERATION, peak_module
-from fanlight.graph import Builder, Graph, evaluate
+from fanlight.graph import evaluate
+from tests.bench.networks import IMAGE, small_network
 from tests.support import relative_error
-
-IMAGE = np.random.default_rng(0).uniform(-1, 1, (1, 9, 9, 3)).astype(np.float32)
-
-
-def small_network() -> Graph:
-    """Every op of the MobileNets, padding of both kinds, batch norms, a residual."""
-    rng = np.random.default_rng(1)
-    b = Builder("small")
-
-    def weight(*shape: int) -> object:
-        return b.weight(rng.normal(0, 0.5, shape).astype(np.float32))
-
-    def normed(x: object, channels: int) -> object:
-        spread = b.weight(rng.uniform(0.5, 2, channels).astype(np.float32))
-        values = [weight(channels), spread, weight(channels), weight(channels)]
-        return b.add("batch_norm", x, *values, epsilon=1e-3)
-
-    x = b.input("x", IMAGE.shape)
-    y = b.add("pad", x, paddings=((0, 0), (0, 1), (0, 1), (0, 0)), value=0.0)
-    y = b.add("conv2d", y, weight(3, 3, 3, 8), strides=(2, 2))
-    y = b.add("relu6", normed(y, 8))
-    z = b.add("depthwise_conv2d", y, weight(3, 3, 8, 1), padding=((1, 1), (1, 1)))
-    z = b.add("relu", normed(z, 8))
-    z = normed(b.add("conv2d", z, weight(1, 1, 8, 8)), 8)
-    y = b.add("add", y, z)
-    y = b.add("mean", y, axes=(1, 2), keepdims=False)
-    y = b.add("add", b.add("matmul", y, weight(8, 5)), weight(5))
-    return b.finish({"y": b.add("softmax", y, axis=-1)})
 
 
 def test_the_networks_of_the_peers_mean_the_same(tmp_path: Path) -> None:

@@ -208,6 +208,27 @@ def test_bench_roofline(model: Path, tmp_path: Path, chromium_path: str) -> None
     assert plot.read_text().startswith("<svg")
 
 
+@pytest.mark.chromium
+def test_bench_beside_peers_whose_packages_cannot_be_installed(
+    model: Path, tmp_path: Path, chromium_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise RuntimeError("npm: no network")
+
+    monkeypatch.setattr("bench.peers.run.install_peers", refuse)
+    outs = [tmp_path / f"figures.{kind}" for kind in ("json", "md", "svg")]
+    named = [part for out in outs for part in ("--out", out)]
+    how = ("--peers", "tfjs,litert", "--threads", 1, "--rounds", 2)
+    result = fanlight("bench", model, *how, *named)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("npm: no network") == 2
+    report = json.loads(outs[0].read_text())
+    ours, *peers = report["rows"]
+    assert ours["median_ms"] > 0 and len(ours["rounds_ms"]) == 2 and ours["cold_ms"] > 0
+    assert [row["failure"] for row in peers] == ["npm: no network"] * 2
+    assert "npm: no network" in outs[1].read_text() and outs[2].read_text().startswith("<svg")
+
+
 def test_explain() -> None:
     assert CATALOGUE["E-INPUT-010"].split()[0] in fanlight("explain", "e-input-010").stdout
     assert as_json("explain") == CATALOGUE

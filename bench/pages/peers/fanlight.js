@@ -1,0 +1,17 @@
+// Fanlight: the bundle's own runtime. On one thread the model runs on the page's thread, as the other
+// engines do; with more it runs in its workers, where waiting is allowed.
+import { file, offer, pattern, query, start, threads } from './protocol.js';
+
+start(async () => {
+  const base = file(query.model);
+  const { load } = await import(`${base}fanlight.js`);
+  const model = await load(base, { worker: threads > 1, threads, cache: false });
+  const { info } = model;
+  if (info.threads !== threads) throw new Error(`it runs on ${info.threads} thread, not ${threads}: ${info.why}`);
+  const [{ name, shape, dtype }] = model.inputs;
+  const data = pattern(shape.reduce((a, b) => a * b, 1), dtype === 'uint8');
+  const [output] = model.outputs;
+
+  await offer(async () => (await model.run({ [name]: data }))[output.name].data,
+    { version: query.version, threads: info.threads, simd: info.simd, why: info.why });
+});

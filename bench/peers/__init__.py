@@ -1,0 +1,1 @@
+"""The same network in other engines: who (engines), how (measure), what came out (report)."""

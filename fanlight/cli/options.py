@@ -113,8 +113,8 @@ _OPTIONS = (
         type=click.Choice(["f32", "f16"]),
         default="f32",
         show_default=True,
-        help="`f16` sends the weights as float16, which is 0.50 to 0.52 of the download, and computes "
-        "in float32; 998 of 1,000 photos kept their MobileNet answer.",
+        help="`f16` sends the weights as float16, 0.50 to 0.52 of the download, and computes in "
+        "float32; 998 of 1,000 photos kept their MobileNet answer.",
     ),
     click.option(
         "--random-weights",

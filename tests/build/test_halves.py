@@ -15,6 +15,7 @@ import fanlight as fl
 from fanlight.bundle import sha256
 from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Builder, Graph
+from fanlight.hosts.wasmtime import WasmtimeHost
 from tests.build.nets import classifier
 
 X = np.random.default_rng(5).standard_normal((1, 16, 16, 3)).astype(np.float32)
@@ -79,6 +80,17 @@ def test_every_host_gives_the_bytes_of_the_rounded_weights(
     assert np.abs(answers["f16"] - numpy).max() < 1e-5 * np.abs(numpy).max()
     moved = np.abs(answers["f16"] - answers["f32"]).max() / np.abs(numpy).max()
     assert 1e-5 < moved < 2e-3
+
+
+@pytest.mark.parametrize("simd", ["relaxed", "plain"])
+def test_threads_share_what_was_expanded_once(sites: Path, simd: str) -> None:
+    with fl.open_bundle(sites / "f16") as bundle:
+        alone = WasmtimeHost(bundle.files, simd=simd)
+        team = WasmtimeHost(bundle.files, simd=simd, threads=3)
+        answers = [host.run({"x": X})["y"].tobytes() for host in (alone, team)]
+        alone.close()
+        team.close()
+    assert answers[0] == answers[1]
 
 
 def test_what_is_stored_is_what_was_built(sites: Path, tmp_path: Path) -> None:

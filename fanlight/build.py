@@ -55,9 +55,9 @@ def build(
         task: e.g. `fl.tasks.classify(...)`; None builds the model as it is.
         precision: "f32", "f16" or "int8". f16: the kernels of convolutions and dense layers and
             the tables that are looked up are rounded to float16 and travel as such, half the
-            download. What computes is the same float32. A tensor that float16 would spoil stays as it is (see
-            fanlight.passes.round_weights). int8: computes in bytes (fanlight.quantize does it, and
-            also gives a report; a model that it returned is built as it is).
+            download. What computes is the same float32. A tensor that float16 would spoil stays
+            as it is (see fanlight.passes.round_weights). int8: computes in bytes (fanlight.quantize
+            does it, and also gives a report; a model that it returned is built as it is).
         calibration: for int8: photos or arrays such as the model will see, see fanlight.quantize.
         name, title: of the bundle and of its page; default: the model's.
         samples: pictures to offer on the page.

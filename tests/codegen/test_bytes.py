@@ -159,3 +159,87 @@ def test_bilinear_resize_keeps_the_extremes(target: Target) -> None:
         assert (check("resize_bilinear_int8", [x], target, size=(7, 10)) == value).all()
     x = some_bytes(1, 5, 5, 24) & 1
     check("resize_bilinear_int8", [x * 255], target, size=(13, 12))
+
+
+# --- elementwise ----------------------------------------------------------------------------------
+
+# Where float32 rounding to bytes may go wrong: halves, the limits of the magic number, infinities.
+EDGES = np.array(
+    [
+        *(s * v for s in (1, -1) for v in (0.0, 0.5, 1.5, 2.5, 126.5, 127.5, 254.5, 255.5, 1e-42)),
+        *(s * 2.0**e * m for s in (1, -1) for e in range(6, 33) for m in (1, 1.5, 1.9999)),
+        *(s * v for s in (1, -1) for v in (3e38, np.inf, 12582912, 12582911, 25165824, 4194304.5)),
+        np.nan,
+        -np.nan,
+    ],
+    np.float32,
+)
+
+
+@targets
+@pytest.mark.parametrize(
+    "zero,high", [(0, 127), (7, 127), (1, 255), (128, 255), (255, 255), (3, 3)]
+)
+def test_quantize_of_every_kind_of_float(target: Target, zero: int, high: int) -> None:
+    for scale in (1.0, 0.5, 3.7, 1e-30, 1e30):
+        for count in (len(EDGES), 64, 17, 5, 3):
+            check("quantize", [EDGES[-count:]], target, scale=scale, zero=zero, high=high)
+    nans = np.full(33, np.nan, np.float32)
+    (got,) = run_op("quantize", [nans], target, scale=1.0, zero=zero, high=high)
+    assert (got == 0).all()
+
+
+@targets
+def test_slopes_of_every_kind(target: Target) -> None:
+    x = some_bytes(5, len(EDGES))
+    for zero in (0, 40):
+        check("prelu_int8", [x, EDGES], target, zero_x=100, scale=0.7, zero=zero)
+
+
+@targets
+def test_sums_and_products_beyond_the_magic_number(target: Target) -> None:
+    """Scales that make float32 infinite, or NaN as the difference of infinities."""
+    a, b = (x.reshape(-1) for x in np.meshgrid(some_bytes(37), some_bytes(19, seed=1)))
+    a, b = a.copy(), b.copy()
+    for scale in (1e6, 1e36, 3e38):
+        for sign in (1, -1):
+            attrs = {"zero_a": 100, "zero_b": 90, "zero": 60}
+            check("add_int8", [a, b], target, scale_a=scale, scale_b=sign * scale, **attrs)
+            check("mul_int8", [a, b], target, scale=sign * scale, **attrs)
+
+
+@targets
+def test_bytes_of_any_run_length(target: Target) -> None:
+    sums = {"scale_a": 0.6, "zero_a": 9, "scale_b": -0.7, "zero_b": 80, "zero": 70}
+    for size in (*range(1, 36), 63, 64, 65, 127, 130):
+        x, y = some_bytes(3, size), some_bytes(3, size, seed=1)
+        check("add_int8", [x, y], target, **sums)
+        check("add_int8", [x, y[:1]], target, **sums)
+        check("add_int8", [x, y[:, :1]], target, **sums)
+        check("dequantize", [x], target, scale=0.3, zero=5)
+        check("prelu_int8", [x, np.resize(EDGES, size)], target, scale=0.3, zero_x=90)
+
+
+@targets
+def test_fused_chains_of_bytes(target: Target) -> None:
+    """Bytes inside of a chain are rounded as at its end, and bools are masks."""
+    x, f = some_bytes(3, 50), EDGES[:50]
+    byte = "uint8(min(max(add(round(mul(float32(sub(a0, 7)), 0.3)), 5), 0), 127))"
+    for body in (
+        f"mul(float32(int32({byte})), a1)",
+        f"uint8(add(int32({byte}), 300))",
+        "uint8(min(add(round(mul(a1, 3.0)), 9), 200))",
+        "uint8(max(round(a1), 0))",
+        "uint8(max(min(add(4, round(a1)), 99), 0))",
+        "uint8(mul(a1, 2.0))",
+        "lt(float32(a0), a1)",
+        "uint8(sub(a0, 100))",
+        "select(lt(a0, 100), a1, float32(a0))",
+        "round(a0)",
+    ):
+        (want,) = ops.lookup("fused").eval([x, f], {"body": body})
+        (got,) = run_op("fused", [x, f], target, body=body)
+        assert got.dtype == want.dtype
+        np.testing.assert_array_equal(got, want, err_msg=body)
+    (got,) = run_op("fused", [x > 99, x], target, body="and(a0, lt(a1, 200))")
+    np.testing.assert_array_equal(got, (x > 99) & (x < 200))

@@ -68,6 +68,7 @@ class Function:
         signature: parameter and result types.
         params: the parameters as locals, in order.
         resolve: name of another function -> (index, signature); given by the module.
+        relaxed_simd: whether it may use relaxed SIMD instructions.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Function:
     resolve: Callable[[str], tuple[int, Signature]]
     code: bytearray = field(default_factory=bytearray)
     uses_relaxed: bool = False
+    relaxed_simd: bool = False
 
     def __post_init__(self) -> None:
         self.params = tuple(Local(i, t) for i, t in enumerate(self.signature.params))

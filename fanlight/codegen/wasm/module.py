@@ -49,7 +49,8 @@ class Module:
         """
         if name in self._index:
             raise FanlightError("E-BUILD-008", "two functions have one name.", where=name)
-        function = Function(name, Signature(tuple(params), tuple(results)), self.resolve)
+        signature = Signature(tuple(params), tuple(results))
+        function = Function(name, signature, self.resolve, relaxed_simd=self.relaxed_simd)
         self._index[name] = len(self._functions)
         self._functions.append(function)
         if export:

@@ -1,14 +1,15 @@
 """Rounding floats to bytes: the last steps of every byte op, by the magic number.
 
 `uint8(clip(round(v) + zero, 0, high))` by the instructions of these names costs sixteen x64
-instructions per vector, most of them for a saturating conversion. Instead v is raised to -zero,
-which also makes NaN 0, and 1.5 * 2^23 is added, whose low bits then are the rounded number: halves
-go to even, as float32 addition rounds. From 2^22 on the bits are no longer exact, but still far
-above any byte, so that saturating gives the same.
+instructions per vector, most of them for a saturating conversion. Instead 1.5 * 2^23 is added,
+whose low bits then are the rounded number: halves go to even, as float32 addition rounds. From 2^22
+on the bits are no longer exact, but still far above any byte, so that saturating gives the same.
+What may lie far below 0, or be NaN, is first raised to -zero.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,11 +23,15 @@ MAGIC_BITS = 0x4B400000  # its bits
 
 @dataclass(frozen=True)
 class Rounding:
-    """uint8(clip(round(value) + zero, 0, high)) of a float32 `value`; zero and high are bytes."""
+    """uint8(clip(round(value) + zero, 0, high)) of a float32 `value`; zero and high are bytes.
+
+    `tame`: the value is never NaN nor so large that the magic number fails.
+    """
 
     value: sc.Expr
     zero: int
     high: int
+    tame: bool = False
 
 
 def rounding(expr: sc.Expr, dtypes: Sequence[str]) -> Rounding | None:
@@ -53,7 +58,9 @@ def rounding(expr: sc.Expr, dtypes: Sequence[str]) -> Rounding | None:
     if high is None or zero is None or inner.op != "round":
         return None
     (value,) = inner.args
-    return Rounding(value, zero, high) if sc.infer(value, dtypes) == "float32" else None
+    if sc.infer(value, dtypes) != "float32":
+        return None
+    return Rounding(value, zero, high, bound(value, dtypes) < MAGIC / 4)
 
 
 def _with_byte(expr: sc.Expr) -> tuple[sc.Expr, int | None]:
@@ -65,23 +72,63 @@ def _with_byte(expr: sc.Expr) -> tuple[sc.Expr, int | None]:
     return expr, None
 
 
+def bound(expr: sc.Expr, dtypes: Sequence[str]) -> float:
+    """The largest magnitude that an expression may have, infinite where nothing is known.
+
+    Only bytes and constants are known. Where the bound is finite, NaN cannot occur.
+    """
+    known: dict[int, float] = {}
+    for node in sc.topological(expr):
+        parts = [known[id(a)] for a in node.args]
+        most = math.inf
+        if node.op == "arg":
+            most = 255.0 if dtypes[node.value] == "uint8" else math.inf
+        elif node.op == "const":
+            most = abs(float(node.value))
+        elif node.op in ("add", "sub"):
+            most = sum(parts)
+        elif node.op == "mul":
+            most = parts[0] * parts[1]
+        elif node.op in ("min", "max"):
+            most = max(parts)
+        elif node.op in ("neg", "abs", "float32", "int32"):
+            most = parts[0]
+        elif node.op in ("lt", "le", "eq"):
+            most = 1.0
+        elif node.op == "select":
+            most = max(parts[1:])
+        # Beyond int32, whole numbers would wrap around.
+        known[id(node)] = most if most < 2**31 else math.inf
+    return known[id(expr)]
+
+
+def start(f: Function, r: Rounding) -> None:
+    """Push what `finish` needs below the value."""
+    if not r.tame:
+        f.f32x4(float(-r.zero))
+
+
 def finish(f: Function, r: Rounding, *, clip: bool) -> Function:
-    """From the vectors [-zero, value] on the stack to int32.
+    """From the value on the stack (and what `start` pushed) to int32.
 
     Args:
-        clip: leave nothing above `high`. Nothing is ever under 0.
+        clip: leave nothing outside 0 .. `high`. Else saturated narrowing and a minimum must follow.
     """
-    # pmax(a, b) is b where a < b, else a.
-    f.op("f32x4.pmax")
+    if not r.tame:
+        # pmax(a, b) is b where a < b, else a.
+        f.op("f32x4.pmax")
     if clip:
         f.f32x4(float(r.high - r.zero)).op("f32x4.pmin")
-    return f.f32x4(MAGIC).op("f32x4.add").i32x4(MAGIC_BITS - r.zero).op("i32x4.sub")
+    f.f32x4(MAGIC).op("f32x4.add").i32x4(MAGIC_BITS - r.zero).op("i32x4.sub")
+    if clip and r.tame:
+        f.i32x4(0).op("i32x4.max_s")
+    return f
 
 
 def constants(r: Rounding) -> list[bytes]:
     """The v128 constants of rounding whose bytes are clipped after narrowing."""
     return [
-        struct.pack("<f", float(-r.zero)) * 4,
+        *([] if r.tame else [struct.pack("<f", float(-r.zero)) * 4]),
         struct.pack("<f", MAGIC) * 4,
         struct.pack("<i", MAGIC_BITS - r.zero) * 4,
         bytes([r.high]) * 16,

@@ -11,7 +11,7 @@ import numpy as np
 
 from fanlight.codegen.wasm.assembler import Function, Local, Number
 from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes
-from fanlight.codegen.wasm.rounding import Rounding, finish
+from fanlight.codegen.wasm.rounding import Rounding, finish, start
 from fanlight.graph import Node
 from fanlight.ops import scalar as sc
 
@@ -100,7 +100,7 @@ class ByteSums:
             count = min(16, self.channels - first)
             halves: list[Local] = []
             for i in range(first // 4, (first + count + 3) // 4):
-                f.f32x4(float(-mean.zero))
+                start(f, mean.rounding)
                 if self.long:
                     f.get(self.long[i])
                 else:

@@ -14,10 +14,15 @@ from fanlight.codegen.wasm.kernels.loop_forms import GROUP
 from fanlight.codegen.wasm.kernels.loop_ir import Nest
 from fanlight.codegen.wasm.kernels.loop_lanes import NestEmitter
 from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes
-from fanlight.codegen.wasm.rounding import constants, finish, rounding
+from fanlight.codegen.wasm.rounding import constants, finish, rounding, start
 from fanlight.ops import scalar as sc
 
 STEP = 16  # elements
+# Four bytes to the low bytes of four int32, by a swizzle: one instruction, where extending twice is
+# up to four on x64. Lanes out of range become 0.
+_SPREAD = [
+    bytes(b for lane in range(4) for b in (4 * part + lane, 255, 255, 255)) for part in range(4)
+]
 
 
 class BytesEmitter(NestEmitter):
@@ -41,6 +46,8 @@ class BytesEmitter(NestEmitter):
         held = scalar_code.constants(self.value, self.dtypes)
         if self.rounding is not None:
             held += constants(self.rounding)
+        if any(a.width == 1 and a.strides[-1] for a in self.nest.loads):
+            held += _SPREAD
         with self.f.holding(held):
             self._emit(begin, end)
 
@@ -109,16 +116,14 @@ class BytesEmitter(NestEmitter):
         """`count` elements from element `index` after the cursors."""
         f, nest, registers = self.f, self.nest, self.registers
         whole: dict[int, Local] = {}  # the sixteen bytes of an operand
-        half: dict[int, Local] = {}  # eight of them as int16
         for i, a in enumerate(nest.loads):
             if i not in held and a.width == 1:
-                whole[i], half[i] = registers.take_many(2, "v128")
+                whole[i] = registers.take("v128")
                 f.get(cursors[i]).load(index).set(whole[i])
         parts = -(-count // 4)
         results: list[Local] = []
         halves: list[Local] = []
         for part in range(parts):
-            outer, inner = ("low", "high")[part // 2], ("low", "high")[part % 2]
             args, taken = [], []
             for i, a in enumerate(nest.loads):
                 if i in held:
@@ -128,9 +133,7 @@ class BytesEmitter(NestEmitter):
                 if a.width == 4:
                     f.get(cursors[i]).load((index + 4 * part) * 4)
                 else:
-                    if part % 2 == 0:
-                        f.get(whole[i]).op(f"i16x8.extend_{outer}_i8x16_u").set(half[i])
-                    f.get(half[i]).op(f"i32x4.extend_{inner}_i16x8_u")
+                    f.get(whole[i]).v128(_SPREAD[part]).op("i8x16.swizzle")
                     if a.dtype == "bool":
                         f.op("i32x4.neg")
                 f.set(value)
@@ -148,7 +151,7 @@ class BytesEmitter(NestEmitter):
             elif part % 2 or part == parts - 1:
                 halves.append(self._narrowed(results, "i16x8.narrow_i32x4_s"))
                 results = []
-        registers.give(*whole.values(), *half.values())
+        registers.give(*whole.values())
         if halves:
             # int16 lanes of a bool are masks: -1 or 0.
             to_bool = nest.store.dtype == "bool"
@@ -164,7 +167,7 @@ class BytesEmitter(NestEmitter):
         """Push the results of one vector of elements, not narrowed."""
         f = self.f
         if self.rounding is not None:
-            f.f32x4(float(-self.rounding.zero))
+            start(f, self.rounding)
         self._compute(self.value, self.dtypes, args)
         if self.rounding is not None:
             finish(f, self.rounding, clip=False)

@@ -16,7 +16,7 @@ from fanlight.codegen.wasm.kernels.loop_ir import Access, Nest, Reduce, View, ac
 from fanlight.codegen.wasm.kernels.loops import nest_kernel
 from fanlight.codegen.wasm.kernels.vectors import Registers, fold_lanes
 from fanlight.codegen.wasm.module import Module
-from fanlight.codegen.wasm.rounding import finish
+from fanlight.codegen.wasm.rounding import finish, start
 from fanlight.graph import Node
 from fanlight.ops import scalar as sc
 from fanlight.targets import Target
@@ -176,7 +176,7 @@ def _rows(f: Function, nest: Nest, mean: Mean, count: int, params: Sequence[Loca
             f.v128(bytes([255] * tail + [0] * (16 - tail))).op("v128.and")
             add()
         fold_lanes(f, registers, total, lambda a, b: f.get(a).get(b).op("i32x4.add"))
-        f.f32x4(float(-mean.zero))
+        start(f, mean.rounding)
         f.get(total).i32x4(count * mean.zero_x).op("i32x4.sub").op("f32x4.convert_i32x4_s")
         f.f32x4(mean.factor(count)).op("f32x4.mul")
         finish(f, mean.rounding, clip=True).set(value)

@@ -40,6 +40,7 @@ class BytesEmitter(NestEmitter):
                 self.value = self.rounding.value
             elif sc.infer(nest.body.args[0], self.dtypes) == "int32":
                 self.value = nest.body.args[0]  # narrowing saturates by itself
+        self.value = _without_zeros(self.value, self.dtypes)
 
     def emit(self, begin: Local, end: Local) -> None:
         """The units [begin, end)."""
@@ -178,3 +179,16 @@ class BytesEmitter(NestEmitter):
         self.f.get(first).get(last).op(op).set(first)
         self.registers.give(*values[1:])
         return first
+
+
+def _without_zeros(expr: sc.Expr, dtypes: Sequence[str]) -> sc.Expr:
+    """The expression without additions of an int32 0, which is what zero points often are."""
+    done: dict[int, sc.Expr] = {}
+    for node in sc.topological(expr):
+        parts = [done[id(a)] for a in node.args]
+        adds = node.op in ("add", "sub") and parts[1].op == "const"
+        if adds and parts[1].value == 0 and sc.infer(parts[0], dtypes) == "int32":
+            done[id(node)] = parts[0]
+        else:
+            done[id(node)] = sc.make(node.op, *parts) if parts else node
+    return done[id(expr)]

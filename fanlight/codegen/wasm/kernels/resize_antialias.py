@@ -18,10 +18,13 @@ from fanlight.targets import Target
 
 BANDS = 8  # most units that a resize splits into
 GROUP = 4  # columns of the output side by side
-PIXELS = 8  # columns of the source that are filtered together
-# Four bytes of a vector as four int32: lanes out of range become 0.
-_PIXEL = [
-    bytes(b for lane in range(4) for b in (4 * pixel + lane, 255, 255, 255)) for pixel in range(4)
+PIXELS = 12  # columns of the source that are filtered together: nine vectors of sums
+RGB = 12  # bytes of a filtered pixel: alpha is left out from the start
+# The bytes of four RGBA pixels as three vectors of int32: R G B R, G B R G, B R G B. Lanes out of
+# range become 0.
+_SPREAD = [
+    bytes(b for i in range(first, first + 4) for b in (4 * (i // 3) + i % 3, 255, 255, 255))
+    for first in (0, 4, 8)
 ]
 
 
@@ -82,7 +85,7 @@ class Antialias:
     @property
     def slot(self) -> int:
         """Bytes of scratch per band."""
-        return self.filtered + (self.bound[1] + PIXELS + self.taps[1]) * 16
+        return self.filtered + _aligned((self.bound[1] + PIXELS + self.taps[1] + 1) * RGB)
 
     @property
     def scratch(self) -> int:
@@ -126,14 +129,14 @@ def emit_antialias(
     _group(f, resize, table, groups, filtered, begin, most)
     for edge, into in ((low, row), (high, last)):
         f.get(edge).times(rows).i32(resize.units).op("i32.div_u").set(into)
-    f.address(y, row, columns * 12).set(out)
+    f.address(y, row, columns * RGB).set(out)
     f.get(table).plus(columns * resize.entry).set(at)
-    with f.holding(_PIXEL), f.range(row, row, last):
+    with f.holding(_SPREAD), f.range(row, row, last):
         f.get(at).get(row).get(region.height).i32(rows).call(taps)
         _filter_columns(f, target, region, at, filtered, begin, end)
         _clear(f, resize, filtered, begin, end)
         _filter_row(f, target, resize, groups, out, most)
-        f.advance(out, columns * 12)
+        f.advance(out, columns * RGB)
 
 
 def _group(
@@ -156,7 +159,7 @@ def _group(
         f.times(resize.entry).get(table).op("i32.add").set(source)
         f.get(groups).get(column).i32(2).op("i32.shr_u").times(resize.group).op("i32.add")
         f.get(column).i32(3).op("i32.and").times(4).op("i32.add").tee(to)
-        f.get(source).op("i32.load").get(begin).op("i32.sub").times(16)
+        f.get(source).op("i32.load").get(begin).op("i32.sub").times(RGB)
         f.get(filtered).op("i32.add").op("i32.store")
         f.get(source).op("i32.load", 4).set(count)
         with f.range(tap, 0, most):
@@ -173,8 +176,8 @@ def _round_up(columns: int) -> int:
 def _clear(f: Function, resize: Antialias, filtered: Local, begin: Local, end: Local) -> None:
     """Zero the pixels behind the filtered row that weights of 0 meet: they may not be NaN."""
     behind = f.local("i32")
-    f.get(filtered).get(end).get(begin).op("i32.sub").times(16).op("i32.add").set(behind)
-    f.get(behind).i32(0).i32(16 * resize.taps[1]).op("memory.fill")
+    f.get(filtered).get(end).get(begin).op("i32.sub").times(RGB).op("i32.add").set(behind)
+    f.get(behind).i32(0).i32(RGB * resize.taps[1]).op("memory.fill")
 
 
 def _filter_columns(
@@ -186,9 +189,9 @@ def _filter_columns(
     begin: Local,
     end: Local,
 ) -> None:
-    """filtered[i] = sum over the taps of source row * weight, for columns begin + i, as f32x4."""
+    """filtered[i] = sum over the taps of source row * weight, for columns begin + i: R, G, B."""
     column, source, weights, left, out, first = f.locals(6, "i32")
-    sums = f.locals(PIXELS, "v128")
+    sums = f.locals(PIXELS * RGB // 16, "v128")
     weight, bytes_ = f.locals(2, "v128")
     f.get(filtered).set(out)
     f.get(region.image).get(taps).op("i32.load").get(region.line).op("i32.mul").op("i32.add")
@@ -204,9 +207,9 @@ def _filter_columns(
         with f.loop() as again:
             f.get(weights).op("v128.load32_splat").set(weight)
             for i, acc in enumerate(sums):
-                if i % 4 == 0:
-                    f.get(source).load(4 * i).set(bytes_)
-                f.get(bytes_).v128(_PIXEL[i % 4]).op("i8x16.swizzle")
+                if i % 3 == 0:
+                    f.get(source).load(16 * (i // 3)).set(bytes_)
+                f.get(bytes_).v128(_SPREAD[i % 3]).op("i8x16.swizzle")
                 f.op("f32x4.convert_i32x4_s")
                 madd(f.get(weight), target, acc).set(acc)
             f.get(source).get(region.line).op("i32.add").set(source)
@@ -214,7 +217,7 @@ def _filter_columns(
             f.get(left).i32(1).op("i32.sub").tee(left).br_if(again)
         for i, acc in enumerate(sums):
             f.get(out).get(acc).store(16 * i)
-        f.advance(out, 16 * PIXELS)
+        f.advance(out, RGB * PIXELS)
 
 
 def _filter_row(
@@ -242,10 +245,10 @@ def _filter_row(
             for tap in range(2):
                 for i, (source, acc) in enumerate(zip(sources, pixels, strict=True)):
                     f.get(weights).op("v128.load32_splat", 4 * (GROUP * tap + i))
-                    f.get(source).load(16 * tap)
+                    f.get(source).load(RGB * tap)
                     madd(f, target, acc).set(acc)
             for source in sources:
-                f.advance(source, 32)
+                f.advance(source, 2 * RGB)
             f.advance(weights, 8 * GROUP)
             f.get(left).i32(2).op("i32.sub").tee(left).br_if(again)
 
@@ -253,11 +256,11 @@ def _filter_row(
         with f.range(group, 0, whole):
             sums()
             _store_four(f, to, pixels)
-            f.advance(to, 12 * GROUP).advance(at, resize.group)
+            f.advance(to, RGB * GROUP).advance(at, resize.group)
     if rest:
         sums()
         for i, pixel in enumerate(pixels[:rest]):
-            store_bytes(f, to, pixel, 12, 12 * i)
+            store_bytes(f, to, pixel, RGB, RGB * i)
 
 
 def _store_four(f: Function, to: Local, pixels: Sequence[Local]) -> None:

@@ -7,6 +7,7 @@ const MOST_THREADS = 4;
 const SAMPLE_MS = 4, WARM_MS = 80, MOST_MS = 400;
 /** Milliseconds without a call after which nobody waits, and for how many such times to look. */
 const QUIET_MS = 30, LOOKS = 10;
+const ROUNDS = 3;
 const KEEP_MS = 30 * 24 * 3600e3;
 
 /** @param {number} ms @returns {Promise<void>} */
@@ -52,10 +53,10 @@ export async function settle(core, write) {
   const most = free.threads ? Math.min(cores, MOST_THREADS) : 1;
   const names = free.variants ? (file.choices ?? []).map(({ name }) => name) : [];
 
-  /** @param {{ variants: string[], threads: number }} setting */
-  const take = async ({ variants, threads }) => {
+  /** @param {{ variants: string[], threads: number }} setting @param {boolean} [trial] */
+  const take = async ({ variants, threads }, trial = true) => {
     if (names.length) core.choose(variants);
-    if (threads !== info.threads) await (await import('./threads.js')).hire(core, threads);
+    if (threads > 1 || core.team) await (await import('./threads.js')).hire(core, threads, trial);
   };
   /** @param {Trial[]} tried @param {Trial} best @param {string} how */
   const tell = (tried, best, how) => {
@@ -111,29 +112,35 @@ export async function settle(core, write) {
   const known = await table('readonly', (choices) => choices.get(file.sha256));
   if (known?.cores === cores && known.most === most && `${known.names}` === `${names}`
       && Date.now() - known.at < KEEP_MS) {
-    await take(known.best);
+    await take(known.best, false);
     tell(known.tried, known.best, 'as found out before');
     return;
   }
   let best = await measure({ variants: [], threads: 1 });
   const tried = [best];
-  for (const name of names) {
-    const other = await measure({ variants: [...best.variants, name], threads: 1 });
+  /** @param {Trial} other @param {number} gain */
+  const compete = async (other, gain) => {
     tried.push(other);
-    if (other.ms > GAIN.variants * best.ms) continue;
-    // The first may have been measured before its code was fast, so it has another chance.
-    await take(best);
-    best.ms = Math.min(best.ms, await time());
-    if (other.ms < GAIN.variants * best.ms) best = other;
+    // In turn, for the clock of a device may rise or fall, and others may want it too.
+    for (let i = 0; i < ROUNDS; i++) {
+      for (const one of [best, other]) {
+        await take(one);
+        one.ms = Math.min(one.ms, await time());
+      }
+    }
+    const wins = other.ms < gain * best.ms;
+    if (wins) best = other;
+    return wins;
+  };
+  for (const name of names) {
+    await compete(await measure({ variants: [...best.variants, name], threads: 1 }), GAIN.variants);
   }
   for (let threads = 2; threads <= most; threads++) {
     const other = await measure({ ...best, threads });
-    if (info.threads < threads) break;
-    tried.push(other);
-    if (other.ms < GAIN.threads * best.ms) best = other;
-    else if (threads > best.threads + 1) break;
+    // One thread more may not help where two more do, for shares are of whole pieces.
+    if (info.threads < threads || !await compete(other, GAIN.threads) && threads > best.threads + 1) break;
   }
-  await take(best);
+  await take(best, false);
   tell(tried, best, 'measured');
   table('readwrite', (choices) => choices.put({ cores, most, names, best, tried, at: Date.now() }, file.sha256));
 }

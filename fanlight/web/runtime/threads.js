@@ -1,11 +1,13 @@
 import { FanlightError } from './fanlight.js';
 /** @import { Core } from './types.js' */
 
-// Words of the control block (fanlight/codegen/walk.py); the first four are this file's own.
-const TURN = 16, FIRST = 17, LAST = 18, COUNT = 19, BASE = 20, PATIENCE = 21, STOP = 22, ARRIVED = 32;
+// Words of the control block (fanlight/codegen/walk.py); the first three are this file's own.
+// A turn is its number, times 32, and how many threads take part in it: both change at once.
+const TURN = 16, FIRST = 17, LAST = 18, BASE = 20, PATIENCE = 21, STOP = 22, ARRIVED = 32;
 /** Waits of 100 ms without any news after which a thread counts as lost. */
 const ROUNDS = 100;
 const START_MS = 10_000;
+const MOST = 31;
 /** How often threads may get lost before the model goes on without. */
 const LOSSES = 3;
 
@@ -26,8 +28,10 @@ function helper() {
       Atomics.wait(words, 16, turn);
       if (turn === Atomics.load(words, 16)) continue;
       turn = Atomics.load(words, 16);
+      const count = turn & 31;
+      if (thread >= count) continue;
       try {
-        /** @type {Function} */ (exports.run)(words[17], words[18], thread, words[19]);
+        /** @type {Function} */ (exports.run)(words[17], words[18], thread, count);
       } catch {
         Atomics.store(words, 22, 1); // nobody shall wait for this thread
         Atomics.notify(words, 32);
@@ -74,8 +78,11 @@ class Team {
     return words;
   }
 
-  /** So many threads from now on; rejects if one does not start. @param {number} threads */
-  async resize(threads) {
+  /**
+   * So many threads from now on; rejects if one does not start.
+   * @param {number} threads @param {boolean} spare whether helpers that are not needed now shall stay
+   */
+  async resize(threads, spare) {
     const core = this.#core;
     try {
       while (this.#helpers.length < threads - 1) {
@@ -85,9 +92,10 @@ class Team {
         else helper.terminate(); // meanwhile the memory became another one
       }
     } finally {
-      while (this.#helpers.length > Math.max(0, threads - 1)) this.#helpers.pop()?.terminate();
-      core.info.threads = this.#helpers.length + 1;
-      core.walk = core.info.threads > 1 ? (first, last) => this.#walk(first, last) : this.#alone;
+      while (!spare && this.#helpers.length >= threads) this.#helpers.pop()?.terminate();
+      const count = Math.min(threads, this.#helpers.length + 1);
+      core.info.threads = count;
+      core.walk = count > 1 ? (first, last) => this.#walk(first, last, count) : this.#alone;
     }
   }
 
@@ -118,15 +126,13 @@ class Team {
     throw problem;
   }
 
-  /** @param {number} first @param {number} last */
-  #walk(first, last) {
+  /** @param {number} first @param {number} last @param {number} count */
+  #walk(first, last, count) {
     const words = this.#words;
-    const count = this.#helpers.length + 1;
     words[FIRST] = first;
     words[LAST] = last;
-    words[COUNT] = count;
     words[BASE] = Atomics.load(words, ARRIVED);
-    Atomics.add(words, TURN, 1);
+    Atomics.store(words, TURN, ((words[TURN] & ~31) + 32) | count);
     Atomics.notify(words, TURN);
     try {
       this.#core.run(first, last, 0, count);
@@ -158,17 +164,21 @@ class Team {
     this.#words = this.#prepared();
     core.walk = this.#alone;
     core.info.threads = 1;
-    if (++this.#losses < LOSSES) this.resize(count).catch(() => {}).then(core.changed);
-    else core.say('threads', 'one thread: the others got lost again and again');
+    const again = ++this.#losses < LOSSES;
+    if (!again) core.say('threads', 'one thread: the others got lost again and again');
+    (again ? this.resize(count, false) : Promise.reject()).catch(() => {}).then(core.changed);
   }
 }
 
 /**
  * Compute with so many threads, at most one per core; `info.threads` is how many have come. Rejects when
- * one does not start. The memory has to be shared. @param {Core} core @param {number} threads
+ * one does not start. The memory has to be shared.
+ * @param {Core} core @param {number} threads @param {boolean} [spare] whether threads that are not
+ * needed now shall wait for when they are
  */
-export async function hire(core, threads) {
+export async function hire(core, threads, spare = false) {
   const { control } = /** @type {{ control: number }} */ (core.file.threads);
   core.team ??= new Team(core, control);
-  await core.team.resize(Math.max(1, Math.min(threads, navigator.hardwareConcurrency || 1)));
+  const most = Math.min(navigator.hardwareConcurrency || 1, MOST);
+  await core.team.resize(Math.max(1, Math.min(threads, most)), spare);
 }

@@ -105,7 +105,7 @@ export interface Core {
   say: (part: keyof Info['reasons'], words: string) => void;
   /** Called when `info` has changed. */
   changed: () => void;
-  team?: { resize: (threads: number) => Promise<void> };
+  team?: { resize: (threads: number, spare: boolean) => Promise<void> };
 }
 
 export interface Progress {

@@ -58,6 +58,23 @@ PIPELINE_F32: tuple[Step, ...] = (
     Repeat(MergeCommon(), "biases made by folding are often equal, and so are fused branches"),
 )
 
+# What quantisation starts from: layers with all that can be folded into them, nothing fused yet.
+PREPARE: tuple[Step, ...] = (
+    RemoveDead(),
+    ConstantFold(),
+    Simplify(),
+    SinkTransposes(),
+    MergeCommon(),
+    RestoreDilation(),
+    AbsorbPad(),
+    FoldBatchNorm(),
+    SplitTransposedConv(),
+    PlainMatmul(),
+    SinkMovement(),
+    Repeat(Simplify(), "plain products and sinking leave reshapes of reshapes"),
+    Repeat(ConstantFold(), "plain products and spelt-out batch norms leave constants"),
+)
+
 
 def check_order(steps: Sequence[Step]) -> None:
     """Refuse an order that breaks a contract.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -63,6 +62,15 @@ class Report:
         """Names of layers that stayed float32."""
         return [layer.name for layer in self.layers if layer.why]
 
+    def summary(self) -> str:
+        """One line: how many layers, and how close the answers are."""
+        counted = sum(not r.why for r in self.layers)
+        same = "" if self.agreement is None else f", first answer the same {self.agreement:.0%}"
+        return (
+            f"{counted} of {len(self.layers)} layers; outputs {self.snr:.1f} dB{same} "
+            f"on {self.judged} of {self.items} calibration items"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """The same as plain data."""
         return asdict(self)
@@ -73,16 +81,13 @@ class Report:
             f"{'layer':{width}}  {'op':16}  {'range':>19}  {'scale':>9}  {'own':>6}  {'here':>6}"
         ]
         lines += [_line(r, width) for r in self.layers]
-        counted = sum(not r.why for r in self.layers)
         saved = self.bytes_after / max(1, self.bytes_before)
         lines += [
             "",
-            f"{counted} of {len(self.layers)} layers in int8; own and here: signal to noise in dB.",
+            f"int8: {self.summary()}",
+            "own, here: signal to noise of a layer alone, and after all layers before it, in dB",
             f"weights {self.bytes_before / 1e6:.2f} MB -> {self.bytes_after / 1e6:.2f} MB "
             f"({saved:.0%})",
-            f"outputs {self.snr:.1f} dB"
-            + ("" if self.agreement is None else f", the same first answer {self.agreement:.0%}")
-            + f" (on {self.judged} of {self.items} items)",
             f"settings {self.settings}",
             *(f"note: {note}" for note in self.notes),
         ]
@@ -99,9 +104,3 @@ def _line(row: LayerReport, width: int) -> str:
 
 def _db(value: float | None) -> str:
     return f"{'-':>6}" if value is None else f"{value:6.1f}"
-
-
-def names_of(layers: Sequence[LayerReport]) -> str:
-    """A few names, for a message."""
-    names = [layer.name for layer in layers]
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

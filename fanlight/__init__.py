@@ -15,16 +15,19 @@ from fanlight.check import check
 from fanlight.errors import FanlightError
 from fanlight.formats.model import Model, load
 from fanlight.models import default_model, tasks
+from fanlight.quantize import QuantizedModel, quantize
 from fanlight.version import __version__ as __version__
 
 __all__ = [
     "Bundle",
     "FanlightError",
     "Model",
+    "QuantizedModel",
     "build",
     "check",
     "default_model",
     "load",
     "open_bundle",
+    "quantize",
     "tasks",
 ]

@@ -17,12 +17,13 @@ from fanlight.errors import FanlightError
 from fanlight.graph import Graph, Value, to_text
 from fanlight.ops.types import Dim, TensorType
 from fanlight.passes import optimize
+from fanlight.quantize import QuantizedModel, is_quantized, quantize
 from fanlight.targets import Target
 from fanlight.version import __version__
 from fanlight.web.single_file import write_single_file
 from fanlight.web.site import bench_files, page_files
 
-PRECISIONS = ("f32", "f16")
+PRECISIONS = ("f32", "f16", "int8")
 
 
 class Task(Protocol):
@@ -39,6 +40,7 @@ def build(
     *,
     task: Task | None = None,
     precision: str = "f32",
+    calibration: Any = None,
     name: str | None = None,
     samples: Sequence[str | Path] = (),
     title: str | None = None,
@@ -51,10 +53,12 @@ def build(
         model: a loaded model (anything with `.graph`), or a Graph.
         out: a folder to write, or a path ending in .html for one page that holds everything.
         task: e.g. `fl.tasks.classify(...)`; None builds the model as it is.
-        precision: "f32", or "f16": the kernels of convolutions and dense layers and the tables
+        precision: "f32"; "f16": the kernels of convolutions and dense layers and the tables
             that are looked up are rounded to float16 and travel as such, half the download. What
             computes is the same float32. A tensor that float16 would spoil stays as it is (see
-            fanlight.passes.round_weights).
+            fanlight.passes.round_weights); "int8": computes in bytes (see fanlight.quantize, which
+            does it and also gives a report; a model that was quantised is built as it is).
+        calibration: for int8: photos or arrays such as the model will see, see fanlight.quantize.
         name, title: of the bundle and of its page; default: the model's.
         samples: pictures to offer on the page.
         card: what to know about the model (data, figures, limits), shown on the page
@@ -87,6 +91,18 @@ def build(
             next="build into a folder, or leave the bench page out.",
         )
     source: Graph = model if isinstance(model, Graph) else model.graph
+    if calibration is not None and precision != "int8":
+        raise FanlightError(
+            "E-BUILD-005",
+            f"calibration data have no use in a build of precision {precision}.",
+            where="calibration",
+            expected='precision="int8"',
+            received=precision,
+        )
+    if precision == "int8" and not is_quantized(source):
+        check_weights(source)
+        model = quantize(model, calibration, task=task)
+        source = model.graph
     batched = dict(getattr(model, "batched", {}))
     check_weights(source)
     entry = None
@@ -100,13 +116,18 @@ def build(
                 received=task,
                 next="make one: task=fl.tasks.classify(labels=labels).",
             )
+        if isinstance(model, QuantizedModel) and hasattr(task, "settled"):
+            # What quantisation folded does not tell any more what range its input has.
+            task = task.settled(model.origin)
         source, entry = task.apply(source, getattr(model, "labels", None))
         batched = {}
+    if is_quantized(source):
+        precision = "int8"
     targets = targets_of()
     legal = optimize(source, targets[0], precision=precision)
     plan = make_plan(legal, targets, halves=precision == "f16")
     # The meaning of a bundle: the source, as long as no weight is rounded on the way.
-    meaning = source if precision == "f32" else plan.graph
+    meaning = plan.graph if precision == "f16" else source
 
     # A page is packed from a folder that never gets a name of its own.
     folder = target.with_name(f".{target.name}.bundle") if single else target

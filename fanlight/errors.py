@@ -66,6 +66,13 @@ CATALOGUE: dict[str, str] = {
     "E-BUILD-008": "The WASM emitter met an inconsistent program (a bug in Fanlight: report it).",
     "E-BUILD-009": "The runtime's JavaScript cannot be joined into one file (a bug: report it).",
     "E-BUILD-010": "The model has no input, or an input or output without elements.",
+    # --- calibration: quantising a model -------------------------------------------------------
+    "E-CALIB-001": "int8 needs calibration data: photos or arrays such as the model will see.",
+    "E-CALIB-002": "The calibration data are of a kind that cannot be read.",
+    "E-CALIB-003": "An archive of calibration photos is damaged, compressed or no .tar.",
+    "E-CALIB-004": "The calibration data hold NaN or infinity, or the model computes them.",
+    "E-CALIB-005": "The model has no layer that could compute in int8.",
+    "E-CALIB-006": "float_layers names layers that the model does not have.",
     # --- bundle and hosts ------------------------------------------------------------------------
     "E-BUNDLE-001": "A bundle folder or its manifest.json is missing or unreadable.",
     "E-BUNDLE-002": "manifest.json does not follow the manifest schema.",

@@ -8,7 +8,7 @@ from typing import Any
 
 import rich_click as click
 
-from fanlight.cli.options import ModelOptions, choose_task, load_model, model_options
+from fanlight.cli.options import ModelOptions, choose_task, load_model, model_options, quantized
 from fanlight.cli.output import human_bytes, json_option, print_json, progress, stderr, stdout
 
 
@@ -49,12 +49,14 @@ def command(
     import fanlight as fl
 
     start = time.perf_counter()
-    with progress(f"Reading {Path(source).name}", total=2) as advance:
+    with progress(f"Reading {Path(source).name}", total=1) as advance:
         model = load_model(source, options)
         task = choose_task(model, options)
-        advance(title=f"Building {model.name}")
+        advance()
+    ready = quantized(model, task, options)
+    with progress(f"Building {model.name}", total=1):
         bundle = fl.build(
-            model,
+            ready,
             out,
             task=task,
             precision=options.precision,
@@ -63,7 +65,12 @@ def command(
             samples=samples,
             bench_page=bench_page,
         )
-    report = summary(bundle, time.perf_counter() - start, list(model.source.warnings))
+    warnings = list(model.source.warnings)
+    if isinstance(ready, fl.QuantizedModel):
+        warnings += ready.report.notes
+    report = summary(bundle, time.perf_counter() - start, warnings)
+    if isinstance(ready, fl.QuantizedModel):
+        report["quantization"] = ready.report.to_json()
     if as_json:
         print_json(report)
         return
@@ -76,6 +83,8 @@ def command(
     console.print(f"  task     {_task_line(report, named=named, guessed=guessed)}")
     kind = " as float16" if report["precision"] == "f16" else ""
     console.print(f"  weights  {human_bytes(report['weights_bytes'])}{kind}", highlight=False)
+    if isinstance(ready, fl.QuantizedModel):
+        console.print(f"  int8     {ready.report.summary()}", highlight=False)
     for module in report["modules"]:
         console.print(f"  module   {human_bytes(module['bytes'])}, {module['simd']} SIMD")
     console.print(f"  memory   {human_bytes(report['memory_bytes'])} while it runs")

@@ -35,6 +35,7 @@ class ModelOptions:
     background: bool
     size: tuple[int, int] | None
     precision: str
+    calibrate: str | None
     random_weights: bool
 
     @property
@@ -110,11 +111,17 @@ _OPTIONS = (
     click.option("--size", type=_Size(), help="Image size, where the source leaves it open."),
     click.option(
         "--precision",
-        type=click.Choice(["f32", "f16"]),
+        type=click.Choice(["f32", "f16", "int8"]),
         default="f32",
         show_default=True,
         help="`f16` sends the weights as float16, 0.50 to 0.52 of the download, and computes in "
-        "float32; 998 of 1,000 photos kept their MobileNet answer.",
+        "float32; 998 of 1,000 photos kept their MobileNet answer. `int8` computes in bytes: a "
+        "quarter of the download, and faster; give --calibrate.",
+    ),
+    click.option(
+        "--calibrate",
+        metavar="DIR_OR_TAR",
+        help="For int8: a folder or .tar of photos such as visitors will show; 100 are enough.",
     ),
     click.option(
         "--random-weights",
@@ -293,4 +300,35 @@ def open_or_build(source: str, options: ModelOptions, folder: Path, *, task: str
         model = load_model(source, options)
         chosen = choose_task(model, options, default=task)
         advance(title=f"Building {model.name}")
-        return fl.build(model, folder / "bundle", task=chosen, precision=options.precision)
+        ready = quantized(model, chosen, options)
+        return fl.build(ready, folder / "bundle", task=chosen, precision=options.precision)
+
+
+def quantized(model: Model, task: Task | None, options: ModelOptions) -> Model:
+    """The model as the options want it: quantised for int8, else as it is.
+
+    Raises:
+        FanlightError: E-CALIB-00x; E-BUILD-005 --calibrate without --precision int8.
+    """
+    import fanlight as fl
+    from fanlight.cli.output import progress
+
+    if options.precision != "int8":
+        if options.calibrate is not None:
+            raise FanlightError(
+                "E-BUILD-005",
+                f"--calibrate has no use in a build of precision {options.precision}.",
+                where="--calibrate",
+                expected="--precision int8",
+                received=f"--precision {options.precision}",
+            )
+        return model
+    with progress("Reading photos", total=1000) as advance:
+        done = 0
+
+        def at(title: str, share: float) -> None:
+            nonlocal done
+            advance(round(1000 * share) - done, title)
+            done = round(1000 * share)
+
+        return fl.quantize(model, options.calibrate, task=task, progress=at)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,26 +49,9 @@ class Classify:
         Raises:
             FanlightError: E-BUILD-002 label count, E-BUILD-003 the model is no image classifier.
         """
-        if len(graph.inputs) != 1:
-            raise self._misfit(graph, f"{len(graph.inputs)} inputs")
-        source = graph.inputs[0]
-        _, h, w, channels = self._image_shape(graph, source)
-        low, high = self.input_range or guess_input_range(graph)
         builder = Builder(graph.name)
-        side = MAX_SIDE
-        image = builder.input("image", (Dim("height", side), Dim("width", side), 4), "uint8")
-        mode = RESIZE_MODES[self.resize]
-        pixels = builder.add(
-            "resize_image", image, size=(h, w), crop=self.crop, name="preprocess/resize", **mode
-        )
-        if channels == 1:
-            weighted = builder.add("mul", pixels, builder.weight(np.array(LUMA, np.float32)))
-            pixels = builder.add("sum", weighted, axes=(3,), keepdims=True, name="preprocess/grey")
-        scale = builder.weight(np.array((high - low) / 255, np.float32))
-        x = builder.add("mul", pixels, scale, name="preprocess/scale")
-        x = builder.add(
-            "add", x, builder.weight(np.array(low, np.float32)), name="preprocess/offset"
-        )
+        x, size, (low, high) = self._prepare(builder, graph)
+        source = graph.inputs[0]
         answer = next(iter(builder.inline(graph, {source.name: x}).values()))
         scores = self._scores(builder, graph, answer)
         count = scores.type.size
@@ -83,13 +66,51 @@ class Classify:
             "top_indices": "top_indices",
             "labels": list(names),
             "preprocess": {
-                "size": [h, w],
+                "size": list(size),
                 "crop": self.crop,
                 "method": self.resize,
                 "input_range": [low, high],
             },
         }
         return built, entry
+
+    def settled(self, graph: Graph) -> Classify:
+        """The task with the input range that this graph tells, where none was given."""
+        return replace(self, input_range=self.input_range or guess_input_range(graph))
+
+    def preprocess(self, graph: Graph) -> Graph:
+        """What stands in front of a model: from RGBA bytes `image` to its input, as `input`.
+
+        Raises:
+            FanlightError: E-BUILD-003 the model does not take one picture.
+        """
+        builder = Builder(graph.name)
+        x, _, _ = self._prepare(builder, graph)
+        return builder.finish({"input": x})
+
+    def _prepare(
+        self, builder: Builder, graph: Graph
+    ) -> tuple[Value, tuple[int, int], tuple[float, float]]:
+        """The model's input made of a picture; the model's image size, and its input range."""
+        if len(graph.inputs) != 1:
+            raise self._misfit(graph, f"{len(graph.inputs)} inputs")
+        _, h, w, channels = self._image_shape(graph, graph.inputs[0])
+        low, high = self.input_range or guess_input_range(graph)
+        side = MAX_SIDE
+        image = builder.input("image", (Dim("height", side), Dim("width", side), 4), "uint8")
+        mode = RESIZE_MODES[self.resize]
+        pixels = builder.add(
+            "resize_image", image, size=(h, w), crop=self.crop, name="preprocess/resize", **mode
+        )
+        if channels == 1:
+            weighted = builder.add("mul", pixels, builder.weight(np.array(LUMA, np.float32)))
+            pixels = builder.add("sum", weighted, axes=(3,), keepdims=True, name="preprocess/grey")
+        scale = builder.weight(np.array((high - low) / 255, np.float32))
+        x = builder.add("mul", pixels, scale, name="preprocess/scale")
+        x = builder.add(
+            "add", x, builder.weight(np.array(low, np.float32)), name="preprocess/offset"
+        )
+        return x, (h, w), (low, high)
 
     def _misfit(self, graph: Graph, received: object) -> FanlightError:
         return FanlightError(
@@ -214,28 +235,34 @@ def guess_input_range(graph: Graph) -> tuple[float, float]:
     Sources trained on bytes begin by mapping [0, 255] into about [-1, 1]; TF Hub's modules by
     mapping [0, 1] to [-1, 1]. A model that starts with a convolution says nothing: (-1, 1).
     """
-    low, high = _leading_affine(graph, np.float64(0.0)), _leading_affine(graph, np.float64(1.0))
+    (low, node), (high, _) = (_leading_affine(graph, np.float64(x)) for x in (0.0, 1.0))
     scale, offset = float(high - low), float(low)
+    if node is not None and node.op == "quantize" and node.attrs["high"] == 255 and scale > 0:
+        # A quantised model says it: what it maps to its first and its last byte.
+        step, zero = node.attrs["scale"], node.attrs["zero"]
+        ends = ((byte - zero) * step for byte in (0, 255))
+        first, last = (round((end - offset) / scale, 4) for end in ends)
+        return (first, last)
     if (scale, offset) == (1.0, 0.0):
         return (-1.0, 1.0)
     return (0.0, 255.0) if abs(scale) * 255 <= 8 else (0.0, 1.0)
 
 
-def _leading_affine(graph: Graph, x: Any) -> Any:
-    """What the chain of scalar mul/add/sub/div at the input makes of `x`."""
+def _leading_affine(graph: Graph, x: Any) -> tuple[Any, Node | None]:
+    """What the chain of scalar mul/add/sub/div at the input makes of `x`; the node after it."""
     users = graph.users()
     value = graph.inputs[0]
     while len(users.get(value, [])) == 1:
         node = users[value][0]
         constant = _scalar_operand(graph, node)
         if node.op not in ("mul", "add", "sub", "div") or constant is None:
-            break
+            return x, node
         body = lookup(node.op).scalar
         assert body is not None
         operands = [x, constant] if node.inputs[0] is value else [constant, x]
         x = sc.evaluate(body(sc.arg(0), sc.arg(1)), operands)
         value = node.output
-    return x
+    return x, None
 
 
 def _scalar_operand(graph: Graph, node: Node) -> np.ndarray | None:

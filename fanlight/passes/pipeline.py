@@ -62,6 +62,23 @@ PIPELINE_F16: tuple[Step, ...] = (*PIPELINE_F32, RoundWeights())
 # By the precision of a build.
 PIPELINES = {"f32": PIPELINE_F32, "f16": PIPELINE_F16}
 
+# What quantisation starts from: layers with all that can be folded into them, nothing fused yet.
+PREPARE: tuple[Step, ...] = (
+    RemoveDead(),
+    ConstantFold(),
+    Simplify(),
+    SinkTransposes(),
+    MergeCommon(),
+    RestoreDilation(),
+    AbsorbPad(),
+    FoldBatchNorm(),
+    SplitTransposedConv(),
+    PlainMatmul(),
+    SinkMovement(),
+    Repeat(Simplify(), "plain products and sinking leave reshapes of reshapes"),
+    Repeat(ConstantFold(), "plain products and spelt-out batch norms leave constants"),
+)
+
 
 def check_order(steps: Sequence[Step]) -> None:
     """Refuse an order that breaks a contract.

@@ -60,7 +60,7 @@ PIPELINE_F32: tuple[Step, ...] = (
 )
 PIPELINE_F16: tuple[Step, ...] = (*PIPELINE_F32, RoundWeights())
 # By the precision of a build.
-PIPELINES = {"f32": PIPELINE_F32, "f16": PIPELINE_F16}
+PIPELINES = {"f32": PIPELINE_F32, "f16": PIPELINE_F16, "int8": PIPELINE_F32}
 
 # What quantisation starts from: layers with all that can be folded into them, nothing fused yet.
 PREPARE: tuple[Step, ...] = (

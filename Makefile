@@ -2,7 +2,7 @@
 #   make demo [PORT=8000]   build the default model, look at a photo, serve the page
 #   make test               all tests: Python, JavaScript types, real Chromium, real Firefox
 #   make check              lint, formatting, types, import contract, tsc (under a minute)
-#   make bench [ARGS=...]   the figures against TF.js and ONNX Runtime Web
+#   make bench [ARGS=...]   every figure, beside TF.js, ONNX Runtime Web, LiteRT.js and jax-js
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:

@@ -225,8 +225,12 @@ def _tfjs_other(writer: _TfjsWriter, node: Node, inputs: list[str], name: str) -
 # --- ONNX -----------------------------------------------------------------------------------------
 
 
-def to_onnx(graph: Graph, path: Path) -> None:
-    """Write an ONNX file, NCHW throughout (4-d values are transposed; inputs are fed as NCHW)."""
+def to_onnx(graph: Graph, path: Path) -> dict[str, Value]:
+    """Write an ONNX file, NCHW throughout (4-d values are transposed; inputs are fed as NCHW).
+
+    Returns:
+        tensor name -> the value that it holds, of all computed values and inputs.
+    """
     from onnx import TensorProto, helper, numpy_helper, save
 
     users = graph.users()
@@ -331,3 +335,4 @@ def to_onnx(graph: Graph, path: Path) -> None:
     model.ir_version = 9
     path.parent.mkdir(parents=True, exist_ok=True)
     save(model, path)
+    return {names[v]: v for v in names}

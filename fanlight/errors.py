@@ -115,6 +115,7 @@ CATALOGUE: dict[str, str] = {
     "E-WEB-018": "The WASM engine refused the module (often: a security policy) or stopped it.",
     "E-WEB-019": "The camera was refused, is missing or in use, or the page is not secure (https).",
     "E-WEB-020": "The worker that runs the model did not start, or stopped.",
+    "E-WEB-021": "One of the threads that compute a model stopped in the middle of a run.",
 }
 
 

@@ -223,7 +223,8 @@ def test_paths_that_are_named_exist() -> None:
         if match is None or match[1].split("/")[0] not in rooms | tops:
             continue
         path = match[1]
-        places = (ROOT / path, ROOT / "fanlight" / path)
+        # bench/speed.html is a bundle's: its source lies among the pages.
+        places = (ROOT / path, ROOT / "fanlight" / path, ROOT / "fanlight/web/pages" / path)
         if not any(p.exists() for p in places):
             missing.append((page, code))
     assert missing == []

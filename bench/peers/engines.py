@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,10 @@ from bench.export import Unwritable, plain, to_onnx, to_tfjs
 from bench.jaxjs import to_jaxjs
 from bench.lab import HERE
 from bench.networks import MODELS
+from bench.onnx_int8 import to_onnx_int8
+from bench.parity import inputs_for
 from bench.tflite import to_tflite
+from fanlight.build import PRECISIONS
 from fanlight.graph import Graph
 
 OURS = "fanlight"
@@ -34,6 +39,9 @@ PACKAGES = {
 }
 # network -> an int8 file with other weights and the same shapes (uint8 in and out).
 LITERT_INT8 = {"mobilenet_v2_1.0_224": MODELS / "tflite" / "tf2_mobilenet_v2_1.0_224_ptq.tflite"}
+
+
+PICTURES = 4  # to calibrate with: this bench measures speed, not accuracy
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,17 @@ def pattern(shape: Sequence[int]) -> np.ndarray:
     return (steps / 510 - 1).astype(np.float32).reshape(shape)
 
 
+@dataclass(frozen=True)
+class Form:
+    """A network as one engine takes it: how it is written, and where its page finds it."""
+
+    engine: str
+    precision: str
+    write: Callable[[], object]
+    query: dict[str, str]
+    same_weights: bool = True
+
+
 def entries(
     model: fl.Model,
     name: str,
@@ -82,50 +101,54 @@ def entries(
     A format that cannot be written becomes the `problem` of its entries; so does `broken`, why the
     peers' packages are not there, of every peer's.
     """
-    folder, root = out / name, f"/work/{name}"
-    flat = plain(model.graph)
     found: list[Entry] = []
-
-    def add(engine: str, precision: str, write: Callable[[], object], **how: str) -> None:
-        problem = None if engine == OURS else broken
+    for form in _forms(model, name, out / name):
+        if form.engine not in (OURS, *peers):
+            continue
+        problem = None if form.engine == OURS else broken
         try:
-            write()
-        except (Unwritable, fl.FanlightError) as error:
+            form.write()
+        except (Unwritable, fl.FanlightError, OSError) as error:
             problem = problem or str(error).splitlines()[0]
-        for count in threads:
-            found.append(Entry(engine, precision, count, how, problem=problem))
-
-    for precision, write in _ours(model, name, folder).items():
-        add(OURS, precision, write, model=f"{root}/{OURS}-{precision}/")
-    shape = ",".join(map(str, model.inputs[0][1].bound))
-    if "tfjs" in peers:
-        add("tfjs", "f32", lambda: to_tfjs(flat, folder / "tfjs"), model=f"{root}/tfjs/model.json")
-    if "ort" in peers:
-        model_file = f"{root}/model.onnx"
-        add(
-            "ort",
-            "f32",
-            lambda: to_onnx(flat, folder / "model.onnx"),
-            model=model_file,
-            shape=shape,
-        )
-    if "litert" in peers:
-        add("litert", "f32", lambda: to_tflite(flat, folder / "model.tflite"),
-            model=f"{root}/model.tflite")  # fmt: skip
-    if "jaxjs" in peers:
-        add("jaxjs", "f32", lambda: to_jaxjs(flat, folder / "jaxjs"), model=f"{root}/jaxjs/")
+        made = (form.query, form.same_weights, problem)
+        found += [Entry(form.engine, form.precision, count, *made) for count in threads]
     return found
 
 
-def _ours(model: fl.Model, name: str, folder: Path) -> dict[str, Callable[[], object]]:
-    """precision -> how its bundle is built; the precisions that this version of `build` knows."""
+def _forms(model: fl.Model, name: str, folder: Path) -> Iterator[Form]:
+    """The network in every form; `folder` is /work/name on the bench's servers."""
+    flat, root = plain(model.graph), f"/work/{name}"
+    shape = ",".join(map(str, model.inputs[0][1].bound))
 
-    def build(precision: str) -> Callable[[], object]:
-        return lambda: fl.build(
-            model, folder / f"{OURS}-{precision}", name=name, precision=precision
+    def ours(precision: str) -> None:
+        how = {"calibration": np.concatenate(calibration(model))} if precision == "int8" else {}
+        fl.build(model, folder / f"{OURS}-{precision}", name=name, precision=precision, **how)
+
+    for precision in PRECISIONS:
+        yield Form(
+            OURS, precision, partial(ours, precision), {"model": f"{root}/{OURS}-{precision}/"}
         )
+    write: Callable[[], object] = partial(to_tfjs, flat, folder / "tfjs")
+    yield Form("tfjs", "f32", write, {"model": f"{root}/tfjs/model.json"})
+    write = partial(to_onnx, flat, folder / "f32.onnx")
+    yield Form("ort", "f32", write, {"model": f"{root}/f32.onnx", "shape": shape})
 
-    return {"f32": build("f32")}
+    def int8() -> None:
+        to_onnx_int8(flat, calibration(model), folder / "int8.onnx")
+
+    yield Form("ort", "int8", int8, {"model": f"{root}/int8.onnx", "shape": shape})
+    write = partial(to_tflite, flat, folder / "f32.tflite")
+    yield Form("litert", "f32", write, {"model": f"{root}/f32.tflite"})
+    if name in LITERT_INT8:
+        write = partial(shutil.copyfile, LITERT_INT8[name], folder / "int8.tflite")
+        yield Form("litert", "int8", write, {"model": f"{root}/int8.tflite"}, same_weights=False)
+    write = partial(to_jaxjs, flat, folder / "jaxjs")
+    yield Form("jaxjs", "f32", write, {"model": f"{root}/jaxjs/"})
+
+
+def calibration(model: fl.Model) -> list[np.ndarray]:
+    """The pictures that every quantised form takes its ranges from, -1 to 1."""
+    return [2 * next(iter(inputs_for(model, seed).values())) - 1 for seed in range(PICTURES)]
 
 
 def one_picture(graph: Graph) -> bool:

@@ -324,6 +324,29 @@ def exact_product(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     return np.matmul(x.astype(np.float64), w.astype(np.float64)).astype(np.int64).astype(np.int32)
 
 
+# 127 times this is the most that int16 holds.
+PAIR_REACH = 258
+
+
+def pair_reach(w: np.ndarray, run: int) -> np.ndarray:
+    """How far int16 sums of four products can go, in steps of x: the largest sum of the positive
+    (or of the negative) weights among four that kernels may add up before they widen, int32 [N].
+
+    Up to PAIR_REACH, with x of at most 127, kernels may do that (see gemm_int8.py, "pairs").
+
+    Args:
+        w: int8 [..., N].
+        run: how many rows of w meet neighbouring bytes of x, for a convolution kw * C.
+    """
+    rows = w.reshape(-1, run, w.shape[-1]).astype(np.int32)
+    padded = np.pad(rows, ((0, 0), (0, -run % 8), (0, 0)))
+    # A lane meets bytes 2p, 2p + 1 of one group of four and of the next.
+    groups = padded.reshape(rows.shape[0], -1, 2, 2, 2, rows.shape[-1])
+    above = np.maximum(groups, 0).sum(axis=(2, 4)).max(axis=(0, 1, 2), initial=0)
+    below = np.maximum(-groups, 0).sum(axis=(2, 4)).max(axis=(0, 1, 2), initial=0)
+    return np.maximum(above, below)
+
+
 def finish_sum(total: np.ndarray, rest: Arrays, attrs: Attrs) -> np.ndarray:
     """What follows the sum: `rest` is bias, scale and perhaps the residual."""
     bias, scale = rest[:2]

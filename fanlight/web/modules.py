@@ -17,6 +17,9 @@ _BLOCK_LINE = re.compile(r"^[ \t]*/\*\*(?: |\n)(?:[^*]|\*(?!/))*\*/[ \t]*\n", re
 _BLOCK_INLINE = re.compile(r"/\*\* @type (?:[^*]|\*(?!/))*\*/ ?")
 _LINE = re.compile(r"^[ \t]*// .*\n| // .*$", re.M)
 _INDENT = re.compile(r"^[ \t]+", re.M)
+_UNKNOWN = re.compile(
+    r"^import\b|\bimport\((?!'\./\w+\.js'\))|\bexport default\b|^export .* from ", re.M
+)
 _NOTICE = "// Fanlight, Apache-2.0\n"
 
 
@@ -38,7 +41,7 @@ def join(paths: Iterable[Path], *, exports: bool) -> str:
 
     Args:
         paths: ES modules in our style: `import { a, b } from './other.js';` on one line, exports in
-            front of the declaration or as `export { a, b };`.
+            front of the declaration or as `export { a, b };`. `import('./other.js')` stays.
         exports: keep the exports of the last module (for a module), or none (for a script).
 
     Raises:
@@ -60,7 +63,7 @@ def join(paths: Iterable[Path], *, exports: bool) -> str:
             text = _EXPORT.sub("", _REEXPORT.sub("", text))
             if re.search(r"^export\b", text, re.M):
                 raise _unexpected(path, "has an export of an unknown form")
-        if re.search(r"^import\b|\bimport\(|\bexport default\b|^export .* from ", text, re.M):
+        if _UNKNOWN.search(text):
             raise _unexpected(path, "has an import or export of an unknown form")
         for name in _DECLARED.findall(_EXPORT.sub("", text)):
             if name in owner:

@@ -80,8 +80,9 @@ def single_file(folder: Path) -> str:
     style = _read(folder / "page.css", "E-BUNDLE-003")
 
     # A classic script, for Chromium starts no module worker from file://.
-    worker = join([*CORE, RUNTIME / "worker.js"], exports=False)
+    worker = join([*CORE, RUNTIME / "choice.js", RUNTIME / "worker.js"], exports=False)
     worker = worker.replace("import.meta.url", "location.href")
+    worker = worker.replace("import('./choice.js')", "Promise.resolve({ settle })")
     parts = [
         ("application/json", "fanlight-manifest", json.dumps(manifest).replace("<", "\\u003c")),
         ("text/css", "fanlight-css", strip_comments(_read(folder / "element.css", "E-BUNDLE-003"))),

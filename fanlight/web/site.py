@@ -23,6 +23,8 @@ PAGES = HERE / "pages"
 CORE = tuple(
     RUNTIME / name for name in ("errors.js", "bundle.js", "image.js", "engine.js", "fanlight.js")
 )
+# Fetched when they are needed, if ever: more threads, and finding out what computes fastest.
+LAZY = ("threads.js", "choice.js")
 # Generated from the JSDoc by `npm run types`; types.d.ts, which they share, is written by hand.
 TYPES = ("fanlight.d.ts", "element.d.ts", "engine.d.ts", "errors.d.ts")
 
@@ -41,7 +43,7 @@ MAX_SAMPLES = 12
 def runtime_files() -> dict[str, bytes]:
     """path -> bytes of the runtime: JavaScript made short, the style sheet, the types."""
     files = {"fanlight.js": join(CORE, exports=True)}
-    for name in ("worker.js", "element.js"):
+    for name in ("worker.js", "element.js", *LAZY):
         files[name] = shorten((RUNTIME / name).read_text("utf-8"))
     for path in (RUNTIME / "element.css", RUNTIME / "types.d.ts"):
         files[path.name] = path.read_text("utf-8")
@@ -133,7 +135,7 @@ def package_json(manifest: Mapping[str, Any]) -> bytes:
             "./*": "./*",
         },
         "types": "./fanlight.d.ts",
-        "sideEffects": ["./element.js", "./worker.js"],
+        "sideEffects": ["./element.js", "./worker.js", "./threads.js"],
     }
     return (json.dumps(package, indent=2) + "\n").encode()
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx.reference import ReferenceEvaluator
 
 import fanlight as fl
 from bench import lab
 from bench.export import Unwritable, plain
 from bench.jaxjs import to_jaxjs
+from bench.onnx_int8 import to_onnx_int8
 from bench.peers import goals, measure, run
 from bench.peers.chart import chart
 from bench.peers.engines import NAMES, PEERS, Entry, entries, one_picture, pattern
@@ -94,6 +98,29 @@ def test_a_program_of_jaxjs_holds_every_weight_once(tmp_path: Path) -> None:
     stored = data[where["start"] // 4 :][: where["length"]].reshape(where["shape"])
     (matmul,) = (n for n in graph.nodes if n.op == "matmul")
     assert np.array_equal(stored, graph.weights[matmul.inputs[1]].T)
+
+
+def test_an_int8_onnx_file_means_nearly_the_same(tmp_path: Path) -> None:
+    graph = small_network()
+    rng = np.random.default_rng(7)
+    pictures = [rng.uniform(-1, 1, IMAGE.shape).astype(np.float32) for _ in range(8)]
+    to_onnx_int8(plain(graph), [*pictures, IMAGE], tmp_path / "int8.onnx")
+    model = onnx.load(tmp_path / "int8.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    model.opset_import[0].version = 19  # the first that the reference knows; the ops mean the same
+    (received,) = ReferenceEvaluator(model).run(None, {"x": IMAGE.transpose(0, 3, 1, 2)})
+    (expected,) = evaluate(graph, {"x": IMAGE}).values()
+    assert 0 < np.abs(received - expected).max() < 0.03
+    kinds = Counter(node.op_type for node in model.graph.node)
+    assert kinds["Relu"] == kinds["Clip"] == 0  # the ranges say them
+    kept = {c.name: onnx.numpy_helper.to_array(c) for c in model.graph.initializer}
+    stored = [a for name, a in kept.items() if name.endswith("_w_q")]
+    assert len(stored) == 4 and {a.dtype for a in stored} == {np.dtype(np.int8)}
+    assert all(np.abs(a).max() == 127 for a in stored)
+    quantised = {n.output[0] for n in model.graph.node if n.op_type == "DequantizeLinear"}
+    for node in model.graph.node:
+        if node.op_type in ("Conv", "Gemm", "Add", "GlobalAveragePool"):
+            assert set(node.input) <= quantised
 
 
 def test_the_pattern_is_the_one_of_the_pages() -> None:

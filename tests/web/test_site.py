@@ -13,7 +13,7 @@ import pytest
 from fanlight.errors import CATALOGUE, FanlightError
 from fanlight.web.modules import join, strip_comments
 from fanlight.web.single_file import read_single_file, single_file, write_single_file
-from fanlight.web.site import CORE, HERE, RUNTIME, TYPES, page_files, runtime_files
+from fanlight.web.site import CORE, HERE, LAZY, RUNTIME, TYPES, page_files, runtime_files
 from tests.web.toy import write_colours, write_double, write_page
 
 ROOT = Path(__file__).parents[2]
@@ -21,9 +21,12 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_runtime_is_small() -> None:
     scripts = {name: data for name, data in runtime_files().items() if name.endswith(".js")}
-    assert sorted(scripts) == ["element.js", "fanlight.js", "worker.js"]
     sizes = {name: len(gzip.compress(data, 9)) for name, data in scripts.items()}
-    assert sum(sizes.values()) <= 12 * 1024, sizes
+    later = sum(sizes.pop(name) for name in LAZY)
+    assert sorted(sizes) == ["element.js", "fanlight.js", "worker.js"]
+    # One KiB above 12 is for what every visit decides: which memory, and whether to find out more.
+    assert sum(sizes.values()) <= 13 * 1024, sizes
+    assert later <= 4 * 1024
 
 
 def test_shipped_scripts_have_no_types_left_and_no_other_imports() -> None:

@@ -16,6 +16,7 @@ from fanlight.passes.quantize.observe import Seen
 from fanlight.passes.quantize.ranges import Scale
 from fanlight.passes.quantize.steps import Step
 from fanlight.passes.quantize.weights import (
+    fit_pairs,
     input_factor,
     matrix,
     quantize_bias,
@@ -202,6 +203,8 @@ class _Emitter:
         weights, unit = quantize_weights(
             w, input_factor(step, array, square), search=self.search_weights
         )
+        if step.kind != "depthwise_conv2d":
+            weights, unit = fit_pairs(w, weights, unit, _run(node, array))
         unit = wide_enough(unit, step.bias)
         bias = quantize_bias(step.bias, unit, weights, x_scale.zero)
         attrs: dict[str, Any] = {"x_high": x_scale.high}
@@ -322,3 +325,11 @@ class _Emitter:
                 **attrs,
             )
         self._raise(step, value, scale)
+
+
+def _run(node: Node, w: np.ndarray) -> int:
+    """How many rows of a layer's matrix meet neighbouring bytes of its input."""
+    if node.op == "matmul":
+        return w.shape[0]
+    taps = w.shape[1] if node.attrs["dilations"][1] == 1 else 1
+    return taps * w.shape[2]

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from fanlight.graph import Graph, Value
+from fanlight.ops.quantized import PAIR_REACH, pair_reach
 from fanlight.passes.quantize.layout import Layout
 from fanlight.passes.quantize.steps import Step
 
 LEVELS = 127
 CUTS = np.linspace(1.0, 0.6, 11)
 TINY = 1e-20
+COARSER = 1.02
 # A bias is at most this many steps, so that what is summed to it still counts.
 BIAS_STEPS = 1 << 28
 
@@ -58,6 +60,26 @@ def quantize_weights(
         least = np.minimum(error, least)
     assert best is not None
     return best.astype(np.int8), scale
+
+
+def fit_pairs(
+    w: np.ndarray, q: np.ndarray, scale: np.ndarray, run: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The weights and scales, coarser in channels where sums of four products would leave int16.
+
+    Kernels for processors without 8-bit dot products add such sums up in int16, if they may, and
+    are half as fast again for it. Few channels are met, and they lose a fraction of a bit.
+
+    Args:
+        w, q, scale: as of `quantize_weights`.
+        run: see `pair_reach`.
+    """
+    q, scale = q.copy(), scale.copy()
+    while (over := np.flatnonzero(pair_reach(q, run) > PAIR_REACH)).size:
+        scale[over] *= COARSER
+        rounded = np.rint(w[:, over] / scale[over])
+        q[:, over] = np.clip(rounded, -LEVELS, LEVELS).astype(np.int8)
+    return q, scale
 
 
 def quantize_bias(

@@ -70,7 +70,11 @@ export function checkManifest(m, where) {
   for (const shard of weights) {
     fits({ ...shard, bytes: shard.bytes * (shard.encoding ? 2 : 1) }, 1, 'weights');
   }
-  for (const { choices = [] } of modules) {
+  for (const { choices = [], threads, bytes } of modules) {
+    if (threads) {
+      check({ flags: whole(9, bytes - 1), control: size }, threads, 'manifest.modules[].threads');
+      fits({ offset: threads.control, bytes: 256 }, 64, 'control');
+    }
     check([{ name: text, offset: size, bit: whole(0, 31) }], choices, 'manifest.modules[].choices');
     for (const choice of choices) fits({ ...choice, bytes: 4 }, 4, 'choices');
   }
@@ -209,9 +213,9 @@ export class Files {
   /**
    * Bring one file into `target`: from the cache, else the network, else the network once more past
    * every cache. Only the right SHA-256 counts; what a wrong file left in `target` is written over.
-   * @param {HashedFile} file @param {Uint8Array<ArrayBuffer>} target @param {(s: Stream) => Stream} [tap]
+   * @param {HashedFile} file @param {Uint8Array<ArrayBuffer>} target
    */
-  async bring({ path, bytes, sha256: expected }, target, tap = (stream) => stream) {
+  async bring({ path, bytes, sha256: expected }, target) {
     const { source, base } = this;
     const store = await this.store;
     const remote = typeof source === 'string';
@@ -231,7 +235,7 @@ export class Files {
       const before = this.#loaded;
       try {
         const full = !bytes || await pour(
-          tap(/** @type {Stream} */ (response.body)), target, this.arrived);
+          /** @type {Stream} */ (response.body), target, this.arrived);
         received = full ? await sha256(target) : 'another size';
       } catch (error) {
         received = said(error);

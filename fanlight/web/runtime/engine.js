@@ -1,10 +1,9 @@
 import { ARRAYS, Files, count } from './bundle.js';
-import { fail, said } from './errors.js';
+import { FanlightError, fail, said } from './errors.js';
 import { pixels } from './image.js';
 /**
- * @import { About, InlineBundle, KernelTime, LoadOptions, Manifest, Parcel, Picture } from './types.js'
- * @import { Prediction, Spec, Tensor, Value } from './types.js'
- * @typedef {(first: number, last: number, thread: number, threads: number) => void} Run
+ * @import { About, Core, InlineBundle, KernelTime, LoadOptions, Parcel } from './types.js'
+ * @import { Picture, Prediction, Spec, Tensor, Value } from './types.js'
  */
 
 /** Ask the engine, never the browser's name: a function of three vectors. @param {number[]} body */
@@ -32,12 +31,18 @@ const room = (bytes, make) => {
 const refused = (where) => (error) => fail('E-WEB-018', 'The WASM engine refused the module.', {
   where, received: said(error), next: "does the Content-Security-Policy allow 'wasm-unsafe-eval'?" });
 
+const ISOLATE = 'the page is not cross-origin isolated: serve it with the headers COOP and COEP, or build it with --isolate';
+
+/** Whether a thread that waits here keeps no page from answering. */
+const mayWait = () => !globalThis.document;
+
 /**
  * Bring the files of a bundle, checked and compiled: all that can be done before there is a worker.
- * @param {string | InlineBundle} source @param {LoadOptions} options @returns {Promise<Parcel>}
+ * @param {string | InlineBundle} source @param {LoadOptions} options
+ * @param {boolean} away whether the model will run in a worker @returns {Promise<Parcel>}
  */
-export async function gather(source, options) {
-  const { simd = 'auto', threads, signal } = options;
+export async function gather(source, options, away = mayWait()) {
+  const { simd = 'auto', threads = 'auto', signal } = options;
   if (!globalThis.WebAssembly) {
     fail('E-WEB-002', 'This browser has no WebAssembly.', { next: 'use a current browser' });
   }
@@ -47,46 +52,58 @@ export async function gather(source, options) {
   try {
     const files = new Files(source, options, aborter.signal);
     const manifest = await files.manifest();
-    const { modules, weights } = manifest;
-    const module = modules.find((m) => (simd === 'auto' || m.simd === simd)
+    const { modules, weights, memory: { pages } } = manifest;
+    const file = modules.find((m) => (simd === 'auto' || m.simd === simd)
       && Object.hasOwn(USABLE, m.simd) && USABLE[m.simd]());
-    if (!module) {
+    if (!file) {
       return fail('E-WEB-003', 'This browser can run no module of this bundle.', {
         expected: `WebAssembly with SIMD: ${modules.map((m) => m.simd).join(' or ')}`,
         next: 'use a current browser' });
     }
-    const { path } = module;
-    const bytes = [module, ...weights].reduce((sum, file) => sum + file.bytes, 0);
+    // A module runs on an unshared memory too, but the choice is for good: it is compiled for one.
+    let alone = threads === 1 ? 'as asked' : !file.threads ? 'its module is for one'
+      : !away ? 'no worker' : navigator.hardwareConcurrency < 2 ? 'one core'
+      : !globalThis.crossOriginIsolated ? ISOLATE : '';
+    /** @type {WebAssembly.Memory | undefined} */
+    let memory;
+    if (!alone) {
+      try {
+        memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+        structuredClone(memory);
+      } catch (error) {
+        memory = undefined;
+        alone = said(error);
+      }
+    }
+    const bytes = [file, ...weights].reduce((sum, { bytes: n }) => sum + n, 0);
     files.total = bytes;
     const [code, ...shards] = room(bytes, () => (
-      [module, ...weights].map((file) => new Uint8Array(file.bytes))));
-    /** @type {Promise<WebAssembly.Module> | undefined} */
-    let compiling;
-    await Promise.all([
-      files.bring(module, code, (stream) => {
-        const [ours, theirs] = stream.tee();
-        compiling = WebAssembly.compileStreaming(
-          new Response(theirs, { headers: { 'content-type': 'application/wasm' } }));
-        compiling.catch(() => {});
-        return ours;
+      [file, ...weights].map(({ bytes: n }) => new Uint8Array(n))));
+    const [module] = await Promise.all([
+      files.bring(file, code).then(() => {
+        if (memory && file.threads) code[file.threads.flags] = 3;
+        return WebAssembly.compile(code).catch(refused(file.path));
       }),
       ...weights.map((shard, i) => files.bring(shard, shards[i])),
     ]);
     files.forget(manifest).catch(() => {});
-    const compiled = await compiling?.catch(refused(path));
     return {
       manifest,
-      compiled,
+      file,
       module,
+      memory,
       shards,
       info: {
         backend: 'wasm',
-        simd: module.simd,
+        simd: file.simd,
         variants: [],
         threads: 1,
         bytes,
-        why: `${module.simd} SIMD, ${simd === 'auto' ? 'the first that runs here' : 'as asked'}${
-          threads === 1 ? '' : '; one thread: there is no module for more'}`,
+        why: '',
+        reasons: {
+          simd: `${file.simd} SIMD, ${simd === 'auto' ? 'the first that runs here' : 'as asked'}`,
+          threads: alone ? `one thread: ${alone}` : 'one thread so far',
+        },
         worker: false,
         cached: files.cached,
       },
@@ -101,46 +118,69 @@ export async function gather(source, options) {
 
 /** One bundle in one WASM memory, ready to run, on whatever thread this is. */
 export class Engine {
-  #memory;
-  #run;
+  #settled;
 
-  /**
-   * @param {Manifest} manifest @param {WebAssembly.Memory} memory @param {Run} run
-   * @param {About['info']} info
-   */
-  constructor(manifest, memory, run, info) {
-    const { inputs, outputs, task } = manifest;
-    this.manifest = manifest;
-    this.#memory = memory;
-    this.#run = run;
+  /** @param {Core} core */
+  constructor(core) {
+    const { inputs, outputs, task } = core.manifest;
+    this.core = core;
+    this.manifest = core.manifest;
+    this.#settled = !core.free.threads && !core.free.variants;
     /** @type {About} */
-    this.about = { inputs, outputs, labels: task?.labels ?? null, info };
+    this.about = { inputs, outputs, labels: task?.labels ?? null, info: core.info };
   }
 
   /** @param {string | InlineBundle | Parcel} source @param {LoadOptions} [options] */
   static async open(source, options = {}) {
-    const { manifest, compiled, module, shards, info } = typeof source === 'object' && 'shards' in source
-      ? source : await gather(source, options);
+    const { manifest, file, module, shards, info, memory: shared } = typeof source === 'object'
+      && 'shards' in source ? source : await gather(source, options);
     const { weights, memory: { pages } } = manifest;
-    const { path, choices = [] } = module;
-    const memory = room(pages * 65536, () => (
+    const { path, choices = [] } = file;
+    const { threads = 'auto', variants = 'auto' } = options;
+    const memory = shared ?? room(pages * 65536, () => (
       new WebAssembly.Memory({ initial: pages, maximum: pages })));
-    const { variants = [] } = options;
-    for (const name of variants) {
-      const choice = choices.find((c) => c.name === name) ?? fail('E-WEB-001',
-        'The module has no such variant.', { expected: choices.map((c) => c.name), received: name });
-      new Int32Array(memory.buffer)[choice.offset / 4] |= 1 << choice.bit;
-      info.variants.push(name);
-    }
-    const { run } = await WebAssembly.instantiate(
-      /** @type {WebAssembly.Module} */ (compiled), { fanlight: { memory } }).then(({ exports }) => {
+    const exports = await WebAssembly.instantiate(module, { fanlight: { memory } }).then((instance) => {
+      const { expand } = /** @type {any} */ (instance.exports);
       weights.forEach(({ offset, bytes, encoding }, i) => {
         new Uint8Array(memory.buffer).set(shards[i], encoding ? offset + bytes : offset);
-        if (encoding) /** @type {any} */ (exports).expand(offset, bytes / 2);
+        if (encoding) expand(offset, bytes / 2);
       });
-      return exports;
+      return instance.exports;
     }).catch(refused(path));
-    return new Engine(manifest, memory, /** @type {Run} */ (run), info);
+    const several = shared && mayWait();
+    const core = /** @type {Core} */ ({
+      manifest, file, module, memory, info, run: exports.run, calls: 0,
+      free: {
+        threads: several && threads === 'auto',
+        variants: mayWait() && variants === 'auto' && choices.length > 0,
+      },
+      walk: (first, last) => core.run(first, last, 0, 1),
+      choose: (names) => {
+        for (const { name, offset, bit } of choices) {
+          const words = new Int32Array(core.memory.buffer, offset, 1);
+          words[0] = (words[0] & ~(1 << bit)) | (+names.includes(name) << bit);
+        }
+        info.variants = names;
+      },
+      say: (part, words) => {
+        info.reasons[part] = words;
+        info.why = Object.values(info.reasons).join('; ');
+      },
+      changed() {},
+    });
+    if (variants !== 'auto') {
+      const expected = choices.map(({ name }) => name);
+      const received = variants.find((name) => !expected.includes(name));
+      if (received) fail('E-WEB-001', 'The module has no such variant.', { expected, received });
+      core.choose(variants);
+    }
+    if (several && threads !== 'auto') {
+      const problem = await import('./threads.js').then(({ hire }) => hire(core, threads)).catch(said);
+      core.say('threads', `${info.threads} threads, ${problem
+        ?? (info.threads < threads ? 'one per core' : 'as asked')}`);
+    }
+    core.say('simd', info.reasons.simd);
+    return new Engine(core);
   }
 
   /** @param {Spec} spec @param {number} elements */
@@ -149,7 +189,7 @@ export class Engine {
     if (elements * Type.BYTES_PER_ELEMENT > bytes) {
       fail('E-WEB-007', 'A tensor is larger than its place in memory.', { where: name });
     }
-    return new Type(this.#memory.buffer, offset, elements);
+    return new Type(this.core.memory.buffer, offset, elements);
   }
 
   /**
@@ -203,7 +243,7 @@ export class Engine {
     }
     /** @param {number} i */
     const write = (i) => {
-      const ints = new Int32Array(this.#memory.buffer);
+      const ints = new Int32Array(this.core.memory.buffer);
       for (const name of Object.keys(sizes)) ints[dims[name].offset / 4] = sizes[name];
       for (const put of writes) put(i);
     };
@@ -213,8 +253,9 @@ export class Engine {
   /** @param {number} first @param {number} last */
   #steps(first, last) {
     try {
-      this.#run(first, last, 0, 1);
+      this.core.walk(first, last);
     } catch (error) {
+      if (error instanceof FanlightError) throw error;
       fail('E-WEB-018', 'The WASM engine stopped the model.', { received: said(error) });
     }
   }
@@ -236,6 +277,13 @@ export class Engine {
       write(i);
       this.#steps(0, this.manifest.kernels.length);
       for (const { spec, each, data } of results) data.set(this.#view(spec, each), i * each);
+    }
+    this.core.calls++;
+    if (!this.#settled) {
+      this.#settled = true;
+      // Later: what is found out helps the next answer, and must not hold up this one.
+      setTimeout(() => import('./choice.js').then(({ settle }) => settle(this.core, () => write(0)))
+        .catch(() => {}), 100);
     }
     return Object.fromEntries(results.map(
       ({ spec: { name, dtype }, data, shape }) => [name, { data, shape, dtype }]));

@@ -5,7 +5,7 @@ import { portable } from './image.js';
  * @import { About, ImageSource, InlineBundle, KernelTime, LoadOptions, Prediction } from './types.js'
  * @import { Progress, Tensor, Value } from './types.js'
  * @typedef {(tag: string, args: unknown[], give?: Transferable[]) => Promise<any>} Call
- * @typedef {{ call: Call, close: (reason: unknown) => void, started: Promise<void> }} Link
+ * @typedef {{ call: Call, close: (reason: unknown) => void, started: Promise<void>, info?: {} }} Link
  */
 export { Engine, FanlightError, said };
 
@@ -90,7 +90,7 @@ export async function load(url, options = {}) {
   const all = { ...rest, onProgress, signal };
   // While a worker starts, the files can come. What would keep this thread busy (decoding a bundle in
   // memory, hashing without crypto.subtle) is left to the worker.
-  const parcel = typeof source === 'string' && globalThis.crypto?.subtle ? gather(source, all) : undefined;
+  const parcel = typeof source === 'string' && globalThis.crypto?.subtle ? gather(source, all, ways.length > 0) : undefined;
   parcel?.catch(() => {}); // whoever awaits it hears of it
 
   let why = '';
@@ -107,19 +107,19 @@ export async function load(url, options = {}) {
       const files = await parcel;
       const about = await link.call(
         'open', [files ?? source, rest], files?.shards.map(({ buffer }) => buffer));
-      about.info.worker = true;
+      link.info = about.info;
       return new Model(about, link.call, link.close);
     } catch (error) {
       link?.close(error);
       if (started || signal?.aborted) throw error;
-      why = `; on this thread: ${said(error)}`;
+      why = `on this thread: ${said(error)}`;
     } finally {
       signal?.removeEventListener('abort', stop);
     }
   }
   /** @type {Engine | undefined} */
   let engine = await Engine.open(await parcel ?? source, all);
-  engine.about.info.why += why;
+  if (why) engine.core.say('worker', why);
   /** @type {unknown} */
   let closed;
   return new Model(engine.about, async (tag, args) => {
@@ -188,11 +188,10 @@ function connect(worker, onProgress) {
     for (const { reject } of waiting.values()) reject(reason);
     waiting.clear();
   };
-  worker.onmessage = ({ data: { id, progress, value, error } }) => {
-    if (progress) {
-      onProgress?.(progress);
-      return;
-    }
+  worker.onmessage = ({ data: { id, progress, info, value, error } }) => {
+    if (info) Object.assign(link.info ?? {}, info);
+    if (progress) onProgress?.(progress);
+    if (info || progress) return;
     const { resolve, reject } = waiting.get(id) ?? {};
     waiting.delete(id);
     if (error) reject?.(new FanlightError(.../** @type {[string, string, {}]} */ (error)));
@@ -203,7 +202,8 @@ function connect(worker, onProgress) {
     close(new FanlightError('E-WEB-020',
       waiting.has(0) ? 'The worker did not start.' : 'The worker stopped.', { received: event.message }));
   };
-  return {
+  /** @type {Link} */
+  const link = {
     close,
     started: new Promise((resolve, reject) => {
       waiting.set(0, { resolve, reject });
@@ -222,4 +222,5 @@ function connect(worker, onProgress) {
       }
     }),
   };
+  return link;
 }

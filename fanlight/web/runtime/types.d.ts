@@ -48,7 +48,7 @@ export interface Manifest {
   inputs: Spec[];
   outputs: Spec[];
   dims: Record<string, { min: number; max: number; offset: number }>;
-  memory: { pages: number };
+  memory: { pages: number; weights: { offset: number; bytes: number } };
   /** With an encoding, the module's `expand` makes memory of the bytes: twice as many. */
   weights: (HashedFile & { offset: number; encoding?: 'f16' })[];
   modules: CodeFile[];
@@ -75,12 +75,38 @@ export interface InlineBundle {
 /** The files of a bundle, checked and compiled: what a worker needs to be ready. */
 export interface Parcel {
   manifest: Manifest;
-  compiled: WebAssembly.Module | undefined;
+  module: WebAssembly.Module;
   /** What was compiled. */
-  module: CodeFile;
+  file: CodeFile;
+  /** A shared one, if several threads may run the module. */
+  memory: WebAssembly.Memory | undefined;
   /** Contents of `manifest.weights`, in their order. */
   shards: Uint8Array<ArrayBuffer>[];
   info: Info;
+}
+
+/** What an engine runs: threads.js and choice.js, which come later if at all, change it. */
+export interface Core {
+  manifest: Manifest;
+  file: CodeFile;
+  module: WebAssembly.Module;
+  memory: WebAssembly.Memory;
+  info: Info;
+  /** What the module exports: this thread's share of steps first .. last - 1. */
+  run: (first: number, last: number, thread: number, threads: number) => void;
+  /** Steps first .. last - 1, by all threads. */
+  walk: (first: number, last: number) => void;
+  /** Take these of the module's choices, and no others. */
+  choose: (variants: string[]) => void;
+  /** What is left to find out by measuring. */
+  free: { threads: boolean; variants: boolean };
+  /** How often `run` was called. */
+  calls: number;
+  /** Tell in `info` why a part of it is so. */
+  say: (part: keyof Info['reasons'], words: string) => void;
+  /** Called when `info` has changed. */
+  changed: () => void;
+  team?: { resize: (threads: number, spare: boolean) => Promise<void> };
 }
 
 export interface Progress {
@@ -92,11 +118,12 @@ export interface Progress {
 
 export interface LoadOptions {
   backend?: 'auto' | 'wasm';
+  /** How many threads compute, at most one per core; 'auto' finds out how many help. */
   threads?: 'auto' | number;
   /** Which module to use; 'auto' takes the fastest that this browser can run. */
   simd?: 'auto' | 'relaxed' | 'plain';
-  /** Which of the module's choices to take, by name (default: none). */
-  variants?: string[];
+  /** Which of the module's choices to take, by name; 'auto' finds out which help. */
+  variants?: 'auto' | string[];
   /** Run in a worker (default), on the calling thread (false), or in the worker that you make. */
   worker?: boolean | (() => Worker);
   /** Keep verified files in Cache Storage, by their hash (default true). */
@@ -111,14 +138,23 @@ export interface Info {
   /** The module's choices that are taken. */
   variants: string[];
   threads: number;
+  /** What was tried and the milliseconds that one run took, where it was found out here. */
+  tried?: Trial[];
   /** Bytes of the module and the weights. */
   bytes: number;
-  /** Why this module, this many threads and this place, in words. */
+  /** Why this module, this many threads, these variants and this place, in words; `why` is all of it. */
+  reasons: { simd: string; threads: string; variants?: string; worker?: string };
   why: string;
   /** Whether the model runs in a worker. */
   worker: boolean;
   /** Whether every file came from Cache Storage. */
   cached: boolean;
+}
+
+export interface Trial {
+  variants: string[];
+  threads: number;
+  ms: number;
 }
 
 /** What an opened bundle says about itself. */

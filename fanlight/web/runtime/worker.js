@@ -1,7 +1,7 @@
 import { Engine, FanlightError, said } from './fanlight.js';
 
-// Messages in: { id, tag, args }. Out: { id, progress }, then { id, value } or { id, error }; and once
-// an id of 0, for "started".
+// Messages in: { id, tag, args }. Out: { id, progress }, then { id, value } or { id, error }; { info } when
+// it has changed; and once an id of 0, for "started".
 const port = /** @type {Worker} */ (/** @type {unknown} */ (globalThis));
 /** @type {Engine} */
 let engine;
@@ -16,6 +16,9 @@ port.onmessage = async ({ data: { id, tag, args } }) => {
         onProgress: (progress) => port.postMessage({ id, progress }),
       });
       value = engine.about;
+      value.info.worker = true;
+      const { core, about: { info } } = engine;
+      core.changed = () => port.postMessage({ info });
     } else {
       value = await engine[/** @type {'run'} */ (tag)](.../** @type {[any]} */ (args));
     }

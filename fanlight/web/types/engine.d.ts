@@ -1,18 +1,17 @@
 /**
  * Bring the files of a bundle, checked and compiled: all that can be done before there is a worker.
- * @param {string | InlineBundle} source @param {LoadOptions} options @returns {Promise<Parcel>}
+ * @param {string | InlineBundle} source @param {LoadOptions} options
+ * @param {boolean} away whether the model will run in a worker @returns {Promise<Parcel>}
  */
-export function gather(source: string | InlineBundle, options: LoadOptions): Promise<Parcel>;
+export function gather(source: string | InlineBundle, options: LoadOptions, away?: boolean): Promise<Parcel>;
 /** One bundle in one WASM memory, ready to run, on whatever thread this is. */
 export class Engine {
     /** @param {string | InlineBundle | Parcel} source @param {LoadOptions} [options] */
     static open(source: string | InlineBundle | Parcel, options?: LoadOptions): Promise<Engine>;
-    /**
-     * @param {Manifest} manifest @param {WebAssembly.Memory} memory @param {Run} run
-     * @param {About['info']} info
-     */
-    constructor(manifest: Manifest, memory: WebAssembly.Memory, run: Run, info: About["info"]);
-    manifest: Manifest;
+    /** @param {Core} core */
+    constructor(core: Core);
+    core: Core;
+    manifest: import("./types.js").Manifest;
     /** @type {About} */
     about: About;
     /**
@@ -29,11 +28,10 @@ export class Engine {
     profile(inputs: Record<string, Value>): KernelTime[];
     #private;
 }
-export type Run = (first: number, last: number, thread: number, threads: number) => void;
 import type { InlineBundle } from './types.js';
 import type { LoadOptions } from './types.js';
 import type { Parcel } from './types.js';
-import type { Manifest } from './types.js';
+import type { Core } from './types.js';
 import type { About } from './types.js';
 import type { Value } from './types.js';
 import type { Tensor } from './types.js';

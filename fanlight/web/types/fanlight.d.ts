@@ -39,6 +39,7 @@ export type Link = {
     call: Call;
     close: (reason: unknown) => void;
     started: Promise<void>;
+    info?: {};
 };
 import type { InlineBundle } from './types.js';
 import type { LoadOptions } from './types.js';

@@ -2,17 +2,16 @@
 
 Up to four rows of the kernel make a *quad*: the bytes of one channel in four rows of a picture's
 column are brought side by side, so that a lane's four products are four taps of one channel, and
-the same dot products as in gemm_int8.py apply ("dot", "pairs", "wide"). A column that is put
+the same dot products as in gemm_int8.py apply ("dot" and "wide"; "pairs" would gain a fiftieth of a
+network's time and double its module). A column that is put
 together once serves all the neighbouring output pixels that it meets. Pixels whose window leaves
 the picture at a side have code of their own without those columns; rows above and below are masked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from fanlight.codegen.kernel import Kernel, Weights, node_bytes, register, row_quads, unsupported
 from fanlight.codegen.wasm.assembler import Function, Local
@@ -24,7 +23,7 @@ from fanlight.targets import Target
 
 BLOCK = 8  # channels
 QUAD = 4  # kernel rows whose bytes are brought together
-PIXELS = {"dot": 4, "pairs": 4, "wide": 2}  # output pixels that are computed together
+PIXELS = {"dot": 4, "wide": 2}  # output pixels that are computed together
 # Fewer lines than this are cut along the channels too, so that threads get equal shares.
 FEW_UNITS = 48
 
@@ -36,7 +35,7 @@ _HIGH = [b + 8 for b in _LOW]
 
 @dataclass(frozen=True)
 class _Work:
-    """The shape of the work. `together`: taps of a kernel row that "pairs" adds up in int16."""
+    """The shape of the work."""
 
     images: int
     height: int
@@ -50,7 +49,6 @@ class _Work:
     out_height: int
     out_width: int
     mode: str
-    together: int
 
     @property
     def quads(self) -> int:
@@ -100,28 +98,6 @@ class _Work:
         return (rows[0], rows[-1] + 1) if rows else (0, 0)
 
 
-def taps_together(w: np.ndarray) -> int:
-    """How many neighbouring taps of a kernel row int16 sums of two kernel rows can hold.
-
-    Args:
-        w: int8 [kh, kw, C, 1].
-
-    Returns:
-        The kernel's width, or 2, or 1 (which always fits).
-    """
-    kh, kw, channels = w.shape[:3]
-    rows = np.zeros((-(-kh // 2), 2, kw, channels), np.int32)
-    rows.reshape(-1, kw, channels)[:kh] = w[..., 0]
-    above, below = np.maximum(rows, 0).sum(1), np.minimum(rows, 0).sum(1)
-    for count in (kw, 2):
-        starts = range(kw - count + 1)  # at a border the first taps are missing
-        most = max(int(above[:, s : s + count].sum(1).max(initial=0)) for s in starts)
-        least = min(int(below[:, s : s + count].sum(1).min(initial=0)) for s in starts)
-        if 127 * most <= 32767 and 127 * least >= -32768:
-            return count
-    return 1
-
-
 class _Emitter:
     def __init__(self, f: Function, work: _Work, requantize: Requantize) -> None:
         self.f, self.work, self.requantize = f, work, requantize
@@ -132,10 +108,8 @@ class _Emitter:
         halves = 2 if work.mode == "wide" else 1
         self.pixels = PIXELS[work.mode]
         self.acc = [[f.locals(halves, "v128") for _ in range(2)] for _ in range(self.pixels)]
-        self.sum16 = [f.locals(2, "v128") for _ in range(self.pixels)]
         self.column = f.locals(2, "v128")
         self.pair = f.locals(2, "v128")
-        self.ones = f.local("v128")
         kh = work.kernel[0]
         self.rows = f.locals(kh, "i32")  # clipped: where each kernel row's pixels lie
         self.masks = f.locals(kh, "v128")
@@ -147,11 +121,9 @@ class _Emitter:
 
     def run(self) -> None:
         """The whole function: units [low, high), a line of a chunk of channels each."""
-        f, work = self.f, self.work
+        f = self.f
         if self.residual is not None and self.requantize.width == 1:
             f.get(self.residual).get(self.out).op("i32.sub").set(self.residual)
-        if work.mode == "pairs":
-            f.v128(bytes([1, 0] * 8)).set(self.ones)
         with f.holding(self.requantize.constants()):
             self._units()
 
@@ -272,7 +244,7 @@ class _Emitter:
                 if wide:
                     for v in row[j]:
                         f.i32x4(0).set(v)
-                elif work.mode == "dot" or columns[0] == columns[1]:
+                else:
                     self._push_bias(j).set(row[j][0])
         for q in range(work.quads):
             self._quad(q, acc, columns, full=full)
@@ -322,20 +294,11 @@ class _Emitter:
             for kx in range(first, last):
                 column = p * work.strides[1] + (kx - first) * work.dilations[1]
                 readers.setdefault(column, []).append((p, kx))
-        pending = [0] * len(acc)
-        begun = [q > 0] * len(acc)
         for column in sorted(readers):
             self._gather(rows, column * work.channels, full=full)
             for p, kx in readers[column]:
                 at = (q * work.kernel[1] + kx) * BLOCK * QUAD
-                if work.mode != "pairs":
-                    self._multiply_add(acc[p], at)
-                    continue
-                self._multiply16(p, at, fresh=not pending[p])
-                pending[p] += 1
-                if pending[p] == work.together or kx == last - 1:
-                    self._widen(p, acc[p], begun=begun[p])
-                    pending[p], begun[p] = 0, True
+                self._multiply_add(acc[p], at)
 
     def _gather(self, rows: range, offset: int, *, full: bool) -> None:
         """The bytes of a column: two vectors of four channels by four rows."""
@@ -377,26 +340,6 @@ class _Emitter:
                 f.get(self.w).op("v128.load8x8_s", at + 16 * j + 8 * h)
                 f.op("i32x4.dot_i16x8_s").get(sums[h]).op("i32x4.add").set(sums[h])
 
-    def _multiply16(self, p: int, at: int, *, fresh: bool) -> None:
-        """The int16 sums of a pixel, begun or continued."""
-        f = self.f
-        for j, (v, total) in enumerate(zip(self.column, self.sum16[p], strict=True)):
-            f.get(self.w).load(at + 16 * j).get(v).op("i16x8.relaxed_dot_i8x16_i7x16_s")
-            if not fresh:
-                f.get(total).op("i16x8.add")
-            f.set(total)
-
-    def _widen(self, p: int, acc: Sequence[Sequence[Local]], *, begun: bool) -> None:
-        """Add the int16 sums of a pixel to its int32 ones, which begin with the bias."""
-        f = self.f
-        for j, (total, sums) in enumerate(zip(self.sum16[p], acc, strict=True)):
-            f.get(total).get(self.ones).op("i32x4.dot_i16x8_s")
-            if begun:
-                f.get(sums[0])
-            else:
-                self._push_bias(j)
-            f.op("i32x4.add").set(sums[0])
-
     def _push_bias(self, j: int) -> Function:
         return self.f.address(self.bias, self.channel, 4).load(16 * j)
 
@@ -428,37 +371,31 @@ def lower_depthwise_int8(node: Node, target: Target, weights: Weights) -> Kernel
     _, oh, ow, _ = node.output.type.bound
     requantize = Requantize.of(node, weights)
 
-    def made(mode: str, twins: Mapping[str, Kernel]) -> Kernel:
-        work = _Work(
-            n,
-            h,
-            width,
-            c,
-            (kh, kw),
-            tuple(node.attrs["strides"]),
-            tuple(node.attrs["dilations"]),
-            top,
-            left,
-            oh,
-            ow,
-            mode,
-            taps_together(weights[w]) if mode == "pairs" else 1,
-        )
+    mode = "dot" if target.relaxed_simd and node.attrs["x_high"] <= 127 else "wide"
+    work = _Work(
+        n,
+        h,
+        width,
+        c,
+        (kh, kw),
+        tuple(node.attrs["strides"]),
+        tuple(node.attrs["dilations"]),
+        top,
+        left,
+        oh,
+        ow,
+        mode,
+    )
 
-        def emit(module: Module, name: str) -> None:
-            params = ("i32",) * (4 + requantize.residual + 1 + 2)
-            _Emitter(module.function(name, params), work, requantize).run()
+    def emit(module: Module, name: str) -> None:
+        params = ("i32",) * (4 + requantize.residual + 1 + 2)
+        _Emitter(module.function(name, params), work, requantize).run()
 
-        return Kernel(
-            key=f"depthwise_int8 {work} {requantize}",
-            emit=emit,
-            work=work.lines * work.chunks,
-            packing={1: row_quads(BLOCK)},
-            flops=2 * node.output.type.size * kh * kw,
-            bytes=node_bytes(node),
-            twins=twins,
-        )
-
-    if not target.relaxed_simd or node.attrs["x_high"] > 127:
-        return made("wide", {})
-    return made("dot", {"pairs": made("pairs", {})})
+    return Kernel(
+        key=f"depthwise_int8 {work} {requantize}",
+        emit=emit,
+        work=work.lines * work.chunks,
+        packing={1: row_quads(BLOCK)},
+        flops=2 * node.output.type.size * kh * kw,
+        bytes=node_bytes(node),
+    )

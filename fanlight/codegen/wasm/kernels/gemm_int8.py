@@ -28,6 +28,7 @@ from fanlight.codegen.wasm.kernels.requantize import Requantize
 from fanlight.codegen.wasm.kernels.vectors import Registers
 from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node
+from fanlight.ops.quantized import PAIR_REACH, pair_reach
 from fanlight.targets import Target
 
 WIDTH = 8  # columns of a tile
@@ -40,18 +41,8 @@ FEW_UNITS = 48
 
 
 def pairs_fit(w: np.ndarray, run: int) -> bool:
-    """Whether "pairs" is exact for the weights: no sum of its four products can leave int16.
-
-    Args:
-        w: int8 [..., N], of which `run` rows after another are contiguous in the left side.
-    """
-    rows = w.reshape(-1, run, w.shape[-1]).astype(np.int32)
-    padded = np.pad(rows, ((0, 0), (0, -run % (2 * QUAD)), (0, 0)))
-    # A lane of an int16 sum meets bytes 2p, 2p + 1 of one quad and of the next.
-    groups = padded.reshape(rows.shape[0], -1, 2, 2, 2, rows.shape[-1])
-    above = np.maximum(groups, 0).sum(axis=(2, 4))
-    below = np.minimum(groups, 0).sum(axis=(2, 4))
-    return bool(127 * above.max(initial=0) <= 32767 and 127 * below.min(initial=0) >= -32768)
+    """Whether "pairs" is exact for int8 weights [..., N] with runs of `run` rows."""
+    return bool(pair_reach(w, run).max(initial=0) <= PAIR_REACH)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,146 @@
+/** @import { Core, Trial } from './types.js' */
+
+/** What a choice has to gain, or it is not worth it. */
+const GAIN = { variants: 0.97, threads: 0.9 };
+const MOST_THREADS = 4;
+/** Milliseconds: of a sample, of running until code counts as fast, and of all that with one setting. */
+const SAMPLE_MS = 4, WARM_MS = 80, MOST_MS = 400;
+/** Milliseconds without a call after which nobody waits, and for how many such times to look. */
+const QUIET_MS = 30, LOOKS = 10;
+const ROUNDS = 3;
+const KEEP_MS = 30 * 24 * 3600e3;
+
+/** @param {number} ms @returns {Promise<void>} */
+const pause = (ms) => new Promise((resolve) => {
+  setTimeout(resolve, ms);
+});
+
+/**
+ * A small table in IndexedDB, by the hash of the module. Where there is none (a private window), nothing
+ * is remembered. @param {'readonly' | 'readwrite'} mode @param {(table: IDBObjectStore) => IDBRequest} ask
+ * @returns {Promise<any>}
+ */
+const table = (mode, ask) => new Promise((resolve, reject) => {
+  const opening = indexedDB.open('fanlight', 1);
+  opening.onupgradeneeded = () => opening.result.createObjectStore('choices');
+  opening.onerror = opening.onblocked = () => reject(opening.error);
+  opening.onsuccess = () => {
+    const base = opening.result;
+    const request = ask(base.transaction('choices', mode).objectStore('choices'));
+    request.onerror = () => reject(request.error);
+    request.onsuccess = () => {
+      resolve(request.result);
+      base.close();
+    };
+  };
+}).catch(() => undefined);
+
+/** @param {number} threads */
+const counted = (threads) => (threads > 1 ? `${threads} threads` : 'one thread');
+/** @param {Trial} trial */
+const told = ({ variants, threads, ms }) => (
+  `${[...variants, counted(threads)].join(', ')} ${ms.toFixed(ms < 10 ? 2 : 1)} ms`);
+
+/**
+ * Find out with which of the module's choices and how many threads this device computes the model
+ * fastest, by running it while nobody waits for it; remembered for the next visit. Any choice is right,
+ * so calls that come meanwhile are answered as ever.
+ * @param {Core} core @param {() => void} write puts inputs in place
+ */
+export async function settle(core, write) {
+  const { info, file, manifest, free } = core;
+  const cores = navigator.hardwareConcurrency || 1;
+  const most = free.threads ? Math.min(cores, MOST_THREADS) : 1;
+  const names = free.variants ? (file.choices ?? []).map(({ name }) => name) : [];
+
+  /** @param {{ variants: string[], threads: number }} setting @param {boolean} [trial] */
+  const take = async ({ variants, threads }, trial = true) => {
+    if (names.length) core.choose(variants);
+    if (threads > 1 || core.team) await (await import('./threads.js')).hire(core, threads, trial);
+  };
+  /** @param {Trial[]} tried @param {Trial} best @param {string} how */
+  const tell = (tried, best, how) => {
+    const found = `${how}: ${tried.map(told).join('; ')}`;
+    info.tried = tried;
+    if (names.length) {
+      core.say('variants', `${best.variants.join(' and ') || 'no variants'}, ${most > 1 ? how : found}`);
+    }
+    if (most > 1) core.say('threads', `${counted(info.threads)}, ${found}`);
+    core.changed();
+  };
+  /** Until nobody has called for a moment; a page that calls all the time has to be patient. */
+  const quiet = async () => {
+    for (let i = 0, calls = -1; calls !== core.calls && i < LOOKS; i++) {
+      calls = core.calls;
+      await pause(QUIET_MS);
+    }
+  };
+  /** The milliseconds of one run: the best of three samples that are long for a coarse clock. */
+  const time = async () => {
+    let best = Infinity;
+    const begin = performance.now();
+    for (let i = 0; i < 3 && (!i || performance.now() - begin < 10 * SAMPLE_MS); i++) {
+      await pause(0); // calls first
+      const start = performance.now();
+      let spent = 0;
+      let runs = 0;
+      for (; spent < SAMPLE_MS; runs++) {
+        write();
+        core.walk(0, manifest.kernels.length);
+        spent = performance.now() - start;
+      }
+      best = Math.min(best, spent / runs);
+    }
+    return best;
+  };
+  /** @param {{ variants: string[], threads: number }} setting @returns {Promise<Trial>} */
+  const measure = async (setting) => {
+    await quiet();
+    await take(setting);
+    // Code becomes fast while it runs, and not at once.
+    const start = performance.now();
+    for (let before = Infinity; ;) {
+      const ms = await time();
+      const spent = performance.now() - start;
+      if (spent > MOST_MS || (spent > WARM_MS && ms > 0.97 * before)) {
+        return { ...setting, ms: Math.min(ms, before) };
+      }
+      before = Math.min(ms, before);
+    }
+  };
+
+  const known = await table('readonly', (choices) => choices.get(file.sha256));
+  if (known?.cores === cores && known.most === most && `${known.names}` === `${names}`
+      && Date.now() - known.at < KEEP_MS) {
+    await take(known.best, false);
+    tell(known.tried, known.best, 'as found out before');
+    return;
+  }
+  let best = await measure({ variants: [], threads: 1 });
+  const tried = [best];
+  /** @param {Trial} other @param {number} gain */
+  const compete = async (other, gain) => {
+    tried.push(other);
+    // In turn, for the clock of a device may rise or fall, and others may want it too.
+    for (let i = 0; i < ROUNDS; i++) {
+      for (const one of [best, other]) {
+        await take(one);
+        one.ms = Math.min(one.ms, await time());
+      }
+    }
+    const wins = other.ms < gain * best.ms;
+    if (wins) best = other;
+    return wins;
+  };
+  for (const name of names) {
+    await compete(await measure({ variants: [...best.variants, name], threads: 1 }), GAIN.variants);
+  }
+  for (let threads = 2; threads <= most; threads++) {
+    const other = await measure({ ...best, threads });
+    // One thread more may not help where two more do, for shares are of whole pieces.
+    if (info.threads < threads || !await compete(other, GAIN.threads) && threads > best.threads + 1) break;
+  }
+  await take(best, false);
+  tell(tried, best, 'measured');
+  table('readwrite', (choices) => choices.put({ cores, most, names, best, tried, at: Date.now() }, file.sha256));
+}

@@ -1,0 +1,165 @@
+"""What computes fastest is found out by running it, told, and remembered by the module's hash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Set
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fanlight as fl
+from fanlight.codegen import kernel as kernels
+from fanlight.codegen.kernel import Kernel
+from fanlight.codegen.wasm.module import Module
+from fanlight.graph import Node, Value
+from fanlight.targets import Target
+from tests.web.conftest import BARE
+from tests.web.server import Site, serve
+from tests.web.test_threads_chromium import ISOLATED, X, net
+
+pytestmark = pytest.mark.chromium
+
+
+def repeated(kernel: Kernel, times: int) -> Kernel:
+    """A kernel that does its work several times over: slow, and right."""
+    inner = kernel.emit
+
+    def emit(module: Module, name: str) -> None:
+        inner(module, f"{name}_inner")
+        f = module.function(name, module.resolve(f"{name}_inner")[1].params)
+        with f.repeat(times):
+            for local in f.params:
+                f.get(local)
+            f.call(f"{name}_inner")
+
+    return replace(kernel, key=f"{times} times {kernel.key}", emit=emit)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """slow/: the kernels of convolutions are slow, their twins "wide" are not; quick/: reversed."""
+    import fanlight.codegen.wasm.kernels  # noqa: F401  (fills LOWERINGS)
+
+    folder = tmp_path_factory.mktemp("choice")
+    real = kernels.LOWERINGS["conv2d"]
+    try:
+        for name, base, twin in (("slow", 4, 1), ("quick", 1, 4)):
+
+            def lower(
+                node: Node, target: Target, weights: Set[Value], b: int = base, t: int = twin
+            ) -> Kernel:
+                kernel = real(node, target, weights)
+                return replace(repeated(kernel, b), twins={"wide": repeated(kernel, t)})
+
+            kernels.LOWERINGS["conv2d"] = lower
+            fl.build(net(), folder / name)
+    finally:
+        kernels.LOWERINGS["conv2d"] = real
+    (folder / "x.bin").write_bytes(X.tobytes())
+    return folder
+
+
+@pytest.fixture
+def site(folder: Path) -> Iterator[Site]:
+    with serve(folder) as site:
+        site.pages["bare.html"] = BARE
+        yield site
+
+
+@pytest.fixture
+def settled(page: Any, site: Site) -> Callable[..., dict[str, Any]]:
+    """`settled(name, options, calls)`: a model's info once it has found out what is fastest."""
+
+    def settled(name: str, options: str = "{}", calls: int = 1) -> dict[str, Any]:
+        page.goto(site.url + "bare.html")
+        return page.evaluate(
+            f"""async () => {{
+              const {{ load }} = await import('./{name}/fanlight.js');
+              const model = await load('{name}', {options});
+              const data = new Float32Array(await (await fetch('x.bin')).arrayBuffer());
+              const x = {{ x: {{ data, shape: [1, 32, 32, 8] }} }};
+              const answers = new Set();
+              for (let i = 0; i < {calls}; i++) answers.add(String((await model.run(x)).y.data));
+              for (let i = 0; i < 200 && !model.info.tried; i++) {{
+                answers.add(String((await model.run(x)).y.data));
+                await new Promise((resolve) => setTimeout(resolve, 50));
+              }}
+              answers.add(String((await model.run(x)).y.data));
+              return {{ ...model.info, answers: answers.size }};
+            }}"""
+        )
+
+    return settled
+
+
+def test_the_faster_twin_is_taken(settled: Callable) -> None:
+    info = settled("slow")
+    assert info["variants"] == ["wide"] and info["answers"] == 1
+    one, wide = info["tried"]
+    assert (one["variants"], wide["variants"]) == ([], ["wide"]) and wide["ms"] < one["ms"]
+    assert info["reasons"]["variants"].startswith("wide, measured: one thread ")
+    assert info["reasons"]["variants"] in info["why"]
+
+
+def test_the_slower_twin_is_not(settled: Callable) -> None:
+    info = settled("quick")
+    assert info["variants"] == [] and len(info["tried"]) == 2
+    assert info["reasons"]["variants"].startswith("no variants, measured: ")
+
+
+def test_it_is_remembered_by_hash(settled: Callable, site: Site) -> None:
+    first = settled("slow")
+    again = settled("slow")
+    assert again["variants"] == ["wide"] and again["tried"] == first["tried"]
+    assert "as found out before" in again["reasons"]["variants"]
+    other = settled("quick")  # another module
+    assert "measured" in other["reasons"]["variants"]
+
+
+def test_threads_and_twins_together(settled: Callable, site: Site) -> None:
+    site.headers.update(ISOLATED)
+    info = settled("slow")
+    assert info["answers"] == 1 and info["variants"] == ["wide"]
+    assert info["reasons"]["variants"] == "wide, measured"
+    assert "measured: one thread " in info["reasons"]["threads"]
+    trials = {(t["threads"], *t["variants"]): t["ms"] for t in info["tried"]}
+    assert {(1,), (1, "wide"), (2, "wide")} <= set(trials)
+    # Whether two threads help depends on what else this machine does; that they are taken if they
+    # did does not.
+    assert info["threads"] == 1 + (trials[2, "wide"] < 0.9 * trials[1, "wide"])
+
+
+def test_what_is_asked_for_is_not_tried(settled: Callable, site: Site) -> None:
+    site.headers.update(ISOLATED)
+    info = settled("slow", "{ variants: [] }")
+    assert info["variants"] == [] and "variants" not in info["reasons"]
+    assert {t["threads"] for t in info["tried"]} == {1, 2}
+    info = settled("slow", "{ threads: 1 }")
+    assert {t["threads"] for t in info["tried"]} == {1} and info["variants"] == ["wide"]
+
+
+def test_nothing_is_tried_where_nothing_is_free(page: Any, site: Site) -> None:
+    page.goto(site.url + "bare.html")
+    page.evaluate(
+        """async () => {
+          const { load } = await import('./slow/fanlight.js');
+          const model = await load('slow', { threads: 1, variants: ['wide'] });
+          const x = { data: new Float32Array(8192), shape: [1, 32, 32, 8] };
+          for (let i = 0; i < 3; i++) await model.run({ x });
+          await new Promise((resolve) => setTimeout(resolve, 400));
+          globalThis.info = model.info;
+        }"""
+    )
+    assert page.evaluate("[info.variants, info.tried]") == [["wide"], None]
+    assert not any(path.endswith(("choice.js", "threads.js")) for path in site.log)
+
+
+def test_without_a_table_it_is_found_out_again(settled: Callable, site: Site, page: Any) -> None:
+    site.pages["slow/worker.js"] = (
+        "import './gone.js';\n" + (site.folder / "slow" / "worker.js").read_text()
+    )
+    site.pages["slow/gone.js"] = "indexedDB.open = () => { throw new Error('no table'); };"
+    for _ in range(2):
+        assert "measured" in settled("slow")["reasons"]["variants"]

@@ -20,8 +20,8 @@ from bench.accuracy import MODEL, photos
 from bench.networks import MODELS, SHARED
 from fanlight.pictures import decode_image
 
-# Photos of a half that calibrate: as many as fl.quantize uses.
-CALIBRATION = 128
+# Photos that calibrate.
+CALIBRATION = 96
 AGREEMENT_PHOTOS = 300
 VALIDATION_PHOTOS = 5000
 TINY = SHARED / "data" / "images" / "tiny_imagenet_100.npz"
@@ -102,6 +102,7 @@ def measure(tell: Callable[[str], None] = lambda line: None) -> list[dict[str, A
     exact = answers(model, task, list(pictures))
     int8, reports = in_halves(model, task, pictures, tell)
     rows.append(row("MobileNet v1 0.25", "top-1", exact, int8, truth, reports[0], 0.01))
+    tell(line(rows[-1]))
 
     tell("default model")
     model, task = fl.default_model()
@@ -110,8 +111,9 @@ def measure(tell: Callable[[str], None] = lambda line: None) -> list[dict[str, A
     images, labels = tiny(1, VALIDATION_PHOTOS)
     exact, int8 = (answers(m, task, images) for m in (model, quantized))
     rows.append(row("default model", "top-1", exact, int8, labels, quantized.report, 0.015))
+    tell(line(rows[-1]))
 
-    calibration = list(pictures[::16])
+    calibration = list(pictures[::20])
     some = list(pictures[1 :: len(pictures) // AGREEMENT_PHOTOS])
     for net in NETS:
         tell(net.folder)
@@ -121,6 +123,7 @@ def measure(tell: Callable[[str], None] = lambda line: None) -> list[dict[str, A
         tell(f"  {quantized.report.settings}; {quantized.report.summary()}")
         exact, int8 = (answers(m, task, some) for m in (model, quantized))
         rows.append(row(net.folder, "agreement", exact, int8, None, quantized.report, net.goal))
+        tell(line(rows[-1]))
     return rows
 
 
@@ -135,15 +138,19 @@ def tiny(split: int, count: int) -> tuple[list[np.ndarray], np.ndarray]:
     return [decode_image(f)[..., :3] for f in files], labels
 
 
+def line(r: dict[str, Any]) -> str:
+    """A row as text."""
+    return (
+        f"{r['model']:36} {r['what']:10} f32 {r['f32']:.1%}  int8 {r['int8']:.1%}  "
+        f"same {r['same']:.1%}  {r['photos']} photos  "
+        f"weights {r['bytes_f32'] / 1e6:.2f} -> {r['bytes_int8'] / 1e6:.2f} MB"
+        f"{'' if r['ok'] else '  MISSED'}"
+    )
+
+
 def main() -> None:
-    """Print the table."""
-    for r in measure(print):
-        print(
-            f"{r['model']:36} {r['what']:10} f32 {r['f32']:.1%}  int8 {r['int8']:.1%}  "
-            f"same {r['same']:.1%}  {r['photos']} photos  "
-            f"weights {r['bytes_f32'] / 1e6:.2f} -> {r['bytes_int8'] / 1e6:.2f} MB"
-            f"{'' if r['ok'] else '  MISSED'}"
-        )
+    """Print what is found, as it is found."""
+    measure(lambda text: print(text, flush=True))
 
 
 if __name__ == "__main__":

@@ -1,29 +1,29 @@
 """Depthwise convolution: every channel has a kernel of its own, so vectors run over channels.
 
-Neighbouring output pixels are computed together, so that an input vector that is loaded once serves
-all the taps it meets; and a few neighbouring vectors of channels, so that a cache line is used up
-at once. Pixels whose window leaves the picture have code of their own with those columns left out;
-rows above and below are left out by a loop over the kernel's rows. Constant weights lie in panels
-of four channels: all taps of a vector follow one another.
+A tile is a few neighbouring output pixels, in two rows where the whole window of both lies inside
+the picture: an input vector that is loaded once serves all the taps that it meets. Taps that leave
+the picture at the left or right are left out pixel by pixel, so a narrow picture is one or two
+tiles wide; kernel rows above and below are left out by a loop. Constant weights lie in panels of
+four channels: all taps of a vector follow one another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from fanlight.codegen.kernel import Kernel, Weights, node_bytes, panels, register, unsupported
 from fanlight.codegen.wasm.assembler import Function, Local
 from fanlight.codegen.wasm.kernels.epilogue import Epilogue, difference_pointers
-from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes
+from fanlight.codegen.wasm.kernels.vectors import Registers, shuffle, store_bytes
 from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node
 from fanlight.targets import Target
 
-ACCUMULATORS = 8  # with a row of taps and an input they fill the registers of x64
-PIXELS = 4
+ACCUMULATORS = 8  # enough to hide the latency of a multiply-add
 # Rows of channels this far apart fall into the same few sets of a level-1 cache: then fewer pixels
-# and whole lines at a time.
+# at a time.
 ALIASING = 2048
 
 
@@ -61,6 +61,16 @@ class Window:
         """From one input pixel to the next."""
         return self.channels * 4
 
+    @property
+    def row_bytes(self) -> int:
+        """From one input row to the next."""
+        return self.width * self.pixel_bytes
+
+    @property
+    def out_pixel_bytes(self) -> int:
+        """From one output pixel to the next."""
+        return self.multiplier * self.pixel_bytes
+
     def columns(self, ox: int) -> tuple[int, int]:
         """The kernel columns [first, last) that lie inside the picture for output column ox."""
         start = ox * self.strides[1] - self.left
@@ -81,61 +91,149 @@ class Window:
         return (rows[0], rows[-1] + 1) if rows else (0, 0)
 
 
+@dataclass(frozen=True)
+class Group:
+    """Output columns [start, start + pixels) of a row, then as many again, `times` in all."""
+
+    start: int
+    pixels: int
+    times: int = 1
+
+
+def groups(window: Window, most: int) -> list[Group]:
+    """A row in as few groups of at most `most` pixels as possible.
+
+    Pixels whose window leaves the picture are in the first and the last groups; those between
+    them are alike, so they share code.
+    """
+    width = window.out_width
+    whole = (0, window.kernel[1])
+    inside = [ox for ox in range(width) if window.columns(ox) == whole]
+    before, after = (inside[0], width - inside[-1] - 1) if inside else (width, 0)
+    best: tuple[int, int, int] | None = None  # groups, pixels at the left, groups between
+    for between in range(max(0, len(inside) // most - 2), len(inside) // most + 1):
+        ends = width - between * most
+        for left in range(before, min(ends - after, before + 2 * most) + 1):
+            count = between + -(-left // most) - (-(ends - left) // most)
+            if best is None or count <= best[0]:
+                best = count, left, between
+    assert best is not None
+    _, left, between = best
+    start = left + between * most
+    return [
+        *_chunks(0, left, most),
+        *([Group(left, most, between)] if between else []),
+        *_chunks(start, width - start, most),
+    ]
+
+
+def _chunks(start: int, pixels: int, most: int) -> Iterator[Group]:
+    """Groups of almost equal size."""
+    count = -(-pixels // most)
+    for i in range(count):
+        end = pixels * (i + 1) // count
+        begin = pixels * i // count
+        yield Group(start + begin, end - begin)
+
+
 class _Emitter:
     def __init__(self, f: Function, window: Window, epilogue: Epilogue, target: Target) -> None:
-        self.f, self.window, self.epilogue, self.target = f, window, epilogue, target
+        self.f, self.window, self.target = f, window, target
+        self.bias, self.epilogue = epilogue.started()
         self.input, self.weights, *rest = f.params
         self.low, self.high = rest[-2:]
         self.out = rest[-3]
         self.extras = rest[:-3]
         self.registers = Registers(f)
         self.x, self.w, self.y = f.locals(3, "i32")  # of the current vector
-        self.row_x, self.row_w, self.row_y = f.locals(3, "i32")  # of the current pixel group
+        self.row_x, self.row_w, self.row_y = f.locals(3, "i32")  # of the current group of pixels
         self.tap_x, self.tap_w = f.locals(2, "i32")  # of the current kernel row
         self.channel = f.local("i32")
         self.ky_count, self.ky_left = f.locals(2, "i32")
         self.acc = f.locals(ACCUMULATORS, "v128")
-        self.taps = f.locals(max(window.kernel[1], 1), "v128")
+        self.taps = [f.locals(window.kernel[1], "v128") for _ in range(2 if self.pairs else 1)]
         self.value = f.local("v128")
+
+    # --- the size of a tile -----------------------------------------------------------------------
+
+    @property
+    def pairs(self) -> bool:
+        """Whether rows are computed two at a time: two rows of taps must fit the registers."""
+        first, last = self.window.rows_inside()
+        return last - first > 1 and self.window.kernel[0] > 1 and self.window.kernel[1] <= 3
+
+    @property
+    def pixels(self) -> int:
+        """Most neighbours of a tile of one row."""
+        if self.window.pixel_bytes % ALIASING == 0:
+            return 2
+        return ACCUMULATORS if self.window.kernel[1] <= 5 else ACCUMULATORS // 2
+
+    @property
+    def pair_pixels(self) -> int:
+        """Most neighbours of a tile of two rows."""
+        if self.window.pixel_bytes % ALIASING == 0:
+            return 2
+        return 4 if self.target.relaxed_simd else 3  # a product needs a register of its own
+
+    # --- rows -------------------------------------------------------------------------------------
 
     def run(self) -> None:
         """The whole function: rows [low, high) of all images."""
-        f, win = self.f, self.window
+        f = self.f
         difference_pointers(f, self.extras, self.epilogue.kinds, self.out)
-        line, oy, top = f.locals(3, "i32")
-        first, last = win.rows_inside()
-        row_bytes = win.width * win.pixel_bytes
-        with f.range(line, self.low, self.high):
-            f.get(line)
-            if win.images > 1:
-                f.i32(win.out_height).op("i32.rem_u")
-            f.set(oy)
-            # The input row of the first tap; it may lie above the picture.
-            f.get(oy).times(win.strides[0]).plus(-win.top).set(top)
-            f.get(self.input).get(top).times(row_bytes).op("i32.add")
-            if win.images > 1:
-                f.get(line).i32(win.out_height).op("i32.div_u")
-                f.times(win.height * row_bytes).op("i32.add")
-            f.plus(-win.left * win.pixel_bytes).set(self.row_x)
-            f.address(self.out, line, win.out_width * win.multiplier * win.pixel_bytes)
-            f.set(self.row_y)
-            f.get(self.weights).set(self.row_w)
-            whole = first < last
-            if (first, last) == (0, win.out_height):
-                self._row(full=True)
-            elif whole:
-                # One unsigned comparison: first <= oy < last.
-                f.get(oy).plus(-first).i32(last - first).op("i32.lt_u")
-                with f.if_():
-                    self._row(full=True)
-                    f.else_()
-                    self._clip(top, row_bytes)
-                    self._row(full=False)
-            else:
-                self._clip(top, row_bytes)
-                self._row(full=False)
+        line = f.local("i32")
+        with f.holding(self.epilogue.constants):
+            f.get(self.low).set(line)
+            with f.block() as done:
+                f.get(line).get(self.high).op("i32.ge_s").br_if(done)
+                with f.loop() as again:
+                    self._line(line)
+                    f.get(line).plus(1).tee(line).get(self.high).op("i32.lt_s").br_if(again)
 
-    def _clip(self, top: Local, row_bytes: int) -> None:
+    def _line(self, line: Local) -> None:
+        """The row `line`, or that and the next one, to which `line` then moves on."""
+        f, win = self.f, self.window
+        oy, top = self.registers.take_many(2, "i32")
+        first, last = win.rows_inside()
+        f.get(line)
+        if win.images > 1:
+            f.i32(win.out_height).op("i32.rem_u")
+        f.set(oy)
+        # The input row of the first tap; it may lie above the picture.
+        f.get(oy).times(win.strides[0]).plus(-win.top).set(top)
+        f.get(self.input).get(top).times(win.row_bytes).op("i32.add")
+        if win.images > 1:
+            f.get(line).i32(win.out_height).op("i32.div_u")
+            f.times(win.height * win.row_bytes).op("i32.add")
+        f.plus(-win.left * win.pixel_bytes).set(self.row_x)
+        f.address(self.out, line, win.out_width * win.out_pixel_bytes).set(self.row_y)
+        f.get(self.weights).set(self.row_w)
+        if self.pairs:
+            # One unsigned comparison: first <= oy < last - 1.
+            f.get(oy).plus(-first).i32(last - 1 - first).op("i32.lt_u")
+            f.get(line).plus(1).get(self.high).op("i32.lt_s").op("i32.and")
+            with f.if_():
+                self._row(2, full=True)
+                f.advance(line, 1)
+                f.else_()
+                self._clip(top)
+                self._row(1, full=False)
+        elif (first, last) == (0, win.out_height):
+            self._row(1, full=True)
+        elif first < last:
+            f.get(oy).plus(-first).i32(last - first).op("i32.lt_u")
+            with f.if_():
+                self._row(1, full=True)
+                f.else_()
+                self._clip(top)
+                self._row(1, full=False)
+        else:
+            self._clip(top)
+            self._row(1, full=False)
+        self.registers.give(oy, top)
+
+    def _clip(self, top: Local) -> None:
         """Leave out the kernel rows above and below: count the rest, move the pointers to it."""
         f, win = self.f, self.window
         dy, kh = win.dilations[0], win.kernel[0]
@@ -154,147 +252,167 @@ class _Emitter:
         f.plus(1).tee(self.ky_count).i32(kh).get(self.ky_count).i32(kh).op("i32.lt_s").select()
         f.get(skip).op("i32.sub").tee(self.ky_count)
         f.i32(0).get(self.ky_count).i32(0).op("i32.gt_s").select().set(self.ky_count)
-        f.address(self.row_x, skip, dy * row_bytes).set(self.row_x)
+        f.address(self.row_x, skip, dy * win.row_bytes).set(self.row_x)
         f.address(self.row_w, skip, win.kernel[1] * win.tap_bytes).set(self.row_w)
 
-    # --- one output row ---------------------------------------------------------------------------
-
-    def _row(self, *, full: bool) -> None:
-        """All pixels of a row, in groups of equal columns."""
+    def _row(self, rows: int, *, full: bool) -> None:
+        """All pixels of one row, or of two."""
         win = self.window
-        kw = win.kernel[1]
-        columns = [win.columns(ox) for ox in range(win.out_width)]
-        ox = 0
-        while ox < win.out_width:
-            end = ox
-            while end < win.out_width and columns[end] == columns[ox]:
-                end += 1
-            inside = columns[ox] == (0, kw)
-            per_group = self.pixels if inside else 1
-            groups, rest = divmod(end - ox, per_group)
-            with self.f.repeat(groups):
-                self._group(per_group, columns[ox], full=full)
-            if rest:
-                self._group(rest, columns[ox], full=full)
-            ox = end
+        for group in groups(win, self.pixels if rows == 1 else self.pair_pixels):
+            with self.f.repeat(group.times):
+                self._group(rows, group, full=full)
 
-    @property
-    def pixels(self) -> int:
-        """Output pixels that are computed together."""
-        win = self.window
-        if win.multiplier > 1:
-            return 1
-        return 2 if win.pixel_bytes % ALIASING == 0 else PIXELS
-
-    def _group(self, pixels: int, columns: tuple[int, int], *, full: bool) -> None:
-        """`pixels` neighbours, all channels; then move on to the next group."""
+    def _group(self, rows: int, group: Group, *, full: bool) -> None:
+        """Some neighbours, all channels; then move on to the next group."""
         f, win = self.f, self.window
+        tile = _Tile(win, group, rows)
         # The first column inside, not of the window: an address below 0 would trap.
-        f.get(self.row_x).plus(columns[0] * win.dilations[1] * win.pixel_bytes).set(self.x)
+        f.get(self.row_x).plus(tile.base * win.pixel_bytes).set(self.x)
         f.get(self.row_w).set(self.w)
         f.get(self.row_y).set(self.y)
         f.i32(0).set(self.channel)
-        if win.multiplier == 1:
-            self._channels(pixels, columns, full=full)
+        if win.multiplier <= 3:
+            turns, rest = divmod(win.channels, 4)
+            with f.repeat(turns):
+                self._vectors(tile, 4 * win.multiplier, full=full)
+                self._advance(16 * win.multiplier, 16)
+            if rest:
+                self._vectors(tile, rest * win.multiplier, full=full)
         else:
             with f.repeat(win.channels):
-                for start in range(0, win.multiplier, 4):
-                    lanes = min(4, win.multiplier - start)
-                    self._vectors(pixels, 1, lanes, columns, full=full)
-                    self._advance(lanes * 4, 0)
-                f.advance(self.x, 4)
-        f.advance(self.row_x, pixels * win.strides[1] * win.pixel_bytes)
-        f.advance(self.row_y, pixels * win.multiplier * win.pixel_bytes)
-
-    def _channels(self, pixels: int, columns: tuple[int, int], *, full: bool) -> None:
-        """All channels, several vectors of four per turn; what remains after that, then lanes."""
-        win = self.window
-        whole, lanes = divmod(win.channels, 4)
-        together = min(4, ACCUMULATORS // pixels, whole) if win.kernel[1] <= 5 else 1
-        turns, rest = divmod(whole, together) if together else (0, 0)
-        for count, vectors in ((turns, together), (1, rest)):
-            if count and vectors:
-                with self.f.repeat(count):
-                    self._vectors(pixels, vectors, 4, columns, full=full)
-                    self._advance(16 * vectors, 16 * vectors)
-        if lanes:
-            self._vectors(pixels, 1, lanes, columns, full=full)
+                self._vectors(tile, win.multiplier, full=full)
+                self._advance(4 * win.multiplier, 4)
+        f.advance(self.row_x, group.pixels * win.strides[1] * win.pixel_bytes)
+        f.advance(self.row_y, group.pixels * win.out_pixel_bytes)
 
     def _advance(self, out_bytes: int, in_bytes: int) -> None:
         f, win = self.f, self.window
-        taps = win.kernel[0] * win.kernel[1]
         f.advance(self.x, in_bytes)
-        f.advance(self.w, out_bytes * (taps if win.packed else 1))
+        f.advance(self.w, out_bytes * (win.kernel[0] * win.kernel[1] if win.packed else 1))
         f.advance(self.y, out_bytes)
         if "channel" in self.epilogue.kinds:
             f.advance(self.channel, out_bytes)
 
-    # --- a few vectors of channels ----------------------------------------------------------------
+    # --- one tile ---------------------------------------------------------------------------------
 
-    def _vectors(
-        self, pixels: int, vectors: int, lanes: int, columns: tuple[int, int], *, full: bool
-    ) -> None:
-        """The results of neighbouring vectors of `lanes` channels for `pixels` neighbours."""
+    def _vectors(self, tile: _Tile, outputs: int, *, full: bool) -> None:
+        """`outputs` neighbouring output channels of a tile, a vector at a time."""
+        for vector in range(-(-outputs // 4)):
+            self._vector(tile, vector, min(4, outputs - 4 * vector), full=full)
+
+    def _vector(self, tile: _Tile, vector: int, lanes: int, *, full: bool) -> None:
         f, win = self.f, self.window
-        acc = [self.acc[v * pixels : (v + 1) * pixels] for v in range(vectors)]
-        for v in range(vectors):
-            for p in range(pixels):
-                f.f32x4(0.0).set(acc[v][p])
-        row_bytes = win.dilations[0] * win.width * win.pixel_bytes
+        pixels = tile.group.pixels
+        acc = [self.acc[r * pixels : (r + 1) * pixels] for r in range(tile.rows)]
+        start = acc[0][0]
+        if self.bias is None:
+            f.f32x4(0.0).set(start)
+        else:
+            f.get(self.extras[self.bias]).get(self.channel).op("i32.add").load(16 * vector)
+            f.set(start)
+        for v in [v for row in acc for v in row][1:]:
+            f.get(start).set(v)
         tap_row = win.kernel[1] * win.tap_bytes
+        w_at = vector * (win.kernel[0] * tap_row if win.packed else 16)
         if full:
-            for ky in range(win.kernel[0]):
-                self._kernel_row(self.x, self.w, ky * row_bytes, ky * tap_row, acc, columns)
+            held: list[int | None] = [None] * len(self.taps)  # kernel row in each set of taps
+            for at, users in tile.input_rows():
+                needed = [ky for _, ky in users]
+                for ky in needed:
+                    if ky not in held:
+                        free = next(i for i, h in enumerate(held) if h not in needed)
+                        held[free] = ky
+                        self._load_taps(self.taps[free], self.w, w_at + ky * tap_row, tile)
+                taps = [(acc[row], self.taps[held.index(ky)]) for row, ky in users]
+                self._input_row(self.x, at * win.row_bytes, vector, tile, taps)
         else:
             f.get(self.x).set(self.tap_x)
             f.get(self.w).set(self.tap_w)
             with f.range(self.ky_left, 0, self.ky_count):
-                self._kernel_row(self.tap_x, self.tap_w, 0, 0, acc, columns)
-                f.advance(self.tap_x, row_bytes)
+                self._load_taps(self.taps[0], self.tap_w, w_at, tile)
+                self._input_row(self.tap_x, 0, vector, tile, [(acc[0], self.taps[0])])
+                f.advance(self.tap_x, win.dilations[0] * win.row_bytes)
                 f.advance(self.tap_w, tap_row)
-        pixel = win.multiplier * win.pixel_bytes
-        for p in range(pixels):
-            for v in range(vectors):
-                value = acc[v][p]
-                self.epilogue(
-                    f, value, self.registers, self.extras, self.y, self.channel, p * pixel, 16 * v
-                )
-                store_bytes(f, self.y, value, lanes * 4, p * pixel + 16 * v)
+        for r, row in enumerate(acc):
+            for p, v in enumerate(row):
+                at = (r * win.out_width + p) * win.out_pixel_bytes
+                extras, out, channel = self.extras, self.y, self.channel
+                self.epilogue(f, v, self.registers, extras, out, channel, at, 16 * vector)
+                store_bytes(f, out, v, lanes * 4, at + 16 * vector)
 
-    def _kernel_row(
+    def _load_taps(self, into: Sequence[Local], w: Local, at: int, tile: _Tile) -> None:
+        """The taps of one kernel row that some pixel of the tile uses."""
+        for kx in sorted({kx for _, readers in tile.columns for _, kx in readers}):
+            self.f.get(w).load(at + kx * self.window.tap_bytes).set(into[kx])
+
+    def _input_row(
         self,
         x: Local,
-        w: Local,
-        x_at: int,
-        w_at: int,
-        acc: Sequence[Sequence[Local]],
-        columns: tuple[int, int],
+        at: int,
+        vector: int,
+        tile: _Tile,
+        users: Sequence[tuple[Sequence[Local], Sequence[Local]]],
     ) -> None:
-        """Add what one row of the kernel gives."""
-        f, win = self.f, self.window
-        first, last = columns
-        # Input column -> which (pixel, tap) pairs read it: each is loaded once.
-        readers: dict[int, list[tuple[int, int]]] = {}
-        for p in range(len(acc[0])):
-            for kx in range(first, last):
-                column = p * win.strides[1] + (kx - first) * win.dilations[1]
-                readers.setdefault(column, []).append((p, kx))
-        load = "v128.load" if win.multiplier == 1 else "v128.load32_splat"
-        panel = win.kernel[0] * win.kernel[1] * 16 if win.packed else 16
-        for v, row in enumerate(acc):
-            for kx in range(first, last):
-                f.get(w).load(w_at + kx * win.tap_bytes + v * panel).set(self.taps[kx])
-            for column in sorted(readers):
-                f.get(x).op(load, x_at + column * win.pixel_bytes + 16 * v).set(self.value)
-                for p, kx in readers[column]:
-                    self._multiply_add(row[p], self.taps[kx])
-
-    def _multiply_add(self, acc: Local, tap: Local) -> None:
+        """Add what one row of the input gives to each (accumulators, taps) that use it."""
         f = self.f
-        if self.target.relaxed_simd:
-            f.get(self.value).get(tap).get(acc).op("f32x4.relaxed_madd").set(acc)
+        for column, readers in tile.columns:
+            self._load(x, at + column * self.window.pixel_bytes, vector)
+            for acc, taps in users:
+                for p, kx in readers:
+                    f.get(self.value).get(taps[kx])
+                    if self.target.relaxed_simd:
+                        f.get(acc[p]).op("f32x4.relaxed_madd").set(acc[p])
+                    else:
+                        f.op("f32x4.mul").get(acc[p]).op("f32x4.add").set(acc[p])
+
+    def _load(self, x: Local, at: int, vector: int) -> None:
+        """value = the input of each of four output channels."""
+        f, multiplier = self.f, self.window.multiplier
+        if multiplier == 1:
+            f.get(x).load(at + 16 * vector)
+        elif multiplier <= 3:
+            f.get(x).load(at).tee(self.value).get(self.value)
+            shuffle(f, *((4 * vector + i) // multiplier for i in range(4)))
         else:
-            f.get(acc).get(self.value).get(tap).op("f32x4.mul").op("f32x4.add").set(acc)
+            f.get(x).op("v128.load32_splat", at)
+        f.set(self.value)
+
+
+class _Tile:
+    """Which input meets which taps of a group of pixels in one row or two.
+
+    Attributes:
+        base: the first input column that is used, counted from the window of the first pixel.
+        columns: (input column from `base` on, [(pixel, kernel column), ...] that read it).
+    """
+
+    def __init__(self, window: Window, group: Group, rows: int) -> None:
+        self.window, self.group, self.rows = window, group, rows
+        meetings = []
+        for p in range(group.pixels):
+            for kx in range(*window.columns(group.start + p)):
+                meetings.append((p * window.strides[1] + kx * window.dilations[1], p, kx))
+        meetings.sort()
+        self.base = meetings[0][0] if meetings else 0
+        self.columns = [
+            (column - self.base, [(p, kx) for _, p, kx in found])
+            for column, found in groupby(meetings, key=lambda m: m[0])
+        ]
+
+    def input_rows(self) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+        """(input row from the first one on, [(row of the tile, kernel row), ...] that read it)."""
+        win = self.window
+        for at in range(
+            (self.rows - 1) * win.strides[0] + (win.kernel[0] - 1) * win.dilations[0] + 1
+        ):
+            users = [
+                (row, ky)
+                for row in range(self.rows)
+                for ky in range(win.kernel[0])
+                if row * win.strides[0] + ky * win.dilations[0] == at
+            ]
+            if users:
+                yield at, users
 
 
 @register("depthwise_conv2d")
@@ -318,7 +436,7 @@ def lower_depthwise(node: Node, target: Target, weights: Weights) -> Kernel:
         left,
         oh,
         ow,
-        w in weights and multiplier == 1,
+        w in weights and (multiplier <= 3 or multiplier % 4 == 0),
     )
     epilogue = Epilogue.of(node, 2, target)
     if kh * kw > 1024:

@@ -1,6 +1,7 @@
 """`python -m bench`: measure, print the tables, write them as JSON and Markdown.
 
     python -m bench [peers] [coldstart] [pointwise] [sizes] [parity] [accuracy]
+                    [precisions]
                     [--rounds 30] [--nets NAME ...] [--peers tfjs,ort,litert,jaxjs]
                     [--threads 1,2] [--out FILE.json|.md|.svg ...]
 
@@ -19,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import accuracy, coldstart, parity, pointwise, sizes
+from bench import accuracy, coldstart, parity, pointwise, precisions, sizes
 from bench.networks import ROOT
 from bench.peers.engines import PEERS
 from bench.peers.report import markdown, text_of
@@ -34,6 +35,7 @@ TITLES = {
     "sizes": "Sizes, build, memory",
     "parity": "Difference from NumPy, relative (goals: 1e-4, TF.js 1e-3)",
     "accuracy": "1,000 ImageNet photos, MobileNet v1 0.25 (goal: 99 % the same as TF.js)",
+    "precisions": "What f16 and int8 cost in top-1 (goals: 1 point; the default model 1.5)",
 }
 
 
@@ -132,6 +134,7 @@ def main() -> int:
         "sizes": lambda: sizes.measure(OUT / "sizes"),
         "parity": parity.measure,
         "accuracy": accuracy.measure,
+        "precisions": precisions.measure,
     }
     OUT.mkdir(parents=True, exist_ok=True)
     load = [round(x, 1) for x in os.getloadavg()] if hasattr(os, "getloadavg") else None

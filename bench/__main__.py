@@ -1,6 +1,7 @@
 """`python -m bench`: measure, print the tables, write them as JSON and Markdown.
 
     python -m bench [peers] [coldstart] [pointwise] [sizes] [parity] [accuracy]
+                    [precisions]
                     [--rounds 30] [--nets NAME ...] [--peers tfjs,ort,litert,jaxjs]
                     [--threads 1,2] [--out FILE.json|.md|.svg ...]
 
@@ -19,13 +20,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import accuracy, coldstart, parity, pointwise, sizes
+from bench import accuracy, coldstart, parity, pointwise, precisions, sizes
 from bench.networks import ROOT
 from bench.peers.engines import PEERS
 from bench.peers.report import markdown, text_of
 from bench.peers.run import machine, measure_networks
 
 OUT = ROOT / "bench" / "out"
+VISITS = 3  # cold ones per engine; `fanlight bench --peers` makes five
 NETS = ("mobilenet_v1_1.0_224", "mobilenet_v2_1.0_224", "mobilenet_v1_0.25_224")
 TITLES = {
     "peers": "Beside the peers",
@@ -34,6 +36,7 @@ TITLES = {
     "sizes": "Sizes, build, memory",
     "parity": "Difference from NumPy, relative (goals: 1e-4, TF.js 1e-3)",
     "accuracy": "1,000 ImageNet photos, MobileNet v1 0.25 (goal: 99 % the same as TF.js)",
+    "precisions": "What f16 and int8 cost in top-1 (goals: 1 point; the default model 1.5)",
 }
 
 
@@ -106,6 +109,7 @@ def beside_peers(args: argparse.Namespace) -> dict[str, Any]:
         peers=args.peers,
         threads=args.threads,
         rounds=args.rounds,
+        cold=VISITS,
         say=lambda text: print(f"bench: {text}", file=sys.stderr, flush=True),
     )
     for path in (OUT / "peers.svg", *args.out):
@@ -132,6 +136,7 @@ def main() -> int:
         "sizes": lambda: sizes.measure(OUT / "sizes"),
         "parity": parity.measure,
         "accuracy": accuracy.measure,
+        "precisions": precisions.measure,
     }
     OUT.mkdir(parents=True, exist_ok=True)
     load = [round(x, 1) for x in os.getloadavg()] if hasattr(os, "getloadavg") else None

@@ -17,7 +17,7 @@ from fanlight.errors import FanlightError
 from fanlight.graph import Graph, Value, to_text
 from fanlight.ops.types import Dim, TensorType
 from fanlight.passes import optimize
-from fanlight.quantize import QuantizedModel, is_quantized, quantize
+from fanlight.quantize import in_bytes, is_quantized, settled
 from fanlight.targets import Target
 from fanlight.version import __version__
 from fanlight.web.single_file import write_single_file
@@ -54,11 +54,11 @@ def build(
         model: a loaded model (anything with `.graph`), or a Graph.
         out: a folder to write, or a path ending in .html for one page that holds everything.
         task: e.g. `fl.tasks.classify(...)`; None builds the model as it is.
-        precision: "f32"; "f16": the kernels of convolutions and dense layers and the tables
-            that are looked up are rounded to float16 and travel as such, half the download. What
-            computes is the same float32. A tensor that float16 would spoil stays as it is (see
-            fanlight.passes.round_weights); "int8": computes in bytes (see fanlight.quantize, which
-            does it and also gives a report; a model that was quantised is built as it is).
+        precision: "f32", "f16" or "int8". f16: the kernels of convolutions and dense layers and
+            the tables that are looked up are rounded to float16 and travel as such, half the
+            download. What computes is the same float32. A tensor that float16 would spoil stays
+            as it is (see fanlight.passes.round_weights). int8: computes in bytes (fanlight.quantize
+            does it, and also gives a report; a model that it returned is built as it is).
         calibration: for int8: photos or arrays such as the model will see, see fanlight.quantize.
         name, title: of the bundle and of its page; default: the model's.
         samples: pictures to offer on the page.
@@ -95,18 +95,9 @@ def build(
                 next=f"build into a folder, or leave {what} out.",
             )
     source: Graph = model if isinstance(model, Graph) else model.graph
-    if calibration is not None and precision != "int8":
-        raise FanlightError(
-            "E-BUILD-005",
-            f"calibration data have no use in a build of precision {precision}.",
-            where="calibration",
-            expected='precision="int8"',
-            received=precision,
-        )
-    if precision == "int8" and not is_quantized(source):
-        check_weights(source)
-        model = quantize(model, calibration, task=task)
-        source = model.graph
+    if precision == "int8" or calibration is not None:
+        model, precision = in_bytes(model, precision, calibration, task), "int8"
+        source = model if isinstance(model, Graph) else model.graph
     batched = dict(getattr(model, "batched", {}))
     check_weights(source)
     entry = None
@@ -120,10 +111,7 @@ def build(
                 received=task,
                 next="make one: task=fl.tasks.classify(labels=labels).",
             )
-        if isinstance(model, QuantizedModel) and hasattr(task, "settled"):
-            # What quantisation folded does not tell any more what range its input has.
-            task = task.settled(model.origin)
-        source, entry = task.apply(source, getattr(model, "labels", None))
+        source, entry = settled(task, model).apply(source, getattr(model, "labels", None))
         batched = {}
     if is_quantized(source):
         precision = "int8"

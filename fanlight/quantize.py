@@ -104,6 +104,32 @@ def quantize(
     return QuantizedModel(_source(model, done.graph), done.report, graph)
 
 
+def in_bytes(model: Any, precision: str, calibration: Any, task: Any) -> Any:
+    """What a build of a precision with calibration data starts from: the model, quantised.
+
+    Raises:
+        FanlightError: E-BUILD-005 calibration data without precision int8; as `quantize`.
+    """
+    if precision != "int8":
+        raise FanlightError(
+            "E-BUILD-005",
+            f"calibration data have no use in a build of precision {precision}.",
+            where="calibration",
+            expected='precision="int8"',
+            received=precision,
+        )
+    if is_quantized(model if isinstance(model, Graph) else model.graph):
+        return model
+    return quantize(model, calibration, task=task)
+
+
+def settled(task: Any, model: Any) -> Any:
+    """The task, with what only the float model tells: the range of its input."""
+    if isinstance(model, QuantizedModel) and hasattr(task, "settled"):
+        return task.settled(model.origin)
+    return task
+
+
 def is_quantized(graph: Graph) -> bool:
     """Whether a graph computes in int8."""
     return any(array.dtype == np.int8 for array in graph.weights.values())

@@ -116,7 +116,7 @@ _OPTIONS = (
         show_default=True,
         help="`f16` sends the weights as float16, 0.50 to 0.52 of the download, and computes in "
         "float32; 998 of 1,000 photos kept their MobileNet answer. `int8` computes in bytes: a "
-        "quarter of the download, and faster; give --calibrate.",
+        "quarter of the download, and faster; it needs --calibrate.",
     ),
     click.option(
         "--calibrate",

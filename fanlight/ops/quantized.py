@@ -313,9 +313,12 @@ def _check_sum(op: str, types: Sequence[TensorType], attrs: Attrs, shape: tuple)
 
 def exact_product(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     """x uint8 [..., K] times w int8 [K, N], in int32 that wraps around."""
-    largest = int(x.max(initial=0)) * int(np.abs(w.astype(np.int32)).sum(axis=0).max(initial=0))
     # A product of float32 or float64 matrices is exact while no partial sum is rounded, and far
     # faster than one of integers.
+    most = int(x.max(initial=0))
+    largest = most * 128 * len(w)
+    if largest >= EXACT_SUM:
+        largest = most * int(np.abs(w.astype(np.int32)).sum(axis=0).max(initial=0))
     if largest < EXACT_SUM:
         return np.matmul(x.astype(np.float32), w.astype(np.float32)).astype(np.int32)
     return np.matmul(x.astype(np.float64), w.astype(np.float64)).astype(np.int64).astype(np.int32)

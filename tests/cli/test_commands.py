@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from fanlight.cli.app import COMMANDS, cli
 from fanlight.errors import CATALOGUE
@@ -155,6 +157,25 @@ def test_half_the_download(tmp_path: Path) -> None:
     assert found["download_bytes"] == reports["f16"]["weights_bytes"]
     assert found["totals"]["weight_bytes"] > 1.9 * found["download_bytes"]
     assert as_json("check", tmp_path / "f16", "--host", "wasm")["ok"]
+
+
+def test_int8(tmp_path: Path) -> None:
+    source = ROOT / "fanlight" / "models" / "default_files"
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for i in range(3):
+        noise = np.random.default_rng(i).integers(0, 256, (6, 6, 3)).astype(np.uint8)
+        Image.fromarray(noise).resize((70, 64)).save(photos / f"{i}.png")
+    (photos / "broken.png").write_bytes(b"none")
+    options = ("--precision", "int8", "--calibrate", photos, "--input-range=-1,1")
+    report = as_json("build", source, "-o", tmp_path / "int8", *options)
+    assert report["precision"] == "int8" and report["weights_bytes"] < 1_000_000
+    assert report["quantization"]["items"] == 3
+    assert len(report["quantization"]["layers"]) == 20
+    assert any("1 files could not be read" in note for note in report["warnings"])
+    assert as_json("inspect", tmp_path / "int8")["precision"] == "int8"
+    assert as_json("check", tmp_path / "int8", "--host", "wasm")["ok"]
+    assert "20 of 20 layers" in fanlight("build", source, "-o", tmp_path / "int8", *options).stdout
 
 
 def test_inspect_graph_text_parses(model: Path, tmp_path: Path) -> None:

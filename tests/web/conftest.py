@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.web.byte_nets import write_bytes
 from tests.web.halves import write_half
 from tests.web.server import Site, serve
 from tests.web.toy import write_colours, write_double, write_page
@@ -33,6 +34,13 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     image.save(folder / "green_field.jpg")
     write_page(folder / "photos", [folder / "green_field.jpg"])
     return folder
+
+
+@pytest.fixture(scope="session")
+def byte_bundles(toys: Path) -> Path:
+    """bytes/ among the toys: quantised bundles, and cases.json with their inputs."""
+    write_bytes(toys / "bytes")
+    return toys / "bytes"
 
 
 @pytest.fixture

@@ -60,6 +60,14 @@ for (const simd of ['relaxed', 'plain']) {
   }, simd));
 }
 
+for (const simd of ['relaxed', 'plain']) {
+  await journey(`bytes ${simd}`, `${site}bare.html`, (page) => page.evaluate(async (which) => {
+    const { load } = await import('./double/fanlight.js');
+    const { default: run } = await import('./bytes.js');
+    return run(which, load);
+  }, simd));
+}
+
 await journey('expand', `${site}bare.html`, (page) => page.evaluate(async () => {
   const memory = new WebAssembly.Memory({ initial: 6 });
   const bytes = await (await fetch('half/expand.wasm')).arrayBuffer();

@@ -12,7 +12,7 @@ import pytest
 
 from fanlight.web.single_file import single_file
 from tests.codegen.test_expand import HALVES, float_bits
-from tests.web import halves
+from tests.web import byte_nets, halves
 from tests.web.server import serve
 
 pytestmark = pytest.mark.firefox
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def journeys(
-    toys: Path, tmp_path_factory: pytest.TempPathFactory, firefox_path: str
+    toys: Path, byte_bundles: Path, tmp_path_factory: pytest.TempPathFactory, firefox_path: str
 ) -> dict[str, Any]:
     """What each journey found."""
     from tests.web.conftest import BARE
@@ -32,6 +32,7 @@ def journeys(
     page.write_text(single_file(toys / "photos"), "utf-8")
     with serve(toys) as site:
         site.pages["bare.html"] = BARE
+        site.pages["bytes.js"] = f"export default {byte_nets.JOURNEY};"
         site.fail("double/weights-1of2", "corrupt")
         done = subprocess.run(
             [
@@ -72,6 +73,13 @@ def test_run(journeys: dict[str, Any], worker: bool) -> None:
 @pytest.mark.parametrize("simd", ["relaxed", "plain"])
 def test_float16_weights(journeys: dict[str, Any], simd: str) -> None:
     assert answer(journeys, f"float16 {simd}") == halves.answer()
+
+
+@pytest.mark.parametrize("simd", ["relaxed", "plain"])
+def test_quantised_nets_give_the_same_bytes(
+    journeys: dict[str, Any], byte_bundles: Path, simd: str
+) -> None:
+    assert answer(journeys, f"bytes {simd}") == byte_nets.meaning(byte_bundles)
 
 
 def test_every_half_is_exact(journeys: dict[str, Any]) -> None:

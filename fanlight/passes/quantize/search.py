@@ -23,6 +23,8 @@ from fanlight.passes.quantize.weights import importance_of
 
 # How many items judge the settings; with few items the same ones also choose the ranges.
 JUDGES = 24
+# How many items correct biases.
+CORRECTING = 48
 # How many items tell each layer's signal to noise.
 LOOKED_AT = 4
 # A layer whose own result has less than this, in dB, stays float32.
@@ -122,7 +124,7 @@ class _Search:
         self._see()
         best = self._choose_settings()
         emitted, scales = best
-        looked = _look(self.graph, self.layout, scales, emitted, self.data[:LOOKED_AT])
+        looked = self._look(emitted, scales)
         noisy = {
             name: f"{own:.1f} dB in int8" for name, (own, _) in looked.items() if own < TOO_NOISY
         }
@@ -136,7 +138,7 @@ class _Search:
             snr = self._judge(again)
             if snr > self.snr + 0.1:
                 self.snr, emitted = snr, again
-                looked = _look(self.graph, self.layout, scales, emitted, self.data[:LOOKED_AT])
+                looked = self._look(emitted, scales)
             else:
                 self.layout, self.snr, emitted, looked, scales = kept
                 self.floats = before
@@ -189,7 +191,7 @@ class _Search:
         scales = choose_scales(self.layout, self.seen, importance, settings.ranges)
         emitted = emit(self.graph, self.layout, scales, self.seen)
         if settings.correct:
-            count = items_that_fit(emitted.graph, len(self.data))
+            count = items_that_fit(emitted.graph, min(CORRECTING, len(self.data)))
             emitted = correct_biases(emitted, self.data[:count], self.seen)
         return emitted, scales
 
@@ -198,6 +200,13 @@ class _Search:
         pairs = zip(self.wanted, received, strict=True)
         # A judge's own level does not count: what the answers are, compared to one another, does.
         return float(np.mean([signal_to_noise(a - a.mean(), b - a.mean()) for a, b in pairs]))
+
+    def _look(
+        self, emitted: Emitted, scales: Mapping[Value, Scale]
+    ) -> dict[str, tuple[float, float | None]]:
+        # A bias that makes up for the layers before it is wrong for the layer alone.
+        plain = emit(self.graph, self.layout, scales, self.seen)
+        return _look(self.graph, scales, emitted, plain, self.data[:LOOKED_AT])
 
     # --- the report -------------------------------------------------------------------------------
 
@@ -285,12 +294,16 @@ def _before_softmax(graph: Graph) -> list[Value]:
 
 def _look(
     graph: Graph,
-    layout: Layout,
     scales: Mapping[Value, Scale],
     emitted: Emitted,
+    plain: Emitted,
     data: Sequence[Inputs],
 ) -> dict[str, tuple[float, float | None]]:
-    """Layer -> signal to noise of it alone, and of its result with all before it in bytes."""
+    """Layer -> signal to noise of it alone, and of its result with all before it in bytes.
+
+    Args:
+        plain: the same graph without corrected biases.
+    """
     layers = emitted.layers
     own: dict[str, list[float]] = {}
     here: dict[str, list[float]] = {}
@@ -298,12 +311,12 @@ def _look(
         steps = [layer.step for layer in layers]
         floats = evaluate_values(graph, item, {v for s in steps for v in (*s.inputs, s.output)})
         made = evaluate_values(emitted.graph, item, [layer.node.output for layer in layers])
-        for layer in layers:
+        for layer, same in zip(layers, plain.layers, strict=True):
             step, node = layer.step, layer.node
             # Results are compared through what they become: after relu, in real units.
             truth = floats[step.output].astype(np.float64)
             inputs = [scales[v].apply(floats[v].astype(np.float64)) for v in step.inputs]
-            weights = [emitted.graph.weights[v] for v in node.inputs[1:4]]
+            weights = [plain.graph.weights[v] for v in same.node.inputs[1:4]]
             alone = rows.evaluate(node.op, [inputs[0], *weights, *inputs[1:]], node.attrs)[0]
             own.setdefault(step.name, []).append(
                 signal_to_noise(truth, _real(alone, step, layer.output))

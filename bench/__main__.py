@@ -27,6 +27,7 @@ from bench.peers.report import markdown, text_of
 from bench.peers.run import machine, measure_networks
 
 OUT = ROOT / "bench" / "out"
+VISITS = 3  # cold ones per engine; `fanlight bench --peers` makes five
 NETS = ("mobilenet_v1_1.0_224", "mobilenet_v2_1.0_224", "mobilenet_v1_0.25_224")
 TITLES = {
     "peers": "Beside the peers",
@@ -108,6 +109,7 @@ def beside_peers(args: argparse.Namespace) -> dict[str, Any]:
         peers=args.peers,
         threads=args.threads,
         rounds=args.rounds,
+        cold=VISITS,
         say=lambda text: print(f"bench: {text}", file=sys.stderr, flush=True),
     )
     for path in (OUT / "peers.svg", *args.out):

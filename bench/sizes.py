@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from bench.lab import HERE, Engine, chromium, open_page, serve
 from bench.networks import MODELS, NETWORKS, ROOT
 from bench.parity import IMAGE_MODELS
 from fanlight.codegen.plan import make_plan
+from fanlight.codegen.walk import emit
 from fanlight.passes import optimize
 from fanlight.targets import WASM_PLAIN, WASM_RELAXED
 from fanlight.web.site import runtime_files
@@ -53,6 +55,20 @@ def arena_ratios() -> dict[str, float]:
         plan = make_plan(optimize(graph, WASM_RELAXED), (WASM_RELAXED, WASM_PLAIN))
         ratios[name] = plan.arena_bytes / plan.live_bytes
     return ratios
+
+
+def variants_ratio() -> float:
+    """The module with all its variants (twins of kernels, threads) over the same one without."""
+    source, options = NETWORKS[FULL]
+    graph = fl.load(MODELS / source, **options).graph
+    alone = replace(WASM_RELAXED, threads=False)
+    plan = make_plan(optimize(graph, alone), (WASM_RELAXED, alone))
+    steps = [
+        replace(step, kernels=tuple(replace(k, twins={}) for k in step.kernels))
+        for step in plan.steps
+    ]
+    without = emit(replace(plan, steps=tuple(steps)), alone)
+    return round(len(emit(plan, WASM_RELAXED).data) / len(without.data), 3)
 
 
 _BUILD = """
@@ -137,6 +153,7 @@ def measure(out: Path) -> list[dict[str, Any]]:
     rows: list[tuple[str, float, float]] = [
         ("runtime JavaScript, gzip bytes", sum(runtime_bytes().values()), 12 * 1024),
         ("module of MobileNet v1 1.0 224, gzip bytes", built["module_gzip"], 40 * 1024),
+        ("its module with all variants over one without", variants_ratio(), 1.6),
         ("build of MobileNet v1 1.0 224, seconds", cost["seconds"], 5),
         ("its peak memory over the weights", cost["peak_over_weights"], 6),
         (f"arena over the largest live set, worst of {len(ratios)} ({worst})", ratios[worst], 1.1),

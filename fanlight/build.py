@@ -46,6 +46,7 @@ def build(
     title: str | None = None,
     card: str = "",
     bench_page: bool = False,
+    isolate: bool = False,
 ) -> Bundle:
     """Build a model for the browser.
 
@@ -64,6 +65,8 @@ def build(
         card: what to know about the model (data, figures, limits), shown on the page
             (a little Markdown).
         bench_page: put bench/speed.html beside the model: it measures on the visitor's own device.
+        isolate: add a service worker, for hosts that cannot send headers: from the second visit on
+            the page is cross-origin isolated, which threads need, and works without a network.
 
     Returns:
         The bundle, ready to run: `bundle.run({"image": rgb})`.
@@ -81,15 +84,16 @@ def build(
         )
     target = Path(out)
     single = target.suffix.lower() in (".html", ".htm")
-    if single and bench_page:
-        raise FanlightError(
-            "E-BUILD-005",
-            "a page in one file has no room for the bench page.",
-            where="bench_page",
-            expected="a folder to write to",
-            received=target.name,
-            next="build into a folder, or leave the bench page out.",
-        )
+    for asked, what in ((bench_page, "the bench page"), (isolate, "a service worker")):
+        if single and asked:
+            raise FanlightError(
+                "E-BUILD-005",
+                f"a page in one file has no room for {what}.",
+                where=target.name,
+                expected="a folder to write to",
+                received="a path of one file",
+                next=f"build into a folder, or leave {what} out.",
+            )
     source: Graph = model if isinstance(model, Graph) else model.graph
     if precision == "int8" or calibration is not None:
         model, precision = in_bytes(model, precision, calibration, task), "int8"
@@ -125,7 +129,7 @@ def build(
         manifest = make_manifest(plan, name or source.name, precision, entry, batched)
         manifest |= {"weights": shards, "modules": modules}
         writer.add("graph.json", graph_file(plan))
-        pages = page_files(manifest, title=title, card=card, samples=samples)
+        pages = page_files(manifest, title=title, card=card, samples=samples, isolate=isolate)
         if bench_page:
             pages |= bench_files(title or manifest["name"])
         for path, data in pages.items():

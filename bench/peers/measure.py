@@ -135,6 +135,7 @@ def _warm(
                 page = browser.new_context().new_page()
                 pages[i] = page
                 lane.info = open_lane(page, place.url(lane.entry))["info"]
+                page.evaluate("globalThis.settle?.()")
                 lane.output = np.float32(page.evaluate("output()"))
                 # Until the optimising tier has taken over: 24 runs, or two seconds of them.
                 start = time.perf_counter()

@@ -29,6 +29,11 @@ from fanlight.cli.output import human_bytes, json_option, print_json, progress, 
     is_flag=True,
     help="Add bench/speed.html: whoever opens it sees how fast the model is on their device.",
 )
+@click.option(
+    "--isolate",
+    is_flag=True,
+    help="Add a service worker: threads on hosts that send no headers, and visits offline.",
+)
 @json_option
 def command(
     source: str,
@@ -38,6 +43,7 @@ def command(
     title: str | None,
     samples: tuple[str, ...],
     bench_page: bool,
+    isolate: bool,
     as_json: bool,
 ) -> None:
     """Build SOURCE for the browser.
@@ -64,6 +70,7 @@ def command(
             title=title,
             samples=samples,
             bench_page=bench_page,
+            isolate=isolate,
         )
     warnings = list(model.source.warnings)
     if isinstance(ready, fl.QuantizedModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import io
 import json
@@ -58,6 +59,7 @@ def page_files(
     title: str | None = None,
     card: str = "",
     samples: Sequence[str | Path] = (),
+    isolate: bool = False,
 ) -> dict[str, bytes]:
     """path -> bytes of everything beside the model: the folder is page, npm package and CDN folder.
 
@@ -67,6 +69,8 @@ def page_files(
         card: what to know about the model (data, figures, limits): headings, lists, tables and
             `code` of Markdown are shown as such, HTML as the text that it is.
         samples: pictures to offer on the page (scaled down to 512 px).
+        isolate: with a service worker that makes the page cross-origin isolated and keeps it for
+            visits without a network.
 
     Raises:
         FanlightError: E-BUILD-005 when a sample is not a picture.
@@ -81,7 +85,11 @@ def page_files(
     page = fill(
         (PAGES / f"{kind}.html").read_text("utf-8"),
         {"title": heading, "csp": CSP},
-        raw={"samples": photos, "card": card_html(card or "This model has no card.")},
+        raw={
+            "samples": photos,
+            "card": card_html(card or "This model has no card."),
+            "worker": '\n    <script type="module" src="register.js"></script>' if isolate else "",
+        },
     )
     script = strip_comments((PAGES / f"{kind}.js").read_text("utf-8"))
     files = {
@@ -90,7 +98,25 @@ def page_files(
         "page.css": (PAGES / "page.css").read_bytes(),
         "package.json": package_json(manifest),
     }
-    return runtime_files() | files | pictures
+    files = runtime_files() | files | pictures
+    return files | _service_worker(files, manifest) if isolate else files
+
+
+def _service_worker(files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> dict[str, bytes]:
+    """The service worker and what starts it; it keeps all that a visit of the page fetches."""
+    register = strip_comments((PAGES / "register.js").read_text("utf-8")).encode()
+    shown = {n: d for n, d in files.items() if not n.endswith(".d.ts") and n != "package.json"}
+    shown["register.js"] = register
+    digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode())
+    for name in sorted(shown):
+        digest.update(name.encode() + b"\0" + shown[name])
+    paths = ["manifest.json", *sorted(shown)]
+    blank = "['', []]"
+    text = strip_comments((PAGES / "sw.js").read_text("utf-8"))
+    if text.count(blank) != 1:
+        raise FanlightError("E-BUILD-009", f"sw.js has not one {blank}.")
+    script = text.replace(blank, json.dumps([digest.hexdigest()[:16], paths]))
+    return {"register.js": register, "sw.js": script.encode()}
 
 
 def bench_files(title: str) -> dict[str, bytes]:

@@ -228,6 +228,11 @@ def test_fused_chains_of_bytes(target: Target) -> None:
     for body in (
         f"mul(float32(int32({byte})), a1)",
         f"uint8(add(int32({byte}), 300))",
+        f"mul(float32(sub(int32({byte}), 40)), a1)",
+        "float32(sub(int32(uint8(min(max(add(round(a1), 90), 0), 255))), 255))",
+        "float32(sub(int32(uint8(round(a1))), 0))",
+        f"add(float32(sub(int32({byte}), 300)), float32(sub(7, int32({byte}))))",
+        "uint8(round(mul(float32(sub(int32(uint8(round(a1))), 200)), 0.7)))",
         "uint8(min(add(round(mul(a1, 3.0)), 9), 200))",
         "uint8(max(round(a1), 0))",
         "uint8(max(min(add(4, round(a1)), 99), 0))",

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fanlight.codegen.wasm.kernels.depthwise import Window, groups
 from fanlight.targets import Target
 from tests.codegen.fused_runner import EPILOGUES, check
 from tests.codegen.kernel_runner import TARGETS
@@ -55,6 +56,10 @@ SHAPES = {
     "dilated beyond the picture": ((1, 4, 4, 4), (3, 3), 1, (1, 1), ((6, 6), (6, 6)), (6, 6)),
     "window starts before address 0": ((1, 8, 8, 64), (3, 3), 1, (1, 1), ((6, 6), (6, 6)), (6, 6)),
     "two thousand bytes per pixel": ((1, 7, 7, 512), (3, 3), 1, (1, 1), SAME, (1, 1)),
+    "four thousand bytes per pixel": ((1, 7, 7, 1024), (3, 3), 1, (1, 1), SAME, (1, 1)),
+    "four thousand bytes, stride 2": ((1, 6, 6, 1024), (3, 3), 1, (2, 2), ((0, 1), (0, 1)), (1, 1)),
+    "multiplier 2, many channels": ((1, 9, 10, 11), (3, 3), 2, (1, 1), SAME, (1, 1)),
+    "multiplier 3, stride 2": ((1, 9, 10, 6), (3, 3), 3, (2, 2), SAME, (1, 1)),
     "many vectors and lanes": ((1, 7, 9, 39), (3, 3), 1, (1, 1), SAME, (1, 1)),
     "strides differ": ((1, 12, 13, 4), (3, 3), 1, (2, 1), SAME, (1, 1)),
     "kernel larger than the picture": ((1, 2, 3, 8), (5, 5), 1, (1, 1), ((2, 2), (2, 2)), (1, 1)),
@@ -89,6 +94,20 @@ def test_epilogues(epilogue: str, channels: int, multiplier: int, target: Target
     x, w = data(1, 9, 9, channels), data(3, 3, channels, multiplier)
     wanted = depthwise(x, w, (1, 1), SAME, (1, 1))
     check("depthwise_conv2d", [x, w], wanted, target, epilogue=epilogue, padding=SAME)
+
+
+@pytest.mark.parametrize("most", [1, 2, 4, 8])
+@pytest.mark.parametrize("width", [1, 3, 4, 5, 7, 9, 13, 14, 28, 57, 112])
+def test_groups_cover_a_row(width: int, most: int) -> None:
+    window = Window(1, 9, width, 4, 1, (3, 3), (1, 1), (1, 1), 1, 1, 9, width, True)
+    at = 0
+    for group in groups(window, most):
+        assert group.start == at
+        assert 1 <= group.pixels <= most
+        alike = {window.columns(at + i) for i in range(group.pixels * group.times)}
+        assert group.times == 1 or alike == {(0, 3)}
+        at += group.pixels * group.times
+    assert at == width
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)

@@ -78,6 +78,30 @@ def test_top_k_of_the_worst_order(k: int) -> None:
     np.testing.assert_array_equal(got[1], np.arange(19999, 19999 - k, -1))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+@pytest.mark.parametrize("order", ["random", "rising", "falling", "equal", "few"])
+@pytest.mark.parametrize(("size", "k"), [(5000, 100), (4999, 17), (801, 100), (120, 100)])
+def test_top_k_of_many(size: int, k: int, order: str, dtype: str) -> None:
+    """Lists that are kept sorted, and inputs whose order makes that too slow."""
+    rng = np.random.default_rng(size + k)
+    x = {
+        "random": rng.permutation(size),
+        "rising": np.arange(size),
+        "falling": np.arange(size)[::-1],
+        "equal": np.zeros(size),
+        "few": rng.integers(0, 7, size),
+    }[order].astype(dtype)
+    if dtype == "float32" and order == "random":
+        x[rng.integers(0, size, size // 10)] = np.nan
+    x = np.stack([x, x[::-1]])
+    values, indices = run_op("top_k", [x], k=k)
+    for row in range(2):
+        keys = np.where(np.isnan(x[row]), -np.inf, x[row]) if dtype == "float32" else x[row]
+        wanted = np.argsort(-keys.astype(np.float64), kind="stable")[:k]
+        np.testing.assert_array_equal(indices[row], wanted)
+        np.testing.assert_array_equal(values[row], x[row][wanted])
+
+
 def test_top_k_of_extreme_integers() -> None:
     x = np.array([0, -1, 2**31 - 1, -(2**31), 1] * 5, np.int32)
     for k in (7, 25):

@@ -34,11 +34,13 @@ export function planes(values, channels) {
  * Answer once, for the clock of a cold start, and then as often as the bench asks.
  * @param {() => Promise<ArrayLike<number>>} run from input values to a copy of the output, on the page
  * @param {object} info what the engine says about itself
+ * @param {() => Promise<void>} [settle] waits for what the engine does by itself after its first answer
  */
-export async function offer(run, info) {
+export async function offer(run, info, settle = async () => {}) {
   const first = await run();
   // The clock of the page starts at its navigation.
   globalThis.answer = { ms: performance.now(), length: first.length, info };
+  globalThis.settle = settle;
   globalThis.output = async () => Array.from(await run());
   // `count` times the mean of `each` runs: the clock of a page ticks every 0.1 ms at best.
   globalThis.turn = async (count, each) => {

@@ -125,6 +125,29 @@ def finish(f: Function, r: Rounding, *, clip: bool) -> Function:
     return f
 
 
+def real_rounding(expr: sc.Expr, dtypes: Sequence[str]) -> tuple[Rounding, int] | None:
+    """What float32(int32(uint8(...)) - shift) rounds, and the shift: a byte amid a chain."""
+    if expr.op != "float32":
+        return None
+    (inner,) = expr.args
+    shift: int | None = 0
+    if inner.op == "sub" and inner.args[1].op == "const":
+        inner, shift = _with_byte(inner)
+    if inner.op != "int32" or shift is None:
+        return None
+    rounded = rounding(inner.args[0], dtypes)
+    return None if rounded is None else (rounded, shift)
+
+
+def finish_real(f: Function, r: Rounding, shift: int) -> Function:
+    """From [-zero, value] on the stack to float32(byte) - shift, without leaving float32.
+
+    The magic number rounds; it, less the zero point and the shift, is taken off again, exactly.
+    """
+    f.op("f32x4.pmax").f32x4(float(r.high - r.zero)).op("f32x4.pmin")
+    return f.f32x4(MAGIC).op("f32x4.add").f32x4(MAGIC - r.zero + shift).op("f32x4.sub")
+
+
 def constants(r: Rounding) -> list[bytes]:
     """The v128 constants of rounding whose bytes are clipped after narrowing."""
     return [

@@ -12,7 +12,13 @@ import math
 from collections.abc import Callable, Sequence
 
 from fanlight.codegen.wasm.assembler import Function, Local, Signature
-from fanlight.codegen.wasm.rounding import finish, rounding, start
+from fanlight.codegen.wasm.rounding import (
+    finish,
+    finish_real,
+    real_rounding,
+    rounding,
+    start,
+)
 from fanlight.ops import scalar as sc
 
 Take = Callable[[str], Local]
@@ -204,6 +210,12 @@ class _Emitter:
             start(f, rounded)
             self.push(rounded.value, "float32")
             finish(f, rounded, clip=True)
+            return
+        real = real_rounding(node, self.dtypes) if to == "float32" else None
+        if real is not None:
+            f.f32x4(float(-real[0].zero))
+            self.push(real[0].value, "float32")
+            finish_real(f, *real)
             return
         kind = self.kind[id(node.args[0])]
         kind = "int32" if kind == _WEAK else kind

@@ -262,7 +262,9 @@ class _Emitter:
     def _table(self, step: Step) -> None:
         (source,) = step.inputs
         x_scale, scale = self.scales[source], self.scales[step.output]
-        real = (np.arange(256) - x_scale.byte) * x_scale.uniform
+        # Bytes above the greatest are never looked up; as its repeats they need no table of theirs.
+        codes = np.minimum(np.arange(256), x_scale.high)
+        real = (codes - x_scale.byte) * x_scale.uniform
         assert step.body is not None
         result = sc.evaluate(step.body, [real.astype(np.float32)])
         table = replace(scale, scale=scale.scale[:1]).apply(result.astype(np.float64))

@@ -10,6 +10,7 @@ four channels: all taps of a vector follow one another.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -22,9 +23,10 @@ from fanlight.graph import Node
 from fanlight.targets import Target
 
 ACCUMULATORS = 8  # enough to hide the latency of a multiply-add
-# Rows of channels this far apart fall into the same few sets of a level-1 cache: then fewer pixels
-# at a time.
-ALIASING = 2048
+# Pixels this far apart fall into the same set of a level-1 cache. Then a cache line is used up at
+# once, by LINE vectors of channels side by side, before another one can drive it out.
+ALIASING = 4096
+LINE = 4
 
 
 @dataclass(frozen=True)
@@ -160,20 +162,26 @@ class _Emitter:
     def pairs(self) -> bool:
         """Whether rows are computed two at a time: two rows of taps must fit the registers."""
         first, last = self.window.rows_inside()
-        return last - first > 1 and self.window.kernel[0] > 1 and self.window.kernel[1] <= 3
+        fits = self.window.kernel[0] > 1 and self.window.kernel[1] <= 3
+        return fits and last - first > 1 and not self.by_line
+
+    @property
+    def by_line(self) -> bool:
+        """Whether vectors of channels are computed side by side, a cache line at a time."""
+        return self.window.pixel_bytes % ALIASING == 0 and self.window.multiplier == 1
 
     @property
     def pixels(self) -> int:
         """Most neighbours of a tile of one row."""
-        if self.window.pixel_bytes % ALIASING == 0:
-            return 2
+        if self.by_line:
+            return ACCUMULATORS // LINE
         return ACCUMULATORS if self.window.kernel[1] <= 5 else ACCUMULATORS // 2
 
     @property
     def pair_pixels(self) -> int:
         """Most neighbours of a tile of two rows."""
-        if self.window.pixel_bytes % ALIASING == 0:
-            return 2
+        if self.window.pixel_bytes % (ALIASING // 2) == 0 or self.window.strides[1] > 1:
+            return 2  # few streams of memory at a time
         return 4 if self.target.relaxed_simd else 3  # a product needs a register of its own
 
     # --- rows -------------------------------------------------------------------------------------
@@ -271,7 +279,11 @@ class _Emitter:
         f.get(self.row_w).set(self.w)
         f.get(self.row_y).set(self.y)
         f.i32(0).set(self.channel)
-        if win.multiplier <= 3:
+        if self.by_line:
+            with f.repeat(win.channels // (4 * LINE)):
+                self._line_of_channels(tile, full=full)
+                self._advance(16 * LINE, 16 * LINE)
+        elif win.multiplier <= 3:
             turns, rest = divmod(win.channels, 4)
             with f.repeat(turns):
                 self._vectors(tile, 4 * win.multiplier, full=full)
@@ -301,19 +313,12 @@ class _Emitter:
             self._vector(tile, vector, min(4, outputs - 4 * vector), full=full)
 
     def _vector(self, tile: _Tile, vector: int, lanes: int, *, full: bool) -> None:
-        f, win = self.f, self.window
+        win = self.window
         pixels = tile.group.pixels
         acc = [self.acc[r * pixels : (r + 1) * pixels] for r in range(tile.rows)]
-        start = acc[0][0]
-        if self.bias is None:
-            f.f32x4(0.0).set(start)
-        else:
-            f.get(self.extras[self.bias]).get(self.channel).op("i32.add").load(16 * vector)
-            f.set(start)
-        for v in [v for row in acc for v in row][1:]:
-            f.get(start).set(v)
+        self._start([v for row in acc for v in row], vector)
         tap_row = win.kernel[1] * win.tap_bytes
-        w_at = vector * (win.kernel[0] * tap_row if win.packed else 16)
+        w_at = vector * self._panel_bytes
         if full:
             held: list[int | None] = [None] * len(self.taps)  # kernel row in each set of taps
             for at, users in tile.input_rows():
@@ -326,19 +331,71 @@ class _Emitter:
                 taps = [(acc[row], self.taps[held.index(ky)]) for row, ky in users]
                 self._input_row(self.x, at * win.row_bytes, vector, tile, taps)
         else:
-            f.get(self.x).set(self.tap_x)
-            f.get(self.w).set(self.tap_w)
-            with f.range(self.ky_left, 0, self.ky_count):
+            with self._kernel_rows():
                 self._load_taps(self.taps[0], self.tap_w, w_at, tile)
                 self._input_row(self.tap_x, 0, vector, tile, [(acc[0], self.taps[0])])
-                f.advance(self.tap_x, win.dilations[0] * win.row_bytes)
-                f.advance(self.tap_w, tap_row)
         for r, row in enumerate(acc):
-            for p, v in enumerate(row):
-                at = (r * win.out_width + p) * win.out_pixel_bytes
-                extras, out, channel = self.extras, self.y, self.channel
-                self.epilogue(f, v, self.registers, extras, out, channel, at, 16 * vector)
-                store_bytes(f, out, v, lanes * 4, at + 16 * vector)
+            self._finish(row, r, vector, lanes)
+
+    def _line_of_channels(self, tile: _Tile, *, full: bool) -> None:
+        """LINE vectors side by side: one row of the kernel for all of them, then the next row."""
+        win = self.window
+        pixels = tile.group.pixels
+        acc = [self.acc[v * pixels : (v + 1) * pixels] for v in range(LINE)]
+        for v, sums in enumerate(acc):
+            self._start(sums, v)
+
+        def kernel_row(x: Local, w: Local, x_at: int, w_at: int) -> None:
+            for v, sums in enumerate(acc):
+                self._load_taps(self.taps[0], w, w_at + v * self._panel_bytes, tile)
+                self._input_row(x, x_at, v, tile, [(sums, self.taps[0])])
+
+        if full:
+            for ky in range(win.kernel[0]):
+                x_at = ky * win.dilations[0] * win.row_bytes
+                kernel_row(self.x, self.w, x_at, ky * win.kernel[1] * win.tap_bytes)
+        else:
+            with self._kernel_rows():
+                kernel_row(self.tap_x, self.tap_w, 0, 0)
+        for v, sums in enumerate(acc):
+            self._finish(sums, 0, v, 4)
+
+    @contextmanager
+    def _kernel_rows(self) -> Iterator[None]:
+        """Run the body for each kernel row inside the picture, at tap_x and tap_w."""
+        f, win = self.f, self.window
+        f.get(self.x).set(self.tap_x)
+        f.get(self.w).set(self.tap_w)
+        with f.range(self.ky_left, 0, self.ky_count):
+            yield
+            f.advance(self.tap_x, win.dilations[0] * win.row_bytes)
+            f.advance(self.tap_w, win.kernel[1] * win.tap_bytes)
+
+    @property
+    def _panel_bytes(self) -> int:
+        """From the taps of one vector of channels to those of the next."""
+        win = self.window
+        return win.kernel[0] * win.kernel[1] * 16 if win.packed else 16
+
+    def _start(self, sums: Sequence[Local], vector: int) -> None:
+        """What the sums of a vector of channels start from: 0 or their bias."""
+        f = self.f
+        if self.bias is None:
+            f.f32x4(0.0).set(sums[0])
+        else:
+            f.get(self.extras[self.bias]).get(self.channel).op("i32.add").load(16 * vector)
+            f.set(sums[0])
+        for v in sums[1:]:
+            f.get(sums[0]).set(v)
+
+    def _finish(self, sums: Sequence[Local], row: int, vector: int, lanes: int) -> None:
+        """Epilogue and store of one vector of channels, for the pixels of a row of the tile."""
+        f, win = self.f, self.window
+        for p, v in enumerate(sums):
+            at = (row * win.out_width + p) * win.out_pixel_bytes
+            extras, out, channel = self.extras, self.y, self.channel
+            self.epilogue(f, v, self.registers, extras, out, channel, at, 16 * vector)
+            store_bytes(f, out, v, lanes * 4, at + 16 * vector)
 
     def _load_taps(self, into: Sequence[Local], w: Local, at: int, tile: _Tile) -> None:
         """The taps of one kernel row that some pixel of the tile uses."""

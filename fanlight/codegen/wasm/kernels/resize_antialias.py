@@ -55,9 +55,9 @@ class Antialias:
 
     @property
     def taps(self) -> tuple[int, int]:
-        """Most weights of one output row and column; an even number."""
+        """Most weights of one output row and column."""
         height, width = (
-            (int(2 * max(size / out, 1.0)) + 4) // 2 * 2
+            int(2 * max(size / out, 1.0)) + 3
             for size, out in zip(self.bound, self.out, strict=True)
         )
         return height, width
@@ -121,7 +121,6 @@ def emit_antialias(
         f.get(out).get(at).get(region.width).i32(columns).call(taps)
         f.get(out).op("i32.load", 4).tee(last).get(most).get(last).get(most).op("i32.gt_s")
         f.select().set(most)
-    f.get(most).plus(1).i32(-2).op("i32.and").set(most)
     # The source columns that any output column reads: [begin, end).
     f.get(table).op("i32.load").set(begin)
     f.get(table).op("i32.load", (columns - 1) * resize.entry)
@@ -232,25 +231,34 @@ def _filter_row(
     sources = f.locals(GROUP, "i32")
     weights, left = f.locals(2, "i32")
 
+    def weigh(count: int) -> None:
+        for tap in range(count):
+            for i, (source, acc) in enumerate(zip(sources, pixels, strict=True)):
+                f.get(weights).op("v128.load32_splat", 4 * (GROUP * tap + i))
+                f.get(source).load(RGB * tap)
+                madd(f, target, acc).set(acc)
+        for source in sources:
+            f.advance(source, count * RGB)
+        f.advance(weights, count * 4 * GROUP)
+
     def sums() -> None:
         for i, source in enumerate(sources):
             f.get(at).op("i32.load", 4 * i).set(source)
         f.get(at).plus(4 * GROUP).set(weights)
-        f.get(most).set(left)
         f.f32x4(0.0)
         for acc in pixels:
             f.tee(acc)
         f.drop()
-        with f.loop() as again:
-            for tap in range(2):
-                for i, (source, acc) in enumerate(zip(sources, pixels, strict=True)):
-                    f.get(weights).op("v128.load32_splat", 4 * (GROUP * tap + i))
-                    f.get(source).load(RGB * tap)
-                    madd(f, target, acc).set(acc)
-            for source in sources:
-                f.advance(source, 2 * RGB)
-            f.advance(weights, 8 * GROUP)
-            f.get(left).i32(2).op("i32.sub").tee(left).br_if(again)
+        # Two weights a round; an odd one is left over.
+        f.get(most).i32(1).op("i32.shr_u").set(left)
+        with f.block() as done:
+            f.get(left).op("i32.eqz").br_if(done)
+            with f.loop() as again:
+                weigh(2)
+                f.get(left).i32(1).op("i32.sub").tee(left).br_if(again)
+        f.get(most).i32(1).op("i32.and")
+        with f.if_():
+            weigh(1)
 
     if whole:
         with f.range(group, 0, whole):

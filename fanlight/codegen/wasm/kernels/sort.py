@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from math import prod
 
 from fanlight.codegen.kernel import Kernel, Weights, node_bytes, register
-from fanlight.codegen.wasm.assembler import Function, Local
+from fanlight.codegen.wasm.assembler import Function, Label, Local
 from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes
 from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node
 from fanlight.targets import Target
 
-SMALL_K = 16  # up to here top_k inserts into a short sorted list; beyond it sorts
+SMALL_K = 16  # up to here top_k inserts into a short sorted list, whatever the order of the input
+# Up to here it tries to: an input in a bad order, which makes it move more than MOVES elements per
+# element of the input, is sorted after all. Beyond it sorts.
+MEDIUM_K = 512
+MOVES = 4
 _BUCKETS = 256
 
 
@@ -172,13 +176,19 @@ def emit_top_k(
     high: Local,
 ) -> None:
     """Units [low, high): values (dtype of `x`) and int32 indices, each [rows, k]."""
-    if scratch is None:
-        _insertion(f, top, x, values, indices, low, high)
-        return
     row = f.local("i32")
+    if scratch is None:
+        with f.range(row, low, high):
+            _insertion(f, top, row, x, values, indices, None)
+        return
+    tries = top.k <= MEDIUM_K and top.k * 8 <= top.size
     with f.block() as done:
         f.get(low).get(high).op("i32.ge_s").br_if(done)
-        with f.range(row, 0, top.rows):
+        with f.range(row, 0, top.rows), f.block() as next_row:
+            if tries:
+                with f.block() as tired:
+                    _insertion(f, top, row, x, values, indices, tired)
+                    f.br(next_row)
             _radix(f, top, row, x, values, indices, scratch)
 
 
@@ -191,25 +201,41 @@ def _precedes(f: Function, kind: str, a: Local, b: Local) -> Function:
 
 
 def _insertion(
-    f: Function, top: TopK, x: Local, values: Local, indices: Local, low: Local, high: Local
+    f: Function,
+    top: TopK,
+    row: Local,
+    x: Local,
+    values: Local,
+    indices: Local,
+    tired: Label | None,
 ) -> None:
-    """Keep a sorted list of at most k in the outputs; nearly every element fails one comparison."""
+    """Keep a sorted list of at most k in the outputs; nearly every element fails one comparison.
+
+    Four elements are compared with the last of the list at once. With `tired`, too many moves lead
+    there.
+    """
     kind = "f32" if top.dtype == "float32" else "i32"
-    unit, p, v, i, at, place = f.locals(6, "i32")
+    p, v, i, at, place, budget = f.locals(6, "i32")
     value, other, least = f.locals(3, kind)
-    with f.range(unit, low, high):
-        f.address(x, unit, top.size * 4).set(p)
-        f.address(values, unit, top.k * 4).set(v)
-        f.address(indices, unit, top.k * 4).set(i)
-        with f.range(at, 0, top.size), f.block() as next_element:
-            f.get(p).op(f"{kind}.load").set(value).advance(p, 4)
+    f.address(x, row, top.size * 4).set(p)
+    f.address(values, row, top.k * 4).set(v)
+    f.address(indices, row, top.k * 4).set(i)
+    f.i32(0).set(at).i32(min(MOVES * top.size, 2**31 - 1)).set(budget)
+    with f.loop() as next_element:
+        if top.size >= top.k + 4:
+            _skip_four(f, top, kind, p, at, least, next_element)
+        with f.block() as failed:
+            f.get(p).op(f"{kind}.load").set(value)
             # place = byte offset of the slot that is free: the next one, or the last.
             f.get(at).i32(top.k).op("i32.lt_s")
             with f.if_():
                 f.get(at).times(4).set(place)
                 f.else_()
-                _precedes(f, kind, value, least).op("i32.eqz").br_if(next_element)
+                _precedes(f, kind, value, least).op("i32.eqz").br_if(failed)
                 f.i32((top.k - 1) * 4).set(place)
+            if tired is not None:
+                f.get(budget).get(place).i32(2).op("i32.shr_u").op("i32.sub").tee(budget)
+                f.i32(0).op("i32.lt_s").br_if(tired)
             with f.block() as found, f.loop() as again:
                 f.get(place).op("i32.eqz").br_if(found)
                 f.get(v).get(place).op("i32.add").plus(-4).op(f"{kind}.load").set(other)
@@ -221,6 +247,25 @@ def _insertion(
             f.get(v).get(place).op("i32.add").get(value).op(f"{kind}.store")
             f.get(i).get(place).op("i32.add").get(at).op("i32.store")
             f.get(v).op(f"{kind}.load", (top.k - 1) * 4).set(least)
+        f.advance(p, 4).get(at).plus(1).tee(at).i32(top.size).op("i32.lt_s").br_if(next_element)
+
+
+def _skip_four(
+    f: Function, top: TopK, kind: str, p: Local, at: Local, least: Local, next_element: Label
+) -> None:
+    """If the list is full and none of the next four elements belongs in it, go on behind them."""
+    four = f.local("v128")
+    f.get(at).plus(-top.k).i32(top.size - 4 - top.k).op("i32.lt_u")
+    with f.if_():
+        f.get(p).load().set(four)
+        if kind == "i32":
+            f.get(four).get(least).op("i32x4.splat").op("i32x4.gt_s")
+        else:
+            f.get(four).get(four).op("f32x4.eq")
+            f.get(four).get(least).op("f32x4.splat").op("f32x4.le").op("v128.andnot")
+        f.op("v128.any_true").op("i32.eqz")
+        with f.if_():
+            f.advance(p, 16).advance(at, 4).br(next_element)
 
 
 def _radix(

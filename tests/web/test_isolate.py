@@ -1,0 +1,145 @@
+"""`build --isolate`: the page becomes isolated after one reload, and needs no network then."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fanlight as fl
+from fanlight.errors import FanlightError
+from tests.build.nets import classifier
+from tests.web.server import Site, serve
+from tests.web.test_threads_chromium import net
+
+ROOT = Path(__file__).parents[2]
+READY = """async () => {
+  await customElements.whenDefined('fanlight-classifier');
+  const element = document.querySelector('fanlight-classifier');
+  const model = await element.ready;
+  const canvas = new OffscreenCanvas(40, 40);
+  const context = canvas.getContext('2d');
+  context.fillStyle = '#3a7';
+  context.fillRect(0, 0, 40, 40);
+  const [{ label, score }] = await model.classify(await canvas.convertToBlob(), { top: 1 });
+  return { isolated: crossOriginIsolated, info: model.info, label, score };
+}"""
+WAITED = "navigator.serviceWorker.ready.then(({ active }) => active.state)"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("isolate")
+    labels = [f"label {i}" for i in range(5)]
+    task = fl.tasks.classify(labels=labels, input_range=(0, 1))
+    fl.build(classifier(), folder / "site", task=task, isolate=True, title="First")
+    fl.build(classifier(), folder / "later", task=task, isolate=True, title="Second")
+    fl.build(net(), folder / "plain", isolate=True)
+    return folder
+
+
+@pytest.fixture
+def site(folder: Path) -> Iterator[Site]:
+    with serve(folder) as site:  # it sends no header of isolation
+        yield site
+
+
+@pytest.mark.chromium
+def test_after_one_reload_it_is_isolated_and_offline(page: Any, site: Site) -> None:
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+    page.goto(site.url + "site/index.html")
+    first = page.evaluate(READY)
+    assert first["isolated"] is False and first["info"]["threads"] == 1
+    assert "not cross-origin isolated" in first["info"]["why"]
+    page.wait_for_function(WAITED)
+    page.wait_for_timeout(600)  # the model's files are kept after the first answer
+    page.reload()
+    second = page.evaluate(READY)
+    assert second["isolated"] is True and second["info"]["cached"] is True
+    assert (second["label"], second["score"]) == (first["label"], first["score"])
+    page.context.set_offline(True)
+    site.log.clear()
+    for path in ("site/", "site/index.html", "site/?again"):
+        page.goto(site.url + path)
+        offline = page.evaluate(READY)
+        assert offline["isolated"] is True
+        assert (offline["label"], offline["score"]) == (first["label"], first["score"])
+    assert site.log == [] and problems == []
+
+
+@pytest.mark.chromium
+def test_threads_run_there(page: Any, site: Site) -> None:
+    page.goto(site.url + "plain/index.html")
+    page.wait_for_function(WAITED)
+    page.reload()
+    found = page.evaluate("""async () => {
+      const { load } = await import('./fanlight.js');
+      const x = { data: new Float32Array(8192).fill(0.5), shape: [1, 32, 32, 8] };
+      const answers = [];
+      for (const threads of [1, 2]) {
+        const model = await load('./', { threads });
+        answers.push(model.info.threads, String((await model.run({ x })).y.data));
+      }
+      return answers;
+    }""")
+    assert (found[0], found[2]) == (1, 2) and found[1] == found[3]
+
+
+@pytest.mark.chromium
+def test_a_new_build_is_shown_to_those_who_come_again(page: Any, site: Site, folder: Path) -> None:
+    page.goto(site.url + "site/index.html")
+    page.wait_for_function(WAITED)
+    page.reload()
+    assert page.title() == "First"
+    for path in (folder / "later").iterdir():
+        if path.is_file():
+            site.pages[f"site/{path.name}"] = path.read_bytes().decode("latin-1")
+    site.pages = {p: t for p, t in site.pages.items() if p.endswith((".html", ".js", ".json"))}
+    page.reload()
+    page.evaluate("navigator.serviceWorker.getRegistration().then((r) => r.update())")
+    page.wait_for_function("""navigator.serviceWorker.getRegistration().then(
+      ({ installing, waiting }) => !installing && Boolean(waiting))""")
+    page.goto("about:blank")
+    page.wait_for_timeout(1500)  # nobody uses the old one any more
+    page.goto(site.url + "site/")
+    assert page.title() == "Second"
+    assert page.evaluate(READY)["isolated"] is True
+    assert len([n for n in page.evaluate("caches.keys()") if n.startswith("fanlight-page")]) == 1
+
+
+@pytest.mark.chromium
+def test_the_manifest_lists_them_and_the_page_starts_them(folder: Path) -> None:
+    files = json.loads((folder / "site" / "manifest.json").read_text())["files"]
+    assert {"sw.js", "register.js"} <= set(files)
+    script = (folder / "site" / "sw.js").read_text()
+    kept = json.loads(script.split("const [VERSION, SHELL] = (", 1)[1].split(");", 1)[0])[1]
+    for path in kept:
+        assert (folder / "site" / path).is_file(), path
+    assert {"threads.js", "choice.js", "worker.js", "manifest.json"} <= set(kept)
+    assert (folder / "site" / "sw.js").read_text() != (folder / "later" / "sw.js").read_text()
+
+
+def test_a_page_in_one_file_has_none(tmp_path: Path) -> None:
+    with pytest.raises(FanlightError) as error:
+        fl.build(net(), tmp_path / "page.html", isolate=True)
+    assert error.value.code == "E-BUILD-005" and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.firefox
+def test_it_is_so_in_firefox(firefox_path: str, site: Site) -> None:
+    command = [str(ROOT / "tools" / "with_node.sh"), "node", str(ROOT / "tests/web/isolate.mjs")]
+    done = subprocess.run(
+        [*command, firefox_path, site.url, READY],
+        capture_output=True, text=True, timeout=180, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    first, second, threads = json.loads(done.stdout)
+    assert first["isolated"] is False and second["isolated"] is True
+    assert (first["label"], first["score"]) == (second["label"], second["score"])
+    assert threads == [1, 2, True]

@@ -104,8 +104,14 @@ def numbers(text: str) -> list[int]:
 
 
 def beside_peers(args: argparse.Namespace) -> dict[str, Any]:
-    """The report of bench.peers on the networks asked for; its files are written."""
-    report = measure_networks(
+    """The report of bench.peers on the networks asked for; its files are written on the way."""
+
+    def keep(report: dict[str, Any]) -> None:
+        for path in (OUT / "peers.svg", *args.out):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text_of(report, path.suffix), "utf-8")
+
+    return measure_networks(
         args.nets,
         OUT,
         peers=args.peers,
@@ -113,11 +119,8 @@ def beside_peers(args: argparse.Namespace) -> dict[str, Any]:
         rounds=args.rounds,
         cold=VISITS,
         say=lambda text: print(f"bench: {text}", file=sys.stderr, flush=True),
+        keep=keep,
     )
-    for path in (OUT / "peers.svg", *args.out):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text_of(report, path.suffix), "utf-8")
-    return report
 
 
 def shown(name: str, found: Any) -> str:

@@ -210,7 +210,7 @@ def test_check(site: Path) -> None:
 @pytest.mark.chromium
 def test_bench(model: Path, tmp_path: Path, chromium_path: str) -> None:
     out = tmp_path / "figures.json"
-    result = fanlight("bench", model, "--rounds", 3, "--json", out)
+    result = fanlight("bench", model, "--rounds", 3, "--threads", "1,2", "--json", out)
     assert result.exit_code == 0, result.output
     figures = json.loads(out.read_text())
     assert figures["ms"]["median"] > 0 and len(figures["ms"]["rounds"]) == 3

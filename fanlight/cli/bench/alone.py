@@ -5,6 +5,8 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +14,44 @@ from fanlight.cli.options import ModelOptions, open_or_build
 from fanlight.cli.output import human_bytes, progress, stdout
 
 SLOWEST_SHOWN = 10
+TURN = 5  # runs of one number of threads before it is the turn of the next
 
 
-def measure_alone(source: str, options: ModelOptions, rounds: int) -> dict[str, Any]:
-    """Milliseconds of a model or bundle per run (Chromium, wasmtime) and per kernel."""
+def measure_alone(
+    source: str, options: ModelOptions, rounds: int, threads: Sequence[int] = (1,)
+) -> dict[str, Any]:
+    """Milliseconds of a model or bundle per run (Chromium, wasmtime) and per kernel.
+
+    Args:
+        threads: how many threads compute in Chromium; more numbers are timed in turn with the
+            first, of which all the rest of the report is.
+    """
     from fanlight.check import random_inputs
+    from fanlight.hosts.browser import BrowserHost
 
     with tempfile.TemporaryDirectory(prefix="fanlight-") as folder:
         with open_or_build(source, options, Path(folder), task="none") as bundle:
-            with progress("Timing in Chromium", total=4) as advance:
-                host = bundle.host("browser")
+            with progress("Timing in Chromium", total=4) as advance, ExitStack() as stack:
+                hosts = [
+                    stack.enter_context(BrowserHost(bundle.files.folder, {"threads": n}))
+                    for n in threads
+                ]
                 inputs = random_inputs(bundle.manifest)
+                for host in hosts:
+                    host.time(inputs, 1, warmup=10)
                 advance()
-                times = host.time(inputs, rounds, warmup=10)
+                every: list[list[float]] = [[] for _ in hosts]
+                for done in range(0, rounds, TURN):
+                    for host, own in zip(hosts, every, strict=True):
+                        own += host.time(inputs, min(TURN, rounds - done), warmup=1)
                 advance(title="Timing kernels")
-                kernels = host.profile(inputs)
+                kernels = hosts[0].profile(inputs)
                 advance(title="Timing under CPython")
                 wasmtime = _under_wasmtime(bundle, inputs, rounds)
                 advance()
-            info = host.info
+                infos = [host.info for host in hosts]
             name = bundle.name
+    times, info = every[0], infos[0]
     return {
         "name": name,
         "ms": {
@@ -40,6 +60,10 @@ def measure_alone(source: str, options: ModelOptions, rounds: int) -> dict[str, 
             "max": max(times),
             "rounds": times,
         },
+        "threads": [
+            {"threads": i["threads"], "median": statistics.median(t), "min": min(t)}
+            for i, t in zip(infos, every, strict=True)
+        ],
         "wasmtime": wasmtime,
         "info": info,
         "kernels": kernels,
@@ -70,7 +94,13 @@ def print_alone(report: dict[str, Any]) -> None:
         f"fastest {ms['min']:.2f} ms, {len(ms['rounds'])} runs"
     )
     console.print(f"  under CPython (wasmtime): median {report['wasmtime']['median']:.2f} ms")
-    console.print(f"  {info['simd']} SIMD, {info['threads']} thread, {human_bytes(info['bytes'])}")
+    for row in report["threads"][1:]:
+        console.print(
+            f"  with {row['threads']} threads: median {row['median']:.2f} ms, "
+            f"{ms['median'] / row['median']:.2f} times as fast"
+        )
+    count = f"{info['threads']} thread{'s' if info['threads'] > 1 else ''}"
+    console.print(f"  {info['simd']} SIMD, {count}, {human_bytes(info['bytes'])}")
     table = Table(title="slowest kernels", title_justify="left")
     for heading, justify in (("op", "left"), ("source", "left"), ("ms", "right"), ("%", "right")):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]

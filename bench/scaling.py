@@ -81,8 +81,8 @@ def _rows(what: str, sizes: Sequence[int], times: Sequence[list[float]]) -> list
     units = [size * size if what == "side" else size for size in sizes]
     each = [[t / n for t in found] for found, n in zip(times, units, strict=True)]
     for i, size in enumerate(sizes):
-        # Beside the smaller one that it compares worst with. The fastest rounds count: a long run is
-        # interrupted by other work more often than a short one.
+        # Beside the smaller one that it compares worst with. The fastest rounds count: other work
+        # interrupts a long run more often than a short one.
         rise = max(min(each[i]) / min(each[j]) for j in range(i + 1))
         rows.append(
             {

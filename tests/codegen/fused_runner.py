@@ -60,9 +60,10 @@ def check(
     *,
     epilogue: str = "none",
     constant: bool = True,
+    twin: str | None = None,
     **attrs: object,
 ) -> None:
-    """Compare a kernel with `reference`, the op's result before the epilogue.
+    """Compare a kernel (or its `twin`) with `reference`, the op's result before the epilogue.
 
     The kernel runs its work in one part and in three, between guards (see kernel_runner).
     """
@@ -73,6 +74,7 @@ def check(
     if body is not None:
         attrs["epilogue"] = body
     made, kernel = lowered(op, [*arrays, *extras], target, constant=constant, **attrs)
+    kernel = kernel if twin is None else kernel.twins[twin]
     placed = [
         kernel.packing[i].pack(a) if i in kernel.packing else a
         for i, a in enumerate([*arrays, *extras])

@@ -10,7 +10,7 @@ from fanlight.codegen.wasm.kernels.epilogue import Epilogue
 from fanlight.codegen.wasm.kernels.gemm import split, vector_width
 from fanlight.errors import FanlightError
 from fanlight.ops.types import TensorType
-from fanlight.targets import WASM_RELAXED, Target
+from fanlight.targets import WASM_PLAIN, WASM_RELAXED, Target
 from tests.codegen.fused_runner import EPILOGUES, check, lowered
 from tests.codegen.kernel_runner import TARGETS, run
 
@@ -178,3 +178,24 @@ def test_an_extra_that_does_not_fit_is_refused() -> None:
     with pytest.raises(FanlightError, match="epilogue reads") as caught:
         lowered("matmul", arrays, WASM_RELAXED, epilogue="add(a0, a1)")
     assert caught.value.code == "E-BUILD-001"
+
+
+@pytest.mark.parametrize("epilogue", EPILOGUES)
+@pytest.mark.parametrize("columns", [16, 17, 24, 27, 32, 41])
+@pytest.mark.parametrize(("rows", "k"), [(2, 3), (6, 16), (25, 40), (50, 7)])
+def test_the_wide_twin(rows: int, k: int, columns: int, epilogue: str) -> None:
+    a, b = data(rows, k), data(k, columns)
+    check("matmul", [a, b], product(a, b), WASM_RELAXED, epilogue=epilogue, twin="wide")
+
+
+def test_only_wide_products_have_a_wide_twin() -> None:
+    arrays = data(7, 5), data(5, 16)
+    for target, constant, twins in (
+        (WASM_RELAXED, True, {"wide"}),
+        (WASM_RELAXED, False, set()),
+        (WASM_PLAIN, True, set()),
+    ):
+        _, kernel = lowered("matmul", arrays, target, constant=constant)
+        assert set(kernel.twins) == twins
+    _, narrow = lowered("matmul", [data(7, 5), data(5, 15)], WASM_RELAXED)
+    assert not narrow.twins

@@ -27,6 +27,7 @@ from fanlight.targets import Target
 WIDTH = 8  # columns of a tile
 FLAT = 32
 FEW_COLUMNS = 3  # up to here vectors run along K instead of along the columns
+WIDE = 16  # columns of a tile where the engine fuses pairs of vectors into 256 bits
 VECTOR_WIDTH = 32  # most columns of the one-row tile of a matrix-vector product
 # Bytes of the left side and of the results that are kept near (L2) while the panels of the right
 # side pass over them: every panel touches half a cache line of each row of results.
@@ -45,9 +46,9 @@ def split(count: int, tallest: int) -> tuple[int, int, int]:
     return tiles, count // tiles, count % tiles
 
 
-def unroll_of(length: int) -> tuple[int, int, int]:
+def unroll_of(length: int, most: int = 4) -> tuple[int, int, int]:
     """(turns, steps per turn, steps after the last turn) of the innermost loop over K."""
-    per_turn = 3 if length % 4 and length % 3 == 0 else 4
+    per_turn = 3 if length % most and length % 3 == 0 and most > 3 else most
     return length // per_turn, per_turn, length % per_turn
 
 
@@ -110,6 +111,8 @@ class Product:
 class TileEmitter:
     """The code of one product; `width` columns to a panel of the right side."""
 
+    most_steps = 4  # of K per turn of the innermost loop
+
     def __init__(
         self, f: Function, shape: Product, epilogue: Epilogue, target: Target, width: int
     ) -> None:
@@ -122,7 +125,7 @@ class TileEmitter:
         self.out = rest[-3]
         self.extras = rest[:-3]
         self.registers = Registers(f)
-        self.tallest = tallest(width, target)
+        self.tallest = self.height(width, target)
         self.tiles = split(shape.rows, self.tallest)[0]
         self.acc = f.locals(self.accumulators, "v128")
         self.column = f.locals(self.held, "v128")
@@ -132,6 +135,16 @@ class TileEmitter:
         self.panel = f.local("i32")
         self.ahead, self.ahead_step = f.locals(2, "i32")
         self.reads_ahead = ""  # "left", "right" or nothing
+
+    @staticmethod
+    def height(width: int, target: Target) -> int:
+        """Most rows of a tile."""
+        return tallest(width, target)
+
+    @staticmethod
+    def panel_width(width: int) -> int:
+        """Columns of a panel of the right side."""
+        return width
 
     @property
     def accumulators(self) -> int:
@@ -189,7 +202,7 @@ class TileEmitter:
     @property
     def turns(self) -> int:
         """Turns of the innermost loop per tile."""
-        return self.shape.runs * unroll_of(self.shape.run)[0]
+        return self.shape.runs * unroll_of(self.shape.run, self.most_steps)[0]
 
     def _read_ahead_right(self, low: Number, high: Number) -> None:
         """Touch the next panel while one is used."""
@@ -377,7 +390,7 @@ class TileEmitter:
 
     def _accumulate(self, acc: Sequence[Sequence[Local]], length: int) -> None:
         """acc += left[:, :length] @ right[:length]; a and b move past what was used."""
-        turns, per_turn, rest = unroll_of(length)
+        turns, per_turn, rest = unroll_of(length, self.most_steps)
         f = self.f
         with f.repeat(turns):
             self._touch_ahead()
@@ -411,12 +424,16 @@ class TileEmitter:
                 self._multiply_add(acc[0][j], at + 16 * j)
             return
         for j in range(vectors):
-            f.get(self.b).load(at + 16 * j).set(self.column[j])
+            f.get(self.b).load(at + self._column_at(j)).set(self.column[j])
         for r, row in enumerate(acc):
             offset = (r * self.shape.row_step + left) * 4
             f.get(self.a).op("v128.load32_splat", offset).set(self.element)
             for j in range(vectors):
                 self._multiply_add(row[j], self.column[j])
+
+    def _column_at(self, j: int) -> int:
+        """From the first vector of columns of a tile to number `j`."""
+        return 16 * j
 
     def _multiply_add(self, acc: Local, column: Local | int) -> None:
         """acc += element * column, which is a local or lies at an offset from b."""
@@ -432,12 +449,50 @@ class TileEmitter:
             f.op("f32x4.mul").get(acc).op("f32x4.add").set(acc)
 
 
+class WideEmitter(TileEmitter):
+    """A tile over two neighbouring panels: 6 x 16.
+
+    Its 24 accumulators do not fit the registers of 128 bits; where the engine fuses neighbouring
+    vectors into 256 bits they are 12, which keep both multipliers busy as 6 would not. Its code is
+    an extra in every module, so it is kept short.
+    """
+
+    most_steps = 2
+
+    @staticmethod
+    def height(width: int, target: Target) -> int:
+        return tallest(WIDTH, target)
+
+    @staticmethod
+    def panel_width(width: int) -> int:
+        return WIDTH
+
+    @property
+    def held(self) -> int:
+        return WIDE // 4
+
+    @property
+    def flat(self) -> bool:
+        return False
+
+    @property
+    def _right_step(self) -> int:
+        return 4 * WIDTH
+
+    def _column_at(self, j: int) -> int:
+        return j // 2 * self.shape.k * 4 * WIDTH + j % 2 * 16
+
+
 class DotEmitter(TileEmitter):
     """A product with one to three columns: vectors run along K, and their lanes are added up last.
 
     The right side lies column by column. All columns belong to a tile, so its results follow one
     another in memory: they are made and stored four at a time, whatever rows they belong to.
     """
+
+    @staticmethod
+    def panel_width(width: int) -> int:
+        return 1
 
     @property
     def accumulators(self) -> int:
@@ -521,25 +576,41 @@ def _splits_better(shape: Product, rows: int, columns: int) -> bool:
 
 
 def _kernel(node: Node, shape: Product, epilogue: Epilogue, target: Target) -> Kernel:
-    emitter, width = TileEmitter, WIDTH
     if shape.packed and shape.columns <= FEW_COLUMNS and shape.run % 4 == 0:
-        emitter, width = DotEmitter, shape.columns
-    elif shape.packed and shape.lines * shape.rows == 1:
+        return _made(node, shape, epilogue, target, DotEmitter, shape.columns)
+    if shape.packed and shape.lines * shape.rows == 1:
         width = vector_width(shape.columns)
+        return _made(node, shape, epilogue, target, TileEmitter, width)
+    made = _made(node, shape, epilogue, target, TileEmitter, WIDTH)
+    if not (shape.packed and shape.columns >= WIDE and target.relaxed_simd):
+        return made
+    wide = _made(node, shape, epilogue, target, WideEmitter, WIDE)
+    return replace(made, twins={"wide": wide})
+
+
+def _made(
+    node: Node,
+    shape: Product,
+    epilogue: Epilogue,
+    target: Target,
+    emitter: type[TileEmitter],
+    width: int,
+) -> Kernel:
+    """The kernel that an emitter makes, with tiles of `width` columns."""
+    tiles = split(shape.rows, emitter.height(width, target))[0]
+    units, columns = tiles if shape.lines == 1 else shape.lines, -(-shape.columns // width)
+    if emitter is not DotEmitter and _splits_better(shape, units, columns):
+        shape, units = replace(shape, by_panels=True), columns
 
     def emit(module: Module, name: str) -> None:
         params = ("i32",) * (2 + len(epilogue.kinds) + 1 + 2)
         emitter(module.function(name, params), shape, epilogue, target, width).run()
 
-    tiles = split(shape.rows, tallest(width, target))[0]
-    units, columns = tiles if shape.lines == 1 else shape.lines, -(-shape.columns // width)
-    if emitter is TileEmitter and _splits_better(shape, units, columns):
-        shape, units = replace(shape, by_panels=True), columns
     return Kernel(
-        key=f"gemm {shape} {epilogue.key} {target.relaxed_simd} {width}",
+        key=f"gemm {shape} {epilogue.key} {target.relaxed_simd} {emitter.__name__} {width}",
         emit=emit,
         work=units,
-        packing={1: panels(1 if emitter is DotEmitter else width)} if shape.packed else {},
+        packing={1: panels(emitter.panel_width(width))} if shape.packed else {},
         flops=node.output.type.size * (2 * shape.k + epilogue.cost),
         bytes=node_bytes(node),
     )

@@ -196,10 +196,7 @@ class _Search:
         return emitted, scales
 
     def _judge(self, emitted: Emitted) -> float:
-        received = _answers(emitted.graph, self.judges)
-        pairs = zip(self.wanted, received, strict=True)
-        # A judge's own level does not count: what the answers are, compared to one another, does.
-        return float(np.mean([signal_to_noise(a - a.mean(), b - a.mean()) for a, b in pairs]))
+        return _closeness(self.wanted, _answers(emitted.graph, self.judges))
 
     def _look(
         self, emitted: Emitted, scales: Mapping[Value, Scale]
@@ -259,7 +256,8 @@ class _Search:
 
     def _has_scores(self) -> bool:
         outputs = [v for _, v in self.graph.outputs]
-        return len(outputs) == 1 and max(outputs[0].type.bound, default=0) == outputs[0].type.size
+        size = outputs[0].type.size
+        return len(outputs) == 1 and size > 1 and max(outputs[0].type.bound) == size
 
 
 LINEAR = ("conv2d", "depthwise_conv2d", "matmul", "conv2d_transpose")
@@ -278,6 +276,23 @@ def _answers(graph: Graph, data: Sequence[Inputs]) -> list[np.ndarray]:
         arrays = evaluate_values(graph, item, values)
         found.append(np.concatenate([arrays[v].reshape(-1).astype(np.float64) for v in values]))
     return found
+
+
+def _closeness(wanted: Sequence[np.ndarray], received: Sequence[np.ndarray]) -> float:
+    """Mean signal to noise of the answers, in dB.
+
+    The level of an answer does not count (a softmax ignores it): how its numbers compare does. Of
+    answers of one number, how they compare to one another does.
+    """
+    level = np.mean(wanted) if wanted[0].size == 1 else None
+    found = []
+    for a, b in zip(wanted, received, strict=True):
+        middle = a.mean() if level is None else level
+        centred = a - middle
+        # All the same: then the level is all there is.
+        plain = float(np.abs(centred).max()) <= 1e-6 * float(np.abs(a).max())
+        found.append(signal_to_noise(a, b) if plain else signal_to_noise(centred, b - middle))
+    return float(np.mean(found))
 
 
 def _before_softmax(graph: Graph) -> list[Value]:

@@ -1,7 +1,7 @@
 """`python -m bench`: measure, print the tables, write them as JSON and Markdown.
 
-    python -m bench [peers] [coldstart] [pointwise] [models] [scaling] [sizes] [parity] [accuracy]
-                    [int8_accuracy]
+    python -m bench [peers] [coldstart] [visits] [pointwise] [models] [scaling] [sizes] [parity]
+                    [accuracy] [int8_accuracy]
                     [--rounds 30] [--nets NAME ...] [--peers tfjs,ort,litert,jaxjs]
                     [--threads 1,2] [--out FILE.json|.md|.svg ...]
 
@@ -20,7 +20,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import accuracy, coldstart, int8_accuracy, models, parity, pointwise, scaling, sizes
+from bench import (
+    accuracy,
+    coldstart,
+    int8_accuracy,
+    models,
+    parity,
+    pointwise,
+    scaling,
+    sizes,
+    visits,
+)
 from bench.networks import ROOT
 from bench.peers.engines import PEERS
 from bench.peers.report import markdown, text_of
@@ -32,6 +42,7 @@ NETS = ("mobilenet_v1_1.0_224", "mobilenet_v2_1.0_224", "mobilenet_v1_0.25_224")
 TITLES = {
     "peers": "Beside the peers",
     "coldstart": "Navigation to first answer, MobileNet v1 0.25 (goal: a third of TF.js's time)",
+    "visits": "The default model's page: first visit, and again without a network (goal: 100 ms)",
     "pointwise": "Kernels of MobileNet v1 1.0 224 (goal: pointwise at 90 % of the peak)",
     "models": "Every published image model against TF.js on its own file (goal: 1.2 x)",
     "scaling": "Time per pixel over input size and batch (goal: at most 15 % more than the least)",
@@ -137,6 +148,7 @@ def main() -> int:
     parts: dict[str, Callable[[], Any]] = {
         "peers": lambda: beside_peers(args),
         "coldstart": lambda: coldstart.measure(OUT, peers=args.peers),
+        "visits": lambda: visits.measure(OUT),
         "pointwise": lambda: pointwise.measure(rounds=args.rounds),
         "models": lambda: models.measure(rounds=args.rounds),
         "scaling": lambda: scaling.measure(OUT),

@@ -13,7 +13,7 @@ from fanlight.web.modules import join, strip_comments
 from fanlight.web.site import CORE, PAGES, RUNTIME
 
 _STYLE = re.compile(r' *<link rel="stylesheet" href="page\.css">\n')
-_PRELOAD = re.compile(r' *<link rel="modulepreload"[^>]*>\n')
+_PRELOAD = re.compile(r' *<link rel="(?:module)?preload"[^>]*>\n')
 _SCRIPT = re.compile(r' *<script type="module" src="page\.js"></script>\n')
 _CSP = re.compile(r'(<meta http-equiv="Content-Security-Policy" content=")[^"]*(">)')
 _IMAGE = re.compile(r'(<img src=")([^":]+)(")')

@@ -19,7 +19,7 @@ from fanlight.passes import optimize
 from fanlight.quantize import in_bytes, is_quantized, settled
 from fanlight.targets import Target
 from fanlight.web.single_file import write_single_file
-from fanlight.web.site import bench_files, page_files
+from fanlight.web.site import page_files
 
 PRECISIONS = ("f32", "f16", "int8")
 
@@ -127,9 +127,8 @@ def build(
         manifest = make_manifest(plan, name or source.name, precision, entry, batched)
         manifest |= {"weights": shards, "modules": modules}
         writer.add("graph.json", graph_file(plan))
-        pages = page_files(manifest, title=title, card=card, samples=samples, isolate=isolate)
-        if bench_page:
-            pages |= bench_files(title or manifest["name"])
+        options = {"isolate": isolate, "bench": bench_page}
+        pages = page_files(manifest, title=title, card=card, samples=samples, **options)
         for path, data in pages.items():
             writer.add(path, data)
         writer.add_manifest(manifest)

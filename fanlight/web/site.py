@@ -60,6 +60,7 @@ def page_files(
     card: str = "",
     samples: Sequence[str | Path] = (),
     isolate: bool = False,
+    bench: bool = False,
 ) -> dict[str, bytes]:
     """path -> bytes of everything beside the model: the folder is page, npm package and CDN folder.
 
@@ -71,6 +72,7 @@ def page_files(
         samples: pictures to offer on the page (scaled down to 512 px).
         isolate: with a service worker that makes the page cross-origin isolated and keeps it for
             visits without a network.
+        bench: with bench/speed.html, which measures on the visitor's own device.
 
     Raises:
         FanlightError: E-BUILD-005 when a sample is not a picture.
@@ -99,6 +101,8 @@ def page_files(
         "package.json": package_json(manifest),
     }
     files = runtime_files() | files | pictures
+    if bench:
+        files |= bench_files(heading, isolate=isolate)
     return files | _service_worker(files, manifest) if isolate else files
 
 
@@ -119,17 +123,19 @@ def _service_worker(files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> 
     return {"register.js": register, "sw.js": script.encode()}
 
 
-def bench_files(title: str) -> dict[str, bytes]:
+def bench_files(title: str, *, isolate: bool = False) -> dict[str, bytes]:
     """path -> bytes of the page that measures the model on the visitor's own device.
 
     Args:
         title: what the page calls the model.
+        isolate: start the service worker of the bundle's page.
     """
+    register = '\n    <script type="module" src="../register.js"></script>' if isolate else ""
     files = {}
     for path in sorted((PAGES / "bench").iterdir()):
         text = path.read_text("utf-8")
         if path.suffix == ".html":
-            text = fill(text, {"title": title, "csp": CSP})
+            text = fill(text, {"title": title, "csp": CSP}, raw={"worker": register})
         elif path.suffix == ".js":
             text = strip_comments(text)
         files[f"bench/{path.name}"] = text.encode()

@@ -107,6 +107,28 @@ def test_without_isolation_it_says_why_there_is_one_thread(page: Any, plain: str
 
 
 @pytest.mark.chromium
+def test_with_a_service_worker_it_is_isolated_and_needs_no_network(
+    page: Any, tmp_path: Path
+) -> None:
+    fl.build(small_network(), tmp_path / "site", bench_page=True, isolate=True)
+    heard = noise(page)
+    with serve(tmp_path / "site") as site:
+        url = site.url
+        assert measured(page, url)["device"]["isolated"] is False
+        ready = "() => navigator.serviceWorker.ready.then((r) => r.active.state === 'activated')"
+        page.wait_for_function(ready)
+    # The server is gone.
+    found = measured(page, url)
+    assert found["device"]["isolated"] is True
+    assert found["loading"]["cold_ms"] is None and found["loading"]["cached_ms"] > 0
+    assert all("Failed to load resource" in text for text in heard)  # the cold load
+    if found["device"]["cores"] > 1:
+        assert found["threads"] == ""
+        rows = {row["setting"]: row for row in found["rows"]}
+        assert not rows["relaxed SIMD, 2 threads"]["failure"]
+
+
+@pytest.mark.chromium
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_a_phone(page: Any, isolated: str, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)

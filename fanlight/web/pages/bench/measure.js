@@ -69,7 +69,8 @@ export function whyOneThread({ modules }, { isolated, shared_memory: shared, cor
   if (!isolated) {
     return 'The page is not cross-origin isolated, so the browser gives it no shared memory. A server '
       + 'turns that on with two headers: Cross-Origin-Opener-Policy: same-origin and '
-      + 'Cross-Origin-Embedder-Policy: require-corp. `fanlight serve` sends them.';
+      + 'Cross-Origin-Embedder-Policy: require-corp. `fanlight serve` sends them, and a bundle '
+      + 'that was built with --isolate has them from its second visit on.';
   }
   if (!shared) return 'This browser gives no shared memory, although the page is isolated.';
   return (cores ?? 1) < 2 ? 'This device offers one core.' : '';
@@ -139,7 +140,7 @@ export function median(values) {
 
 /**
  * Milliseconds from nothing to the first answer: past this bundle's cache (the browser may have one of
- * its own), and with it.
+ * its own), and with it; null where there is no network, or no cache.
  * @param {Manifest} manifest @param {AbortSignal} signal
  */
 export async function loading(manifest, signal) {
@@ -154,11 +155,14 @@ export async function loading(manifest, signal) {
     model.dispose();
     return { ms, bytes, cached };
   };
-  const cold = await once(false);
+  const cold = await once(false).catch((error) => {
+    if (error?.code !== 'E-WEB-005') throw error;
+    return null; // no network: what the cache holds is all there is
+  });
   const kept = await once(true);
   await pause(900); // files are kept a moment after the first answer
   const warm = kept.cached ? kept : await once(true);
-  return { cold_ms: cold.ms, cached_ms: warm.cached ? warm.ms : null, bytes: cold.bytes };
+  return { cold_ms: cold && cold.ms, cached_ms: warm.cached ? warm.ms : null, bytes: kept.bytes };
 }
 
 /**

@@ -48,7 +48,7 @@ export function facts(facts, threads) {
 /** @param {Loading} found @returns {string[][]} */
 export const loads = ({ cold_ms: cold, cached_ms: cached, bytes }) => [
   ['Module and weights', megabytes(bytes)],
-  ['Load and first answer', `${shown(cold)} ms`],
+  ['Load and first answer', cold === null ? 'no network' : `${shown(cold)} ms`],
   ['From the cache', cached === null ? 'not kept by this browser' : `${shown(cached)} ms`],
 ];
 

@@ -1,6 +1,6 @@
 """`python -m bench`: measure, print the tables, write them as JSON and Markdown.
 
-    python -m bench [peers] [coldstart] [pointwise] [sizes] [parity] [accuracy]
+    python -m bench [peers] [coldstart] [pointwise] [models] [scaling] [sizes] [parity] [accuracy]
                     [int8_accuracy]
                     [--rounds 30] [--nets NAME ...] [--peers tfjs,ort,litert,jaxjs]
                     [--threads 1,2] [--out FILE.json|.md|.svg ...]
@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import accuracy, coldstart, int8_accuracy, parity, pointwise, sizes
+from bench import accuracy, coldstart, int8_accuracy, models, parity, pointwise, scaling, sizes
 from bench.networks import ROOT
 from bench.peers.engines import PEERS
 from bench.peers.report import markdown, text_of
@@ -33,6 +33,8 @@ TITLES = {
     "peers": "Beside the peers",
     "coldstart": "Navigation to first answer, MobileNet v1 0.25 (goal: a third of TF.js's time)",
     "pointwise": "Kernels of MobileNet v1 1.0 224 (goal: pointwise at 90 % of the peak)",
+    "models": "Every published image model against TF.js on its own file (goal: 1.2 x)",
+    "scaling": "Time per pixel over input size and batch (goal: at most 15 % more than the least)",
     "sizes": "Sizes, build, memory",
     "parity": "Difference from NumPy, relative (goals: 1e-4, TF.js 1e-3)",
     "accuracy": "1,000 ImageNet photos, MobileNet v1 0.25 (goal: 99 % the same as TF.js)",
@@ -102,8 +104,14 @@ def numbers(text: str) -> list[int]:
 
 
 def beside_peers(args: argparse.Namespace) -> dict[str, Any]:
-    """The report of bench.peers on the networks asked for; its files are written."""
-    report = measure_networks(
+    """The report of bench.peers on the networks asked for; its files are written on the way."""
+
+    def keep(report: dict[str, Any]) -> None:
+        for path in (OUT / "peers.svg", *args.out):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text_of(report, path.suffix), "utf-8")
+
+    return measure_networks(
         args.nets,
         OUT,
         peers=args.peers,
@@ -111,11 +119,8 @@ def beside_peers(args: argparse.Namespace) -> dict[str, Any]:
         rounds=args.rounds,
         cold=VISITS,
         say=lambda text: print(f"bench: {text}", file=sys.stderr, flush=True),
+        keep=keep,
     )
-    for path in (OUT / "peers.svg", *args.out):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text_of(report, path.suffix), "utf-8")
-    return report
 
 
 def shown(name: str, found: Any) -> str:
@@ -133,6 +138,8 @@ def main() -> int:
         "peers": lambda: beside_peers(args),
         "coldstart": lambda: coldstart.measure(OUT, peers=args.peers),
         "pointwise": lambda: pointwise.measure(rounds=args.rounds),
+        "models": lambda: models.measure(rounds=args.rounds),
+        "scaling": lambda: scaling.measure(OUT),
         "sizes": lambda: sizes.measure(OUT / "sizes"),
         "parity": parity.measure,
         "accuracy": accuracy.measure,

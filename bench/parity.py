@@ -77,6 +77,18 @@ def _stretch(x: np.ndarray, at: np.ndarray, axis: int) -> np.ndarray:
     return x.take(low, axis) * (1 - part) + x.take(low + 1, axis) * part
 
 
+def packed(array: np.ndarray) -> dict[str, Any]:
+    """An array as pages take it."""
+    data = base64.b64encode(np.ascontiguousarray(array)).decode()
+    return {"shape": list(array.shape), "base64": data, "dtype": array.dtype.name}
+
+
+def packed_inputs(model: fl.Model, inputs: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The inputs under the names that TF.js knows them by."""
+    ports = model.source.inputs
+    return {port.source.removesuffix(":0"): packed(inputs[port.name]) for port in ports}
+
+
 @contextmanager
 def tfjs_page(browser: Any, folder: Path, layers: bool) -> Iterator[Any]:
     """A page in which TF.js has loaded the model of a folder."""
@@ -98,24 +110,17 @@ def tfjs_answers(
 ) -> list[np.ndarray]:
     """TF.js's outputs, in the order of ours; then those of more `nodes` of a graph-model."""
     layers = model.source.format == "tfjs-layers"
-    given = {
-        port.source.removesuffix(":0"): {
-            "shape": list(inputs[port.name].shape),
-            "base64": base64.b64encode(np.ascontiguousarray(inputs[port.name])).decode(),
-            "dtype": inputs[port.name].dtype.name,
-        }
-        for port in model.source.inputs
-    }
+    given = packed_inputs(model, inputs)
     names = [port.source.removesuffix(":0") for port in model.source.outputs]
     with tfjs_page(browser, folder, layers) as page:
         found = page.evaluate("([x, names]) => answer(x, names)", [given, [*names, *nodes]])
     return [_unpacked(f) for f in found]
 
 
-def _unpacked(packed: dict[str, Any]) -> np.ndarray:
-    dtype = np.uint8 if packed["dtype"] == "bool" else np.dtype(packed["dtype"])
-    flat = np.frombuffer(base64.b64decode(packed["base64"]), dtype)
-    return flat.reshape(packed["shape"]).astype(np.float32)
+def _unpacked(answer: dict[str, Any]) -> np.ndarray:
+    dtype = np.uint8 if answer["dtype"] == "bool" else np.dtype(answer["dtype"])
+    flat = np.frombuffer(base64.b64decode(answer["base64"]), dtype)
+    return flat.reshape(answer["shape"]).astype(np.float32)
 
 
 def measure_model(name: str, browser: Any, *, hosts: Sequence[str], tfjs: bool) -> dict[str, Any]:

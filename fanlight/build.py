@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,15 +10,14 @@ import numpy as np
 
 from fanlight.built import Bundle, open_bundle, targets_of
 from fanlight.bundle import BundleWriter, check_manifest
+from fanlight.codegen.describe import graph_file, make_manifest
 from fanlight.codegen.plan import WEIGHTS_OFFSET, Plan, make_plan
 from fanlight.codegen.walk import CONTROL, emit
 from fanlight.errors import FanlightError
-from fanlight.graph import Graph, Value, to_text
-from fanlight.ops.types import Dim, TensorType
+from fanlight.graph import Graph
 from fanlight.passes import optimize
 from fanlight.quantize import in_bytes, is_quantized, settled
 from fanlight.targets import Target
-from fanlight.version import __version__
 from fanlight.web.single_file import write_single_file
 from fanlight.web.site import bench_files, page_files
 
@@ -167,72 +165,3 @@ def check_weights(graph: Graph) -> None:
                 received=f"{int((~np.isfinite(array)).sum())} of {array.size} are not finite",
                 next="train again, or export from an earlier checkpoint.",
             )
-
-
-def make_manifest(
-    plan: Plan, name: str, precision: str, entry: dict | None, batched: Mapping[str, bool]
-) -> dict[str, Any]:
-    """manifest.json without its file entries (see bundle/manifest.schema.json)."""
-    outputs = plan.graph.outputs
-    free = any(batched.values())
-    return {
-        "fanlight": 1,
-        "name": name[:200] or "model",
-        "producer": f"fanlight {__version__}",
-        "precision": precision,
-        "task": entry,
-        "inputs": [
-            _tensor(v.name, v, plan.offsets[v], batched.get(v.name, False))
-            for v in plan.graph.inputs
-        ],
-        "outputs": [
-            _tensor(n, v, plan.offsets[v], free and v.shape[:1] == (1,)) for n, v in outputs
-        ],
-        "dims": {
-            n: {"min": d.min, "max": d.max, "offset": offset}
-            for n, (d, offset) in plan.dims.items()
-        },
-        "memory": {
-            "pages": plan.pages,
-            "weights": {"offset": WEIGHTS_OFFSET, "bytes": plan.weight_bytes},
-            "arena": {"offset": plan.arena_offset, "bytes": plan.arena_bytes},
-        },
-        "kernels": [
-            {
-                "name": s.node.output.name,
-                "op": s.node.op,
-                "source": s.node.name,
-                "flops": int(s.kernels[0].flops),
-                "bytes": int(s.kernels[0].bytes),
-            }
-            for s in plan.steps
-        ],
-    }
-
-
-def _tensor(name: str, value: Value, offset: int, batched: bool) -> dict[str, Any]:
-    type: TensorType = value.type
-    return {
-        "name": name,
-        "dtype": type.dtype,
-        "shape": [d.name if isinstance(d, Dim) else d for d in type.shape],
-        "offset": offset,
-        "bytes": type.nbytes,
-        "batched": batched,
-    }
-
-
-def graph_file(plan: Plan) -> bytes:
-    """graph.json: the built graph's text and where its weights lie, for hosts that read graphs."""
-    weights = {
-        p.value.name: {
-            "offset": p.offset,
-            "packing": p.packing.name if p.packing else "raw",
-            "shape": list(p.value.type.bound),
-            "dtype": p.value.dtype,
-        }
-        for p in plan.weights
-    }
-    text = json.dumps({"text": to_text(plan.graph), "weights": weights})
-    # "<" is escaped, so that the same bytes can stand in a one-file page (see web/single_file.py).
-    return text.replace("<", "\\u003c").encode()

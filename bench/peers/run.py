@@ -56,17 +56,24 @@ def measure_model(
 
 
 def measure_networks(
-    names: Sequence[str], out: Path, *, say: Say = lambda text: None, **how: Any
+    names: Sequence[str],
+    out: Path,
+    *,
+    say: Say = lambda text: None,
+    keep: Callable[[dict[str, Any]], None] = lambda report: None,
+    **how: Any,
 ) -> dict[str, Any]:
-    """`measure_model` of several of the bench's own networks, as one report."""
+    """`measure_model` of several of the bench's own networks, as one report.
+
+    Args:
+        keep: gets the report so far after each network.
+    """
     report: dict[str, Any] = {"rows": [], "goals": []}
     for name in names:
         one = measure_model(load(name), name, out, say=lambda t, n=name: say(f"{n}: {t}"), **how)
-        report = {
-            **one,
-            "rows": report["rows"] + one["rows"],
-            "goals": report["goals"] + one["goals"],
-        }
+        rows, judged = report["rows"] + one["rows"], report["goals"] + one["goals"]
+        report = {**one, "rows": rows, "goals": judged}
+        keep(report)
     return report
 
 

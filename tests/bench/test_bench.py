@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from bench.__main__ import table
 from bench.coldstart import PAGES, write_pages
 from bench.export import plain, to_onnx, to_tfjs
 from bench.lab import Engine, Result, ratio
+from bench.scaling import _rows, chart
 from fanlight.codegen.wasm.probes import FLOPS_PER_ITERATION, peak_module
 from fanlight.graph import evaluate
 from tests.bench.networks import IMAGE, small_network
@@ -69,3 +71,12 @@ def test_cold_pages_are_written_for_every_engine(tmp_path: Path) -> None:
     for name in PAGES:
         text = (tmp_path / f"cold-{name.replace(' ', '-')}.html").read_text()
         assert "globalThis.answer" in text and text.count("<script") >= 1
+
+
+def test_rows_of_scaling_compare_with_the_smaller() -> None:
+    rows = _rows("batch", (1, 2, 4), [[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [4.8, 9.0, 4.8]])
+    assert [r["beside_smaller"] for r in rows] == [1.0, 1.0, 1.2]
+    assert [r["ok"] for r in rows] == [True, True, False]
+    sides = _rows("side", (10, 20), [[1.0], [3.6]])
+    assert sides[1]["beside_smaller"] == 1.0  # itself: a larger picture costs less per pixel
+    ET.fromstring(chart([*sides, *rows]))

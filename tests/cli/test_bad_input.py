@@ -235,13 +235,12 @@ def test_a_bundle_without_a_task_has_no_predictions(
     assert_told(told, "E-BUILD-005")
 
 
-def test_ports_folders_codes_and_peers(tmp_path: Path, model: Path) -> None:
+def test_ports_folders_and_codes(tmp_path: Path, model: Path) -> None:
     with SiteServer(Site(tmp_path)) as taken:
         assert_told(fanlight("serve", tmp_path, "--port", taken.server_port), "E-CLI-001")
         assert_told(fanlight("demo", "--port", taken.server_port), "E-CLI-001")
     assert_told(fanlight("serve", tmp_path / "nothing"), "E-CLI-002")
     assert_told(fanlight("explain", "E-NOPE-1"), "E-CLI-003")
-    assert_told(fanlight("bench", model, "--threads", 2), "E-BUILD-005")
     out = ("-o", tmp_path / "site")
     assert_told(fanlight("build", model, *out, "--precision", "int8"), "E-CALIB-001")
     assert_told(fanlight("build", model, *out, "--calibrate", tmp_path), "E-BUILD-005")

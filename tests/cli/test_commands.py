@@ -210,10 +210,12 @@ def test_check(site: Path) -> None:
 @pytest.mark.chromium
 def test_bench(model: Path, tmp_path: Path, chromium_path: str) -> None:
     out = tmp_path / "figures.json"
-    result = fanlight("bench", model, "--rounds", 3, "--json", out)
+    result = fanlight("bench", model, "--rounds", 3, "--threads", "1,2", "--json", out)
     assert result.exit_code == 0, result.output
     figures = json.loads(out.read_text())
     assert figures["ms"]["median"] > 0 and len(figures["ms"]["rounds"]) == 3
+    assert [run["asked"] for run in figures["threads"]] == [1, 2]
+    assert figures["info"]["threads"] == 1 and "asked for 2 threads" in result.stdout
     assert figures["kernels"] and "slowest kernels" in result.stdout
 
 
@@ -243,10 +245,12 @@ def test_bench_beside_peers_whose_packages_cannot_be_installed(
     result = fanlight("bench", model, *how, *named)
     assert result.exit_code == 0, result.output
     assert result.stdout.count("npm: no network") == 2
-    report = json.loads(outs[0].read_text())
-    ours, *peers = report["rows"]
-    assert ours["median_ms"] > 0 and len(ours["rounds_ms"]) == 2 and ours["cold_ms"] > 0
-    assert [row["failure"] for row in peers] == ["npm: no network"] * 2
+    rows = json.loads(outs[0].read_text())["rows"]
+    ours = [row for row in rows if row["engine"] == "fanlight"]
+    assert {"f32", "int8"} <= {row["precision"] for row in ours}
+    assert all(row["median_ms"] > 0 and row["cold_ms"] > 0 for row in ours)
+    assert all(len(row["rounds_ms"]) == 2 for row in ours)
+    assert [row["failure"] for row in rows if row not in ours] == ["npm: no network"] * 2
     assert "npm: no network" in outs[1].read_text() and outs[2].read_text().startswith("<svg")
 
 

@@ -114,15 +114,8 @@ def command(
     if peers:
         report = measure_beside(source, options, peers, threads or (1, 2), rounds or 30)
     else:
-        if set(threads) - {1}:
-            raise FanlightError(
-                "E-BUILD-005",
-                "Bundles of this version run on one thread.",
-                where="--threads",
-                expected="1",
-                received=",".join(map(str, threads)),
-            )
-        report = {"machine": _machine(), **measure_alone(source, options, rounds or 50)}
+        found = measure_alone(source, options, rounds or 50, threads or (1,))
+        report = {"machine": _machine(), **found}
     report["source"] = source
     for path in outs:
         write_report(report, path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,38 +13,66 @@ from fanlight.cli.options import ModelOptions, open_or_build
 from fanlight.cli.output import human_bytes, progress, stdout
 
 SLOWEST_SHOWN = 10
+# Seconds in which the runtime, left alone, finds out which variants of kernels are fastest.
+SETTLE = 2.5
 
 
-def measure_alone(source: str, options: ModelOptions, rounds: int) -> dict[str, Any]:
-    """Milliseconds of a model or bundle per run (Chromium, wasmtime) and per kernel."""
+def measure_alone(
+    source: str, options: ModelOptions, rounds: int, threads: Sequence[int] = (1,)
+) -> dict[str, Any]:
+    """Milliseconds of a model or bundle per run (Chromium, wasmtime) and per kernel.
+
+    Returns:
+        `ms`, `info` and `kernels` for the first number of threads, and `threads`: the median and
+        the fastest of each number, with what the runtime says of it.
+    """
     from fanlight.check import random_inputs
+    from fanlight.hosts.browser import BrowserHost
 
+    runs: list[dict[str, Any]] = []
+    kernels: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="fanlight-") as folder:
         with open_or_build(source, options, Path(folder), task="none") as bundle:
-            with progress("Timing in Chromium", total=4) as advance:
-                host = bundle.host("browser")
-                inputs = random_inputs(bundle.manifest)
-                advance()
-                times = host.time(inputs, rounds, warmup=10)
-                advance(title="Timing kernels")
-                kernels = host.profile(inputs)
-                advance(title="Timing under CPython")
+            inputs = random_inputs(bundle.manifest)
+            with progress("Timing in Chromium", total=2 * len(threads) + 1) as advance:
+                for count in threads:
+                    with BrowserHost(bundle.files.folder, {"threads": count}) as host:
+                        host.run(inputs)
+                        if _has_choices(bundle.manifest):
+                            time.sleep(SETTLE)
+                        times = host.time(inputs, rounds, warmup=10)
+                        advance(title="Timing kernels")
+                        kernels = kernels or host.profile(inputs)
+                        advance(title="Timing in Chromium")
+                        runs.append({"asked": count, "info": host.info, "ms": times})
+                advance(0, title="Timing under CPython")
                 wasmtime = _under_wasmtime(bundle, inputs, rounds)
                 advance()
-            info = host.info
             name = bundle.name
     return {
         "name": name,
-        "ms": {
-            "median": statistics.median(times),
-            "min": min(times),
-            "max": max(times),
-            "rounds": times,
-        },
+        "ms": {**_summary(runs[0]["ms"]), "rounds": runs[0]["ms"]},
         "wasmtime": wasmtime,
-        "info": info,
+        "info": runs[0]["info"],
+        "threads": [
+            {
+                "asked": run["asked"],
+                "threads": run["info"]["threads"],
+                "why": run["info"]["why"],
+                **_summary(run["ms"]),
+            }
+            for run in runs
+        ],
         "kernels": kernels,
     }
+
+
+def _summary(times: list[float]) -> dict[str, float]:
+    return {"median": statistics.median(times), "min": min(times), "max": max(times)}
+
+
+def _has_choices(manifest: dict[str, Any]) -> bool:
+    return any(module.get("choices") for module in manifest["modules"])
 
 
 def _under_wasmtime(bundle: Any, inputs: dict[str, Any], rounds: int) -> dict[str, float]:
@@ -70,7 +99,18 @@ def print_alone(report: dict[str, Any]) -> None:
         f"fastest {ms['min']:.2f} ms, {len(ms['rounds'])} runs"
     )
     console.print(f"  under CPython (wasmtime): median {report['wasmtime']['median']:.2f} ms")
-    console.print(f"  {info['simd']} SIMD, {info['threads']} thread, {human_bytes(info['bytes'])}")
+    plural = "thread" if info["threads"] == 1 else "threads"
+    console.print(
+        f"  {info['simd']} SIMD, {info['threads']} {plural}, {human_bytes(info['bytes'])}"
+    )
+    for run in report["threads"][1:]:
+        console.print(
+            f"  asked for {run['asked']} threads, got {run['threads']}: median "
+            f"{run['median']:.2f} ms, fastest {run['min']:.2f} ms",
+            highlight=False,
+        )
+        if run["threads"] != run["asked"]:
+            console.print(f"    {run['why']}", highlight=False, markup=False)
     table = Table(title="slowest kernels", title_justify="left")
     for heading, justify in (("op", "left"), ("source", "left"), ("ms", "right"), ("%", "right")):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]

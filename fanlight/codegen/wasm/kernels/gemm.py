@@ -13,11 +13,11 @@ or two rows costs nearly as much as one of six.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from fanlight.codegen.kernel import Kernel, Weights, node_bytes, panels, register, unsupported
-from fanlight.codegen.wasm.assembler import Function, Local
+from fanlight.codegen.wasm.assembler import Function, Local, Number
 from fanlight.codegen.wasm.kernels.epilogue import Epilogue, difference_pointers
 from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes, transpose4
 from fanlight.codegen.wasm.module import Module
@@ -34,6 +34,8 @@ VECTOR_WIDTH = 32  # most columns of the one-row tile of a matrix-vector product
 # from afar each time.
 BLOCK_BYTES = 256 << 10
 LARGE_BLOCK_BYTES = 448 << 10
+# Fewer pieces of work than this make shares of the threads too unequal.
+FEW_UNITS = 24
 SMALL_RIGHT_BYTES = 256 << 10
 
 
@@ -81,6 +83,7 @@ class Product:
         run_step: left-side elements from one piece to the next; `jump` more after `per_jump`.
         columns: N.
         packed: the right side lies in panels; else row by row.
+        by_panels: [lo, hi) counts panels of columns; else units of rows.
         images, image_step: lines per image and left-side elements per image, if there are several.
     """
 
@@ -97,6 +100,7 @@ class Product:
     packed: bool = True
     image_lines: int = 0
     image_step: int = 0
+    by_panels: bool = False
 
     @property
     def k(self) -> int:
@@ -159,14 +163,18 @@ class TileEmitter:
         small = 4 * shape.k * shape.columns <= SMALL_RIGHT_BYTES
         block = max(1, (BLOCK_BYTES if small else LARGE_BLOCK_BYTES) // near)
         units = self.units
+        low: Number = self.low
+        high: Number = self.high
+        if shape.by_panels:
+            low, high = 0, units
         if block * 2 > units:
-            self._read_ahead_right()
-            self._panels(self.low, self.high)
+            self._read_ahead_right(low, high)
+            self._panels(low, high)
             return
         begin, end = f.locals(2, "i32")
-        with f.range(begin, self.low, self.high, block):
-            f.get(begin).plus(block).tee(end).get(self.high)
-            f.get(end).get(self.high).op("i32.lt_s").select().set(end)
+        with f.range(begin, low, high, block):
+            f.get(begin).plus(block).tee(end).value(high)
+            f.get(end).value(high).op("i32.lt_s").select().set(end)
             self._read_ahead_left(end, block * line_bytes, block)
             self._panels(begin, end)
 
@@ -183,7 +191,7 @@ class TileEmitter:
         """Turns of the innermost loop per tile."""
         return self.shape.runs * unroll_of(self.shape.run)[0]
 
-    def _read_ahead_right(self) -> None:
+    def _read_ahead_right(self, low: Number, high: Number) -> None:
         """Touch the next panel while one is used."""
         f, shape = self.f, self.shape
         if not shape.packed or shape.columns <= self.width or self.width != WIDTH or self.flat:
@@ -191,7 +199,7 @@ class TileEmitter:
         self.reads_ahead = "right"
         tiles = 1 if shape.lines == 1 else self.tiles
         f.i32(shape.k * self.width * 4)
-        f.get(self.high).get(self.low).op("i32.sub").times(tiles * self.turns)
+        f.value(high).value(low).op("i32.sub").times(tiles * self.turns)
         f.i32(1).op("i32.or").op("i32.div_u").set(self.ahead_step)  # | 1: the range may be empty
 
     def _read_ahead_left(self, end: Local, size: int, units: int) -> None:
@@ -215,17 +223,27 @@ class TileEmitter:
 
     @property
     def units(self) -> int:
-        """What [lo, hi) counts: tiles of the only line, or lines."""
+        """Units of rows: tiles of the only line, or lines."""
         return self.tiles if self.shape.lines == 1 else self.shape.lines
 
-    def _panels(self, begin: Local, end: Local) -> None:
+    def _panels(self, begin: Number, end: Number) -> None:
+        """Units of rows [begin, end) against all panels, or those of the share."""
         f, shape = self.f, self.shape
         whole, rest = divmod(shape.columns, self.width)
         step = shape.k * self.width if shape.packed else self.width
-        f.get(self.right).set(self.panel)
-        f.i32(0).set(self.channel)
+        first: Number = 0
+        stop: Number = whole * self.width * 4
+        if shape.by_panels:
+            first, stop = f.locals(2, "i32")
+            f.get(self.low).times(self.width * 4).set(first)
+            f.get(self.high).i32(whole).get(self.high).i32(whole).op("i32.lt_s").select()
+            f.times(self.width * 4).set(stop)
+            f.address(self.right, self.low, step * 4).set(self.panel)
+        else:
+            f.get(self.right).set(self.panel)
+        f.value(first).set(self.channel)
         if whole:
-            with f.range(self.channel, 0, whole * self.width * 4, self.width * 4):
+            with f.range(self.channel, first, stop, self.width * 4):
                 if self.reads_ahead == "right":
                     last = (shape.columns - 1) // self.width * self.width * 4
                     f.get(self.panel).plus(step * 4).get(self.panel)
@@ -233,15 +251,21 @@ class TileEmitter:
                 self._lines(begin, end, self.width)
                 f.advance(self.panel, step * 4)
         if rest:
-            if self.reads_ahead == "right":
-                f.get(self.panel).set(self.ahead)
-            self._lines(begin, end, rest)
+            with f.block() as done:
+                if shape.by_panels:
+                    f.get(self.high).i32(whole).op("i32.le_s").br_if(done)
+                if self.reads_ahead == "right":
+                    f.get(self.panel).set(self.ahead)
+                self._lines(begin, end, rest)
 
-    def _lines(self, begin: Local, end: Local, columns: int) -> None:
+    def _lines(self, begin: Number, end: Number, columns: int) -> None:
         """All lines of a block against one panel, of which `columns` columns count."""
         f, shape = self.f, self.shape
         if shape.lines == 1:
-            self._line(self.left, self.out, begin, end, columns)
+            if isinstance(begin, Local) and isinstance(end, Local):
+                self._line(self.left, self.out, begin, end, columns)
+            else:
+                self._line(self.left, self.out, None, None, columns)
             return
         line, left, out = f.locals(3, "i32")
         with f.range(line, begin, end):
@@ -486,6 +510,16 @@ class DotEmitter(TileEmitter):
                 self._multiply_add(v, column)
 
 
+def _splits_better(shape: Product, rows: int, columns: int) -> bool:
+    """Whether threads share the panels, of which there are `columns`, and not the units of rows.
+
+    Each thread then reads all of the left side and its part of the right one, instead of the other
+    way round; and where rows are few, shares of panels are more nearly equal.
+    """
+    left, right = shape.lines * shape.rows * shape.row_step, shape.k * shape.columns
+    return columns > rows and (right > left or rows < FEW_UNITS)
+
+
 def _kernel(node: Node, shape: Product, epilogue: Epilogue, target: Target) -> Kernel:
     emitter, width = TileEmitter, WIDTH
     if shape.packed and shape.columns <= FEW_COLUMNS and shape.run % 4 == 0:
@@ -498,10 +532,13 @@ def _kernel(node: Node, shape: Product, epilogue: Epilogue, target: Target) -> K
         emitter(module.function(name, params), shape, epilogue, target, width).run()
 
     tiles = split(shape.rows, tallest(width, target))[0]
+    units, columns = tiles if shape.lines == 1 else shape.lines, -(-shape.columns // width)
+    if emitter is TileEmitter and _splits_better(shape, units, columns):
+        shape, units = replace(shape, by_panels=True), columns
     return Kernel(
         key=f"gemm {shape} {epilogue.key} {target.relaxed_simd} {width}",
         emit=emit,
-        work=tiles if shape.lines == 1 else shape.lines,
+        work=units,
         packing={1: panels(1 if emitter is DotEmitter else width)} if shape.packed else {},
         flops=node.output.type.size * (2 * shape.k + epilogue.cost),
         bytes=node_bytes(node),

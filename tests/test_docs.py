@@ -94,6 +94,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "labels.txt").write_text("cat\ndog\nowl\nparrot\npizza\n")
     pixels = np.random.default_rng(0).integers(0, 256, (60, 80, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "cat.jpg")
+    (tmp_path / "photos").mkdir()
+    for i in range(3):
+        Image.fromarray(pixels[i * 10 :]).save(tmp_path / "photos" / f"{i}.jpg")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -62,6 +62,24 @@ def test_published_models_give_the_same_bytes(name: str, shared: Path, tmp_path:
             host.close()
 
 
+def test_bytes_give_the_same_bytes_with_every_twin(shared: Path, tmp_path: Path) -> None:
+    model = fl.load(shared / "data" / "models" / "mobilenet-v1-0.25-graph")
+    inputs = inputs_for(model)
+    quantized = fl.quantize(model, calibration=[*inputs.values()])
+    answers = set()
+    with fl.build(quantized, tmp_path / "site") as bundle:
+        for module in bundle.manifest["modules"]:
+            names = [c["name"] for c in module.get("choices", ())]
+            for variants in ([], *([name] for name in names)):
+                for threads in (1, 2, 3):
+                    host = WasmtimeHost(
+                        bundle.files, simd=module["simd"], threads=threads, variants=variants
+                    )
+                    answers.add(b"".join(a.tobytes() for a in host.run(inputs).values()))
+                    host.close()
+    assert len(answers) == 1
+
+
 def test_a_thread_that_never_comes_is_not_waited_for_for_ever(small: Bundle) -> None:
     host = WasmtimeHost(small.files, threads=2)
     inputs = random_inputs(small.manifest)

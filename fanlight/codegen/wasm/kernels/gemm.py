@@ -351,13 +351,14 @@ class TileEmitter:
             self._runs(acc)
             f.get(start).plus(rows * shape.row_step * 4).set(self.a)
         step = shape.columns * 4
+        extras, out, channel = self.extras, self.c, self.channel
         for r, row in enumerate(acc):
             for j, v in enumerate(row):
-                self.epilogue(
-                    f, v, self.registers, self.extras, self.c, self.channel, r * step, 16 * j
-                )
-                count = min(4, columns - 4 * j)
-                store_bytes(f, self.c, v, 4 * count, r * step + 16 * j)
+                self.epilogue(f, v, self.registers, extras, out, channel, r * step, 16 * j)
+            # Stores follow the loads of a whole row: between two loads, one would keep the engine
+            # from fusing them.
+            for j, v in enumerate(row):
+                store_bytes(f, out, v, 4 * min(4, columns - 4 * j), r * step + 16 * j)
         f.advance(self.c, rows * step)
 
     def _start(self, acc: Sequence[Sequence[Local]]) -> None:

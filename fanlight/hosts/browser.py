@@ -249,7 +249,7 @@ class BrowserHost:
         self._noise: list[str] = []
         self.info: dict[str, Any] = {}
         try:
-            self.info = self._browser.call(lambda browser: self._open(browser, dict(options or {})))
+            self._browser.call(lambda browser: self._open(browser, dict(options or {})))
         except BaseException:
             self.close()
             raise
@@ -314,7 +314,7 @@ class BrowserHost:
     ) -> None:
         self.close()
 
-    def _open(self, browser: Any, options: dict[str, object]) -> dict[str, Any]:
+    def _open(self, browser: Any, options: dict[str, object]) -> None:
         self._context = browser.new_context()
         self._page = self._context.new_page()
         self._page.set_default_timeout(_START_TIMEOUT_MS)
@@ -323,7 +323,7 @@ class BrowserHost:
         self._page.goto(f"{self._server.url}/__host__/page.html")
         self._page.wait_for_function("() => 'fanlightHost' in globalThis")
         options = {"cache": False, **options}
-        return self._checked(self._page.evaluate("(o) => fanlightHost.open(o)", options))["info"]
+        self._checked(self._page.evaluate("(o) => fanlightHost.open(o)", options))
 
     def _hear(self, message: Any) -> None:
         if message.type in {"error", "warning"}:
@@ -356,6 +356,7 @@ class BrowserHost:
     def _checked(self, answer: dict[str, Any]) -> dict[str, Any]:
         problem = answer.get("error")
         if problem is None:
+            self.info = answer.get("info", self.info)  # it changes when the model finds out more
             return answer
         told = f"{problem['code']}  {problem['message']}" if problem["code"] else problem["message"]
         if self._noise:

@@ -64,6 +64,7 @@ const host = {
       const outputs = await model.run(unpackAll(inputs));
       return {
         outputs: Object.fromEntries(Object.entries(outputs).map(([k, v]) => [k, pack(v)])),
+        info: model.info,
       };
     } catch (problem) {
       return told(problem);
@@ -73,7 +74,7 @@ const host = {
   /** @param {Record<string, Packed>} inputs */
   async profile(inputs) {
     try {
-      return { profile: await model.profile(unpackAll(inputs)) };
+      return { profile: await model.profile(unpackAll(inputs)), info: model.info };
     } catch (problem) {
       return told(problem);
     }
@@ -94,7 +95,7 @@ const host = {
         await model.run(unpacked);
         if (i >= 0) runs.push(performance.now() - start);
       }
-      return { ms: runs };
+      return { ms: runs, info: model.info };
     } catch (problem) {
       return told(problem);
     }

@@ -84,7 +84,8 @@ def test_a_module_that_does_not_expand(
     manifest = json.loads((toys / "half" / "manifest.json").read_text())
     (toys / "half" / f"{kind}.wasm").write_bytes(data)
     digest = hashlib.sha256(data).hexdigest()
-    manifest["modules"][0] |= {"path": f"{kind}.wasm", "bytes": len(data), "sha256": digest}
+    file = {"path": f"{kind}.wasm", "bytes": len(data), "sha256": digest, "threads": False}
+    manifest["modules"][0] |= file
     site.pages["half/manifest.json"] = json.dumps(manifest)
     for worker in ("true", "false"):
         found = bare.evaluate(f"() => caught(load('half', {{ worker: {worker}, cache: false }}))")

@@ -154,18 +154,24 @@ class Team {
   #leave(count) {
     const core = this.#core;
     const { pages, weights } = core.manifest.memory;
-    for (const helper of this.#helpers.splice(0)) helper.terminate();
-    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-    const kept = weights.offset + weights.bytes;
-    new Uint8Array(memory.buffer).set(new Uint8Array(core.memory.buffer, 0, kept));
-    const { exports } = new WebAssembly.Instance(core.module, { fanlight: { memory } });
-    core.memory = memory;
-    core.run = /** @type {Core['run']} */ (exports.run);
-    this.#words = this.#prepared();
     core.walk = this.#alone;
     core.info.threads = 1;
+    for (const helper of this.#helpers.splice(0)) helper.terminate();
+    try {
+      const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+      const kept = weights.offset + weights.bytes;
+      new Uint8Array(memory.buffer).set(new Uint8Array(core.memory.buffer, 0, kept));
+      const { exports } = new WebAssembly.Instance(core.module, { fanlight: { memory } });
+      core.memory = memory;
+      core.run = /** @type {Core['run']} */ (exports.run);
+    } catch {
+      // There is no room for another one, so the old one has to do, for this thread alone: those that are
+      // being ended may still be there, and would take part in a turn.
+      this.#losses = LOSSES;
+    }
+    this.#words = this.#prepared();
     const again = ++this.#losses < LOSSES;
-    if (!again) core.say('threads', 'one thread: the others got lost again and again');
+    if (!again) core.say('threads', 'one thread: the others got lost');
     (again ? this.resize(count, false) : Promise.reject()).catch(() => {}).then(core.changed);
   }
 }

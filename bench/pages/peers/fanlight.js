@@ -7,7 +7,7 @@ const SETTLE_MS = 6000;
 start(async () => {
   const base = file(query.model);
   const { load } = await import(`${base}fanlight.js`);
-  const model = await load(base, { worker: threads > 1, threads, cache: false });
+  let model = await load(base, { worker: threads > 1, threads, cache: false });
   const { info } = model;
   if (info.threads !== threads) throw new Error(`it runs on ${info.threads} thread, not ${threads}: ${info.why}`);
   const [{ name, shape, dtype }] = model.inputs;
@@ -17,12 +17,22 @@ start(async () => {
   await offer(async () => (await model.run({ [name]: data }))[output.name].data,
     { version: query.version, threads: info.threads, simd: info.simd },
     async () => {
-      // Where a module has variants, the runtime finds out which are fastest once nobody calls it.
+      // Where a module has variants, the runtime finds out in its worker which are fastest once nobody
+      // calls it. The page's own thread, which may not wait, then gets what a visitor's worker has.
       const { modules } = await fetch(`${base}manifest.json`).then((response) => response.json());
-      const varied = modules.some(({ simd, choices }) => simd === info.simd && choices?.length);
+      if (!modules.some(({ simd, choices }) => simd === info.simd && choices?.length)) return;
+      const scout = threads > 1 ? model : await load(base, { threads, cache: false });
+      if (scout !== model) await scout.run({ [name]: data });
       const until = performance.now() + SETTLE_MS;
-      while (varied && !model.info.tried && performance.now() < until) {
+      while (!scout.info.tried && performance.now() < until) {
         await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      if (scout === model) return;
+      const { variants } = scout.info;
+      scout.dispose();
+      if (variants.length) {
+        model = await load(base, { worker: false, threads, cache: false, variants });
+        info.variants = variants;
       }
     });
 });

@@ -41,7 +41,7 @@ VISITS = 3  # cold ones per engine; `fanlight bench --peers` makes five
 NETS = ("mobilenet_v1_1.0_224", "mobilenet_v2_1.0_224", "mobilenet_v1_0.25_224")
 TITLES = {
     "peers": "Beside the peers",
-    "coldstart": "Navigation to first answer, MobileNet v1 0.25 (goal: a third of TF.js's time)",
+    "coldstart": "Navigation to first answer, MobileNet v1 0.25 (goal: a quarter of TF.js's time)",
     "visits": "The default model's page: first visit, and again without a network (goal: 100 ms)",
     "pointwise": "Kernels of MobileNet v1 1.0 224 (goal: pointwise at 90 % of the peak)",
     "models": "Every published image model against TF.js on its own file (goal: 1.2 x)",

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from fanlight.codegen.kernel import Kernel, Weights, node_bytes, register, row_quads, unsupported
 from fanlight.codegen.wasm.assembler import Function, Local
-from fanlight.codegen.wasm.kernels.requantize import Requantize
+from fanlight.codegen.wasm.kernels.requantize import Requantize, join_halves
 from fanlight.codegen.wasm.kernels.vectors import Registers
 from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node
@@ -249,7 +249,7 @@ class _Emitter:
         for q in range(work.quads):
             self._quad(q, acc, columns, full=full)
         if wide:
-            self._join(acc)
+            join_halves(f, acc, self.bias, self.channel)
         self.requantize.store(
             f,
             self.registers,
@@ -258,7 +258,7 @@ class _Emitter:
             self.y,
             work.channels * self.requantize.width,
             self.scale,
-            self._residual(),
+            self.requantize.residual_place(f, self.registers, self.residual, self.out, self.y),
             self.channel,
         )
         f.advance(self.w, work.block_bytes)
@@ -266,15 +266,6 @@ class _Emitter:
         f.advance(self.channel, BLOCK)
         for pointer in (self.x,) if full else self.cursors:
             f.advance(pointer, BLOCK)
-
-    def _residual(self) -> Local | None:
-        if self.residual is None or self.requantize.width == 1:
-            return self.residual
-        f, place = self.f, self.registers.take("i32")
-        f.get(self.y).get(self.out).op("i32.sub").i32(2).op("i32.shr_u")
-        f.get(self.residual).op("i32.add").set(place)
-        self.registers.give(place)
-        return place
 
     def _quad(
         self,
@@ -342,17 +333,6 @@ class _Emitter:
 
     def _push_bias(self, j: int) -> Function:
         return self.f.address(self.bias, self.channel, 4).load(16 * j)
-
-    def _join(self, acc: Sequence[Sequence[Sequence[Local]]]) -> None:
-        """Halves hold two sums per channel side by side: add neighbours, then the bias."""
-        f = self.f
-        even = [b for lane in (0, 2, 4, 6) for b in range(4 * lane, 4 * lane + 4)]
-        odd = [b + 4 for b in even]
-        for row in acc:
-            for j, (low, high) in enumerate(row):
-                f.get(low).get(high).op("i8x16.shuffle", *even)
-                f.get(low).get(high).op("i8x16.shuffle", *odd).op("i32x4.add")
-                self._push_bias(j).op("i32x4.add").set(low)
 
 
 @register("depthwise_conv2d_int8")

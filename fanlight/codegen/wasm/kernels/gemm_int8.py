@@ -24,7 +24,7 @@ import numpy as np
 from fanlight.codegen.kernel import Kernel, Weights, node_bytes, quads, register, unsupported
 from fanlight.codegen.wasm.assembler import Function, Local
 from fanlight.codegen.wasm.kernels.gemm import Product, conv_product, split
-from fanlight.codegen.wasm.kernels.requantize import Requantize
+from fanlight.codegen.wasm.kernels.requantize import Requantize, join_halves
 from fanlight.codegen.wasm.kernels.vectors import Registers
 from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node
@@ -247,7 +247,7 @@ class _Emitter:
         self._runs(acc)
         f.get(start).plus(rows * shape.row_step).set(self.a)
         if self.work.mode == "wide":
-            self._join(acc)
+            join_halves(f, acc, self.bias, self.channel)
         sums = [[v[0] for v in row] for row in acc]
         self.requantize.store(
             f,
@@ -257,20 +257,10 @@ class _Emitter:
             self.c,
             shape.columns * self.requantize.width,
             self.scale,
-            self._residual(),
+            self.requantize.residual_place(f, self.registers, self.residual, self.out, self.c),
             self.channel,
         )
         f.advance(self.c, rows * shape.columns * self.requantize.width)
-
-    def _residual(self) -> Local | None:
-        """What `Requantize.store` wants to know of where the residual lies."""
-        if self.residual is None or self.requantize.width == 1:
-            return self.residual
-        f, place = self.f, self.registers.take("i32")
-        f.get(self.c).get(self.out).op("i32.sub").i32(2).op("i32.shr_u")
-        f.get(self.residual).op("i32.add").set(place)
-        self.registers.give(place)
-        return place
 
     def _start(self, acc: Sequence[Sequence[Sequence[Local]]]) -> None:
         """Sums start at the bias, or at 0 where halves are still to be joined."""
@@ -284,17 +274,6 @@ class _Emitter:
             for row in acc[:-1]:
                 f.tee(row[j][0])
             f.set(acc[-1][j][0])
-
-    def _join(self, acc: Sequence[Sequence[Sequence[Local]]]) -> None:
-        """Halves hold two sums per column side by side: add neighbours, then the bias."""
-        f = self.f
-        even = [b for lane in (0, 2, 4, 6) for b in range(4 * lane, 4 * lane + 4)]
-        odd = [b + 4 for b in even]
-        for row in acc:
-            for j, (low, high) in enumerate(row):
-                f.get(low).get(high).op("i8x16.shuffle", *even)
-                f.get(low).get(high).op("i8x16.shuffle", *odd).op("i32x4.add")
-                f.address(self.bias, self.channel, 4).load(16 * j).op("i32x4.add").set(low)
 
     def _runs(self, acc: Sequence[Sequence[Sequence[Local]]]) -> None:
         """K in pieces: kernel rows, or single taps where the kernel is dilated."""

@@ -118,6 +118,23 @@ class Requantize:
         if self.output == "uint8":
             self._store_bytes(f, registers, sums, columns, out, step)
 
+    def residual_place(
+        self, f: Function, registers: Registers, residual: Local | None, base: Local, out: Local
+    ) -> Local | None:
+        """What `store` wants to know of where the residual lies.
+
+        Args:
+            residual: pointer to its first element; for bytes, less `base` already.
+            base, out: addresses of the first result of all and of the tile.
+        """
+        if residual is None or self.width == 1:
+            return residual
+        place = registers.take("i32")
+        f.get(out).get(base).op("i32.sub").i32(2).op("i32.shr_u")
+        f.get(residual).op("i32.add").set(place)
+        registers.give(place)
+        return place
+
     def _add_residual(
         self, f: Function, registers: Registers, row: Sequence[Local], place: Local, at: int
     ) -> None:
@@ -162,6 +179,28 @@ class Requantize:
             # A sum below 0 is a negative float, whose bits minus MAGIC_BITS would wrap around.
             f.v128(_ints(0)).op("i32x4.max_s")
         f.v128(_ints(MAGIC_BITS - self.zero)).op("i32x4.sub").set(v)
+
+
+def join_halves(
+    f: Function,
+    acc: Sequence[Sequence[Sequence[Local]]],
+    bias: Local,
+    channel: Local,
+) -> None:
+    """Halves hold two sums per column side by side: add neighbours, then the bias, into the first.
+
+    Args:
+        acc: per row and four columns the two halves.
+        bias: address of the int32 biases of all channels.
+        channel: the tile's first channel.
+    """
+    even = [b for lane in (0, 2, 4, 6) for b in range(4 * lane, 4 * lane + 4)]
+    odd = [b + 4 for b in even]
+    for row in acc:
+        for j, (low, high) in enumerate(row):
+            f.get(low).get(high).op("i8x16.shuffle", *even)
+            f.get(low).get(high).op("i8x16.shuffle", *odd).op("i32x4.add")
+            f.address(bias, channel, 4).load(16 * j).op("i32x4.add").set(low)
 
 
 def _lowest(node: Node, weights: Weights) -> float:

@@ -190,6 +190,18 @@ def test_a_layer_that_bytes_harm_stays_float_by_itself() -> None:
     assert decibels(graph, done.graph, data) > 20
 
 
+def test_sums_that_int32_might_not_hold_stay_float() -> None:
+    n = Net((1, 150_000))
+    y = n.b.add("matmul", n.x, n.b.weight(np.full((150_000, 4), 0.01, np.float32)))
+    graph = n.b.finish({"y": n.dense(n.b.add("relu", y), 4)})
+    data: Items = [{"x": np.full((1, 150_000), v, np.float32)} for v in (0.25, 0.5, 0.75, 1)]
+    done = quantized(graph, data)
+    assert len(done.report.float_layers) == 1
+    assert "float32: its sums could leave int32" in str(done.report)
+    assert ops(done.graph)["matmul"] == ops(done.graph)["matmul_int8"] == 1
+    assert decibels(graph, done.graph, data) > 20
+
+
 def test_relu6_cuts_where_it_did() -> None:
     n = Net()
     big = n.b.add("mul", n.conv(n.x, 8, 3), n.b.weight(np.float32(9)))

@@ -1,21 +1,18 @@
-"""One Chromium, one loopback server, one page per engine; turns are taken round by round."""
+"""One Chromium, one loopback server, one page per engine."""
 
 from __future__ import annotations
 
 import gzip
 import http.server
-import statistics
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlencode, urlsplit
-
-import numpy as np
 
 from fanlight.hosts.browser import chromium_flags, find_browser
 
@@ -165,64 +162,3 @@ def open_page(browser: Any, base: str, engine: Engine, *, script: str | None = N
         raise SystemExit(f"bench: {engine.name} failed: {failure}")
     page.wait_for_function("globalThis.turn")
     return page
-
-
-@dataclass(frozen=True)
-class Result:
-    """Milliseconds of one engine: one figure per round, the median of its turns."""
-
-    engine: Engine
-    rounds: list[float]
-    first: np.ndarray
-    info: dict[str, Any]
-
-    @property
-    def median(self) -> float:
-        return statistics.median(self.rounds)
-
-    @property
-    def best(self) -> float:
-        return min(self.rounds)
-
-
-def interleave(
-    browser: Any,
-    base: str,
-    engines: Sequence[Engine],
-    values: np.ndarray,
-    *,
-    rounds: int = 30,
-    turns: int = 3,
-    warm_up: int = 20,
-) -> list[Result]:
-    """Time the engines in turn, A B C A B C ..., on the same input values.
-
-    Returns per engine the round medians and its first output, to compare answers with.
-    """
-    pages = [open_page(browser, base, e) for e in engines]
-    flat = values.reshape(-1).tolist()
-    firsts = []
-    for page in pages:
-        page.evaluate("(values) => setInput(values)", flat)
-        page.evaluate("(n) => turn(n)", warm_up)
-        firsts.append(np.float32(page.evaluate("once().then((r) => [...r.first])")))
-    times: list[list[float]] = [[] for _ in pages]
-    for _ in range(rounds):
-        for index, page in enumerate(pages):
-            page.bring_to_front()
-            page.evaluate("turn(1)")
-            times[index].append(statistics.median(page.evaluate("(n) => turn(n)", turns)))
-    infos = [page.evaluate("info") for page in pages]
-    for page in pages:
-        page.context.close()
-    return [Result(e, t, f, i) for e, t, f, i in zip(engines, times, firsts, infos, strict=True)]
-
-
-def ratio(slow: Result, fast: Result) -> tuple[float, float, float]:
-    """(median, low quartile, high quartile) of the round-by-round ratio slow / fast."""
-    ratios = sorted(a / b for a, b in zip(slow.rounds, fast.rounds, strict=True))
-    return (
-        statistics.median(ratios),
-        ratios[len(ratios) // 4],
-        ratios[3 * len(ratios) // 4],
-    )

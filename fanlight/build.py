@@ -52,7 +52,7 @@ def build(
         model: a loaded model (anything with `.graph`), or a Graph.
         out: a folder to write, or a path ending in .html for one page that holds everything.
         task: e.g. `fl.tasks.classify(...)`; None builds the model as it is.
-        precision: "f32", "f16" or "int8". f16: the kernels of convolutions and dense layers and
+        precision: "f32", "f16" or "int8". f16: the weights of convolutions and dense layers and
             the tables that are looked up are rounded to float16 and travel as such, half the
             download. What computes is the same float32. A tensor that float16 would spoil stays
             as it is (see fanlight.passes.round_weights). int8: computes in bytes (fanlight.quantize

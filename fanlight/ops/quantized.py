@@ -347,6 +347,18 @@ def pair_reach(w: np.ndarray, run: int) -> np.ndarray:
     return np.maximum(above, below)
 
 
+def sum_reach(w: np.ndarray, bias: np.ndarray, x_high: int) -> np.ndarray:
+    """How far a layer's sums, with its bias, can be from 0: float64 [N]. int32 must hold it.
+
+    Args:
+        w: int8 [..., N], or [kh, kw, N, 1] of a depthwise convolution.
+        bias: int32 [N].
+        x_high: greatest byte of x.
+    """
+    total: np.ndarray = np.abs(w.reshape(-1, bias.size).astype(np.float64)).sum(axis=0)
+    return total * x_high + np.abs(bias.astype(np.float64))
+
+
 def finish_sum(total: np.ndarray, rest: Arrays, attrs: Attrs) -> np.ndarray:
     """What follows the sum: `rest` is bias, scale and perhaps the residual."""
     bias, scale = rest[:2]

@@ -39,7 +39,8 @@ class Repeat:
 
 Step = Pass | Repeat
 
-PIPELINE_F32: tuple[Step, ...] = (
+# Layers with all that can be folded into them, nothing fused yet.
+_FOLDED: tuple[Step, ...] = (
     RemoveDead(),
     ConstantFold(),
     Simplify(),
@@ -51,9 +52,15 @@ PIPELINE_F32: tuple[Step, ...] = (
     SplitTransposedConv(),
     PlainMatmul(),
     SinkMovement(),
-    ExplicitPadding(),
+)
+_TIDY: tuple[Step, ...] = (
     Repeat(Simplify(), "plain products and sinking leave reshapes of reshapes"),
     Repeat(ConstantFold(), "plain products and spelt-out batch norms leave constants"),
+)
+PIPELINE_F32: tuple[Step, ...] = (
+    *_FOLDED,
+    ExplicitPadding(),
+    *_TIDY,
     FuseEpilogue(),
     FuseElementwise(),
     Repeat(MergeCommon(), "biases made by folding are often equal, and so are fused branches"),
@@ -62,22 +69,8 @@ PIPELINE_F16: tuple[Step, ...] = (*PIPELINE_F32, RoundWeights())
 # By the precision of a build.
 PIPELINES = {"f32": PIPELINE_F32, "f16": PIPELINE_F16, "int8": PIPELINE_F32}
 
-# What quantisation starts from: layers with all that can be folded into them, nothing fused yet.
-PREPARE: tuple[Step, ...] = (
-    RemoveDead(),
-    ConstantFold(),
-    Simplify(),
-    SinkTransposes(),
-    MergeCommon(),
-    RestoreDilation(),
-    AbsorbPad(),
-    FoldBatchNorm(),
-    SplitTransposedConv(),
-    PlainMatmul(),
-    SinkMovement(),
-    Repeat(Simplify(), "plain products and sinking leave reshapes of reshapes"),
-    Repeat(ConstantFold(), "plain products and spelt-out batch norms leave constants"),
-)
+# What quantisation starts from.
+PREPARE: tuple[Step, ...] = (*_FOLDED, *_TIDY)
 
 
 def check_order(steps: Sequence[Step]) -> None:

@@ -11,7 +11,7 @@ from fanlight.passes.core import AFFINE_FOLDED, EPILOGUES, Context, Pass
 
 # Inputs that are multiplied and summed, or looked up: nearly all bytes of a model, and what bears
 # rounding. What is added, compared or positions something (biases, anchors, slopes) does not.
-KERNELS = {
+ROUNDED = {
     "conv2d": (1,),
     "depthwise_conv2d": (1,),
     "conv2d_transpose": (1,),
@@ -20,18 +20,18 @@ KERNELS = {
 }
 # float16 has 11 bits from here to there; below it has fewer, above it has none.
 SMALLEST, LARGEST = 2.0**-14, 65504.0
-# Of all kernel elements, this share stays float32, smallest tensors first: a depthwise kernel or a
-# first convolution averages over few products, and all that follows inherits its error. On eight
+# Of all such elements, this share stays float32, smallest tensors first: a depthwise or a first
+# convolution averages over few products, and all that follows inherits its error. On eight
 # published image models it makes the outputs' error 1.4 to 11 times smaller, for 1 % of the bytes.
 KEPT = 0.02
 
 
 class RoundWeights(Pass):
-    """Round the kernels of convolutions and products, and tables that are looked up, to float16.
+    """Round the weights of convolutions and products, and tables that are looked up, to float16.
 
     They stay float32 tensors, whose values now are ones that float16 has (the nearest, ties to
     even), so that the bundle can send them in half the bytes and lose nothing more. Biases stay as
-    they are, and so do the smallest kernels, up to 2 % of all elements: they weigh little and
+    they are, and so do the smallest weights, up to 2 % of all elements: they take little room and
     matter most. So does a tensor that float16 would spoil: one with a value beyond 65504, or none
     of at least 2^-14.
 
@@ -60,16 +60,16 @@ class RoundWeights(Pass):
     requires = (AFFINE_FOLDED, EPILOGUES)
 
     def run(self, graph: Graph, context: Context) -> Graph:
-        kernels = {
+        multiplied = {
             node.inputs[position]
             for node in graph.nodes
-            for position in KERNELS.get(node.op, ())
+            for position in ROUNDED.get(node.op, ())
             if node.inputs[position].dtype == "float32"
         }
         rounded: dict[Value, np.ndarray] = {}
         left = 0.0
         for value, array in graph.weights.items():
-            if value in kernels and SMALLEST <= np.abs(array).max(initial=0) <= LARGEST:
+            if value in multiplied and SMALLEST <= np.abs(array).max(initial=0) <= LARGEST:
                 half = array.astype(np.float16).astype(np.float32)
                 left += KEPT * array.size
                 if not np.array_equal(half, array):

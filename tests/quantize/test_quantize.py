@@ -92,6 +92,48 @@ def test_layers_never_multiply_more_than_seven_bits_unless_they_say_so() -> None
                     assert arrays[node.inputs[0]].max() <= node.attrs["x_high"], node.name
 
 
+@pytest.mark.parametrize(("low", "high"), [(1, 2), (-3, -1)])
+@pytest.mark.parametrize("kind", ["conv", "depthwise"])
+def test_borders_are_right_where_inputs_never_are_zero(kind: str, low: float, high: float) -> None:
+    n = Net((1, 16, 16, 8))
+    h = n.conv(n.x, 8, 3, act="relu") if kind == "conv" else n.depthwise(n.x, act="relu")
+    graph = n.b.finish({"y": n.conv(h, 8, 3)})
+    rng = np.random.default_rng(4)
+    data = [{"x": np.float32(rng.uniform(low, high, (1, 16, 16, 8)))} for _ in range(17)]
+    done = quantized(graph, data[:16])
+    wanted, got = evaluate(graph, data[16])["y"], evaluate(done.graph, data[16])["y"]
+    error = np.abs(got - wanted) / np.abs(wanted).max()
+    border = max(float(e.max()) for e in (error[:, 0], error[:, -1], error[:, :, 0]))
+    assert border < 0.03 and error.max() < 0.03
+
+
+def test_a_picture_that_is_not_padded_needs_no_zero() -> None:
+    n = Net((1, 16, 16, 8))
+    graph = n.b.finish({"y": n.conv(n.conv(n.x, 8, act="relu"), 8, 3)})
+    rng = np.random.default_rng(4)
+    data = [{"x": np.float32(rng.uniform(250, 251, (1, 16, 16, 8)))} for _ in range(16)]
+    graph_of_bytes = quantized(graph, data).graph
+    (first,) = [m for m in graph_of_bytes.nodes if m.op == "quantize"]
+    assert first.attrs["scale"] == pytest.approx(1 / 255, rel=0.01)
+
+
+def test_only_weights_that_may_be_paired_are_made_to_fit() -> None:
+    """Four equal weights meet in an int16, if the bytes that they multiply have seven bits."""
+    n = Net((1, 64))
+    w = n.b.weight(np.ones((64, 64), np.float32))
+    h = n.b.add("relu", n.b.add("matmul", n.x, w))
+    graph = n.b.finish({"y": n.b.add("matmul", h, w)})
+    rng = np.random.default_rng(4)
+    data = [{"x": np.float32(rng.uniform(-1, 1, (1, 64)))} for _ in range(16)]
+    done = quantized(graph, data).graph
+    greatest = {
+        m.attrs["x_high"]: int(done.weights[m.inputs[1]].max())
+        for m in done.nodes
+        if m.op == "matmul_int8"
+    }
+    assert greatest == {255: 127, 127: 64}
+
+
 def test_residual_sums_are_part_of_the_layer() -> None:
     found = ops(quantized(NETS["residual"]()).graph)
     assert found["add_int8"] == 0 and found["quantize"] == 1 and found["dequantize"] == 0
@@ -145,6 +187,18 @@ def test_a_layer_that_bytes_harm_stays_float_by_itself() -> None:
     done = quantized(graph, data)
     assert len(done.report.float_layers) == 1
     assert "dB in int8" in str(done.report)
+    assert decibels(graph, done.graph, data) > 20
+
+
+def test_sums_that_int32_might_not_hold_stay_float() -> None:
+    n = Net((1, 150_000))
+    y = n.b.add("matmul", n.x, n.b.weight(np.full((150_000, 4), 0.01, np.float32)))
+    graph = n.b.finish({"y": n.dense(n.b.add("relu", y), 4)})
+    data: Items = [{"x": np.full((1, 150_000), v, np.float32)} for v in (0.25, 0.5, 0.75, 1)]
+    done = quantized(graph, data)
+    assert len(done.report.float_layers) == 1
+    assert "float32: its sums could leave int32" in str(done.report)
+    assert ops(done.graph)["matmul"] == ops(done.graph)["matmul_int8"] == 1
     assert decibels(graph, done.graph, data) > 20
 
 

@@ -68,22 +68,42 @@ def meaning(folder: Path) -> dict[str, list[dict[str, list[float]]]]:
     return found
 
 
-# Runs every case; an expression of an async function (simd, load) => results, for any browser.
-JOURNEY = """async (simd, load) => {
+# What a page asks of `load`.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "relaxed": {"simd": "relaxed", "variants": [], "threads": 1},
+    "plain": {"simd": "plain", "variants": [], "threads": 1},
+    "pairs": {"simd": "relaxed", "variants": ["pairs"], "threads": 1},
+    "threads": {"simd": "relaxed", "variants": [], "threads": 2},
+}
+# How often each item is run: browsers compile what runs often once more, by other rules.
+CALLS = 120
+# Runs every case; an expression of an async function (setting, load) => results, for any browser.
+JOURNEY = """async (setting, load) => {
+  const options = SETTINGS[setting];
   const cases = await (await fetch('bytes/cases.json')).json();
   const found = {};
   for (const [name, items] of Object.entries(cases)) {
-    const model = await load(`bytes/${name}`, { simd, cache: false });
-    if (model.info.simd !== simd) throw new Error(model.info.simd);
+    const model = await load(`bytes/${name}`, { ...options, cache: false });
+    const { simd, variants, threads } = model.info;
+    for (const [key, value] of Object.entries(options)) {
+      const got = { simd, variants, threads }[key];
+      if (String(got) !== String(value)) throw new Error(`${name}: ${key} ${got}`);
+    }
     found[name] = [];
     for (const item of items) {
       const inputs = Object.fromEntries(
         Object.entries(item).map(([key, data]) => [key, Float32Array.from(data)]));
-      const outputs = await model.run(inputs);
-      found[name].push(Object.fromEntries(
-        Object.entries(outputs).map(([key, { data }]) => [key, [...data]])));
+      let first;
+      for (let i = 0; i < CALLS; i++) {
+        const outputs = await model.run(inputs);
+        const answer = Object.fromEntries(
+          Object.entries(outputs).map(([key, { data }]) => [key, [...data]]));
+        first ??= answer;
+        if (JSON.stringify(answer) !== JSON.stringify(first)) throw new Error(`${name}: call ${i}`);
+      }
+      found[name].push(first);
     }
     model.dispose();
   }
   return found;
-}"""
+}""".replace("SETTINGS", json.dumps(SETTINGS)).replace("CALLS", str(CALLS))

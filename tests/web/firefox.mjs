@@ -60,12 +60,12 @@ for (const simd of ['relaxed', 'plain']) {
   }, simd));
 }
 
-for (const simd of ['relaxed', 'plain']) {
-  await journey(`bytes ${simd}`, `${site}bare.html`, (page) => page.evaluate(async (which) => {
+for (const setting of ['relaxed', 'plain', 'pairs']) {
+  await journey(`bytes ${setting}`, `${site}bare.html`, (page) => page.evaluate(async (which) => {
     const { load } = await import('./double/fanlight.js');
     const { default: run } = await import('./bytes.js');
     return run(which, load);
-  }, simd));
+  }, setting));
 }
 
 await journey('expand', `${site}bare.html`, (page) => page.evaluate(async () => {

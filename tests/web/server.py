@@ -11,6 +11,11 @@ from pathlib import Path
 
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 TYPES |= {".json": "application/json", ".wasm": "application/wasm", ".jpg": "image/jpeg"}
+# Headers with which a page is cross-origin isolated.
+ISOLATED = {
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+}
 
 
 class Site:

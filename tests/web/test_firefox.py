@@ -75,11 +75,11 @@ def test_float16_weights(journeys: dict[str, Any], simd: str) -> None:
     assert answer(journeys, f"float16 {simd}") == halves.answer()
 
 
-@pytest.mark.parametrize("simd", ["relaxed", "plain"])
+@pytest.mark.parametrize("setting", ["relaxed", "plain", "pairs"])
 def test_quantised_nets_give_the_same_bytes(
-    journeys: dict[str, Any], byte_bundles: Path, simd: str
+    journeys: dict[str, Any], byte_bundles: Path, setting: str
 ) -> None:
-    assert answer(journeys, f"bytes {simd}") == byte_nets.meaning(byte_bundles)
+    assert answer(journeys, f"bytes {setting}") == byte_nets.meaning(byte_bundles)
 
 
 def test_every_half_is_exact(journeys: dict[str, Any]) -> None:

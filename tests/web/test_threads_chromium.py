@@ -13,14 +13,10 @@ import pytest
 import fanlight as fl
 from fanlight.graph import Builder, Graph
 from tests.web.conftest import BARE
-from tests.web.server import Site, serve
+from tests.web.server import ISOLATED, Site, serve
 
 pytestmark = pytest.mark.chromium
 
-ISOLATED = {
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Embedder-Policy": "require-corp",
-}
 # A worker of the page's own, which goes wrong in a way that the test writes before it.
 WORKER = "import './net/fanlight.js';\nimport './net/worker.js';\n"
 

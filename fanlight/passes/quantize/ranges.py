@@ -144,6 +144,8 @@ class _Chooser:
         low = min(float(p.min()) for _, _, p in parts)
         top = max(float(p.max()) for _, _, p in parts)
         if len(values) == 1 and self._is_picture(values[0]):
+            if any(_pads(s) for s in self.layout.users[values[0]]):
+                low, top = min(low, 0.0), max(top, 0.0)  # zeros that are padded need a byte
             scales[values[0]] = _whole_range(low, top, high)
             return
         samples = np.concatenate([x.reshape(-1) for x, _, _ in parts])
@@ -177,6 +179,11 @@ class _Chooser:
             for slot in self.layout.slots[value]:
                 if int(slot) in self.ratio:
                     self.ratio[int(slot)] = min(self.ratio[int(slot)], most / found.uniform)
+
+
+def _pads(step: Step) -> bool:
+    """Whether a layer reads zeros around its input."""
+    return any(side for pair in step.node.attrs.get("padding", ()) for side in pair)
 
 
 def _whole_range(low: float, top: float, high: int) -> Scale:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from fanlight.graph import Graph, Value
-from fanlight.graph.evaluate import check_inputs, evaluate_values
+from fanlight.graph.evaluate import check_inputs
 from fanlight.ops import row as rows
 from fanlight.ops.quantized import to_bytes
 from fanlight.passes.quantize.emit import Emitted
@@ -71,16 +71,6 @@ def correct_biases(
         advance()
     again = Graph(graph.name, graph.inputs, graph.outputs, graph.nodes, weights)
     return replace(emitted, graph=again)
-
-
-def outputs_of(graph: Graph, data: Sequence[Inputs]) -> list[np.ndarray]:
-    """The outputs of every item, float64, all in one vector each."""
-    values = [v for _, v in graph.outputs]
-    found = []
-    for item in data:
-        arrays = evaluate_values(graph, item, values)
-        found.append(np.concatenate([arrays[v].reshape(-1).astype(np.float64) for v in values]))
-    return found
 
 
 def signal_to_noise(signal: np.ndarray, received: np.ndarray) -> float:

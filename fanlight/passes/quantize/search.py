@@ -11,6 +11,7 @@ from fanlight.errors import FanlightError
 from fanlight.graph import Graph, Value
 from fanlight.graph.evaluate import evaluate_values
 from fanlight.ops import row as rows
+from fanlight.ops.quantized import sum_reach
 from fanlight.passes.pipeline import PREPARE, run
 from fanlight.passes.quantize.emit import Emitted, emit
 from fanlight.passes.quantize.layout import Layout
@@ -136,7 +137,7 @@ class _Search:
             self.layout = Layout(self.graph, self.steps, self.floats)
             again, scales = self._attempt(self.settings)
             snr = self._judge(again)
-            if snr > self.snr + 0.1:
+            if snr > self.snr + 0.1 and not _too_long(again):
                 self.snr, emitted = snr, again
                 looked = self._look(emitted, scales)
             else:
@@ -173,6 +174,10 @@ class _Search:
         self.tried: dict[str, float] = {}
         self.settings = START
         best = self._attempt(START)
+        while long := _too_long(best[0]):
+            self.floats |= dict.fromkeys(long, "its sums could leave int32")
+            self.layout = Layout(self.graph, self.steps, self.floats)
+            best = self._attempt(START)
         self.snr = self.tried[str(START)] = self._judge(best[0])
         for index, change in enumerate(ALTERNATIVES):
             self.advance("Choosing ranges", 0.4 + 0.5 * (index + 1) / (len(ALTERNATIVES) + 1))
@@ -180,6 +185,8 @@ class _Search:
             if str(settings) in self.tried:
                 continue
             found = self._attempt(settings)
+            if _too_long(found[0]):
+                continue
             snr = self.tried[str(settings)] = self._judge(found[0])
             if snr > self.snr:
                 self.snr, self.settings, best = snr, settings, found
@@ -266,6 +273,16 @@ LINEAR = ("conv2d", "depthwise_conv2d", "matmul", "conv2d_transpose")
 def _few(names: Collection[str]) -> str:
     ordered = sorted(names)
     return ", ".join(ordered[:3]) + (", ..." if len(ordered) > 3 else "")
+
+
+def _too_long(emitted: Emitted) -> list[str]:
+    """The layers that add up so much that their sums might wrap around."""
+    found = []
+    for layer in emitted.layers:
+        w, bias = (emitted.graph.weights[v] for v in layer.node.inputs[1:3])
+        if sum_reach(w, bias, layer.node.attrs["x_high"]).max(initial=0) >= 2**31:
+            found.append(layer.step.name)
+    return found
 
 
 def _answers(graph: Graph, data: Sequence[Inputs]) -> list[np.ndarray]:

@@ -11,13 +11,9 @@ import numpy as np
 from fanlight.codegen.kernel import Weights
 from fanlight.codegen.wasm.assembler import Function, Local
 from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes
+from fanlight.codegen.wasm.rounding import MAGIC, MAGIC_BITS
 from fanlight.graph import Node
-
-# Added to a float of at most 22 bits, 1.5 * 2^23 leaves the rounded integer (ties to even) in the
-# low bits: its float32 neighbours are 1 apart. Larger floats give larger bits, so that narrowing
-# saturates as it must; of those that stay below 0, see `_round`.
-MAGIC = 12582912.0
-MAGIC_BITS = 0x4B400000
+from fanlight.ops.quantized import sum_reach
 
 
 def _floats(value: float) -> bytes:
@@ -173,7 +169,11 @@ class Requantize:
                 _store_half(f, out, value, columns, (r + half) * step, 8 * half)
 
     def round(self, f: Function, v: Local) -> None:
-        """Floats -> round(v) + zero as int32 that narrowing saturates rightly, in place."""
+        """Floats -> round(v) + zero as int32 that narrowing saturates rightly, in place.
+
+        Floats of more than 22 bits give larger bits, so that narrowing saturates as it must; of
+        those that stay below 0, see below.
+        """
         f.get(v).v128(_floats(MAGIC)).op("f32x4.add")
         if self.deep:
             # A sum below 0 is a negative float, whose bits minus MAGIC_BITS would wrap around.
@@ -205,11 +205,9 @@ def join_halves(
 
 def _lowest(node: Node, weights: Weights) -> float:
     """A bound from below for scaled sums, from what the weights are."""
-    w, bias, scale = (weights[v].astype(np.float64) for v in node.inputs[1:4])
-    channel = 2 if node.op.startswith("depthwise") else w.ndim - 1
-    others = tuple(d for d in range(w.ndim) if d != channel)
-    reach = np.abs(w).sum(axis=others) * node.attrs["x_high"] + np.abs(bias)
-    return -float((reach * np.abs(scale)).max(initial=0))
+    w, bias, scale = (weights[v] for v in node.inputs[1:4])
+    reach = sum_reach(w, bias, node.attrs["x_high"]) * np.abs(scale.astype(np.float64))
+    return -float(reach.max(initial=0))
 
 
 def _store_half(

@@ -256,7 +256,7 @@ def test_a_thread_that_dies_in_mid_run(go: Callable, way: str) -> None:
 
 
 def test_a_lost_thread_where_no_new_memory_is_given(go: Callable) -> None:
-    """It may still write to the old memory, so no answer comes from there; there may be room later."""
+    """It may still write to the old memory, so no answer comes from there; later there is room."""
     spoil = _SPOIL % HELPERS["traps"]
     spoil += """
       const { Memory } = WebAssembly;

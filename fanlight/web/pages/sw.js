@@ -38,7 +38,9 @@ async function look({ url }) {
   const cache = await kept;
   if (!await cache.match(named(url), { ignoreSearch: true })) return; // not a page of ours
   const response = await fetch(url, { cache: 'no-cache' });
-  if (response.ok && !(await response.text()).includes('register.js')) await cache.put(LEFT, new Response());
+  if (!response.ok) return; // an error of the server is no build
+  const page = await response.text();
+  if (!page.includes('register.js')) await cache.put(LEFT, new Response());
 }
 
 /**

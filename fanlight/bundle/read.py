@@ -15,6 +15,8 @@ from fanlight.errors import FanlightError
 
 MANIFEST_LIMIT = 64 << 20
 PAGE = 65536
+CONTROL_BYTES = 256
+HEADER_BYTES = 8  # of every WASM module
 
 
 @functools.cache
@@ -167,6 +169,8 @@ def check_manifest(manifest: Any, where: object) -> None:
                 received=shard["bytes"],
                 next="build the bundle again.",
             )
+    for module in manifest["modules"]:
+        _check_threads(module, where)
     for tensor in (*manifest["inputs"], *manifest["outputs"]):
         _check_tensor(tensor, manifest["dims"], where)
     end = manifest["memory"]["pages"] * PAGE
@@ -176,6 +180,11 @@ def check_manifest(manifest: Any, where: object) -> None:
     spans += [(n, d["offset"], 4) for n, d in manifest["dims"].items()]
     spans += [
         (c["name"], c["offset"], 4) for m in manifest["modules"] for c in m.get("choices", ())
+    ]
+    spans += [
+        (f"the control block of {m['path']}", m["threads"]["control"], CONTROL_BYTES)
+        for m in manifest["modules"]
+        if m["threads"]
     ]
     spans += [
         (n, manifest["memory"][n]["offset"], manifest["memory"][n]["bytes"])
@@ -190,6 +199,22 @@ def check_manifest(manifest: Any, where: object) -> None:
                 expected=f"at most {end}",
                 received=offset + size,
             )
+
+
+def _check_threads(module: dict[str, Any], where: object) -> None:
+    """The byte that makes a module's memory a shared one is inside it; its words are aligned."""
+    threads = module["threads"]
+    if not threads:
+        return
+    if not HEADER_BYTES < threads["flags"] < module["bytes"] or threads["control"] % 64:
+        raise FanlightError(
+            "E-BUNDLE-002",
+            "the entry for threads does not fit its module.",
+            where=f"{where}: {module['path']}",
+            expected=f"flags within {module['bytes']} bytes, control a multiple of 64",
+            received=f"flags {threads['flags']}, control {threads['control']}",
+            next="build the bundle again.",
+        )
 
 
 def _check_names(manifest: dict[str, Any], where: object) -> None:

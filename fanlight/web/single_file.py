@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fanlight.errors import FanlightError
 from fanlight.web.modules import join, strip_comments
-from fanlight.web.site import CORE, PAGES, RUNTIME
+from fanlight.web.site import CORE, LAZY, PAGES, RUNTIME
 
 _STYLE = re.compile(r' *<link rel="stylesheet" href="page\.css">\n')
 _PRELOAD = re.compile(r' *<link rel="(?:module)?preload"[^>]*>\n')
@@ -80,9 +80,11 @@ def single_file(folder: Path) -> str:
     style = _read(folder / "page.css", "E-BUNDLE-003")
 
     # A classic script, for Chromium starts no module worker from file://.
-    worker = join([*CORE, RUNTIME / "choice.js", RUNTIME / "worker.js"], exports=False)
+    lazy = [RUNTIME / name for name in LAZY]
+    worker = join([*CORE, *lazy, RUNTIME / "worker.js"], exports=False)
     worker = worker.replace("import.meta.url", "location.href")
     worker = worker.replace("import('./choice.js')", "Promise.resolve({ settle })")
+    worker = worker.replace("import('./threads.js')", "Promise.resolve({ hire })")
     parts = [
         ("application/json", "fanlight-manifest", json.dumps(manifest).replace("<", "\\u003c")),
         ("text/css", "fanlight-css", strip_comments(_read(folder / "element.css", "E-BUNDLE-003"))),

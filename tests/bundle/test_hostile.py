@@ -91,6 +91,7 @@ def test_module_that_we_did_not_write(site: Path, params: tuple[str, ...] | None
     def change(manifest: dict[str, Any]) -> None:
         entry = manifest["modules"][0]
         put(site, entry, entry["path"], other_module(params))
+        entry["threads"] = False
 
     edit(site, change)
     with fl.open_bundle(site) as bundle, pytest.raises(fl.FanlightError) as caught:
@@ -121,6 +122,10 @@ def test_the_graph_of_a_one_file_page(site: Path, tmp_path: Path) -> None:
         assert bundle.labels == ["<b>", "</script>", "&"]
         assert fl.check(bundle, hosts=("wasm",), inputs={"image": image}).ok
     assert {p.name for p in tmp_path.iterdir()} == {"site", "page.html", "page.bundle"}
+
+
+def threads_of(manifest: dict[str, Any]) -> dict[str, Any]:
+    return manifest["modules"][0]["threads"]
 
 
 def page(tmp_path: Path) -> Path:
@@ -159,6 +164,12 @@ def test_page_with_parts_that_we_did_not_write(tmp_path: Path, part: str, code: 
         lambda m: m["inputs"].append(dict(m["inputs"][0])),
         lambda m: m["outputs"].append(dict(m["outputs"][0])),
         lambda m: m.update(task=TASK),
+        lambda m: threads_of(m).update(flags=m["modules"][0]["bytes"]),
+        lambda m: threads_of(m).update(flags=1 << 30),
+        lambda m: threads_of(m).update(flags=8),
+        lambda m: threads_of(m).update(control=m["memory"]["pages"] * 65536),
+        lambda m: threads_of(m).update(control=m["memory"]["pages"] * 65536 - 64),
+        lambda m: threads_of(m).update(control=4),
     ],
 )
 def test_manifest_that_we_did_not_write(

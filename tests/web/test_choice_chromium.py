@@ -70,9 +70,18 @@ def site(folder: Path) -> Iterator[Site]:
 
 @pytest.fixture
 def settled(page: Any, site: Site) -> Callable[..., dict[str, Any]]:
-    """`settled(name, options, calls)`: a model's info once it has found out what is fastest."""
+    """`settled(name, options, calls)`: a model's info once it has found out what is fastest.
 
-    def settled(name: str, options: str = "{}", calls: int = 1) -> dict[str, Any]:
+    `spoil` changes what the model's worker finds there before the runtime comes.
+    """
+
+    def settled(
+        name: str, options: str = "{}", calls: int = 1, spoil: str | None = None
+    ) -> dict[str, Any]:
+        if spoil is not None:
+            worker = (site.folder / name / "worker.js").read_text()
+            site.pages[f"{name}/worker.js"] = "import './spoil.js';\n" + worker
+            site.pages[f"{name}/spoil.js"] = spoil
         page.goto(site.url + "bare.html")
         return page.evaluate(
             f"""async () => {{
@@ -156,10 +165,76 @@ def test_nothing_is_tried_where_nothing_is_free(page: Any, site: Site) -> None:
     assert not any(path.endswith(("choice.js", "threads.js")) for path in site.log)
 
 
-def test_without_a_table_it_is_found_out_again(settled: Callable, site: Site, page: Any) -> None:
-    site.pages["slow/worker.js"] = (
-        "import './gone.js';\n" + (site.folder / "slow" / "worker.js").read_text()
-    )
-    site.pages["slow/gone.js"] = "indexedDB.open = () => { throw new Error('no table'); };"
+NO_TABLE = {
+    "refused": "indexedDB.open = () => { throw new Error('no table'); };",
+    "of somebody else": """
+      const { open } = IDBFactory.prototype;
+      IDBFactory.prototype.open = function () { return open.call(this, 'of somebody else', 1); };
+      await new Promise((resolve) => { indexedDB.open().onsuccess = resolve; });
+    """,
+}
+
+
+@pytest.mark.parametrize("way", NO_TABLE)
+def test_without_a_table_it_is_found_out_again(settled: Callable, way: str) -> None:
     for _ in range(2):
-        assert "measured" in settled("slow")["reasons"]["variants"]
+        info = settled("slow", spoil=NO_TABLE[way])
+        assert "measured" in info["reasons"]["variants"]
+
+
+NO_HELPERS = "globalThis.Worker = function () { throw new Error('no workers in workers') };"
+
+
+def test_helpers_that_cannot_start_are_told_of_and_not_tried_again(
+    settled: Callable, site: Site
+) -> None:
+    site.headers.update(ISOLATED)
+    for how in ("measured", "as found out before"):
+        info = settled("slow", spoil=NO_HELPERS)
+        assert (info["threads"], info["variants"], info["answers"]) == (1, ["wide"], 1)
+        why = info["reasons"]["threads"]
+        assert why.startswith(f"one thread, {how}: one thread ")
+        assert why.endswith("; more failed: no workers in workers")
+
+
+def test_what_goes_wrong_while_trying_is_told(settled: Callable, site: Site, page: Any) -> None:
+    """Here the runs themselves: all is as at the beginning."""
+    site.headers.update(ISOLATED)
+    spoil = """
+      const { now } = performance;
+      let calls = 0;
+      performance.now = () => {
+        if (++calls > 40) throw new Error('no clock');
+        return now.call(performance);
+      };
+    """
+    info = settled("slow", spoil=spoil)
+    assert (info["threads"], info["variants"], info["answers"]) == (1, [], 1)
+    assert info["reasons"]["threads"] == "one thread: no clock"
+    assert info["reasons"]["variants"] == "no variants: no clock"
+
+
+def test_one_file_has_threads_too(page: Any, site: Site, tmp_path: Path) -> None:
+    """Under its own policy; the page runs its model, and the worker tells what it found out."""
+    fl.build(net(), tmp_path / "one.html").close()
+    site.pages["one.html"] = (tmp_path / "one.html").read_text("utf-8")
+    site.headers.update(ISOLATED)
+    page.add_init_script("""
+      const Real = Worker;
+      globalThis.Worker = class extends Real {
+        constructor(...args) {
+          super(...args);
+          this.addEventListener('message', ({ data }) => {
+            if (data.info?.tried) globalThis.info = data.info;
+          });
+        }
+      };
+    """)
+    page.goto(site.url + "one.html")
+    info = None
+    for _ in range(200):  # the policy lets no function of the test wait in the page
+        info = info or page.evaluate("globalThis.info")
+        page.wait_for_timeout(0 if info else 50)
+    assert info
+    assert {1, 2} <= {trial["threads"] for trial in info["tried"]}
+    assert "failed" not in info["why"]

@@ -72,6 +72,15 @@ def test_a_place_is_as_large_as_what_is_expanded(bare: Any, site: Site, toys: Pa
     assert bare.evaluate("() => caught(load('half'))")["code"] == "E-WEB-007"
 
 
+def test_a_shard_is_of_whole_groups(bare: Any, site: Site, toys: Path) -> None:
+    manifest = json.loads((toys / "half" / "manifest.json").read_text())
+    shard = next(s for s in manifest["weights"] if s.get("encoding"))
+    shard["bytes"] -= 2
+    site.pages["half/manifest.json"] = json.dumps(manifest)
+    error = bare.evaluate("() => caught(load('half'))")
+    assert error["code"] == "E-WEB-007" and "bytes" in error["message"]
+
+
 @pytest.mark.parametrize("kind", ["none", "trap"])
 def test_a_module_that_does_not_expand(
     bare: Any, site: Site, toys: Path, tmp_path: Path, kind: str

@@ -12,6 +12,7 @@ import pytest
 
 import fanlight as fl
 from fanlight.errors import FanlightError
+from fanlight.web import site as site_module
 from tests.build.nets import classifier
 from tests.web.server import Site, serve
 from tests.web.test_threads_chromium import net
@@ -28,6 +29,13 @@ READY = """async () => {
   const [{ label, score }] = await model.classify(await canvas.convertToBlob(), { top: 1 });
   return { isolated: crossOriginIsolated, info: model.info, label, score };
 }"""
+LEFT = """async () => {
+  for (let i = 0; i < 100; i++) {
+    if (await caches.match(new URL('sw.js?left', location.href))) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error('the worker did not see that the site left it');
+}"""
 WAITED = "navigator.serviceWorker.ready.then(({ active }) => active.state)"
 
 
@@ -38,7 +46,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     task = fl.tasks.classify(labels=labels, input_range=(0, 1))
     fl.build(classifier(), folder / "site", task=task, isolate=True, title="First")
     fl.build(classifier(), folder / "later", task=task, isolate=True, title="Second")
-    fl.build(net(), folder / "plain", isolate=True)
+    fl.build(classifier(), folder / "without", task=task, title="Third")
+    fl.build(net(), folder / "plain", isolate=True, bench_page=True)
     return folder
 
 
@@ -114,15 +123,78 @@ def test_a_new_build_is_shown_to_those_who_come_again(page: Any, site: Site, fol
 
 
 @pytest.mark.chromium
+def test_a_build_without_it_is_shown_to_those_who_come_again(
+    page: Any, site: Site, folder: Path
+) -> None:
+    page.goto(site.url + "site/index.html")
+    page.wait_for_function(WAITED)
+    page.reload()
+    assert page.title() == "First"
+    for path in ("site/", "site/index.html"):
+        site.pages[path] = (folder / "without" / "index.html").read_text("utf-8")
+    page.goto(site.url + "site/?again")
+    page.evaluate(READY)  # one build still: its own files
+    assert page.title() == "First" and page.evaluate("crossOriginIsolated")
+    page.evaluate(LEFT)
+    site.log.clear()
+    for _ in range(2):
+        page.goto(site.url + "site/index.html")
+        assert page.title() == "Third"
+        assert page.evaluate(READY)["isolated"] is False
+    # The new page has not one file of the old build.
+    assert {"site/index.html", "site/page.js", "site/fanlight.js"} <= set(site.log)
+    assert page.evaluate("navigator.serviceWorker.controller") is None
+    assert "fanlight-page" not in str(page.evaluate("caches.keys()"))
+
+
+@pytest.mark.chromium
+def test_an_error_of_the_server_is_no_build(page: Any, site: Site) -> None:
+    page.goto(site.url + "site/index.html")
+    page.wait_for_function(WAITED)
+    site.fail("site/index.html", *["missing"] * 9)
+    for _ in range(2):
+        page.reload()
+        page.wait_for_timeout(300)
+        assert page.title() == "First" and page.evaluate("crossOriginIsolated")
+    assert len(site.faults["site/index.html"]) < 9
+
+
+@pytest.mark.chromium
 def test_the_manifest_lists_them_and_the_page_starts_them(folder: Path) -> None:
     files = json.loads((folder / "site" / "manifest.json").read_text())["files"]
     assert {"sw.js", "register.js"} <= set(files)
-    script = (folder / "site" / "sw.js").read_text()
-    kept = json.loads(script.split("const [VERSION, SHELL] = (", 1)[1].split(");", 1)[0])[1]
-    for path in kept:
-        assert (folder / "site" / path).is_file(), path
-    assert {"threads.js", "choice.js", "worker.js", "manifest.json"} <= set(kept)
+    for name in ("site", "plain"):
+        kept = shell(folder / name)[1]
+        for path in kept:
+            assert (folder / name / path).is_file(), path
+        assert {"threads.js", "choice.js", "worker.js", "manifest.json"} <= set(kept)
+    # "plain" has the bench page too.
+    bench = {f"bench/{path.name}" for path in (folder / "plain" / "bench").iterdir()}
+    assert bench and bench <= set(kept)
     assert (folder / "site" / "sw.js").read_text() != (folder / "later" / "sw.js").read_text()
+
+
+def shell(folder: Path) -> tuple[str, list[str]]:
+    """The version and the files of a bundle's service worker."""
+    script = (folder / "sw.js").read_text()
+    text = script.split("const [VERSION, SHELL] = (", 1)[1].split(");", 1)[0]
+    version, paths = json.loads(text)
+    return version, paths
+
+
+def test_the_version_is_of_the_bench_page_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(bench: bool) -> bytes:
+        manifest = {"name": "toy", "task": None}
+        return site_module.page_files(manifest, isolate=True, bench=bench)["sw.js"]
+
+    first = made(True)
+    assert first == made(True) != made(False)
+    other = {"bench/speed.js": b"another"}
+    monkeypatch.setattr(site_module, "bench_files", lambda *_, **__: other)
+    monkeypatch.setattr(site_module, "runtime_files", lambda: {})
+    second = made(True)
+    other["bench/speed.js"] = b"a third"
+    assert second != made(True)
 
 
 def test_a_page_in_one_file_has_none(tmp_path: Path) -> None:

@@ -3,14 +3,17 @@
 // and many static hosts cannot send. The model's files are kept by the runtime, by their hash.
 /**
  * @typedef {{ waitUntil: (work: Promise<unknown>) => void }} Life
- * @typedef {{ request: Request, respondWith: (answer: Promise<Response>) => void }} Asked
- * @typedef {{ registration: { scope: string }, addEventListener: (name: string, handle: (event: any) => void) => void }} Scope
+ * @typedef {Life & { request: Request, respondWith: (answer: Promise<Response>) => void }} Asked
+ * @typedef {{ scope: string, unregister: () => Promise<boolean> }} Registration
+ * @typedef {{ registration: Registration, addEventListener: (name: string, handle: (event: any) => void) => void }} Scope
  */
 // A hash of this build and its files; site.py fills them in.
 const [VERSION, SHELL] = /** @type {[string, string[]]} */ (['', []]);
 const worker = /** @type {Scope} */ (/** @type {unknown} */ (globalThis));
 const OURS = `fanlight-page ${worker.registration.scope} `;
 const kept = caches.open(OURS + VERSION);
+/** Kept when the site has left this worker behind. */
+const LEFT = new URL('sw.js?left', worker.registration.scope).href;
 
 worker.addEventListener('install', (/** @type {Life} */ event) => {
   // Past every HTTP cache: the files of two builds must not mix.
@@ -23,11 +26,45 @@ worker.addEventListener('activate', (/** @type {Life} */ event) => {
     name.startsWith(OURS) && name !== OURS + VERSION && caches.delete(name))))));
 });
 
+/** @param {string} url */
+const named = (url) => (new URL(url).pathname.endsWith('/') ? new URL('index.html', url).href : url);
+
+/**
+ * Where the site was built again without --isolate, nothing would ever replace this worker. So it looks,
+ * while the kept page is shown, whether the network's page still starts it, and remembers if not.
+ * @param {Request} request
+ */
+async function look({ url }) {
+  const cache = await kept;
+  if (!await cache.match(named(url), { ignoreSearch: true })) return; // not a page of ours
+  const response = await fetch(url, { cache: 'no-cache' });
+  if (!response.ok) return; // an error of the server is no build
+  const page = await response.text();
+  if (!page.includes('register.js')) await cache.put(LEFT, new Response());
+}
+
+/**
+ * The network's page instead of the kept one, and no worker or kept file from then on.
+ * @param {Request} request
+ */
+async function leave(request) {
+  const cache = await kept;
+  const response = await cache.match(LEFT) && await fetch(request);
+  if (!response || !response.ok) return undefined;
+  await worker.registration.unregister();
+  // One by one: who holds a cache that is deleted can still read it.
+  await Promise.all((await cache.keys()).map((key) => cache.delete(key)));
+  await caches.delete(OURS + VERSION);
+  return response;
+}
+
 /** @param {Request} request */
 async function answer(request) {
-  const { pathname } = new URL(request.url);
-  const file = pathname.endsWith('/') ? `${pathname}index.html` : request;
-  const response = await (await kept).match(file, { ignoreSearch: true }) ?? await fetch(request);
+  if (request.mode === 'navigate') {
+    const page = await leave(request).catch(() => undefined); // no network: the kept one
+    if (page) return page;
+  }
+  const response = await (await kept).match(named(request.url), { ignoreSearch: true }) ?? await fetch(request);
   const { status, statusText, body } = response;
   if (!status) return response; // another origin's, which nobody may look into
   const headers = new Headers(response.headers);
@@ -44,5 +81,6 @@ worker.addEventListener('fetch', (/** @type {Asked} */ event) => {
   if (request.method === 'GET' && new URL(request.url).origin === location.origin
       && (request.cache !== 'only-if-cached' || request.mode === 'same-origin')) {
     event.respondWith(answer(request));
+    if (request.mode === 'navigate') event.waitUntil(look(request).catch(() => {}));
   }
 });

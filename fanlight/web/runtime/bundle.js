@@ -68,6 +68,7 @@ export function checkManifest(m, where) {
   const fits = (place, align, part) => need(place.offset % align === 0
     && place.offset + place.bytes <= memory.pages * 65536, `manifest.${part}`, place, 'a place in memory');
   for (const shard of weights) {
+    need(!shard.encoding || shard.bytes % 16 === 0, 'manifest.weights[].bytes', shard.bytes, 'groups of 16');
     fits({ ...shard, bytes: shard.bytes * (shard.encoding ? 2 : 1) }, 1, 'weights');
   }
   for (const { choices = [], threads, bytes } of modules) {

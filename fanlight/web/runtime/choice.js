@@ -1,3 +1,4 @@
+import { said } from './fanlight.js';
 /** @import { Core, Trial } from './types.js' */
 
 /** What a choice has to gain, or it is not worth it. */
@@ -23,15 +24,18 @@ const pause = (ms) => new Promise((resolve) => {
 const table = (mode, ask) => new Promise((resolve, reject) => {
   const opening = indexedDB.open('fanlight', 1);
   opening.onupgradeneeded = () => opening.result.createObjectStore('choices');
-  opening.onerror = opening.onblocked = () => reject(opening.error);
+  opening.onerror = () => reject(opening.error);
+  opening.onblocked = () => reject();
   opening.onsuccess = () => {
     const base = opening.result;
-    const request = ask(base.transaction('choices', mode).objectStore('choices'));
-    request.onerror = () => reject(request.error);
-    request.onsuccess = () => {
-      resolve(request.result);
-      base.close();
-    };
+    try {
+      const request = ask(base.transaction('choices', mode).objectStore('choices'));
+      request.onerror = () => reject(request.error);
+      request.onsuccess = () => resolve(request.result);
+    } catch (error) {
+      reject(error); // somebody else made a table of this name
+    }
+    base.close(); // once the request is done
   };
 }).catch(() => undefined);
 
@@ -58,9 +62,9 @@ export async function settle(core, write) {
     if (names.length) core.choose(variants);
     if (threads > 1 || core.team) await (await import('./threads.js')).hire(core, threads, trial);
   };
-  /** @param {Trial[]} tried @param {Trial} best @param {string} how */
-  const tell = (tried, best, how) => {
-    const found = `${how}: ${tried.map(told).join('; ')}`;
+  /** @param {Trial[]} tried @param {Trial} best @param {string} problem @param {string} how */
+  const tell = (tried, best, problem, how) => {
+    const found = `${how}: ${[...tried.map(told), ...problem ? [problem] : []].join('; ')}`;
     info.tried = tried;
     if (names.length) {
       core.say('variants', `${best.variants.join(' and ') || 'no variants'}, ${most > 1 ? how : found}`);
@@ -109,38 +113,55 @@ export async function settle(core, write) {
     }
   };
 
-  const known = await table('readonly', (choices) => choices.get(file.sha256));
-  if (known?.cores === cores && known.most === most && `${known.names}` === `${names}`
-      && Date.now() - known.at < KEEP_MS) {
-    await take(known.best, false);
-    tell(known.tried, known.best, 'as found out before');
-    return;
-  }
-  let best = await measure({ variants: [], threads: 1 });
-  const tried = [best];
-  /** @param {Trial} other @param {number} gain */
-  const compete = async (other, gain) => {
-    tried.push(other);
-    // In turn, for the clock of a device may rise or fall, and others may want it too.
-    for (let i = 0; i < ROUNDS; i++) {
-      for (const one of [best, other]) {
-        await take(one);
-        one.ms = Math.min(one.ms, await time());
-      }
+  const find = async () => {
+    const known = await table('readonly', (choices) => choices.get(file.sha256));
+    if (known?.cores === cores && known.most === most && `${known.names}` === `${names}`
+        && Date.now() - known.at < KEEP_MS) {
+      await take(known.best, false);
+      tell(known.tried, known.best, known.problem, 'as found out before');
+      return;
     }
-    const wins = other.ms < gain * best.ms;
-    if (wins) best = other;
-    return wins;
+    let best = await measure({ variants: [], threads: 1 });
+    const tried = [best];
+    /** @param {Trial} other @param {number} gain */
+    const compete = async (other, gain) => {
+      tried.push(other);
+      // In turn, for the clock of a device may rise or fall, and others may want it too.
+      for (let i = 0; i < ROUNDS; i++) {
+        for (const one of [best, other]) {
+          await take(one);
+          one.ms = Math.min(one.ms, await time());
+        }
+      }
+      const wins = other.ms < gain * best.ms;
+      if (wins) best = other;
+      return wins;
+    };
+    for (const name of names) {
+      await compete(await measure({ variants: [...best.variants, name], threads: 1 }), GAIN.variants);
+    }
+    let problem = '';
+    try {
+      for (let threads = 2; threads <= most; threads++) {
+        const other = await measure({ ...best, threads });
+        // One thread more may not help where two more do, for shares are of whole pieces.
+        if (info.threads < threads || !await compete(other, GAIN.threads) && threads > best.threads + 1) break;
+      }
+    } catch (error) {
+      problem = `more failed: ${said(error)}`;
+    }
+    await take(best, false);
+    tell(tried, best, problem, 'measured');
+    const found = { cores, most, names, best, tried, problem, at: Date.now() };
+    table('readwrite', (choices) => choices.put(found, file.sha256));
   };
-  for (const name of names) {
-    await compete(await measure({ variants: [...best.variants, name], threads: 1 }), GAIN.variants);
+  try {
+    await find();
+  } catch (error) {
+    const slow = { variants: [], threads: 1 };
+    await take(slow, false).catch(() => {});
+    if (names.length) core.say('variants', `no variants: ${said(error)}`);
+    if (most > 1) core.say('threads', `one thread: ${said(error)}`);
+    core.changed();
   }
-  for (let threads = 2; threads <= most; threads++) {
-    const other = await measure({ ...best, threads });
-    // One thread more may not help where two more do, for shares are of whole pieces.
-    if (info.threads < threads || !await compete(other, GAIN.threads) && threads > best.threads + 1) break;
-  }
-  await take(best, false);
-  tell(tried, best, 'measured');
-  table('readwrite', (choices) => choices.put({ cores, most, names, best, tried, at: Date.now() }, file.sha256));
 }

@@ -1,11 +1,11 @@
-import { FanlightError } from './fanlight.js';
+import { FanlightError, said } from './fanlight.js';
 /** @import { Core } from './types.js' */
 
 // Words of the control block (fanlight/codegen/walk.py); the first three are this file's own.
 // A turn is its number, times 32, and how many threads take part in it: both change at once.
 const TURN = 16, FIRST = 17, LAST = 18, BASE = 20, PATIENCE = 21, STOP = 22, ARRIVED = 32;
 /** Waits of 100 ms without any news after which a thread counts as lost. */
-const ROUNDS = 100;
+const NEWS = 100;
 const START_MS = 10_000;
 const MOST = 31;
 /** How often threads may get lost before the model goes on without. */
@@ -62,6 +62,10 @@ class Team {
   #control;
   #words;
   #losses = 0;
+  /** @type {Promise<void>} */
+  #sizing = Promise.resolve();
+  /** Whether a lost thread may still write to the memory, for there was no room for another one. */
+  #spoilt = false;
 
   /** @param {Core} core @param {number} control */
   constructor(core, control) {
@@ -74,24 +78,32 @@ class Team {
   #prepared() {
     const words = new Int32Array(this.#core.memory.buffer, this.#control, 64);
     words.fill(0, 16);
-    words[PATIENCE] = ROUNDS;
+    words[PATIENCE] = NEWS;
     return words;
   }
 
   /**
-   * So many threads from now on; rejects if one does not start.
+   * So many threads from now on; rejects if one does not start. One call after the other, or two helpers
+   * would get the same number.
    * @param {number} threads @param {boolean} spare whether helpers that are not needed now shall stay
    */
-  async resize(threads, spare) {
+  resize(threads, spare) {
+    this.#sizing = this.#sizing.catch(() => {}).then(() => this.#resize(threads, spare));
+    return this.#sizing;
+  }
+
+  /** @param {number} threads @param {boolean} spare */
+  async #resize(threads, spare) {
     const core = this.#core;
     try {
-      while (this.#helpers.length < threads - 1) {
+      while (!this.#spoilt && this.#helpers.length < threads - 1) {
         const memory = core.memory;
         const helper = await this.#hire(this.#helpers.length + 1);
-        if (memory === core.memory) this.#helpers.push(helper);
+        if (memory === core.memory && !this.#spoilt) this.#helpers.push(helper);
         else helper.terminate(); // meanwhile the memory became another one
       }
     } finally {
+      if (this.#spoilt) return;
       while (!spare && this.#helpers.length >= threads) this.#helpers.pop()?.terminate();
       const count = Math.min(threads, this.#helpers.length + 1);
       core.info.threads = count;
@@ -142,39 +154,55 @@ class Team {
     }
     if (Atomics.load(words, STOP)) {
       this.#leave(count);
-      throw new FanlightError('E-WEB-021', 'A thread of the model stopped.',
-        { next: 'call again: the model goes on' });
+      throw stopped();
     }
   }
 
   /**
    * Go on without the helpers, in a new memory: a thread that got lost may still write to the old one.
-   * Others come for them, unless they get lost as well. @param {number} count
+   * Where there is none, each call asks for it again. @param {number} count
    */
   #leave(count) {
     const core = this.#core;
-    const { pages, weights } = core.manifest.memory;
-    core.walk = this.#alone;
+    this.#spoilt = true;
     core.info.threads = 1;
     for (const helper of this.#helpers.splice(0)) helper.terminate();
+    core.walk = () => {
+      this.#move(count);
+      throw stopped(); // the inputs of this call are in the old memory
+    };
+    if (++this.#losses >= LOSSES) core.say('threads', 'one thread: the others got lost');
+    try {
+      this.#move(count);
+    } catch {
+      core.changed();
+    }
+  }
+
+  /** Others come for helpers that got lost, unless those get lost as well. @param {number} count */
+  #move(count) {
+    const core = this.#core;
+    const { pages, weights } = core.manifest.memory;
     try {
       const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+      const { exports } = new WebAssembly.Instance(core.module, { fanlight: { memory } });
       const kept = weights.offset + weights.bytes;
       new Uint8Array(memory.buffer).set(new Uint8Array(core.memory.buffer, 0, kept));
-      const { exports } = new WebAssembly.Instance(core.module, { fanlight: { memory } });
       core.memory = memory;
       core.run = /** @type {Core['run']} */ (exports.run);
-    } catch {
-      // There is no room for another one, so the old one has to do, for this thread alone: those that are
-      // being ended may still be there, and would take part in a turn.
-      this.#losses = LOSSES;
+    } catch (error) {
+      throw new FanlightError('E-WEB-004', 'The browser gave no new memory after a thread got lost.', {
+        expected: `${pages * 65536} bytes`, received: said(error), next: 'close other pages and call again' });
     }
+    core.walk = this.#alone;
+    this.#spoilt = false;
     this.#words = this.#prepared();
-    const again = ++this.#losses < LOSSES;
-    if (!again) core.say('threads', 'one thread: the others got lost');
-    (again ? this.resize(count, false) : Promise.reject()).catch(() => {}).then(core.changed);
+    (this.#losses < LOSSES ? this.resize(count, false) : Promise.reject()).catch(() => {}).then(core.changed);
   }
 }
+
+const stopped = () => new FanlightError('E-WEB-021', 'A thread of the model stopped.',
+  { next: 'call again: the model goes on' });
 
 /**
  * Compute with so many threads, at most one per core; `info.threads` is how many have come. Rejects when

@@ -52,7 +52,7 @@ const told = ({ variants, threads, ms }) => (
  * @param {Core} core @param {() => void} write puts inputs in place
  */
 export async function settle(core, write) {
-  const { info, file, manifest, free } = core;
+  const { info, file, manifest, free, asked } = core;
   const cores = navigator.hardwareConcurrency || 1;
   const most = free.threads ? Math.min(cores, MOST_THREADS) : 1;
   const names = free.variants ? (file.choices ?? []).map(({ name }) => name) : [];
@@ -60,7 +60,8 @@ export async function settle(core, write) {
   /** @param {{ variants: string[], threads: number }} setting @param {boolean} [trial] */
   const take = async ({ variants, threads }, trial = true) => {
     if (names.length) core.choose(variants);
-    if (threads > 1 || core.team) await (await import('./threads.js')).hire(core, threads, trial);
+    if (!free.threads || (threads === 1 && !core.team)) return; // what was asked for stays
+    await (await import('./threads.js')).hire(core, threads, trial);
   };
   /** @param {Trial[]} tried @param {Trial} best @param {string} problem @param {string} how */
   const tell = (tried, best, problem, how) => {
@@ -115,13 +116,13 @@ export async function settle(core, write) {
 
   const find = async () => {
     const known = await table('readonly', (choices) => choices.get(file.sha256));
-    if (known?.cores === cores && known.most === most && `${known.names}` === `${names}`
-        && Date.now() - known.at < KEEP_MS) {
+    if (known?.cores === cores && known.most === most && known.asked === asked
+        && `${known.names}` === `${names}` && Date.now() - known.at < KEEP_MS) {
       await take(known.best, false);
       tell(known.tried, known.best, known.problem, 'as found out before');
       return;
     }
-    let best = await measure({ variants: [], threads: 1 });
+    let best = await measure({ variants: [], threads: asked });
     const tried = [best];
     /** @param {Trial} other @param {number} gain */
     const compete = async (other, gain) => {
@@ -138,11 +139,11 @@ export async function settle(core, write) {
       return wins;
     };
     for (const name of names) {
-      await compete(await measure({ variants: [...best.variants, name], threads: 1 }), GAIN.variants);
+      await compete(await measure({ variants: [...best.variants, name], threads: asked }), GAIN.variants);
     }
     let problem = '';
     try {
-      for (let threads = 2; threads <= most; threads++) {
+      for (let threads = asked + 1; threads <= most; threads++) {
         const other = await measure({ ...best, threads });
         // One thread more may not help where two more do, for shares are of whole pieces.
         if (info.threads < threads || !await compete(other, GAIN.threads) && threads > best.threads + 1) break;
@@ -152,13 +153,13 @@ export async function settle(core, write) {
     }
     await take(best, false);
     tell(tried, best, problem, 'measured');
-    const found = { cores, most, names, best, tried, problem, at: Date.now() };
+    const found = { cores, most, asked, names, best, tried, problem, at: Date.now() };
     table('readwrite', (choices) => choices.put(found, file.sha256));
   };
   try {
     await find();
   } catch (error) {
-    const slow = { variants: [], threads: 1 };
+    const slow = { variants: [], threads: asked };
     await take(slow, false).catch(() => {});
     if (names.length) core.say('variants', `no variants: ${said(error)}`);
     if (most > 1) core.say('threads', `one thread: ${said(error)}`);

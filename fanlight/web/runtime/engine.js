@@ -149,7 +149,7 @@ export class Engine {
     }).catch(refused(path));
     const several = shared && mayWait();
     const core = /** @type {Core} */ ({
-      manifest, file, module, memory, info, run: exports.run, calls: 0,
+      manifest, file, module, memory, info, run: exports.run, calls: 0, asked: 1,
       free: {
         threads: several && threads === 'auto',
         variants: mayWait() && variants === 'auto' && choices.length > 0,
@@ -176,6 +176,7 @@ export class Engine {
     }
     if (several && threads !== 'auto') {
       const problem = await import('./threads.js').then(({ hire }) => hire(core, threads)).catch(said);
+      core.asked = info.threads;
       core.say('threads', `${info.threads} threads, ${problem
         ?? (info.threads < threads ? 'one per core' : 'as asked')}`);
     }

@@ -100,6 +100,8 @@ export interface Core {
   choose: (variants: string[]) => void;
   /** What is left to find out by measuring. */
   free: { threads: boolean; variants: boolean };
+  /** How many threads to start from; where `free.threads` is false, how many there are to be. */
+  asked: number;
   /** How often `run` was called. */
   calls: number;
   /** Tell in `info` why a part of it is so. */

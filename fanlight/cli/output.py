@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import rich_click as click
@@ -86,10 +87,14 @@ def human_count(count: float) -> str:
 
 
 def write_text(path: str, text: str) -> None:
+    """Write a text that the user named a file for; E-CLI-007 when that fails."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: str, data: bytes) -> None:
     """Write a file that the user named; E-CLI-007 when that fails."""
     try:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
+        Path(path).write_bytes(data)
     except OSError as problem:
         raise FanlightError(
             "E-CLI-007",

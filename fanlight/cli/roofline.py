@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from fanlight.cli.options import ModelOptions, open_or_build
-from fanlight.cli.output import human_bytes, progress, stdout
-from fanlight.errors import FanlightError
+from fanlight.cli.output import human_bytes, progress, stdout, write_bytes
 
 if TYPE_CHECKING:
     from fanlight.roofline import Roofline
@@ -42,16 +41,7 @@ def write_plot(found: Roofline, path: str) -> None:
     from fanlight.cli.roofline_chart import FORMATS
 
     data: Any = FORMATS[Path(path).suffix.lower()](found)
-    try:
-        Path(path).write_bytes(data if isinstance(data, bytes) else data.encode())
-    except OSError as problem:
-        raise FanlightError(
-            "E-CLI-007",
-            "The output file cannot be written.",
-            where=path,
-            received=problem.strerror,
-            next="choose another path.",
-        ) from problem
+    write_bytes(path, data if isinstance(data, bytes) else data.encode())
 
 
 def show(found: Roofline) -> None:

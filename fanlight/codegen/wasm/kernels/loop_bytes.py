@@ -67,7 +67,7 @@ class BytesEmitter(NestEmitter):
     def _range(self, walkers: Sequence[Local], begin: Local, end: Local) -> None:
         """The only loop: groups [begin, end); the pointers move."""
         f, size = self.f, self.nest.sizes[0]
-        held = self._still(walkers)
+        held = self._hold(walkers)
         left = self.registers.take("i32")
         self._stop(end).get(begin).times(GROUP).op("i32.sub")
         f.i32(STEP.bit_length() - 1).op("i32.shr_s").set(left)
@@ -87,7 +87,7 @@ class BytesEmitter(NestEmitter):
         """The last loop, of a size known now; the pointers stay."""
         f = self.f
         whole, tail = divmod(self.nest.sizes[-1], STEP)
-        held = self._still(walkers)
+        held = self._hold(walkers)
         rounds = whole if whole > 2 else 0
         cursors = self._cursors(walkers) if rounds else list(walkers)
         if rounds:
@@ -101,15 +101,6 @@ class BytesEmitter(NestEmitter):
         if rounds:
             self.registers.give(*cursors)
         self.registers.give(*held.values())
-
-    def _still(self, walkers: Sequence[Local]) -> dict[int, Local]:
-        """Operands that the last loop does not move, loaded once: operand -> vector."""
-        held = {}
-        for i, a in enumerate(self.nest.loads):
-            if a.strides[-1] == 0:
-                held[i] = self.registers.take("v128")
-                self._fetch(a, 0, walkers[i]).set(held[i])
-        return held
 
     def _step(
         self, cursors: Sequence[Local], held: dict[int, Local], index: int, count: int

@@ -169,15 +169,6 @@ class _Map(NestEmitter):
         plain = self.nest.store.strides[-1] == 1 and all(s in (0, 1) for s in steps)
         return tail != 0 and plain and self._unroll() == 1
 
-    def _hold(self, walkers: Sequence[Local]) -> dict[int, Local]:
-        """Operands that the last loop does not move, loaded once: operand -> vector."""
-        held = {}
-        for i, a in enumerate(self.nest.loads):
-            if a.strides[-1] == 0:
-                held[i] = self.registers.take("v128")
-                self._fetch(a, 0, walkers[i]).set(held[i])
-        return held
-
     def _vectors(
         self,
         cursors: Sequence[Local],

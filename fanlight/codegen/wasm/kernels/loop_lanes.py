@@ -116,6 +116,15 @@ class NestEmitter(ABC):
 
     # --- vectors ----------------------------------------------------------------------------------
 
+    def _hold(self, walkers: Sequence[Local]) -> dict[int, Local]:
+        """Operands that the last loop does not move, loaded once: operand -> vector."""
+        held = {}
+        for i, a in enumerate(self.nest.loads):
+            if a.strides[-1] == 0:
+                held[i] = self.registers.take("v128")
+                self._fetch(a, 0, walkers[i]).set(held[i])
+        return held
+
     def _body(
         self,
         cursors: Sequence[Local],

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from fanlight.codegen.kernel import Kernel, Weights, node_bytes, register, row_quads, unsupported
 from fanlight.codegen.wasm.assembler import Function, Local
 from fanlight.codegen.wasm.kernels.requantize import Requantize, join_halves
+from fanlight.codegen.wasm.kernels.sweep import Sweep
 from fanlight.codegen.wasm.kernels.vectors import Registers
 from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node
@@ -78,24 +79,23 @@ class _Work:
     def chunks(self) -> int:
         return -(-self.blocks // self.chunk_blocks)
 
+    def _sweep(self, axis: int) -> Sweep:
+        rows, columns = (self.height, self.out_height), (self.width, self.out_width)
+        return Sweep(
+            *(rows, columns)[axis],
+            self.kernel[axis],
+            self.strides[axis],
+            self.dilations[axis],
+            (self.top, self.left)[axis],
+        )
+
     def columns(self, ox: int) -> tuple[int, int]:
         """The kernel columns [first, last) that lie inside the picture for output column ox."""
-        start = ox * self.strides[1] - self.left
-        inside = [
-            kx for kx in range(self.kernel[1]) if 0 <= start + kx * self.dilations[1] < self.width
-        ]
-        return (inside[0], inside[-1] + 1) if inside else (0, 0)
+        return self._sweep(1).taps(ox)
 
     def rows_inside(self) -> tuple[int, int]:
         """Output rows [first, last) whose whole window is inside."""
-        span = (self.kernel[0] - 1) * self.dilations[0]
-        rows = [
-            oy
-            for oy in range(self.out_height)
-            if 0 <= oy * self.strides[0] - self.top
-            and oy * self.strides[0] - self.top + span < self.height
-        ]
-        return (rows[0], rows[-1] + 1) if rows else (0, 0)
+        return self._sweep(0).whole()
 
 
 class _Emitter:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import inf
 
 from fanlight.codegen.kernel import Kernel, Weights, node_bytes, register
 from fanlight.codegen.wasm.assembler import Function, Local
 from fanlight.codegen.wasm.kernels import pool_bytes
+from fanlight.codegen.wasm.kernels.sweep import Windows
 from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes
 from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node
@@ -23,71 +23,30 @@ VECTORS = 4  # vectors of channels that are in flight together
 UNROLLED = 8  # widest window whose columns are unrolled
 
 
-@dataclass(frozen=True)
-class Pool:
-    """The sizes of one pooling call; `maximum` or mean; `pad` before the first row and column."""
-
-    maximum: bool
-    image: tuple[int, int, int, int]  # N, H, W, C
-    out: tuple[int, int]
-    size: tuple[int, int]
-    strides: tuple[int, int]
-    pad: tuple[int, int]
-
-    @property
-    def rows(self) -> int:
-        """Units of work."""
-        return self.image[0] * self.out[0]
-
-    def misses(self, axis: int) -> bool:
-        """Whether some window lies wholly in the padding of a dim (0: rows, 1: columns)."""
-        last = (self.out[axis] - 1) * self.strides[axis] - self.pad[axis]
-        size = self.image[1 + axis]
-        return self.pad[axis] >= self.size[axis] or last >= size or size == 0
-
-
 @register("max_pool", "avg_pool")
 def lower(node: Node, target: Target, weights: Weights) -> Kernel:
     """The kernel of a pooling node."""
     if node.inputs[0].dtype == "uint8":
         return pool_bytes.lower(node, target, weights)
-    (top, _), (left, _) = node.attrs["padding"]
-    n, height, width, channels = node.inputs[0].type.bound
-    _, rows, columns, _ = node.outputs[0].type.bound
-    pool = Pool(
-        node.op == "max_pool",
-        (n, height, width, channels),
-        (rows, columns),
-        tuple(node.attrs["size"]),
-        tuple(node.attrs["strides"]),
-        (top, left),
-    )
+    maximum, windows = node.op == "max_pool", Windows.of(node)
 
     def emit(module: Module, name: str) -> None:
         f = module.function(name, ("i32",) * 4)
-        emit_pool(f, pool, *f.params)
+        x, y, low, high = f.params
+        _Emitter(f, maximum, windows, x, y).rows(low, high)
 
-    window = pool.size[0] * pool.size[1]
     return Kernel(
-        key=f"pool {pool}",
+        key=f"pool {maximum} {windows}",
         emit=emit,
-        work=pool.rows,
-        flops=node.outputs[0].type.size * window,
+        work=windows.rows,
+        flops=node.outputs[0].type.size * windows.size[0] * windows.size[1],
         bytes=node_bytes(node),
     )
 
 
-def emit_pool(f: Function, pool: Pool, x: Local, y: Local, low: Local, high: Local) -> None:
-    """Rows [low, high) of the output at `y` from the image at `x`, both f32."""
-    _Emitter(f, pool, x, y).rows(low, high)
-
-
 class _Emitter:
-    def __init__(self, f: Function, pool: Pool, x: Local, y: Local) -> None:
-        self.f = f
-        self.pool = pool
-        self.x = x
-        self.y = y
+    def __init__(self, f: Function, maximum: bool, pool: Windows, x: Local, y: Local) -> None:
+        self.f, self.maximum, self.pool, self.x, self.y = f, maximum, pool, x, y
         self.registers = Registers(f)
         take = self.registers.take_many
         # First row of the window inside the image, rows and columns of it, column of the window.
@@ -132,12 +91,8 @@ class _Emitter:
                 f.advance(self.out, channels * 4)
 
     def _interior(self) -> tuple[int, int]:
-        """The columns of the output whose window lies inside the image: [first, last)."""
-        pool = self.pool
-        width, (_, size), (_, stride), (_, pad) = pool.image[2], pool.size, pool.strides, pool.pad
-        if size > UNROLLED or width < size:
-            return 0, 0
-        return -(-pad // stride), min(pool.out[1], (width - size + pad) // stride + 1)
+        """The columns of the output whose window lies inside the image, if it is written out."""
+        return (0, 0) if self.pool.size[1] > UNROLLED else self.pool.sweep(1).whole()
 
     def _clip(self, axis: int, start: Local, count: Local, spare: Local) -> None:
         """Move `start` (maybe negative) into the image; `count` = what is left of the window."""
@@ -146,7 +101,7 @@ class _Emitter:
         f.get(count).i32(limit).op("i32.lt_s").select().set(count)
         f.i32(0).get(start).get(start).i32(0).op("i32.lt_s").select().tee(start).set(spare)
         f.get(count).get(spare).op("i32.sub").set(count)
-        if self.pool.misses(axis):
+        if self.pool.sweep(axis).misses():
             f.get(count).i32(0).get(count).i32(0).op("i32.gt_s").select().set(count)
 
     @contextmanager
@@ -155,7 +110,7 @@ class _Emitter:
         f = self.f
         f.get(count).set(left)
         with f.block() as done:
-            if self.pool.misses(axis):
+            if self.pool.sweep(axis).misses():
                 f.get(left).op("i32.eqz").br_if(done)
             with f.loop() as again:
                 yield
@@ -164,7 +119,7 @@ class _Emitter:
     def _pixel(self, inside: bool) -> None:
         f, channels = self.f, self.pool.image[3]
         f.address(self.row, self.column, channels * 4).set(self.corner)
-        if not self.pool.maximum:
+        if not self.maximum:
             f.get(self.window_rows)
             if inside:
                 f.times(self.pool.size[1])
@@ -185,11 +140,11 @@ class _Emitter:
         step = pool.image[3] * 4
         used = -(-channels // 4)
         sums, nans = self.sums[:used], self.nans[:used]
-        f.f32x4(-inf if pool.maximum else 0.0)
+        f.f32x4(-inf if self.maximum else 0.0)
         for acc in sums:
             f.tee(acc)
         f.drop()
-        if pool.maximum:
+        if self.maximum:
             f.i32x4(0)
             for nan in nans:
                 f.tee(nan)
@@ -206,7 +161,7 @@ class _Emitter:
                     f.advance(self.cell, step)
             f.advance(self.line, step * pool.image[2])
         for i, (acc, nan) in enumerate(zip(sums, nans, strict=True)):
-            if pool.maximum:
+            if self.maximum:
                 f.get(acc).get(nan).op("v128.or").set(acc)
             else:
                 f.get(acc).get(self.count).op("f32x4.div").set(acc)
@@ -221,7 +176,7 @@ class _Emitter:
         f, v = self.f, self.value
         for i, (acc, nan) in enumerate(zip(sums, nans, strict=True)):
             f.get(cell).load(offset + 16 * i)
-            if not self.pool.maximum:
+            if not self.maximum:
                 f.get(acc).op("f32x4.add").set(acc)
                 continue
             f.set(v).get(acc).get(v).op("f32x4.pmax").set(acc)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fanlight.codegen.kernel import Kernel, Weights, node_bytes, register
 from fanlight.codegen.wasm.assembler import Function, Local, Number
 from fanlight.codegen.wasm.kernels.byte_sums import BLOCK, ROOM, ByteSums, Mean
+from fanlight.codegen.wasm.kernels.sweep import Windows
 from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes
 from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node
@@ -22,61 +23,21 @@ MAX_BLOCK = 64  # channels of a maximum that are in flight together
 UNROLLED = 9  # largest window that is written out in full
 
 
-@dataclass(frozen=True)
-class BytePool:
-    """The sizes of one call; the greatest byte where `mean` is None."""
-
-    mean: Mean | None
-    image: tuple[int, int, int, int]  # N, H, W, C
-    out: tuple[int, int]
-    size: tuple[int, int]
-    strides: tuple[int, int]
-    pad: tuple[int, int]
-
-    @property
-    def rows(self) -> int:
-        """Units of work."""
-        return self.image[0] * self.out[0]
-
-    def interior(self, axis: int) -> tuple[int, int]:
-        """The places along a dim whose window lies inside the image: [first, last)."""
-        extent, size = self.image[1 + axis], self.size[axis]
-        stride, pad = self.strides[axis], self.pad[axis]
-        if extent < size:
-            return 0, 0
-        last = min(self.out[axis], (extent - size + pad) // stride + 1)
-        return min(-(-pad // stride), last), last
-
-    def misses(self, axis: int) -> bool:
-        """Whether some window lies wholly in the padding of a dim."""
-        last = (self.out[axis] - 1) * self.strides[axis] - self.pad[axis]
-        return self.pad[axis] >= self.size[axis] or last >= self.image[1 + axis]
-
-
 @register("avg_pool_int8")
 def lower(node: Node, target: Target, weights: Weights) -> Kernel:
     """The kernel of avg_pool_int8, and of max_pool over bytes."""
-    (top, _), (left, _) = node.attrs["padding"]
-    n, height, width, channels = node.inputs[0].type.bound
-    _, rows, columns, _ = node.outputs[0].type.bound
-    pool = BytePool(
-        None if node.op == "max_pool" else Mean.of(node),
-        (n, height, width, channels),
-        (rows, columns),
-        tuple(node.attrs["size"]),
-        tuple(node.attrs["strides"]),
-        (top, left),
-    )
+    mean = None if node.op == "max_pool" else Mean.of(node)
+    windows = Windows.of(node)
 
     def emit(module: Module, name: str) -> None:
         f = module.function(name, ("i32",) * 4)
-        _Emitter(f, pool, *f.params[:2]).rows(*f.params[2:])
+        _Emitter(f, mean, windows, *f.params[:2]).rows(*f.params[2:])
 
     return Kernel(
-        key=f"{pool}",
+        key=f"byte pool {mean} {windows}",
         emit=emit,
-        work=pool.rows,
-        flops=node.outputs[0].type.size * pool.size[0] * pool.size[1],
+        work=windows.rows,
+        flops=node.outputs[0].type.size * windows.size[0] * windows.size[1],
         bytes=node_bytes(node),
     )
 
@@ -90,8 +51,9 @@ class _Window:
 
 
 class _Emitter:
-    def __init__(self, f: Function, pool: BytePool, x: Local, y: Local) -> None:
-        self.f, self.pool, self.x, self.y = f, pool, x, y
+    def __init__(self, f: Function, mean: Mean | None, pool: Windows, x: Local, y: Local) -> None:
+        # The greatest byte where `mean` is None.
+        self.f, self.mean, self.pool, self.x, self.y = f, mean, pool, x, y
         self.registers = Registers(f)
         take = self.registers.take_many
         # First row of the window, rows and columns of it inside the image, its first column.
@@ -106,7 +68,7 @@ class _Emitter:
         rows, columns = pool.out
         unit, place = self.registers.take_many(2, "i32")
         f.address(self.y, low, columns * channels).set(self.out)
-        first, last = pool.interior(0)
+        first, last = pool.sweep(0).whole()
         with f.range(unit, low, high):
             f.get(unit)
             if n > 1:
@@ -137,14 +99,14 @@ class _Emitter:
         f.get(end).i32(limit).op("i32.lt_s").select().set(end)
         f.i32(0).get(start).get(start).i32(0).op("i32.lt_s").select().set(start)
         f.get(end).get(start).op("i32.sub").set(count)
-        if self.pool.misses(axis):
+        if self.pool.sweep(axis).misses():
             f.get(count).i32(0).get(count).i32(0).op("i32.gt_s").select().set(count)
         self.registers.give(end)
 
     def _line(self, rows: Number) -> None:
         """One row of the output, `rows` of whose windows lie inside the image."""
         pool = self.pool
-        first, last = pool.interior(1)
+        first, last = pool.sweep(1).whole()
         last = max(first, last)
         self._pixels(0, first, _Window(rows, self.window_columns))
         self._pixels(first, last, _Window(rows, pool.size[1]))
@@ -176,7 +138,7 @@ class _Emitter:
 
     def _count(self, window: _Window) -> None:
         """What the sums of a window are less, and multiplied by."""
-        f, mean = self.f, self.pool.mean
+        f, mean = self.f, self.mean
         if mean is None:
             return
         if isinstance(window.rows, int) and isinstance(window.columns, int):
@@ -195,7 +157,7 @@ class _Emitter:
         """All channels of one pixel of the output; `corner` and `out` stay."""
         f, pool = self.f, self.pool
         channels = pool.image[3]
-        block = MAX_BLOCK if pool.mean is None else BLOCK
+        block = MAX_BLOCK if self.mean is None else BLOCK
         whole, rest = divmod(channels, block)
         if whole + (rest > 0) == 1:
             self._block(window, self.corner, self.out, channels)
@@ -211,7 +173,7 @@ class _Emitter:
 
     def _block(self, window: _Window, source: Local, to: Local, channels: int) -> None:
         pool = self.pool
-        if pool.mean is None:
+        if self.mean is None:
             self._greatest(window, source, to, channels)
             return
         area = pool.size[0] * pool.size[1]
@@ -229,7 +191,7 @@ class _Emitter:
                 sums.empty()
 
         self._cells(window, source, cell, row)
-        sums.store(to, 0, pool.mean, self.shift, self.factor)
+        sums.store(to, 0, self.mean, self.shift, self.factor)
         sums.release()
 
     def _greatest(self, window: _Window, source: Local, to: Local, channels: int) -> None:
@@ -289,7 +251,7 @@ class _Emitter:
         left = self.registers.take("i32")
         f.value(count).set(left)
         with f.block() as done:
-            if isinstance(count, Local) and self.pool.misses(axis):
+            if isinstance(count, Local) and self.pool.sweep(axis).misses():
                 f.get(left).op("i32.eqz").br_if(done)
             with f.loop() as again:
                 yield

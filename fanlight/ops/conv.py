@@ -14,8 +14,7 @@ from fanlight.ops.types import TensorType
 
 Attrs = Mapping[str, Any]
 
-# Unrolled windows are made a piece at a time, so that a large image needs little extra memory and
-# a piece stays in the cache.
+# Images are worked on a piece at a time that stays in the cache.
 _PIECE_BYTES = 4 << 20
 
 _WINDOW = {
@@ -44,24 +43,15 @@ def _infer_conv2d(types: Sequence[TensorType], attrs: Attrs) -> list[TensorType]
 
 def _eval_conv2d(arrays: Sequence[np.ndarray], attrs: Attrs) -> list[np.ndarray]:
     x, w = arrays
-    (kh, kw, channels, depth), (sh, sw), (dh, dw) = w.shape, attrs["strides"], attrs["dilations"]
+    strides, dilations = attrs["strides"], attrs["dilations"]
     x = windows.padded(x, attrs["padding"])
-    if kh == kw == 1:
-        with np.errstate(all="ignore"):
-            return [np.matmul(x[:, ::sh, ::sw], w[0, 0])]
-    reach = ((kh - 1) * dh + 1, (kw - 1) * dw + 1)
-    view = np.lib.stride_tricks.sliding_window_view(x, reach, axis=(1, 2))
-    # [N, h, w, C, reach, reach] -> [N, h, w, kh, kw, C]
-    view = view[:, ::sh, ::sw, :, ::dh, ::dw].transpose(0, 1, 2, 4, 5, 3)
-    n, height, width = view.shape[:3]
-    matrix = w.reshape(-1, depth)
-    out = np.empty((n, height, width, depth), np.float32)
-    step = max(1, _PIECE_BYTES // max(1, width * matrix.shape[0] * 4))
     with np.errstate(all="ignore"):
-        for item in range(n):
-            for top in range(0, height, step):
-                rows = view[item, top : top + step].reshape(-1, kh * kw * channels)
-                out[item, top : top + step] = (rows @ matrix).reshape(-1, width, depth)
+        if w.shape[:2] == (1, 1):
+            return [np.matmul(x[:, :: strides[0], :: strides[1]], w[0, 0])]
+        size, matrix = windows.places(x, w.shape, strides, dilations), w.reshape(-1, w.shape[3])
+        out = np.empty((x.shape[0], *size, w.shape[3]), np.float32)
+        for item, rows, seen in windows.unrolled(x, w.shape[:2], strides, dilations):
+            out[item, rows] = (seen @ matrix).reshape(-1, *out.shape[2:])
     return [out]
 
 
@@ -104,9 +94,7 @@ def _eval_depthwise(arrays: Sequence[np.ndarray], attrs: Attrs) -> list[np.ndarr
     if multiplier != 1:
         x = np.repeat(x, multiplier, axis=3)
     w = w.reshape(kh, kw, channels * multiplier)
-    height, width = (
-        (x.shape[1 + a] - (w.shape[a] - 1) * dilations[a] - 1) // strides[a] + 1 for a in (0, 1)
-    )
+    height, width = windows.places(x, w.shape, strides, dilations)
     out = np.empty((x.shape[0], height, width, channels * multiplier), np.float32)
     # A few rows at a time: all taps of a piece then work in the cache.
     step = max(1, (_PIECE_BYTES // 16) // max(1, width * w.shape[2] * 4))

@@ -27,7 +27,7 @@ NONE = "cannot occur: inputs are integers, and scales must be finite"
 # float32 adds whole numbers exactly as long as no sum reaches this.
 EXACT_SUM = 1 << 24
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
-# Unrolled windows are made a piece at a time.
+# Images are worked on a piece at a time that stays in the cache.
 _PIECE_BYTES = 4 << 20
 
 _ZERO = Attr(0, "the byte of the result that stands for 0")
@@ -400,22 +400,15 @@ def _infer_conv2d(types: Sequence[TensorType], attrs: Attrs) -> list[TensorType]
 
 def _eval_conv2d(arrays: Arrays, attrs: Attrs) -> list[np.ndarray]:
     x, w = arrays[:2]
-    (kh, kw, channels, depth), (sh, sw), (dh, dw) = w.shape, attrs["strides"], attrs["dilations"]
+    strides, dilations = attrs["strides"], attrs["dilations"]
     x = windows.padded(x, attrs["padding"], attrs["pad"])
-    if kh == kw == 1:
-        return [finish_sum(exact_product(x[:, ::sh, ::sw], w[0, 0]), arrays[2:], attrs)]
-    reach = ((kh - 1) * dh + 1, (kw - 1) * dw + 1)
-    view = np.lib.stride_tricks.sliding_window_view(x, reach, axis=(1, 2))
-    # [N, h, w, C, reach, reach] -> [N, h, w, kh, kw, C]
-    view = view[:, ::sh, ::sw, :, ::dh, ::dw].transpose(0, 1, 2, 4, 5, 3)
-    n, height, width = view.shape[:3]
-    matrix = w.reshape(-1, depth)
-    total = np.empty((n, height, width, depth), np.int32)
-    step = max(1, _PIECE_BYTES // max(1, width * matrix.shape[0] * 4))
-    for item in range(n):
-        for top in range(0, height, step):
-            rows = view[item, top : top + step].reshape(-1, kh * kw * channels)
-            total[item, top : top + step] = exact_product(rows, matrix).reshape(-1, width, depth)
+    if w.shape[:2] == (1, 1):
+        total = exact_product(x[:, :: strides[0], :: strides[1]], w[0, 0])
+        return [finish_sum(total, arrays[2:], attrs)]
+    size, matrix = windows.places(x, w.shape, strides, dilations), w.reshape(-1, w.shape[3])
+    total = np.empty((x.shape[0], *size, w.shape[3]), np.int32)
+    for item, rows, seen in windows.unrolled(x, w.shape[:2], strides, dilations):
+        total[item, rows] = exact_product(seen, matrix).reshape(-1, *total.shape[2:])
     return [finish_sum(total, arrays[2:], attrs)]
 
 
@@ -432,9 +425,7 @@ def _eval_depthwise(arrays: Arrays, attrs: Attrs) -> list[np.ndarray]:
     kh, kw, channels = w.shape[:3]
     strides, dilations = attrs["strides"], attrs["dilations"]
     x = windows.padded(x, attrs["padding"], attrs["pad"])
-    out = tuple(
-        (x.shape[1 + a] - (w.shape[a] - 1) * dilations[a] - 1) // strides[a] + 1 for a in (0, 1)
-    )
+    out = windows.places(x, w.shape, strides, dilations)
     total = np.zeros((x.shape[0], *out, channels), np.int32)
     # A few rows at a time: all taps of a piece then work in the cache. Products of a byte and an
     # int8 fit float32, which multiplies faster than int32, and so do sums of 512 of them.

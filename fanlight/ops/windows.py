@@ -62,3 +62,35 @@ def taps(
             rows = slice(top, top + (out[0] - 1) * strides[0] + 1, strides[0])
             columns = slice(left, left + (out[1] - 1) * strides[1] + 1, strides[1])
             yield i, j, x[:, rows, columns]
+
+
+# A piece of unrolled windows stays in the cache, and a large image needs little extra memory.
+_PIECE_BYTES = 4 << 20
+
+
+def unrolled(
+    x: np.ndarray, window: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
+) -> Iterator[tuple[int, slice, np.ndarray]]:
+    """(item, rows of the result, what their windows see [rows * w, kh * kw * C]) by pieces."""
+    (kh, kw), (sh, sw), (dh, dw) = window, strides, dilations
+    reach = ((kh - 1) * dh + 1, (kw - 1) * dw + 1)
+    view = np.lib.stride_tricks.sliding_window_view(x, reach, axis=(1, 2))
+    # [N, h, w, C, reach, reach] -> [N, h, w, kh, kw, C]
+    view = view[:, ::sh, ::sw, :, ::dh, ::dw].transpose(0, 1, 2, 4, 5, 3)
+    items, height, width = view.shape[:3]
+    seen = kh * kw * x.shape[3]
+    step = max(1, _PIECE_BYTES // max(1, width * seen * 4))
+    for item in range(items):
+        for top in range(0, height, step):
+            rows = slice(top, min(top + step, height))
+            yield item, rows, view[item, rows].reshape(-1, seen)
+
+
+def places(
+    x: np.ndarray, window: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
+) -> Pair:
+    """Height and width of the result, for an image with its frame."""
+    height, width = (
+        (x.shape[1 + a] - (window[a] - 1) * dilations[a] - 1) // strides[a] + 1 for a in (0, 1)
+    )
+    return height, width

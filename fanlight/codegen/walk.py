@@ -255,7 +255,9 @@ def _emit_barrier(module: Module) -> None:
             f.get(target).op("i32.sub").i32(0).op("i32.ge_s").br_if(done)
             f.i32(0).op("i32.atomic.load", STOP).tee(result).br_if(done)
             f.i32(0).get(seen).i32(WAIT_NS).op("i64.extend_i32_s")
-            f.op("memory.atomic.wait32", ARRIVED).i32(2).op("i32.ne").br_if(again)  # 2: timed out
+            f.op("memory.atomic.wait32", ARRIVED).i32(2).op("i32.ne")  # 2: timed out
+            with f.if_():
+                f.i32(PATIENCE).op("i32.load").set(left).br(again)  # there was news
             f.get(left).i32(1).op("i32.sub").tee(left).br_if(again)
         # Somebody does not come any more. Nobody else shall wait for him.
         f.i32(1).set(result)

@@ -64,9 +64,10 @@ class Team:
         """Steps first .. last - 1, by all threads.
 
         Raises:
-            wasmtime.WasmtimeError, wasmtime.Trap: a thread stopped; the memory is undefined then.
+            wasmtime.WasmtimeError, wasmtime.Trap: a thread stopped; what it computed is undefined.
         """
         words, count = self._words, len(self._runs)
+        words[STOP] = 0  # of a run before: all its threads have returned
         words[BASE] = words[ARRIVED]
         others = [self._pool.submit(self._part, i, first, last) for i in range(1, count)]
         problem = None

@@ -1,6 +1,7 @@
 """How far each kernel of a bundle is from what the machine can do: the roofline.
 
-A kernel computes at most at the rate of multiply-adds on registers, and moves its data at most at
+A kernel computes at most at the rate of multiply-adds on registers (of floats, or of bytes in the
+way that this processor does fastest), and moves its data at most at
 the rate of the level of memory that its data fits in. Both are measured in the same page and the
 same rounds as the kernels, in WebAssembly SIMD, on one thread.
 
@@ -22,7 +23,13 @@ from typing import Any
 import numpy as np
 
 from fanlight.built import Bundle
-from fanlight.codegen.wasm.probes import FLOPS_PER_ITERATION, peak_module, traffic_module
+from fanlight.codegen.wasm.probes import (
+    FLOPS_PER_ITERATION,
+    byte_peak_module,
+    byte_ways,
+    peak_module,
+    traffic_module,
+)
 from fanlight.hosts.browser import BrowserHost, Probe
 
 ROUNDS = 7
@@ -36,6 +43,8 @@ SETS = {
     8 << 20: "L3",
     64 << 20: "DRAM",
 }
+# Ops that multiply and add bytes.
+BYTE_OPS = ("conv2d_int8", "depthwise_conv2d_int8", "matmul_int8")
 MOVED = 16 << 20  # bytes per measurement of a rate, or the whole set if that is larger
 
 
@@ -63,6 +72,7 @@ class Row:
         intensity: FLOP per byte.
         level: the memory whose rate bounds it.
         bound: "compute" or "memory", whichever leaves it less.
+        unit: what it computes with, "floats" or "bytes".
         attainable_ms: the time at the roofline; of_roofline: that over the time taken.
     """
 
@@ -78,6 +88,7 @@ class Row:
     intensity: float
     level: str
     bound: str
+    unit: str
     attainable_ms: float
     of_roofline: float
 
@@ -88,14 +99,23 @@ class Roofline:
 
     Attributes:
         peak: GFLOP/s of multiply-adds on registers.
+        byte_peak: the same of bytes, GOP/s, by the fastest way.
         simd: which module ran.
     """
 
     name: str
     simd: str
     peak: float
+    byte_peak: float
     rates: tuple[Rate, ...]
     rows: tuple[Row, ...]
+
+    @property
+    def peaks(self) -> dict[str, float]:
+        """Units that the kernels compute with -> how fast they are at most."""
+        every = {"floats": self.peak, "bytes": self.byte_peak}
+        used = {row.unit for row in self.rows} or {"floats"}
+        return {unit: rate for unit, rate in every.items() if unit in used}
 
     @property
     def ms(self) -> float:
@@ -133,7 +153,8 @@ def measure(bundle: Bundle, inputs: Mapping[str, np.ndarray], *, rounds: int = R
     Raises:
         FanlightError: E-HOST-00x as the browser host.
     """
-    with BrowserHost(bundle.files.folder, {"worker": False}) as host:
+    with BrowserHost(bundle.files.folder, {"threads": 1}) as host:
+        host.settle(inputs)
         simd = host.info["simd"]
         profiles, times = host.beside(inputs, _probes(simd == "relaxed"), rounds)
     return roofline(bundle.name, simd, profiles, times)
@@ -144,6 +165,9 @@ def _probes(relaxed: bool) -> list[Probe]:
     calls = [(name, size, max(1, MOVED // size)) for size in SETS for name in ("read", "copy")]
     return [
         Probe(peak_module(relaxed), 1, (("peak", PEAK_ITERATIONS, 1.0, 0.0),)),
+        Probe(
+            byte_peak_module(relaxed), 1, tuple((w, PEAK_ITERATIONS) for w in byte_ways(relaxed))
+        ),
         Probe(traffic_module(pages), pages, tuple(calls)),
     ]
 
@@ -153,16 +177,19 @@ def roofline(
 ) -> Roofline:
     """The table of what `BrowserHost.beside` measured with the probes of this file."""
     least = [min(column) for column in zip(*times, strict=True)]
-    peak = PEAK_ITERATIONS * FLOPS_PER_ITERATION / least[0] / 1e6
+    peak = PEAK_ITERATIONS * FLOPS_PER_ITERATION / least.pop(0) / 1e6
+    ways = byte_ways(simd == "relaxed").values()
+    byte_peak = max(PEAK_ITERATIONS * operations / least.pop(0) / 1e6 for operations in ways)
     rates = tuple(
-        Rate(level, size, _moved(size) / least[1 + 2 * i], _moved(size) / least[2 + 2 * i])
+        Rate(level, size, _moved(size) / least[2 * i], _moved(size) / least[2 * i + 1])
         for i, (size, level) in enumerate(SETS.items())
     )
     kernels = profiles[0]
     ms = [min(p[i]["ms"] for p in profiles) for i in range(len(kernels))]
     total = sum(ms) or 1.0
-    rows = tuple(_row(k, m, m / total, peak, rates) for k, m in zip(kernels, ms, strict=True))
-    return Roofline(name, simd, peak, rates, rows)
+    peaks = {"floats": peak, "bytes": byte_peak}
+    rows = tuple(_row(k, m, m / total, peaks, rates) for k, m in zip(kernels, ms, strict=True))
+    return Roofline(name, simd, peak, byte_peak, rates, rows)
 
 
 def _moved(size: int) -> float:
@@ -171,11 +198,16 @@ def _moved(size: int) -> float:
 
 
 def _row(
-    kernel: Mapping[str, Any], ms: float, share: float, peak: float, rates: tuple[Rate, ...]
+    kernel: Mapping[str, Any],
+    ms: float,
+    share: float,
+    peaks: Mapping[str, float],
+    rates: tuple[Rate, ...],
 ) -> Row:
     flops, size = kernel["flops"], kernel["bytes"]
+    unit = "bytes" if kernel["op"] in BYTE_OPS else "floats"
     rate, level = bandwidth(rates, size)
-    compute, memory = flops / peak / 1e6, size / rate / 1e6
+    compute, memory = flops / peaks[unit] / 1e6, size / rate / 1e6
     attainable = max(compute, memory)
     return Row(
         name=kernel["name"],
@@ -190,6 +222,7 @@ def _row(
         intensity=flops / size if size else 0.0,
         level=level,
         bound="compute" if compute >= memory else "memory",
+        unit=unit,
         attainable_ms=attainable,
         of_roofline=attainable / ms if ms else 0.0,
     )

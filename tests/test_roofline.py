@@ -16,7 +16,12 @@ from PIL import Image
 import fanlight as fl
 from fanlight import roofline
 from fanlight.cli.roofline_chart import png, svg
-from fanlight.codegen.wasm.probes import TURN_BYTES, traffic_module
+from fanlight.codegen.wasm.probes import (
+    TURN_BYTES,
+    byte_peak_module,
+    byte_ways,
+    traffic_module,
+)
 from fanlight.errors import FanlightError
 from fanlight.graph import Builder
 from fanlight.roofline import Rate, Roofline, bandwidth
@@ -49,15 +54,17 @@ def test_rates_between_the_sets(size: int, rate: float, level: str) -> None:
     assert found == (pytest.approx(rate), level)
 
 
-def made_up() -> Roofline:
-    """Three kernels of known work: bound by compute, by memory, and one without arithmetic."""
+def made_up(bytes: bool = False) -> Roofline:
+    """Kernels of known work: bound by compute, by memory, without arithmetic, and of bytes."""
     kernels = [
         {"name": "a<b", "op": "conv2d", "source": "layer & co", "flops": 10**8, "bytes": 10**6},
         {"name": "c", "op": "add", "source": "", "flops": 10**5, "bytes": 10**6},
         {"name": "d", "op": "concat", "source": "", "flops": 0, "bytes": 10**5},
+        *({"name": "e", "op": "conv2d_int8", "source": "", "flops": 10**8, "bytes": 10**5},)
+        * bytes,
     ]
     profiles: list[list[dict[str, Any]]] = [
-        [{**k, "ms": ms * slower} for k, ms in zip(kernels, (4.0, 0.5, 0.1), strict=True)]
+        [{**k, "ms": ms * slower} for k, ms in zip(kernels, (4.0, 0.5, 0.1, 1.0), strict=False)]
         for slower in (1.5, 1.0, 3.0)
     ]
     flops = roofline.PEAK_ITERATIONS * roofline.FLOPS_PER_ITERATION
@@ -65,7 +72,11 @@ def made_up() -> Roofline:
     for size in roofline.SETS:  # read at 20 GB/s, copied at 10
         moved = size * max(1, roofline.MOVED // size)
         rates += [moved / 20e6, moved / 10e6]
-    times = [[flops / 50e6 * slower, *(r * slower for r in rates)] for slower in (2.0, 1.0)]
+    # Bytes: 100 GOP/s by the first way, 130 by the second.
+    ways = byte_ways(True).values()
+    operations = [roofline.PEAK_ITERATIONS * count for count in ways]
+    peaks = [flops / 50e6, *(n / rate for n, rate in zip(operations, (100e6, 130e6), strict=True))]
+    times = [[t * slower for t in (*peaks, *rates)] for slower in (2.0, 1.0)]
     return roofline.roofline("toy", "relaxed", profiles, times)
 
 
@@ -81,6 +92,32 @@ def test_the_table_adds_up() -> None:
     assert concat.of_roofline == pytest.approx(0.05) and concat.gflops == 0
     assert sum(r.share for r in found.rows) == pytest.approx(1)
     assert found.ms == pytest.approx(4.6)
+
+
+def test_bytes_have_a_peak_of_their_own() -> None:
+    found = made_up(bytes=True)
+    assert found.peaks == pytest.approx({"floats": 50, "bytes": 130})
+    assert made_up().peaks == pytest.approx({"floats": 50})
+    last = found.rows[-1]
+    assert (last.unit, last.bound) == ("bytes", "compute")
+    assert last.of_roofline == pytest.approx(100 / 130)
+    text = svg(found)
+    assert "130.0 GFLOP/s of multiply-adds of bytes" in text and "77% of the roofline" in text
+    assert Image.open(BytesIO(png(found))).width > 1000
+
+
+@pytest.mark.parametrize("relaxed", (True, False))
+def test_the_peaks_of_bytes_run(relaxed: bool) -> None:
+    config = wasmtime.Config()
+    config.wasm_relaxed_simd = True
+    store = wasmtime.Store(wasmtime.Engine(config))
+    module = wasmtime.Module(store.engine, byte_peak_module(relaxed))
+    memory = wasmtime.Memory(store, wasmtime.MemoryType(wasmtime.Limits(1, None)))
+    exports = wasmtime.Instance(store, module, [memory]).exports(store)
+    assert set(byte_ways(relaxed)) == ({"dot", "pairs"} if relaxed else {"wide"})
+    for name in byte_ways(relaxed):
+        # More iterations give other sums: nothing was left out.
+        assert len({exports[name](store, n) for n in (1, 2, 3)}) > 1, name
 
 
 def test_the_svg_is_xml_and_names_the_kernels() -> None:

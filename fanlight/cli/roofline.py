@@ -58,7 +58,8 @@ def show(found: Roofline) -> None:
     rates = ", ".join(
         f"{human_bytes(r.bytes)} ({r.level}) {r.read:.0f} / {r.copy:.0f}" for r in found.rates
     )
-    console.print(f"  peak {found.peak:.1f} GFLOP/s; GB/s read / copied from {rates}")
+    peaks = ", ".join(f"{rate:.1f} GOP/s of {unit}" for unit, rate in found.peaks.items())
+    console.print(f"  peak {peaks}; GB/s read / copied from {rates}")
     table = Table(title="kernels", title_justify="left", box=SIMPLE_HEAD, expand=True)
     table.add_column("kernel", overflow="ellipsis", no_wrap=True, ratio=1)
     for heading in ("ms", "%", "GFLOP/s", "GB/s", "FLOP/B", "limit", "of it"):
@@ -75,7 +76,7 @@ def show(found: Roofline) -> None:
             f"{row.gflops:.1f}",
             f"{row.gbytes:.1f}",
             f"{row.intensity:.1f}",
-            row.level if row.bound == "memory" else "FMA",
+            row.level if row.bound == "memory" else row.unit,
             f"{100 * row.of_roofline:.0f} %",
             style="bold red" if weak else None,
         )

@@ -17,9 +17,9 @@ LEFT, TOP, RIGHT, BOTTOM = 72, 64, 700, 570  # of the plot; the key is beside it
 NAMED = 16  # kernels that get a number and a line in the key
 LABEL = 46  # characters of a name in the key
 COLOURS = {
-    "conv2d": "#2f6fde",
-    "depthwise_conv2d": "#12a05c",
-    "matmul": "#8a56d6",
+    **dict.fromkeys(("conv2d", "conv2d_int8"), "#2f6fde"),
+    **dict.fromkeys(("depthwise_conv2d", "depthwise_conv2d_int8"), "#12a05c"),
+    **dict.fromkeys(("matmul", "matmul_int8"), "#8a56d6"),
 }
 OTHER = "#d97f14"
 
@@ -63,7 +63,7 @@ def limits(roofline: Roofline) -> tuple[tuple[float, float], tuple[float, float]
     x = [r.intensity for r in rows] or [1.0]
     y = [r.gflops for r in rows] or [1.0]
     low = (_power(min(*x, 0.1)), _power(max(min(*y, 1.0), 1e-3)))
-    return low, (_power(max(*x, 10.0)) * 10, _power(roofline.peak) * 10)
+    return low, (_power(2 * max(*x, 5.0)) * 10, _power(max(roofline.peaks.values())) * 10)
 
 
 def _power(value: float) -> float:
@@ -89,7 +89,11 @@ def _entry(row: Row) -> str:
 
 
 def _figures(row: Row) -> str:
-    return f"{row.share:.1%} of the time, {row.of_roofline:.0%} of the roofline ({row.level})"
+    return f"{row.share:.1%} of the time, {row.of_roofline:.0%} of the roofline ({_limit(row)})"
+
+
+def _limit(row: Row) -> str:
+    return row.level if row.bound == "memory" else row.unit
 
 
 def svg(roofline: Roofline) -> str:
@@ -170,24 +174,22 @@ def _grid(axes: _Axes) -> list[str]:
 
 
 def _roof(axes: _Axes, roofline: Roofline) -> list[str]:
-    """The flat line, a slope per level of memory, and half of the steepest."""
-    peak, slopes = roofline.peak, lines(roofline)
+    """A flat line per unit, a slope per level of memory, and half of the flat lines."""
+    peaks, slopes = roofline.peaks, lines(roofline)
     parts = []
     for _, rate in slopes:
-        ridge = peak / rate
+        ridge = max(peaks.values()) / rate
         start = max(axes.low[0], axes.low[1] / rate)
         begin = f"M{axes.x(start):.1f} {axes.y(start * rate):.1f}"
-        end = f"L{axes.x(ridge):.1f} {axes.y(peak):.1f}"
+        end = f"L{axes.x(ridge):.1f} {axes.y(ridge * rate):.1f}"
         parts.append(f'<path class="roof" d="{begin}{end}"/>')
-    flat = max(rate for _, rate in slopes)
-    left, y = axes.x(peak / flat), axes.y(peak)
-    parts.append(f'<path class="roof" d="M{left:.1f} {y:.1f}H{RIGHT}"/>')
-    half = axes.y(peak / 2)
-    parts.append(f'<path class="roof half" d="M{axes.x(peak / flat):.1f} {half:.1f}H{RIGHT}"/>')
-    parts.append(
-        f'<text class="s e" x="{RIGHT - 4}" y="{y - 6:.1f}">'
-        f"{peak:.1f} GFLOP/s of multiply-adds</text>"
-    )
+    steepest = max(rate for _, rate in slopes)
+    for unit, peak in peaks.items():
+        left, y, half = axes.x(peak / steepest), axes.y(peak), axes.y(peak / 2)
+        parts.append(f'<path class="roof" d="M{left:.1f} {y:.1f}H{RIGHT}"/>')
+        parts.append(f'<path class="roof half" d="M{left:.1f} {half:.1f}H{RIGHT}"/>')
+        label = f"{peak:.1f} GFLOP/s of multiply-adds of {unit}"
+        parts.append(f'<text class="s e" x="{RIGHT - 4}" y="{y - 6:.1f}">{label}</text>')
     for index, line in enumerate(reversed(_slopes(slopes))):
         at = BOTTOM - 10 - 15 * index
         parts.append(f'<text class="s e" x="{RIGHT - 8}" y="{at}">{escape(line)}</text>')
@@ -230,13 +232,19 @@ def png(roofline: Roofline) -> bytes:
     axes = figure.add_subplot()
     rows = drawn(roofline)
     (x0, y0), (x1, y1) = limits(roofline)
-    peak = roofline.peak
-    for _, rate in lines(roofline):
+    peaks, slopes = roofline.peaks, lines(roofline)
+    top, steepest = max(peaks.values()), max(rate for _, rate in slopes)
+    for _, rate in slopes:
         start = max(x0, y0 / rate)
-        axes.plot([start, peak / rate, x1], [start * rate, peak, peak], color="#555", lw=1.2)
-    slopes = "\n".join([f"{peak:.1f} GFLOP/s", *_slopes(lines(roofline))])
-    axes.text(0.98, 0.02, slopes, transform=axes.transAxes, fontsize=7, ha="right", va="bottom")
-    axes.plot([x0, x1], [peak / 2, peak / 2], color="#999", lw=0.8, ls="--")
+        axes.plot([start, top / rate], [start * rate, top], color="#555", lw=1.2)
+    for peak in peaks.values():
+        axes.plot([peak / steepest, x1], [peak, peak], color="#555", lw=1.2)
+        axes.plot([peak / steepest, x1], [peak / 2, peak / 2], color="#999", lw=0.8, ls="--")
+    named = [f"{peak:.1f} GFLOP/s of {unit}" for unit, peak in peaks.items()]
+    slopes_text = "\n".join([*named, *_slopes(slopes)])
+    axes.text(
+        0.98, 0.02, slopes_text, transform=axes.transAxes, fontsize=7, ha="right", va="bottom"
+    )
     for row in rows:
         axes.scatter(
             [row.intensity],

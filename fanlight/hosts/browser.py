@@ -39,6 +39,8 @@ _PAGE = (
     b"<script type=module src=/__host__/page.js></script></html>"
 )
 _START_TIMEOUT_MS = 60_000
+# The longest that the choice of variants may take; most take a second.
+_SETTLE_MS = 6000
 
 _NAMES = {
     "chromium": ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome"),
@@ -259,6 +261,14 @@ class BrowserHost:
         packed = self._packed(inputs)
         answer = self._ask("run", packed)
         return {name: _unpack(value) for name, value in answer["outputs"].items()}
+
+    def settle(self, inputs: Mapping[str, np.ndarray]) -> None:
+        """Run once, and wait for what the runtime then finds out by itself (`info["tried"]`)."""
+        packed = self._packed(inputs)
+        if any(module.get("choices") for module in self.manifest["modules"]):
+            self._ask("settle", packed, _SETTLE_MS)
+        else:
+            self._ask("run", packed)
 
     def profile(self, inputs: Mapping[str, np.ndarray]) -> list[Any]:
         """The runtime's `profile`: milliseconds per kernel of one run."""

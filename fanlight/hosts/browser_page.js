@@ -71,6 +71,24 @@ const host = {
     }
   },
 
+  /**
+   * Run once, and then leave the model alone until it knows which of its variants is fastest.
+   * @param {Record<string, Packed>} inputs
+   * @param {number} most milliseconds to wait
+   */
+  async settle(inputs, most) {
+    try {
+      await model.run(unpackAll(inputs));
+      const end = performance.now() + most;
+      while (!model.info.tried && performance.now() < end) {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      return { info: model.info };
+    } catch (problem) {
+      return told(problem);
+    }
+  },
+
   /** @param {Record<string, Packed>} inputs */
   async profile(inputs) {
     try {

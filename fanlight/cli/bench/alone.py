@@ -13,8 +13,6 @@ from fanlight.cli.options import ModelOptions, open_or_build
 from fanlight.cli.output import human_bytes, progress, stdout
 
 SLOWEST_SHOWN = 10
-# Seconds in which the runtime, left alone, finds out which variants of kernels are fastest.
-SETTLE = 2.5
 
 
 def measure_alone(
@@ -37,9 +35,7 @@ def measure_alone(
             with progress("Timing in Chromium", total=2 * len(threads) + 1) as advance:
                 for count in threads:
                     with BrowserHost(bundle.files.folder, {"threads": count}) as host:
-                        host.run(inputs)
-                        if _has_choices(bundle.manifest):
-                            time.sleep(SETTLE)
+                        host.settle(inputs)
                         times = host.time(inputs, rounds, warmup=10)
                         advance(title="Timing kernels")
                         kernels = kernels or host.profile(inputs)
@@ -69,10 +65,6 @@ def measure_alone(
 
 def _summary(times: list[float]) -> dict[str, float]:
     return {"median": statistics.median(times), "min": min(times), "max": max(times)}
-
-
-def _has_choices(manifest: dict[str, Any]) -> bool:
-    return any(module.get("choices") for module in manifest["modules"])
 
 
 def _under_wasmtime(bundle: Any, inputs: dict[str, Any], rounds: int) -> dict[str, float]:

@@ -52,6 +52,52 @@ def peak_module(relaxed: bool) -> bytes:
     return module.encode()
 
 
+# Ways to multiply and add bytes (see kernels/gemm_int8.py) -> operations of one step of a chain.
+_BYTE_WAYS = {"dot": 32, "pairs": 64, "wide": 16}
+
+
+def byte_ways(relaxed: bool) -> dict[str, int]:
+    """Exports of `byte_peak_module` -> operations per iteration (a multiply-add is two)."""
+    names = ("dot", "pairs") if relaxed else ("wide",)
+    return {name: _BYTE_WAYS[name] * CHAINS * UNROLL for name in names}
+
+
+def byte_peak_module(relaxed: bool) -> bytes:
+    """A module with a function (iterations: i32) -> i32 per way to multiply and add bytes.
+
+    Which is fastest depends on the processor, and so does what a kernel of bytes can reach.
+    """
+    module = Module(1, relaxed_simd=relaxed)
+    for name in byte_ways(relaxed):
+        f = module.function(name, ("i32",), ("i32",), export=True)
+        (left,) = f.params
+        a, b, ones = f.locals(3, "v128")
+        chains = f.locals(CHAINS, "v128")
+        f.v128(bytes(range(16))).set(a)
+        f.v128(bytes(range(1, 17))).set(b)
+        f.v128(bytes([1, 0] * 8)).set(ones)
+        for number, chain in enumerate(chains):
+            f.i32x4(number).set(chain)
+        with f.loop() as again:
+            for chain in chains * UNROLL:
+                # Each step needs the one before it, or the engine would compute it only once.
+                if name == "dot":
+                    f.get(a).get(b).get(chain).op("i32x4.relaxed_dot_i8x16_i7x16_add_s")
+                elif name == "pairs":
+                    f.get(a).get(chain).op("i16x8.relaxed_dot_i8x16_i7x16_s")
+                    f.get(b).get(chain).op("i16x8.relaxed_dot_i8x16_i7x16_s").op("i16x8.add")
+                    f.get(ones).op("i32x4.dot_i16x8_s").get(chain).op("i32x4.add")
+                else:
+                    f.get(a).get(chain).op("i32x4.dot_i16x8_s").get(chain).op("i32x4.add")
+                f.set(chain)
+            f.get(left).i32(1).op("i32.sub").tee(left).br_if(again)
+        f.get(chains[0])
+        for chain in chains[1:]:
+            f.get(chain).op("i32x4.add")
+        f.op("i32x4.extract_lane", 0)
+    return module.encode()
+
+
 def traffic_module(pages: int) -> bytes:
     """A module that exports read(bytes: i32, times: i32) and copy(bytes: i32, times: i32).
 

@@ -120,7 +120,19 @@ def in_bytes(model: Any, precision: str, calibration: Any, task: Any) -> Any:
         )
     if is_quantized(model if isinstance(model, Graph) else model.graph):
         return model
+    check_task(task, model)
     return quantize(model, calibration, task=task)
+
+
+def check_task(task: Any, model: Any) -> None:
+    """Apply the task to the float model: what does not fit is told before a minute of calibration.
+
+    Raises:
+        FanlightError: E-BUILD-00x, as a build does afterwards.
+    """
+    if hasattr(task, "apply"):
+        graph = model if isinstance(model, Graph) else model.graph
+        task.apply(graph, getattr(model, "labels", None))
 
 
 def settled(task: Any, model: Any) -> Any:

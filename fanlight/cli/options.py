@@ -312,6 +312,7 @@ def quantized(model: Model, task: Task | None, options: ModelOptions) -> Model:
     """
     import fanlight as fl
     from fanlight.cli.output import progress
+    from fanlight.quantize import check_task
 
     if options.precision != "int8":
         if options.calibrate is not None:
@@ -323,6 +324,7 @@ def quantized(model: Model, task: Task | None, options: ModelOptions) -> Model:
                 received=f"--precision {options.precision}",
             )
         return model
+    check_task(task, model)
     with progress("Reading photos", total=1000) as advance:
         done = 0
 

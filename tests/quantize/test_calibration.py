@@ -349,3 +349,13 @@ def test_damaged_archives(tmp_path: Path) -> None:
             assert error.code in ("E-CALIB-001", "E-CALIB-003"), name
         else:
             assert len(found.pictures) <= 3
+
+
+def test_a_task_that_does_not_fit_is_told_before_anything_is_read(tmp_path: Path) -> None:
+    def never() -> list[np.ndarray]:
+        raise AssertionError("the calibration data were read")
+
+    task = fl.tasks.classify(labels=["one", "two"])
+    with pytest.raises(FanlightError) as caught:
+        fl.build(NETS["mobile"](), tmp_path / "x", task=task, precision="int8", calibration=never)
+    assert caught.value.code == "E-BUILD-002"

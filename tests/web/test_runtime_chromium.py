@@ -219,7 +219,9 @@ def test_missing_files_and_folders(bare: Any, site: Site) -> None:
     found = bare.evaluate("() => caught(load('http://127.0.0.1:9/x'))")
     assert found["code"] == "E-WEB-005"
     assert bare.evaluate("() => caught(load('http://'))")["code"] == "E-WEB-001"
-    assert bare.evaluate("() => caught(load('double', { backend: 'x' }))")["code"] == "E-WEB-001"
+    for wrong in ("backend: 'x'", "simd: 'avx'", "threads: 'two'", "threads: 1.5", "threads: 0"):
+        problem = bare.evaluate(f"() => caught(load('double', {{ {wrong} }}))")
+        assert problem["code"] == "E-WEB-001" and "auto or" in str(problem), wrong
     assert bare.evaluate("() => load(new URL('double/manifest.json', location.href)).then(() => 1)")
 
 

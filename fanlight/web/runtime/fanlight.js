@@ -82,9 +82,14 @@ export async function load(url, options = {}) {
     backend, worker = /** @type {InlineBundle} */ (url)?.worker ?? true, onProgress, signal, ...rest
   } = options;
   signal?.throwIfAborted();
-  if (!['auto', 'wasm', undefined].includes(backend)) {
-    fail('E-WEB-001', 'There is no such backend.', { expected: 'auto or wasm', received: backend });
-  }
+  const { simd, threads } = rest;
+  /** @param {unknown} known @param {string} name @param {string} expected @param {unknown} received */
+  const need = (known, name, expected, received) => (
+    received === undefined || received === 'auto' || known
+      || fail('E-WEB-001', `There is no such ${name}.`, { expected: `auto or ${expected}`, received }));
+  need(backend === 'wasm', 'backend', 'wasm', backend);
+  need(simd === 'relaxed' || simd === 'plain', 'simd', 'relaxed or plain', simd);
+  need(Number.isInteger(threads) && Number(threads) > 0, 'number of threads', '1, 2, ...', threads);
   const source = address(url);
   const ways = typeof worker === 'function' ? [worker] : worker ? [blobWorker, fileWorker] : [];
   const all = { ...rest, onProgress, signal };

@@ -2,26 +2,25 @@
 
 A new browser context per visit has no cache, so files are fetched and code is compiled each time.
 Each engine has the smallest page that its README shows: TF.js in script tags, Fanlight as a module
-with its model in a worker. Each classifies once; the clock is the page's own `performance.now()`,
-which starts at the navigation. An empty page tells what of that is the browser's.
+with its model in a worker. No debugger looks on (see visitor.py). Each classifies once; the clock
+is the page's own `performance.now()`, which starts at the navigation. An empty page tells what of
+that is the browser's.
 """
 
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.lab import HERE, chromium, install_peers, serve
+from bench.lab import HERE, install_peers, serve
 from bench.networks import prepare
+from bench.visitor import visitors
 
 NETWORK = "mobilenet_v1_0.25_224"
 GOAL = 4.0  # how many times faster than this peer the first answer is meant to be
 PEERS = ("tfjs", "ort")
-LIMIT_MS = 60_000
-SETTLE = 0.4  # seconds in which the browser takes down the page before
 
 _DATA = """
 const shape = [1, 224, 224, 3];
@@ -98,12 +97,13 @@ def measure(
     mounts = {"peers": HERE / "node_modules", "work": out}
     times: dict[str, list[float]] = {name: [] for name in engines}
     answers = set()
-    with serve(mounts) as base, chromium() as browser:
+    with serve(mounts) as base, visitors() as visitor:
         for turn in range(rounds + 1):
             shift = turn % len(engines)  # nobody always comes after the same one
             for name in engines[shift:] + engines[:shift]:
-                time.sleep(SETTLE)
-                answer = visit(browser, f"{base}/work/{NETWORK}/{_file(name)}")
+                person = visitor()
+                answer = person.visit(f"{base}/work/{NETWORK}/{_file(name)}")
+                person.close()
                 if turn:  # the first visit warms up the disk, the server and the browser process
                     times[name].append(answer["ms"])
                     answers.add(answer["best"])
@@ -111,21 +111,6 @@ def measure(
         raise SystemExit(f"bench: the engines answered differently: {sorted(answers - {None})}")
     ours = times["fanlight"]
     return [_row(name, times[name], ours) for name in engines]
-
-
-def visit(browser: Any, url: str) -> dict[str, Any]:
-    """Open a page in a context of its own and wait for its `answer`."""
-    context = browser.new_context()
-    page = context.new_page()
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.goto(url)
-    page.wait_for_function("globalThis.answer", timeout=LIMIT_MS, polling=100)
-    answer = page.evaluate("answer")
-    context.close()
-    if problems:
-        raise SystemExit(f"bench: {url}: {problems[0]}")
-    return answer
 
 
 def _row(name: str, times: Sequence[float], ours: Sequence[float]) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 The clock is the page's own `performance.now()`, which starts at the navigation, and stops when the
 first answer is there. A script that the browser puts into the page asks for it as soon as the
-element is defined, with a picture of its own, so that nothing but the page is fetched.
+element is defined, with a picture of its own, so that nothing but the page is fetched. The model is
+built as `fanlight demo` builds it. "Offline" is a server that is gone. An empty page of the same
+site, visited likewise, tells what of the time is the browser's on this machine.
 """
 
 from __future__ import annotations
@@ -12,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import fanlight as fl
-from bench.lab import chromium
+from bench.visitor import visitors
 from fanlight.hosts.serving import Site, SiteServer
 
 GOAL_OFFLINE_MS = 100
-SETTLED_MS = 1500  # in which the files are kept and the service worker has started
+STAY_S = 1.5  # in which the files are kept and the service worker has started
 
 _ASK = """
 globalThis.answer = customElements.whenDefined('fanlight-classifier').then(async () => {
@@ -34,30 +36,44 @@ globalThis.answer = customElements.whenDefined('fanlight-classifier').then(async
 """
 
 
+_EMPTY = """
+globalThis.answer = new Promise((resolve) => {
+  addEventListener('load', () => resolve({ ms: performance.now() }));
+});
+"""
+_EMPTY_PAGE = '<!doctype html>\n<title>empty</title>\n<script type="module"></script>\n'
+
+
 def measure(out: Path, *, rounds: int = 11) -> list[dict[str, Any]]:
     """Milliseconds from navigation to the first answer; medians of visits in turn."""
     folder = out / "default-isolated"
     model, task = fl.default_model()
-    fl.build(model, folder, task=task, isolate=True)
-    times: dict[str, list[float]] = {"first": [], "second": [], "second, offline": []}
-    with chromium() as browser:
+    fl.build(model, folder, task=task, isolate=True, precision="f16")
+    site = Site(folder, {"/empty.html": _EMPTY_PAGE.encode()})
+    times: dict[str, list[float]] = {
+        "empty page": [], "first": [], "second": [], "second, offline": [],
+    }  # fmt: skip
+    with visitors() as visitor:
         for turn in range(rounds + 1):
-            server = SiteServer(Site(folder)).start()
-            context = browser.new_context()
-            page = context.new_page()
-            page.add_init_script(_ASK)
+            server = SiteServer(site).start()
+            person = visitor()
             answers = set()
             for name, own in times.items():
-                context.set_offline("offline" in name)
-                page.goto(f"{server.url}/index.html")
-                answer = page.evaluate("answer")
-                answers.add(answer["index"])
+                empty = name == "empty page"
+                if "offline" in name:
+                    server.stop()
+                answer = person.visit(
+                    f"{server.url}/{'empty' if empty else 'index'}.html",
+                    script=_EMPTY if empty else _ASK,
+                    stay_s=0 if empty else STAY_S,
+                )
+                if not empty:
+                    answers.add(answer["index"])
+                    if answer["cached"] is not (name != "first"):
+                        raise SystemExit(f"bench: {name} visit: cached is {answer['cached']}")
                 if turn:  # the first round warms up the disk and the browser process
                     own.append(answer["ms"])
-                page.wait_for_timeout(SETTLED_MS)
-                page.goto("about:blank")
-            context.close()
-            server.stop()
+            person.close()
             if len(answers) != 1:
                 raise SystemExit(f"bench: visits were answered differently: {answers}")
     return [

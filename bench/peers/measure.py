@@ -20,13 +20,13 @@ import numpy as np
 from bench.lab import HERE, Traffic, chromium, serve
 from bench.peers.engines import Entry
 from bench.peers.memory import renderer_peak
+from bench.visitor import NoAnswer, Visitor, visitors
 
 LOAD_MS = 120_000
 ANSWER_MS = 60_000
 TURNS = 3  # measured runs of an entry's turn; the median counts
 SLOW = 80.0  # ms; above this one run a turn is enough
 SHORT = 3.0  # ms that a measurement lasts at least, for the clock of a page is coarse
-SETTLE = 0.3  # seconds in which the browser takes down the page before
 _TURN = (
     "([count, each]) => Promise.race([turn(count, each), new Promise((_, stop) => setTimeout("
     f"() => stop(new Error('no answer in {ANSWER_MS // 1000} s')), {ANSWER_MS}))])"
@@ -61,7 +61,7 @@ class Lane:
 
         try:
             yield
-        except (Error, Failed) as error:
+        except (Error, Failed, NoAnswer) as error:
             self.problem = _said(error)
 
 
@@ -113,12 +113,14 @@ def measure(
     with chromium() as browser:
         say("loading every engine")
         _warm(browser, place, lanes, rounds, say)
-        for turn in range(cold + 1 if cold else 0):
-            say(f"cold start, visit {turn} of {cold}")
-            shift = turn % len(lanes)  # nobody always comes after the same one
-            for lane in lanes[shift:] + lanes[:shift]:
-                if lane.problem is None:
-                    _visit(browser, place, lane, count=turn > 0)
+    if cold:
+        with visitors() as visitor:
+            for turn in range(cold + 1):
+                say(f"cold start, visit {turn} of {cold}")
+                shift = turn % len(lanes)  # nobody always comes after the same one
+                for lane in lanes[shift:] + lanes[:shift]:
+                    if lane.problem is None:
+                        _visit(visitor(), place, lane, count=turn > 0)
     if memory:
         say("peak memory")
         _weigh(place, lanes)
@@ -201,17 +203,15 @@ def open_lane(page: Any, url: str) -> dict[str, Any]:
     return page.evaluate("answer")
 
 
-def _visit(browser: Any, place: Lab, lane: Lane, *, count: bool) -> None:
+def _visit(person: Visitor, place: Lab, lane: Lane, *, count: bool) -> None:
     """One cold visit; the first one, which does not count, warms the disk and the server."""
-    time.sleep(SETTLE)
-    context = browser.new_context()
     place.traffic.clear()
     with lane.guard():
-        milliseconds = open_lane(context.new_page(), place.url(lane.entry))["ms"]
+        milliseconds = person.visit(place.url(lane.entry))["ms"]
         if count:
             lane.cold.append(milliseconds)
             lane.download = place.traffic.sent
-    context.close()
+    person.close()
 
 
 def _weigh(place: Lab, lanes: Sequence[Lane]) -> None:

@@ -47,15 +47,28 @@ def print_json(value: Any) -> None:
 
 
 @contextmanager
-def progress(title: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+def progress(
+    title: str, total: int | None = None, *, lines: bool = False
+) -> Iterator[Callable[..., None]]:
     """A progress bar on standard error while something slow runs, if a person is looking.
+
+    Args:
+        title: what is done first.
+        total: steps until the end, where that is known.
+        lines: where nobody looks, write each title as a line: for what takes minutes.
 
     Yields:
         `advance(step=1, title=None)`: moves the bar on, and names what comes next.
     """
     console = stderr()
     if not console.is_terminal:
-        yield lambda step=1, title=None: None
+
+        def note(step: int = 1, title: str | None = None) -> None:
+            if lines and title is not None:
+                console.print(title, markup=False)
+
+        note(title=title)
+        yield note
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 

@@ -61,7 +61,7 @@ def show(found: Roofline) -> None:
     peaks = ", ".join(f"{rate:.1f} GOP/s of {unit}" for unit, rate in found.peaks.items())
     console.print(f"  peak {peaks}; GB/s read / copied from {rates}")
     table = Table(title="kernels", title_justify="left", box=SIMPLE_HEAD, expand=True)
-    table.add_column("kernel", overflow="ellipsis", no_wrap=True, ratio=1)
+    table.add_column("kernel", overflow="fold", ratio=1)
     for heading in ("ms", "%", "GFLOP/s", "GB/s", "FLOP/B", "limit", "of it"):
         table.add_column(heading, justify="right", no_wrap=True)
     rows = sorted(found.rows, key=lambda row: -row.ms)

@@ -69,37 +69,38 @@ def panels(width: int, trailing: int = 1) -> Packing:
     return Packing(name, pack, unpack, nbytes)
 
 
-def quads(width: int, run: int) -> Packing:
+def groups(width: int, run: int, size: int) -> Packing:
     """Bytes of a matrix [K, N] as kernels of quantised networks want them: [N / width][K / run]
-    [quads of a run][width][4], zeros after the last column and after the last row of a run.
+    [groups of a run][width][size], zeros after the last column and after the last row of a run.
 
     Args:
         width: columns of a panel.
         run: rows that are contiguous in the left side; all dims of the weight but the last are K.
+        size: rows that one 32-bit load of the left side brings: 4 bytes, or 2 int16.
     """
-    per_run = -(-run // 4)
+    per_run = -(-run // size)
 
     def sizes(shape: tuple[int, ...]) -> tuple[int, int, int]:
         return prod(shape[:-1]) // run, shape[-1], -(-shape[-1] // width)
 
     def pack(array: np.ndarray) -> np.ndarray:
         runs, n, count = sizes(array.shape)
-        padded = np.zeros((runs, per_run * 4, count * width), array.dtype)
+        padded = np.zeros((runs, per_run * size, count * width), array.dtype)
         padded[:, :run, :n] = array.reshape(runs, run, n)
-        parts = padded.reshape(runs, per_run, 4, count, width)
+        parts = padded.reshape(runs, per_run, size, count, width)
         return np.ascontiguousarray(parts.transpose(3, 0, 1, 4, 2))
 
     def unpack(flat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         runs, n, count = sizes(shape)
-        parts = flat.reshape(count, runs, per_run, width, 4).transpose(1, 2, 4, 0, 3)
-        whole = parts.reshape(runs, per_run * 4, count * width)
+        parts = flat.reshape(count, runs, per_run, width, size).transpose(1, 2, 4, 0, 3)
+        whole = parts.reshape(runs, per_run * size, count * width)
         return np.ascontiguousarray(whole[:, :run, :n]).reshape(shape)
 
     def nbytes(type: TensorType) -> int:
         runs, _, count = sizes(type.bound)
-        return count * runs * per_run * 4 * width * dtypes.size(type.dtype)
+        return count * runs * per_run * size * width * dtypes.size(type.dtype)
 
-    return Packing(f"quads({width},{run})", pack, unpack, nbytes)
+    return Packing(f"groups({width},{run},{size})", pack, unpack, nbytes)
 
 
 def row_quads(width: int) -> Packing:
@@ -133,9 +134,9 @@ def packing_by_name(name: str) -> Packing:
     """The packing of this name; ValueError if there is none."""
     if name == "raw":
         return RAW
-    match = re.fullmatch(r"quads\((\d{1,3}),([1-9]\d{0,9})\)", name)
+    match = re.fullmatch(r"groups\((\d{1,3}),([1-9]\d{0,9}),([24])\)", name)
     if match is not None:
-        return quads(int(match[1]), int(match[2]))
+        return groups(int(match[1]), int(match[2]), int(match[3]))
     match = re.fullmatch(r"row_quads\((\d{1,3})\)", name)
     if match is not None:
         return row_quads(int(match[1]))

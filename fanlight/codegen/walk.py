@@ -4,13 +4,19 @@
 calls it once, with a `thread` of its own, and does its share of each step; where a step needs what
 others made, all wait for each other at a *barrier*, inside WebAssembly. One thread meets none.
 
+After a barrier the work lies in pieces, and who is free takes the next one: a slow core, or one
+that is taken away for a while, holds nobody up for longer than a piece takes. Two threads begin at
+opposite ends, so that each finds in its caches what it made in the step before.
+
 The control block, in low memory, is what a host tells `run` beside its arguments. Its int32 words:
 
     0   CHOICES   bit i set: steps whose kernel has choice i compute it by that twin
+    8   TAKEN     how many pieces were asked for, modulo 2**32
     16 .. 19      the host's own, for handing work to its threads
     20  BASE      what word 32 was before the call; the host copies it when no thread is in `run`
     21  PATIENCE  waits of 100 ms without any arrival after which a thread gives up; 0: never
     22  STOP      not 0: give up. `run` returns early, and what it leaves in memory is undefined
+    23  PIECE     what word 8 was before the call, as for BASE
     32  ARRIVED   how often threads have come to barriers, modulo 2**32
     48  SLEEPING  how many threads wait for a notification
 
@@ -19,7 +25,7 @@ The counters keep cache lines of their own. Nothing is set when memory is new.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from fanlight.codegen.kernel import Kernel
@@ -32,7 +38,9 @@ from fanlight.targets import Target
 
 CONTROL = 256  # address of the control block
 MAX_CHOICES = 32
-BASE, PATIENCE, STOP, ARRIVED, SLEEPING = (CONTROL + 4 * word for word in (20, 21, 22, 32, 48))
+TAKEN, BASE, PATIENCE, STOP, PIECE, ARRIVED, SLEEPING = (
+    CONTROL + 4 * word for word in (8, 20, 21, 22, 23, 32, 48)
+)
 
 # Looks at the counter before a thread goes to sleep. A look takes 1 to 2 ns, waking up 15 us.
 SPINS = 30_000
@@ -40,6 +48,9 @@ WAIT_NS = 100_000_000
 # Steps that take less than this are not worth a barrier: the first thread does them alone.
 SOLO_NS = 1_500
 FLOPS_PER_NS, BYTES_PER_NS = 32, 16
+# A piece takes at least this; to ask for one takes about 50 ns.
+PIECE_NS = 3_000
+MOST_PIECES = 24
 
 
 @dataclass(frozen=True)
@@ -100,10 +111,19 @@ def emit(plan: Plan, target: Target) -> Code:
 # --- which steps need barriers ------------------------------------------------------------------
 
 
+def _cost(kernel: Kernel) -> float:
+    """A rough guess of its time on one thread, in ns."""
+    return kernel.flops / FLOPS_PER_NS + kernel.bytes / BYTES_PER_NS
+
+
 def solo(kernel: Kernel) -> bool:
     """Whether the first thread computes a step alone: its work is one piece, or very small."""
-    cost = kernel.flops / FLOPS_PER_NS + kernel.bytes / BYTES_PER_NS
-    return kernel.work == 1 or cost < SOLO_NS
+    return kernel.work == 1 or _cost(kernel) < SOLO_NS
+
+
+def pieces(kernel: Kernel) -> int:
+    """Into how many pieces the work of a step is cut, for whoever is free."""
+    return min(kernel.work, MOST_PIECES, max(2, int(_cost(kernel) / PIECE_NS)))
 
 
 def barriers(plan: Plan, which: int) -> list[bool]:
@@ -159,45 +179,88 @@ class _Walk:
         self.f = f = module.function("run", ("i32",) * 4, export=True)
         first, last, self.thread, self.threads = f.params
         self.count, self.chosen, self.several, self.target = f.locals(4, "i32")
-        self.low, self.high = f.locals(2, "i32")
+        self.piece, self.low, self.high, self.at, self.own = f.locals(5, "i32")
+        # Whether pieces of a step may still be asked for: that of the next step, only after a
+        # barrier, or one counter would count for both.
+        self.open = True
         f.get(last).get(first).op("i32.sub").set(self.count)
         if bits:
             f.i32(CONTROL).op("i32.load").set(self.chosen)
         if threaded:
             f.get(self.threads).i32(1).op("i32.gt_u").set(self.several)
             f.i32(BASE).op("i32.load").set(self.target)
+            f.i32(PIECE).op("i32.load").set(self.piece)
 
     def step(self, index: int, step: Step, kernel: Kernel, wait: bool) -> None:
         """One step, if it is in [first, last): (k - first) < (last - first), unsigned."""
         f = self.f
+        alone = solo(kernel)
+        self.open = self.open or wait
+        shared, self.open = self.open and not alone, self.open and alone
         f.i32(index).get(f.params[0]).op("i32.sub").get(self.count).op("i32.lt_u")
         with f.if_():
             if wait:
                 self._wait()
             with f.block() as done:
-                if self.threaded and solo(kernel):
+                if self.threaded and alone:
                     f.get(self.thread).br_if(done)
                 for name in sorted(kernel.twins, key=self.bits.__getitem__):
                     f.get(self.chosen).i32(1 << self.bits[name]).op("i32.and")
                     with f.if_():
-                        self._call(step, kernel.twins[name], solo(kernel))
+                        self._call(step, kernel.twins[name], alone, shared)
                         f.br(done)
-                self._call(step, kernel, solo(kernel))
+                self._call(step, kernel, alone, shared)
 
-    def _call(self, step: Step, kernel: Kernel, alone: bool) -> None:
-        """This thread's share of one kernel's work."""
-        f = self.f
+    def _call(self, step: Step, kernel: Kernel, alone: bool, shared: bool) -> None:
+        """This thread's part of one kernel's work: pieces of it if `shared`, else a fixed share."""
         if alone or not self.threaded:
-            self._arguments(step, kernel).i32(0).i32(kernel.work)
-            f.call(self.module.define(kernel.key, kernel.emit))
-            return
+            self._whole(step, kernel)
+        elif shared:
+            self._pieces(step, kernel)
+        else:
+            self._part(step, kernel, self.thread, lambda: self.f.get(self.threads))
+
+    def _whole(self, step: Step, kernel: Kernel) -> None:
+        self._arguments(step, kernel).i32(0).i32(kernel.work)
+        self.f.call(self.module.define(kernel.key, kernel.emit))
+
+    def _part(
+        self, step: Step, kernel: Kernel, which: Local, parts: Callable[[], Function]
+    ) -> None:
+        """Part `which` of so many equal parts of the work."""
+        f = self.f
         for local, more in ((self.low, 0), (self.high, 1)):
-            f.i32(kernel.work).get(self.thread).plus(more).get(self.threads)
+            f.i32(kernel.work).get(which).plus(more)
+            parts()
             f.call("share").set(local)
         f.get(self.low).get(self.high).op("i32.lt_u")
         with f.if_():
             self._arguments(step, kernel).get(self.low).get(self.high)
             f.call(self.module.define(kernel.key, kernel.emit))
+
+    def _pieces(self, step: Step, kernel: Kernel) -> None:
+        """Pieces until none is left. Every thread asks once more than there are pieces for it, so
+        all know what the counter stands at after the step.
+        """
+        f, count = self.f, pieces(kernel)
+        f.get(self.several)
+        with f.if_():
+            f.i32(0).set(self.own)
+            with f.block() as done, f.loop() as again:
+                f.i32(0).i32(1).op("i32.atomic.rmw.add", TAKEN).get(self.piece).op("i32.sub")
+                f.tee(self.at).i32(count).op("i32.ge_u").br_if(done)
+                # Of two threads the second begins at the end: how many pieces are taken is all
+                # that they have to agree on.
+                f.get(self.threads).i32(2).op("i32.eq")
+                with f.if_():
+                    f.i32(count - 1).get(self.own).op("i32.sub").get(self.own)
+                    f.get(self.thread).select().set(self.at)
+                f.get(self.own).plus(1).set(self.own)
+                self._part(step, kernel, self.at, lambda: f.i32(count))
+                f.br(again)
+            f.get(self.piece).plus(count).get(self.threads).op("i32.add").set(self.piece)
+            f.else_()
+            self._whole(step, kernel)
 
     def _arguments(self, step: Step, kernel: Kernel) -> Function:
         for pointer in step.pointers(kernel):

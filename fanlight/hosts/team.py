@@ -15,7 +15,7 @@ from fanlight.hosts.wasmtime import exported_expand, exported_run
 PAGE = 65536
 SHARED = 3
 # Words of the control block (see fanlight/codegen/walk.py).
-BASE, PATIENCE, STOP, ARRIVED = 20, 21, 22, 32
+TAKEN, BASE, PATIENCE, STOP, PIECE, ARRIVED = 8, 20, 21, 22, 23, 32
 PATIENCE_ROUNDS = 100  # of 100 ms
 
 
@@ -69,6 +69,7 @@ class Team:
         words, count = self._words, len(self._runs)
         words[STOP] = 0  # of a run before: all its threads have returned
         words[BASE] = words[ARRIVED]
+        words[PIECE] = words[TAKEN]
         others = [self._pool.submit(self._part, i, first, last) for i in range(1, count)]
         problem = None
         try:

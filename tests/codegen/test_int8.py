@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fanlight import dtypes
-from fanlight.codegen.kernel import lower, packing_by_name, quads, row_quads
+from fanlight.codegen.kernel import groups, lower, packing_by_name, row_quads
 from fanlight.codegen.wasm.kernels.gemm_int8 import pairs_fit
 from fanlight.errors import FanlightError
 from fanlight.graph import Node
@@ -226,9 +226,10 @@ def test_weights_must_be_constant_and_padding_explicit() -> None:
 @pytest.mark.parametrize(
     "packing,shape",
     (
-        (quads(8, 5), (3, 5, 11)),
-        (quads(8, 9), (3, 3, 3, 8)),
-        (quads(8, 4), (4, 1)),
+        (groups(8, 5, 4), (3, 5, 11)),
+        (groups(8, 9, 4), (3, 3, 3, 8)),
+        (groups(8, 9, 2), (3, 3, 3, 8)),
+        (groups(8, 4, 4), (4, 1)),
         (row_quads(8), (3, 3, 17, 1)),
         (row_quads(8), (5, 2, 8, 1)),
     ),
@@ -260,7 +261,9 @@ def test_any_convolution_on_any_way(data: st.DataObject) -> None:
         "high": draw(st.sampled_from((127, 90, 255))),
         **attrs,
     }
-    x = net.x(draw(st.integers(1, 2)), height, width, channels)
+    top = 127 if twin else draw(st.sampled_from((127, 255)))
+    options["x_high"] = top
+    x = net.x(draw(st.integers(1, 2)), height, width, channels, high=top)
     if draw(st.booleans()):
         w = weights(kh, kw, channels, draw(st.integers(1, 19)))
         agree(target, twin, "conv2d_int8", x, w, **options)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 import fanlight as fl
 from fanlight.errors import FanlightError
@@ -36,6 +38,16 @@ LEFT = """async () => {
   }
   throw new Error('the worker did not see that the site left it');
 }"""
+UPDATED = """async (version) => {
+  for (let i = 0; i < 100; i++) {
+    const { active } = await navigator.serviceWorker.getRegistration();
+    const kept = await caches.keys();
+    if (active?.state === 'activated' && kept.length && kept.filter(
+      (name) => name.startsWith('fanlight-page')).every((name) => name.endsWith(version))) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error('the new worker did not take over');
+}"""
 WAITED = "navigator.serviceWorker.ready.then(({ active }) => active.state)"
 
 
@@ -46,6 +58,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     task = fl.tasks.classify(labels=labels, input_range=(0, 1))
     fl.build(classifier(), folder / "site", task=task, isolate=True, title="First")
     fl.build(classifier(), folder / "later", task=task, isolate=True, title="Second")
+    other = fl.tasks.classify(labels=[*labels, "another"], input_range=(0, 1))
+    fl.build(classifier(6), folder / "moved", task=other, isolate=True, title="Moved")
     fl.build(classifier(), folder / "without", task=task, title="Third")
     fl.build(net(), folder / "plain", isolate=True, bench_page=True)
     return folder
@@ -110,16 +124,40 @@ def test_a_new_build_is_shown_to_those_who_come_again(page: Any, site: Site, fol
         if path.is_file():
             site.pages[f"site/{path.name}"] = path.read_bytes().decode("latin-1")
     site.pages = {p: t for p, t in site.pages.items() if p.endswith((".html", ".js", ".json"))}
+    other = page.context.new_page()  # stays open all the time
+    other.goto(site.url + "site/")
+    other.evaluate(READY)
     page.reload()
-    page.evaluate("navigator.serviceWorker.getRegistration().then((r) => r.update())")
-    page.wait_for_function("""navigator.serviceWorker.getRegistration().then(
-      ({ installing, waiting }) => !installing && Boolean(waiting))""")
-    page.goto("about:blank")
-    page.wait_for_timeout(1500)  # nobody uses the old one any more
-    page.goto(site.url + "site/")
+    assert page.title() == "First"  # it is what is kept; meanwhile the worker finds the new one
+    page.evaluate(UPDATED, version(folder / "later"))
+    page.reload()
     assert page.title() == "Second"
     assert page.evaluate(READY)["isolated"] is True
+    assert other.title() == "First"
+    assert other.evaluate(READY)["isolated"] is True
     assert len([n for n in page.evaluate("caches.keys()") if n.startswith("fanlight-page")]) == 1
+
+
+@pytest.mark.chromium
+def test_a_page_whose_model_is_gone_begins_again_with_the_new_build(
+    page: Any, site: Site, folder: Path
+) -> None:
+    page.goto(site.url + "site/index.html")
+    page.wait_for_function(WAITED)
+    page.evaluate(READY)
+    page.wait_for_timeout(600)  # the model's files are kept after the first answer
+    page.evaluate("caches.delete('fanlight-v1')")
+    for path in (folder / "site").glob("*.bin"):
+        site.fail(f"site/{path.name}", *["missing"] * 9)
+    for path in (folder / "moved").iterdir():
+        if path.suffix in (".html", ".js", ".json"):
+            site.pages[f"site/{path.name}"] = path.read_text("utf-8")
+        elif path.is_file():  # named by their hashes, so nothing is replaced
+            shutil.copy(path, folder / "site" / path.name)
+    page.reload()  # the old page, whose weights are not there any more
+    assert page.title() == "First"
+    expect(page).to_have_title("Moved")
+    assert page.evaluate(READY)["isolated"] is True
 
 
 @pytest.mark.chromium
@@ -172,6 +210,10 @@ def test_the_manifest_lists_them_and_the_page_starts_them(folder: Path) -> None:
     bench = {f"bench/{path.name}" for path in (folder / "plain" / "bench").iterdir()}
     assert bench and bench <= set(kept)
     assert (folder / "site" / "sw.js").read_text() != (folder / "later" / "sw.js").read_text()
+
+
+def version(folder: Path) -> str:
+    return shell(folder)[0]
 
 
 def shell(folder: Path) -> tuple[str, list[str]]:

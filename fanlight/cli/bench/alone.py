@@ -105,7 +105,7 @@ def print_alone(report: dict[str, Any]) -> None:
             console.print(f"    {run['why']}", highlight=False, markup=False)
     table = Table(title="slowest kernels", title_justify="left")
     for heading, justify in (("op", "left"), ("source", "left"), ("ms", "right"), ("%", "right")):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+        table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
     table.add_column("GFLOP/s", justify="right")
     total = sum(kernel["ms"] for kernel in report["kernels"]) or 1.0
     slowest = sorted(report["kernels"], key=lambda kernel: -kernel["ms"])[:SLOWEST_SHOWN]

@@ -67,7 +67,7 @@ def measure_beside(
             next="leave --peers out.",
         )
     with tempfile.TemporaryDirectory(prefix="fanlight-bench-") as folder:
-        with progress(f"Timing {model.name}") as advance:
+        with progress(f"Timing {model.name}", lines=True) as advance:
             return bench.measure_model(
                 model,
                 "source",

@@ -30,6 +30,15 @@ class LayerReport:
     why: str = ""
 
 
+# Least signal to noise in dB. At 20 dB a score is off by a tenth of what scores usually differ by.
+_VERDICTS = (
+    (30.0, "very close to float32"),
+    (20.0, "close to float32"),
+    (12.0, "visibly different from float32"),
+)
+_FAR = "far from float32: look at the report"
+
+
 @dataclass(frozen=True)
 class Report:
     """What quantisation did to a model. Prints as a table.
@@ -62,12 +71,18 @@ class Report:
         """Names of layers that stayed float32."""
         return [layer.name for layer in self.layers if layer.why]
 
+    @property
+    def verdict(self) -> str:
+        """What the signal to noise of the outputs means, in words."""
+        return next((words for least, words in _VERDICTS if self.snr >= least), _FAR)
+
     def summary(self) -> str:
         """One line: how many layers, and how close the answers are."""
         counted = sum(not r.why for r in self.layers)
         same = "" if self.agreement is None else f", first answer the same {self.agreement:.0%}"
         return (
-            f"{counted} of {len(self.layers)} layers; outputs {self.snr:.1f} dB{same} "
+            f"{counted} of {len(self.layers)} layers; outputs {self.verdict} "
+            f"({self.snr:.1f} dB{same}) "
             f"on {self.judged} of {self.items} calibration items"
         )
 
@@ -95,10 +110,11 @@ class Report:
 
 
 def _line(row: LayerReport, width: int) -> str:
-    name = row.name if len(row.name) <= width else "..." + row.name[3 - width :]
     span = f"{row.low:.3g} .. {row.high:.3g}"
     scale = "float32" if row.scale is None else f"{row.scale:.2e}"
-    head = f"{name:{width}}  {row.op:16}  {span:>19}  {scale:>9}  {_db(row.own)}  {_db(row.here)}"
+    head = (
+        f"{row.name:{width}}  {row.op:16}  {span:>19}  {scale:>9}  {_db(row.own)}  {_db(row.here)}"
+    )
     return head + (f"  float32: {row.why}" if row.why else "")
 
 

@@ -46,4 +46,5 @@ try {
   };
 } catch (error) {
   at('state').textContent = said(error);
+  dispatchEvent(new CustomEvent('fanlight-error', { detail: error }));
 }

@@ -5,7 +5,7 @@
  * @typedef {{ waitUntil: (work: Promise<unknown>) => void }} Life
  * @typedef {Life & { request: Request, respondWith: (answer: Promise<Response>) => void }} Asked
  * @typedef {{ scope: string, unregister: () => Promise<boolean> }} Registration
- * @typedef {{ registration: Registration, addEventListener: (name: string, handle: (event: any) => void) => void }} Scope
+ * @typedef {{ registration: Registration, skipWaiting: () => Promise<void>, addEventListener: (name: string, handle: (event: any) => void) => void }} Scope
  */
 // A hash of this build and its files; site.py fills them in.
 const [VERSION, SHELL] = /** @type {[string, string[]]} */ (['', []]);
@@ -15,10 +15,31 @@ const kept = caches.open(OURS + VERSION);
 /** Kept when the site has left this worker behind. */
 const LEFT = new URL('sw.js?left', worker.registration.scope).href;
 
-worker.addEventListener('install', (/** @type {Life} */ event) => {
+/** The response, as an isolated page needs it. @param {Response} response */
+function isolated(response) {
+  const { status, statusText, body } = response;
+  if (!status) return response; // another origin's, which nobody may look into
+  const headers = new Headers(response.headers);
+  headers.set('Cross-Origin-Opener-Policy', 'same-origin');
+  headers.set('Cross-Origin-Embedder-Policy', 'require-corp');
+  headers.set('Cross-Origin-Resource-Policy', 'same-origin');
+  // A constructed response, so that one that was redirected may answer a navigation.
+  return new Response([101, 204, 205, 304].includes(status) ? null : body, { status, statusText, headers });
+}
+
+/** Keep one file. @param {string} path */
+async function keep(path) {
   // Past every HTTP cache: the files of two builds must not mix.
-  event.waitUntil(kept.then((cache) => cache.addAll(SHELL.map((path) => (
-    new Request(path, { cache: 'reload' }))))));
+  const request = new Request(path, { cache: 'reload' });
+  const response = await fetch(request);
+  if (!response.ok) throw new Error(`${path}: HTTP ${response.status}`);
+  await (await kept).put(request, isolated(response));
+}
+
+worker.addEventListener('install', (/** @type {Life} */ event) => {
+  // At once, though older pages are open: who loads the page again wants the new build.
+  worker.skipWaiting();
+  event.waitUntil(Promise.all(SHELL.map(keep)));
 });
 
 worker.addEventListener('activate', (/** @type {Life} */ event) => {
@@ -64,15 +85,8 @@ async function answer(request) {
     const page = await leave(request).catch(() => undefined); // no network: the kept one
     if (page) return page;
   }
-  const response = await (await kept).match(named(request.url), { ignoreSearch: true }) ?? await fetch(request);
-  const { status, statusText, body } = response;
-  if (!status) return response; // another origin's, which nobody may look into
-  const headers = new Headers(response.headers);
-  headers.set('Cross-Origin-Opener-Policy', 'same-origin');
-  headers.set('Cross-Origin-Embedder-Policy', 'require-corp');
-  headers.set('Cross-Origin-Resource-Policy', 'same-origin');
-  // A constructed response, so that one that was redirected may answer a navigation.
-  return new Response([101, 204, 205, 304].includes(status) ? null : body, { status, statusText, headers });
+  return await (await kept).match(named(request.url), { ignoreSearch: true })
+    ?? isolated(await fetch(request));
 }
 
 worker.addEventListener('fetch', (/** @type {Asked} */ event) => {

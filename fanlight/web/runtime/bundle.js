@@ -177,6 +177,12 @@ async function pour(stream, target, arrived) {
 /** @param {string} base64 */
 const decode = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
 
+/** Where files are kept, by their hash. */
+const STORE = 'fanlight-v1';
+
+/** Do something with it; where that fails, the next visit fetches again. @param {(own: Cache) => Promise<any>} act */
+const store = (act) => caches.open(STORE).then(act).catch(() => {});
+
 /** The files of one bundle, from a folder on the web or from memory. */
 export class Files {
   #loaded = 0;
@@ -191,9 +197,10 @@ export class Files {
     this.total = 0;
     this.where = remote ? source : 'this page';
     this.base = remote ? new URL('./', source).href : '';
-    // Cache Storage is missing on plain http, and refused in some private windows.
-    this.store = cache && remote && globalThis.caches
-      ? caches.open('fanlight-v1').catch(() => undefined) : undefined;
+    // Whether there is a store. Cache Storage is missing on plain http, and refused in some private
+    // windows. To make one takes as long as a fetch: not before the first answer.
+    this.stored = cache && remote && globalThis.caches
+      ? caches.has(STORE).catch(() => undefined) : undefined;
     /** @param {number} bytes */
     this.arrived = (bytes) => onProgress?.({ loaded: this.#loaded += bytes, total: this.total });
   }
@@ -218,7 +225,7 @@ export class Files {
    */
   async bring({ path, bytes, sha256: expected }, target) {
     const { source, base } = this;
-    const store = await this.store;
+    const stored = await this.stored;
     const remote = typeof source === 'string';
     const key = base + expected;
     let received;
@@ -231,7 +238,9 @@ export class Files {
         response = new Response(type === 'text/base64' ? decode(await new Response(content).text()) : content);
       } else if (from !== 'cache') {
         response = await get(base + path, /** @type {RequestCache} */ (from), this.signal);
-      } else response = await store?.match(key).catch(() => undefined);
+      } else if (stored) {
+        response = await caches.match(key, { cacheName: STORE }).catch(() => undefined);
+      }
       if (!response) continue;
       const before = this.#loaded;
       try {
@@ -245,14 +254,16 @@ export class Files {
       if (received === expected) {
         if (from !== 'cache') {
           this.cached = false;
-          const kept = store && target.slice();
-          // Later: writing to disk would hold up the first answer.
-          setTimeout(() => store?.put(key, new Response(kept)).catch(() => {}), 400);
+          if (stored !== undefined) {
+            const kept = target.slice();
+            // Later: writing to disk would hold up the first answer.
+            setTimeout(() => store((own) => own.put(key, new Response(kept))), 400);
+          }
         }
         return;
       }
       this.arrived(before - this.#loaded);
-      store?.delete(key);
+      if (stored) store((own) => own.delete(key));
     }
     fail('E-WEB-006', 'A file of the bundle is not the one that was built.', {
       where: base + path, expected: `${bytes} bytes, SHA-256 ${expected}`, received,
@@ -263,10 +274,13 @@ export class Files {
   /** Drop what an earlier build of this bundle left in the cache. @param {Manifest} manifest */
   async forget({ modules, weights }) {
     const { base } = this;
-    const store = await this.store;
     const ours = [...modules, ...weights].map((kept) => base + kept.sha256);
-    for (const { url } of await store?.keys() ?? []) {
-      if (url.slice(0, -64) === base && !ours.includes(url)) store?.delete(url);
+    if (await this.stored) {
+      store(async (own) => {
+        for (const { url } of await own.keys()) {
+          if (url.slice(0, -64) === base && !ours.includes(url)) own.delete(url);
+        }
+      });
     }
   }
 }

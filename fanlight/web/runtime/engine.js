@@ -125,7 +125,9 @@ export class Engine {
     const { inputs, outputs, task } = core.manifest;
     this.core = core;
     this.manifest = core.manifest;
-    this.#settled = !core.free.threads && !core.free.variants;
+    this.#settled = !mayWait();
+    // A page that waits for its visitor: code can become fast meanwhile.
+    if (!this.#settled) setTimeout(() => core.calls || this.#settle(() => this.#blank()), 200);
     /** @type {About} */
     this.about = { inputs, outputs, labels: task?.labels ?? null, info: core.info };
   }
@@ -251,6 +253,20 @@ export class Engine {
     return { items, sizes, write };
   }
 
+  /** Choose and warm up, once, while nobody waits. @param {() => void} write puts inputs in place */
+  #settle(write) {
+    if (this.#settled) return;
+    this.#settled = true;
+    import('./choice.js').then(({ settle }) => settle(this.core, write)).catch(() => {});
+  }
+
+  /** Sizes for inputs that are blank. */
+  #blank() {
+    for (const { offset, min, max } of Object.values(this.manifest.dims)) {
+      new Int32Array(this.core.memory.buffer, offset, 1)[0] = Math.max(min, Math.min(max, 64));
+    }
+  }
+
   /** @param {number} first @param {number} last */
   #steps(first, last) {
     try {
@@ -280,12 +296,8 @@ export class Engine {
       for (const { spec, each, data } of results) data.set(this.#view(spec, each), i * each);
     }
     this.core.calls++;
-    if (!this.#settled) {
-      this.#settled = true;
-      // Later: what is found out helps the next answer, and must not hold up this one.
-      setTimeout(() => import('./choice.js').then(({ settle }) => settle(this.core, () => write(0)))
-        .catch(() => {}), 100);
-    }
+    // Later: what is found out helps the next answer, and must not hold up this one.
+    if (!this.#settled) setTimeout(() => this.#settle(() => write(0)), 100);
     return Object.fromEntries(results.map(
       ({ spec: { name, dtype }, data, shape }) => [name, { data, shape, dtype }]));
   }

@@ -1,16 +1,19 @@
 """Products of bytes: convolutions and dense layers of quantised networks (see docs/adr/0005).
 
 The shape of the work is that of gemm.py: tiles of a few rows (pixels) by 8 columns (channels), the
-left side read in place, the right side in panels. K goes in *quads*: four bytes of a row, which one
-32-bit splat load brings, meet four bytes of each of four columns, and every lane sums four
-products. There are three ways to do that, all exact:
+left side read in place, the right side in panels. K goes in *groups*: four bytes of a row, which
+one 32-bit splat load brings, meet four bytes of each of four columns, and every lane sums four
+products. There are four ways to do that, all exact:
 
 - "dot": one relaxed dot product and addition. With the row's bytes in 0 .. 127 every engine's
   lowering gives the same integers. Fast where the machine has such an instruction.
 - "pairs": two relaxed dot products to int16 are added before they are widened to int32. Fast on
   x64 without VNNI, where a widening costs as much as a product. Only for weights of which no four
   can overflow int16 (see `pairs_fit`).
-- "wide": bytes are widened to int16 first. Takes 8-bit rows, and needs no relaxed SIMD.
+- "wide": bytes are widened to int16 as they come. Needs no relaxed SIMD.
+- "words": for 8-bit rows, of which there is one in a network: its picture. The left side is widened
+  to int16 first, in scratch (threads that share a part write the same there), so a group is two
+  int16, and a tile as tall as for "dot".
 """
 
 from __future__ import annotations
@@ -21,7 +24,14 @@ from math import prod
 
 import numpy as np
 
-from fanlight.codegen.kernel import Kernel, Weights, node_bytes, quads, register, unsupported
+from fanlight.codegen.kernel import (
+    Kernel,
+    Weights,
+    groups,
+    node_bytes,
+    register,
+    unsupported,
+)
 from fanlight.codegen.wasm.assembler import Function, Local
 from fanlight.codegen.wasm.kernels.gemm import Product, conv_product, split
 from fanlight.codegen.wasm.kernels.requantize import Requantize, join_halves
@@ -32,8 +42,9 @@ from fanlight.ops.quantized import PAIR_REACH, pair_reach
 from fanlight.targets import Target
 
 WIDTH = 8  # columns of a tile
-QUAD = 4
-TALLEST = {"dot": 6, "pairs": 4, "wide": 2}  # rows of a tile whose vectors fit the registers of x64
+LOAD = 4  # bytes of a group of the left side
+# Rows of a tile whose vectors fit the registers of x64.
+TALLEST = {"dot": 6, "pairs": 4, "wide": 2, "words": 6}
 # Bytes of the left side that are kept near (L2) while the panels of the right side pass over them.
 BLOCK_BYTES = 128 << 10
 # Fewer units than this are cut along the columns too, so that several threads get equal shares.
@@ -50,7 +61,7 @@ class _Work:
     """A product and how it is cut into units.
 
     Attributes:
-        mode: "dot", "pairs" or "wide".
+        mode: "dot", "pairs", "wide" or "words".
         tiles: units of rows: tiles of the only line, or lines.
         chunks: pieces of the columns; there are tiles * chunks units.
     """
@@ -69,13 +80,23 @@ class _Work:
         return -(-self.panels // self.chunks)
 
     @property
-    def run_quads(self) -> int:
-        """Quads of a run; the last may reach past its end, where the weights are 0."""
-        return -(-self.shape.run // QUAD)
+    def element(self) -> int:
+        """Bytes of an element of the left side, where it is read."""
+        return 2 if self.mode == "words" else 1
+
+    @property
+    def group(self) -> int:
+        """Elements of a group."""
+        return LOAD // self.element
+
+    @property
+    def run_groups(self) -> int:
+        """Groups of a run; the last may reach past its end, where the weights are 0."""
+        return -(-self.shape.run // self.group)
 
     @property
     def panel_bytes(self) -> int:
-        return self.shape.runs * self.run_quads * QUAD * WIDTH
+        return self.shape.runs * self.run_groups * self.group * WIDTH
 
     @classmethod
     def of(cls, shape: Product, mode: str) -> _Work:
@@ -88,12 +109,14 @@ class _Work:
 
 
 class _Emitter:
-    def __init__(self, f: Function, work: _Work, requantize: Requantize) -> None:
+    def __init__(self, f: Function, work: _Work, requantize: Requantize, elements: int) -> None:
         self.f, self.work, self.shape = f, work, work.shape
         self.requantize = requantize
+        self.elements = elements  # of the left side
         self.left, self.right, self.bias, self.scale = f.params[:4]
         self.residual = f.params[4] if requantize.residual else None
-        self.out, self.low, self.high = f.params[-3:]
+        self.low, self.high = f.params[-2:]
+        self.out = f.params[4 + requantize.residual]
         self.registers = Registers(f)
         self.tallest = TALLEST[work.mode]
         # Per row and four columns: one sum, or two halves that are added at the end.
@@ -115,10 +138,43 @@ class _Emitter:
         f, work = self.f, self.work
         if self.residual is not None and self.requantize.width == 1:
             f.get(self.residual).get(self.out).op("i32.sub").set(self.residual)
+        if work.mode == "words":
+            self._widen(f.params[-3])
         if work.mode == "pairs":
             f.v128(bytes([1, 0] * 8)).set(self.ones)
         with f.holding(self.requantize.constants()):
             self._chunks()
+
+    def _widen(self, scratch: Local) -> None:
+        """Make int16 of what the units [low, high) read, and that the left side."""
+        f, shape, work = self.f, self.shape, self.work
+        at, end, place = f.locals(3, "i32")
+        count = self.elements
+        if shape.lines > 1 and work.chunks == 1 and not shape.image_lines:
+            # From the first line's first element to the last element of the last line.
+            outer, inner = shape.runs // shape.per_jump, shape.per_jump
+            reach = shape.run + (shape.rows - 1) * shape.row_step
+            reach += (inner - 1) * shape.run_step
+            reach += (outer - 1) * (inner * shape.run_step + shape.jump)
+            f.get(self.low).times(shape.line_step).set(at)
+            f.get(self.high).plus(-1).times(shape.line_step).plus(reach).set(end)
+        else:
+            f.i32(0).set(at)
+            f.i32(count).set(end)
+        step = 16 if count >= 16 else 1
+        with f.range(at, at, end, step):
+            # The last vector ends where the left side does.
+            f.get(at).i32(count - step).get(at).i32(count - step).op("i32.lt_s").select().set(place)
+            source, half = f.local("i32"), self.element[0]
+            f.get(self.left).get(place).op("i32.add").set(source)
+            f.address(scratch, place, 2).set(place)
+            if step == 1:
+                f.get(place).get(source).op("i32.load8_u").op("i32.store16")
+            else:
+                f.get(source).load().set(half)
+                f.get(place).get(half).op("i16x8.extend_low_i8x16_u").op("v128.store")
+                f.get(place).get(half).op("i16x8.extend_high_i8x16_u").op("v128.store", 16)
+        f.get(scratch).set(self.left)
 
     def _chunks(self) -> None:
         """Pieces of the columns, and of each the units of rows that are in the share."""
@@ -155,9 +211,9 @@ class _Emitter:
         """Units of rows [low, high) in blocks that stay near, each against all panels."""
         f, shape, work = self.f, self.shape, self.work
         if shape.lines == 1:
-            unit_bytes = max(1, shape.rows // work.tiles * shape.row_step)
+            unit_bytes = max(1, shape.rows // work.tiles * shape.row_step * work.element)
         else:
-            unit_bytes = max(1, abs(shape.line_step))
+            unit_bytes = max(1, abs(shape.line_step) * work.element)
         block = max(1, BLOCK_BYTES // unit_bytes)
         if block * 2 > work.tiles:
             self._panels(low, high, chunk)
@@ -194,9 +250,10 @@ class _Emitter:
             return
         line, left, out = f.locals(3, "i32")
         with f.range(line, begin, end):
-            f.address(self.left, line, shape.line_step)
+            f.address(self.left, line, shape.line_step * self.work.element)
             if shape.image_lines:
                 skip = shape.image_step - shape.image_lines * shape.line_step
+                skip *= self.work.element
                 f.get(line).i32(shape.image_lines).op("i32.div_u").times(skip).op("i32.add")
             f.set(left)
             f.address(self.out, line, shape.rows * shape.columns * self.requantize.width).set(out)
@@ -227,7 +284,7 @@ class _Emitter:
             f.get(begin).i32(first).get(begin).i32(first).op("i32.gt_s").select().set(tile)
             f.get(end).i32(last).get(end).i32(last).op("i32.lt_s").select().set(stop)
             f.get(tile).times(rows).plus(done - first * rows).set(start)
-            f.address(left, start, self.shape.row_step).set(self.a)
+            f.address(left, start, self.shape.row_step * self.work.element).set(self.a)
             f.address(out, start, self.shape.columns * width)
             f.get(self.channel).times(width).op("i32.add").set(self.c)
             with f.range(tile, tile, stop):
@@ -245,7 +302,7 @@ class _Emitter:
         f.get(self.a).set(start)
         f.get(self.panel).set(self.b)
         self._runs(acc)
-        f.get(start).plus(rows * shape.row_step).set(self.a)
+        f.get(start).plus(rows * shape.row_step * self.work.element).set(self.a)
         if self.work.mode == "wide":
             join_halves(f, acc, self.bias, self.channel)
         sums = [[v[0] for v in row] for row in acc]
@@ -277,7 +334,8 @@ class _Emitter:
 
     def _runs(self, acc: Sequence[Sequence[Sequence[Local]]]) -> None:
         """K in pieces: kernel rows, or single taps where the kernel is dilated."""
-        f, shape, length = self.f, self.shape, self.work.run_quads
+        f, shape, length = self.f, self.shape, self.work.run_groups
+        element = self.work.element
         if shape.runs == 1:
             self._accumulate(acc, length)
             return
@@ -285,38 +343,40 @@ class _Emitter:
         with f.repeat(outer):
             with f.repeat(inner):
                 self._accumulate(acc, length)
-                f.advance(self.a, shape.run_step - QUAD * length)
-            f.advance(self.a, shape.jump)
+                f.advance(self.a, shape.run_step * element - LOAD * length)
+            f.advance(self.a, shape.jump * element)
 
     def _accumulate(self, acc: Sequence[Sequence[Sequence[Local]]], length: int) -> None:
-        """acc += left[:, :4 length] @ right[:length]; a and b move past what was used."""
+        """acc += left[:, :length groups] @ right[:length]; a and b move past what was used."""
         depth = len(self.column)
-        groups, rest = divmod(length, depth)
-        unroll = next(u for u in (4 // depth, 3 // depth, 1) if u and groups % u == 0)
-        f = self.f
-        with f.repeat(groups // unroll):
+        turns, rest = divmod(length, depth)
+        most = (length, 4, 3, 1) if self.work.mode == "words" and length <= 6 else (4, 3, 1)
+        unroll = next(u // depth for u in most if u >= depth and turns % (u // depth) == 0)
+        f, step_bytes = self.f, self.work.group * WIDTH
+        with f.repeat(turns // unroll):
             for step in range(unroll):
                 self._step(acc, step * depth, depth)
-            f.advance(self.a, unroll * depth * QUAD)
-            f.advance(self.b, unroll * depth * QUAD * WIDTH)
+            f.advance(self.a, unroll * depth * LOAD)
+            f.advance(self.b, unroll * depth * step_bytes)
         if rest:
             self._step(acc, 0, rest)
-            f.advance(self.a, rest * QUAD)
-            f.advance(self.b, rest * QUAD * WIDTH)
+            f.advance(self.a, rest * LOAD)
+            f.advance(self.b, rest * step_bytes)
 
     def _step(self, acc: Sequence[Sequence[Sequence[Local]]], at: int, depth: int) -> None:
-        """`depth` quads of K, from the quad `at` on."""
-        f, wide = self.f, self.work.mode == "wide"
+        """`depth` groups of K, from the group `at` on."""
+        f, mode = self.f, self.work.mode
+        row_bytes = self.shape.row_step * self.work.element
+        load = "v128.load8x8_s" if mode in ("wide", "words") else "v128.load"
         for g in range(depth):
             for j in range(len(acc[0])):
                 for h, local in enumerate(self.column[g][j]):
-                    offset = ((at + g) * WIDTH + 4 * j) * QUAD + 8 * h
-                    f.get(self.b).op("v128.load8x8_s" if wide else "v128.load", offset).set(local)
+                    offset = ((at + g) * WIDTH + 4 * j) * self.work.group + 8 * h
+                    f.get(self.b).op(load, offset).set(local)
         for r, row in enumerate(acc):
             for g in range(depth):
-                offset = r * self.shape.row_step + (at + g) * QUAD
-                f.get(self.a).op("v128.load32_splat", offset)
-                if wide:
+                f.get(self.a).op("v128.load32_splat", r * row_bytes + (at + g) * LOAD)
+                if mode == "wide":
                     f.op("i16x8.extend_low_i8x16_u")
                 f.set(self.element[g])
             for j, sums in enumerate(row):
@@ -347,26 +407,30 @@ def _kernel(node: Node, shape: Product, target: Target, weights: Weights) -> Ker
     if not {w, *node.inputs[2:4]} <= set(weights):
         raise unsupported(node, "its weights, bias or scale are not constant")
     requantize = Requantize.of(node, weights)
-    dot = target.relaxed_simd and node.attrs["x_high"] <= 127
+    elements = node.inputs[0].type.size
 
     def made(mode: str, twins: Mapping[str, Kernel]) -> Kernel:
         work = _Work.of(shape, mode)
 
         def emit(module: Module, name: str) -> None:
-            params = ("i32",) * (4 + requantize.residual + 1 + 2)
-            _Emitter(module.function(name, params), work, requantize).run()
+            count = 4 + requantize.residual + 1 + (mode == "words") + 2
+            _Emitter(module.function(name, ("i32",) * count), work, requantize, elements).run()
 
         return Kernel(
-            key=f"gemm_int8 {work} {requantize}",
+            key=f"gemm_int8 {work} {requantize} {elements if mode == 'words' else ''}",
             emit=emit,
             work=work.tiles * work.chunks,
-            packing={1: quads(WIDTH, shape.run)},
+            packing={1: groups(WIDTH, shape.run, work.group)},
+            # A group that reaches past the last run reads some bytes more.
+            scratch=2 * elements + 16 if mode == "words" else 0,
             flops=2 * node.output.type.size * shape.k,
             bytes=node_bytes(node),
             twins=twins,
         )
 
-    if not dot:
+    if node.attrs["x_high"] > 127:
+        return made("words", {})
+    if not target.relaxed_simd:
         return made("wide", {})
     fits = pairs_fit(weights[w], shape.run)
     return made("dot", {"pairs": made("pairs", {})} if fits else {})

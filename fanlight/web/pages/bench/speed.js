@@ -128,6 +128,7 @@ async function start(manifest) {
     for (const id of ['markdown', 'json']) at(id).hidden = false;
   } catch (error) {
     say(running.signal.aborted ? 'Stopped.' : said(error));
+    dispatchEvent(new CustomEvent('fanlight-error', { detail: error }));
   } finally {
     running = undefined;
     at('progress').hidden = true;

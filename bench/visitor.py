@@ -1,0 +1,156 @@
+"""A Chromium in which pages load as they do for a visitor, to time visits.
+
+Playwright attaches a debugger to each worker and holds it until it has answered, which costs a page
+that computes in a worker a quarter of a second. Here one pipe speaks the DevTools protocol with the
+page alone, before and after the visit (https://chromedevtools.github.io/devtools-protocol/).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from fanlight.hosts.browser import chromium_flags, find_browser
+
+LIMIT_S = 60
+LOOK_S = 0.4  # seconds between looks: each disturbs what is timed
+SETTLE_S = 0.4  # in which the browser takes down the page before
+_ANSWER = "if (globalThis.failure) throw new Error(globalThis.failure); globalThis.answer"
+_QUIET = (
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--no-first-run", "--no-default-browser-check",
+)  # fmt: skip
+
+
+class NoAnswer(Exception):
+    """A page that failed, in its own words, or said nothing in time."""
+
+
+class Visitor:
+    """One profile, as a person's browser has it: what a visit keeps, the next one finds."""
+
+    def __init__(self, browser: _Pipe) -> None:
+        self._browser = browser
+        self._context = browser.call("Target.createBrowserContext")["browserContextId"]
+
+    def visit(self, url: str, *, script: str = "", stay_s: float = 0) -> Any:
+        """Open a page in a new tab, wait until it has set `globalThis.answer`, and close the tab.
+
+        Args:
+            url: where to go.
+            script: JavaScript that runs in the page before its own.
+            stay_s: seconds to leave the page open after its answer.
+
+        Returns:
+            the answer, awaited, as JSON.
+
+        Raises:
+            NoAnswer: the answer was rejected, `globalThis.failure` was set, or nothing came.
+        """
+        call = self._browser.call
+        made = call("Target.createTarget", url="about:blank", browserContextId=self._context)
+        target = made["targetId"]
+        session = call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        if script:
+            call("Page.enable", session)
+            call("Page.addScriptToEvaluateOnNewDocument", session, source=script)
+        time.sleep(SETTLE_S)
+        call("Page.navigate", session, url=url)
+        end = time.monotonic() + LIMIT_S
+        answer: Any = None
+        while answer is None:
+            if time.monotonic() > end:
+                raise NoAnswer(f"{url} did not answer within {LIMIT_S} s")
+            time.sleep(LOOK_S)
+            found = call(
+                "Runtime.evaluate", session, expression=_ANSWER,
+                awaitPromise=True, returnByValue=True,
+            )  # fmt: skip
+            if "exceptionDetails" in found:
+                thrown = found["exceptionDetails"]
+                raise NoAnswer(thrown.get("exception", thrown).get("description", str(thrown)))
+            answer = found["result"].get("value")
+        time.sleep(stay_s)
+        call("Target.closeTarget", targetId=target)
+        return answer
+
+    def close(self) -> None:
+        """Forget the profile."""
+        self._browser.call("Target.disposeBrowserContext", browserContextId=self._context)
+
+
+class _Pipe:
+    """The DevTools protocol over --remote-debugging-pipe: JSON texts that end with a zero byte."""
+
+    def __init__(self, to: int, back: int) -> None:
+        self._to, self._back = to, back
+        self._last = 0
+        self._rest = b""
+
+    def call(self, method: str, session: str | None = None, **params: Any) -> dict[str, Any]:
+        self._last += 1
+        message = {"id": self._last, "method": method, "params": params}
+        if session:
+            message["sessionId"] = session
+        os.write(self._to, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = json.loads(self._next())
+            if answer.get("id") != self._last:
+                continue  # an event
+            if "error" in answer:
+                raise SystemExit(f"bench: Chromium refused {method}: {answer['error']}")
+            result: dict[str, Any] = answer["result"]
+            return result
+
+    def _next(self) -> bytes:
+        while b"\0" not in self._rest:
+            more = os.read(self._back, 1 << 16)
+            if not more:
+                raise SystemExit("bench: Chromium ended")
+            self._rest += more
+        text, _, self._rest = self._rest.partition(b"\0")
+        return text
+
+
+@contextmanager
+def visitors(*extra: str) -> Iterator[Any]:
+    """A headless Chromium; yields a function that makes a `Visitor` nobody knows yet."""
+    # The browser reads from descriptor 3 and writes to 4; copies high up do not get in the way.
+    there, to = os.pipe()
+    back, here = os.pipe()
+    ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 100) for end in (there, here)]
+    for end in (there, here):
+        os.close(end)
+    folder = tempfile.mkdtemp(prefix="fanlight-visitor-")
+
+    def connect() -> None:
+        os.dup2(ends[0], 3)
+        os.dup2(ends[1], 4)
+
+    command = [
+        str(find_browser()), "--headless", "--remote-debugging-pipe", f"--user-data-dir={folder}",
+        *chromium_flags(), *_QUIET, *extra, "about:blank",
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command, preexec_fn=connect, close_fds=False,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    for end in ends:
+        os.close(end)
+    browser = _Pipe(to, back)
+    try:
+        yield lambda: Visitor(browser)
+    finally:
+        process.terminate()
+        process.wait()
+        os.close(to)
+        os.close(back)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -238,3 +238,21 @@ def test_one_file_has_threads_too(page: Any, site: Site, tmp_path: Path) -> None
     assert info
     assert {1, 2} <= {trial["threads"] for trial in info["tried"]}
     assert "failed" not in info["why"]
+
+
+def test_a_page_that_waits_for_its_visitor_warms_up(page: Any, site: Site) -> None:
+    """Before the first call, with sizes of its own where they are free; answers stay right."""
+    page.goto(site.url + "bare.html")
+    found = page.evaluate(
+        """async () => {
+          const { load } = await import('./slow/fanlight.js');
+          const model = await load('slow', { threads: 1, variants: [] });
+          await new Promise((resolve) => setTimeout(resolve, 900));
+          const x = { data: new Float32Array(8192).fill(0.25), shape: [1, 32, 32, 8] };
+          const late = String((await model.run({ x })).y.data);
+          const other = await load('slow', { worker: false });
+          return [late === String((await other.run({ x })).y.data), model.info.tried];
+        }"""
+    )
+    assert found == [True, None]
+    assert any(path.endswith("choice.js") for path in site.log)

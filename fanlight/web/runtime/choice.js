@@ -49,9 +49,13 @@ const told = ({ variants, threads, ms }) => (
  * Find out with which of the module's choices and how many threads this device computes the model
  * fastest, by running it while nobody waits for it; remembered for the next visit. Any choice is right,
  * so calls that come meanwhile are answered as ever.
- * @param {Core} core @param {() => void} write puts inputs in place
+ * @param {Core} core @param {() => void} [write] puts inputs in place; without it they are blank
  */
-export async function settle(core, write) {
+export async function settle(core, write = () => {
+  for (const { offset, min, max } of Object.values(core.manifest.dims)) {
+    new Int32Array(core.memory.buffer)[offset / 4] = Math.max(min, Math.min(max, 64));
+  }
+}) {
   const { info, file, manifest, free, asked } = core;
   const cores = navigator.hardwareConcurrency || 1;
   const most = free.threads ? Math.min(cores, MOST_THREADS) : 1;

@@ -127,7 +127,7 @@ export class Engine {
     this.manifest = core.manifest;
     this.#settled = !mayWait();
     // A page that waits for its visitor: code can become fast meanwhile.
-    if (!this.#settled) setTimeout(() => core.calls || this.#settle(() => this.#blank()), 200);
+    if (!this.#settled) setTimeout(() => core.calls || this.#settle(), 200);
     /** @type {About} */
     this.about = { inputs, outputs, labels: task?.labels ?? null, info: core.info };
   }
@@ -253,18 +253,11 @@ export class Engine {
     return { items, sizes, write };
   }
 
-  /** Choose and warm up, once, while nobody waits. @param {() => void} write puts inputs in place */
+  /** Choose and warm up, once, while nobody waits. @param {() => void} [write] puts inputs in place */
   #settle(write) {
     if (this.#settled) return;
     this.#settled = true;
     import('./choice.js').then(({ settle }) => settle(this.core, write)).catch(() => {});
-  }
-
-  /** Sizes for inputs that are blank. */
-  #blank() {
-    for (const { offset, min, max } of Object.values(this.manifest.dims)) {
-      new Int32Array(this.core.memory.buffer, offset, 1)[0] = Math.max(min, Math.min(max, 64));
-    }
   }
 
   /** @param {number} first @param {number} last */
@@ -283,6 +276,7 @@ export class Engine {
    */
   run(inputs) {
     const { items, sizes, write } = this.#accept(inputs);
+    this.core.calls++;
     const results = this.manifest.outputs.map((spec) => {
       const shape = spec.shape.map((d) => (typeof d === 'string' ? sizes[d] : d));
       const each = count(shape);
@@ -295,9 +289,9 @@ export class Engine {
       this.#steps(0, this.manifest.kernels.length);
       for (const { spec, each, data } of results) data.set(this.#view(spec, each), i * each);
     }
-    this.core.calls++;
     // Later: what is found out helps the next answer, and must not hold up this one.
-    if (!this.#settled) setTimeout(() => this.#settle(() => write(0)), 100);
+    const { threads, variants } = this.core.free;
+    if (!this.#settled && (threads || variants)) setTimeout(() => this.#settle(() => write(0)), 100);
     return Object.fromEntries(results.map(
       ({ spec: { name, dtype }, data, shape }) => [name, { data, shape, dtype }]));
   }

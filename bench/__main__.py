@@ -1,11 +1,11 @@
 """`python -m bench`: measure, print the tables, write them as JSON and Markdown.
 
-    python -m bench [peers] [coldstart] [visits] [pointwise] [models] [scaling] [sizes] [parity]
-                    [accuracy] [int8_accuracy]
+    python -m bench [peers] [coldstart] [visits] [pointwise] [models] [scaling] [rooflines]
+                    [sizes] [parity] [accuracy] [int8_accuracy]
                     [--rounds 30] [--nets NAME ...] [--peers tfjs,ort,litert,jaxjs]
                     [--threads 1,2] [--out FILE.json|.md|.svg ...]
 
-Without a part: all of them, under twenty minutes. Tables go to bench/out/results.md and .json, the
+Without a part: all of them, in about half an hour. Tables go to bench/out/results.md and .json, the
 chart of the peers to bench/out/peers.svg.
 """
 
@@ -27,6 +27,7 @@ from bench import (
     models,
     parity,
     pointwise,
+    rooflines,
     scaling,
     sizes,
     visits,
@@ -46,6 +47,7 @@ TITLES = {
     "pointwise": "Kernels of MobileNet v1 1.0 224 (goal: pointwise at 90 % of the peak)",
     "models": "Every published image model against TF.js on its own file (goal: 1.2 x)",
     "scaling": "Time per pixel over input size and batch (goal: at most 15 % more than the least)",
+    "rooflines": "Every image model against the machine's limits (goal: no weak kernel)",
     "sizes": "Sizes, build, memory",
     "parity": "Difference from NumPy, relative (goals: 1e-4, TF.js 1e-3)",
     "accuracy": "1,000 ImageNet photos, MobileNet v1 0.25 (goal: 99 % the same as TF.js)",
@@ -152,6 +154,7 @@ def main() -> int:
         "pointwise": lambda: pointwise.measure(rounds=args.rounds),
         "models": lambda: models.measure(rounds=args.rounds),
         "scaling": lambda: scaling.measure(OUT),
+        "rooflines": rooflines.measure,
         "sizes": lambda: sizes.measure(OUT / "sizes"),
         "parity": parity.measure,
         "accuracy": accuracy.measure,

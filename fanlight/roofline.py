@@ -72,7 +72,8 @@ class Row:
         intensity: FLOP per byte.
         level: the memory whose rate bounds it.
         bound: "compute" or "memory", whichever leaves it less.
-        unit: what it computes with, "floats" or "bytes".
+        unit: what it computes with: "floats", "bytes" (of 7 bits), or "8-bit bytes", whose products
+            need 16-bit arithmetic to be exact.
         attainable_ms: the time at the roofline; of_roofline: that over the time taken.
     """
 
@@ -100,6 +101,7 @@ class Roofline:
     Attributes:
         peak: GFLOP/s of multiply-adds on registers.
         byte_peak: the same of bytes, GOP/s, by the fastest way.
+        word_peak: the same of 8-bit bytes.
         simd: which module ran.
     """
 
@@ -107,13 +109,14 @@ class Roofline:
     simd: str
     peak: float
     byte_peak: float
+    word_peak: float
     rates: tuple[Rate, ...]
     rows: tuple[Row, ...]
 
     @property
     def peaks(self) -> dict[str, float]:
         """Units that the kernels compute with -> how fast they are at most."""
-        every = {"floats": self.peak, "bytes": self.byte_peak}
+        every = {"floats": self.peak, "bytes": self.byte_peak, "8-bit bytes": self.word_peak}
         used = {row.unit for row in self.rows} or {"floats"}
         return {unit: rate for unit, rate in every.items() if unit in used}
 
@@ -157,7 +160,10 @@ def measure(bundle: Bundle, inputs: Mapping[str, np.ndarray], *, rounds: int = R
         host.settle(inputs)
         simd = host.info["simd"]
         profiles, times = host.beside(inputs, _probes(simd == "relaxed"), rounds)
-    return roofline(bundle.name, simd, profiles, times)
+    # Inputs of 8 bits are a matter of the graph; the manifest does not tell.
+    nodes = bundle.graph.nodes
+    eight = frozenset(n.output.name for n in nodes if n.attrs.get("x_high", 0) > 127)
+    return roofline(bundle.name, simd, profiles, times, eight)
 
 
 def _probes(relaxed: bool) -> list[Probe]:
@@ -173,13 +179,22 @@ def _probes(relaxed: bool) -> list[Probe]:
 
 
 def roofline(
-    name: str, simd: str, profiles: list[list[dict[str, Any]]], times: list[list[float]]
+    name: str,
+    simd: str,
+    profiles: list[list[dict[str, Any]]],
+    times: list[list[float]],
+    eight: frozenset[str] = frozenset(),
 ) -> Roofline:
-    """The table of what `BrowserHost.beside` measured with the probes of this file."""
+    """The table of what `BrowserHost.beside` measured with the probes of this file.
+
+    Args:
+        eight: names of the kernels whose input has 8 bits.
+    """
     least = [min(column) for column in zip(*times, strict=True)]
     peak = PEAK_ITERATIONS * FLOPS_PER_ITERATION / least.pop(0) / 1e6
     ways = byte_ways(simd == "relaxed").values()
-    byte_peak = max(PEAK_ITERATIONS * operations / least.pop(0) / 1e6 for operations in ways)
+    found = [PEAK_ITERATIONS * operations / least.pop(0) / 1e6 for operations in ways]
+    word_peak, byte_peak = found[0], max(found)
     rates = tuple(
         Rate(level, size, _moved(size) / least[2 * i], _moved(size) / least[2 * i + 1])
         for i, (size, level) in enumerate(SETS.items())
@@ -187,9 +202,18 @@ def roofline(
     kernels = profiles[0]
     ms = [min(p[i]["ms"] for p in profiles) for i in range(len(kernels))]
     total = sum(ms) or 1.0
-    peaks = {"floats": peak, "bytes": byte_peak}
-    rows = tuple(_row(k, m, m / total, peaks, rates) for k, m in zip(kernels, ms, strict=True))
-    return Roofline(name, simd, peak, byte_peak, rates, rows)
+    peaks = {"floats": peak, "bytes": byte_peak, "8-bit bytes": word_peak}
+    rows = tuple(
+        _row(k, m, m / total, _unit(k, eight), peaks, rates)
+        for k, m in zip(kernels, ms, strict=True)
+    )
+    return Roofline(name, simd, peak, byte_peak, word_peak, rates, rows)
+
+
+def _unit(kernel: Mapping[str, Any], eight: frozenset[str]) -> str:
+    if kernel["op"] not in BYTE_OPS:
+        return "floats"
+    return "8-bit bytes" if kernel["name"] in eight else "bytes"
 
 
 def _moved(size: int) -> float:
@@ -201,11 +225,11 @@ def _row(
     kernel: Mapping[str, Any],
     ms: float,
     share: float,
+    unit: str,
     peaks: Mapping[str, float],
     rates: tuple[Rate, ...],
 ) -> Row:
     flops, size = kernel["flops"], kernel["bytes"]
-    unit = "bytes" if kernel["op"] in BYTE_OPS else "floats"
     rate, level = bandwidth(rates, size)
     compute, memory = flops / peaks[unit] / 1e6, size / rate / 1e6
     attainable = max(compute, memory)

@@ -13,7 +13,7 @@ products. There are four ways to do that, all exact:
 - "wide": bytes are widened to int16 as they come. Needs no relaxed SIMD.
 - "words": for 8-bit rows, of which there is one in a network: its picture. The left side is widened
   to int16 first, in scratch (threads that share a part write the same there), so a group is two
-  int16, and a tile as tall as for "dot".
+  int16, and tiles are tall.
 """
 
 from __future__ import annotations
@@ -43,10 +43,13 @@ from fanlight.targets import Target
 
 WIDTH = 8  # columns of a tile
 LOAD = 4  # bytes of a group of the left side
-# Rows of a tile whose vectors fit the registers of x64.
-TALLEST = {"dot": 6, "pairs": 4, "wide": 2, "words": 6}
-# Bytes of the left side that are kept near (L2) while the panels of the right side pass over them.
-BLOCK_BYTES = 128 << 10
+# Rows of a tile whose vectors fit the registers of x64; where sums are not part of the product, that
+# needs one too.
+TALLEST = {"dot": 6, "pairs": 4, "wide": 2, "words": 5}
+# Bytes of the left side and the results that are kept near while the panels of the right side pass
+# over them: in L2, or in L1 where the panels fit there too.
+BLOCK_BYTES, SMALL_BLOCK_BYTES = 128 << 10, 16 << 10
+SMALL_PANELS_BYTES = 8 << 10
 # Fewer units than this are cut along the columns too, so that several threads get equal shares.
 FEW_UNITS = 48
 
@@ -210,11 +213,11 @@ class _Emitter:
     def _blocks(self, low: Local, high: Local, chunk: Local | None) -> None:
         """Units of rows [low, high) in blocks that stay near, each against all panels."""
         f, shape, work = self.f, self.shape, self.work
-        if shape.lines == 1:
-            unit_bytes = max(1, shape.rows // work.tiles * shape.row_step * work.element)
-        else:
-            unit_bytes = max(1, abs(shape.line_step) * work.element)
-        block = max(1, BLOCK_BYTES // unit_bytes)
+        rows = shape.rows // work.tiles if shape.lines == 1 else shape.rows
+        step = rows * shape.row_step if shape.lines == 1 else abs(shape.line_step)
+        unit_bytes = step * work.element + rows * shape.columns * self.requantize.width
+        small = work.panels * work.panel_bytes <= SMALL_PANELS_BYTES
+        block = max(1, (SMALL_BLOCK_BYTES if small else BLOCK_BYTES) // max(1, unit_bytes))
         if block * 2 > work.tiles:
             self._panels(low, high, chunk)
             return

@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("FANLIGHT_SHARED", ROOT.parent / "shared"))
@@ -38,3 +43,11 @@ def relative_error(received: np.ndarray, expected: np.ndarray) -> float:
         return 0.0
     scale = max(float(np.abs(expected).max()), 1e-12)
     return float(np.abs(received.astype(np.float64) - expected.astype(np.float64)).max() / scale)
+
+
+def apart(function: Callable[..., T], *args: Any, **options: Any) -> T:
+    """Call it in a thread of its own: a second Playwright starts in no thread that has one, and
+    which tests of a session have started the shared one depends on their order.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function, *args, **options).result()

@@ -30,7 +30,7 @@ from bench.tflite import to_tflite
 from fanlight.graph import Builder, Graph, evaluate
 from tests.bench import tflite_reader
 from tests.bench.networks import IMAGE, small_network
-from tests.support import relative_error
+from tests.support import apart, relative_error
 
 PAGES = lab.HERE / "pages" / "peers"
 
@@ -209,7 +209,7 @@ def test_turns_visits_memory_and_those_that_fail(
     ]  # fmt: skip
     heard: list[str] = []
     with measure.lab(tmp_path, {"stand": stand_ins}) as place:
-        lanes = measure.measure(found, place, rounds=3, cold=2, say=heard.append)
+        lanes = apart(measure.measure, found, place, rounds=3, cold=2, say=heard.append)
     one, two, refuses, tires, broken, unwritten = lanes
     for good in (one, two):
         assert good.problem is None and len(good.rounds) == 3 and len(good.cold) == 2

@@ -19,7 +19,7 @@ from PIL import Image
 
 from fanlight.cli.app import COMMANDS, cli
 from fanlight.errors import CATALOGUE
-from tests.support import ROOT, fanlight_cli
+from tests.support import ROOT, apart, fanlight_cli
 
 
 def fanlight(*arguments: object) -> Result:
@@ -242,7 +242,7 @@ def test_bench_beside_peers_whose_packages_cannot_be_installed(
     outs = [tmp_path / f"figures.{kind}" for kind in ("json", "md", "svg")]
     named = [part for out in outs for part in ("--out", out)]
     how = ("--peers", "tfjs,litert", "--threads", 1, "--rounds", 2)
-    result = fanlight("bench", model, *how, *named)
+    result = apart(fanlight, "bench", model, *how, *named)
     assert result.exit_code == 0, result.output
     assert result.stdout.count("npm: no network") == 2
     rows = json.loads(outs[0].read_text())["rows"]

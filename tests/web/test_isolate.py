@@ -192,7 +192,7 @@ def test_an_error_of_the_server_is_no_build(page: Any, site: Site) -> None:
     site.fail("site/index.html", *["missing"] * 9)
     for _ in range(2):
         page.reload()
-        page.wait_for_timeout(300)
+        page.wait_for_timeout(1500)  # it looks after a second
         assert page.title() == "First" and page.evaluate("crossOriginIsolated")
     assert len(site.faults["site/index.html"]) < 9
 

@@ -56,6 +56,9 @@ const named = (url) => (new URL(url).pathname.endsWith('/') ? new URL('index.htm
  * @param {Request} request
  */
 async function look({ url }) {
+  await new Promise((resolve) => { // the page first
+    setTimeout(resolve, 1000);
+  });
   const cache = await kept;
   if (!await cache.match(named(url), { ignoreSearch: true })) return; // not a page of ours
   const response = await fetch(url, { cache: 'no-cache' });

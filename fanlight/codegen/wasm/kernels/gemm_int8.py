@@ -43,8 +43,8 @@ from fanlight.targets import Target
 
 WIDTH = 8  # columns of a tile
 LOAD = 4  # bytes of a group of the left side
-# Rows of a tile whose vectors fit the registers of x64; where sums are not part of the product, that
-# needs one too.
+# Rows of a tile whose vectors fit the registers of x64; where a product does not add to its sum by
+# itself, it needs one too.
 TALLEST = {"dot": 6, "pairs": 4, "wide": 2, "words": 5}
 # Bytes of the left side and the results that are kept near while the panels of the right side pass
 # over them: in L2, or in L1 where the panels fit there too.

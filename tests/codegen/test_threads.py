@@ -15,10 +15,10 @@ from bench.parity import IMAGE_MODELS, inputs_for
 from fanlight.built import Bundle, targets_of
 from fanlight.check import random_inputs
 from fanlight.codegen.plan import Plan, make_plan
-from fanlight.codegen.walk import barriers, solo
+from fanlight.codegen.walk import barriers, pieces, solo
 from fanlight.errors import FanlightError
 from fanlight.graph import Builder, Graph
-from fanlight.hosts.team import PATIENCE, Team
+from fanlight.hosts.team import PATIENCE, TAKEN, Team
 from fanlight.hosts.wasmtime import WasmtimeHost
 from fanlight.passes import optimize
 from tests.build.nets import classifier
@@ -59,6 +59,33 @@ def test_published_models_give_the_same_bytes(name: str, shared: Path, tmp_path:
                 for output, array in host.run(inputs).items():
                     assert array.tobytes() == alone[output].tobytes(), (output, threads)
             assert len(host.profile(inputs, rounds=1)) == len(bundle.manifest["kernels"])
+            host.close()
+
+
+def test_pieces_are_all_taken_and_each_thread_asks_once_in_vain(tmp_path: Path) -> None:
+    """The counter is never reset, so it has to stand where every thread expects it."""
+    rng = np.random.default_rng(0)
+    b = Builder("chain")
+    h = b.input("x", (1, 40, 40, 16), "float32")
+    for _ in range(5):
+        w = b.weight(rng.normal(0, 0.2, (1, 1, 16, 16)).astype(np.float32))
+        h = b.add("conv2d", h, w, strides=(1, 1), padding=((0, 0), (0, 0)), dilations=(1, 1))
+        h = b.add("relu", h)
+    graph = b.finish({"y": h})
+    plan = plan_of(graph)
+    kernels = [step.kernels[0] for step in plan.steps]
+    waits = barriers(plan, 0)
+    assert waits[1:] == [True] * (len(waits) - 1) and not any(map(solo, kernels))
+    assert max(map(pieces, kernels)) > 2
+    inputs = {"x": rng.normal(size=(1, 40, 40, 16)).astype(np.float32)}
+    with fl.build(graph, tmp_path / "site") as bundle:
+        alone = WasmtimeHost(bundle.files).run(inputs)["y"].tobytes()
+        for threads in (2, 3, 4):
+            host = WasmtimeHost(bundle.files, threads=threads)
+            words = host._instance._words
+            for runs in (1, 2, 3):
+                assert host.run(inputs)["y"].tobytes() == alone
+                assert words[TAKEN] == runs * sum(pieces(k) + threads for k in kernels)
             host.close()
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.lab import HERE, install_peers, serve
 from bench.networks import prepare
-from bench.visitor import visitors
+from bench.visitor import NoAnswer, visitors
 
 NETWORK = "mobilenet_v1_0.25_224"
 GOAL = 4.0  # how many times faster than this peer the first answer is meant to be
@@ -29,6 +29,11 @@ for (let i = 0; i < data.length; i++) data[i] = (i % 195) / 97 - 1;
 const done = (scores) => {
   globalThis.answer = { ms: performance.now(), best: scores.indexOf(Math.max(...scores)) };
 };
+"""
+_TELL = """
+const tell = ({ reason, message }) => { globalThis.failure = String(reason ?? message); };
+addEventListener('error', tell);
+addEventListener('unhandledrejection', tell);
 """
 _FANLIGHT = """
 const model = await load('./fanlight/');
@@ -102,7 +107,10 @@ def measure(
             shift = turn % len(engines)  # nobody always comes after the same one
             for name in engines[shift:] + engines[:shift]:
                 person = visitor()
-                answer = person.visit(f"{base}/work/{NETWORK}/{_file(name)}")
+                try:
+                    answer = person.visit(f"{base}/work/{NETWORK}/{_file(name)}", script=_TELL)
+                except NoAnswer as problem:
+                    raise SystemExit(f"bench: {name}: {problem}") from problem
                 person.close()
                 if turn:  # the first visit warms up the disk, the server and the browser process
                     times[name].append(answer["ms"])

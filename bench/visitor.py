@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
@@ -21,6 +22,7 @@ from typing import Any
 from fanlight.hosts.browser import chromium_flags, find_browser
 
 LIMIT_S = 60
+LATE_S = 5  # seconds over the limit that the browser itself may take
 LOOK_S = 0.4  # seconds between looks: each disturbs what is timed
 SETTLE_S = 0.4  # in which the browser takes down the page before
 _ANSWER = "if (globalThis.failure) throw new Error(globalThis.failure); globalThis.answer"
@@ -35,7 +37,7 @@ class NoAnswer(Exception):
 
 
 class Visitor:
-    """One profile, as a person's browser has it: what a visit keeps, the next one finds."""
+    """One profile: what a visit keeps, the next one finds. (In memory: it is an incognito one.)"""
 
     def __init__(self, browser: _Pipe) -> None:
         self._browser = browser
@@ -56,6 +58,7 @@ class Visitor:
             NoAnswer: the answer was rejected, `globalThis.failure` was set, or nothing came.
         """
         call = self._browser.call
+        self._browser.deadline = time.monotonic() + LIMIT_S
         made = call("Target.createTarget", url="about:blank", browserContextId=self._context)
         target = made["targetId"]
         session = call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -84,6 +87,7 @@ class Visitor:
 
     def close(self) -> None:
         """Forget the profile."""
+        self._browser.deadline = time.monotonic() + LIMIT_S
         self._browser.call("Target.disposeBrowserContext", browserContextId=self._context)
 
 
@@ -94,6 +98,7 @@ class _Pipe:
         self._to, self._back = to, back
         self._last = 0
         self._rest = b""
+        self.deadline = time.monotonic() + LIMIT_S
 
     def call(self, method: str, session: str | None = None, **params: Any) -> dict[str, Any]:
         self._last += 1
@@ -103,15 +108,21 @@ class _Pipe:
         os.write(self._to, json.dumps(message).encode() + b"\0")
         while True:
             answer = json.loads(self._next())
+            if answer.get("method") in ("Inspector.targetCrashed", "Target.targetCrashed"):
+                raise NoAnswer("the page crashed")
             if answer.get("id") != self._last:
-                continue  # an event
+                continue  # an event, or an answer that came too late
             if "error" in answer:
-                raise SystemExit(f"bench: Chromium refused {method}: {answer['error']}")
+                raise NoAnswer(f"{method}: {answer['error'].get('message', answer['error'])}")
             result: dict[str, Any] = answer["result"]
             return result
 
     def _next(self) -> bytes:
         while b"\0" not in self._rest:
+            # A promise of the page may never settle.
+            left = self.deadline + LATE_S - time.monotonic()
+            if not select.select([self._back], [], [], max(0.0, left))[0]:
+                raise NoAnswer(f"no answer within {LIMIT_S} s")
             more = os.read(self._back, 1 << 16)
             if not more:
                 raise SystemExit("bench: Chromium ended")
@@ -123,20 +134,23 @@ class _Pipe:
 @contextmanager
 def visitors(*extra: str) -> Iterator[Any]:
     """A headless Chromium; yields a function that makes a `Visitor` nobody knows yet."""
+    executable = find_browser()
+    if executable is None:
+        raise SystemExit("bench: no Chromium was found; `make setup` installs one")
     # The browser reads from descriptor 3 and writes to 4; copies high up do not get in the way.
     there, to = os.pipe()
     back, here = os.pipe()
     ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 100) for end in (there, here)]
     for end in (there, here):
         os.close(end)
-    folder = tempfile.mkdtemp(prefix="fanlight-visitor-")
 
     def connect() -> None:
         os.dup2(ends[0], 3)
         os.dup2(ends[1], 4)
 
+    folder = tempfile.mkdtemp(prefix="fanlight-visitor-")
     command = [
-        str(find_browser()), "--headless", "--remote-debugging-pipe", f"--user-data-dir={folder}",
+        str(executable), "--headless", "--remote-debugging-pipe", f"--user-data-dir={folder}",
         *chromium_flags(), *_QUIET, *extra, "about:blank",
     ]  # fmt: skip
     process = subprocess.Popen(
@@ -150,7 +164,11 @@ def visitors(*extra: str) -> Iterator[Any]:
         yield lambda: Visitor(browser)
     finally:
         process.terminate()
-        process.wait()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
         os.close(to)
         os.close(back)
         shutil.rmtree(folder, ignore_errors=True)

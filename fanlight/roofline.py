@@ -1,9 +1,9 @@
 """How far each kernel of a bundle is from what the machine can do: the roofline.
 
 A kernel computes at most at the rate of multiply-adds on registers (of floats, or of bytes in the
-way that this processor does fastest), and moves its data at most at
-the rate of the level of memory that its data fits in. Both are measured in the same page and the
-same rounds as the kernels, in WebAssembly SIMD, on one thread.
+way that this processor does fastest; of bytes of 8 bits in the only exact way), and moves its data
+at most at the rate of the level of memory that its data fits in. Both are measured in the same page
+and the same rounds as the kernels, in WebAssembly SIMD, on one thread.
 
 Bytes are the least traffic: every input, weight and output once. Rates of memory are the better of
 reading and copying a set of that size; between two sizes of set the rate is interpolated. A kernel
@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from fanlight.built import Bundle
+from fanlight.built import Bundle, open_bundle
 from fanlight.codegen.wasm.probes import (
     FLOPS_PER_ITERATION,
     byte_peak_module,
@@ -160,8 +160,9 @@ def measure(bundle: Bundle, inputs: Mapping[str, np.ndarray], *, rounds: int = R
         host.settle(inputs)
         simd = host.info["simd"]
         profiles, times = host.beside(inputs, _probes(simd == "relaxed"), rounds)
-    # Inputs of 8 bits are a matter of the graph; the manifest does not tell.
-    nodes = bundle.graph.nodes
+    # Whether inputs have 8 bits is a matter of the graph that was compiled; the manifest does not
+    # tell. A bundle in memory may know its source instead.
+    nodes = open_bundle(bundle.files.folder).graph.nodes
     eight = frozenset(n.output.name for n in nodes if n.attrs.get("x_high", 0) > 127)
     return roofline(bundle.name, simd, profiles, times, eight)
 

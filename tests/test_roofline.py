@@ -15,6 +15,7 @@ from PIL import Image
 
 import fanlight as fl
 from fanlight import roofline
+from fanlight.check import random_inputs
 from fanlight.cli.roofline_chart import png, svg
 from fanlight.codegen.wasm.probes import (
     TURN_BYTES,
@@ -25,6 +26,7 @@ from fanlight.codegen.wasm.probes import (
 from fanlight.errors import FanlightError
 from fanlight.graph import Builder
 from fanlight.roofline import Rate, Roofline, bandwidth
+from tests.build.nets import classifier
 
 RATES = (Rate("L1", 1000, 90, 80), Rate("L2", 100_000, 40, 50), Rate("DRAM", 10_000_000, 10, 10))
 
@@ -54,7 +56,7 @@ def test_rates_between_the_sets(size: int, rate: float, level: str) -> None:
     assert found == (pytest.approx(rate), level)
 
 
-def made_up(bytes: bool = False) -> Roofline:
+def made_up(bytes: bool = False, eight: frozenset[str] = frozenset()) -> Roofline:
     """Kernels of known work: bound by compute, by memory, without arithmetic, and of bytes."""
     kernels = [
         {"name": "a<b", "op": "conv2d", "source": "layer & co", "flops": 10**8, "bytes": 10**6},
@@ -80,7 +82,7 @@ def made_up(bytes: bool = False) -> Roofline:
         *(n / rate for n, rate in zip(operations, (70e6, 100e6, 130e6), strict=True)),
     ]
     times = [[t * slower for t in (*peaks, *rates)] for slower in (2.0, 1.0)]
-    return roofline.roofline("toy", "relaxed", profiles, times)
+    return roofline.roofline("toy", "relaxed", profiles, times, eight)
 
 
 def test_the_table_adds_up() -> None:
@@ -107,6 +109,13 @@ def test_bytes_have_a_peak_of_their_own() -> None:
     text = svg(found)
     assert "130.0 GFLOP/s of multiply-adds of bytes" in text and "77% of the roofline" in text
     assert Image.open(BytesIO(png(found))).width > 1000
+
+
+def test_bytes_of_8_bits_have_their_own_too() -> None:
+    found = made_up(bytes=True, eight=frozenset({"e", "a<b"}))
+    assert [row.unit for row in found.rows] == ["floats", "floats", "floats", "8-bit bytes"]
+    assert found.peaks == pytest.approx({"floats": 50, "8-bit bytes": 70})
+    assert found.rows[-1].of_roofline == pytest.approx(100 / 70)
 
 
 @pytest.mark.parametrize("relaxed", (True, False))
@@ -162,3 +171,16 @@ def test_measured_in_chromium(chromium: Any, tmp_path: Path) -> None:
     assert row.op == "conv2d" and row.flops == 2 * 256 * 32 * 64 + 256 * 64
     assert row.bytes == 4 * (256 * 32 + 32 * 64 + 256 * 64)
     assert 0 < row.of_roofline < 2
+
+
+@pytest.mark.chromium
+def test_the_first_layer_of_a_quantised_classifier_has_8_bits(
+    chromium: Any, tmp_path: Path
+) -> None:
+    photos = [np.full((20, 20, 3), byte, np.uint8) for byte in (10, 120, 250)]
+    task = fl.tasks.classify(input_range=(0, 1))
+    quantized = fl.quantize(classifier(), photos, task=task)
+    with fl.build(quantized, tmp_path / "net", task=task) as bundle:
+        found = roofline.measure(bundle, random_inputs(bundle.manifest), rounds=1)
+    units = {row.op: row.unit for row in found.rows}
+    assert units["conv2d_int8"] == "8-bit bytes" and units["matmul_int8"] == "bytes"

@@ -120,7 +120,7 @@ def measure(
                 shift = turn % len(lanes)  # nobody always comes after the same one
                 for lane in lanes[shift:] + lanes[:shift]:
                     if lane.problem is None:
-                        _visit(visitor(), place, lane, count=turn > 0)
+                        _visit(visitor, place, lane, count=turn > 0)
     if memory:
         say("peak memory")
         _weigh(place, lanes)
@@ -203,15 +203,16 @@ def open_lane(page: Any, url: str) -> dict[str, Any]:
     return page.evaluate("answer")
 
 
-def _visit(person: Visitor, place: Lab, lane: Lane, *, count: bool) -> None:
+def _visit(visitor: Callable[[], Visitor], place: Lab, lane: Lane, *, count: bool) -> None:
     """One cold visit; the first one, which does not count, warms the disk and the server."""
     place.traffic.clear()
     with lane.guard():
+        person = visitor()
         milliseconds = person.visit(place.url(lane.entry))["ms"]
         if count:
             lane.cold.append(milliseconds)
-            lane.download = place.traffic.sent
-    person.close()
+            lane.download = max(lane.download or 0, place.traffic.sent)
+        person.close()
 
 
 def _weigh(place: Lab, lanes: Sequence[Lane]) -> None:

@@ -16,7 +16,8 @@ The control block, in low memory, is what a host tells `run` beside its argument
     20  BASE      what word 32 was before the call; the host copies it when no thread is in `run`
     21  PATIENCE  waits of 100 ms without any arrival after which a thread gives up; 0: never
     22  STOP      not 0: give up. `run` returns early, and what it leaves in memory is undefined
-    23  PIECE     what word 8 was before the call, as for BASE
+    23  PIECE     what word 8 was before the call; `run` leaves it so. After one that gave up, the
+                  host copies it when no thread is in `run`, or takes new memory
     32  ARRIVED   how often threads have come to barriers, modulo 2**32
     48  SLEEPING  how many threads wait for a notification
 
@@ -50,7 +51,7 @@ SOLO_NS = 1_500
 FLOPS_PER_NS, BYTES_PER_NS = 32, 16
 # A piece takes at least this; to ask for one takes about 50 ns.
 PIECE_NS = 3_000
-MOST_PIECES = 24
+LEAST_PIECES, MOST_PIECES = 4, 24
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def solo(kernel: Kernel) -> bool:
 
 def pieces(kernel: Kernel) -> int:
     """Into how many pieces the work of a step is cut, for whoever is free."""
-    return min(kernel.work, MOST_PIECES, max(2, int(_cost(kernel) / PIECE_NS)))
+    return min(kernel.work, MOST_PIECES, max(LEAST_PIECES, int(_cost(kernel) / PIECE_NS)))
 
 
 def barriers(plan: Plan, which: int) -> list[bool]:
@@ -278,8 +279,12 @@ class _Walk:
 
     def finish(self) -> None:
         """The last barrier: when the first thread returns, the work of all is done."""
+        f = self.f
         if self.threaded:
             self._wait()
+            f.get(self.thread).op("i32.eqz")
+            with f.if_():
+                f.i32(PIECE).get(self.piece).op("i32.store")
 
 
 def _emit_share(module: Module) -> None:

@@ -48,6 +48,24 @@ UPDATED = """async (version) => {
   }
   throw new Error('the new worker did not take over');
 }"""
+WAITING = """async () => {
+  const registration = await navigator.serviceWorker.getRegistration();
+  for (let i = 0; i < 100 && !registration.waiting; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  if (!registration.waiting) throw new Error('no new worker came');
+}"""
+# Fetch a file, and tell the version of the only build that has it.
+AGAIN = """async (path) => {
+  const text = await (await fetch(path)).text();
+  const found = [];
+  for (const name of await caches.keys()) {
+    if (!name.startsWith('fanlight-page')) continue;
+    const kept = await (await caches.open(name)).match(path);
+    if (await kept?.text() === text) found.push(name.split(' ').at(-1));
+  }
+  return found.join();
+}"""
 WAITED = "navigator.serviceWorker.ready.then(({ active }) => active.state)"
 
 
@@ -124,17 +142,22 @@ def test_a_new_build_is_shown_to_those_who_come_again(page: Any, site: Site, fol
         if path.is_file():
             site.pages[f"site/{path.name}"] = path.read_bytes().decode("latin-1")
     site.pages = {p: t for p, t in site.pages.items() if p.endswith((".html", ".js", ".json"))}
-    other = page.context.new_page()  # stays open all the time
+    other = page.context.new_page()
     other.goto(site.url + "site/")
     other.evaluate(READY)
     page.reload()
     assert page.title() == "First"  # it is what is kept; meanwhile the worker finds the new one
-    page.evaluate(UPDATED, version(folder / "later"))
+    page.evaluate(WAITING)
     page.reload()
-    assert page.title() == "Second"
+    # Two pages of the old build are open: both stay whole, whatever they fetch.
+    for shown in (page, other):
+        assert shown.title() == "First"
+        assert shown.evaluate(AGAIN, "index.html") == version(folder / "site")
+    other.close()
+    page.reload()
+    expect(page).to_have_title("Second")
     assert page.evaluate(READY)["isolated"] is True
-    assert other.title() == "First"
-    assert other.evaluate(READY)["isolated"] is True
+    page.evaluate(UPDATED, version(folder / "later"))
     assert len([n for n in page.evaluate("caches.keys()") if n.startswith("fanlight-page")]) == 1
 
 

@@ -13,9 +13,16 @@ for (const type of ['dragover', 'drop']) {
   });
 }
 
-element.addEventListener('fanlight-ready', (event) => {
-  const { info } = /** @type {CustomEvent<Model>} */ (event).detail;
+/** @param {Model} model */
+function tell({ info }) {
   const line = /** @type {HTMLElement} */ (document.getElementById('engine'));
   line.textContent = `${(info.bytes / 1e6).toFixed(1)} MB, WebAssembly with ${info.simd} SIMD, ${
-    info.worker ? 'in a worker of its own' : 'on the main thread'}${info.cached ? ', from the cache' : ''}.`;
+    info.worker ? 'in a worker of its own' : 'on the main thread'}${info.cached ? ', from the cache' : ''}. ${
+    info.reasons.threads[0].toUpperCase()}${info.reasons.threads.slice(1)}.`;
+}
+
+element.addEventListener('fanlight-ready', (event) => {
+  tell(/** @type {CustomEvent<Model>} */ (event).detail);
 });
+// What is found out about this device comes later, and is told with the next answer.
+element.addEventListener('fanlight-result', () => element.ready?.then(tell));

@@ -4,8 +4,8 @@
 /**
  * @typedef {{ waitUntil: (work: Promise<unknown>) => void }} Life
  * @typedef {Life & { request: Request, respondWith: (answer: Promise<Response>) => void }} Asked
- * @typedef {{ scope: string, unregister: () => Promise<boolean> }} Registration
- * @typedef {{ registration: Registration, skipWaiting: () => Promise<void>, addEventListener: (name: string, handle: (event: any) => void) => void }} Scope
+ * @typedef {{ scope: string, waiting?: Worker, unregister: () => Promise<boolean> }} Registration
+ * @typedef {{ registration: Registration, skipWaiting: () => Promise<void>, clients: { matchAll: () => Promise<unknown[]> }, addEventListener: (name: string, handle: (event: any) => void) => void }} Scope
  */
 // A hash of this build and its files; site.py fills them in.
 const [VERSION, SHELL] = /** @type {[string, string[]]} */ (['', []]);
@@ -27,20 +27,28 @@ function isolated(response) {
   return new Response([101, 204, 205, 304].includes(status) ? null : body, { status, statusText, headers });
 }
 
-/** Keep one file. @param {string} path */
-async function keep(path) {
-  // Past every HTTP cache: the files of two builds must not mix.
-  const request = new Request(path, { cache: 'reload' });
-  const response = await fetch(request);
-  if (!response.ok) throw new Error(`${path}: HTTP ${response.status}`);
-  await (await kept).put(request, isolated(response));
+/** Keep all files or none. */
+async function install() {
+  const cache = await kept;
+  try {
+    const files = await Promise.all(SHELL.map(async (path) => {
+      // Past every HTTP cache: the files of two builds must not mix.
+      const request = new Request(path, { cache: 'reload' });
+      const response = await fetch(request);
+      if (!response.ok) throw new Error(`${path}: HTTP ${response.status}`);
+      return /** @type {const} */ ([request, isolated(response)]);
+    }));
+    await Promise.all(files.map(([request, response]) => cache.put(request, response)));
+  } catch (error) {
+    await caches.delete(OURS + VERSION);
+    throw error;
+  }
 }
 
-worker.addEventListener('install', (/** @type {Life} */ event) => {
-  // At once, though older pages are open: who loads the page again wants the new build.
-  worker.skipWaiting();
-  event.waitUntil(Promise.all(SHELL.map(keep)));
-});
+worker.addEventListener('install', (/** @type {Life} */ event) => event.waitUntil(install()));
+
+// From register.js, where a page can do nothing with this build's predecessor any more.
+worker.addEventListener('message', ({ data }) => data === 'begin' && worker.skipWaiting());
 
 worker.addEventListener('activate', (/** @type {Life} */ event) => {
   event.waitUntil(caches.keys().then((names) => Promise.all(names.map((name) => (
@@ -56,9 +64,6 @@ const named = (url) => (new URL(url).pathname.endsWith('/') ? new URL('index.htm
  * @param {Request} request
  */
 async function look({ url }) {
-  await new Promise((resolve) => { // the page first
-    setTimeout(resolve, 1000);
-  });
   const cache = await kept;
   if (!await cache.match(named(url), { ignoreSearch: true })) return; // not a page of ours
   const response = await fetch(url, { cache: 'no-cache' });
@@ -82,9 +87,22 @@ async function leave(request) {
   return response;
 }
 
+/**
+ * Whether a new build waits and this is its moment: no page but the one that is loaded (again) is open,
+ * so none can meet files of two builds.
+ */
+async function turn() {
+  const { waiting } = worker.registration;
+  if (!waiting || (await worker.clients.matchAll()).length > 1) return false;
+  waiting.postMessage('begin');
+  return true;
+}
+
 /** @param {Request} request */
 async function answer(request) {
   if (request.mode === 'navigate') {
+    // The browser asks again at once, and the new worker answers.
+    if (await turn()) return new Response('', { headers: { Refresh: '0' } });
     const page = await leave(request).catch(() => undefined); // no network: the kept one
     if (page) return page;
   }
@@ -98,6 +116,7 @@ worker.addEventListener('fetch', (/** @type {Asked} */ event) => {
   if (request.method === 'GET' && new URL(request.url).origin === location.origin
       && (request.cache !== 'only-if-cached' || request.mode === 'same-origin')) {
     event.respondWith(answer(request));
-    if (request.mode === 'navigate') event.waitUntil(look(request).catch(() => {}));
+    // The page first. And no event waits for it, or a new worker could not begin.
+    if (request.mode === 'navigate') setTimeout(() => look(request).catch(() => {}), 1000);
   }
 });

@@ -49,14 +49,18 @@ const told = ({ variants, threads, ms }) => (
  * Find out with which of the module's choices and how many threads this device computes the model
  * fastest, by running it while nobody waits for it; remembered for the next visit. Any choice is right,
  * so calls that come meanwhile are answered as ever.
- * @param {Core} core @param {() => void} [write] puts inputs in place; without it they are blank
+ * @param {Core} core @param {() => void} [write] puts inputs in place; without it nobody has called yet
  */
-export async function settle(core, write = () => {
-  for (const { offset, min, max } of Object.values(core.manifest.dims)) {
-    new Int32Array(core.memory.buffer)[offset / 4] = Math.max(min, Math.min(max, 64));
-  }
-}) {
+export async function settle(core, write) {
   const { info, file, manifest, free, asked } = core;
+  const dims = Object.values(manifest.dims);
+  const put = write ?? (() => {
+    for (const { offset, min, max } of dims) {
+      new Int32Array(core.memory.buffer)[offset / 4] = Math.max(min, Math.min(max, 64));
+    }
+  });
+  /** What only warms up ends where somebody calls. */
+  const only = !write && dims.length > 0;
   const cores = navigator.hardwareConcurrency || 1;
   const most = free.threads ? Math.min(cores, MOST_THREADS) : 1;
   const names = free.variants ? (file.choices ?? []).map(({ name }) => name) : [];
@@ -94,7 +98,7 @@ export async function settle(core, write = () => {
       let spent = 0;
       let runs = 0;
       for (; spent < SAMPLE_MS; runs++) {
-        write();
+        put();
         core.walk(0, manifest.kernels.length);
         spent = performance.now() - start;
       }
@@ -111,7 +115,7 @@ export async function settle(core, write = () => {
     for (let before = Infinity; ;) {
       const ms = await time();
       const spent = performance.now() - start;
-      if (spent > MOST_MS || (spent > WARM_MS && ms > 0.97 * before)) {
+      if (spent > MOST_MS || (only && core.calls) || (spent > WARM_MS && ms > 0.97 * before)) {
         return { ...setting, ms: Math.min(ms, before) };
       }
       before = Math.min(ms, before);
@@ -119,7 +123,7 @@ export async function settle(core, write = () => {
   };
 
   const find = async () => {
-    if (!names.length && most < 2) {
+    if (only || (!names.length && most < 2)) {
       await measure({ variants: [], threads: asked }); // which warms up
       return;
     }

@@ -31,7 +31,7 @@ const room = (bytes, make) => {
 const refused = (where) => (error) => fail('E-WEB-018', 'The WASM engine refused the module.', {
   where, received: said(error), next: "does the Content-Security-Policy allow 'wasm-unsafe-eval'?" });
 
-const ISOLATE = 'the page is not cross-origin isolated: serve it with the headers COOP and COEP, or build it with --isolate';
+const ISOLATE = 'the page is not cross-origin isolated: send COOP and COEP headers, or build with --isolate';
 
 /** Whether a thread that waits here keeps no page from answering. */
 const mayWait = () => !globalThis.document;
@@ -127,7 +127,7 @@ export class Engine {
     this.manifest = core.manifest;
     this.#settled = !mayWait();
     // A page that waits for its visitor: code can become fast meanwhile.
-    if (!this.#settled) setTimeout(() => core.calls || this.#settle(), 200);
+    setTimeout(() => core.calls || this.#settle(), 200);
     /** @type {About} */
     this.about = { inputs, outputs, labels: task?.labels ?? null, info: core.info };
   }
@@ -219,7 +219,7 @@ export class Engine {
         fail('E-WEB-012', 'An input has the wrong dtype.', { where, expected: want, received: type });
       }
       /** @type {any[]} */
-      const given = shape ?? spec.shape;
+      const given = Array.from(shape ?? spec.shape);
       const n = spec.batched ? given[0] : 1;
       const fits = given.length === spec.shape.length && given.every((d, i) => {
         const size = spec.shape[i];
@@ -253,10 +253,17 @@ export class Engine {
     return { items, sizes, write };
   }
 
+  /** Do not settle any more: nobody has the model. */
+  close() {
+    this.#settled = true;
+    this.core.team?.resize(1, false);
+  }
+
   /** Choose and warm up, once, while nobody waits. @param {() => void} [write] puts inputs in place */
   #settle(write) {
     if (this.#settled) return;
-    this.#settled = true;
+    // With sizes that are free, real inputs are waited for.
+    this.#settled = !!write || !Object.keys(this.manifest.dims).length;
     import('./choice.js').then(({ settle }) => settle(this.core, write)).catch(() => {});
   }
 

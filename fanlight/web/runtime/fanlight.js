@@ -86,10 +86,10 @@ export async function load(url, options = {}) {
   /** @param {unknown} known @param {string} name @param {string} expected @param {unknown} received */
   const need = (known, name, expected, received) => (
     received === undefined || received === 'auto' || known
-      || fail('E-WEB-001', `There is no such ${name}.`, { expected: `auto or ${expected}`, received }));
+      || fail('E-WEB-001', `${name} is wrong.`, { expected: `auto or ${expected}`, received }));
   need(backend === 'wasm', 'backend', 'wasm', backend);
   need(simd === 'relaxed' || simd === 'plain', 'simd', 'relaxed or plain', simd);
-  need(Number.isInteger(threads) && Number(threads) > 0, 'number of threads', '1, 2, ...', threads);
+  need(Number.isInteger(threads) && Number(threads) > 0, 'threads', '1, 2, ...', threads);
   const source = address(url);
   const ways = typeof worker === 'function' ? [worker] : worker ? [blobWorker, fileWorker] : [];
   const all = { ...rest, onProgress, signal };
@@ -131,6 +131,7 @@ export async function load(url, options = {}) {
     if (!engine) throw closed;
     return engine[/** @type {'run'} */ (tag)](.../** @type {[any]} */ (args));
   }, (reason) => {
+    engine?.close();
     engine = undefined;
     closed = reason;
   });
@@ -230,7 +231,7 @@ function connect(worker, onProgress) {
         worker.postMessage({ id: ++last, tag, args: sent }, given);
         waiting.set(last, { resolve, reject });
       } catch (error) {
-        reject(new FanlightError('E-WEB-017', 'The browser does not let this page read the picture.',
+        reject(new FanlightError('E-WEB-017', 'The browser does not let this page read the input.',
           { received: said(error), next: 'serve the picture with CORS' }));
       }
     }),

@@ -62,7 +62,7 @@ export async function pixels(picture, manifest, input) {
     context.drawImage(/** @type {ImageBitmap} */ (bitmap), 0, 0, w, h);
     return { data: context.getImageData(0, 0, w, h).data, shape: [h, w, 4] };
   } catch (error) {
-    return fail('E-WEB-017', 'The browser does not let this page read the picture.',
+    return fail('E-WEB-017', 'The browser does not let this page read the input.',
       { received: said(error), next: 'serve the picture with CORS' });
   } finally {
     /** @type {ImageBitmap} */ (bitmap).close();

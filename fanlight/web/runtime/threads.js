@@ -3,8 +3,7 @@ import { FanlightError, said } from './fanlight.js';
 
 // Words of the control block (fanlight/codegen/walk.py); the first three are this file's own.
 // A turn is its number, times 32, and how many threads take part in it: both change at once.
-const TURN = 16, FIRST = 17, LAST = 18;
-const TAKEN = 8, BASE = 20, PATIENCE = 21, STOP = 22, PIECE = 23, ARRIVED = 32;
+const TURN = 16, FIRST = 17, LAST = 18, BASE = 20, PATIENCE = 21, STOP = 22, ARRIVED = 32;
 /** Waits of 100 ms without any news after which a thread counts as lost. */
 const NEWS = 100;
 const START_MS = 10_000;
@@ -78,7 +77,7 @@ class Team {
 
   #prepared() {
     const words = new Int32Array(this.#core.memory.buffer, this.#control, 64);
-    words.fill(0, 16);
+    words.fill(0, 1); // all but the choices
     words[PATIENCE] = NEWS;
     return words;
   }
@@ -145,7 +144,6 @@ class Team {
     words[FIRST] = first;
     words[LAST] = last;
     words[BASE] = Atomics.load(words, ARRIVED);
-    words[PIECE] = Atomics.load(words, TAKEN);
     Atomics.store(words, TURN, ((words[TURN] & ~31) + 32) | count);
     Atomics.notify(words, TURN);
     try {

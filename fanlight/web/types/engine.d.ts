@@ -14,6 +14,8 @@ export class Engine {
     manifest: import("./types.js").Manifest;
     /** @type {About} */
     about: About;
+    /** Do not settle any more: nobody has the model. */
+    close(): void;
     /**
      * One call of WASM per item; the outputs are copies that the caller owns.
      * @param {Record<string, Value>} inputs @returns {Record<string, Tensor>}

@@ -153,17 +153,30 @@ class _Emitter:
         f, shape, work = self.f, self.shape, self.work
         at, end, place = f.locals(3, "i32")
         count = self.elements
-        if shape.lines > 1 and work.chunks == 1 and not shape.image_lines:
-            # From the first line's first element to the last element of the last line.
-            outer, inner = shape.runs // shape.per_jump, shape.per_jump
-            reach = shape.run + (shape.rows - 1) * shape.row_step
-            reach += (inner - 1) * shape.run_step
-            reach += (outer - 1) * (inner * shape.run_step + shape.jump)
-            f.get(self.low).times(shape.line_step).set(at)
-            f.get(self.high).plus(-1).times(shape.line_step).plus(reach).set(end)
-        else:
+        # From a row's first element to behind its last one.
+        outer, inner = shape.runs // shape.per_jump, shape.per_jump
+        reach = shape.run + (inner - 1) * shape.run_step
+        reach += (outer - 1) * (inner * shape.run_step + shape.jump)
+        if work.chunks > 1:
             f.i32(0).set(at)
             f.i32(count).set(end)
+        elif shape.lines == 1:
+            # Tiles are of one height, and the first ones perhaps of one row more.
+            height = shape.rows // work.tiles
+            f.get(self.low).times(height * shape.row_step).set(at)
+            f.get(self.high).times(height + 1).tee(end).i32(shape.rows)
+            f.get(end).i32(shape.rows).op("i32.lt_s").select()
+            f.plus(-1).times(shape.row_step).plus(reach).set(end)
+        else:
+            reach += (shape.rows - 1) * shape.row_step
+            f.get(self.high).plus(-1).set(place)
+            for line, offset in ((self.low, at), (place, end)):
+                f.get(line).times(shape.line_step).set(offset)
+                if shape.image_lines:
+                    skip = shape.image_step - shape.image_lines * shape.line_step
+                    f.get(line).i32(shape.image_lines).op("i32.div_u").times(skip)
+                    f.get(offset).op("i32.add").set(offset)
+            f.get(end).plus(reach).set(end)
         step = 16 if count >= 16 else 1
         with f.range(at, at, end, step):
             # The last vector ends where the left side does.

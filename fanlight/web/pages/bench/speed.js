@@ -125,6 +125,7 @@ async function start(manifest) {
     await pause(50); // lets the page paint first
     latest = await measure(manifest, running.signal);
     show(latest);
+    dispatchEvent(new CustomEvent('fanlight-ready'));
     for (const id of ['markdown', 'json']) at(id).hidden = false;
   } catch (error) {
     say(running.signal.aborted ? 'Stopped.' : said(error));

@@ -24,7 +24,7 @@ from bench.parity import packed
 GOAL = 1.15
 SIDES = (97, 129, 161, 193, 225, 257, 321, 385, 449)  # its layers like multiples of 16, and 1
 BATCHES = (1, 2, 4, 8, 16, 32)
-ROUNDS = 15
+ROUNDS = 30
 SIDES_MODEL, BATCH_MODEL = "posenet-mobilenet-quant2-050", "mobilenet-v1-0.25-layers-mitcml"
 WIDTH, HEIGHT, MARGIN = 440, 260, 56
 

@@ -22,7 +22,6 @@ from typing import Any
 from fanlight.hosts.browser import chromium_flags, find_browser
 
 LIMIT_S = 60
-LATE_S = 5  # seconds over the limit that the browser itself may take
 LOOK_S = 0.4  # seconds between looks: each disturbs what is timed
 SETTLE_S = 0.4  # in which the browser takes down the page before
 _ANSWER = "if (globalThis.failure) throw new Error(globalThis.failure); globalThis.answer"
@@ -58,9 +57,15 @@ class Visitor:
             NoAnswer: the answer was rejected, `globalThis.failure` was set, or nothing came.
         """
         call = self._browser.call
-        self._browser.deadline = time.monotonic() + LIMIT_S
         made = call("Target.createTarget", url="about:blank", browserContextId=self._context)
         target = made["targetId"]
+        try:
+            return self._answer(target, url, script, stay_s)
+        finally:
+            call("Target.closeTarget", targetId=target)
+
+    def _answer(self, target: str, url: str, script: str, stay_s: float) -> Any:
+        call = self._browser.call
         session = call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         if script:
             call("Page.enable", session)
@@ -71,23 +76,21 @@ class Visitor:
         answer: Any = None
         while answer is None:
             if time.monotonic() > end:
-                raise NoAnswer(f"{url} did not answer within {LIMIT_S} s")
+                raise NoAnswer(f"no answer within {LIMIT_S} s")
             time.sleep(LOOK_S)
             found = call(
                 "Runtime.evaluate", session, expression=_ANSWER,
-                awaitPromise=True, returnByValue=True,
+                awaitPromise=True, returnByValue=True, within_s=end - time.monotonic(),
             )  # fmt: skip
             if "exceptionDetails" in found:
                 thrown = found["exceptionDetails"]
                 raise NoAnswer(thrown.get("exception", thrown).get("description", str(thrown)))
             answer = found["result"].get("value")
         time.sleep(stay_s)
-        call("Target.closeTarget", targetId=target)
         return answer
 
     def close(self) -> None:
         """Forget the profile."""
-        self._browser.deadline = time.monotonic() + LIMIT_S
         self._browser.call("Target.disposeBrowserContext", browserContextId=self._context)
 
 
@@ -98,16 +101,20 @@ class _Pipe:
         self._to, self._back = to, back
         self._last = 0
         self._rest = b""
-        self.deadline = time.monotonic() + LIMIT_S
 
-    def call(self, method: str, session: str | None = None, **params: Any) -> dict[str, Any]:
+    def call(
+        self, method: str, session: str | None = None, *, within_s: float | None = None,
+        **params: Any,
+    ) -> dict[str, Any]:  # fmt: skip
+        """The result of a method; NoAnswer where it fails, or takes longer."""
+        deadline = time.monotonic() + (LIMIT_S if within_s is None else within_s)
         self._last += 1
         message = {"id": self._last, "method": method, "params": params}
         if session:
             message["sessionId"] = session
         os.write(self._to, json.dumps(message).encode() + b"\0")
         while True:
-            answer = json.loads(self._next())
+            answer = json.loads(self._next(deadline))
             if answer.get("method") in ("Inspector.targetCrashed", "Target.targetCrashed"):
                 raise NoAnswer("the page crashed")
             if answer.get("id") != self._last:
@@ -117,11 +124,11 @@ class _Pipe:
             result: dict[str, Any] = answer["result"]
             return result
 
-    def _next(self) -> bytes:
+    def _next(self, deadline: float) -> bytes:
         while b"\0" not in self._rest:
             # A promise of the page may never settle.
-            left = self.deadline + LATE_S - time.monotonic()
-            if not select.select([self._back], [], [], max(0.0, left))[0]:
+            left = max(0.0, deadline - time.monotonic())
+            if not select.select([self._back], [], [], left)[0]:
                 raise NoAnswer(f"no answer within {LIMIT_S} s")
             more = os.read(self._back, 1 << 16)
             if not more:

@@ -109,6 +109,15 @@ def test_bytes_above_127_are_widened_on_every_target() -> None:
         assert not lower(made, target, dict(zip(made.inputs[1:4], arrays[1:4]))).twins
 
 
+@pytest.mark.parametrize("size", (*SIZES, (2, 3000, 500), (4, 3, 9)))
+def test_matmul_of_8_bits(size: tuple[int, int, int]) -> None:
+    """Rows in tiles, few rows in pieces of columns, fewer than sixteen elements in all."""
+    m, k, n = size
+    net = Net()
+    x, w = net.x(m, k, high=255), net.hard(k, n)
+    agree(WASM_RELAXED, None, "matmul_int8", x, w, x_high=255, residual=True)
+
+
 CONVOLUTIONS = (
     ((1, 9, 9, 3), (3, 3, 3, 8), 2, 1),
     ((2, 8, 10, 5), (3, 3, 5, 11), 1, 1),

@@ -89,6 +89,33 @@ def test_pieces_are_all_taken_and_each_thread_asks_once_in_vain(tmp_path: Path) 
             host.close()
 
 
+def test_of_branches_without_a_barrier_the_first_lies_in_pieces(tmp_path: Path) -> None:
+    """One counter counts for one step between two barriers; the other has fixed shares."""
+    rng = np.random.default_rng(0)
+    b = Builder("branches")
+    x = b.input("x", (1, 40, 40, 16), "float32")
+    outs = {}
+    for name in ("y", "z"):
+        w = b.weight(rng.normal(0, 0.2, (1, 1, 16, 24)).astype(np.float32))
+        outs[name] = b.add(
+            "conv2d", x, w, strides=(1, 1), padding=((0, 0), (0, 0)), dilations=(1, 1)
+        )
+    graph = b.finish(outs)
+    plan = plan_of(graph)
+    assert barriers(plan, 0) == [False, False]
+    inputs = {"x": rng.normal(size=(1, 40, 40, 16)).astype(np.float32)}
+    with fl.build(graph, tmp_path / "site") as bundle:
+        alone = WasmtimeHost(bundle.files).run(inputs)
+        for threads in (2, 3):
+            host = WasmtimeHost(bundle.files, threads=threads)
+            for _ in range(5):
+                found = host.run(inputs)
+                assert all(np.array_equal(found[name], alone[name]) for name in outs)
+            taken = host._instance._words[TAKEN]
+            assert taken == 5 * (pieces(plan.steps[0].kernels[0]) + threads)
+            host.close()
+
+
 def test_bytes_give_the_same_bytes_with_every_twin(shared: Path, tmp_path: Path) -> None:
     model = fl.load(shared / "data" / "models" / "mobilenet-v1-0.25-graph")
     inputs = inputs_for(model)

@@ -44,6 +44,11 @@ def write_plot(found: Roofline, path: str) -> None:
     write_bytes(path, data if isinstance(data, bytes) else data.encode())
 
 
+def shortened(source: str, most: int = 24) -> str:
+    """A layer's name cut at its beginning, where names of one model are alike."""
+    return source if len(source) <= most else "…" + source[1 - most :]
+
+
 def show(found: Roofline) -> None:
     """The table, slowest kernels first."""
     from rich.box import SIMPLE_HEAD
@@ -61,7 +66,7 @@ def show(found: Roofline) -> None:
     peaks = ", ".join(f"{rate:.1f} GOP/s of {unit}" for unit, rate in found.peaks.items())
     console.print(f"  peak {peaks}; GB/s read / copied from {rates}")
     table = Table(title="kernels", title_justify="left", box=SIMPLE_HEAD, expand=True)
-    table.add_column("kernel", overflow="fold", ratio=1)
+    table.add_column("kernel", overflow="ellipsis", no_wrap=True, ratio=1)
     for heading in ("ms", "%", "GFLOP/s", "GB/s", "FLOP/B", "limit", "of it"):
         table.add_column(heading, justify="right", no_wrap=True)
     rows = sorted(found.rows, key=lambda row: -row.ms)
@@ -70,7 +75,7 @@ def show(found: Roofline) -> None:
             continue
         weak = row.share > 0.05 and row.of_roofline < 0.5
         table.add_row(
-            Text(f"{row.op} {row.source}"),
+            Text(f"{row.op} {shortened(row.source)}"),
             f"{row.ms:.3f}",
             f"{100 * row.share:.1f}",
             f"{row.gflops:.1f}",

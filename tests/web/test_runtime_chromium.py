@@ -222,6 +222,9 @@ def test_missing_files_and_folders(bare: Any, site: Site) -> None:
     for wrong in ("backend: 'x'", "simd: 'avx'", "threads: 'two'", "threads: 1.5", "threads: 0"):
         problem = bare.evaluate(f"() => caught(load('double', {{ {wrong} }}))")
         assert problem["code"] == "E-WEB-001" and "auto or" in str(problem), wrong
+    for wrong in ("'wide'", "['wider']"):
+        problem = bare.evaluate(f"() => caught(load('double', {{ variants: {wrong} }}))")
+        assert problem["code"] == "E-WEB-001", problem
     assert bare.evaluate("() => load(new URL('double/manifest.json', location.href)).then(() => 1)")
 
 

@@ -80,7 +80,7 @@ def _outs(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) ->
     "--plot",
     callback=check_plot,
     metavar="FILE",
-    help="Draw the roofline: FILE.svg, or FILE.png (needs fanlight\\[plots]).",
+    help="Draw the roofline: FILE.svg, or FILE.png (needs the extra plots); implies --roofline.",
 )
 @click.option("--json", "json_file", metavar="FILE", help="Write the figures; - prints them.")
 @click.option(

@@ -13,16 +13,27 @@ for (const type of ['dragover', 'drop']) {
   });
 }
 
+/** What `build --isolate` brings comes with the second visit. */
+const soon = !crossOriginIsolated && document.querySelector('script[src="register.js"]');
+
 /** @param {Model} model */
 function tell({ info }) {
   const line = /** @type {HTMLElement} */ (document.getElementById('engine'));
-  line.textContent = `${(info.bytes / 1e6).toFixed(1)} MB, WebAssembly with ${info.simd} SIMD, ${
+  const threads = soon ? 'one thread: more may help from the next visit on' : info.reasons.threads;
+  line.textContent = `${(info.bytes / 1e6).toFixed(1)} MB, WebAssembly with ${
+    [info.simd, ...info.variants].join(', ')} SIMD, ${
     info.worker ? 'in a worker of its own' : 'on the main thread'}${info.cached ? ', from the cache' : ''}. ${
-    info.reasons.threads[0].toUpperCase()}${info.reasons.threads.slice(1)}.`;
+    threads[0].toUpperCase()}${threads.slice(1)}.`;
 }
 
 element.addEventListener('fanlight-ready', (event) => {
   tell(/** @type {CustomEvent<Model>} */ (event).detail);
 });
-// What is found out about this device comes later, and is told with the next answer.
-element.addEventListener('fanlight-result', () => element.ready?.then(tell));
+// What is found out about this device comes later.
+for (const type of ['toggle', 'click']) {
+  document.getElementById('about')?.addEventListener(type, () => element.ready?.then(tell));
+}
+element.addEventListener('fanlight-result', () => {
+  element.ready?.then(tell);
+  setTimeout(() => element.ready?.then(tell), 3000);
+});

@@ -12,6 +12,7 @@ const start = () => workers?.register(new URL('sw.js', import.meta.url)).then((f
   registration = found;
   begin();
   found.addEventListener('updatefound', () => found.installing?.addEventListener('statechange', begin));
+  return found.update(); // to register again looks for nothing
 }).catch(() => {});
 if (document.readyState === 'complete') start();
 else addEventListener('load', start);

@@ -101,8 +101,12 @@ async function turn() {
 /** @param {Request} request */
 async function answer(request) {
   if (request.mode === 'navigate') {
-    // The browser asks again at once, and the new worker answers.
-    if (await turn()) return new Response('', { headers: { Refresh: '0' } });
+    // The browser asks again at once, and the new worker answers. (Without an icon, a browser would
+    // look for one.)
+    if (await turn()) {
+      return new Response('<!doctype html><link rel="icon" href="data:,">', {
+        headers: { Refresh: '0', 'Content-Type': 'text/html' } });
+    }
     const page = await leave(request).catch(() => undefined); // no network: the kept one
     if (page) return page;
   }

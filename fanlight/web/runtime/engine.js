@@ -172,8 +172,8 @@ export class Engine {
     });
     if (variants !== 'auto') {
       const expected = choices.map(({ name }) => name);
-      const received = variants.find((name) => !expected.includes(name));
-      if (received) fail('E-WEB-001', 'The module has no such variant.', { expected, received });
+      const received = [...variants].find((name) => !expected.includes(name));
+      if (received) fail('E-WEB-001', 'variants is wrong.', { expected, received });
       core.choose(variants);
     }
     if (several && threads !== 'auto') {

@@ -7,6 +7,9 @@ its data faster than the second.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from fanlight.codegen.wasm.assembler import Function, Local
 from fanlight.codegen.wasm.module import Module
 
 # Two multiply-add units of four cycles' latency need eight chains; a few more hide the loop.
@@ -45,11 +48,16 @@ def peak_module(relaxed: bool) -> bytes:
                 else:
                     f.get(a).get(b).op("f32x4.mul").get(chain).op("f32x4.add").set(chain)
         f.get(left).i32(1).op("i32.sub").tee(left).br_if(again)
+    _sum(f, chains, "f32x4")
+    return module.encode()
+
+
+def _sum(f: Function, chains: Sequence[Local], lanes: str) -> None:
+    """Push the first lane of all chains' sum, so that none is left out by the engine."""
     f.get(chains[0])
     for chain in chains[1:]:
-        f.get(chain).op("f32x4.add")
-    f.op("f32x4.extract_lane", 0)
-    return module.encode()
+        f.get(chain).op(f"{lanes}.add")
+    f.op(f"{lanes}.extract_lane", 0)
 
 
 # Ways to multiply and add bytes (see kernels/gemm_int8.py) -> operations of one step of a chain.
@@ -94,10 +102,7 @@ def byte_peak_module(relaxed: bool) -> bytes:
                     f.get(a).get(chain).op("i32x4.dot_i16x8_s").get(chain).op("i32x4.add")
                 f.set(chain)
             f.get(left).i32(1).op("i32.sub").tee(left).br_if(again)
-        f.get(chains[0])
-        for chain in chains[1:]:
-            f.get(chain).op("i32x4.add")
-        f.op("i32x4.extract_lane", 0)
+        _sum(f, chains, "i32x4")
     return module.encode()
 
 

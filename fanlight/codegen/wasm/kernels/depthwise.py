@@ -17,7 +17,7 @@ from itertools import groupby
 from fanlight.codegen.kernel import Kernel, Weights, node_bytes, panels, register, unsupported
 from fanlight.codegen.wasm.assembler import Function, Local
 from fanlight.codegen.wasm.kernels.epilogue import Epilogue, difference_pointers
-from fanlight.codegen.wasm.kernels.sweep import Sweep
+from fanlight.codegen.wasm.kernels.sweep import Swept
 from fanlight.codegen.wasm.kernels.vectors import Registers, shuffle, store_bytes
 from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node
@@ -31,7 +31,7 @@ LINE = 4
 
 
 @dataclass(frozen=True)
-class Window:
+class Window(Swept):
     """The shape of the work.
 
     Attributes:
@@ -73,24 +73,6 @@ class Window:
     def out_pixel_bytes(self) -> int:
         """From one output pixel to the next."""
         return self.multiplier * self.pixel_bytes
-
-    def _sweep(self, axis: int) -> Sweep:
-        rows, columns = (self.height, self.out_height), (self.width, self.out_width)
-        return Sweep(
-            *(rows, columns)[axis],
-            self.kernel[axis],
-            self.strides[axis],
-            self.dilations[axis],
-            (self.top, self.left)[axis],
-        )
-
-    def columns(self, ox: int) -> tuple[int, int]:
-        """The kernel columns [first, last) that lie inside the picture for output column ox."""
-        return self._sweep(1).taps(ox)
-
-    def rows_inside(self) -> tuple[int, int]:
-        """Output rows [first, last) whose whole window is inside."""
-        return self._sweep(0).whole()
 
 
 @dataclass(frozen=True)

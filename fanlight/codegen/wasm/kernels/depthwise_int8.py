@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from fanlight.codegen.kernel import Kernel, Weights, node_bytes, register, row_quads, unsupported
 from fanlight.codegen.wasm.assembler import Function, Local
 from fanlight.codegen.wasm.kernels.requantize import Requantize, join_halves
-from fanlight.codegen.wasm.kernels.sweep import Sweep
+from fanlight.codegen.wasm.kernels.sweep import Swept
 from fanlight.codegen.wasm.kernels.vectors import Registers
 from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node
@@ -35,7 +35,7 @@ _HIGH = [b + 8 for b in _LOW]
 
 
 @dataclass(frozen=True)
-class _Work:
+class _Work(Swept):
     """The shape of the work."""
 
     images: int
@@ -78,24 +78,6 @@ class _Work:
     @property
     def chunks(self) -> int:
         return -(-self.blocks // self.chunk_blocks)
-
-    def _sweep(self, axis: int) -> Sweep:
-        rows, columns = (self.height, self.out_height), (self.width, self.out_width)
-        return Sweep(
-            *(rows, columns)[axis],
-            self.kernel[axis],
-            self.strides[axis],
-            self.dilations[axis],
-            (self.top, self.left)[axis],
-        )
-
-    def columns(self, ox: int) -> tuple[int, int]:
-        """The kernel columns [first, last) that lie inside the picture for output column ox."""
-        return self._sweep(1).taps(ox)
-
-    def rows_inside(self) -> tuple[int, int]:
-        """Output rows [first, last) whose whole window is inside."""
-        return self._sweep(0).whole()
 
 
 class _Emitter:

@@ -41,6 +41,38 @@ class Sweep:
         return any(self.taps(place) == (0, 0) for place in range(self.places))
 
 
+class Swept:
+    """Base of the shapes of depthwise convolutions, of floats and of bytes."""
+
+    height: int
+    width: int
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    dilations: tuple[int, int]
+    top: int
+    left: int
+    out_height: int
+    out_width: int
+
+    def _sweep(self, axis: int) -> Sweep:
+        rows, columns = (self.height, self.out_height), (self.width, self.out_width)
+        return Sweep(
+            *(rows, columns)[axis],
+            self.kernel[axis],
+            self.strides[axis],
+            self.dilations[axis],
+            (self.top, self.left)[axis],
+        )
+
+    def columns(self, ox: int) -> tuple[int, int]:
+        """The kernel columns [first, last) that lie inside the picture for output column ox."""
+        return self._sweep(1).taps(ox)
+
+    def rows_inside(self) -> tuple[int, int]:
+        """Output rows [first, last) whose whole window is inside."""
+        return self._sweep(0).whole()
+
+
 @dataclass(frozen=True)
 class Windows:
     """The sizes of one pooling call; `pad` before the first row and column."""

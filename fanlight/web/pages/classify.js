@@ -30,9 +30,7 @@ element.addEventListener('fanlight-ready', (event) => {
   tell(/** @type {CustomEvent<Model>} */ (event).detail);
 });
 // What is found out about this device comes later.
-for (const type of ['toggle', 'click']) {
-  document.getElementById('about')?.addEventListener(type, () => element.ready?.then(tell));
-}
+document.getElementById('about')?.addEventListener('toggle', () => element.ready?.then(tell));
 element.addEventListener('fanlight-result', () => {
   element.ready?.then(tell);
   setTimeout(() => element.ready?.then(tell), 3000);

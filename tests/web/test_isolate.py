@@ -138,10 +138,7 @@ def test_a_new_build_is_shown_to_those_who_come_again(page: Any, site: Site, fol
     page.wait_for_function(WAITED)
     page.reload()
     assert page.title() == "First"
-    for path in (folder / "later").iterdir():
-        if path.is_file():
-            site.pages[f"site/{path.name}"] = path.read_bytes().decode("latin-1")
-    site.pages = {p: t for p, t in site.pages.items() if p.endswith((".html", ".js", ".json"))}
+    deploy(site, folder / "later")
     other = page.context.new_page()
     other.goto(site.url + "site/")
     other.evaluate(READY)
@@ -172,11 +169,7 @@ def test_a_page_whose_model_is_gone_begins_again_with_the_new_build(
     page.evaluate("caches.delete('fanlight-v1')")
     for path in (folder / "site").glob("*.bin"):
         site.fail(f"site/{path.name}", *["missing"] * 9)
-    for path in (folder / "moved").iterdir():
-        if path.suffix in (".html", ".js", ".json"):
-            site.pages[f"site/{path.name}"] = path.read_text("utf-8")
-        elif path.is_file():  # named by their hashes, so nothing is replaced
-            shutil.copy(path, folder / "site" / path.name)
+    deploy(site, folder / "moved")
     page.reload()  # the old page, whose weights are not there any more
     assert page.title() == "First"
     expect(page).to_have_title("Moved")
@@ -233,6 +226,15 @@ def test_the_manifest_lists_them_and_the_page_starts_them(folder: Path) -> None:
     bench = {f"bench/{path.name}" for path in (folder / "plain" / "bench").iterdir()}
     assert bench and bench <= set(kept)
     assert (folder / "site" / "sw.js").read_text() != (folder / "later" / "sw.js").read_text()
+
+
+def deploy(site: Site, build: Path) -> None:
+    """Put another build in the place of site/, as its host would."""
+    for path in build.iterdir():
+        if path.suffix in (".html", ".js", ".json"):
+            site.pages[f"site/{path.name}"] = path.read_text("utf-8")
+        elif path.suffix in (".wasm", ".bin"):  # named by their hashes, so nothing is replaced
+            shutil.copy(path, site.folder / "site" / path.name)
 
 
 def version(folder: Path) -> str:

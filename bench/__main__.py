@@ -1,6 +1,6 @@
 """`python -m bench`: measure, print the tables, write them as JSON and Markdown.
 
-    python -m bench [peers] [coldstart] [visits] [pointwise] [models] [scaling] [rooflines]
+    python -m bench [peers] [coldstart] [visits] [pointwise] [models] [scaling] [rooflines] [shapes]
                     [sizes] [parity] [accuracy] [int8_accuracy]
                     [--rounds 30] [--nets NAME ...] [--peers tfjs,ort,litert,jaxjs]
                     [--threads 1,2] [--out FILE.json|.md|.svg ...]
@@ -48,6 +48,7 @@ TITLES = {
     "models": "Every published image model against TF.js on its own file (goal: 1.2 x)",
     "scaling": "Time per pixel over input size and batch (goal: at most 15 % more than the least)",
     "rooflines": "Every image model against the machine's limits (goal: no weak kernel)",
+    "shapes": "Ops and recurrent steps against the machine's limits",
     "sizes": "Sizes, build, memory",
     "parity": "Difference from NumPy, relative (goals: 1e-4, TF.js 1e-3)",
     "accuracy": "1,000 ImageNet photos, MobileNet v1 0.25 (goal: 99 % the same as TF.js)",
@@ -155,6 +156,7 @@ def main() -> int:
         "models": lambda: models.measure(rounds=args.rounds),
         "scaling": lambda: scaling.measure(OUT),
         "rooflines": rooflines.measure,
+        "shapes": rooflines.measure_shapes,
         "sizes": lambda: sizes.measure(OUT / "sizes"),
         "parity": parity.measure,
         "accuracy": accuracy.measure,

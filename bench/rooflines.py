@@ -15,6 +15,7 @@ from typing import Any
 import fanlight as fl
 from bench.networks import MODELS
 from bench.parity import IMAGE_MODELS, inputs_for
+from bench.shapes import SHAPES
 from fanlight import roofline
 from fanlight.check import random_inputs
 
@@ -39,6 +40,16 @@ def measure(
         if name in IN_BYTES:
             items = [inputs_for(model, seed=i) for i in range(4)]
             rows.append(_row(fl.quantize(model, items), name, "int8", rounds))
+    return rows
+
+
+def measure_shapes(*, rounds: int = ROUNDS) -> list[dict[str, Any]]:
+    """A row per op or recurrent step of bench.shapes, in float32; none is judged on its own."""
+    rows = []
+    for make in SHAPES:
+        graph = make()
+        row = _row(graph, graph.name, "f32", rounds)
+        rows.append({"what": row["model"], **{k: row[k] for k in ("ms", "of_roofline", "weak")}})
     return rows
 
 

@@ -22,6 +22,7 @@ from typing import Any
 from fanlight.hosts.browser import chromium_flags, find_browser
 
 LIMIT_S = 60
+ASK_S = 10  # after which a question counts as lost with its page
 LOOK_S = 0.4  # seconds between looks: each disturbs what is timed
 SETTLE_S = 0.4  # in which the browser takes down the page before
 _ANSWER = "if (globalThis.failure) throw new Error(globalThis.failure); globalThis.answer"
@@ -33,6 +34,10 @@ _QUIET = (
 
 class NoAnswer(Exception):
     """A page that failed, in its own words, or said nothing in time."""
+
+
+class _Lost(NoAnswer):
+    """The browser refused to answer, or said nothing: the page went away while it was asked."""
 
 
 class Visitor:
@@ -56,42 +61,81 @@ class Visitor:
         Raises:
             NoAnswer: the answer was rejected, `globalThis.failure` was set, or nothing came.
         """
-        call = self._browser.call
-        made = call("Target.createTarget", url="about:blank", browserContextId=self._context)
-        target = made["targetId"]
+        tab = self.open()
         try:
-            return self._answer(target, url, script, stay_s)
+            tab.goto(url, script)
+            answer = tab.find(_ANSWER, look_s=LOOK_S)
+            time.sleep(stay_s)
+            return answer
         finally:
-            call("Target.closeTarget", targetId=target)
+            tab.close()
 
-    def _answer(self, target: str, url: str, script: str, stay_s: float) -> Any:
-        call = self._browser.call
-        session = call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        if script:
-            call("Page.enable", session)
-            call("Page.addScriptToEvaluateOnNewDocument", session, source=script)
-        time.sleep(SETTLE_S)
-        call("Page.navigate", session, url=url)
-        end = time.monotonic() + LIMIT_S
-        answer: Any = None
-        while answer is None:
-            if time.monotonic() > end:
-                raise NoAnswer(f"no answer within {LIMIT_S} s")
-            time.sleep(LOOK_S)
-            found = call(
-                "Runtime.evaluate", session, expression=_ANSWER,
-                awaitPromise=True, returnByValue=True, within_s=end - time.monotonic(),
-            )  # fmt: skip
-            if "exceptionDetails" in found:
-                thrown = found["exceptionDetails"]
-                raise NoAnswer(thrown.get("exception", thrown).get("description", str(thrown)))
-            answer = found["result"].get("value")
-        time.sleep(stay_s)
-        return answer
+    def open(self) -> Tab:
+        """A new tab, empty; several may be open at once."""
+        return Tab(self._browser, self._context)
 
     def close(self) -> None:
         """Forget the profile."""
         self._browser.call("Target.disposeBrowserContext", browserContextId=self._context)
+
+
+class Tab:
+    """One page of a visitor. The debugger looks at it only when it is asked to."""
+
+    def __init__(self, browser: _Pipe, context: str) -> None:
+        self._browser = browser
+        made = browser.call("Target.createTarget", url="about:blank", browserContextId=context)
+        self._target = made["targetId"]
+        attached = browser.call("Target.attachToTarget", targetId=self._target, flatten=True)
+        self._session = attached["sessionId"]
+
+    def goto(self, url: str, script: str = "") -> None:
+        """Set out for a page; `script` runs in it, and in later ones, before its own."""
+        if script:
+            self._call("Page.enable")
+            self._call("Page.addScriptToEvaluateOnNewDocument", source=script)
+        time.sleep(SETTLE_S)
+        self._call("Page.navigate", url=url)
+
+    def reload(self) -> None:
+        """Load the same page once more; what is asked from here on is asked of the new one."""
+        before = self.find("performance.timeOrigin")
+        self._call("Page.reload")
+        self.find(f"performance.timeOrigin !== {before}")
+
+    def find(self, expression: str, *, within_s: float | None = None, look_s: float = 0.1) -> Any:
+        """What JavaScript gives, awaited, as JSON, once that is neither null nor false.
+
+        Raises:
+            NoAnswer: it threw, or nothing came in time.
+        """
+        limit = within_s or LIMIT_S
+        end = time.monotonic() + limit
+        lost: _Lost | None = None
+        while time.monotonic() < end:
+            time.sleep(look_s)
+            try:
+                found = self._call(
+                    "Runtime.evaluate", expression=expression, awaitPromise=True,
+                    returnByValue=True, within_s=min(ASK_S, end - time.monotonic()),
+                )  # fmt: skip
+            except _Lost as problem:
+                lost = problem
+                continue  # the next page is asked
+            if "exceptionDetails" in found:
+                thrown = found["exceptionDetails"]
+                raise NoAnswer(thrown.get("exception", thrown).get("description", str(thrown)))
+            answer = found["result"].get("value")
+            if answer is not None and answer is not False:
+                return answer
+        raise NoAnswer(f"no answer within {limit} s; the last time: {lost}") from lost
+
+    def close(self) -> None:
+        """Close it."""
+        self._browser.call("Target.closeTarget", targetId=self._target)
+
+    def _call(self, method: str, **params: Any) -> dict[str, Any]:
+        return self._browser.call(method, self._session, **params)
 
 
 class _Pipe:
@@ -120,7 +164,7 @@ class _Pipe:
             if answer.get("id") != self._last:
                 continue  # an event, or an answer that came too late
             if "error" in answer:
-                raise NoAnswer(f"{method}: {answer['error'].get('message', answer['error'])}")
+                raise _Lost(f"{method}: {answer['error'].get('message', answer['error'])}")
             result: dict[str, Any] = answer["result"]
             return result
 
@@ -129,7 +173,7 @@ class _Pipe:
             # A promise of the page may never settle.
             left = max(0.0, deadline - time.monotonic())
             if not select.select([self._back], [], [], left)[0]:
-                raise NoAnswer(f"no answer within {LIMIT_S} s")
+                raise _Lost("no answer in time")
             more = os.read(self._back, 1 << 16)
             if not more:
                 raise SystemExit("bench: Chromium ended")

@@ -35,7 +35,7 @@ class QuantizedModel(Model):
 
 def quantize(
     model: Any,
-    calibration: Any,
+    calibration: Any = None,
     *,
     task: Any = None,
     limit: int = LIMIT,
@@ -49,10 +49,10 @@ def quantize(
 
     Args:
         model: a loaded model (anything with `.graph`), or a Graph.
-        calibration: inputs such as the model will see. Photos: a folder, a .tar, a list of paths,
-            or uint8 arrays [h, w, 3 or 4] in any form. Or the model's own inputs: an array
-            [n, ...], a dict of those by input name, or an iterable (or a callable that returns
-            one) of single items. 100 to 200 are enough.
+        calibration: inputs such as the model will see; needed (E-CALIB-001 says what to give).
+            Photos: a folder, a .tar, a list of paths, or uint8 arrays [h, w, 3 or 4] in any form.
+            Or the model's own inputs: an array [n, ...], a dict of those by input name, or an
+            iterable (or a callable that returns one) of single items. 100 to 200 are enough.
         task: how photos are prepared; default: `fl.tasks.classify()`.
         limit: how many items to use at most.
         float_layers: names of layers that stay float32; "auto": those that int8 would harm.
@@ -65,6 +65,15 @@ def quantize(
         FanlightError: E-CALIB-00x; E-BUILD-003 photos for a model that takes none; E-INPUT-00x
             arrays that do not fit the model.
     """
+    if not isinstance(model, Graph) and not hasattr(model, "graph"):
+        raise FanlightError(
+            "E-CALIB-005",
+            "this is not a model that can be quantised.",
+            where="model",
+            expected="what fl.load gives, or a graph",
+            received=repr(model)[:200],
+            next="load it first: fl.quantize(fl.load(path), photos).",
+        )
     graph: Graph = model if isinstance(model, Graph) else model.graph
     if is_quantized(graph):
         raise FanlightError(

@@ -295,7 +295,18 @@ def open_or_build(source: str, options: ModelOptions, folder: Path, *, task: str
 
     require_path(source)
     if is_bundle(source):
-        return fl.open_bundle(source)
+        bundle = fl.open_bundle(source)
+        built = bundle.manifest["precision"]
+        if options.precision not in ("f32", built):
+            raise FanlightError(
+                "E-BUILD-005",
+                f"this is a bundle, and it was built in {built}.",
+                where="--precision",
+                expected=f"{built}, or leave it out",
+                received=options.precision,
+                next="give the model that it was built from, or build it again.",
+            )
+        return bundle
     with progress(f"Reading {Path(source).name}", total=2) as advance:
         model = load_model(source, options)
         chosen = choose_task(model, options, default=task)
@@ -325,7 +336,7 @@ def quantized(model: Model, task: Task | None, options: ModelOptions) -> Model:
             )
         return model
     check_task(task, model)
-    with progress("Reading photos", total=1000) as advance:
+    with progress("Reading photos", total=1000, lines=True, first=False) as advance:
         done = 0
 
         def at(title: str, share: float) -> None:

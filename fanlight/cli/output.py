@@ -48,26 +48,30 @@ def print_json(value: Any) -> None:
 
 @contextmanager
 def progress(
-    title: str, total: int | None = None, *, lines: bool = False
+    title: str, total: int | None = None, *, lines: bool = False, first: bool = True
 ) -> Iterator[Callable[..., None]]:
     """A progress bar on standard error while something slow runs, if a person is looking.
 
     Args:
         title: what is done first.
         total: steps until the end, where that is known.
-        lines: where nobody looks, write each title as a line: for what takes minutes.
+        lines: where nobody looks, write each new title as a line: for what takes minutes.
+        first: whether the first title is such a line; not where it may end at once in an error.
 
     Yields:
         `advance(step=1, title=None)`: moves the bar on, and names what comes next.
     """
     console = stderr()
     if not console.is_terminal:
+        said: str | None = None
 
         def note(step: int = 1, title: str | None = None) -> None:
-            if lines and title is not None:
+            nonlocal said
+            if lines and title not in (None, said):
+                said = title
                 console.print(title, markup=False)
 
-        note(title=title)
+        note(title=title if first else None)
         yield note
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn

@@ -25,7 +25,7 @@ def check_plot(ctx: click.Context, param: click.Parameter, value: str | None) ->
     return value
 
 
-def measured(source: str, options: ModelOptions) -> Roofline:
+def measured(source: str, options: ModelOptions, rounds: int | None = None) -> Roofline:
     """The roofline of a model or bundle, on random inputs."""
     from fanlight import roofline
     from fanlight.check import random_inputs
@@ -33,7 +33,8 @@ def measured(source: str, options: ModelOptions) -> Roofline:
     with tempfile.TemporaryDirectory(prefix="fanlight-") as folder:
         with open_or_build(source, options, Path(folder), task="none") as bundle:
             with progress("Timing kernels beside the machine's limits"):
-                return roofline.measure(bundle, random_inputs(bundle.manifest))
+                inputs = random_inputs(bundle.manifest)
+                return roofline.measure(bundle, inputs, rounds=rounds or roofline.ROUNDS)
 
 
 def write_plot(found: Roofline, path: str) -> None:

@@ -213,6 +213,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if with_body:
             self.wfile.write(reply.body)
 
+    def log_error(self, format: str, *args: object) -> None:
+        """A browser keeps connections that it does not use: their end is no event."""
+        if args and isinstance(args[0], TimeoutError):
+            return
+        self.log_message(format, *args)
+
     def log_message(self, format: str, *args: object) -> None:
         if self.server.log is not None:
             self.server.log(format % args)

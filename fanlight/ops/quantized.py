@@ -15,6 +15,7 @@ import numpy as np
 
 from fanlight.ops import check, image, windows
 from fanlight.ops import scalar as sc
+from fanlight.ops.backward import NotDifferentiable
 from fanlight.ops.pointwise import EXACT, pointwise
 from fanlight.ops.row import REQUIRED, Attr, Row, register
 from fanlight.ops.types import TensorType
@@ -23,6 +24,7 @@ Attrs = Mapping[str, Any]
 Arrays = Sequence[np.ndarray]
 
 BYTES = ("uint8",)
+_WHOLE = NotDifferentiable("it computes in whole numbers")
 NONE = "cannot occur: inputs are integers, and scales must be finite"
 # float32 adds whole numbers exactly as long as no sum reaches this.
 EXACT_SUM = 1 << 24
@@ -91,6 +93,7 @@ pointwise(
     1,
     _quantize,
     family="quantized",
+    vjp=_WHOLE,
     doc="float32 -> uint8: clip(round(x * float32(1 / scale)) + zero).",
     attrs={"scale": _scale("what one step of a byte stands for"), "zero": _ZERO, "high": _HIGH},
     check_attrs=_check_quantize,
@@ -113,6 +116,7 @@ pointwise(
     1,
     _dequantize,
     family="quantized",
+    vjp=_WHOLE,
     doc="uint8 -> float32: float32(x - zero) * scale.",
     dtypes=BYTES,
     attrs={
@@ -151,6 +155,7 @@ pointwise(
     2,
     _add,
     family="quantized",
+    vjp=_WHOLE,
     doc="The sum of two uint8 values of different scales, which broadcast: clip(round("
     "float32(a - zero_a) * scale_a + float32(b - zero_b) * scale_b) + zero). A negative scale "
     "subtracts.",
@@ -187,6 +192,7 @@ pointwise(
     2,
     _mul,
     family="quantized",
+    vjp=_WHOLE,
     doc="The product of two uint8 values, which broadcast: clip(round(float32((a - zero_a) * "
     "(b - zero_b)) * scale) + zero).",
     dtypes=BYTES,
@@ -221,6 +227,7 @@ pointwise(
     2,
     _prelu,
     family="quantized",
+    vjp=_WHOLE,
     doc="(x uint8, slope float32), which broadcast: v = float32(x - zero_x) * scale; clip(round("
     "v * slope where v < 0, else v) + zero).",
     first=BYTES,
@@ -252,6 +259,7 @@ register(
     Row(
         name="lookup",
         family="quantized",
+        vjp=_WHOLE,
         arity=(2, 2),
         infer=_infer_lookup,
         eval=lambda arrays, attrs: [np.take(arrays[1], arrays[0])],
@@ -315,13 +323,18 @@ def exact_product(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     """x uint8 [..., K] times w int8 [K, N], in int32 that wraps around."""
     # A product of float32 or float64 matrices is exact while no partial sum is rounded, and far
     # faster than one of integers.
+    shape = (*x.shape[:-1], w.shape[1])
+    x = x.reshape(prod(x.shape[:-1]), len(w))  # one product, not one per row
     most = int(x.max(initial=0))
     largest = most * 128 * len(w)
     if largest >= EXACT_SUM:
         largest = most * int(np.abs(w.astype(np.int32)).sum(axis=0).max(initial=0))
     if largest < EXACT_SUM:
-        return np.matmul(x.astype(np.float32), w.astype(np.float32)).astype(np.int32)
-    return np.matmul(x.astype(np.float64), w.astype(np.float64)).astype(np.int64).astype(np.int32)
+        product = np.matmul(x.astype(np.float32), w.astype(np.float32)).astype(np.int32)
+    else:
+        wide = np.matmul(x.astype(np.float64), w.astype(np.float64))
+        product = wide.astype(np.int64).astype(np.int32)
+    return product.reshape(shape)
 
 
 # 127 times this is the most that int16 holds.
@@ -463,6 +476,7 @@ def _sum_row(name: str, infer: Any, evaluate: Any, attrs: Mapping[str, Attr], do
         Row(
             name=name,
             family="quantized",
+            vjp=_WHOLE,
             arity=(4, 5),
             attrs=attrs,
             infer=infer,
@@ -553,6 +567,7 @@ register(
     Row(
         name="avg_pool_int8",
         family="quantized",
+        vjp=_WHOLE,
         arity=(1, 1),
         attrs={
             "size": windows.SIZE,
@@ -597,6 +612,7 @@ register(
     Row(
         name="mean_int8",
         family="quantized",
+        vjp=_WHOLE,
         arity=(1, 1),
         attrs={
             "axes": Attr(REQUIRED, "the dims to reduce; negative ones count from the end"),
@@ -652,6 +668,7 @@ register(
     Row(
         name="resize_bilinear_int8",
         family="quantized",
+        vjp=_WHOLE,
         arity=(1, 1),
         attrs={
             "size": Attr(REQUIRED, "height and width of the result"),

@@ -25,7 +25,7 @@ CORE = tuple(
     RUNTIME / name for name in ("errors.js", "bundle.js", "image.js", "engine.js", "fanlight.js")
 )
 # Fetched when they are needed, if ever: more threads, and finding out what computes fastest.
-LAZY = ("threads.js", "choice.js")
+LAZY = ("threads.js", "choice.js", "keep.js")
 # Generated from the JSDoc by `npm run types`; types.d.ts, which they share, is written by hand.
 TYPES = ("fanlight.d.ts", "element.d.ts", "engine.d.ts", "errors.d.ts")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import numpy as np
 import pytest
 from onnx.reference import ReferenceEvaluator
 
@@ -13,8 +14,13 @@ from bench.__main__ import table
 from bench.coldstart import PAGES, write_pages
 from bench.export import plain, to_onnx, to_tfjs
 from bench.scaling import _rows, chart
+from bench.shapes import SHAPES, gru_step, lstm_step
+from fanlight.codegen.plan import make_plan
+from fanlight.codegen.walk import emit
 from fanlight.codegen.wasm.probes import FLOPS_PER_ITERATION, peak_module
 from fanlight.graph import evaluate
+from fanlight.passes import optimize
+from fanlight.targets import WASM_RELAXED
 from tests.bench.networks import IMAGE, small_network
 from tests.support import relative_error
 
@@ -30,6 +36,42 @@ def test_the_networks_of_the_peers_mean_the_same(tmp_path: Path) -> None:
     session = ReferenceEvaluator(str(tmp_path / "model.onnx"))
     (onnx_received,) = session.run(None, {"x": IMAGE.transpose(0, 3, 1, 2)})
     assert relative_error(onnx_received, expected) < 1e-5
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def test_recurrent_steps_mean_what_keras_means(tmp_path: Path) -> None:
+    """Keras's equations (keras.layers.LSTM, and GRU with reset_after), by hand, in float64."""
+    rng = np.random.default_rng(3)
+    for step in (lstm_step(3, 8, 12), gru_step(3, 8, 12)):
+        inputs = {v.name: rng.normal(0, 1, v.type.shape).astype(np.float32) for v in step.inputs}
+        x, h = inputs["x"], inputs["h"]
+        arrays = sorted(step.weights.values(), key=lambda array: -array.ndim)
+        w, u, *biases = (array.astype(np.float64) for array in arrays)
+        if len(biases) == 1:
+            i, f, g, o = np.split(x @ w + h @ u + biases[0], 4, axis=1)
+            c = sigmoid(f) * inputs["c"] + sigmoid(i) * np.tanh(g)
+            expected = {"h": sigmoid(o) * np.tanh(c), "c": c}
+        else:
+            z, r, n = np.split(x @ w + biases[0], 3, axis=1)
+            hz, hr, hn = np.split(h @ u + biases[1], 3, axis=1)
+            z = sigmoid(z + hz)
+            candidate = np.tanh(n + sigmoid(r + hr) * hn)
+            expected = {"h": z * h + (1 - z) * candidate}
+        with fl.build(step, tmp_path / step.name[:4]) as bundle:
+            received = bundle.run(inputs)
+        for name, array in expected.items():
+            assert relative_error(received[name], array) < 1e-5
+
+
+def test_every_shape_is_a_graph_of_its_own() -> None:
+    graphs = [make() for make in SHAPES]
+    assert len({graph.name for graph in graphs}) == len(SHAPES)
+    for graph in graphs:  # and the code generator takes it
+        plan = make_plan(optimize(graph, WASM_RELAXED), (WASM_RELAXED,))
+        assert emit(plan, WASM_RELAXED).data
 
 
 @pytest.mark.parametrize("relaxed", [True, False])

@@ -175,7 +175,11 @@ def test_int8(tmp_path: Path) -> None:
     assert any("1 files could not be read" in note for note in report["warnings"])
     assert as_json("inspect", tmp_path / "int8")["precision"] == "int8"
     assert as_json("check", tmp_path / "int8", "--host", "wasm")["ok"]
-    assert "20 of 20 layers" in fanlight("build", source, "-o", tmp_path / "int8", *options).stdout
+    again = fanlight("build", source, "-o", tmp_path / "int8", *options)
+    assert "20 of 20 layers" in again.stdout
+    # Where nobody watches a bar, each thing that takes long is said once.
+    said = again.stderr.splitlines()
+    assert 3 <= len(said) == len(set(said))
 
 
 def test_inspect_graph_text_parses(model: Path, tmp_path: Path) -> None:
@@ -217,6 +221,13 @@ def test_bench(model: Path, tmp_path: Path, chromium_path: str) -> None:
     assert [run["asked"] for run in figures["threads"]] == [1, 2]
     assert figures["info"]["threads"] == 1 and "asked for 2 threads" in result.stdout
     assert figures["kernels"] and "slowest kernels" in result.stdout
+
+
+@pytest.mark.parametrize("options", [("--threads", "2"), ("--peers", "tfjs")])
+def test_a_roofline_is_of_this_alone_on_one_thread(model: Path, options: tuple[str, str]) -> None:
+    result = fanlight("bench", model, "--roofline", *options)
+    assert result.exit_code == 1 and result.stderr.startswith("E-CLI-010")
+    assert options[0] in result.stderr
 
 
 @pytest.mark.chromium

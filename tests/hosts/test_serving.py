@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fanlight.errors import FanlightError
+from fanlight.hosts import serving
 from fanlight.hosts.serving import STRICT_CSP, Site, SiteServer
 from fanlight.server import open_server
 
@@ -74,6 +75,19 @@ def test_types_and_isolation(server: SiteServer, path: str, type: str) -> None:
     assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
     assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_an_idle_connection_ends_in_silence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving._Handler, "timeout", 0.2)
+    lines: list[str] = []
+    server = SiteServer(Site(folder), log=lines.append).start()
+    try:
+        with socket.create_connection(("127.0.0.1", server.server_port), timeout=10) as idle:
+            assert idle.recv(1) == b""  # the server has hung up
+        assert lines == []
+        assert Answer(server, "/").status == 200 and len(lines) == 1
+    finally:
+        server.stop()
 
 
 def test_policies(server: SiteServer) -> None:

@@ -238,6 +238,9 @@ def test_a_quantised_model_is_not_quantised_again(folder: Path, tmp_path: Path) 
     # But it builds, with the precision said or not.
     with fl.build(quantized, tmp_path / "site", precision="int8") as bundle:
         assert bundle.manifest["precision"] == "int8"
+    with pytest.raises(FanlightError, match=r"E-BUILD-005 .*float16"):
+        fl.build(quantized, tmp_path / "halves", precision="f16")
+    assert not (tmp_path / "halves").exists()
 
 
 def test_build_wants_data_for_int8_and_only_for_that(tmp_path: Path) -> None:
@@ -246,6 +249,11 @@ def test_build_wants_data_for_int8_and_only_for_that(tmp_path: Path) -> None:
             fl.build(NETS["mobile"](), tmp_path / "s", precision=precision, calibration=data)
         assert caught.value.code == code
         assert not (tmp_path / "s").exists()
+
+
+def test_without_data_it_says_what_it_needs() -> None:
+    with pytest.raises(FanlightError, match="E-CALIB-001"):
+        fl.quantize(NETS["mobile"]())
 
 
 def test_a_model_without_layers() -> None:

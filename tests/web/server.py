@@ -19,7 +19,11 @@ ISOLATED = {
 
 
 class Site:
-    """A folder being served: `log` is every path asked for, `faults` what goes wrong how often."""
+    """A folder being served: `log` is every path asked for, `faults` what goes wrong how often.
+
+    `down` is a server that hangs up on everybody: nothing is answered, whoever asks. (Playwright's
+    `set_offline` reaches pages only, and not the browser's own look for a newer service worker.)
+    """
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder
@@ -28,9 +32,12 @@ class Site:
         self.faults: dict[str, list[str]] = {}
         self.headers: dict[str, str] = {}
         self.pages: dict[str, str] = {}
+        self.down = False
 
     def fail(self, prefix: str, *faults: str) -> None:
-        """The next requests of paths that begin so: "corrupt", "short", "missing" or "slow"."""
+        """The next requests of paths that begin so: "corrupt", "short", "missing", "slow", "stall"
+        (the body comes late) or "cut" (the connection ends in the middle of it).
+        """
         self.faults[prefix] = list(faults)
 
     def fault(self, path: str) -> str:
@@ -51,6 +58,9 @@ def serve(folder: Path) -> Iterator[Site]:
         def do_GET(self) -> None:
             path = self.path.lstrip("/").split("?")[0]
             site.log.append(path)
+            if site.down:
+                self.close_connection = True
+                return
             fault = site.fault(path)
             if fault == "slow":
                 time.sleep(1.5)
@@ -73,6 +83,11 @@ def serve(folder: Path) -> Iterator[Site]:
             for name, value in site.headers.items():
                 self.send_header(name, value)
             self.end_headers()
+            if fault == "stall":
+                time.sleep(1.5)
+            if fault == "cut":
+                data = data[: len(data) // 2]
+                self.close_connection = True
             try:
                 self.wfile.write(data)
             except ConnectionError:

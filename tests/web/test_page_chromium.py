@@ -291,7 +291,7 @@ def test_the_page_makes_no_request_outside_and_none_after_load(page: Any, site: 
     seen: list[str] = []
     page.on("request", lambda request: seen.append(request.url))
     element = open_page(page, site.url + "photos/index.html")
-    page.wait_for_timeout(300)
+    page.wait_for_timeout(1500)  # choice.js and keep.js come when nobody waits
     loaded = len(seen)
     choose(element, picture())
     element.locator("li").first.wait_for()
@@ -322,7 +322,7 @@ def test_a_missing_bundle_and_a_new_src(page: Any, site: Site) -> None:
     choose(element, picture())
     element.locator("li").first.wait_for()
     page.evaluate("() => document.querySelector('fanlight-classifier').remove()")
-    page.wait_for_timeout(200)
+    page.wait_for_timeout(1500)  # it ends when it has kept its files
     assert page.workers == []
 
 

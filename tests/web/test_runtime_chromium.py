@@ -155,6 +155,30 @@ def test_abort(bare: Any, site: Site, worker: str) -> None:
     assert found[2:] == ["AbortError", "mine"]
 
 
+@pytest.mark.parametrize("worker", ["true", "false"])
+def test_a_manifest_that_does_not_come_whole(bare: Any, site: Site, worker: str) -> None:
+    site.fail("double/manifest.json", "stall", "cut")
+    found = bare.evaluate(f"""async () => {{
+      const aborter = new AbortController();
+      setTimeout(() => aborter.abort(new Error('mine')), 300);
+      const options = {{ worker: {worker} }};
+      const why = await caught(load('double', {{ ...options, signal: aborter.signal }}));
+      return [why.message, (await caught(load('double', options))).code];
+    }}""")
+    assert found == ["mine", "E-WEB-005"]
+
+
+def test_files_are_kept_though_the_model_was_disposed_at_once(bare: Any) -> None:
+    found = bare.evaluate("""async () => {
+      const model = await load('double');
+      await model.run({ x: Float32Array.of(1, 1, 1, 1) });
+      model.dispose();
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      return (await load('double')).info.cached;
+    }""")
+    assert found is True
+
+
 def test_a_second_load_comes_from_the_cache(bare: Any, site: Site) -> None:
     bare.evaluate("() => load('double')")
     bare.wait_for_timeout(1000)
@@ -175,10 +199,13 @@ def test_a_wrong_file_is_fetched_once_more(
 ) -> None:
     site.fail(f"double/{what}", fault)
     found = bare.evaluate(f"""async () => {{
-      const model = await load('double', {{ worker: {worker} }});
-      return [...(await model.run({{ x: Float32Array.of(1, 1, 1, 1) }})).y.data];
+      let last;
+      const onProgress = (progress) => {{ last = progress; }};
+      const model = await load('double', {{ worker: {worker}, onProgress }});
+      const {{ y }} = await model.run({{ x: Float32Array.of(1, 1, 1, 1) }});
+      return [...y.data, last.loaded === last.total];
     }}""")
-    assert found == [2, 3, 5, 7]
+    assert found == [2, 3, 5, 7, True]
     assert len([path for path in site.log if path.startswith(f"double/{what}")]) == 2
 
 

@@ -149,7 +149,9 @@ BLOCKED = {
       };
       WebAssembly.Memory.prototype = Memory.prototype;
     """,
-    "it cannot be sent": "structuredClone = () => { throw new Error('shared memory is blocked') }",
+    "it cannot be sent": """
+      globalThis.structuredClone = () => { throw new Error('shared memory is blocked'); };
+    """,
 }
 
 
@@ -160,7 +162,7 @@ def test_shared_memory_that_is_there_but_blocked(go: Callable, way: str) -> None
       const model = await load({ threads: 2 });
       return [model.info.threads, model.info.why, same(await model.run(x))];
     """,
-        before=BLOCKED[way],
+        worker=BLOCKED[way],
     )
     assert right is True
     if way != "no SharedArrayBuffer":  # then WebAssembly's own way to it is still there
@@ -256,9 +258,9 @@ def test_a_lost_thread_where_no_new_memory_is_given(go: Callable) -> None:
     spoil = _SPOIL % HELPERS["traps"]
     spoil += """
       const { Memory } = WebAssembly;
-      let refusals = 3;
+      let asked = 0;
       WebAssembly.Memory = function (type) {
-        if (refusals-- > 0) throw new RangeError('no memory');
+        if (++asked > 1 && asked < 5) throw new RangeError('no memory');
         return new Memory(type);
       };
     """
@@ -382,3 +384,37 @@ def test_the_manifest_is_checked(go: Callable, folder: Path, site: Site) -> None
         broken = {**manifest, "modules": [{**m, "threads": threads} for m in manifest["modules"]]}
         site.pages["net/manifest.json"] = json.dumps(broken)
         assert go("return caught(load({ threads: 2 }))") == "E-WEB-007"
+
+
+# Whatever the worker allocates of a shard's size, said aloud.
+_COUNTED = """
+const Real = Uint8Array;
+const channel = new BroadcastChannel('made');
+globalThis.Uint8Array = class extends Real {
+  constructor(...given) {
+    super(...given);
+    if (typeof given[0] === 'number') channel.postMessage(given[0]);
+  }
+};
+"""
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_weights_land_where_they_are_used(go: Callable, folder: Path, shared: bool) -> None:
+    """No other array has them; WebCrypto reads no shared memory, so there each is copied once."""
+    manifest = json.loads((folder / "net" / "manifest.json").read_text())
+    shards = [shard["bytes"] for shard in manifest["weights"]]
+    made = go(
+        f"""
+      const made = [];
+      const channel = new BroadcastChannel('made');
+      channel.onmessage = ({{ data }}) => made.push(data);
+      const model = await load({{ threads: {2 if shared else 1}, cache: false }});
+      const right = same(await model.run(x));
+      await pause(100);
+      return right && model.info.threads === {2 if shared else 1} && made;
+    """,
+        worker=_COUNTED,
+    )
+    assert len(made) > 0  # the module's bytes at least
+    assert [size for size in made if size in shards] == (shards if shared else [])

@@ -67,7 +67,8 @@ def _outs(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) ->
 @click.option(
     "--rounds",
     type=click.IntRange(1, 10_000),
-    help="How often it is run; the median counts.  [default: 50; with --peers: 30]",
+    help="How often it is run; the median counts (with --roofline: the best).  "
+    "[default: 50; with --peers: 30; with --roofline: 7]",
     metavar="N",
 )
 @click.option(
@@ -108,7 +109,7 @@ def command(
     if outs and not peers:
         raise click.UsageError("--out is for the report of --peers; --json writes figures alone.")
     if wants_roofline or plot:
-        _roofline(source, options, peers, plot, json_file)
+        _roofline(source, options, peers, threads, rounds, plot, json_file)
         return
     report: dict[str, Any]
     if peers:
@@ -134,9 +135,19 @@ def _roofline(
     source: str,
     options: ModelOptions,
     peers: tuple[str, ...],
+    threads: tuple[int, ...],
+    rounds: int | None,
     plot: str | None,
     json_file: str | None,
 ) -> None:
+    if threads not in ((), (1,)):
+        raise FanlightError(
+            "E-CLI-010",
+            "A roofline is that of one thread.",
+            where="--threads",
+            expected="1, or leave it out",
+            received=",".join(map(str, threads)),
+        )
     if peers:
         raise FanlightError(
             "E-CLI-010",
@@ -145,7 +156,7 @@ def _roofline(
             expected="--roofline or --peers",
             received="both",
         )
-    found = measured(source, options)
+    found = measured(source, options, rounds)
     if plot is not None:
         write_plot(found, plot)
     report = {"machine": _machine(), "source": source, **found.as_dict()}

@@ -36,6 +36,7 @@ _VERDICTS = (
     (20.0, "close to float32"),
     (12.0, "visibly different from float32"),
 )
+FEW = 4  # items, too few to judge by: they are those that the ranges were made for
 _FAR = "far from float32: look at the report"
 
 
@@ -74,6 +75,8 @@ class Report:
     @property
     def verdict(self) -> str:
         """What the signal to noise of the outputs means, in words."""
+        if self.judged < FEW:
+            return "not to be judged by so few items; in numbers"
         return next((words for least, words in _VERDICTS if self.snr >= least), _FAR)
 
     def summary(self) -> str:
@@ -91,7 +94,7 @@ class Report:
         return asdict(self)
 
     def __str__(self) -> str:
-        width = min(44, max([len(r.name) for r in self.layers] + [5]))
+        width = max([len(r.name) for r in self.layers] + [5])
         lines = [
             f"{'layer':{width}}  {'op':16}  {'range':>19}  {'scale':>9}  {'own':>6}  {'here':>6}"
         ]

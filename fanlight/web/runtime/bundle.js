@@ -2,6 +2,7 @@ import { fail, said } from './errors.js';
 /**
  * @import { DType, HashedFile, InlineBundle, LoadOptions, Manifest } from './types.js'
  * @typedef {ReadableStream<Uint8Array<ArrayBuffer>>} Stream
+ * @typedef {[string, () => Uint8Array]} Fresh
  */
 
 /** The typed array of each dtype. */
@@ -136,21 +137,28 @@ function digest(bytes) {
   return state.map((value) => hex(value >>> 0, 8)).join('');
 }
 
-/** The SHA-256 of some bytes, in hex. @param {Uint8Array<ArrayBuffer>} bytes */
+/** The SHA-256 of some bytes, in hex. @param {Uint8Array} bytes */
 async function sha256(bytes) {
   if (!globalThis.crypto?.subtle) return digest(bytes);
-  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  const { buffer } = bytes;
+  // WebCrypto reads no shared memory: a copy, for as long as it takes.
+  const plain = buffer instanceof ArrayBuffer ? /** @type {Uint8Array<ArrayBuffer>} */ (bytes) : bytes.slice();
+  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', plain));
   return Array.from(hash, (byte) => hex(byte, 2)).join('');
 }
 
-/** @param {string} url @param {RequestCache} cache @param {AbortSignal} signal */
-async function get(url, cache, signal) {
+/**
+ * @template T @param {string} url @param {RequestCache} cache @param {AbortSignal | undefined} signal
+ * @param {(response: Response) => T} read @returns {Promise<Awaited<T>>}
+ */
+async function get(url, cache, signal, read) {
   let received;
   try {
     const response = await fetch(url, { cache, signal });
-    if (response.ok) return response;
+    if (response.ok) return await read(response);
     received = `HTTP ${response.status}`;
   } catch (error) {
+    signal?.throwIfAborted();
     received = said(error);
   }
   return fail('E-WEB-005', 'A file of the bundle could not be fetched.',
@@ -177,53 +185,62 @@ async function pour(stream, target, arrived) {
 /** @param {string} base64 */
 const decode = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
 
+/** What errors call a bundle that came with the page. */
+const HERE = 'this page';
+
 /** Where files are kept, by their hash. */
 const STORE = 'fanlight-v1';
 
-/** Do something with it; where that fails, the next visit fetches again. @param {(own: Cache) => Promise<any>} act */
-const store = (act) => caches.open(STORE).then(act).catch(() => {});
+/**
+ * Read the manifest of a bundle and check it.
+ * @param {string | InlineBundle} source @param {AbortSignal} [signal]
+ */
+export async function readManifest(source, signal) {
+  if (typeof source !== 'string') return checkManifest(source.manifest, HERE);
+  const body = await get(source, 'no-cache', signal, (response) => response.text());
+  let manifest;
+  try {
+    manifest = JSON.parse(body);
+  } catch (error) {
+    fail('E-WEB-007', 'The manifest is not JSON.', { where: source, received: said(error) });
+  }
+  return checkManifest(manifest, source);
+}
 
 /** The files of one bundle, from a folder on the web or from memory. */
 export class Files {
   #loaded = 0;
-  /** Whether every file so far came from the cache. */
-  cached = true;
+  /** @type {Promise<any>} */
+  #hashed = Promise.resolve();
+  store = STORE;
+  /** What came from the network: keys in the store, and what gives the bytes. @type {Fresh[]} */
+  fresh = [];
 
-  /** @param {string | InlineBundle} source @param {LoadOptions} options @param {AbortSignal} signal */
-  constructor(source, { cache = true, onProgress }, signal) {
+  /**
+   * @param {string | InlineBundle} source @param {LoadOptions} options @param {AbortSignal} signal
+   * @param {number} total bytes that will have arrived in the end
+   */
+  constructor(source, { cache = true, onProgress }, signal, total) {
     const remote = typeof source === 'string';
     this.source = source;
     this.signal = signal;
-    this.total = 0;
-    this.where = remote ? source : 'this page';
+    this.where = remote ? source : HERE;
     this.base = remote ? new URL('./', source).href : '';
     // Whether there is a store. Cache Storage is missing on plain http, and refused in some private
     // windows. To make one takes as long as a fetch: not before the first answer.
     this.stored = cache && remote && globalThis.caches
       ? caches.has(STORE).catch(() => undefined) : undefined;
     /** @param {number} bytes */
-    this.arrived = (bytes) => onProgress?.({ loaded: this.#loaded += bytes, total: this.total });
-  }
-
-  async manifest() {
-    let { source } = this;
-    if (typeof source === 'string') {
-      const body = await (await get(source, 'no-cache', this.signal)).text();
-      try {
-        source = { manifest: JSON.parse(body), files: {} };
-      } catch (error) {
-        return fail('E-WEB-007', 'The manifest is not JSON.', { where: this.where, received: said(error) });
-      }
-    }
-    return checkManifest(source.manifest, this.where);
+    this.arrived = (bytes) => onProgress?.({ loaded: this.#loaded += bytes, total });
   }
 
   /**
    * Bring one file into `target`: from the cache, else the network, else the network once more past
    * every cache. Only the right SHA-256 counts; what a wrong file left in `target` is written over.
-   * @param {HashedFile} file @param {Uint8Array<ArrayBuffer>} target
+   * @param {HashedFile} file @param {Uint8Array} target
+   * @param {boolean} lasting whether `target` stays as it is from then on
    */
-  async bring({ path, bytes, sha256: expected }, target) {
+  async bring({ path, bytes, sha256: expected }, target, lasting) {
     const { source, base } = this;
     const stored = await this.stored;
     const remote = typeof source === 'string';
@@ -237,50 +254,35 @@ export class Files {
         const { type } = Object(content);
         response = new Response(type === 'text/base64' ? decode(await new Response(content).text()) : content);
       } else if (from !== 'cache') {
-        response = await get(base + path, /** @type {RequestCache} */ (from), this.signal);
+        response = await get(base + path, /** @type {RequestCache} */ (from), this.signal, (it) => it);
       } else if (stored) {
         response = await caches.match(key, { cacheName: STORE }).catch(() => undefined);
       }
       if (!response) continue;
-      const before = this.#loaded;
+      let own = 0;
       try {
-        const full = !bytes || await pour(
-          /** @type {Stream} */ (response.body), target, this.arrived);
-        received = full ? await sha256(target) : 'another size';
+        const full = !bytes || await pour(/** @type {Stream} */ (response.body), target, (count) => {
+          own += count;
+          this.arrived(count);
+        });
+        // One after the other, for each may need a copy.
+        received = full ? await (this.#hashed = this.#hashed.then(() => sha256(target))) : 'another size';
       } catch (error) {
         received = said(error);
       }
       this.signal.throwIfAborted();
       if (received === expected) {
         if (from !== 'cache') {
-          this.cached = false;
-          if (stored !== undefined) {
-            const kept = target.slice();
-            // Later: writing to disk would hold up the first answer.
-            setTimeout(() => store((own) => own.put(key, new Response(kept))), 400);
-          }
+          const content = lasting ? undefined : target.slice();
+          this.fresh.push([key, () => content ?? target.slice()]);
         }
         return;
       }
-      this.arrived(before - this.#loaded);
-      if (stored) store((own) => own.delete(key));
+      this.arrived(-own);
     }
     fail('E-WEB-006', 'A file of the bundle is not the one that was built.', {
       where: base + path, expected: `${bytes} bytes, SHA-256 ${expected}`, received,
       next: 'upload the whole bundle again',
     });
-  }
-
-  /** Drop what an earlier build of this bundle left in the cache. @param {Manifest} manifest */
-  async forget({ modules, weights }) {
-    const { base } = this;
-    const ours = [...modules, ...weights].map((kept) => base + kept.sha256);
-    if (await this.stored) {
-      store(async (own) => {
-        for (const { url } of await own.keys()) {
-          if (url.slice(0, -64) === base && !ours.includes(url)) own.delete(url);
-        }
-      });
-    }
   }
 }

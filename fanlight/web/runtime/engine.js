@@ -1,8 +1,8 @@
-import { ARRAYS, Files, count } from './bundle.js';
+import { ARRAYS, Files, count, readManifest } from './bundle.js';
 import { FanlightError, fail, said } from './errors.js';
 import { pixels } from './image.js';
 /**
- * @import { About, Core, InlineBundle, KernelTime, LoadOptions, Parcel } from './types.js'
+ * @import { About, Core, Info, InlineBundle, KernelTime, LoadOptions, Manifest } from './types.js'
  * @import { Picture, Prediction, Spec, Tensor, Value } from './types.js'
  */
 
@@ -37,83 +37,78 @@ const ISOLATE = 'the page is not cross-origin isolated: send COOP and COEP heade
 const mayWait = () => !globalThis.document;
 
 /**
- * Bring the files of a bundle, checked and compiled: all that can be done before there is a worker.
- * @param {string | InlineBundle} source @param {LoadOptions} options
- * @param {boolean} away whether the model will run in a worker @returns {Promise<Parcel>}
+ * Bring the files of a bundle, each checked. The weights land in the WASM memory that they are used from,
+ * which belongs to one thread or is shared: so this runs where the model will.
+ * @param {string | InlineBundle} source @param {LoadOptions} options @param {AbortSignal} signal
+ * @param {Manifest} [given]
  */
-export async function gather(source, options, away = mayWait()) {
-  const { simd = 'auto', threads = 'auto', signal } = options;
+async function gather(source, options, signal, given) {
+  const { simd = 'auto', threads = 'auto' } = options;
   if (!globalThis.WebAssembly) {
     fail('E-WEB-002', 'This browser has no WebAssembly.', { next: 'use a current browser' });
   }
-  const aborter = new AbortController();
-  const stop = () => aborter.abort(signal?.reason);
-  signal?.addEventListener('abort', stop);
-  try {
-    const files = new Files(source, options, aborter.signal);
-    const manifest = await files.manifest();
-    const { modules, weights, memory: { pages } } = manifest;
-    const file = modules.find((m) => (simd === 'auto' || m.simd === simd)
-      && Object.hasOwn(USABLE, m.simd) && USABLE[m.simd]());
-    if (!file) {
-      return fail('E-WEB-003', 'This browser can run no module of this bundle.', {
-        expected: `WebAssembly with SIMD: ${modules.map((m) => m.simd).join(' or ')}`,
-        next: 'use a current browser' });
-    }
-    // A module runs on an unshared memory too, but the choice is for good: it is compiled for one.
-    let alone = threads === 1 ? 'as asked' : !file.threads ? 'its module is for one'
-      : !away ? 'no worker' : navigator.hardwareConcurrency < 2 ? 'one core'
-      : !globalThis.crossOriginIsolated ? ISOLATE : '';
-    /** @type {WebAssembly.Memory | undefined} */
-    let memory;
-    if (!alone) {
-      try {
-        memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-        structuredClone(memory);
-      } catch (error) {
-        memory = undefined;
-        alone = said(error);
-      }
-    }
-    const bytes = [file, ...weights].reduce((sum, { bytes: n }) => sum + n, 0);
-    files.total = bytes;
-    const [code, ...shards] = room(bytes, () => (
-      [file, ...weights].map(({ bytes: n }) => new Uint8Array(n))));
-    const [module] = await Promise.all([
-      files.bring(file, code).then(() => {
-        if (memory && file.threads) code[file.threads.flags] = 3;
-        return WebAssembly.compile(code).catch(refused(file.path));
-      }),
-      ...weights.map((shard, i) => files.bring(shard, shards[i])),
-    ]);
-    files.forget(manifest).catch(() => {});
-    return {
-      manifest,
-      file,
-      module,
-      memory,
-      shards,
-      info: {
-        backend: 'wasm',
-        simd: file.simd,
-        variants: [],
-        threads: 1,
-        bytes,
-        why: '',
-        reasons: {
-          simd: `${file.simd} SIMD, ${simd === 'auto' ? 'the first that runs here' : 'as asked'}`,
-          threads: alone ? `one thread: ${alone}` : 'one thread so far',
-        },
-        worker: false,
-        cached: files.cached,
-      },
-    };
-  } catch (error) {
-    aborter.abort(); // whatever is still on its way
-    throw signal?.aborted ? signal.reason : error;
-  } finally {
-    signal?.removeEventListener('abort', stop);
+  const manifest = given ?? await readManifest(source, signal);
+  const { modules, weights, memory: { pages } } = manifest;
+  const file = modules.find((m) => (simd === 'auto' || m.simd === simd)
+    && Object.hasOwn(USABLE, m.simd) && USABLE[m.simd]());
+  if (!file) {
+    return fail('E-WEB-003', 'This browser can run no module of this bundle.', {
+      expected: `WebAssembly with SIMD: ${modules.map((m) => m.simd).join(' or ')}`,
+      next: 'use a current browser' });
   }
+  // A module runs on an unshared memory too, but the choice is for good: it is compiled for one.
+  let alone = threads === 1 ? 'as asked' : !file.threads ? 'its module is for one'
+    : !mayWait() ? 'no worker' : navigator.hardwareConcurrency < 2 ? 'one core'
+    : !globalThis.crossOriginIsolated ? ISOLATE : '';
+  /** @param {boolean} shared */
+  const make = (shared) => new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
+  /** @type {WebAssembly.Memory | undefined} */
+  let memory;
+  if (!alone) {
+    try {
+      memory = make(true);
+      structuredClone(memory);
+    } catch (error) {
+      memory = undefined;
+      alone = said(error);
+    }
+  }
+  const shared = !!memory;
+  const own = memory ?? room(pages * 65536, () => make(false));
+  const bytes = [file, ...weights].reduce((sum, { bytes: n }) => sum + n, 0);
+  const files = new Files(source, options, signal, bytes);
+  const code = room(bytes, () => new Uint8Array(file.bytes));
+  const [{ module, instance: { exports } }] = await Promise.all([
+    files.bring(file, code, false).then(() => {
+      if (shared && file.threads) code[file.threads.flags] = 3;
+      return WebAssembly.instantiate(code, { fanlight: { memory: own } }).catch(refused(file.path));
+    }),
+    ...weights.map(({ offset, encoding, ...shard }) => files.bring(
+      shard, new Uint8Array(own.buffer, offset + (encoding ? shard.bytes : 0), shard.bytes), !encoding)),
+  ]);
+  try {
+    for (const { offset, bytes: n, encoding } of weights) {
+      if (encoding) /** @type {any} */ (exports).expand(offset, n / 2);
+    }
+  } catch (error) {
+    refused(file.path)(error);
+  }
+  /** @type {Info} */
+  const info = {
+    backend: 'wasm',
+    simd: file.simd,
+    variants: [],
+    threads: 1,
+    bytes,
+    why: '',
+    reasons: {
+      simd: `${file.simd} SIMD, ${simd === 'auto' ? 'the first that runs here' : 'as asked'}`,
+      threads: alone ? `one thread: ${alone}` : 'one thread so far',
+    },
+    worker: false,
+    cached: !files.fresh.length,
+  };
+  return { manifest, file, module, memory: own, shared, exports, info, files };
 }
 
 /** One bundle in one WASM memory, ready to run, on whatever thread this is. */
@@ -132,28 +127,29 @@ export class Engine {
     this.about = { inputs, outputs, labels: task?.labels ?? null, info: core.info };
   }
 
-  /** @param {string | InlineBundle | Parcel} source @param {LoadOptions} [options] */
-  static async open(source, options = {}) {
-    const { manifest, file, module, shards, info, memory: shared } = typeof source === 'object'
-      && 'shards' in source ? source : await gather(source, options);
-    const { weights, memory: { pages } } = manifest;
-    const { path, choices = [] } = file;
-    const { threads = 'auto', variants = 'auto' } = options;
-    const memory = shared ?? room(pages * 65536, () => (
-      new WebAssembly.Memory({ initial: pages, maximum: pages })));
-    const exports = await WebAssembly.instantiate(module, { fanlight: { memory } }).then((instance) => {
-      const { expand } = /** @type {any} */ (instance.exports);
-      weights.forEach(({ offset, bytes, encoding }, i) => {
-        new Uint8Array(memory.buffer).set(shards[i], encoding ? offset + bytes : offset);
-        if (encoding) expand(offset, bytes / 2);
-      });
-      return instance.exports;
-    }).catch(refused(path));
-    const several = shared && mayWait();
+  /**
+   * @param {string | InlineBundle} source @param {LoadOptions} [options]
+   * @param {Manifest} [given] the manifest, where it was read already
+   */
+  static async open(source, options = {}, given) {
+    const { signal, threads = 'auto', variants = 'auto' } = options;
+    const aborter = new AbortController();
+    const stop = () => aborter.abort(signal?.reason);
+    signal?.addEventListener('abort', stop);
+    const { manifest, file, module, memory, shared, exports, info, files } = await gather(
+      source, options, aborter.signal, given,
+    ).catch((error) => {
+      aborter.abort(); // whatever is still on its way
+      throw signal?.aborted ? signal.reason : error;
+    }).finally(() => signal?.removeEventListener('abort', stop));
+    const { choices = [] } = file;
     const core = /** @type {Core} */ ({
       manifest, file, module, memory, info, run: exports.run, calls: 0, asked: 1,
+      // Later: writing to disk would hold up the first answer.
+      kept: new Promise((resolve) => setTimeout(resolve, 400)).then(() => import('./keep.js'))
+        .then(({ keep }) => keep(files, manifest)).catch(() => {}),
       free: {
-        threads: several && threads === 'auto',
+        threads: shared && threads === 'auto',
         variants: mayWait() && variants === 'auto' && choices.length > 0,
       },
       walk: (first, last) => core.run(first, last, 0, 1),
@@ -176,7 +172,7 @@ export class Engine {
       if (received) fail('E-WEB-001', 'variants is wrong.', { expected, received });
       core.choose(variants);
     }
-    if (several && threads !== 'auto') {
+    if (shared && threads !== 'auto') {
       const problem = await import('./threads.js').then(({ hire }) => hire(core, threads)).catch(said);
       core.asked = info.threads;
       core.say('threads', `${info.threads} threads, ${problem
@@ -253,10 +249,11 @@ export class Engine {
     return { items, sizes, write };
   }
 
-  /** Do not settle any more: nobody has the model. */
+  /** Do not settle any more: nobody has the model. Files that came for it are still kept. */
   close() {
     this.#settled = true;
     this.core.team?.resize(1, false);
+    return this.core.kept;
   }
 
   /** Choose and warm up, once, while nobody waits. @param {() => void} [write] puts inputs in place */

@@ -1,11 +1,13 @@
-import { Engine, gather } from './engine.js';
+import { readManifest } from './bundle.js';
+import { Engine } from './engine.js';
 import { FanlightError, fail, said } from './errors.js';
 import { portable } from './image.js';
 /**
  * @import { About, ImageSource, InlineBundle, KernelTime, LoadOptions, Prediction } from './types.js'
  * @import { Progress, Tensor, Value } from './types.js'
  * @typedef {(tag: string, args: unknown[], give?: Transferable[]) => Promise<any>} Call
- * @typedef {{ call: Call, close: (reason: unknown) => void, started: Promise<void>, info?: {} }} Link
+ * @typedef {(reason: unknown) => void} Shut
+ * @typedef {{ call: Call, close: Shut, end: Shut, started: Promise<void>, info?: {} }} Link
  */
 export { Engine, FanlightError, said };
 
@@ -93,10 +95,9 @@ export async function load(url, options = {}) {
   const source = address(url);
   const ways = typeof worker === 'function' ? [worker] : worker ? [blobWorker, fileWorker] : [];
   const all = { ...rest, onProgress, signal };
-  // While a worker starts, the files can come. What would keep this thread busy (decoding a bundle in
-  // memory, hashing without crypto.subtle) is left to the worker.
-  const parcel = typeof source === 'string' && globalThis.crypto?.subtle ? gather(source, all, ways.length > 0) : undefined;
-  parcel?.catch(() => {}); // whoever awaits it hears of it
+  // While a worker starts, the manifest can come. The rest comes to where it is used.
+  const manifest = typeof source === 'string' ? readManifest(source, signal) : undefined;
+  manifest?.catch(() => {}); // whoever awaits it hears of it
 
   let why = '';
   for (const way of ways) {
@@ -109,11 +110,9 @@ export async function load(url, options = {}) {
       signal?.addEventListener('abort', stop);
       await link.started;
       started = true;
-      const files = await parcel;
-      const about = await link.call(
-        'open', [files ?? source, rest], files?.shards.map(({ buffer }) => buffer));
+      const about = await link.call('open', [source, rest, await manifest]);
       link.info = about.info;
-      return new Model(about, link.call, link.close);
+      return new Model(about, link.call, link.end);
     } catch (error) {
       link?.close(error);
       if (started || signal?.aborted) throw error;
@@ -123,7 +122,7 @@ export async function load(url, options = {}) {
     }
   }
   /** @type {Engine | undefined} */
-  let engine = await Engine.open(await parcel ?? source, all);
+  let engine = await Engine.open(source, all, await manifest);
   if (why) engine.core.say('worker', why);
   /** @type {unknown} */
   let closed;
@@ -195,11 +194,15 @@ function connect(worker, onProgress) {
   /** @type {{ reason: unknown } | undefined} */
   let closed;
   /** @param {unknown} reason */
-  const close = (reason) => {
-    worker.terminate();
+  const shut = (reason) => {
     closed ??= { reason };
     for (const { reject } of waiting.values()) reject(reason);
     waiting.clear();
+  };
+  /** @param {unknown} reason */
+  const close = (reason) => {
+    worker.terminate();
+    shut(reason);
   };
   worker.onmessage = ({ data: { id, progress, info, value, error } }) => {
     if (info) Object.assign(link.info ?? {}, info);
@@ -218,6 +221,11 @@ function connect(worker, onProgress) {
   /** @type {Link} */
   const link = {
     close,
+    end: (reason) => {
+      shut(reason);
+      worker.postMessage({ tag: 'close', args: [] }); // it may have files to keep
+      setTimeout(close, 5e3);
+    },
     started: new Promise((resolve, reject) => {
       waiting.set(0, { resolve, reject });
     }),

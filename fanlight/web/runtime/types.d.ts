@@ -72,19 +72,6 @@ export interface InlineBundle {
   worker?: () => Worker;
 }
 
-/** The files of a bundle, checked and compiled: what a worker needs to be ready. */
-export interface Parcel {
-  manifest: Manifest;
-  module: WebAssembly.Module;
-  /** What was compiled. */
-  file: CodeFile;
-  /** A shared one, if several threads may run the module. */
-  memory: WebAssembly.Memory | undefined;
-  /** Contents of `manifest.weights`, in their order. */
-  shards: Uint8Array<ArrayBuffer>[];
-  info: Info;
-}
-
 /** What an engine runs: threads.js and choice.js, which come later if at all, change it. */
 export interface Core {
   manifest: Manifest;
@@ -104,6 +91,8 @@ export interface Core {
   asked: number;
   /** How often `run` was called. */
   calls: number;
+  /** When what came from the network is kept for the next visit. */
+  kept: Promise<void>;
   /** Tell in `info` why a part of it is so. */
   say: (part: keyof Info['reasons'], words: string) => void;
   /** Called when `info` has changed. */
@@ -128,7 +117,7 @@ export interface LoadOptions {
   variants?: 'auto' | string[];
   /** Run in a worker (default), on the calling thread (false), or in the worker that you make. */
   worker?: boolean | (() => Worker);
-  /** Keep verified files in Cache Storage, by their hash (default true). */
+  /** Keep verified files in Cache Storage, by their hash, after the first answer (default true). */
   cache?: boolean;
   onProgress?: (progress: Progress) => void;
   signal?: AbortSignal;

@@ -14,7 +14,7 @@ port.onmessage = async ({ data: { id, tag, args } }) => {
       engine = await Engine.open(args[0], {
         ...args[1],
         onProgress: (progress) => port.postMessage({ id, progress }),
-      });
+      }, args[2]);
       value = engine.about;
       value.info.worker = true;
       const { core, about: { info } } = engine;
@@ -24,6 +24,7 @@ port.onmessage = async ({ data: { id, tag, args } }) => {
     }
     const give = tag === 'run' ? Object.values(value).map(({ data }) => data.buffer) : [];
     port.postMessage({ id, value }, give);
+    if (tag === 'close') close();
   } catch (error) {
     const { code, reason, expected, received, where, next } = /** @type {FanlightError} */ (error);
     port.postMessage({

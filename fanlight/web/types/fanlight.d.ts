@@ -35,9 +35,11 @@ export class Model {
     #private;
 }
 export type Call = (tag: string, args: unknown[], give?: Transferable[]) => Promise<any>;
+export type Shut = (reason: unknown) => void;
 export type Link = {
     call: Call;
-    close: (reason: unknown) => void;
+    close: Shut;
+    end: Shut;
     started: Promise<void>;
     info?: {};
 };

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,9 +15,11 @@ from fanlight.codegen.plan import WEIGHTS_OFFSET, Plan, make_plan
 from fanlight.codegen.walk import CONTROL, emit
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph
+from fanlight.ops.types import TensorType
 from fanlight.passes import optimize
 from fanlight.quantize import in_bytes, is_quantized, settled
 from fanlight.targets import Target
+from fanlight.tensor import trace
 from fanlight.web.single_file import write_single_file
 from fanlight.web.site import page_files
 
@@ -45,11 +47,12 @@ def build(
     card: str = "",
     bench_page: bool = False,
     isolate: bool = False,
+    inputs: Mapping[str, TensorType] | None = None,
 ) -> Bundle:
-    """Build a model for the browser.
+    """Build a model, or a function of tensors, for the browser.
 
     Args:
-        model: a loaded model (anything with `.graph`), or a Graph.
+        model: a loaded model (anything with `.graph`), a Graph, or a function of tensors.
         out: a folder to write, or a path ending in .html for one page that holds everything.
         task: e.g. `fl.tasks.classify(...)`; None builds the model as it is.
         precision: "f32", "f16" or "int8". f16: the weights of convolutions and dense layers and
@@ -65,13 +68,16 @@ def build(
         bench_page: put bench/speed.html beside the model: it measures on the visitor's own device.
         isolate: add a service worker, for hosts that cannot send headers: from the second visit on
             the page is cross-origin isolated, which threads need, and works without a network.
+        inputs: for a function: shape and dtype of each argument, `{"x": fl.spec((3,))}`. It is
+            called once, with stand-ins: what it then does to them is what is built.
 
     Returns:
         The bundle, ready to run: `bundle.run({"image": rgb})`.
 
     Raises:
-        FanlightError: E-BUILD-00x. Nothing is left at `out` then.
+        FanlightError: E-BUILD-00x, of a function also E-TENSOR-00x. Nothing is left at `out` then.
     """
+    model = _traced(model, inputs)
     if precision not in PRECISIONS:
         raise FanlightError(
             "E-BUILD-005",
@@ -112,6 +118,15 @@ def build(
         source, entry = settled(task, model).apply(source, getattr(model, "labels", None))
         batched = {}
     if is_quantized(source):
+        if precision == "f16":
+            raise FanlightError(
+                "E-BUILD-005",
+                "a quantised model has no float16 weights.",
+                where="precision",
+                expected='"int8", or leave it out',
+                received=precision,
+                next="build the float model with f16, or this one as it is.",
+            )
         precision = "int8"
     targets = targets_of()
     legal = optimize(source, targets[0], precision=precision)
@@ -138,6 +153,33 @@ def build(
             return open_bundle(target, source=meaning)
         write_single_file(writer.folder, target)
         return open_bundle(target, source=meaning)
+
+
+def _traced(model: Any, inputs: Mapping[str, TensorType] | None) -> Any:
+    """A function's graph; any other model as it is."""
+    known = hasattr(model, "graph") or isinstance(model, Graph)
+    function = callable(model) and not known
+    if not known and not function:
+        raise FanlightError(
+            "E-BUILD-005",
+            "this is not a model.",
+            where="model",
+            expected="what fl.load gives, a graph, or a function of tensors",
+            received=repr(model)[:200],
+            next="load it first: fl.build(fl.load(path), out).",
+        )
+    if function and inputs is not None:
+        return trace(model, inputs)
+    if function or inputs is not None:
+        raise FanlightError(
+            "E-BUILD-005",
+            "a function is built with the shapes of its inputs, and only a function is.",
+            where="inputs",
+            expected='fl.build(function, "out/", inputs={"x": fl.spec((3,))})',
+            received="a function without inputs" if function else "inputs of a model",
+            next="say the shape of every argument." if function else "leave them out.",
+        )
+    return model
 
 
 def module_file(plan: Plan, target: Target) -> dict[str, Any]:

@@ -122,7 +122,10 @@ class Bundle:
         An image input takes RGB or RGBA uint8 [height, width, 3 or 4]. Inputs whose first dim was
         free in the source take a batch.
         """
-        return self.host(host).run({n: np.asarray(x) for n, x in inputs.items()})
+        given: Any = inputs  # what is no mapping, the host refuses
+        if isinstance(inputs, Mapping):
+            given = {n: np.asarray(x) for n, x in inputs.items()}
+        return self.host(host).run(given)
 
     def profile(self, inputs: Mapping[str, Any], *, host: str = "wasm") -> list[dict[str, Any]]:
         """Milliseconds per kernel on "wasm", "wasm-plain" or "browser"."""

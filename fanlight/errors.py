@@ -12,6 +12,17 @@ CATALOGUE: dict[str, str] = {
     "E-OP-005": "An attribute of an op has a value outside what the op allows.",
     "E-OP-006": "There is no op of this name in the table (see docs/ops.md).",
     "E-OP-007": "An op that needs fixed sizes met a symbolic dimension.",
+    "E-OP-008": "An op without a gradient stands between a result and what it is derived after.",
+    # --- tensors, gradients, traced functions ------------------------------------------------
+    "E-TENSOR-001": "A tensor cannot be made of this value, or not of this dtype.",
+    "E-TENSOR-002": "A tensor was used after it was disposed.",
+    "E-TENSOR-003": "Python asked for the numbers of a tensor that has none while tracing.",
+    "E-TENSOR-004": "A tensor of one traced function was used in another, or after its end.",
+    "E-TENSOR-005": "A gradient was asked of a result that is not one float32 number.",
+    "E-TENSOR-006": "A function to be traced has other inputs or results than it needs.",
+    "E-TENSOR-007": "An index of a tensor is of no known kind, or outside it.",
+    "E-TENSOR-008": "A tensor of several elements (or none) was used as one number.",
+    "E-TENSOR-009": "A function of NumPy was called with a tensor that it cannot take.",
     # --- graph: the structure is not a graph ----------------------------------------------------
     "E-GRAPH-001": "A graph uses a value that nothing defines before it.",
     "E-GRAPH-002": "Two values of a graph have the same name.",

@@ -10,6 +10,7 @@ import shlex
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from fanlight.ops import TABLE
 from fanlight.passes.pipeline import PIPELINE_F16, Repeat
 from tests.formats import crafted
 from tests.support import ROOT, SHARED, fanlight_cli, run_python
+from tests.web.server import serve
 
 PAGES = sorted(
     p
@@ -26,6 +28,9 @@ PAGES = sorted(
     if p.is_file()
 )
 IDS = [p.relative_to(ROOT).as_posix() for p in PAGES]
+
+
+CORE = "docs/core.md"
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.chromium
 @pytest.mark.parametrize(
     "block",
-    [b for b in blocks("python") if "import fanlight" in b.text],
+    [b for b in blocks("python") if "import fanlight" in b.text and b.page != CORE],
     ids=lambda b: f"{b.page}:{b.line}",
 )
 def test_python_blocks_run(
@@ -119,6 +124,26 @@ def test_python_blocks_run(
     if "fl.check" in block.text:
         assert "all outputs agree" in capsys.readouterr().out
     assert (desk / "site" / "manifest.json").is_file()
+
+
+@pytest.mark.chromium
+def test_the_page_on_tensors_runs_from_top_to_bottom(
+    page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in blocks("python"):
+        if block.page == CORE:
+            exec(compile(block.text, f"{block.page}:{block.line}", "exec"), names)
+    names["bundle"].close()
+    (script,) = (block.text for block in blocks("js") if block.page == CORE)
+    with serve(tmp_path) as site:
+        site.pages["page.html"] = (
+            f'<!doctype html><script type="module">{script}\nglobalThis.found = x[0];</script>'
+        )
+        page.goto(site.url + "page.html")
+        page.wait_for_function("globalThis.found !== undefined")
+        assert abs(page.evaluate("found") - 2**0.5) < 1e-6
 
 
 # --- commands -------------------------------------------------------------------------------------

@@ -23,6 +23,22 @@ PUBLIC = {
     "Bundle", "FanlightError", "Model", "QuantizedModel", "build", "check", "default_model",
     "load", "open_bundle", "quantize", "tasks",
 }  # fmt: skip
+PUBLIC |= {
+    "Tensor", "cast", "custom_gradient", "dispose", "grad", "grads", "hvp", "jit", "jvp", "keep",
+    "memory", "spec", "stop_gradient", "tensor", "tidy", "value_and_grad", "vjp",
+}  # fmt: skip
+PUBLIC |= set(
+    """
+abs acos acosh add all any arg_max arg_min asin asinh atan atan2 atanh broadcast_to ceil clip
+concat cos cosh div div_no_nan dot elu equal erf exp expand_dims expm1 eye floor floor_div
+floor_mod full gather gelu greater greater_equal hard_swish is_finite is_inf is_nan leaky_relu
+less less_equal linspace log log1p log_sigmoid log_softmax logical_and logical_not logical_or
+matmul max maximum mean min minimum mish mul neg not_equal one_hot ones ones_like pad pow prelu
+prod range reciprocal relu relu6 reshape reverse round rsqrt scalar selu sigmoid sign sin sinh
+softmax softplus softsign sqrt square squared_difference squeeze stack step sub sum swish tan tanh
+tile top_k transpose where zeros zeros_like
+""".split()
+)
 CODE = re.compile(r"\bE-[A-Z]+-\d{3}\b")
 
 

@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from fanlight import dtypes
 from fanlight.ops import TABLE, TensorType
 from fanlight.ops import row as rows
+from fanlight.tensor import apply, functions, tensor, vjp
 
 Inputs = Mapping[str, "np.ndarray | None"]
 Attrs = Mapping[str, Any]
@@ -400,11 +401,94 @@ def _clip(inputs: Inputs, attrs: Attrs) -> list[np.ndarray]:
     return call("clip", inputs["x"], lo=attrs["clipValueMin"], hi=attrs["clipValueMax"])
 
 
+def _back(op: str, index: int, arrays: list[np.ndarray], dy: np.ndarray, **attrs: Any) -> Any:
+    """The gradient of an op after one of its inputs, by its row's rule."""
+    given = [tensor(a) for a in arrays]
+    (found,) = vjp(
+        lambda x: apply(op, *given[:index], x, *given[index + 1 :], **attrs), given[index]
+    )[1](tensor(dy))
+    return [found.numpy()]
+
+
+def _pool_grad(op: str) -> Adapter:
+    def adapt(inputs: Inputs, attrs: Attrs) -> list[np.ndarray]:
+        x = inputs["input"]
+        size, strides = _pair(attrs["filterSize"]), _pair(attrs["strides"])
+        padding = _padding(x.shape[1:3], size, strides, attrs)
+        return _back(op, 0, [x], inputs["dy"], size=size, strides=strides, padding=padding)
+
+    return adapt
+
+
+def _resize_grad(op: str) -> Adapter:
+    def adapt(inputs: Inputs, attrs: Attrs) -> list[np.ndarray]:
+        x, dy = inputs["images"], inputs["dy"]
+        how = "align_corners" if attrs["alignCorners"] else "asymmetric"
+        return _back(op, 0, [_cast(x, "float32")], dy, size=dy.shape[1:3], coordinates=how)
+
+    return adapt
+
+
+def _conv_grad(op: str, after: str) -> Adapter:
+    def adapt(inputs: Inputs, attrs: Attrs) -> list[np.ndarray]:
+        x, w, dy = inputs.get("x"), inputs.get("filter"), inputs["dy"]
+        if attrs.get("dataFormat") == "NCHW":
+            raise Skipped("channels first")
+        x = np.zeros(attrs["inputShape"], np.float32) if x is None else x
+        w = np.zeros(attrs["filterShape"], np.float32) if w is None else w
+        strides, dilations = _pair(attrs["strides"]), _pair(attrs.get("dilations") or 1)
+        padding = _padding(x.shape[1:3], w.shape[:2], strides, attrs)
+        options = {"strides": strides, "padding": padding, "dilations": dilations}
+        return _back(op, ["x", "filter"].index(after), [x, w], dy, **options)
+
+    return adapt
+
+
+def _elu_grad(inputs: Inputs, attrs: Attrs) -> list[np.ndarray]:
+    """From the result: of y < 0 it is log(1 + y) that was given."""
+    y = inputs["y"]
+    x = np.where(y < 0, np.log1p(np.minimum(y, 0)), y).astype(np.float32)
+    return _back("elu", 0, [x], inputs["dy"])
+
+
+def _fill(inputs: Inputs, attrs: Attrs) -> list[np.ndarray]:
+    value = attrs["value"]
+    if value is None:
+        raise Skipped("a value that the record lost")
+    dtype = "string" if isinstance(value, str) else attrs.get("dtype") or "float32"
+    if dtype not in dtypes.DTYPES:
+        raise Skipped(f"dtype {dtype}")
+    return [functions.full(attrs["shape"], value, dtype).numpy()]
+
+
+def _range(inputs: Inputs, attrs: Attrs) -> list[np.ndarray]:
+    start, stop, step = attrs["start"], attrs["stop"], attrs["step"]
+    # TensorFlow.js counts down by itself where the step is the default one.
+    found = functions.range(start, stop, -1 if stop < start and step == 1 else step)
+    return [_cast(found.numpy(), attrs["dtype"])]
+
+
+def _one_hot(inputs: Inputs, attrs: Attrs) -> list[np.ndarray]:
+    on, off = attrs["onValue"], attrs["offValue"]
+    found = functions.one_hot(inputs["indices"], attrs["depth"], on, off)
+    return [_cast(found.numpy(), attrs["dtype"])]
+
+
+def _like(make: Callable[[Any], Any]) -> Adapter:
+    return lambda inputs, attrs: [make(inputs["x"]).numpy()]
+
+
+def _step(inputs: Inputs, attrs: Attrs) -> list[np.ndarray]:
+    return call("step", _cast(inputs["x"], "float32"), alpha=attrs["alpha"])
+
+
 _UNARY = (
+    "Acos Acosh Asin Asinh Atan Atanh Cosh IsFinite IsInf Sinh Tan "
     "Abs Ceil Cos Elu Erf Exp Expm1 Floor IsNan Log Log1p Neg Reciprocal Relu Relu6 Round Rsqrt "
     "Selu Sigmoid Sign Sin Softplus Sqrt Square Tanh LogicalNot"
 )
 _NAMES = {"IsNan": "is_nan", "LogicalNot": "logical_not"}
+_NAMES |= {"IsInf": "is_inf", "IsFinite": "is_finite"}
 _BINARY = {
     "Add": "add",
     "Sub": "sub",
@@ -430,6 +514,8 @@ _INTEGERS_TOO = {
     "ceil",
     "floor",
     "is_nan",
+    "is_inf",
+    "is_finite",
     "neg",
     "relu",
     "relu6",
@@ -448,6 +534,24 @@ ADAPTERS: dict[str, Adapter] = {
     "AddN": _add_n,
     "All": _reduce("all", "axis"),
     "Any": _reduce("any", "axis"),
+    "Atan2": _floats("atan2"),
+    "AvgPoolGrad": _pool_grad("avg_pool"),
+    "Conv2DBackpropFilter": _conv_grad("conv2d", "filter"),
+    "DepthwiseConv2dNativeBackpropFilter": _conv_grad("depthwise_conv2d", "filter"),
+    "DepthwiseConv2dNativeBackpropInput": _conv_grad("depthwise_conv2d", "x"),
+    "EluGrad": _elu_grad,
+    "Fill": _fill,
+    "LinSpace": lambda inputs, attrs: [
+        functions.linspace(attrs["start"], attrs["stop"], attrs["num"]).numpy()
+    ],
+    "MaxPoolGrad": _pool_grad("max_pool"),
+    "OneHot": _one_hot,
+    "OnesLike": _like(functions.ones_like),
+    "Range": _range,
+    "ResizeBilinearGrad": _resize_grad("resize_bilinear"),
+    "ResizeNearestNeighborGrad": _resize_grad("resize_nearest"),
+    "Step": _step,
+    "ZerosLike": _like(functions.zeros_like),
     "ArgMax": _position("arg_max"),
     "ArgMin": _position("arg_min"),
     "AvgPool": _pool("avg_pool"),

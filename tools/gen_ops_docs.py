@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fanlight.ops import TABLE, Row, Unsupported
 from fanlight.ops import scalar as sc
+from fanlight.ops.backward import NotDifferentiable
 from fanlight.ops.row import REQUIRED
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "ops.md"
@@ -37,6 +38,10 @@ its own in `codegen/wasm/kernels`; *alias*: no code, the same memory. Ops marked
 epilogue: further inputs and an attribute `epilogue`, a scalar expression in which a0 is the op's
 own result and a1, a2, ... are those inputs, broadcast to it.
 
+**Gradient**: the rules are made of ops (`fanlight/ops/backward.py`), so gradients have gradients.
+At a kink the derivative is that of the piece that is computed there. An op without one that stands
+in the way is E-OP-008.
+
 **Scalar body**: what an elementwise op computes, in the instructions of `fanlight/ops/scalar.py`,
 with attributes at their defaults. NumPy and WebAssembly are interpreters of it.
 """
@@ -52,6 +57,15 @@ def wasm(row: Row) -> str:
     """How WebAssembly computes it, as text."""
     how = row.wasm.why if isinstance(row.wasm, Unsupported) else row.wasm
     return how + (" +" if row.epilogue else "")
+
+
+def gradient(row: Row) -> str:
+    """How gradients pass it, as text."""
+    if isinstance(row.vjp, NotDifferentiable):
+        return f"none, for {row.vjp.why}"
+    if row.vjp is not None:
+        return "by a rule of its own"
+    return "of the scalar body" if row.partials is None else "by its partial derivatives"
 
 
 def tolerance(row: Row) -> str:
@@ -73,7 +87,7 @@ def section(row: Row) -> list[str]:
     lines = [f"### {row.name}", "", row.doc, ""]
     lines.append(
         f"Inputs: {inputs(row)}. WebAssembly: {wasm(row)}. Tolerance: {tolerance(row)}. "
-        f"NaN: {row.nan}."
+        f"NaN: {row.nan}. Gradient: {gradient(row)}."
     )
     if row.attrs:
         lines += ["", "| attribute | default | |", "|---|---|---|"]

@@ -16,6 +16,14 @@ from fanlight.ops.types import Dim
 def check_inputs(graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The inputs as arrays of the declared dtypes; E-INPUT-00x where they do not fit."""
     declared = {v.name: v for v in graph.inputs}
+    if not isinstance(inputs, Mapping):
+        raise FanlightError(
+            "E-INPUT-001",
+            "inputs are given by name.",
+            where=graph.name,
+            expected=", ".join(f"{n}: {v.type}" for n, v in declared.items()) or "no inputs",
+            received=type(inputs).__name__,
+        )
     if set(inputs) != set(declared):
         raise FanlightError(
             "E-INPUT-001",

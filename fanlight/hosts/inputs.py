@@ -56,6 +56,15 @@ def check_and_split(manifest: Mapping[str, Any], inputs: Mapping[str, np.ndarray
     An image input [height, width, 4] also takes RGB [H, W, 3] uint8.
     """
     tensors = {t["name"]: t for t in manifest["inputs"]}
+    if not isinstance(inputs, Mapping):
+        raise FanlightError(
+            "E-INPUT-001",
+            "inputs are given by name.",
+            where=manifest["name"],
+            expected=", ".join(f"{n} {t['dtype']}{t['shape']}" for n, t in tensors.items()),
+            received=type(inputs).__name__,
+            next=f"run({{{next(iter(tensors), 'x')!r}: array}})",
+        )
     if set(inputs) != set(tensors):
         raise FanlightError(
             "E-INPUT-001",

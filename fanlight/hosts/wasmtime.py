@@ -78,10 +78,11 @@ def exported_expand(instance: Any, store: Any) -> Callable[[int, int], None] | N
     return None if expand is None else functools.partial(expand, store)
 
 
-class _Alone:
+class Alone:
     """One instance of a module on a memory of its own; raises as `wasmtime` does."""
 
-    def __init__(self, engine: Any, code: bytes, pages: int) -> None:
+    def __init__(self, code: bytes, pages: int) -> None:
+        engine = _engine()
         import wasmtime
 
         module = wasmtime.Module(engine, code)
@@ -145,7 +146,7 @@ class WasmtimeHost:
         code = bundle.read(entry)
         try:
             if threads == 1:
-                self._instance: Any = _Alone(engine, code, pages)
+                self._instance: Any = Alone(code, pages)
             else:
                 from fanlight.hosts.team import Team
 

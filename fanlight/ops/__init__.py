@@ -5,6 +5,7 @@ from __future__ import annotations
 # The families, in the order in which docs/ops.md lists them. Importing one registers its rows.
 # ruff: isort: off
 from fanlight.ops import elementwise as _elementwise  # noqa: F401
+from fanlight.ops import trigonometry as _trigonometry  # noqa: F401
 from fanlight.ops import activation as _activation  # noqa: F401
 from fanlight.ops import reduce as _reduce  # noqa: F401
 from fanlight.ops import movement as _movement  # noqa: F401

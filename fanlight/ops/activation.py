@@ -8,6 +8,7 @@ from typing import Any
 
 from fanlight.ops import check, functions
 from fanlight.ops import scalar as sc
+from fanlight.ops.backward import Step
 from fanlight.ops.check import NUMBERS
 from fanlight.ops.pointwise import EXACT, pointwise
 from fanlight.ops.row import Attr, Row
@@ -49,14 +50,30 @@ def _gelu(x: sc.Expr, *, approximate: bool) -> sc.Expr:
     return 0.5 * x * (1 + functions.erf(x * sqrt(0.5)))
 
 
-activation("relu", lambda x: sc.maximum(x, 0), "max(x, 0).", dtypes=NUMBERS, tol=EXACT)
-activation("relu6", lambda x: sc.clip(x, 0, 6), "min(max(x, 0), 6).", dtypes=NUMBERS, tol=EXACT)
+# Derivatives at kinks are those of TensorFlow: none below or at 0, for relu6 none above 6.
+activation(
+    "relu",
+    lambda x: sc.maximum(x, 0),
+    "max(x, 0).",
+    dtypes=NUMBERS,
+    tol=EXACT,
+    partials=lambda x, y: [sc.where(0 < x, 1.0, 0.0)],
+)
+activation(
+    "relu6",
+    lambda x: sc.clip(x, 0, 6),
+    "min(max(x, 0), 6).",
+    dtypes=NUMBERS,
+    tol=EXACT,
+    partials=lambda x, y: [sc.where(sc.logical_and(0 < x, x <= 6), 1.0, 0.0)],
+)
 activation(
     "leaky_relu",
     _leaky_relu,
     "x for x >= 0, alpha * x below.",
     attrs={"alpha": Attr(0.2, "slope below 0 (TensorFlow's default; Keras has 0.3)")},
     check_attrs=_numbers("alpha"),
+    partials=lambda x, y, alpha: [sc.where(0 < x, 1.0, float(alpha))],
 )
 pointwise(
     "prelu",
@@ -66,6 +83,49 @@ pointwise(
     doc="x for x >= 0, alpha * x below, for inputs (x, alpha) that broadcast. "
     "Source: He et al. 2015, equation 1.",
 )
+
+
+# By way of sigmoid itself: its own derivative does not overflow, that of its body does.
+
+
+def _softplus_backward(step: Step) -> list[Any]:
+    s = step.apply("sigmoid", step.inputs[0])
+    return [step.fused(lambda g, s: g * s, step.g, s)]
+
+
+def _log_sigmoid_backward(step: Step) -> list[Any]:
+    s = step.apply("sigmoid", step.fused(lambda x: -x, step.inputs[0]))
+    return [step.fused(lambda g, s: g * s, step.g, s)]
+
+
+def _swish_backward(step: Step) -> list[Any]:
+    (x,), g = step.inputs, step.g
+    s = step.apply("sigmoid", x)
+    # Beyond the reach of exp, 0 times infinity is 0.
+    y = step.fused(lambda x, s: sc.where(sc.equal(s, 0.0), 0.0, x * s), x, s)
+    return [step.fused(lambda g, s, y: g * (s + y * (1 - s)), g, s, y)]
+
+
+def _gelu_backward(step: Step) -> list[Any]:
+    """By way of the ops themselves: their derivatives are exact, those of their bodies are not."""
+    (x,) = step.inputs
+    if step.attrs["approximate"]:
+        inner = step.fused(lambda x: sqrt(2 / pi) * (x + 0.044715 * (x * x * x)), x)
+        t = step.apply("tanh", inner)
+        return [step.fused(_gelu_by_tanh, x, t, step.g)]
+    e = step.apply("erf", step.fused(lambda x: x * sqrt(0.5), x))
+    return [step.fused(_gelu_by_erf, x, e, step.g)]
+
+
+def _gelu_by_tanh(x: sc.Expr, t: sc.Expr, g: sc.Expr) -> sc.Expr:
+    slope = sqrt(2 / pi) * (1 + 0.134145 * (x * x))
+    return g * (0.5 * (1 + t) + 0.5 * x * ((1 - t * t) * slope))
+
+
+def _gelu_by_erf(x: sc.Expr, e: sc.Expr, g: sc.Expr) -> sc.Expr:
+    return g * (0.5 * (1 + e) + x * (sc.exp(-0.5 * (x * x)) * (1 / sqrt(2 * pi))))
+
+
 activation(
     "elu",
     _elu,
@@ -81,7 +141,12 @@ activation(
     "Source: Klambauer et al. 2017, equation 14.",
     tol={"float32": 2e-6},
 )
-activation("sigmoid", functions.sigmoid, "1 / (1 + exp(-x)).")
+activation(
+    "sigmoid",
+    functions.sigmoid,
+    "1 / (1 + exp(-x)).",
+    partials=lambda x, y: [y * (1 - y)],
+)
 activation(
     "hard_sigmoid",
     _hard_sigmoid,
@@ -92,11 +157,24 @@ activation(
     },
     check_attrs=_numbers("alpha", "beta"),
 )
-activation("tanh", functions.tanh, "Hyperbolic tangent; in [-1, 1].")
+activation(
+    "tanh",
+    functions.tanh,
+    "Hyperbolic tangent; in [-1, 1].",
+    partials=lambda x, y: [1 - y * y],
+)
 activation(
     "softplus",
     functions.softplus,
     "log(1 + exp(x)), as max(x, 0) + log1p(exp(-|x|)).",
+    vjp=_softplus_backward,
+    tol={"float32": 2e-6},
+)
+activation(
+    "log_sigmoid",
+    lambda x: -functions.softplus(-x),
+    "log(sigmoid(x)), as -softplus(-x).",
+    vjp=_log_sigmoid_backward,
     tol={"float32": 2e-6},
 )
 activation(
@@ -110,6 +188,7 @@ activation(
     lambda x: x / (1 + sc.exp(-x)),
     "x * sigmoid(x), also called SiLU. Source: Ramachandran et al. 2017.",
     nan="propagates; -infinity gives NaN, too",
+    vjp=_swish_backward,
 )
 activation(
     "hard_swish",
@@ -131,6 +210,7 @@ activation(
     "x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) / 2. Source: Hendrycks & Gimpel 2016.",
     attrs={"approximate": Attr(False, "whether to use the tanh form")},
     check_attrs=lambda op, attrs: check.flag(op, attrs, "approximate"),
+    vjp=_gelu_backward,
     tol={"float32": 2e-6},
     nan="propagates; -infinity gives NaN, too",
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fanlight.ops import check, windows
+from fanlight.ops import check, window_backward, windows
 from fanlight.ops.check import FLOATS
 from fanlight.ops.row import REQUIRED, Attr, Row, Unsupported, register
 from fanlight.ops.types import TensorType
@@ -70,6 +70,7 @@ register(
         epilogue=True,
         wasm="kernel",
         tol={"float32": 1e-5},
+        vjp=window_backward.conv2d,
     )
 )
 
@@ -126,6 +127,7 @@ register(
         epilogue=True,
         wasm="kernel",
         tol={"float32": 1e-5},
+        vjp=window_backward.depthwise_conv2d,
     )
 )
 
@@ -182,5 +184,6 @@ register(
             "only with a constant kernel: a pass rewrites it as conv2d, depth_to_space and slice"
         ),
         tol={"float32": 1e-5},
+        vjp=window_backward.conv2d_transpose,
     )
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import inf
+from math import inf, pi, sqrt
 from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.ops import check, functions
 from fanlight.ops import scalar as sc
+from fanlight.ops.backward import Step
 from fanlight.ops.check import ANY, BOOLS, NUMBERS
 from fanlight.ops.pointwise import EXACT, ROUNDED, compute, pointwise, result_type
 from fanlight.ops.row import REQUIRED, Attr, Row, register
@@ -41,18 +42,30 @@ unary(
     "sign",
     lambda x: sc.where(x > 0, 1, sc.where(x < 0, -1, x)),
     "-1, 0 or 1 by the sign of x; a zero keeps its own sign.",
+    partials=lambda x, y: [None],
     dtypes=NUMBERS,
     tol=EXACT,
 )
 unary("square", lambda x: x * x, "x * x. int32 wraps around.", dtypes=NUMBERS)
-unary("sqrt", sc.sqrt, "Square root; NaN for x < 0.")
-unary("rsqrt", lambda x: 1 / sc.sqrt(x), "1 / sqrt(x); infinite at 0, NaN for x < 0.")
-unary("reciprocal", lambda x: 1 / x, "1 / x; infinite at 0.")
-unary("exp", sc.exp, "e to the power x; infinite from 88.73 on.")
+unary(
+    "sqrt",
+    sc.sqrt,
+    "Square root; NaN for x < 0.",
+    partials=lambda x, y: [0.5 / y],
+)
+unary(
+    "rsqrt",
+    lambda x: 1 / sc.sqrt(x),
+    "1 / sqrt(x); infinite at 0, NaN for x < 0.",
+    partials=lambda x, y: [-0.5 * (y * y * y)],
+)
+unary("reciprocal", lambda x: 1 / x, "1 / x; infinite at 0.", partials=lambda x, y: [-(y * y)])
+unary("exp", sc.exp, "e to the power x; infinite from 88.73 on.", partials=lambda x, y: [y])
 unary(
     "expm1",
     functions.expm1,
     "exp(x) - 1 without cancellation near 0.",
+    partials=lambda x, y: [y + 1],
     tol={"float32": 2e-6},
 )
 unary("log", sc.log, "Natural logarithm; -infinity at 0, NaN for x < 0.")
@@ -61,6 +74,7 @@ unary(
     functions.log1p,
     "log(1 + x) without cancellation near 0; -infinity at -1, NaN below. "
     "Source: Goldberg 1991, theorem 4.",
+    partials=lambda x, y: [1.0 / (1 + x)],
     tol={"float32": 2e-6},
 )
 unary("sin", lambda x: sc.make("sin", x), "Sine of radians; meant for |x| up to 1e4.")
@@ -69,6 +83,7 @@ unary(
     "erf",
     functions.erf,
     "Error function, 2 / sqrt(pi) * integral of exp(-t^2) from 0 to x; in [-1, 1].",
+    partials=lambda x, y: [(2 / sqrt(pi)) * sc.exp(-(x * x))],
 )
 unary("floor", sc.floor, "Rounds down.", dtypes=NUMBERS, tol=EXACT)
 unary("ceil", lambda x: sc.make("ceil", x), "Rounds up.", dtypes=NUMBERS, tol=EXACT)
@@ -87,6 +102,31 @@ unary(
     dtypes=NUMBERS,
     tol=EXACT,
     nan="gives true",
+)
+
+
+unary(
+    "is_inf",
+    lambda x: sc.equal(sc.absolute(x), inf),
+    "Whether x is infinite.",
+    tol=EXACT,
+    nan="gives false",
+)
+unary(
+    "is_finite",
+    lambda x: sc.absolute(x) < inf,
+    "Whether x is a number that is not infinite.",
+    tol=EXACT,
+    nan="gives false",
+)
+unary(
+    "step",
+    lambda x, *, alpha: sc.where(0 < x, 1.0, sc.where(x <= 0, float(alpha), x)),
+    "1 for x > 0, else alpha.",
+    attrs={"alpha": Attr(0.0, "value for x <= 0")},
+    check_attrs=lambda op, attrs: check.number(op, attrs, "alpha"),
+    tol=EXACT,
+    partials=lambda x, y, alpha: [None],
 )
 
 
@@ -139,11 +179,22 @@ binary(
     dtypes=NUMBERS,
 )
 binary(
+    "div_no_nan",
+    lambda a, b: sc.where(sc.equal(b, 0.0), 0.0, a / b),
+    "a / b, and 0 where b is 0. Source: tf.math.divide_no_nan.",
+    nan="propagates, except that NaN over 0 is 0",
+    partials=lambda a, b, y: [
+        sc.where(sc.equal(b, 0.0), 0.0, 1 / b),
+        sc.where(sc.equal(b, 0.0), 0.0, -y / b),
+    ],
+)
+binary(
     "floor_div",
     functions.floor_div,
     f"a / b rounded down. int32: 0 where b is 0 (NumPy warns and gives 0, too). {NUMPY}",
     dtypes=NUMBERS,
     nan="propagates",
+    partials=lambda a, b, y: [None, None],
 )
 binary(
     "floor_mod",
@@ -152,7 +203,24 @@ binary(
     f"for |a| < |b|; beyond, the quotient is rounded, an error of up to |a| * 2^-23. {NUMPY}",
     dtypes=NUMBERS,
     nan="propagates",
+    partials=lambda a, b, y: [1.0, -sc.floor(a / b)],
 )
+
+
+def _power_backward(step: Step) -> list[Any]:
+    """b a^(b - 1), by the op itself: where its body takes short cuts (1^b), they have no slope."""
+    (a, b), (y,), g = step.inputs, step.outputs, step.g
+    of_a = of_b = None
+    if step.wanted[0]:
+        lower = step.apply("pow", a, step.fused(lambda b: b - 1.0, b))
+        of_a = step.fused(lambda b, p, g: g * sc.where(sc.equal(b, 0.0), 0.0, b * p), b, lower, g)
+        of_a = step.sum_to(of_a, a.shape)
+    if step.wanted[1]:
+        of_b = step.fused(lambda a, y, g: g * y * sc.where(0 < a, sc.log(a), 0.0), a, y, g)
+        of_b = step.sum_to(of_b, b.shape)
+    return [of_a, of_b]
+
+
 binary(
     "pow",
     functions.power,
@@ -161,6 +229,7 @@ binary(
     f"of others is |b log a| * 1.2e-7. {NUMPY}",
     tol={"float32": 2e-5},
     nan="propagates, except that NaN^0 and 1^NaN are 1",
+    vjp=_power_backward,
 )
 binary("maximum", sc.maximum, "The greater of a and b.", dtypes=NUMBERS, tol=EXACT)
 binary("minimum", sc.minimum, "The smaller of a and b.", dtypes=NUMBERS, tol=EXACT)

@@ -1,13 +1,13 @@
 """Functions composed of scalar instructions: branch-free and accurate in float32.
 
-The coefficients of `tanh` and `erf` are minimax fits of x * P(x^2) / Q(x^2), made for float32 by
-tools/fit_functions.py; both polynomials have positive coefficients only, so nothing cancels.
+The coefficients of `tanh`, `erf` and `atan` are minimax fits of x * P(x^2) / Q(x^2), made for
+float32 by tools/fit_functions.py; all are positive, so nothing cancels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf, nan
+from math import inf, nan, pi
 
 from fanlight.ops import scalar as sc
 from fanlight.ops.scalar import Expr
@@ -18,6 +18,10 @@ _TANH_Q = (1.0, 0.4671433, 0.025876928, 0.00032856117, 7.776429e-07)
 _ERF_LIMIT = 4.0  # erf(4) rounds to 1
 _ERF_P = (1.1283791, 0.19354466, 0.05310164, 0.00388331, 0.00028456261, 1.986755e-06)
 _ERF_Q = (1.0, 0.50485706, 0.115349784, 0.015207187, 0.0011855579, 3.741971e-05)
+_ATAN_P = (1.0, 1.1290554, 0.28615266, 0.008896023)
+_ATAN_Q = (1.0, 1.4623886, 0.57361823, 0.05045833)
+_LN_2 = 0.6931471805599453
+_LARGE = 1e10  # from here on x^2 + 1 is x^2 in float32, whose square root must not overflow
 # exp(x) - 1 = x + x^2 / 2! + ... ; the first term left out is below 1e-9 of the sum at 1/2.
 _EXPM1 = (1.0, 1 / 2, 1 / 6, 1 / 24, 1 / 120, 1 / 720, 1 / 5040, 1 / 40320)
 
@@ -79,6 +83,62 @@ def mish(x: Expr) -> Expr:
     e = sc.exp(sc.minimum(x, 20))
     n = e * (e + 2)
     return x * (n / (n + 2))
+
+
+def signed(size: Expr, x: Expr) -> Expr:
+    """`size` with the sign of x."""
+    return sc.where(x < 0, -size, size)
+
+
+def atan(x: Expr) -> Expr:
+    """Arc tangent in radians; beyond 1 by atan(x) = pi / 2 - atan(1 / x)."""
+    size = sc.absolute(x)
+    inner = sc.minimum(size, 1 / size)
+    t = inner * inner
+    angle = inner * (polynomial(t, _ATAN_P) / polynomial(t, _ATAN_Q))
+    return signed(sc.where(1 < size, pi / 2 - angle, angle), x)
+
+
+def atan2(y: Expr, x: Expr) -> Expr:
+    """The angle of the point (x, y), from -pi to pi; both zeros of y count as +0."""
+    infinite = sc.logical_and(sc.equal(sc.absolute(x), inf), sc.equal(sc.absolute(y), inf))
+    ratio = sc.where(infinite, sc.where(sc.equal(x, y), 1.0, -1.0), y / x)
+    angle = atan(ratio)
+    angle = sc.where(x < 0, angle + sc.where(y < 0, -pi, pi), angle)
+    return sc.where(sc.logical_and(sc.equal(x, 0.0), sc.equal(y, 0.0)), 0.0, angle)
+
+
+def sinh(x: Expr) -> Expr:
+    """Hyperbolic sine; large ones as (e^(x / 2))^2 / 2, which overflows no earlier than they do."""
+    size = sc.absolute(x)
+    e = expm1(sc.minimum(size, 20))
+    half = sc.exp(0.5 * size)
+    return signed(sc.where(size < 20, 0.5 * (e + e / (e + 1)), 0.5 * half * half), x)
+
+
+def cosh(x: Expr) -> Expr:
+    """Hyperbolic cosine, likewise."""
+    half = sc.exp(0.5 * sc.absolute(x))
+    return 0.5 * half * half + 0.5 / (half * half)
+
+
+def asinh(x: Expr) -> Expr:
+    """Inverse of sinh: log(|x| + sqrt(x^2 + 1)), by log1p so that small results keep digits."""
+    size = sc.absolute(x)
+    small = log1p(size + size * size / (1 + sc.sqrt(size * size + 1)))
+    return signed(sc.where(size < _LARGE, small, sc.log(size) + _LN_2), x)
+
+
+def acosh(x: Expr) -> Expr:
+    """Inverse of cosh for x >= 1, else NaN."""
+    t = x - 1
+    return sc.where(x < _LARGE, log1p(t + sc.sqrt(t * t + 2 * t)), sc.log(x) + _LN_2)
+
+
+def atanh(x: Expr) -> Expr:
+    """Inverse of tanh; infinite at -1 and 1, NaN beyond."""
+    size = sc.absolute(x)
+    return signed(0.5 * log1p(2 * size / (1 - size)), x)
 
 
 def power(a: Expr, b: Expr) -> Expr:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.ops import check, windows
+from fanlight.ops import check, window_backward, windows
+from fanlight.ops.backward import NotDifferentiable
 from fanlight.ops.check import FLOATS
 from fanlight.ops.row import REQUIRED, Attr, Row, register
 from fanlight.ops.types import TensorType
@@ -143,6 +144,21 @@ def resize(
 # --- rows -----------------------------------------------------------------------------------------
 
 
+def _bilinear_matrix(n: int, m: int, coordinates: str) -> np.ndarray:
+    lower, upper, weight = bilinear_taps(n, m, coordinates)
+    matrix = np.zeros((m, n), np.float32)
+    np.add.at(matrix, (np.arange(m), lower), 1 - weight)
+    np.add.at(matrix, (np.arange(m), upper), weight)
+    return matrix
+
+
+def _nearest_matrix(n: int, m: int, coordinates: str) -> np.ndarray:
+    return np.eye(n, dtype=np.float32)[nearest_taps(n, m, coordinates)]
+
+
+_MATRICES = {"bilinear": _bilinear_matrix, "nearest": _nearest_matrix}
+
+
 def _feature_map(name: str, method: str, doc: str, tol: float, dtypes: Sequence[str]) -> Row:
     def infer(types: Sequence[TensorType], attrs: Attrs) -> list[TensorType]:
         x = types[0]
@@ -167,6 +183,7 @@ def _feature_map(name: str, method: str, doc: str, tol: float, dtypes: Sequence[
             wasm="kernel",
             tol=dict.fromkeys(dtypes, tol),
             nan="reaches the pixels that are mixed from it" if tol else "is copied",
+            vjp=window_backward.resizing(_MATRICES[method]),
         )
     )
 
@@ -250,5 +267,6 @@ register(
         wasm="kernel",
         tol={"float32": 1e-5},
         nan="cannot occur",
+        vjp=NotDifferentiable("its input is a picture of bytes"),
     )
 )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.ops import check
+from fanlight.ops.backward import Step
 from fanlight.ops.check import FLOATS
 from fanlight.ops.row import Attr, Row, broadcast_shapes, register
 from fanlight.ops.types import TensorType
@@ -40,6 +41,24 @@ def _eval(arrays: Sequence[np.ndarray], attrs: Mapping[str, Any]) -> list[np.nda
         return [np.matmul(a, b)]
 
 
+def _backward(step: Step) -> list[Any]:
+    (a, b), g = step.inputs, step.g
+    ta, tb = step.attrs["transpose_a"], step.attrs["transpose_b"]
+
+    def product(left: Any, right: Any, flip_left: bool, flip_right: bool) -> Any:
+        return step.apply("matmul", left, right, transpose_a=flip_left, transpose_b=flip_right)
+
+    # Of y = a b: a' = g b^T and b' = a^T g, and the transpose of that for a transposed input.
+    of_a = of_b = None
+    if step.wanted[0]:
+        of_a = product(b, g, tb, True) if ta else product(g, b, False, not tb)
+        of_a = step.sum_to(of_a, a.shape)
+    if step.wanted[1]:
+        of_b = product(g, a, True, ta) if tb else product(a, g, not ta, False)
+        of_b = step.sum_to(of_b, b.shape)
+    return [of_a, of_b]
+
+
 register(
     Row(
         name="matmul",
@@ -56,5 +75,6 @@ register(
         epilogue=True,
         wasm="kernel",
         tol={"float32": 1e-5},
+        vjp=_backward,
     )
 )

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from fanlight.ops import check
+from fanlight.ops import movement_backward as backward
+from fanlight.ops.backward import Rule
 from fanlight.ops.check import ANY
 from fanlight.ops.pointwise import EXACT
 from fanlight.ops.row import REQUIRED, Attr, Row, register
@@ -25,6 +27,7 @@ def movement(
     doc: str,
     *,
     attrs: Mapping[str, Attr],
+    vjp: Rule,
     wasm: str = "loops",
 ) -> Row:
     """Register a row with one input, whose elements end up in a result of another shape."""
@@ -45,6 +48,7 @@ def movement(
             wasm=wasm,
             tol=EXACT,
             nan="moves like any other element",
+            vjp=vjp,
         )
     )
 
@@ -87,6 +91,7 @@ movement(
     "The same elements in the same (row-major) order under another shape.",
     attrs={"shape": Attr(REQUIRED, "the new shape; one dim may be -1: whatever is left")},
     wasm="alias",
+    vjp=backward.reshape,
 )
 movement(
     "transpose",
@@ -94,6 +99,7 @@ movement(
     lambda x, attrs: x.transpose(attrs["perm"]).copy(),
     "Dim d of the result is dim perm[d] of x. Source: numpy.transpose.",
     attrs={"perm": Attr(REQUIRED, "every dim of x once, counted from 0")},
+    vjp=backward.transpose,
 )
 movement(
     "broadcast_to",
@@ -101,6 +107,7 @@ movement(
     lambda x, attrs: np.broadcast_to(x, attrs["shape"]).copy(),
     "x repeated along dims of size 1 and new leading dims. Source: numpy.broadcast_to.",
     attrs={"shape": Attr(REQUIRED, "the new shape")},
+    vjp=backward.broadcast_to,
 )
 
 
@@ -161,6 +168,7 @@ movement(
         "begin": Attr(REQUIRED, "first index per dim"),
         "size": Attr(REQUIRED, "number of elements per dim"),
     },
+    vjp=backward.take_slice,
 )
 movement(
     "strided_slice",
@@ -173,6 +181,7 @@ movement(
         "end": Attr(REQUIRED, "end per dim, not included; -1: down to the first element"),
         "strides": Attr(REQUIRED, "steps per dim, not 0; negative ones go backwards"),
     },
+    vjp=backward.strided_slice,
 )
 movement(
     "reverse",
@@ -180,6 +189,7 @@ movement(
     lambda x, attrs: np.flip(x, attrs["axes"]).copy(),
     "x backwards along `axes`. Source: numpy.flip.",
     attrs={"axes": Attr(REQUIRED, "the dims to reverse, counted from 0")},
+    vjp=backward.reverse,
 )
 
 # --- frames, repetition, joining, indexing --------------------------------------------------------
@@ -234,6 +244,7 @@ movement(
         "paddings": Attr(REQUIRED, "(before, after) per dim"),
         "value": Attr(0, "what the frame is filled with"),
     },
+    vjp=backward.pad,
 )
 movement(
     "mirror_pad",
@@ -245,6 +256,7 @@ movement(
         "paddings": Attr(REQUIRED, "(before, after) per dim"),
         "mode": Attr("reflect", "reflect: the edge element is not repeated; symmetric: it is"),
     },
+    vjp=backward.mirror_pad,
 )
 movement(
     "tile",
@@ -252,6 +264,7 @@ movement(
     lambda x, attrs: np.tile(x, attrs["multiples"]),
     "x repeated as a whole, multiples[d] times along dim d. Source: tf.tile.",
     attrs={"multiples": Attr(REQUIRED, "times per dim")},
+    vjp=backward.tile,
 )
 
 
@@ -287,6 +300,7 @@ register(
         wasm="loops",
         tol=EXACT,
         nan="moves like any other element",
+        vjp=backward.concat,
     )
 )
 
@@ -320,6 +334,7 @@ register(
         wasm="kernel",
         tol=EXACT,
         nan="moves like any other element",
+        vjp=backward.gather,
     )
 )
 
@@ -368,6 +383,7 @@ movement(
     "[N, H, W, C] -> [N, H b, W b, C / b^2]: every pixel's channels become a block of b x b "
     "pixels, in row-major order. Source: tf.nn.depth_to_space.",
     attrs={"block": _BLOCK},
+    vjp=backward.depth_to_space,
 )
 movement(
     "space_to_depth",
@@ -376,6 +392,7 @@ movement(
     "[N, H, W, C] -> [N, H / b, W / b, C b^2]: the inverse of depth_to_space. "
     "Source: tf.nn.space_to_depth.",
     attrs={"block": _BLOCK},
+    vjp=backward.space_to_depth,
 )
 
 
@@ -442,6 +459,7 @@ movement(
         "block": Attr(REQUIRED, "block edge per space dim"),
         "paddings": Attr(REQUIRED, "(before, after) per space dim"),
     },
+    vjp=backward.space_to_batch,
 )
 movement(
     "batch_to_space",
@@ -452,4 +470,5 @@ movement(
         "block": Attr(REQUIRED, "block edge per space dim"),
         "crops": Attr(REQUIRED, "(before, after) per space dim"),
     },
+    vjp=backward.batch_to_space,
 )

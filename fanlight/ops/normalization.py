@@ -9,6 +9,7 @@ import numpy as np
 
 from fanlight.ops import check
 from fanlight.ops import scalar as sc
+from fanlight.ops.backward import Rule, Step
 from fanlight.ops.check import FLOATS
 from fanlight.ops.pointwise import compute
 from fanlight.ops.row import Attr, Row, register
@@ -62,6 +63,18 @@ register(
 )
 
 
+def _softmax_backward(step: Step) -> list[Any]:
+    (y,), g, axis = step.outputs, step.g, step.attrs["axis"]
+    total = step.apply("sum", step.apply("mul", g, y), axes=(axis,), keepdims=True)
+    return [step.fused(lambda y, g, t: y * (g - t), y, g, total)]
+
+
+def _log_softmax_backward(step: Step) -> list[Any]:
+    (y,), g, axis = step.outputs, step.g, step.attrs["axis"]
+    total = step.apply("sum", g, axes=(axis,), keepdims=True)
+    return [step.fused(lambda y, g, t: g - sc.exp(y) * t, y, g, total)]
+
+
 def _softmax_parts(x: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """x - max, its exp, and the sum of that (accumulated in float64)."""
     with np.errstate(all="ignore"):
@@ -82,7 +95,7 @@ def _eval_log_softmax(arrays: Sequence[np.ndarray], attrs: Mapping[str, Any]) ->
     return [shifted - np.log(total)]
 
 
-def _softmax_row(name: str, evaluate: Any, formula: str) -> Row:
+def _softmax_row(name: str, evaluate: Any, vjp: Rule, formula: str) -> Row:
     def infer(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> list[TensorType]:
         x = types[0]
         check.tensor(name, "x", x, FLOATS)
@@ -104,9 +117,12 @@ def _softmax_row(name: str, evaluate: Any, formula: str) -> Row:
             wasm="kernel",
             tol={"float32": 1e-5},
             nan="propagates along axis; so does +infinity, as NaN",
+            vjp=vjp,
         )
     )
 
 
-_softmax_row("softmax", _eval_softmax, "exp(x - m) / sum(exp(x - m))")
-_softmax_row("log_softmax", _eval_log_softmax, "x - m - log(sum(exp(x - m)))")
+_softmax_row("softmax", _eval_softmax, _softmax_backward, "exp(x - m) / sum(exp(x - m))")
+_softmax_row(
+    "log_softmax", _eval_log_softmax, _log_softmax_backward, "x - m - log(sum(exp(x - m)))"
+)

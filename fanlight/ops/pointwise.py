@@ -10,6 +10,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.ops import check
 from fanlight.ops import scalar as sc
+from fanlight.ops.backward import NotDifferentiable, Partials, Rule
 from fanlight.ops.row import Attr, Row, broadcast_shapes, register
 from fanlight.ops.types import TensorType
 
@@ -61,6 +62,8 @@ def pointwise(
     check_attrs: AttrCheck | None = None,
     tol: Mapping[str, float] = ROUNDED,
     nan: str = "propagate",
+    partials: Partials | None = None,
+    vjp: Rule | NotDifferentiable | None = None,
 ) -> Row:
     """Register an elementwise row.
 
@@ -69,8 +72,20 @@ def pointwise(
         dtypes: what the inputs may be (uint8 is read as int32); all have the same dtype.
         first: dtypes of the first input if it differs from the others.
         check_attrs: raises E-OP-005 where an attribute is outside what the op allows.
+        partials, vjp: see Row.
     """
     numbers = "int32" in dtypes
+    bodies: dict[str, sc.Expr] = {}
+
+    def made(given: Mapping[str, Any]) -> sc.Expr:
+        """The body with these attributes, made once."""
+        key = repr(given) if given else ""
+        if key not in bodies:
+            if len(bodies) > 256:
+                bodies.clear()
+            bodies[key] = body(scalar, count, given)
+        return bodies[key]
+
     allowed = (*dtypes, "uint8") if numbers and "uint8" not in dtypes else dtypes
 
     def infer(types: Sequence[TensorType], given: Mapping[str, Any]) -> list[TensorType]:
@@ -87,10 +102,10 @@ def pointwise(
             raise check.dtype_error(
                 name, "inputs", "the same dtype for all", ", ".join(map(str, alike))
             )
-        return [result_type(name, body(scalar, count, given), types)]
+        return [result_type(name, made(given), types)]
 
     def evaluate(arrays: Sequence[np.ndarray], given: Mapping[str, Any]) -> list[np.ndarray]:
-        return [compute(body(scalar, count, given), arrays)]
+        return [compute(made(given), arrays)]
 
     return register(
         Row(
@@ -105,5 +120,7 @@ def pointwise(
             wasm="loops",
             tol=tol,
             nan=nan,
+            partials=partials,
+            vjp=vjp,
         )
     )

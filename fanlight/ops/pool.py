@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fanlight.ops import check, windows
+from fanlight.ops import check, window_backward, windows
+from fanlight.ops.backward import Rule
 from fanlight.ops.check import FLOATS
 from fanlight.ops.row import Row, register
 from fanlight.ops.types import TensorType
@@ -50,7 +51,9 @@ def _eval_avg(arrays: Sequence[np.ndarray], attrs: Attrs) -> list[np.ndarray]:
     return [total]
 
 
-def _pool(name: str, evaluate: Any, formula: str, tol: float, dtypes: Sequence[str]) -> Row:
+def _pool(
+    name: str, evaluate: Any, vjp: Rule, formula: str, tol: float, dtypes: Sequence[str]
+) -> Row:
     def infer(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> list[TensorType]:
         x = types[0]
         check.tensor(name, "x", x, dtypes, 4, windows.IMAGE)
@@ -78,6 +81,7 @@ def _pool(name: str, evaluate: Any, formula: str, tol: float, dtypes: Sequence[s
             f"Takes {' or '.join(dtypes)}.",
             wasm="kernel",
             tol=dict.fromkeys(dtypes, tol),
+            vjp=vjp,
         )
     )
 
@@ -85,6 +89,7 @@ def _pool(name: str, evaluate: Any, formula: str, tol: float, dtypes: Sequence[s
 _pool(
     "max_pool",
     _eval_max,
+    window_backward.max_pool,
     "the greatest pixel of each window; padding counts as -infinity (of bytes: as 0). "
     "Source: tf.nn.max_pool2d",
     0.0,
@@ -93,6 +98,7 @@ _pool(
 _pool(
     "avg_pool",
     _eval_avg,
+    window_backward.avg_pool,
     "the mean of the pixels of each window that lie in the image: padding is not counted, "
     "and a window that misses the image gives NaN. Source: tf.nn.avg_pool2d",
     1e-5,

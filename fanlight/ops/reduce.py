@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from fanlight.ops import check
+from fanlight.ops import scalar as sc
+from fanlight.ops.backward import NotDifferentiable, Rule, Step
 from fanlight.ops.check import BOOLS, FLOATS, NUMBERS
 from fanlight.ops.pointwise import EXACT
 from fanlight.ops.row import REQUIRED, Attr, Row, register
@@ -27,6 +30,7 @@ def reduction(
     reduce: Callable[..., np.ndarray],
     doc: str,
     *,
+    vjp: Rule | NotDifferentiable,
     dtypes: Sequence[str],
     empty: bool = True,
     tol: Mapping[str, float] = EXACT,
@@ -62,8 +66,57 @@ def reduction(
             wasm="loops",
             tol=tol,
             nan=nan,
+            vjp=vjp,
         )
     )
+
+
+def _repeated(step: Step, value: Any) -> Any:
+    """Something of the result's shape, repeated to that of x."""
+    shape = step.inputs[0].shape
+    return step.repeat_to(value, shape, [d % len(shape) for d in step.attrs["axes"]])
+
+
+def _reduced_count(step: Step) -> int:
+    shape = step.inputs[0].shape
+    return prod(shape[d] for d in step.attrs["axes"])
+
+
+def _sum_backward(step: Step) -> list[Any]:
+    return [_repeated(step, step.g)]
+
+
+def _mean_backward(step: Step) -> list[Any]:
+    share = 1 / _reduced_count(step)
+    return [_repeated(step, step.fused(lambda g: g * share, step.g))]
+
+
+def _prod_backward(step: Step) -> list[Any]:
+    """y / x where no factor is 0; of a single 0, the product of the others."""
+    (x,), axes = step.inputs, step.attrs["axes"]
+    zero = step.fused(lambda x: sc.where(sc.equal(x, 0.0), 1.0, 0.0), x)
+    zeros = step.apply("sum", zero, axes=axes, keepdims=step.attrs["keepdims"])
+    others = step.fused(lambda x: sc.where(sc.equal(x, 0.0), 1.0, x), x)
+    product = step.apply("prod", others, axes=axes, keepdims=step.attrs["keepdims"])
+
+    def body(x: sc.Expr, n: sc.Expr, p: sc.Expr, g: sc.Expr) -> sc.Expr:
+        alone = sc.where(sc.logical_and(sc.equal(n, 1.0), sc.equal(x, 0.0)), p, 0.0)
+        return g * sc.where(sc.equal(n, 0.0), p / x, alone)
+
+    parts = [_repeated(step, v) for v in (zeros, product, step.g)]
+    return [step.fused(body, x, *parts)]
+
+
+def _extreme_backward(step: Step) -> list[Any]:
+    """Shared evenly by all elements that are the extreme one, as TensorFlow does."""
+    (x,), (y,) = step.inputs, step.outputs
+    chosen = step.fused(lambda x, y: sc.where(sc.equal(x, y), 1.0, 0.0), x, _repeated(step, y))
+    many = step.apply("sum", chosen, axes=step.attrs["axes"], keepdims=step.attrs["keepdims"])
+    share = step.fused(lambda g, n: g / n, step.g, many)
+    return [step.fused(lambda c, s: c * s, chosen, _repeated(step, share))]
+
+
+_LOGIC = NotDifferentiable("truth values do not move with anything")
 
 
 def _wide(reduce: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
@@ -82,6 +135,7 @@ reduction(
     "Sum over `axes`. No elements: 0. int32 wraps around.",
     dtypes=NUMBERS,
     tol=_SUMMED,
+    vjp=_sum_backward,
 )
 reduction(
     "mean",
@@ -90,6 +144,7 @@ reduction(
     dtypes=FLOATS,
     empty=False,
     tol={"float32": 1e-5},
+    vjp=_mean_backward,
 )
 reduction(
     "prod",
@@ -97,6 +152,7 @@ reduction(
     "Product over `axes`. No elements: 1. int32 wraps around.",
     dtypes=NUMBERS,
     tol=_SUMMED,
+    vjp=_prod_backward,
 )
 reduction(
     "max",
@@ -104,6 +160,7 @@ reduction(
     "Greatest element over `axes`. E-OP-004 if there are no elements.",
     dtypes=NUMBERS,
     empty=False,
+    vjp=_extreme_backward,
 )
 reduction(
     "min",
@@ -111,6 +168,7 @@ reduction(
     "Smallest element over `axes`. E-OP-004 if there are no elements.",
     dtypes=NUMBERS,
     empty=False,
+    vjp=_extreme_backward,
 )
 reduction(
     "any",
@@ -118,6 +176,7 @@ reduction(
     "Whether any element over `axes` is true. No elements: false.",
     dtypes=BOOLS,
     nan="cannot occur",
+    vjp=_LOGIC,
 )
 reduction(
     "all",
@@ -125,6 +184,7 @@ reduction(
     "Whether all elements over `axes` are true. No elements: true.",
     dtypes=BOOLS,
     nan="cannot occur",
+    vjp=_LOGIC,
 )
 
 
@@ -153,6 +213,7 @@ def _position(name: str, find: Callable[..., np.ndarray], which: str) -> Row:
             "Takes float32 or int32.",
             wasm="kernel",
             tol={"int32": 0.0},
+            vjp=NotDifferentiable("a position is a whole number"),
             nan="wins: the index of the first NaN, as in NumPy",
         )
     )

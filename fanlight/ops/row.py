@@ -10,6 +10,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.ops import scalar as sc
+from fanlight.ops.backward import NotDifferentiable, Partials, Rule, Step, pointwise
 from fanlight.ops.types import TensorType
 
 
@@ -56,6 +57,10 @@ class Row:
         tol: dtype -> tolerance against `eval`, relative to max(1, |largest value|).
         nan: what NaN in an input does: "propagate", "ignore", or a sentence.
         doc: shapes, formula, errors, source.
+        vjp: how gradients pass it (fanlight.ops.backward), or why they do not; elementwise rows
+            need none.
+        partials: for elementwise rows: (inputs, result, attributes) -> the derivative after each
+            input, where that of the body is not the best one.
     """
 
     name: str
@@ -70,6 +75,24 @@ class Row:
     wasm: str | Unsupported = "loops"
     tol: Mapping[str, float] = field(default_factory=lambda: {"float32": 1e-6})
     nan: str = "propagate"
+    vjp: Rule | NotDifferentiable | None = None
+    partials: Partials | None = None
+
+    def backward(self, step: Step) -> Sequence[Any | None]:
+        """The gradients of the inputs of a call; E-OP-008 where the op has none."""
+        if isinstance(self.vjp, NotDifferentiable):
+            raise FanlightError(
+                "E-OP-008",
+                f"{self.name} has no gradient: {self.vjp.why}.",
+                where=self.name,
+                expected="ops with a gradient between the result and what it is derived after",
+                received=self.name,
+                next="use fl.stop_gradient where no gradient is needed, or fl.custom_gradient.",
+            )
+        if self.vjp is not None:
+            return self.vjp(step)
+        assert self.scalar is not None  # a row has a body or a rule; tests/ops/test_table.py
+        return pointwise(self.scalar, self.partials, step)
 
 
 TABLE: dict[str, Row] = {}

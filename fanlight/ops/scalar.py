@@ -14,6 +14,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -356,6 +357,12 @@ _MEANING: dict[str, Any] = {
 }
 
 
+@lru_cache(maxsize=4096)
+def _program(expr: Expr, dtypes: tuple[str, ...]) -> tuple[tuple[Expr, ...], str]:
+    """The parts of an expression in order, and its dtype."""
+    return tuple(topological(expr)), infer(expr, dtypes)
+
+
 def evaluate(expr: Expr, arrays: Sequence[np.ndarray]) -> np.ndarray:
     """The value of an expression, element by element, by NumPy's rules of broadcasting.
 
@@ -365,10 +372,12 @@ def evaluate(expr: Expr, arrays: Sequence[np.ndarray]) -> np.ndarray:
     args = [np.asarray(a) for a in arrays]
     args = [a.astype(np.int32) if a.dtype == np.uint8 else a for a in args]
     floats = np.float64 if any(a.dtype == np.float64 for a in args) else np.float32
-    dtype = infer(expr, ["float32" if a.dtype.kind == "f" else a.dtype.name for a in args])
+    order, dtype = _program(
+        expr, tuple("float32" if a.dtype.kind == "f" else a.dtype.name for a in args)
+    )
     known: dict[int, Any] = {}
     with np.errstate(all="ignore"):
-        for node in topological(expr):
+        for node in order:
             if node.op == "arg":
                 known[id(node)] = args[node.value]
             elif node.op == "const":

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.ops import check
+from fanlight.ops.backward import Step, one_hot
 from fanlight.ops.check import NUMBERS
 from fanlight.ops.row import REQUIRED, Attr, Row, register
 from fanlight.ops.types import TensorType
@@ -31,6 +32,14 @@ def _eval(arrays: Sequence[np.ndarray], attrs: Mapping[str, Any]) -> list[np.nda
     return [np.take_along_axis(x, order, axis=-1), order.astype(np.int32)]
 
 
+def _backward(step: Step) -> list[Any]:
+    """Each value's gradient goes back to where the value was."""
+    (x,), (_, indices), g = step.inputs, step.outputs, step.g
+    places = one_hot(step, indices, x.shape[-1])
+    spread = step.apply("mul", places, step.reshape(g, (*g.shape, 1)))
+    return [step.apply("sum", spread, axes=(-2,), keepdims=False)]
+
+
 register(
     Row(
         name="top_k",
@@ -45,5 +54,6 @@ register(
         wasm="kernel",
         tol={"float32": 0.0, "int32": 0.0},
         nan="comes last",
+        vjp=_backward,
     )
 )

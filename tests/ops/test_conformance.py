@@ -13,6 +13,7 @@ from tools import conformance
 EXPLAINED = {
     151: "ArgMax of a NaN: NumPy's rule is that the first NaN wins",
     159: "ArgMin of a NaN: the same",
+    425: "TensorFlow.js divides by the whole window at the edge, though its forward pass does not",
     942: "a gradient of no convolution: 4x4 with SAME padding never gives 8x8",
     4064: "TensorFlow.js returns the input when a window of 1 and its strides keep the shape, "
     "though padding has shifted the windows",
@@ -25,12 +26,13 @@ def test_recorded_kernels(shared: Path) -> None:
     failed = {o.line: f"{o.kernel}: {o.why}" for o in outcomes if o.status == "failed"}
     assert set(failed) == set(EXPLAINED), failed
     counts = Counter(o.status for o in outcomes)
-    assert counts["passed"] >= 4000
-    assert counts["skipped"] <= 61
+    assert counts["passed"] >= 4463
+    assert counts["skipped"] <= 68
     # Skipped calls are of values that the table does not have, and of two kinds more.
     reasons = {o.why for o in outcomes if o.status == "skipped"}
     assert reasons <= {
-        *("dtype complex64", "dtype string", "indices per batch", "any order will do")
+        *("dtype complex64", "dtype string", "indices per batch", "any order will do"),
+        "a value that the record lost",
     }
 
 

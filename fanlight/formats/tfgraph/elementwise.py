@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
-from fanlight.formats.emitter import Tensor, dtype_of
+from fanlight.formats.emitter import Tensor
 from fanlight.formats.tfgraph.call import HANDLERS, Call, importer
 
 # TensorFlow op -> op of the table, same inputs, no attributes
@@ -18,6 +17,9 @@ _UNARY = {
     "Sign": "sign", "Sin": "sin", "Cos": "cos", "Tanh": "tanh", "Sigmoid": "sigmoid",
     "Erf": "erf", "Relu": "relu", "Relu6": "relu6", "Selu": "selu", "Elu": "elu",
     "Softplus": "softplus", "Softsign": "softsign", "LogicalNot": "logical_not", "IsNan": "is_nan",
+    "IsInf": "is_inf", "IsFinite": "is_finite", "Tan": "tan", "Asin": "asin", "Acos": "acos",
+    "Atan": "atan", "Sinh": "sinh", "Cosh": "cosh", "Asinh": "asinh", "Acosh": "acosh",
+    "Atanh": "atanh",
 }  # fmt: skip
 _BINARY = {
     "Add": "add", "AddV2": "add", "Sub": "sub", "Mul": "mul", "RealDiv": "div", "Div": "div",
@@ -25,7 +27,7 @@ _BINARY = {
     "Mod": "floor_mod", "SquaredDifference": "squared_difference", "Equal": "equal",
     "NotEqual": "not_equal", "Less": "less", "LessEqual": "less_equal", "Greater": "greater",
     "GreaterEqual": "greater_equal", "LogicalAnd": "logical_and", "LogicalOr": "logical_or",
-    "LogicalXor": "not_equal", "Pow": "pow",
+    "LogicalXor": "not_equal", "Pow": "pow", "Atan2": "atan2", "DivNoNan": "div_no_nan",
 }  # fmt: skip
 _REDUCE = {
     "Mean": "mean", "Sum": "sum", "Max": "max", "Min": "min", "Prod": "prod", "Any": "any",
@@ -61,39 +63,9 @@ def add_n(call: Call) -> Tensor:
     return total
 
 
-@importer("DivNoNan")
-def div_no_nan(call: Call) -> Tensor:
-    a, b = call.x(0), call.x(1)
-    zero = call.em.const(0, dtype_of(b))
-    quotient = call.op("div", a, b, part="quotient")
-    return call.op("select", call.op("equal", b, zero, part="zero"), zero, quotient)
-
-
 @importer("Erfc")
 def erfc(call: Call) -> Tensor:
     return call.op("sub", call.em.const(1.0), call.op("erf", call.x(), part="erf"))
-
-
-@importer("Tan")
-def tan(call: Call) -> Tensor:
-    x = call.x()
-    return call.op("div", call.op("sin", x, part="sin"), call.op("cos", x, part="cos"))
-
-
-@importer("Sinh", "Cosh")
-def sinh_cosh(call: Call) -> Tensor:
-    x = call.x()
-    up = call.op("exp", x, part="up")
-    down = call.op("exp", call.op("neg", x, part="neg"), part="down")
-    both = call.op("sub" if call.node.op == "Sinh" else "add", up, down, part="both")
-    return call.op("mul", both, call.em.const(0.5))
-
-
-@importer("IsInf", "IsFinite")
-def is_finite(call: Call) -> Tensor:
-    size = call.op("abs", call.x(), part="abs")
-    limit = call.em.const(math.inf)
-    return call.op("equal" if call.node.op == "IsInf" else "less", size, limit)
 
 
 @importer("ClipByValue")

@@ -1,0 +1,445 @@
+"""Functions of tensors under the names of their ops, with arguments as NumPy has them."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Sequence
+from math import isinf
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.ops import lookup
+from fanlight.tensor.core import Tensor, apply, binary, caller, cast, promoted, tensor
+
+Axes = int | Sequence[int] | None
+
+
+def scalar(value: float | int | bool, dtype: str | None = None) -> Tensor:
+    """A tensor without dims."""
+    made = tensor(value, dtype)
+    return made if not made.rank else reshape(made, ())
+
+
+def zeros(shape: int | Sequence[int], dtype: str = "float32") -> Tensor:
+    """A tensor of zeros."""
+    return full(shape, 0, dtype)
+
+
+def ones(shape: int | Sequence[int], dtype: str = "float32") -> Tensor:
+    """A tensor of ones."""
+    return full(shape, 1, dtype)
+
+
+def full(shape: int | Sequence[int], value: float | int | bool, dtype: str | None = None) -> Tensor:
+    """A tensor that holds one value everywhere."""
+    one = tensor(value, dtype)
+    return tensor(np.full(shape_of(shape), one.numpy()))
+
+
+def shape_of(shape: Any) -> tuple[int, ...]:
+    """A shape argument, one size or a tuple of them, as a tuple; E-TENSOR-006."""
+    sizes = tuple(shape) if isinstance(shape, list | tuple) else (shape,)
+    whole = [isinstance(n, int | np.integer) and not isinstance(n, bool) for n in sizes]
+    if not builtins.all(whole) or builtins.any(n < 0 for n in sizes):
+        raise FanlightError(
+            "E-TENSOR-006",
+            "this is not the shape of a tensor.",
+            where=caller(),
+            expected="whole numbers from 0 on",
+            received=repr(shape),
+        )
+    return tuple(int(n) for n in sizes)
+
+
+def zeros_like(x: Any) -> Tensor:
+    """Zeros of the shape and dtype of x."""
+    x = tensor(x)
+    return zeros(x.shape, x.dtype)
+
+
+def ones_like(x: Any) -> Tensor:
+    """Ones of the shape and dtype of x."""
+    x = tensor(x)
+    return ones(x.shape, x.dtype)
+
+
+def eye(rows: int, columns: int | None = None, dtype: str = "float32") -> Tensor:
+    """Ones on the diagonal, zeros elsewhere."""
+    return tensor(np.eye(rows, columns), dtype)
+
+
+def range(start: float, stop: float | None = None, step: float = 1) -> Tensor:
+    """start, start + step, ... before stop (from 0 if there is only one number); int32 if all
+    three are whole.
+    """
+    begin, end = (0, start) if stop is None else (start, stop)
+    if step == 0:
+        raise FanlightError(
+            "E-TENSOR-006", "a range needs steps.", where=caller(), expected="a step that is not 0"
+        )
+    return tensor(np.arange(begin, end, step))
+
+
+def linspace(start: float, stop: float, count: int) -> Tensor:
+    """`count` numbers at equal distances from start to stop, both included; float32."""
+    return tensor(np.linspace(start, stop, shape_of(count)[0]), "float32")
+
+
+# --- element by element ---------------------------------------------------------------------------
+
+
+def _unary(op: str, *, floats: bool = True) -> Callable[[Any], Tensor]:
+    def function(x: Any) -> Tensor:
+        result: Tensor = apply(op, cast(x, "float32") if floats else tensor(x))
+        return result
+
+    return _named(function, op)
+
+
+def _binary(op: str, least: str = "bool") -> Callable[[Any, Any], Tensor]:
+    def function(a: Any, b: Any) -> Tensor:
+        return binary(op, a, b, least)
+
+    return _named(function, op)
+
+
+def _named(function: Any, op: str) -> Any:
+    function.__name__ = function.__qualname__ = op
+    function.__doc__ = lookup(op).doc
+    return function
+
+
+abs = _unary("abs", floats=False)
+neg = _unary("neg", floats=False)
+sign = _unary("sign", floats=False)
+square = _unary("square", floats=False)
+floor = _unary("floor", floats=False)
+ceil = _unary("ceil", floats=False)
+round = _unary("round", floats=False)
+is_nan = _unary("is_nan", floats=False)
+is_inf = _unary("is_inf")
+is_finite = _unary("is_finite")
+logical_not = _unary("logical_not", floats=False)
+sqrt = _unary("sqrt")
+rsqrt = _unary("rsqrt")
+reciprocal = _unary("reciprocal")
+exp = _unary("exp")
+expm1 = _unary("expm1")
+log = _unary("log")
+log1p = _unary("log1p")
+sin = _unary("sin")
+cos = _unary("cos")
+tan = _unary("tan")
+asin = _unary("asin")
+acos = _unary("acos")
+atan = _unary("atan")
+sinh = _unary("sinh")
+cosh = _unary("cosh")
+asinh = _unary("asinh")
+acosh = _unary("acosh")
+atanh = _unary("atanh")
+erf = _unary("erf")
+relu = _unary("relu", floats=False)
+relu6 = _unary("relu6", floats=False)
+sigmoid = _unary("sigmoid")
+tanh = _unary("tanh")
+softplus = _unary("softplus")
+log_sigmoid = _unary("log_sigmoid")
+softsign = _unary("softsign")
+swish = _unary("swish")
+hard_swish = _unary("hard_swish")
+mish = _unary("mish")
+selu = _unary("selu")
+
+add = _binary("add")
+sub = _binary("sub")
+mul = _binary("mul")
+div = _binary("div", "float32")
+floor_div = _binary("floor_div")
+floor_mod = _binary("floor_mod")
+
+
+def pow(a: Any, b: Any) -> Tensor:
+    """a to the power b, in float32; see the op `pow`. Small whole powers are products."""
+    if isinstance(b, int | float) and b in _POWERS:
+        return _POWERS[b](cast(a, "float32"))
+    return binary("pow", a, b, "float32")
+
+
+# Exact, and much faster than exp(b log a).
+_POWERS: dict[float, Callable[[Tensor], Tensor]] = {
+    1: lambda x: x,
+    2: lambda x: square(x),
+    3: lambda x: x * square(x),
+    0.5: lambda x: sqrt(x),
+    -1: lambda x: reciprocal(x),
+}
+div_no_nan = _binary("div_no_nan", "float32")
+atan2 = _binary("atan2", "float32")
+prelu = _binary("prelu", "float32")
+maximum = _binary("maximum")
+minimum = _binary("minimum")
+squared_difference = _binary("squared_difference")
+equal = _binary("equal")
+not_equal = _binary("not_equal")
+less = _binary("less")
+less_equal = _binary("less_equal")
+greater = _binary("greater")
+greater_equal = _binary("greater_equal")
+logical_and = _binary("logical_and")
+logical_or = _binary("logical_or")
+
+
+def where(condition: Any, a: Any, b: Any) -> Tensor:
+    """a where the condition holds (is not 0), else b; all three broadcast."""
+    a, b = promoted(a, b)
+    result: Tensor = apply("select", cast(condition, "bool"), a, b)
+    return result
+
+
+def clip(x: Any, low: float, high: float) -> Tensor:
+    """x, but at least low and at most high."""
+    x = tensor(x)
+    if not builtins.all(float(bound).is_integer() or isinf(bound) for bound in (low, high)):
+        x = cast(x, "float32")
+    result: Tensor = apply("clip", x, lo=low, hi=high)
+    return result
+
+
+def step(x: Any, alpha: float = 0.0) -> Tensor:
+    """1 where x > 0, else alpha."""
+    result: Tensor = apply("step", cast(x, "float32"), alpha=alpha)
+    return result
+
+
+def leaky_relu(x: Any, alpha: float = 0.2) -> Tensor:
+    """x where x >= 0, alpha * x below."""
+    result: Tensor = apply("leaky_relu", cast(x, "float32"), alpha=alpha)
+    return result
+
+
+def elu(x: Any, alpha: float = 1.0) -> Tensor:
+    """x where x >= 0, alpha * (exp(x) - 1) below (Clevert et al. 2015)."""
+    result: Tensor = apply("elu", cast(x, "float32"), alpha=alpha)
+    return result
+
+
+def gelu(x: Any, approximate: bool = False) -> Tensor:
+    """x times the share of a normal distribution below it (Hendrycks & Gimpel 2016)."""
+    result: Tensor = apply("gelu", x, approximate=approximate)
+    return result
+
+
+# --- reductions -----------------------------------------------------------------------------------
+
+
+def axes_of(x: Tensor, axis: Axes) -> tuple[int, ...]:
+    """An axis argument as dims from the front: None is all of them.
+
+    Raises:
+        FanlightError: E-OP-005 a dim that x does not have, or one twice.
+    """
+    if axis is None:
+        return tuple(builtins.range(x.rank))
+    given = [axis] if isinstance(axis, int) else axis
+    if not isinstance(given, list | tuple) or not builtins.all(isinstance(a, int) for a in given):
+        raise FanlightError(
+            "E-OP-005",
+            "an axis is a whole number, or several in a tuple.",
+            where=f"axis, {caller()}",
+            expected=f"dims of {x.type}",
+            received=repr(axis)[:200],
+            next="for the larger or smaller of two tensors: fl.maximum, fl.minimum.",
+        )
+    found = [a % x.rank for a in given if x.rank and -x.rank <= a < x.rank]
+    if len(set(found)) != len(given):
+        raise FanlightError(
+            "E-OP-005",
+            "this is not an axis of the tensor.",
+            where=f"axis, {caller()}",
+            expected=f"different dims of {x.type}: {-x.rank} to {x.rank - 1}",
+            received=repr(axis),
+        )
+    return tuple(found)
+
+
+def _reduction(op: str, takes: str = "") -> Callable[..., Tensor]:
+    def function(x: Any, axis: Axes = None, keepdims: bool = False) -> Tensor:
+        x = tensor(x)
+        if takes == "numbers" and x.dtype in ("bool", "uint8"):
+            x = cast(x, "int32")
+        elif takes == "floats":
+            x = cast(x, "float32")
+        result: Tensor = apply(op, x, axes=axes_of(x, axis), keepdims=keepdims)
+        return result
+
+    return _named(function, op)
+
+
+sum = _reduction("sum", "numbers")
+mean = _reduction("mean", "floats")
+prod = _reduction("prod", "numbers")
+max = _reduction("max", "numbers")
+min = _reduction("min", "numbers")
+any = _reduction("any")
+all = _reduction("all")
+
+
+def arg_max(x: Any, axis: int = -1) -> Tensor:
+    """Index (int32) of the greatest element along an axis, the first where several are equal."""
+    result: Tensor = apply("arg_max", x, axis=axis)
+    return result
+
+
+def arg_min(x: Any, axis: int = -1) -> Tensor:
+    """Index (int32) of the smallest element along an axis, the first where several are equal."""
+    result: Tensor = apply("arg_min", x, axis=axis)
+    return result
+
+
+def softmax(x: Any, axis: int = -1) -> Tensor:
+    """exp(x) divided by its sum along an axis."""
+    result: Tensor = apply("softmax", x, axis=axis)
+    return result
+
+
+def log_softmax(x: Any, axis: int = -1) -> Tensor:
+    """The logarithm of softmax, without overflow."""
+    result: Tensor = apply("log_softmax", x, axis=axis)
+    return result
+
+
+def top_k(x: Any, k: int) -> tuple[Tensor, Tensor]:
+    """The k greatest elements of the last dim, in descending order, and their indices (int32)."""
+    values, indices = apply("top_k", x, k=k)
+    return values, indices
+
+
+# --- shapes and joining ---------------------------------------------------------------------------
+
+
+def reshape(x: Any, shape: Sequence[int]) -> Tensor:
+    """The same elements in the same order under another shape; one dim may be -1."""
+    sizes = tuple(shape) if isinstance(shape, list | tuple) else (shape,)
+    result: Tensor = apply("reshape", x, shape=sizes)
+    return result
+
+
+def transpose(x: Any, perm: Sequence[int] | None = None) -> Tensor:
+    """Dim d of the result is dim perm[d] of x; without perm the dims are reversed."""
+    x = tensor(x)
+    order = reversed(builtins.range(x.rank)) if perm is None else axes_of(x, tuple(perm))
+    result: Tensor = apply("transpose", x, perm=tuple(order))
+    return result
+
+
+def broadcast_to(x: Any, shape: Sequence[int]) -> Tensor:
+    """x repeated along dims of size 1 and new leading dims."""
+    result: Tensor = apply("broadcast_to", x, shape=tuple(shape))
+    return result
+
+
+def expand_dims(x: Any, axis: int = 0) -> Tensor:
+    """x with a dim of size 1 more, which becomes dim `axis`."""
+    x = tensor(x)
+    (at,) = axes_of(Tensor(_one_more(x), None), axis)
+    return reshape(x, (*x.shape[:at], 1, *x.shape[at:]))
+
+
+def _one_more(x: Tensor) -> Any:
+    from fanlight.ops.types import TensorType
+
+    return TensorType((*x.shape, 1), x.dtype)
+
+
+def squeeze(x: Any, axis: Axes = None) -> Tensor:
+    """x without dims of size 1: all of them, or those of `axis`."""
+    x = tensor(x)
+    gone = [d for d, n in enumerate(x.shape) if n == 1] if axis is None else axes_of(x, axis)
+    if builtins.any(x.shape[d] != 1 for d in gone):
+        raise FanlightError(
+            "E-OP-005",
+            "only dims of size 1 can be squeezed.",
+            where=f"axis, {caller()}",
+            expected="dims of size 1",
+            received=f"{axis!r} of {x.type}",
+        )
+    return reshape(x, [n for d, n in enumerate(x.shape) if d not in gone])
+
+
+def concat(tensors: Sequence[Any], axis: int = 0) -> Tensor:
+    """The tensors one after another along an axis, in the widest of their dtypes."""
+    if isinstance(tensors, Tensor | np.ndarray) or not isinstance(axis, int):
+        raise FanlightError(
+            "E-OP-005",
+            "the tensors that are joined are given as a list.",
+            where=f"concat, {caller()}",
+            expected="fl.concat([a, b], axis)",
+            received=repr(tensors)[:100],
+        )
+    result: Tensor = apply("concat", *promoted(*tensors), axis=axis)
+    return result
+
+
+def stack(tensors: Sequence[Any], axis: int = 0) -> Tensor:
+    """The tensors side by side along a new dim."""
+    return concat([expand_dims(x, axis) for x in tensors], axis)
+
+
+def gather(x: Any, indices: Any, axis: int = 0) -> Tensor:
+    """The slices of x at some indices along an axis."""
+    result: Tensor = apply("gather", x, indices, axis=axis)
+    return result
+
+
+def pad(x: Any, paddings: Sequence[tuple[int, int]], value: float = 0) -> Tensor:
+    """x in a frame of one value: (before, after) per dim."""
+    result: Tensor = apply("pad", x, paddings=paddings, value=value)
+    return result
+
+
+def tile(x: Any, multiples: Sequence[int]) -> Tensor:
+    """x repeated as a whole, so many times per dim."""
+    result: Tensor = apply("tile", x, multiples=multiples)
+    return result
+
+
+def reverse(x: Any, axis: Axes = None) -> Tensor:
+    """x backwards along its axes."""
+    x = tensor(x)
+    result: Tensor = apply("reverse", x, axes=axes_of(x, axis))
+    return result
+
+
+def one_hot(indices: Any, depth: int, on: float = 1.0, off: float = 0.0) -> Tensor:
+    """float32 [..., depth]: `on` where the index is, `off` elsewhere."""
+    column = expand_dims(tensor(indices, "int32"), -1)
+    return where(equal(column, range(depth)), float(on), float(off))
+
+
+def matmul(a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False) -> Tensor:
+    """The product of matrices, or of each of a batch of them; a vector is a row or a column.
+
+    Shapes [..., m, k] and [..., k, n] give [..., m, n]; [k] stands for [1, k] on the left and
+    [k, 1] on the right, and that dim is left out of the result (numpy.matmul).
+    """
+    a, b = promoted(a, b, least="float32")
+    rows, columns = a.rank == 1, b.rank == 1
+    a = expand_dims(a, 0) if rows else a
+    b = expand_dims(b, 1) if columns else b
+    y: Tensor = apply(
+        "matmul",
+        a,
+        b,
+        transpose_a=transpose_a and not rows,
+        transpose_b=transpose_b and not columns,
+    )
+    gone = [*([-2] if rows else []), *([-1] if columns else [])]
+    return squeeze(y, gone) if gone else y
+
+
+def dot(a: Any, b: Any) -> Tensor:
+    """matmul; of two vectors the sum of products."""
+    return matmul(a, b)

@@ -1,0 +1,227 @@
+"""Gradients of functions of tensors, of any order, forwards and backwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.tensor.core import Call, Function, Tensor, apply, caller, tell, tensor, unheard
+from fanlight.tensor.tape import flatten, recording, unflatten
+
+
+def value_and_grad(fn: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """A function that gives (fn(*args), gradients).
+
+    Args:
+        fn: gives one float32 number: a tensor of one element.
+        argnums: which arguments to derive after; each is a tensor, or tuples, lists or dicts of
+            tensors (float32). With several numbers the gradients come as a tuple.
+
+    Raises:
+        FanlightError: when called: E-TENSOR-005 the result is no float32 number; E-OP-008 an op
+            without a gradient is on the way.
+    """
+
+    @wraps(fn)
+    def both(*args: Any, **options: Any) -> tuple[Any, Any]:
+        numbers = [argnums] if isinstance(argnums, int) else list(argnums)
+        if not numbers or not all(0 <= n < len(args) for n in numbers):
+            raise FanlightError(
+                "E-TENSOR-006",
+                "the arguments to derive after are given by position.",
+                where=caller(),
+                expected=f"at least {max(numbers, default=0) + 1} arguments without names",
+                received=f"{len(args)}, and {', '.join(options) or 'none'} by name",
+            )
+        flat, forms = zip(*(flatten(args[n]) for n in numbers), strict=True)
+        # Tensors of their own: the same one may be given twice.
+        own = [[_copy(_float(x)) for x in part] for part in flat]
+        given = list(args)
+        for number, part, form in zip(numbers, own, forms, strict=True):
+            given[number] = unflatten(part, form)
+        with recording([x for part in own for x in part]) as tape:
+            result = fn(*given, **options)
+        y = _float(tensor(result))
+        if y.size != 1:
+            raise FanlightError(
+                "E-TENSOR-005",
+                "only a result of one number has a gradient.",
+                where=caller(),
+                expected="float32 with one element",
+                received=str(y.type),
+                next="sum or average it, or use fl.vjp with a weight for every element.",
+            )
+        grads = tape.pull([y], [_ones(y)], [x for part in own for x in part])
+        found, at = [], 0
+        for part, form in zip(own, forms, strict=True):
+            found.append(unflatten(grads[at : at + len(part)], form))
+            at += len(part)
+        return result, found[0] if isinstance(argnums, int) else tuple(found)
+
+    return both
+
+
+def grad(fn: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """A function that gives the gradient of fn after its argument `argnums`; see value_and_grad."""
+    both = value_and_grad(fn, argnums)
+
+    @wraps(fn)
+    def gradient(*args: Any, **options: Any) -> Any:
+        return both(*args, **options)[1]
+
+    return gradient
+
+
+def grads(fn: Function) -> Function:
+    """A function that gives the gradients of fn after each of its arguments, as a tuple."""
+
+    @wraps(fn)
+    def every(*args: Any, **options: Any) -> Any:
+        return grad(fn, tuple(range(len(args))))(*args, **options)
+
+    return every
+
+
+def vjp(fn: Function, *primals: Any) -> tuple[Any, Function]:
+    """(fn(*primals), pull): pull(u) gives u^T J, a tuple with one gradient per primal.
+
+    `u` has the structure and shapes of the result; J is the matrix of all derivatives.
+    """
+    flat, form = flatten(primals)
+    own = [_copy(_float(x)) for x in flat]
+    with recording(own) as tape:
+        result = fn(*unflatten(own, form))
+    outputs, shape_of = flatten(result)
+
+    def pull(cotangent: Any) -> tuple[Any, ...]:
+        weights = _matching(cotangent, outputs)
+        found: tuple[Any, ...] = unflatten(tape.pull(outputs, weights, own), form)
+        return found
+
+    return unflatten(outputs, shape_of), pull
+
+
+def jvp(fn: Function, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    """(fn(*primals), J t): how the result moves when the primals move along the tangents.
+
+    Args:
+        primals, tangents: a tuple or list with one entry per argument; of a function of one
+            argument they may be given as they are.
+
+    J t is the gradient of u^T J after u, in the direction t (the transpose of a transpose).
+    """
+    if not isinstance(primals, list | tuple):
+        primals, tangents = (primals,), (tangents,)
+    flat, _ = flatten(tuple(primals))
+    directions = _matching(tuple(tangents), flat)
+
+    results: list[Any] = []
+
+    def weighted(weights: Any) -> Any:
+        result, pull = vjp(fn, *primals)
+        results.append(result)
+        return pull(weights)
+
+    with unheard():
+        outputs, form = flatten(fn(*primals))
+    zeros = [tensor(np.zeros(y.shape, np.float32)) for y in outputs]
+    _, pull = vjp(weighted, unflatten(zeros, form))
+    (moved,) = pull(unflatten(directions, flatten(tuple(primals))[1]))
+    return results[0], moved
+
+
+def hvp(fn: Function, x: Any, v: Any) -> Any:
+    """The product of the Hessian of fn at x with v: the gradient of grad(fn)(x) . v."""
+
+    def along(point: Any) -> Tensor:
+        parts, _ = flatten(grad(fn)(point))
+        total: Any = None
+        for part, direction in zip(parts, _matching(v, parts), strict=True):
+            product = apply("mul", part, direction)
+            term = apply("sum", product, axes=tuple(range(product.rank)))
+            total = term if total is None else apply("add", total, term)
+        result: Tensor = total
+        return result
+
+    return grad(along)(x)
+
+
+def stop_gradient(x: Any) -> Tensor:
+    """x itself; no gradient passes."""
+    return tensor(x).alias()
+
+
+def custom_gradient(fn: Callable[..., tuple[Any, Function]]) -> Function:
+    """A function with a gradient of its own.
+
+    Args:
+        fn: gives (result, backward); backward(g) gives the gradients of the arguments, a tensor or
+            a tuple of them. Both are made of tensor ops, so that they have gradients, too.
+    """
+
+    @wraps(fn)
+    def wrapped(*args: Any) -> Tensor:
+        inputs = tuple(tensor(a) for a in args)
+        with unheard():
+            pair = fn(*inputs)
+            if not isinstance(pair, tuple) or len(pair) != 2 or not callable(pair[1]):
+                raise FanlightError(
+                    "E-TENSOR-006",
+                    "a function with a gradient of its own gives two things.",
+                    where=f"{fn.__name__}, {caller()}",
+                    expected="return result, backward",
+                    received=repr(pair)[:200],
+                )
+            result, backward = pair
+            y = tensor(result).alias()
+
+        def back(g: Tensor) -> Sequence[Any]:
+            found = backward(g)
+            return _matching(found if isinstance(found, list | tuple) else (found,), inputs)
+
+        tell(Call("custom_gradient", inputs, (y,), backward=back))
+        return y
+
+    return wrapped
+
+
+def _float(x: Tensor) -> Tensor:
+    if x.dtype != "float32":
+        raise FanlightError(
+            "E-TENSOR-005",
+            "only float32 tensors have gradients.",
+            where=caller(),
+            expected="float32",
+            received=str(x.type),
+            next="cast it, or leave it out of argnums.",
+        )
+    return x
+
+
+def _copy(x: Tensor) -> Tensor:
+    """The same tensor under another identity; outer tapes know that it is the same."""
+    y = x.alias()
+    tell(Call("identity", (x,), (y,), backward=lambda g: (g,)))
+    return y
+
+
+def _ones(y: Tensor) -> Tensor:
+    return tensor(np.ones(y.shape, np.float32))
+
+
+def _matching(value: Any, like: Sequence[Tensor]) -> list[Tensor]:
+    """The tensors of a structure, which have the shapes of others."""
+    found, _ = flatten(value)
+    if [v.shape for v in found] != [v.shape for v in like]:
+        raise FanlightError(
+            "E-OP-004",
+            "a direction or weight has another shape than what it belongs to.",
+            where=caller(),
+            expected=", ".join(str(v.type) for v in like) or "nothing",
+            received=", ".join(str(v.type) for v in found),
+        )
+    return found

@@ -1,0 +1,110 @@
+"""The tape: what was computed from what, and the way back.
+
+Reverse mode (Griewank & Walther 2008, chapter 3): each row's rule turns gradients of results into
+gradients of inputs. Rules are made of ops, which outer tapes hear, so gradients have gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.ops import lookup
+from fanlight.ops.backward import Step
+from fanlight.tensor.core import Call, Tensor, apply, caller, listening, tensor
+
+
+class Tape:
+    """Keeps the calls that lead from the watched tensors to others."""
+
+    def __init__(self, watched: Sequence[Tensor]) -> None:
+        self.calls: list[Call] = []
+        self.reached: dict[int, Tensor] = {id(x): x for x in watched}
+
+    def heard(self, call: Call) -> None:
+        """Keep a call if a watched tensor, or what came of one, is among its inputs."""
+        if any(id(x) in self.reached for x in call.inputs):
+            self.calls.append(call)
+            # Held, so that no other tensor can get its identity.
+            self.reached.update((id(y), y) for y in call.outputs)
+
+    def pull(
+        self, outputs: Sequence[Tensor], grads: Sequence[Tensor], inputs: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """Gradients of the inputs from those of the outputs; zeros where nothing depends on one.
+
+        Raises:
+            FanlightError: E-OP-008 at an op without a gradient.
+        """
+        known: dict[int, Any] = {}
+        for y, g in zip(outputs, grads, strict=True):
+            if id(y) in self.reached:
+                known[id(y)] = g if id(y) not in known else apply("add", known[id(y)], g)
+        for call in reversed(self.calls):
+            given = tuple(known.get(id(y)) for y in call.outputs)
+            if all(g is None for g in given):
+                continue
+            wanted = tuple(id(x) in self.reached for x in call.inputs)
+            found = _backward(call, given, wanted)
+            for x, g, counts in zip(call.inputs, found, wanted, strict=True):
+                if g is not None and counts:
+                    before = known.get(id(x))
+                    known[id(x)] = g if before is None else apply("add", before, g)
+        return [known[id(x)] if id(x) in known else _zeros(x) for x in inputs]
+
+
+def _backward(call: Call, given: tuple[Any, ...], wanted: tuple[bool, ...]) -> Sequence[Any]:
+    if call.backward is not None:
+        return call.backward(*given)
+    step = Step(call.op, call.inputs, call.outputs, given, call.attrs, wanted, apply, tensor)
+    try:
+        return lookup(call.op).backward(step)
+    except FanlightError as error:
+        if error.code == "E-OP-008":
+            error.where = f"{call.op}, {caller()}"
+        raise
+
+
+def _zeros(x: Tensor) -> Tensor:
+    return tensor(np.zeros(x.shape, np.float32))
+
+
+@contextmanager
+def recording(watched: Sequence[Tensor]) -> Iterator[Tape]:
+    """A tape that hears what is computed from `watched`."""
+    tape = Tape(watched)
+    with listening(tape):
+        yield tape
+
+
+# --- structures: tensors in tuples, lists and dicts -----------------------------------------------
+
+
+def flatten(value: Any) -> tuple[list[Tensor], Any]:
+    """The tensors of a structure in order, and what `unflatten` needs to put others there."""
+    if isinstance(value, Mapping):
+        parts = [flatten(value[key]) for key in value]
+        return [t for ts, _ in parts for t in ts], (dict, list(value), [s for _, s in parts])
+    if isinstance(value, list | tuple):
+        parts = [flatten(v) for v in value]
+        return [t for ts, _ in parts for t in ts], (type(value), None, [s for _, s in parts])
+    return [tensor(value)], None
+
+
+def unflatten(tensors: Sequence[Any], form: Any) -> Any:
+    """A structure like the one that was flattened."""
+    return _rebuilt(iter(tensors), form)
+
+
+def _rebuilt(tensors: Iterator[Any], form: Any) -> Any:
+    if form is None:
+        return next(tensors)
+    kind, keys, forms = form
+    made = [_rebuilt(tensors, f) for f in forms]
+    if kind is dict:
+        return dict(zip(keys, made, strict=True))
+    return made if kind is list else tuple(made)

@@ -1,0 +1,157 @@
+"""Tracing: a Python function of tensors becomes a graph, by being run once on stand-ins."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.graph import Graph, Value
+from fanlight.ops.types import TensorType
+from fanlight.tensor.core import (
+    Function,
+    Tensor,
+    Trace,
+    caller,
+    dtype_name,
+    tensor,
+    value_in,
+)
+
+
+def spec(shape: int | Sequence[int], dtype: Any = "float32") -> TensorType:
+    """Shape and dtype of an input of a function that is to be traced.
+
+    Raises:
+        FanlightError: E-TENSOR-006.
+    """
+    sizes = tuple(shape) if isinstance(shape, list | tuple) else (shape,)
+    if not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in sizes):
+        raise FanlightError(
+            "E-TENSOR-006",
+            "this is not the shape of a tensor.",
+            where=f"fl.spec, {caller()}",
+            expected="whole numbers from 0 on",
+            received=repr(shape)[:200],
+            next="a traced function has fixed sizes: build it for one item, or for a full batch.",
+        )
+    return TensorType(sizes, dtype_name(dtype))
+
+
+def trace(fn: Function, inputs: Mapping[str, TensorType], name: str | None = None) -> Graph:
+    """The graph of a function: whatever it does to its tensors, Python's loops unrolled.
+
+    Args:
+        fn: takes the inputs by name and gives a tensor, or a dict, list or tuple of them.
+        inputs: argument name -> spec.
+        name: of the graph; default: the function's.
+
+    Returns:
+        A graph with those inputs. Its outputs have the names of the dict, or "output", or
+        "output_0", "output_1", ...
+
+    Raises:
+        FanlightError: E-TENSOR-006 the function has other arguments, or gives something else;
+            E-TENSOR-003 it asks for numbers; E-OP-00x as the ops that it applies.
+    """
+    called = name or name_of(fn)
+    specs = _specs(inputs)
+    signature = _signature(fn, specs, called)
+
+    def call(parts: Sequence[Tensor]) -> dict[str, Tensor]:
+        given = signature.bind(**dict(zip(specs, parts, strict=True)))
+        return _named(fn(*given.args, **given.kwargs), called)
+
+    graph, _ = capture(call, list(specs), list(specs.values()), called)
+    return graph
+
+
+def _specs(inputs: Any) -> dict[str, TensorType]:
+    """Inputs by name; a shape alone is one of float32."""
+    if not isinstance(inputs, Mapping) or not all(isinstance(n, str) for n in inputs):
+        raise FanlightError(
+            "E-TENSOR-006",
+            "inputs are given by name.",
+            where="inputs",
+            expected='{"x": fl.spec((3,))}',
+            received=repr(inputs)[:200],
+        )
+    specs = {}
+    for name, kind in inputs.items():
+        if isinstance(kind, Tensor):
+            kind = kind.type
+        if isinstance(kind, np.ndarray):
+            kind = tensor(kind).type
+        specs[name] = kind if isinstance(kind, TensorType) else spec(kind)
+    return specs
+
+
+def name_of(fn: Function) -> str:
+    """What a graph of this function is called."""
+    name = str(getattr(fn, "__name__", "function"))
+    return "function" if name == "<lambda>" else name
+
+
+def capture(
+    fn: Callable[[Sequence[Tensor]], Mapping[str, Tensor]],
+    names: Sequence[str],
+    types: Sequence[TensorType],
+    called: str,
+) -> tuple[Graph, list[str]]:
+    """The graph of a function of a list of tensors that gives tensors by name, and those names."""
+    trace = Trace(called)
+    builder = trace.builder
+    values = [builder.input(n, t.shape, t.dtype) for n, t in zip(names, types, strict=True)]
+    result = fn([Tensor(v.type, None, trace, v) for v in values])
+    outputs: dict[str, Value] = {}
+    for key, part in result.items():
+        value = value_in(trace, part)
+        # An input, a constant or the same result twice needs a value of its own to be an output.
+        if value in (*values, *outputs.values()) or builder.array(value) is not None:
+            value = builder.add("reshape", value, shape=part.shape)
+        outputs[key] = value
+    trace.open = False
+    return builder.finish(outputs), list(outputs)
+
+
+def _named(result: Any, called: str, name: str = "") -> dict[str, Tensor]:
+    """The tensors of a result by name: keys and positions, joined by underscores."""
+    if isinstance(result, Mapping):
+        parts = [(str(key), part) for key, part in result.items()]
+    elif isinstance(result, list | tuple):
+        parts = [(str(i) if name else f"output_{i}", part) for i, part in enumerate(result)]
+    elif result is None:
+        raise FanlightError(
+            "E-TENSOR-006",
+            "a function that is traced gives nothing back.",
+            where=called,
+            expected="a tensor, or a dict, list or tuple of tensors",
+            received="None",
+            next="return what it computes.",
+        )
+    else:
+        return {name or "output": tensor(result)}
+    found: dict[str, Tensor] = {}
+    for key, part in parts:
+        found |= _named(part, called, f"{name}_{key}" if name else key)
+    return found
+
+
+def _signature(fn: Function, inputs: Mapping[str, TensorType], called: str) -> inspect.Signature:
+    """The function's arguments, which the inputs have to be."""
+    signature = inspect.signature(fn)
+    try:
+        signature.bind(**dict.fromkeys(inputs))
+    except TypeError as problem:
+        raise FanlightError(
+            "E-TENSOR-006",
+            "the inputs are not the arguments of the function.",
+            where=called,
+            expected=str(signature),
+            received=", ".join(inputs) or "none",
+            next=f"name each argument once: inputs={{name: fl.spec(shape)}} ({problem}).",
+        ) from None
+    return signature

@@ -1,0 +1,294 @@
+"""Every differentiable op against finite differences, first and second order.
+
+In a random direction d, with random weights u: u . (f(x + h d) - f(x - h d)) / 2h is u^T J d. Ops
+that are linear along d are exact for any h; the others are computed in float64 where they can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fanlight.errors import FanlightError
+from fanlight.ops import TABLE
+from fanlight.ops import row as rows
+from fanlight.ops.backward import NotDifferentiable
+from fanlight.tensor import Tensor, apply, grad, tensor, vjp
+from fanlight.tensor.functions import sum as total
+
+FRAME = ((1, 0), (0, 2))
+WINDOW = {"size": (2, 3), "strides": (2, 1), "padding": ((1, 0), (0, 1))}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call: shapes of its float inputs, or arrays where the values matter."""
+
+    op: str
+    shapes: tuple[Any, ...]
+    attrs: dict[str, Any] = field(default_factory=dict)
+    low: float = -2.0
+    high: float = 2.0
+    distinct: bool = False
+    # Whether f is linear along any direction, so that h may be large.
+    linear: bool = False
+
+    def __str__(self) -> str:
+        plain = {k: v for k, v in self.attrs.items() if k != "body"}
+        return f"{self.op} {self.shapes if self.op != 'gather' else ''} {plain or ''}".strip()
+
+
+def elementwise() -> list[Case]:
+    within = {"asin", "acos", "atanh", "tan"}  # -1 to 1
+    positive = {"sqrt", "rsqrt", "log", "log1p", "reciprocal", "pow", "div", "div_no_nan", "atan2"}
+    attrs: dict[str, Any] = {
+        "clip": {"lo": -1, "hi": 0.5},
+        "cast": {"dtype": "float32"},
+        "fused": {"body": "add(mul(a0, a1), exp(min(a0, a1)))"},
+    }
+    cases = []
+    for row in TABLE.values():
+        if row.scalar is None or isinstance(row.vjp, NotDifferentiable):
+            continue
+        if row.family == "normalization" or row.name in ("select", "floor_mod"):
+            continue  # below, with inputs of their own
+        count = 2 if row.name == "fused" else row.arity[0]
+        try:
+            (out,) = rows.infer(row.name, [FLOAT] * count, attrs.get(row.name, {}))[1]
+        except FanlightError:
+            continue  # it takes no floats
+        if out.dtype != "float32":
+            continue
+        shapes = ((3, 4), (4,), (3, 1))[:count]
+        low, high = (0.3, 2.0) if row.name in positive else (-2.0, 2.0)
+        low, high = (-0.9, 0.9) if row.name in within else (low, high)
+        low, high = (1.2, 3.0) if row.name == "acosh" else (low, high)
+        cases.append(Case(row.name, shapes, attrs.get(row.name, {}), low=low, high=high))
+    return cases
+
+
+FLOAT = rows.TensorType((2,))
+INDICES = np.array([[0, 2], [2, 1]], np.int32)
+CONDITION = np.array([[True], [False], [True]])
+CASES = [
+    *elementwise(),
+    Case("select", (CONDITION, (3, 4), (4,))),
+    # Away from where the quotient jumps.
+    Case("floor_mod", (np.float32([5.3, -4.2, 3.3]), np.float32([2.1, 1.7, -1.4]))),
+    Case("gelu", ((5,),), {"approximate": True}),
+    Case("elu", ((5,),), {"alpha": 0.5}),
+    Case("batch_norm", ((2, 3), (3,), (3,), (3,), (3,)), low=0.5),
+    *(Case(op, ((2, 3, 4),), {"axes": (0, -1)}, low=0.5) for op in ("sum", "mean", "prod")),
+    *(
+        Case(op, ((2, 3, 4),), {"axes": (1,), "keepdims": True}, distinct=True)
+        for op in ("max", "min")
+    ),
+    Case("sum", ((2, 3),), {"axes": ()}),
+    Case("softmax", ((2, 5),)),
+    Case("softmax", ((2, 5),), {"axis": 0}),
+    Case("log_softmax", ((2, 5),)),
+    Case("reshape", ((2, 6),), {"shape": (3, -1)}, linear=True),
+    Case("transpose", ((2, 3, 4),), {"perm": (2, 0, 1)}, linear=True),
+    Case("broadcast_to", ((3, 1),), {"shape": (2, 3, 4)}, linear=True),
+    Case("slice", ((4, 5),), {"begin": (1, 0), "size": (2, 5)}, linear=True),
+    Case(
+        "strided_slice", ((7, 6, 3),),
+        {"begin": (1, 5, 2), "end": (7, -1, 0), "strides": (3, -2, -1)}, linear=True,
+    ),
+    Case(
+        "strided_slice", ((7, 6),), {"begin": (0, 0), "end": (0, 6), "strides": (1, 4)}, linear=True
+    ),
+    Case("reverse", ((2, 3),), {"axes": (1,)}, linear=True),
+    Case("pad", ((2, 3),), {"paddings": FRAME, "value": 2}, linear=True),
+    Case("mirror_pad", ((3, 4),), {"paddings": ((2, 1), (0, 3))}, linear=True),
+    Case(
+        "mirror_pad", ((3, 4),), {"paddings": ((3, 1), (2, 4)), "mode": "symmetric"}, linear=True
+    ),
+    Case("tile", ((2, 3),), {"multiples": (2, 3)}, linear=True),
+    Case("concat", ((2, 3), (2, 1), (2, 2)), {"axis": -1}, linear=True),
+    Case("gather", ((3, 4), INDICES), {}, linear=True),
+    Case("gather", ((2, 3, 4), INDICES), {"axis": 1}, linear=True),
+    Case("depth_to_space", ((1, 2, 3, 8),), {"block": 2}, linear=True),
+    Case("space_to_depth", ((1, 4, 6, 2),), {"block": 2}, linear=True),
+    Case(
+        "space_to_batch", ((2, 3, 4, 2),), {"block": (2, 2), "paddings": ((1, 0), (0, 0))},
+        linear=True,
+    ),
+    Case(
+        "batch_to_space", ((8, 2, 2, 2),), {"block": (2, 2), "crops": ((1, 0), (0, 1))},
+        linear=True,
+    ),
+    *(
+        Case(
+            "matmul", ((3, 4) if not ta else (4, 3), (4, 2) if not tb else (2, 4)),
+            {"transpose_a": ta, "transpose_b": tb},
+        )
+        for ta in (False, True)
+        for tb in (False, True)
+    ),
+    Case("matmul", ((2, 1, 3, 4), (5, 4, 2))),
+    Case("conv2d", ((2, 5, 6, 3), (3, 2, 3, 4))),
+    Case("conv2d", ((1, 7, 8, 2), (1, 1, 2, 3)), {"strides": (2, 3)}),
+    Case(
+        "conv2d", ((2, 7, 8, 2), (2, 3, 2, 3)),
+        {"strides": (2, 3), "padding": ((1, 2), (0, 1)), "dilations": (2, 1)},
+    ),
+    Case("depthwise_conv2d", ((2, 5, 6, 3), (3, 2, 3, 1)), {"padding": FRAME}),
+    Case(
+        "depthwise_conv2d", ((1, 7, 8, 2), (2, 3, 2, 3)), {"strides": (2, 2), "dilations": (1, 2)}
+    ),
+    Case(
+        "conv2d_transpose", ((2, 3, 4, 2), (3, 2, 3, 2)),
+        {"strides": (2, 2), "output_size": (7, 8)},
+    ),
+    Case(
+        "conv2d_transpose", ((1, 3, 3, 2), (3, 3, 1, 2)),
+        {"strides": (2, 2), "padding": ((0, 1), (0, 1)), "output_size": (6, 6)},
+    ),
+    Case("max_pool", ((2, 5, 6, 2),), WINDOW, distinct=True),
+    Case("avg_pool", ((2, 5, 6, 2),), WINDOW, linear=True),
+    *(
+        Case(op, ((1, 3, 4, 2),), {"size": (5, 2), "coordinates": coordinates}, linear=True)
+        for op in ("resize_bilinear", "resize_nearest")
+        for coordinates in ("half_pixel", "align_corners", "asymmetric")
+    ),
+    Case("top_k", ((2, 5),), {"k": 3}, distinct=True),
+]  # fmt: skip
+
+
+def arrays_of(case: Case, rng: np.random.Generator) -> list[np.ndarray]:
+    arrays = []
+    for shape in case.shapes:
+        if isinstance(shape, np.ndarray):
+            arrays.append(shape)
+            continue
+        size = int(np.prod(shape))
+        values = rng.uniform(case.low, case.high, size)
+        if case.distinct:
+            values = rng.permutation(size) * 0.25 - 2
+        arrays.append(values.reshape(shape).astype(np.float32))
+    return arrays
+
+
+def away_from_kinks(case: Case, arrays: list[np.ndarray]) -> list[np.ndarray]:
+    """Moved off whole and half numbers, where clips and rounding have their corners."""
+    return [
+        a if a.dtype != np.float32 or case.distinct else
+        np.where(np.abs(a * 2 - np.rint(a * 2)) < 0.1, a + np.float32(0.13), a).astype(np.float32)
+        for a in arrays
+    ]  # fmt: skip
+
+
+def first(result: Any) -> Any:
+    return result[0] if isinstance(result, tuple) else result
+
+
+def along(case: Case, arrays: list[np.ndarray], d: list[np.ndarray], h: float) -> np.ndarray:
+    """The op a step along d, in float64 where its meaning allows."""
+    moved = [
+        a.astype(np.float64) + h * v if a.dtype == np.float32 else a
+        for a, v in zip(arrays, d, strict=True)
+    ]
+    full, _ = rows.infer(case.op, [tensor(a).type for a in arrays], case.attrs)
+    return np.asarray(rows.evaluate(case.op, moved, full)[0], np.float64)
+
+
+def directions(arrays: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
+    return [rng.normal(0, 1, a.shape).astype(np.float32) for a in arrays]
+
+
+def inner(a: list[np.ndarray], b: list[np.ndarray]) -> float:
+    pairs = zip(a, b, strict=True)
+    return float(sum((np.asarray(x, np.float64) * y).sum() for x, y in pairs))
+
+
+def floats(values: list[np.ndarray], arrays: list[np.ndarray]) -> list[np.ndarray]:
+    return [v for v, a in zip(values, arrays, strict=True) if a.dtype == np.float32]
+
+
+def call(case: Case, arrays: list[np.ndarray]) -> Callable[..., Tensor]:
+    """The op as a function of its float inputs."""
+
+    def function(*given: Tensor) -> Tensor:
+        parts = iter(given)
+        inputs = [next(parts) if a.dtype == np.float32 else a for a in arrays]
+        result: Tensor = first(apply(case.op, *inputs, **case.attrs))
+        return result
+
+    return function
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_gradient_is_that_of_finite_differences(case: Case) -> None:
+    rng = np.random.default_rng(11)
+    arrays = away_from_kinks(case, arrays_of(case, rng))
+    d = directions(arrays, rng)
+    y, pull = vjp(call(case, arrays), *floats(arrays, arrays))
+    u = rng.normal(0, 1, y.shape).astype(np.float32)
+    grads = [g.numpy() for g in pull(u)]
+    assert [g.shape for g in grads] == [a.shape for a in floats(arrays, arrays)]
+    h = 0.5 if case.linear else 0.02 if case.distinct else 1e-3
+    slope = (along(case, arrays, d, h) - along(case, arrays, d, -h)) / (2 * h)
+    expected = inner([u], [slope])
+    scale = max(1.0, float(np.abs(u * slope).sum()))
+    # Convolutions and the like have a float32 meaning only.
+    assert abs(inner(grads, floats(d, arrays)) - expected) < 2e-3 * scale
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_gradient_of_the_gradient(case: Case) -> None:
+    rng = np.random.default_rng(12)
+    arrays = away_from_kinks(case, arrays_of(case, rng))
+    given = floats(arrays, arrays)
+    d, e = floats(directions(arrays, rng), arrays), floats(directions(arrays, rng), arrays)
+    function = call(case, arrays)
+    u = rng.normal(0, 1, function(*map(tensor, given)).shape).astype(np.float32)
+
+    def slope(*x: Tensor) -> Tensor:
+        """u^T J(x) d, where u bends, too, so that linear ops have a second derivative."""
+        bend = lambda y: total(u * y * y)  # noqa: E731
+        grads = grad(lambda *x: bend(function(*x)), tuple(range(len(x))))(*x)
+        parts = [total(g * v) for g, v in zip(grads, d, strict=True)]
+        result = parts[0]
+        for part in parts[1:]:
+            result = result + part
+        return result
+
+    second = [g.numpy() for g in grad(slope, tuple(range(len(given))))(*given)]
+    h = 0.02
+    ahead = slope(*[tensor(a + np.float32(h) * v) for a, v in zip(given, e, strict=True)])
+    behind = slope(*[tensor(a - np.float32(h) * v) for a, v in zip(given, e, strict=True)])
+    expected = (ahead.item() - behind.item()) / (2 * h)
+    found = inner(second, e)
+    scale = max(1.0, abs(expected), abs(ahead.item()))
+    assert abs(found - expected) < 0.02 * scale
+
+
+def test_every_row_is_among_the_cases_or_says_why_not() -> None:
+    tried = {case.op for case in CASES}
+    for row in TABLE.values():
+        if isinstance(row.vjp, NotDifferentiable):
+            assert len(row.vjp.why) > 10
+        elif row.name not in tried:
+            # What is left has no float result, or takes no float.
+            assert row.scalar is not None
+            with pytest.raises(FanlightError):
+                (out,) = rows.infer(row.name, [FLOAT] * row.arity[0], {})[1]
+                if out.dtype != "float32":
+                    raise FanlightError("E-OP-003", "no float")
+
+
+@pytest.mark.parametrize(
+    "name", [row.name for row in TABLE.values() if isinstance(row.vjp, NotDifferentiable)]
+)
+def test_an_op_without_a_gradient_says_why(name: str) -> None:
+    from fanlight.ops.backward import Step
+
+    step = Step(name, (), (), (None,), {}, (), apply, tensor)
+    with pytest.raises(FanlightError, match="E-OP-008") as caught:
+        TABLE[name].backward(step)
+    assert "stop_gradient" in str(caught.value)

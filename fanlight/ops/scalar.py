@@ -375,22 +375,58 @@ def evaluate(expr: Expr, arrays: Sequence[np.ndarray]) -> np.ndarray:
     order, dtype = _program(
         expr, tuple("float32" if a.dtype.kind == "f" else a.dtype.name for a in args)
     )
-    known: dict[int, Any] = {}
+    wanted = np.dtype(floats) if dtype == "float32" else np.dtype(dtype)
     with np.errstate(all="ignore"):
-        for node in order:
-            if node.op == "arg":
-                known[id(node)] = args[node.value]
-            elif node.op == "const":
-                # A typed scalar, so that constant-only parts compute in the graph's precision.
-                value = node.value
-                known[id(node)] = floats(value) if type(value) is float else value
-            else:
-                parts = [known[id(a)] for a in node.args]
-                if all(isinstance(p, int) and not isinstance(p, bool) for p in parts):
-                    parts = [np.int32(p) for p in parts]
-                known[id(node)] = _MEANING[node.op](*parts)
-        result = np.asarray(known[id(expr)])
-    wanted = floats if dtype == "float32" else np.dtype(dtype)
+        shape = _chunked(order, args)
+        if shape is None:
+            return _typed(_run(order, args, floats), wanted)
+        flat = [a.reshape(-1) if a.size > 1 else a.reshape(()) for a in args]
+        out = np.empty(shape, wanted)
+        whole = out.reshape(-1)
+        for low in range(0, whole.size, CHUNK):
+            part = [a[low : low + CHUNK] if a.ndim else a for a in flat]
+            whole[low : low + CHUNK] = _typed(_run(order, part, floats), wanted)
+        return out
+
+
+# Elements of a long body that are computed together: what lies between its instructions then
+# stays in the cache.
+CHUNK = 1 << 14
+_LONG_BODY = 8
+
+
+def _chunked(order: Sequence[Expr], args: Sequence[np.ndarray]) -> tuple[int, ...] | None:
+    """The shape of the result, where it can be computed piece by piece and that is worth it."""
+    if len(order) < _LONG_BODY:
+        return None
+    large = max(args, key=lambda a: a.size)
+    if large.size < 4 * CHUNK:
+        return None
+    alike = all(
+        a.shape == large.shape if a.size > 1 else a.size == 1 and a.ndim <= large.ndim for a in args
+    )
+    return large.shape if alike else None
+
+
+def _run(order: Sequence[Expr], args: Sequence[np.ndarray], floats: Any) -> np.ndarray:
+    """The last of some parts, each computed after the other."""
+    known: dict[int, Any] = {}
+    for node in order:
+        if node.op == "arg":
+            known[id(node)] = args[node.value]
+        elif node.op == "const":
+            # A typed scalar, so that constant-only parts compute in the graph's precision.
+            value = node.value
+            known[id(node)] = floats(value) if type(value) is float else value
+        else:
+            parts = [known[id(a)] for a in node.args]
+            if all(isinstance(p, int) and not isinstance(p, bool) for p in parts):
+                parts = [np.int32(p) for p in parts]
+            known[id(node)] = _MEANING[node.op](*parts)
+    return np.asarray(known[id(order[-1])])
+
+
+def _typed(result: np.ndarray, wanted: np.dtype) -> np.ndarray:
     return result if result.dtype == wanted else result.astype(wanted)
 
 

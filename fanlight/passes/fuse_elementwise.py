@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fanlight.graph import Graph, Node, Value
 from fanlight.graph.rewrite import Editor
 from fanlight.ops import scalar as sc
-from fanlight.passes.bodies import Body, elementwise
+from fanlight.passes.bodies import Body, body_of, elementwise, literal
 from fanlight.passes.core import ELEMENTWISE, EPILOGUES, Context, Pass
 
 MAX_INPUTS = 8
@@ -16,9 +16,19 @@ MAX_COST = 200
 
 @dataclass
 class _Group:
-    """Nodes that become one: the last of them is where they leave, and where they are computed."""
+    """Nodes that become one: the last of them is where they leave, and where they are computed.
 
-    nodes: list[Node]  # last first
+    Attributes:
+        nodes: the last one first.
+        inputs: the values that they read and do not compute.
+        cost: of their bodies, at most: what they share is counted each time.
+        fused: the body, and its expression.
+    """
+
+    nodes: list[Node]
+    inputs: set[Value]
+    cost: int
+    fused: tuple[Body, sc.Expr] | None = None
 
 
 class FuseElementwise(Pass):
@@ -53,10 +63,10 @@ class FuseElementwise(Pass):
         editor = Editor(graph)
         for node in graph.nodes:
             group = groups.get(node)
-            if group is None or len(group.nodes) == 1:
+            if group is None or group.fused is None:
                 editor.keep(node)
             elif group.nodes[0] is node:
-                body, expr = _fuse(graph, group.nodes)
+                body, expr = group.fused
                 inputs = [editor.get(v) for v in body.inputs]
                 editor.become(node, "fused", *inputs, body=str(expr))
                 self.hit(context, count=len(group.nodes) - 1)
@@ -71,18 +81,46 @@ class FuseElementwise(Pass):
                 continue
             readers = users.get(node.output, [])
             group = groups.get(readers[0]) if readers else None
-            if (
+            if not (
                 group is not None
                 and node.output not in outputs
                 and all(groups.get(r) is group for r in readers)
                 and node.output.shape == group.nodes[0].output.shape
-                and _fits(graph, [*group.nodes, node])
+                and _joins(graph, group, node)
             ):
-                group.nodes.append(node)
-            else:
-                group = _Group([node])
+                group = _Group([node], _read(graph, node), _cost(node))
             groups[node] = group
+        for group in {id(g): g for g in groups.values()}.values():
+            if len(group.nodes) > 1:
+                body, expr = _fuse(graph, group.nodes)
+                if body.dtype(expr) == group.nodes[0].output.dtype:
+                    group.fused = body, expr
         return groups
+
+
+def _read(graph: Graph, node: Node) -> set[Value]:
+    return {v for v in node.inputs if literal(v, graph.weights) is None}
+
+
+def _cost(node: Node) -> int:
+    body = body_of(node)
+    assert body is not None
+    return sc.cost(body)
+
+
+def _joins(graph: Graph, group: _Group, node: Node) -> bool:
+    """Take a node into a group, if it fits."""
+    inputs = (group.inputs - {node.output}) | _read(graph, node)
+    if not 0 < len(inputs) <= MAX_INPUTS or not _reads(inputs, group.nodes[0].output):
+        return False
+    cost = group.cost + _cost(node)
+    if cost > MAX_COST:  # at most: so look closer
+        cost = sc.cost(_fuse(graph, [*group.nodes, node])[1])
+        if cost > MAX_COST:
+            return False
+    group.nodes.append(node)
+    group.inputs, group.cost = inputs, cost
+    return True
 
 
 def _fuse(graph: Graph, nodes: list[Node]) -> tuple[Body, sc.Expr]:
@@ -94,24 +132,11 @@ def _fuse(graph: Graph, nodes: list[Node]) -> tuple[Body, sc.Expr]:
     return body, expr
 
 
-def _fits(graph: Graph, nodes: list[Node]) -> bool:
-    body, expr = _fuse(graph, nodes)
-    last = nodes[0].output
-    return (
-        0 < len(body.inputs) <= MAX_INPUTS
-        and _reads(body, last)
-        and sc.cost(expr) <= MAX_COST
-        and body.dtype(expr) == last.dtype
-    )
-
-
-def _reads(body: Body, last: Value) -> bool:
+def _reads(inputs: set[Value], last: Value) -> bool:
     """Whether what is left of the inputs still broadcasts to the result."""
     rank = last.type.rank
     for axis, size in enumerate(last.shape):
-        sizes = [
-            v.shape[axis - rank + v.type.rank] for v in body.inputs if axis >= rank - v.type.rank
-        ]
+        sizes = [v.shape[axis - rank + v.type.rank] for v in inputs if axis >= rank - v.type.rank]
         if not sizes or (size != 1 and size not in sizes):
             return False
     return True

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fanlight.ops import TABLE
+from fanlight.ops.scalar import CHUNK
 from tests.ops.support import SEEDS, SHAPES, assert_close, call, sample
 
 INF, NAN = math.inf, math.nan
@@ -228,6 +229,16 @@ def test_pow_as_numpy() -> None:
     x = sample(3, (100,))
     assert np.array_equal(call("pow", x, np.float32(2)), x * x)
     assert np.array_equal(call("pow", x, np.float32(1)), x)
+
+
+def test_long_bodies_are_computed_in_pieces_and_come_out_the_same() -> None:
+    x = sample(7, (3, 5 * CHUNK - 1))
+    for op in ("tanh", "gelu", "elu"):
+        parts = [call(op, part) for part in np.array_split(x, 7, axis=1)]
+        assert np.array_equal(call(op, x), np.concatenate(parts, axis=1), equal_nan=True)
+    y = np.float32([[0.5]])
+    assert np.array_equal(call("atan2", x, y), call("atan2", x, np.full_like(x, 0.5)))
+    assert np.array_equal(call("atan2", x.T, y), call("atan2", x, y).T)
 
 
 def test_atan2_of_the_axes_and_of_infinities() -> None:

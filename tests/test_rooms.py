@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,12 @@ def test_import_loads_numpy_and_the_standard_library_only() -> None:
     )
     result = run_python("-c", code)
     assert result.stdout.strip() == "[]", result.stdout + result.stderr
+
+
+def test_no_folder_of_tests_is_left_out(pytestconfig: pytest.Config) -> None:
+    """pytest skips folders of some names, "build" among them, without a word."""
+    left_out = pytestconfig.getini("norecursedirs")
+    folders = {path.parent for path in (ROOT / "tests").rglob("test_*.py")}
+    names = {part for folder in folders for part in folder.relative_to(ROOT).parts}
+    assert {"build", "codegen", "tensor"} <= names
+    assert {n for n in names if any(fnmatch(n, pattern) for pattern in left_out)} == set()

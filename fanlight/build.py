@@ -19,7 +19,7 @@ from fanlight.ops.types import TensorType
 from fanlight.passes import optimize
 from fanlight.quantize import in_bytes, is_quantized, settled
 from fanlight.targets import Target
-from fanlight.tensor import trace
+from fanlight.tensor.trace import source_of
 from fanlight.web.single_file import write_single_file
 from fanlight.web.site import page_files
 
@@ -77,7 +77,8 @@ def build(
     Raises:
         FanlightError: E-BUILD-00x, of a function also E-TENSOR-00x. Nothing is left at `out` then.
     """
-    model = _traced(model, inputs)
+    written = inputs is not None  # a function's constants are what its author wrote
+    model = source_of(model, inputs)
     if precision not in PRECISIONS:
         raise FanlightError(
             "E-BUILD-005",
@@ -103,7 +104,7 @@ def build(
         model, precision = in_bytes(model, precision, calibration, task), "int8"
         source = model if isinstance(model, Graph) else model.graph
     batched = dict(getattr(model, "batched", {}))
-    check_weights(source)
+    check_weights(source, infinite=written)
     entry = None
     if task is not None:
         if not hasattr(task, "apply"):
@@ -155,33 +156,6 @@ def build(
         return open_bundle(target, source=meaning)
 
 
-def _traced(model: Any, inputs: Mapping[str, TensorType] | None) -> Any:
-    """A function's graph; any other model as it is."""
-    known = hasattr(model, "graph") or isinstance(model, Graph)
-    function = callable(model) and not known
-    if not known and not function:
-        raise FanlightError(
-            "E-BUILD-005",
-            "this is not a model.",
-            where="model",
-            expected="what fl.load gives, a graph, or a function of tensors",
-            received=repr(model)[:200],
-            next="load it first: fl.build(fl.load(path), out).",
-        )
-    if function and inputs is not None:
-        return trace(model, inputs)
-    if function or inputs is not None:
-        raise FanlightError(
-            "E-BUILD-005",
-            "a function is built with the shapes of its inputs, and only a function is.",
-            where="inputs",
-            expected='fl.build(function, "out/", inputs={"x": fl.spec((3,))})',
-            received="a function without inputs" if function else "inputs of a model",
-            next="say the shape of every argument." if function else "leave them out.",
-        )
-    return model
-
-
 def module_file(plan: Plan, target: Target) -> dict[str, Any]:
     """The module of one target and what its manifest entry says of it."""
     code = emit(plan, target)
@@ -194,15 +168,20 @@ def module_file(plan: Plan, target: Target) -> dict[str, Any]:
     }
 
 
-def check_weights(graph: Graph) -> None:
-    """Refuse NaN and infinite weights: they would make every answer NaN."""
+def check_weights(graph: Graph, *, infinite: bool = False) -> None:
+    """Refuse NaN and infinite weights: they would make every answer NaN.
+
+    Args:
+        infinite: whether infinities are meant, as in the mask of a softmax.
+    """
     for value, array in graph.weights.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+        wrong = np.isnan(array) if infinite else ~np.isfinite(array)
+        if array.dtype.kind == "f" and wrong.any():
             raise FanlightError(
                 "E-BUILD-006",
                 "a weight holds NaN or infinity.",
                 where=value.name,
                 expected="finite numbers",
-                received=f"{int((~np.isfinite(array)).sum())} of {array.size} are not finite",
+                received=f"{int(wrong.sum())} of {array.size} are not",
                 next="train again, or export from an earlier checkpoint.",
             )

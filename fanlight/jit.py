@@ -15,9 +15,11 @@ from fanlight.codegen.walk import emit
 from fanlight.graph import Graph
 from fanlight.passes import optimize
 from fanlight.tensor import Tensor, tensor
-from fanlight.tensor.core import listened, unheard
+from fanlight.tensor.core import listened, name_of, tracing, unheard
 from fanlight.tensor.tape import flatten, unflatten
-from fanlight.tensor.trace import capture, name_of
+from fanlight.tensor.trace import capture
+
+MOST = 64  # shapes that a function stays compiled for
 
 
 def jit(fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -26,6 +28,7 @@ def jit(fn: Callable[..., Any]) -> Callable[..., Any]:
     Args:
         fn: takes and gives tensors, or tuples, lists and dicts of them. Python runs only while it
             is traced: loops are unrolled, and what depends on numbers is written with `fl.where`.
+            Tensors that it takes from outside its arguments are constants from the first call on.
 
     A gradient through a compiled function is taken through `fn` itself; compile the gradient:
     `fl.jit(fl.grad(fn))`.
@@ -39,12 +42,14 @@ def jit(fn: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(fn)
     def compiled(*args: Any, **options: Any) -> Any:
         flat, form = flatten((args, options))
-        if listened() or any(x.traced for x in flat):
+        if listened() or tracing():
             return fn(*args, **options)
         types = tuple(x.type for x in flat)
         key = (repr(form), types)
         found = known.get(key)
         if found is None:
+            if len(known) >= MOST:  # each holds a memory: the oldest one goes
+                known.pop(next(iter(known)))
             found = known[key] = _compile(fn, types, form)
         program, result = found
         return unflatten([tensor(a) for a in program.run([x.numpy() for x in flat])], result)
@@ -91,7 +96,7 @@ class _Program:
         memory = self._instance.bytes()
         for offset, array in zip(self._inputs, arrays, strict=True):
             if offset is not None and array.size:
-                data = array.reshape(-1).view(np.uint8)
+                data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
                 memory[offset : offset + data.size] = data
         self._instance.run(0, self._steps)
         return [

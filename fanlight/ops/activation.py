@@ -119,7 +119,9 @@ def _gelu_backward(step: Step) -> list[Any]:
 
 def _gelu_by_tanh(x: sc.Expr, t: sc.Expr, g: sc.Expr) -> sc.Expr:
     slope = sqrt(2 / pi) * (1 + 0.134145 * (x * x))
-    return g * (0.5 * (1 + t) + 0.5 * x * ((1 - t * t) * slope))
+    rest = 1 - t * t  # where it is 0, x or slope may be infinite
+    bend = sc.where(sc.equal(rest, 0.0), 0.0, 0.5 * x * (rest * slope))
+    return g * (0.5 * (1 + t) + bend)
 
 
 def _gelu_by_erf(x: sc.Expr, e: sc.Expr, g: sc.Expr) -> sc.Expr:
@@ -182,6 +184,7 @@ activation(
     lambda x: x / (1 + sc.absolute(x)),
     "x / (1 + |x|).",
     nan="propagates; infinities give NaN, too",
+    partials=lambda x, y: [1 / ((1 + sc.absolute(x)) * (1 + sc.absolute(x)))],
 )
 activation(
     "swish",

@@ -86,6 +86,14 @@ class Step:
 
     def frame(self, x: Any, paddings: Sequence[tuple[int, int]]) -> Any:
         """x in a frame of zeros; negative widths cut off instead."""
+        target = tuple(n + a + b for n, (a, b) in zip(x.shape, paddings, strict=True))
+        gone = any(
+            -low >= n or -high >= n or -low - high >= n
+            for n, (low, high) in zip(x.shape, paddings, strict=True)
+            if low < 0 or high < 0
+        )
+        if gone or 0 in target:  # nothing of x is left
+            return self.constant(np.zeros(target, np.float32))
         begin = tuple(max(0, -low) for low, _ in paddings)
         size = tuple(
             n - b - max(0, -high) for n, b, (_, high) in zip(x.shape, begin, paddings, strict=True)

@@ -91,20 +91,36 @@ def _mean_backward(step: Step) -> list[Any]:
     return [_repeated(step, step.fused(lambda g: g * share, step.g))]
 
 
+def _before(step: Step, x: Any) -> Any:
+    """Along the last dim, the product of all elements before each, by doubling the reach."""
+
+    def moved(x: Any, by: int) -> Any:
+        size = (*x.shape[:-1], x.shape[-1] - by)
+        kept = step.apply("slice", x, begin=(0,) * len(size), size=size)
+        return step.apply("pad", kept, paddings=(*[(0, 0)] * (len(size) - 1), (by, 0)), value=1)
+
+    x, by = moved(x, 1), 1
+    while by < x.shape[-1]:
+        x, by = step.apply("mul", x, moved(x, by)), 2 * by
+    return x
+
+
 def _prod_backward(step: Step) -> list[Any]:
-    """y / x where no factor is 0; of a single 0, the product of the others."""
-    (x,), axes = step.inputs, step.attrs["axes"]
-    zero = step.fused(lambda x: sc.where(sc.equal(x, 0.0), 1.0, 0.0), x)
-    zeros = step.apply("sum", zero, axes=axes, keepdims=step.attrs["keepdims"])
-    others = step.fused(lambda x: sc.where(sc.equal(x, 0.0), 1.0, x), x)
-    product = step.apply("prod", others, axes=axes, keepdims=step.attrs["keepdims"])
-
-    def body(x: sc.Expr, n: sc.Expr, p: sc.Expr, g: sc.Expr) -> sc.Expr:
-        alone = sc.where(sc.logical_and(sc.equal(n, 1.0), sc.equal(x, 0.0)), p, 0.0)
-        return g * sc.where(sc.equal(n, 0.0), p / x, alone)
-
-    parts = [_repeated(step, v) for v in (zeros, product, step.g)]
-    return [step.fused(body, x, *parts)]
+    """Of each factor the product of the others, which no factor of 0 disturbs, at any order."""
+    (x,) = step.inputs
+    rank = len(x.shape)
+    axes = [d % rank for d in step.attrs["axes"]]
+    if not axes or 0 in x.shape:
+        return [_repeated(step, step.g)]
+    perm = [*(d for d in range(rank) if d not in axes), *axes]
+    turned = step.transpose(x, perm)
+    flat = step.reshape(turned, (*turned.shape[: rank - len(axes)], -1))
+    last = len(flat.shape) - 1
+    behind = step.apply("reverse", flat, axes=(last,))
+    behind = step.apply("reverse", _before(step, behind), axes=(last,))
+    others = step.reshape(step.apply("mul", _before(step, flat), behind), turned.shape)
+    others = step.transpose(others, [perm.index(d) for d in range(rank)])
+    return [step.fused(lambda o, g: o * g, others, _repeated(step, step.g))]
 
 
 def _extreme_backward(step: Step) -> list[Any]:

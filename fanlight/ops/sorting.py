@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.ops import check
+from fanlight.ops import scalar as sc
 from fanlight.ops.backward import Step, one_hot
 from fanlight.ops.check import NUMBERS
 from fanlight.ops.row import REQUIRED, Attr, Row, register
@@ -35,8 +36,13 @@ def _eval(arrays: Sequence[np.ndarray], attrs: Mapping[str, Any]) -> list[np.nda
 def _backward(step: Step) -> list[Any]:
     """Each value's gradient goes back to where the value was."""
     (x,), (_, indices), g = step.inputs, step.outputs, step.g
+    if g is None:
+        return [None]
     places = one_hot(step, indices, x.shape[-1])
-    spread = step.apply("mul", places, step.reshape(g, (*g.shape, 1)))
+    # Chosen and not multiplied: 0 times infinity would be NaN.
+    spread = step.fused(
+        lambda p, g: sc.where(sc.equal(p, 1.0), g, 0.0), places, step.reshape(g, (*g.shape, 1))
+    )
     return [step.apply("sum", spread, axes=(-2,), keepdims=False)]
 
 

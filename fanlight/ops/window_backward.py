@@ -164,7 +164,9 @@ def max_pool(step: Step) -> list[Any]:
     framed = step.apply("pad", x, paddings=widths, value=-np.inf) if _any(widths) else x
 
     def parts() -> Iterator[tuple[int, int, Any]]:
-        left = step.fused(lambda y: y * 0.0 + 1.0, y)  # 1 until the greatest has been met
+        left = step.fused(
+            lambda y: sc.where(sc.equal(y, y), 1.0, 0.0), y
+        )  # 1 until the greatest has been met
         for i, j, seen in _taps(step, framed, g, attrs["size"], attrs["strides"]):
             hit = step.fused(lambda s, y, left: sc.where(sc.equal(s, y), left, 0.0), seen, y, left)
             left = step.apply("sub", left, hit)

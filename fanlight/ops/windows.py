@@ -83,7 +83,8 @@ def unrolled(
     for item in range(items):
         for top in range(0, height, step):
             rows = slice(top, min(top + step, height))
-            yield item, rows, view[item, rows].reshape(-1, seen)
+            count = (rows.stop - rows.start) * width
+            yield item, rows, view[item, rows].reshape(count, seen)
 
 
 def places(

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, ref
 
 import numpy as np
 
@@ -66,7 +66,8 @@ class _State:
     """What goes on in this process: the only global state of the room."""
 
     listeners: list[Listener] = field(default_factory=list)
-    scopes: list[list[Tensor]] = field(default_factory=list)
+    scopes: list[list[ref[Tensor]]] = field(default_factory=list)
+    traces: int = 0  # functions that are being traced
     # By identity: == of tensors is an op.
     alive: WeakValueDictionary[int, Tensor] = field(default_factory=WeakValueDictionary)
 
@@ -104,7 +105,7 @@ class Tensor:
         if array is not None:
             state.alive[id(self)] = self
             if state.scopes:
-                state.scopes[-1].append(self)
+                state.scopes[-1].append(ref(self))
 
     # --- what it is -------------------------------------------------------------------------------
 
@@ -391,6 +392,12 @@ def caller() -> str:
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
 
 
+def name_of(fn: Function) -> str:
+    """What a graph of this function is called."""
+    name = str(getattr(fn, "__name__", "function"))
+    return "function" if name == "<lambda>" else name
+
+
 # --- making tensors -------------------------------------------------------------------------------
 
 
@@ -409,20 +416,43 @@ def tensor(value: Any, dtype: Any = None) -> Tensor:
     name = None if dtype is None else dtype_name(dtype)
     if isinstance(value, Tensor):
         return value if name in (None, value.dtype) else cast(value, str(name))
+    if isinstance(value, list | tuple) and _holds_tensors(value):
+        return _stacked(value, name)
     array = _array(value)
     if name is None:
         known = dtypes.from_numpy(array.dtype)
-        name = known if known in DTYPES else str(dtypes.from_numpy(dtypes.narrow(array).dtype))
+        narrowed = dtypes.from_numpy(dtypes.narrow(array).dtype)
+        name = next((n for n in (known, narrowed) if n in DTYPES), None)
+        name = name or {"f": "float32", "b": "bool"}.get(array.dtype.kind, "int32")
         if array.dtype.kind in "iu" and array.size:
             _check_range(array)
     kind = array.dtype.kind
     if name in ("int32", "uint8") and kind == "f":
-        return cast(_wrap(array.astype(np.float32)), name)
+        limits = np.iinfo(name)  # float64 holds all of them
+        whole = np.nan_to_num(np.trunc(array.astype(np.float64)), posinf=np.inf, neginf=-np.inf)
+        return _wrap(np.clip(whole, limits.min, limits.max).astype(name))
     with np.errstate(all="ignore"):
         if name in ("int32", "uint8") and kind in "iu" and array.size:
             limits = np.iinfo(name)
             array = np.clip(array, limits.min, limits.max) if _beyond(array, limits) else array
         return _wrap(np.ascontiguousarray(array, dtypes.to_numpy(name)).reshape(array.shape))
+
+
+def _holds_tensors(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_holds_tensors, value))
+    return isinstance(value, Tensor)
+
+
+def _stacked(value: Any, dtype: str | None) -> Tensor:
+    """Nested lists with tensors in them, joined by ops: gradients pass, and traces see it."""
+    parts = [tensor(v, dtype) for v in value]
+    parts = [*promoted(*parts)]
+    if len({p.shape for p in parts}) != 1:
+        raise _no_tensor(value, ", ".join(str(p.type) for p in parts)[:200])
+    rows = [apply("reshape", p, shape=(1, *p.shape)) for p in parts]
+    result: Tensor = apply("concat", *rows, axis=0)
+    return result
 
 
 def dtype_name(dtype: Any) -> str:
@@ -467,8 +497,6 @@ def _check_range(array: np.ndarray) -> None:
 
 def _array(value: Any) -> np.ndarray:
     try:
-        if isinstance(value, list | tuple) and any(isinstance(v, Tensor) for v in value):
-            value = [v.numpy() if isinstance(v, Tensor) else v for v in value]
         array = np.asarray(value)
     except (ValueError, TypeError) as problem:
         raise _no_tensor(value, str(problem)) from None
@@ -581,6 +609,7 @@ def _computed(
 
 def _owned(array: np.ndarray, type: TensorType) -> Tensor:
     """A result of an op, which nobody else writes to."""
+    array = np.asarray(array)  # of no dims, NumPy may give a number
     array.flags.writeable = False
     return Tensor(type, array)
 
@@ -620,6 +649,11 @@ def tell(call: Call) -> None:
     """Let every listener hear a call."""
     for listener in tuple(state.listeners):
         listener.heard(call)
+
+
+def tracing() -> bool:
+    """Whether a function is being traced."""
+    return state.traces > 0
 
 
 def listened() -> bool:

@@ -9,7 +9,18 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.tensor.core import Call, Function, Tensor, apply, caller, tell, tensor, unheard
+from fanlight.tensor.core import (
+    Call,
+    Function,
+    Tensor,
+    apply,
+    caller,
+    cast,
+    name_of,
+    tell,
+    tensor,
+    unheard,
+)
 from fanlight.tensor.tape import flatten, recording, unflatten
 
 
@@ -45,14 +56,14 @@ def value_and_grad(fn: Function, argnums: int | Sequence[int] = 0) -> Function:
             given[number] = unflatten(part, form)
         with recording([x for part in own for x in part]) as tape:
             result = fn(*given, **options)
-        y = _float(tensor(result))
-        if y.size != 1:
+            y = result if isinstance(result, list | tuple | dict) else tensor(result)
+        if not isinstance(y, Tensor) or _float(y).size != 1:
             raise FanlightError(
                 "E-TENSOR-005",
                 "only a result of one number has a gradient.",
                 where=caller(),
                 expected="float32 with one element",
-                received=str(y.type),
+                received=str(y.type) if isinstance(y, Tensor) else type(y).__name__,
                 next="sum or average it, or use fl.vjp with a weight for every element.",
             )
         grads = tape.pull([y], [_ones(y)], [x for part in own for x in part])
@@ -166,22 +177,29 @@ def custom_gradient(fn: Callable[..., tuple[Any, Function]]) -> Function:
     @wraps(fn)
     def wrapped(*args: Any) -> Tensor:
         inputs = tuple(tensor(a) for a in args)
-        with unheard():
-            pair = fn(*inputs)
-            if not isinstance(pair, tuple) or len(pair) != 2 or not callable(pair[1]):
-                raise FanlightError(
-                    "E-TENSOR-006",
-                    "a function with a gradient of its own gives two things.",
-                    where=f"{fn.__name__}, {caller()}",
-                    expected="return result, backward",
-                    received=repr(pair)[:200],
-                )
-            result, backward = pair
-            y = tensor(result).alias()
+        # Heard: what `backward` takes from here has gradients, too.
+        pair = fn(*inputs)
+        if not isinstance(pair, tuple) or len(pair) != 2 or not callable(pair[1]):
+            raise FanlightError(
+                "E-TENSOR-006",
+                "a function with a gradient of its own gives two things.",
+                where=f"{name_of(fn)}, {caller()}",
+                expected="return result, backward",
+                received=repr(pair)[:200],
+            )
+        result, backward = pair
+        # A tensor of its own: nothing flows back through what it was computed by.
+        y = tensor(result).alias()
 
         def back(g: Tensor) -> Sequence[Any]:
             found = backward(g)
-            return _matching(found if isinstance(found, list | tuple) else (found,), inputs)
+            found = list(found) if isinstance(found, list | tuple) else [found]
+            if len(found) != len(inputs):
+                found = _matching(found, inputs)  # which refuses them
+            return [
+                None if part is None else _matching(part, [x])[0]
+                for part, x in zip(found, inputs, strict=True)
+            ]
 
         tell(Call("custom_gradient", inputs, (y,), backward=back))
         return y
@@ -216,6 +234,7 @@ def _ones(y: Tensor) -> Tensor:
 def _matching(value: Any, like: Sequence[Tensor]) -> list[Tensor]:
     """The tensors of a structure, which have the shapes of others."""
     found, _ = flatten(value)
+    found = [cast(v, "float32") for v in found]
     if [v.shape for v in found] != [v.shape for v in like]:
         raise FanlightError(
             "E-OP-004",

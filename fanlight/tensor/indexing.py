@@ -34,6 +34,11 @@ def take(x: Tensor, index: Any) -> Tensor:
         raise _wrong(index, "at most one ellipsis")
     at = ellipses[0] if ellipses else len(parts)
     parts = [*parts[:at], *fill, *parts[at + len(ellipses) :]]
+    places = [i for i, part in enumerate(parts) if _is_array(part) or isinstance(part, int)]
+    apart = bool(places) and places[-1] - places[0] >= len(places)
+    if apart and any(map(_is_array, parts)):
+        # NumPy puts the dims of an array in front then, which nobody expects.
+        raise _wrong(index, "whole numbers beside the array, not apart from it: index twice")
     return _apply(x, parts, index)
 
 

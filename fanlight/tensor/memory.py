@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from weakref import ref
 
-from fanlight.tensor.core import Tensor, state
+from fanlight.tensor.core import Tensor, listened, state
 from fanlight.tensor.tape import flatten
 
 
@@ -14,20 +15,34 @@ def tidy(fn: Callable[[], Any]) -> Any:
 
     Python frees a tensor when nobody holds it; this frees those, too, that somebody still holds.
     """
-    scope: list[Tensor] = []
+    scope: list[ref[Tensor]] = []
     state.scopes.append(scope)
     try:
         result = fn()
     finally:
-        # Whatever went wrong, the scope ends.
-        state.scopes.remove(scope)
+        state.scopes.pop()  # whatever went wrong, it ends
         if state.scopes:
             state.scopes[-1].extend(scope)
-    spared = set() if result is None else {id(x) for x in flatten(result)[0]}
-    for x in scope:
-        if id(x) not in spared and not x.kept:
+    if listened():
+        return result  # a gradient is being computed, and needs what was made
+    spared = set(_tensors(result))
+    for held in scope:
+        x = held()
+        if x is not None and id(x) not in spared and not x.kept:
             x.dispose()
     return result
+
+
+def _tensors(value: Any) -> Iterator[int]:
+    """Identities of the tensors in a structure; whatever else is in it does not matter."""
+    if isinstance(value, Tensor):
+        yield id(value)
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _tensors(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _tensors(part)
 
 
 def keep(x: Tensor) -> Tensor:

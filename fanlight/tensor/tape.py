@@ -30,7 +30,7 @@ class Tape:
         if any(id(x) in self.reached for x in call.inputs):
             self.calls.append(call)
             # Held, so that no other tensor can get its identity.
-            self.reached.update((id(y), y) for y in call.outputs)
+            self.reached.update((id(y), y) for y in call.outputs if y.dtype == "float32")
 
     def pull(
         self, outputs: Sequence[Tensor], grads: Sequence[Tensor], inputs: Sequence[Tensor]
@@ -107,4 +107,6 @@ def _rebuilt(tensors: Iterator[Any], form: Any) -> Any:
     made = [_rebuilt(tensors, f) for f in forms]
     if kind is dict:
         return dict(zip(keys, made, strict=True))
+    if hasattr(kind, "_fields"):
+        return kind(*made)
     return made if kind is list else tuple(made)

@@ -17,6 +17,8 @@ from fanlight.tensor.core import (
     Trace,
     caller,
     dtype_name,
+    name_of,
+    state,
     tensor,
     value_in,
 )
@@ -89,10 +91,35 @@ def _specs(inputs: Any) -> dict[str, TensorType]:
     return specs
 
 
-def name_of(fn: Function) -> str:
-    """What a graph of this function is called."""
-    name = str(getattr(fn, "__name__", "function"))
-    return "function" if name == "<lambda>" else name
+def source_of(model: Any, inputs: Mapping[str, TensorType] | None) -> Any:
+    """What a build starts from: a function's graph, or a model as it is.
+
+    Raises:
+        FanlightError: E-BUILD-005 it is neither, or inputs do not go with it.
+    """
+    known = hasattr(model, "graph") or isinstance(model, Graph)
+    function = callable(model) and not known
+    if not known and not function:
+        raise FanlightError(
+            "E-BUILD-005",
+            "this is not a model.",
+            where="model",
+            expected="what fl.load gives, a graph, or a function of tensors",
+            received=repr(model)[:200],
+            next="load it first: fl.build(fl.load(path), out).",
+        )
+    if function and inputs is not None:
+        return trace(model, inputs)
+    if function or inputs is not None:
+        raise FanlightError(
+            "E-BUILD-005",
+            "a function is built with the shapes of its inputs, and only a function is.",
+            where="inputs",
+            expected='fl.build(function, "out/", inputs={"x": fl.spec((3,))})',
+            received="a function without inputs" if function else "inputs of a model",
+            next="say the shape of every argument." if function else "leave them out.",
+        )
+    return model
 
 
 def capture(
@@ -105,15 +132,19 @@ def capture(
     trace = Trace(called)
     builder = trace.builder
     values = [builder.input(n, t.shape, t.dtype) for n, t in zip(names, types, strict=True)]
-    result = fn([Tensor(v.type, None, trace, v) for v in values])
+    state.traces += 1
+    try:
+        result = fn([Tensor(v.type, None, trace, v) for v in values])
+        named = {key: value_in(trace, part) for key, part in result.items()}
+    finally:
+        trace.open = False
+        state.traces -= 1
     outputs: dict[str, Value] = {}
-    for key, part in result.items():
-        value = value_in(trace, part)
+    for key, value in named.items():
         # An input, a constant or the same result twice needs a value of its own to be an output.
         if value in (*values, *outputs.values()) or builder.array(value) is not None:
-            value = builder.add("reshape", value, shape=part.shape)
+            value = builder.add("reshape", value, shape=value.shape)
         outputs[key] = value
-    trace.open = False
     return builder.finish(outputs), list(outputs)
 
 
@@ -136,7 +167,16 @@ def _named(result: Any, called: str, name: str = "") -> dict[str, Tensor]:
         return {name or "output": tensor(result)}
     found: dict[str, Tensor] = {}
     for key, part in parts:
-        found |= _named(part, called, f"{name}_{key}" if name else key)
+        for path, inner in _named(part, called, f"{name}_{key}" if name else key).items():
+            if path in found:
+                raise FanlightError(
+                    "E-TENSOR-006",
+                    "two results of a function have the same name.",
+                    where=called,
+                    expected="names that differ, also when keys are joined by underscores",
+                    received=path,
+                )
+            found[path] = inner
     return found
 
 

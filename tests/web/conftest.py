@@ -52,7 +52,10 @@ def site(toys: Path) -> Iterator[Site]:
 
 @pytest.fixture
 def bare(page: Any, site: Site) -> Any:
-    """A page with `load`, and `caught(promise)` that gives an error as plain data."""
+    """A page with `load`, and `caught(promise)` that gives an error as plain data.
+
+    `kept(test)` waits until the files in Cache Storage (an array of sizes) are as a test wants.
+    """
     page.goto(site.url + "bare.html")
     page.evaluate(
         """async (url) => {
@@ -60,6 +63,20 @@ def bare(page: Any, site: Site) -> Any:
           globalThis.caught = (promise) => promise.then(() => 'no error', (e) => (
             { name: e.name, code: e.code, reason: e.reason, next: e.next, message: e.message,
               expected: e.expected, received: e.received, where: e.where }));
+          globalThis.kept = async (test) => {
+            for (let i = 0; i < 200; i++) {
+              const sizes = [];
+              if (await caches.has('fanlight-v1')) {
+                const store = await caches.open('fanlight-v1');
+                for (const key of await store.keys()) {
+                  sizes.push((await (await store.match(key)).arrayBuffer()).byteLength);
+                }
+              }
+              if (test(sizes)) return;
+              await new Promise((resolve) => setTimeout(resolve, 50));
+            }
+            throw new Error('the files were not kept');
+          };
         }""",
         site.url + "double/fanlight.js",
     )

@@ -53,8 +53,7 @@ def test_answers_are_exact(bare: Any, worker: str, simd: str) -> None:
 
 
 def test_a_second_visit_expands_what_the_cache_keeps(bare: Any, site: Site) -> None:
-    bare.evaluate("() => load('half')")
-    bare.wait_for_timeout(1000)
+    bare.evaluate("async () => { await load('half'); await kept((n) => n.length === 3); }")
     site.log.clear()
     found = bare.evaluate(f"""async () => {{
       const model = await load('half');

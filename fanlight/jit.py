@@ -68,7 +68,7 @@ def _compile(fn: Callable[..., Any], types: Any, form: Any) -> tuple[_Program, A
 
     names = [f"input_{i}" for i in range(len(types))]
     with unheard():
-        graph, _ = capture(flattened, names, types, name_of(fn))
+        graph = capture(flattened, names, types, name_of(fn))
     return _Program(graph), result
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -165,8 +164,3 @@ def one_hot(step: Step, indices: Any, count: int) -> Any:
     places = step.constant(np.arange(count, dtype=np.int32))
     column = step.reshape(indices, (*indices.shape, 1))
     return step.apply("cast", step.apply("equal", column, places), dtype="float32")
-
-
-def count(shape: Sequence[int]) -> int:
-    """Number of elements."""
-    return prod(shape)

@@ -428,9 +428,8 @@ def tensor(value: Any, dtype: Any = None) -> Tensor:
             _check_range(array)
     kind = array.dtype.kind
     if name in ("int32", "uint8") and kind == "f":
-        limits = np.iinfo(name)  # float64 holds all of them
-        whole = np.nan_to_num(np.trunc(array.astype(np.float64)), posinf=np.inf, neginf=-np.inf)
-        return _wrap(np.clip(whole, limits.min, limits.max).astype(name))
+        # As the op has it, but float64 holds all of them.
+        return _wrap(rows.evaluate("cast", [array.astype(np.float64)], {"dtype": name})[0])
     with np.errstate(all="ignore"):
         if name in ("int32", "uint8") and kind in "iu" and array.size:
             limits = np.iinfo(name)

@@ -11,6 +11,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.ops import lookup
+from fanlight.ops.types import TensorType
 from fanlight.tensor.core import Tensor, apply, binary, caller, cast, promoted, tensor
 
 Axes = int | Sequence[int] | None
@@ -235,7 +236,7 @@ def gelu(x: Any, approximate: bool = False) -> Tensor:
 # --- reductions -----------------------------------------------------------------------------------
 
 
-def axes_of(x: Tensor, axis: Axes) -> tuple[int, ...]:
+def axes_of(x: TensorType, axis: Axes) -> tuple[int, ...]:
     """An axis argument as dims from the front: None is all of them.
 
     Raises:
@@ -249,7 +250,7 @@ def axes_of(x: Tensor, axis: Axes) -> tuple[int, ...]:
             "E-OP-005",
             "an axis is a whole number, or several in a tuple.",
             where=f"axis, {caller()}",
-            expected=f"dims of {x.type}",
+            expected=f"dims of {x}",
             received=repr(axis)[:200],
             next="for the larger or smaller of two tensors: fl.maximum, fl.minimum.",
         )
@@ -259,7 +260,7 @@ def axes_of(x: Tensor, axis: Axes) -> tuple[int, ...]:
             "E-OP-005",
             "this is not an axis of the tensor.",
             where=f"axis, {caller()}",
-            expected=f"different dims of {x.type}: {-x.rank} to {x.rank - 1}",
+            expected=f"different dims of {x}: {-x.rank} to {x.rank - 1}",
             received=repr(axis),
         )
     return tuple(found)
@@ -272,7 +273,7 @@ def _reduction(op: str, takes: str = "") -> Callable[..., Tensor]:
             x = cast(x, "int32")
         elif takes == "floats":
             x = cast(x, "float32")
-        result: Tensor = apply(op, x, axes=axes_of(x, axis), keepdims=keepdims)
+        result: Tensor = apply(op, x, axes=axes_of(x.type, axis), keepdims=keepdims)
         return result
 
     return _named(function, op)
@@ -330,7 +331,7 @@ def reshape(x: Any, shape: Sequence[int]) -> Tensor:
 def transpose(x: Any, perm: Sequence[int] | None = None) -> Tensor:
     """Dim d of the result is dim perm[d] of x; without perm the dims are reversed."""
     x = tensor(x)
-    order = reversed(builtins.range(x.rank)) if perm is None else axes_of(x, tuple(perm))
+    order = reversed(builtins.range(x.rank)) if perm is None else axes_of(x.type, tuple(perm))
     result: Tensor = apply("transpose", x, perm=tuple(order))
     return result
 
@@ -344,20 +345,14 @@ def broadcast_to(x: Any, shape: Sequence[int]) -> Tensor:
 def expand_dims(x: Any, axis: int = 0) -> Tensor:
     """x with a dim of size 1 more, which becomes dim `axis`."""
     x = tensor(x)
-    (at,) = axes_of(Tensor(_one_more(x), None), axis)
+    (at,) = axes_of(TensorType((*x.shape, 1), x.dtype), axis)
     return reshape(x, (*x.shape[:at], 1, *x.shape[at:]))
-
-
-def _one_more(x: Tensor) -> Any:
-    from fanlight.ops.types import TensorType
-
-    return TensorType((*x.shape, 1), x.dtype)
 
 
 def squeeze(x: Any, axis: Axes = None) -> Tensor:
     """x without dims of size 1: all of them, or those of `axis`."""
     x = tensor(x)
-    gone = [d for d, n in enumerate(x.shape) if n == 1] if axis is None else axes_of(x, axis)
+    gone = [d for d, n in enumerate(x.shape) if n == 1] if axis is None else axes_of(x.type, axis)
     if builtins.any(x.shape[d] != 1 for d in gone):
         raise FanlightError(
             "E-OP-005",
@@ -409,7 +404,7 @@ def tile(x: Any, multiples: Sequence[int]) -> Tensor:
 def reverse(x: Any, axis: Axes = None) -> Tensor:
     """x backwards along its axes."""
     x = tensor(x)
-    result: Tensor = apply("reverse", x, axes=axes_of(x, axis))
+    result: Tensor = apply("reverse", x, axes=axes_of(x.type, axis))
     return result
 
 

@@ -67,8 +67,7 @@ def trace(fn: Function, inputs: Mapping[str, TensorType], name: str | None = Non
         given = signature.bind(**dict(zip(specs, parts, strict=True)))
         return _named(fn(*given.args, **given.kwargs), called)
 
-    graph, _ = capture(call, list(specs), list(specs.values()), called)
-    return graph
+    return capture(call, list(specs), list(specs.values()), called)
 
 
 def _specs(inputs: Any) -> dict[str, TensorType]:
@@ -127,8 +126,8 @@ def capture(
     names: Sequence[str],
     types: Sequence[TensorType],
     called: str,
-) -> tuple[Graph, list[str]]:
-    """The graph of a function of a list of tensors that gives tensors by name, and those names."""
+) -> Graph:
+    """The graph of a function of a list of tensors that gives tensors by name."""
     trace = Trace(called)
     builder = trace.builder
     values = [builder.input(n, t.shape, t.dtype) for n, t in zip(names, types, strict=True)]
@@ -145,7 +144,7 @@ def capture(
         if value in (*values, *outputs.values()) or builder.array(value) is not None:
             value = builder.add("reshape", value, shape=value.shape)
         outputs[key] = value
-    return builder.finish(outputs), list(outputs)
+    return builder.finish(outputs)
 
 
 def _named(result: Any, called: str, name: str = "") -> dict[str, Tensor]:

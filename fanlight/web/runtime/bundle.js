@@ -224,7 +224,6 @@ export class Files {
     const remote = typeof source === 'string';
     this.source = source;
     this.signal = signal;
-    this.where = remote ? source : HERE;
     this.base = remote ? new URL('./', source).href : '';
     // Whether there is a store. Cache Storage is missing on plain http, and refused in some private
     // windows. To make one takes as long as a fetch: not before the first answer.
@@ -273,7 +272,7 @@ export class Files {
       this.signal.throwIfAborted();
       if (received === expected) {
         if (from !== 'cache') {
-          const content = lasting ? undefined : target.slice();
+          const content = lasting || stored === undefined ? undefined : target.slice();
           this.fresh.push([key, () => content ?? target.slice()]);
         }
         return;

@@ -63,6 +63,47 @@ def test_a_second_visit_expands_what_the_cache_keeps(bare: Any, site: Site) -> N
     assert not [path for path in site.log if path.endswith(".bin")]
 
 
+def test_every_half_is_kept_as_it_came(bare: Any) -> None:
+    """What is put into the cache is made of the floats again: only a NaN may become another one."""
+    kept = bare.evaluate("""async () => {
+      const memory = new WebAssembly.Memory({ initial: 6 });
+      const bytes = await (await fetch('half/expand.wasm')).arrayBuffer();
+      const { instance } = await WebAssembly.instantiate(bytes, { fanlight: { memory } });
+      const { keep } = await import('./half/keep.js');
+      const landed = new Uint8Array(memory.buffer, 1024 + 131072, 131072);
+      new Uint16Array(memory.buffer, landed.byteOffset, 65536).forEach((_, i, a) => { a[i] = i; });
+      instance.exports.expand(1024, 65536);
+      const key = location.origin + '/' + 'a'.repeat(64);
+      const fresh = [[key, landed, 'f16']];
+      await keep({ base: '', fresh, store: 'other', stored: true }, { modules: [], weights: [] });
+      const found = await caches.match(key, { cacheName: 'other' });
+      return [...new Uint16Array(await found.arrayBuffer())];
+    }""")
+    nan = (HALVES & 0x7FFF) > 0x7C00
+    np.testing.assert_array_equal(np.uint16(kept)[~nan], HALVES[~nan])
+    assert np.isnan(np.uint16(kept)[nan].view(np.float16)).all()
+
+
+def test_a_first_visit_holds_no_copy(bare: Any, toys: Path) -> None:
+    shards = json.loads((toys / "half" / "manifest.json").read_text())["weights"]
+    copied, later = bare.evaluate("""async () => {
+      const copied = [];
+      const { slice } = Uint8Array.prototype;
+      Uint8Array.prototype.slice = function (...given) {
+        copied.push(this.length);
+        return slice.apply(this, given);
+      };
+      await load('half', { worker: false });
+      const first = [...copied];
+      await kept((n) => n.length === 3);
+      return [first, copied];
+    }""")
+    assert len(shards) == 2 and not {shard["bytes"] for shard in shards} & set(copied)
+    # To write a file is to copy it; what is float16 is made again instead.
+    plain = [shard["bytes"] for shard in shards if "encoding" not in shard]
+    assert sorted(later[len(copied) :])[: len(plain)] == plain
+
+
 def test_a_place_is_as_large_as_what_is_expanded(bare: Any, site: Site, toys: Path) -> None:
     manifest = json.loads((toys / "half" / "manifest.json").read_text())
     shard = next(s for s in manifest["weights"] if s.get("encoding"))

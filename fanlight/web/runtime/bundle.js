@@ -2,7 +2,7 @@ import { fail, said } from './errors.js';
 /**
  * @import { DType, HashedFile, InlineBundle, LoadOptions, Manifest } from './types.js'
  * @typedef {ReadableStream<Uint8Array<ArrayBuffer>>} Stream
- * @typedef {[string, () => Uint8Array]} Fresh
+ * @typedef {[string, Uint8Array, string?]} Fresh
  */
 
 /** The typed array of each dtype. */
@@ -213,7 +213,7 @@ export class Files {
   /** @type {Promise<any>} */
   #hashed = Promise.resolve();
   store = STORE;
-  /** What came from the network: keys in the store, and what gives the bytes. @type {Fresh[]} */
+  /** What came from the network: its key in the store, where it landed, its encoding. @type {Fresh[]} */
   fresh = [];
 
   /**
@@ -236,10 +236,10 @@ export class Files {
   /**
    * Bring one file into `target`: from the cache, else the network, else the network once more past
    * every cache. Only the right SHA-256 counts; what a wrong file left in `target` is written over.
-   * @param {HashedFile} file @param {Uint8Array} target
-   * @param {boolean} lasting whether `target` stays as it is from then on
+   * @param {HashedFile & { encoding?: string }} file
+   * @param {Uint8Array} target which stays as it is, or as its encoding makes of it, until it is kept
    */
-  async bring({ path, bytes, sha256: expected }, target, lasting) {
+  async bring({ path, bytes, sha256: expected, encoding }, target) {
     const { source, base } = this;
     const stored = await this.stored;
     const remote = typeof source === 'string';
@@ -271,10 +271,7 @@ export class Files {
       }
       this.signal.throwIfAborted();
       if (received === expected) {
-        if (from !== 'cache') {
-          const content = lasting || stored === undefined ? undefined : target.slice();
-          this.fresh.push([key, () => content ?? target.slice()]);
-        }
+        if (from !== 'cache') this.fresh.push([key, target, encoding]);
         return;
       }
       this.arrived(-own);

@@ -79,12 +79,13 @@ async function gather(source, options, signal, given) {
   const files = new Files(source, options, signal, bytes);
   const code = room(bytes, () => new Uint8Array(file.bytes));
   const [{ module, instance: { exports } }] = await Promise.all([
-    files.bring(file, code, false).then(() => {
-      if (shared && file.threads) code[file.threads.flags] = 3;
-      return WebAssembly.instantiate(code, { fanlight: { memory: own } }).catch(refused(file.path));
+    files.bring(file, code).then(() => {
+      const flagged = code.slice();
+      if (shared && file.threads) flagged[file.threads.flags] = 3;
+      return WebAssembly.instantiate(flagged, { fanlight: { memory: own } }).catch(refused(file.path));
     }),
-    ...weights.map(({ offset, encoding, ...shard }) => files.bring(
-      shard, new Uint8Array(own.buffer, offset + (encoding ? shard.bytes : 0), shard.bytes), !encoding)),
+    ...weights.map((shard) => files.bring(
+      shard, new Uint8Array(own.buffer, shard.offset + (shard.encoding ? shard.bytes : 0), shard.bytes))),
   ]);
   try {
     for (const { offset, bytes: n, encoding } of weights) {

@@ -148,13 +148,10 @@ class Team {
     Atomics.notify(words, TURN);
     try {
       this.#core.run(first, last, 0, count);
+      if (Atomics.load(words, STOP)) throw stopped();
     } catch (error) {
       this.#leave(count);
       throw error;
-    }
-    if (Atomics.load(words, STOP)) {
-      this.#leave(count);
-      throw stopped();
     }
   }
 
@@ -186,8 +183,7 @@ class Team {
     try {
       const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
       const { exports } = new WebAssembly.Instance(core.module, { fanlight: { memory } });
-      const kept = weights.offset + weights.bytes;
-      new Uint8Array(memory.buffer).set(new Uint8Array(core.memory.buffer, 0, kept));
+      new Uint8Array(memory.buffer).set(new Uint8Array(core.memory.buffer, 0, weights.offset + weights.bytes));
       core.memory = memory;
       core.run = /** @type {Core['run']} */ (exports.run);
     } catch (error) {
@@ -213,6 +209,5 @@ const stopped = () => new FanlightError('E-WEB-021', 'A thread of the model stop
 export async function hire(core, threads, spare = false) {
   const { control } = /** @type {{ control: number }} */ (core.file.threads);
   core.team ??= new Team(core, control);
-  const most = Math.min(navigator.hardwareConcurrency || 1, MOST);
-  await core.team.resize(Math.max(1, Math.min(threads, most)), spare);
+  await core.team.resize(Math.max(1, Math.min(threads, MOST, navigator.hardwareConcurrency || 1)), spare);
 }

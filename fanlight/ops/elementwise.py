@@ -11,7 +11,7 @@ from fanlight.ops import check, functions
 from fanlight.ops import scalar as sc
 from fanlight.ops.backward import Step
 from fanlight.ops.check import ANY, BOOLS, NUMBERS
-from fanlight.ops.pointwise import EXACT, ROUNDED, compute, pointwise, result_type
+from fanlight.ops.pointwise import EXACT, ROUNDED, compute, pointwise, prepared, result_type
 from fanlight.ops.row import REQUIRED, Attr, Row, register
 from fanlight.ops.types import TensorType
 
@@ -310,6 +310,7 @@ register(
         },
         infer=_infer_fused,
         eval=lambda arrays, attrs: [compute(_fused_body(arrays, attrs), arrays)],
+        prepare=lambda types, attrs: prepared(_fused_body(types, attrs), types),
         scalar=_fused_scalar,
         doc="Any scalar expression over broadcast inputs; fusion passes make these. "
         "Its dtype follows from the body.",

@@ -11,7 +11,7 @@ from fanlight.errors import FanlightError
 from fanlight.ops import check
 from fanlight.ops import scalar as sc
 from fanlight.ops.backward import NotDifferentiable, Partials, Rule
-from fanlight.ops.row import Attr, Row, broadcast_shapes, register
+from fanlight.ops.row import Attr, Row, Run, broadcast_shapes, register
 from fanlight.ops.types import TensorType
 
 Scalar = Callable[..., sc.Expr]
@@ -42,6 +42,18 @@ def compute(expr: sc.Expr, arrays: Sequence[np.ndarray]) -> np.ndarray:
     shape = np.broadcast_shapes(*(np.shape(a) for a in arrays))
     # An input that the body does not use still takes part in the shape.
     return result if result.shape == shape else np.broadcast_to(result, shape).copy()
+
+
+def prepared(expr: sc.Expr, types: Sequence[TensorType]) -> Run:
+    """`compute` for inputs of these types, worked out once."""
+    run = sc.prepared(expr, [t.dtype for t in types])
+    shape = broadcast_shapes("", types)
+
+    def computed(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        result = run(arrays)
+        return [result if result.shape == shape else np.broadcast_to(result, shape).copy()]
+
+    return computed
 
 
 def _listed(first: Sequence[str] | None, allowed: Sequence[str]) -> str:
@@ -107,6 +119,9 @@ def pointwise(
     def evaluate(arrays: Sequence[np.ndarray], given: Mapping[str, Any]) -> list[np.ndarray]:
         return [compute(made(given), arrays)]
 
+    def prepare(types: Sequence[TensorType], given: Mapping[str, Any]) -> Run:
+        return prepared(made(given), types)
+
     return register(
         Row(
             name=name,
@@ -117,6 +132,7 @@ def pointwise(
             doc=f"{doc} Takes {_listed(first, allowed)}.",
             attrs=attrs or {},
             scalar=scalar,
+            prepare=prepare,
             wasm="loops",
             tol=tol,
             nan=nan,

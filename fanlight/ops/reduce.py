@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -13,6 +14,7 @@ from fanlight.ops import scalar as sc
 from fanlight.ops.backward import NotDifferentiable, Rule, Step
 from fanlight.ops.check import BOOLS, FLOATS, NUMBERS
 from fanlight.ops.pointwise import EXACT
+from fanlight.ops.quiet import quietly
 from fanlight.ops.row import REQUIRED, Attr, Row, register
 from fanlight.ops.types import TensorType
 
@@ -50,8 +52,7 @@ def reduction(
     def evaluate(arrays: Sequence[np.ndarray], attrs: Mapping[str, Any]) -> list[np.ndarray]:
         x = arrays[0]
         axes = tuple(d % x.ndim for d in attrs["axes"]) if attrs["axes"] else ()
-        with np.errstate(all="ignore"):
-            result = reduce(x, axis=axes, keepdims=attrs["keepdims"])
+        result = quietly(partial(reduce, x, axis=axes, keepdims=attrs["keepdims"]))
         return [np.asarray(result, x.dtype)]
 
     return register(

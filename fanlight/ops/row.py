@@ -23,6 +23,7 @@ REQUIRED: Any = _Required()
 
 Infer = Callable[[Sequence[TensorType], Mapping[str, Any]], list[TensorType]]
 Eval = Callable[[Sequence[np.ndarray], Mapping[str, Any]], list[np.ndarray]]
+Run = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Row:
         attrs: attribute name -> Attr.
         infer: input types and attributes -> output types, or a coded error.
         eval: the NumPy meaning.
+        prepare: (input types, attributes) -> `eval` for those, where something is worth being
+            worked out once; else None.
         scalar: for elementwise rows: input Exprs (and attributes) -> Expr.
         epilogue: whether extra inputs and an `epilogue` body may follow the core inputs.
         wasm: "loops", "kernel", "alias" or Unsupported(why).
@@ -70,6 +73,7 @@ class Row:
     eval: Eval
     doc: str
     attrs: Mapping[str, Attr] = field(default_factory=dict)
+    prepare: Callable[[Sequence[TensorType], Mapping[str, Any]], Run] | None = None
     scalar: Callable[..., sc.Expr] | None = None
     epilogue: bool = False
     wasm: str | Unsupported = "loops"
@@ -231,6 +235,16 @@ def broadcast_shapes(name: str, types: Sequence[TensorType]) -> tuple:
             dim = t.shape[position]
         shape.append(dim)
     return tuple(shape)
+
+
+def prepared(name: str, types: Sequence[TensorType], attrs: Mapping[str, Any]) -> Run:
+    """`evaluate` for inputs of these (static) types and complete attributes."""
+    row = lookup(name)
+    if EPILOGUE in attrs:
+        return lambda arrays: evaluate(name, arrays, attrs)
+    if row.prepare is not None:
+        return row.prepare(types, attrs)
+    return lambda arrays: row.eval(arrays, attrs)
 
 
 def evaluate(name: str, arrays: Sequence[np.ndarray], attrs: Mapping[str, Any]) -> list[np.ndarray]:

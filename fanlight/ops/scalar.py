@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
 
 from fanlight.errors import FanlightError
+from fanlight.ops.quiet import quietly
 
 # name -> (number of arguments, meaning). "number" is float32 or int32.
 INSTRUCTIONS: dict[str, tuple[int, str]] = {
@@ -387,6 +388,52 @@ def evaluate(expr: Expr, arrays: Sequence[np.ndarray]) -> np.ndarray:
             part = [a[low : low + CHUNK] if a.ndim else a for a in flat]
             whole[low : low + CHUNK] = _typed(_run(order, part, floats), wanted)
         return out
+
+
+def prepared(expr: Expr, dtypes: Sequence[str]) -> Callable[[Sequence[np.ndarray]], np.ndarray]:
+    """`evaluate` for inputs of these dtypes (float32, int32, bool or uint8), worked out once.
+
+    For small inputs, where to interpret the body takes longer than its arithmetic.
+    """
+    read = tuple("int32" if d == "uint8" else d for d in dtypes)
+    order, dtype = _program(expr, read)
+    wanted = np.dtype(dtype)
+    narrow = [i for i, d in enumerate(dtypes) if d == "uint8"]
+    place: dict[int, int] = {}
+    constants: list[Any] = []
+    steps: list[tuple[Any, tuple[int, ...]]] = []
+    for node in order:
+        if node.op == "const":
+            place[id(node)] = len(read) + len(constants)
+            constants.append(np.float32(node.value) if type(node.value) is float else node.value)
+        elif node.op == "arg":
+            place[id(node)] = node.value
+    for node in order:
+        if node.op in ("const", "arg"):
+            continue
+        parts = [place[id(a)] for a in node.args]
+        place[id(node)] = len(read) + len(constants) + len(steps)
+        if all(a.op == "const" and type(a.value) is int for a in node.args):
+            values = [np.int32(a.value) for a in node.args]
+            steps.append((partial(_MEANING[node.op], *values), ()))
+        else:
+            steps.append((_MEANING[node.op], tuple(parts)))
+    last = place[id(order[-1])]
+
+    def run(arrays: Sequence[np.ndarray]) -> np.ndarray:
+        values = [*arrays, *constants]
+        for i in narrow:
+            values[i] = values[i].astype(np.int32)
+        for meaning, parts in steps:
+            values.append(meaning(*[values[i] for i in parts]))
+        return _typed(np.asarray(values[last]), wanted)
+
+    def whole(arrays: Sequence[np.ndarray]) -> np.ndarray:
+        if len(order) >= _LONG_BODY and max(a.size for a in arrays) >= 4 * CHUNK:
+            return evaluate(expr, arrays)
+        return run(arrays) if not steps else quietly(run, arrays)
+
+    return whole
 
 
 # Elements of a long body that are computed together: what lies between its instructions then

@@ -33,6 +33,15 @@ class TensorType:
     shape: Shape
     dtype: str = "float32"
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.shape, self.dtype)))
+        bound = tuple(d.max if isinstance(d, Dim) else d for d in self.shape)
+        object.__setattr__(self, "_bound", bound)
+
+    def __hash__(self) -> int:
+        known: int = self.__dict__["_hash"]  # types are keys of every call
+        return known
+
     @property
     def rank(self) -> int:
         return len(self.shape)
@@ -45,7 +54,8 @@ class TensorType:
     @property
     def bound(self) -> tuple[int, ...]:
         """The shape with every symbol at its bound."""
-        return tuple(d.max if isinstance(d, Dim) else d for d in self.shape)
+        known: tuple[int, ...] = self.__dict__["_bound"]
+        return known
 
     @property
     def size(self) -> int:

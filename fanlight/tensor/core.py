@@ -11,9 +11,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
-from weakref import WeakValueDictionary, ref
+from weakref import ref
 
 import numpy as np
 
@@ -68,14 +69,23 @@ class _State:
     listeners: list[Listener] = field(default_factory=list)
     scopes: list[list[ref[Tensor]]] = field(default_factory=list)
     traces: int = 0  # functions that are being traced
-    # By identity: == of tensors is an op.
-    alive: WeakValueDictionary[int, Tensor] = field(default_factory=WeakValueDictionary)
+    # Of every tensor with numbers; each leaves with its tensor. (They hash by identity, and no two
+    # that live have the same hash, so that == of tensors, which is an op, is never asked.)
+    alive: set[ref[Tensor]] = field(default_factory=set)
 
 
 state = _State()
-# Calls whose rules were found to hold: (op, types, attributes) -> complete attributes, results.
-_CHECKED: dict[tuple[Any, ...], tuple[dict[str, Any], list[TensorType]]] = {}
+# What computes a call, its complete attributes, and the types of its results.
+_Checked = tuple[rows.Run, dict[str, Any], list[TensorType]]
+# Calls whose rules were found to hold, by op, attributes and types.
+_CHECKED: dict[tuple[Any, ...], _Checked] = {}
 _MOST_CHECKED = 10_000
+
+
+@lru_cache(maxsize=_MOST_CHECKED)
+def type_of(shape: tuple[int, ...], dtype: str) -> TensorType:
+    """One object for equal types, which makes them quick to compare."""
+    return TensorType(shape, dtype)
 
 
 class Tensor:
@@ -103,7 +113,7 @@ class Tensor:
         self._type, self._array, self._trace, self._value = type, array, trace, value
         self.kept = False
         if array is not None:
-            state.alive[id(self)] = self
+            state.alive.add(ref(self, state.alive.discard))
             if state.scopes:
                 state.scopes[-1].append(ref(self))
 
@@ -260,7 +270,6 @@ class Tensor:
         """Give the memory back now; it goes back by itself when nobody holds the tensor."""
         if self._trace is None:
             self._array = None
-            state.alive.pop(id(self), None)
 
     @property
     def disposed(self) -> bool:
@@ -413,9 +422,16 @@ def tensor(value: Any, dtype: Any = None) -> Tensor:
     Raises:
         FanlightError: E-TENSOR-001, also for whole numbers beyond int32 where no dtype is given.
     """
+    if dtype is None and type(value) is float:
+        return _number(value, "float32")
     name = None if dtype is None else dtype_name(dtype)
     if isinstance(value, Tensor):
         return value if name in (None, value.dtype) else cast(value, str(name))
+    return _made(value, name)
+
+
+def _made(value: Any, name: str | None) -> Tensor:
+    """A tensor of what is none yet."""
     if isinstance(value, list | tuple) and _holds_tensors(value):
         return _stacked(value, name)
     array = _array(value)
@@ -519,7 +535,7 @@ def _wrap(array: np.ndarray) -> Tensor:
         array = array.view()
         array.flags.writeable = False
     name = dtypes.from_numpy(array.dtype)
-    return Tensor(TensorType(array.shape, str(name)), array)
+    return Tensor(type_of(array.shape, str(name)), array)
 
 
 def promoted(*values: Any, least: str = "bool") -> tuple[Tensor, ...]:
@@ -539,8 +555,25 @@ def promoted(*values: Any, least: str = "bool") -> tuple[Tensor, ...]:
     for value in weak:
         name = max(name, _least(value, name), key=_ORDER.index)
     return tuple(
-        tensor(v) if name == "int32" and type(v) is int else tensor(v, name) for v in values
+        v
+        if isinstance(v, Tensor) and v._type.dtype == name
+        else _number(v, name)
+        if type(v) in (float, int)
+        else tensor(v, name)
+        for v in values
     )
+
+
+def _number(value: float | int, name: str) -> Tensor:
+    """A Python number as a tensor of a dtype that holds it."""
+    if name == "float32" and -_LARGEST <= value <= _LARGEST:
+        array = np.array(value, np.float32)
+        array.flags.writeable = False
+        return Tensor(type_of((), name), array)
+    return _made(value, None if type(value) is float or name == "int32" else name)
+
+
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def _least(value: float | int | bool, beside: str) -> str:
@@ -560,7 +593,17 @@ def cast(x: Any, dtype: Any) -> Tensor:
 
 def binary(op: str, a: Any, b: Any, least: str = "bool") -> Tensor:
     """An op of two inputs, brought to the wider of their dtypes."""
-    result: Tensor = apply(op, *promoted(a, b, least=least))
+    # The usual cases leave nothing to find out.
+    alike = type(a) is Tensor and type(b) is Tensor and a._type.dtype == b._type.dtype
+    if alike and (least == "bool" or a._type.dtype == "float32"):
+        pass
+    elif type(b) is float and type(a) is Tensor and a._type.dtype == "float32":
+        b = _number(b, "float32")
+    elif type(a) is float and type(b) is Tensor and b._type.dtype == "float32":
+        a = _number(a, "float32")
+    else:
+        a, b = promoted(a, b, least=least)
+    result: Tensor = apply(op, a, b)
     return result
 
 
@@ -594,16 +637,21 @@ def apply(op: str, *values: Any, **attrs: Any) -> Any:
 def _computed(
     op: str, inputs: Sequence[Tensor], attrs: dict[str, Any]
 ) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
-    types = tuple(v._type for v in inputs)
-    key = (op, types, repr(attrs) if attrs else "")
+    key = (op, repr(attrs) if attrs else "", *[v._type for v in inputs])
     known = _CHECKED.get(key)
     if known is None:
         if len(_CHECKED) > _MOST_CHECKED:
             _CHECKED.clear()
-        known = _CHECKED[key] = rows.infer(op, types, attrs)
-    full, results = known
-    arrays = rows.evaluate(op, [v.numpy() for v in inputs], full)
+        known = _CHECKED[key] = _checked(op, [v._type for v in inputs], attrs)
+    run, full, results = known
+    arrays = run([v._array if v._array is not None else v.numpy() for v in inputs])
     return tuple(map(_owned, arrays, results)), full
+
+
+def _checked(op: str, types: Sequence[TensorType], attrs: dict[str, Any]) -> _Checked:
+    full, results = rows.infer(op, types, attrs)
+    same = [type_of(tuple(t.bound), t.dtype) for t in results]
+    return rows.prepared(op, types, full), full, same
 
 
 def _owned(array: np.ndarray, type: TensorType) -> Tensor:

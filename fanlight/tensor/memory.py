@@ -63,7 +63,8 @@ def memory() -> dict[str, int]:
     Two tensors may share a buffer: a reshaped one, or one made of a NumPy array without a copy.
     """
     bases: dict[int, int] = {}
-    alive = list(state.alive.values())
+    found = [held() for held in tuple(state.alive)]
+    alive = [x for x in found if x is not None and not x.disposed]
     for x in alive:
         array = x.numpy()
         while array.base is not None and hasattr(array.base, "nbytes"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 # name -> (short form used in graph text, bytes per element, computes?)
@@ -62,6 +64,7 @@ def to_numpy(name: str) -> np.dtype:
     return np.dtype("?") if name == "bool" else np.dtype(name).newbyteorder("<")
 
 
+@lru_cache
 def from_numpy(dtype: np.dtype) -> str | None:
     """The Fanlight dtype that holds arrays of a NumPy dtype exactly, or None."""
     name = np.dtype(dtype).name
@@ -70,5 +73,10 @@ def from_numpy(dtype: np.dtype) -> str | None:
 
 def narrow(array: np.ndarray) -> np.ndarray:
     """`array` in the 32-bit dtype in which a graph would hold it (float64 -> float32, ...)."""
-    target = _NARROWED.get(array.dtype.name)
+    target = _narrowed(array.dtype)
     return array if target is None else array.astype(target)
+
+
+@lru_cache
+def _narrowed(dtype: np.dtype) -> str | None:
+    return _NARROWED.get(dtype.name)  # NumPy takes its time to make the name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
@@ -13,6 +13,7 @@ from fanlight.built import targets_of
 from fanlight.codegen.plan import WEIGHTS_OFFSET, make_plan
 from fanlight.codegen.walk import emit
 from fanlight.graph import Graph
+from fanlight.ops.types import TensorType
 from fanlight.passes import optimize
 from fanlight.tensor import Tensor, tensor
 from fanlight.tensor.core import listened, name_of, tracing, unheard
@@ -41,16 +42,17 @@ def jit(fn: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(fn)
     def compiled(*args: Any, **options: Any) -> Any:
-        flat, form = flatten((args, options))
         if listened() or tracing():
             return fn(*args, **options)
-        types = tuple(x.type for x in flat)
-        key = (repr(form), types)
+        plain = not options and all(type(x) is Tensor for x in args)
+        flat, form = (args, None) if plain else flatten((args, options))
+        types = tuple([x.type for x in flat])
+        key = (None if plain else repr(form), types)
         found = known.get(key)
         if found is None:
             if len(known) >= MOST:  # each holds a memory: the oldest one goes
                 known.pop(next(iter(known)))
-            found = known[key] = _compile(fn, types, form)
+            found = known[key] = _compile(fn, types, flatten((args, options))[1])
         program, result = found
         return unflatten([tensor(a) for a in program.run([x.numpy() for x in flat])], result)
 
@@ -80,26 +82,28 @@ class _Program:
 
         target = targets_of()[0]
         plan = make_plan(optimize(graph, target), (target,))
-        self._instance = Alone(emit(plan, target).data, plan.pages)
-        self._steps = len(plan.steps)
+        self._instance = Alone(emit(plan, target, once=True).data, plan.pages)
         image = plan.weight_image()
         memory = self._instance.bytes()
         memory[WEIGHTS_OFFSET : WEIGHTS_OFFSET + len(image)] = np.frombuffer(image, np.uint8)
-        self._inputs = [plan.offsets.get(v) for v in plan.graph.inputs]
-        self._outputs = [
-            (plan.offsets[v], v.type.nbytes, dtypes.to_numpy(v.dtype), v.type.bound)
-            for _, v in plan.graph.outputs
+        offsets = [plan.offsets.get(v) for v in plan.graph.inputs]
+        self._inputs = [
+            None if offset is None else _place(memory, offset, v.type)
+            for offset, v in zip(offsets, plan.graph.inputs, strict=True)
         ]
+        self._outputs = [_place(memory, plan.offsets[v], v.type) for _, v in plan.graph.outputs]
 
-    def run(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
+    def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The outputs, each in memory of its own."""
-        memory = self._instance.bytes()
-        for offset, array in zip(self._inputs, arrays, strict=True):
-            if offset is not None and array.size:
-                data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-                memory[offset : offset + data.size] = data
-        self._instance.run(0, self._steps)
-        return [
-            memory[offset : offset + size].copy().view(dtype).reshape(shape)
-            for offset, size, dtype, shape in self._outputs
-        ]
+        for place, array in zip(self._inputs, arrays, strict=True):
+            if place is not None:
+                place[...] = array
+        assert self._instance.once is not None  # it was emitted
+        self._instance.once()
+        return [place.copy() for place in self._outputs]
+
+
+def _place(memory: np.ndarray, offset: int, type: TensorType) -> np.ndarray:
+    """Where a value lies, as an array."""
+    part = memory[offset : offset + type.nbytes]
+    return part.view(dtypes.to_numpy(type.dtype)).reshape(type.bound)

@@ -86,8 +86,12 @@ def choices(plan: Plan, target: Target) -> dict[str, int]:
     return {name: bit for bit, name in enumerate(names)}
 
 
-def emit(plan: Plan, target: Target) -> Code:
-    """The module for one of the plan's targets; it exports `run` (and `expand`, for f16)."""
+def emit(plan: Plan, target: Target, *, once: bool = False) -> Code:
+    """The module for one of the plan's targets; it exports `run` (and `expand`, for f16).
+
+    With `once` it exports, too, a function of this name that runs all of it on one thread: hosts
+    to which every argument costs time need give none.
+    """
     which = plan.targets.index(target)
     bits = choices(plan, target)
     maximum = plan.pages if target.threads else None
@@ -104,6 +108,9 @@ def emit(plan: Plan, target: Target) -> Code:
     for index, (step, kernel, wait) in enumerate(zip(plan.steps, kernels, waits, strict=True)):
         walk.step(index, step, kernel, wait)
     walk.finish()
+    if once:
+        whole = module.function("once", (), export=True)
+        whole.i32(0).i32(len(plan.steps)).i32(0).i32(1).call("run")
     if plan.halves_offset < WEIGHTS_OFFSET + plan.weight_bytes:
         emit_expand(module)
     return Code(module.encode(), bits, module.memory_flags)

@@ -79,7 +79,12 @@ def exported_expand(instance: Any, store: Any) -> Callable[[int, int], None] | N
 
 
 class Alone:
-    """One instance of a module on a memory of its own; raises as `wasmtime` does."""
+    """One instance of a module on a memory of its own; raises as `wasmtime` does.
+
+    Attributes:
+        expand: what a module with float16 weights exports, else None.
+        once: all steps, where the module exports that, else None.
+    """
 
     def __init__(self, code: bytes, pages: int) -> None:
         engine = _engine()
@@ -92,9 +97,13 @@ class Alone:
         instance = wasmtime.Instance(self._store, module, [self._memory])
         self._run = exported_run(instance, self._store)
         self.expand = exported_expand(instance, self._store)
+        once = _exported(instance, self._store, "once", 0)
+        self.once = None if once is None else functools.partial(once, self._store)
 
     def bytes(self) -> np.ndarray:
-        """The memory as a writable uint8 array. Never kept: the store owns it."""
+        """The memory as a writable uint8 array, which stays where it is (it cannot grow) until
+        `close`; whoever keeps it keeps this object, too.
+        """
         pointer = self._memory.data_ptr(self._store)
         return np.ctypeslib.as_array(pointer, (self._memory.data_len(self._store),))
 

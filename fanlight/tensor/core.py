@@ -432,6 +432,10 @@ def tensor(value: Any, dtype: Any = None) -> Tensor:
 
 def _made(value: Any, name: str | None) -> Tensor:
     """A tensor of what is none yet."""
+    if name is None and type(value) is np.ndarray and value.flags.c_contiguous:
+        known = dtypes.from_numpy(value.dtype)
+        if known in DTYPES:
+            return _wrap(value)
     if isinstance(value, list | tuple) and _holds_tensors(value):
         return _stacked(value, name)
     array = _array(value)

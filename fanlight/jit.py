@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
@@ -80,7 +81,7 @@ class _Program:
     def __init__(self, graph: Graph) -> None:
         from fanlight.hosts.wasmtime import Alone
 
-        target = targets_of()[0]
+        target = replace(targets_of()[0], threads=False)
         plan = make_plan(optimize(graph, target), (target,))
         self._instance = Alone(emit(plan, target, once=True).data, plan.pages)
         image = plan.weight_image()

@@ -68,6 +68,11 @@ class Builder:
         """The array of a weight, None for anything else."""
         return self._weights.get(value)
 
+    @property
+    def last(self) -> Node:
+        """The node that was added last."""
+        return self._nodes[-1]
+
     def add(
         self,
         op: str,

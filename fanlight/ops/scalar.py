@@ -213,7 +213,8 @@ def cast(x: Any, dtype: str) -> Expr:
 # --- walking --------------------------------------------------------------------------------------
 
 
-def topological(expr: Expr) -> list[Expr]:
+@lru_cache(maxsize=1024)
+def topological(expr: Expr) -> tuple[Expr, ...]:
     """Every distinct part of an expression, arguments before users."""
     order: list[Expr] = []
     seen: set[int] = set()
@@ -226,7 +227,7 @@ def topological(expr: Expr) -> list[Expr]:
             seen.add(id(node))
             stack.append((node, True))
             stack.extend((a, False) for a in reversed(node.args))
-    return order
+    return tuple(order)
 
 
 def count_args(expr: Expr) -> int:
@@ -234,6 +235,7 @@ def count_args(expr: Expr) -> int:
     return max((n.value + 1 for n in topological(expr) if n.op == "arg"), default=0)
 
 
+@lru_cache(maxsize=1024)
 def cost(expr: Expr) -> int:
     """Number of instructions of one element (shared parts once); exp, log, sin, cos count 12."""
     heavy = {"exp": 12, "log": 12, "sin": 12, "cos": 12}
@@ -258,6 +260,11 @@ def infer(expr: Expr, dtypes: Sequence[str]) -> str:
 
     uint8 arguments are read as int32. Integer constants adapt to what they meet.
     """
+    return _inferred(expr, tuple(dtypes))
+
+
+@lru_cache(maxsize=4096)
+def _inferred(expr: Expr, dtypes: tuple[str, ...]) -> str:
     weak = "weak int"
     known: dict[int, str] = {}
     for node in topological(expr):
@@ -361,7 +368,7 @@ _MEANING: dict[str, Any] = {
 @lru_cache(maxsize=4096)
 def _program(expr: Expr, dtypes: tuple[str, ...]) -> tuple[tuple[Expr, ...], str]:
     """The parts of an expression in order, and its dtype."""
-    return tuple(topological(expr)), infer(expr, dtypes)
+    return topological(expr), infer(expr, dtypes)
 
 
 def evaluate(expr: Expr, arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -486,6 +493,7 @@ def _number(value: Any) -> str:
     return repr(value)
 
 
+@lru_cache(maxsize=1024)
 def to_text(expr: Expr) -> str:
     """The text form; `parse` gives the same expression back."""
     order = topological(expr)

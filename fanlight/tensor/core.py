@@ -672,8 +672,7 @@ def _traced(
     made = trace.builder.add(op, *values, **attrs)
     made = made if isinstance(made, tuple) else (made,)
     outputs = tuple(Tensor(v.type, None, trace, v) for v in made)
-    full, _ = rows.infer(op, [v.type for v in values], attrs)
-    return outputs, full
+    return outputs, dict(trace.builder.last.attrs)
 
 
 def value_in(trace: Trace, x: Tensor) -> Value:

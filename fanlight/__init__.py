@@ -15,6 +15,7 @@ from __future__ import annotations
 from fanlight.build import build
 from fanlight.built import Bundle, open_bundle
 from fanlight.check import check
+from fanlight.environment import env, get_backend, set_backend
 from fanlight.errors import FanlightError
 from fanlight.formats.model import Model, load
 from fanlight.jit import jit
@@ -143,6 +144,7 @@ from fanlight.tensor.functions import (
     zeros,
     zeros_like,
 )
+from fanlight.tensor.watch import debug, profile, time
 from fanlight.version import __version__ as __version__
 
 __all__ = [
@@ -157,6 +159,13 @@ __all__ = [
     "open_bundle",
     "quantize",
     "tasks",
+    # what computes, and what it does
+    "debug",
+    "env",
+    "get_backend",
+    "profile",
+    "set_backend",
+    "time",
     # tensors
     "Tensor",
     "cast",

@@ -23,6 +23,9 @@ CATALOGUE: dict[str, str] = {
     "E-TENSOR-007": "An index of a tensor is of no known kind, or outside it.",
     "E-TENSOR-008": "A tensor of several elements (or none) was used as one number.",
     "E-TENSOR-009": "A function of NumPy was called with a tensor that it cannot take.",
+    "E-TENSOR-010": "While fl.debug looked, an op made NaN or infinity of finite numbers.",
+    "E-TENSOR-011": "A chart was asked for, and matplotlib is not installed.",
+    "E-TENSOR-012": "There is no back end of this name.",
     # --- graph: the structure is not a graph ----------------------------------------------------
     "E-GRAPH-001": "A graph uses a value that nothing defines before it.",
     "E-GRAPH-002": "Two values of a graph have the same name.",

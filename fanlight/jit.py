@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import wraps
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,16 @@ from fanlight.graph import Graph
 from fanlight.ops.types import TensorType
 from fanlight.passes import optimize
 from fanlight.tensor import Tensor, tensor
-from fanlight.tensor.core import listened, name_of, tracing, unheard
+from fanlight.tensor.core import (
+    Call,
+    listened,
+    name_of,
+    op_by_op,
+    state,
+    tracing,
+    unheard,
+    watch,
+)
 from fanlight.tensor.tape import flatten, unflatten
 from fanlight.tensor.trace import capture
 
@@ -39,11 +49,11 @@ def jit(fn: Callable[..., Any]) -> Callable[..., Any]:
         FanlightError: when called: E-TENSOR-003 fn asks for numbers; E-BUILD-001 no kernel
             computes one of its ops; E-HOST-001 wasmtime is not installed.
     """
-    known: dict[Any, tuple[_Program, Any]] = {}
+    known: dict[Any, tuple[Program, Any]] = {}
 
     @wraps(fn)
     def compiled(*args: Any, **options: Any) -> Any:
-        if listened() or tracing():
+        if listened() or tracing() or op_by_op():
             return fn(*args, **options)
         plain = not options and all(type(x) is Tensor for x in args)
         flat, form = (args, None) if plain else flatten((args, options))
@@ -55,12 +65,17 @@ def jit(fn: Callable[..., Any]) -> Callable[..., Any]:
                 known.pop(next(iter(known)))
             found = known[key] = _compile(fn, types, flatten((args, options))[1])
         program, result = found
-        return unflatten([tensor(a) for a in program.run([x.numpy() for x in flat])], result)
+        start = perf_counter() if state.watchers else 0.0
+        outputs = [tensor(a) for a in program.run([x.numpy() for x in flat])]
+        if state.watchers:
+            call = Call(f"jit {name_of(fn)}", tuple(flat), tuple(outputs))
+            watch(call, perf_counter() - start)
+        return unflatten(outputs, result)
 
     return compiled
 
 
-def _compile(fn: Callable[..., Any], types: Any, form: Any) -> tuple[_Program, Any]:
+def _compile(fn: Callable[..., Any], types: Any, form: Any) -> tuple[Program, Any]:
     result: Any = None
 
     def flattened(parts: Any) -> dict[str, Tensor]:
@@ -72,10 +87,10 @@ def _compile(fn: Callable[..., Any], types: Any, form: Any) -> tuple[_Program, A
     names = [f"input_{i}" for i in range(len(types))]
     with unheard():
         graph = capture(flattened, names, types, name_of(fn))
-    return _Program(graph), result
+    return Program(graph), result
 
 
-class _Program:
+class Program:
     """A graph as WebAssembly in a memory of its own."""
 
     def __init__(self, graph: Graph) -> None:

@@ -27,6 +27,7 @@ PUBLIC |= {
     "Tensor", "cast", "custom_gradient", "dispose", "grad", "grads", "hvp", "jit", "jvp", "keep",
     "memory", "spec", "stop_gradient", "tensor", "tidy", "value_and_grad", "vjp",
 }  # fmt: skip
+PUBLIC |= {"debug", "env", "get_backend", "profile", "set_backend", "time"}
 PUBLIC |= set(
     """
 abs acos acosh add all any arg_max arg_min asin asinh atan atan2 atanh broadcast_to ceil clip

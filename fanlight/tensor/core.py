@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Protocol
 from weakref import ref
 
@@ -27,7 +28,7 @@ from fanlight.ops.types import TensorType
 Function = Callable[..., Any]
 DTYPES = ("float32", "int32", "bool", "uint8")
 _ORDER = ("bool", "uint8", "int32", "float32")
-_PACKAGE = str(Path(__file__).resolve().parent.parent)
+PACKAGE = str(Path(__file__).resolve().parent.parent)
 
 
 class Trace:
@@ -37,6 +38,13 @@ class Trace:
         self.builder = Builder(name)
         self.open = True
         self.constants: dict[int, tuple[Tensor, Value]] = {}
+
+
+class Watcher(Protocol):
+    """What is told of every call and how long it took: a profiler (watch.py)."""
+
+    def saw(self, call: Call, seconds: float) -> None:
+        """A call has happened."""
 
 
 class Listener(Protocol):
@@ -67,8 +75,11 @@ class _State:
     """What goes on in this process: the only global state of the room."""
 
     listeners: list[Listener] = field(default_factory=list)
+    watchers: list[Watcher] = field(default_factory=list)
     scopes: list[list[ref[Tensor]]] = field(default_factory=list)
     traces: int = 0  # functions that are being traced
+    # What computes eager ops instead of NumPy: (op, types, complete attributes) -> how.
+    backend: Callable[[str, Sequence[TensorType], dict[str, Any]], rows.Run] | None = None
     # Of every tensor with numbers; each leaves with its tensor. (They hash by identity, and no two
     # that live have the same hash, so that == of tensors, which is an op, is never asked.)
     alive: set[ref[Tensor]] = field(default_factory=set)
@@ -393,7 +404,7 @@ _OPERATORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 def caller() -> str:
     """The line of the user's code that led here: "file.py:12"."""
     frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
         outer = frame.f_back
         if outer is None:
             break
@@ -623,6 +634,7 @@ def apply(op: str, *values: Any, **attrs: Any) -> Any:
     """
     inputs = tuple(v if isinstance(v, Tensor) else tensor(v) for v in values)
     trace = next((v._trace for v in inputs if v._trace is not None), None)
+    start = perf_counter() if state.watchers else 0.0
     try:
         if trace is None:
             outputs, full = _computed(op, inputs, attrs)
@@ -633,6 +645,8 @@ def apply(op: str, *values: Any, **attrs: Any) -> Any:
         if not str(error.where or "").endswith(line):
             error.where = f"{error.where or op}, {line}"
         raise
+    if state.watchers:
+        watch(Call(op, inputs, outputs, full), perf_counter() - start)
     if state.listeners:
         tell(Call(op, inputs, outputs, full))
     return outputs[0] if len(outputs) == 1 else outputs
@@ -655,7 +669,14 @@ def _computed(
 def _checked(op: str, types: Sequence[TensorType], attrs: dict[str, Any]) -> _Checked:
     full, results = rows.infer(op, types, attrs)
     same = [type_of(tuple(t.bound), t.dtype) for t in results]
-    return rows.prepared(op, types, full), full, same
+    prepared = state.backend or rows.prepared
+    return prepared(op, types, full), full, same
+
+
+def set_backend(backend: Any) -> None:
+    """Let something else than NumPy (None) compute eager ops."""
+    state.backend = backend
+    _CHECKED.clear()
 
 
 def _owned(array: np.ndarray, type: TensorType) -> Tensor:
@@ -693,6 +714,17 @@ def value_in(trace: Trace, x: Tensor) -> Value:
         )
     assert x._value is not None
     return x._value
+
+
+def watch(call: Call, seconds: float) -> None:
+    """Let every watcher see a call."""
+    for watcher in tuple(state.watchers):
+        watcher.saw(call, seconds)
+
+
+def op_by_op() -> bool:
+    """Whether somebody has to see every op, compiled or not."""
+    return any(getattr(watcher, "eager", False) for watcher in state.watchers)
 
 
 def tell(call: Call) -> None:

@@ -1,0 +1,115 @@
+"""What computes here, and what there is: `fl.env`, `fl.set_backend`."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.graph import Builder
+from fanlight.jit import Program
+from fanlight.ops import row as rows
+from fanlight.ops.types import TensorType
+from fanlight.targets import WASM_PLAIN, WASM_RELAXED
+from fanlight.tensor import core
+from fanlight.tensor.core import DTYPES
+from fanlight.version import __version__
+
+BACKENDS = ("numpy", "wasm")
+_OPTIONAL = ("wasmtime", "h5py", "pillow", "playwright", "matplotlib")
+_FLAGS = ("FANLIGHT_VERIFY",)
+# Each compiled op holds a memory of its own.
+_MOST_PROGRAMS = 200
+
+
+def env() -> dict[str, Any]:
+    """What there is: versions (None: not installed), back ends and which computes eager ops now,
+    dtypes, targets that are built for, cores, and the environment variables that Fanlight reads.
+    """
+    return {
+        "fanlight": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        **{name: _version(name) for name in _OPTIONAL},
+        "backend": get_backend(),
+        "backends": list(BACKENDS),
+        "dtypes": list(DTYPES),
+        "targets": [target.name for target in (WASM_RELAXED, WASM_PLAIN)],
+        "cores": os.cpu_count(),
+        "flags": {name: os.environ.get(name, "") for name in _FLAGS},
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def get_backend() -> str:
+    """What computes eager ops: "numpy" or "wasm"."""
+    return "numpy" if core.state.backend is None else "wasm"
+
+
+def set_backend(name: str) -> None:
+    """Choose what computes eager ops.
+
+    Args:
+        name: "numpy", as it is at first; or "wasm": every op is compiled for its shapes, as it runs
+            in a page, and run by wasmtime. That is slow for small tensors, and meant for
+            comparing. Ops that WebAssembly does not compute stay with NumPy.
+
+    Raises:
+        FanlightError: E-TENSOR-012 there is no such back end; when an op is applied, E-HOST-001
+            wasmtime is not installed.
+    """
+    if name not in BACKENDS:
+        raise FanlightError(
+            "E-TENSOR-012",
+            "there is no such back end.",
+            where="fl.set_backend",
+            expected=" or ".join(BACKENDS),
+            received=repr(name)[:200],
+            next="WebGPU comes later; built pages choose by themselves.",
+        )
+    core.set_backend(_Compiled() if name == "wasm" else None)
+
+
+class _Compiled:
+    """Ops as programs, the latest few of them."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, rows.Run] = {}
+
+    def __call__(self, op: str, types: Sequence[TensorType], attrs: dict[str, Any]) -> rows.Run:
+        key = (op, tuple(types), repr(attrs))
+
+        def run(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+            program = self._known.get(key)
+            if program is None:
+                if len(self._known) >= _MOST_PROGRAMS:
+                    self._known.pop(next(iter(self._known)))
+                program = self._known[key] = _program(op, types, attrs)
+            return program(arrays)
+
+        return run
+
+
+def _program(op: str, types: Sequence[TensorType], attrs: dict[str, Any]) -> rows.Run:
+    builder = Builder(op)
+    inputs = [builder.input(f"x{i}", t.shape, t.dtype) for i, t in enumerate(types)]
+    made = builder.add(op, *inputs, **attrs)
+    outputs = made if isinstance(made, tuple) else (made,)
+    graph = builder.finish({f"y{i}": y for i, y in enumerate(outputs)})
+    try:
+        return Program(graph).run
+    except FanlightError as error:
+        if error.code != "E-BUILD-001":
+            raise
+        return rows.prepared(op, types, attrs)

@@ -31,13 +31,76 @@ _ORDER = ("bool", "uint8", "int32", "float32")
 PACKAGE = str(Path(__file__).resolve().parent.parent)
 
 
+class Level(Protocol):
+    """What gives ops another meaning than to compute at once: a trace, or a batch (vmap.py).
+
+    Attributes:
+        depth: of two that meet in a call, the deeper one takes it.
+        open: whether its function is still running.
+    """
+
+    depth: int
+    open: bool
+
+    def apply(
+        self, op: str, inputs: Sequence[Tensor], attrs: dict[str, Any]
+    ) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
+        """The results of a call with a tensor of this level, and its complete attributes."""
+
+    def alias(self, x: Tensor) -> Tensor:
+        """A tensor of its own with the same numbers."""
+
+    def told(self, call: Call) -> None:
+        """A call with a gradient of its own has happened to a tensor of this level."""
+
+
 class Trace:
     """A function that is being traced: the graph so far."""
 
     def __init__(self, name: str) -> None:
         self.builder = Builder(name)
         self.open = True
+        self.depth = state.traces
         self.constants: dict[int, tuple[Tensor, Value]] = {}
+
+    def apply(
+        self, op: str, inputs: Sequence[Tensor], attrs: dict[str, Any]
+    ) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
+        values = [self.value(v) for v in inputs]
+        made = self.builder.add(op, *values, **attrs)
+        made = made if isinstance(made, tuple) else (made,)
+        outputs = tuple(Tensor(v.type, None, self, v) for v in made)
+        return outputs, dict(self.builder.last.attrs)
+
+    def alias(self, x: Tensor) -> Tensor:
+        return Tensor(x.type, None, self, x._value)
+
+    def told(self, call: Call) -> None:
+        """Tapes hear it; the graph has what it was computed by."""
+
+    def value(self, x: Tensor) -> Value:
+        """The graph's value of a tensor; an eager tensor becomes a weight."""
+        if x._trace is None:
+            known = self.constants.get(id(x))
+            if known is None:
+                known = self.constants[id(x)] = (x, self.builder.weight(x.numpy()))
+            return known[1]
+        check_open(x, self)
+        value: Value = x._value
+        return value
+
+
+def check_open(x: Tensor, level: Level) -> None:
+    """E-TENSOR-004 unless a tensor belongs to a level whose function is still running."""
+    if x._trace is not level or not level.open:
+        raise FanlightError(
+            "E-TENSOR-004",
+            "a tensor of another traced function was used.",
+            where=caller(),
+            expected="inputs of this function, and what was computed from them",
+            received=str(x._type),
+            next="return it from the function that it belongs to.",
+        )
 
 
 class Watcher(Protocol):
@@ -118,8 +181,8 @@ class Tensor:
         self,
         type: TensorType,
         array: np.ndarray | None,
-        trace: Trace | None = None,
-        value: Value | None = None,
+        trace: Level | None = None,
+        value: Any = None,
     ) -> None:
         self._type, self._array, self._trace, self._value = type, array, trace, value
         self.kept = False
@@ -271,9 +334,9 @@ class Tensor:
 
     def alias(self) -> Tensor:
         """The same numbers as a tensor of its own, which no tape connects with this one."""
-        if self._trace is None:
-            self.numpy()  # refuses what was disposed
-        return Tensor(self._type, self._array, self._trace, self._value)
+        if self._trace is not None:
+            return self._trace.alias(self)
+        return Tensor(self._type, self.numpy())  # which refuses what was disposed
 
     # --- memory -----------------------------------------------------------------------------------
 
@@ -633,13 +696,13 @@ def apply(op: str, *values: Any, **attrs: Any) -> Any:
             caller; E-TENSOR-00x where a value is no tensor.
     """
     inputs = tuple(v if isinstance(v, Tensor) else tensor(v) for v in values)
-    trace = next((v._trace for v in inputs if v._trace is not None), None)
+    level = deepest(inputs)
     start = perf_counter() if state.watchers else 0.0
     try:
-        if trace is None:
+        if level is None:
             outputs, full = _computed(op, inputs, attrs)
         else:
-            outputs, full = _traced(trace, op, inputs, attrs)
+            outputs, full = level.apply(op, inputs, attrs)
     except FanlightError as error:
         line = caller()
         if not str(error.where or "").endswith(line):
@@ -650,6 +713,15 @@ def apply(op: str, *values: Any, **attrs: Any) -> Any:
     if state.listeners:
         tell(Call(op, inputs, outputs, full))
     return outputs[0] if len(outputs) == 1 else outputs
+
+
+def deepest(inputs: Sequence[Tensor]) -> Level | None:
+    """The level that takes a call with these inputs; None: it is computed at once."""
+    level = None
+    for x in inputs:
+        if x._trace is not None and (level is None or x._trace.depth > level.depth):
+            level = x._trace
+    return level
 
 
 def _computed(
@@ -686,36 +758,6 @@ def _owned(array: np.ndarray, type: TensorType) -> Tensor:
     return Tensor(type, array)
 
 
-def _traced(
-    trace: Trace, op: str, inputs: Sequence[Tensor], attrs: dict[str, Any]
-) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
-    values = [value_in(trace, v) for v in inputs]
-    made = trace.builder.add(op, *values, **attrs)
-    made = made if isinstance(made, tuple) else (made,)
-    outputs = tuple(Tensor(v.type, None, trace, v) for v in made)
-    return outputs, dict(trace.builder.last.attrs)
-
-
-def value_in(trace: Trace, x: Tensor) -> Value:
-    """The graph's value of a tensor; an eager tensor becomes a weight."""
-    if x._trace is None:
-        known = trace.constants.get(id(x))
-        if known is None:
-            known = trace.constants[id(x)] = (x, trace.builder.weight(x.numpy()))
-        return known[1]
-    if x._trace is not trace or not trace.open:
-        raise FanlightError(
-            "E-TENSOR-004",
-            "a tensor of another traced function was used.",
-            where=caller(),
-            expected="inputs of this function, and what was computed from them",
-            received=str(x._type),
-            next="return it from the function that it belongs to.",
-        )
-    assert x._value is not None
-    return x._value
-
-
 def watch(call: Call, seconds: float) -> None:
     """Let every watcher see a call."""
     for watcher in tuple(state.watchers):
@@ -729,6 +771,10 @@ def op_by_op() -> bool:
 
 def tell(call: Call) -> None:
     """Let every listener hear a call."""
+    if call.backward is not None:
+        level = deepest(call.inputs)
+        if level is not None:
+            level.told(call)
     for listener in tuple(state.listeners):
         listener.heard(call)
 

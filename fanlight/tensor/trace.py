@@ -20,7 +20,6 @@ from fanlight.tensor.core import (
     name_of,
     state,
     tensor,
-    value_in,
 )
 
 
@@ -128,13 +127,13 @@ def capture(
     called: str,
 ) -> Graph:
     """The graph of a function of a list of tensors that gives tensors by name."""
+    state.traces += 1
     trace = Trace(called)
     builder = trace.builder
-    values = [builder.input(n, t.shape, t.dtype) for n, t in zip(names, types, strict=True)]
-    state.traces += 1
     try:
+        values = [builder.input(n, t.shape, t.dtype) for n, t in zip(names, types, strict=True)]
         result = fn([Tensor(v.type, None, trace, v) for v in values])
-        named = {key: value_in(trace, part) for key, part in result.items()}
+        named = {key: trace.value(part) for key, part in result.items()}
     finally:
         trace.open = False
         state.traces -= 1

@@ -24,6 +24,7 @@ from fanlight.quantize import QuantizedModel, quantize
 from fanlight.tensor import (
     Tensor,
     cast,
+    checkpoint,
     custom_gradient,
     dispose,
     grad,
@@ -38,6 +39,7 @@ from fanlight.tensor import (
     tidy,
     value_and_grad,
     vjp,
+    vmap,
 )
 from fanlight.tensor.functions import (
     abs,
@@ -169,6 +171,7 @@ __all__ = [
     # tensors
     "Tensor",
     "cast",
+    "checkpoint",
     "custom_gradient",
     "dispose",
     "grad",
@@ -184,6 +187,7 @@ __all__ = [
     "tidy",
     "value_and_grad",
     "vjp",
+    "vmap",
     # functions of tensors
     "abs",
     "acos",

@@ -26,6 +26,7 @@ CATALOGUE: dict[str, str] = {
     "E-TENSOR-010": "While fl.debug looked, an op made NaN or infinity of finite numbers.",
     "E-TENSOR-011": "A chart was asked for, and matplotlib is not installed.",
     "E-TENSOR-012": "There is no back end of this name.",
+    "E-TENSOR-013": "The examples of a batch cannot be told apart.",
     # --- graph: the structure is not a graph ----------------------------------------------------
     "E-GRAPH-001": "A graph uses a value that nothing defines before it.",
     "E-GRAPH-002": "Two values of a graph have the same name.",

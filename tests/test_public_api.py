@@ -24,8 +24,9 @@ PUBLIC = {
     "load", "open_bundle", "quantize", "tasks",
 }  # fmt: skip
 PUBLIC |= {
-    "Tensor", "cast", "custom_gradient", "dispose", "grad", "grads", "hvp", "jit", "jvp", "keep",
-    "memory", "spec", "stop_gradient", "tensor", "tidy", "value_and_grad", "vjp",
+    "Tensor", "cast", "checkpoint", "custom_gradient", "dispose", "grad", "grads", "hvp", "jit",
+    "jvp", "keep", "memory", "spec", "stop_gradient", "tensor", "tidy", "value_and_grad",
+    "vjp", "vmap",
 }  # fmt: skip
 PUBLIC |= {"debug", "env", "get_backend", "profile", "set_backend", "time"}
 PUBLIC |= set(

@@ -27,6 +27,10 @@ def _reduced(type: TensorType, axes: Sequence[int], keep: bool) -> tuple[int, ..
     return tuple(dims)
 
 
+def _typed(reduce: Callable[[], Any], dtype: np.dtype) -> np.ndarray:
+    return np.asarray(reduce(), dtype)
+
+
 def reduction(
     name: str,
     reduce: Callable[..., np.ndarray],
@@ -52,8 +56,7 @@ def reduction(
     def evaluate(arrays: Sequence[np.ndarray], attrs: Mapping[str, Any]) -> list[np.ndarray]:
         x = arrays[0]
         axes = tuple(d % x.ndim for d in attrs["axes"]) if attrs["axes"] else ()
-        result = quietly(partial(reduce, x, axis=axes, keepdims=attrs["keepdims"]))
-        return [np.asarray(result, x.dtype)]
+        return [quietly(_typed, partial(reduce, x, axis=axes, keepdims=attrs["keepdims"]), x.dtype)]
 
     return register(
         Row(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fanlight.tensor.core import Tensor, apply, cast, tensor
 from fanlight.tensor.gradients import (
+    checkpoint,
     custom_gradient,
     grad,
     grads,
@@ -15,11 +16,13 @@ from fanlight.tensor.gradients import (
 )
 from fanlight.tensor.memory import dispose, keep, memory, tidy
 from fanlight.tensor.trace import spec, trace
+from fanlight.tensor.vmap import vmap
 
 __all__ = [
     "Tensor",
     "apply",
     "cast",
+    "checkpoint",
     "custom_gradient",
     "dispose",
     "grad",
@@ -35,4 +38,5 @@ __all__ = [
     "trace",
     "value_and_grad",
     "vjp",
+    "vmap",
 ]

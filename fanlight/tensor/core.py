@@ -21,7 +21,6 @@ import numpy as np
 
 from fanlight import dtypes
 from fanlight.errors import FanlightError
-from fanlight.graph import Builder, Value
 from fanlight.ops import row as rows
 from fanlight.ops.types import TensorType
 
@@ -52,42 +51,6 @@ class Level(Protocol):
 
     def told(self, call: Call) -> None:
         """A call with a gradient of its own has happened to a tensor of this level."""
-
-
-class Trace:
-    """A function that is being traced: the graph so far."""
-
-    def __init__(self, name: str) -> None:
-        self.builder = Builder(name)
-        self.open = True
-        self.depth = state.traces
-        self.constants: dict[int, tuple[Tensor, Value]] = {}
-
-    def apply(
-        self, op: str, inputs: Sequence[Tensor], attrs: dict[str, Any]
-    ) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
-        values = [self.value(v) for v in inputs]
-        made = self.builder.add(op, *values, **attrs)
-        made = made if isinstance(made, tuple) else (made,)
-        outputs = tuple(Tensor(v.type, None, self, v) for v in made)
-        return outputs, dict(self.builder.last.attrs)
-
-    def alias(self, x: Tensor) -> Tensor:
-        return Tensor(x.type, None, self, x._value)
-
-    def told(self, call: Call) -> None:
-        """Tapes hear it; the graph has what it was computed by."""
-
-    def value(self, x: Tensor) -> Value:
-        """The graph's value of a tensor; an eager tensor becomes a weight."""
-        if x._trace is None:
-            known = self.constants.get(id(x))
-            if known is None:
-                known = self.constants[id(x)] = (x, self.builder.weight(x.numpy()))
-            return known[1]
-        check_open(x, self)
-        value: Value = x._value
-        return value
 
 
 def check_open(x: Tensor, level: Level) -> None:
@@ -141,6 +104,7 @@ class _State:
     watchers: list[Watcher] = field(default_factory=list)
     scopes: list[list[ref[Tensor]]] = field(default_factory=list)
     traces: int = 0  # functions that are being traced
+    inside: int = 0  # calls within the making of another call
     # What computes eager ops instead of NumPy: (op, types, complete attributes) -> how.
     backend: Callable[[str, Sequence[TensorType], dict[str, Any]], rows.Run] | None = None
     # Of every tensor with numbers; each leaves with its tensor. (They hash by identity, and no two

@@ -16,7 +16,9 @@ from fanlight.tensor.core import (
     apply,
     caller,
     cast,
+    listening,
     name_of,
+    state,
     tell,
     tensor,
     unheard,
@@ -205,6 +207,67 @@ def custom_gradient(fn: Callable[..., tuple[Any, Function]]) -> Function:
         return y
 
     return wrapped
+
+
+class _Captured:
+    """What a function takes from outside of it, as its calls are heard."""
+
+    def __init__(self, inputs: Sequence[Tensor]) -> None:
+        self._inside = state.inside
+        self._own: dict[int, Tensor] = {id(x): x for x in inputs}
+        self.tensors: dict[int, Tensor] = {}
+
+    def heard(self, call: Call) -> None:
+        if state.inside > self._inside:
+            return
+        for x in call.inputs:
+            if x.dtype == "float32" and id(x) not in self._own:
+                self.tensors[id(x)] = x
+        self._own.update((id(y), y) for y in call.outputs)
+
+
+def checkpoint(fn: Function) -> Function:
+    """A function whose inside is not kept for the gradient, but computed again (Chen et al. 2016).
+
+    Args:
+        fn: takes and gives tensors, or tuples, lists and dicts of them. It has to give the same
+            when it is called again.
+
+    Gradients of any order pass, also to what fn takes from outside its arguments. In a built or
+    compiled function, too, the inside is computed twice and its memory used for something else in
+    between.
+    """
+
+    @wraps(fn)
+    def light(*args: Any) -> Any:
+        flat, form = flatten(args)
+        captured = _Captured(flat)
+        with unheard(), listening(captured):
+            results, shape_of = flatten(fn(*unflatten(flat, form)))
+        outside = list(captured.tensors.values())
+        outputs = [y.alias() for y in results]
+
+        def back(*grads: Any) -> list[Any]:
+            first = next(g for g in grads if g is not None)
+            # Not before the gradient is there: nothing of it is what was computed before.
+            again = [apply("after", x, first) for x in flat]
+            floats = [x for x in again if x.dtype == "float32"]
+            with recording([*floats, *outside]) as tape:
+                made, _ = flatten(fn(*unflatten(again, form)))
+            weights = [
+                tensor(np.zeros(y.shape, np.float32)) if g is None else g
+                for y, g in zip(made, grads, strict=True)
+            ]
+            found = iter(tape.pull(made, weights, [*floats, *outside]))
+            return [
+                *[next(found) if x.dtype == "float32" else None for x in again],
+                *found,
+            ]
+
+        tell(Call("checkpoint", (*flat, *outside), tuple(outputs), backward=back))
+        return unflatten(outputs, shape_of)
+
+    return light
 
 
 def _float(x: Tensor) -> Tensor:

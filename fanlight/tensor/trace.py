@@ -9,18 +9,55 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.graph import Graph, Value
+from fanlight.graph import Builder, Graph, Value
 from fanlight.ops.types import TensorType
 from fanlight.tensor.core import (
+    Call,
     Function,
     Tensor,
-    Trace,
     caller,
+    check_open,
     dtype_name,
     name_of,
     state,
     tensor,
 )
+
+
+class Trace:
+    """A function that is being traced: the graph so far."""
+
+    def __init__(self, name: str) -> None:
+        self.builder = Builder(name)
+        self.open = True
+        self.depth = state.traces
+        self.constants: dict[int, tuple[Tensor, Value]] = {}
+
+    def apply(
+        self, op: str, inputs: Sequence[Tensor], attrs: dict[str, Any]
+    ) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
+        values = [self.value(v) for v in inputs]
+        made = self.builder.add(op, *values, **attrs)
+        made = made if isinstance(made, tuple) else (made,)
+        outputs = tuple(Tensor(v.type, None, self, v) for v in made)
+        return outputs, dict(self.builder.last.attrs)
+
+    def alias(self, x: Tensor) -> Tensor:
+        return Tensor(x.type, None, self, x._value)
+
+    def told(self, call: Call) -> None:
+        """Tapes hear it; the graph has what it was computed by."""
+
+    def value(self, x: Tensor) -> Value:
+        """The graph's value of a tensor; an eager tensor becomes a weight."""
+        if x._trace is None:
+            known = self.constants.get(id(x))
+            if known is None:
+                known = self.constants[id(x)] = (x, self.builder.weight(x.numpy()))
+            return known[1]
+        check_open(x, self)
+        value: Value = x._value
+        return value
 
 
 def spec(shape: int | Sequence[int], dtype: Any = "float32") -> TensorType:

@@ -91,6 +91,7 @@ CASES = [
     Case("softmax", ((2, 5),)),
     Case("softmax", ((2, 5),), {"axis": 0}),
     Case("log_softmax", ((2, 5),)),
+    Case("after", ((2, 3), INDICES), linear=True),
     Case("reshape", ((2, 6),), {"shape": (3, -1)}, linear=True),
     Case("transpose", ((2, 3, 4),), {"perm": (2, 0, 1)}, linear=True),
     Case("broadcast_to", ((3, 1),), {"shape": (2, 3, 4)}, linear=True),

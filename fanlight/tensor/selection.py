@@ -122,7 +122,8 @@ def unique(x: Any, axis: int | None = None) -> tuple[Tensor, Tensor]:
         x, axis = reshape(x, (x.size,)), 0
     (axis,) = axes_of(x.type, axis)
     array = numbers_of("unique", "x", x, "call it before, and hand the result in.")
-    rows = np.moveaxis(array, axis, 0).reshape(array.shape[axis], -1)
+    count = array.shape[axis]
+    rows = np.moveaxis(array, axis, 0).reshape(count, array.size // max(1, count))
     if rows.dtype == bool:
         rows = rows.astype(np.uint8)
     if not rows.size:

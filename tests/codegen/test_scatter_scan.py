@@ -218,3 +218,13 @@ def test_sort(shape: tuple[int, ...], descending: bool, dtype: str) -> None:
         expected += [i for i, v in enumerate(keys) if v != v]
         np.testing.assert_array_equal(indices[row], expected)
         np.testing.assert_array_equal(values[row], x[row][expected])
+
+
+@pytest.mark.parametrize("rows", [9, 64, 65, 1000])
+@pytest.mark.parametrize("run", [1, 80])
+def test_scattering_into_parts_of_the_result(rows: int, run: int) -> None:
+    """`run_op` computes it whole and in three parts."""
+    indices = tuples((rows // 8 + 1,), (rows,), 3)
+    updates, x = numbers((rows // 8 + 1, run)), numbers((rows, run))
+    (got,) = run_op("scatter_nd", [indices, updates, x])
+    np.testing.assert_array_equal(got, scattered(x, indices, updates, "add"))

@@ -1,8 +1,8 @@
 """gather_nd and scatter_nd: slices of a tensor at tuples of indices of its first dims.
 
-gather_nd is split by tuples. scatter_nd is split by slices of the result: everybody goes through
+gather_nd is split by tuples. scatter_nd is split into parts of the result: everybody goes through
 all tuples and takes those of its own part, so that nothing is written by two, and updates of one
-place meet in their order.
+place meet in their order. Where that is most of the work it is not split.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from fanlight.ops.types import TensorType
 from fanlight.targets import Target
 
 LONG_RUN = 256  # bytes of a slice from which a loop goes over its vectors
+PARTS = 8  # that the work of a scatter_nd is split into
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,13 @@ class Scatter:
     dtype: str
     fill: bytes | None  # of an element
 
+    @property
+    def parts(self) -> int:
+        """Into how many parts of the result the work is split."""
+        places = self.places
+        heavy = places.run >= LONG_RUN or places.count * PARTS <= places.rows
+        return min(PARTS, places.rows) if heavy else 1
+
 
 @register("scatter_nd")
 def lower_scatter(node: Node, target: Target, weights: Weights) -> Kernel:
@@ -137,7 +145,7 @@ def lower_scatter(node: Node, target: Target, weights: Weights) -> Kernel:
         f = module.function(name, ("i32",) * (len(node.inputs) + 3))
         emit_scatter(f, scatter, *f.params)
 
-    return Kernel(f"{scatter}", emit, places.rows, flops=updates.size, bytes=node_bytes(node))
+    return Kernel(f"{scatter}", emit, scatter.parts, flops=updates.size, bytes=node_bytes(node))
 
 
 def _bytes(value: float, dtype: str) -> bytes:
@@ -148,9 +156,13 @@ def _bytes(value: float, dtype: str) -> bytes:
 
 
 def emit_scatter(f: Function, scatter: Scatter, *params: Local) -> None:
-    """Slices [low, high) of the output."""
+    """Parts [low, high) of the output, of which all but the last have as many slices."""
     indices, updates, *x, y, low, high = params
-    places = scatter.places
+    places, parts = scatter.places, scatter.parts
+    share = -(-places.rows // parts)
+    for bound in (low, high):
+        f.get(bound).times(share).set(bound)
+        f.i32(places.rows).get(bound).get(bound).i32(places.rows).op("i32.gt_s").select().set(bound)
     registers = Registers(f)
     unit, tuple_, index, row, source, target, count = registers.take_many(7, "i32")
     f.address(y, low, places.run).set(target)

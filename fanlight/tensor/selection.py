@@ -13,7 +13,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.tensor.core import Tensor, apply, caller, cast, promoted, tensor
-from fanlight.tensor.functions import axes_of, reshape, shape_of, stack
+from fanlight.tensor.functions import axes_of, expand_dims, full, reshape, shape_of, stack
 from fanlight.tensor.indices import gather
 from fanlight.tensor.known import numbers_of
 from fanlight.tensor.scans import cumsum
@@ -103,55 +103,100 @@ def boolean_mask(x: Any, mask: Any, axis: int = 0, size: int | None = None) -> T
     return apply("transpose", found, perm=back) if axis else found
 
 
-def unique(x: Any, axis: int | None = None) -> tuple[Tensor, Tensor]:
+def unique(x: Any, axis: int | None = None, size: int | None = None) -> tuple[Tensor, Tensor]:
     """The different elements (or slices along an axis) in the order in which they come first.
 
     Args:
         x: any dtype. NaN equals NaN.
         axis: None: x is flat for it.
+        size: n, where x is flat: values that are left over hold 0. Default: as many as there are.
 
     Returns:
         values [n], or x with n slices along the axis; and int32 indices [size of x, or of the
         axis]: which of the values each one is.
 
     Raises:
-        FanlightError: E-TENSOR-003 in a traced function. Source: tf.unique, tf.raw_ops.UniqueV2.
+        FanlightError: E-TENSOR-003 no size in a traced function; E-OP-005 a size and an axis.
+        Source: tf.unique, tf.raw_ops.UniqueV2.
     """
     x = tensor(x)
+    if size is not None:
+        if axis is not None and x.rank != 1:
+            raise FanlightError(
+                "E-OP-005",
+                "unique takes a size for single elements only.",
+                where=f"unique size, {caller()}",
+                expected="no axis, or no size",
+                received=f"size {size}, axis {axis}, x {x.type}",
+            )
+        return _unique_of_size(reshape(x, (x.size,)), shape_of(size)[0])
     if axis is None:
         x, axis = reshape(x, (x.size,)), 0
     (axis,) = axes_of(x.type, axis)
-    array = numbers_of("unique", "x", x, "call it before, and hand the result in.")
+    array = numbers_of("unique", "x", x, "give the size: fl.unique(x, size=10).")
     count = array.shape[axis]
     rows = np.moveaxis(array, axis, 0).reshape(count, array.size // max(1, count))
     if rows.dtype == bool:
         rows = rows.astype(np.uint8)
-    if not rows.size:
-        first = np.arange(min(1, rows.shape[0]))
-        inverse = np.zeros(rows.shape[0], np.int32)
+    if rows.size:
+        first, inverse = _by_first(rows)
     else:
-        _, first, inverse = _by_first(rows)
+        first, inverse = np.arange(min(1, count)), np.zeros(count, np.int32)
     values = gather(x, tensor(first.astype(np.int32)), axis)
     return values, tensor(inverse.astype(np.int32))
 
 
-def _by_first(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Different rows, where each is first, and which each row is; NaN equals NaN, 0 equals -0."""
+def _unique_of_size(x: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """By sorting: equal elements are neighbours then, the first of them in front."""
+    count = x.size
+    if not count:
+        return full(size, 0, x.dtype), tensor(np.zeros(0, np.int32))
+    values, order = apply("sort", cast(x, "int32") if x.dtype in ("bool", "uint8") else x)
+    before, after = values[:-1], values[1:]
+    new = apply("not_equal", before, after)
+    if x.dtype == "float32":
+        new = apply("logical_and", new, apply("equal", before, before))  # one NaN after another
+    new = apply("concat", tensor([True]), new, axis=0)
+    group = cumsum(new) - 1
+
+    def put(places: Tensor, what: Any, value: int = 0) -> Tensor:
+        column = reshape(places, (count, 1))
+        result: Tensor = apply(
+            "scatter_nd", column, what, shape=(count,), mode="update", value=value
+        )
+        return result
+
+    # Where each group is first; groups that there are not come last in the order of that.
+    first = put(apply("select", new, group, tensor(count)), order, count)
+    first, which = apply("sort", first)
+    rank = put(which, tensor(np.arange(count, dtype=np.int32)))
+    inverse = put(order, apply("gather", rank, group, axis=0))
+    missing = tensor(np.full(max(0, size - count), count, np.int32))
+    first = apply("concat", first, missing, axis=0)[:size] if missing.size else first[:size]
+    found: Tensor = apply("gather_nd", x, reshape(first, (size, 1)), outside="zero")
+    return found, inverse
+
+
+def _by_first(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each different row is first, and which each row is; NaN equals NaN, 0 equals -0."""
     if rows.dtype.kind == "f":
         rows = np.where(np.isnan(rows), np.float32(np.nan), rows + np.float32(0)).view(np.int32)
     _, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
     order = np.argsort(first)
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
-    first = first[order]
-    return rows[first], first, rank[inverse.reshape(-1)]
+    return first[order], rank[inverse.reshape(-1)]
 
 
-def setdiff1d(x: Any, y: Any) -> tuple[Tensor, Tensor]:
+def setdiff1d(x: Any, y: Any, size: int | None = None) -> tuple[Tensor, Tensor]:
     """The elements of x [n] that are not in y [m], in their order, and their indices (int32).
 
+    Args:
+        size: how many; those left over hold 0 and the index -1. With a size each element is
+            compared with each. Default: as many as there are.
+
     Raises:
-        FanlightError: E-TENSOR-003 in a traced function; E-OP-004 x or y has not one dim.
+        FanlightError: E-TENSOR-003 no size in a traced function; E-OP-004 x or y has not one dim.
         Source: tf.setdiff1dAsync, tf.raw_ops.ListDiff.
     """
     x, y = promoted(x, y)
@@ -163,7 +208,11 @@ def setdiff1d(x: Any, y: Any) -> tuple[Tensor, Tensor]:
             expected="[n] and [m]",
             received=f"{x.type} and {y.type}",
         )
-    instead = "call it before, and hand the result in."
+    if size is not None:
+        found = apply("any", apply("equal", expand_dims(x, 1), y), axes=(1,), keepdims=False)
+        places = _flat("setdiff1d", apply("logical_not", found), size)
+        return apply("gather_nd", x, expand_dims(places, 1), outside="zero"), places
+    instead = "give the size: fl.setdiff1d(x, y, size=10)."
     numbers = numbers_of("setdiff1d", "x", x, instead)
     others = numbers_of("setdiff1d", "y", y, instead)
     kept = tensor(np.flatnonzero(~np.isin(numbers, others)).astype(np.int32))

@@ -58,11 +58,39 @@ def test_unique() -> None:
     assert fl.unique([True, True])[0].tolist() == [True]
     slope = fl.grad(lambda x: fl.sum(fl.unique(x)[0] * np.float32([1, 2])))(np.float32([5, 5, 4]))
     assert slope.tolist() == [1, 0, 2]
-    with pytest.raises(FanlightError, match="E-TENSOR-003"):
+    with pytest.raises(FanlightError, match="E-TENSOR-003") as caught:
         fl.jit(lambda x: fl.unique(x)[0])(X)
+    assert "size=" in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [2, 5, 9])
+def test_unique_of_a_size(size: int) -> None:
+    rng = np.random.default_rng(size)
+    for x in (
+        rng.integers(0, 5, 8).astype(np.int32),
+        np.float32([3, np.nan, 3, -0.0, np.nan, 0, 1]),
+        rng.random(6) < 0.5,
+        np.zeros(0, np.float32),
+        np.int32([7]),
+        rng.integers(0, 3, (2, 3)).astype(np.uint8),
+    ):
+        values, indices = fl.unique(x)
+        padded = np.zeros(size, x.dtype)
+        padded[: len(values)] = values.numpy()[:size]
+        for run in (fl.unique, fl.jit(lambda x, s=size, **_: fl.unique(x, size=s))):
+            if run is not fl.unique and not x.size:
+                continue  # no model takes nothing
+            found, inverse = run(x, size=size)
+            np.testing.assert_array_equal(found.numpy(), padded)
+            np.testing.assert_array_equal(inverse.numpy(), indices.numpy())
+    with pytest.raises(FanlightError, match="E-OP-005"):
+        fl.unique(X, axis=0, size=2)
 
 
 def test_setdiff1d() -> None:
+    for call in (fl.setdiff1d, fl.jit(lambda x, y, **_: fl.setdiff1d(x, y, size=3))):
+        values, indices = call(np.int32([1, 2, 3, 2, 5]), np.int32([2, 5]), size=3)
+        assert (values.tolist(), indices.tolist()) == ([1, 3, 0], [0, 2, -1])
     values, indices = fl.setdiff1d([1, 2, 3, 2, 5], [2, 5])
     assert (values.tolist(), indices.tolist()) == ([1, 3], [0, 2])
     with pytest.raises(FanlightError, match="E-OP-004"):

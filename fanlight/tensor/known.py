@@ -28,6 +28,20 @@ def whole(function: str, argument: str, value: Any) -> Tensor:
     return cast(x, "int32")
 
 
+def count(function: str, argument: str, value: Any) -> int:
+    """A number of things; E-OP-005 if it is not a whole number from 0 on."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < 0:
+        raise FanlightError(
+            "E-OP-005",
+            f"{function} does not allow this value of {argument}.",
+            where=f"{function} {argument}, {caller()}",
+            expected="a whole number from 0 on",
+            received=repr(value)[:200],
+        )
+    return int(value)
+
+
 def inside(function: str, argument: str, x: Tensor, low: int, high: int) -> Tensor:
     """x, whose numbers, where they are known, must be from `low` to `high`; E-TENSOR-007."""
     if x.traced or not x.size:

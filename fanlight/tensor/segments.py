@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
+from fanlight.tensor import known
 from fanlight.tensor.core import Tensor, apply, caller, cast, tensor
 from fanlight.tensor.functions import maximum, reshape, where
 from fanlight.tensor.indices import gather
@@ -40,6 +41,7 @@ def _segments(
     function: str, x: Tensor, ids: Tensor, count: int, mode: str, value: float = 0
 ) -> Tensor:
     """[count, rest] of x [ids, rest]."""
+    count = known.count(function, "num_segments", count)
     inside(function, "segment_ids", ids, -(2**31), count - 1)
     shape = (count, *x.shape[ids.rank :])
     column = reshape(ids, (*ids.shape, 1))
@@ -179,6 +181,7 @@ def _chosen(function: str, x: Any, indices: Any, ids: Any) -> Tensor:
             expected="[n] and [n], and x with at least one dim",
             received=f"{picked.type} and {found.type}, and x {x.type}",
         )
+    inside(function, "indices", picked, 0, x.shape[0] - 1)
     return gather(x, picked)
 
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.tensor.core import Tensor, apply, caller, cast, promoted, tensor
-from fanlight.tensor.functions import axes_of, expand_dims, full, reshape, shape_of, stack
+from fanlight.tensor.functions import axes_of, expand_dims, full, reshape, stack
 from fanlight.tensor.indices import gather
-from fanlight.tensor.known import numbers_of
+from fanlight.tensor.known import count, numbers_of
 from fanlight.tensor.scans import cumsum
 
 
@@ -49,7 +49,7 @@ def _flat(function: str, mask: Tensor, size: int | None) -> Tensor:
             function, "the mask", flat, f"give the size: fl.{function}(..., size=10)."
         )
         return tensor(np.flatnonzero(numbers).astype(np.int32))
-    (size,) = shape_of(size)
+    size = count(function, "size", size)
     turn = cumsum(flat) - 1
     # Those that are false go outside, where they are left out.
     places = apply("select", flat, turn, tensor(size))
@@ -129,27 +129,27 @@ def unique(x: Any, axis: int | None = None, size: int | None = None) -> tuple[Te
                 expected="no axis, or no size",
                 received=f"size {size}, axis {axis}, x {x.type}",
             )
-        return _unique_of_size(reshape(x, (x.size,)), shape_of(size)[0])
+        return _unique_of_size(reshape(x, (x.size,)), size)
     if axis is None:
         x, axis = reshape(x, (x.size,)), 0
     (axis,) = axes_of(x.type, axis)
     array = numbers_of("unique", "x", x, "give the size: fl.unique(x, size=10).")
-    count = array.shape[axis]
-    rows = np.moveaxis(array, axis, 0).reshape(count, array.size // max(1, count))
+    slices = array.shape[axis]
+    rows = np.moveaxis(array, axis, 0).reshape(slices, array.size // max(1, slices))
     if rows.dtype == bool:
         rows = rows.astype(np.uint8)
     if rows.size:
         first, inverse = _by_first(rows)
     else:
-        first, inverse = np.arange(min(1, count)), np.zeros(count, np.int32)
+        first, inverse = np.arange(min(1, slices)), np.zeros(slices, np.int32)
     values = gather(x, tensor(first.astype(np.int32)), axis)
     return values, tensor(inverse.astype(np.int32))
 
 
 def _unique_of_size(x: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """By sorting: equal elements are neighbours then, the first of them in front."""
-    count = x.size
-    if not count:
+    size, many = count("unique", "size", size), x.size
+    if not many:
         return full(size, 0, x.dtype), tensor(np.zeros(0, np.int32))
     values, order = apply("sort", cast(x, "int32") if x.dtype in ("bool", "uint8") else x)
     before, after = values[:-1], values[1:]
@@ -160,18 +160,18 @@ def _unique_of_size(x: Tensor, size: int) -> tuple[Tensor, Tensor]:
     group = cumsum(new) - 1
 
     def put(places: Tensor, what: Any, value: int = 0) -> Tensor:
-        column = reshape(places, (count, 1))
+        column = reshape(places, (many, 1))
         result: Tensor = apply(
-            "scatter_nd", column, what, shape=(count,), mode="update", value=value
+            "scatter_nd", column, what, shape=(many,), mode="update", value=value
         )
         return result
 
     # Where each group is first; groups that there are not come last in the order of that.
-    first = put(apply("select", new, group, tensor(count)), order, count)
+    first = put(apply("select", new, group, tensor(many)), order, many)
     first, which = apply("sort", first)
-    rank = put(which, tensor(np.arange(count, dtype=np.int32)))
+    rank = put(which, tensor(np.arange(many, dtype=np.int32)))
     inverse = put(order, apply("gather", rank, group, axis=0))
-    missing = tensor(np.full(max(0, size - count), count, np.int32))
+    missing = tensor(np.full(max(0, size - many), many, np.int32))
     first = apply("concat", first, missing, axis=0)[:size] if missing.size else first[:size]
     found: Tensor = apply("gather_nd", x, reshape(first, (size, 1)), outside="zero")
     return found, inverse

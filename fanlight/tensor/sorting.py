@@ -12,7 +12,7 @@ from fanlight.errors import FanlightError
 from fanlight.tensor.core import Tensor, apply, caller, cast, promoted, tensor
 from fanlight.tensor.functions import any as any_of
 from fanlight.tensor.functions import axes_of, broadcast_to, expand_dims, reshape, top_k, transpose
-from fanlight.tensor.known import inside, numbers_of, whole
+from fanlight.tensor.known import count, inside, numbers_of, whole
 
 
 def _sorted(x: Any, axis: int, descending: bool) -> tuple[Tensor, Tensor]:
@@ -170,6 +170,7 @@ def _counted(
     if size is None:
         numbers = numbers_of(function, "x", x, f"give the size: fl.{function}(x, size=10).")
         size = int(numbers.max()) + 1 if numbers.size else 0
+    size = count(function, "size", size)
     given = tensor(np.ones((), np.int32)) if weights is None else tensor(weights)
     if binary_output:
         given = tensor(np.ones((), np.dtype(given.dtype)))
@@ -219,7 +220,8 @@ def confusion_matrix(
     pairs = apply("concat", expand_dims(labels, 1), expand_dims(predictions, 1), axis=1)
     if num_classes is None:
         numbers = numbers_of(name, "labels", pairs, "give the number: num_classes=10.")
-        num_classes = int(numbers.max()) + 1 if numbers.size else 0
+        num_classes = builtins.max(int(numbers.max()) + 1, 0) if numbers.size else 0
+    num_classes = count(name, "num_classes", num_classes)
     inside(name, "labels and predictions", pairs, 0, num_classes - 1)
     given = tensor(np.ones(labels.shape, np.int32)) if weights is None else tensor(weights)
     shape: Sequence[int] = (num_classes, num_classes)

@@ -268,3 +268,54 @@ def test_max_pool_with_argmax(padding: Any, batch: bool) -> None:
     taken = flat[index] if batch else np.stack([flat[b][index[b]] for b in range(2)])
     np.testing.assert_array_equal(values, taken)
     check(fn, [x], values, index)
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
+REFUSED: list[tuple[str, str, Callable[[], Any]]] = [
+    ("E-OP-003", "gather indices", lambda: fl.gather(X, [0.5])),
+    ("E-OP-003", "scatter_nd indices", lambda: fl.scatter_nd([[0.5]], [1.0], (2,))),
+    ("E-OP-003", "scatter_nd updates", lambda: fl.scatter_nd([[0]], [True], (2,))),
+    ("E-OP-003", "in_top_k targets", lambda: fl.in_top_k(ROWS, [0.0, 1, 2], 1)),
+    ("E-OP-004", "scatter_nd updates", lambda: fl.scatter_nd([[0]], [1.0, 2], (2,))),
+    ("E-OP-004", "gather_nd indices", lambda: fl.gather_nd([1.0], [[0, 0]])),
+    ("E-OP-004", "gather indices", lambda: fl.gather(X, [0, 1], 1, batch_dims=1)),
+    ("E-OP-004", "take_along_axis", lambda: fl.take_along_axis(X, [0])),
+    ("E-OP-004", "in_top_k targets", lambda: fl.in_top_k(ROWS, [0], 1)),
+    ("E-OP-005", "top_k k", lambda: fl.in_top_k(ROWS, [0, 0, 0], 9)),
+    ("E-OP-004", "search_sorted", lambda: fl.search_sorted(ROWS, [1.0])),
+    ("E-OP-005", "search_sorted side", lambda: fl.search_sorted([1], [1], "middle")),
+    ("E-OP-004", "dense_bincount x", lambda: fl.dense_bincount(np.zeros((1, 1, 1), int))),
+    ("E-OP-004", "bincount weights", lambda: fl.bincount([1, 2], [1.0])),
+    ("E-OP-004", "confusion_matrix", lambda: fl.confusion_matrix([1, 2], [1])),
+    ("E-OP-005", "axis", lambda: fl.sort(X, 3)),
+    ("E-OP-005", "axis", lambda: fl.argsort(1.0)),
+    ("E-OP-005", "axis", lambda: fl.cumsum(X, 5)),
+    ("E-OP-005", "axis", lambda: fl.roll(X, 1, 7)),
+    ("E-OP-005", "roll shift", lambda: fl.roll(X, (1, 2), 0)),
+    ("E-OP-004", "segment_ids", lambda: fl.segment_sum(X, [[0]])),
+    ("E-OP-004", "sparse_segment_sum", lambda: fl.sparse_segment_sum(X, [0, 1], [0])),
+    ("E-TENSOR-007", "sparse_segment", lambda: fl.sparse_segment_sum(X, [9], [0])),
+    ("E-OP-004", "max_pool_with_argmax x", lambda: fl.max_pool_with_argmax(X, 2)),
+    ("E-OP-005", "size", lambda: fl.max_pool_with_argmax(np.zeros((1, 2, 2, 1)), 0)),
+    ("E-OP-005", "padding", lambda: fl.max_pool_with_argmax(np.zeros((1, 2, 2, 1)), 1, 1, "full")),
+    ("E-OP-004", "max_pool", lambda: fl.max_pool_with_argmax(np.zeros((1, 2, 2, 1)), 3)),
+    ("E-TENSOR-007", "indices", lambda: fl.sparse_to_dense([5], [1], (3,))),
+    ("E-TENSOR-006", "", lambda: fl.scatter_nd([[0]], [1.0], (-2,))),
+    ("E-OP-005", "bincount size", lambda: fl.bincount([1], size=-1)),
+    ("E-OP-005", "unsorted_segment_sum num", lambda: fl.unsorted_segment_sum(X, IDS, -1)),
+    ("E-OP-005", "num_classes", lambda: fl.confusion_matrix([], [], 1.5)),  # type: ignore[arg-type]
+    ("E-OP-005", "boolean_mask size", lambda: fl.boolean_mask([1], [True], size=-1)),
+    ("E-OP-005", "unique size", lambda: fl.unique([1], size=-1)),
+]
+
+
+@pytest.mark.parametrize("number", range(len(REFUSED)))
+def test_mistakes_are_coded_errors(number: int) -> None:
+    code, words, call = REFUSED[number]
+    with pytest.raises(FanlightError) as caught:
+        call()
+    error = caught.value
+    assert error.code == code, error
+    assert words in str(error)
+    assert "test_indices.py" in str(error)

@@ -34,7 +34,7 @@ def gather(step: Step) -> list[Any]:
     before, size, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
     taken, outer = prod(indices.shape), prod(before)
     flat = step.apply("clip", step.reshape(indices, (taken,)), lo=0, hi=max(0, size - 1))
-    if outer > 1:
+    if outer != 1:
         first = step.constant(np.arange(outer, dtype=np.int32)[:, None] * np.int32(size))
         flat = step.apply("add", flat, first)
     flat = step.reshape(flat, (outer * taken, 1))
@@ -48,7 +48,7 @@ def along_last(step: Step, x: Any, places: Any, g: Any) -> Any:
     size, count = x.shape[-1], places.shape[-1]
     rows = prod(x.shape[:-1])
     flat = step.reshape(places, (rows, count))
-    if rows > 1:
+    if rows != 1:
         first = step.constant(np.arange(rows, dtype=np.int32)[:, None] * np.int32(size))
         flat = step.apply("add", flat, first)
     flat = step.reshape(flat, (rows * count, 1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,14 @@ MODES: dict[str, Callable[..., Any] | None] = {
     "mul": np.multiply,
     "max": np.maximum,
     "min": np.minimum,
+}
+
+
+_LIMITS = {
+    "float32": (float(np.finfo(np.float32).min), float(np.finfo(np.float32).max)),
+    "int32": (-(2**31), 2**31 - 1),
+    "uint8": (0, 255),
+    "bool": (0, 1),
 }
 
 
@@ -121,7 +129,10 @@ def _infer_scatter(types: Sequence[TensorType], attrs: Attrs) -> list[TensorType
     if updates.bound != wanted:
         raise check.shape_error("scatter_nd", "updates", list(wanted), updates)
     value = check.number("scatter_nd", attrs, "value", finite=False)
-    if updates.dtype != "float32" and not float(value).is_integer():
+    low, high = _LIMITS[updates.dtype]
+    whole = updates.dtype != "float32"
+    fits = low <= value <= high or (not whole and not isfinite(value))
+    if not fits or (whole and value % 1):
         raise check.attr_error("scatter_nd", "value", f"a number of {updates.dtype}", value)
     return [TensorType(shape, updates.dtype)]
 

@@ -190,12 +190,11 @@ def _fill(f: Function, registers: Registers, start: Local, length: Local, value:
     if len(set(value)) == 1:
         f.get(start).i32(value[0]).get(length).op("memory.fill")
         return
-    at, end = registers.take_many(2, "i32")
-    f.get(start).get(length).op("i32.add").set(end)
-    f.get(start).set(at)
-    with f.range(at, start, end, 4):
-        f.get(at).i32(int.from_bytes(value, "little")).op("i32.store")
-    registers.give(at, end)
+    at, count = registers.take_many(2, "i32")
+    f.get(length).i32(2).op("i32.shr_u").set(count)
+    with f.range(at, 0, count):
+        f.address(start, at, 4).i32(int.from_bytes(value, "little")).op("i32.store")
+    registers.give(at, count)
 
 
 def _meet(

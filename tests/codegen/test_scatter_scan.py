@@ -228,3 +228,12 @@ def test_scattering_into_parts_of_the_result(rows: int, run: int) -> None:
     updates, x = numbers((rows // 8 + 1, run)), numbers((rows, run))
     (got,) = run_op("scatter_nd", [indices, updates, x])
     np.testing.assert_array_equal(got, scattered(x, indices, updates, "add"))
+
+
+@pytest.mark.parametrize("rows", [2, 7, 8, 9, 20])
+def test_many_rows_are_sorted_in_parts(rows: int) -> None:
+    x = RNG.integers(-50, 50, (rows, 70)).astype(np.float32)
+    values, indices = run_op("sort", [x])
+    np.testing.assert_array_equal(indices, np.argsort(x, -1, kind="stable"))
+    np.testing.assert_array_equal(values, np.sort(x, -1))
+    np.testing.assert_array_equal(run_op("top_k", [x], k=20)[0], -np.sort(-x, -1)[:, :20])

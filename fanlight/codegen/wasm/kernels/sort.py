@@ -23,6 +23,8 @@ MEDIUM_K = 512
 MOVES = 4
 SMALL_ROW = 64  # rows up to here are sorted by insertion, too
 _BUCKETS = 256
+# Larger rows are sorted in so many parts at most, and in so many bytes.
+PARTS, MOST_ROOM = 8, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -143,13 +145,23 @@ class TopK:
         return self.k <= SMALL_K or self.size <= SMALL_ROW
 
     @property
+    def room(self) -> int:
+        """Bytes to sort a row in: counters of four passes, and keys and indices twice."""
+        return 4 * 4 * _BUCKETS + 16 * self.size
+
+    @property
+    def parts(self) -> int:
+        """Into how many parts the rows are split, each with room of its own."""
+        return max(1, min(PARTS, self.rows, MOST_ROOM // self.room))
+
+    @property
     def units(self) -> int:
-        return self.rows if self.short else 1
+        return self.rows if self.short else self.parts
 
     @property
     def scratch(self) -> int:
-        """Bytes: counters of four passes, and keys and indices twice."""
-        return 0 if self.short else 4 * 4 * _BUCKETS + 16 * self.size
+        """Bytes."""
+        return 0 if self.short else self.parts * self.room
 
 
 @register("top_k")
@@ -202,14 +214,19 @@ def emit_top_k(
             _insertion(f, top, row, x, values, indices, None)
         return
     tries = top.k <= MEDIUM_K and top.k * 8 <= top.size
-    with f.block() as done:
-        f.get(low).get(high).op("i32.ge_s").br_if(done)
-        with f.range(row, 0, top.rows), f.block() as next_row:
+    share = -(-top.rows // top.parts)
+    part, first, end, room = f.locals(4, "i32")
+    with f.range(part, low, high):
+        f.address(scratch, part, top.room).set(room)
+        f.get(part).times(share).set(first)
+        f.i32(top.rows).get(first).plus(share).tee(end)
+        f.i32(top.rows).get(end).op("i32.lt_s").select().set(end)
+        with f.range(row, first, end), f.block() as next_row:
             if tries:
                 with f.block() as tired:
                     _insertion(f, top, row, x, values, indices, tired)
                     f.br(next_row)
-            _radix(f, top, row, x, values, indices, scratch)
+            _radix(f, top, row, x, values, indices, room)
 
 
 def _precedes(f: Function, top: TopK, kind: str, a: Local, b: Local) -> Function:

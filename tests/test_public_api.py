@@ -33,12 +33,24 @@ PUBLIC |= set(
     """
 abs acos acosh add all any arg_max arg_min asin asinh atan atan2 atanh broadcast_to ceil clip
 concat cos cosh div div_no_nan dot elu equal erf exp expand_dims expm1 eye floor floor_div
-floor_mod full gather gelu greater greater_equal hard_swish is_finite is_inf is_nan leaky_relu
+floor_mod full gelu greater greater_equal hard_swish is_finite is_inf is_nan leaky_relu
 less less_equal linspace log log1p log_sigmoid log_softmax logical_and logical_not logical_or
 matmul max maximum mean min minimum mish mul neg not_equal one_hot ones ones_like pad pow prelu
 prod range reciprocal relu relu6 reshape reverse round rsqrt scalar selu sigmoid sign sin sinh
 softmax softplus softsign sqrt square squared_difference squeeze stack step sub sum swish tan tanh
 tile top_k transpose where zeros zeros_like
+""".split()
+)
+PUBLIC |= set(
+    """
+argsort bincount boolean_mask confusion_matrix cummax cummin cumprod cumsum dense_bincount gather
+gather_nd in_top_k logcumsumexp lower_bound max_pool_with_argmax nonzero ragged_gather
+ragged_range ragged_tensor_to_tensor roll scatter_add scatter_nd search_sorted segment_max
+segment_mean segment_min segment_prod segment_sum setdiff1d sort sparse_fill_empty_rows
+sparse_reshape sparse_segment_mean sparse_segment_sum sparse_to_dense take_along_axis
+tensor_scatter_add tensor_scatter_max tensor_scatter_min tensor_scatter_sub tensor_scatter_update
+unique unsorted_segment_max unsorted_segment_mean unsorted_segment_min unsorted_segment_prod
+unsorted_segment_sum upper_bound where_indices
 """.split()
 )
 CODE = re.compile(r"\bE-[A-Z]+-\d{3}\b")

@@ -29,9 +29,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from fanlight import dtypes
 from fanlight.ops import TABLE, TensorType
 from fanlight.ops import row as rows
-from fanlight.tensor import apply, functions, tensor, vjp
+from fanlight.tensor import apply, functions, ragged, segments, selection, sorting, tensor, vjp
+from fanlight.tensor import indices as indexed
+from fanlight.tensor.argmax_pool import max_pool_with_argmax
 
-Inputs = Mapping[str, "np.ndarray | None"]
+Inputs = Mapping[str, Any]  # arrays, lists of them, or None
 Attrs = Mapping[str, Any]
 Adapter = Callable[[Inputs, Attrs], list[np.ndarray]]
 
@@ -333,9 +335,10 @@ def _concat(inputs: Inputs, attrs: Attrs) -> list[np.ndarray]:
 
 
 def _gather(inputs: Inputs, attrs: Attrs) -> list[np.ndarray]:
+    x, indices = inputs["x"], inputs["indices"]
     if attrs["batchDims"]:
-        raise Skipped("indices per batch")
-    return call("gather", inputs["x"], inputs["indices"], axis=attrs["axis"])
+        return [indexed.gather(x, indices, attrs["axis"], attrs["batchDims"]).numpy()]
+    return call("gather", x, indices, axis=attrs["axis"])
 
 
 def _expand(inputs: Inputs, attrs: Attrs) -> list[np.ndarray]:
@@ -482,6 +485,64 @@ def _step(inputs: Inputs, attrs: Attrs) -> list[np.ndarray]:
     return call("step", _cast(inputs["x"], "float32"), alpha=attrs["alpha"])
 
 
+def _function(function: Callable[..., Any], **renamed: str) -> Adapter:
+    """A function of tensors: inputs in order, attributes under new names."""
+
+    def adapt(inputs: Inputs, attrs: Attrs) -> list[np.ndarray]:
+        arrays = [a for a in inputs.values() if a is not None]
+        options = {ours: attrs[theirs] for ours, theirs in renamed.items()}
+        result = function(*arrays, **options)
+        return _flat(result)
+
+    return adapt
+
+
+def _flat(result: Any) -> list[np.ndarray]:
+    """Tensors, in whatever lists and tuples, as arrays in a row."""
+    if isinstance(result, list | tuple):
+        return [array for part in result for array in _flat(part)]
+    return [result.numpy()]
+
+
+def _scatter_nd(inputs: Inputs, attrs: Attrs) -> list[np.ndarray]:
+    """Indices without a dim of tuples count the first dim."""
+    indices, updates, shape = inputs["indices"], inputs["updates"], attrs["shape"]
+    if indices.ndim == 1:
+        indices = indices[:, None]
+    return [indexed.scatter_nd(indices, updates, shape).numpy()]
+
+
+def _counts(inputs: Inputs, attrs: Attrs) -> list[np.ndarray]:
+    weights = inputs["weights"] if inputs["weights"].size else None
+    binary = attrs.get("binaryOutput", False)
+    found = sorting.dense_bincount(inputs["x"], weights, attrs["size"], binary)
+    return [found.numpy()]
+
+
+def _sparse_segments(function: Callable[..., Any]) -> Adapter:
+    def adapt(inputs: Inputs, attrs: Attrs) -> list[np.ndarray]:
+        found = function(inputs["data"], inputs["indices"], inputs["segmentIds"]).numpy()
+        return [_cast(found, str(inputs["data"].dtype))]
+
+    return adapt
+
+
+def _max_pool_with_argmax(inputs: Inputs, attrs: Attrs) -> list[np.ndarray]:
+    batch = attrs["includeBatchInIndex"]
+    options = (attrs["filterSize"], attrs["strides"], attrs["pad"], batch)
+    return _flat(max_pool_with_argmax(inputs["x"], *options))
+
+
+def _ragged_gather(inputs: Inputs, attrs: Attrs) -> list[np.ndarray]:
+    splits, values = inputs["paramsNestedSplits"], inputs["paramsDenseValues"]
+    return _flat(ragged.ragged_gather(splits, values, inputs["indices"]))
+
+
+def _ragged_to_dense(inputs: Inputs, attrs: Attrs) -> list[np.ndarray]:
+    plain = (inputs[name] for name in ("shape", "values", "defaultValue", "rowPartitionTensors"))
+    return _flat(ragged.ragged_tensor_to_tensor(*plain, attrs["rowPartitionTypes"]))
+
+
 _UNARY = (
     "Acos Acosh Asin Asinh Atan Atanh Cosh IsFinite IsInf Sinh Tan "
     "Abs Ceil Cos Elu Erf Exp Expm1 Floor IsNan Log Log1p Neg Reciprocal Relu Relu6 Round Rsqrt "
@@ -554,6 +615,32 @@ ADAPTERS: dict[str, Adapter] = {
     "ZerosLike": _like(functions.zeros_like),
     "ArgMax": _position("arg_max"),
     "ArgMin": _position("arg_min"),
+    "Bincount": _counts,
+    "Cumprod": _plain("cumprod", axis="axis", exclusive="exclusive", reverse="reverse"),
+    "Cumsum": _plain("cumsum", axis="axis", exclusive="exclusive", reverse="reverse"),
+    "DenseBincount": _counts,
+    "GatherNd": _plain("gather_nd"),
+    "MaxPoolWithArgmax": _max_pool_with_argmax,
+    "RaggedGather": _ragged_gather,
+    "RaggedRange": _function(ragged.ragged_range),
+    "RaggedTensorToTensor": _ragged_to_dense,
+    "ScatterNd": _scatter_nd,
+    "SearchSorted": _function(sorting.search_sorted, side="side"),
+    "SparseFillEmptyRows": _function(ragged.sparse_fill_empty_rows),
+    "SparseReshape": _function(ragged.sparse_reshape),
+    "SparseSegmentMean": _sparse_segments(segments.sparse_segment_mean),
+    "SparseSegmentSum": _sparse_segments(segments.sparse_segment_sum),
+    "SparseToDense": lambda inputs, attrs: [
+        indexed.sparse_to_dense(
+            inputs["sparseIndices"],
+            inputs["sparseValues"],
+            attrs["outputShape"],
+            inputs["defaultValue"],
+        ).numpy()
+    ],
+    "TensorScatterUpdate": _function(indexed.tensor_scatter_update),
+    "Unique": _function(selection.unique, axis="axis"),
+    "UnsortedSegmentSum": _function(segments.unsorted_segment_sum, num_segments="numSegments"),
     "AvgPool": _pool("avg_pool"),
     "BatchMatMul": _floats("matmul", transpose_a="transposeA", transpose_b="transposeB"),
     "BatchToSpaceND": _plain("batch_to_space", block="blockShape", crops="crops"),
@@ -619,6 +706,12 @@ def _array(tensor: Mapping[str, Any]) -> np.ndarray:
     return np.array(values, dtypes.to_numpy(tensor["d"])).reshape(tensor["s"])
 
 
+def _input(given: Any) -> Any:
+    if isinstance(given, list):
+        return [_array(t) for t in given]
+    return None if given is None else _array(given)
+
+
 def compare(received: np.ndarray, expected: np.ndarray) -> str:
     """What differs, or "". dtypes may differ: TensorFlow.js records some bools as numbers."""
     if received.shape != expected.shape:
@@ -638,7 +731,7 @@ def run(case: Mapping[str, Any], line: int) -> Outcome:
     try:
         expected = case["o"] if isinstance(case["o"], list) else [case["o"]]
         wanted = [_array(t) for t in expected]
-        inputs = {n: None if t is None else _array(t) for n, t in case["i"].items()}
+        inputs = {n: _input(t) for n, t in case["i"].items()}
         results = ADAPTERS[kernel](inputs, case["a"])
         if len(results) != len(wanted):
             return Outcome(kernel, line, "failed", f"{len(results)} outputs, not {len(wanted)}")

@@ -43,7 +43,7 @@ def node_flops(node: Node) -> int:
     family = lookup(node.op).family
     if family == "reduce":
         return math.prod(shapes[0])
-    if family == "movement" or node.op in ("cast", "resize_nearest"):
+    if family == "movement" or node.op in ("cast", "resize_nearest", "gather_nd"):
         return 0
     if node.op == "fused":
         return out * node.attrs["body"].count("(")

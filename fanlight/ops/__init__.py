@@ -10,6 +10,8 @@ from fanlight.ops import activation as _activation  # noqa: F401
 from fanlight.ops import reduce as _reduce  # noqa: F401
 from fanlight.ops import movement as _movement  # noqa: F401
 from fanlight.ops import order as _order  # noqa: F401
+from fanlight.ops import indexing as _indexing  # noqa: F401
+from fanlight.ops import scan as _scan  # noqa: F401
 from fanlight.ops import matmul as _matmul  # noqa: F401
 from fanlight.ops import conv as _conv  # noqa: F401
 from fanlight.ops import pool as _pool  # noqa: F401

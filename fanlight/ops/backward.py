@@ -157,10 +157,3 @@ def _scaled(step: Step, body: sc.Expr, shape: Sequence[int]) -> Any:
     compact = sc.substitute(body, {old: sc.arg(new) for new, old in enumerate(used)})
     made = step.apply("fused", *(values[i] for i in used), body=sc.to_text(compact))
     return step.sum_to(made, shape)
-
-
-def one_hot(step: Step, indices: Any, count: int) -> Any:
-    """float32 [..., count]: 1 where the index is, else 0."""
-    places = step.constant(np.arange(count, dtype=np.int32))
-    column = step.reshape(indices, (*indices.shape, 1))
-    return step.apply("cast", step.apply("equal", column, places), dtype="float32")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fanlight.ops import check
+from fanlight.ops import check, indexing_backward
 from fanlight.ops import movement_backward as backward
 from fanlight.ops.backward import Rule
 from fanlight.ops.check import ANY
@@ -334,7 +334,7 @@ register(
         wasm="kernel",
         tol=EXACT,
         nan="moves like any other element",
-        vjp=backward.gather,
+        vjp=indexing_backward.gather,
     )
 )
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
-from fanlight.ops.backward import Step, one_hot
+from fanlight.ops.backward import Step
 
 
 def reshape(step: Step) -> list[Any]:
@@ -96,23 +95,6 @@ def concat(step: Step) -> list[Any]:
         grads.append(_cut(step, step.g, axis, begin, x.shape[axis]))
         begin += x.shape[axis]
     return grads
-
-
-def gather(step: Step) -> list[Any]:
-    """A product with the one-hot rows of the indices adds up what was taken several times."""
-    (x, indices), g = step.inputs, step.g
-    axis, rank = step.attrs["axis"] % len(x.shape), len(indices.shape)
-    size = x.shape[axis]
-    clipped = step.apply("clip", indices, lo=0, hi=max(0, size - 1))
-    taken = prod(indices.shape)
-    rows = one_hot(step, step.reshape(clipped, (taken,)), size)
-    # [before, indices, after] -> [indices, before * after], and back with the dim in place of them.
-    before, after = g.shape[:axis], g.shape[axis + rank :]
-    flat = step.reshape(g, (prod(before), taken, prod(after)))
-    flat = step.reshape(step.transpose(flat, (1, 0, 2)), (taken, prod(before) * prod(after)))
-    total = step.apply("matmul", rows, flat, transpose_a=True)
-    total = step.reshape(total, (size, prod(before), prod(after)))
-    return [step.reshape(step.transpose(total, (1, 0, 2)), x.shape), None]
 
 
 def depth_to_space(step: Step) -> list[Any]:

@@ -17,6 +17,7 @@ ROUNDED = {
     "conv2d_transpose": (1,),
     "matmul": (0, 1),
     "gather": (0,),
+    "gather_nd": (0,),
 }
 # float16 has 11 bits from here to there; below it has fewer, above it has none.
 SMALLEST, LARGEST = 2.0**-14, 65504.0

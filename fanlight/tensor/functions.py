@@ -383,12 +383,6 @@ def stack(tensors: Sequence[Any], axis: int = 0) -> Tensor:
     return concat([expand_dims(x, axis) for x in tensors], axis)
 
 
-def gather(x: Any, indices: Any, axis: int = 0) -> Tensor:
-    """The slices of x at some indices along an axis."""
-    result: Tensor = apply("gather", x, indices, axis=axis)
-    return result
-
-
 def pad(x: Any, paddings: Sequence[tuple[int, int]], value: float = 0) -> Tensor:
     """x in a frame of one value: (before, after) per dim."""
     result: Tensor = apply("pad", x, paddings=paddings, value=value)

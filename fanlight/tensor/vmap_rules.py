@@ -142,7 +142,7 @@ def _axes(call: Many) -> Any:
     return call.same(call.values[0], axes=tuple(_after(d, rank) for d in call.attrs["axes"]))
 
 
-@_rule("arg_max", "arg_min", "softmax", "log_softmax", "cumsum", "cumprod", "sort")
+@_rule("arg_max", "arg_min", "softmax", "log_softmax", "cumsum", "cumprod", "cummax", "cummin")
 def _axis(call: Many) -> Any:
     return call.same(call.values[0], axis=_after(call.attrs["axis"], call.types[0].rank))
 
@@ -157,7 +157,7 @@ def _after_all(call: Many) -> Any:
     return call.same(call.whole(0), call.values[1])
 
 
-@_rule("top_k")
+@_rule("top_k", "sort")
 def _last(call: Many) -> Any:
     return call.same(call.values[0])
 

@@ -26,6 +26,10 @@ CASES: list[tuple[str, list[tuple[int, ...]], dict[str, Any]]] = [
     ("softmax", [(0, 3)], {"axis": -1}),
     ("arg_max", [(0, 3)], {"axis": -1}),
     ("top_k", [(0, 3)], {"k": 2}),
+    ("sort", [(0, 3)], {}),
+    ("sort", [(3, 0)], {}),
+    ("cumsum", [(0, 3)], {}),
+    ("search_sorted", [(0, 3), (0, 2)], {}),
     ("relu", [(0, 3)], {}),
 ]
 

@@ -39,7 +39,8 @@ class Case:
 
     def __str__(self) -> str:
         plain = {k: v for k, v in self.attrs.items() if k != "body"}
-        return f"{self.op} {self.shapes if self.op != 'gather' else ''} {plain or ''}".strip()
+        shapes = [s.shape if isinstance(s, np.ndarray) else s for s in self.shapes]
+        return f"{self.op} {shapes} {plain or ''}".strip()
 
 
 def elementwise() -> list[Case]:
@@ -73,6 +74,7 @@ def elementwise() -> list[Case]:
 
 FLOAT = rows.TensorType((2,))
 INDICES = np.array([[0, 2], [2, 1]], np.int32)
+PLACES = np.int32([[[0, 0], [2, 3], [0, 0]], [[1, 1], [3, 0], [1, -1]]])  # twice, and outside
 CONDITION = np.array([[True], [False], [True]])
 CASES = [
     *elementwise(),
@@ -158,6 +160,34 @@ CASES = [
         for coordinates in ("half_pixel", "align_corners", "asymmetric")
     ),
     Case("top_k", ((2, 5),), {"k": 3}, distinct=True),
+    *(Case("sort", ((2, 5),), {"descending": down}, distinct=True) for down in (False, True)),
+    Case("gather_nd", ((3, 4, 2), PLACES), linear=True),
+    Case("gather_nd", ((3, 4, 2), PLACES), {"outside": "zero"}, linear=True),
+    *(
+        Case("scatter_nd", (PLACES, (2, 3, 2)), {"shape": (3, 4, 2), "mode": mode, "value": value})
+        for mode, value in (("add", 1), ("mul", 2), ("update", 1))
+    ),
+    *(Case("scatter_nd", (PLACES, (2, 3, 2), (3, 4, 2)), {"mode": m}) for m in ("add", "mul")),
+    Case("scatter_nd", (PLACES, (2, 3, 2), (3, 4, 2)), {"mode": "update"}, linear=True),
+    *(
+        Case("scatter_nd", (PLACES, (2, 3), (3, 4)), {"mode": m}, distinct=True)
+        for m in ("max", "min")
+    ),
+    *(
+        Case("scatter_nd", (PLACES, (2, 3)), {"mode": m, "shape": (3, 4), "value": v},
+            distinct=True)
+        for m, v in (("max", -9), ("min", 9))
+    ),
+    # Of one place no factor is 0, or one, or two.
+    Case("scatter_nd", (np.int32([[0], [1], [0], [2], [1], [2]]), np.float32([2, 0, 3, 0, 4, 0]),
+        np.float32([1.5, 2, 3])), {"mode": "mul"}),
+    *(
+        Case(op, ((2, 4, 3),), {"axis": axis, "reverse": back, **more}, distinct=op[3] == "m")
+        for op in ("cumsum", "cumprod", "cummax", "cummin")
+        for axis, back in ((-1, False), (1, True))
+        for more in (({}, {"exclusive": True}) if op[3] != "m" else ({},))
+    ),
+    Case("cumprod", (np.float32([[2, 0, 3, 1.5], [0, 2, 0, 3], [1, 2, 3, 0]]),)),
 ]  # fmt: skip
 
 

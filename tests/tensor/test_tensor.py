@@ -102,6 +102,17 @@ INDICES: list[Any] = [
     [0, 2], [-1, 0], ([2, 0], slice(1)), (slice(None), [[0, 1], [1, 2]]), (0, [1, 1, 0]),
     np.array([True, False, True, True]), np.zeros(4, bool),
     (slice(None), np.array([True, False, True])),
+    # Several arrays, together and apart; masks beside others.
+    [], ([0, 2], [1, 0]), ([[0], [3]], [1, 0]), ([0, 2], slice(None), [1, 0]),
+    (slice(None), [2, 0], [1]),
+    ([3, 0], 1), (1, [2, 0]), (1, slice(1, None), [1, 0]), ([1, 0], None, [2, 1]),
+    ([1, 0], ..., [1, 0]),
+    ([1], ..., [0, 1], [0]), (..., [0, 2], [1]), (None, [0, 2], None, 1),
+    ([3, -1], slice(None, None, -1), 0),
+    (np.eye(4, 3) > 0, [1]), (np.eye(4, 3) > 0), (np.array([True, True, False, False]), [0, 2]),
+    (np.array([True, True, False, False]), 1), (np.ones((4, 3, 2)) > 0),
+    (np.array(2), slice(None), np.array(1)),
+    (np.int64(1), [0, 1]), (slice(None), np.zeros((3, 2), bool)), (slice(0, 0), [0, 1]),
 ]  # fmt: skip
 
 
@@ -119,7 +130,14 @@ def test_a_mask_and_a_tensor_as_an_index() -> None:
     same(x[fl.tensor(1)], array[1])
 
 
-@pytest.mark.parametrize("index", [4, -5, (0, 3), (0, 0, 0), [4], 1.5, "a", True, (..., ...)])
+@pytest.mark.parametrize(
+    "index",
+    [
+        4, -5, (0, 3), (0, 0, 0), [4], 1.5, "a", True, (..., ...), ([0, 1], [0, 1, 2]), ([0], [3]),
+        ([0, 1], [0.5, 1]), np.ones((4, 2), bool), np.ones((4, 3, 1), bool), np.ones(3, bool),
+    ],
+    ids=repr,
+)  # fmt: skip
 def test_indices_that_are_refused(index: Any) -> None:
     with pytest.raises(FanlightError, match="E-TENSOR-007") as caught:
         fl.tensor(np.zeros((4, 3)))[index]

@@ -1,6 +1,7 @@
-"""arg_max, arg_min and top_k.
+"""arg_max, arg_min, top_k and sort.
 
-Ties go to the lower index. For arg_max and arg_min a NaN wins, as in NumPy; top_k puts NaNs last.
+Ties go to the lower index. For arg_max and arg_min a NaN wins, as in NumPy; the others put NaNs
+last.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ SMALL_K = 16  # up to here top_k inserts into a short sorted list, whatever the 
 # element of the input, is sorted after all. Beyond it sorts.
 MEDIUM_K = 512
 MOVES = 4
+SMALL_ROW = 64  # rows up to here are sorted by insertion, too
 _BUCKETS = 256
+# Larger rows are sorted in so many parts at most, and in so many bytes.
+PARTS, MOST_ROOM = 8, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -122,34 +126,62 @@ def _arg_lanes(f: Function, arg: Arg, x: Local, y: Local, low: Local, high: Loca
             store_bytes(f, q, index, 16)
 
 
-# --- top_k ----------------------------------------------------------------------------------------
+# --- top_k and sort -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class TopK:
-    """The `k` largest of each row of [rows, size], in descending order."""
+    """The `k` largest (or smallest) of each row of [rows, size], in their order."""
 
     dtype: str
     rows: int
     size: int
     k: int
+    ascending: bool = False
+
+    @property
+    def short(self) -> bool:
+        """Whether insertion alone will do, whatever the order of the input."""
+        return self.k <= SMALL_K or self.size <= SMALL_ROW
+
+    @property
+    def room(self) -> int:
+        """Bytes to sort a row in: counters of four passes, and keys and indices twice."""
+        return 4 * 4 * _BUCKETS + 16 * self.size
+
+    @property
+    def parts(self) -> int:
+        """Into how many parts the rows are split, each with room of its own."""
+        return max(1, min(PARTS, self.rows, MOST_ROOM // self.room))
 
     @property
     def units(self) -> int:
-        return self.rows if self.k <= SMALL_K else 1
+        return self.rows if self.short else self.parts
 
     @property
     def scratch(self) -> int:
-        """Bytes: counters of four passes, and keys and indices twice."""
-        return 0 if self.k <= SMALL_K else 4 * 4 * _BUCKETS + 16 * self.size
+        """Bytes."""
+        return 0 if self.short else self.parts * self.room
 
 
 @register("top_k")
 def lower_top_k(node: Node, target: Target, weights: Weights) -> Kernel:
     """The kernel of a top_k node."""
     x = node.inputs[0].type
-    top = TopK(x.dtype, prod(x.bound[:-1]), x.bound[-1], node.attrs["k"])
+    return _kernel(node, TopK(x.dtype, prod(x.bound[:-1]), x.bound[-1], node.attrs["k"]))
 
+
+@register("sort")
+def lower_sort(node: Node, target: Target, weights: Weights) -> Kernel:
+    """The kernel of a sort node: all of a row are its top."""
+    x = node.inputs[0].type
+    size = x.bound[-1]
+    return _kernel(
+        node, TopK(x.dtype, prod(x.bound[:-1]), size, size, not node.attrs["descending"])
+    )
+
+
+def _kernel(node: Node, top: TopK) -> Kernel:
     def emit(module: Module, name: str) -> None:
         f = module.function(name, ("i32",) * (6 if top.scratch else 5))
         x_, values, indices, *scratch, low, high = f.params
@@ -160,7 +192,7 @@ def lower_top_k(node: Node, target: Target, weights: Weights) -> Kernel:
         emit=emit,
         work=top.units,
         scratch=top.scratch,
-        flops=x.size,
+        flops=top.rows * top.size,
         bytes=node_bytes(node),
     )
 
@@ -182,21 +214,27 @@ def emit_top_k(
             _insertion(f, top, row, x, values, indices, None)
         return
     tries = top.k <= MEDIUM_K and top.k * 8 <= top.size
-    with f.block() as done:
-        f.get(low).get(high).op("i32.ge_s").br_if(done)
-        with f.range(row, 0, top.rows), f.block() as next_row:
+    share = -(-top.rows // top.parts)
+    part, first, end, room = f.locals(4, "i32")
+    with f.range(part, low, high):
+        f.address(scratch, part, top.room).set(room)
+        f.get(part).times(share).set(first)
+        f.i32(top.rows).get(first).plus(share).tee(end)
+        f.i32(top.rows).get(end).op("i32.lt_s").select().set(end)
+        with f.range(row, first, end), f.block() as next_row:
             if tries:
                 with f.block() as tired:
                     _insertion(f, top, row, x, values, indices, tired)
                     f.br(next_row)
-            _radix(f, top, row, x, values, indices, scratch)
+            _radix(f, top, row, x, values, indices, room)
 
 
-def _precedes(f: Function, kind: str, a: Local, b: Local) -> Function:
+def _precedes(f: Function, top: TopK, kind: str, a: Local, b: Local) -> Function:
     """Push whether value `a`, which comes later, belongs before `b`."""
     if kind == "i32":
-        return f.get(a).get(b).op("i32.gt_s")
-    f.get(a).get(b).op("f32.le").op("i32.eqz")  # larger, or one of them is NaN
+        return f.get(a).get(b).op("i32.lt_s" if top.ascending else "i32.gt_s")
+    # Larger (or smaller), or one of them is NaN.
+    f.get(a).get(b).op("f32.ge" if top.ascending else "f32.le").op("i32.eqz")
     return f.get(a).get(a).op("f32.eq").op("i32.and")
 
 
@@ -222,7 +260,7 @@ def _insertion(
     f.address(indices, row, top.k * 4).set(i)
     f.i32(0).set(at).i32(min(MOVES * top.size, 2**31 - 1)).set(budget)
     with f.loop() as next_element:
-        if top.size >= top.k + 4:
+        if top.size >= top.k + 4 and not top.ascending:
             _skip_four(f, top, kind, p, at, least, next_element)
         with f.block() as failed:
             f.get(p).op(f"{kind}.load").set(value)
@@ -231,7 +269,7 @@ def _insertion(
             with f.if_():
                 f.get(at).times(4).set(place)
                 f.else_()
-                _precedes(f, kind, value, least).op("i32.eqz").br_if(failed)
+                _precedes(f, top, kind, value, least).op("i32.eqz").br_if(failed)
                 f.i32((top.k - 1) * 4).set(place)
             if tired is not None:
                 f.get(budget).get(place).i32(2).op("i32.shr_u").op("i32.sub").tee(budget)
@@ -239,7 +277,7 @@ def _insertion(
             with f.block() as found, f.loop() as again:
                 f.get(place).op("i32.eqz").br_if(found)
                 f.get(v).get(place).op("i32.add").plus(-4).op(f"{kind}.load").set(other)
-                _precedes(f, kind, value, other).op("i32.eqz").br_if(found)
+                _precedes(f, top, kind, value, other).op("i32.eqz").br_if(found)
                 f.get(v).get(place).op("i32.add").get(other).op(f"{kind}.store")
                 f.get(i).get(place).op("i32.add")
                 f.get(i).get(place).op("i32.add").plus(-4).op("i32.load").op("i32.store")
@@ -293,7 +331,7 @@ def _radix(
         f.get(scratch).op("i32.add").plus(4 * _BUCKETS * digit).set(counter)
 
     with f.range(at, 0, top.size):
-        _sort_key(f, top.dtype, source, at, key)
+        _sort_key(f, top, source, at, key)
         f.address(keys, at, 8).tee(spare).get(key).op("i32.store")
         f.get(spare).get(at).op("i32.store", 4)
         for digit in range(4):
@@ -326,15 +364,19 @@ def _radix(
         f.address(source, key, 4).op("i32.load").op("i32.store")
 
 
-def _sort_key(f: Function, dtype: str, source: Local, at: Local, key: Local) -> None:
+def _sort_key(f: Function, top: TopK, source: Local, at: Local, key: Local) -> None:
     """key = the element as an unsigned number that is smaller the earlier the element belongs."""
-    if dtype == "int32":
-        f.address(source, at, 4).op("i32.load").i32(0x7FFFFFFF).op("i32.xor").set(key)
+    if top.dtype == "int32":
+        f.address(source, at, 4).op("i32.load")
+        f.i32(0x80000000 if top.ascending else 0x7FFFFFFF).op("i32.xor").set(key)
         return
     value = f.local("f32")
     # Adding 0 turns -0 into +0, which compare equal.
     f.address(source, at, 4).op("f32.load").f32(0.0).op("f32.add").tee(value)
     # Negative floats are stored as sign and magnitude: their bits already descend.
     f.op("i32.reinterpret_f32").tee(key).get(key).i32(0x7FFFFFFF).op("i32.xor")
-    f.get(key).i32(0).op("i32.lt_s").select().set(key)
+    f.get(key).i32(0).op("i32.lt_s").select()
+    if top.ascending:
+        f.i32(-1).op("i32.xor")
+    f.set(key)
     f.i32(-1).get(key).get(value).get(value).op("f32.ne").select().set(key)

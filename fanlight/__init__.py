@@ -31,12 +31,22 @@ from fanlight.tensor import (
     jvp,
     keep,
     memory,
+    random,
     spec,
     stop_gradient,
     tensor,
     tidy,
     value_and_grad,
     vjp,
+)
+from fanlight.tensor.bitwise import (
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
+    invert,
+    left_shift,
+    right_shift,
 )
 from fanlight.tensor.functions import (
     abs,
@@ -143,6 +153,17 @@ from fanlight.tensor.functions import (
     zeros,
     zeros_like,
 )
+from fanlight.tensor.random import (
+    dropout,
+    multinomial,
+    rand,
+    truncated_normal,
+)
+from fanlight.tensor.random import gamma as random_gamma
+from fanlight.tensor.random import normal as random_normal
+from fanlight.tensor.random import standard_normal as random_standard_normal
+from fanlight.tensor.random import uniform as random_uniform
+from fanlight.tensor.random import uniform_int as random_uniform_int
 from fanlight.version import __version__ as __version__
 
 __all__ = [
@@ -279,4 +300,22 @@ __all__ = [
     "where",
     "zeros",
     "zeros_like",
+    # random numbers, bits
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
+    "dropout",
+    "invert",
+    "left_shift",
+    "multinomial",
+    "rand",
+    "random",
+    "random_gamma",
+    "random_normal",
+    "random_standard_normal",
+    "random_uniform",
+    "random_uniform_int",
+    "right_shift",
+    "truncated_normal",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fanlight.tensor import random
 from fanlight.tensor.core import Tensor, apply, cast, tensor
 from fanlight.tensor.gradients import (
     custom_gradient,
@@ -28,6 +29,7 @@ __all__ = [
     "jvp",
     "keep",
     "memory",
+    "random",
     "spec",
     "stop_gradient",
     "tensor",

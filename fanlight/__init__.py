@@ -48,6 +48,17 @@ from fanlight.tensor.bitwise import (
     left_shift,
     right_shift,
 )
+from fanlight.tensor.creation import (
+    TensorBuffer,
+    arange,
+    buffer,
+    clone,
+    fill,
+    full_like,
+    identity,
+    meshgrid,
+    print,
+)
 from fanlight.tensor.functions import (
     abs,
     acos,
@@ -153,6 +164,12 @@ from fanlight.tensor.functions import (
     zeros,
     zeros_like,
 )
+from fanlight.tensor.parts import (
+    broadcast_args,
+    ensure_shape,
+    split,
+    unstack,
+)
 from fanlight.tensor.random import (
     dropout,
     multinomial,
@@ -164,6 +181,7 @@ from fanlight.tensor.random import normal as random_normal
 from fanlight.tensor.random import standard_normal as random_standard_normal
 from fanlight.tensor.random import uniform as random_uniform
 from fanlight.tensor.random import uniform_int as random_uniform_int
+from fanlight.tensor.variables import Variable, variable, variable_grads
 from fanlight.version import __version__ as __version__
 
 __all__ = [
@@ -300,6 +318,23 @@ __all__ = [
     "where",
     "zeros",
     "zeros_like",
+    # creation, parts, variables
+    "TensorBuffer",
+    "Variable",
+    "arange",
+    "broadcast_args",
+    "buffer",
+    "clone",
+    "ensure_shape",
+    "fill",
+    "full_like",
+    "identity",
+    "meshgrid",
+    "print",
+    "split",
+    "unstack",
+    "variable",
+    "variable_grads",
     # random numbers, bits
     "bitwise_and",
     "bitwise_not",

@@ -46,6 +46,12 @@ random_gamma random_normal random_standard_normal random_uniform random_uniform_
 truncated_normal
 """.split()
 )
+PUBLIC |= set(
+    """
+TensorBuffer Variable arange broadcast_args buffer clone ensure_shape fill full_like identity
+meshgrid print split unstack variable variable_grads
+""".split()
+)
 CODE = re.compile(r"\bE-[A-Z]+-\d{3}\b")
 
 

@@ -15,7 +15,10 @@ from fanlight.tensor.gradients import (
     vjp,
 )
 from fanlight.tensor.memory import dispose, keep, memory, tidy
+from fanlight.tensor.methods import bind as _bind
 from fanlight.tensor.trace import spec, trace
+
+_bind()
 
 __all__ = [
     "Tensor",

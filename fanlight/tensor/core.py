@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakValueDictionary, ref
 
 import numpy as np
@@ -22,6 +22,14 @@ from fanlight.errors import FanlightError
 from fanlight.graph import Builder, Value
 from fanlight.ops import row as rows
 from fanlight.ops.types import TensorType
+
+if TYPE_CHECKING:
+    from fanlight.tensor.method_types import Methods
+else:
+
+    class Methods:  # bound by fanlight.tensor.methods
+        __slots__ = ()
+
 
 Function = Callable[..., Any]
 DTYPES = ("float32", "int32", "bool", "uint8")
@@ -35,6 +43,7 @@ class Trace:
     def __init__(self, name: str) -> None:
         self.builder = Builder(name)
         self.open = True
+        self.keeps = True  # whether it may hold what variables were for ever
         self.constants: dict[int, tuple[Tensor, Value]] = {}
 
 
@@ -78,7 +87,7 @@ _CHECKED: dict[tuple[Any, ...], tuple[dict[str, Any], list[TensorType]]] = {}
 _MOST_CHECKED = 10_000
 
 
-class Tensor:
+class Tensor(Methods):
     """An n-dimensional array of one dtype; or, while a function is traced, one of its values.
 
     Tensors do not change. Made by `fl.tensor` and by ops; a NumPy array or a number may stand
@@ -92,6 +101,7 @@ class Tensor:
 
     __slots__ = ("__weakref__", "_array", "_trace", "_type", "_value", "kept")
     __hash__ = object.__hash__
+    varies = False  # whether its numbers may change: those of a variable
 
     def __init__(
         self,
@@ -141,6 +151,11 @@ class Tensor:
     def type(self) -> TensorType:
         """Shape and dtype together."""
         return self._type
+
+    @property
+    def T(self) -> Tensor:
+        """The tensor with its dims reversed."""
+        return self.transpose()
 
     # --- its numbers ------------------------------------------------------------------------------
 
@@ -629,6 +644,8 @@ def value_in(trace: Trace, x: Tensor) -> Value:
     if x._trace is None:
         known = trace.constants.get(id(x))
         if known is None:
+            if x.varies and not trace.keeps:
+                raise _variable_inside(x)
             known = trace.constants[id(x)] = (x, trace.builder.weight(x.numpy()))
         return known[1]
     if x._trace is not trace or not trace.open:
@@ -642,6 +659,17 @@ def value_in(trace: Trace, x: Tensor) -> Value:
         )
     assert x._value is not None
     return x._value
+
+
+def _variable_inside(x: Tensor) -> FanlightError:
+    return FanlightError(
+        "E-TENSOR-021",
+        "a compiled function would keep what a variable is now for ever.",
+        where=caller(),
+        expected="variables as arguments of a function that fl.jit compiles",
+        received=repr(x)[:100],
+        next="give it as an argument: fl.jit(f)(x, v); or v.numpy(), if it is meant to stay.",
+    )
 
 
 def tell(call: Call) -> None:

@@ -126,9 +126,16 @@ def capture(
     names: Sequence[str],
     types: Sequence[TensorType],
     called: str,
+    *,
+    keeps: bool = True,
 ) -> Graph:
-    """The graph of a function of a list of tensors that gives tensors by name."""
+    """The graph of a function of a list of tensors that gives tensors by name.
+
+    Args:
+        keeps: whether variables that it reads become weights; else E-TENSOR-021.
+    """
     trace = Trace(called)
+    trace.keeps = keeps
     builder = trace.builder
     values = [builder.input(n, t.shape, t.dtype) for n, t in zip(names, types, strict=True)]
     state.traces += 1

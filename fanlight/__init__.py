@@ -34,6 +34,7 @@ from fanlight.tensor import (
     random,
     spec,
     stop_gradient,
+    string,
     tensor,
     tidy,
     value_and_grad,
@@ -335,6 +336,8 @@ __all__ = [
     "unstack",
     "variable",
     "variable_grads",
+    # strings
+    "string",
     # random numbers, bits
     "bitwise_and",
     "bitwise_not",

@@ -48,7 +48,7 @@ truncated_normal
 )
 PUBLIC |= set(
     """
-TensorBuffer Variable arange broadcast_args buffer clone ensure_shape fill full_like identity
+TensorBuffer Variable string arange broadcast_args buffer clone ensure_shape fill full_like identity
 meshgrid print split unstack variable variable_grads
 """.split()
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fanlight.tensor import random
+from fanlight.tensor import random, string
 from fanlight.tensor.core import Tensor, apply, cast, tensor
 from fanlight.tensor.gradients import (
     custom_gradient,
@@ -35,6 +35,7 @@ __all__ = [
     "random",
     "spec",
     "stop_gradient",
+    "string",
     "tensor",
     "tidy",
     "trace",

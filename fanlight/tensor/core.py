@@ -7,11 +7,9 @@ Tapes (tape.py) listen to every call, of either kind.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakValueDictionary, ref
 
@@ -22,6 +20,9 @@ from fanlight.errors import FanlightError
 from fanlight.graph import Builder, Value
 from fanlight.ops import row as rows
 from fanlight.ops.types import TensorType
+from fanlight.tensor import stored
+from fanlight.tensor.caller import caller as caller
+from fanlight.tensor.stored import STORED
 
 if TYPE_CHECKING:
     from fanlight.tensor.method_types import Methods
@@ -34,7 +35,6 @@ else:
 Function = Callable[..., Any]
 DTYPES = ("float32", "int32", "bool", "uint8")
 _ORDER = ("bool", "uint8", "int32", "float32")
-_PACKAGE = str(Path(__file__).resolve().parent.parent)
 
 
 class Trace:
@@ -96,7 +96,8 @@ class Tensor(Methods):
     Attributes:
         shape: a tuple of ints.
         kept: whether `fl.tidy` spares it.
-        dtype: "float32", "int32", "bool" or "uint8".
+        dtype: "float32", "int32", "bool" or "uint8"; or one that only stores: "int8", "float16",
+            "string".
     """
 
     __slots__ = ("__weakref__", "_array", "_trace", "_type", "_value", "kept")
@@ -396,17 +397,6 @@ _OPERATORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def caller() -> str:
-    """The line of the user's code that led here: "file.py:12"."""
-    frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        outer = frame.f_back
-        if outer is None:
-            break
-        frame = outer
-    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
-
-
 def name_of(fn: Function) -> str:
     """What a graph of this function is called."""
     name = str(getattr(fn, "__name__", "function"))
@@ -423,6 +413,7 @@ def tensor(value: Any, dtype: Any = None) -> Tensor:
         value: floats become float32, whole numbers int32, truth values bool. An array that has one
             of the four dtypes is not copied where its memory is contiguous; do not write to it.
         dtype: "float32", "int32", "bool" or "uint8" (or NumPy's name of it); default: as above.
+            "int8", "float16" and "string" hold what they are given, and nothing computes in them.
             Numbers that do not fit a dtype that was asked for saturate, as `cast` has it.
 
     Raises:
@@ -434,6 +425,11 @@ def tensor(value: Any, dtype: Any = None) -> Tensor:
     if isinstance(value, list | tuple) and _holds_tensors(value):
         return _stacked(value, name)
     array = _array(value)
+    if array.dtype == object or name in STORED:
+        if (array.dtype == object) != (name in (None, dtypes.STRING)) and array.size:
+            raise _no_tensor(value, f"{array.dtype} as {name}")
+        array = stored.array(array, name)
+        return _owned(array, TensorType(array.shape, name or dtypes.STRING))
     if name is None:
         known = dtypes.from_numpy(array.dtype)
         narrowed = dtypes.from_numpy(dtypes.narrow(array).dtype)
@@ -478,12 +474,12 @@ def dtype_name(dtype: Any) -> str:
         except TypeError:
             pass
         name = {"float64": "float32", "int64": "int32"}.get(name, name)  # float and int
-    if name not in DTYPES:
+    if name not in (*DTYPES, *STORED):
         raise FanlightError(
             "E-TENSOR-001",
             "there are no tensors of this dtype.",
             where=caller(),
-            expected=", ".join(DTYPES),
+            expected=", ".join((*DTYPES, *STORED)),
             received=repr(dtype),
             next="a shape of several dims is one tuple: fl.ones((2, 3))."
             if isinstance(dtype, int)
@@ -514,6 +510,11 @@ def _array(value: Any) -> np.ndarray:
         array = np.asarray(value)
     except (ValueError, TypeError) as problem:
         raise _no_tensor(value, str(problem)) from None
+    if array.dtype.kind in "USO":
+        strings = stored.strings(value)
+        if strings is None:
+            raise _no_tensor(value, f"{type(value).__name__} of {array.dtype}, not all strings")
+        return strings
     if array.dtype.kind not in "fiub":
         raise _no_tensor(value, f"{type(value).__name__} of {array.dtype}")
     return array
@@ -550,6 +551,10 @@ def promoted(*values: Any, least: str = "bool") -> tuple[Tensor, ...]:
             weak.append(value)
         else:
             found.add(tensor(value).dtype)
+    if not found.isdisjoint(STORED):
+        if stored.are_strings([tensor(v).type for v in values]):
+            return tuple(map(tensor, values))
+        found = {stored.WIDENED.get(n, n) for n in found}
     name = max(found, key=_ORDER.index)
     for value in weak:
         name = max(name, _least(value, name), key=_ORDER.index)
@@ -570,7 +575,18 @@ def _least(value: float | int | bool, beside: str) -> str:
 def cast(x: Any, dtype: Any) -> Tensor:
     """x in another dtype; numbers that do not fit saturate, NaN becomes 0."""
     x, name = tensor(x), dtype_name(dtype)
-    return x if x.dtype == name else apply("cast", x, dtype=name)
+    if x.dtype == name:
+        return x
+    if name in STORED or x.dtype in STORED:
+        return _cast_stored(x, name)
+    return apply("cast", x, dtype=name)
+
+
+def _cast_stored(x: Tensor, name: str) -> Tensor:
+    """To or from a dtype that only stores: in Python, and no gradient passes."""
+    stored.check_cast(x.type, name, traced=x.traced)
+    wide = x.numpy().astype(dtypes.to_numpy(stored.WIDENED.get(x.dtype, x.dtype)))
+    return tensor(wide, name)
 
 
 def binary(op: str, a: Any, b: Any, least: str = "bool") -> Tensor:
@@ -642,6 +658,7 @@ def _traced(
 def value_in(trace: Trace, x: Tensor) -> Value:
     """The graph's value of a tensor; an eager tensor becomes a weight."""
     if x._trace is None:
+        stored.refuse(x._type)
         known = trace.constants.get(id(x))
         if known is None:
             if x.varies and not trace.keeps:

@@ -36,7 +36,7 @@ def ones(shape: int | Sequence[int], dtype: str = "float32") -> Tensor:
 def full(shape: int | Sequence[int], value: float | int | bool, dtype: str | None = None) -> Tensor:
     """A tensor that holds one value everywhere."""
     one = tensor(value, dtype)
-    return tensor(np.full(shape_of(shape), one.numpy()))
+    return tensor(np.full(shape_of(shape), one.numpy()), one.dtype)
 
 
 def shape_of(shape: Any) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from fanlight.tensor.core import (
     tensor,
     value_in,
 )
+from fanlight.tensor.stored import refuse
 
 
 def spec(shape: int | Sequence[int], dtype: Any = "float32") -> TensorType:
@@ -40,7 +41,9 @@ def spec(shape: int | Sequence[int], dtype: Any = "float32") -> TensorType:
             received=repr(shape)[:200],
             next="a traced function has fixed sizes: build it for one item, or for a full batch.",
         )
-    return TensorType(sizes, dtype_name(dtype))
+    made = TensorType(sizes, dtype_name(dtype))
+    refuse(made)
+    return made
 
 
 def trace(fn: Function, inputs: Mapping[str, TensorType], name: str | None = None) -> Graph:
@@ -137,6 +140,8 @@ def capture(
     trace = Trace(called)
     trace.keeps = keeps
     builder = trace.builder
+    for type in types:
+        refuse(type)
     values = [builder.input(n, t.shape, t.dtype) for n, t in zip(names, types, strict=True)]
     state.traces += 1
     try:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.tensor.core import Call, Tensor, caller, listened, listening, state, tensor, tracing
-from fanlight.tensor.tape import recording
+from fanlight.tensor.core import Call, Tensor, caller, listened, listening, tensor, tracing
+from fanlight.tensor.tape import Tape
 
 _NUMBERS = count()
 
@@ -97,17 +97,20 @@ def variable(
     return Variable(tensor(value, dtype), trainable, name or f"variable_{next(_NUMBERS)}")
 
 
-class _Readers:
-    """Hears which trainable variables are read."""
+class _Readers(Tape):
+    """A tape that watches the trainable variables that are read."""
 
     def __init__(self) -> None:
+        super().__init__(())
         self.found: dict[int, Variable] = {}
 
     def heard(self, call: Call) -> None:
-        """Keep the variables among the inputs."""
+        """Watch the variables among the inputs, and keep the call."""
         for x in call.inputs:
             if isinstance(x, Variable) and x.trainable and x.dtype == "float32":
                 self.found[id(x)] = x
+        self.reached.update(self.found)
+        super().heard(call)
 
 
 def variable_grads(
@@ -123,9 +126,8 @@ def variable_grads(
         FanlightError: E-TENSOR-005 the result is no float32 number; E-TENSOR-006 there are no
             variables, or two of one name; E-OP-008 an op without a gradient is on the way.
     """
-    readers = _Readers()
-    watched = list(variables) if variables is not None else _trainable()
-    with listening(readers), recording(watched) as tape:
+    tape = _Readers() if variables is None else Tape(variables)
+    with listening(tape):
         y = tensor(fn())
     if y.dtype != "float32" or y.size != 1:
         raise FanlightError(
@@ -136,7 +138,7 @@ def variable_grads(
             received=str(y.type),
             next="sum or average it.",
         )
-    chosen = watched if variables is not None else list(readers.found.values())
+    chosen = list(tape.found.values() if isinstance(tape, _Readers) else variables or ())
     names = [v.name for v in chosen]
     if not names or len(set(names)) < len(names):
         raise FanlightError(
@@ -148,8 +150,3 @@ def variable_grads(
         )
     grads = tape.pull([y], [tensor(np.ones(y.shape, np.float32))], chosen)
     return y, dict(zip(names, grads, strict=True))
-
-
-def _trainable() -> list[Variable]:
-    alive = list(state.alive.values())
-    return [v for v in alive if isinstance(v, Variable) and v.trainable]

@@ -199,14 +199,26 @@ def test_a_traced_function_wants_a_key() -> None:
     assert a != b
 
 
-def test_a_built_function_is_random_by_its_key(tmp_path: Any) -> None:
-    def noise(key: fl.Tensor) -> fl.Tensor:
-        return fl.random.uniform((5,), key=key)
+@pytest.mark.parametrize(
+    "host", ["wasm", "wasm-plain", pytest.param("browser", marks=pytest.mark.chromium)]
+)
+def test_a_built_function_is_random_by_its_key(host: Any, tmp_path: Any) -> None:
+    def noise(key: fl.Tensor) -> dict[str, fl.Tensor]:
+        a, b, c = fl.unstack(fl.random.split(key, 3))
+        return {
+            "numbers": fl.random.uniform((5, 7), -1, 3, key=a),
+            "whole": fl.random.uniform_int(9, 0, 1000, key=b),
+            "order": fl.random.permutation(33, key=c),
+            "normal": fl.random.normal(65, key=a),
+        }
 
     bundle = fl.build(noise, tmp_path / "noise", inputs={"key": fl.spec(2, "int32")})
-    for seed in (1, 2):
+    for seed in (1, 2**40 + 2):
         key = fl.random.key(seed)
-        assert bundle.run({"key": key.numpy()})["output"].tolist() == noise(key).tolist()
+        found, wanted = bundle.run({"key": key.numpy()}, host=host), noise(key)
+        for name in ("numbers", "whole", "order"):
+            assert found[name].tobytes() == wanted[name].numpy().tobytes()
+        np.testing.assert_allclose(found["normal"], wanted["normal"].numpy(), atol=1e-5)
 
 
 def test_dropout() -> None:

@@ -133,16 +133,19 @@ def bits(shape: Shape, *, key: Any = None, seed: int | None = None, stream: int 
     return result
 
 
-def _fused(bits: Tensor, body: Any, *others: Tensor) -> Tensor:
-    args = map(sc.arg, range(1 + len(others)))
-    result: Tensor = apply("fused", bits, *others, body=sc.to_text(body(*args)))
+def _fused(bits: Tensor, body: sc.Expr) -> Tensor:
+    """A body of one argument, of random bits."""
+    result: Tensor = apply("fused", bits, body=sc.to_text(body))
     return result
+
+
+_BITS = sc.arg(0)
+_UNIT = sc.cast(sc.make("shr_u", _BITS, 8), "float32") * 2.0**-24
 
 
 def _unit(shape: Shape, key: Tensor, stream: int = 0) -> Tensor:
     """Multiples of 2^-24 in [0, 1)."""
-    drawn = bits(shape, key=key, stream=stream)
-    return _fused(drawn, lambda b: sc.cast(sc.make("shr_u", b, 8), "float32") * 2.0**-24)
+    return _fused(bits(shape, key=key, stream=stream), _UNIT)
 
 
 def uniform(
@@ -201,7 +204,7 @@ def uniform_int(
     if span == 2**32:
         return drawn
     upper, lower = span >> 16, span & 0xFFFF
-    return _fused(drawn, lambda b: _scaled(b, upper, lower) + int(low))
+    return _fused(drawn, _scaled(_BITS, upper, lower) + int(low))
 
 
 def _scaled(x: sc.Expr, upper: int, lower: int) -> sc.Expr:
@@ -240,10 +243,10 @@ def _inverse_erf(x: sc.Expr) -> sc.Expr:
     return x * sc.where(w < 5.0, near, far)
 
 
-def _signed(bits: sc.Expr) -> sc.Expr:
-    """Odd multiples of 2^-23 in (-1, 1): neither 0 nor 1, and as many of either sign."""
-    odd = sc.make("bit_or", sc.make("shr_s", bits, 8), 1)
-    return sc.cast(odd, "float32") * 2.0**-23
+# Odd multiples of 2^-23 in (-1, 1): neither 0 nor 1, and as many of either sign.
+_SIGNED = sc.cast(sc.make("bit_or", sc.make("shr_s", _BITS, 8), 1), "float32") * 2.0**-23
+_NORMAL = math.sqrt(2) * _inverse_erf(_SIGNED)
+_GUMBEL = -sc.log(-sc.log(0.5 * _SIGNED + 0.5))
 
 
 def standard_normal(
@@ -255,31 +258,31 @@ def standard_normal(
     function".
     """
     drawn = bits(shape, key=_key_of(key, seed), stream=stream)
-    return _fused(drawn, lambda b: math.sqrt(2) * _inverse_erf(_signed(b)))
+    return _fused(drawn, _NORMAL)
 
 
 def normal(
     shape: Shape,
     mean: Any = 0.0,
-    deviation: Any = 1.0,
+    stddev: Any = 1.0,
     *,
     key: Any = None,
     seed: int | None = None,
 ) -> Tensor:
-    """float32 of the normal distribution; mean and deviation may be tensors (gradients pass)."""
-    return standard_normal(shape, key=key, seed=seed) * deviation + mean
+    """float32 of the normal distribution; mean and stddev may be tensors (gradients pass)."""
+    return standard_normal(shape, key=key, seed=seed) * stddev + mean
 
 
 def truncated_normal(
     shape: Shape,
     mean: Any = 0.0,
-    deviation: Any = 1.0,
+    stddev: Any = 1.0,
     *,
     bound: float = 2.0,
     key: Any = None,
     seed: int | None = None,
 ) -> Tensor:
-    """float32 of the normal distribution without what is more than `bound` deviations off.
+    """float32 of the normal distribution without what is more than `bound` standard deviations off.
 
     Raises:
         FanlightError: E-OP-005 the bound is not above 0.
@@ -288,14 +291,14 @@ def truncated_normal(
         raise _wrong("bound", "a finite number above 0", bound)
     drawn = bits(shape, key=_key_of(key, seed))
     share = math.erf(bound / math.sqrt(2))
-    made = _fused(drawn, lambda b: math.sqrt(2) * _inverse_erf(_signed(b) * share))
-    return fn.clip(made, -float(bound), float(bound)) * deviation + mean
+    made = _fused(drawn, math.sqrt(2) * _inverse_erf(_SIGNED * share))
+    return fn.clip(made, -float(bound), float(bound)) * stddev + mean
 
 
 def gumbel(shape: Shape, *, key: Any = None, seed: int | None = None) -> Tensor:
     """float32 of the Gumbel distribution: -log(-log(u)), u uniform in (0, 1)."""
     drawn = bits(shape, key=_key_of(key, seed))
-    return _fused(drawn, lambda b: -sc.log(-sc.log(0.5 * _signed(b) + 0.5)))
+    return _fused(drawn, _GUMBEL)
 
 
 def gamma(
@@ -340,11 +343,13 @@ def gamma(
     return made / beta
 
 
-def categorical(logits: Any, count: int = 1, *, key: Any = None, seed: int | None = None) -> Tensor:
-    """int32 [..., count]: classes drawn with the chances softmax(logits), logits [..., classes].
+def categorical(
+    logits: Any, num_samples: int = 1, *, key: Any = None, seed: int | None = None
+) -> Tensor:
+    """int32 [..., num_samples]: classes drawn with the chances softmax(logits).
 
-    The class with the greatest logit after a Gumbel number is added to each (Gumbel 1954; Maddison,
-    Tarlow, Minka 2014), so it takes [..., count, classes] numbers.
+    Of logits [..., classes]: the class with the greatest logit after a Gumbel number is added to
+    each (Gumbel 1954; Maddison, Tarlow, Minka 2014), so it draws [..., num_samples, classes].
 
     Raises:
         FanlightError: E-OP-004 the logits have no dim of classes.
@@ -358,14 +363,14 @@ def categorical(logits: Any, count: int = 1, *, key: Any = None, seed: int | Non
             expected="[..., classes]",
             received=str(logits.type),
         )
-    (number,) = fn.shape_of(count)
+    (number,) = fn.shape_of(num_samples)
     noise = gumbel((*logits.shape[:-1], number, logits.shape[-1]), key=key, seed=seed)
     return fn.arg_max(fn.expand_dims(logits, -2) + noise)
 
 
 def multinomial(
     logits: Any,
-    count: int,
+    num_samples: int,
     normalized: bool = False,
     *,
     key: Any = None,
@@ -374,7 +379,7 @@ def multinomial(
     """categorical; with `normalized` the logits are chances that sum to 1."""
     if normalized:
         logits = fn.log(cast(logits, "float32"))
-    return categorical(logits, count, key=key, seed=seed)
+    return categorical(logits, num_samples, key=key, seed=seed)
 
 
 def permutation(count: int, *, key: Any = None, seed: int | None = None) -> Tensor:

@@ -42,6 +42,16 @@ def bits(key: list[int], shape: tuple[int, ...], stream: int = 0) -> np.ndarray:
     return found
 
 
+def test_the_meaning_is_the_body() -> None:
+    for key, stream in (([0, 0], 0), ([-7, 2**31 - 1], 5), ([123456789, -(2**31)], 2**31 - 1)):
+        size = sc.CHUNK + 77
+        places = np.arange(size, dtype=np.int32)
+        a, b = (np.int32([k]) for k in key)
+        third = random.third_word(a, b).astype(np.int32)
+        wanted = sc.evaluate(random.body(stream), [places, a, b, third])
+        assert np.array_equal(bits(key, (size,), stream), wanted)
+
+
 def test_an_element_is_known_by_key_stream_and_place() -> None:
     whole = bits([7, -3], (5, 4))
     assert np.array_equal(bits([7, -3], (11,)), whole.reshape(-1)[:11])

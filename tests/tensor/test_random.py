@@ -197,6 +197,9 @@ def test_a_traced_function_wants_a_key() -> None:
     noisy = fl.jit(lambda x, key: x + fl.random.normal(3, key=key))
     a, b = (noisy(fl.ones(3), fl.random.key(s)).tolist() for s in (1, 2))
     assert a != b
+    for size in (5, 300_000):  # folded into a weight; too large for that
+        fixed = fl.jit(lambda x: x + fl.random.uniform(x.shape, seed=1))
+        assert fixed(fl.zeros(size)).tolist() == fl.random.uniform(size, seed=1).tolist()
 
 
 @pytest.mark.parametrize(
@@ -239,8 +242,8 @@ def test_gradients_pass_the_parameters() -> None:
     key = fl.random.key(3)
     z = fl.random.standard_normal(10, key=key).numpy()
     by = fl.grad(lambda m, s: fl.sum(fl.random.normal(10, m, s, key=key)), (0, 1))
-    mean, deviation = by(fl.scalar(1.0), fl.scalar(2.0))
-    assert mean.item() == 10 and abs(deviation.item() - z.sum()) < 1e-5
+    mean, stddev = by(fl.scalar(1.0), fl.scalar(2.0))
+    assert mean.item() == 10 and abs(stddev.item() - z.sum()) < 1e-5
     alpha = fl.grad(lambda a: fl.sum(fl.random.gamma(4, a, key=key)))(fl.scalar(2.0))
     assert alpha.item() == 0
 

@@ -33,8 +33,10 @@ from fanlight.tensor import (
     jvp,
     keep,
     memory,
+    random,
     spec,
     stop_gradient,
+    string,
     tensor,
     tidy,
     value_and_grad,
@@ -43,6 +45,26 @@ from fanlight.tensor import (
 )
 from fanlight.tensor.argmax_pool import (
     max_pool_with_argmax,
+)
+from fanlight.tensor.bitwise import (
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
+    invert,
+    left_shift,
+    right_shift,
+)
+from fanlight.tensor.creation import (
+    TensorBuffer,
+    arange,
+    buffer,
+    clone,
+    fill,
+    full_like,
+    identity,
+    meshgrid,
+    print,
 )
 from fanlight.tensor.functions import (
     abs,
@@ -162,6 +184,12 @@ from fanlight.tensor.indices import (
     tensor_scatter_sub,
     tensor_scatter_update,
 )
+from fanlight.tensor.parts import (
+    broadcast_args,
+    ensure_shape,
+    split,
+    unstack,
+)
 from fanlight.tensor.ragged import (
     ragged_gather,
     ragged_range,
@@ -169,6 +197,17 @@ from fanlight.tensor.ragged import (
     sparse_fill_empty_rows,
     sparse_reshape,
 )
+from fanlight.tensor.random import (
+    dropout,
+    multinomial,
+    rand,
+    truncated_normal,
+)
+from fanlight.tensor.random import gamma as random_gamma
+from fanlight.tensor.random import normal as random_normal
+from fanlight.tensor.random import standard_normal as random_standard_normal
+from fanlight.tensor.random import uniform as random_uniform
+from fanlight.tensor.random import uniform_int as random_uniform_int
 from fanlight.tensor.scans import (
     cummax,
     cummin,
@@ -208,6 +247,7 @@ from fanlight.tensor.sorting import (
     sort,
     upper_bound,
 )
+from fanlight.tensor.variables import Variable, variable, variable_grads
 from fanlight.tensor.watch import debug, profile, time
 from fanlight.version import __version__ as __version__
 
@@ -403,4 +443,41 @@ __all__ = [
     "unsorted_segment_sum",
     "upper_bound",
     "where_indices",
+    # creation, parts, variables
+    "TensorBuffer",
+    "Variable",
+    "arange",
+    "broadcast_args",
+    "buffer",
+    "clone",
+    "ensure_shape",
+    "fill",
+    "full_like",
+    "identity",
+    "meshgrid",
+    "print",
+    "split",
+    "unstack",
+    "variable",
+    "variable_grads",
+    # strings
+    "string",
+    # random numbers, bits
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
+    "dropout",
+    "invert",
+    "left_shift",
+    "multinomial",
+    "rand",
+    "random",
+    "random_gamma",
+    "random_normal",
+    "random_standard_normal",
+    "random_uniform",
+    "random_uniform_int",
+    "right_shift",
+    "truncated_normal",
 ]

@@ -19,6 +19,8 @@ _TABLE: dict[str, tuple[str, int, bool]] = {
     "uint16": ("u16", 2, False),
 }
 DTYPES = tuple(_TABLE)
+# Tensors of strings are there in Python only, as objects: no graph, bundle or kernel has them.
+STRING = "string"
 _SHORT = {name: row[0] for name, row in _TABLE.items()}
 _LONG = {short: name for name, short in _SHORT.items()}
 
@@ -41,7 +43,7 @@ def is_dtype(name: str) -> bool:
 
 def size(name: str) -> int:
     """Bytes per element."""
-    return _TABLE[name][1]
+    return 8 if name == STRING else _TABLE[name][1]
 
 
 def computes(name: str) -> bool:
@@ -51,7 +53,7 @@ def computes(name: str) -> bool:
 
 def short(name: str) -> str:
     """The short form used in graph text: "float32" -> "f32"."""
-    return _SHORT[name]
+    return "str" if name == STRING else _SHORT[name]
 
 
 def long(form: str) -> str | None:

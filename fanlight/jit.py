@@ -46,8 +46,9 @@ def jit(fn: Callable[..., Any]) -> Callable[..., Any]:
     `fl.jit(fl.grad(fn))`.
 
     Raises:
-        FanlightError: when called: E-TENSOR-003 fn asks for numbers; E-BUILD-001 no kernel
-            computes one of its ops; E-HOST-001 wasmtime is not installed.
+        FanlightError: when called: E-TENSOR-003 fn asks for numbers; E-TENSOR-021 it reads or
+            assigns a variable that is no argument; E-BUILD-001 no kernel computes one of its ops;
+            E-HOST-001 wasmtime is not installed.
     """
     known: dict[Any, tuple[Program, Any]] = {}
 
@@ -86,7 +87,7 @@ def _compile(fn: Callable[..., Any], types: Any, form: Any) -> tuple[Program, An
 
     names = [f"input_{i}" for i in range(len(types))]
     with unheard():
-        graph = capture(flattened, names, types, name_of(fn))
+        graph = capture(flattened, names, types, name_of(fn), keeps=False)
     return Program(graph), result
 
 

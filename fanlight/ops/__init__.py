@@ -5,6 +5,7 @@ from __future__ import annotations
 # The families, in the order in which docs/ops.md lists them. Importing one registers its rows.
 # ruff: isort: off
 from fanlight.ops import elementwise as _elementwise  # noqa: F401
+from fanlight.ops import bitwise as _bitwise  # noqa: F401
 from fanlight.ops import trigonometry as _trigonometry  # noqa: F401
 from fanlight.ops import activation as _activation  # noqa: F401
 from fanlight.ops import reduce as _reduce  # noqa: F401
@@ -17,6 +18,7 @@ from fanlight.ops import conv as _conv  # noqa: F401
 from fanlight.ops import pool as _pool  # noqa: F401
 from fanlight.ops import normalization as _normalization  # noqa: F401
 from fanlight.ops import sorting as _sorting  # noqa: F401
+from fanlight.ops import random as _random  # noqa: F401
 from fanlight.ops import image as _image  # noqa: F401
 from fanlight.ops import quantized as _quantized  # noqa: F401
 from fanlight.ops.row import TABLE, Attr, Row, Unsupported, lookup

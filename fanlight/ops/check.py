@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
+from fanlight.dtypes import STRING
 from fanlight.errors import FanlightError
 from fanlight.ops.types import TensorType
 
@@ -13,6 +14,8 @@ FLOATS = ("float32",)
 NUMBERS = ("float32", "int32")
 BOOLS = ("bool",)
 ANY = ("float32", "int32", "bool", "uint8")
+# What can be moved about; strings by NumPy alone, since no graph takes them.
+MOVED = (*ANY, STRING)
 
 
 def dtype_error(op: str, argument: str, expected: object, received: object) -> FanlightError:

@@ -16,7 +16,7 @@ _ZERO, _ONE = sc.const(0.0), sc.const(1.0)
 # Their results are whole numbers or truth values, which do not move with their arguments.
 STEPS = (
     *("floor", "ceil", "round", "trunc", "lt", "le", "eq", "and", "or", "not"),
-    *("int32", "uint8", "bool"),
+    *("int32", "uint8", "bool", *sc.BITWISE),
 )
 
 

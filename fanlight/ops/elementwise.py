@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from math import inf, pi, sqrt
 from typing import Any
 
+import numpy as np
+
 from fanlight.errors import FanlightError
 from fanlight.ops import check, functions
 from fanlight.ops import scalar as sc
@@ -242,19 +244,43 @@ binary(
 
 _FALSE = {"tol": EXACT, "nan": "gives false"}
 _ALL = ("float32", "int32", "bool", "uint8")
-binary("equal", sc.equal, "Whether a = b.", dtypes=_ALL, **_FALSE)
+binary("equal", sc.equal, "Whether a = b.", dtypes=_ALL, strings=np.equal, **_FALSE)
 binary(
     "not_equal",
     lambda a, b: sc.logical_not(sc.equal(a, b)),
     "Whether a differs from b.",
     dtypes=_ALL,
+    strings=np.not_equal,
     tol=EXACT,
     nan="gives true",
 )
-binary("less", lambda a, b: a < b, "Whether a < b.", dtypes=NUMBERS, **_FALSE)
-binary("less_equal", lambda a, b: a <= b, "Whether a <= b.", dtypes=NUMBERS, **_FALSE)
-binary("greater", lambda a, b: a > b, "Whether a > b.", dtypes=NUMBERS, **_FALSE)
-binary("greater_equal", lambda a, b: a >= b, "Whether a >= b.", dtypes=NUMBERS, **_FALSE)
+binary(
+    "less",
+    lambda a, b: a < b,
+    "Whether a < b.",
+    dtypes=NUMBERS,
+    strings=np.less,
+    **_FALSE,
+)
+binary(
+    "less_equal",
+    lambda a, b: a <= b,
+    "Whether a <= b.",
+    dtypes=NUMBERS,
+    strings=np.less_equal,
+    **_FALSE,
+)
+binary(
+    "greater", lambda a, b: a > b, "Whether a > b.", dtypes=NUMBERS, strings=np.greater, **_FALSE
+)
+binary(
+    "greater_equal",
+    lambda a, b: a >= b,
+    "Whether a >= b.",
+    dtypes=NUMBERS,
+    strings=np.greater_equal,
+    **_FALSE,
+)
 _LOGIC = {"dtypes": BOOLS, "tol": EXACT, "nan": "cannot occur"}
 binary("logical_and", sc.logical_and, "a and b.", **_LOGIC)
 binary("logical_or", sc.logical_or, "a or b.", **_LOGIC)

@@ -11,7 +11,7 @@ import numpy as np
 from fanlight.ops import check, indexing_backward
 from fanlight.ops import movement_backward as backward
 from fanlight.ops.backward import Rule
-from fanlight.ops.check import ANY
+from fanlight.ops.check import MOVED
 from fanlight.ops.pointwise import EXACT
 from fanlight.ops.row import REQUIRED, Attr, Row, register
 from fanlight.ops.types import TensorType
@@ -33,7 +33,7 @@ def movement(
     """Register a row with one input, whose elements end up in a result of another shape."""
 
     def infer(types: Sequence[TensorType], given: Attrs) -> list[TensorType]:
-        check.tensor(name, "x", types[0], ANY)
+        check.tensor(name, "x", types[0], MOVED)
         return [TensorType(shape(types[0], given), types[0].dtype)]
 
     return register(
@@ -271,7 +271,7 @@ movement(
 def _infer_concat(types: Sequence[TensorType], attrs: Attrs) -> list[TensorType]:
     first = types[0]
     for index, type in enumerate(types):
-        check.tensor("concat", f"input {index}", type, ANY)
+        check.tensor("concat", f"input {index}", type, MOVED)
         if type.dtype != first.dtype:
             raise check.dtype_error("concat", f"input {index}", first.dtype, type)
     axis = check.axis("concat", attrs, "axis", first)
@@ -307,7 +307,7 @@ register(
 
 def _infer_gather(types: Sequence[TensorType], attrs: Attrs) -> list[TensorType]:
     x, indices = types
-    check.tensor("gather", "x", x, ANY)
+    check.tensor("gather", "x", x, MOVED)
     check.tensor("gather", "indices", indices, ("int32",))
     axis = check.axis("gather", attrs, "axis", x)
     if x.shape[axis] == 0 and indices.size:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.dtypes import STRING
 from fanlight.errors import FanlightError
 from fanlight.ops import check
 from fanlight.ops import scalar as sc
@@ -76,6 +77,7 @@ def pointwise(
     nan: str = "propagate",
     partials: Partials | None = None,
     vjp: Rule | NotDifferentiable | None = None,
+    strings: Callable[..., np.ndarray] | None = None,
 ) -> Row:
     """Register an elementwise row.
 
@@ -85,6 +87,7 @@ def pointwise(
         first: dtypes of the first input if it differs from the others.
         check_attrs: raises E-OP-005 where an attribute is outside what the op allows.
         partials, vjp: see Row.
+        strings: a comparison of NumPy, where the op compares strings, too (in Python only).
     """
     numbers = "int32" in dtypes
     bodies: dict[str, sc.Expr] = {}
@@ -102,6 +105,8 @@ def pointwise(
 
     def infer(types: Sequence[TensorType], given: Mapping[str, Any]) -> list[TensorType]:
         check.static(name, types)
+        if strings is not None and {t.dtype for t in types} == {STRING}:
+            return [TensorType(broadcast_shapes(name, types), "bool")]
         if check_attrs is not None:
             check_attrs(name, given)
         if first is not None:
@@ -117,9 +122,13 @@ def pointwise(
         return [result_type(name, made(given), types)]
 
     def evaluate(arrays: Sequence[np.ndarray], given: Mapping[str, Any]) -> list[np.ndarray]:
+        if strings is not None and arrays[0].dtype == object:
+            return [np.asarray(strings(*arrays), np.bool_)]
         return [compute(made(given), arrays)]
 
     def prepare(types: Sequence[TensorType], given: Mapping[str, Any]) -> Run:
+        if strings is not None and types[0].dtype == STRING:
+            return lambda arrays: evaluate(arrays, given)
         return prepared(made(given), types)
 
     return register(

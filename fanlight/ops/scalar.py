@@ -48,6 +48,13 @@ INSTRUCTIONS: dict[str, tuple[int, str]] = {
     "and": (2, "bool and bool"),
     "or": (2, "bool or bool"),
     "not": (1, "not bool"),
+    "bit_and": (2, "int32 and int32, bit by bit"),
+    "bit_or": (2, "int32 or int32, bit by bit"),
+    "bit_xor": (2, "int32 exclusive or int32, bit by bit"),
+    "bit_not": (1, "every bit of an int32 turned"),
+    "shl": (2, "int32 shifted left; of the count (an int32) the low five bits matter, as below"),
+    "shr_s": (2, "int32 shifted right, its sign copied in"),
+    "shr_u": (2, "int32 shifted right, zeros shifted in"),
     "select": (3, "second where the first (bool) holds, else third"),
     "float32": (1, "cast to float32 (bool: 0 or 1)"),
     "int32": (1, "cast to int32: towards zero, saturating, NaN -> 0"),
@@ -58,6 +65,8 @@ CASTS = ("float32", "int32", "uint8", "bool")
 # Instructions of float32 and int32 alike. Rounding an int32 changes nothing, so that one body
 # serves both where an op rounds (floor_div).
 _ROUNDING = ("floor", "ceil", "round", "trunc")
+SHIFTS = ("shl", "shr_s", "shr_u")
+BITWISE = ("bit_and", "bit_or", "bit_xor", "bit_not", *SHIFTS)
 _NUMERIC = ("add", "sub", "mul", "div", "min", "max", "neg", "abs", *_ROUNDING)
 
 
@@ -95,6 +104,9 @@ class Expr:
 
     def __neg__(self) -> Expr:
         return make("neg", self)
+
+    def __xor__(self, other: Any) -> Expr:
+        return make("bit_xor", self, other)
 
     def __lt__(self, other: Any) -> Expr:
         return make("lt", self, other)
@@ -279,6 +291,8 @@ def _inferred(expr: Expr, dtypes: tuple[str, ...]) -> str:
             known[id(node)] = node.op
         elif node.op in ("and", "or", "not"):
             known[id(node)] = _unify(node, parts, ("bool",), weak)
+        elif node.op in BITWISE:
+            known[id(node)] = _unify(node, parts, ("int32",), weak)
         elif node.op in ("lt", "le", "eq"):
             kinds = ("float32", "int32", "bool") if node.op == "eq" else ("float32", "int32")
             _unify(node, parts, kinds, weak)
@@ -325,6 +339,15 @@ def _rounding(rule: Any) -> Any:
     return lambda x: x if np.asarray(x).dtype.kind in "iu" else rule(x)
 
 
+def _shift(rule: Any, kind: Any = np.int32) -> Any:
+    """A shift, of numbers read as `kind`, by the low five bits of a count."""
+    return lambda x, count: (
+        rule(np.asarray(x, np.int32).view(kind), np.asarray(count, np.int32).view(kind) & kind(31))
+        .astype(kind, copy=False)
+        .view(np.int32)
+    )
+
+
 def _saturate(x: Any, dtype: type, low: int, high: int) -> Any:
     x = np.asarray(x)
     if x.dtype.kind == "f":
@@ -357,6 +380,13 @@ _MEANING: dict[str, Any] = {
     "and": np.logical_and,
     "or": np.logical_or,
     "not": np.logical_not,
+    "bit_and": np.bitwise_and,
+    "bit_or": np.bitwise_or,
+    "bit_xor": np.bitwise_xor,
+    "bit_not": np.bitwise_not,
+    "shl": _shift(np.left_shift),
+    "shr_s": _shift(np.right_shift),
+    "shr_u": _shift(np.right_shift, np.uint32),
     "select": np.where,
     "float32": lambda x: np.asarray(x).astype(np.float32),
     "int32": lambda x: _saturate(x, np.int32, -(2**31), 2**31 - 1),

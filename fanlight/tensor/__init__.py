@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fanlight.tensor import random, string
 from fanlight.tensor.core import Tensor, apply, cast, tensor
 from fanlight.tensor.gradients import (
     checkpoint,
@@ -15,8 +16,11 @@ from fanlight.tensor.gradients import (
     vjp,
 )
 from fanlight.tensor.memory import dispose, keep, memory, tidy
+from fanlight.tensor.methods import bind as _bind
 from fanlight.tensor.trace import spec, trace
 from fanlight.tensor.vmap import vmap
+
+_bind()
 
 __all__ = [
     "Tensor",
@@ -31,8 +35,10 @@ __all__ = [
     "jvp",
     "keep",
     "memory",
+    "random",
     "spec",
     "stop_gradient",
+    "string",
     "tensor",
     "tidy",
     "trace",

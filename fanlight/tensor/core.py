@@ -7,14 +7,12 @@ Tapes (tape.py) listen to every call, of either kind.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from time import perf_counter
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import ref
 
 import numpy as np
@@ -23,11 +21,21 @@ from fanlight import dtypes
 from fanlight.errors import FanlightError
 from fanlight.ops import row as rows
 from fanlight.ops.types import TensorType
+from fanlight.tensor import stored
+from fanlight.tensor.caller import caller as caller
+from fanlight.tensor.stored import STORED
+
+if TYPE_CHECKING:
+    from fanlight.tensor.method_types import Methods
+else:
+
+    class Methods:  # bound by fanlight.tensor.methods
+        __slots__ = ()
+
 
 Function = Callable[..., Any]
 DTYPES = ("float32", "int32", "bool", "uint8")
 _ORDER = ("bool", "uint8", "int32", "float32")
-PACKAGE = str(Path(__file__).resolve().parent.parent)
 
 
 class Level(Protocol):
@@ -126,7 +134,7 @@ def type_of(shape: tuple[int, ...], dtype: str) -> TensorType:
     return TensorType(shape, dtype)
 
 
-class Tensor:
+class Tensor(Methods):
     """An n-dimensional array of one dtype; or, while a function is traced, one of its values.
 
     Tensors do not change. Made by `fl.tensor` and by ops; a NumPy array or a number may stand
@@ -135,11 +143,13 @@ class Tensor:
     Attributes:
         shape: a tuple of ints.
         kept: whether `fl.tidy` spares it.
-        dtype: "float32", "int32", "bool" or "uint8".
+        dtype: "float32", "int32", "bool" or "uint8"; or one that only stores: "int8", "float16",
+            "string".
     """
 
     __slots__ = ("__weakref__", "_array", "_trace", "_type", "_value", "kept")
     __hash__ = object.__hash__
+    varies = False  # whether its numbers may change: those of a variable
 
     def __init__(
         self,
@@ -189,6 +199,11 @@ class Tensor:
     def type(self) -> TensorType:
         """Shape and dtype together."""
         return self._type
+
+    @property
+    def T(self) -> Tensor:
+        """The tensor with its dims reversed."""
+        return self.transpose()
 
     # --- its numbers ------------------------------------------------------------------------------
 
@@ -428,17 +443,6 @@ _OPERATORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def caller() -> str:
-    """The line of the user's code that led here: "file.py:12"."""
-    frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
-        outer = frame.f_back
-        if outer is None:
-            break
-        frame = outer
-    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
-
-
 def name_of(fn: Function) -> str:
     """What a graph of this function is called."""
     name = str(getattr(fn, "__name__", "function"))
@@ -455,6 +459,7 @@ def tensor(value: Any, dtype: Any = None) -> Tensor:
         value: floats become float32, whole numbers int32, truth values bool. An array that has one
             of the four dtypes is not copied where its memory is contiguous; do not write to it.
         dtype: "float32", "int32", "bool" or "uint8" (or NumPy's name of it); default: as above.
+            "int8", "float16" and "string" hold what they are given, and nothing computes in them.
             Numbers that do not fit a dtype that was asked for saturate, as `cast` has it.
 
     Raises:
@@ -477,6 +482,11 @@ def _made(value: Any, name: str | None) -> Tensor:
     if isinstance(value, list | tuple) and _holds_tensors(value):
         return _stacked(value, name)
     array = _array(value)
+    if array.dtype == object or name in STORED:
+        if (array.dtype == object) != (name in (None, dtypes.STRING)) and array.size:
+            raise _no_tensor(value, f"{array.dtype} as {name}")
+        array = stored.array(array, name)
+        return _owned(array, TensorType(array.shape, name or dtypes.STRING))
     if name is None:
         known = dtypes.from_numpy(array.dtype)
         narrowed = dtypes.from_numpy(dtypes.narrow(array).dtype)
@@ -521,12 +531,12 @@ def dtype_name(dtype: Any) -> str:
         except TypeError:
             pass
         name = {"float64": "float32", "int64": "int32"}.get(name, name)  # float and int
-    if name not in DTYPES:
+    if name not in (*DTYPES, *STORED):
         raise FanlightError(
             "E-TENSOR-001",
             "there are no tensors of this dtype.",
             where=caller(),
-            expected=", ".join(DTYPES),
+            expected=", ".join((*DTYPES, *STORED)),
             received=repr(dtype),
             next="a shape of several dims is one tuple: fl.ones((2, 3))."
             if isinstance(dtype, int)
@@ -557,6 +567,11 @@ def _array(value: Any) -> np.ndarray:
         array = np.asarray(value)
     except (ValueError, TypeError) as problem:
         raise _no_tensor(value, str(problem)) from None
+    if array.dtype.kind in "USO":
+        strings = stored.strings(value)
+        if strings is None:
+            raise _no_tensor(value, f"{type(value).__name__} of {array.dtype}, not all strings")
+        return strings
     if array.dtype.kind not in "fiub":
         raise _no_tensor(value, f"{type(value).__name__} of {array.dtype}")
     return array
@@ -593,6 +608,10 @@ def promoted(*values: Any, least: str = "bool") -> tuple[Tensor, ...]:
             weak.append(value)
         else:
             found.add(tensor(value).dtype)
+    if not found.isdisjoint(STORED):
+        if stored.are_strings([tensor(v).type for v in values]):
+            return tuple(map(tensor, values))
+        found = {stored.WIDENED.get(n, n) for n in found}
     name = max(found, key=_ORDER.index)
     for value in weak:
         name = max(name, _least(value, name), key=_ORDER.index)
@@ -630,18 +649,30 @@ def _least(value: float | int | bool, beside: str) -> str:
 def cast(x: Any, dtype: Any) -> Tensor:
     """x in another dtype; numbers that do not fit saturate, NaN becomes 0."""
     x, name = tensor(x), dtype_name(dtype)
-    return x if x.dtype == name else apply("cast", x, dtype=name)
+    if x.dtype == name:
+        return x
+    if name in STORED or x.dtype in STORED:
+        return _cast_stored(x, name)
+    return apply("cast", x, dtype=name)
+
+
+def _cast_stored(x: Tensor, name: str) -> Tensor:
+    """To or from a dtype that only stores: in Python, and no gradient passes."""
+    stored.check_cast(x.type, name, traced=x.traced)
+    wide = x.numpy().astype(dtypes.to_numpy(stored.WIDENED.get(x.dtype, x.dtype)))
+    return tensor(wide, name)
 
 
 def binary(op: str, a: Any, b: Any, least: str = "bool") -> Tensor:
     """An op of two inputs, brought to the wider of their dtypes."""
     # The usual cases leave nothing to find out.
-    alike = type(a) is Tensor and type(b) is Tensor and a._type.dtype == b._type.dtype
-    if alike and (least == "bool" or a._type.dtype == "float32"):
+    of_a = a._type.dtype if type(a) is Tensor else None
+    of_b = b._type.dtype if type(b) is Tensor else None
+    if of_a == of_b and (of_a == "float32" or (least == "bool" and of_a in DTYPES)):
         pass
-    elif type(b) is float and type(a) is Tensor and a._type.dtype == "float32":
+    elif of_a == "float32" and type(b) is float:
         b = _number(b, "float32")
-    elif type(a) is float and type(b) is Tensor and b._type.dtype == "float32":
+    elif of_b == "float32" and type(a) is float:
         a = _number(a, "float32")
     else:
         a, b = promoted(a, b, least=least)

@@ -36,7 +36,7 @@ def ones(shape: int | Sequence[int], dtype: str = "float32") -> Tensor:
 def full(shape: int | Sequence[int], value: float | int | bool, dtype: str | None = None) -> Tensor:
     """A tensor that holds one value everywhere."""
     one = tensor(value, dtype)
-    return tensor(np.full(shape_of(shape), one.numpy()))
+    return tensor(np.full(shape_of(shape), one.numpy()), one.dtype)
 
 
 def shape_of(shape: Any) -> tuple[int, ...]:
@@ -54,16 +54,16 @@ def shape_of(shape: Any) -> tuple[int, ...]:
     return tuple(int(n) for n in sizes)
 
 
-def zeros_like(x: Any) -> Tensor:
-    """Zeros of the shape and dtype of x."""
+def zeros_like(x: Any, dtype: Any = None) -> Tensor:
+    """Zeros of the shape of x, and of its dtype if there is none given."""
     x = tensor(x)
-    return zeros(x.shape, x.dtype)
+    return zeros(x.shape, x.dtype if dtype is None else dtype)
 
 
-def ones_like(x: Any) -> Tensor:
-    """Ones of the shape and dtype of x."""
+def ones_like(x: Any, dtype: Any = None) -> Tensor:
+    """Ones of the shape of x, and of its dtype if there is none given."""
     x = tensor(x)
-    return ones(x.shape, x.dtype)
+    return ones(x.shape, x.dtype if dtype is None else dtype)
 
 
 def eye(rows: int, columns: int | None = None, dtype: str = "float32") -> Tensor:
@@ -71,16 +71,16 @@ def eye(rows: int, columns: int | None = None, dtype: str = "float32") -> Tensor
     return tensor(np.eye(rows, columns), dtype)
 
 
-def range(start: float, stop: float | None = None, step: float = 1) -> Tensor:
+def range(start: float, stop: float | None = None, step: float = 1, dtype: Any = None) -> Tensor:
     """start, start + step, ... before stop (from 0 if there is only one number); int32 if all
-    three are whole.
+    three are whole, and no other dtype is given.
     """
     begin, end = (0, start) if stop is None else (start, stop)
     if step == 0:
         raise FanlightError(
             "E-TENSOR-006", "a range needs steps.", where=caller(), expected="a step that is not 0"
         )
-    return tensor(np.arange(begin, end, step))
+    return tensor(np.arange(begin, end, step), dtype)
 
 
 def linspace(start: float, stop: float, count: int) -> Tensor:
@@ -402,10 +402,25 @@ def reverse(x: Any, axis: Axes = None) -> Tensor:
     return result
 
 
-def one_hot(indices: Any, depth: int, on: float = 1.0, off: float = 0.0) -> Tensor:
-    """float32 [..., depth]: `on` where the index is, `off` elsewhere."""
-    column = expand_dims(tensor(indices, "int32"), -1)
-    return where(equal(column, range(depth)), float(on), float(off))
+def one_hot(
+    indices: Any,
+    depth: int,
+    on: float | int | bool = 1.0,
+    off: float | int | bool = 0.0,
+    axis: int = -1,
+    dtype: Any = None,
+) -> Tensor:
+    """[..., depth]: `on` where the index is, `off` elsewhere, also for an index outside.
+
+    Args:
+        axis: of the result: which dim the depth is.
+        dtype: default: float32.
+    """
+    column = expand_dims(cast(indices, "int32"), axis)
+    (at,) = axes_of(column.type, axis)
+    places = reshape(range(shape_of(depth)[0]), (-1, *[1] * (column.rank - 1 - at)))
+    kind = "float32" if dtype is None else dtype
+    return where(equal(column, places), tensor(on, kind), tensor(off, kind))
 
 
 def matmul(a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False) -> Tensor:

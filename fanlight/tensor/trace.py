@@ -22,6 +22,7 @@ from fanlight.tensor.core import (
     state,
     tensor,
 )
+from fanlight.tensor.stored import refuse
 
 
 class Trace:
@@ -31,6 +32,7 @@ class Trace:
         self.builder = Builder(name)
         self.open = True
         self.depth = state.traces
+        self.keeps = True  # whether it may hold what variables were for ever
         self.constants: dict[int, tuple[Tensor, Value]] = {}
 
     def apply(
@@ -51,13 +53,27 @@ class Trace:
     def value(self, x: Tensor) -> Value:
         """The graph's value of a tensor; an eager tensor becomes a weight."""
         if x._trace is None:
+            refuse(x.type)
             known = self.constants.get(id(x))
             if known is None:
+                if x.varies and not self.keeps:
+                    raise _variable_inside(x)
                 known = self.constants[id(x)] = (x, self.builder.weight(x.numpy()))
             return known[1]
         check_open(x, self)
         value: Value = x._value
         return value
+
+
+def _variable_inside(x: Tensor) -> FanlightError:
+    return FanlightError(
+        "E-TENSOR-021",
+        "a compiled function would keep what a variable is now for ever.",
+        where=caller(),
+        expected="variables as arguments of a function that fl.jit compiles",
+        received=repr(x)[:100],
+        next="give it as an argument: fl.jit(f)(x, v); or v.numpy(), if it is meant to stay.",
+    )
 
 
 def spec(shape: int | Sequence[int], dtype: Any = "float32") -> TensorType:
@@ -76,7 +92,9 @@ def spec(shape: int | Sequence[int], dtype: Any = "float32") -> TensorType:
             received=repr(shape)[:200],
             next="a traced function has fixed sizes: build it for one item, or for a full batch.",
         )
-    return TensorType(sizes, dtype_name(dtype))
+    made = TensorType(sizes, dtype_name(dtype))
+    refuse(made)
+    return made
 
 
 def trace(fn: Function, inputs: Mapping[str, TensorType], name: str | None = None) -> Graph:
@@ -162,10 +180,19 @@ def capture(
     names: Sequence[str],
     types: Sequence[TensorType],
     called: str,
+    *,
+    keeps: bool = True,
 ) -> Graph:
-    """The graph of a function of a list of tensors that gives tensors by name."""
+    """The graph of a function of a list of tensors that gives tensors by name.
+
+    Args:
+        keeps: whether variables that it reads become weights; else E-TENSOR-021.
+    """
+    for type in types:
+        refuse(type)
     state.traces += 1
     trace = Trace(called)
+    trace.keeps = keeps
     builder = trace.builder
     try:
         values = [builder.input(n, t.shape, t.dtype) for n, t in zip(names, types, strict=True)]

@@ -15,7 +15,8 @@ from weakref import ref
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.tensor.core import PACKAGE, Call, Tensor, caller, state
+from fanlight.tensor.caller import PACKAGE, caller
+from fanlight.tensor.core import Call, Tensor, state
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,37 @@ def test_exact_instructions_equal_numpy(
         np.testing.assert_array_equal(run(expr, [x, y]), expected)
 
 
+INTS = st.integers(-(2**31), 2**31 - 1) | st.integers(-40, 40)
+
+
+@settings(max_examples=25)
+@given(st.lists(st.tuples(INTS, INTS), min_size=4, max_size=4), st.sampled_from(sc.BITWISE))
+def test_integer_instructions_equal_numpy(pairs: list[tuple[int, int]], op: str) -> None:
+    x, y = (np.array(v, np.int32) for v in zip(*pairs, strict=True))
+    expr = sc.make(op, A) if op == "bit_not" else sc.make(op, A, B)
+    for body in (
+        expr,
+        sc.make("mul", expr, A) + 7,
+        *([] if op == "bit_not" else [sc.make(op, A, 5)]),
+    ):
+        np.testing.assert_array_equal(run(body, [x, y]), sc.evaluate(body, [x, y]))
+
+
+def test_the_meaning_of_shifts() -> None:
+    x = np.int32([-8, 8, 1, -1])
+    for op, count, wanted in (
+        ("shr_s", 1, [-4, 4, 0, -1]),
+        ("shr_u", 1, [2**31 - 4, 4, 0, 2**31 - 1]),
+        ("shl", 31, [0, 0, -(2**31), -(2**31)]),
+        ("shl", 33, [-16, 16, 2, -2]),  # of a count, five bits matter
+    ):
+        for by in (sc.const(count), B):
+            expr = sc.make(op, A, by)
+            counts = np.full(4, count, np.int32)
+            assert sc.evaluate(expr, [x, counts]).tolist() == wanted
+            assert run(expr, [x, counts]).tolist() == wanted
+
+
 def test_shared_parts_are_computed_once() -> None:
     t = sc.exp(A)
     once, twice = Module(1), Module(1)

@@ -40,7 +40,10 @@ def expressions(draw: st.DrawFn, dtype: str = "float32", depth: int = 4) -> sc.E
         return sc.make(op, part(kind), part(kind))
     both = ["add", "sub", "mul", "div", "min", "max", "neg", "abs"]
     only = ["sqrt", "floor", "ceil", "round", "trunc", "exp", "log", "sin", "cos"]
-    op = draw(st.sampled_from([*both, "select", "cast", *(only if dtype == "float32" else [])]))
+    bits = [*sc.BITWISE] if dtype == "int32" else []
+    op = draw(
+        st.sampled_from([*both, *bits, "select", "cast", *(only if dtype == "float32" else [])])
+    )
     if op == "select":
         return sc.where(part("bool"), part(dtype), part(dtype))
     if op == "cast":
@@ -142,6 +145,8 @@ def test_any_text_parses_or_has_a_coded_error(text: str) -> None:
         "lt(a2, a2)",
         "eq(a0, a2)",
         "min(a2, a2)",
+        "bit_and(a0, 1)",
+        "shl(a2, 1)",
     ],
 )
 def test_dtypes_that_clash(text: str) -> None:

@@ -55,6 +55,10 @@ _INT = {
     "lt": "i32x4.lt_s",
     "le": "i32x4.le_s",
     "eq": "i32x4.eq",
+    "bit_and": "v128.and",
+    "bit_or": "v128.or",
+    "bit_xor": "v128.xor",
+    "bit_not": "v128.not",
 }
 _ROUNDING = ("floor", "ceil", "round", "trunc")  # of an int32: the number itself
 _BOOL = {"and": "v128.and", "or": "v128.or", "not": "v128.not", "eq": "i32x4.eq"}
@@ -174,12 +178,15 @@ class _Emitter:
             self.push(node.args[0], "bool")
             # Masks are all ones or all zeros: the relaxed form, one instruction on x64, is exact.
             f.op("i32x4.relaxed_laneselect" if f.relaxed_simd else "v128.bitselect")
+        elif op in sc.SHIFTS:
+            self._shift(node)
         elif op in ("exp", "log", "sin", "cos"):
             self.push(node.args[0], "float32")
             getattr(self, f"_{op}")()
         else:
             kinds = [self.kind[id(a)] for a in node.args]
-            kind = next((k for k in kinds if k != _WEAK), "float32")
+            weak = "int32" if op in sc.BITWISE else "float32"
+            kind = next((k for k in kinds if k != _WEAK), weak)
             if op in ("min", "max") and kind == "float32" and self._bound(node):
                 return
             for a in node.args:
@@ -242,6 +249,22 @@ class _Emitter:
                 f.i32x4(0).op("i32x4.max_s").i32x4(255).op("i32x4.min_s")
 
     # --- what SIMD does not have ------------------------------------------------------------------
+
+    def _shift(self, node: sc.Expr) -> None:
+        """SIMD shifts all lanes by one count; a count that is not known goes lane by lane."""
+        f, (x, count) = self.f, node.args
+        self.push(x, "int32")
+        if count.op == "const":
+            f.i32(count.value & 31).op(f"i32x4.{node.op}")
+            return
+        self.push(count, "int32")
+        a, b = self.take("v128"), self.take("v128")
+        f.set(b).tee(a)
+        for lane in range(4):
+            f.get(a).op("i32x4.extract_lane", lane)
+            f.get(b).op("i32x4.extract_lane", lane)
+            f.op(f"i32.{node.op}").op("i32x4.replace_lane", lane)
+        self.give(a, b)
 
     def _int_div(self) -> None:
         """i32x4 / i32x4, lane by lane: x / 0 = 0, and nothing traps."""
@@ -407,6 +430,8 @@ def _kinds(order: Sequence[sc.Expr], dtypes: Sequence[str]) -> dict[int, str]:
             known[id(node)] = "bool"
         elif node.op == "select":
             known[id(node)] = next((p for p in parts[1:] if p != _WEAK), _WEAK)
+        elif node.op in sc.BITWISE:
+            known[id(node)] = strong
         elif node.op in ("add", "sub", "mul", "div", "min", "max", "neg", "abs", *_ROUNDING):
             known[id(node)] = strong
         else:

@@ -1,0 +1,155 @@
+"""Tensors of one value, of ranges and grids; and a buffer to fill place by place."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fanlight import dtypes
+from fanlight.errors import FanlightError
+from fanlight.tensor import functions as fn
+from fanlight.tensor.core import Tensor, apply, caller, dtype_name, tensor
+
+
+def fill(shape: int | Sequence[int], value: Any, dtype: Any = None) -> Tensor:
+    """A tensor that holds one value everywhere; `full` under TensorFlow's name."""
+    return fn.full(shape, value, dtype)
+
+
+def full_like(x: Any, value: float | int | bool, dtype: Any = None) -> Tensor:
+    """One value everywhere, in the shape of x, and in its dtype if there is none given."""
+    x = tensor(x)
+    return fn.full(x.shape, value, x.dtype if dtype is None else dtype)
+
+
+def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None) -> Tensor:
+    """`range` under NumPy's name."""
+    return fn.range(start, stop, step, dtype)
+
+
+def identity(size: int, dtype: str = "float32") -> Tensor:
+    """The matrix [size, size] with ones on its diagonal, zeros elsewhere."""
+    return fn.eye(size, dtype=dtype)
+
+
+def meshgrid(*axes: Any, indexing: str = "xy") -> tuple[Tensor, ...]:
+    """The coordinates of every point of a grid, one tensor per axis (numpy.meshgrid).
+
+    Args:
+        axes: [n0], [n1], ...: the coordinates along each axis.
+        indexing: "ij" gives tensors [n0, n1, ...]; "xy" has the first two dims exchanged.
+
+    Raises:
+        FanlightError: E-OP-004 an axis has several dims; E-OP-005 there is no such indexing.
+    """
+    given = [tensor(a) for a in axes]
+    if indexing not in ("xy", "ij"):
+        raise FanlightError(
+            "E-OP-005",
+            "meshgrid does not allow this value of indexing.",
+            where=f"indexing, {caller()}",
+            expected='"xy" or "ij"',
+            received=repr(indexing),
+        )
+    for index, a in enumerate(given):
+        if a.rank > 1:
+            raise FanlightError(
+                "E-OP-004",
+                "the axes of a grid have one dim each.",
+                where=f"meshgrid axis {index}, {caller()}",
+                expected="[n]",
+                received=str(a.type),
+            )
+    count = len(given)
+    order = list(builtins.range(count))
+    if indexing == "xy" and count > 1:
+        order[:2] = [1, 0]
+    sizes = [given[d].size for d in order]
+    made = []
+    for d, a in enumerate(given):
+        place = order.index(d)
+        column = fn.reshape(a, [a.size if i == place else 1 for i in builtins.range(count)])
+        made.append(fn.broadcast_to(column, sizes))
+    return tuple(made)
+
+
+def clone(x: Any) -> Tensor:
+    """A tensor of its own with the same elements; gradients pass."""
+    x = tensor(x)
+    result: Tensor = apply("reshape", x, shape=x.shape)
+    return result
+
+
+def print(x: Any, verbose: bool = False) -> None:
+    """Print the elements of a tensor; verbose: its dtype, rank and shape before them.
+
+    Of a traced function it prints, once, that there are no elements yet.
+    """
+    x = tensor(x)
+    if verbose:
+        builtins.print(f"Tensor\n  dtype: {x.dtype}\n  rank: {x.rank}\n  shape: {list(x.shape)}")
+    builtins.print(x)
+
+
+class TensorBuffer:
+    """An array to be written place by place, before it becomes a tensor; made by `fl.buffer`.
+
+    Attributes:
+        shape, dtype, size: as of a tensor.
+        values: the elements, a NumPy array that may be written to.
+    """
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+        self.shape, self.size = values.shape, values.size
+        self.dtype = str(dtypes.from_numpy(values.dtype))
+
+    def _place(self, place: tuple[int, ...]) -> tuple[int, ...]:
+        whole = builtins.all(isinstance(i, int | np.integer) for i in place)
+        fits = len(place) == len(self.shape) and whole
+        if not fits or builtins.any(not 0 <= i < n for i, n in zip(place, self.shape, strict=True)):
+            raise FanlightError(
+                "E-TENSOR-007",
+                "this is not a place of the buffer.",
+                where=caller(),
+                expected=f"an index for each dim of {list(self.shape)}",
+                received=repr(place),
+            )
+        return place
+
+    def set(self, value: float | int | bool, *place: int) -> None:
+        """Write an element. Raises E-TENSOR-007 if there is no such place."""
+        self.values[self._place(place)] = value
+
+    def get(self, *place: int) -> float | int | bool:
+        """Read an element. Raises E-TENSOR-007 if there is no such place."""
+        found: float | int | bool = self.values[self._place(place)].item()
+        return found
+
+    def to_tensor(self) -> Tensor:
+        """A tensor of the elements that are there now."""
+        return tensor(self.values.copy())
+
+
+def buffer(shape: int | Sequence[int], dtype: Any = "float32", values: Any = None) -> TensorBuffer:
+    """A buffer of zeros, or of as many values.
+
+    Raises:
+        FanlightError: E-OP-004 there are more or fewer values than the shape has places.
+    """
+    name, sizes = dtype_name(dtype), fn.shape_of(shape)
+    if values is None:
+        return TensorBuffer(np.zeros(sizes, dtypes.to_numpy(name)))
+    given = tensor(values, name).numpy()
+    if given.size != int(np.prod(sizes)):
+        raise FanlightError(
+            "E-OP-004",
+            "the values do not fill the buffer.",
+            where=f"buffer values, {caller()}",
+            expected=f"{int(np.prod(sizes))} values for {list(sizes)}",
+            received=f"{given.size}",
+        )
+    return TensorBuffer(given.reshape(sizes).copy())

@@ -1,0 +1,100 @@
+"""Tensors taken apart, and what is said about their shapes."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.tensor import functions as fn
+from fanlight.tensor.core import Tensor, apply, caller, tensor
+
+
+def split(x: Any, parts: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
+    """x cut along an axis.
+
+    Args:
+        parts: into how many equal parts, or the size of each; one may be -1: what is left.
+
+    Raises:
+        FanlightError: E-OP-005 the parts do not make up the axis.
+    """
+    x = tensor(x)
+    (at,) = fn.axes_of(x.type, axis)
+    sizes = _sizes(parts, x.shape[at])
+    if sizes is None:
+        raise FanlightError(
+            "E-OP-005",
+            "the parts do not make up the axis.",
+            where=f"split, {caller()}",
+            expected=f"a divisor of {x.shape[at]}, or sizes whose sum it is",
+            received=f"{parts!r} along dim {at} of {x.type}",
+        )
+    made, begin = [], 0
+    for size in sizes:
+        corner = [0] * x.rank
+        corner[at] = begin
+        extent = [size if d == at else n for d, n in enumerate(x.shape)]
+        made.append(apply("slice", x, begin=tuple(corner), size=tuple(extent)))
+        begin += size
+    return tuple(made)
+
+
+def _sizes(parts: Any, whole: int) -> list[int] | None:
+    """The size of every part, or None."""
+    if isinstance(parts, int) and not isinstance(parts, bool):
+        return [whole // parts] * parts if parts > 0 and whole % parts == 0 else None
+    if not isinstance(parts, list | tuple) or not builtins.all(isinstance(n, int) for n in parts):
+        return None
+    sizes = list(parts)
+    if sizes.count(-1) == 1:
+        sizes[sizes.index(-1)] = whole - builtins.sum(sizes) - 1
+    return sizes if builtins.all(n >= 0 for n in sizes) and builtins.sum(sizes) == whole else None
+
+
+def unstack(x: Any, axis: int = 0) -> tuple[Tensor, ...]:
+    """The slices of x along an axis, without that dim: what `stack` joins."""
+    x = tensor(x)
+    (at,) = fn.axes_of(x.type, axis)
+    count = x.shape[at]
+    return tuple(fn.squeeze(part, at) for part in split(x, count, at)) if count else ()
+
+
+def ensure_shape(x: Any, shape: Sequence[int | None]) -> Tensor:
+    """x, if it has this shape (None: any size of that dim). Raises E-OP-004."""
+    x = tensor(x)
+    wanted = tuple(shape)
+    if x.rank != len(wanted) or builtins.any(
+        n not in (None, m) for n, m in zip(wanted, x.shape, strict=True)
+    ):
+        raise FanlightError(
+            "E-OP-004",
+            "a tensor has another shape than it should.",
+            where=f"ensure_shape, {caller()}",
+            expected=list(wanted),
+            received=str(x.type),
+        )
+    return x
+
+
+def broadcast_args(a: Any, b: Any) -> Tensor:
+    """int32: the shape that two shapes (int32 [rank] each) broadcast to.
+
+    Raises:
+        FanlightError: E-OP-004 they do not; E-TENSOR-003 they are computed in a traced function.
+    """
+    shapes = [tuple(tensor(s, "int32").numpy().reshape(-1).tolist()) for s in (a, b)]
+    try:
+        found = np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise FanlightError(
+            "E-OP-004",
+            "the shapes do not broadcast.",
+            where=f"broadcast_args, {caller()}",
+            expected="equal sizes, or 1, counted from the last dim",
+            received=f"{list(shapes[0])} and {list(shapes[1])}",
+        ) from None
+    return tensor(np.array(found, np.int32))

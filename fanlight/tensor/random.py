@@ -1,0 +1,423 @@
+"""Random numbers of a key: `fl.random`.
+
+A key is two int32 words. Whatever is drawn with it is known by the key alone, on every machine
+(ops/random.py has the cipher): whole numbers and `uniform` to the bit, what goes through logarithms
+up to rounding. So a key is used once; `split` makes several of one, and `fold_in` one per step.
+
+Every function takes `key`, or `seed` (a whole number, of which it makes one). Without either it
+takes a fresh key from the operating system. In a function that is traced that is refused, as it
+would happen once and give the same numbers for ever: there the key is an input.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.ops import random as cipher
+from fanlight.ops import scalar as sc
+from fanlight.tensor import functions as fn
+from fanlight.tensor.core import Tensor, apply, caller, cast, tensor, tracing
+from fanlight.tensor.gradients import stop_gradient
+from fanlight.tensor.indices import gather
+
+__all__ = [
+    "bernoulli",
+    "bits",
+    "categorical",
+    "fold_in",
+    "gamma",
+    "gumbel",
+    "key",
+    "multinomial",
+    "normal",
+    "permutation",
+    "rand",
+    "shuffle",
+    "split",
+    "standard_normal",
+    "truncated_normal",
+    "uniform",
+    "uniform_int",
+]
+
+Shape = int | Sequence[int]
+
+# Sequences of a key that no distribution draws from.
+_SPLIT, _FOLD = 1, 2
+_GAMMA = 16  # and onwards
+PROPOSALS = 8  # of gamma
+
+
+# --- keys -----------------------------------------------------------------------------------------
+
+
+def key(seed: int) -> Tensor:
+    """int32 [2]: the key of a whole number, its upper and lower 32 bits.
+
+    Raises:
+        FanlightError: E-OP-005 the seed is no whole number.
+    """
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool):
+        raise _wrong("seed", "a whole number", seed)
+    number = int(seed) % 2**64
+    words = np.array([number >> 32, number % 2**32], np.uint32).view(np.int32)
+    return tensor(words)
+
+
+def split(key: Any, count: int = 2) -> Tensor:
+    """int32 [count, 2]: new keys of one, which is not used any more.
+
+    `a, b = fl.random.split(key)`.
+    """
+    result: Tensor = apply("random_bits", key, shape=(*fn.shape_of(count), 2), stream=_SPLIT)
+    return result
+
+
+def fold_in(key: Any, number: Any) -> Tensor:
+    """int32 [2]: the key's key of a number (int32, may be traced), such as that of a step."""
+    key, number = tensor(key), fn.reshape(cast(number, "int32"), (1,))
+    a0, a1, a2 = map(sc.arg, range(3))
+    words = (a1, a2, cipher.third_word(a1, a2))
+    made = cipher.threefry(words, (sc.const(_FOLD), a0))
+    parts = (number, key[:1], key[1:])
+    return fn.concat([apply("fused", *parts, body=sc.to_text(word)) for word in made])
+
+
+def _key_of(key: Any, seed: int | None) -> Tensor:
+    """The key of a call; a fresh one if there is neither key nor seed."""
+    if key is not None and seed is not None:
+        raise _wrong("seed", "a key or a seed, not both", seed)
+    if key is not None:
+        return tensor(key)
+    if seed is not None:
+        return _made(seed)
+    if tracing():
+        raise FanlightError(
+            "E-TENSOR-020",
+            "a traced function would draw its random numbers once, and give them for ever.",
+            where=caller(),
+            expected="key=..., an input of the function: int32 [2]",
+            received="neither key nor seed",
+            next="call it with fl.random.key(n), and use fl.random.split(key) or "
+            "fl.random.fold_in(key, step) for more; a page gives two random numbers. With seed=n "
+            "the numbers are constants.",
+        )
+    return _made(secrets.randbits(64))
+
+
+_made = key  # where an argument has the name
+
+
+def _wrong(argument: str, expected: str, received: object) -> FanlightError:
+    return FanlightError(
+        "E-OP-005",
+        f"random numbers cannot be drawn with this {argument}.",
+        where=f"{argument}, {caller()}",
+        expected=expected,
+        received=repr(received)[:200],
+    )
+
+
+# --- numbers of equal chances ---------------------------------------------------------------------
+
+
+def bits(shape: Shape, *, key: Any = None, seed: int | None = None, stream: int = 0) -> Tensor:
+    """int32 of a shape, every bit random; see the op `random_bits`."""
+    made = _key_of(key, seed)
+    result: Tensor = apply("random_bits", made, shape=fn.shape_of(shape), stream=stream)
+    return result
+
+
+def _fused(bits: Tensor, body: sc.Expr) -> Tensor:
+    """A body of one argument, of random bits."""
+    result: Tensor = apply("fused", bits, body=sc.to_text(body))
+    return result
+
+
+_BITS = sc.arg(0)
+_UNIT = sc.cast(sc.make("shr_u", _BITS, 8), "float32") * 2.0**-24
+
+
+def _unit(shape: Shape, key: Tensor, stream: int = 0) -> Tensor:
+    """Multiples of 2^-24 in [0, 1)."""
+    return _fused(bits(shape, key=key, stream=stream), _UNIT)
+
+
+def uniform(
+    shape: Shape,
+    low: Any = 0.0,
+    high: Any = 1.0,
+    *,
+    key: Any = None,
+    seed: int | None = None,
+) -> Tensor:
+    """float32 in [low, high): 24 random bits of that distance, the same on every machine.
+
+    Args:
+        low, high: numbers, or tensors that broadcast to the shape (through which gradients pass;
+            rounding may then give `high` itself).
+
+    Raises:
+        FanlightError: E-OP-005 high is below low; E-TENSOR-020 there is no key in a traced
+            function.
+    """
+    u = _unit(shape, _key_of(key, seed))
+    plain = all(isinstance(v, int | float) for v in (low, high))
+    if not plain:
+        low, high = cast(low, "float32"), cast(high, "float32")
+        return low + u * (high - low)
+    if not -math.inf < low <= high < math.inf:
+        raise _wrong("high", f"a finite number >= low, which is {low}", high)
+    first, last = np.float32(low), np.float32(high)
+    if (first, last) == (0, 1):
+        return u
+    y = u * float(last - first) + float(first)
+    return y if first == last else fn.minimum(y, float(np.nextafter(last, first)))
+
+
+def rand(shape: Shape, *, key: Any = None, seed: int | None = None) -> Tensor:
+    """float32 in [0, 1); see `uniform`."""
+    return uniform(shape, key=key, seed=seed)
+
+
+def uniform_int(
+    shape: Shape, low: int, high: int, *, key: Any = None, seed: int | None = None
+) -> Tensor:
+    """int32 in [low, high), the same on every machine.
+
+    The upper word of (32 random bits) * (high - low), whose chances differ by less than
+    (high - low) / 2^32. Source: Lemire 2019, "Fast random integer generation in an interval".
+
+    Raises:
+        FanlightError: E-OP-005 low or high is no int32, or nothing is between them.
+    """
+    whole = all(isinstance(v, int | np.integer) for v in (low, high))
+    if not whole or not -(2**31) <= low < high <= 2**31:
+        raise _wrong("high", "whole numbers of int32, low < high", (low, high))
+    drawn = bits(shape, key=_key_of(key, seed))
+    span = int(high) - int(low)
+    if span == 2**32:
+        return drawn
+    upper, lower = span >> 16, span & 0xFFFF
+    return _fused(drawn, _scaled(_BITS, upper, lower) + int(low))
+
+
+def _scaled(x: sc.Expr, upper: int, lower: int) -> sc.Expr:
+    """The upper word of x * (2^16 upper + lower), x read without sign, by halves of words."""
+    high, low = sc.make("shr_u", x, 16), sc.make("bit_and", x, 0xFFFF)
+    right = high * lower + sc.make("shr_u", low * lower, 16)
+    left = low * upper + sc.make("bit_and", right, 0xFFFF)
+    return high * upper + sc.make("shr_u", right, 16) + sc.make("shr_u", left, 16)
+
+
+def bernoulli(shape: Shape, p: Any = 0.5, *, key: Any = None, seed: int | None = None) -> Tensor:
+    """bool: true with the chance p (a number, or a tensor that broadcasts to the shape)."""
+    return fn.less(_unit(shape, _key_of(key, seed)), cast(p, "float32"))
+
+
+# --- other distributions --------------------------------------------------------------------------
+
+# Giles 2012, "Approximating the erfinv function", table 5: powers of w - 2.5, and of sqrt(w) - 3.
+_CENTRE = (
+    *(2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087),
+    *(-0.00125372503, -0.00417768164, 0.246640727, 1.50140941),
+)
+_TAIL = (
+    *(-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773),
+    *(-0.0076224613, 0.00943887047, 1.00167406, 2.83297682),
+)
+
+
+def _inverse_erf(x: sc.Expr) -> sc.Expr:
+    """x in (-1, 1) -> the number whose error function it is."""
+    w = -sc.log((1.0 - x) * (1.0 + x))
+    centre, tail = w - 2.5, sc.sqrt(w) - 3.0
+    near, far = sc.const(_CENTRE[0]), sc.const(_TAIL[0])
+    for a, b in zip(_CENTRE[1:], _TAIL[1:], strict=True):
+        near, far = near * centre + a, far * tail + b
+    return x * sc.where(w < 5.0, near, far)
+
+
+# Odd multiples of 2^-23 in (-1, 1): neither 0 nor 1, and as many of either sign.
+_SIGNED = sc.cast(sc.make("bit_or", sc.make("shr_s", _BITS, 8), 1), "float32") * 2.0**-23
+_NORMAL = math.sqrt(2) * _inverse_erf(_SIGNED)
+_GUMBEL = -sc.log(-sc.log(0.5 * _SIGNED + 0.5))
+
+
+def standard_normal(
+    shape: Shape, *, key: Any = None, seed: int | None = None, stream: int = 0
+) -> Tensor:
+    """float32 of the normal distribution with mean 0 and deviation 1, all below 5.3 in size.
+
+    sqrt(2) erfinv(x) of x uniform in (-1, 1). Source: Giles 2012, "Approximating the erfinv
+    function".
+    """
+    drawn = bits(shape, key=_key_of(key, seed), stream=stream)
+    return _fused(drawn, _NORMAL)
+
+
+def normal(
+    shape: Shape,
+    mean: Any = 0.0,
+    stddev: Any = 1.0,
+    *,
+    key: Any = None,
+    seed: int | None = None,
+) -> Tensor:
+    """float32 of the normal distribution; mean and stddev may be tensors (gradients pass)."""
+    return standard_normal(shape, key=key, seed=seed) * stddev + mean
+
+
+def truncated_normal(
+    shape: Shape,
+    mean: Any = 0.0,
+    stddev: Any = 1.0,
+    *,
+    bound: float = 2.0,
+    key: Any = None,
+    seed: int | None = None,
+) -> Tensor:
+    """float32 of the normal distribution without what is more than `bound` standard deviations off.
+
+    Raises:
+        FanlightError: E-OP-005 the bound is not above 0.
+    """
+    if not isinstance(bound, int | float) or not 0 < bound < math.inf:
+        raise _wrong("bound", "a finite number above 0", bound)
+    drawn = bits(shape, key=_key_of(key, seed))
+    share = math.erf(bound / math.sqrt(2))
+    made = _fused(drawn, math.sqrt(2) * _inverse_erf(_SIGNED * share))
+    return fn.clip(made, -float(bound), float(bound)) * stddev + mean
+
+
+def gumbel(shape: Shape, *, key: Any = None, seed: int | None = None) -> Tensor:
+    """float32 of the Gumbel distribution: -log(-log(u)), u uniform in (0, 1)."""
+    drawn = bits(shape, key=_key_of(key, seed))
+    return _fused(drawn, _GUMBEL)
+
+
+def gamma(
+    shape: Shape,
+    alpha: Any,
+    beta: Any = 1.0,
+    *,
+    key: Any = None,
+    seed: int | None = None,
+) -> Tensor:
+    """float32 of the gamma distribution of shape alpha > 0 and rate beta > 0 (mean alpha / beta).
+
+    Each is a number, or a tensor that broadcasts to the shape; no gradient passes alpha. The number
+    of proposals is fixed, so that a traced function has an end: the first of 8 that is accepted,
+    and the mode in the 1 of 3 * 10^10 draws where none is (each is accepted with a chance above
+    0.95). Source: Marsaglia & Tsang 2000, "A simple method for generating gamma variables".
+
+    Raises:
+        FanlightError: E-OP-005 a number is not above 0.
+    """
+    for name, value in (("alpha", alpha), ("beta", beta)):
+        if isinstance(value, int | float) and not 0 < value < math.inf:
+            raise _wrong(name, "a finite number above 0", value)
+    key, sizes = _key_of(key, seed), fn.shape_of(shape)
+    a = fn.broadcast_to(stop_gradient(cast(alpha, "float32")), sizes)
+    small = fn.less(a, 1.0)
+    d = fn.where(small, a + 1.0, a) - 1 / 3
+    c = 1.0 / fn.sqrt(9.0 * d)
+    made = d
+    # The first proposal is laid over the others.
+    for trial in reversed(range(PROPOSALS)):
+        stream = _GAMMA + 2 * trial
+        x = standard_normal(sizes, key=key, stream=stream)
+        u = 1.0 - _unit(sizes, key, stream + 1)
+        v = (1.0 + c * x) ** 3
+        limit = 0.5 * x * x + d * (1.0 - v + fn.log(fn.maximum(v, 1e-30)))
+        taken = fn.logical_and(fn.greater(v, 0.0), fn.less(fn.log(u), limit))
+        made = fn.where(taken, d * v, made)
+    # alpha < 1: gamma(alpha + 1) u^(1 / alpha).
+    u = 1.0 - _unit(sizes, key, _GAMMA - 1)
+    made = fn.where(small, made * fn.exp(fn.log(u) / a), made)
+    return made / beta
+
+
+def categorical(
+    logits: Any, num_samples: int = 1, *, key: Any = None, seed: int | None = None
+) -> Tensor:
+    """int32 [..., num_samples]: classes drawn with the chances softmax(logits).
+
+    Of logits [..., classes]: the class with the greatest logit after a Gumbel number is added to
+    each (Gumbel 1954; Maddison, Tarlow, Minka 2014), so it draws [..., num_samples, classes].
+
+    Raises:
+        FanlightError: E-OP-004 the logits have no dim of classes.
+    """
+    logits = cast(logits, "float32")
+    if not logits.rank or not logits.shape[-1]:
+        raise FanlightError(
+            "E-OP-004",
+            "there are no classes to draw from.",
+            where=f"logits, {caller()}",
+            expected="[..., classes]",
+            received=str(logits.type),
+        )
+    (number,) = fn.shape_of(num_samples)
+    noise = gumbel((*logits.shape[:-1], number, logits.shape[-1]), key=key, seed=seed)
+    return fn.arg_max(fn.expand_dims(logits, -2) + noise)
+
+
+def multinomial(
+    logits: Any,
+    num_samples: int,
+    normalized: bool = False,
+    *,
+    key: Any = None,
+    seed: int | None = None,
+) -> Tensor:
+    """categorical; with `normalized` the logits are chances that sum to 1."""
+    if normalized:
+        logits = fn.log(cast(logits, "float32"))
+    return categorical(logits, num_samples, key=key, seed=seed)
+
+
+def permutation(count: int, *, key: Any = None, seed: int | None = None) -> Tensor:
+    """int32 [count]: 0, 1, ..., count - 1 in a random order: that of random words."""
+    return fn.top_k(bits(fn.shape_of(count), key=key, seed=seed), fn.shape_of(count)[0])[1]
+
+
+def shuffle(x: Any, axis: int = 0, *, key: Any = None, seed: int | None = None) -> Tensor:
+    """x with its slices along an axis in a random order."""
+    x = tensor(x)
+    (at,) = fn.axes_of(x.type, axis)
+    return gather(x, permutation(x.shape[at], key=key, seed=seed), at)
+
+
+def dropout(
+    x: Any,
+    rate: float,
+    noise_shape: Shape | None = None,
+    *,
+    key: Any = None,
+    seed: int | None = None,
+) -> Tensor:
+    """x / (1 - rate), with each element 0 by the chance `rate` (Srivastava et al. 2014).
+
+    Args:
+        noise_shape: broadcasts to the shape of x: along its dims of size 1 elements are dropped
+            together. Default: each by itself.
+
+    Raises:
+        FanlightError: E-OP-005 the rate is not in [0, 1); E-TENSOR-020 there is no key in a traced
+            function.
+    """
+    x = cast(x, "float32")
+    if not isinstance(rate, int | float) or not 0 <= rate < 1:
+        raise _wrong("rate", "a number from 0 to below 1", rate)
+    if rate == 0:
+        return x
+    u = _unit(x.shape if noise_shape is None else noise_shape, _key_of(key, seed))
+    kept = fn.broadcast_to(fn.greater_equal(u, float(rate)), x.shape)
+    return fn.where(kept, x * (1.0 / (1.0 - rate)), 0.0)

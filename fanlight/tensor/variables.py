@@ -1,0 +1,152 @@
+"""Variables: tensors that may be assigned, for programs that keep state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.tensor.core import Call, Tensor, caller, listened, listening, tensor, tracing
+from fanlight.tensor.tape import Tape
+
+_NUMBERS = count()
+
+
+class Variable(Tensor):
+    """A tensor whose numbers may be replaced; made by `fl.variable`. Shape and dtype stay.
+
+    A function that is built holds the numbers that the variable had. A function that `fl.jit`
+    compiles cannot read it, since it would keep them for ever: it takes the variable as an
+    argument. Neither can assign it.
+
+    Attributes:
+        name: what it is called in `variable_grads`.
+        trainable: whether `variable_grads` derives after it by itself.
+    """
+
+    __slots__ = ("name", "trainable")
+    varies = True
+
+    def __init__(self, value: Tensor, trainable: bool, name: str) -> None:
+        super().__init__(value.type, value.numpy())
+        self.trainable, self.name = trainable, name
+        self.kept = True
+
+    def __repr__(self) -> str:
+        return f"variable({self.name!r}, {super().__repr__()})"
+
+    def assign(self, value: Any) -> Variable:
+        """Replace the numbers; gives the variable.
+
+        Raises:
+            FanlightError: E-OP-003, E-OP-004 the value has another dtype or shape; E-TENSOR-021 a
+                function is being traced or derived.
+        """
+        if tracing() or listened():
+            raise FanlightError(
+                "E-TENSOR-021",
+                "a variable cannot be assigned while a function is traced or derived.",
+                where=f"{self.name}, {caller()}",
+                expected="functions that give back what they change",
+                received=f"an assignment to {self.name}",
+                next="return the new value, and assign it outside: v.assign(step(v, x)).",
+            )
+        new = value if isinstance(value, Tensor) else tensor(value, self.dtype)
+        for code, what, wanted, found in (
+            ("E-OP-003", "dtype", self.dtype, new.dtype),
+            ("E-OP-004", "shape", self.shape, new.shape),
+        ):
+            if wanted != found:
+                raise FanlightError(
+                    code,
+                    f"a variable cannot be assigned a value of another {what}.",
+                    where=f"{self.name}, {caller()}",
+                    expected=str(self.type),
+                    received=str(new.type),
+                )
+        self.numpy()  # refuses what was disposed
+        self._array = new.numpy()
+        return self
+
+    def assign_add(self, value: Any) -> Variable:
+        """Add to the numbers; see assign."""
+        return self.assign(self + value)
+
+    def assign_sub(self, value: Any) -> Variable:
+        """Subtract from the numbers; see assign."""
+        return self.assign(self - value)
+
+
+def variable(
+    value: Any, trainable: bool = True, name: str | None = None, dtype: Any = None
+) -> Variable:
+    """A variable that starts with a value.
+
+    Args:
+        value, dtype: as `fl.tensor` takes them.
+        trainable: whether `variable_grads` derives after it without being told to.
+        name: default: variable_0, variable_1, ...
+
+    Raises:
+        FanlightError: E-TENSOR-001 no tensor can be made of the value; E-TENSOR-003 the value is
+            one of a traced function.
+    """
+    return Variable(tensor(value, dtype), trainable, name or f"variable_{next(_NUMBERS)}")
+
+
+class _Readers(Tape):
+    """A tape that watches the trainable variables that are read."""
+
+    def __init__(self) -> None:
+        super().__init__(())
+        self.found: dict[int, Variable] = {}
+
+    def heard(self, call: Call) -> None:
+        """Watch the variables among the inputs, and keep the call."""
+        for x in call.inputs:
+            if isinstance(x, Variable) and x.trainable and x.dtype == "float32":
+                self.found[id(x)] = x
+        self.reached.update(self.found)
+        super().heard(call)
+
+
+def variable_grads(
+    fn: Callable[[], Any], variables: Sequence[Variable] | None = None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The result of a function without arguments, and its gradient after each variable, by name.
+
+    Args:
+        fn: gives one float32 number.
+        variables: which; default: the trainable float32 ones that fn reads.
+
+    Raises:
+        FanlightError: E-TENSOR-005 the result is no float32 number; E-TENSOR-006 there are no
+            variables, or two of one name; E-OP-008 an op without a gradient is on the way.
+    """
+    tape = _Readers() if variables is None else Tape(variables)
+    with listening(tape):
+        y = tensor(fn())
+    if y.dtype != "float32" or y.size != 1:
+        raise FanlightError(
+            "E-TENSOR-005",
+            "only a result of one number has a gradient.",
+            where=caller(),
+            expected="float32 with one element",
+            received=str(y.type),
+            next="sum or average it.",
+        )
+    chosen = list(tape.found.values() if isinstance(tape, _Readers) else variables or ())
+    names = [v.name for v in chosen]
+    if not names or len(set(names)) < len(names):
+        raise FanlightError(
+            "E-TENSOR-006",
+            "gradients are given by the names of variables.",
+            where=f"variable_grads, {caller()}",
+            expected="at least one trainable variable that the function reads, names that differ",
+            received=", ".join(names) or "none",
+        )
+    grads = tape.pull([y], [tensor(np.ones(y.shape, np.float32))], chosen)
+    return y, dict(zip(names, grads, strict=True))

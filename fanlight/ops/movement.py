@@ -204,6 +204,7 @@ _RANGES = {
 
 
 def _pad(x: TensorType, attrs: Attrs) -> Shape:
+    check.dtype("pad", "x", x, check.ANY)  # a frame of numbers
     paddings = check.pairs("pad", attrs, "paddings", x.rank)
     value = attrs["value"]
     if not isinstance(value, bool):

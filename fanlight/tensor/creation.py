@@ -105,7 +105,7 @@ class TensorBuffer:
     def __init__(self, values: np.ndarray) -> None:
         self.values = values
         self.shape, self.size = values.shape, values.size
-        self.dtype = str(dtypes.from_numpy(values.dtype))
+        self.dtype = dtypes.from_numpy(values.dtype) or dtypes.STRING
 
     def _place(self, place: tuple[int, ...]) -> tuple[int, ...]:
         whole = builtins.all(isinstance(i, int | np.integer) for i in place)
@@ -120,27 +120,31 @@ class TensorBuffer:
             )
         return place
 
-    def set(self, value: float | int | bool, *place: int) -> None:
-        """Write an element. Raises E-TENSOR-007 if there is no such place."""
-        self.values[self._place(place)] = value
+    def set(self, value: float | int | bool | str, *place: int) -> None:
+        """Write an element: E-TENSOR-007 if there is no such place, E-TENSOR-001 if it is not of
+        the buffer's dtype; numbers saturate, as in `fl.tensor`.
+        """
+        self.values[self._place(place)] = tensor(value, self.dtype).item()
 
-    def get(self, *place: int) -> float | int | bool:
+    def get(self, *place: int) -> float | int | bool | str:
         """Read an element. Raises E-TENSOR-007 if there is no such place."""
-        found: float | int | bool = self.values[self._place(place)].item()
-        return found
+        found = self.values[self._place(place)]
+        return found if isinstance(found, str) else found.item()
 
     def to_tensor(self) -> Tensor:
         """A tensor of the elements that are there now."""
-        return tensor(self.values.copy())
+        return tensor(self.values.copy(), self.dtype)
 
 
 def buffer(shape: int | Sequence[int], dtype: Any = "float32", values: Any = None) -> TensorBuffer:
-    """A buffer of zeros, or of as many values.
+    """A buffer of zeros (of strings: empty ones), or of as many values.
 
     Raises:
         FanlightError: E-OP-004 there are more or fewer values than the shape has places.
     """
     name, sizes = dtype_name(dtype), fn.shape_of(shape)
+    if values is None and name == dtypes.STRING:
+        return TensorBuffer(np.full(sizes, "", object))
     if values is None:
         return TensorBuffer(np.zeros(sizes, dtypes.to_numpy(name)))
     given = tensor(values, name).numpy()

@@ -66,7 +66,7 @@ def unstack(x: Any, axis: int = 0) -> tuple[Tensor, ...]:
 def ensure_shape(x: Any, shape: Sequence[int | None]) -> Tensor:
     """x, if it has this shape (None: any size of that dim). Raises E-OP-004."""
     x = tensor(x)
-    wanted = tuple(shape)
+    wanted = tuple(shape) if isinstance(shape, list | tuple) else (shape,)
     if x.rank != len(wanted) or builtins.any(
         n not in (None, m) for n, m in zip(wanted, x.shape, strict=True)
     ):

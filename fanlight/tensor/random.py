@@ -22,6 +22,7 @@ from fanlight.errors import FanlightError
 from fanlight.ops import random as cipher
 from fanlight.ops import scalar as sc
 from fanlight.tensor import functions as fn
+from fanlight.tensor import parts
 from fanlight.tensor.core import Tensor, apply, caller, cast, tensor, tracing
 from fanlight.tensor.gradients import stop_gradient
 from fanlight.tensor.indices import gather
@@ -81,12 +82,12 @@ def split(key: Any, count: int = 2) -> Tensor:
 
 def fold_in(key: Any, number: Any) -> Tensor:
     """int32 [2]: the key's key of a number (int32, may be traced), such as that of a step."""
-    key, number = tensor(key), fn.reshape(cast(number, "int32"), (1,))
+    key, number = parts.ensure_shape(key, (2,)), fn.reshape(cast(number, "int32"), (1,))
     a0, a1, a2 = map(sc.arg, range(3))
     words = (a1, a2, cipher.third_word(a1, a2))
     made = cipher.threefry(words, (sc.const(_FOLD), a0))
-    parts = (number, key[:1], key[1:])
-    return fn.concat([apply("fused", *parts, body=sc.to_text(word)) for word in made])
+    given = (number, key[:1], key[1:])
+    return fn.concat([apply("fused", *given, body=sc.to_text(word)) for word in made])
 
 
 def _key_of(key: Any, seed: int | None) -> Tensor:

@@ -58,6 +58,18 @@ def _each(x: Tensor, rule: Callable[[str], Any], dtype: str = STRING) -> Tensor:
     return tensor(made.reshape(x.shape), dtype)
 
 
+def _bytes(text: str) -> bytes:
+    """UTF-8; halves of surrogate pairs, which JavaScript's strings may hold, as they are."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _one_text(argument: str, *values: Any) -> None:
+    """E-OP-005 where an argument that is one string is none."""
+    for value in values:
+        if not isinstance(value, str):
+            raise _wrong(argument, "a string", value)
+
+
 def lower(x: Any) -> Tensor:
     """Every string in small letters."""
     return _each(_texts(x), str.lower)
@@ -72,7 +84,7 @@ def length(x: Any, unit: str = "char") -> Tensor:
     """int32: the number of characters of every string; unit "byte": of bytes of its UTF-8."""
     if unit not in ("char", "byte"):
         raise _wrong("unit", '"char" or "byte"', unit)
-    return _each(_texts(x), len if unit == "char" else lambda t: len(t.encode()), "int32")
+    return _each(_texts(x), len if unit == "char" else lambda t: len(_bytes(t)), "int32")
 
 
 def substr(x: Any, start: int, count: int) -> Tensor:
@@ -89,6 +101,7 @@ def substr(x: Any, start: int, count: int) -> Tensor:
 
 def join(tensors: Sequence[Any], separator: str = "") -> Tensor:
     """Strings put together, element by element; the shapes broadcast (tf.strings.join)."""
+    _one_text("separator", separator)
     given = [_texts(x, f"tensor {i}") for i, x in enumerate(tensors)]
     if not given:
         raise _wrong("tensors", "at least one tensor", list(tensors))
@@ -113,6 +126,8 @@ def static_regex_replace(x: Any, pattern: str, rewrite: str, replace_global: boo
     Raises:
         FanlightError: E-OP-005 the pattern or the rewrite is wrong.
     """
+    _one_text("pattern", pattern)
+    _one_text("rewrite", rewrite)
     try:
         found = re.compile(pattern)
         whole = re.sub(r"\\0", r"\\g<0>", rewrite)
@@ -131,7 +146,7 @@ def to_hash_bucket_fast(x: Any, num_buckets: int) -> Tensor:
     """
     if not isinstance(num_buckets, int) or not 0 < num_buckets < 2**31:
         raise _wrong("num_buckets", "a whole number from 1 to 2^31 - 1", num_buckets)
-    return _each(_texts(x), lambda t: fingerprint(t.encode()) % num_buckets, "int32")
+    return _each(_texts(x), lambda t: fingerprint(_bytes(t)) % num_buckets, "int32")
 
 
 def split(x: Any, delimiter: str = "", skip_empty: bool = True) -> tuple[Tensor, Tensor, Tensor]:
@@ -198,11 +213,19 @@ def n_grams(
     Raises:
         FanlightError: E-OP-003, E-OP-005 the data are no strings, or the splits do not cut them.
     """
-    texts, splits = _texts(data, "data").tolist(), tensor(data_splits, "int32").tolist()
+    _one_text("separator", separator)
+    _one_text("padding", left_pad, right_pad)
+    words = _texts(data, "data")
+    texts = words.numpy().reshape(-1).tolist()
+    splits = tensor(data_splits, "int32").numpy().reshape(-1).tolist()
     rising = all(a <= b for a, b in pairwise(splits))
     if splits and not (splits[0] == 0 and splits[-1] == len(texts) and rising):
         raise _wrong("data_splits", f"rising from 0 to {len(texts)}", splits)
-    if not widths or any(not isinstance(w, int) or w < 1 for w in widths):
+    if (
+        not isinstance(widths, list | tuple)
+        or not widths
+        or any(not isinstance(w, int) or w < 1 for w in widths)
+    ):
         raise _wrong("widths", "whole numbers from 1 on", widths)
     made: list[str] = []
     ends = [0] if splits else []

@@ -86,6 +86,11 @@ def test_buffer(capsys: pytest.CaptureFixture[str]) -> None:
     b.set(6, 0, 0)
     assert made.tolist() == [[0, 0], [5, 0]] and b.get(0, 0) == 6
     assert (b.shape, b.size, b.dtype) == ((2, 2), 4, "int32")
+    b.set(1e20, 0, 0)
+    assert b.get(0, 0) == 2**31 - 1
+    texts = fl.buffer(2, "string")
+    texts.set("a", 1)
+    assert texts.to_tensor().tolist() == ["", "a"] and texts.get(1) == "a"
     assert fl.buffer(3, "float32", [1, 2, 3]).to_tensor().tolist() == [1, 2, 3]
     fl.print(made, verbose=True)
     assert "dtype: int32" in capsys.readouterr().out
@@ -159,6 +164,8 @@ def test_variables_of_compiled_and_built_functions(tmp_path: Path) -> None:
         (lambda: fl.buffer((2,), "float32", [1.0]), "E-OP-004"),
         (lambda: fl.buffer((2,), "complex"), "E-TENSOR-001"),
         (lambda: fl.buffer((2,)).set(1, 2), "E-TENSOR-007"),
+        (lambda: fl.buffer((2,)).set("a", 0), "E-TENSOR-001"),
+        (lambda: fl.ensure_shape([1], 2), "E-OP-004"),
         (lambda: fl.buffer((2,)).get(0, 0), "E-TENSOR-007"),
         (lambda: fl.buffer((2,)).get(0.5), "E-TENSOR-007"),
         (lambda: fl.variable(1.0).assign([1.0]), "E-OP-004"),

@@ -267,6 +267,7 @@ def test_gradients_pass_the_parameters() -> None:
         (lambda: fl.random.categorical(1.0, seed=1), "E-OP-004", "logits"),
         (lambda: fl.random.categorical(fl.zeros((3, 0)), seed=1), "E-OP-004", "logits"),
         (lambda: fl.dropout([1.0], 1.0, seed=1), "E-OP-005", "rate"),
+        (lambda: fl.random.fold_in([1], 2), "E-OP-004", "[2]"),
     ],
 )
 def test_what_they_refuse(call: Any, code: str, word: str) -> None:

@@ -88,6 +88,11 @@ def test_they_move_and_compare_like_arrays(mine: Any, numpys: Any) -> None:
         (lambda: fl.string.substr(WORDS, 0, -1), "E-OP-005"),
         (lambda: fl.string.join([["a", "b"], ["a", "b", "c"]]), "E-OP-004"),
         (lambda: fl.string.join([]), "E-OP-005"),
+        (lambda: fl.string.join(["a"], 1), "E-OP-005"),
+        (lambda: fl.string.n_grams(["a"], [0, 1], 1, [1]), "E-OP-005"),
+        (lambda: fl.string.n_grams(["a"], [0, 1], "", 3), "E-OP-005"),
+        (lambda: fl.string.static_regex_replace(["a"], 1, "b"), "E-OP-005"),
+        (lambda: fl.pad(["a"], [(1, 1)]), "E-OP-003"),
     ],
 )
 def test_what_is_refused(call: Any, code: str) -> None:
@@ -132,6 +137,7 @@ def test_functions_of_strings() -> None:
     assert s.upper(WORDS).tolist()[0] == ["ONE", "TWO", "THREE"]
     assert s.length(["", "é"]).tolist() == [0, 1]
     assert s.length(["é"], "byte").tolist() == [2]
+    assert s.length(["\ud800"], "byte").tolist() == [3]
     assert s.substr(["hello", "a"], 1, 3).tolist() == ["ell", ""]
     assert s.substr(["hello", "a"], -2, 1).tolist() == ["l", "a"]
     assert s.join([WORDS, "!"], "-").tolist()[1] == ["four-!", "five-!", "six-!"]

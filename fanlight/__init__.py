@@ -30,6 +30,7 @@ from fanlight.tensor import (
     hvp,
     jvp,
     keep,
+    linalg,
     memory,
     spec,
     stop_gradient,
@@ -37,6 +38,9 @@ from fanlight.tensor import (
     tidy,
     value_and_grad,
     vjp,
+)
+from fanlight.tensor.einsum import (
+    einsum,
 )
 from fanlight.tensor.functions import (
     abs,
@@ -142,6 +146,16 @@ from fanlight.tensor.functions import (
     where,
     zeros,
     zeros_like,
+)
+from fanlight.tensor.matrices import (
+    diag,
+    diagonal,
+    euclidean_norm,
+    kron,
+    norm,
+    outer,
+    outer_product,
+    tensordot,
 )
 from fanlight.version import __version__ as __version__
 
@@ -279,4 +293,14 @@ __all__ = [
     "where",
     "zeros",
     "zeros_like",
+    "einsum",
+    "diag",
+    "diagonal",
+    "euclidean_norm",
+    "kron",
+    "norm",
+    "outer",
+    "outer_product",
+    "tensordot",
+    "linalg",
 ]

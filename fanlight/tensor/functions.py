@@ -91,9 +91,15 @@ def linspace(start: float, stop: float, count: int) -> Tensor:
 # --- element by element ---------------------------------------------------------------------------
 
 
+def floating(x: Any) -> Tensor:
+    """x in float32, or complex as it is."""
+    x = tensor(x)
+    return x if x.dtype in ("float32", "complex64") else cast(x, "float32")
+
+
 def _unary(op: str, *, floats: bool = True) -> Callable[[Any], Tensor]:
     def function(x: Any) -> Tensor:
-        result: Tensor = apply(op, cast(x, "float32") if floats else tensor(x))
+        result: Tensor = apply(op, floating(x) if floats else tensor(x))
         return result
 
     return _named(function, op)
@@ -272,7 +278,7 @@ def _reduction(op: str, takes: str = "") -> Callable[..., Tensor]:
         if takes == "numbers" and x.dtype in ("bool", "uint8"):
             x = cast(x, "int32")
         elif takes == "floats":
-            x = cast(x, "float32")
+            x = floating(x)
         result: Tensor = apply(op, x, axes=axes_of(x.type, axis), keepdims=keepdims)
         return result
 

@@ -20,6 +20,7 @@ from fanlight.ops.backward import NotDifferentiable
 from fanlight.tensor import Tensor, apply, grad, tensor, vjp
 from fanlight.tensor.functions import sum as total
 
+LINALG = {row.name for row in TABLE.values() if row.family == "linalg"}
 FRAME = ((1, 0), (0, 2))
 WINDOW = {"size": (2, 3), "strides": (2, 1), "padding": ((1, 0), (0, 1))}
 
@@ -36,10 +37,13 @@ class Case:
     distinct: bool = False
     # Whether f is linear along any direction, so that h may be large.
     linear: bool = False
+    # Which of several results is looked at.
+    result: int = 0
 
     def __str__(self) -> str:
         plain = {k: v for k, v in self.attrs.items() if k != "body"}
-        return f"{self.op} {self.shapes if self.op != 'gather' else ''} {plain or ''}".strip()
+        shapes = [getattr(s, "shape", s) for s in self.shapes]
+        return f"{self.op} {shapes} {plain or ''} {self.result or ''}".strip()
 
 
 def elementwise() -> list[Case]:
@@ -72,6 +76,10 @@ def elementwise() -> list[Case]:
 
 
 FLOAT = rows.TensorType((2,))
+# Matrices whose eigenvalues and singular values lie apart.
+FAR = np.random.default_rng(3).normal(0, 0.2, (2, 4, 4)).astype(np.float32)
+FAR += np.diag(np.float32([3.2, -2.3, 1.4, 0.6]))
+POSITIVE = (FAR @ FAR.transpose(0, 2, 1))[:, :3, :3] * np.float32(0.3)
 INDICES = np.array([[0, 2], [2, 1]], np.int32)
 CONDITION = np.array([[True], [False], [True]])
 CASES = [
@@ -157,6 +165,21 @@ CASES = [
         for coordinates in ("half_pixel", "align_corners", "asymmetric")
     ),
     Case("top_k", ((2, 5),), {"k": 3}, distinct=True),
+    Case("cholesky", (POSITIVE,)),
+    *(
+        Case("triangular_solve", (POSITIVE, (2, 3, 2)), {"lower": lower, "transpose": transpose})
+        for lower in (True, False)
+        for transpose in (True, False)
+    ),
+    Case("solve", (FAR[:, :3, :3], (2, 3, 2))),
+    Case("det", (POSITIVE,)),
+    Case("slogdet", (POSITIVE,), result=1),
+    *(Case("qr", (FAR[:, :m, :n],), result=r)
+      for m, n in ((4, 4), (4, 2), (2, 4)) for r in (0, 1)),
+    Case("qr", (FAR[:, :2],), {"full_matrices": True}, result=1),
+    *(Case("eigh", (POSITIVE,), result=r) for r in (0, 1)),
+    *(Case("svd", (FAR[:, :m, :n],), result=r)
+      for m, n in ((3, 3), (4, 2), (2, 4)) for r in (0, 1, 2)),
 ]  # fmt: skip
 
 
@@ -176,6 +199,8 @@ def arrays_of(case: Case, rng: np.random.Generator) -> list[np.ndarray]:
 
 def away_from_kinks(case: Case, arrays: list[np.ndarray]) -> list[np.ndarray]:
     """Moved off whole and half numbers, where clips and rounding have their corners."""
+    if case.op in LINALG:  # nothing to be away from
+        return arrays
     return [
         a if a.dtype != np.float32 or case.distinct else
         np.where(np.abs(a * 2 - np.rint(a * 2)) < 0.1, a + np.float32(0.13), a).astype(np.float32)
@@ -183,8 +208,8 @@ def away_from_kinks(case: Case, arrays: list[np.ndarray]) -> list[np.ndarray]:
     ]  # fmt: skip
 
 
-def first(result: Any) -> Any:
-    return result[0] if isinstance(result, tuple) else result
+def chosen(case: Case, result: Any) -> Any:
+    return result[case.result] if isinstance(result, tuple) else result
 
 
 def along(case: Case, arrays: list[np.ndarray], d: list[np.ndarray], h: float) -> np.ndarray:
@@ -194,7 +219,7 @@ def along(case: Case, arrays: list[np.ndarray], d: list[np.ndarray], h: float) -
         for a, v in zip(arrays, d, strict=True)
     ]
     full, _ = rows.infer(case.op, [tensor(a).type for a in arrays], case.attrs)
-    return np.asarray(rows.evaluate(case.op, moved, full)[0], np.float64)
+    return np.asarray(rows.evaluate(case.op, moved, full)[case.result], np.float64)
 
 
 def directions(arrays: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
@@ -216,7 +241,7 @@ def call(case: Case, arrays: list[np.ndarray]) -> Callable[..., Tensor]:
     def function(*given: Tensor) -> Tensor:
         parts = iter(given)
         inputs = [next(parts) if a.dtype == np.float32 else a for a in arrays]
-        result: Tensor = first(apply(case.op, *inputs, **case.attrs))
+        result: Tensor = chosen(case, apply(case.op, *inputs, **case.attrs))
         return result
 
     return function

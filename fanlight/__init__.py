@@ -32,12 +32,20 @@ from fanlight.tensor import (
     keep,
     linalg,
     memory,
+    signal,
     spec,
     stop_gradient,
     tensor,
     tidy,
     value_and_grad,
     vjp,
+)
+from fanlight.tensor.complex import (
+    angle,
+    complex,
+    conj,
+    imag,
+    real,
 )
 from fanlight.tensor.einsum import (
     einsum,
@@ -81,6 +89,7 @@ from fanlight.tensor.functions import (
     greater,
     greater_equal,
     hard_swish,
+    hypot,
     is_finite,
     is_inf,
     is_nan,
@@ -156,6 +165,14 @@ from fanlight.tensor.matrices import (
     outer,
     outer_product,
     tensordot,
+)
+from fanlight.tensor.spectral import (
+    fft,
+    fft2,
+    ifft,
+    ifft2,
+    irfft,
+    rfft,
 )
 from fanlight.version import __version__ as __version__
 
@@ -303,4 +320,17 @@ __all__ = [
     "outer_product",
     "tensordot",
     "linalg",
+    "angle",
+    "complex",
+    "conj",
+    "imag",
+    "real",
+    "fft",
+    "fft2",
+    "ifft",
+    "ifft2",
+    "irfft",
+    "rfft",
+    "signal",
+    "hypot",
 ]

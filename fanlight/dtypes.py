@@ -17,6 +17,8 @@ _TABLE: dict[str, tuple[str, int, bool]] = {
     "uint16": ("u16", 2, False),
 }
 DTYPES = tuple(_TABLE)
+# Tensors alone have it, as two float32 each (docs/adr/0007); graphs and files hold no such values.
+COMPLEX = "complex64"
 _SHORT = {name: row[0] for name, row in _TABLE.items()}
 _LONG = {short: name for name, short in _SHORT.items()}
 
@@ -39,7 +41,7 @@ def is_dtype(name: str) -> bool:
 
 def size(name: str) -> int:
     """Bytes per element."""
-    return _TABLE[name][1]
+    return 8 if name == COMPLEX else _TABLE[name][1]
 
 
 def computes(name: str) -> bool:
@@ -49,7 +51,7 @@ def computes(name: str) -> bool:
 
 def short(name: str) -> str:
     """The short form used in graph text: "float32" -> "f32"."""
-    return _SHORT[name]
+    return "c64" if name == COMPLEX else _SHORT[name]
 
 
 def long(form: str) -> str | None:

@@ -42,6 +42,10 @@ tile top_k transpose where zeros zeros_like
 PUBLIC |= set("einsum".split())
 PUBLIC |= set("diag diagonal euclidean_norm kron norm outer outer_product tensordot".split())
 PUBLIC |= set("linalg".split())
+PUBLIC |= set("angle complex conj imag real".split())
+PUBLIC |= set("fft fft2 ifft ifft2 irfft rfft".split())
+PUBLIC |= set("signal".split())
+PUBLIC |= set("hypot".split())
 CODE = re.compile(r"\bE-[A-Z]+-\d{3}\b")
 
 

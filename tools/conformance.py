@@ -5,8 +5,8 @@
 FILE has one JSON object a line (plain or .gz): `k` kernel, `i` inputs by name, `a` attributes, `o`
 output or list of outputs; a tensor is {"s": shape, "d": dtype, "v": flat values}. A kernel passes
 if every output has the recorded shape and values (absolute 1e-3 or relative 1e-4, equal where the
-recorded dtype is int32 or bool). Calls that no importer hands to the table (strings, complex
-numbers, several batches of indices) are skipped and counted. The last line is
+recorded dtype is int32 or bool). Calls that no importer hands to the table (strings,
+several batches of indices) are skipped and counted. The last line is
 `N passed, N failed`; the exit status is 1 if anything failed.
 """
 
@@ -30,6 +30,7 @@ from fanlight import dtypes
 from fanlight.ops import TABLE, TensorType
 from fanlight.ops import row as rows
 from fanlight.tensor import apply, functions, tensor, vjp
+from tools.conformance_complex import COMPLEX, FUNCTIONS
 
 Inputs = Mapping[str, "np.ndarray | None"]
 Attrs = Mapping[str, Any]
@@ -531,6 +532,7 @@ ADAPTERS: dict[str, Adapter] = {
         for op in [_NAMES.get(kernel, kernel.lower())]
     },
     **{kernel: _binary(op) for kernel, op in _BINARY.items()},
+    **FUNCTIONS,
     "AddN": _add_n,
     "All": _reduce("all", "axis"),
     "Any": _reduce("any", "axis"),
@@ -613,6 +615,9 @@ class Outcome:
 
 
 def _array(tensor: Mapping[str, Any]) -> np.ndarray:
+    if tensor["d"] == dtypes.COMPLEX:
+        real, imag = (np.array(tensor[part], np.float32) for part in ("re", "im"))
+        return (real + 1j * imag).astype(np.complex64).reshape(tensor["s"])
     if "v" not in tensor or tensor["d"] not in dtypes.DTYPES:
         raise Skipped(f"dtype {tensor['d']}")
     values = [_SPECIAL.get(v, v) if isinstance(v, str) else v for v in tensor["v"]]
@@ -623,6 +628,8 @@ def compare(received: np.ndarray, expected: np.ndarray) -> str:
     """What differs, or "". dtypes may differ: TensorFlow.js records some bools as numbers."""
     if received.shape != expected.shape:
         return f"shape {received.shape}, recorded {expected.shape}"
+    if expected.dtype.kind == "c":
+        return compare(received.real, expected.real) or compare(received.imag, expected.imag)
     exact = expected.dtype.kind != "f"
     a, b = received.astype(np.float64), expected.astype(np.float64)
     near = np.isclose(a, b, rtol=0 if exact else 1e-4, atol=0 if exact else 1e-3, equal_nan=True)
@@ -639,7 +646,11 @@ def run(case: Mapping[str, Any], line: int) -> Outcome:
         expected = case["o"] if isinstance(case["o"], list) else [case["o"]]
         wanted = [_array(t) for t in expected]
         inputs = {n: None if t is None else _array(t) for n, t in case["i"].items()}
-        results = ADAPTERS[kernel](inputs, case["a"])
+        given = [*wanted, *(x for x in inputs.values() if x is not None)]
+        complex_ = any(x.dtype.kind == "c" for x in given)
+        if complex_ and kernel not in COMPLEX:
+            raise Skipped("dtype complex64")
+        results = (COMPLEX if complex_ else ADAPTERS)[kernel](inputs, case["a"])
         if len(results) != len(wanted):
             return Outcome(kernel, line, "failed", f"{len(results)} outputs, not {len(wanted)}")
         differences = [compare(r, w) for r, w in zip(results, wanted, strict=True)]
@@ -657,7 +668,8 @@ def run_file(path: Path, kernels: set[str] | None = None) -> Iterator[Outcome]:
     with opener(path, "rt", encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             case = json.loads(line)
-            if case["k"] in ADAPTERS and (kernels is None or case["k"] in kernels):
+            known = case["k"] in ADAPTERS or case["k"] in COMPLEX
+            if known and (kernels is None or case["k"] in kernels):
                 yield run(case, number)
 
 

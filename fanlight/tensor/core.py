@@ -25,7 +25,7 @@ from fanlight.ops.types import TensorType
 
 Function = Callable[..., Any]
 DTYPES = ("float32", "int32", "bool", "uint8")
-_ORDER = ("bool", "uint8", "int32", "float32")
+_ORDER = ("bool", "uint8", "int32", "float32", dtypes.COMPLEX)
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
 
 
@@ -87,7 +87,7 @@ class Tensor:
     Attributes:
         shape: a tuple of ints.
         kept: whether `fl.tidy` spares it.
-        dtype: "float32", "int32", "bool" or "uint8".
+        dtype: "float32", "int32", "bool" or "uint8"; or "complex64" (tensor/complex.py).
     """
 
     __slots__ = ("__weakref__", "_array", "_trace", "_type", "_value", "kept")
@@ -419,6 +419,10 @@ def tensor(value: Any, dtype: Any = None) -> Tensor:
     if isinstance(value, list | tuple) and _holds_tensors(value):
         return _stacked(value, name)
     array = _array(value)
+    if name == dtypes.COMPLEX or array.dtype.kind == "c":
+        from fanlight.tensor.complex import from_array
+
+        return from_array(array, name)
     if name is None:
         known = dtypes.from_numpy(array.dtype)
         narrowed = dtypes.from_numpy(dtypes.narrow(array).dtype)
@@ -462,13 +466,15 @@ def dtype_name(dtype: Any) -> str:
             name = np.dtype(dtype).name
         except TypeError:
             pass
-        name = {"float64": "float32", "int64": "int32"}.get(name, name)  # float and int
-    if name not in DTYPES:
+        # float, int and complex
+        wide = {"float64": "float32", "int64": "int32", "complex128": dtypes.COMPLEX}
+        name = wide.get(name, name)
+    if name not in DTYPES and name != dtypes.COMPLEX:
         raise FanlightError(
             "E-TENSOR-001",
             "there are no tensors of this dtype.",
             where=caller(),
-            expected=", ".join(DTYPES),
+            expected=", ".join((*DTYPES, dtypes.COMPLEX)),
             received=repr(dtype),
             next="a shape of several dims is one tuple: fl.ones((2, 3))."
             if isinstance(dtype, int)
@@ -499,7 +505,7 @@ def _array(value: Any) -> np.ndarray:
         array = np.asarray(value)
     except (ValueError, TypeError) as problem:
         raise _no_tensor(value, str(problem)) from None
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in "fiubc":
         raise _no_tensor(value, f"{type(value).__name__} of {array.dtype}")
     return array
 
@@ -553,8 +559,15 @@ def _least(value: float | int | bool, beside: str) -> str:
 
 
 def cast(x: Any, dtype: Any) -> Tensor:
-    """x in another dtype; numbers that do not fit saturate, NaN becomes 0."""
+    """x in another dtype; numbers that do not fit saturate, NaN becomes 0.
+
+    Of complex numbers the real part is taken (bool: whether they are not 0).
+    """
     x, name = tensor(x), dtype_name(dtype)
+    if name == dtypes.COMPLEX and x.dtype != name:
+        from fanlight.tensor.complex import complex
+
+        return complex(x, 0.0)
     return x if x.dtype == name else apply("cast", x, dtype=name)
 
 
@@ -576,6 +589,10 @@ def apply(op: str, *values: Any, **attrs: Any) -> Any:
     """
     inputs = tuple(v if isinstance(v, Tensor) else tensor(v) for v in values)
     trace = next((v._trace for v in inputs if v._trace is not None), None)
+    if trace is not None and any(v.dtype == dtypes.COMPLEX for v in inputs):
+        from fanlight.tensor.complex import apply_complex
+
+        return apply_complex(op, inputs, attrs)
     try:
         if trace is None:
             outputs, full = _computed(op, inputs, attrs)

@@ -124,6 +124,7 @@ BINARY: list[tuple[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]] = [
     ("squared_difference", lambda a, b: (a - b) ** 2),
     ("div_no_nan", lambda a, b: np.where(b == 0, 0, a / b)),
     ("atan2", np.arctan2),
+    ("hypot", np.hypot),
     ("floor_div", _floor_div),
     ("floor_mod", np.mod),
     ("pow", np.power),

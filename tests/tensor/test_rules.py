@@ -17,6 +17,7 @@ from fanlight.errors import FanlightError
 from fanlight.ops import TABLE
 from fanlight.ops import row as rows
 from fanlight.ops.backward import NotDifferentiable
+from fanlight.ops.fft import roots
 from fanlight.tensor import Tensor, apply, grad, tensor, vjp
 from fanlight.tensor.functions import sum as total
 
@@ -165,6 +166,8 @@ CASES = [
         for coordinates in ("half_pixel", "align_corners", "asymmetric")
     ),
     Case("top_k", ((2, 5),), {"k": 3}, distinct=True),
+    *(Case("fft", ((2, n), (2, n), roots(n)), {"inverse": i}, result=r, linear=True)
+      for n in (4, 6) for i in (False, True) for r in (0, 1)),
     Case("cholesky", (POSITIVE,)),
     *(
         Case("triangular_solve", (POSITIVE, (2, 3, 2)), {"lower": lower, "transpose": transpose})
@@ -199,7 +202,7 @@ def arrays_of(case: Case, rng: np.random.Generator) -> list[np.ndarray]:
 
 def away_from_kinks(case: Case, arrays: list[np.ndarray]) -> list[np.ndarray]:
     """Moved off whole and half numbers, where clips and rounding have their corners."""
-    if case.op in LINALG:  # nothing to be away from
+    if case.op in LINALG or case.op == "fft":  # nothing to be away from
         return arrays
     return [
         a if a.dtype != np.float32 or case.distinct else

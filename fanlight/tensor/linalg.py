@@ -14,7 +14,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.tensor import functions as F
-from fanlight.tensor.core import Tensor, apply, caller, cast
+from fanlight.tensor.core import Tensor, apply, caller
 from fanlight.tensor.matrices import band_part, diagonal, norm, trace, tril, triu
 
 __all__ = [
@@ -42,13 +42,13 @@ __all__ = [
 
 def cholesky(a: Any) -> Tensor:
     """The lower triangular L with L L^T = a, of a positive definite matrix; see the op."""
-    result: Tensor = apply("cholesky", cast(a, "float32"))
+    result: Tensor = apply("cholesky", F.floating(a))
     return result
 
 
 def _sides(a: Any, b: Any) -> tuple[Tensor, Tensor, bool]:
     """a and b in float32 with the same batch dims; whether b was one vector."""
-    a, b = cast(a, "float32"), cast(b, "float32")
+    a, b = F.floating(a), F.floating(b)
     vector = b.rank == 1
     b = F.expand_dims(b, -1) if vector else b
     if a.rank < 2:
@@ -84,31 +84,31 @@ def solve(a: Any, b: Any) -> Tensor:
 
 def inverse(a: Any) -> Tensor:
     """The inverse of square matrices; NaN if there is none."""
-    a = cast(a, "float32")
+    a = F.floating(a)
     return solve(a, F.eye(a.shape[-1] if a.rank else 1))
 
 
 def det(a: Any) -> Tensor:
     """The determinant of square matrices: [..., n, n] -> [...]."""
-    result: Tensor = apply("det", cast(a, "float32"))
+    result: Tensor = apply("det", F.floating(a))
     return result
 
 
 def slogdet(a: Any) -> tuple[Tensor, Tensor]:
     """(sign, log |det|) of square matrices; (0, -inf) if singular."""
-    sign, size = apply("slogdet", cast(a, "float32"))
+    sign, size = apply("slogdet", F.floating(a))
     return sign, size
 
 
 def qr(a: Any, full_matrices: bool = False) -> tuple[Tensor, Tensor]:
     """(q, r) with q r = a, q orthonormal, r upper triangular; signs as LAPACK has them."""
-    q, r = apply("qr", cast(a, "float32"), full_matrices=full_matrices)
+    q, r = apply("qr", F.floating(a), full_matrices=full_matrices)
     return q, r
 
 
 def eigh(a: Any) -> tuple[Tensor, Tensor]:
     """(w, v): eigenvalues ascending, and eigenvectors as columns, of (a + a^T) / 2."""
-    w, v = apply("eigh", cast(a, "float32"))
+    w, v = apply("eigh", F.floating(a))
     return w, v
 
 
@@ -123,7 +123,7 @@ def svd(a: Any, compute_uv: bool = True, full_matrices: bool = False) -> Any:
     Raises:
         FanlightError: E-OP-005 full_matrices of a matrix that is not square.
     """
-    a = cast(a, "float32")
+    a = F.floating(a)
     if full_matrices and compute_uv and a.rank >= 2 and a.shape[-1] != a.shape[-2]:
         raise FanlightError(
             "E-OP-005",
@@ -155,7 +155,7 @@ def lstsq(a: Any, b: Any, rcond: float = 1e-6) -> Tensor:
 
     Shapes a [..., m, n], b [..., m, k] or [m].
     """
-    return F.matmul(pinv(a, rcond), cast(b, "float32"))
+    return F.matmul(pinv(a, rcond), F.floating(b))
 
 
 def gram_schmidt(x: Any) -> Tensor:
@@ -167,7 +167,7 @@ def gram_schmidt(x: Any) -> Tensor:
     Raises:
         FanlightError: E-OP-004 more rows than they have elements.
     """
-    x = cast(x, "float32")
+    x = F.floating(x)
     if x.rank < 2 or x.shape[-2] > x.shape[-1]:
         raise FanlightError(
             "E-OP-004",

@@ -86,7 +86,7 @@ def stft(
 
     Source: Allen 1977; tf.signal.stft.
     """
-    frames = frame(cast(x, "float32"), frame_length, frame_step)
+    frames = frame(F.floating(x), frame_length, frame_step)
     if window is not None:
         frames = frames * window(frame_length)
     return rfft(frames, _enclosing(frame_length) if fft_length is None else fft_length)

@@ -137,6 +137,23 @@ def test_the_gradient_is_the_steepest_direction() -> None:
     assert fl.grad(lambda z: fl.sum(fl.abs(z)))(fl.zeros(2, "complex64")).tolist() == [0, 0]
 
 
+def test_other_ways_of_gradients() -> None:
+    z, w = numbers(3), numbers(3)
+    value, moved = fl.jvp(lambda z: z * z, fl.tensor(z), fl.tensor(w))
+    close(value, z * z)
+    close(moved, 2 * z * w)
+    # J^H g of z^2 is 2 conj(z) g.
+    close(fl.vjp(lambda z: z * z, z)[1](fl.tensor(w))[0], 2 * z.conj() * w)
+    stopped = fl.grad(lambda z: fl.sum(fl.real(fl.stop_gradient(z) * z)))(z)
+    close(stopped, z.conj())
+    with pytest.raises(FanlightError, match="E-TENSOR-005"):
+        fl.custom_gradient(lambda z: (z, lambda g: g))(fl.tensor(z))
+    with pytest.raises(FanlightError, match="E-TENSOR-005"):
+        fl.grad(fl.sum)(fl.tensor(z))
+    with pytest.raises(FanlightError, match="E-OP-003"):
+        fl.linalg.det(np.zeros((2, 2), np.complex64))
+
+
 def test_built_functions_take_and_give_two_parts(tmp_path: Path) -> None:
     a = numbers(3)
     bundle = fl.build(

@@ -38,8 +38,8 @@ def matrices(
 
     Args:
         shapes: shape of the last input, attributes -> shapes of the results.
-        compute: one matrix after the other: float64 arrays -> float64 arrays; may raise
-            LinAlgError where there is no answer.
+        compute: float64 arrays -> float64 arrays, of a batch or of one matrix; raises LinAlgError
+            where one has no answer.
     """
 
     def infer(types: Sequence[TensorType], given: Attrs) -> list[TensorType]:
@@ -58,20 +58,26 @@ def matrices(
 
     def evaluate(arrays: Sequence[np.ndarray], given: Attrs) -> list[np.ndarray]:
         made = [s.bound for s in infer([TensorType(a.shape) for a in arrays], given)]
-        dtype = arrays[0].dtype
-        results = [np.full(shape, np.nan, dtype) for shape in made]
-        batch = arrays[0].shape[:-2]
-        for at in np.ndindex(batch):
+        results = [np.full(shape, np.nan, arrays[0].dtype) for shape in made]
+
+        def answered(at: Any) -> bool:
+            """Whether the matrices at an index all have answers, which are kept."""
             parts = [a[at].astype(np.float64) for a in arrays]
             if not all(np.isfinite(p).all() for p in parts):
-                continue
+                return False
             with np.errstate(all="ignore"):
                 try:
                     found = compute(*parts, **given)
                 except np.linalg.LinAlgError:
-                    continue
+                    return False
                 for result, value in zip(results, found, strict=True):
                     result[at] = value
+            return True
+
+        batch = arrays[0].shape[:-2]
+        if not answered(...):  # which leave the others alone
+            for at in np.ndindex(batch):
+                answered(at)
         return results
 
     count = 2 if sides else 1
@@ -93,7 +99,7 @@ def matrices(
 
 
 def _symmetric(a: np.ndarray) -> np.ndarray:
-    return (a + a.T) / 2
+    return (a + np.swapaxes(a, -1, -2)) / 2
 
 
 matrices(
@@ -109,11 +115,12 @@ matrices(
 
 def _triangular(a: np.ndarray, b: np.ndarray, lower: bool, transpose: bool) -> list[np.ndarray]:
     t = np.tril(a) if lower else np.triu(a)
-    t = t.T if transpose else t
+    t = np.swapaxes(t, -1, -2) if transpose else t
     x = np.zeros_like(b)
-    order = range(len(a)) if lower != transpose else range(len(a) - 1, -1, -1)
-    for i in order:
-        x[i] = (b[i] - t[i] @ x) / t[i, i]
+    n = a.shape[-1]
+    for i in range(n) if lower != transpose else range(n - 1, -1, -1):
+        known = (t[..., i : i + 1, :] @ x)[..., 0, :]
+        x[..., i, :] = (b[..., i, :] - known) / t[..., i, i, None]
     return [x]
 
 
@@ -182,12 +189,15 @@ SIGN_SHARE = 0.45
 
 
 def _signs(v: np.ndarray) -> np.ndarray:
-    """For every column the sign of its first element that is not much smaller than the largest."""
+    """[..., 1, n]: of every column the sign of its first element that is not much smaller than
+    the largest one.
+    """
     if not v.size:
-        return np.ones(v.shape[1])
+        return np.ones((*v.shape[:-2], 1, v.shape[-1]))
     size = np.abs(v)
-    first = np.argmax(size >= SIGN_SHARE * size.max(axis=0), axis=0)
-    return np.where(v[first, np.arange(v.shape[1])] < 0, -1.0, 1.0)
+    first = np.argmax(size >= SIGN_SHARE * size.max(axis=-2, keepdims=True), axis=-2)
+    chosen = np.take_along_axis(v, first[..., None, :], axis=-2)
+    return np.where(chosen < 0, -1.0, 1.0)
 
 
 def _eigh(a: np.ndarray) -> list[np.ndarray]:
@@ -212,7 +222,7 @@ matrices(
 def _svd(a: np.ndarray) -> list[np.ndarray]:
     u, s, vh = np.linalg.svd(a, full_matrices=False)
     signs = _signs(u)
-    return [u * signs, s, vh * signs[:, None]]
+    return [u * signs, s, vh * np.swapaxes(signs, -1, -2)]
 
 
 def _svd_shapes(s: Shape, attrs: Attrs) -> list[Shape]:

@@ -75,7 +75,7 @@ register(
         "Cooley & Tukey 1965, in Stockham's order (Van Loan 1992, 1.7).",
         wasm="kernel",
         tol={"float32": 1e-5},
-        nan="a row with NaN or infinity gives NaN; other rows are not touched",
+        nan="makes NaN of a part of every number of its row; other rows are not touched",
         vjp=_backward,
     )
 )

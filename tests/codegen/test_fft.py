@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from fanlight.codegen.wasm.kernels.fft import factors
+from fanlight.errors import FanlightError
+from fanlight.ops import row as rows
 from fanlight.ops.fft import roots
 from tests.codegen.kernel_runner import run_op
 
@@ -22,6 +26,29 @@ def test_fft(n: int, inverse: bool) -> None:
     size = np.abs(expected).max()
     np.testing.assert_allclose(got[0], expected.real, atol=2e-6 * size)
     np.testing.assert_allclose(got[1], expected.imag, atol=2e-6 * size)
+
+
+def test_nan_stays_in_its_row() -> None:
+    x = np.ones((3, 12), np.float32)
+    x[1, 5] = np.nan
+    real, imag = run_op("fft", [x, np.zeros_like(x), roots(12)])
+    assert (np.isnan(real[1]) | np.isnan(imag[1])).all()
+    assert np.isfinite(real[[0, 2]]).all() and np.isfinite(imag[[0, 2]]).all()
+
+
+@pytest.mark.parametrize(
+    ("shapes", "attrs", "code"),
+    [
+        (((3,), (4,), (2, 3)), {}, "E-OP-004"),
+        (((3,), (3,), (2, 4)), {}, "E-OP-004"),
+        (((), (), (2, 1)), {}, "E-OP-004"),
+        (((3,), (3,), (2, 3)), {"inverse": 1}, "E-OP-005"),
+        (((3,), (3,)), {}, "E-OP-001"),
+    ],
+)
+def test_rows_that_do_not_fit(shapes: Any, attrs: dict[str, Any], code: str) -> None:
+    with pytest.raises(FanlightError, match=code):
+        rows.infer("fft", [rows.TensorType(s) for s in shapes], attrs)
 
 
 def test_radices() -> None:

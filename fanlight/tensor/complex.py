@@ -5,6 +5,7 @@ Graphs and kernels know real numbers only; gradients, tracing and building follo
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,10 +15,31 @@ from fanlight.dtypes import COMPLEX
 from fanlight.errors import FanlightError
 from fanlight.ops import lookup
 from fanlight.ops.types import TensorType
-from fanlight.tensor.core import Tensor, Trace, apply, caller, cast, promoted, tensor
+from fanlight.tensor.core import Tensor, apply, caller, cast, promoted, tensor
 
-# Not None, so that `apply` leaves its way of plain arrays; never part of a graph.
-_NO_TRACE = Trace("complex")
+
+class _Pairs:
+    """What complex tensors have in the place of a trace: it gives ops another meaning.
+
+    Of several in a call this one decides, and hands the parts on to the others.
+    """
+
+    depth = sys.maxsize
+    open = True
+
+    def apply(
+        self, op: str, inputs: Sequence[Tensor], attrs: dict[str, Any]
+    ) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
+        return (apply_complex(op, inputs, attrs),), attrs
+
+    def alias(self, x: Tensor) -> Tensor:
+        return x.alias()
+
+    def told(self, call: Any) -> None:
+        """fl.custom_gradient refuses complex tensors."""
+
+
+_PAIRS: Any = _Pairs()
 
 
 class Complex(Tensor):
@@ -33,7 +55,7 @@ class Complex(Tensor):
 
     def __init__(self, real: Any, imag: Any) -> None:
         self.parts: tuple[Tensor, Tensor] = (tensor(real), tensor(imag))
-        super().__init__(TensorType(self.parts[0].shape, COMPLEX), None, _NO_TRACE)
+        super().__init__(TensorType(self.parts[0].shape, COMPLEX), None, _PAIRS)
 
     @property
     def traced(self) -> bool:

@@ -211,8 +211,8 @@ def away_from_kinks(case: Case, arrays: list[np.ndarray]) -> list[np.ndarray]:
     ]  # fmt: skip
 
 
-def chosen(case: Case, result: Any) -> Any:
-    return result[case.result] if isinstance(result, tuple) else result
+def first(result: Any, which: int = 0) -> Any:
+    return result[which] if isinstance(result, tuple) else result
 
 
 def along(case: Case, arrays: list[np.ndarray], d: list[np.ndarray], h: float) -> np.ndarray:
@@ -244,7 +244,7 @@ def call(case: Case, arrays: list[np.ndarray]) -> Callable[..., Tensor]:
     def function(*given: Tensor) -> Tensor:
         parts = iter(given)
         inputs = [next(parts) if a.dtype == np.float32 else a for a in arrays]
-        result: Tensor = chosen(case, apply(case.op, *inputs, **case.attrs))
+        result: Tensor = first(apply(case.op, *inputs, **case.attrs), case.result)
         return result
 
     return function

@@ -32,8 +32,10 @@ from fanlight.tensor import (
     hvp,
     jvp,
     keep,
+    linalg,
     memory,
     random,
+    signal,
     spec,
     stop_gradient,
     string,
@@ -55,6 +57,13 @@ from fanlight.tensor.bitwise import (
     left_shift,
     right_shift,
 )
+from fanlight.tensor.complex import (
+    angle,
+    complex,
+    conj,
+    imag,
+    real,
+)
 from fanlight.tensor.creation import (
     TensorBuffer,
     arange,
@@ -65,6 +74,9 @@ from fanlight.tensor.creation import (
     identity,
     meshgrid,
     print,
+)
+from fanlight.tensor.einsum import (
+    einsum,
 )
 from fanlight.tensor.functions import (
     abs,
@@ -104,6 +116,7 @@ from fanlight.tensor.functions import (
     greater,
     greater_equal,
     hard_swish,
+    hypot,
     is_finite,
     is_inf,
     is_nan,
@@ -184,6 +197,16 @@ from fanlight.tensor.indices import (
     tensor_scatter_sub,
     tensor_scatter_update,
 )
+from fanlight.tensor.matrices import (
+    diag,
+    diagonal,
+    euclidean_norm,
+    kron,
+    norm,
+    outer,
+    outer_product,
+    tensordot,
+)
 from fanlight.tensor.parts import (
     broadcast_args,
     ensure_shape,
@@ -246,6 +269,14 @@ from fanlight.tensor.sorting import (
     search_sorted,
     sort,
     upper_bound,
+)
+from fanlight.tensor.spectral import (
+    fft,
+    fft2,
+    ifft,
+    ifft2,
+    irfft,
+    rfft,
 )
 from fanlight.tensor.variables import Variable, variable, variable_grads
 from fanlight.tensor.watch import debug, profile, time
@@ -480,4 +511,27 @@ __all__ = [
     "random_uniform_int",
     "right_shift",
     "truncated_normal",
+    "einsum",
+    "diag",
+    "diagonal",
+    "euclidean_norm",
+    "kron",
+    "norm",
+    "outer",
+    "outer_product",
+    "tensordot",
+    "linalg",
+    "angle",
+    "complex",
+    "conj",
+    "imag",
+    "real",
+    "fft",
+    "fft2",
+    "ifft",
+    "ifft2",
+    "irfft",
+    "rfft",
+    "signal",
+    "hypot",
 ]

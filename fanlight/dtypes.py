@@ -21,6 +21,8 @@ _TABLE: dict[str, tuple[str, int, bool]] = {
 DTYPES = tuple(_TABLE)
 # Tensors of strings are there in Python only, as objects: no graph, bundle or kernel has them.
 STRING = "string"
+# Tensors alone have it, as two float32 each (docs/adr/0007); graphs and files hold no such values.
+COMPLEX = "complex64"
 _SHORT = {name: row[0] for name, row in _TABLE.items()}
 _LONG = {short: name for name, short in _SHORT.items()}
 
@@ -43,7 +45,7 @@ def is_dtype(name: str) -> bool:
 
 def size(name: str) -> int:
     """Bytes per element."""
-    return 8 if name == STRING else _TABLE[name][1]
+    return 8 if name in (STRING, COMPLEX) else _TABLE[name][1]
 
 
 def computes(name: str) -> bool:
@@ -53,7 +55,7 @@ def computes(name: str) -> bool:
 
 def short(name: str) -> str:
     """The short form used in graph text: "float32" -> "f32"."""
-    return "str" if name == STRING else _SHORT[name]
+    return {STRING: "str", COMPLEX: "c64"}.get(name) or _SHORT[name]
 
 
 def long(form: str) -> str | None:

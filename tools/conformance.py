@@ -6,7 +6,7 @@ FILE has one JSON object a line (plain or .gz): `k` kernel, `i` inputs by name, 
 output or list of outputs; a tensor is {"s": shape, "d": dtype, "v": flat values}. A kernel passes
 if every output has the recorded shape and values (absolute 1e-3 or relative 1e-4, equal where the
 recorded dtype is int32, bool or string; for random numbers the shares of each value). Calls that no
-importer hands to the table (complex numbers, several batches of indices) are skipped and counted.
+importer hands to the table (some of strings and complex numbers) are skipped and counted.
 The last line is `N passed, N failed`; the exit status is 1 if anything failed.
 """
 
@@ -45,6 +45,7 @@ from fanlight.tensor import (
 )
 from fanlight.tensor import indices as indexed
 from fanlight.tensor.argmax_pool import max_pool_with_argmax
+from tools.conformance_complex import COMPLEX, FUNCTIONS
 
 Inputs = Mapping[str, Any]  # arrays, lists of them, or None
 Attrs = Mapping[str, Any]
@@ -609,6 +610,7 @@ ADAPTERS: dict[str, Adapter] = {
         for op in [_NAMES.get(kernel, kernel.lower())]
     },
     **{kernel: _binary(op) for kernel, op in _BINARY.items()},
+    **FUNCTIONS,
     "AddN": _add_n,
     "All": _reduce("all", "axis"),
     "Any": _reduce("any", "axis"),
@@ -764,6 +766,9 @@ class Outcome:
 def _array(tensor: Mapping[str, Any]) -> np.ndarray:
     if tensor["d"] == dtypes.STRING:
         return np.array(tensor["v"], object).reshape(tensor["s"])
+    if tensor["d"] == dtypes.COMPLEX:
+        real, imag = (np.array(tensor[part], np.float32) for part in ("re", "im"))
+        return (real + 1j * imag).astype(np.complex64).reshape(tensor["s"])
     if "v" not in tensor or tensor["d"] not in dtypes.DTYPES:
         raise Skipped(f"dtype {tensor['d']}")
     values = [_SPECIAL.get(v, v) if isinstance(v, str) else v for v in tensor["v"]]
@@ -783,6 +788,8 @@ def compare(received: np.ndarray, expected: np.ndarray) -> str:
     if object in (received.dtype, expected.dtype):
         same = received.dtype == expected.dtype and received.tolist() == expected.tolist()
         return "" if same else f"{received.tolist()}, recorded {expected.tolist()}"
+    if expected.dtype.kind == "c":
+        return compare(received.real, expected.real) or compare(received.imag, expected.imag)
     exact = expected.dtype.kind != "f"
     a, b = received.astype(np.float64), expected.astype(np.float64)
     near = np.isclose(a, b, rtol=0 if exact else 1e-4, atol=0 if exact else 1e-3, equal_nan=True)
@@ -815,7 +822,11 @@ def run(case: Mapping[str, Any], line: int) -> Outcome:
         expected = case["o"] if isinstance(case["o"], list) else [case["o"]]
         wanted = [_array(t) for t in expected]
         inputs = {n: _input(t) for n, t in case["i"].items()}
-        results = ADAPTERS[kernel](inputs, case["a"])
+        given = [*wanted, *(x for x in inputs.values() if isinstance(x, np.ndarray))]
+        complex_ = any(x.dtype.kind == "c" for x in given)
+        if complex_ and kernel not in COMPLEX:
+            raise Skipped("dtype complex64")
+        results = (COMPLEX if complex_ else ADAPTERS)[kernel](inputs, case["a"])
         if len(results) != len(wanted):
             return Outcome(kernel, line, "failed", f"{len(results)} outputs, not {len(wanted)}")
         check = COMPARISONS.get(kernel, compare)
@@ -839,7 +850,8 @@ def run_file(path: Path, kernels: set[str] | None = None) -> Iterator[Outcome]:
     with opener(path, "rt", encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             case = json.loads(line)
-            if case["k"] in ADAPTERS and (kernels is None or case["k"] in kernels):
+            known = case["k"] in ADAPTERS or case["k"] in COMPLEX
+            if known and (kernels is None or case["k"] in kernels):
                 yield run(case, number)
 
 

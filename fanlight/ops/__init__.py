@@ -19,6 +19,8 @@ from fanlight.ops import pool as _pool  # noqa: F401
 from fanlight.ops import normalization as _normalization  # noqa: F401
 from fanlight.ops import sorting as _sorting  # noqa: F401
 from fanlight.ops import random as _random  # noqa: F401
+from fanlight.ops import linalg as _linalg  # noqa: F401
+from fanlight.ops import fft as _fft  # noqa: F401
 from fanlight.ops import image as _image  # noqa: F401
 from fanlight.ops import quantized as _quantized  # noqa: F401
 from fanlight.ops.row import TABLE, Attr, Row, Unsupported, lookup

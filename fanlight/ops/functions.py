@@ -100,12 +100,22 @@ def atan(x: Expr) -> Expr:
 
 
 def atan2(y: Expr, x: Expr) -> Expr:
-    """The angle of the point (x, y), from -pi to pi; both zeros of y count as +0."""
+    """The angle of the point (x, y), from -pi to pi; all zeros count as +0."""
+    x = sc.where(sc.equal(x, 0.0), 0.0, x)  # y / -0 would be infinite with the wrong sign
     infinite = sc.logical_and(sc.equal(sc.absolute(x), inf), sc.equal(sc.absolute(y), inf))
     ratio = sc.where(infinite, sc.where(sc.equal(x, y), 1.0, -1.0), y / x)
     angle = atan(ratio)
     angle = sc.where(x < 0, angle + sc.where(y < 0, -pi, pi), angle)
     return sc.where(sc.logical_and(sc.equal(x, 0.0), sc.equal(y, 0.0)), 0.0, angle)
+
+
+def hypot(a: Expr, b: Expr) -> Expr:
+    """sqrt(a^2 + b^2) as the larger size times sqrt(1 + ratio^2)."""
+    a, b = sc.absolute(a), sc.absolute(b)
+    large, small = sc.maximum(a, b), sc.minimum(a, b)
+    plain = sc.logical_or(sc.equal(large, 0.0), sc.equal(large, inf))
+    ratio = small / sc.where(plain, 1.0, large)
+    return sc.where(plain, large, large * sc.sqrt(1 + ratio * ratio))
 
 
 def sinh(x: Expr) -> Expr:

@@ -84,6 +84,19 @@ trigonometric(
     lambda x, y: 1 / ((1 - x) * (1 + x)),
 )
 pointwise(
+    "hypot",
+    2,
+    functions.hypot,
+    family="trigonometry",
+    doc="sqrt(a^2 + b^2), without overflow on the way; the gradient at (0, 0) is 0. Source: IEEE "
+    "754-2019, 9.2.1.",
+    tol=_TOL,
+    partials=lambda a, b, y: [
+        sc.where(sc.equal(y, 0.0), 0.0, side / sc.where(sc.equal(y, 0.0), 1.0, y))
+        for side in (a, b)
+    ],
+)
+pointwise(
     "atan2",
     2,
     functions.atan2,

@@ -35,7 +35,7 @@ else:
 
 Function = Callable[..., Any]
 DTYPES = ("float32", "int32", "bool", "uint8")
-_ORDER = ("bool", "uint8", "int32", "float32")
+_ORDER = ("bool", "uint8", "int32", "float32", dtypes.COMPLEX)
 
 
 class Level(Protocol):
@@ -143,8 +143,8 @@ class Tensor(Methods):
     Attributes:
         shape: a tuple of ints.
         kept: whether `fl.tidy` spares it.
-        dtype: "float32", "int32", "bool" or "uint8"; or one that only stores: "int8", "float16",
-            "string".
+        dtype: "float32", "int32", "bool" or "uint8"; "complex64" (tensor/complex.py); or one that
+            only stores: "int8", "float16", "string".
     """
 
     __slots__ = ("__weakref__", "_array", "_trace", "_type", "_value", "kept")
@@ -487,6 +487,10 @@ def _made(value: Any, name: str | None) -> Tensor:
             raise _no_tensor(value, f"{array.dtype} as {name}")
         array = stored.array(array, name)
         return _owned(array, TensorType(array.shape, name or dtypes.STRING))
+    if name == dtypes.COMPLEX or array.dtype.kind == "c":
+        from fanlight.tensor.complex import from_array
+
+        return from_array(array, name)
     if name is None:
         known = dtypes.from_numpy(array.dtype)
         narrowed = dtypes.from_numpy(dtypes.narrow(array).dtype)
@@ -530,13 +534,15 @@ def dtype_name(dtype: Any) -> str:
             name = np.dtype(dtype).name
         except TypeError:
             pass
-        name = {"float64": "float32", "int64": "int32"}.get(name, name)  # float and int
-    if name not in (*DTYPES, *STORED):
+        # float, int and complex
+        wide = {"float64": "float32", "int64": "int32", "complex128": dtypes.COMPLEX}
+        name = wide.get(name, name)
+    if name not in (*DTYPES, dtypes.COMPLEX, *STORED):
         raise FanlightError(
             "E-TENSOR-001",
             "there are no tensors of this dtype.",
             where=caller(),
-            expected=", ".join((*DTYPES, *STORED)),
+            expected=", ".join((*DTYPES, dtypes.COMPLEX, *STORED)),
             received=repr(dtype),
             next="a shape of several dims is one tuple: fl.ones((2, 3))."
             if isinstance(dtype, int)
@@ -572,7 +578,7 @@ def _array(value: Any) -> np.ndarray:
         if strings is None:
             raise _no_tensor(value, f"{type(value).__name__} of {array.dtype}, not all strings")
         return strings
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in "fiubc":
         raise _no_tensor(value, f"{type(value).__name__} of {array.dtype}")
     return array
 
@@ -647,12 +653,19 @@ def _least(value: float | int | bool, beside: str) -> str:
 
 
 def cast(x: Any, dtype: Any) -> Tensor:
-    """x in another dtype; numbers that do not fit saturate, NaN becomes 0."""
+    """x in another dtype; numbers that do not fit saturate, NaN becomes 0.
+
+    Of complex numbers the real part is taken (bool: whether they are not 0).
+    """
     x, name = tensor(x), dtype_name(dtype)
     if x.dtype == name:
         return x
     if name in STORED or x.dtype in STORED:
         return _cast_stored(x, name)
+    if name == dtypes.COMPLEX:
+        from fanlight.tensor.complex import complex
+
+        return complex(x, 0.0)
     return apply("cast", x, dtype=name)
 
 

@@ -91,9 +91,15 @@ def linspace(start: float, stop: float, count: int) -> Tensor:
 # --- element by element ---------------------------------------------------------------------------
 
 
+def floating(x: Any) -> Tensor:
+    """x in float32, or complex as it is."""
+    x = tensor(x)
+    return x if x.dtype in ("float32", "complex64") else cast(x, "float32")
+
+
 def _unary(op: str, *, floats: bool = True) -> Callable[[Any], Tensor]:
     def function(x: Any) -> Tensor:
-        result: Tensor = apply(op, cast(x, "float32") if floats else tensor(x))
+        result: Tensor = apply(op, floating(x) if floats else tensor(x))
         return result
 
     return _named(function, op)
@@ -165,7 +171,7 @@ floor_mod = _binary("floor_mod")
 def pow(a: Any, b: Any) -> Tensor:
     """a to the power b, in float32; see the op `pow`. Small whole powers are products."""
     if isinstance(b, int | float) and b in _POWERS:
-        return _POWERS[b](cast(a, "float32"))
+        return _POWERS[b](floating(a))
     return binary("pow", a, b, "float32")
 
 
@@ -179,6 +185,7 @@ _POWERS: dict[float, Callable[[Tensor], Tensor]] = {
 }
 div_no_nan = _binary("div_no_nan", "float32")
 atan2 = _binary("atan2", "float32")
+hypot = _binary("hypot", "float32")
 prelu = _binary("prelu", "float32")
 maximum = _binary("maximum")
 minimum = _binary("minimum")
@@ -211,19 +218,19 @@ def clip(x: Any, low: float, high: float) -> Tensor:
 
 def step(x: Any, alpha: float = 0.0) -> Tensor:
     """1 where x > 0, else alpha."""
-    result: Tensor = apply("step", cast(x, "float32"), alpha=alpha)
+    result: Tensor = apply("step", floating(x), alpha=alpha)
     return result
 
 
 def leaky_relu(x: Any, alpha: float = 0.2) -> Tensor:
     """x where x >= 0, alpha * x below."""
-    result: Tensor = apply("leaky_relu", cast(x, "float32"), alpha=alpha)
+    result: Tensor = apply("leaky_relu", floating(x), alpha=alpha)
     return result
 
 
 def elu(x: Any, alpha: float = 1.0) -> Tensor:
     """x where x >= 0, alpha * (exp(x) - 1) below (Clevert et al. 2015)."""
-    result: Tensor = apply("elu", cast(x, "float32"), alpha=alpha)
+    result: Tensor = apply("elu", floating(x), alpha=alpha)
     return result
 
 
@@ -272,7 +279,7 @@ def _reduction(op: str, takes: str = "") -> Callable[..., Tensor]:
         if takes == "numbers" and x.dtype in ("bool", "uint8"):
             x = cast(x, "int32")
         elif takes == "floats":
-            x = cast(x, "float32")
+            x = floating(x)
         result: Tensor = apply(op, x, axes=axes_of(x.type, axis), keepdims=keepdims)
         return result
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.dtypes import COMPLEX
 from fanlight.errors import FanlightError
 from fanlight.tensor.core import (
     Call,
@@ -190,6 +191,15 @@ def custom_gradient(fn: Callable[..., tuple[Any, Function]]) -> Function:
                 received=repr(pair)[:200],
             )
         result, backward = pair
+        if any(x.dtype == COMPLEX for x in (*inputs, tensor(result))):
+            raise FanlightError(
+                "E-TENSOR-005",
+                "a gradient of one's own is written between real tensors.",
+                where=f"{name_of(fn)}, {caller()}",
+                expected="float32 arguments and result",
+                received=", ".join(str(x.type) for x in (*inputs, tensor(result))),
+                next="give it fl.real(z) and fl.imag(z), and join results with fl.complex.",
+            )
         # A tensor of its own: nothing flows back through what it was computed by.
         y = tensor(result).alias()
 

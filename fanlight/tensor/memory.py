@@ -36,7 +36,7 @@ def tidy(fn: Callable[[], Any]) -> Any:
 def _tensors(value: Any) -> Iterator[int]:
     """Identities of the tensors in a structure; whatever else is in it does not matter."""
     if isinstance(value, Tensor):
-        yield id(value)
+        yield from map(id, flatten(value)[0])
     elif isinstance(value, Mapping):
         for part in value.values():
             yield from _tensors(part)
@@ -47,7 +47,8 @@ def _tensors(value: Any) -> Iterator[int]:
 
 def keep(x: Tensor) -> Tensor:
     """Spare a tensor when the `tidy` around it ends."""
-    x.kept = True
+    for part in flatten(x)[0]:
+        part.kept = True
     return x
 
 

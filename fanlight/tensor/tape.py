@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.dtypes import COMPLEX
 from fanlight.errors import FanlightError
 from fanlight.ops import lookup
 from fanlight.ops.backward import Step
@@ -92,7 +93,11 @@ def flatten(value: Any) -> tuple[list[Tensor], Any]:
     if isinstance(value, list | tuple):
         parts = [flatten(v) for v in value]
         return [t for ts, _ in parts for t in ts], (type(value), None, [s for _, s in parts])
-    return [tensor(value)], None
+    x = tensor(value)
+    if x.dtype == COMPLEX:
+        # Two tensors, of which `_rebuilt` makes one again.
+        return [*x.parts], (type(x), None, [None, None])  # type: ignore[attr-defined]
+    return [x], None
 
 
 def unflatten(tensors: Sequence[Any], form: Any) -> Any:

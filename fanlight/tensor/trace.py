@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.dtypes import COMPLEX
 from fanlight.errors import FanlightError
 from fanlight.graph import Builder, Graph, Value
 from fanlight.ops.types import TensorType
+from fanlight.tensor.complex import Complex
 from fanlight.tensor.core import (
     Call,
     Function,
@@ -102,7 +104,8 @@ def trace(fn: Function, inputs: Mapping[str, TensorType], name: str | None = Non
 
     Args:
         fn: takes the inputs by name and gives a tensor, or a dict, list or tuple of them.
-        inputs: argument name -> spec.
+        inputs: argument name -> spec. A complex one becomes two inputs of float32, NAME_real and
+            NAME_imag, and a complex result two outputs likewise.
         name: of the graph; default: the function's.
 
     Returns:
@@ -118,10 +121,23 @@ def trace(fn: Function, inputs: Mapping[str, TensorType], name: str | None = Non
     signature = _signature(fn, specs, called)
 
     def call(parts: Sequence[Tensor]) -> dict[str, Tensor]:
-        given = signature.bind(**dict(zip(specs, parts, strict=True)))
+        left = iter(parts)
+        given = signature.bind(
+            **{
+                n: Complex(next(left), next(left)) if t.dtype == COMPLEX else next(left)
+                for n, t in specs.items()
+            }
+        )
         return _named(fn(*given.args, **given.kwargs), called)
 
-    return capture(call, list(specs), list(specs.values()), called)
+    plain: dict[str, TensorType] = {}
+    for key, kind in specs.items():
+        halves = kind.dtype == COMPLEX
+        for own in (f"{key}_real", f"{key}_imag") if halves else (key,):
+            if own in plain:
+                raise _twice("inputs of a function", own)
+            plain[own] = TensorType(kind.shape) if halves else kind
+    return capture(call, list(plain), list(plain.values()), called)
 
 
 def _specs(inputs: Any) -> dict[str, TensorType]:
@@ -226,20 +242,27 @@ def _named(result: Any, called: str, name: str = "") -> dict[str, Tensor]:
             next="return what it computes.",
         )
     else:
-        return {name or "output": tensor(result)}
+        x, name = tensor(result), name or "output"
+        if isinstance(x, Complex):
+            return {f"{name}_real": x.parts[0], f"{name}_imag": x.parts[1]}
+        return {name: x}
     found: dict[str, Tensor] = {}
     for key, part in parts:
         for path, inner in _named(part, called, f"{name}_{key}" if name else key).items():
             if path in found:
-                raise FanlightError(
-                    "E-TENSOR-006",
-                    "two results of a function have the same name.",
-                    where=called,
-                    expected="names that differ, also when keys are joined by underscores",
-                    received=path,
-                )
+                raise _twice("results of a function", path)
             found[path] = inner
     return found
+
+
+def _twice(what: str, name: str) -> FanlightError:
+    return FanlightError(
+        "E-TENSOR-006",
+        f"two {what} have the same name.",
+        where=caller(),
+        expected="names that differ, also when keys are joined by underscores",
+        received=name,
+    )
 
 
 def _signature(fn: Function, inputs: Mapping[str, TensorType], called: str) -> inspect.Signature:

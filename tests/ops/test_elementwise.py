@@ -124,6 +124,7 @@ BINARY: list[tuple[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]] = [
     ("squared_difference", lambda a, b: (a - b) ** 2),
     ("div_no_nan", lambda a, b: np.where(b == 0, 0, a / b)),
     ("atan2", np.arctan2),
+    ("hypot", np.hypot),
     ("floor_div", _floor_div),
     ("floor_mod", np.mod),
     ("pow", np.power),
@@ -245,6 +246,8 @@ def test_long_bodies_are_computed_in_pieces_and_come_out_the_same() -> None:
 
 
 def test_atan2_of_the_axes_and_of_infinities() -> None:
+    y, x = np.float32([1, -1]), np.float32([-0.0, -0.0])
+    assert_close(call("atan2", y, x), np.arctan2(y, x), 2e-6)
     y = np.float32([0, 0, 1, -1, 0, INF, INF, -INF, -INF, 1, -1, INF, NAN, 1e-30, 1e30])
     x = np.float32([1, -1, 0, 0, 0, INF, -INF, INF, -INF, -INF, INF, 3, 1, -1e30, 1e-30])
     assert_close(call("atan2", y, x), np.arctan2(y.astype(np.float64), x), 2e-6)

@@ -17,9 +17,11 @@ from fanlight.errors import FanlightError
 from fanlight.ops import TABLE
 from fanlight.ops import row as rows
 from fanlight.ops.backward import NotDifferentiable
+from fanlight.ops.fft import roots
 from fanlight.tensor import Tensor, apply, grad, tensor, vjp
 from fanlight.tensor.functions import sum as total
 
+LINALG = {row.name for row in TABLE.values() if row.family == "linalg"}
 FRAME = ((1, 0), (0, 2))
 WINDOW = {"size": (2, 3), "strides": (2, 1), "padding": ((1, 0), (0, 1))}
 
@@ -36,11 +38,13 @@ class Case:
     distinct: bool = False
     # Whether f is linear along any direction, so that h may be large.
     linear: bool = False
+    # Which of several results is looked at.
+    result: int = 0
 
     def __str__(self) -> str:
         plain = {k: v for k, v in self.attrs.items() if k != "body"}
-        shapes = [s.shape if isinstance(s, np.ndarray) else s for s in self.shapes]
-        return f"{self.op} {shapes} {plain or ''}".strip()
+        shapes = [getattr(s, "shape", s) for s in self.shapes]
+        return f"{self.op} {shapes} {plain or ''} {self.result or ''}".strip()
 
 
 def elementwise() -> list[Case]:
@@ -73,6 +77,10 @@ def elementwise() -> list[Case]:
 
 
 FLOAT = rows.TensorType((2,))
+# Matrices whose eigenvalues and singular values lie apart.
+FAR = np.random.default_rng(3).normal(0, 0.2, (2, 4, 4)).astype(np.float32)
+FAR += np.diag(np.float32([3.2, -2.3, 1.4, 0.6]))
+POSITIVE = (FAR @ FAR.transpose(0, 2, 1))[:, :3, :3] * np.float32(0.3)
 INDICES = np.array([[0, 2], [2, 1]], np.int32)
 PLACES = np.int32([[[0, 0], [2, 3], [0, 0]], [[1, 1], [3, 0], [1, -1]]])  # twice, and outside
 CONDITION = np.array([[True], [False], [True]])
@@ -188,6 +196,23 @@ CASES = [
         for more in (({}, {"exclusive": True}) if op[3] != "m" else ({},))
     ),
     Case("cumprod", (np.float32([[2, 0, 3, 1.5], [0, 2, 0, 3], [1, 2, 3, 0]]),)),
+    *(Case("fft", ((2, n), (2, n), roots(n)), {"inverse": i}, result=r, linear=True)
+      for n in (4, 6) for i in (False, True) for r in (0, 1)),
+    Case("cholesky", (POSITIVE,)),
+    *(
+        Case("triangular_solve", (POSITIVE, (2, 3, 2)), {"lower": lower, "transpose": transpose})
+        for lower in (True, False)
+        for transpose in (True, False)
+    ),
+    Case("solve", (FAR[:, :3, :3], (2, 3, 2))),
+    Case("det", (POSITIVE,)),
+    Case("slogdet", (POSITIVE,), result=1),
+    *(Case("qr", (FAR[:, :m, :n],), result=r)
+      for m, n in ((4, 4), (4, 2), (2, 4)) for r in (0, 1)),
+    Case("qr", (FAR[:, :2],), {"full_matrices": True}, result=1),
+    *(Case("eigh", (POSITIVE,), result=r) for r in (0, 1)),
+    *(Case("svd", (FAR[:, :m, :n],), result=r)
+      for m, n in ((3, 3), (4, 2), (2, 4)) for r in (0, 1, 2)),
 ]  # fmt: skip
 
 
@@ -207,6 +232,8 @@ def arrays_of(case: Case, rng: np.random.Generator) -> list[np.ndarray]:
 
 def away_from_kinks(case: Case, arrays: list[np.ndarray]) -> list[np.ndarray]:
     """Moved off whole and half numbers, where clips and rounding have their corners."""
+    if case.op in LINALG or case.op == "fft":  # nothing to be away from
+        return arrays
     return [
         a if a.dtype != np.float32 or case.distinct else
         np.where(np.abs(a * 2 - np.rint(a * 2)) < 0.1, a + np.float32(0.13), a).astype(np.float32)
@@ -214,8 +241,8 @@ def away_from_kinks(case: Case, arrays: list[np.ndarray]) -> list[np.ndarray]:
     ]  # fmt: skip
 
 
-def first(result: Any) -> Any:
-    return result[0] if isinstance(result, tuple) else result
+def first(result: Any, which: int = 0) -> Any:
+    return result[which] if isinstance(result, tuple) else result
 
 
 def along(case: Case, arrays: list[np.ndarray], d: list[np.ndarray], h: float) -> np.ndarray:
@@ -225,7 +252,7 @@ def along(case: Case, arrays: list[np.ndarray], d: list[np.ndarray], h: float) -
         for a, v in zip(arrays, d, strict=True)
     ]
     full, _ = rows.infer(case.op, [tensor(a).type for a in arrays], case.attrs)
-    return np.asarray(rows.evaluate(case.op, moved, full)[0], np.float64)
+    return np.asarray(rows.evaluate(case.op, moved, full)[case.result], np.float64)
 
 
 def directions(arrays: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
@@ -247,7 +274,7 @@ def call(case: Case, arrays: list[np.ndarray]) -> Callable[..., Tensor]:
     def function(*given: Tensor) -> Tensor:
         parts = iter(given)
         inputs = [next(parts) if a.dtype == np.float32 else a for a in arrays]
-        result: Tensor = first(apply(case.op, *inputs, **case.attrs))
+        result: Tensor = first(apply(case.op, *inputs, **case.attrs), case.result)
         return result
 
     return function

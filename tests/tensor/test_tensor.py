@@ -204,14 +204,14 @@ def test_a_tensor_is_no_condition_unless_it_is_one_number() -> None:
         len(fl.tensor(1))
 
 
-@pytest.mark.parametrize("value", [["a", 1], [[1], [1, 2]], {1: 2}, None, 1 + 2j, object()])
+@pytest.mark.parametrize("value", [["a", 1], [[1], [1, 2]], {1: 2}, None, object()])
 def test_what_is_no_tensor(value: Any) -> None:
     with pytest.raises(FanlightError, match="E-TENSOR-001"):
         fl.tensor(value)
 
 
 def test_dtypes_that_there_are_not() -> None:
-    for dtype in ("float64", "int16", "complex64", "nothing"):
+    for dtype in ("float64", "int16", "complex256", "nothing"):
         with pytest.raises(FanlightError, match="E-TENSOR-001"):
             fl.zeros(2, dtype)
 

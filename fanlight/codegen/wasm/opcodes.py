@@ -56,6 +56,12 @@ f32.lt              5d -    f32 f32 -> i32
 f32.gt              5e -    f32 f32 -> i32
 f32.le              5f -    f32 f32 -> i32
 f32.ge              60 -    f32 f32 -> i32
+f64.eq               61 -    f64 f64 -> i32
+f64.ne               62 -    f64 f64 -> i32
+f64.lt               63 -    f64 f64 -> i32
+f64.gt               64 -    f64 f64 -> i32
+f64.le               65 -    f64 f64 -> i32
+f64.ge               66 -    f64 f64 -> i32
 i32.clz             67 -    i32 -> i32
 i32.ctz             68 -    i32 -> i32
 i32.popcnt          69 -    i32 -> i32
@@ -104,6 +110,7 @@ f64.mul             a2 -    f64 f64 -> f64
 f64.div             a3 -    f64 f64 -> f64
 f64.min             a4 -    f64 f64 -> f64
 f64.max             a5 -    f64 f64 -> f64
+f64.copysign         a6 -    f64 f64 -> f64
 i32.wrap_i64        a7 -    i64 -> i32
 i64.extend_i32_s    ac -    i32 -> i64
 i64.extend_i32_u    ad -    i32 -> i64

@@ -143,6 +143,25 @@ from fanlight.tensor.functions import (
     zeros,
     zeros_like,
 )
+from fanlight.tensor.windows import (
+    avg_pool,
+    avg_pool1d,
+    avg_pool3d,
+    conv1d,
+    conv1d_transpose,
+    conv2d,
+    conv2d_transpose,
+    conv3d,
+    conv3d_transpose,
+    depthwise_conv2d,
+    dilation2d,
+    max_pool,
+    max_pool1d,
+    max_pool3d,
+    max_pool_with_argmax,
+    pool,
+    separable_conv2d,
+)
 from fanlight.version import __version__ as __version__
 
 __all__ = [
@@ -279,4 +298,21 @@ __all__ = [
     "where",
     "zeros",
     "zeros_like",
+    "avg_pool",
+    "avg_pool1d",
+    "avg_pool3d",
+    "conv1d",
+    "conv1d_transpose",
+    "conv2d",
+    "conv2d_transpose",
+    "conv3d",
+    "conv3d_transpose",
+    "depthwise_conv2d",
+    "dilation2d",
+    "max_pool",
+    "max_pool1d",
+    "max_pool3d",
+    "max_pool_with_argmax",
+    "pool",
+    "separable_conv2d",
 ]

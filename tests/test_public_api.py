@@ -39,6 +39,13 @@ softmax softplus softsign sqrt square squared_difference squeeze stack step sub 
 tile top_k transpose where zeros zeros_like
 """.split()
 )
+PUBLIC |= set(
+    """
+avg_pool avg_pool1d avg_pool3d conv1d conv1d_transpose conv2d conv2d_transpose conv3d
+conv3d_transpose depthwise_conv2d dilation2d max_pool max_pool1d max_pool3d max_pool_with_argmax
+pool separable_conv2d
+""".split()
+)
 CODE = re.compile(r"\bE-[A-Z]+-\d{3}\b")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fanlight.tensor import fused, losses
 from fanlight.tensor.core import Tensor, apply, cast, tensor
 from fanlight.tensor.gradients import (
     custom_gradient,
@@ -22,11 +23,13 @@ __all__ = [
     "cast",
     "custom_gradient",
     "dispose",
+    "fused",
     "grad",
     "grads",
     "hvp",
     "jvp",
     "keep",
+    "losses",
     "memory",
     "spec",
     "stop_gradient",

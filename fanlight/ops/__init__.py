@@ -15,6 +15,7 @@ from fanlight.ops import pool as _pool  # noqa: F401
 from fanlight.ops import normalization as _normalization  # noqa: F401
 from fanlight.ops import sorting as _sorting  # noqa: F401
 from fanlight.ops import image as _image  # noqa: F401
+from fanlight.ops import detection as _detection  # noqa: F401
 from fanlight.ops import quantized as _quantized  # noqa: F401
 from fanlight.ops.row import TABLE, Attr, Row, Unsupported, lookup
 from fanlight.ops.types import Dim, TensorType

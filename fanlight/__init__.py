@@ -29,6 +29,7 @@ from fanlight.tensor import (
     grad,
     grads,
     hvp,
+    image,
     jvp,
     keep,
     losses,
@@ -363,4 +364,5 @@ __all__ = [
     "mod",
     "fused",
     "losses",
+    "image",
 ]

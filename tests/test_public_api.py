@@ -58,7 +58,7 @@ PUBLIC |= set(
 add_n clip_by_value erfc logical_xor mod
 """.split()
 )
-PUBLIC |= {"fused", "losses"}
+PUBLIC |= {"fused", "image", "losses"}
 CODE = re.compile(r"\bE-[A-Z]+-\d{3}\b")
 
 

@@ -30,6 +30,7 @@ from fanlight import dtypes
 from fanlight.ops import TABLE, TensorType
 from fanlight.ops import row as rows
 from fanlight.tensor import apply, functions, tensor, vjp
+from tools import conformance_functions
 
 Inputs = Mapping[str, "np.ndarray | None"]
 Attrs = Mapping[str, Any]
@@ -596,6 +597,7 @@ ADAPTERS: dict[str, Adapter] = {
     "Transpose": _plain("transpose", perm="perm"),
     "Unpack": _unpack,
     "_FusedMatMul": _fused_matmul,
+    **conformance_functions.ADAPTERS,
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fanlight.tensor import fused, losses
+from fanlight.tensor import fused, image, losses
 from fanlight.tensor.core import Tensor, apply, cast, tensor
 from fanlight.tensor.gradients import (
     custom_gradient,
@@ -27,6 +27,7 @@ __all__ = [
     "grad",
     "grads",
     "hvp",
+    "image",
     "jvp",
     "keep",
     "losses",

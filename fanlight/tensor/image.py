@@ -95,7 +95,7 @@ def rgb_to_grayscale(image: Any) -> Tensor:
     x = tensor(image)
     if x.rank < 2 or x.shape[-1] != 3:
         raise misfit("rgb_to_grayscale", "image", "[..., 3]", x.type)
-    mixed = fn.sum(cast(x, "float32") * np.float32(_LUMA), axis=-1, keepdims=True)
+    mixed = fn.sum(cast(x, "float32") * np.array(_LUMA, np.float32), axis=-1, keepdims=True)
     return cast(mixed, x.dtype)
 
 
@@ -176,7 +176,7 @@ def resize_nearest_neighbor(
     align_corners: bool = False,
     half_pixel_centers: bool = False,
 ) -> Tensor:
-    """[N, H, W, C] -> [N, h, w, C]: one pixel each; places as resize_bilinear, in the same dtype."""
+    """[N, H, W, C] -> [N, h, w, C]: one pixel each, places as resize_bilinear; any dtype."""
     op = "resize_nearest_neighbor"
     how = _coordinates(op, align_corners, half_pixel_centers)
     x = _images(op, images, floats=False)
@@ -459,8 +459,8 @@ def rotate_with_offset(
     fill_value: float | Sequence[float] = 0.0,
     center: float | Sequence[float] = 0.5,
 ) -> Tensor:
-    """The image turned clockwise... by an angle: result pixel (x, y) is the pixel nearest to
-    c + R ((x, y) - c), where R turns by `radians`.
+    """The image turned by an angle: result pixel c + (x, y) is the one nearest to
+    c + (x cos - y sin, x sin + y cos), y pointing down; a positive angle turns it left.
 
     Args:
         fill_value: of pixels outside, one number or one per channel.
@@ -469,7 +469,7 @@ def rotate_with_offset(
     op, x = "rotate_with_offset", _images("rotate_with_offset", image)
     n, height, width, channels = x.shape
     middle = tuple(center) if isinstance(center, list | tuple) else (center, center)
-    fill = np.float32(fill_value)
+    fill = np.array(fill_value, np.float32)
     if len(middle) != 2:
         raise wrong(op, "center", "a number, or (x, y)", center)
     if fill.shape not in ((), (channels,)):

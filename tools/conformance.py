@@ -44,7 +44,7 @@ from fanlight.tensor import (
     vjp,
 )
 from fanlight.tensor import indices as indexed
-from fanlight.tensor.argmax_pool import max_pool_with_argmax
+from tools import conformance_functions
 from tools.conformance_complex import COMPLEX, FUNCTIONS
 
 Inputs = Mapping[str, Any]  # arrays, lists of them, or None
@@ -545,12 +545,6 @@ def _sparse_segments(function: Callable[..., Any]) -> Adapter:
     return adapt
 
 
-def _max_pool_with_argmax(inputs: Inputs, attrs: Attrs) -> list[np.ndarray]:
-    batch = attrs["includeBatchInIndex"]
-    options = (attrs["filterSize"], attrs["strides"], attrs["pad"], batch)
-    return _flat(max_pool_with_argmax(inputs["x"], *options))
-
-
 def _ragged_gather(inputs: Inputs, attrs: Attrs) -> list[np.ndarray]:
     splits, values = inputs["paramsNestedSplits"], inputs["paramsDenseValues"]
     return _flat(ragged.ragged_gather(splits, values, inputs["indices"]))
@@ -639,7 +633,6 @@ ADAPTERS: dict[str, Adapter] = {
     "Cumsum": _plain("cumsum", axis="axis", exclusive="exclusive", reverse="reverse"),
     "DenseBincount": _counts,
     "GatherNd": _plain("gather_nd"),
-    "MaxPoolWithArgmax": _max_pool_with_argmax,
     "RaggedGather": _ragged_gather,
     "RaggedRange": _function(ragged.ragged_range),
     "RaggedTensorToTensor": _ragged_to_dense,
@@ -702,6 +695,7 @@ ADAPTERS: dict[str, Adapter] = {
     "Transpose": _plain("transpose", perm="perm"),
     "Unpack": _unpack,
     "_FusedMatMul": _fused_matmul,
+    **conformance_functions.ADAPTERS,
 }
 
 

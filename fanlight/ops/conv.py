@@ -180,9 +180,7 @@ register(
         "strides and this padding, from [N, H, W, D] to [N, h, w, C]) with respect to its input: "
         "y[n, i sh + p - top, j sw + q - left, d] += x[n, i, j, c] * w[p, q, d, c]. E-OP-005 if "
         "conv2d of output_size does not give h, w. Source: tf.nn.conv2d_transpose.",
-        wasm=Unsupported(
-            "only with a constant kernel: a pass rewrites it as conv2d, depth_to_space and slice"
-        ),
+        wasm=Unsupported("no code of its own: a pass rewrites it as conv2d and depth_to_space"),
         tol={"float32": 1e-5},
         vjp=window_backward.conv2d_transpose,
     )

@@ -82,12 +82,6 @@ def _foldable(graph: Graph) -> str | None:
     return next((f"{n.name} ({n.op})" for n in graph.nodes if foldable(n, graph.weights)), None)
 
 
-def _transposed_conv(graph: Graph) -> str | None:
-    # One whose weight is computed stays, and the planner says that there is no kernel for it.
-    found = (n for n in graph.nodes if n.op == "conv2d_transpose")
-    return next((n.name for n in found if n.inputs[1] in graph.weights), None)
-
-
 def _exchanging_matmul(graph: Graph) -> str | None:
     products = (n for n in graph.nodes if n.op == "matmul")
     return next(
@@ -105,7 +99,7 @@ CONSTANTS_FOLDED = Property("constants folded", _foldable)
 NO_BATCH_NORM = Property("no batch norm", _without("batch_norm"))
 PADS_ABSORBED = Property("pads absorbed")
 AFFINE_FOLDED = Property("affine steps folded into weights")
-NO_TRANSPOSED_CONV = Property("no transposed convolution", _transposed_conv)
+NO_TRANSPOSED_CONV = Property("no transposed convolution", _without("conv2d_transpose"))
 PLAIN_MATMUL = Property("products without transposition", _exchanging_matmul)
 EXPLICIT_PADDING = Property("convolutions without padding", _padded_conv)
 EPILOGUES = Property("epilogues fused")

@@ -37,9 +37,10 @@ class _Axis:
 class SplitTransposedConv(Pass):
     """Rewrite conv2d_transpose as conv2d (channels for each sub-pixel), depth_to_space, slice.
 
-    Exact for every stride, kernel, padding and output size. The weight is rearranged at build
-    time; where the stride does not divide the kernel, zeros fill it up (so an infinite or NaN
-    input makes a few more NaNs around it than the definition does; finite inputs are exact).
+    Exact for every stride, kernel, padding and output size. A constant kernel is rearranged at
+    build time, a computed one by nodes of its own; where the stride does not divide the kernel,
+    zeros fill it up (so an infinite or NaN input makes a few more NaNs around it than the
+    definition does; finite inputs are exact).
 
     Before:
         graph g(%x: f32[1, 2, 2, 1]) {
@@ -64,21 +65,19 @@ class SplitTransposedConv(Pass):
         def visit(editor: Editor, node: Node, inputs: list[Value]) -> Any:
             if node.op != "conv2d_transpose":
                 return None
-            weight = editor.array(inputs[1])
-            if weight is None:
-                return None
             self.hit(context, f"stride {'x'.join(map(str, node.attrs['strides']))}")
-            return [_split(editor, node, inputs[0], weight)]
+            return [_split(editor, node, *inputs)]
 
         return rebuild(graph, visit)
 
 
-def _split(editor: Editor, node: Node, x: Value, weight: np.ndarray) -> Value:
+def _split(editor: Editor, node: Node, x: Value, kernel: Value) -> Value:
     n, *sizes, _ = x.type.bound
     _, *wanted, channels = node.output.type.bound
     strides, padding = node.attrs["strides"], node.attrs["padding"]
     rows, columns = (
-        _Axis.of(sizes[i], weight.shape[i], strides[i], padding[i][0], wanted[i]) for i in (0, 1)
+        _Axis.of(sizes[i], kernel.type.bound[i], strides[i], padding[i][0], wanted[i])
+        for i in (0, 1)
     )
     name = node.name
     cut = [(max(0, -a.before), max(0, -a.after)) for a in (rows, columns)]
@@ -87,10 +86,15 @@ def _split(editor: Editor, node: Node, x: Value, weight: np.ndarray) -> Value:
         begin = (0, cut[0][0], cut[1][0], 0)
         kept = [size - a - b for size, (a, b) in zip(sizes, cut, strict=True)]
         x = editor.add("slice", x, begin=begin, size=(n, *kept, x.shape[-1]), name=name)
+    array = editor.array(kernel)
+    if array is None:
+        weight = _computed(editor, kernel, rows, columns, name)
+    else:
+        weight = editor.weight(_rearranged(array, rows, columns), node.inputs[1].name)
     value = editor.add(
         "conv2d",
         x,
-        editor.weight(_rearranged(weight, rows, columns), node.inputs[1].name),
+        weight,
         padding=tuple((max(0, a.before), max(0, a.after)) for a in (rows, columns)),
         name=name,
     )
@@ -130,3 +134,20 @@ def _rearranged(weight: np.ndarray, rows: _Axis, columns: _Axis) -> np.ndarray:
     ]
     order = parts.transpose(0, 2, 5, 1, 3, 4)
     return np.ascontiguousarray(order).reshape(rows.taps, columns.taps, depth, -1)
+
+
+def _computed(editor: Editor, kernel: Value, rows: _Axis, columns: _Axis, name: str) -> Value:
+    """The same rearrangement of a kernel that is computed, as nodes."""
+    high, wide, channels, depth = kernel.type.bound
+    full = (rows.taps * rows.stride, columns.taps * columns.stride)
+    if full != (high, wide):
+        frame = ((0, full[0] - high), (0, full[1] - wide), (0, 0), (0, 0))
+        kernel = editor.add("pad", kernel, paddings=frame, name=name)
+    parts = (rows.taps, rows.stride, columns.taps, columns.stride, channels, depth)
+    kernel = editor.add("reshape", kernel, shape=parts, name=name)
+    kernel = editor.add("reverse", kernel, axes=(0, 2), name=name)
+    kernel = editor.add("transpose", kernel, perm=(0, 2, 5, 1, 3, 4), name=name)
+    phases = rows.stride * columns.stride * channels
+    shape = (rows.taps, columns.taps, depth, phases)
+    weight: Value = editor.add("reshape", kernel, shape=shape, name=name)
+    return weight

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fanlight.tensor import random, string
+from fanlight.tensor import fused, image, losses, random, string
 from fanlight.tensor.core import Tensor, apply, cast, tensor
 from fanlight.tensor.gradients import (
     checkpoint,
@@ -29,11 +29,14 @@ __all__ = [
     "checkpoint",
     "custom_gradient",
     "dispose",
+    "fused",
     "grad",
     "grads",
     "hvp",
+    "image",
     "jvp",
     "keep",
+    "losses",
     "memory",
     "random",
     "spec",

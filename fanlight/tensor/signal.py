@@ -10,6 +10,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.tensor import functions as F
 from fanlight.tensor.core import Tensor, caller, cast, tensor
+from fanlight.tensor.indices import gather
 from fanlight.tensor.spectral import irfft, rfft
 
 __all__ = ["frame", "hamming_window", "hann_window", "istft", "stft"]

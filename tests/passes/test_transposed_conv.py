@@ -59,9 +59,13 @@ def test_bias_and_activation_become_its_epilogue() -> None:
     assert_same_meaning(graph, after)
 
 
-def test_a_computed_weight_is_left_to_the_planner() -> None:
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2), (2, 3), (3, 1)])
+def test_a_computed_kernel_is_rearranged_by_nodes(strides: tuple[int, int]) -> None:
     builder = Builder()
-    x, w = builder.input("x", (1, 2, 2, 1)), builder.input("w", (2, 2, 1, 1))
-    y = builder.add("conv2d_transpose", x, w, strides=(2, 2), output_size=(4, 4))
+    x, w = builder.input("x", (2, 3, 4, 2)), builder.input("w", (3, 2, 5, 2))
+    size = (2 * strides[0] + 3, 3 * strides[1] + 2)
+    y = builder.add("conv2d_transpose", x, w, strides=strides, output_size=size)
     graph = builder.finish({"y": y})
-    assert optimize(graph, verify=True) is graph
+    result = verify(SplitTransposedConv().run(graph, Context()))
+    assert "conv2d_transpose" not in [n.op for n in result.nodes]
+    assert_same_meaning(graph, result)

@@ -296,7 +296,6 @@ REFUSED: list[tuple[str, str, Callable[[], Any]]] = [
     ("E-OP-004", "segment_ids", lambda: fl.segment_sum(X, [[0]])),
     ("E-OP-004", "sparse_segment_sum", lambda: fl.sparse_segment_sum(X, [0, 1], [0])),
     ("E-TENSOR-007", "sparse_segment", lambda: fl.sparse_segment_sum(X, [9], [0])),
-    ("E-OP-004", "max_pool_with_argmax x", lambda: fl.max_pool_with_argmax(X, 2)),
     ("E-OP-005", "size", lambda: fl.max_pool_with_argmax(np.zeros((1, 2, 2, 1)), 0)),
     ("E-OP-005", "padding", lambda: fl.max_pool_with_argmax(np.zeros((1, 2, 2, 1)), 1, 1, "full")),
     ("E-OP-004", "max_pool", lambda: fl.max_pool_with_argmax(np.zeros((1, 2, 2, 1)), 3)),

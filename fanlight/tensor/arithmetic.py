@@ -1,0 +1,88 @@
+"""Arithmetic and logic made of other functions, under the names people look for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import pi, sqrt
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.tensor import functions as fn
+from fanlight.tensor.core import Tensor, caller, cast, promoted
+from fanlight.tensor.gradients import custom_gradient
+
+
+def add_n(tensors: Sequence[Any]) -> Tensor:
+    """The sum of tensors of one shape.
+
+    Raises:
+        FanlightError: E-OP-004 they differ in shape; E-OP-005 there are none.
+    """
+    if isinstance(tensors, Tensor | np.ndarray) or not len(tensors):
+        raise FanlightError(
+            "E-OP-005",
+            "what is added up is given as a list.",
+            where=f"add_n, {caller()}",
+            expected="fl.add_n([a, b, c])",
+            received=repr(tensors)[:100],
+        )
+    total, *rest = promoted(*tensors)
+    for x in rest:
+        if x.shape != total.shape:
+            raise FanlightError(
+                "E-OP-004",
+                "add_n adds tensors of one shape.",
+                where=f"add_n, {caller()}",
+                expected=total.type,
+                received=x.type,
+            )
+        total = total + x
+    return total
+
+
+def clip_by_value(x: Any, low: float, high: float) -> Tensor:
+    """x, but at least low and at most high: fl.clip."""
+    return fn.clip(x, low, high)
+
+
+def logical_xor(a: Any, b: Any) -> Tensor:
+    """Whether one of a and b holds, but not both; bool. They broadcast."""
+    return fn.not_equal(cast(a, "bool"), cast(b, "bool"))
+
+
+def mod(a: Any, b: Any) -> Tensor:
+    """The rest of a / b with the sign of b: fl.floor_mod."""
+    return fn.floor_mod(a, b)
+
+
+# 1 / (1 + x / 2) in powers: erfc(x) = t exp(-x^2 + sum), with a relative error below 1.2e-7.
+_TAIL = (
+    -1.26551223, 1.00002368, 0.37409196, 0.09678418, -0.18628806,
+    0.27886807, -1.13520398, 1.48851587, -0.82215223, 0.17087277,
+)  # fmt: skip
+
+
+@custom_gradient
+def _erfc(x: Tensor) -> Any:
+    far = fn.maximum(x, 0.5)
+    t = fn.reciprocal(1.0 + 0.5 * far)
+    total: Any = 0.0
+    for factor in reversed(_TAIL):
+        total = total * t + factor
+    tail = t * fn.exp(total - fn.square(far))
+
+    def backward(g: Tensor) -> Tensor:
+        return g * fn.exp(-fn.square(x)) * (-2 / sqrt(pi))
+
+    return fn.where(x < 0.5, 1.0 - fn.erf(x), tail), backward
+
+
+def erfc(x: Any) -> Tensor:
+    """1 - erf(x), exact also where erf(x) is almost 1.
+
+    Source: the Chebyshev fit of Press et al., Numerical Recipes, section 6.2.
+    """
+    result: Tensor = _erfc(cast(x, "float32"))
+    return result

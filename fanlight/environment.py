@@ -17,12 +17,15 @@ from fanlight.ops import row as rows
 from fanlight.ops.types import TensorType
 from fanlight.targets import WASM_PLAIN, WASM_RELAXED
 from fanlight.tensor import core
+from fanlight.tensor.calls import state
 from fanlight.tensor.core import DTYPES
 from fanlight.version import __version__
 
 BACKENDS = ("numpy", "wasm")
 _OPTIONAL = ("wasmtime", "h5py", "pillow", "playwright", "matplotlib")
 _FLAGS = ("FANLIGHT_VERIFY",)
+# An op without a kernel; an input or output without elements.
+_UNBUILT = ("E-BUILD-001", "E-BUILD-010")
 # Each compiled op holds a memory of its own.
 _MOST_PROGRAMS = 200
 
@@ -54,7 +57,7 @@ def _version(name: str) -> str | None:
 
 def get_backend() -> str:
     """What computes eager ops: "numpy" or "wasm"."""
-    return "numpy" if core.state.backend is None else "wasm"
+    return "numpy" if state.backend is None else "wasm"
 
 
 def set_backend(name: str) -> None:
@@ -81,13 +84,21 @@ def set_backend(name: str) -> None:
     core.set_backend(_Compiled() if name == "wasm" else None)
 
 
+def stayed_with_numpy() -> dict[str, tuple[int, str]]:
+    """Of the back end "wasm": op -> how many programs NumPy ran instead, and why the last one."""
+    return dict(state.backend.stayed) if isinstance(state.backend, _Compiled) else {}
+
+
 class _Compiled:
     """Ops as programs, the latest few of them."""
 
     def __init__(self) -> None:
         self._known: dict[Any, rows.Run] = {}
+        self.stayed: dict[str, tuple[int, str]] = {}
 
     def __call__(self, op: str, types: Sequence[TensorType], attrs: dict[str, Any]) -> rows.Run:
+        if any(t.dtype not in DTYPES for t in types):
+            return rows.prepared(op, types, attrs)  # strings, which are in Python only
         key = (op, tuple(types), repr(attrs))
 
         def run(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -95,21 +106,22 @@ class _Compiled:
             if program is None:
                 if len(self._known) >= _MOST_PROGRAMS:
                     self._known.pop(next(iter(self._known)))
-                program = self._known[key] = _program(op, types, attrs)
+                program = self._known[key] = self._program(op, types, attrs)
             return program(arrays)
 
         return run
 
-
-def _program(op: str, types: Sequence[TensorType], attrs: dict[str, Any]) -> rows.Run:
-    builder = Builder(op)
-    inputs = [builder.input(f"x{i}", t.shape, t.dtype) for i, t in enumerate(types)]
-    made = builder.add(op, *inputs, **attrs)
-    outputs = made if isinstance(made, tuple) else (made,)
-    graph = builder.finish({f"y{i}": y for i, y in enumerate(outputs)})
-    try:
-        return Program(graph).run
-    except FanlightError as error:
-        if error.code != "E-BUILD-001":
-            raise
-        return rows.prepared(op, types, attrs)
+    def _program(self, op: str, types: Sequence[TensorType], attrs: dict[str, Any]) -> rows.Run:
+        builder = Builder(op)
+        inputs = [builder.input(f"x{i}", t.shape, t.dtype) for i, t in enumerate(types)]
+        made = builder.add(op, *inputs, **attrs)
+        outputs = made if isinstance(made, tuple) else (made,)
+        graph = builder.finish({f"y{i}": y for i, y in enumerate(outputs)})
+        try:
+            return Program(graph).run
+        except FanlightError as error:
+            if error.code not in _UNBUILT:
+                raise
+            count = self.stayed.get(op, (0, ""))[0]
+            self.stayed[op] = count + 1, str(error).splitlines()[0]
+            return rows.prepared(op, types, attrs)

@@ -18,16 +18,8 @@ from fanlight.graph import Graph
 from fanlight.ops.types import TensorType
 from fanlight.passes import optimize
 from fanlight.tensor import Tensor, tensor
-from fanlight.tensor.core import (
-    Call,
-    listened,
-    name_of,
-    op_by_op,
-    state,
-    tracing,
-    unheard,
-    watch,
-)
+from fanlight.tensor.calls import Call, listened, op_by_op, state, tracing, unheard, watch
+from fanlight.tensor.core import name_of
 from fanlight.tensor.tape import flatten, unflatten
 from fanlight.tensor.trace import capture
 

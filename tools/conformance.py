@@ -27,6 +27,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fanlight import dtypes
+from fanlight.environment import BACKENDS, set_backend, stayed_with_numpy
 from fanlight.errors import FanlightError
 from fanlight.ops import TABLE, TensorType
 from fanlight.ops import row as rows
@@ -44,6 +45,7 @@ from fanlight.tensor import (
     vjp,
 )
 from fanlight.tensor import indices as indexed
+from fanlight.tensor.calls import state
 from tools import conformance_functions
 from tools.conformance_complex import COMPLEX, FUNCTIONS
 
@@ -62,7 +64,7 @@ def call(op: str, *arrays: np.ndarray, **attrs: Any) -> list[np.ndarray]:
     """One op on arrays, as a graph would run it; the rules must give the types of the results."""
     types = [TensorType(a.shape, _dtype_of(a)) for a in arrays]
     full, outputs = rows.infer(op, types, attrs)
-    results = rows.evaluate(op, list(arrays), full)
+    results = (state.backend or rows.prepared)(op, types, full)(arrays)
     for type, result in zip(outputs, results, strict=True):
         assert (type.shape, type.dtype) == (result.shape, _dtype_of(result)), (
             f"{op} promised {type} and gave {result.dtype}{list(result.shape)}"
@@ -855,7 +857,11 @@ def main() -> int:
     parser.add_argument("file", type=Path)
     parser.add_argument("--kernels", help="names, separated by commas (default: all there are)")
     parser.add_argument("--verbose", action="store_true", help="say why each call failed")
+    parser.add_argument(
+        "--host", choices=BACKENDS, default="numpy", help="what computes (default: numpy)"
+    )
     options = parser.parse_args()
+    set_backend(options.host)
     outcomes = list(
         run_file(options.file, set(options.kernels.split(",")) if options.kernels else None)
     )
@@ -868,6 +874,8 @@ def main() -> int:
             if o.status != "passed":
                 print(f"line {o.line} {o.kernel} {o.status}: {o.why}")
     total = Counter(o.status for o in outcomes)
+    for op, (count, why) in sorted(stayed_with_numpy().items()):
+        print(f"{op}: {count} programs stayed with NumPy, {why}")
     print(f"{len(TABLE)} ops, {len(ADAPTERS)} kernels, {total['skipped']} calls skipped")
     print(f"{total['passed']} passed, {total['failed']} failed")
     return 1 if total["failed"] else 0

@@ -9,6 +9,7 @@ import numpy as np
 
 from fanlight.graph import Graph, Node, Value
 from fanlight.graph.rewrite import Editor, rebuild
+from fanlight.ops.row import EPILOGUE
 from fanlight.passes.core import AFFINE_FOLDED, CONSTANTS_FOLDED, PLAIN_MATMUL, Context, Pass
 
 
@@ -49,17 +50,19 @@ class PlainMatmul(Pass):
                 _exchanged(editor, node, v) if node.attrs[flag] else v
                 for v, flag in zip(inputs, ("transpose_a", "transpose_b"), strict=True)
             )
+            # A graph that was optimised before may have one.
+            epilogue = {k: v for k, v in node.attrs.items() if k == EPILOGUE}
             if [a, b] != inputs:
                 self.hit(context, "transpose")
             if max(a.type.rank, b.type.rank) < 3 or prod(b.type.bound[:-2]) != 1:
-                return None if [a, b] == inputs else editor.become(node, "matmul", a, b)
+                return None if [a, b] == inputs else editor.become(node, "matmul", a, b, **epilogue)
             self.hit(context, "flatten")
             if a.type.rank > 2:
                 rows = prod(a.type.bound[:-1])
                 a = editor.add("reshape", a, shape=(rows, a.shape[-1]), name=node.name)
             if b.type.rank > 2:
                 b = editor.add("reshape", b, shape=b.shape[-2:], name=node.name)
-            product = editor.add("matmul", a, b, name=node.name)
+            product = editor.add("matmul", a, b, name=node.name, **epilogue)
             return editor.become(node, "reshape", product, shape=node.output.shape)
 
         return rebuild(graph, visit)

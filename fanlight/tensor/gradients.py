@@ -10,20 +10,8 @@ import numpy as np
 
 from fanlight.dtypes import COMPLEX
 from fanlight.errors import FanlightError
-from fanlight.tensor.core import (
-    Call,
-    Function,
-    Tensor,
-    apply,
-    caller,
-    cast,
-    listening,
-    name_of,
-    state,
-    tell,
-    tensor,
-    unheard,
-)
+from fanlight.tensor.calls import Call, listening, state, tell, unheard
+from fanlight.tensor.core import Function, Tensor, apply, caller, cast, name_of, tensor
 from fanlight.tensor.tape import flatten, recording, unflatten
 
 

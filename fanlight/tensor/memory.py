@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from weakref import ref
 
-from fanlight.tensor.core import Tensor, listened, state
+from fanlight.tensor.calls import listened, state
+from fanlight.tensor.core import Tensor
 from fanlight.tensor.tape import flatten
 
 

@@ -23,7 +23,8 @@ from fanlight.ops import random as cipher
 from fanlight.ops import scalar as sc
 from fanlight.tensor import functions as fn
 from fanlight.tensor import parts
-from fanlight.tensor.core import Tensor, apply, caller, cast, tensor, tracing
+from fanlight.tensor.calls import tracing
+from fanlight.tensor.core import Tensor, apply, caller, cast, tensor
 from fanlight.tensor.gradients import stop_gradient
 from fanlight.tensor.indices import gather
 

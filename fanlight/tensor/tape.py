@@ -16,7 +16,8 @@ from fanlight.dtypes import COMPLEX
 from fanlight.errors import FanlightError
 from fanlight.ops import lookup
 from fanlight.ops.backward import Step
-from fanlight.tensor.core import Call, Tensor, apply, caller, listening, tensor
+from fanlight.tensor.calls import Call, listening
+from fanlight.tensor.core import Tensor, apply, caller, tensor
 
 
 class Tape:

@@ -12,18 +12,9 @@ from fanlight.dtypes import COMPLEX
 from fanlight.errors import FanlightError
 from fanlight.graph import Builder, Graph, Value
 from fanlight.ops.types import TensorType
+from fanlight.tensor.calls import Call, check_open, state
 from fanlight.tensor.complex import Complex
-from fanlight.tensor.core import (
-    Call,
-    Function,
-    Tensor,
-    caller,
-    check_open,
-    dtype_name,
-    name_of,
-    state,
-    tensor,
-)
+from fanlight.tensor.core import Function, Tensor, caller, dtype_name, name_of, tensor
 from fanlight.tensor.stored import refuse
 
 

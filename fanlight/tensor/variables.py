@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.tensor.core import Call, Tensor, caller, listened, listening, tensor, tracing
+from fanlight.tensor.calls import Call, listened, listening, tracing
+from fanlight.tensor.core import Tensor, caller, tensor
 from fanlight.tensor.tape import Tape
 
 _NUMBERS = count()

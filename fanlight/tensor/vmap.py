@@ -17,17 +17,8 @@ from fanlight.errors import FanlightError
 from fanlight.ops import row as rows
 from fanlight.ops.types import TensorType
 from fanlight.tensor import vmap_rules
-from fanlight.tensor.core import (
-    Call,
-    Function,
-    Tensor,
-    apply,
-    caller,
-    check_open,
-    name_of,
-    state,
-    tell,
-)
+from fanlight.tensor.calls import Call, check_open, state, tell
+from fanlight.tensor.core import Function, Tensor, apply, caller, name_of
 from fanlight.tensor.tape import flatten, unflatten
 
 Axes = int | None | Sequence[int | None]

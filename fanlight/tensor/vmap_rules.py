@@ -157,7 +157,7 @@ def _after_all(call: Many) -> Any:
     return call.same(call.whole(0), call.values[1])
 
 
-@_rule("top_k", "sort")
+@_rule("top_k", "sort", "cholesky", "det", "slogdet", "qr", "eigh", "svd")
 def _last(call: Many) -> Any:
     return call.same(call.values[0])
 
@@ -248,6 +248,42 @@ def _matmul(call: Many) -> Any:
         _lifted(x, rank) if many else x for x, many in zip(call.values, call.many, strict=True)
     ]
     return call.same(*values)
+
+
+@_rule("solve", "triangular_solve")
+def _solve(call: Many) -> Any:
+    return call.same(call.whole(0), call.whole(1))
+
+
+@_rule("fft")
+def _fft(call: Many) -> Any:
+    if call.many[2]:
+        return _one_by_one(call)
+    return call.same(call.whole(0), call.whole(1), call.values[2])
+
+
+def _with_example(indices: Tensor) -> Tensor:
+    """Indices [examples, ..., n] with the example as the first of n + 1."""
+    count = np.arange(indices.shape[0], dtype=np.int32)
+    lead = (*indices.shape[:-1], 1)
+    first = np.broadcast_to(count.reshape(-1, *(1,) * (indices.rank - 1)), lead)
+    result: Tensor = apply("concat", tensor(np.ascontiguousarray(first)), indices, axis=-1)
+    return result
+
+
+@_rule("gather_nd")
+def _gather_nd(call: Many) -> Any:
+    if not call.many[0]:
+        return call.same(*call.values)
+    return call.same(call.values[0], _with_example(call.whole(1)))
+
+
+@_rule("scatter_nd")
+def _scatter_nd(call: Many) -> Any:
+    shape = call.attrs["shape"]
+    others = [call.whole(i) for i in range(1, len(call.values))]
+    whole = (call.size, *shape) if len(others) == 1 else shape
+    return call.same(_with_example(call.whole(0)), *others, shape=whole)
 
 
 @_rule(

@@ -16,7 +16,8 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.tensor.caller import PACKAGE, caller
-from fanlight.tensor.core import Call, Tensor, state
+from fanlight.tensor.calls import Call, state
+from fanlight.tensor.core import Tensor
 
 
 @dataclass(frozen=True)

@@ -51,3 +51,15 @@ def test_a_transpose_that_the_product_undoes_goes() -> None:
     after = optimize(graph, verify=True)
     assert [n.op for n in after.nodes] == ["matmul"]
     assert_same_meaning(graph, after)
+
+
+@pytest.mark.parametrize("turn", [False, True])
+@pytest.mark.parametrize("lead", [(), (1,), (2,)])
+def test_what_was_fused_before_stays(turn: bool, lead: tuple[int, ...]) -> None:
+    builder = Builder()
+    x = builder.input("x", (*lead, 3, 2))
+    w = builder.input("w", (4, 2) if turn else (2, 4))
+    y = builder.add("matmul", x, w, transpose_b=turn, epilogue="min(max(a0, 0), 6)")
+    graph = builder.finish({"y": y})
+    for after in (PlainMatmul().run(graph, Context()), optimize(graph, verify=True)):
+        assert_same_meaning(graph, after)

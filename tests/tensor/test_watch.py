@@ -48,7 +48,7 @@ def test_nobody_is_watched_afterwards() -> None:
         fl.profile(wrong)
     with fl.debug():
         pass
-    from fanlight.tensor.core import state
+    from fanlight.tensor.calls import state
 
     assert not state.watchers
 

@@ -1,7 +1,7 @@
 """`python -m bench`: measure, print the tables, write them as JSON and Markdown.
 
     python -m bench [peers] [coldstart] [visits] [pointwise] [models] [scaling] [rooflines] [shapes]
-                    [sizes] [parity] [accuracy] [int8_accuracy]
+                    [core] [sizes] [parity] [accuracy] [int8_accuracy]
                     [--rounds 30] [--nets NAME ...] [--peers tfjs,ort,litert,jaxjs]
                     [--threads 1,2] [--out FILE.json|.md|.svg ...]
 
@@ -23,6 +23,7 @@ from typing import Any
 from bench import (
     accuracy,
     coldstart,
+    core,
     int8_accuracy,
     models,
     parity,
@@ -49,6 +50,7 @@ TITLES = {
     "scaling": "Time per pixel over input size and batch (goal: at most 15 % more than the least)",
     "rooflines": "Every image model against the machine's limits (goal: no weak kernel)",
     "shapes": "Ops and recurrent steps against the machine's limits",
+    "core": "Functions of tensors beside TF.js wasm and jax-js, ms; and Python's overhead",
     "sizes": "Sizes, build, memory",
     "parity": "Difference from NumPy, relative (goals: 1e-4, TF.js 1e-3)",
     "accuracy": "1,000 ImageNet photos, MobileNet v1 0.25 (goal: 99 % the same as TF.js)",
@@ -157,6 +159,7 @@ def main() -> int:
         "scaling": lambda: scaling.measure(OUT),
         "rooflines": rooflines.measure,
         "shapes": rooflines.measure_shapes,
+        "core": lambda: core.measure(args.rounds),
         "sizes": lambda: sizes.measure(OUT / "sizes"),
         "parity": parity.measure,
         "accuracy": accuracy.measure,

@@ -38,6 +38,10 @@ LARGE_BLOCK_BYTES = 448 << 10
 # Fewer pieces of work than this make shares of the threads too unequal.
 FEW_UNITS = 24
 SMALL_RIGHT_BYTES = 256 << 10
+# A computed right side is put into panels first where it does not stay in L1 and where that is little
+# beside the product.
+GATHER_BYTES = 32 << 10
+GATHER_ROWS = 24
 
 
 def split(count: int, tallest: int) -> tuple[int, int, int]:
@@ -84,6 +88,7 @@ class Product:
         run_step: left-side elements from one piece to the next; `jump` more after `per_jump`.
         columns: N.
         packed: the right side lies in panels; else row by row.
+        gathered: it comes row by row, and each share of panels is put together in scratch first.
         by_panels: [lo, hi) counts panels of columns; else units of rows.
         images, image_step: lines per image and left-side elements per image, if there are several.
     """
@@ -102,6 +107,12 @@ class Product:
     image_lines: int = 0
     image_step: int = 0
     by_panels: bool = False
+    gathered: bool = False
+
+    @property
+    def scratch(self) -> int:
+        """Bytes of the panels that are put together."""
+        return 4 * WIDTH * self.k * -(-self.columns // WIDTH) if self.gathered else 0
 
     @property
     def k(self) -> int:
@@ -122,6 +133,7 @@ class TileEmitter:
         self.width = width
         self.left, self.right, *rest = f.params
         self.low, self.high = rest[-2:]
+        self.scratch = rest.pop(-3) if shape.gathered else None
         self.out = rest[-3]
         self.extras = rest[:-3]
         self.registers = Registers(f)
@@ -162,8 +174,43 @@ class TileEmitter:
         """The whole function body."""
         f = self.f
         difference_pointers(f, self.extras, self.epilogue.kinds, self.out)
+        self._gather()
         with f.holding(self.epilogue.constants):
             self._blocks()
+
+    def _gather(self) -> None:
+        """Put the share's panels of the right side together, and read them from there."""
+        f, shape = self.f, self.shape
+        if self.scratch is None:
+            return
+        panel, stop = f.locals(2, "i32")
+        per_unit = self.width // WIDTH
+        whole, rest = divmod(shape.columns, WIDTH)
+        f.get(self.low).times(per_unit).set(panel)
+        f.get(self.high).times(per_unit).tee(stop).i32(whole)
+        f.get(stop).i32(whole).op("i32.lt_s").select().set(stop)
+        with f.range(panel, panel, stop):
+            self._gather_panel(panel, WIDTH // 4)
+        if rest:
+            f.get(self.high).times(per_unit).i32(whole).op("i32.gt_s")
+            with f.if_():
+                f.i32(whole).set(panel)
+                self._gather_panel(panel, rest // 4)
+        f.get(self.scratch).set(self.right)
+
+    def _gather_panel(self, panel: Local, vectors: int) -> None:
+        f, k = self.f, self.shape.k
+        assert self.scratch is not None
+        source, target = f.locals(2, "i32")
+        f.address(self.right, panel, 4 * WIDTH).set(source)
+        f.address(self.scratch, panel, 4 * WIDTH * k).set(target)
+        with f.repeat(k):
+            for j in range(vectors):
+                f.get(target)
+                f.get(source).load(16 * j)
+                f.store(16 * j)
+            f.advance(source, 4 * self.shape.columns)
+            f.advance(target, 4 * WIDTH)
 
     def _blocks(self) -> None:
         f, shape = self.f, self.shape
@@ -576,7 +623,19 @@ def _splits_better(shape: Product, rows: int, columns: int) -> bool:
     return columns > rows and (right > left or rows < FEW_UNITS)
 
 
+def _gathers(shape: Product) -> bool:
+    """Whether a right side that lies row by row should be put into panels first.
+
+    Rows whose distance is a power of two would all want the same few lines of a cache.
+    """
+    large = 4 * shape.k * shape.columns > GATHER_BYTES
+    enough = shape.lines * shape.rows >= GATHER_ROWS
+    return large and enough and shape.columns >= WIDTH and shape.columns % 4 == 0
+
+
 def _kernel(node: Node, shape: Product, epilogue: Epilogue, target: Target) -> Kernel:
+    if not shape.packed and _gathers(shape):
+        shape = replace(shape, packed=True, gathered=True)
     if shape.packed and shape.columns <= FEW_COLUMNS and shape.run % 4 == 0:
         return _made(node, shape, epilogue, target, DotEmitter, shape.columns)
     if shape.packed and shape.lines * shape.rows == 1:
@@ -600,18 +659,21 @@ def _made(
     """The kernel that an emitter makes, with tiles of `width` columns."""
     tiles = split(shape.rows, emitter.height(width, target))[0]
     units, columns = tiles if shape.lines == 1 else shape.lines, -(-shape.columns // width)
-    if emitter is not DotEmitter and _splits_better(shape, units, columns):
+    if shape.gathered or (emitter is not DotEmitter and _splits_better(shape, units, columns)):
         shape, units = replace(shape, by_panels=True), columns
 
     def emit(module: Module, name: str) -> None:
-        params = ("i32",) * (2 + len(epilogue.kinds) + 1 + 2)
+        params = ("i32",) * (2 + len(epilogue.kinds) + 1 + bool(shape.scratch) + 2)
         emitter(module.function(name, params), shape, epilogue, target, width).run()
 
     return Kernel(
         key=f"gemm {shape} {epilogue.key} {target.relaxed_simd} {emitter.__name__} {width}",
         emit=emit,
         work=units,
-        packing={1: panels(emitter.panel_width(width))} if shape.packed else {},
+        packing={1: panels(emitter.panel_width(width))}
+        if shape.packed and not shape.gathered
+        else {},
+        scratch=shape.scratch,
         flops=node.output.type.size * (2 * shape.k + epilogue.cost),
         bytes=node_bytes(node),
     )

@@ -199,3 +199,28 @@ def test_only_wide_products_have_a_wide_twin() -> None:
         assert set(kernel.twins) == twins
     _, narrow = lowered("matmul", [data(7, 5), data(5, 15)], WASM_RELAXED)
     assert not narrow.twins
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
+@pytest.mark.parametrize("epilogue", EPILOGUES)
+def test_a_computed_right_side_is_gathered(epilogue: str, target: Target) -> None:
+    a, b = data(31, 260), data(260, 60)  # seven panels and a half; shares of them
+    check("matmul", [a, b], product(a, b), target, epilogue=epilogue, constant=False)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
+@pytest.mark.parametrize("columns", [8, 12, 20, 32, 36, 44, 33])
+def test_gathered_panels_of_every_width(columns: int, target: Target) -> None:
+    a, b = data(25, 1100), data(1100, columns)
+    made, kernel = lowered("matmul", [a, b], target, constant=False)
+    # 33 columns are no whole vectors: those rows are read where they lie.
+    assert bool(kernel.scratch) == (columns % 4 == 0)
+    for twin in (None, *kernel.twins):
+        check("matmul", [a, b], product(a, b), target, constant=False, twin=twin)
+
+
+@pytest.mark.parametrize("shape", [(4, 8, 8), (25, 8, 400), (24, 100, 7)])
+def test_what_is_not_gathered(shape: tuple[int, int, int]) -> None:
+    rows, k, columns = shape
+    _, kernel = lowered("matmul", [data(rows, k), data(k, columns)], WASM_PLAIN, constant=False)
+    assert not kernel.scratch

@@ -70,16 +70,8 @@ def cases() -> list[Case]:
     indices = fl.spec((4096,), "int32")
     found = [Case("8 ops on 4 M floats", "chain", _chain, (flat, flat), 4.0)]
     found += [Case(f"{name} 4096 x 1024", name, f, (large,), 2.0) for name, f in rows.items()]
-    found.append(
-        Case(
-            "gather 4096 rows",
-            "gather",
-            lambda x, i: fl.gather(x, i),
-            (large, indices),
-            2.0,
-            limit=4096,
-        )  # fmt: skip
-    )
+    picked = ("gather 4096 rows", "gather", lambda x, i: fl.gather(x, i), (large, indices))
+    found.append(Case(*picked, 2.0, limit=4096))
     for n in (512, 768, 1024):
         square = fl.spec((n, n))
         product = (f"matmul {n}", "matmul", lambda a, b: fl.matmul(a, b), (square, square))

@@ -42,12 +42,32 @@ _Checked = tuple[rows.Run, dict[str, Any], list[TensorType]]
 # Calls whose rules were found to hold, by op, attributes and types.
 _CHECKED: dict[tuple[Any, ...], _Checked] = {}
 _MOST_CHECKED = 10_000
+MOST_DIMS = 6
+MOST_BYTES = 4 << 30  # WebAssembly has addresses for no more
 
 
 @lru_cache(maxsize=_MOST_CHECKED)
 def type_of(shape: tuple[int, ...], dtype: str) -> TensorType:
-    """One object for equal types, which makes them quick to compare."""
-    return TensorType(shape, dtype)
+    """One object for equal types, which makes them quick to compare.
+
+    Raises:
+        FanlightError: E-TENSOR-014 more dims or bytes than a tensor may have.
+    """
+    made = TensorType(shape, dtype)
+    if made.rank > MOST_DIMS or made.nbytes > MOST_BYTES:
+        raise FanlightError(
+            "E-TENSOR-014",
+            "this tensor would have too many dims."
+            if made.rank > MOST_DIMS
+            else "this tensor would be too large.",
+            where=caller(),
+            expected=f"at most {MOST_DIMS} dims and {MOST_BYTES >> 30} GiB",
+            received=f"{made}, {made.nbytes / 2**30:.3g} GiB"[:200],
+            next="join dims with fl.reshape."
+            if made.rank > MOST_DIMS
+            else "take a smaller part at a time.",
+        )
+    return made
 
 
 class Tensor(Methods):

@@ -12,7 +12,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.ops import lookup
 from fanlight.ops.types import TensorType
-from fanlight.tensor.core import Tensor, apply, binary, caller, cast, promoted, tensor
+from fanlight.tensor.core import Tensor, apply, binary, caller, cast, promoted, tensor, type_of
 
 Axes = int | Sequence[int] | None
 
@@ -40,7 +40,7 @@ def full(shape: int | Sequence[int], value: float | int | bool, dtype: str | Non
 
 
 def shape_of(shape: Any) -> tuple[int, ...]:
-    """A shape argument, one size or a tuple of them, as a tuple; E-TENSOR-006."""
+    """A shape argument, one size or a tuple of them, as a tuple; E-TENSOR-006, E-TENSOR-014."""
     sizes = tuple(shape) if isinstance(shape, list | tuple) else (shape,)
     whole = [isinstance(n, int | np.integer) and not isinstance(n, bool) for n in sizes]
     if not builtins.all(whole) or builtins.any(n < 0 for n in sizes):
@@ -51,7 +51,9 @@ def shape_of(shape: Any) -> tuple[int, ...]:
             expected="whole numbers from 0 on",
             received=repr(shape),
         )
-    return tuple(int(n) for n in sizes)
+    shape = tuple(int(n) for n in sizes)
+    type_of(shape, "float32")  # refuses what is too large
+    return shape
 
 
 def zeros_like(x: Any, dtype: Any = None) -> Tensor:
@@ -68,7 +70,8 @@ def ones_like(x: Any, dtype: Any = None) -> Tensor:
 
 def eye(rows: int, columns: int | None = None, dtype: str = "float32") -> Tensor:
     """Ones on the diagonal, zeros elsewhere."""
-    return tensor(np.eye(rows, columns), dtype)
+    height, width = shape_of((rows, rows if columns is None else columns))
+    return tensor(np.eye(height, width), dtype)
 
 
 def range(start: float, stop: float | None = None, step: float = 1, dtype: Any = None) -> Tensor:
@@ -80,6 +83,8 @@ def range(start: float, stop: float | None = None, step: float = 1, dtype: Any =
         raise FanlightError(
             "E-TENSOR-006", "a range needs steps.", where=caller(), expected="a step that is not 0"
         )
+    count = (end - begin) / step
+    shape_of(int(builtins.min(builtins.max(0.0, count), 2.0**40)))
     return tensor(np.arange(begin, end, step), dtype)
 
 

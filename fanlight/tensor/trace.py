@@ -14,7 +14,7 @@ from fanlight.graph import Builder, Graph, Value
 from fanlight.ops.types import TensorType
 from fanlight.tensor.calls import Call, check_open, state
 from fanlight.tensor.complex import Complex
-from fanlight.tensor.core import Function, Tensor, caller, dtype_name, name_of, tensor
+from fanlight.tensor.core import Function, Tensor, caller, dtype_name, name_of, tensor, type_of
 from fanlight.tensor.stored import refuse
 
 
@@ -34,6 +34,8 @@ class Trace:
         values = [self.value(v) for v in inputs]
         made = self.builder.add(op, *values, **attrs)
         made = made if isinstance(made, tuple) else (made,)
+        for value in made:
+            type_of(value.type.bound, value.dtype)  # refuses what is too large
         outputs = tuple(Tensor(v.type, None, self, v) for v in made)
         return outputs, dict(self.builder.last.attrs)
 

@@ -212,7 +212,7 @@ def test_a_computed_right_side_is_gathered(epilogue: str, target: Target) -> Non
 @pytest.mark.parametrize("columns", [8, 12, 20, 32, 36, 44, 33])
 def test_gathered_panels_of_every_width(columns: int, target: Target) -> None:
     a, b = data(25, 1100), data(1100, columns)
-    made, kernel = lowered("matmul", [a, b], target, constant=False)
+    _, kernel = lowered("matmul", [a, b], target, constant=False)
     # 33 columns are no whole vectors: those rows are read where they lie.
     assert bool(kernel.scratch) == (columns % 4 == 0)
     for twin in (None, *kernel.twins):

@@ -183,3 +183,28 @@ def test_a_tensor_of_a_trace_that_failed_stays_there() -> None:
     with pytest.raises(FanlightError, match="E-TENSOR-004"):
         kept[0] + 1
     assert fl.jit(lambda x: x + 1)(X).shape == (3,)  # nothing counts as being traced any more
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: fl.zeros((1,) * 7),
+        lambda: fl.reshape(fl.ones(1), (1,) * 7),
+        lambda: fl.expand_dims(fl.ones((1,) * 6)),
+        lambda: fl.zeros((1 << 20, 1 << 20)),
+        lambda: fl.broadcast_to(fl.ones(1), (1 << 20, 1 << 20)),
+        lambda: fl.ones((1 << 16, 1)) + fl.ones((1, 1 << 18)),
+        lambda: fl.tile(fl.ones(8), (1 << 40,)),
+        lambda: fl.eye(1 << 20),
+        lambda: fl.linspace(0, 1, 1 << 40),
+        lambda: fl.range(1 << 40),
+        lambda: fl.range(0, -(1 << 50), -1),
+        lambda: fl.one_hot([1, 2], 1 << 40),
+        lambda: fl.jit(lambda x: fl.broadcast_to(x, (1 << 20, 1 << 20)))(fl.ones(1)),
+        lambda: fl.jit(lambda x: fl.expand_dims(x))(fl.ones((1,) * 6)),
+    ],
+)
+def test_more_than_a_tensor_holds(make: Any) -> None:
+    with pytest.raises(FanlightError, match="E-TENSOR-014") as caught:
+        make()
+    assert "test_corners.py" in str(caught.value)

@@ -38,8 +38,8 @@ LARGE_BLOCK_BYTES = 448 << 10
 # Fewer pieces of work than this make shares of the threads too unequal.
 FEW_UNITS = 24
 SMALL_RIGHT_BYTES = 256 << 10
-# A computed right side is put into panels first where it does not stay in L1 and where that is little
-# beside the product.
+# A computed right side is put into panels first where it does not stay in L1, and where that is
+# little beside the product.
 GATHER_BYTES = 32 << 10
 GATHER_ROWS = 24
 

@@ -17,7 +17,7 @@ from fanlight.ops import row as rows
 from fanlight.ops.types import TensorType
 from fanlight.targets import WASM_PLAIN, WASM_RELAXED
 from fanlight.tensor import core
-from fanlight.tensor.calls import state
+from fanlight.tensor.calls import shared
 from fanlight.tensor.core import DTYPES
 from fanlight.version import __version__
 
@@ -57,7 +57,7 @@ def _version(name: str) -> str | None:
 
 def get_backend() -> str:
     """What computes eager ops: "numpy" or "wasm"."""
-    return "numpy" if state.backend is None else "wasm"
+    return "numpy" if shared.backend is None else "wasm"
 
 
 def set_backend(name: str) -> None:
@@ -86,7 +86,7 @@ def set_backend(name: str) -> None:
 
 def stayed_with_numpy() -> dict[str, tuple[int, str]]:
     """Of the back end "wasm": op -> how many programs NumPy ran instead, and why the last one."""
-    return dict(state.backend.stayed) if isinstance(state.backend, _Compiled) else {}
+    return dict(shared.backend.stayed) if isinstance(shared.backend, _Compiled) else {}
 
 
 class _Compiled:

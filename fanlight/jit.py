@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import wraps
@@ -14,6 +15,7 @@ from fanlight import dtypes
 from fanlight.built import targets_of
 from fanlight.codegen.plan import WEIGHTS_OFFSET, make_plan
 from fanlight.codegen.walk import emit
+from fanlight.errors import FanlightError
 from fanlight.graph import Graph
 from fanlight.ops.types import TensorType
 from fanlight.passes import optimize
@@ -42,7 +44,7 @@ def jit(fn: Callable[..., Any]) -> Callable[..., Any]:
             assigns a variable that is no argument; E-BUILD-001 no kernel computes one of its ops;
             E-HOST-001 wasmtime is not installed.
     """
-    known: dict[Any, tuple[Program, Any]] = {}
+    known: dict[Any, tuple[Program, Any] | None] = {}
 
     @wraps(fn)
     def compiled(*args: Any, **options: Any) -> Any:
@@ -52,11 +54,13 @@ def jit(fn: Callable[..., Any]) -> Callable[..., Any]:
         flat, form = (args, None) if plain else flatten((args, options))
         types = tuple([x.type for x in flat])
         key = (None if plain else repr(form), types)
+        if key not in known:
+            if len(known) >= MOST:  # each holds a memory: the oldest one goes
+                known.pop(next(iter(known)), None)
+            known[key] = _compile(fn, types, flatten((args, options))[1])
         found = known.get(key)
         if found is None:
-            if len(known) >= MOST:  # each holds a memory: the oldest one goes
-                known.pop(next(iter(known)))
-            found = known[key] = _compile(fn, types, flatten((args, options))[1])
+            return fn(*args, **options)  # of no elements
         program, result = found
         start = perf_counter() if state.watchers else 0.0
         outputs = [tensor(a) for a in program.run([x.numpy() for x in flat])]
@@ -68,7 +72,8 @@ def jit(fn: Callable[..., Any]) -> Callable[..., Any]:
     return compiled
 
 
-def _compile(fn: Callable[..., Any], types: Any, form: Any) -> tuple[Program, Any]:
+def _compile(fn: Callable[..., Any], types: Any, form: Any) -> tuple[Program, Any] | None:
+    """The program, and the structure of its results; None where inputs or results are empty."""
     result: Any = None
 
     def flattened(parts: Any) -> dict[str, Tensor]:
@@ -80,7 +85,12 @@ def _compile(fn: Callable[..., Any], types: Any, form: Any) -> tuple[Program, An
     names = [f"input_{i}" for i in range(len(types))]
     with unheard():
         graph = capture(flattened, names, types, name_of(fn), keeps=False)
-    return Program(graph), result
+    try:
+        return Program(graph), result
+    except FanlightError as error:
+        if error.code == "E-BUILD-010":
+            return None
+        raise
 
 
 class Program:
@@ -89,6 +99,7 @@ class Program:
     def __init__(self, graph: Graph) -> None:
         from fanlight.hosts.wasmtime import Alone
 
+        self._lock = threading.Lock()
         target = replace(targets_of()[0], threads=False)
         plan = make_plan(optimize(graph, target), (target,))
         self._instance = Alone(emit(plan, target, once=True).data, plan.pages)
@@ -104,12 +115,13 @@ class Program:
 
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The outputs, each in memory of its own."""
-        for place, array in zip(self._inputs, arrays, strict=True):
-            if place is not None:
-                place[...] = array
         assert self._instance.once is not None  # it was emitted
-        self._instance.once()
-        return [place.copy() for place in self._outputs]
+        with self._lock:  # one memory, one call at a time
+            for place, array in zip(self._inputs, arrays, strict=True):
+                if place is not None:
+                    place[...] = array
+            self._instance.once()
+            return [place.copy() for place in self._outputs]
 
 
 def _place(memory: np.ndarray, offset: int, type: TensorType) -> np.ndarray:

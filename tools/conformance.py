@@ -45,7 +45,7 @@ from fanlight.tensor import (
     vjp,
 )
 from fanlight.tensor import indices as indexed
-from fanlight.tensor.calls import state
+from fanlight.tensor.calls import shared
 from tools import conformance_functions
 from tools.conformance_complex import COMPLEX, FUNCTIONS
 
@@ -64,7 +64,7 @@ def call(op: str, *arrays: np.ndarray, **attrs: Any) -> list[np.ndarray]:
     """One op on arrays, as a graph would run it; the rules must give the types of the results."""
     types = [TensorType(a.shape, _dtype_of(a)) for a in arrays]
     full, outputs = rows.infer(op, types, attrs)
-    results = (state.backend or rows.prepared)(op, types, full)(arrays)
+    results = (shared.backend or rows.prepared)(op, types, full)(arrays)
     for type, result in zip(outputs, results, strict=True):
         assert (type.shape, type.dtype) == (result.shape, _dtype_of(result)), (
             f"{op} promised {type} and gave {result.dtype}{list(result.shape)}"

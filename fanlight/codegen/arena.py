@@ -8,6 +8,7 @@ from dataclasses import dataclass
 ALIGNMENT = 64
 # Placements to try where the plain orders waste memory; each takes about a millisecond.
 MAX_TRIES = 400
+MAX_PAIRS = 4_000_000
 
 
 def align(size: int) -> int:
@@ -66,7 +67,8 @@ def place(buffers: Sequence[Buffer]) -> tuple[list[int], int]:
         if best[1] <= bound:
             break
     assert best is not None
-    tries = MAX_TRIES
+    # A try takes time with the square of the number: of many buffers there are few.
+    tries = min(MAX_TRIES, MAX_PAIRS // max(1, len(buffers) ** 2))
     while sequences and tries > 0 and best[1] > bound:
         best, tries = _improve(buffers, sequences.pop(0), best, bound, tries)
     return best

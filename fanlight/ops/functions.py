@@ -142,7 +142,8 @@ def asinh(x: Expr) -> Expr:
 def acosh(x: Expr) -> Expr:
     """Inverse of cosh for x >= 1, else NaN."""
     t = x - 1
-    return sc.where(x < _LARGE, log1p(t + sc.sqrt(t * t + 2 * t)), sc.log(x) + _LN_2)
+    large = sc.where(x < _LARGE, log1p(t + sc.sqrt(t * t + 2 * t)), sc.log(x) + _LN_2)
+    return sc.where(x < 1, nan, large)
 
 
 def atanh(x: Expr) -> Expr:

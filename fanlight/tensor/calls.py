@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -83,15 +84,21 @@ class Call:
     backward: Callable[..., Sequence[Any]] | None = None
 
 
-@dataclass
-class _State:
-    """What goes on in this process: the only global state of the room."""
+class _State(threading.local):
+    """What goes on in a thread: with `shared`, the only global state of the room."""
 
-    listeners: list[Listener] = field(default_factory=list)
-    watchers: list[Watcher] = field(default_factory=list)
-    scopes: list[list[ref[Tensor]]] = field(default_factory=list)
-    traces: int = 0  # functions that are being traced
-    inside: int = 0  # calls within the making of another call
+    def __init__(self) -> None:
+        self.listeners: list[Listener] = []
+        self.watchers: list[Watcher] = []
+        self.scopes: list[list[ref[Tensor]]] = []
+        self.traces = 0  # functions that are being traced
+        self.inside = 0  # calls within the making of another call
+
+
+@dataclass
+class _Shared:
+    """What all threads have in common."""
+
     # What computes eager ops instead of NumPy: (op, types, complete attributes) -> how.
     backend: Callable[[str, Sequence[TensorType], dict[str, Any]], rows.Run] | None = None
     # Of every tensor with numbers; each leaves with its tensor. (They hash by identity, and no two
@@ -100,6 +107,7 @@ class _State:
 
 
 state = _State()
+shared = _Shared()
 
 
 def deepest(inputs: Sequence[Tensor]) -> Level | None:

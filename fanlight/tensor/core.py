@@ -21,7 +21,7 @@ from fanlight.ops import row as rows
 from fanlight.ops.types import TensorType
 from fanlight.tensor import stored
 from fanlight.tensor.caller import caller as caller
-from fanlight.tensor.calls import Call, Level, deepest, state, tell, watch
+from fanlight.tensor.calls import Call, Level, deepest, shared, state, tell, watch
 from fanlight.tensor.stored import STORED
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Tensor(Methods):
         self._type, self._array, self._trace, self._value = type, array, trace, value
         self.kept = False
         if array is not None:
-            state.alive.add(ref(self, state.alive.discard))
+            shared.alive.add(ref(self, shared.alive.discard))
             if state.scopes:
                 state.scopes[-1].append(ref(self))
 
@@ -333,13 +333,31 @@ class Tensor(Methods):
         return apply("abs", self)
 
     def __invert__(self) -> Tensor:
-        return apply("logical_not", self)
+        return _bits().bitwise_not(self)
 
     def __and__(self, other: Any) -> Tensor:
-        return apply("logical_and", self, other)
+        return _bits().bitwise_and(self, other)
+
+    def __rand__(self, other: Any) -> Tensor:
+        return _bits().bitwise_and(other, self)
 
     def __or__(self, other: Any) -> Tensor:
-        return apply("logical_or", self, other)
+        return _bits().bitwise_or(self, other)
+
+    def __ror__(self, other: Any) -> Tensor:
+        return _bits().bitwise_or(other, self)
+
+    def __xor__(self, other: Any) -> Tensor:
+        return _bits().bitwise_xor(self, other)
+
+    def __rxor__(self, other: Any) -> Tensor:
+        return _bits().bitwise_xor(other, self)
+
+    def __lshift__(self, other: Any) -> Tensor:
+        return _bits().left_shift(self, other)
+
+    def __rshift__(self, other: Any) -> Tensor:
+        return _bits().right_shift(self, other)
 
     def __lt__(self, other: Any) -> Tensor:
         return binary("less", self, other)
@@ -377,6 +395,12 @@ _OPERATORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "equal": Tensor.__eq__,
     "not_equal": Tensor.__ne__,
 }
+
+
+def _bits() -> Any:
+    from fanlight.tensor import bitwise
+
+    return bitwise
 
 
 def name_of(fn: Function) -> str:
@@ -646,13 +670,17 @@ def apply(op: str, *values: Any, **attrs: Any) -> Any:
         if level is None:
             outputs, full = _computed(op, inputs, attrs)
         else:
-            outputs, full = level.apply(op, inputs, attrs)
+            state.inside += 1
+            try:
+                outputs, full = level.apply(op, inputs, attrs)
+            finally:
+                state.inside -= 1
     except FanlightError as error:
         line = caller()
         if not str(error.where or "").endswith(line):
             error.where = f"{error.where or op}, {line}"
         raise
-    if state.watchers:
+    if state.watchers and not state.inside:
         watch(Call(op, inputs, outputs, full), perf_counter() - start)
     if state.listeners:
         tell(Call(op, inputs, outputs, full))
@@ -676,13 +704,13 @@ def _computed(
 def _checked(op: str, types: Sequence[TensorType], attrs: dict[str, Any]) -> _Checked:
     full, results = rows.infer(op, types, attrs)
     same = [type_of(tuple(t.bound), t.dtype) for t in results]
-    prepared = state.backend or rows.prepared
+    prepared = shared.backend or rows.prepared
     return prepared(op, types, full), full, same
 
 
 def set_backend(backend: Any) -> None:
     """Let something else than NumPy (None) compute eager ops."""
-    state.backend = backend
+    shared.backend = backend
     _CHECKED.clear()
 
 

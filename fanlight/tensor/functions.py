@@ -256,8 +256,10 @@ def axes_of(x: TensorType, axis: Axes) -> tuple[int, ...]:
     """
     if axis is None:
         return tuple(builtins.range(x.rank))
-    given = [axis] if isinstance(axis, int) else axis
-    if not isinstance(given, list | tuple) or not builtins.all(isinstance(a, int) for a in given):
+    given = [axis] if isinstance(axis, int | np.integer) else axis
+    if not isinstance(given, list | tuple) or not builtins.all(
+        isinstance(a, int | np.integer) for a in given
+    ):
         raise FanlightError(
             "E-OP-005",
             "an axis is a whole number, or several in a tuple.",
@@ -266,7 +268,7 @@ def axes_of(x: TensorType, axis: Axes) -> tuple[int, ...]:
             received=repr(axis)[:200],
             next="for the larger or smaller of two tensors: fl.maximum, fl.minimum.",
         )
-    found = [a % x.rank for a in given if x.rank and -x.rank <= a < x.rank]
+    found = [int(a) % x.rank for a in given if x.rank and -x.rank <= a < x.rank]
     if len(set(found)) != len(given):
         raise FanlightError(
             "E-OP-005",

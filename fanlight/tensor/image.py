@@ -16,6 +16,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.ops.detection import LOWEST
 from fanlight.tensor import functions as fn
+from fanlight.tensor import known
 from fanlight.tensor.core import Tensor, apply, caller, cast, tensor
 from fanlight.tensor.windows import misfit, wrong
 
@@ -378,13 +379,15 @@ def crop_and_resize(
     Source: tf.image.crop_and_resize.
     """
     op = "crop_and_resize"
-    x, boxes, which = cast(image, "float32"), cast(boxes, "float32"), cast(box_indices, "int32")
+    x, boxes = cast(image, "float32"), cast(boxes, "float32")
+    which = known.whole(op, "box_indices", box_indices)
     if x.rank != 4:
         raise misfit(op, "image", "[N, H, W, C]", x.type)
     if boxes.rank != 2 or boxes.shape[1] != 4:
         raise misfit(op, "boxes", "[B, 4]", boxes.type)
     if which.shape != boxes.shape[:1]:
         raise misfit(op, "box_indices", f"[{boxes.shape[0]}] for boxes {boxes.type}", which.type)
+    known.inside(op, "box_indices", which, 0, x.shape[0] - 1)
     _choice(op, "method", method, ("bilinear", "nearest"))
     rows, columns = _size(op, "crop_size", crop_size)
     count = boxes.shape[0]

@@ -40,7 +40,15 @@ def gather(x: Any, indices: Any, axis: int = 0, batch_dims: int = 0) -> Tensor:
     if not batch_dims:
         result: Tensor = apply("gather", x, indices, axis=axis)
         return result
-    batch = batch_dims % (indices.rank + 1)
+    batch = batch_dims + indices.rank if batch_dims < 0 else batch_dims
+    if not 0 <= batch <= indices.rank:
+        raise FanlightError(
+            "E-OP-005",
+            "gather does not allow this value of batch_dims.",
+            where=f"gather batch_dims, {caller()}",
+            expected=f"{-indices.rank} to {indices.rank} for indices {indices.type}",
+            received=repr(batch_dims),
+        )
     if batch > axis or x.shape[:batch] != indices.shape[:batch]:
         raise FanlightError(
             "E-OP-004",

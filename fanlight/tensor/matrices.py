@@ -169,7 +169,10 @@ def norm(
     if ord == 1:
         return _keep(F.sum(size, axes, True), axes, keepdims)
     total = F.sum(F.pow(size, float(ord)), axes, True)
-    return _keep(F.pow(total, 1 / ord), axes, keepdims)
+    # The slope of a root is infinite at 0, where that of the norm is taken for 0.
+    zero = F.equal(total, 0.0)
+    root = F.where(zero, 0.0, F.pow(F.where(zero, 1.0, total), 1 / ord))
+    return _keep(root, axes, keepdims)
 
 
 def euclidean_norm(x: Any, axis: Axes = None, keepdims: bool = False) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from weakref import ref
 
-from fanlight.tensor.calls import listened, state
+from fanlight.tensor.calls import listened, shared, state
 from fanlight.tensor.core import Tensor
 from fanlight.tensor.tape import flatten
 
@@ -38,6 +38,7 @@ def _tensors(value: Any) -> Iterator[int]:
     """Identities of the tensors in a structure; whatever else is in it does not matter."""
     if isinstance(value, Tensor):
         yield from map(id, flatten(value)[0])
+        yield from _tensors(value._value)  # of an example, the batch that it stands for
     elif isinstance(value, Mapping):
         for part in value.values():
             yield from _tensors(part)
@@ -65,7 +66,7 @@ def memory() -> dict[str, int]:
     Two tensors may share a buffer: a reshaped one, or one made of a NumPy array without a copy.
     """
     bases: dict[int, int] = {}
-    found = [held() for held in tuple(state.alive)]
+    found = [held() for held in tuple(shared.alive)]
     alive = [x for x in found if x is not None and not x.disposed]
     for x in alive:
         array = x.numpy()

@@ -26,11 +26,15 @@ class Tape:
     def __init__(self, watched: Sequence[Tensor]) -> None:
         self.calls: list[Call] = []
         self.reached: dict[int, Tensor] = {id(x): x for x in watched}
+        self.read: dict[int, tuple[Tensor, Any]] = {}  # variables, and what they were
 
     def heard(self, call: Call) -> None:
         """Keep a call if a watched tensor, or what came of one, is among its inputs."""
         if any(id(x) in self.reached for x in call.inputs):
             self.calls.append(call)
+            for x in call.inputs:
+                if x.varies:
+                    self.read.setdefault(id(x), (x, x._array))
             # Held, so that no other tensor can get its identity.
             self.reached.update((id(y), y) for y in call.outputs if y.dtype == "float32")
 
@@ -42,6 +46,16 @@ class Tape:
         Raises:
             FanlightError: E-OP-008 at an op without a gradient.
         """
+        for x, before in self.read.values():
+            if x._array is not before:
+                raise FanlightError(
+                    "E-TENSOR-021",
+                    "a variable was assigned between a function and its gradient.",
+                    where=caller(),
+                    expected="the numbers that the function was computed with",
+                    received=repr(x)[:100],
+                    next="take the gradient first, or give the function fl.clone(v).",
+                )
         known: dict[int, Any] = {}
         for y, g in zip(outputs, grads, strict=True):
             if id(y) in self.reached:

@@ -32,7 +32,7 @@ class Variable(Tensor):
     varies = True
 
     def __init__(self, value: Tensor, trainable: bool, name: str) -> None:
-        super().__init__(value.type, value.numpy())
+        super().__init__(value.type, _own(value))
         self.trainable, self.name = trainable, name
         self.kept = True
 
@@ -69,7 +69,7 @@ class Variable(Tensor):
                     received=str(new.type),
                 )
         self.numpy()  # refuses what was disposed
-        self._array = new.numpy()
+        self._array = _own(new)
         return self
 
     def assign_add(self, value: Any) -> Variable:
@@ -79,6 +79,13 @@ class Variable(Tensor):
     def assign_sub(self, value: Any) -> Variable:
         """Subtract from the numbers; see assign."""
         return self.assign(self - value)
+
+
+def _own(value: Tensor) -> np.ndarray:
+    """The numbers, which nobody else can write to: an array of the caller's may be used again."""
+    array = value.numpy().copy()
+    array.flags.writeable = False
+    return array
 
 
 def variable(

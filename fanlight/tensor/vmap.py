@@ -55,11 +55,7 @@ class Batch:
                 check_open(x, self)
             values.append(x._value if x._trace is self else x)
         many = [x._trace is self for x in inputs]
-        state.inside += 1
-        try:
-            made = vmap_rules.apply_to_all(op, self.size, values, many, types, full)
-        finally:
-            state.inside -= 1
+        made = vmap_rules.apply_to_all(op, self.size, values, many, types, full)
         return tuple(map(self.example, made)), full
 
     def alias(self, x: Tensor) -> Tensor:

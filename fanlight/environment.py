@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.graph import Builder
+from fanlight.graph import Builder, Graph
 from fanlight.jit import Program
 from fanlight.ops import row as rows
 from fanlight.ops.types import TensorType
@@ -81,18 +81,26 @@ def set_backend(name: str) -> None:
             received=repr(name)[:200],
             next="WebGPU comes later; built pages choose by themselves.",
         )
-    core.set_backend(_Compiled() if name == "wasm" else None)
+    core.set_backend(Compiled() if name == "wasm" else None)
 
 
 def stayed_with_numpy() -> dict[str, tuple[int, str]]:
-    """Of the back end "wasm": op -> how many programs NumPy ran instead, and why the last one."""
-    return dict(shared.backend.stayed) if isinstance(shared.backend, _Compiled) else {}
+    """Of a back end that compiles: op -> how many programs stayed with NumPy, and why the last."""
+    return dict(shared.backend.stayed) if isinstance(shared.backend, Compiled) else {}
 
 
-class _Compiled:
-    """Ops as programs, the latest few of them."""
+class Compiled:
+    """Ops as programs, the latest few of them.
 
-    def __init__(self) -> None:
+    Args:
+        program: a graph of one op -> what runs it.
+
+    Attributes:
+        stayed: op -> how many programs NumPy ran instead, and why the last one.
+    """
+
+    def __init__(self, program: Callable[[Graph], rows.Run] = lambda g: Program(g).run) -> None:
+        self._make = program
         self._known: dict[Any, rows.Run] = {}
         self.stayed: dict[str, tuple[int, str]] = {}
 
@@ -118,7 +126,7 @@ class _Compiled:
         outputs = made if isinstance(made, tuple) else (made,)
         graph = builder.finish({f"y{i}": y for i, y in enumerate(outputs)})
         try:
-            return Program(graph).run
+            return self._make(graph)
         except FanlightError as error:
             if error.code not in _UNBUILT:
                 raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import wraps
 from time import perf_counter
 from typing import Any
@@ -19,6 +19,7 @@ from fanlight.errors import FanlightError
 from fanlight.graph import Graph
 from fanlight.ops.types import TensorType
 from fanlight.passes import optimize
+from fanlight.targets import Target
 from fanlight.tensor import Tensor, tensor
 from fanlight.tensor.calls import Call, listened, op_by_op, state, tracing, unheard, watch
 from fanlight.tensor.core import name_of
@@ -93,25 +94,54 @@ def _compile(fn: Callable[..., Any], types: Any, form: Any) -> tuple[Program, An
         raise
 
 
+@dataclass(frozen=True)
+class Assembled:
+    """A graph as a module for one thread, and how its memory is used.
+
+    Attributes:
+        code: the module; it imports its memory and exports `once`.
+        pages: how large the memory is.
+        image: what lies at WEIGHTS_OFFSET before the first run.
+        inputs: where each input lies, None where nothing reads it; and its type.
+        outputs: where each output lies.
+    """
+
+    code: bytes
+    pages: int
+    image: bytes
+    inputs: tuple[tuple[int | None, TensorType], ...]
+    outputs: tuple[tuple[int, TensorType], ...]
+
+
+def assemble(graph: Graph, target: Target) -> Assembled:
+    """What a page would run of a graph, in one module."""
+    target = replace(target, threads=False)
+    plan = make_plan(optimize(graph, target), (target,))
+    return Assembled(
+        emit(plan, target, once=True).data,
+        plan.pages,
+        plan.weight_image().tobytes(),
+        tuple((plan.offsets.get(v), v.type) for v in plan.graph.inputs),
+        tuple((plan.offsets[v], v.type) for _, v in plan.graph.outputs),
+    )
+
+
 class Program:
     """A graph as WebAssembly in a memory of its own."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, target: Target | None = None) -> None:
         from fanlight.hosts.wasmtime import Alone
 
         self._lock = threading.Lock()
-        target = replace(targets_of()[0], threads=False)
-        plan = make_plan(optimize(graph, target), (target,))
-        self._instance = Alone(emit(plan, target, once=True).data, plan.pages)
-        image = plan.weight_image()
+        made = assemble(graph, target or targets_of()[0])
+        self._instance = Alone(made.code, made.pages)
         memory = self._instance.bytes()
-        memory[WEIGHTS_OFFSET : WEIGHTS_OFFSET + len(image)] = np.frombuffer(image, np.uint8)
-        offsets = [plan.offsets.get(v) for v in plan.graph.inputs]
+        image = np.frombuffer(made.image, np.uint8)
+        memory[WEIGHTS_OFFSET : WEIGHTS_OFFSET + image.size] = image
         self._inputs = [
-            None if offset is None else _place(memory, offset, v.type)
-            for offset, v in zip(offsets, plan.graph.inputs, strict=True)
+            None if offset is None else _place(memory, offset, type) for offset, type in made.inputs
         ]
-        self._outputs = [_place(memory, plan.offsets[v], v.type) for _, v in plan.graph.outputs]
+        self._outputs = [_place(memory, offset, type) for offset, type in made.outputs]
 
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The outputs, each in memory of its own."""

@@ -1,6 +1,6 @@
 """Run recorded calls of TensorFlow.js kernels through the op table and compare.
 
-    python tools/conformance.py FILE [--kernels Conv2D,Softmax] [--verbose]
+    python tools/conformance.py FILE [--kernels Conv2D,Softmax] [--verbose] [--host HOST]
 
 FILE has one JSON object a line (plain or .gz): `k` kernel, `i` inputs by name, `a` attributes, `o`
 output or list of outputs; a tensor is {"s": shape, "d": dtype, "v": flat values}. A kernel passes
@@ -27,7 +27,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fanlight import dtypes
-from fanlight.environment import BACKENDS, set_backend, stayed_with_numpy
+from fanlight.environment import stayed_with_numpy
 from fanlight.errors import FanlightError
 from fanlight.ops import TABLE, TensorType
 from fanlight.ops import row as rows
@@ -47,6 +47,7 @@ from fanlight.tensor import (
 from fanlight.tensor import indices as indexed
 from fanlight.tensor.calls import shared
 from tools import conformance_functions
+from tools.browser_ops import HOSTS, computing_on
 from tools.conformance_complex import COMPLEX, FUNCTIONS
 
 Inputs = Mapping[str, Any]  # arrays, lists of them, or None
@@ -858,13 +859,13 @@ def main() -> int:
     parser.add_argument("--kernels", help="names, separated by commas (default: all there are)")
     parser.add_argument("--verbose", action="store_true", help="say why each call failed")
     parser.add_argument(
-        "--host", choices=BACKENDS, default="numpy", help="what computes (default: numpy)"
+        "--host", choices=HOSTS, default="numpy", help="what computes (default: numpy)"
     )
     options = parser.parse_args()
-    set_backend(options.host)
-    outcomes = list(
-        run_file(options.file, set(options.kernels.split(",")) if options.kernels else None)
-    )
+    kernels = set(options.kernels.split(",")) if options.kernels else None
+    with computing_on(options.host):
+        outcomes = list(run_file(options.file, kernels))
+        stayed = stayed_with_numpy()
     counts: Counter[tuple[str, str]] = Counter((o.kernel, o.status) for o in outcomes)
     for kernel in sorted({o.kernel for o in outcomes}):
         passed, failed, skipped = (counts[kernel, s] for s in ("passed", "failed", "skipped"))
@@ -874,7 +875,7 @@ def main() -> int:
             if o.status != "passed":
                 print(f"line {o.line} {o.kernel} {o.status}: {o.why}")
     total = Counter(o.status for o in outcomes)
-    for op, (count, why) in sorted(stayed_with_numpy().items()):
+    for op, (count, why) in sorted(stayed.items()):
         print(f"{op}: {count} programs stayed with NumPy, {why}")
     print(f"{len(TABLE)} ops, {len(ADAPTERS)} kernels, {total['skipped']} calls skipped")
     print(f"{total['passed']} passed, {total['failed']} failed")

@@ -193,7 +193,8 @@ _shared: _Browser | None = None
 _shared_lock = threading.Lock()
 
 
-def _shared_browser() -> _Browser:
+def shared_browser() -> _Browser:
+    """The browser that all hosts of this process share."""
     global _shared
     with _shared_lock:
         if _shared is None or not _shared.alive:
@@ -244,7 +245,7 @@ class BrowserHost:
         self.manifest = read_bundle(self.bundle_dir).manifest
         page_js = Path(__file__).with_name("browser_page.js").read_bytes()
         extra = {"/__host__/page.html": _PAGE, "/__host__/page.js": page_js}
-        self._browser = _shared_browser()
+        self._browser = shared_browser()
         self._server = SiteServer(Site(self.bundle_dir, extra)).start()
         self._context: Any = None
         self._page: Any = None

@@ -125,6 +125,7 @@ register(
         "its own M windows, giving channels c M to c M + M - 1. Sizes and errors as conv2d. "
         "Source: tf.nn.depthwise_conv2d.",
         epilogue=True,
+        nan="propagates; one of w may be passed over where its tap lies outside the image",
         wasm="kernel",
         tol={"float32": 1e-5},
         vjp=window_backward.depthwise_conv2d,
@@ -180,6 +181,7 @@ register(
         "strides and this padding, from [N, H, W, D] to [N, h, w, C]) with respect to its input: "
         "y[n, i sh + p - top, j sw + q - left, d] += x[n, i, j, c] * w[p, q, d, c]. E-OP-005 if "
         "conv2d of output_size does not give h, w. Source: tf.nn.conv2d_transpose.",
+        nan="propagates, and may reach pixels next to those that it should, as infinity may",
         wasm=Unsupported("no code of its own: a pass rewrites it as conv2d and depth_to_space"),
         tol={"float32": 1e-5},
         vjp=window_backward.conv2d_transpose,

@@ -57,6 +57,7 @@ register(
         scalar=_batch_norm,
         doc="(x - mean) * scale / sqrt(variance + epsilon) + offset, for inputs (x [..., C], mean, "
         "variance, offset, scale, all [C]). Source: Ioffe & Szegedy 2015, algorithm 2 (inference).",
+        nan="propagates; infinite parameters may give NaN, too",
         wasm="loops",
         tol={"float32": 1e-5},
     )

@@ -44,8 +44,9 @@ class PlainMatmul(Pass):
 
     def run(self, graph: Graph, context: Context) -> Graph:
         def visit(editor: Editor, node: Node, inputs: list[Value]) -> Any:
-            if node.op != "matmul" or len(inputs) != 2:
+            if node.op != "matmul":
                 return None
+            inputs, extras = inputs[:2], inputs[2:]
             a, b = (
                 _exchanged(editor, node, v) if node.attrs[flag] else v
                 for v, flag in zip(inputs, ("transpose_a", "transpose_b"), strict=True)
@@ -54,8 +55,12 @@ class PlainMatmul(Pass):
             epilogue = {k: v for k, v in node.attrs.items() if k == EPILOGUE}
             if [a, b] != inputs:
                 self.hit(context, "transpose")
-            if max(a.type.rank, b.type.rank) < 3 or prod(b.type.bound[:-2]) != 1:
-                return None if [a, b] == inputs else editor.become(node, "matmul", a, b, **epilogue)
+            # What an epilogue reads has the shape that the product has now.
+            flat = max(a.type.rank, b.type.rank) < 3 or prod(b.type.bound[:-2]) != 1
+            if flat or extras:
+                if [a, b] == inputs:
+                    return None
+                return editor.become(node, "matmul", a, b, *extras, **epilogue)
             self.hit(context, "flatten")
             if a.type.rank > 2:
                 rows = prod(a.type.bound[:-1])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import gzip
+import json
+from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ import pytest
 import fanlight as fl
 from fanlight.environment import stayed_with_numpy
 from tools import conformance
+from tools.browser_ops import computing_on
 
 # Recorded calls that the table answers otherwise, by line, and why it should.
 EXPLAINED = {
@@ -29,12 +33,9 @@ EXPLAINED = {
 @pytest.mark.parametrize("host", ["numpy", "wasm"])
 def test_recorded_kernels(shared: Path, host: str) -> None:
     path = shared / "conformance" / "tfjs_core_kernels.jsonl.gz"
-    fl.set_backend(host)
-    try:
+    with computing_on(host):
         outcomes = list(conformance.run_file(path))
         stayed = stayed_with_numpy()
-    finally:
-        fl.set_backend("numpy")
     # What has no elements, and two convolutions of more than its kernels take.
     assert sum(count for count, why in stayed.values() if "E-BUILD-010" not in why) <= 2, stayed
     failed = {o.line: f"{o.kernel}: {o.why}" for o in outcomes if o.status == "failed"}
@@ -48,6 +49,46 @@ def test_recorded_kernels(shared: Path, host: str) -> None:
         *("dtype complex64", "dtype string", "any order will do"),
         "a value that the record lost",
     }
+
+
+def spread(path: Path, most: int) -> list[tuple[int, dict[str, Any]]]:
+    """Some calls of every kernel, from its first to its last."""
+    by_kernel: dict[str, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            case = json.loads(line)
+            by_kernel[case["k"]].append((number, case))
+    return [
+        cases[i]
+        for cases in by_kernel.values()
+        for i in sorted({round(x) for x in np.linspace(0, len(cases) - 1, most)})
+    ]
+
+
+@pytest.mark.chromium
+@pytest.mark.parametrize("host", ["browser", "browser-plain"])
+def test_recorded_kernels_in_a_page(shared: Path, chromium_path: str, host: str) -> None:
+    """The whole file: `python tools/conformance.py FILE --host browser`."""
+    cases = spread(shared / "conformance" / "tfjs_core_kernels.jsonl.gz", 3)
+    with computing_on(host):
+        outcomes = [conformance.run(case, number) for number, case in cases]
+        stayed = stayed_with_numpy()
+    assert all("E-BUILD-010" in why for _, why in stayed.values()), stayed
+    assert sum(count for count, _ in stayed.values()) <= 20
+    failed = {o.line: f"{o.kernel}: {o.why}" for o in outcomes if o.status == "failed"}
+    assert set(failed) <= set(EXPLAINED), failed
+    assert sum(o.status == "passed" for o in outcomes) >= 400
+
+
+@pytest.mark.chromium
+def test_what_an_op_leaves_in_a_page_is_seen_by_no_other(chromium_path: str) -> None:
+    """Memory of a page is used again; bytes of all ones lie where nothing was written."""
+    with computing_on("browser"):
+        x = fl.tensor([[1.0, 2, 3], [4, 5, 6]])
+        for _ in range(2):
+            assert fl.sum(x).item() == 21
+            assert fl.matmul(x, x.T).numpy().tolist() == [[14, 32], [32, 77]]
+    assert fl.get_backend() == "numpy"
 
 
 def test_a_wrong_value_is_seen() -> None:

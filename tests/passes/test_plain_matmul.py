@@ -63,3 +63,24 @@ def test_what_was_fused_before_stays(turn: bool, lead: tuple[int, ...]) -> None:
     graph = builder.finish({"y": y})
     for after in (PlainMatmul().run(graph, Context()), optimize(graph, verify=True)):
         assert_same_meaning(graph, after)
+
+
+@pytest.mark.parametrize("constant", [False, True])
+@pytest.mark.parametrize(("left", "right"), SHAPES)
+def test_a_product_with_an_epilogue_is_turned_too(
+    left: tuple, right: tuple, constant: bool
+) -> None:
+    """As `fl.fused_matmul` makes it."""
+    rng = np.random.default_rng(6)
+    builder = Builder()
+    a = builder.input("a", (*left, 5, 4))
+    b = builder.input("b", (*right, 6, 5))
+    if constant:
+        b = builder.weight(np.float32(rng.normal(size=(*right, 6, 5))), "w")
+    flags = {"transpose_a": True, "transpose_b": True}
+    extra = builder.input("extra", (6,))
+    y = builder.add("matmul", a, b, extra, epilogue="max(add(a0, a1), 0)", **flags)
+    graph = builder.finish({"y": y})
+    for after in (verify(PlainMatmul().run(graph, Context())), optimize(graph, verify=True)):
+        assert PLAIN_MATMUL.fault(after) is None
+        assert_same_meaning(graph, after)

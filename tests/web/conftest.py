@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.web.byte_nets import write_bytes
+from tests.web.families import write_families
 from tests.web.halves import write_half
 from tests.web.server import Site, serve
 from tests.web.toy import write_colours, write_double, write_page
@@ -41,6 +42,13 @@ def byte_bundles(toys: Path) -> Path:
     """bytes/ among the toys: quantised bundles, and cases.json with their inputs."""
     write_bytes(toys / "bytes")
     return toys / "bytes"
+
+
+@pytest.fixture(scope="session")
+def family_bundle(toys: Path) -> Path:
+    """families/ among the toys: one function with results of every family, and inputs.json."""
+    write_families(toys / "families")
+    return toys / "families"
 
 
 @pytest.fixture

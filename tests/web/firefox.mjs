@@ -68,6 +68,14 @@ for (const setting of ['relaxed', 'plain', 'pairs']) {
   }, setting));
 }
 
+for (const simd of ['relaxed', 'plain']) {
+  await journey(`families ${simd}`, `${site}bare.html`, (page) => page.evaluate(async (which) => {
+    const { load } = await import('./double/fanlight.js');
+    const { default: run } = await import('./families.js');
+    return run(which, load);
+  }, simd));
+}
+
 await journey('expand', `${site}bare.html`, (page) => page.evaluate(async () => {
   const memory = new WebAssembly.Memory({ initial: 6 });
   const bytes = await (await fetch('half/expand.wasm')).arrayBuffer();

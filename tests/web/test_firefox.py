@@ -12,7 +12,7 @@ import pytest
 
 from fanlight.web.single_file import single_file
 from tests.codegen.test_expand import HALVES, float_bits
-from tests.web import byte_nets, halves
+from tests.web import byte_nets, families, halves
 from tests.web.server import serve
 
 pytestmark = pytest.mark.firefox
@@ -21,7 +21,11 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def journeys(
-    toys: Path, byte_bundles: Path, tmp_path_factory: pytest.TempPathFactory, firefox_path: str
+    toys: Path,
+    byte_bundles: Path,
+    family_bundle: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    firefox_path: str,
 ) -> dict[str, Any]:
     """What each journey found."""
     from tests.web.conftest import BARE
@@ -33,6 +37,7 @@ def journeys(
     with serve(toys) as site:
         site.pages["bare.html"] = BARE
         site.pages["bytes.js"] = f"export default {byte_nets.JOURNEY};"
+        site.pages["families.js"] = f"export default {families.JOURNEY};"
         site.fail("double/weights-1of2", "corrupt")
         done = subprocess.run(
             [
@@ -80,6 +85,11 @@ def test_quantised_nets_give_the_same_bytes(
     journeys: dict[str, Any], byte_bundles: Path, setting: str
 ) -> None:
     assert answer(journeys, f"bytes {setting}") == byte_nets.meaning(byte_bundles)
+
+
+@pytest.mark.parametrize("simd", ["relaxed", "plain"])
+def test_build_equals_jit(journeys: dict[str, Any], simd: str) -> None:
+    families.same_as_elsewhere(answer(journeys, f"families {simd}"))
 
 
 def test_every_half_is_exact(journeys: dict[str, Any]) -> None:

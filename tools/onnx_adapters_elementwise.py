@@ -233,14 +233,13 @@ def _split_strings(node: Node, x: Values) -> Any:
         raise Skipped("string.split has no greatest number of parts")
     delimiter = node.get("delimiter") or ""
     flat = fl.reshape(x[0], (-1,))
-    if not flat.size:
-        raise Skipped("string.split of nothing")
-    places, parts, shape = fl.string.split(flat, delimiter, not delimiter)
+    # Fanlight splits at each of the characters of a delimiter.
+    places, parts, shape = fl.string.split(flat, delimiter or " \t\n", not delimiter)
     dense = np.full(shape.tolist(), "", object)
     for place, part in zip(places.tolist(), parts.tolist(), strict=True):
         dense[tuple(place)] = part
     counts = fl.bincount(places[:, 0], size=flat.size)
-    made = fl.tensor(dense.reshape(*x[0].shape, -1))
+    made = fl.tensor(dense.reshape(*x[0].shape, shape.tolist()[1]), "string")
     return made, fl.cast(fl.reshape(counts, x[0].shape), "int32")
 
 

@@ -176,45 +176,33 @@ def _attention(node: Node, x: Values) -> Any:
         inside = np.arange(keys) < counts.reshape(-1, 1, 1, 1)
         seen = inside if seen is None else seen & inside
     if mask is not None and mask.shape[-1] < keys:
-        shut = False if mask.dtype == "bool" else -np.inf
         short = [(0, 0)] * (mask.rank - 1) + [(0, keys - mask.shape[-1])]
-        mask = fl.tensor(np.pad(mask.numpy(), short, constant_values=shut))
-    if mask is not None and mask.dtype != "bool" and np.isneginf(mask.numpy()).any():
-        # What may not be seen at all is a matter of truth values.
-        hidden = np.isneginf(mask.numpy())
-        seen = ~hidden if seen is None else seen & ~hidden
-        mask = fl.where(hidden, 0.0, mask)
-        mask = None if not mask.numpy().any() else mask
-    y, product = _attended(node, query, key, value, mask, seen)
+        mask = fl.pad(mask, short, False if mask.dtype == "bool" else -np.inf)
+    if mask is not None and seen is not None:
+        hidden = False if mask.dtype == "bool" else -np.inf
+        mask = fl.where(seen, mask, hidden)
+    elif seen is not None:
+        mask = fl.tensor(seen)
+    y, product = _attended(node, query, key, value, mask)
     return (_joined(y) if flat else y), key, value, product
 
 
-def _attended(
-    node: Node, query: Any, key: Any, value: Any, mask: Any, seen: np.ndarray | None
-) -> tuple[Any, Any]:
+def _attended(node: Node, query: Any, key: Any, value: Any, mask: Any) -> tuple[Any, Any]:
     """The result, and what is asked for of the products of queries and keys."""
     scale = node.get("scale") or 1 / sqrt(query.shape[-1])
     cap, wanted = node.get("softcap", 0.0), len(node.outputs) > 3 and node.outputs[3]
-    if mask is not None and mask.dtype == "bool" and seen is not None:
-        mask, seen = fl.logical_and(mask, seen), None
-    if not cap and not wanted and (mask is None or seen is None):
-        given = mask if seen is None else seen
-        return fl.scaled_dot_product_attention(query, key, value, given, scale=scale), None
+    if not cap and not wanted:
+        return fl.scaled_dot_product_attention(query, key, value, mask, scale=scale), None
     if query.shape[1] != key.shape[1]:
         each = np.repeat(np.arange(key.shape[1], dtype=np.int32), query.shape[1] // key.shape[1])
         key, value = fl.gather(key, each, 1), fl.gather(value, each, 1)
-    scores = fl.matmul(fl.mul(query, scale), key, transpose_b=True)
-    raw = scores
-    if cap:
-        scores = fl.mul(fl.tanh(fl.div(scores, cap)), cap)
-    capped = scores
-    if mask is not None and mask.dtype == "bool":
-        seen = mask.numpy()
-    elif mask is not None:
-        scores = fl.add(scores, mask)
-    biased = scores if seen is None else fl.where(seen, scores, -np.inf)
-    weights = fl.softmax(scores if seen is None else fl.where(seen, scores, -1e30))
-    weights = weights if seen is None else fl.where(seen, weights, 0.0)
+    raw = fl.matmul(fl.mul(query, scale), key, transpose_b=True)
+    capped = fl.mul(fl.tanh(fl.div(raw, cap)), cap) if cap else raw
+    biased = capped
+    if mask is not None:
+        biased = fl.where(mask, capped, -np.inf) if mask.dtype == "bool" else fl.add(capped, mask)
+    seen = fl.greater(biased, -np.inf)
+    weights = fl.where(seen, fl.softmax(fl.where(seen, biased, -1e30)), 0.0)
     mode = node.get("qk_matmul_output_mode", 0)
     return fl.matmul(weights, value), (raw, capped, biased, weights)[mode]
 

@@ -235,8 +235,10 @@ def _max_pool(node: Node, x: Values) -> Any:
 
 
 def _average(node: Node, x: Any, size: Any, strides: Any, gaps: Any, pairs: Any, more: Any) -> Any:
-    images = channels_last(x)
-    if node.get("count_include_pad"):
+    images, counted = channels_last(x), bool(node.get("count_include_pad"))
+    if counted and not any(map(any, more)) and all(g == 1 for g in gaps):
+        return channels_first(_POOLS["avg", len(size)](images, size, strides, pairs, True))
+    if counted:
         images, pairs = fl.pad(images, [(0, 0), *pairs, (0, 0)]), [(0, 0)] * len(size)
     return channels_first(_pooled("avg", images, size, strides, _both(pairs, more), gaps))
 
@@ -444,13 +446,11 @@ def _upsample(node: Node, x: Values) -> Any:
 
 
 def _grid_sample(node: Node, x: Values) -> Any:
-    mode = {"linear": "bilinear"}.get(node.get("mode", "linear"), node.get("mode"))
+    mode = {"linear": "bilinear", "cubic": "bicubic"}.get(node.get("mode", "linear"))
     if x[0].rank != 4:
         raise Skipped("grid_sample takes pictures, not volumes")
-    if mode in ("cubic", "bicubic"):
-        raise Skipped("grid_sample has no bicubic mode")
     padding, corners = node.get("padding_mode", "zeros"), bool(node.get("align_corners", 0))
-    y = fl.image.grid_sample(channels_last(x[0]), x[1], mode or "bilinear", padding, corners)
+    y = fl.image.grid_sample(channels_last(x[0]), x[1], mode or node.get("mode"), padding, corners)
     return channels_first(y)
 
 

@@ -50,7 +50,7 @@ class Outcome:
     why: str = ""
 
 
-def cases() -> list[Any]:
+def all_cases() -> list[Any]:
     """All generated node tests."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # overflows that are meant
@@ -248,10 +248,12 @@ def run(
     return Outcome(name, op, "passed")
 
 
-def run_all(host: str = "numpy", ops: set[str] | None = None) -> Iterator[Outcome]:
+def run_all(
+    host: str = "numpy", ops: set[str] | None = None, cases: Sequence[Any] = ()
+) -> Iterator[Outcome]:
     """All cases (or those of the ops named); the caller has set the back end."""
     table = onnx_adapters.table()
-    found = cases()
+    found = cases or all_cases()
     plain = {
         str(case.name): str(case.model.graph.node[0].op_type)
         for case in found

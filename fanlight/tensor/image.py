@@ -7,7 +7,7 @@ fit and E-OP-005 for arguments that are not what they may be, and names them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import cos, sin
 from typing import Any
 
@@ -425,7 +425,8 @@ def grid_sample(
 
     Args:
         grid: (x, y) from -1 (left, top) to 1 (right, bottom).
-        mode: "bilinear" or "nearest" (halves to the even pixel).
+        mode: "bilinear", "nearest" (halves to the even pixel) or "bicubic": 16 pixels by the filter
+            of Keys 1981 with a = -0.75.
         padding: "zeros"; "border": the border's pixel; "reflection": the image in a mirror.
         align_corners: whether -1 and 1 are the centres of the outer pixels, and not their edges.
 
@@ -437,23 +438,61 @@ def grid_sample(
         raise misfit(op, "image", "[N, H, W, C]", x.type)
     if grid.rank != 4 or grid.shape[3] != 2 or grid.shape[0] != x.shape[0]:
         raise misfit(op, "grid", f"[{x.shape[0]}, h, w, 2] for image {x.type}", grid.type)
-    _choice(op, "mode", mode, ("bilinear", "nearest"))
+    _choice(op, "mode", mode, ("bilinear", "nearest", "bicubic"))
     _choice(op, "padding", padding, ("zeros", "border", "reflection"))
-    places = []
+    places, folds = [], []
     for d, size in ((0, x.shape[2]), (1, x.shape[1])):
         place = grid[..., d]
         if align_corners:
-            place, low, high = (place + 1.0) * ((size - 1) / 2), 0.0, size - 1.0
+            place, walls = (place + 1.0) * ((size - 1) / 2), (0.0, size - 1.0)
         else:
-            place, low, high = ((place + 1.0) * float(size) - 1.0) * 0.5, -0.5, size - 0.5
-        if padding == "reflection":
-            place = _reflected(place, low, high)
-        if padding != "zeros":
-            place = fn.clip(place, 0.0, size - 1.0)
+            place, walls = ((place + 1.0) * float(size) - 1.0) * 0.5, (-0.5, size - 0.5)
         places.append(place)
+        folds.append(_fold(padding, size, walls))
     batch = np.arange(x.shape[0], dtype=np.int32)
+    if mode == "bicubic":
+        return _bicubic(x, batch, places[1], places[0], folds[1], folds[0])
+    across, down = (fold(place) for fold, place in zip(folds, places, strict=True))
     nearest = fn.round if mode == "nearest" else None
-    return _sampled(x, batch, places[1], places[0], nearest=nearest, outside=0.0)
+    return _sampled(x, batch, down, across, nearest=nearest, outside=0.0)
+
+
+def _fold(padding: str, size: int, walls: tuple[float, float]) -> Callable[[Tensor], Tensor]:
+    """What brings places outside an image of this size to those of pixels that stand for them."""
+
+    def fold(place: Tensor) -> Tensor:
+        if padding == "reflection":
+            place = _reflected(place, *walls)
+        return place if padding == "zeros" else fn.clip(place, 0.0, size - 1.0)
+
+    return fold
+
+
+def _bicubic(x: Tensor, batch: Any, y: Tensor, x_at: Tensor, *folds: Any) -> Tensor:
+    """Pixels of x [N, H, W, C] at places between them, of which each of 16 pixels is folded."""
+    top, left = fn.floor(y), fn.floor(x_at)
+    down, right = _cubic_weights(y - top), _cubic_weights(x_at - left)
+    total: Any = None
+    for i, j in np.ndindex(4, 4):
+        row, column = folds[0](top + float(i - 1)), folds[1](left + float(j - 1))
+        # Whole numbers, but for what reflection rounds.
+        pixel = _sampled(x, batch, row, column, nearest=fn.round, outside=0.0)
+        part = fn.expand_dims(down[i] * right[j], -1) * pixel
+        total = part if total is None else total + part
+    result: Tensor = total
+    return result
+
+
+def _cubic_weights(t: Tensor, a: float = -0.75) -> list[Tensor]:
+    """How much the pixels at -1, 0, 1, 2 count for a place at t in [0, 1)."""
+
+    def near(d: Tensor) -> Tensor:
+        return ((a + 2) * d - (a + 3)) * d * d + 1.0
+
+    def far(d: Tensor) -> Tensor:
+        return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+
+    return [far(t + 1.0), near(t), near(1.0 - t), far(2.0 - t)]
 
 
 def rotate_with_offset(

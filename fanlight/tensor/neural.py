@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod, sqrt
+from math import inf, prod, sqrt
 from typing import Any
 
 import numpy as np
@@ -207,7 +207,7 @@ def scaled_dot_product_attention(
 
     Args:
         mask: broadcasts to [..., L, S]: bool (may this query see that key?) or float32, which is
-            added. A query that may see nothing gives zeros.
+            added, -infinity hiding a key. A query that may see nothing gives zeros.
         causal: whether query i sees only keys 0 .. i.
         scale: default 1 / sqrt(E).
 
@@ -261,9 +261,13 @@ def _weights(op: str, scores: Tensor, mask: Any, causal: bool) -> Tensor:
     if mask is not None:
         mask = tensor(mask)
         if mask.dtype == "bool":
-            seen = mask if seen is None else fn.logical_and(seen, mask)
+            shown = mask
         else:
-            scores = scores + cast(mask, "float32")
+            mask = cast(mask, "float32")
+            shown = fn.greater(mask, -inf)
+            if broadcasts(mask.shape, scores.shape):
+                scores = scores + fn.where(shown, mask, 0.0)
+        seen = shown if seen is None else fn.logical_and(seen, shown)
     if seen is None:
         return fn.softmax(scores)
     if not broadcasts(seen.shape, scores.shape):

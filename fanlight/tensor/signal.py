@@ -18,23 +18,26 @@ __all__ = ["frame", "hamming_window", "hann_window", "istft", "stft"]
 Window = Callable[[int], Any] | None
 
 
-def hann_window(length: int) -> Tensor:
-    """0.5 - 0.5 cos(2 pi k / n), float32 [length]; n is the length, as for a periodic window.
+def hann_window(length: int, periodic: bool = True) -> Tensor:
+    """0.5 - 0.5 cos(2 pi k / n), float32 [length].
 
-    Source: tf.signal.hann_window(periodic=True); Blackman & Tukey 1958.
+    Args:
+        periodic: n is the length if that is even, and length - 1 if it is odd (as TensorFlow has
+            it); not periodic: n is length - 1, and the window is symmetric.
+
+    Source: tf.signal.hann_window; Blackman & Tukey 1958.
     """
-    return _periodic(length, 0.5)
+    return _cosine(length, periodic, 0.5)
 
 
-def hamming_window(length: int) -> Tensor:
+def hamming_window(length: int, periodic: bool = True) -> Tensor:
     """0.54 - 0.46 cos(2 pi k / n), likewise."""
-    return _periodic(length, 0.54)
+    return _cosine(length, periodic, 0.54)
 
 
-def _periodic(length: int, a: float) -> Tensor:
+def _cosine(length: int, periodic: bool, a: float) -> Tensor:
     _count("window", "length", length)
-    # TensorFlow takes n = length - 1 where the length is odd: only even windows are periodic.
-    n = max(length - length % 2, 1)
+    n = max(length if periodic and length % 2 == 0 else length - 1, 1)
     return tensor(a - (1 - a) * np.cos(2 * np.pi * np.arange(length) / n), "float32")
 
 

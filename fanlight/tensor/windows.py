@@ -407,30 +407,57 @@ def max_pool3d(
 
 
 def avg_pool1d(
-    x: Any, size: Ints, strides: Ints | None = None, padding: Padding = "valid"
+    x: Any,
+    size: Ints,
+    strides: Ints | None = None,
+    padding: Padding = "valid",
+    count_include_pad: bool = False,
 ) -> Tensor:
     """[N, W, C] -> [N, w, C]; see avg_pool."""
-    return _pool("avg_pool1d", "avg_pool", 1, x, size, strides, padding)
+    return _pool("avg_pool1d", "avg_pool", 1, x, size, strides, padding, count_include_pad)
 
 
-def avg_pool(x: Any, size: Ints, strides: Ints | None = None, padding: Padding = "valid") -> Tensor:
-    """[N, H, W, C] -> [N, h, w, C]: the mean of each window; padding does not count.
+def avg_pool(
+    x: Any,
+    size: Ints,
+    strides: Ints | None = None,
+    padding: Padding = "valid",
+    count_include_pad: bool = False,
+) -> Tensor:
+    """[N, H, W, C] -> [N, h, w, C]: the mean of each window.
 
-    Strides are those of the window where none are given. Source: tf.nn.avg_pool2d.
+    Args:
+        strides: those of the window where none are given.
+        count_include_pad: whether padding counts as zeros, as PyTorch has it; else it does not
+            count, as TensorFlow has it.
+
+    Source: tf.nn.avg_pool2d; torch.nn.functional.avg_pool2d.
     """
-    return _pool("avg_pool", "avg_pool", 2, x, size, strides, padding)
+    return _pool("avg_pool", "avg_pool", 2, x, size, strides, padding, count_include_pad)
 
 
 def avg_pool3d(
-    x: Any, size: Ints, strides: Ints | None = None, padding: Padding = "valid"
+    x: Any,
+    size: Ints,
+    strides: Ints | None = None,
+    padding: Padding = "valid",
+    count_include_pad: bool = False,
 ) -> Tensor:
     """[N, D, H, W, C] -> [N, d, h, w, C]; see avg_pool."""
-    return _pool("avg_pool3d", "avg_pool", 3, x, size, strides, padding)
+    return _pool("avg_pool3d", "avg_pool", 3, x, size, strides, padding, count_include_pad)
 
 
 def _pool(
-    op: str, kind: str, count: int, given: Any, size: Any, strides: Any, padding: Any
+    op: str,
+    kind: str,
+    count: int,
+    given: Any,
+    size: Any,
+    strides: Any,
+    padding: Any,
+    zeros: bool = False,
 ) -> Tensor:
+    """`zeros`: whether padding counts."""
     dtypes = ("float32", "uint8") if kind == "max_pool" else ("float32",)
     x = batched(op, given, count, dtypes)
     window = per_dim(op, "size", size, count)
@@ -438,6 +465,9 @@ def _pool(
     ones = (1,) * count
     pairs = padding_pairs(op, padding, x.shape[1:-1], window, steps, ones)
     out = places(op, x.shape[1:-1], window, steps, ones, pairs)
+    if zeros and any(map(any, pairs)):
+        x = apply("pad", x, paddings=((0, 0), *pairs, (0, 0)))
+        pairs = ((0, 0),) * count
     n, *sizes, channels = x.shape
     if count == 1:
         x = _reshape(x, (n, 1, *sizes, channels))

@@ -152,3 +152,29 @@ def test_shared_parts_are_computed_once() -> None:
         f = module.function("f", ())
         scalar_code.emit(f, expr, f.locals(1, "v128"), ["float32"]).drop()
     assert len(twice.encode()) < len(once.encode()) + 40
+
+
+WHICH = sc.where(A < 0, 5, 2)  # whole numbers that adapt to what they meet, though not constant
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        WHICH,
+        sc.where(A < 0, sc.where(A < -1, 0, 1), 2),
+        WHICH + 1,
+        WHICH * WHICH,
+        WHICH + A,
+        sc.where(A < 1, WHICH, A),
+        sc.cast(WHICH, "float32") + WHICH,
+        sc.equal(WHICH, 5),
+        sc.equal(WHICH, 5 * A),
+        sc.cast(WHICH, "bool"),
+        sc.maximum(-WHICH, -3),
+    ],
+)
+def test_choices_of_whole_constants(expr: sc.Expr) -> None:
+    x = np.float32([-2, -1, 0.5, 1])
+    found, expected = run(expr, [x]), sc.evaluate(expr, [x])
+    assert found.dtype == expected.dtype
+    assert found.tolist() == expected.tolist()

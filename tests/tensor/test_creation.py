@@ -36,6 +36,8 @@ def test_one_hot(axis: int) -> None:
     told = fl.one_hot(indices, 3, 5, -1, axis, "int32")
     assert told.dtype == "int32" and np.array_equal(told.numpy(), wanted * 6 - 1)
     assert fl.one_hot([1], 2, True, False, dtype="bool").tolist() == [[False, True]]
+    whole = fl.jit(lambda i: fl.one_hot(i, 3, 5, -1, axis, "int32"))(fl.tensor(indices))
+    assert whole.dtype == "int32" and np.array_equal(whole.numpy(), told.numpy())
     compiled = fl.jit(lambda i: fl.one_hot(i, 3, axis=axis))(fl.tensor(indices))
     assert np.array_equal(compiled.numpy(), wanted)
 

@@ -60,6 +60,13 @@ def mixed(image: np.ndarray, y: float, x: float, fill: Any = 0.0) -> np.ndarray:
     return total
 
 
+def cubic(t: float, a: float = -0.75) -> float:
+    t = abs(t)
+    if t <= 1:
+        return (a + 2) * t**3 - (a + 3) * t**2 + 1
+    return a * (t**3 - 5 * t**2 + 8 * t - 4) if t < 2 else 0.0
+
+
 # --- turning and colours --------------------------------------------------------------------------
 
 
@@ -144,12 +151,14 @@ def test_the_other_resizes_are_ops() -> None:
 
 @pytest.mark.parametrize("align", [False, True])
 @pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
-@pytest.mark.parametrize("mode", ["bilinear", "nearest"])
+@pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
 def test_grid_sample(mode: str, padding: str, align: bool) -> None:
     x, grid = normal(2, 4, 5, 3), RNG.uniform(-2.2, 2.2, (2, 3, 6, 2)).astype(np.float32)
 
     def place(g: float, size: int) -> float:
-        at = (g + 1) / 2 * (size - 1) if align else ((g + 1) * size - 1) / 2
+        return (g + 1) / 2 * (size - 1) if align else ((g + 1) * size - 1) / 2
+
+    def fold(at: float, size: int) -> float:
         if padding == "reflection":
             low, high = (0, size - 1) if align else (-0.5, size - 0.5)
             while not low <= at <= high:
@@ -159,16 +168,23 @@ def test_grid_sample(mode: str, padding: str, align: bool) -> None:
     expected = np.empty((2, 3, 6, 3))
     for n, i, j in np.ndindex(2, 3, 6):
         across, down = place(grid[n, i, j, 0], 5), place(grid[n, i, j, 1], 4)
-        if mode == "nearest":
-            expected[n, i, j] = read(x[n], round(down), round(across))
+        if mode == "bicubic":
+            total = np.zeros(3)
+            for row, column in np.ndindex(4, 4):
+                y, x_at = floor(down) - 1 + row, floor(across) - 1 + column
+                pixel = read(x[n], fold(y, 4), fold(x_at, 5))
+                total = total + pixel * cubic(down - y) * cubic(across - x_at)
+            expected[n, i, j] = total
+        elif mode == "nearest":
+            expected[n, i, j] = read(x[n], round(fold(down, 4)), round(fold(across, 5)))
         else:
-            expected[n, i, j] = mixed(x[n], down, across)
+            expected[n, i, j] = mixed(x[n], fold(down, 4), fold(across, 5))
 
     def f(x: Any, grid: Any) -> fl.Tensor:
         return fl.image.grid_sample(x, grid, mode, padding, align)
 
     check(f, (x, grid), expected, 1e-4)
-    if mode == "bilinear":
+    if mode != "nearest":
         differences(f, (x, grid), 2e-4)
 
 

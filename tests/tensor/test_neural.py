@@ -155,6 +155,13 @@ def test_attention() -> None:
     check(lambda *a: f(*a[:3], mask=a[3]), (q, k, v, bias), attended(q, k, v, added=bias))
     # What may see nothing gets nothing, and no NaN.
     assert not f(q, k, v, mask=np.zeros((4, 6), bool)).numpy().any()
+    # -infinity hides as False does, and a query may see nothing here, too.
+    hidden = np.where(lower, bias, np.float32(-np.inf))
+    check(lambda *a: f(*a, mask=hidden), (q, k, v), attended(q, k, v, lower, bias))
+    hidden[1] = -np.inf
+    found = f(q, k, v, mask=hidden).numpy()
+    assert not found[:, :, 1].any()
+    np.testing.assert_allclose(found[:, :, 2], attended(q, k, v, lower, bias)[:, :, 2], rtol=1e-4)
 
 
 @pytest.mark.parametrize("shared", [1, 2])

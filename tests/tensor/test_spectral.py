@@ -56,6 +56,9 @@ def test_windows() -> None:
     close(fl.signal.hamming_window(8), 0.54 - 0.46 * np.cos(2 * np.pi * k / 8))
     close(fl.signal.hann_window(5), np.hanning(5))
     assert fl.signal.hann_window(1).shape == (1,)
+    for n in (1, 2, 7, 8):
+        close(fl.signal.hann_window(n, periodic=False), np.hanning(n) if n > 1 else [0])
+        close(fl.signal.hamming_window(n, periodic=False), np.hamming(n) if n > 1 else [0.08])
 
 
 def test_frames() -> None:

@@ -119,6 +119,8 @@ def test_pools(count: int, padding: Any) -> None:
     seen = np.stack([part for _, part in taps(framed, window, strides, ones)])
     same(lambda x: MAX[count](x, window, strides, padding), (x,), np.nanmax(seen, axis=0))
     same(lambda x: AVG[count](x, window, strides, padding), (x,), np.nanmean(seen, axis=0))
+    zeros = np.nan_to_num(seen).mean(axis=0)
+    same(lambda x: AVG[count](x, window, strides, padding, True), (x,), zeros)
     assert MAX[count](x[0], 2).shape == (*(n // 2 for n in SIZE[:count]), 3)
     for pool in (MAX[count], AVG[count]):
         slope = fl.grad(lambda x: fl.sum(fl.square(pool(x, window, strides, padding))))  # noqa: B023

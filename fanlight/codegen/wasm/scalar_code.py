@@ -127,7 +127,11 @@ class _Emitter:
         order = sc.topological(expr)
         self.kind = _kinds(order, dtypes)
         self.uses: dict[int, int] = {}
+        # Weak integers that are not constants, as in select(a0 < 0, 1, 2), are computed as int32.
+        self.varies: set[int] = set()
         for node in order:
+            if node.op == "arg" or any(id(a) in self.varies for a in node.args):
+                self.varies.add(id(node))
             for a in node.args:
                 self.uses[id(a)] = self.uses.get(id(a), 0) + 1
         self.held: dict[int, Local] = {}
@@ -141,9 +145,17 @@ class _Emitter:
         if node.op == "arg":
             self.f.get(self.args[node.value])
             return
-        if node.op == "const" or self.kind[id(node)] == _WEAK:
+        weak = self.kind[id(node)] == _WEAK
+        if node.op == "const" or (weak and id(node) not in self.varies):
             self._constant(node, wanted)
             return
+        self._push_computed(node)
+        if weak and wanted == "float32":
+            self.f.op("f32x4.convert_i32x4_s")
+        elif weak and wanted == "bool":
+            self.f.i32x4(0).op("i32x4.ne")
+
+    def _push_computed(self, node: sc.Expr) -> None:
         held = self.held.get(id(node))
         if held is None:
             self._compute(node)
@@ -185,7 +197,8 @@ class _Emitter:
             getattr(self, f"_{op}")()
         else:
             kinds = [self.kind[id(a)] for a in node.args]
-            weak = "int32" if op in sc.BITWISE else "float32"
+            whole = op in sc.BITWISE or self.kind[id(node)] == _WEAK
+            weak = "int32" if whole else "float32"
             kind = next((k for k in kinds if k != _WEAK), weak)
             if op in ("min", "max") and kind == "float32" and self._bound(node):
                 return

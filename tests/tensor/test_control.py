@@ -15,6 +15,7 @@ from fanlight.graph import Graph, evaluate, parse, to_text, verify
 from fanlight.passes import optimize
 from fanlight.tensor.tape import flatten
 from fanlight.tensor.trace import trace
+from tests.web.server import serve
 
 RNG = np.random.default_rng(0)
 W = RNG.normal(0, 0.6, (3, 3)).astype(np.float32)
@@ -114,6 +115,23 @@ def test_scan_without_slices_or_results_or_carry() -> None:
     assert compiled(lambda x: fl.scan(lambda c, v: (c, v * v), (), x), X)[0] == ()
     compiled(lambda x: fl.scan(lambda c, v: (c + v[0], v[1] > 0), 0.0, (x, x)), V)
     compiled(lambda z: fl.scan(lambda c, v: (c * v, c), z[0], z), (V + 1j * V).astype(np.complex64))
+
+
+def test_other_dtypes_are_carried() -> None:
+    picture = RNG.integers(0, 256, (5, 7)).astype(np.uint8)
+    mask = RNG.normal(0, 1, (5, 7)) > 0
+
+    def f(picture: Any, mask: Any) -> Any:
+        def step(c: Any, v: Any) -> Any:
+            total, seen, last, key = c
+            row, here = v
+            carry = (total + fl.cast(row, "int32"), seen | here, row, fl.random.fold_in(key, 1))
+            return carry, (here, last, fl.random.uniform((2,), key=key))
+
+        start = (fl.zeros(7, "int32"), mask[0], picture[0], fl.random.key(3))
+        return fl.scan(step, start, (picture, mask), reverse=True)
+
+    compiled(f, picture, mask)
 
 
 def test_one_in_another() -> None:
@@ -330,6 +348,14 @@ def test_gradients_through_all_of_them_and_checkpoints() -> None:
         same(fl.jit(fl.grad(lambda w, x: f(fl.scan, w, x), number))(W, X), expected, 1e-4)
 
 
+def test_an_argument_that_is_taken_from_outside_too() -> None:
+    same(fl.grad(lambda x: fl.sum(fl.checkpoint(lambda a: a * x)(x)))(V), 2 * V)
+    same(fl.grad(lambda x: fl.sum(fl.checkpoint(lambda: x)()))(V), np.ones_like(V))
+    f = lambda x: fl.scan(lambda c, v: (c * v * x[1] * x[0], None), x[0], x)[0]  # noqa: E731
+    compiled(fl.grad(f), V)
+    compiled(fl.grad(lambda x: fl.cond(x > 0, lambda a: a * x, lambda a: x, x)), 3.0)
+
+
 def test_eager_tensors_and_variables_that_are_watched_while_something_is_traced() -> None:
     def f(x: Any) -> Any:
         # w is eager; x is traced.
@@ -338,6 +364,16 @@ def test_eager_tensors_and_variables_that_are_watched_while_something_is_traced(
         )
 
     compiled(f, V)
+    v = fl.variable([2.0, 3.0], name="v")
+
+    def g(x: Any) -> Any:
+        _, slopes = fl.variable_grads(
+            lambda: fl.sum(fl.scan(lambda c, y: (c * y, c * v), 1.0, x)[1])
+        )
+        return slopes["v"]
+
+    found = evaluate(trace(g, {"x": (3,)}), {"x": V})["output"]
+    np.testing.assert_allclose(found, g(fl.tensor(V)).numpy(), rtol=1e-5)
 
 
 def test_a_while_loop_has_no_gradient_and_says_what_has() -> None:
@@ -507,3 +543,26 @@ def test_a_built_loop_runs(tmp_path: Path) -> None:
             assert int(found["steps"]) == expected["steps"].item()
             steps.append(int(found["steps"]))
     assert steps[0] == 0 and steps[1] < steps[2]
+
+
+@pytest.mark.chromium
+def test_a_loop_in_a_page_turns_as_often_as_the_input_says(page: Any, tmp_path: Path) -> None:
+    fl.build(root, tmp_path / "site", inputs={"x": fl.spec(())})
+    with serve(tmp_path) as site:
+        site.pages["site/bare.html"] = "<!doctype html><title>bare</title>"
+        page.goto(site.url + "site/bare.html")
+        found = page.evaluate("""async () => {
+          const { load } = await import('./fanlight.js');
+          const f = await load('./');
+          const rows = [];
+          for (const x of [1, 2, 1e6]) {
+            const { root, steps } = await f.run({ x: Float32Array.of(x) });
+            rows.push([root.data[0], steps.data[0]]);
+          }
+          return rows;
+        }""")
+    for x, (y, steps) in zip((1.0, 2.0, 1e6), found, strict=True):
+        expected = root(fl.scalar(x))
+        assert y == pytest.approx(expected["root"].item(), rel=1e-5)
+        assert steps == expected["steps"].item()
+    assert len({steps for _, steps in found}) == 3

@@ -71,6 +71,7 @@ from fanlight.tensor.complex import (
     imag,
     real,
 )
+from fanlight.tensor.control import cond, scan, while_loop
 from fanlight.tensor.creation import (
     TensorBuffer,
     arange,
@@ -363,6 +364,10 @@ __all__ = [
     "value_and_grad",
     "vjp",
     "vmap",
+    # decisions and loops that are kept
+    "cond",
+    "scan",
+    "while_loop",
     # functions of tensors
     "abs",
     "acos",

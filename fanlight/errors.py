@@ -31,6 +31,7 @@ CATALOGUE: dict[str, str] = {
     "E-TENSOR-020": "A function drew random numbers without a key while it was traced.",
     "E-TENSOR-021": "A variable was read or assigned in a function that cannot keep track of it.",
     "E-TENSOR-022": "A tensor of a dtype that only stores was used where something is computed.",
+    "E-TENSOR-030": "The branches or bodies of fl.cond, fl.while_loop or fl.scan do not fit.",
     # --- graph: the structure is not a graph ----------------------------------------------------
     "E-GRAPH-001": "A graph uses a value that nothing defines before it.",
     "E-GRAPH-002": "Two values of a graph have the same name.",

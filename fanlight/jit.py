@@ -34,7 +34,8 @@ def jit(fn: Callable[..., Any]) -> Callable[..., Any]:
 
     Args:
         fn: takes and gives tensors, or tuples, lists and dicts of them. Python runs only while it
-            is traced: loops are unrolled, and what depends on numbers is written with `fl.where`.
+            is traced: loops are unrolled. What depends on numbers is written with `fl.where`,
+            `fl.cond`, `fl.while_loop` and `fl.scan`.
             Tensors that it takes from outside its arguments are constants from the first call on.
 
     A gradient through a compiled function is taken through `fn` itself; compile the gradient:

@@ -28,6 +28,7 @@ PUBLIC |= {
     "jvp", "keep", "memory", "spec", "stop_gradient", "tensor", "tidy", "value_and_grad",
     "vjp", "vmap",
 }  # fmt: skip
+PUBLIC |= {"cond", "scan", "while_loop"}
 PUBLIC |= {"debug", "env", "get_backend", "profile", "set_backend", "time"}
 PUBLIC |= set(
     """

@@ -6,15 +6,16 @@
       return y=%y
     }
 
+A node's sub-graphs follow it, indented, each headed by its attribute (`true_fn: graph ... {`).
 Weights of at most 16 elements are written in line (`weight %b: f32[2] = [0.0, 1.0]`); larger
-arrays travel beside the text and are handed to `parse` by name.
+arrays travel beside the text and are handed to `parse` by name. Sub-graphs have all in line.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from fanlight import dtypes
 from fanlight.errors import FanlightError
 from fanlight.graph.builder import Builder
 from fanlight.graph.core import Graph, Value
+from fanlight.graph.subgraph import Subgraph, subgraphs
 from fanlight.ops.types import Dim, TensorType
 
 INLINE = 16
@@ -43,23 +45,31 @@ def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
-def to_text(graph: Graph) -> str:
-    """Print a graph."""
+def to_text(graph: Graph, *, inline: bool = False) -> str:
+    """Print a graph.
+
+    Args:
+        inline: whether weights of any size are written in line.
+    """
     params = ", ".join(f"%{v.name}: {v.type}" for v in graph.inputs)
     lines = [f"graph {json.dumps(graph.name)}({params}) {{"]
     for value, array in graph.weights.items():
         line = f"  weight %{value.name}: {value.type}"
-        if array.size <= INLINE:
+        if inline or array.size <= INLINE:
             line += f" = {_literal(array.reshape(-1).tolist())}"
         lines.append(line)
     for node in graph.nodes:
         results = ", ".join(f"%{v.name}: {v.type}" for v in node.outputs)
         inputs = ", ".join(f"%{v.name}" for v in node.inputs)
-        attrs = ", ".join(f"{k}={_literal(v)}" for k, v in node.attrs.items())
+        inner = subgraphs(node)
+        attrs = ", ".join(f"{k}={_literal(v)}" for k, v in node.attrs.items() if k not in inner)
         line = f"  {results} = {node.op}({inputs})" + (f" {{{attrs}}}" if attrs else "")
         if node.name != node.output.name:
             line += f" @ {json.dumps(node.name)}"
         lines.append(line)
+        for key, sub in inner.items():
+            first, *rest = sub.text.rstrip("\n").split("\n")
+            lines += [f"    {key}: {first}", *(f"    {text}" for text in rest)]
     results = ", ".join(f"{json.dumps(n)}=%{v.name}" for n, v in graph.outputs)
     return "\n".join([*lines, f"  return {results}", "}"]) + "\n"
 
@@ -76,6 +86,15 @@ def parse(text: str, weights: Mapping[str, np.ndarray] | None = None) -> Graph:
     lines = [(n, line) for n, line in lines if line and not line.startswith("#")]
     if not lines:
         raise _fail(1, "", "graph name(inputs) {")
+    return _graph(lines, weights or {})
+
+
+# A numbered line without its indentation.
+_Line = tuple[int, str]
+_INNER = re.compile(r"(\w+): (graph .*\{)")
+
+
+def _graph(lines: Sequence[_Line], weights: Mapping[str, np.ndarray]) -> Graph:
     number, head = lines[0]
     match = re.fullmatch(r'graph ("(?:[^"\\]|\\.)*"|[\w.-]+)\((.*)\) \{', head)
     if match is None:
@@ -87,9 +106,12 @@ def parse(text: str, weights: Mapping[str, np.ndarray] | None = None) -> Graph:
     for item in _split(match.group(2)):
         value_name, type = _declaration(number, item, symbols)
         known[value_name] = builder.input(value_name, type.shape, type.dtype)
-    for number, line in lines[1:]:
+    at = 1
+    while at < len(lines):
+        number, line = lines[at]
+        at += 1
         if line.startswith("weight "):
-            _weight(builder, known, number, line, weights or {})
+            _weight(builder, known, number, line, weights)
         elif line.startswith("return "):
             outputs = {}
             for item in _split(line.removeprefix("return ")):
@@ -100,8 +122,25 @@ def parse(text: str, weights: Mapping[str, np.ndarray] | None = None) -> Graph:
                 outputs[json.loads(key) if key.startswith('"') else key] = known[part.group(2)]
             return builder.finish(outputs)
         elif line != "}":
-            _node(builder, known, number, line, symbols)
+            inner, at = _inner(lines, at)
+            _node(builder, known, number, line, symbols, inner)
     raise _fail(lines[-1][0], lines[-1][1], "return name=%value")
+
+
+def _inner(lines: Sequence[_Line], at: int) -> tuple[dict[str, Subgraph], int]:
+    """The sub-graphs that begin at a line, by attribute, and where the next node begins."""
+    found: dict[str, Subgraph] = {}
+    while at < len(lines) and (match := _INNER.fullmatch(lines[at][1])):
+        start, depth = at, 1
+        while depth:
+            at += 1
+            if at >= len(lines):
+                raise _fail(*lines[start], "a sub-graph that ends: }")
+            depth += bool(_INNER.fullmatch(lines[at][1])) - (lines[at][1] == "}")
+        at += 1
+        body = [(lines[start][0], match.group(2)), *lines[start + 1 : at]]
+        found[match.group(1)] = Subgraph(_graph(body, {}))
+    return found, at
 
 
 def _fail(number: int, line: str, expected: str) -> FanlightError:
@@ -196,6 +235,7 @@ def _node(
     number: int,
     line: str,
     symbols: dict[str, Dim],
+    inner: Mapping[str, Subgraph],
 ) -> None:
     match = re.fullmatch(
         r"(%.+?) = (\w+)\(([^)]*)\)(?: \{(.*)\})?(?: @ (\"(?:[^\"\\]|\\.)*\"))?", line
@@ -203,7 +243,7 @@ def _node(
     if match is None:
         raise _fail(number, line, "%name: type = op(%input, ...) {attr=value, ...}")
     results, op, inputs, attr_text, node_name = match.groups()
-    attrs: dict[str, Any] = {}
+    attrs: dict[str, Any] = dict(inner)
     for item in _split(attr_text or ""):
         key, equals, value = item.partition("=")
         try:

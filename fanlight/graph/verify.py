@@ -7,6 +7,7 @@ import numpy as np
 from fanlight import dtypes
 from fanlight.errors import FanlightError
 from fanlight.graph.core import Graph, Value
+from fanlight.graph.subgraph import subgraphs
 from fanlight.ops import row as rows
 
 
@@ -38,6 +39,8 @@ def verify(graph: Graph) -> Graph:
     for node in graph.nodes:
         for value in node.inputs:
             use(value, node.name)
+        for sub in subgraphs(node).values():
+            verify(sub.graph)
         attrs, types = rows.infer(node.op, [v.type for v in node.inputs], node.attrs)
         recorded = [v.type for v in node.outputs]
         if types != recorded or dict(node.attrs) != attrs:

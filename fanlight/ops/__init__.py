@@ -23,6 +23,7 @@ from fanlight.ops import linalg as _linalg  # noqa: F401
 from fanlight.ops import fft as _fft  # noqa: F401
 from fanlight.ops import image as _image  # noqa: F401
 from fanlight.ops import detection as _detection  # noqa: F401
+from fanlight.ops import control as _control  # noqa: F401
 from fanlight.ops import quantized as _quantized  # noqa: F401
 from fanlight.ops.row import TABLE, Attr, Row, Unsupported, lookup
 from fanlight.ops.types import Dim, TensorType

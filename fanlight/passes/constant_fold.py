@@ -9,6 +9,7 @@ import numpy as np
 from fanlight.graph import Graph, Node, Value
 from fanlight.graph.rewrite import Editor, rebuild
 from fanlight.ops import row as rows
+from fanlight.ops.control import CONTROL
 from fanlight.passes.core import CONSTANTS_FOLDED, Context, Pass
 
 # A result may grow a download: beyond this size, only if the inputs were not much smaller.
@@ -17,8 +18,11 @@ GROWTH = 8
 
 
 def foldable(node: Node, constants: Container[Value]) -> bool:
-    """Whether a node is constant, and its result worth storing instead of computing."""
-    if not node.inputs or not all(v in constants for v in node.inputs):
+    """Whether a node is constant, and its result worth storing instead of computing.
+
+    Loops are not: they may take for ever.
+    """
+    if node.op in CONTROL or not node.inputs or not all(v in constants for v in node.inputs):
         return False
     size = sum(v.type.nbytes for v in node.outputs)
     return size <= FREE_BYTES or size <= GROWTH * sum(v.type.nbytes for v in node.inputs)

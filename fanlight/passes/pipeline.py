@@ -18,6 +18,7 @@ from fanlight.passes.fold_batch_norm import FoldBatchNorm
 from fanlight.passes.fuse_elementwise import FuseElementwise
 from fanlight.passes.fuse_epilogue import FuseEpilogue
 from fanlight.passes.merge_common import MergeCommon
+from fanlight.passes.optimize_bodies import OptimizeBodies
 from fanlight.passes.plain_matmul import PlainMatmul
 from fanlight.passes.remove_dead import RemoveDead
 from fanlight.passes.restore_dilation import RestoreDilation
@@ -59,6 +60,7 @@ _TIDY: tuple[Step, ...] = (
 )
 PIPELINE_F32: tuple[Step, ...] = (
     *_FOLDED,
+    OptimizeBodies(),
     ExplicitPadding(),
     *_TIDY,
     FuseEpilogue(),

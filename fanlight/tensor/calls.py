@@ -67,6 +67,9 @@ class Listener(Protocol):
     def heard(self, call: Call) -> None:
         """A call has happened."""
 
+    def wants(self, x: Tensor) -> bool:
+        """Whether it cares for what is computed from a tensor."""
+
 
 @dataclass(frozen=True)
 class Call:

@@ -157,7 +157,7 @@ class Tensor(Methods):
                 where=caller(),
                 expected="only ops on tensors in a traced function",
                 received=str(self._type),
-                next="compute with tensors; for a choice that depends on numbers use fl.where.",
+                next="compute with tensors; for a choice by numbers use fl.where or fl.cond.",
             )
         if self._array is None:
             raise FanlightError(

@@ -41,7 +41,7 @@ def value_and_grad(fn: Function, argnums: int | Sequence[int] = 0) -> Function:
             )
         flat, forms = zip(*(flatten(args[n]) for n in numbers), strict=True)
         # Tensors of their own: the same one may be given twice.
-        own = [[_copy(_float(x)) for x in part] for part in flat]
+        own = [[copied(_float(x)) for x in part] for part in flat]
         given = list(args)
         for number, part, form in zip(numbers, own, forms, strict=True):
             given[number] = unflatten(part, form)
@@ -94,7 +94,7 @@ def vjp(fn: Function, *primals: Any) -> tuple[Any, Function]:
     `u` has the structure and shapes of the result; J is the matrix of all derivatives.
     """
     flat, form = flatten(primals)
-    own = [_copy(_float(x)) for x in flat]
+    own = [copied(_float(x)) for x in flat]
     with recording(own) as tape:
         result = fn(*unflatten(own, form))
     outputs, shape_of = flatten(result)
@@ -207,11 +207,12 @@ def custom_gradient(fn: Callable[..., tuple[Any, Function]]) -> Function:
     return wrapped
 
 
-class _Captured:
+class Captured:
     """What a function takes from outside of it, as its calls are heard."""
 
     def __init__(self, inputs: Sequence[Tensor]) -> None:
         self._inside = state.inside
+        self._outer = tuple(state.listeners)
         self._own: dict[int, Tensor] = {id(x): x for x in inputs}
         self.tensors: dict[int, Tensor] = {}
 
@@ -222,6 +223,18 @@ class _Captured:
             if x.dtype == "float32" and id(x) not in self._own:
                 self.tensors[id(x)] = x
         self._own.update((id(y), y) for y in call.outputs)
+
+    def takes(self, inputs: Sequence[Tensor]) -> None:
+        """These are of inside."""
+        self._own.update((id(x), x) for x in inputs)
+
+    def wants(self, x: Tensor) -> bool:
+        """Whether x may depend on something that is derived after."""
+        return id(x) in self._own or any(listener.wants(x) for listener in self._outer)
+
+    def wanted(self) -> list[Tensor]:
+        """What was taken from outside, if anybody outside cares for it."""
+        return [x for x in self.tensors.values() if any(outer.wants(x) for outer in self._outer)]
 
 
 def checkpoint(fn: Function) -> Function:
@@ -239,10 +252,14 @@ def checkpoint(fn: Function) -> Function:
     @wraps(fn)
     def light(*args: Any) -> Any:
         flat, form = flatten(args)
-        captured = _Captured(flat)
+        # Tensors of its own: fn may take one of them from outside, too.
+        own = [x.alias() for x in flat]
+        captured = Captured(own)
         with unheard(), listening(captured):
-            results, shape_of = flatten(fn(*unflatten(flat, form)))
-        outside = list(captured.tensors.values())
+            results, shape_of = flatten(fn(*unflatten(own, form)))
+        # What is handed on as it is was taken from outside, too.
+        captured.heard(Call("results", tuple(results), ()))
+        outside = captured.wanted()
         outputs = [y.alias() for y in results]
 
         def back(*grads: Any) -> list[Any]:
@@ -281,7 +298,7 @@ def _float(x: Tensor) -> Tensor:
     return x
 
 
-def _copy(x: Tensor) -> Tensor:
+def copied(x: Tensor) -> Tensor:
     """The same tensor under another identity; outer tapes know that it is the same."""
     y = x.alias()
     tell(Call("identity", (x,), (y,), backward=lambda g: (g,)))

@@ -38,6 +38,10 @@ class Tape:
             # Held, so that no other tensor can get its identity.
             self.reached.update((id(y), y) for y in call.outputs if y.dtype == "float32")
 
+    def wants(self, x: Tensor) -> bool:
+        """Whether x is watched, or came of what is."""
+        return id(x) in self.reached
+
     def pull(
         self, outputs: Sequence[Tensor], grads: Sequence[Tensor], inputs: Sequence[Tensor]
     ) -> list[Tensor]:

@@ -120,6 +120,10 @@ class _Readers(Tape):
         self.reached.update(self.found)
         super().heard(call)
 
+    def wants(self, x: Tensor) -> bool:
+        """Any variable may be one that it will watch."""
+        return isinstance(x, Variable) or super().wants(x)
+
 
 def variable_grads(
     fn: Callable[[], Any], variables: Sequence[Variable] | None = None

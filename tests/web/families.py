@@ -25,17 +25,18 @@ INPUTS: dict[str, np.ndarray] = {
 }
 # What is the same to the last bit everywhere: whole numbers, and floats that are only moved.
 EXACT = {
+    *("sorted", "order", "top", "top_places", "scattered", "counts", "running_count"),
     *(
-        "sorted",
-        "order",
-        "top",
-        "top_places",
-        "scattered",
-        "counts",
-        "running_count",
         "running_max",
+        "bits",
+        "drawn",
+        "kept",
+        "picked",
+        "where_most",
+        "any_large",
+        "shifted",
+        "found",
     ),
-    *("bits", "drawn", "kept", "picked", "where_most", "any_large", "shifted", "found"),
 }
 
 

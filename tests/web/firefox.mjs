@@ -88,8 +88,13 @@ await journey('expand', `${site}bare.html`, (page) => page.evaluate(async () => 
 await journey('cache', `${site}bare.html`, (page) => page.evaluate(async () => {
   const { load } = await import('./double/fanlight.js');
   const first = await load('double');
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  return [first.info.cached, (await load('double')).info.cached];
+  // It is kept behind the page's back; on a busy machine that takes its time.
+  let again = first;
+  for (let i = 0; i < 20 && !again.info.cached; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    again = await load('double');
+  }
+  return [first.info.cached, again.info.cached];
 }));
 
 await journey('policy', `${site}bare.html`, (page) => page.evaluate(async () => {

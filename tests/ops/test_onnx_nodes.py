@@ -28,6 +28,7 @@ NO_DTYPE = {
 }
 NO_MEANING = {
     "sequences, optional and sparse values": "Python has lists; a graph holds tensors",
+    "more than six dims": "a tensor has at most six, as in TensorFlow.js",
     "loops over graphs": "loops of a traced function are unrolled",
     "random numbers of another generator": "expected values are those of NumPy's generator",
     "a recurrent net with other activations, a clip or lengths": "the cells have no lengths",
@@ -54,7 +55,7 @@ def cases() -> list[Any]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("host", "passed", "left"), [("numpy", 1425, 0), ("wasm", 1425, 0), ("jit", 1336, 97)]
+    ("host", "passed", "left"), [("numpy", 1413, 0), ("wasm", 1413, 0), ("jit", 1324, 97)]
 )
 def test_onnx_nodes(cases: list[Any], host: str, passed: int, left: int) -> None:
     fl.set_backend("numpy" if host == "jit" else host)

@@ -29,7 +29,7 @@ NO_DTYPE = {
 NO_MEANING = {
     "sequences, optional and sparse values": "Python has lists; a graph holds tensors",
     "more than six dims": "a tensor has at most six, as in TensorFlow.js",
-    "loops over graphs": "loops of a traced function are unrolled",
+    "loops over graphs": "the tool walks plain nodes",
     "random numbers of another generator": "expected values are those of NumPy's generator",
     "a recurrent net with other activations, a clip or lengths": "the cells have no lengths",
     "grid_sample takes pictures, not volumes": "so it says",

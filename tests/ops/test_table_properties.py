@@ -31,6 +31,9 @@ ELSEWHERE = {
     for row in TABLE.values()
     if row.family == "quantized"
 }
+ELSEWHERE |= dict.fromkeys(
+    ("cond", "scan", "while_loop"), "ops of graphs: tests/tensor/test_control.py"
+)
 CALLS = [(op, DTYPES[letter]) for op, plan in PLANS.items() for letter in plan.dtypes]
 REFUSED = [
     (op, dtype)

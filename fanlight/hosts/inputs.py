@@ -94,7 +94,7 @@ def check_and_split(manifest: Mapping[str, Any], inputs: Mapping[str, np.ndarray
                     received=leading,
                 )
             batch = leading
-        arrays[name] = np.ascontiguousarray(array)
+        arrays[name] = np.ascontiguousarray(array).reshape(array.shape)  # NumPy makes of () (1,)
     batched = frozenset(n for n, t in tensors.items() if t["batched"])
     # A batch of one is the declared shape itself.
     return Items(arrays, None if batch == 1 else batch, batched, dims)
@@ -110,6 +110,15 @@ def _checked_dtype(name: str, tensor: Mapping[str, Any], array: np.ndarray) -> n
             expected=tensor["dtype"],
             received=array.dtype,
             next=f"convert it: x.astype({tensor['dtype']!r}).",
+        )
+    if array.dtype.kind in "iu" and array.dtype != narrowed.dtype and (narrowed != array).any():
+        raise FanlightError(
+            "E-INPUT-003",
+            f"the input {name!r} has numbers that its dtype does not hold.",
+            where=name,
+            expected=tensor["dtype"],
+            received=f"{array.dtype} from {array.min()} to {array.max()}",
+            next="scale it, or build the model with another dtype.",
         )
     return narrowed
 

@@ -37,3 +37,15 @@ def test_all_batched_inputs_have_as_many_items(tmp_path: Path, host: str) -> Non
             with pytest.raises(fl.FanlightError) as caught:
                 bundle.run({"x": x, "z": z}, host=host)
             assert caught.value.code == "E-INPUT-002"
+
+
+@pytest.mark.parametrize("host", ["wasm", "wasm-plain", "numpy", "browser"])
+def test_numbers_without_dims_and_numbers_that_do_not_fit(tmp_path: Path, host: str) -> None:
+    inputs = {"x": fl.spec((3,), "int32"), "n": fl.spec((), "int32")}
+    with fl.build(lambda x, n: x * n, tmp_path / "site", inputs=inputs) as bundle:
+        for n in (2, np.int32(2), np.array(2)):
+            given = {"x": np.arange(3), "n": n}
+            assert bundle.run(given, host=host)["output"].tolist() == [0, 2, 4]
+        with pytest.raises(fl.FanlightError, match="E-INPUT-003") as caught:
+            bundle.run({"x": np.array([2**40, 2, 3]), "n": 1}, host=host)
+        assert "1099511627776" in str(caught.value)

@@ -46,8 +46,9 @@ def _follow(node: Node, found: dict[Value, Dim]) -> None:
         return
     types = [TensorType((d, *v.shape[1:]), v.dtype) if v in found else v.type for v in node.inputs]
     row = rows.lookup(node.op)
+    core = types[: row.arity[1]] if rows.EPILOGUE in node.attrs else types
     try:
-        if any(0 in f and f[0] is not None for f in symbols.fills(row, types, node.attrs)):
+        if any(0 in f and f[0] is not None for f in symbols.fills(row, core, node.attrs)):
             return
         _, outputs = rows.infer(node.op, types, node.attrs)
     except FanlightError:

@@ -10,7 +10,7 @@ from fanlight import dtypes
 from fanlight.errors import FanlightError
 from fanlight.graph.core import Graph, Value
 from fanlight.ops import row as rows
-from fanlight.ops.symbols import resolved
+from fanlight.ops.symbols import actual_sizes, resolved
 from fanlight.ops.types import Dim
 
 
@@ -79,12 +79,7 @@ def evaluate_values(
 ) -> dict[Value, np.ndarray]:
     """The arrays of the wanted values; others are freed after their last use."""
     arrays = check_inputs(graph, inputs)
-    sizes = {
-        d.name: s
-        for v in graph.inputs
-        for d, s in zip(v.shape, arrays[v.name].shape, strict=True)
-        if isinstance(d, Dim)
-    }
+    sizes = actual_sizes([v.type for v in graph.inputs], [arrays[v.name] for v in graph.inputs])
     known: dict[Value, np.ndarray] = dict(graph.weights)
     known.update({v: arrays[v.name] for v in graph.inputs})
     keep = set(wanted)

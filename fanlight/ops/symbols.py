@@ -9,7 +9,10 @@ result does not depend on it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.ops.types import Dim, Shape, TensorType
@@ -44,6 +47,17 @@ def resolve(value: Any, sizes: Mapping[str, int]) -> Any:
 def resolved(attrs: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, Any]:
     """Attributes with a number for each Dim."""
     return {k: resolve(v, sizes) for k, v in attrs.items()}
+
+
+def actual_sizes(types: Sequence[TensorType], arrays: Sequence[np.ndarray]) -> dict[str, int]:
+    """The sizes of the symbols of some types, as arrays of these types have them."""
+    return {
+        d.name: size
+        for t, a in zip(types, arrays, strict=True)
+        if not t.static
+        for d, size in zip(t.shape, a.shape, strict=True)
+        if isinstance(d, Dim)
+    }
 
 
 def symbolic(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> bool:
@@ -157,6 +171,14 @@ def _segments(shape: Shape) -> tuple[list[Dim], list[int]]:
 
 def _reshaped(x: TensorType, shape: Shape) -> TensorType:
     """A reshape may not mix a symbol with other dims: its padding must stay in one dim."""
+    if -1 in shape:
+        at = shape.index(-1)
+        rest = (*shape[:at], *shape[at + 1 :])
+        missing = [d for d in x.shape if isinstance(d, Dim) and d not in rest]
+        count = prod(d for d in rest if not isinstance(d, Dim))
+        whole = prod(d for d in x.shape if not isinstance(d, Dim))
+        known: int | Dim = missing[0] if missing else whole // max(count, 1)
+        shape = (*shape[:at], known, *shape[at + 1 :])
     if _segments(x.shape) != _segments(shape):
         raise _refused(
             "reshape",
@@ -351,13 +373,13 @@ RULES: dict[str, Rule] = {
     "fft": _only("fft", lambda n, t, a: set(range(t.rank - 1)) if n < 2 else set()),
 }
 
-_CONTROL = "what a sub-graph takes has a fixed size; only what is outside of it may be symbolic"
 _BYTES = "a quantised network is built for one size, and hosts run it item by item"
 REFUSED: dict[str, str] = {
-    **dict.fromkeys(("cond", "while_loop", "scan"), _CONTROL),
     **dict.fromkeys(("space_to_batch", "batch_to_space"), "they become part of other dims"),
     **dict.fromkeys(("conv2d_int8", "depthwise_conv2d_int8", "matmul_int8"), _BYTES),
     **dict.fromkeys(("avg_pool_int8", "mean_int8", "resize_bilinear_int8", "lookup"), _BYTES),
 }
-# Their own shape rules speak of symbols.
-OWN = ("resize_image", "dim_size", "to_bound", "from_bound")
+# What is between symbols and memory, and stays when they are bound.
+LEFT = ("resize_image", "dim_size", "to_bound", "from_bound")
+# Whose own shape rules speak of symbols.
+OWN = (*LEFT, "cond", "while_loop", "scan")

@@ -10,9 +10,13 @@ from fanlight import dtypes
 
 @dataclass(frozen=True)
 class Dim:
-    """A dimension whose size is known only when the model runs.
+    """A dimension whose size is known only when what was built runs.
 
-    Memory is planned at `max`; kernels read the actual size (docs/adr/0001).
+    Memory is planned at its bound; a run says the actual size (docs/adr/0001).
+
+    Args:
+        name: of the symbol; dims of one name have one size.
+        max, min: its greatest and least size.
     """
 
     name: str

@@ -98,7 +98,7 @@ def _padded_conv(graph: Graph) -> str | None:
 def _symbolic(graph: Graph) -> str | None:
     from fanlight.ops import symbols
 
-    nodes = (n for n in graph.nodes if n.op not in symbols.OWN)
+    nodes = (n for n in graph.nodes if n.op not in symbols.LEFT)
     return next(
         (
             f"{n.name} ({n.op})"

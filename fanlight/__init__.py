@@ -620,3 +620,8 @@ __all__ = [
     "losses",
     "image",
 ]
+
+
+def __dir__() -> list[str]:
+    """What completion offers: what is public, and no rooms."""
+    return sorted([*__all__, "__version__"])

@@ -99,6 +99,16 @@ def test_all_is_what_is_public() -> None:
     assert others <= rooms, f"public by accident: {others - rooms}"
 
 
+def test_completion_offers_what_is_public_and_nothing_else() -> None:
+    assert set(dir(fl)) == PUBLIC | {"__version__"}
+    rooms = {n: thing for n in PUBLIC if isinstance(thing := getattr(fl, n), ModuleType)}
+    assert {"random", "linalg", "image", "losses", "tasks"} <= set(rooms)
+    for name, room in rooms.items():
+        assert dir(room) == sorted(room.__all__), name
+        own = [n for n in dir(room) if getattr(room, n).__module__.startswith("fanlight.")]
+        assert own == dir(room), name
+
+
 def facades() -> list[str]:
     """Every package of ours whose __init__ says what it offers."""
     found = []
@@ -121,8 +131,7 @@ def test_public_things_are_documented_and_typed(name: str) -> None:
     assert inspect.getdoc(thing), name
     callables = [thing]
     if isinstance(thing, ModuleType):
-        offered = getattr(thing, "__all__", ["classify"])
-        callables = [getattr(thing, n) for n in offered]
+        callables = [getattr(thing, n) for n in thing.__all__]
     if inspect.isclass(thing):
         callables = [m for n, m in inspect.getmembers(thing, inspect.isfunction) if n[0] != "_"]
     for function in callables:

@@ -218,10 +218,10 @@ def codes_in(path: Path) -> set[str]:
 
 
 def used() -> dict[str, list[str]]:
-    """code -> the files that use it."""
+    """code -> the files that use it; to list or to explain a code is not to use it."""
     found: dict[str, list[str]] = {}
     for path in sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.js")]):
-        if path != PACKAGE / "errors.py":
+        if path != PACKAGE / "errors.py" and path.parent.name != "explanations":
             for code in codes_in(path):
                 found.setdefault(code, []).append(path.relative_to(ROOT).as_posix())
     return found

@@ -64,6 +64,15 @@ from fanlight.tensor.bitwise import (
     left_shift,
     right_shift,
 )
+from fanlight.tensor.blocks import (
+    batch_to_space_nd,
+    depth_to_space,
+    mirror_pad,
+    slice,
+    space_to_batch_nd,
+    space_to_depth,
+    strided_slice,
+)
 from fanlight.tensor.complex import (
     angle,
     complex,
@@ -123,6 +132,7 @@ from fanlight.tensor.functions import (
     gelu,
     greater,
     greater_equal,
+    hard_sigmoid,
     hard_swish,
     hypot,
     is_finite,
@@ -611,6 +621,15 @@ __all__ = [
     "multi_rnn_cell",
     "rms_norm",
     "scaled_dot_product_attention",
+    # boxes and blocks
+    "batch_to_space_nd",
+    "depth_to_space",
+    "hard_sigmoid",
+    "mirror_pad",
+    "slice",
+    "space_to_batch_nd",
+    "space_to_depth",
+    "strided_slice",
     "add_n",
     "clip_by_value",
     "erfc",

@@ -84,6 +84,12 @@ PUBLIC |= set(
 add_n clip_by_value erfc logical_xor mod
 """.split()
 )
+PUBLIC |= set(
+    """
+batch_to_space_nd depth_to_space hard_sigmoid mirror_pad slice space_to_batch_nd space_to_depth
+strided_slice
+""".split()
+)
 PUBLIC |= {"fused", "image", "losses"}
 CODE = re.compile(r"\bE-[A-Z]+-\d{3}\b")
 

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fanlight as fl
 from fanlight.errors import CATALOGUE
 from fanlight.ops import TABLE
 from fanlight.passes.pipeline import PIPELINE_F16, Repeat
+from fanlight.tensor.trace import trace
 from tests.formats import crafted
 from tests.support import ROOT, SHARED, fanlight_cli, run_python
 from tests.web.server import serve
@@ -299,6 +301,30 @@ def test_architecture_names_every_room() -> None:
     rooms = [p.name for p in package.iterdir() if (p / "__init__.py").is_file()]
     assert len(rooms) >= 10
     assert [r for r in rooms if not re.search(rf"\b{r}\b", text)] == []
+
+
+def test_the_graph_in_architecture_is_what_printing_shows() -> None:
+    (shown,) = (
+        b.text for b in blocks("") if b.page.endswith("architecture.md") and "cond(" in b.text
+    )
+
+    def choose(p: Any, x: Any) -> Any:
+        return fl.cond(p, lambda x: x * 2, lambda x: x, x)
+
+    graph = trace(choose, {"p": fl.spec((), "bool"), "x": fl.spec((3,))})
+    assert str(graph).replace('"', "").split() == shown.split()
+
+
+def test_architecture_tells_of_what_functions_are_made_of() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    levels = {"Trace", "Body", "Batch", "Tape"}
+    files = {"calls", "core", "trace", "bodies", "vmap", "vmap_rules", "complex", "tape", "watch"}
+    assert {n for n in levels if f"`{n}`" not in text} == set()
+    assert {n for n in files if f"tensor/{n}.py" not in text} == set()
+    decisions = {p.name[:4] for p in (ROOT / "docs" / "adr").glob("*.md")}
+    assert {
+        n for n in ("0006", "0007", "0008") if f"adr/{n}" not in text or n not in decisions
+    } == set()
 
 
 def test_decisions_are_numbered_and_linked() -> None:

@@ -122,10 +122,14 @@ def test_python_blocks_run(
         "rgb_uint8": np.zeros((50, 40, 3), np.uint8),
     }
     exec(compile(block.text, f"{block.page}:{block.line}", "exec"), names)
-    names["bundle"].close()
+    bundle = names["bundle"]
+    bundle.close()
     if "fl.check" in block.text:
         assert "all outputs agree" in capsys.readouterr().out
-    assert (desk / "site" / "manifest.json").is_file()
+    assert (desk / Path(bundle.path).name / "manifest.json").is_file()
+    if "newton/" in block.text:
+        assert bundle.run({"x": 1.0}) == {"output": 1.5}
+        bundle.close()
 
 
 @pytest.mark.chromium
@@ -141,11 +145,15 @@ def test_the_page_on_tensors_runs_from_top_to_bottom(
     (script,) = (block.text for block in blocks("js") if block.page == CORE)
     with serve(tmp_path) as site:
         site.pages["page.html"] = (
-            f'<!doctype html><script type="module">{script}\nglobalThis.found = x[0];</script>'
+            f'<!doctype html><script type="module">{script}\n'
+            "globalThis.found = [x[0], edge, ...drawn, ...fresh.output.data];</script>"
         )
         page.goto(site.url + "page.html")
         page.wait_for_function("globalThis.found !== undefined")
-        assert abs(page.evaluate("found") - 2**0.5) < 1e-6
+        root, edge, *numbers = page.evaluate("found")
+    assert abs(root - 2**0.5) < 1e-6 and abs(edge - 4) < 1e-2
+    np.testing.assert_allclose(numbers[:3], names["drawn"].numpy(), atol=1e-6)
+    assert len({*numbers}) == 6  # another key, other numbers
 
 
 # --- commands -------------------------------------------------------------------------------------

@@ -297,6 +297,15 @@ def test_ops_page_is_up_to_date_and_names_every_op() -> None:
     assert [name for name in TABLE if f"`{name}`" not in text and f"# {name}" not in text] == []
 
 
+def test_errors_page_is_up_to_date_and_has_every_code() -> None:
+    done = run_python(str(ROOT / "tools" / "gen_error_docs.py"), "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    codes = re.findall(
+        r"^### (\S+)$", (ROOT / "docs" / "errors.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert sorted(codes) == sorted(CATALOGUE)
+
+
 def test_passes_page_names_every_pass_of_the_pipeline() -> None:
     text = (ROOT / "docs" / "passes.md").read_text("utf-8")
     steps = [s.step if isinstance(s, Repeat) else s for s in PIPELINE_F16]

@@ -65,6 +65,15 @@ from fanlight.tensor.bitwise import (
     left_shift,
     right_shift,
 )
+from fanlight.tensor.blocks import (
+    batch_to_space_nd,
+    depth_to_space,
+    mirror_pad,
+    slice,
+    space_to_batch_nd,
+    space_to_depth,
+    strided_slice,
+)
 from fanlight.tensor.complex import (
     angle,
     complex,
@@ -124,6 +133,7 @@ from fanlight.tensor.functions import (
     gelu,
     greater,
     greater_equal,
+    hard_sigmoid,
     hard_swish,
     hypot,
     is_finite,
@@ -613,6 +623,15 @@ __all__ = [
     "multi_rnn_cell",
     "rms_norm",
     "scaled_dot_product_attention",
+    # boxes and blocks
+    "batch_to_space_nd",
+    "depth_to_space",
+    "hard_sigmoid",
+    "mirror_pad",
+    "slice",
+    "space_to_batch_nd",
+    "space_to_depth",
+    "strided_slice",
     "add_n",
     "clip_by_value",
     "erfc",
@@ -622,3 +641,8 @@ __all__ = [
     "losses",
     "image",
 ]
+
+
+def __dir__() -> list[str]:
+    """What completion offers: what is public, and no rooms."""
+    return sorted([*__all__, "__version__"])

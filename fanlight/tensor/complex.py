@@ -250,6 +250,7 @@ def _each(op: str) -> Callable[..., Complex]:
 _EACH = (
     *("add", "sub", "neg", "sum", "mean", "reshape", "transpose", "broadcast_to", "slice"),
     *("strided_slice", "reverse", "tile", "concat", "mirror_pad"),
+    *("depth_to_space", "space_to_depth", "space_to_batch", "batch_to_space"),
 )
 RULES: dict[str, Callable[..., Tensor]] = {
     **{op: _each(op) for op in _EACH},

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
+from math import prod
 
 from fanlight.codegen.wasm.kernels.loop_ir import Access, Nest, simplify
 from fanlight.ops import scalar as sc
@@ -82,6 +83,28 @@ def form(nest: Nest) -> str:
         if _bytewise(nest):
             return "bytes"
     return "map"
+
+
+def wide(nest: Nest) -> bool:
+    """Whether a `columns` reduction walks memory as it lies, with its results so far in memory.
+
+    Else it takes BLOCK outputs at a time through all that is reduced, which reads a cache line of
+    every row and leaves it.
+    """
+    reduce = nest.reduce
+    assert reduce is not None
+    kept = len(nest.sizes) - reduce.dims
+    whole = prod(nest.sizes[kept:])
+    return (
+        nest.sizes[kept - 1] >= 4 * BLOCK
+        # Longer sums are more exact in the two levels of the other way.
+        and 4 <= whole <= 1 << 14
+        and nest.store.width == 4
+        and nest.store.strides[kept - 1] == 1
+        and all(a.dtype == nest.store.dtype for a in nest.loads)
+        and all(s >= 0 for a in nest.loads for s in a.strides[kept:])
+        and sc.infer(nest.body, [a.dtype for a in nest.loads]) == nest.store.dtype
+    )
 
 
 def _bytewise(nest: Nest) -> bool:

@@ -233,6 +233,8 @@ MOVE_SHAPES = [(7,), (1,), (100,), (2, 3, 4, 5), (1, 13, 11, 6), (1, 8, 8, 64), 
         ((2, 64, 40), (0, 2, 1)),
         ((5, 1, 7), (2, 1, 0)),
         ((2, 3, 4, 5, 6), (0, 4, 2, 1, 3)),
+        ((131, 77), (1, 0)),
+        ((9, 2, 70), (2, 1, 0)),
     ],
 )
 def test_transpose(shape: tuple[int, ...], perm: tuple[int, ...], dtype: str) -> None:
@@ -335,8 +337,9 @@ def test_elementwise_over_any_broadcast(data: st.DataObject) -> None:
 def test_transpose_of_any_shape(data: st.DataObject) -> None:
     shape = tuple(data.draw(st.lists(st.integers(1, 18), min_size=1, max_size=4)))
     perm = tuple(data.draw(st.permutations(range(len(shape)))))
-    x = array(shape)
-    np.testing.assert_array_equal(run_op("transpose", [x], perm=perm)[0], x.transpose(perm))
+    for dtype in ("float32", "uint8"):
+        x = array(shape, dtype)
+        np.testing.assert_array_equal(run_op("transpose", [x], perm=perm)[0], x.transpose(perm))
 
 
 # --- the kernels themselves -----------------------------------------------------------------------

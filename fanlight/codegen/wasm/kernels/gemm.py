@@ -19,6 +19,7 @@ from math import prod
 from fanlight.codegen.kernel import Kernel, Weights, node_bytes, panels, register, unsupported
 from fanlight.codegen.wasm.assembler import Function, Local, Number
 from fanlight.codegen.wasm.kernels.epilogue import Epilogue, difference_pointers
+from fanlight.codegen.wasm.kernels.vector_product import is_wide, vector_by_matrix
 from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes, transpose4
 from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node
@@ -636,6 +637,9 @@ def _gathers(shape: Product) -> bool:
 def _kernel(node: Node, shape: Product, epilogue: Epilogue, target: Target) -> Kernel:
     if not shape.packed and _gathers(shape):
         shape = replace(shape, packed=True, gathered=True)
+    if shape.columns == 1 and shape.run % 4 == 0:
+        # A lone column lies as its panel would, whether it is a constant or not.
+        return _made(node, replace(shape, packed=True), epilogue, target, DotEmitter, 1)
     if shape.packed and shape.columns <= FEW_COLUMNS and shape.run % 4 == 0:
         return _made(node, shape, epilogue, target, DotEmitter, shape.columns)
     if shape.packed and shape.lines * shape.rows == 1:
@@ -662,6 +666,8 @@ def _made(
     if shape.gathered or (emitter is not DotEmitter and _splits_better(shape, units, columns)):
         shape, units = replace(shape, by_panels=True), columns
 
+    packs = shape.packed and not shape.gathered and (width, shape.columns) != (1, 1)
+
     def emit(module: Module, name: str) -> None:
         params = ("i32",) * (2 + len(epilogue.kinds) + 1 + bool(shape.scratch) + 2)
         emitter(module.function(name, params), shape, epilogue, target, width).run()
@@ -670,9 +676,7 @@ def _made(
         key=f"gemm {shape} {epilogue.key} {target.relaxed_simd} {emitter.__name__} {width}",
         emit=emit,
         work=units,
-        packing={1: panels(emitter.panel_width(width))}
-        if shape.packed and not shape.gathered
-        else {},
+        packing={1: panels(emitter.panel_width(width))} if packs else {},
         scratch=shape.scratch,
         flops=node.output.type.size * (2 * shape.k + epilogue.cost),
         bytes=node_bytes(node),
@@ -735,6 +739,8 @@ def lower_matmul(node: Node, target: Target, weights: Weights) -> Kernel:
     constant = node.inputs[1] in weights and not batched
     if not batched:
         rows = prod(a[:-1])
+        if not constant and is_wide(node):
+            return vector_by_matrix(node)
         shape = Product(1, rows, 0, k, 1, k, k, 1, 0, columns, packed=constant)
         return _kernel(node, shape, epilogue, target)
     return _batched(node, target, epilogue)

@@ -119,13 +119,19 @@ def _bytewise(nest: Nest) -> bool:
 
 
 def crossing(nest: Nest) -> int | None:
-    """The loop along which a copy's input is contiguous, if 4x4 blocks pay off."""
-    if nest.store.width != 4 or nest.sizes[-1] < 4 or nest.loads[0].strides[-1] < 0:
+    """The loop along which a copy's input is contiguous, if square blocks pay off."""
+    edge = block_edge(nest)
+    if nest.sizes[-1] < edge or nest.loads[0].strides[-1] < 0:
         return None
     for d, size in enumerate(nest.sizes[:-1]):
-        if nest.loads[0].strides[d] == 1 and size >= 4:
+        if nest.loads[0].strides[d] == 1 and size >= edge:
             return d
     return None
+
+
+def block_edge(nest: Nest) -> int:
+    """Elements along an edge of the blocks that are transposed in registers."""
+    return 4 if nest.store.width == 4 else 8
 
 
 def pattern(nest: Nest) -> bytes:
@@ -148,7 +154,7 @@ def units(nest: Nest) -> int:
         return nest.sizes[0] if len(nest.sizes) > nest.reduce.dims else 1
     if kind == "transpose":
         outer, size = transpose_dims(nest)
-        return nest.sizes[outer[0]] if outer else -(-size // strip(size))
+        return nest.sizes[outer[0]] if outer else -(-size // strip(nest, size))
     return nest.sizes[0] if len(nest.sizes) > 1 else -(-nest.sizes[0] // GROUP)
 
 
@@ -182,6 +188,16 @@ def transpose_dims(nest: Nest) -> tuple[list[int], int]:
     return [i for i in range(len(nest.sizes) - 1) if i != d], nest.sizes[d]
 
 
-def strip(size: int) -> int:
-    """Steps of a transposed loop done together: a cache line where the loop is that long."""
-    return min(16, size // 4 * 4)
+def strip(nest: Nest, size: int) -> int:
+    """Steps of the crossing loop done together, as far as it goes.
+
+    That many lines of the output are open at once, and from each line of the input as much is read:
+    whole cache lines, and few pages.
+    """
+    return min(64, size // block_edge(nest) * block_edge(nest))
+
+
+def run(nest: Nest) -> int:
+    """Steps of the last loop done together: a cache line of the output."""
+    edge = block_edge(nest)
+    return min(64 // nest.store.width, nest.sizes[-1] // edge * edge)

@@ -1,7 +1,8 @@
 """cumsum, cumprod, cummax and cummin along one axis.
 
 A vector holds an element of each of four rows. Along the last axis blocks are turned for that;
-along another axis rows are neighbours, and memory is walked as it lies, with the totals so far in memory. Sums and products of float32 are kept in float64.
+along another axis rows are neighbours, and memory is walked as it lies, with the totals so far in
+memory. Sums and products of float32 are kept in float64.
 """
 
 from __future__ import annotations

@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from fanlight.codegen.wasm.assembler import Function, Local
-from fanlight.codegen.wasm.kernels.loop_bytes import BytesEmitter
+from fanlight.codegen.wasm.kernels.loop_bools import BoolReduceEmitter, DirectEmitter, is_direct
+from fanlight.codegen.wasm.kernels.loop_bytes import BytesEmitter, PickEmitter
 from fanlight.codegen.wasm.kernels.loop_forms import (
     GROUP,
     block_edge,
     crossing,
     form,
+    of_bools,
     pattern,
+    picks,
     run,
     strip,
     transpose_dims,
@@ -55,13 +58,14 @@ def emit_nests(
 def _emitter(
     f: Function, registers: Registers, nest: Nest, pointers: Sequence[Local]
 ) -> NestEmitter:
+    kind = form(nest)
     classes: dict[str, Callable[..., NestEmitter]] = {
-        "columns": ReduceEmitter,
-        "rows": ReduceEmitter,
+        "columns": BoolReduceEmitter if of_bools(nest) else ReduceEmitter,
+        "rows": BoolReduceEmitter if of_bools(nest) else ReduceEmitter,
         "transpose": _Transpose,
-        "bytes": BytesEmitter,
+        "bytes": PickEmitter if picks(nest) else DirectEmitter if is_direct(nest) else BytesEmitter,
     }
-    return classes.get(form(nest), _Map)(f, registers, nest, pointers)
+    return classes.get(kind, _Map)(f, registers, nest, pointers)
 
 
 def _clamp(f: Function, bound: Local, start: int, limit: int, test: str, into: Local) -> None:

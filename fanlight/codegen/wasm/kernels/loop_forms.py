@@ -80,7 +80,7 @@ def form(nest: Nest) -> str:
             return "copy"
         if nest.is_copy and crossing(nest) is not None:
             return "transpose"
-        if _bytewise(nest):
+        if _bytewise(nest) or picks(nest):
             return "bytes"
     return "map"
 
@@ -93,6 +93,8 @@ def wide(nest: Nest) -> bool:
     """
     reduce = nest.reduce
     assert reduce is not None
+    if of_bools(nest):
+        return True
     kept = len(nest.sizes) - reduce.dims
     whole = prod(nest.sizes[kept:])
     return (
@@ -105,6 +107,26 @@ def wide(nest: Nest) -> bool:
         and all(s >= 0 for a in nest.loads for s in a.strides[kept:])
         and sc.infer(nest.body, [a.dtype for a in nest.loads]) == nest.store.dtype
     )
+
+
+def of_bools(nest: Nest) -> bool:
+    """Whether a reduction is `any` or `all` of neighbouring bools, which need no widening."""
+    reduce = nest.reduce
+    if reduce is None or reduce.combine.op not in ("and", "or") or nest.body is not sc.arg(0):
+        return False
+    (load,) = nest.loads
+    kept = len(nest.sizes) - reduce.dims
+    if load.dtype != "bool" or any(s < 0 for s in load.strides[kept:]):
+        return False
+    along = kept - 1 if form(nest) == "columns" else -1
+    stored = form(nest) == "rows" or nest.store.strides[along] == 1
+    return stored and load.strides[along] == 1 and nest.sizes[along] >= 16
+
+
+def picks(nest: Nest) -> bool:
+    """Whether a copy takes bytes that lie evenly apart, few enough to pick them out of vectors."""
+    load = nest.loads[0].strides[-1] if nest.is_copy else None
+    return load in (-1, 0, 2, 3, 4) and nest.store.width == 1 and nest.sizes[-1] >= 16
 
 
 def _bytewise(nest: Nest) -> bool:
@@ -191,10 +213,10 @@ def transpose_dims(nest: Nest) -> tuple[list[int], int]:
 def strip(nest: Nest, size: int) -> int:
     """Steps of the crossing loop done together, as far as it goes.
 
-    That many lines of the output are open at once, and from each line of the input as much is read:
-    whole cache lines, and few pages.
+    From each line of the input that much is read at once: the more, the fewer pages are met again.
+    Where the loop is short, threads need pieces, too.
     """
-    return min(64, size // block_edge(nest) * block_edge(nest))
+    return min(64 if size >= 256 else 16, size // block_edge(nest) * block_edge(nest))
 
 
 def run(nest: Nest) -> int:

@@ -16,6 +16,8 @@ GROUPED = 8  # rows of wide columns between a load and a store of the results so
 class ReduceEmitter(NestEmitter):
     """The forms `columns` and `rows`."""
 
+    per = 4  # elements of a vector
+
     def _emit(self, begin: Local, end: Local) -> None:
         nest, kind = self.nest, form(self.nest)
         assert nest.reduce is not None
@@ -27,8 +29,8 @@ class ReduceEmitter(NestEmitter):
         elif kept > 1 and wide(nest):
             walkers = self._pointers(nest.accesses, begin, [a.strides[0] for a in nest.accesses])
             count = self.registers.take("i32")
-            self.f.i32(nest.sizes[kept - 1] // 4).set(count)
-            tail = nest.sizes[kept - 1] % 4
+            self.f.i32(nest.sizes[kept - 1] // self.per).set(count)
+            tail = nest.sizes[kept - 1] % self.per
             self._loops(
                 nest,
                 range(kept - 1),
@@ -77,11 +79,11 @@ class ReduceEmitter(NestEmitter):
         walkers = self._pointers(
             nest.accesses, begin, [a.strides[0] * BLOCK for a in nest.accesses]
         )
-        whole, tail = divmod(nest.sizes[0], 4)
+        whole, tail = divmod(nest.sizes[0], self.per)
         count, at_end = self.registers.take_many(2, "i32")
         f.get(end).i32(-(-nest.sizes[0] // BLOCK)).op("i32.eq").set(at_end)
-        f.i32(whole).get(end).times(BLOCK // 4).get(at_end).select()
-        f.get(begin).times(BLOCK // 4).op("i32.sub").set(count)
+        f.i32(whole).get(end).times(BLOCK // self.per).get(at_end).select()
+        f.get(begin).times(BLOCK // self.per).op("i32.sub").set(count)
         f.get(begin).get(end).op("i32.lt_s")
         with f.if_():
             self._wide(walkers, count, tail, at_end)
@@ -111,7 +113,7 @@ class ReduceEmitter(NestEmitter):
             moved = [*(s for s, _ in zip(steps, rows, strict=False)), 1]
             with f.block() as done, f.loop() as again:
                 f.get(left).op("i32.eqz").br_if(done)
-                body(cursors, 4)
+                body(cursors, self.per)
                 for cursor, step in zip(cursors, moved, strict=True):
                     f.advance(cursor, 16 * step)
                 f.get(left).i32(1).op("i32.sub").set(left).br(again)
@@ -125,22 +127,18 @@ class ReduceEmitter(NestEmitter):
 
         def clear(cursors: Sequence[Local], lanes: int) -> None:
             self._identity().set(acc)
-            store_bytes(f, cursors[-1], acc, 4 * lanes)
+            store_bytes(f, cursors[-1], acc, nest.store.width * lanes)
 
         def take(rows: int) -> Callable[[Sequence[Local], int], None]:
             def body(cursors: Sequence[Local], lanes: int) -> None:
                 for row in range(rows):
-                    args = registers.take_many(len(nest.loads), "v128")
-                    for a, v, p, step in zip(nest.loads, args, cursors, steps, strict=False):
-                        self._fetch(a, step, p, beyond=row * a.strides[-1]).set(v)
                     into = new if row else acc
-                    self._compute(nest.body, self.dtypes, args).set(into)
-                    registers.give(*args)
+                    self._row_element(cursors, steps, row).set(into)
                     if row:
                         self._combine(acc, new).set(acc)
                 f.get(cursors[-1]).load().set(new)
                 self._combine(new, acc).set(acc)
-                store_bytes(f, cursors[-1], acc, 4 * lanes)
+                store_bytes(f, cursors[-1], acc, nest.store.width * lanes)
 
             return body
 
@@ -165,6 +163,16 @@ class ReduceEmitter(NestEmitter):
         if nest.reduce.after is not sc.arg(0):
             across(finish, ())
         registers.give(acc, new, left, *readers)
+
+    def _row_element(self, cursors: Sequence[Local], steps: Sequence[int], row: int) -> Function:
+        """Push the body of a vector of the row that lies some reduced steps after the cursors."""
+        nest, registers = self.nest, self.registers
+        args = registers.take_many(len(nest.loads), "v128")
+        for a, v, p, step in zip(nest.loads, args, cursors, steps, strict=False):
+            self._fetch(a, step, p, beyond=row * a.strides[-1]).set(v)
+        f = self._compute(nest.body, self.dtypes, args)
+        registers.give(*args)
+        return f
 
     # --- narrow columns ---------------------------------------------------------------------------
 

@@ -17,9 +17,8 @@ def is_wide(node: Node) -> bool:
     """Whether a product of two matrices is better computed by `vector_by_matrix`."""
     rows = prod(node.inputs[0].type.bound[:-1])
     # An epilogue is left to the tiles.
-    return (
-        rows == 1 and len(node.inputs) == 2 and "epilogue" not in node.attrs and wide(_nest(node))
-    )
+    alone = len(node.inputs) == 2 and EPILOGUE not in node.attrs
+    return alone and rows == 1 and wide(_nest(node))
 
 
 def vector_by_matrix(node: Node) -> Kernel:

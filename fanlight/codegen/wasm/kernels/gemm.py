@@ -26,7 +26,7 @@ from fanlight.graph import Node
 from fanlight.targets import Target
 
 WIDTH = 8  # columns of a tile
-FLAT = 32
+FLAT = 16
 FEW_COLUMNS = 3  # up to here vectors run along K instead of along the columns
 WIDE = 16  # columns of a tile where the engine fuses pairs of vectors into 256 bits
 VECTOR_WIDTH = 32  # most columns of the one-row tile of a matrix-vector product

@@ -32,7 +32,7 @@ WIDE = 16  # columns of a tile where the engine fuses pairs of vectors into 256 
 VECTOR_WIDTH = 32  # most columns of the one-row tile of a matrix-vector product
 # Bytes of the left side and of the results that are kept near (L2) while the panels of the right
 # side pass over them: every panel touches half a cache line of each row of results.
-# A small right side stays near too, and may pass again over every small block; a large one does not.
+# A small right side stays near too, and may pass again over every small block.
 BLOCK_BYTES = 256 << 10
 LARGE_BLOCK_BYTES = 448 << 10
 # Fewer pieces of work than this make shares of the threads too unequal.

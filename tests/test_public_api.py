@@ -85,6 +85,10 @@ add_n clip_by_value erfc logical_xor mod
 """.split()
 )
 PUBLIC |= {"fused", "image", "losses"}
+PUBLIC |= {
+    "array_api", "hessian", "jacobian", "log2", "log10", "moveaxis", "repeat", "std", "swapaxes",
+    "var",
+}  # fmt: skip
 CODE = re.compile(r"\bE-[A-Z]+-\d{3}\b")
 
 
@@ -122,7 +126,7 @@ def test_public_things_are_documented_and_typed(name: str) -> None:
     callables = [thing]
     if isinstance(thing, ModuleType):
         offered = getattr(thing, "__all__", ["classify"])
-        callables = [getattr(thing, n) for n in offered]
+        callables = [f for n in offered if inspect.isroutine(f := getattr(thing, n))]
     if inspect.isclass(thing):
         callables = [m for n, m in inspect.getmembers(thing, inspect.isfunction) if n[0] != "_"]
     for function in callables:
@@ -158,6 +162,38 @@ def test_a_model_has_its_attributes() -> None:
 def test_version_is_that_of_the_project() -> None:
     version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert version and fl.__version__ == version[1]
+
+
+def test_a_name_of_another_library_says_what_it_is_called_here() -> None:
+    from fanlight.tensor.names import CALLED
+
+    for name, here in CALLED.items():
+        assert name not in fl.__all__, name
+        with pytest.raises(AttributeError) as caught:
+            getattr(fl, name)
+        text = str(caught.value)
+        assert f"{name} is {here} here" in text
+        assert ("fl.array_api" in text) == (name in fl.array_api.__all__)
+        x = fl.tensor([[1.0]])
+        for path in re.findall(r"\b(fl|x)\.([\w.]+)", here):
+            thing: Any = fl if path[0] == "fl" else x
+            for part in path[1].rstrip(".").split("."):
+                thing = getattr(thing, part)
+    # NumPy's names that are not here are in the array API, or have an answer.
+    for name in ("argmax", "concatenate", "multiply", "power", "isnan", "take", "flip"):
+        assert name in CALLED
+    for name in set(fl.array_api.__all__) - set(fl.__all__):
+        if name[0] != "_" and inspect.isroutine(getattr(fl.array_api, name)):
+            with pytest.raises(AttributeError, match=f"fl.array_api.{name}|{name} is"):
+                getattr(fl, name)
+
+
+def test_a_name_that_nobody_has() -> None:
+    with pytest.raises(AttributeError, match=r"no attribute 'softmxa': is fl\.softmax what"):
+        fl.softmxa  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(AttributeError, match=r"no attribute 'zyzzyva'$"):
+        fl.zyzzyva  # type: ignore[attr-defined]  # noqa: B018
+    assert not hasattr(fl, "__wrapped__")
 
 
 # --- the cost of importing ------------------------------------------------------------------------

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import pi, sqrt
+from math import log, pi, sqrt
 from typing import Any
 
 import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.tensor import functions as fn
+from fanlight.tensor.complex import Complex
 from fanlight.tensor.core import Tensor, caller, cast, promoted
-from fanlight.tensor.gradients import custom_gradient
+from fanlight.tensor.gradients import custom_gradient, stop_gradient
 
 
 def add_n(tensors: Sequence[Any]) -> Tensor:
@@ -86,3 +87,33 @@ def erfc(x: Any) -> Tensor:
     """
     result: Tensor = _erfc(cast(x, "float32"))
     return result
+
+
+def log2(x: Any) -> Tensor:
+    """The logarithm to base 2; a whole number of exactly the powers of 2. float32.
+
+    -infinity at 0, NaN for x < 0.
+    """
+    return _logarithm(x, 1 / log(2))
+
+
+def log10(x: Any) -> Tensor:
+    """The logarithm to base 10; a whole number of exactly the powers of 10. float32.
+
+    -infinity at 0, NaN for x < 0.
+    """
+    return _logarithm(x, 1 / log(10))
+
+
+def _logarithm(x: Any, factor: float) -> Tensor:
+    y = fn.log(fn.floating(x))
+    if isinstance(y, Complex):
+        return Complex(*(part * factor for part in y.parts))
+    y = y * factor
+    # log(8) * 1.4427 is a little less than 3, so that its floor would be 2: what is as near to a
+    # whole number as rounding may take it, is one.
+    rest = stop_gradient(fn.round(y) - y)
+    return y + fn.where(fn.abs(rest) <= fn.abs(y) * _ROUNDED, rest, 0.0)
+
+
+_ROUNDED = 3e-7  # five units in the last place of 1 to 2

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from importlib import import_module
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -141,6 +142,26 @@ class Tensor(Methods):
         """The tensor with its dims reversed."""
         return self.transpose()
 
+    @property
+    def mT(self) -> Tensor:
+        """The matrices transposed: the last two dims exchanged."""
+        result: Tensor = self.__array_namespace__().matrix_transpose(self)
+        return result
+
+    @property
+    def device(self) -> str:
+        """Where it is: "cpu"."""
+        return "cpu"
+
+    def to_device(self, device: Any, /, *, stream: Any = None) -> Tensor:
+        """The tensor itself, since there is one device; E-OP-005 if it is asked for another."""
+        result: Tensor = self.__array_namespace__().asarray(self, device=device)
+        return result
+
+    def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
+        # By its name: that room looks down on this one.
+        return import_module("fanlight.array_api").namespace_of(api_version)
+
     # --- its numbers ------------------------------------------------------------------------------
 
     def numpy(self) -> np.ndarray:
@@ -215,6 +236,9 @@ class Tensor(Methods):
     def __dlpack_device__(self) -> tuple[int, int]:
         device: tuple[int, int] = self.numpy().__dlpack_device__()
         return device
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
 
     def __float__(self) -> float:
         return float(self.item())
@@ -329,6 +353,9 @@ class Tensor(Methods):
     def __neg__(self) -> Tensor:
         return apply("neg", self)
 
+    def __pos__(self) -> Tensor:
+        return self
+
     def __abs__(self) -> Tensor:
         return apply("abs", self)
 
@@ -356,8 +383,14 @@ class Tensor(Methods):
     def __lshift__(self, other: Any) -> Tensor:
         return _bits().left_shift(self, other)
 
+    def __rlshift__(self, other: Any) -> Tensor:
+        return _bits().left_shift(other, self)
+
     def __rshift__(self, other: Any) -> Tensor:
         return _bits().right_shift(self, other)
+
+    def __rrshift__(self, other: Any) -> Tensor:
+        return _bits().right_shift(other, self)
 
     def __lt__(self, other: Any) -> Tensor:
         return binary("less", self, other)

@@ -75,6 +75,11 @@ def _logical(op: str) -> Two:
     return run
 
 
+def _sign(x: Tensor) -> Tensor:
+    # fl.sign keeps the sign of a zero.
+    return fn.where(fn.equal(x, 0.0), 0.0, fn.sign(x)) if x.dtype == float32 else fn.sign(x)
+
+
 # --- one input ------------------------------------------------------------------------------------
 
 abs = _one("abs", _kept(fn.abs), "|x|; the size of complex numbers.")
@@ -120,7 +125,7 @@ reciprocal = _one("reciprocal", fn.reciprocal, "1 / x.")
 round = _one("round", _kept(fn.round), "The nearest whole number, halves to the even one.")
 sin = _one("sin", fn.sin, "Sine of radians.")
 sinh = _one("sinh", fn.sinh, "Hyperbolic sine.")
-sign = _one("sign", _kept(fn.sign), "-1, 0 or 1; of complex numbers x / |x|.")
+sign = _one("sign", _kept(_sign), "-1, 0 or 1; of complex numbers x / |x|.")
 sqrt = _one("sqrt", fn.sqrt, "Square root; NaN for real numbers below 0.")
 square = _one("square", _kept(fn.square), "x * x.")
 tan = _one("tan", fn.tan, "Tangent of radians.")
@@ -174,6 +179,7 @@ bitwise_right_shift = _two(
 bitwise_xor = _two("bitwise_xor", _bits(bitwise.bitwise_xor), "The bits that only one of them has.")
 divide = _two("divide", _promoted("div", "float32"), "x1 / x2; whole numbers give float32.")
 equal = _two("equal", _promoted("equal"), "Whether x1 = x2.")
+floor_divide = _two("floor_divide", _promoted("floor_div"), "x1 / x2, rounded down.")
 greater = _two("greater", _promoted("greater"), "Whether x1 > x2.")
 greater_equal = _two("greater_equal", _promoted("greater_equal"), "Whether x1 >= x2.")
 less = _two("less", _promoted("less"), "Whether x1 < x2.")
@@ -186,18 +192,6 @@ minimum = _two("minimum", _promoted("minimum"), "The smaller one; NaN if either 
 multiply = _two("multiply", _promoted("mul"), "x1 * x2.")
 not_equal = _two("not_equal", _promoted("not_equal"), "Whether x1 differs from x2.")
 subtract = _two("subtract", _promoted("sub"), "x1 - x2.")
-
-
-def floor_divide(x1: Any, x2: Any, /) -> Tensor:
-    """x1 / x2 rounded down."""
-    (a, b), name = together(x1, x2)
-    found = wrapped(apply("floor_div", a, b), name)
-    if name != float32:
-        return found
-    # A quotient of almost nothing is rounded down, too.
-    small = fn.logical_and(fn.is_inf(b), fn.is_finite(a))
-    apart = fn.logical_and(fn.not_equal(fn.less(a, 0.0), fn.less(b, 0.0)), fn.not_equal(a, 0.0))
-    return fn.where(small, fn.where(apart, -1.0, a / b), found)
 
 
 def remainder(x1: Any, x2: Any, /) -> Tensor:

@@ -95,7 +95,8 @@ def _acosh(z: Any) -> Complex:
 
 
 def _atanh(z: Any) -> Complex:
-    x, y = _parts(z)
+    # Beyond, nothing changes; and infinity by infinity would be NaN.
+    x, y = (apply("clip", part, lo=-1e18, hi=1e18) for part in _parts(z))
     square, size = y * y, apply("abs", x)
     below = (1.0 - size) * (1.0 - size) + square
     real = 0.25 * apply("log1p", 4.0 * size / below)

@@ -229,9 +229,17 @@ class Tensor(Methods):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
-    def __dlpack__(self, **options: Any) -> Any:
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: Any = None,
+        dl_device: Any = None,
+        copy: bool | None = None,
+    ) -> Any:
         # DLPack cannot say that memory is not to be written, so it gets memory of its own.
-        return self.numpy().copy().__dlpack__(**options)
+        options: dict[str, Any] = {"max_version": max_version, "dl_device": dl_device}
+        return self.numpy().copy().__dlpack__(stream=stream, **options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         device: tuple[int, int] = self.numpy().__dlpack_device__()

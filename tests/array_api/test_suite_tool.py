@@ -58,7 +58,7 @@ def tool() -> Any:
 
 def test_every_line_that_is_left_out_has_a_reason() -> None:
     found = tool().reasons((ROOT / "tools" / "array_api_skips.txt").read_text("utf-8"))
-    assert len(found) > 20
+    assert len(found) > 50
     assert [line for line, reason in found.items() if len(reason) < 40] == []
     assert [line for line in found if not line.startswith("array_api_tests/test_")] == []
 

@@ -262,6 +262,7 @@ RULES: dict[str, Callable[..., Tensor]] = {
     "mul": _mul,
     "not_equal": lambda a, b: apply("logical_not", _equal(a, b)),
     "pad": _pad,
+    "pow": lambda a, b: _exp(_mul(b, _log(a))),
     "reciprocal": lambda z: _div(1.0, z),
     "select": _select,
     "sqrt": _sqrt,

@@ -130,15 +130,6 @@ def _sign(z: Any) -> Complex:
     return Complex(x / size, y / size)
 
 
-def _pow(a: Any, b: Any) -> Tensor:
-    """exp(b log a); anything to the power 0 is 1, and 0 to another power 0."""
-    zero = apply("equal", a, 0.0)
-    power = apply("exp", b * apply("log", apply("select", zero, tensor(1.0), a)))
-    power = apply("select", zero, tensor(0.0), power)
-    result: Tensor = apply("select", apply("equal", b, 0.0), tensor(1.0), power)
-    return result
-
-
 def _both(op: str, join: str) -> Callable[[Any], Tensor]:
     def function(z: Any) -> Tensor:
         result: Tensor = apply(join, *(apply(op, p) for p in _parts(z)))
@@ -193,7 +184,6 @@ RULES.update(
         "is_inf": _both("is_inf", "logical_or"),
         "is_nan": _both("is_nan", "logical_or"),
         "log1p": _log1p,
-        "pow": _pow,
         "prod": _product,
         "round": _each("round"),
         "sign": _sign,

@@ -244,4 +244,3 @@ def test_products_sums_and_what_is_not_finite() -> None:
     assert fl.is_nan(w).tolist() == [False, True, False, True]
     assert fl.is_inf(w).tolist() == [False, False, True, True]
     assert fl.is_finite(w).tolist() == [True, False, False, False]
-    assert fl.pow(fl.tensor([0j, 0j, 2j]), fl.tensor([0j, 2 + 0j, 0j])).tolist() == [1, 0, 1]

@@ -23,6 +23,7 @@ from fanlight.errors import FanlightError
 from fanlight.formats.model import Model, load
 from fanlight.jit import jit
 from fanlight.models import default_model, tasks
+from fanlight.ops.types import Dim
 from fanlight.quantize import QuantizedModel, quantize
 from fanlight.tensor import (
     Tensor,
@@ -68,6 +69,15 @@ from fanlight.tensor.bitwise import (
     invert,
     left_shift,
     right_shift,
+)
+from fanlight.tensor.blocks import (
+    batch_to_space_nd,
+    depth_to_space,
+    mirror_pad,
+    slice,
+    space_to_batch_nd,
+    space_to_depth,
+    strided_slice,
 )
 from fanlight.tensor.complex import (
     angle,
@@ -128,6 +138,7 @@ from fanlight.tensor.functions import (
     gelu,
     greater,
     greater_equal,
+    hard_sigmoid,
     hard_swish,
     hypot,
     is_finite,
@@ -344,6 +355,7 @@ if not _TYPE_CHECKING:  # for type checkers a name that is not there stays an er
 
 __all__ = [
     "Bundle",
+    "Dim",
     "FanlightError",
     "Model",
     "QuantizedModel",
@@ -628,6 +640,15 @@ __all__ = [
     "multi_rnn_cell",
     "rms_norm",
     "scaled_dot_product_attention",
+    # boxes and blocks
+    "batch_to_space_nd",
+    "depth_to_space",
+    "hard_sigmoid",
+    "mirror_pad",
+    "slice",
+    "space_to_batch_nd",
+    "space_to_depth",
+    "strided_slice",
     "add_n",
     "clip_by_value",
     "erfc",
@@ -648,3 +669,8 @@ __all__ = [
     "swapaxes",
     "var",
 ]
+
+
+def __dir__() -> list[str]:
+    """What completion offers: what is public, and no rooms."""
+    return sorted([*__all__, "__version__"])

@@ -20,7 +20,7 @@ from tests.support import ROOT, run_python
 PACKAGE = ROOT / "fanlight"
 # The names are a contract: taking one away breaks people's programs.
 PUBLIC = {
-    "Bundle", "FanlightError", "Model", "QuantizedModel", "build", "check", "default_model",
+    "Bundle", "Dim", "FanlightError", "Model", "QuantizedModel", "build", "check", "default_model",
     "load", "open_bundle", "quantize", "tasks",
 }  # fmt: skip
 PUBLIC |= {
@@ -84,6 +84,12 @@ PUBLIC |= set(
 add_n clip_by_value erfc logical_xor mod
 """.split()
 )
+PUBLIC |= set(
+    """
+batch_to_space_nd depth_to_space hard_sigmoid mirror_pad slice space_to_batch_nd space_to_depth
+strided_slice
+""".split()
+)
 PUBLIC |= {"fused", "image", "losses"}
 PUBLIC |= {
     "array_api", "hessian", "jacobian", "log2", "log10", "moveaxis", "repeat", "std", "swapaxes",
@@ -101,6 +107,17 @@ def test_all_is_what_is_public() -> None:
     rooms = {p.stem for p in PACKAGE.iterdir() if p.suffix == ".py" or p.is_dir()}
     others = {n for n in vars(fl) if not n.startswith("_")} - PUBLIC - {"annotations"}
     assert others <= rooms, f"public by accident: {others - rooms}"
+
+
+def test_completion_offers_what_is_public_and_nothing_else() -> None:
+    assert set(dir(fl)) == PUBLIC | {"__version__"}
+    rooms = {n: thing for n in PUBLIC if isinstance(thing := getattr(fl, n), ModuleType)}
+    assert {"random", "linalg", "image", "losses", "tasks"} <= set(rooms)
+    for name, room in rooms.items():
+        assert dir(room) == sorted(room.__all__), name
+        # Dtypes and constants are of no module.
+        things = {n: getattr(getattr(room, n), "__module__", "fanlight.") for n in dir(room)}
+        assert [n for n, where in things.items() if not where.startswith("fanlight.")] == [], name
 
 
 def facades() -> list[str]:
@@ -125,8 +142,8 @@ def test_public_things_are_documented_and_typed(name: str) -> None:
     assert inspect.getdoc(thing), name
     callables = [thing]
     if isinstance(thing, ModuleType):
-        offered = getattr(thing, "__all__", ["classify"])
-        callables = [f for n in offered if inspect.isroutine(f := getattr(thing, n))]
+        offered = (getattr(thing, n) for n in thing.__all__)
+        callables = [f for f in offered if inspect.isroutine(f) or inspect.isclass(f)]
     if inspect.isclass(thing):
         callables = [m for n, m in inspect.getmembers(thing, inspect.isfunction) if n[0] != "_"]
     for function in callables:
@@ -245,10 +262,10 @@ def codes_in(path: Path) -> set[str]:
 
 
 def used() -> dict[str, list[str]]:
-    """code -> the files that use it."""
+    """code -> the files that use it; to list or to explain a code is not to use it."""
     found: dict[str, list[str]] = {}
     for path in sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.js")]):
-        if path != PACKAGE / "errors.py":
+        if path != PACKAGE / "errors.py" and path.parent.name != "explanations":
             for code in codes_in(path):
                 found.setdefault(code, []).append(path.relative_to(ROOT).as_posix())
     return found

@@ -356,3 +356,8 @@ __all__ = [
     "sum",
     "var",
 ]
+
+
+def __dir__() -> list[str]:
+    """What completion offers."""
+    return sorted(__all__)

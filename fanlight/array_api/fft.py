@@ -33,6 +33,13 @@ __all__ = [
     "rfftfreq",
     "rfftn",
 ]
+
+
+def __dir__() -> list[str]:
+    """What completion offers."""
+    return sorted(__all__)
+
+
 Axes = int | Sequence[int] | None
 
 

@@ -47,6 +47,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """What completion offers."""
+    return sorted(__all__)
+
+
 class EighResult(NamedTuple):
     """What `eigh` gives."""
 

@@ -247,6 +247,7 @@ def _each(op: str) -> Callable[..., Complex]:
 _EACH = (
     *("add", "sub", "neg", "sum", "mean", "reshape", "transpose", "broadcast_to", "slice"),
     *("strided_slice", "reverse", "tile", "concat", "mirror_pad"),
+    *("depth_to_space", "space_to_depth", "space_to_batch", "batch_to_space"),
 )
 # complex_functions.py adds to them.
 RULES: dict[str, Callable[..., Tensor]] = {

@@ -38,6 +38,12 @@ __all__ = [
     "transform",
 ]
 
+
+def __dir__() -> list[str]:
+    """What completion offers: what is public."""
+    return sorted(__all__)
+
+
 _LUMA = (0.2989, 0.587, 0.114)  # ITU-R BT.601, as TensorFlow rounds it
 
 

@@ -48,6 +48,12 @@ __all__ = [
     "uniform_int",
 ]
 
+
+def __dir__() -> list[str]:
+    """What completion offers: what is public."""
+    return sorted(__all__)
+
+
 Shape = int | Sequence[int]
 
 # Sequences of a key that no distribution draws from.

@@ -14,7 +14,13 @@ from fanlight.formats.manifest import Skipped, parse_manifest, read_weights
 from fanlight.formats.names import output_names, tally
 from fanlight.formats.random_weights import random_constants
 from fanlight.formats.source import Options, Port, Source, check_options, static_shape
-from fanlight.formats.tfgraph import elementwise, neural, shaping  # noqa: F401  (fill the table)
+from fanlight.formats.tfgraph import (  # noqa: F401  (fill the table)
+    elementwise,
+    functions,
+    indexing,
+    neural,
+    shaping,
+)
 from fanlight.formats.tfgraph.call import HANDLERS, Call
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref, graph_dtype, parse_nodes
 from fanlight.formats.tfgraph.order import needed, ordered
@@ -145,7 +151,7 @@ class _Import:
         try:
             made = HANDLERS[node.op](call)
         except FanlightError as error:
-            if error.code.startswith("E-OP-"):
+            if error.code.startswith(("E-OP-", "E-TENSOR-")):
                 error.where = f"{call.where}: {error.where}"
             raise
         return list(made) if isinstance(made, list | tuple) else [made]

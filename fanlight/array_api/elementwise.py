@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable
-from math import inf, nan
-from math import log as log_of
 from typing import Any
 
 import numpy as np
 
+from fanlight.array_api import bodies
 from fanlight.array_api.dtypes import array, complex64, float32, int32, together, wrapped
 from fanlight.errors import FanlightError
 from fanlight.tensor import arithmetic, bitwise
@@ -77,7 +76,7 @@ def _logical(op: str) -> Two:
 
 def _sign(x: Tensor) -> Tensor:
     # fl.sign keeps the sign of a zero.
-    return fn.where(fn.equal(x, 0.0), 0.0, fn.sign(x)) if x.dtype == float32 else fn.sign(x)
+    return bodies.fused(bodies.sign, x) if x.dtype == float32 else fn.sign(x)
 
 
 # --- one input ------------------------------------------------------------------------------------
@@ -133,7 +132,7 @@ tanh = _one("tanh", fn.tanh, "Hyperbolic tangent.")
 
 
 def _trunc(x: Tensor) -> Tensor:
-    return fn.where(fn.less(x, 0), fn.ceil(x), fn.floor(x)) if x.dtype == float32 else x
+    return bodies.fused(bodies.trunc, x) if x.dtype == float32 else x
 
 
 trunc = _one("trunc", _trunc, "Rounded towards zero.")
@@ -150,17 +149,13 @@ def imag(x: Any, /) -> Tensor:
     return complexes.imag(array("imag", x))
 
 
-def _below_zero(x: Tensor) -> Tensor:
-    """Whether the sign is set, of zeros, too."""
-    if x.dtype != float32:
-        return fn.less(x, 0)
-    zero = fn.logical_and(fn.equal(x, 0.0), fn.less(fn.reciprocal(x), 0.0))
-    return fn.logical_or(fn.less(x, 0.0), zero)
+def _signbit(x: Tensor) -> Tensor:
+    return bodies.fused(bodies.signbit, x) if x.dtype == float32 else fn.less(x, 0)
 
 
 signbit = _one(
     "signbit",
-    _below_zero,
+    _signbit,
     "Whether the sign is set: of negative numbers and -0.0. NaN counts as positive.",
 )
 
@@ -198,61 +193,34 @@ def remainder(x1: Any, x2: Any, /) -> Tensor:
     """What x1 / x2 leaves, with the sign of x2; exact for |x1| < |x2|, else but for rounding."""
     (a, b), name = together(x1, x2)
     found = wrapped(apply("floor_mod", a, b), name)
-    return copysign(found, b) if name == float32 else found
+    return bodies.fused(bodies.remainder_signed, found, b) if name == float32 else found
 
 
 def copysign(x1: Any, x2: Any, /) -> Tensor:
     """|x1| with the sign of x2, zeros included. A NaN in x2 counts as positive."""
-    (size, sign_of), _ = together(x1, x2, least="float32")
-    size = fn.abs(size)
-    return fn.where(_below_zero(sign_of), -size, size)
+    return bodies.fused(bodies.copysign, *together(x1, x2, least="float32")[0])
 
 
 def atan2(x1: Any, x2: Any, /) -> Tensor:
     """The angle of the points (x2, x1), -pi to pi."""
     (y, x), _ = together(x1, x2, least="float32")
-    angle = fn.atan2(fn.abs(y), x)
-    behind = fn.logical_and(fn.equal(y, 0.0), fn.logical_and(fn.equal(x, 0.0), _below_zero(x)))
-    angle = fn.where(behind, np.float32(np.pi), angle)
-    return fn.where(_below_zero(y), -angle, angle)
+    return bodies.fused(bodies.atan2_signed, fn.atan2(y, x), y, x)
 
 
 def hypot(x1: Any, x2: Any, /) -> Tensor:
     """sqrt(x1^2 + x2^2) without overflow; infinite if either is, even beside NaN."""
     (a, b), _ = together(x1, x2, least="float32")
-    return fn.where(fn.logical_or(fn.is_inf(a), fn.is_inf(b)), inf, fn.hypot(a, b))
+    return bodies.fused(bodies.hypot_infinite, fn.hypot(a, b), a, b)
 
 
 def logaddexp(x1: Any, x2: Any, /) -> Tensor:
     """log(exp(x1) + exp(x2)) without overflow."""
-    (a, b), _ = together(x1, x2, least="float32")
-    same = fn.equal(a, b)  # of infinite ones there is no difference
-    apart = fn.where(same, 0.0, fn.abs(a - b))
-    return fn.where(same, a + log_of(2), fn.maximum(a, b) + fn.log1p(fn.exp(-apart)))
-
-
-_UNIT = 2.0**-24  # half the distance from 1 to the next number
-_LEAST = 2.0**-149  # the least number
+    return bodies.fused(bodies.logaddexp, *together(x1, x2, least="float32")[0])
 
 
 def nextafter(x1: Any, x2: Any, /) -> Tensor:
-    """The next number after x1 on the way to x2; x2 if they are equal.
-
-    Source: Rump, Zimmermann, Boldo & Melquiond, Computing predecessor and successor in rounding to
-    nearest, BIT 49 (2009), algorithm 2.
-    """
-    (a, b), _ = together(x1, x2, least="float32")
-    part = _UNIT * (1 + 2 * _UNIT)
-    up = fn.where(fn.less(a, b), 1.0, -1.0)
-    size = fn.abs(a)
-    plain = a + up * (size * part)
-    tiny = a + up * _LEAST
-    large = a * (1 / _UNIT)
-    between = (large + up * (fn.abs(large) * part)) * _UNIT
-    found = fn.where(size >= 2.0**-101, plain, fn.where(size < 2.0**-125, tiny, between))
-    found = fn.where(fn.is_inf(a), fn.sign(a) * np.finfo(np.float32).max, found)
-    none = fn.logical_or(fn.is_nan(a), fn.is_nan(b))
-    return fn.where(fn.equal(a, b), b, fn.where(none, nan, found))
+    """The next number after x1 on the way to x2; x2 if they are equal."""
+    return bodies.fused(bodies.nextafter, *together(x1, x2, least="float32")[0])
 
 
 def pow(x1: Any, x2: Any, /) -> Tensor:
@@ -271,13 +239,7 @@ def pow(x1: Any, x2: Any, /) -> Tensor:
         return result
     if name != float32:
         return wrapped(_whole_power(a, b), name)
-    size = fn.pow(fn.abs(a), b)
-    whole, half = fn.equal(fn.floor(b), b), b * 0.5
-    odd = fn.logical_and(whole, fn.not_equal(fn.floor(half), half))
-    # Of a negative number only a whole power is a number, but for 0 and infinity.
-    edge = fn.logical_or(fn.equal(a, 0.0), fn.is_inf(a))
-    turned = fn.where(odd, -size, fn.where(fn.logical_or(whole, edge), size, nan))
-    return fn.where(_below_zero(a), turned, size)
+    return bodies.fused(bodies.power_signed, fn.pow(a, b), a, b)
 
 
 def _whole_power(a: Tensor, b: Tensor) -> Tensor:

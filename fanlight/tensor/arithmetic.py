@@ -11,7 +11,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.tensor import functions as fn
 from fanlight.tensor.complex import Complex
-from fanlight.tensor.core import Tensor, caller, cast, promoted
+from fanlight.tensor.core import Tensor, apply, caller, cast, promoted
 from fanlight.tensor.gradients import custom_gradient, stop_gradient
 
 
@@ -106,14 +106,14 @@ def log10(x: Any) -> Tensor:
 
 
 def _logarithm(x: Any, factor: float) -> Tensor:
-    y = fn.log(fn.floating(x))
-    if isinstance(y, Complex):
-        return Complex(*(part * factor for part in y.parts))
-    y = y * factor
+    x = fn.floating(x)
+    if isinstance(x, Complex):
+        return Complex(*(part * factor for part in fn.log(x).parts))  # type: ignore[attr-defined]
+    y: Tensor = apply("fused", x, body=f"mul(log(a0), {factor!r})")
     # log(8) * 1.4427 is a little less than 3, so that its floor would be 2: what is as near to a
-    # whole number as rounding may take it, is one.
-    rest = stop_gradient(fn.round(y) - y)
-    return y + fn.where(fn.abs(rest) <= fn.abs(y) * _ROUNDED, rest, 0.0)
+    # whole number as rounding may take it, is one. The slope is that of the logarithm.
+    return y + stop_gradient(apply("fused", y, body=_TO_WHOLE))
 
 
-_ROUNDED = 3e-7  # five units in the last place of 1 to 2
+# Five units in the last place of numbers from 1 to 2.
+_TO_WHOLE = "t0 = sub(round(a0), a0); select(le(abs(t0), mul(abs(a0), 3e-07)), t0, 0.0)"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.tensor import core
+from fanlight.tensor import core, functions
 from fanlight.tensor.core import Tensor, caller, dtype_name, tensor
 
 bool = "bool"
@@ -66,6 +66,11 @@ def array(function: str, x: Any) -> Tensor:
     made = tensor(x)
     dtype_of(made.dtype)
     return made
+
+
+def flat(x: Tensor) -> Tensor:
+    """x in one dim; by -1, which symbolic dims take, too."""
+    return functions.reshape(x, (-1,) if x.size else (0,))
 
 
 def result_type(*arrays_and_dtypes: Any) -> str:

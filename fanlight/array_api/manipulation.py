@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fanlight.array_api.dtypes import array, int32, together, wrapped
+from fanlight.array_api.dtypes import array, flat, int32, together, wrapped
 from fanlight.errors import FanlightError
 from fanlight.tensor import functions as fn
 from fanlight.tensor import indices as places
@@ -46,7 +46,7 @@ def concat(arrays: Sequence[Any], /, *, axis: int | None = 0) -> Tensor:
     """The tensors one after another along an axis; None: each flat."""
     given = [array("concat", x) for x in _listed("concat", arrays)]
     if axis is None:
-        given, axis = [fn.reshape(x, (x.size,)) for x in given], 0
+        given, axis = [flat(x) for x in given], 0
     for x in given:
         (axis,) = fn.axes_of(x.type, axis)
     return fn.concat(given, axis)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fanlight.array_api.dtypes import array
+from fanlight.array_api.dtypes import array, flat
 from fanlight.tensor import functions as fn
 from fanlight.tensor.core import Tensor, apply, tensor
 from fanlight.tensor.known import numbers_of
@@ -38,14 +38,14 @@ class UniqueInverse(NamedTuple):
 
 def _found(function: str, x: Any) -> UniqueAll:
     x = array(function, x)
-    flat = fn.reshape(x, (x.size,))
-    numbers = numbers_of(function, "x", flat, "use fl.unique(x, size=10).")
+    row = flat(x)
+    numbers = numbers_of(function, "x", row, "use fl.unique(x, size=10).")
     _, first, inverse, counts = np.unique(
         numbers, return_index=True, return_inverse=True, return_counts=True, equal_nan=False
     )
     indices = tensor(first.astype(np.int32))
     # Taken, not made: gradients pass.
-    values: Tensor = apply("gather", flat, indices, axis=0)
+    values: Tensor = apply("gather", row, indices, axis=0)
     turned = fn.reshape(tensor(inverse.reshape(-1).astype(np.int32)), x.shape)
     return UniqueAll(values, indices, turned, tensor(counts.astype(np.int32)))
 

@@ -8,13 +8,7 @@ from math import nan
 from math import prod as product_of
 from typing import Any
 
-from fanlight.array_api.dtypes import (
-    array,
-    astype,
-    complex64,
-    int32,
-    wrapped,
-)
+from fanlight.array_api.dtypes import array, astype, complex64, flat, int32, wrapped
 from fanlight.array_api.manipulation import concat
 from fanlight.errors import FanlightError
 from fanlight.tensor import complex as complexes
@@ -197,7 +191,7 @@ def _position(
     if x.dtype in ("bool", "uint8"):
         x = cast(x, int32)
     if axis is None:
-        found = find(fn.reshape(x, (x.size,)), 0)
+        found = find(flat(x), 0)
         return fn.reshape(found, [1] * x.rank) if keepdims else found
     (at,) = fn.axes_of(x.type, axis)
     return fn.expand_dims(find(x, at), at) if keepdims else find(x, at)

@@ -5,6 +5,7 @@ results have gradients. Where a shape depends on numbers, the error says so.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -140,6 +141,18 @@ def test_compiled_is_eager(name: str) -> None:
         same(f"jit {name}", b, a.numpy(), a.dtype, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", CALLS)
+def test_many_examples_at_once(name: str) -> None:
+    """fl.vmap gives of each example what the function gives of it alone."""
+    function, inputs = CALLS[name]
+    alone = parts(function(*inputs))
+    batches = [fl.stack([x, fl.reverse(x), x]) for x in inputs]
+    many = parts(fl.vmap(lambda *args: list(parts(function(*args))))(*batches))
+    assert len(alone) == len(many)
+    for a, b in zip(alone, many, strict=True):
+        same(f"vmap {name}", b[2], a.numpy(), a.dtype, rtol=1e-4, atol=1e-5)
+
+
 def slope(name: str, loss: Callable[[fl.Tensor], fl.Tensor], x: fl.Tensor) -> None:
     """A gradient in one direction, against finite differences."""
     rng = np.random.default_rng(len(name))
@@ -201,6 +214,31 @@ def test_gradients_pass_what_is_taken_by_numbers() -> None:
 def test_vmap_over_a_function_of_the_standard() -> None:
     got = fl.vmap(lambda x: xp.std(x, correction=1))(X)
     same("vmap std", got, np.std(X.numpy(), 1, ddof=1))
+
+
+def test_built_for_any_number_of_rows(tmp_path: Path) -> None:
+    def report(x: fl.Tensor) -> dict[str, fl.Tensor]:
+        centred = x - xp.mean(x, axis=0, keepdims=True)
+        return {
+            "spread": xp.std(x, axis=0),
+            "best": xp.argmax(x, axis=1),
+            "sorted": xp.sort(x, axis=0),
+            "running": xp.cumulative_sum(centred, axis=0),
+            "clipped": xp.clip(xp.pow(xp.abs(centred), 1.5), 0.1, 0.9),
+            "joined": xp.concat([x, xp.flip(x, axis=1)], axis=1),
+            "angles": xp.atan2(x, xp.remainder(x, 0.3)),
+            "all": xp.all(x > 0, axis=1),
+        }
+
+    with fl.build(
+        report, tmp_path / "out", inputs={"x": fl.spec(("rows", 3))}, dims={"rows": 8}
+    ) as bundle:
+        for rows in (1, 2, 5, 8):
+            x = np.random.default_rng(rows).uniform(0.1, 1, (rows, 3)).astype(np.float32)
+            found = bundle.run({"x": x})
+            for key, want in report(fl.tensor(x)).items():
+                COUNTS[f"built {key}"] += 1
+                np.testing.assert_allclose(found[key], want.numpy(), rtol=1e-4, atol=1e-5)
 
 
 # --- hypothesis's own strategies for the standard, as any test suite uses them --------------------

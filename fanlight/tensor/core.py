@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from importlib import import_module
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -23,6 +22,7 @@ from fanlight.ops.types import TensorType
 from fanlight.tensor import stored
 from fanlight.tensor.caller import caller as caller
 from fanlight.tensor.calls import Call, Level, deepest, shared, state, tell, watch
+from fanlight.tensor.standard import Standard
 from fanlight.tensor.stored import STORED
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def type_of(shape: tuple[int, ...], dtype: str) -> TensorType:
     return made
 
 
-class Tensor(Methods):
+class Tensor(Methods, Standard):
     """An n-dimensional array of one dtype; or, while a function is traced, one of its values.
 
     Tensors do not change. Made by `fl.tensor` and by ops; a NumPy array or a number may stand
@@ -142,26 +142,6 @@ class Tensor(Methods):
         """The tensor with its dims reversed."""
         return self.transpose()
 
-    @property
-    def mT(self) -> Tensor:
-        """The matrices transposed: the last two dims exchanged."""
-        result: Tensor = self.__array_namespace__().matrix_transpose(self)
-        return result
-
-    @property
-    def device(self) -> str:
-        """Where it is: "cpu"."""
-        return "cpu"
-
-    def to_device(self, device: Any, /, *, stream: Any = None) -> Tensor:
-        """The tensor itself, since there is one device; E-OP-005 if it is asked for another."""
-        result: Tensor = self.__array_namespace__().asarray(self, device=device)
-        return result
-
-    def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
-        # By its name: that room looks down on this one.
-        return import_module("fanlight.array_api").namespace_of(api_version)
-
     # --- its numbers ------------------------------------------------------------------------------
 
     def numpy(self) -> np.ndarray:
@@ -228,22 +208,6 @@ class Tensor(Methods):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
-
-    def __dlpack__(
-        self,
-        *,
-        stream: Any = None,
-        max_version: Any = None,
-        dl_device: Any = None,
-        copy: bool | None = None,
-    ) -> Any:
-        # DLPack cannot say that memory is not to be written, so it gets memory of its own.
-        options: dict[str, Any] = {"max_version": max_version, "dl_device": dl_device}
-        return self.numpy().copy().__dlpack__(stream=stream, **options)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        device: tuple[int, int] = self.numpy().__dlpack_device__()
-        return device
 
     def __complex__(self) -> complex:
         return complex(self.item())

@@ -330,7 +330,7 @@ OPERATORS: dict[str, tuple[Callable[..., Any], str]] = {
 @quick
 @given(data=st.data())
 def test_operators_reflected_and_in_place(symbol: str, data: st.DataObject) -> None:
-    """Of uint8 they give int32, and ** gives floats: see tools/array_api_skips.txt."""
+    """Of uint8 they give int32, which is why uint8 is not drawn here."""
     apply, name = OPERATORS[symbol]
     kinds = [d for kind in KINDS[name] for d in kind if d not in ("uint8", "bool")]
     if name == "divide":

@@ -12,6 +12,9 @@ function of them, gradients included.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from fanlight import array_api
 from fanlight.build import build
 from fanlight.built import Bundle, open_bundle
 from fanlight.check import check
@@ -53,6 +56,8 @@ from fanlight.tensor.arithmetic import (
     add_n,
     clip_by_value,
     erfc,
+    log2,
+    log10,
     logical_xor,
     mod,
 )
@@ -216,6 +221,7 @@ from fanlight.tensor.indices import (
     tensor_scatter_sub,
     tensor_scatter_update,
 )
+from fanlight.tensor.jacobian import hessian, jacobian
 from fanlight.tensor.matrices import (
     diag,
     diagonal,
@@ -226,6 +232,7 @@ from fanlight.tensor.matrices import (
     outer_product,
     tensordot,
 )
+from fanlight.tensor.names import missing as _missing
 from fanlight.tensor.neural import (
     basic_lstm_cell,
     batch_norm,
@@ -245,7 +252,10 @@ from fanlight.tensor.neural import (
 from fanlight.tensor.parts import (
     broadcast_args,
     ensure_shape,
+    moveaxis,
+    repeat,
     split,
+    swapaxes,
     unstack,
 )
 from fanlight.tensor.ragged import (
@@ -313,6 +323,7 @@ from fanlight.tensor.spectral import (
     irfft,
     rfft,
 )
+from fanlight.tensor.statistics import std, var
 from fanlight.tensor.variables import Variable, variable, variable_grads
 from fanlight.tensor.watch import debug, profile, time
 from fanlight.tensor.windows import (
@@ -335,6 +346,12 @@ from fanlight.tensor.windows import (
     separable_conv2d,
 )
 from fanlight.version import __version__ as __version__
+
+if not _TYPE_CHECKING:  # for type checkers a name that is not there stays an error
+
+    def __getattr__(name: str) -> object:
+        raise _missing(name, __all__, array_api.__all__)
+
 
 __all__ = [
     "Bundle",
@@ -640,6 +657,17 @@ __all__ = [
     "fused",
     "losses",
     "image",
+    # what NumPy has, and the array API standard
+    "array_api",
+    "hessian",
+    "jacobian",
+    "log2",
+    "log10",
+    "moveaxis",
+    "repeat",
+    "std",
+    "swapaxes",
+    "var",
 ]
 
 

@@ -91,6 +91,10 @@ strided_slice
 """.split()
 )
 PUBLIC |= {"fused", "image", "losses"}
+PUBLIC |= {
+    "array_api", "hessian", "jacobian", "log2", "log10", "moveaxis", "repeat", "std", "swapaxes",
+    "var",
+}  # fmt: skip
 CODE = re.compile(r"\bE-[A-Z]+-\d{3}\b")
 
 
@@ -111,8 +115,9 @@ def test_completion_offers_what_is_public_and_nothing_else() -> None:
     assert {"random", "linalg", "image", "losses", "tasks"} <= set(rooms)
     for name, room in rooms.items():
         assert dir(room) == sorted(room.__all__), name
-        own = [n for n in dir(room) if getattr(room, n).__module__.startswith("fanlight.")]
-        assert own == dir(room), name
+        # Dtypes and constants are of no module.
+        things = {n: getattr(getattr(room, n), "__module__", "fanlight.") for n in dir(room)}
+        assert [n for n, where in things.items() if not where.startswith("fanlight.")] == [], name
 
 
 def facades() -> list[str]:
@@ -137,7 +142,8 @@ def test_public_things_are_documented_and_typed(name: str) -> None:
     assert inspect.getdoc(thing), name
     callables = [thing]
     if isinstance(thing, ModuleType):
-        callables = [getattr(thing, n) for n in thing.__all__]
+        offered = (getattr(thing, n) for n in thing.__all__)
+        callables = [f for f in offered if inspect.isroutine(f) or inspect.isclass(f)]
     if inspect.isclass(thing):
         callables = [m for n, m in inspect.getmembers(thing, inspect.isfunction) if n[0] != "_"]
     for function in callables:
@@ -173,6 +179,38 @@ def test_a_model_has_its_attributes() -> None:
 def test_version_is_that_of_the_project() -> None:
     version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert version and fl.__version__ == version[1]
+
+
+def test_a_name_of_another_library_says_what_it_is_called_here() -> None:
+    from fanlight.tensor.names import CALLED
+
+    for name, here in CALLED.items():
+        assert name not in vars(fl), name
+        with pytest.raises(AttributeError) as caught:
+            getattr(fl, name)
+        text = str(caught.value)
+        assert f"{name} is {here} here" in text
+        assert ("fl.array_api" in text) == (name in fl.array_api.__all__)
+        x = fl.tensor([[1.0]])
+        for path in re.findall(r"\b(fl|x)\.([\w.]+)", here):
+            thing: Any = fl if path[0] == "fl" else x
+            for part in path[1].rstrip(".").split("."):
+                thing = getattr(thing, part)
+    # NumPy's names that are not here are in the array API, or have an answer.
+    for name in ("argmax", "concatenate", "multiply", "power", "isnan", "take", "flip"):
+        assert name in CALLED
+    for name in set(fl.array_api.__all__) - set(vars(fl)):
+        if name[0] != "_" and inspect.isroutine(getattr(fl.array_api, name)):
+            with pytest.raises(AttributeError, match=f"fl.array_api.{name}|{name} is"):
+                getattr(fl, name)
+
+
+def test_a_name_that_nobody_has() -> None:
+    with pytest.raises(AttributeError, match=r"no attribute 'softmxa': is fl\.softmax what"):
+        fl.softmxa  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(AttributeError, match=r"no attribute 'zyzzyva'$"):
+        fl.zyzzyva  # type: ignore[attr-defined]  # noqa: B018
+    assert not hasattr(fl, "__wrapped__")
 
 
 # --- the cost of importing ------------------------------------------------------------------------

@@ -69,7 +69,7 @@ def tensordot(a: Any, b: Any, axes: int | Sequence[Any] = 2) -> Tensor:
 
 def diagonal(x: Any, offset: int = 0) -> Tensor:
     """The diagonals of the last two dims: [..., m, n] -> [..., k] with x[..., i, i + offset]."""
-    x = _matrices("diagonal", x)
+    x = matrices_of("diagonal", x)
     m, n = x.shape[-2:]
     row, column = builtins.max(0, -offset), builtins.max(0, offset)
     k = builtins.max(0, builtins.min(m - row, n - column))
@@ -101,7 +101,7 @@ def band_part(x: Any, lower: int, upper: int) -> Tensor:
         lower, upper: how many diagonals below and above the main one stay; all where negative.
             band_part(x, -1, 0) is the lower triangle. (tf.linalg.bandPart)
     """
-    x = _matrices("band_part", x)
+    x = matrices_of("band_part", x)
     m, n = x.shape[-2:]
     for name, count in (("lower", lower), ("upper", upper)):
         if not isinstance(count, int) or isinstance(count, bool):
@@ -126,7 +126,7 @@ def triu(x: Any) -> Tensor:
 
 def kron(a: Any, b: Any) -> Tensor:
     """The Kronecker product: [m, n] and [p, q] give [m p, n q], blocks of b times a[i, j]."""
-    a, b = _matrices("kron", a), _matrices("kron", b)
+    a, b = matrices_of("kron", a), matrices_of("kron", b)
     if a.rank != 2 or b.rank != 2:
         raise _wrong("kron", "a, b", "matrices without batch dims", f"{a.type}, {b.type}")
     blocks = einsum("ij,kl->ikjl", a, b)
@@ -154,7 +154,7 @@ def norm(
     axes = axes_of(x.type, axis)
     size = F.abs(x)
     if ord in ("euclidean", "fro") or (ord == 2 and len(axes) != 2):
-        return _keep(_root(F.sum(F.square(size), axes, True)), axes, keepdims)
+        return _keep(root(F.sum(F.square(size), axes, True)), axes, keepdims)
     if isinstance(ord, str) or ord == 0 or len(axes) > 2:
         raise _wrong("norm", "ord", "1, 2, inf, -inf, 'fro' or 'euclidean'", ord)
     if len(axes) == 2:
@@ -171,8 +171,8 @@ def norm(
     total = F.sum(F.pow(size, float(ord)), axes, True)
     # The slope of a root is infinite at 0, where that of the norm is taken for 0.
     zero = F.equal(total, 0.0)
-    root = F.where(zero, 0.0, F.pow(F.where(zero, 1.0, total), 1 / ord))
-    return _keep(root, axes, keepdims)
+    size = F.where(zero, 0.0, F.pow(F.where(zero, 1.0, total), 1 / ord))
+    return _keep(size, axes, keepdims)
 
 
 def euclidean_norm(x: Any, axis: Axes = None, keepdims: bool = False) -> Tensor:
@@ -180,7 +180,7 @@ def euclidean_norm(x: Any, axis: Axes = None, keepdims: bool = False) -> Tensor:
     return norm(x, "euclidean", axis, keepdims)
 
 
-def _root(total: Tensor) -> Tensor:
+def root(total: Tensor) -> Tensor:
     """The square root with slope 0 at 0."""
     zero = F.equal(total, 0.0)
     return F.where(zero, 0.0, F.sqrt(F.where(zero, 1.0, total)))
@@ -190,7 +190,7 @@ def _keep(x: Tensor, axes: Sequence[int], keepdims: bool) -> Tensor:
     return x if keepdims else F.squeeze(x, tuple(axes))
 
 
-def _matrices(op: str, x: Any) -> Tensor:
+def matrices_of(op: str, x: Any) -> Tensor:
     x = tensor(x)
     if x.rank < 2:
         raise FanlightError(

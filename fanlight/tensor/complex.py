@@ -5,6 +5,7 @@ Graphs and kernels know real numbers only; gradients, tracing and building follo
 
 from __future__ import annotations
 
+import builtins
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from fanlight.dtypes import COMPLEX
 from fanlight.errors import FanlightError
 from fanlight.ops import lookup
 from fanlight.ops.types import TensorType
+from fanlight.tensor.arguments import refused
 from fanlight.tensor.core import Tensor, apply, caller, cast, promoted, tensor
 
 
@@ -226,6 +228,8 @@ def _cast(z: Any, dtype: str) -> Tensor:
 
 def _pad(z: Any, value: Any = 0, **attrs: Any) -> Complex:
     x, y = _parts(z)
+    if not isinstance(value, int | float | builtins.complex | np.number):
+        raise refused("pad", "value", "a number", value)
     return Complex(
         apply("pad", x, value=float(np.real(value)), **attrs),
         apply("pad", y, value=float(np.imag(value)), **attrs),

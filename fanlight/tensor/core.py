@@ -16,7 +16,7 @@ from weakref import ref
 import numpy as np
 
 from fanlight import dtypes
-from fanlight.errors import FanlightError
+from fanlight.errors import FanlightError, ProtocolError
 from fanlight.ops import row as rows
 from fanlight.ops.types import TensorType
 from fanlight.tensor import stored
@@ -188,25 +188,27 @@ class Tensor(Methods):
         return self.numpy().tolist()
 
     def __format__(self, form: str) -> str:
-        return format(self.item(), form) if form else repr(self)
+        if not isinstance(form, str) or not form:
+            return repr(self)
+        return format(self.item(), form)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         """NumPy's operators leave mixed expressions to ours; its other functions are not taken."""
         op = _OPERATORS.get(ufunc.__name__)
         if op is None or method != "__call__" or options or len(inputs) != 2:
-            raise FanlightError(
-                "E-TENSOR-009",
-                f"NumPy's {ufunc.__name__} does not take tensors.",
-                where=caller(),
-                expected="functions of fanlight, or arrays",
-                received=str(self._type),
-                next=f"use fl.{ufunc.__name__} if there is one, or give it x.numpy().",
-            )
+            raise _not_numpys(ufunc.__name__, self)
         a, b = (v if isinstance(v, Tensor) else tensor(v) for v in inputs)
         return op(a, b)
 
+    def __array_function__(self, function: Any, types: Any, given: Any, options: Any) -> Any:
+        """NumPy's other functions get arrays, where no gradient gets lost with that."""
+        if function.__name__ in _REDUCTIONS:
+            raise _not_numpys(function.__name__, self)
+        arrays = [_arrays(v, function) for v in given]
+        return function(*arrays, **{k: _arrays(v, function) for k, v in options.items()})
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self.numpy(), dtype=dtype, copy=copy)
+        return np.array(_arrays(self, None), dtype=dtype, copy=copy)
 
     def __dlpack__(self, **options: Any) -> Any:
         # DLPack cannot say that memory is not to be written, so it gets memory of its own.
@@ -223,8 +225,15 @@ class Tensor(Methods):
         return int(self.item())
 
     def __index__(self) -> int:
-        if self.dtype in ("float32", "bool"):
-            raise TypeError(f"a tensor of {self.dtype} is no index")
+        if self.dtype not in ("int32", "uint8", "int8"):
+            raise ProtocolError(
+                "E-TENSOR-015",
+                f"a tensor of {self.dtype} is no whole number, and no index.",
+                where=caller(),
+                expected="a tensor of one whole number",
+                received=str(self._type),
+                next="cast it: fl.cast(x, 'int32').",
+            )
         return int(self.item())
 
     def __bool__(self) -> bool:
@@ -232,7 +241,14 @@ class Tensor(Methods):
 
     def __len__(self) -> int:
         if not self.rank:
-            raise TypeError("a tensor without dims has no length")
+            raise ProtocolError(
+                "E-TENSOR-015",
+                "a tensor without dims has no length, and nothing to go through.",
+                where=caller(),
+                expected="a tensor with a first dim",
+                received=str(self._type),
+                next="x.item() is its number.",
+            )
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -271,6 +287,17 @@ class Tensor(Methods):
         from fanlight.tensor.indexing import take
 
         return take(self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise ProtocolError(
+            "E-TENSOR-016",
+            "tensors do not change.",
+            where=caller(),
+            expected="a new tensor with other elements",
+            received=f"an assignment to elements of {self._type}",
+            next="fl.where(mask, value, x), fl.tensor_scatter_update(x, indices, values) and "
+            "fl.scatter_add give one; fl.variable has v.assign, fl.buffer is written by places.",
+        )
 
     def __add__(self, other: Any) -> Tensor:
         return binary("add", self, other)
@@ -397,6 +424,45 @@ _OPERATORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
+_REDUCTIONS = ("all", "any", "max", "mean", "min", "prod", "sum")
+
+
+def _not_numpys(name: str, x: Tensor) -> FanlightError:
+    return FanlightError(
+        "E-TENSOR-009",
+        f"NumPy's {name} does not take tensors.",
+        where=caller(),
+        expected="functions of fanlight, or arrays",
+        received=str(x.type),
+        next=f"use fl.{name} if there is one, or give it x.numpy().",
+    )
+
+
+def _arrays(value: Any, function: Any) -> Any:
+    """What NumPy is given: arrays for tensors, also for those in lists and tuples.
+
+    Raises:
+        FanlightError: E-TENSOR-009 a tape wants the tensor, and would not hear of what NumPy does.
+    """
+    if isinstance(value, list | tuple) and _holds_tensors(value):
+        return [_arrays(v, function) for v in value]
+    if not isinstance(value, Tensor):
+        return value
+    parts = getattr(value, "parts", (value,))  # of a complex one
+    if any(listener.wants(p) for listener in state.listeners for p in parts):
+        name = getattr(function, "__name__", "a function")
+        raise FanlightError(
+            "E-TENSOR-009",
+            f"NumPy's {name} was given a tensor that a gradient depends on.",
+            where=caller(),
+            expected="functions of fanlight, which gradients know",
+            received=str(value.type),
+            next=f"use fl.{name} if there is one; or give it x.numpy(), a constant for the "
+            "gradient.",
+        )
+    return value.numpy()
+
+
 def _bits() -> Any:
     from fanlight.tensor import bitwise
 
@@ -489,21 +555,22 @@ def _stacked(value: Any, dtype: str | None) -> Tensor:
 def dtype_name(dtype: Any) -> str:
     """The name of a dtype, from that or from what NumPy takes for one; E-TENSOR-001."""
     name: Any = dtype
+    known = (*DTYPES, dtypes.COMPLEX, *STORED)
     if not isinstance(dtype, str | int | float | list | tuple | Tensor):
         try:
             name = np.dtype(dtype).name
-        except TypeError:
-            pass
+        except (TypeError, ValueError):
+            name = None
         # float, int and complex
         wide = {"float64": "float32", "int64": "int32", "complex128": dtypes.COMPLEX}
         name = wide.get(name, name)
-    if name not in (*DTYPES, dtypes.COMPLEX, *STORED):
+    if not isinstance(name, str) or name not in known:
         raise FanlightError(
             "E-TENSOR-001",
             "there are no tensors of this dtype.",
             where=caller(),
-            expected=", ".join((*DTYPES, dtypes.COMPLEX, *STORED)),
-            received=repr(dtype),
+            expected=", ".join(known),
+            received=repr(dtype)[:200],
             next="a shape of several dims is one tuple: fl.ones((2, 3))."
             if isinstance(dtype, int)
             else None,
@@ -536,7 +603,8 @@ def _array(value: Any) -> np.ndarray:
     if array.dtype.kind in "USO":
         strings = stored.strings(value)
         if strings is None:
-            raise _no_tensor(value, f"{type(value).__name__} of {array.dtype}, not all strings")
+            what = "None" if value is None else f"{type(value).__name__} of {array.dtype}"
+            raise _no_tensor(value, what if value is None else f"{what}, not all strings")
         return strings
     if array.dtype.kind not in "fiubc":
         raise _no_tensor(value, f"{type(value).__name__} of {array.dtype}")

@@ -11,6 +11,7 @@ import numpy as np
 from fanlight import dtypes
 from fanlight.errors import FanlightError
 from fanlight.tensor import functions as fn
+from fanlight.tensor.arguments import as_wholes, choice
 from fanlight.tensor.core import Tensor, apply, caller, dtype_name, tensor
 
 
@@ -46,14 +47,7 @@ def meshgrid(*axes: Any, indexing: str = "xy") -> tuple[Tensor, ...]:
         FanlightError: E-OP-004 an axis has several dims; E-OP-005 there is no such indexing.
     """
     given = [tensor(a) for a in axes]
-    if indexing not in ("xy", "ij"):
-        raise FanlightError(
-            "E-OP-005",
-            "meshgrid does not allow this value of indexing.",
-            where=f"indexing, {caller()}",
-            expected='"xy" or "ij"',
-            received=repr(indexing),
-        )
+    choice("meshgrid", "indexing", indexing, ("xy", "ij"))
     for index, a in enumerate(given):
         if a.rank > 1:
             raise FanlightError(
@@ -108,17 +102,20 @@ class TensorBuffer:
         self.dtype = dtypes.from_numpy(values.dtype) or dtypes.STRING
 
     def _place(self, place: tuple[int, ...]) -> tuple[int, ...]:
-        whole = builtins.all(isinstance(i, int | np.integer) for i in place)
-        fits = len(place) == len(self.shape) and whole
-        if not fits or builtins.any(not 0 <= i < n for i, n in zip(place, self.shape, strict=True)):
+        found = as_wholes(place)
+        if (
+            found is None
+            or len(found) != len(self.shape)
+            or builtins.any(not 0 <= i < n for i, n in zip(found, self.shape, strict=True))
+        ):
             raise FanlightError(
                 "E-TENSOR-007",
                 "this is not a place of the buffer.",
                 where=caller(),
                 expected=f"an index for each dim of {list(self.shape)}",
-                received=repr(place),
+                received=repr(place)[:200],
             )
-        return place
+        return found
 
     def set(self, value: float | int | bool | str, *place: int) -> None:
         """Write an element: E-TENSOR-007 if there is no such place, E-TENSOR-001 if it is not of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Sequence
-from math import isinf
+from math import inf, isinf
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,15 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.ops import lookup
 from fanlight.ops.types import TensorType
+from fanlight.tensor.arguments import (
+    as_whole,
+    as_wholes,
+    flag,
+    listed,
+    real_number,
+    refused,
+    whole_number,
+)
 from fanlight.tensor.core import Tensor, apply, binary, caller, cast, promoted, tensor, type_of
 
 Axes = int | Sequence[int] | None
@@ -35,15 +44,16 @@ def ones(shape: int | Sequence[int], dtype: str = "float32") -> Tensor:
 
 def full(shape: int | Sequence[int], value: float | int | bool, dtype: str | None = None) -> Tensor:
     """A tensor that holds one value everywhere."""
-    one = tensor(value, dtype)
-    return tensor(np.full(shape_of(shape), one.numpy()), one.dtype)
+    one, sizes = tensor(value, dtype), shape_of(shape)
+    if one.rank or isinstance(value, Tensor):
+        return broadcast_to(one, sizes)  # gradients pass, and traces see it
+    return tensor(np.full(sizes, one.numpy()), one.dtype)
 
 
 def shape_of(shape: Any) -> tuple[int, ...]:
     """A shape argument, one size or a tuple of them, as a tuple; E-TENSOR-006, E-TENSOR-014."""
-    sizes = tuple(shape) if isinstance(shape, list | tuple) else (shape,)
-    whole = [isinstance(n, int | np.integer) and not isinstance(n, bool) for n in sizes]
-    if not builtins.all(whole) or builtins.any(n < 0 for n in sizes):
+    sizes = _sizes(shape)
+    if as_wholes(sizes) is None or builtins.any(n < 0 for n in sizes):
         raise FanlightError(
             "E-TENSOR-006",
             "this is not the shape of a tensor.",
@@ -51,9 +61,23 @@ def shape_of(shape: Any) -> tuple[int, ...]:
             expected="whole numbers from 0 on",
             received=repr(shape),
         )
-    shape = tuple(int(n) for n in sizes)
-    type_of(shape, "float32")  # refuses what is too large
-    return shape
+    type_of(sizes, "float32")  # refuses what is too large
+    return sizes
+
+
+def count_of(number: Any) -> int:
+    """A number of things, which is the shape of one dim; E-TENSOR-006, E-TENSOR-014."""
+    found = shape_of(number)
+    return found[0] if len(found) == 1 else shape_of((number,))[0]  # which refuses it
+
+
+def _sizes(shape: Any) -> Any:
+    """A shape argument as a tuple of whole numbers; as it is, for ops to refuse, if it is none."""
+    found = as_wholes(shape)
+    if found is None and not isinstance(shape, list | tuple):
+        one = as_whole(shape)
+        found = None if one is None else (one,)
+    return shape if found is None else found
 
 
 def zeros_like(x: Any, dtype: Any = None) -> Tensor:
@@ -79,18 +103,32 @@ def range(start: float, stop: float | None = None, step: float = 1, dtype: Any =
     three are whole, and no other dtype is given.
     """
     begin, end = (0, start) if stop is None else (start, stop)
+    begin, end = _plain("start", begin), _plain("start" if stop is None else "stop", end)
+    step = _plain("step", step)
     if step == 0:
         raise FanlightError(
             "E-TENSOR-006", "a range needs steps.", where=caller(), expected="a step that is not 0"
         )
     count = (end - begin) / step
     shape_of(int(builtins.min(builtins.max(0.0, count), 2.0**40)))
-    return tensor(np.arange(begin, end, step), dtype)
+    return tensor(np.arange(begin, end if count > 0 else begin, step), dtype)
+
+
+def _plain(argument: str, value: Any) -> float:
+    """A number of a range: whole, or not."""
+    if as_whole(value) is None:
+        return real_number("range", argument, value, -1e38, 1e38)
+    return whole_number("range", argument, value, -(2**62), 2**62)
 
 
 def linspace(start: float, stop: float, count: int) -> Tensor:
     """`count` numbers at equal distances from start to stop, both included; float32."""
-    return tensor(np.linspace(start, stop, shape_of(count)[0]), "float32")
+    first, last = (
+        real_number("linspace", name, value) for name, value in (("start", start), ("stop", stop))
+    )
+    many = count_of(count)
+    with np.errstate(all="ignore"):
+        return tensor(np.linspace(first, last, many), "float32")
 
 
 # --- element by element ---------------------------------------------------------------------------
@@ -212,12 +250,23 @@ def where(condition: Any, a: Any, b: Any) -> Tensor:
     return result
 
 
-def clip(x: Any, low: float, high: float) -> Tensor:
-    """x, but at least low and at most high."""
+def clip(x: Any, low: Any = None, high: Any = None) -> Tensor:
+    """x, but at least low and at most high.
+
+    Args:
+        low, high: numbers; or tensors that broadcast with x, through which gradients pass, too;
+            None: no bound on that side.
+    """
     x = tensor(x)
-    if not builtins.all(float(bound).is_integer() or isinf(bound) for bound in (low, high)):
+    bounds = [b for b in (low, high) if b is not None]
+    if not builtins.all(isinstance(b, int | float | np.number) for b in bounds):
+        x = x if low is None else maximum(x, low)
+        return x if high is None else minimum(x, high)
+    if not builtins.all(isinf(b) or float(b).is_integer() for b in bounds):
         x = cast(x, "float32")
-    result: Tensor = apply("clip", x, lo=low, hi=high)
+    result: Tensor = apply(
+        "clip", x, lo=-inf if low is None else low, hi=inf if high is None else high
+    )
     return result
 
 
@@ -248,36 +297,51 @@ def gelu(x: Any, approximate: bool = False) -> Tensor:
 # --- reductions -----------------------------------------------------------------------------------
 
 
-def axes_of(x: TensorType, axis: Axes) -> tuple[int, ...]:
+_TWO = {"max": "maximum", "min": "minimum", "any": "logical_or", "all": "logical_and", "sum": "add"}
+
+
+def axes_of(x: TensorType, axis: Any, function: str = "") -> tuple[int, ...]:
     """An axis argument as dims from the front: None is all of them.
+
+    Args:
+        function: whose argument it is, for the error.
 
     Raises:
         FanlightError: E-OP-005 a dim that x does not have, or one twice.
     """
     if axis is None:
         return tuple(builtins.range(x.rank))
-    given = [axis] if isinstance(axis, int | np.integer) else axis
-    if not isinstance(given, list | tuple) or not builtins.all(
-        isinstance(a, int | np.integer) for a in given
-    ):
+    given: Any = None if isinstance(axis, Tensor) and axis.rank else _sizes(axis)
+    where = f"{function} axis, {caller()}".lstrip()
+    if not isinstance(given, list | tuple) or as_wholes(given) is None:
+        two = _TWO.get(function) if isinstance(axis, Tensor | np.ndarray | list) else None
         raise FanlightError(
             "E-OP-005",
             "an axis is a whole number, or several in a tuple.",
-            where=f"axis, {caller()}",
+            where=where,
             expected=f"dims of {x}",
             received=repr(axis)[:200],
-            next="for the larger or smaller of two tensors: fl.maximum, fl.minimum.",
+            next=two and f"of two tensors, element by element: fl.{two}.",
         )
-    found = [int(a) % x.rank for a in given if x.rank and -x.rank <= a < x.rank]
+    found = [a % x.rank for a in given if x.rank and -x.rank <= a < x.rank]
     if len(set(found)) != len(given):
+        limits = f": {-x.rank} to {x.rank - 1}" if x.rank else ", which has none"
         raise FanlightError(
             "E-OP-005",
             "this is not an axis of the tensor.",
-            where=f"axis, {caller()}",
-            expected=f"different dims of {x}: {-x.rank} to {x.rank - 1}",
-            received=repr(axis),
+            where=where,
+            expected=f"different dims of {x}{limits}",
+            received=repr(axis)[:200],
         )
     return tuple(found)
+
+
+def axis_of(x: TensorType, axis: Any, function: str = "") -> int:
+    """An argument that is one axis, as a dim from the front; E-OP-005."""
+    found = axes_of(x, axis, function)
+    if axis is None or len(found) != 1:
+        raise refused(function or "this", "axis", f"one dim of {x}", axis)
+    return found[0]
 
 
 def _reduction(op: str, takes: str = "") -> Callable[..., Tensor]:
@@ -287,7 +351,7 @@ def _reduction(op: str, takes: str = "") -> Callable[..., Tensor]:
             x = cast(x, "int32")
         elif takes == "floats":
             x = floating(x)
-        result: Tensor = apply(op, x, axes=axes_of(x.type, axis), keepdims=keepdims)
+        result: Tensor = apply(op, x, axes=axes_of(x.type, axis, op), keepdims=keepdims)
         return result
 
     return _named(function, op)
@@ -337,36 +401,39 @@ def top_k(x: Any, k: int) -> tuple[Tensor, Tensor]:
 
 def reshape(x: Any, shape: Sequence[int]) -> Tensor:
     """The same elements in the same order under another shape; one dim may be -1."""
-    sizes = tuple(shape) if isinstance(shape, list | tuple) else (shape,)
-    result: Tensor = apply("reshape", x, shape=sizes)
+    result: Tensor = apply("reshape", x, shape=_sizes(shape))
     return result
 
 
 def transpose(x: Any, perm: Sequence[int] | None = None) -> Tensor:
     """Dim d of the result is dim perm[d] of x; without perm the dims are reversed."""
     x = tensor(x)
-    order = reversed(builtins.range(x.rank)) if perm is None else axes_of(x.type, tuple(perm))
+    order = builtins.range(x.rank)[::-1] if perm is None else axes_of(x.type, perm, "transpose")
     result: Tensor = apply("transpose", x, perm=tuple(order))
     return result
 
 
 def broadcast_to(x: Any, shape: Sequence[int]) -> Tensor:
     """x repeated along dims of size 1 and new leading dims."""
-    result: Tensor = apply("broadcast_to", x, shape=tuple(shape))
+    result: Tensor = apply("broadcast_to", x, shape=_sizes(shape))
     return result
 
 
 def expand_dims(x: Any, axis: int = 0) -> Tensor:
     """x with a dim of size 1 more, which becomes dim `axis`."""
     x = tensor(x)
-    (at,) = axes_of(TensorType((*x.shape, 1), x.dtype), axis)
+    at = axis_of(TensorType((*x.shape, 1), x.dtype), axis, "expand_dims")
     return reshape(x, (*x.shape[:at], 1, *x.shape[at:]))
 
 
 def squeeze(x: Any, axis: Axes = None) -> Tensor:
     """x without dims of size 1: all of them, or those of `axis`."""
     x = tensor(x)
-    gone = [d for d, n in enumerate(x.shape) if n == 1] if axis is None else axes_of(x.type, axis)
+    gone = (
+        [d for d, n in enumerate(x.shape) if n == 1]
+        if axis is None
+        else axes_of(x.type, axis, "squeeze")
+    )
     if builtins.any(x.shape[d] != 1 for d in gone):
         raise FanlightError(
             "E-OP-005",
@@ -380,21 +447,15 @@ def squeeze(x: Any, axis: Axes = None) -> Tensor:
 
 def concat(tensors: Sequence[Any], axis: int = 0) -> Tensor:
     """The tensors one after another along an axis, in the widest of their dtypes."""
-    if isinstance(tensors, Tensor | np.ndarray) or not isinstance(axis, int):
-        raise FanlightError(
-            "E-OP-005",
-            "the tensors that are joined are given as a list.",
-            where=f"concat, {caller()}",
-            expected="fl.concat([a, b], axis)",
-            received=repr(tensors)[:100],
-        )
-    result: Tensor = apply("concat", *promoted(*tensors), axis=axis)
+    given = listed("concat", "tensors", tensors, "fl.concat([a, b], axis)")
+    result: Tensor = apply("concat", *promoted(*given), axis=axis)
     return result
 
 
 def stack(tensors: Sequence[Any], axis: int = 0) -> Tensor:
     """The tensors side by side along a new dim."""
-    return concat([expand_dims(x, axis) for x in tensors], axis)
+    given = listed("stack", "tensors", tensors, "fl.stack([a, b], axis)")
+    return concat([expand_dims(x, axis) for x in given], axis)
 
 
 def pad(x: Any, paddings: Sequence[tuple[int, int]], value: float = 0) -> Tensor:
@@ -412,7 +473,7 @@ def tile(x: Any, multiples: Sequence[int]) -> Tensor:
 def reverse(x: Any, axis: Axes = None) -> Tensor:
     """x backwards along its axes."""
     x = tensor(x)
-    result: Tensor = apply("reverse", x, axes=axes_of(x.type, axis))
+    result: Tensor = apply("reverse", x, axes=axes_of(x.type, axis, "reverse"))
     return result
 
 
@@ -431,8 +492,8 @@ def one_hot(
         dtype: default: float32.
     """
     column = expand_dims(cast(indices, "int32"), axis)
-    (at,) = axes_of(column.type, axis)
-    places = reshape(range(shape_of(depth)[0]), (-1, *[1] * (column.rank - 1 - at)))
+    at = axis_of(column.type, axis, "one_hot")
+    places = reshape(range(count_of(depth)), (-1, *[1] * (column.rank - 1 - at)))
     kind = "float32" if dtype is None else dtype
     return where(equal(column, places), tensor(on, kind), tensor(off, kind))
 
@@ -451,8 +512,8 @@ def matmul(a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False)
         "matmul",
         a,
         b,
-        transpose_a=transpose_a and not rows,
-        transpose_b=transpose_b and not columns,
+        transpose_a=flag("matmul", "transpose_a", transpose_a) and not rows,
+        transpose_b=flag("matmul", "transpose_b", transpose_b) and not columns,
     )
     gone = [*([-2] if rows else []), *([-1] if columns else [])]
     return squeeze(y, gone) if gone else y

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from weakref import ref
 
+from fanlight.tensor.arguments import function_of
 from fanlight.tensor.calls import listened, shared, state
 from fanlight.tensor.core import Tensor
 from fanlight.tensor.tape import flatten
@@ -16,6 +17,7 @@ def tidy(fn: Callable[[], Any]) -> Any:
 
     Python frees a tensor when nobody holds it; this frees those, too, that somebody still holds.
     """
+    function_of("tidy", "fn", fn)
     scope: list[ref[Tensor]] = []
     state.scopes.append(scope)
     try:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
+from fanlight.tensor.arguments import flag, function_of, listed, refused
 from fanlight.tensor.calls import Call, listened, listening, tracing
 from fanlight.tensor.core import Tensor, caller, tensor
 from fanlight.tensor.tape import Tape
@@ -102,6 +103,9 @@ def variable(
         FanlightError: E-TENSOR-001 no tensor can be made of the value; E-TENSOR-003 the value is
             one of a traced function.
     """
+    if name is not None and not isinstance(name, str):
+        raise refused("variable", "name", "a text", name)
+    trainable = flag("variable", "trainable", trainable)
     return Variable(tensor(value, dtype), trainable, name or f"variable_{next(_NUMBERS)}")
 
 
@@ -138,6 +142,12 @@ def variable_grads(
         FanlightError: E-TENSOR-005 the result is no float32 number; E-TENSOR-006 there are no
             variables, or two of one name; E-OP-008 an op without a gradient is on the way.
     """
+    function_of("variable_grads", "fn", fn)
+    if variables is not None:
+        variables = listed("variable_grads", "variables", variables, "[v, w]")
+        for v in variables:
+            if not isinstance(v, Variable):
+                raise refused("variable_grads", "variables", "what fl.variable gives", v)
     tape = _Readers() if variables is None else Tape(variables)
     with listening(tape):
         y = tensor(fn())

@@ -79,8 +79,8 @@ unary(
     partials=lambda x, y: [1.0 / (1 + x)],
     tol={"float32": 2e-6},
 )
-unary("sin", lambda x: sc.make("sin", x), "Sine of radians; meant for |x| up to 1e4.")
-unary("cos", lambda x: sc.make("cos", x), "Cosine of radians; meant for |x| up to 1e4.")
+unary("sin", lambda x: sc.make("sin", x), "Sine of radians.")
+unary("cos", lambda x: sc.make("cos", x), "Cosine of radians.")
 unary(
     "erf",
     functions.erf,

@@ -12,6 +12,8 @@ function of them, gradients included.
 
 from __future__ import annotations
 
+import builtins
+
 from fanlight.build import build
 from fanlight.built import Bundle, open_bundle
 from fanlight.check import check
@@ -620,3 +622,7 @@ __all__ = [
     "losses",
     "image",
 ]
+
+# `from fanlight import *` leaves Python's own functions as they are: fl.sum, fl.max, fl.print and
+# the others of their names are called by the module's name.
+__all__[:] = [name for name in __all__ if not hasattr(builtins, name)]

@@ -97,8 +97,12 @@ def _compile(fn: Callable[..., Any], types: Any, form: Any) -> tuple[Program, An
         return {f"output_{i}": x for i, x in enumerate(outputs)}
 
     names = [f"input_{i}" for i in range(len(types))]
-    with unheard():
-        graph = capture(flattened, names, types, name_of(fn), keeps=False)
+    state.compiling += 1
+    try:
+        with unheard():
+            graph = capture(flattened, names, types, name_of(fn), keeps=False)
+    finally:
+        state.compiling -= 1
     try:
         return Program(graph), result
     except FanlightError as error:

@@ -21,6 +21,7 @@ from fanlight.ops import row as rows
 from fanlight.ops.types import TensorType
 from fanlight.tensor import stored
 from fanlight.tensor.caller import caller as caller
+from fanlight.tensor.caller import function_called
 from fanlight.tensor.calls import Call, Level, deepest, shared, state, tell, watch
 from fanlight.tensor.stored import STORED
 
@@ -99,7 +100,8 @@ class Tensor(Methods):
         if array is not None:
             shared.alive.add(ref(self, shared.alive.discard))
             if state.scopes:
-                state.scopes[-1].append(ref(self))
+                scope = state.scopes[-1]
+                scope.add(ref(self, scope.discard))
 
     # --- what it is -------------------------------------------------------------------------------
 
@@ -196,19 +198,24 @@ class Tensor(Methods):
         """NumPy's operators leave mixed expressions to ours; its other functions are not taken."""
         op = _OPERATORS.get(ufunc.__name__)
         if op is None or method != "__call__" or options or len(inputs) != 2:
-            raise _not_numpys(ufunc.__name__, self)
+            from fanlight.tensor.numpys import refused
+
+            raise refused(ufunc.__name__, self)
         a, b = (v if isinstance(v, Tensor) else tensor(v) for v in inputs)
         return op(a, b)
 
     def __array_function__(self, function: Any, types: Any, given: Any, options: Any) -> Any:
         """NumPy's other functions get arrays, where no gradient gets lost with that."""
-        if function.__name__ in _REDUCTIONS:
-            raise _not_numpys(function.__name__, self)
-        arrays = [_arrays(v, function) for v in given]
-        return function(*arrays, **{k: _arrays(v, function) for k, v in options.items()})
+        from fanlight.tensor.numpys import called
+
+        return called(function, self, given, options)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(_arrays(self, None), dtype=dtype, copy=copy)
+        if state.listeners:
+            from fanlight.tensor.numpys import arrays
+
+            arrays(self, None)  # which refuses what a gradient depends on
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def __dlpack__(self, **options: Any) -> Any:
         # DLPack cannot say that memory is not to be written, so it gets memory of its own.
@@ -341,7 +348,9 @@ class Tensor(Methods):
         return pow(self, other)
 
     def __rpow__(self, other: Any) -> Tensor:
-        return binary("pow", other, self, least="float32")
+        from fanlight.tensor.functions import pow
+
+        return pow(other, self)
 
     def __matmul__(self, other: Any) -> Tensor:
         from fanlight.tensor.functions import matmul
@@ -422,45 +431,6 @@ _OPERATORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "equal": Tensor.__eq__,
     "not_equal": Tensor.__ne__,
 }
-
-
-_REDUCTIONS = ("all", "any", "max", "mean", "min", "prod", "sum")
-
-
-def _not_numpys(name: str, x: Tensor) -> FanlightError:
-    return FanlightError(
-        "E-TENSOR-009",
-        f"NumPy's {name} does not take tensors.",
-        where=caller(),
-        expected="functions of fanlight, or arrays",
-        received=str(x.type),
-        next=f"use fl.{name} if there is one, or give it x.numpy().",
-    )
-
-
-def _arrays(value: Any, function: Any) -> Any:
-    """What NumPy is given: arrays for tensors, also for those in lists and tuples.
-
-    Raises:
-        FanlightError: E-TENSOR-009 a tape wants the tensor, and would not hear of what NumPy does.
-    """
-    if isinstance(value, list | tuple) and _holds_tensors(value):
-        return [_arrays(v, function) for v in value]
-    if not isinstance(value, Tensor):
-        return value
-    parts = getattr(value, "parts", (value,))  # of a complex one
-    if any(listener.wants(p) for listener in state.listeners for p in parts):
-        name = getattr(function, "__name__", "a function")
-        raise FanlightError(
-            "E-TENSOR-009",
-            f"NumPy's {name} was given a tensor that a gradient depends on.",
-            where=caller(),
-            expected="functions of fanlight, which gradients know",
-            received=str(value.type),
-            next=f"use fl.{name} if there is one; or give it x.numpy(), a constant for the "
-            "gradient.",
-        )
-    return value.numpy()
 
 
 def _bits() -> Any:
@@ -736,6 +706,8 @@ def apply(op: str, *values: Any, **attrs: Any) -> Any:
     start = perf_counter() if state.watchers else 0.0
     try:
         if level is None:
+            if state.compiling and any(x.varies for x in inputs):
+                _refuse_variable(inputs)
             outputs, full = _computed(op, inputs, attrs)
         else:
             state.inside += 1
@@ -746,13 +718,23 @@ def apply(op: str, *values: Any, **attrs: Any) -> Any:
     except FanlightError as error:
         line = caller()
         if not str(error.where or "").endswith(line):
-            error.where = f"{error.where or op}, {line}"
+            where, name = str(error.where or op), function_called()
+            if name and where.split()[0] != name.rpartition(".")[2]:
+                where = f"{where}, in {name}"
+            error.where = f"{where}, {line}"
         raise
     if state.watchers and not state.inside:
         watch(Call(op, inputs, outputs, full), perf_counter() - start)
     if state.listeners:
         tell(Call(op, inputs, outputs, full))
     return outputs[0] if len(outputs) == 1 else outputs
+
+
+def _refuse_variable(inputs: Sequence[Tensor]) -> None:
+    """What is computed of a variable alone would be a constant of the compiled function."""
+    from fanlight.tensor.trace import _variable_inside
+
+    raise _variable_inside(next(x for x in inputs if x.varies))
 
 
 def _computed(

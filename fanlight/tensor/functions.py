@@ -5,18 +5,22 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable, Sequence
 from math import inf, isinf
+from math import prod as prod_of
 from typing import Any
 
 import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.ops import lookup
+from fanlight.ops import scalar as sc
+from fanlight.ops.row import broadcast_shapes
 from fanlight.ops.types import TensorType
 from fanlight.tensor.arguments import (
     as_whole,
     as_wholes,
     flag,
     listed,
+    misfit,
     real_number,
     refused,
     whole_number,
@@ -212,10 +216,62 @@ floor_mod = _binary("floor_mod")
 
 
 def pow(a: Any, b: Any) -> Tensor:
-    """a to the power b, in float32; see the op `pow`. Small whole powers are products."""
-    if isinstance(b, int | float) and b in _POWERS:
-        return _POWERS[b](floating(a))
+    """a to the power b: float32, see the op `pow`; small whole powers are products.
+
+    Of whole numbers both it is int32, which wraps around; negative powers are then 0 (but for those
+    of 1 and -1), and refused where the power is a Python number.
+
+    Raises:
+        FanlightError: E-OP-005 a whole number to a negative one.
+    """
+    x = tensor(a)
+    plain = isinstance(b, int | float)
+    if x.dtype in _WHOLE and not isinstance(b, float):
+        if not plain and (other := tensor(b)).dtype in _WHOLE:
+            return _whole_power(*promoted(a, other, least="int32"))
+        if plain:
+            tensor(b)  # refuses what is no int32
+            return _whole_product(cast(x, "int32"), int(b))
+    if plain and b in _POWERS:
+        return _POWERS[b](floating(x))
+    if plain and x.dtype == "complex64" and float(b).is_integer():
+        from fanlight.tensor.complex import MOST_POWER, whole_power
+
+        if builtins.abs(b) <= MOST_POWER:
+            return whole_power(x, int(b))
     return binary("pow", a, b, "float32")
+
+
+_WHOLE = ("bool", "uint8", "int32")
+
+
+def _whole_product(x: Tensor, n: int) -> Tensor:
+    """x^n of int32, by squaring."""
+    if n < 0:
+        raise refused(
+            "pow", "b", "a power of whole numbers from 0 on", n, "fl.cast(x, 'float32') ** b."
+        )
+    made: Tensor | None = None
+    while n:
+        if n & 1:
+            made = x if made is None else made * x
+        n >>= 1
+        x = x * x if n else x
+    return ones_like(x) if made is None else made
+
+
+def _whole_power(x: Tensor, n: Tensor) -> Tensor:
+    """x^n of int32, both tensors: what the 31 bits of n say is multiplied."""
+    a, b = sc.arg(0), sc.arg(1)
+    made: Any = sc.const(1)
+    square: Any = a
+    for bit in builtins.range(31):
+        wanted = sc.equal(sc.make("bit_and", sc.make("shr_s", b, bit), 1), 1)
+        made, square = sc.where(wanted, made * square, made), square * square
+    odd = sc.equal(sc.make("bit_and", b, 1), 1)
+    alone = sc.where(sc.equal(a, -1), sc.where(odd, -1, 1), sc.where(sc.equal(a, 1), 1, 0))
+    result: Tensor = apply("fused", x, n, body=sc.to_text(sc.where(b < 0, alone, made)))
+    return result
 
 
 # Exact, and much faster than exp(b log a).
@@ -502,21 +558,55 @@ def matmul(a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False)
     """The product of matrices, or of each of a batch of them; a vector is a row or a column.
 
     Shapes [..., m, k] and [..., k, n] give [..., m, n]; [k] stands for [1, k] on the left and
-    [k, 1] on the right, and that dim is left out of the result (numpy.matmul).
+    [k, 1] on the right, and that dim is left out of the result (numpy.matmul). Of whole numbers
+    both the product is int32, exact but for wrapping around.
     """
-    a, b = promoted(a, b, least="float32")
+    a, b = promoted(a, b)
     rows, columns = a.rank == 1, b.rank == 1
     a = expand_dims(a, 0) if rows else a
     b = expand_dims(b, 1) if columns else b
-    y: Tensor = apply(
-        "matmul",
-        a,
-        b,
-        transpose_a=flag("matmul", "transpose_a", transpose_a) and not rows,
-        transpose_b=flag("matmul", "transpose_b", transpose_b) and not columns,
-    )
+    turned_a = flag("matmul", "transpose_a", transpose_a) and not rows
+    turned_b = flag("matmul", "transpose_b", transpose_b) and not columns
+    if a.dtype in _WHOLE and a.rank > 1 and b.rank > 1:
+        y = _whole_matmul(_turned(a, turned_a), _turned(b, turned_b))
+    else:
+        a, b = floating(a), floating(b)
+        y = apply("matmul", a, b, transpose_a=turned_a, transpose_b=turned_b)
     gone = [*([-2] if rows else []), *([-1] if columns else [])]
     return squeeze(y, gone) if gone else y
+
+
+def _turned(x: Tensor, turned: bool) -> Tensor:
+    """The last two dims exchanged, or not."""
+    order = builtins.range(x.rank)
+    return transpose(x, (*order[:-2], x.rank - 1, x.rank - 2)) if turned else x
+
+
+_MOST_PRODUCTS = 1 << 24  # that an eager product of whole numbers holds at once
+
+
+def _whole_matmul(a: Tensor, b: Tensor) -> Tensor:
+    """The product of int32: the kernels of matrices are for floats, which are not exact here."""
+    a, b = cast(a, "int32"), cast(b, "int32")
+    (m, k), (depth, n) = a.shape[-2:], b.shape[-2:]
+    if depth != k:
+        raise misfit("matmul", "b", f"{k} rows for the columns of a {a.type}", b)
+    batch = broadcast_shapes("matmul", [TensorType(x.shape[:-2]) for x in (a, b)])
+    if len(batch) > 3:  # with m, k and n there are six dims
+        a, b = (
+            reshape(broadcast_to(x, (*batch, *x.shape[-2:])), (prod_of(batch), *x.shape[-2:]))
+            for x in (a, b)
+        )
+    a, b = expand_dims(a, -1), expand_dims(b, -3)
+    part = builtins.max(1, _MOST_PRODUCTS // builtins.max(1, prod_of(batch) * m * n))
+    total: Tensor | None = None
+    for begin in builtins.range(0, builtins.max(k, 1), part):
+        stop = begin + part
+        products = mul(a[..., begin:stop, :], b[..., begin:stop, :])
+        some: Tensor = apply("sum", products, axes=(products.rank - 2,), keepdims=False)
+        total = some if total is None else total + some
+    assert total is not None
+    return reshape(total, (*batch, m, n))
 
 
 def dot(a: Any, b: Any) -> Tensor:

@@ -48,6 +48,7 @@ __all__ = [
     "uniform_int",
 ]
 
+_MOST = float(np.finfo(np.float32).max)
 Shape = int | Sequence[int]
 
 # Sequences of a key that no distribution draws from.
@@ -205,13 +206,17 @@ def uniform(
     plain = all(isinstance(v, int | float | np.number) for v in (low, high))
     if not plain:
         low, high = cast(low, "float32"), cast(high, "float32")
-        return low + u * (high - low)
-    if not -math.inf < low <= high < math.inf:
-        raise _wrong("high", f"a finite number >= low, which is {low}", high)
+        span = high - low
+        return fn.where(fn.is_finite(span), low + u * span, (1.0 - u) * low + u * high)
+    if not -_MOST <= low <= high <= _MOST:
+        raise _wrong("high", f"a finite float32 >= low, which is {low}", high)
     first, last = np.float32(low), np.float32(high)
     if (first, last) == (0, 1):
         return u
-    y = u * float(last - first) + float(first)
+    if float(last) - float(first) > _MOST:
+        y = u * float(last) + (1.0 - u) * float(first)  # the distance is no float32
+    else:
+        y = u * float(last - first) + float(first)
     return y if first == last else fn.minimum(y, float(np.nextafter(last, first)))
 
 

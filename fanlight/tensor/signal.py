@@ -9,7 +9,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.tensor import functions as F
-from fanlight.tensor.arguments import function_of, whole_number
+from fanlight.tensor.arguments import flag, function_of, whole_number
 from fanlight.tensor.core import Tensor, caller, cast, tensor
 from fanlight.tensor.indices import gather
 from fanlight.tensor.spectral import irfft, rfft
@@ -38,6 +38,7 @@ def hamming_window(length: int, periodic: bool = True) -> Tensor:
 
 def _cosine(length: int, periodic: bool, a: float) -> Tensor:
     (length,) = F.shape_of(whole_number("window", "length", length, 1))
+    periodic = flag("window", "periodic", periodic)
     n = max(length if periodic and length % 2 == 0 else length - 1, 1)
     return tensor(a - (1 - a) * np.cos(2 * np.pi * np.arange(length) / n), "float32")
 
@@ -66,6 +67,7 @@ def frame(
     frame_length = whole_number("frame", "frame_length", frame_length, 1)
     frame_step = whole_number("frame", "frame_step", frame_step, 1)
     F.shape_of((frame_length, frame_step))
+    pad_end = flag("frame", "pad_end", pad_end)
     n = x.shape[-1]
     frames = -(-n // frame_step) if pad_end else max(0, 1 + (n - frame_length) // frame_step)
     missing = (frames - 1) * frame_step + frame_length - n

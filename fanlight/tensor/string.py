@@ -15,7 +15,7 @@ import numpy as np
 
 from fanlight.dtypes import STRING
 from fanlight.errors import FanlightError
-from fanlight.tensor.arguments import as_wholes, choice, listed, whole_number
+from fanlight.tensor.arguments import as_wholes, choice, flag, listed, whole_number
 from fanlight.tensor.core import Tensor, caller, tensor
 from fanlight.tensor.fingerprint import fingerprint
 from fanlight.tensor.parts import broadcast_args
@@ -129,6 +129,7 @@ def static_regex_replace(x: Any, pattern: str, rewrite: str, replace_global: boo
     """
     _one_text("pattern", pattern)
     _one_text("rewrite", rewrite)
+    replace_global = flag("static_regex_replace", "replace_global", replace_global)
     try:
         found = re.compile(pattern)
         whole = re.sub(r"\\0", r"\\g<0>", rewrite)
@@ -174,6 +175,7 @@ def split(x: Any, delimiter: str = "", skip_empty: bool = True) -> tuple[Tensor,
             received=str(x.type),
             next="reshape it first.",
         )
+    skip_empty = flag("string.split", "skip_empty", skip_empty)
     mark = _texts(delimiter, "delimiter").item()
     indices, parts, most = [], [], 0
     for row, text in enumerate(x.tolist()):
@@ -224,6 +226,7 @@ def n_grams(
     wide = as_wholes(widths)
     if not wide or min(wide) < 1:
         raise _wrong("widths", "whole numbers from 1 on", widths)
+    preserve_short_sequences = flag("n_grams", "preserve_short_sequences", preserve_short_sequences)
     pad_width = whole_number("n_grams", "pad_width", pad_width, -1)
     made: list[str] = []
     ends = [0] if splits else []

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.dtypes import COMPLEX
 from fanlight.errors import FanlightError
 from fanlight.tensor.arguments import flag, function_of, listed, refused
 from fanlight.tensor.calls import Call, listened, listening, tracing
@@ -100,13 +101,23 @@ def variable(
         name: default: variable_0, variable_1, ...
 
     Raises:
-        FanlightError: E-TENSOR-001 no tensor can be made of the value; E-TENSOR-003 the value is
-            one of a traced function.
+        FanlightError: E-TENSOR-001 no tensor can be made of the value; E-OP-003 it is complex;
+            E-TENSOR-003 it is one of a traced function.
     """
     if name is not None and not isinstance(name, str):
         raise refused("variable", "name", "a text", name)
     trainable = flag("variable", "trainable", trainable)
-    return Variable(tensor(value, dtype), trainable, name or f"variable_{next(_NUMBERS)}")
+    first = tensor(value, dtype)
+    if first.dtype == COMPLEX:
+        raise FanlightError(
+            "E-OP-003",
+            "a variable holds real numbers.",
+            where=f"variable, {caller()}",
+            expected="float32, int32, bool or uint8",
+            received=str(first.type),
+            next="keep two, of fl.real(z) and fl.imag(z), and join them: fl.complex(x, y).",
+        )
+    return Variable(first, trainable, name or f"variable_{next(_NUMBERS)}")
 
 
 class _Readers(Tape):

@@ -56,7 +56,12 @@ class Batch:
                 check_open(x, self)
             values.append(x._value if x._trace is self else x)
         many = [x._trace is self for x in inputs]
-        made = vmap_rules.apply_to_all(op, self.size, values, many, types, full)
+        try:
+            made = vmap_rules.apply_to_all(op, self.size, values, many, types, full)
+        except FanlightError as error:
+            if error.code == "E-TENSOR-014":
+                error.next = "in fl.vmap examples have at most five dims: theirs is one more."
+            raise
         return tuple(map(self.example, made)), full
 
     def alias(self, x: Tensor) -> Tensor:

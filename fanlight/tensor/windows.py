@@ -573,14 +573,17 @@ def max_pool_with_argmax(
     tap = apply("arg_max", stacked, axis=0)
     n, height, width, channels = images.shape
     _, out_h, out_w, _ = pooled.shape
-    row = np.arange(out_h)[:, None, None] * steps[0] - pairs[0][0]
-    column = np.arange(out_w)[None, :, None] * steps[1] - pairs[1][0]
-    base = (row * width + column) * channels + np.arange(channels)
-    whole = np.broadcast_to(base, (n, *base.shape)).copy()
+    row = np.arange(out_h, dtype=np.int32)[:, None, None] * steps[0] - pairs[0][0]
+    column = np.arange(out_w, dtype=np.int32)[None, :, None] * steps[1] - pairs[1][0]
+    base = np.arange(channels)
+    whole = np.broadcast_to(base, pooled.shape).copy()
     if flag(op, "include_batch_in_index", include_batch_in_index):
         whole += np.arange(n)[:, None, None, None] * (height * width * channels)
     down = apply("floor_div", tap, tensor(window[1]))
     across = apply("sub", tap, apply("mul", down, tensor(window[1])))
+    # Where all that a window sees is -infinity, the first tap counts, which may be padding.
+    down = apply("clip", apply("add", down, tensor(row)), lo=0, hi=max(height - 1, 0))
+    across = apply("clip", apply("add", across, tensor(column)), lo=0, hi=max(width - 1, 0))
     moved = apply("add", apply("mul", down, tensor(width)), across)
     places_of = apply("add", apply("mul", moved, tensor(channels)), tensor(whole, "int32"))
     return _like(pooled, x, 2), _like(places_of, x, 2)

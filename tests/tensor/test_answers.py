@@ -226,3 +226,35 @@ def test_strings_differ_by_rows() -> None:
     assert values.tolist() == [["a", "b"], ["a", "c"]] and which.tolist() == [0, 1, 0]
     assert fl.unique(words, axis=1)[0].tolist() == words.tolist()
     assert fl.unique(words)[0].tolist() == ["a", "b", "c"]
+
+
+# --- which function it was ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("fl.layer_norm", lambda: fl.layer_norm(fl.ones((2, 0)))),
+        ("fl.random.gamma", lambda: fl.random.gamma((2,), fl.ones(3))),
+        ("fl.log_sum_exp", lambda: fl.log_sum_exp(fl.ones((0,)))),
+        ("fl.losses.hinge_loss", lambda: fl.losses.hinge_loss(fl.ones(0), fl.ones(0))),
+        ("fl.linalg.lstsq", lambda: fl.linalg.lstsq(fl.ones((2, 2)), fl.ones(3))),
+    ],
+)
+def test_errors_within_a_function_name_it(name: str, call: Callable[[], Any]) -> None:
+    error = told(call)
+    assert f", in {name}, test_answers.py" in str(error.where)
+
+
+def test_the_name_is_said_once() -> None:
+    error = told(lambda: fl.matmul(fl.ones((2, 3)), fl.ones((2, 3))))
+    assert str(error.where).startswith("matmul b, test_answers.py")
+    error = told(lambda: fl.ones(2) + fl.ones(3))
+    assert str(error.where).startswith("add, test_answers.py")
+
+
+def test_an_axis_is_no_second_tensor() -> None:
+    assert "fl.maximum" in str(told(lambda: fl.max(X, X)))
+    assert "fl.minimum" in str(told(lambda: fl.min(X, X)))
+    for call in (lambda: fl.mean(X, X), lambda: fl.sum(X, "x"), lambda: fl.reverse(X, 0.5)):
+        assert "maximum" not in str(told(call))

@@ -75,6 +75,8 @@ def real_number(
 ) -> float:
     """One number from `low` to `high`, both included, no NaN; E-OP-005."""
     limits = f", {low} to {high}" if high < inf else f" from {low} on" if low > -inf else ""
+    if hasattr(value, "__array__") and not isinstance(value, np.generic):
+        value = np.asarray(value)[()]  # which refuses a tensor that a gradient depends on
     many = isinstance(value, list | tuple) or np.ndim(value)
     if many or isinstance(value, str | bytes | complex | np.complexfloating):
         raise refused(function, argument, f"a number{limits}", value)

@@ -76,12 +76,12 @@ def count_of(number: Any) -> int:
 
 
 def _sizes(shape: Any) -> Any:
-    """A shape argument as a tuple of whole numbers; as it is, for ops to refuse, if it is none."""
+    """A shape argument as a tuple of whole numbers; others are left for ops to look at."""
     found = as_wholes(shape)
-    if found is None and not isinstance(shape, list | tuple):
-        one = as_whole(shape)
-        found = None if one is None else (one,)
-    return shape if found is None else found
+    if found is not None or isinstance(shape, list | tuple):
+        return shape if found is None else found
+    one = as_whole(shape)
+    return (shape if one is None else one,)
 
 
 def zeros_like(x: Any, dtype: Any = None) -> Tensor:
@@ -242,7 +242,7 @@ def pow(a: Any, b: Any) -> Tensor:
     return binary("pow", a, b, "float32")
 
 
-_WHOLE = ("bool", "uint8", "int32")
+_WHOLE = ("bool", "uint8", "int8", "int32")
 
 
 def _whole_product(x: Tensor, n: int) -> Tensor:
@@ -353,7 +353,11 @@ def gelu(x: Any, approximate: bool = False) -> Tensor:
 # --- reductions -----------------------------------------------------------------------------------
 
 
-_TWO = {"max": "maximum", "min": "minimum", "any": "logical_or", "all": "logical_and", "sum": "add"}
+# What two tensors may have been given for.
+_TWO = {
+    **{"max": "maximum", "min": "minimum", "any": "logical_or", "all": "logical_and"},
+    **{"sum": "add", "prod": "mul"},
+}
 
 
 def axes_of(x: TensorType, axis: Any, function: str = "") -> tuple[int, ...]:
@@ -367,10 +371,12 @@ def axes_of(x: TensorType, axis: Any, function: str = "") -> tuple[int, ...]:
     """
     if axis is None:
         return tuple(builtins.range(x.rank))
-    given: Any = None if isinstance(axis, Tensor) and axis.rank else _sizes(axis)
+    # Of a function of one tensor a second one is hardly meant as its axes.
+    second = isinstance(axis, Tensor | np.ndarray) and axis.ndim > 0 and function in _TWO
+    given = None if second else _sizes(axis)
     where = f"{function} axis, {caller()}".lstrip()
-    if not isinstance(given, list | tuple) or as_wholes(given) is None:
-        two = _TWO.get(function) if isinstance(axis, Tensor | np.ndarray | list) else None
+    if given is None or as_wholes(given) is None:
+        two = _TWO.get(function) if second or isinstance(axis, list) else None
         raise FanlightError(
             "E-OP-005",
             "an axis is a whole number, or several in a tuple.",

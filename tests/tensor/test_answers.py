@@ -99,6 +99,8 @@ def test_clip_has_one_side_or_two_or_none() -> None:
     assert fl.clip(whole, None, 1).dtype == "int32" and fl.clip(whole, 0.5).dtype == "float32"
     assert fl.clip(whole, np.int64(0), np.int64(1)).tolist() == [0, 1]
     assert fl.jit(lambda x: fl.clip(x, None, 1))(x).tolist() == [-2, 0.5, 1]
+    for f in (fl.clip, fl.jit(fl.clip)):
+        assert f(whole).tolist() == [-2, 2] and f(x).tolist() == x.tolist()
 
 
 def test_clip_takes_tensors_as_bounds() -> None:
@@ -214,6 +216,17 @@ def test_numpys_functions_may_have_what_no_gradient_depends_on() -> None:
     assert np.dot(z, z) == (1 + 2j) ** 2
 
 
+def test_numbers_that_a_gradient_depends_on_are_not_read_in_silence() -> None:
+    for call in (
+        lambda x: fl.sum(fl.linspace(0.0, x, 3)),
+        lambda x: fl.sum(fl.range(0.0, x)),
+        lambda x: fl.losses.huber_loss([1.0], [3.0], delta=x),
+    ):
+        error = told(lambda call=call: fl.grad(call)(fl.scalar(2.0)))
+        assert error.code == "E-TENSOR-009"
+        assert call(fl.scalar(2.0)).item() > 0
+
+
 def test_full_of_a_tensor_has_a_gradient() -> None:
     assert fl.grad(lambda x: fl.sum(fl.full((3,), x)))(fl.scalar(2.0)).item() == 3
     assert fl.jit(lambda x: fl.full((2,), x))(fl.scalar(2.0)).tolist() == [2, 2]
@@ -256,5 +269,7 @@ def test_the_name_is_said_once() -> None:
 def test_an_axis_is_no_second_tensor() -> None:
     assert "fl.maximum" in str(told(lambda: fl.max(X, X)))
     assert "fl.minimum" in str(told(lambda: fl.min(X, X)))
+    assert "fl.maximum" in str(told(lambda: fl.max(X, np.array([0, 1]))))
+    assert fl.transpose(X, np.array([1, 0])).shape == fl.transpose(X, fl.tensor([1, 0])).shape
     for call in (lambda: fl.mean(X, X), lambda: fl.sum(X, "x"), lambda: fl.reverse(X, 0.5)):
         assert "maximum" not in str(told(call))

@@ -62,6 +62,7 @@ def test_powers_of_whole_numbers_are_whole() -> None:
     assert (2**x)[0].tolist() == [2, 4] and (x**0.5).dtype == (x**2.0).dtype == "float32"
     assert (x ** fl.scalar(2.0)).dtype == (2.0**x).dtype == "float32"
     assert (fl.tensor([200], "uint8") ** 2).tolist() == [40000]
+    assert (fl.tensor([-3], "int8") ** fl.tensor([3], "int8")).tolist() == [-27]
     with pytest.raises(FanlightError, match="E-OP-005") as caught:
         x**-1
     assert "cast" in str(caught.value)

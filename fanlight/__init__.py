@@ -12,6 +12,7 @@ function of them, gradients included.
 
 from __future__ import annotations
 
+import builtins
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from fanlight import array_api
@@ -671,6 +672,12 @@ __all__ = [
 ]
 
 
+# What completion offers: what is public, and no rooms.
+_PUBLIC = sorted([*__all__, "__version__"])
+# `from fanlight import *` leaves Python's own functions as they are: fl.sum, fl.max, fl.print and
+# the others of their names are called by the module's name.
+__all__[:] = [name for name in __all__ if not hasattr(builtins, name)]
+
+
 def __dir__() -> list[str]:
-    """What completion offers: what is public, and no rooms."""
-    return sorted([*__all__, "__version__"])
+    return _PUBLIC

@@ -28,7 +28,9 @@ CATALOGUE: dict[str, str] = {
     "E-TENSOR-012": "There is no back end of this name.",
     "E-TENSOR-013": "The examples of a batch cannot be told apart.",
     "E-TENSOR-014": "A tensor would have more than six dims, or be too large for memory.",
-    "E-TENSOR-015": "A traced function does other things for other sizes of a symbolic dim.",
+    "E-TENSOR-015": "A tensor has no length, or is no whole number, where Python needs one.",
+    "E-TENSOR-016": "An element of a tensor was to be assigned: tensors do not change.",
+    "E-TENSOR-017": "A traced function does other things for other sizes of a symbolic dim.",
     "E-TENSOR-020": "A function drew random numbers without a key while it was traced.",
     "E-TENSOR-021": "A variable was read or assigned in a function that cannot keep track of it.",
     "E-TENSOR-022": "A tensor of a dtype that only stores was used where something is computed.",
@@ -196,3 +198,7 @@ class FanlightError(Exception):
             "next": self.next or f"read `fanlight explain {self.code}`.",
         }
         return {k: str(v) for k, v in fields.items() if v is not None}
+
+
+class ProtocolError(FanlightError, TypeError):
+    """A FanlightError where Python's own protocols (len, indices, assignments) raise TypeError."""

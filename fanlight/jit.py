@@ -21,6 +21,8 @@ from fanlight.ops.types import TensorType
 from fanlight.passes import optimize
 from fanlight.targets import Target
 from fanlight.tensor import Tensor, tensor
+from fanlight.tensor.arguments import function_of
+from fanlight.tensor.caller import caller
 from fanlight.tensor.calls import Call, listened, op_by_op, state, tracing, unheard, watch
 from fanlight.tensor.core import name_of
 from fanlight.tensor.tape import flatten, unflatten
@@ -46,6 +48,7 @@ def jit(fn: Callable[..., Any]) -> Callable[..., Any]:
             assigns a variable that is no argument; E-BUILD-001 no kernel computes one of its ops;
             E-HOST-001 wasmtime is not installed.
     """
+    function_of("jit", "fn", fn)
     known: dict[Any, tuple[Program, Any] | None] = {}
 
     @wraps(fn)
@@ -82,11 +85,24 @@ def _compile(fn: Callable[..., Any], types: Any, form: Any) -> tuple[Program, An
         nonlocal result
         args, options = unflatten(parts, form)
         outputs, result = flatten(fn(*args, **options))
+        if not outputs:
+            raise FanlightError(
+                "E-TENSOR-006",
+                "a function that is compiled gives nothing back.",
+                where=f"{name_of(fn)}, {caller()}",
+                expected="a tensor, or a dict, list or tuple of tensors",
+                received=repr(unflatten([], result))[:100],
+                next="return what it computes.",
+            )
         return {f"output_{i}": x for i, x in enumerate(outputs)}
 
     names = [f"input_{i}" for i in range(len(types))]
-    with unheard():
-        graph = capture(flattened, names, types, name_of(fn), keeps=False)
+    state.compiling += 1
+    try:
+        with unheard():
+            graph = capture(flattened, names, types, name_of(fn), keeps=False)
+    finally:
+        state.compiling -= 1
     try:
         return Program(graph), result
     except FanlightError as error:

@@ -52,7 +52,7 @@ def generalize(
         inputs: the types of the inputs, with symbols.
 
     Raises:
-        FanlightError: E-TENSOR-015 they differ in more than sizes; E-OP-007 an op does not take
+        FanlightError: E-TENSOR-017 they differ in more than sizes; E-OP-007 an op does not take
             what becomes symbolic.
     """
     symbols = {
@@ -329,7 +329,7 @@ class _Merge:
 
     def _differs(self, how: str, received: str) -> FanlightError:
         return FanlightError(
-            "E-TENSOR-015",
+            "E-TENSOR-017",
             f"the function does other things for other sizes: {how}.",
             where=self.graphs[0].name,
             expected=f"the same for {'; '.join(map(_told, self.samples))}",

@@ -92,12 +92,12 @@ unary(
 unary(
     "sin",
     lambda x: sc.make("sin", x),
-    "Sine of radians; meant for |x| up to 1e4. Source: numpy.sin.",
+    "Sine of radians. Source: numpy.sin.",
 )
 unary(
     "cos",
     lambda x: sc.make("cos", x),
-    "Cosine of radians; meant for |x| up to 1e4. Source: numpy.cos.",
+    "Cosine of radians. Source: numpy.cos.",
 )
 unary(
     "erf",

@@ -179,7 +179,8 @@ def floor_mod(a: Expr, b: Expr) -> Expr:
     quotient = a / b
     rest = a - sc.make("trunc", quotient) * b
     # Exact where |a| < |b|, infinite b included; b = 0 gives 0 * 0 (int32) or NaN (float).
-    rest = sc.where(sc.absolute(a) < sc.absolute(b), a, rest)
+    # Of an int32, -|x| has room for the least number, |x| has none.
+    rest = sc.where(-sc.absolute(b) < -sc.absolute(a), a, rest)
     rest = sc.where(sc.equal(b, 0), quotient * b, rest)
     return sc.where(_signs_differ(rest, b), rest + b, rest)
 

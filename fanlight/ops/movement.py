@@ -191,7 +191,7 @@ movement(
 movement(
     "reverse",
     _reverse,
-    lambda x, attrs: np.flip(x, attrs["axes"]).copy(),
+    lambda x, attrs: np.array(np.flip(x, attrs["axes"]), x.dtype),  # of no dims it is no array
     "[...] -> [...]: x backwards along `axes`. Source: numpy.flip.",
     attrs={"axes": Attr(REQUIRED, "the dims to reverse, counted from 0")},
     vjp=backward.reverse,

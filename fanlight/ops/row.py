@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -133,6 +134,11 @@ def _plain(value: Any) -> Any:
         value = value.tolist()
     if isinstance(value, np.generic):
         return value.item()
+    if hasattr(type(value), "__index__") and not isinstance(value, int):
+        try:
+            return index(value)  # a whole number of another kind, such as a tensor of one
+        except TypeError:
+            return value
     return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
 
 

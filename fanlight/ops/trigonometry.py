@@ -29,7 +29,7 @@ def trigonometric(name: str, scalar: Any, doc: str, partial: Any, **options: Any
 trigonometric(
     "tan",
     lambda x: sc.make("sin", x) / sc.make("cos", x),
-    "Tangent, as sin(x) / cos(x); meant for |x| up to 1e4. Source: numpy.tan.",
+    "Tangent, as sin(x) / cos(x). Source: numpy.tan.",
     lambda x, y: 1 + y * y,
     tol={"float32": 5e-5},
 )

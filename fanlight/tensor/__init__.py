@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fanlight.tensor import complex_functions as complex_functions
 from fanlight.tensor import fused, image, losses, random, string
-from fanlight.tensor.core import Tensor, apply, cast, tensor
+from fanlight.tensor.core import Tensor, apply, cast
+from fanlight.tensor.creation import tensor
 from fanlight.tensor.gradients import (
     checkpoint,
     custom_gradient,

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from math import log, pi, sqrt
 from typing import Any
 
-import numpy as np
-
 from fanlight.errors import FanlightError
 from fanlight.tensor import functions as fn
+from fanlight.tensor.arguments import listed, refused
 from fanlight.tensor.complex import Complex
 from fanlight.tensor.core import Tensor, apply, caller, cast, promoted
 from fanlight.tensor.gradients import custom_gradient, stop_gradient
@@ -21,15 +20,10 @@ def add_n(tensors: Sequence[Any]) -> Tensor:
     Raises:
         FanlightError: E-OP-004 they differ in shape; E-OP-005 there are none.
     """
-    if isinstance(tensors, Tensor | np.ndarray) or not len(tensors):
-        raise FanlightError(
-            "E-OP-005",
-            "what is added up is given as a list.",
-            where=f"add_n, {caller()}",
-            expected="fl.add_n([a, b, c])",
-            received=repr(tensors)[:100],
-        )
-    total, *rest = promoted(*tensors)
+    given = listed("add_n", "tensors", tensors, "fl.add_n([a, b, c])")
+    if not given:
+        raise refused("add_n", "tensors", "at least one tensor", tensors)
+    total, *rest = promoted(*given)
     for x in rest:
         if x.shape != total.shape:
             raise FanlightError(
@@ -43,7 +37,7 @@ def add_n(tensors: Sequence[Any]) -> Tensor:
     return total
 
 
-def clip_by_value(x: Any, low: float, high: float) -> Tensor:
+def clip_by_value(x: Any, low: Any = None, high: Any = None) -> Tensor:
     """x, but at least low and at most high: fl.clip."""
     return fn.clip(x, low, high)
 

@@ -4,16 +4,35 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import FrameType
 
 PACKAGE = str(Path(__file__).resolve().parent.parent)
 
 
+# Modules of functions that are called fl.MODULE.NAME.
+_MODULES = ("fused", "image", "linalg", "losses", "random", "signal", "string")
+
+
+def _frames() -> tuple[FrameType, FrameType]:
+    """The last frame of the user's code, and the one that it called."""
+    frame = called = sys._getframe(1)
+    while frame.f_code.co_filename.startswith(PACKAGE) and frame.f_back is not None:
+        frame, called = frame.f_back, frame
+    return frame, called
+
+
 def caller() -> str:
     """The line of the user's code that led here: "file.py:12"."""
-    frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
-        outer = frame.f_back
-        if outer is None:
-            break
-        frame = outer
+    frame, _ = _frames()
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+
+
+def function_called() -> str:
+    """The function that the user's code called, such as "fl.layer_norm"; "" if it has no name."""
+    _, frame = _frames()
+    name = frame.f_code.co_name
+    known = getattr(frame.f_globals.get(name), "__code__", None) is frame.f_code
+    if not known or name.startswith("_"):
+        return ""
+    module = str(frame.f_globals["__name__"]).rpartition(".")[2]
+    return f"fl.{module}.{name}" if module in _MODULES else f"fl.{name}"

@@ -93,8 +93,10 @@ class _State(threading.local):
     def __init__(self) -> None:
         self.listeners: list[Listener] = []
         self.watchers: list[Watcher] = []
-        self.scopes: list[list[ref[Tensor]]] = []
+        # Of fl.tidy: what was made in each, and leaves with its last name.
+        self.scopes: list[set[ref[Tensor]]] = []
         self.traces = 0  # functions that are being traced
+        self.compiling = 0  # of those, by fl.jit, which may not keep what variables are
         self.inside = 0  # calls within the making of another call
 
 

@@ -5,6 +5,7 @@ Graphs and kernels know real numbers only; gradients, tracing and building follo
 
 from __future__ import annotations
 
+import builtins
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from fanlight.dtypes import COMPLEX
 from fanlight.errors import FanlightError
 from fanlight.ops import lookup
 from fanlight.ops.types import TensorType
+from fanlight.tensor.arguments import refused
 from fanlight.tensor.core import Tensor, apply, caller, cast, promoted, tensor
 
 
@@ -194,6 +196,40 @@ def _sqrt(z: Any) -> Complex:
     )
 
 
+def _pow(a: Any, b: Any) -> Complex:
+    """exp(b log a); 0^b is 0 where b has a positive real part, else NaN; a^0 is 1."""
+    (x, y), (u, v) = _parts(a), _parts(b)
+    empty, none = _equal(a, 0.0), _equal(b, 0.0)
+    safe = Complex(apply("select", empty, tensor(1.0), x), apply("select", empty, tensor(0.0), y))
+    power = _exp(_mul(Complex(u, v), _log(safe)))
+    of_zero = apply("select", apply("greater", u, 0.0), tensor(0.0), tensor(np.nan))
+    of_zero = apply("select", none, tensor(1.0), of_zero)
+    one, nothing = tensor(1.0), tensor(0.0)
+    re = apply("select", empty, of_zero, apply("select", none, one, power.parts[0]))
+    im = apply("select", none, nothing, apply("select", empty, of_zero, power.parts[1]))
+    return Complex(re, im)
+
+
+MOST_POWER = 100  # beyond, products are no better than a logarithm
+
+
+def whole_power(z: Any, n: int) -> Tensor:
+    """z^n by squaring, exact where the products are (as NumPy has it up to 100)."""
+    z = tensor(z)
+    made: Any = None
+    square, left = z, abs(n)
+    while left:
+        if left & 1:
+            made = square if made is None else made * square
+        left >>= 1
+        if left:
+            square = square * square
+    if made is None:
+        return Complex(np.ones(z.shape, np.float32), np.zeros(z.shape, np.float32))
+    result: Tensor = apply("reciprocal", made) if n < 0 else made
+    return result
+
+
 def _equal(a: Any, b: Any) -> Tensor:
     (x, y), (u, v) = _parts(a), _parts(b)
     return (x == u) & (y == v)
@@ -223,6 +259,8 @@ def _cast(z: Any, dtype: str) -> Tensor:
 
 def _pad(z: Any, value: Any = 0, **attrs: Any) -> Complex:
     x, y = _parts(z)
+    if not isinstance(value, int | float | builtins.complex | np.number):
+        raise refused("pad", "value", "a number", value)
     return Complex(
         apply("pad", x, value=float(np.real(value)), **attrs),
         apply("pad", y, value=float(np.imag(value)), **attrs),
@@ -263,7 +301,7 @@ RULES: dict[str, Callable[..., Tensor]] = {
     "mul": _mul,
     "not_equal": lambda a, b: apply("logical_not", _equal(a, b)),
     "pad": _pad,
-    "pow": lambda a, b: _exp(_mul(b, _log(a))),
+    "pow": _pow,
     "reciprocal": lambda z: _div(1.0, z),
     "select": _select,
     "sqrt": _sqrt,

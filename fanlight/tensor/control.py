@@ -17,6 +17,7 @@ from fanlight.ops import lookup
 from fanlight.ops.backward import Step
 from fanlight.ops.types import TensorType
 from fanlight.tensor import batched
+from fanlight.tensor.arguments import as_whole, flag, function_of
 from fanlight.tensor.bodies import Body, Flat, taken_by
 from fanlight.tensor.calls import Call, deepest, listened, listening, tell, tracing, unheard
 from fanlight.tensor.core import Function, Tensor, apply, caller, name_of, tensor
@@ -43,6 +44,8 @@ def cond(pred: Any, true_fn: Function, false_fn: Function, *operands: Any) -> An
         FanlightError: E-TENSOR-030 pred is no bool without dims, or (where both are traced) the
             branches give different structures or types.
     """
+    function_of("cond", "true_fn", true_fn)
+    function_of("cond", "false_fn", false_fn)
     chosen = _predicate(tensor(pred), "fl.cond", "pred")
     if not chosen.traced:
         return (true_fn if chosen.item() else false_fn)(*operands)
@@ -84,6 +87,8 @@ def while_loop(cond_fn: Function, body_fn: Function, init: Any) -> Any:
         FanlightError: E-TENSOR-030 cond_fn gives no bool without dims, or the state changes its
             structure, shapes or dtypes; E-OP-008 a gradient is wanted.
     """
+    function_of("while_loop", "cond_fn", cond_fn)
+    function_of("while_loop", "body_fn", body_fn)
     flat, form = flatten(init)
     if not flat:
         raise _unfit("fl.while_loop has nothing to carry.", "a state with tensors", repr(init))
@@ -124,6 +129,8 @@ def scan(
         FanlightError: E-TENSOR-030 xs have different lengths, or none; there is no turn; what is
             carried changes its structure, shapes or dtypes.
     """
+    function_of("scan", "fn", fn)
+    reverse = flag("scan", "reverse", reverse)
     carry, form = flatten(init)
     slices, form_x = ([], None) if xs is None else flatten(xs)
     count = _length(slices, length)
@@ -223,8 +230,8 @@ def _carried(value: Any, form: Any, before: Sequence[Tensor], where: str) -> Ten
 
 def _length(slices: Sequence[Tensor], length: Any) -> int:
     found = [x.shape[0] if x.rank else None for x in slices]
-    found += [] if length is None else [length]
-    whole = all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in found)
+    found += [] if length is None else [as_whole(length)]
+    whole = all(n is not None and n > 0 for n in found)
     if not whole or len(set(found)) != 1:
         raise _unfit(
             "fl.scan cannot tell how often to turn.",

@@ -16,11 +16,12 @@ from weakref import ref
 import numpy as np
 
 from fanlight import dtypes
-from fanlight.errors import FanlightError
+from fanlight.errors import FanlightError, ProtocolError
 from fanlight.ops import row as rows
 from fanlight.ops.types import TensorType
 from fanlight.tensor import stored
 from fanlight.tensor.caller import caller as caller
+from fanlight.tensor.caller import function_called
 from fanlight.tensor.calls import Call, Level, deepest, shared, state, tell, watch
 from fanlight.tensor.standard import Standard
 from fanlight.tensor.stored import STORED
@@ -100,7 +101,8 @@ class Tensor(Methods, Standard):
         if array is not None:
             shared.alive.add(ref(self, shared.alive.discard))
             if state.scopes:
-                state.scopes[-1].append(ref(self))
+                scope = state.scopes[-1]
+                scope.add(ref(self, scope.discard))
 
     # --- what it is -------------------------------------------------------------------------------
 
@@ -189,24 +191,31 @@ class Tensor(Methods, Standard):
         return self.numpy().tolist()
 
     def __format__(self, form: str) -> str:
-        return format(self.item(), form) if form else repr(self)
+        if not isinstance(form, str) or not form:
+            return repr(self)
+        return format(self.item(), form)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         """NumPy's operators leave mixed expressions to ours; its other functions are not taken."""
         op = _OPERATORS.get(ufunc.__name__)
         if op is None or method != "__call__" or options or len(inputs) != 2:
-            raise FanlightError(
-                "E-TENSOR-009",
-                f"NumPy's {ufunc.__name__} does not take tensors.",
-                where=caller(),
-                expected="functions of fanlight, or arrays",
-                received=str(self._type),
-                next=f"use fl.{ufunc.__name__} if there is one, or give it x.numpy().",
-            )
+            from fanlight.tensor.numpys import refused
+
+            raise refused(ufunc.__name__, self)
         a, b = (v if isinstance(v, Tensor) else tensor(v) for v in inputs)
         return op(a, b)
 
+    def __array_function__(self, function: Any, types: Any, given: Any, options: Any) -> Any:
+        """NumPy's other functions get arrays, where no gradient gets lost with that."""
+        from fanlight.tensor.numpys import called
+
+        return called(function, self, given, options)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if state.listeners:
+            from fanlight.tensor.numpys import arrays
+
+            arrays(self, None)  # which refuses what a gradient depends on
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def __complex__(self) -> complex:
@@ -219,8 +228,15 @@ class Tensor(Methods, Standard):
         return int(self.item())
 
     def __index__(self) -> int:
-        if self.dtype in ("float32", "bool"):
-            raise TypeError(f"a tensor of {self.dtype} is no index")
+        if self.dtype not in ("int32", "uint8", "int8"):
+            raise ProtocolError(
+                "E-TENSOR-015",
+                f"a tensor of {self.dtype} is no whole number, and no index.",
+                where=caller(),
+                expected="a tensor of one whole number",
+                received=str(self._type),
+                next="cast it: fl.cast(x, 'int32').",
+            )
         return int(self.item())
 
     def __bool__(self) -> bool:
@@ -228,7 +244,14 @@ class Tensor(Methods, Standard):
 
     def __len__(self) -> int:
         if not self.rank:
-            raise TypeError("a tensor without dims has no length")
+            raise ProtocolError(
+                "E-TENSOR-015",
+                "a tensor without dims has no length, and nothing to go through.",
+                where=caller(),
+                expected="a tensor with a first dim",
+                received=str(self._type),
+                next="x.item() is its number.",
+            )
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -267,6 +290,17 @@ class Tensor(Methods, Standard):
         from fanlight.tensor.indexing import take
 
         return take(self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise ProtocolError(
+            "E-TENSOR-016",
+            "tensors do not change.",
+            where=caller(),
+            expected="a new tensor with other elements",
+            received=f"an assignment to elements of {self._type}",
+            next="fl.where(mask, value, x), fl.tensor_scatter_update(x, indices, values) and "
+            "fl.scatter_add give one; fl.variable has v.assign, fl.buffer is written by places.",
+        )
 
     def __add__(self, other: Any) -> Tensor:
         return binary("add", self, other)
@@ -310,7 +344,9 @@ class Tensor(Methods, Standard):
         return pow(self, other)
 
     def __rpow__(self, other: Any) -> Tensor:
-        return binary("pow", other, self, least="float32")
+        from fanlight.tensor.functions import pow
+
+        return pow(other, self)
 
     def __matmul__(self, other: Any) -> Tensor:
         from fanlight.tensor.functions import matmul
@@ -494,21 +530,22 @@ def _stacked(value: Any, dtype: str | None) -> Tensor:
 def dtype_name(dtype: Any) -> str:
     """The name of a dtype, from that or from what NumPy takes for one; E-TENSOR-001."""
     name: Any = dtype
+    known = (*DTYPES, dtypes.COMPLEX, *STORED)
     if not isinstance(dtype, str | int | float | list | tuple | Tensor):
         try:
             name = np.dtype(dtype).name
-        except TypeError:
-            pass
+        except (TypeError, ValueError):
+            name = None
         # float, int and complex
         wide = {"float64": "float32", "int64": "int32", "complex128": dtypes.COMPLEX}
         name = wide.get(name, name)
-    if name not in (*DTYPES, dtypes.COMPLEX, *STORED):
+    if not isinstance(name, str) or name not in known:
         raise FanlightError(
             "E-TENSOR-001",
             "there are no tensors of this dtype.",
             where=caller(),
-            expected=", ".join((*DTYPES, dtypes.COMPLEX, *STORED)),
-            received=repr(dtype),
+            expected=", ".join(known),
+            received=repr(dtype)[:200],
             next="a shape of several dims is one tuple: fl.ones((2, 3))."
             if isinstance(dtype, int)
             else None,
@@ -541,7 +578,8 @@ def _array(value: Any) -> np.ndarray:
     if array.dtype.kind in "USO":
         strings = stored.strings(value)
         if strings is None:
-            raise _no_tensor(value, f"{type(value).__name__} of {array.dtype}, not all strings")
+            what = "None" if value is None else f"{type(value).__name__} of {array.dtype}"
+            raise _no_tensor(value, what if value is None else f"{what}, not all strings")
         return strings
     if array.dtype.kind not in "fiubc":
         raise _no_tensor(value, f"{type(value).__name__} of {array.dtype}")
@@ -673,6 +711,8 @@ def apply(op: str, *values: Any, **attrs: Any) -> Any:
     start = perf_counter() if state.watchers else 0.0
     try:
         if level is None:
+            if state.compiling and any(x.varies for x in inputs):
+                _refuse_variable(inputs)
             outputs, full = _computed(op, inputs, attrs)
         else:
             state.inside += 1
@@ -683,13 +723,23 @@ def apply(op: str, *values: Any, **attrs: Any) -> Any:
     except FanlightError as error:
         line = caller()
         if not str(error.where or "").endswith(line):
-            error.where = f"{error.where or op}, {line}"
+            where, name = str(error.where or op), function_called()
+            if name and where.split()[0] != name.rpartition(".")[2]:
+                where = f"{where}, in {name}"
+            error.where = f"{where}, {line}"
         raise
     if state.watchers and not state.inside:
         watch(Call(op, inputs, outputs, full), perf_counter() - start)
     if state.listeners:
         tell(Call(op, inputs, outputs, full))
     return outputs[0] if len(outputs) == 1 else outputs
+
+
+def _refuse_variable(inputs: Sequence[Tensor]) -> None:
+    """What is computed of a variable alone would be a constant of the compiled function."""
+    from fanlight.tensor.trace import _variable_inside
+
+    raise _variable_inside(next(x for x in inputs if x.varies))
 
 
 def _computed(

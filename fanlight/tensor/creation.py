@@ -11,7 +11,18 @@ import numpy as np
 from fanlight import dtypes
 from fanlight.errors import FanlightError
 from fanlight.tensor import functions as fn
-from fanlight.tensor.core import Tensor, apply, caller, dtype_name, tensor
+from fanlight.tensor.arguments import as_wholes, choice
+from fanlight.tensor.core import Tensor, apply, caller, dtype_name
+from fanlight.tensor.core import tensor as _tensor
+
+
+def tensor(value: Any, dtype: Any = None) -> Tensor:
+    made = _tensor(value, dtype)
+    # Not the variable itself, which may be assigned.
+    return clone(made) if made.varies else made
+
+
+tensor.__doc__ = _tensor.__doc__
 
 
 def fill(shape: int | Sequence[int], value: Any, dtype: Any = None) -> Tensor:
@@ -21,7 +32,7 @@ def fill(shape: int | Sequence[int], value: Any, dtype: Any = None) -> Tensor:
 
 def full_like(x: Any, value: float | int | bool, dtype: Any = None) -> Tensor:
     """One value everywhere, in the shape of x, and in its dtype if there is none given."""
-    x = tensor(x)
+    x = _tensor(x)
     return fn.full(x.shape, value, x.dtype if dtype is None else dtype)
 
 
@@ -45,15 +56,8 @@ def meshgrid(*axes: Any, indexing: str = "xy") -> tuple[Tensor, ...]:
     Raises:
         FanlightError: E-OP-004 an axis has several dims; E-OP-005 there is no such indexing.
     """
-    given = [tensor(a) for a in axes]
-    if indexing not in ("xy", "ij"):
-        raise FanlightError(
-            "E-OP-005",
-            "meshgrid does not allow this value of indexing.",
-            where=f"indexing, {caller()}",
-            expected='"xy" or "ij"',
-            received=repr(indexing),
-        )
+    given = [_tensor(a) for a in axes]
+    choice("meshgrid", "indexing", indexing, ("xy", "ij"))
     for index, a in enumerate(given):
         if a.rank > 1:
             raise FanlightError(
@@ -78,7 +82,7 @@ def meshgrid(*axes: Any, indexing: str = "xy") -> tuple[Tensor, ...]:
 
 def clone(x: Any) -> Tensor:
     """A tensor of its own with the same elements; gradients pass."""
-    x = tensor(x)
+    x = _tensor(x)
     result: Tensor = apply("reshape", x, shape=x.shape)
     return result
 
@@ -88,7 +92,7 @@ def print(x: Any, verbose: bool = False) -> None:
 
     Of a traced function it prints, once, that there are no elements yet.
     """
-    x = tensor(x)
+    x = _tensor(x)
     if verbose:
         builtins.print(f"Tensor\n  dtype: {x.dtype}\n  rank: {x.rank}\n  shape: {list(x.shape)}")
     builtins.print(x)
@@ -102,38 +106,40 @@ class TensorBuffer:
         values: the elements, a NumPy array that may be written to.
     """
 
-    def __init__(self, values: np.ndarray) -> None:
-        self.values = values
+    def __init__(self, values: np.ndarray, dtype: str) -> None:
+        self.values, self.dtype = values, dtype
         self.shape, self.size = values.shape, values.size
-        self.dtype = dtypes.from_numpy(values.dtype) or dtypes.STRING
 
     def _place(self, place: tuple[int, ...]) -> tuple[int, ...]:
-        whole = builtins.all(isinstance(i, int | np.integer) for i in place)
-        fits = len(place) == len(self.shape) and whole
-        if not fits or builtins.any(not 0 <= i < n for i, n in zip(place, self.shape, strict=True)):
+        found = as_wholes(place)
+        if (
+            found is None
+            or len(found) != len(self.shape)
+            or builtins.any(not 0 <= i < n for i, n in zip(found, self.shape, strict=True))
+        ):
             raise FanlightError(
                 "E-TENSOR-007",
                 "this is not a place of the buffer.",
                 where=caller(),
                 expected=f"an index for each dim of {list(self.shape)}",
-                received=repr(place),
+                received=repr(place)[:200],
             )
-        return place
+        return found
 
-    def set(self, value: float | int | bool | str, *place: int) -> None:
+    def set(self, value: Any, *place: int) -> None:
         """Write an element: E-TENSOR-007 if there is no such place, E-TENSOR-001 if it is not of
         the buffer's dtype; numbers saturate, as in `fl.tensor`.
         """
-        self.values[self._place(place)] = tensor(value, self.dtype).item()
+        self.values[self._place(place)] = _tensor(value, self.dtype).item()
 
-    def get(self, *place: int) -> float | int | bool | str:
+    def get(self, *place: int) -> Any:
         """Read an element. Raises E-TENSOR-007 if there is no such place."""
         found = self.values[self._place(place)]
         return found if isinstance(found, str) else found.item()
 
     def to_tensor(self) -> Tensor:
         """A tensor of the elements that are there now."""
-        return tensor(self.values.copy(), self.dtype)
+        return _tensor(self.values.copy(), self.dtype)
 
 
 def buffer(shape: int | Sequence[int], dtype: Any = "float32", values: Any = None) -> TensorBuffer:
@@ -144,10 +150,11 @@ def buffer(shape: int | Sequence[int], dtype: Any = "float32", values: Any = Non
     """
     name, sizes = dtype_name(dtype), fn.shape_of(shape)
     if values is None and name == dtypes.STRING:
-        return TensorBuffer(np.full(sizes, "", object))
+        return TensorBuffer(np.full(sizes, "", object), name)
     if values is None:
-        return TensorBuffer(np.zeros(sizes, dtypes.to_numpy(name)))
-    given = tensor(values, name).numpy()
+        kind = np.dtype(name) if name == dtypes.COMPLEX else dtypes.to_numpy(name)
+        return TensorBuffer(np.zeros(sizes, kind), name)
+    given = _tensor(values, name).numpy()
     if given.size != int(np.prod(sizes)):
         raise FanlightError(
             "E-OP-004",
@@ -156,4 +163,4 @@ def buffer(shape: int | Sequence[int], dtype: Any = "float32", values: Any = Non
             expected=f"{int(np.prod(sizes))} values for {list(sizes)}",
             received=f"{given.size}",
         )
-    return TensorBuffer(given.reshape(sizes).copy())
+    return TensorBuffer(given.reshape(sizes).copy(), name)

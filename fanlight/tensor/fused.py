@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fanlight.errors import FanlightError
 from fanlight.tensor import functions as fn
 from fanlight.tensor import windows
-from fanlight.tensor.core import Tensor, caller
+from fanlight.tensor.arguments import refused
+from fanlight.tensor.core import Tensor
 from fanlight.tensor.windows import Ints, Padding
 
 __all__ = ["conv2d", "depthwise_conv2d", "mat_mul"]
@@ -36,18 +36,15 @@ def _finished(
     y: Tensor, bias: Any, activation: str, prelu_weights: Any, leaky_alpha: float
 ) -> Tensor:
     y = y if bias is None else y + bias
+    known = ", ".join((*_ACTIVATIONS, "leakyrelu", "prelu with prelu_weights"))
+    if not isinstance(activation, str):
+        raise refused("a fused product", "activation", known, activation)
     if activation == "leakyrelu":
         return fn.leaky_relu(y, leaky_alpha)
     if activation == "prelu" and prelu_weights is not None:
         return fn.prelu(y, prelu_weights)
     if activation not in _ACTIVATIONS:
-        raise FanlightError(
-            "E-OP-005",
-            "there is no such activation.",
-            where=f"activation, {caller()}",
-            expected=", ".join((*_ACTIVATIONS, "leakyrelu", "prelu with prelu_weights")),
-            received=repr(activation)[:100],
-        )
+        raise refused("a fused product", "activation", known, activation)
     result: Tensor = _ACTIVATIONS[activation](y)
     return result
 

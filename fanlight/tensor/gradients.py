@@ -10,6 +10,7 @@ import numpy as np
 
 from fanlight.dtypes import COMPLEX
 from fanlight.errors import FanlightError
+from fanlight.tensor.arguments import as_whole, as_wholes, by_place, function_of, listed, refused
 from fanlight.tensor.calls import Call, listening, state, tell, unheard
 from fanlight.tensor.core import Function, Tensor, apply, caller, cast, name_of, tensor
 from fanlight.tensor.tape import flatten, recording, unflatten
@@ -28,9 +29,21 @@ def value_and_grad(fn: Function, argnums: int | Sequence[int] = 0) -> Function:
             without a gradient is on the way.
     """
 
+    function_of("grad", "fn", fn)
+    several = as_wholes(argnums)
+    one = as_whole(argnums) if several is None and not isinstance(argnums, list | tuple) else None
+    if several is None and one is None:
+        raise refused(
+            "grad",
+            "argnums",
+            "the place of an argument, or several of them",
+            argnums,
+            "arguments count from 0: fl.grad(f, argnums=0), fl.grad(f, argnums=(0, 2)).",
+        )
+
     @wraps(fn)
     def both(*args: Any, **options: Any) -> tuple[Any, Any]:
-        numbers = [argnums] if isinstance(argnums, int) else list(argnums)
+        numbers = list(several or ()) if one is None else [one]
         if not numbers or not all(0 <= n < len(args) for n in numbers):
             raise FanlightError(
                 "E-TENSOR-006",
@@ -47,22 +60,29 @@ def value_and_grad(fn: Function, argnums: int | Sequence[int] = 0) -> Function:
             given[number] = unflatten(part, form)
         with recording([x for part in own for x in part]) as tape:
             result = fn(*given, **options)
-            y = result if isinstance(result, list | tuple | dict) else tensor(result)
+            many = result is None or isinstance(result, list | tuple | dict)
+            y = result if many else tensor(result)
         if not isinstance(y, Tensor) or _float(y).size != 1:
             raise FanlightError(
                 "E-TENSOR-005",
                 "only a result of one number has a gradient.",
                 where=caller(),
                 expected="float32 with one element",
-                received=str(y.type) if isinstance(y, Tensor) else type(y).__name__,
-                next="sum or average it, or use fl.vjp with a weight for every element.",
+                received=str(y.type)
+                if isinstance(y, Tensor)
+                else "None"
+                if y is None
+                else type(y).__name__,
+                next="the function has no return."
+                if y is None
+                else "sum or average it, or use fl.vjp with a weight for every element.",
             )
         grads = tape.pull([y], [_ones(y)], [x for part in own for x in part])
         found, at = [], 0
         for part, form in zip(own, forms, strict=True):
             found.append(unflatten(grads[at : at + len(part)], form))
             at += len(part)
-        return result, found[0] if isinstance(argnums, int) else tuple(found)
+        return result, found[0] if several is None else tuple(found)
 
     return both
 
@@ -80,6 +100,7 @@ def grad(fn: Function, argnums: int | Sequence[int] = 0) -> Function:
 
 def grads(fn: Function) -> Function:
     """A function that gives the gradients of fn after each of its arguments, as a tuple."""
+    function_of("grads", "fn", fn)
 
     @wraps(fn)
     def every(*args: Any, **options: Any) -> Any:
@@ -93,6 +114,7 @@ def vjp(fn: Function, *primals: Any) -> tuple[Any, Function]:
 
     `u` has the structure and shapes of the result; J is the matrix of all derivatives.
     """
+    function_of("vjp", "fn", fn)
     flat, form = flatten(primals)
     own = [copied(_float(x)) for x in flat]
     with recording(own) as tape:
@@ -116,8 +138,10 @@ def jvp(fn: Function, primals: Any, tangents: Any) -> tuple[Any, Any]:
 
     J t is the gradient of u^T J after u, in the direction t (the transpose of a transpose).
     """
+    function_of("jvp", "fn", fn)
     if not isinstance(primals, list | tuple):
         primals, tangents = (primals,), (tangents,)
+    tangents = listed("jvp", "tangents", tangents, "jvp(f, (x, y), (dx, dy))")
     flat, _ = flatten(tuple(primals))
     directions = _matching(tuple(tangents), flat)
 
@@ -138,6 +162,8 @@ def jvp(fn: Function, primals: Any, tangents: Any) -> tuple[Any, Any]:
 
 def hvp(fn: Function, x: Any, v: Any) -> Any:
     """The product of the Hessian of fn at x with v: the gradient of grad(fn)(x) . v."""
+
+    function_of("hvp", "fn", fn)
 
     def along(point: Any) -> Tensor:
         parts, _ = flatten(grad(fn)(point))
@@ -165,8 +191,11 @@ def custom_gradient(fn: Callable[..., tuple[Any, Function]]) -> Function:
             a tuple of them. Both are made of tensor ops, so that they have gradients, too.
     """
 
+    function_of("custom_gradient", "fn", fn)
+
     @wraps(fn)
-    def wrapped(*args: Any) -> Tensor:
+    def wrapped(*args: Any, **options: Any) -> Tensor:
+        by_place("custom_gradient", options)
         inputs = tuple(tensor(a) for a in args)
         # Heard: what `backward` takes from here has gradients, too.
         pair = fn(*inputs)
@@ -249,8 +278,11 @@ def checkpoint(fn: Function) -> Function:
     between.
     """
 
+    function_of("checkpoint", "fn", fn)
+
     @wraps(fn)
-    def light(*args: Any) -> Any:
+    def light(*args: Any, **options: Any) -> Any:
+        by_place("checkpoint", options)
         flat, form = flatten(args)
         # Tensors of its own: fn may take one of them from outside, too.
         own = [x.alias() for x in flat]

@@ -17,8 +17,8 @@ from fanlight.errors import FanlightError
 from fanlight.ops.detection import LOWEST
 from fanlight.tensor import functions as fn
 from fanlight.tensor import known
+from fanlight.tensor.arguments import as_wholes, choice, flag, misfit, real_number, refused
 from fanlight.tensor.core import Tensor, apply, caller, cast, tensor
-from fanlight.tensor.windows import misfit, wrong
 
 __all__ = [
     "crop_and_resize",
@@ -37,6 +37,8 @@ __all__ = [
     "threshold",
     "transform",
 ]
+
+MOST_RADIANS = 1e6  # beyond, an angle in float32 says nothing about a direction
 
 
 def __dir__() -> list[str]:
@@ -62,16 +64,11 @@ def _like(y: Tensor, x: Any) -> Tensor:
     return fn.reshape(y, y.shape[1:]) if tensor(x).rank == 3 else y
 
 
-def _choice(op: str, argument: str, value: Any, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise wrong(op, argument, " or ".join(map(repr, allowed)), value)
-
-
 def _size(op: str, argument: str, value: Any) -> tuple[int, int]:
-    given = tuple(value) if isinstance(value, list | tuple) else ()
-    if len(given) != 2 or any(not isinstance(n, int | np.integer) or n < 1 for n in given):
-        raise wrong(op, argument, "(height, width), whole numbers from 1 on", value)
-    return int(given[0]), int(given[1])
+    given = as_wholes(value) or ()
+    if len(given) != 2 or min(given) < 1:
+        raise refused(op, argument, "(height, width), whole numbers from 1 on", value)
+    return given[0], given[1]
 
 
 # --- turning and colours --------------------------------------------------------------------------
@@ -122,11 +119,11 @@ def threshold(
     op, x = "threshold", cast(image, "float32")
     if x.rank != 3 or x.shape[2] not in (1, 3):
         raise misfit(op, "image", "[H, W, 3] or [H, W, 1]", x.type)
-    _choice(op, "method", method, ("binary", "otsu"))
-    if method == "binary" and not 0 <= value <= 1:
-        raise wrong(op, "value", "a number from 0 to 1", value)
+    choice(op, "method", method, ("binary", "otsu"))
+    value = real_number(op, "value", value, 0, 1) if method == "binary" else 0.0
     grey = rgb_to_grayscale(x) if x.shape[2] == 3 else x
     limit = _otsu(grey) if method == "otsu" else tensor(value * 255.0)
+    inverted = flag(op, "inverted", inverted)
     bright = fn.less_equal(grey, limit) if inverted else fn.greater(grey, limit)
     return cast(bright, "int32") * 255
 
@@ -154,8 +151,9 @@ def _otsu(grey: Tensor) -> Tensor:
 
 
 def _coordinates(op: str, align_corners: bool, half_pixel_centers: bool) -> str:
-    if align_corners and half_pixel_centers:
-        raise wrong(op, "align_corners", "not both align_corners and half_pixel_centers", True)
+    align_corners = flag(op, "align_corners", align_corners)
+    if flag(op, "half_pixel_centers", half_pixel_centers) and align_corners:
+        raise refused(op, "align_corners", "not both align_corners and half_pixel_centers", True)
     if align_corners:
         return "align_corners"
     return "half_pixel" if half_pixel_centers else "asymmetric"
@@ -204,8 +202,8 @@ def interpolate(
     Bicubic is the filter of Keys 1981 with a = -0.75, and a = -0.5 with antialias. As
     torch.nn.functional.interpolate with align_corners=False ("nearest": nearest-exact).
     """
-    op = "interpolate"
-    _choice(op, "method", method, ("nearest", "bilinear", "bicubic"))
+    op, antialias = "interpolate", flag("interpolate", "antialias", antialias)
+    choice(op, "method", method, ("nearest", "bilinear", "bicubic"))
     x, (rows, columns) = _images(op, images), _size(op, "size", size)
     if 0 in x.shape[1:3]:
         raise misfit(op, "images", "at least one pixel", x.type)
@@ -323,8 +321,8 @@ def transform(
     n, height, width, _ = x.shape
     if given.rank != 2 or given.shape[1] != 8 or given.shape[0] not in (1, n):
         raise misfit(op, "transforms", f"[{n}, 8] or [1, 8]", given.type)
-    _choice(op, "interpolation", interpolation, ("nearest", "bilinear"))
-    _choice(op, "fill_mode", fill_mode, ("constant", "reflect", "wrap", "nearest"))
+    choice(op, "interpolation", interpolation, ("nearest", "bilinear"))
+    choice(op, "fill_mode", fill_mode, ("constant", "reflect", "wrap", "nearest"))
     rows, columns = (
         (height, width) if output_size is None else _size(op, "output_size", output_size)
     )
@@ -342,7 +340,7 @@ def transform(
         y_at = fn.broadcast_to(y_at, (n, rows, columns))
         flat = fn.broadcast_to(flat, (n, rows, columns))
     nearest = _half_up if interpolation == "nearest" else None
-    batch, fill = np.arange(n, dtype=np.int32), float(fill_value)
+    batch, fill = np.arange(n, dtype=np.int32), real_number(op, "fill_value", fill_value)
     y = _sampled(x, batch, y_at, x_at, nearest=nearest, outside=fill)
     return _like(fn.where(fn.expand_dims(flat, -1), fill, y), image)
 
@@ -394,8 +392,9 @@ def crop_and_resize(
     if which.shape != boxes.shape[:1]:
         raise misfit(op, "box_indices", f"[{boxes.shape[0]}] for boxes {boxes.type}", which.type)
     known.inside(op, "box_indices", which, 0, x.shape[0] - 1)
-    _choice(op, "method", method, ("bilinear", "nearest"))
+    choice(op, "method", method, ("bilinear", "nearest"))
     rows, columns = _size(op, "crop_size", crop_size)
+    beyond = real_number(op, "extrapolation_value", extrapolation_value)
     count = boxes.shape[0]
     y_at = _along(boxes[:, 0:1], boxes[:, 2:3], x.shape[1], rows)
     x_at = _along(boxes[:, 1:2], boxes[:, 3:4], x.shape[2], columns)
@@ -408,7 +407,7 @@ def crop_and_resize(
     )
     nearest = _half_up if method == "nearest" else None
     y = _sampled(x, which, y_at, x_at, nearest=nearest, outside=0.0)
-    return fn.where(fn.expand_dims(inside, -1), y, float(extrapolation_value))
+    return fn.where(fn.expand_dims(inside, -1), y, beyond)
 
 
 def _along(first: Tensor, last: Tensor, size: int, count: int) -> Tensor:
@@ -444,12 +443,12 @@ def grid_sample(
         raise misfit(op, "image", "[N, H, W, C]", x.type)
     if grid.rank != 4 or grid.shape[3] != 2 or grid.shape[0] != x.shape[0]:
         raise misfit(op, "grid", f"[{x.shape[0]}, h, w, 2] for image {x.type}", grid.type)
-    _choice(op, "mode", mode, ("bilinear", "nearest", "bicubic"))
-    _choice(op, "padding", padding, ("zeros", "border", "reflection"))
+    choice(op, "mode", mode, ("bilinear", "nearest", "bicubic"))
+    choice(op, "padding", padding, ("zeros", "border", "reflection"))
     places, folds = [], []
     for d, size in ((0, x.shape[2]), (1, x.shape[1])):
         place = grid[..., d]
-        if align_corners:
+        if flag(op, "align_corners", align_corners):
             place, walls = (place + 1.0) * ((size - 1) / 2), (0.0, size - 1.0)
         else:
             place, walls = ((place + 1.0) * float(size) - 1.0) * 0.5, (-0.5, size - 0.5)
@@ -517,11 +516,13 @@ def rotate_with_offset(
     op, x = "rotate_with_offset", _images("rotate_with_offset", image)
     n, height, width, channels = x.shape
     middle = tuple(center) if isinstance(center, list | tuple) else (center, center)
-    fill = np.array(fill_value, np.float32)
+    fill = tensor(fill_value, "float32")
     if len(middle) != 2:
-        raise wrong(op, "center", "a number, or (x, y)", center)
+        raise refused(op, "center", "a number, or (x, y)", center)
+    middle = tuple(real_number(op, "center", c) for c in middle)
+    radians = real_number(op, "radians", radians, -MOST_RADIANS, MOST_RADIANS)
     if fill.shape not in ((), (channels,)):
-        raise wrong(op, "fill_value", f"a number, or {channels} of them", fill_value)
+        raise refused(op, "fill_value", f"a number, or {channels} of them", fill_value)
     across, down = width * middle[0], height * middle[1]
     row, column = np.arange(height)[:, None] - down, np.arange(width)[None, :] - across
     source_x = np.floor(column * cos(radians) - row * sin(radians) + across + 0.5)
@@ -546,7 +547,7 @@ def _chosen(
         scores,
         max_output_size=size,
         iou_threshold=iou,
-        score_threshold=max(least, LOWEST),
+        score_threshold=max(real_number(op, "score_threshold", least), LOWEST),
         soft_nms_sigma=sigma,
     )
     return indices, kept, count

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.tensor.core import Tensor, apply, caller, tensor
+from fanlight.tensor.arguments import as_whole
+from fanlight.tensor.core import Tensor, apply, caller, cast, tensor
 
 
 def take(x: Tensor, index: Any) -> Tensor:
@@ -54,13 +55,14 @@ def _advanced(parts: list[Any]) -> list[int]:
 
 
 def _is_number(part: Any) -> bool:
-    return hasattr(part, "__index__") and not _is_array(part) and not isinstance(part, bool)
+    return as_whole(part) is not None and not _is_array(part)
 
 
 def _array(part: Any) -> Tensor:
-    if isinstance(part, list) and not np.size(part):
-        return tensor(np.zeros(np.shape(part), np.int32))  # NumPy takes it for one of indices, too
-    return tensor(part)
+    made = tensor(part)
+    if isinstance(part, list) and not made.size:
+        return cast(made, "int32")  # NumPy takes an empty list for one of indices, too
+    return made
 
 
 def _dims(part: Any) -> int:
@@ -115,6 +117,9 @@ def _range(part: Any, size: int, index: Any) -> tuple[int, int, int, list[int]]:
         return number, number + 1, 1, []
     if part.step == 0:
         raise _wrong(index, "a step that is not 0")
+    given = (part.start, part.stop, part.step)
+    if any(v is not None and as_whole(v) is None for v in given):
+        raise _wrong(index, "whole numbers in slices")
     first, last, step = part.indices(size)
     count = len(range(first, last, step))
     return (first, last, step, [count]) if count else (0, 0, 1, [0])
@@ -151,9 +156,9 @@ def _picked(x: Tensor, arrays: list[tuple[int, Tensor]], front: int, index: Any)
 
 
 def _number(part: Any, size: int, index: Any) -> int:
-    if isinstance(part, bool) or not hasattr(part, "__index__"):
+    number = as_whole(part)
+    if number is None:
         raise _wrong(index, "whole numbers, slices, None, ... or arrays of numbers")
-    number = part.__index__()
     if not -size <= number < size:
         raise _wrong(index, f"{-size} to {size - 1}")
     return int(number % size)

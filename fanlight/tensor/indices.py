@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
+from fanlight.tensor.arguments import as_wholes, refused, whole_number
 from fanlight.tensor.core import Tensor, apply, caller, promoted, tensor
-from fanlight.tensor.functions import axes_of, broadcast_to, concat, reshape, shape_of, transpose
+from fanlight.tensor.functions import axis_of, broadcast_to, concat, reshape, shape_of, transpose
 from fanlight.tensor.known import inside, tuples_inside, whole
 
 
@@ -35,20 +36,13 @@ def gather(x: Any, indices: Any, axis: int = 0, batch_dims: int = 0) -> Tensor:
             not fit. In a traced function an index outside is clipped into the dim.
     """
     x, indices = tensor(x), whole("gather", "indices", indices)
-    (axis,) = axes_of(x.type, axis)
+    axis = axis_of(x.type, axis, "gather")
     inside("gather", "indices", indices, 0, x.shape[axis] - 1)
+    batch_dims = whole_number("gather", "batch_dims", batch_dims, -indices.rank, indices.rank)
     if not batch_dims:
         result: Tensor = apply("gather", x, indices, axis=axis)
         return result
     batch = batch_dims + indices.rank if batch_dims < 0 else batch_dims
-    if not 0 <= batch <= indices.rank:
-        raise FanlightError(
-            "E-OP-005",
-            "gather does not allow this value of batch_dims.",
-            where=f"gather batch_dims, {caller()}",
-            expected=f"{-indices.rank} to {indices.rank} for indices {indices.type}",
-            received=repr(batch_dims),
-        )
     if batch > axis or x.shape[:batch] != indices.shape[:batch]:
         raise FanlightError(
             "E-OP-004",
@@ -98,7 +92,7 @@ def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Tensor:
             shapes.
     """
     x, indices = tensor(x), whole("take_along_axis", "indices", indices)
-    (axis,) = axes_of(x.type, axis)
+    axis = axis_of(x.type, axis, "take_along_axis")
     size = x.shape[axis]
     if indices.rank != x.rank:
         raise FanlightError(
@@ -230,18 +224,15 @@ def roll(x: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = 
     if axis is None:
         flat = roll(reshape(x, (x.size,)), shift, 0)
         return reshape(flat, x.shape)
-    axes = [axis] if isinstance(axis, int) else list(axis)
-    shifts = [shift] * len(axes) if isinstance(shift, int) else list(shift)
+    axes = as_wholes(axis)
+    axes = (axis_of(x.type, axis, "roll"),) if axes is None else axes
+    shifts = as_wholes(shift)
+    if shifts is None:
+        shifts = (whole_number("roll", "shift", shift, None),) * len(axes)
     if len(shifts) != len(axes):
-        raise FanlightError(
-            "E-OP-005",
-            "roll needs a shift for every axis.",
-            where=f"roll shift, {caller()}",
-            expected=f"{len(axes)} whole numbers",
-            received=repr(shift),
-        )
+        raise refused("roll", "shift", f"{len(axes)} whole numbers, one for every axis", shift)
     for by, dim in zip(shifts, axes, strict=True):
-        (d,) = axes_of(x.type, dim)
+        d = axis_of(x.type, dim, "roll")
         cut = -by % x.shape[d] if x.shape[d] else 0
         if cut:
             x = concat([_part(x, d, cut, x.shape[d]), _part(x, d, 0, cut)], d)

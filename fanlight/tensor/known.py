@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.tensor.core import Tensor, caller, cast, tensor
+from fanlight.tensor.arguments import whole_number
+from fanlight.tensor.core import Tensor, caller, cast, tensor, type_of
 
 
 def whole(function: str, argument: str, value: Any) -> Tensor:
@@ -30,16 +31,9 @@ def whole(function: str, argument: str, value: Any) -> Tensor:
 
 def count(function: str, argument: str, value: Any) -> int:
     """A number of things; E-OP-005 if it is not a whole number from 0 on."""
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < 0:
-        raise FanlightError(
-            "E-OP-005",
-            f"{function} does not allow this value of {argument}.",
-            where=f"{function} {argument}, {caller()}",
-            expected="a whole number from 0 on",
-            received=repr(value)[:200],
-        )
-    return int(value)
+    found = whole_number(function, argument, value)
+    type_of((found,), "float32")  # refuses what is too large
+    return found
 
 
 def inside(function: str, argument: str, x: Tensor, low: int, high: int) -> Tensor:

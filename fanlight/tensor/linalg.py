@@ -14,6 +14,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.tensor import functions as F
+from fanlight.tensor.arguments import flag
 from fanlight.tensor.core import Tensor, apply, caller
 from fanlight.tensor.matrices import band_part, diagonal, norm, trace, tril, triu
 
@@ -129,6 +130,8 @@ def svd(a: Any, compute_uv: bool = True, full_matrices: bool = False) -> Any:
         FanlightError: E-OP-005 full_matrices of a matrix that is not square.
     """
     a = F.floating(a)
+    full_matrices = flag("svd", "full_matrices", full_matrices)
+    compute_uv = flag("svd", "compute_uv", compute_uv)
     if full_matrices and compute_uv and a.rank >= 2 and a.shape[-1] != a.shape[-2]:
         raise FanlightError(
             "E-OP-005",

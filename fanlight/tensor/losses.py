@@ -14,6 +14,7 @@ from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.tensor import functions as fn
+from fanlight.tensor.arguments import choice, real_number
 from fanlight.tensor.core import Tensor, caller, cast
 from fanlight.tensor.neural import broadcasts
 
@@ -46,14 +47,7 @@ def compute_weighted_loss(losses: Any, weights: Any = None, reduction: str = _DE
             that there is not.
     """
     losses = cast(losses, "float32")
-    if reduction not in REDUCTIONS:
-        raise FanlightError(
-            "E-OP-005",
-            "there is no such reduction.",
-            where=f"reduction, {caller()}",
-            expected=", ".join(REDUCTIONS),
-            received=repr(reduction)[:100],
-        )
+    choice("a loss", "reduction", reduction, REDUCTIONS)
     if weights is None:
         if reduction == "none":
             return losses
@@ -140,8 +134,9 @@ def huber_loss(
     """
     labels, predictions = _pair(labels, predictions)
     error = fn.abs(predictions - labels)
-    near = fn.minimum(error, float(delta))
-    losses = 0.5 * fn.square(near) + float(delta) * (error - near)
+    delta = real_number("huber_loss", "delta", delta)
+    near = fn.minimum(error, delta)
+    losses = 0.5 * fn.square(near) + delta * (error - near)
     return compute_weighted_loss(losses, weights, reduction)
 
 
@@ -172,8 +167,9 @@ def sigmoid_cross_entropy(
         label_smoothing: s moves labels to labels (1 - s) + s / 2.
     """
     labels, logits = _pair(multi_class_labels, logits)
-    if label_smoothing:
-        labels = labels * (1.0 - label_smoothing) + 0.5 * label_smoothing
+    smoothing = real_number("sigmoid_cross_entropy", "label_smoothing", label_smoothing, 0, 1)
+    if smoothing:
+        labels = labels * (1.0 - smoothing) + 0.5 * smoothing
     return compute_weighted_loss(fn.softplus(logits) - logits * labels, weights, reduction)
 
 
@@ -190,7 +186,8 @@ def softmax_cross_entropy(
         label_smoothing: s moves labels to labels (1 - s) + s / classes.
     """
     labels, logits = _pair(onehot_labels, logits)
-    if label_smoothing:
-        labels = labels * (1.0 - label_smoothing) + label_smoothing / labels.shape[-1]
+    smoothing = real_number("softmax_cross_entropy", "label_smoothing", label_smoothing, 0, 1)
+    if smoothing and labels.rank:
+        labels = labels * (1.0 - smoothing) + smoothing / max(1, labels.shape[-1])
     losses = -fn.sum(labels * fn.log_softmax(logits), axis=-1)
     return compute_weighted_loss(losses, weights, reduction)

@@ -11,6 +11,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.tensor import functions as F
+from fanlight.tensor.arguments import as_whole, flag, real_number, refused, whole_number
 from fanlight.tensor.core import Tensor, caller, promoted, tensor
 from fanlight.tensor.einsum import diagonal_of, einsum
 from fanlight.tensor.functions import Axes, axes_of
@@ -41,15 +42,17 @@ def tensordot(a: Any, b: Any, axes: int | Sequence[Any] = 2) -> Tensor:
         FanlightError: E-OP-005 axes that the tensors do not have; E-OP-004 sizes that differ.
     """
     a, b = promoted(a, b, least="int32")
-    if isinstance(axes, int):
-        if not 0 <= axes <= builtins.min(a.rank, b.rank):
-            raise _wrong("tensordot", "axes", f"0 to {builtins.min(a.rank, b.rank)}", axes)
-        ours: Any = tuple(builtins.range(a.rank - axes, a.rank))
-        theirs: Any = tuple(builtins.range(axes))
+    pair = isinstance(axes, list | tuple) or (isinstance(axes, np.ndarray) and axes.ndim > 0)
+    if not isinstance(axes, int) and pair and len(axes) == 2:
+        ours, theirs = (axes_of(x.type, d, "tensordot") for x, d in zip((a, b), axes, strict=True))
     else:
-        ours, theirs = (axes_of(x.type, d) for x, d in zip((a, b), axes, strict=True))
+        most = builtins.min(a.rank, b.rank)
+        count = None if pair else as_whole(axes)
+        if count is None or not 0 <= count <= most:
+            raise refused("tensordot", "axes", f"0 to {most}, or (dims of a, dims of b)", axes)
+        ours, theirs = tuple(range(a.rank - count, a.rank)), tuple(range(count))
     if len(ours) != len(theirs):
-        raise _wrong("tensordot", "axes", "as many dims of a as of b", axes)
+        raise refused("tensordot", "axes", "as many dims of a as of b", axes)
     letters = [chr(ord("A") + i) for i in builtins.range(a.rank + b.rank)]
     left, right = letters[: a.rank], letters[a.rank :]
     for i, j in zip(ours, theirs, strict=True):
@@ -71,6 +74,7 @@ def diagonal(x: Any, offset: int = 0) -> Tensor:
     """The diagonals of the last two dims: [..., m, n] -> [..., k] with x[..., i, i + offset]."""
     x = matrices_of("diagonal", x)
     m, n = x.shape[-2:]
+    offset = whole_number("diagonal", "offset", offset, None)
     row, column = builtins.max(0, -offset), builtins.max(0, offset)
     k = builtins.max(0, builtins.min(m - row, n - column))
     square = x[..., row : row + k, column : column + k]
@@ -103,10 +107,9 @@ def band_part(x: Any, lower: int, upper: int) -> Tensor:
     """
     x = matrices_of("band_part", x)
     m, n = x.shape[-2:]
-    for name, count in (("lower", lower), ("upper", upper)):
-        if not isinstance(count, int) or isinstance(count, bool):
-            raise _wrong("band_part", name, "a whole number", count)
-    return F.where(tensor(_band(m, n, lower, upper)), x, tensor(0, x.dtype))
+    below = whole_number("band_part", "lower", lower, None)
+    above = whole_number("band_part", "upper", upper, None)
+    return F.where(tensor(_band(m, n, below, above)), x, tensor(0, x.dtype))
 
 
 def _band(m: int, n: int, lower: int, upper: int) -> np.ndarray:
@@ -128,7 +131,7 @@ def kron(a: Any, b: Any) -> Tensor:
     """The Kronecker product: [m, n] and [p, q] give [m p, n q], blocks of b times a[i, j]."""
     a, b = matrices_of("kron", a), matrices_of("kron", b)
     if a.rank != 2 or b.rank != 2:
-        raise _wrong("kron", "a, b", "matrices without batch dims", f"{a.type}, {b.type}")
+        raise refused("kron", "a, b", "matrices without batch dims", f"{a.type}, {b.type}")
     blocks = einsum("ij,kl->ikjl", a, b)
     return F.reshape(blocks, (a.shape[0] * b.shape[0], a.shape[1] * b.shape[1]))
 
@@ -151,15 +154,17 @@ def norm(
         FanlightError: E-OP-005 an ord that such axes do not have.
     """
     x = F.floating(x)
-    axes = axes_of(x.type, axis)
+    axes, keepdims = axes_of(x.type, axis, "norm"), flag("norm", "keepdims", keepdims)
     size = F.abs(x)
+    if not isinstance(ord, str):
+        ord = real_number("norm", "ord", ord)
     if ord in ("euclidean", "fro") or (ord == 2 and len(axes) != 2):
         return _keep(root(F.sum(F.square(size), axes, True)), axes, keepdims)
     if isinstance(ord, str) or ord == 0 or len(axes) > 2:
-        raise _wrong("norm", "ord", "1, 2, inf, -inf, 'fro' or 'euclidean'", ord)
+        raise refused("norm", "ord", "1, 2, inf, -inf, 'fro' or 'euclidean'", ord)
     if len(axes) == 2:
         if ord not in (1, inf, -inf):
-            raise _wrong("norm", "ord", "1, inf, -inf or 'fro' of matrices", ord)
+            raise refused("norm", "ord", "1, inf, -inf or 'fro' of matrices", ord)
         rows, columns = axes
         inner, other = (rows, columns) if ord == 1 else (columns, rows)
         sums = F.sum(size, inner, True)
@@ -201,13 +206,3 @@ def matrices_of(op: str, x: Any) -> Tensor:
             received=str(x.type),
         )
     return x
-
-
-def _wrong(op: str, argument: str, expected: str, received: object) -> FanlightError:
-    return FanlightError(
-        "E-OP-005",
-        f"{op} does not allow this value of {argument}.",
-        where=f"{op} {argument}, {caller()}",
-        expected=expected,
-        received=repr(received)[:200],
-    )

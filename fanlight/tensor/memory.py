@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from weakref import ref
 
+from fanlight.tensor.arguments import function_of
 from fanlight.tensor.calls import listened, shared, state
 from fanlight.tensor.core import Tensor
 from fanlight.tensor.tape import flatten
@@ -16,20 +17,23 @@ def tidy(fn: Callable[[], Any]) -> Any:
 
     Python frees a tensor when nobody holds it; this frees those, too, that somebody still holds.
     """
-    scope: list[ref[Tensor]] = []
+    function_of("tidy", "fn", fn)
+    scope: set[ref[Tensor]] = set()
     state.scopes.append(scope)
     try:
         result = fn()
     finally:
         state.scopes.pop()  # whatever went wrong, it ends
+        made = [x for held in tuple(scope) if (x := held()) is not None]
         if state.scopes:
-            state.scopes[-1].extend(scope)
+            outer = state.scopes[-1]
+            outer.update(ref(x, outer.discard) for x in made)
+        scope.clear()
     if listened():
         return result  # a gradient is being computed, and needs what was made
     spared = set(_tensors(result))
-    for held in scope:
-        x = held()
-        if x is not None and id(x) not in spared and not x.kept:
+    for x in made:
+        if id(x) not in spared and not x.kept:
             x.dispose()
     return result
 

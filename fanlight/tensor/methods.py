@@ -12,8 +12,6 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from fanlight.errors import FanlightError
 from fanlight.tensor import (
     arithmetic,
@@ -32,7 +30,7 @@ from fanlight.tensor.core import Tensor, caller, cast, tensor
 
 def reshape(x: Tensor, *shape: int | Sequence[int]) -> Tensor:
     """The same elements under another shape: x.reshape(2, 3), or x.reshape((2, 3))."""
-    alone = len(shape) == 1 and not isinstance(shape[0], int | np.integer)
+    alone = len(shape) == 1
     sizes: Any = shape[0] if alone else shape
     return functions.reshape(x, sizes)
 
@@ -44,6 +42,7 @@ def reshape_as(x: Tensor, other: Any) -> Tensor:
 
 def flatten(x: Tensor) -> Tensor:
     """The same elements in one dim."""
+    x = tensor(x)
     return functions.reshape(x, (-1,) if x.size else (0,))
 
 

@@ -8,24 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from fanlight.errors import FanlightError
 from fanlight.tensor import functions as fn
-from fanlight.tensor.core import Tensor, apply, caller, cast, tensor
+from fanlight.tensor.arguments import (
+    flag,
+    function_of,
+    listed,
+    misfit,
+    real_number,
+    refused,
+    whole_number,
+)
+from fanlight.tensor.core import Tensor, apply, cast, tensor
 from fanlight.tensor.functions import Axes
 
 # Added before a softmax where a mask hides something; exp of it is 0.
 _HIDDEN = -1e30
-
-
-def _wrong(op: str, argument: str, expected: object, received: object) -> FanlightError:
-    code = "E-OP-004" if isinstance(received, Tensor) else "E-OP-005"
-    return FanlightError(
-        code,
-        f"{op} does not take this {argument}.",
-        where=f"{op} {argument}, {caller()}",
-        expected=expected,
-        received=str(received.type) if isinstance(received, Tensor) else repr(received)[:200],
-    )
 
 
 def broadcasts(shape: Sequence[int], to: Sequence[int]) -> bool:
@@ -42,7 +39,7 @@ def moments(x: Any, axis: Axes = None, keepdims: bool = False) -> tuple[Tensor, 
 
     The variance is that of a whole population: the mean of squared differences to the mean.
     """
-    x = cast(x, "float32")
+    x, keepdims = cast(x, "float32"), flag("moments", "keepdims", keepdims)
     mean = fn.mean(x, axis, True)
     variance = fn.mean(fn.squared_difference(x, mean), axis, keepdims)
     return (mean if keepdims else fn.reshape(mean, variance.shape)), variance
@@ -72,7 +69,7 @@ def batch_norm(
     given = {"mean": mean, "variance": variance, "offset": shift, "scale": factor}
     for name, value in given.items():
         if not broadcasts(value.shape, x.shape):
-            raise _wrong("batch_norm", name, f"what broadcasts to x {x.type}", value)
+            raise misfit("batch_norm", name, f"what broadcasts to x {x.type}", value)
     return (x - mean) * (fn.rsqrt(variance + epsilon) * factor) + shift
 
 
@@ -84,7 +81,7 @@ def _normalised(x: Tensor, axis: Axes, epsilon: float) -> Tensor:
 def _scaled(op: str, y: Tensor, scale: Any, offset: Any) -> Tensor:
     for name, value in (("scale", scale), ("offset", offset)):
         if value is not None and not broadcasts(tensor(value).shape, y.shape):
-            raise _wrong(op, name, f"what broadcasts to x {y.type}", tensor(value))
+            raise misfit(op, name, f"what broadcasts to x {y.type}", tensor(value))
     y = y if scale is None else y * scale
     return y if offset is None else y + offset
 
@@ -122,10 +119,11 @@ def group_norm(
     """
     x = cast(x, "float32")
     if x.rank < 2:
-        raise _wrong("group_norm", "x", "[N, ..., C]", x)
+        raise misfit("group_norm", "x", "[N, ..., C]", x)
     channels = x.shape[-1]
-    if not isinstance(groups, int) or groups < 1 or channels % groups:
-        raise _wrong("group_norm", "groups", f"a divisor of the {channels} channels", groups)
+    groups = whole_number("group_norm", "groups", groups, 1)
+    if channels % groups:
+        raise refused("group_norm", "groups", f"a divisor of the {channels} channels", groups)
     parts = fn.reshape(x, (x.shape[0], prod(x.shape[1:-1]), groups, channels // groups))
     y = fn.reshape(_normalised(parts, (1, 3), epsilon), x.shape)
     return _scaled("group_norm", y, scale, offset)
@@ -149,10 +147,9 @@ def local_response_normalization(
     """
     x = cast(x, "float32")
     if x.rank not in (3, 4):
-        raise _wrong("local_response_normalization", "x", "[N, H, W, C] or [H, W, C]", x)
-    if not isinstance(depth_radius, int) or depth_radius < 0:
-        expected = "a whole number from 0 on"
-        raise _wrong("local_response_normalization", "depth_radius", expected, depth_radius)
+        raise misfit("local_response_normalization", "x", "[N, H, W, C] or [H, W, C]", x)
+    depth_radius = whole_number("local_response_normalization", "depth_radius", depth_radius)
+    beta = real_number("local_response_normalization", "beta", beta)
     channel = np.arange(x.shape[-1])
     near = np.abs(channel[:, None] - channel) <= depth_radius
     total = fn.matmul(fn.square(x), near.astype(np.float32)) * alpha + bias
@@ -163,7 +160,7 @@ def log_sum_exp(x: Any, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """log(sum(exp(x))) along the axes, without overflow."""
     from fanlight.tensor.gradients import stop_gradient
 
-    x = cast(x, "float32")
+    x, keepdims = cast(x, "float32"), flag("log_sum_exp", "keepdims", keepdims)
     top = stop_gradient(fn.max(x, axis, keepdims=True))
     top = fn.where(fn.is_finite(top), top, 0.0)
     total = fn.sum(fn.exp(x - top), axis, keepdims=True)
@@ -181,11 +178,11 @@ def moving_average(
     """
     v, x, decay = (cast(a, "float32") for a in (v, x, decay))
     if v.shape != x.shape:
-        raise _wrong("moving_average", "x", f"the shape of v {v.type}", x)
+        raise misfit("moving_average", "x", f"the shape of v {v.type}", x)
     change = (x - v) * (1.0 - decay)
-    if zero_debias:
+    if flag("moving_average", "zero_debias", zero_debias):
         if step is None:
-            raise _wrong("moving_average", "step", "a number, for zero_debias", step)
+            raise refused("moving_average", "step", "a number, for zero_debias", step)
         change = change / (1.0 - fn.pow(decay, cast(step, "float32")))
     return v + change
 
@@ -219,11 +216,11 @@ def scaled_dot_product_attention(
     query, key, value = (cast(v, "float32") for v in (query, key, value))
     for name, v in (("query", query), ("key", key), ("value", value)):
         if v.rank < 2:
-            raise _wrong(op, name, "[..., length, size]", v)
+            raise misfit(op, name, "[..., length, size]", v)
     if key.shape[-1] != query.shape[-1]:
-        raise _wrong(op, "key", f"[..., S, {query.shape[-1]}] for query {query.type}", key)
+        raise misfit(op, "key", f"[..., S, {query.shape[-1]}] for query {query.type}", key)
     if value.shape[-2] != key.shape[-2]:
-        raise _wrong(op, "value", f"[..., {key.shape[-2]}, V] for key {key.type}", value)
+        raise misfit(op, "value", f"[..., {key.shape[-2]}, V] for key {key.type}", value)
     groups = _groups(query, key)
     if groups > 1:
         query = _split_heads(query, groups)
@@ -255,7 +252,7 @@ def _split_heads(x: Tensor, groups: int) -> Tensor:
 
 def _weights(op: str, scores: Tensor, mask: Any, causal: bool) -> Tensor:
     seen: Any = None
-    if causal:
+    if flag(op, "causal", causal):
         rows, columns = scores.shape[-2:]
         seen = tensor(np.tril(np.ones((rows, columns), bool)))
     if mask is not None:
@@ -271,7 +268,7 @@ def _weights(op: str, scores: Tensor, mask: Any, causal: bool) -> Tensor:
     if seen is None:
         return fn.softmax(scores)
     if not broadcasts(seen.shape, scores.shape):
-        raise _wrong(op, "mask", f"what broadcasts to {scores.type}", seen)
+        raise misfit(op, "mask", f"what broadcasts to {scores.type}", seen)
     return fn.where(seen, fn.softmax(fn.where(seen, scores, _HIDDEN)), 0.0)
 
 
@@ -327,6 +324,7 @@ def gru_cell(
     h, kernel = cast(h, "float32"), cast(kernel, "float32")
     recurrent = cast(recurrent_kernel, "float32")
     _check_cell("gru_cell", 3, x, h, kernel, recurrent)
+    reset_after = flag("gru_cell", "reset_after", reset_after)
     own, theirs = _gru_biases(bias, reset_after)
     given = fn.matmul(x, kernel)
     given = given if own is None else given + own
@@ -350,7 +348,7 @@ def _gru_biases(bias: Any, reset_after: bool) -> tuple[Any, Any]:
     if bias.rank == 2 and reset_after and bias.shape[0] == 2:
         return bias[0], bias[1]
     if bias.rank != 1:
-        raise _wrong("gru_cell", "bias", "[3 U], or [2, 3 U] with reset_after", bias)
+        raise misfit("gru_cell", "bias", "[3 U], or [2, 3 U] with reset_after", bias)
     return bias, None
 
 
@@ -358,11 +356,11 @@ def _check_cell(op: str, gates: int, x: Any, h: Tensor, kernel: Any, recurrent: 
     x, kernel, recurrent = tensor(x), tensor(kernel), tensor(recurrent)
     wide = gates * h.shape[-1] if h.rank else 0
     if x.rank != 2 or h.rank != 2:
-        raise _wrong(op, "x" if x.rank != 2 else "h", "[N, size]", x if x.rank != 2 else h)
+        raise misfit(op, "x" if x.rank != 2 else "h", "[N, size]", x if x.rank != 2 else h)
     for name, value, rows in (("kernel", kernel, x), ("recurrent_kernel", recurrent, h)):
         if value.shape != (rows.shape[-1], wide):
             expected = f"[{rows.shape[-1]}, {wide}] for x {x.type} and h {h.type}"
-            raise _wrong(op, name, expected, value)
+            raise misfit(op, name, expected, value)
 
 
 def basic_lstm_cell(
@@ -392,9 +390,12 @@ def multi_rnn_cell(
 
     Returns the new c and the new h of every cell.
     """
+    op = "multi_rnn_cell"
+    cells = [function_of(op, "cells", f) for f in listed(op, "cells", cells, "[cell, cell]")]
+    c, h = listed(op, "c", c, "[c0, c1]"), listed(op, "h", h, "[h0, h1]")
     if not len(cells) == len(c) == len(h):
         received = f"{len(cells)} cells, {len(c)} c, {len(h)} h"
-        raise _wrong("multi_rnn_cell", "list", "as many c and h as cells", received)
+        raise refused(op, "list", "as many c and h as cells", received)
     states, outputs = [], []
     for cell, memory, output in zip(cells, c, h, strict=True):
         memory, data = cell(data, memory, output)

@@ -11,7 +11,10 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.tensor import functions as fn
+from fanlight.tensor.arguments import as_whole, as_wholes
 from fanlight.tensor.core import Tensor, apply, caller, tensor
+
+MOST_PARTS = 1 << 20  # of an axis without elements
 
 
 def split(x: Any, parts: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
@@ -24,7 +27,7 @@ def split(x: Any, parts: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ..
         FanlightError: E-OP-005 the parts do not make up the axis.
     """
     x = tensor(x)
-    (at,) = fn.axes_of(x.type, axis)
+    at = fn.axis_of(x.type, axis, "split")
     sizes = _sizes(parts, x.shape[at])
     if sizes is None:
         raise FanlightError(
@@ -46,11 +49,12 @@ def split(x: Any, parts: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ..
 
 def _sizes(parts: Any, whole: int) -> list[int] | None:
     """The size of every part, or None."""
-    if isinstance(parts, int) and not isinstance(parts, bool):
-        return [whole // parts] * parts if parts > 0 and whole % parts == 0 else None
-    if not isinstance(parts, list | tuple) or not builtins.all(isinstance(n, int) for n in parts):
-        return None
-    sizes = list(parts)
+    given = as_wholes(parts)
+    if given is None:
+        count = (None if isinstance(parts, list | tuple) else as_whole(parts)) or 0
+        fits = 0 < count <= MOST_PARTS and whole % count == 0
+        return [whole // count] * count if fits else None
+    sizes = list(given)
     if sizes.count(-1) == 1:
         sizes[sizes.index(-1)] = whole - builtins.sum(sizes) - 1
     return sizes if builtins.all(n >= 0 for n in sizes) and builtins.sum(sizes) == whole else None
@@ -59,7 +63,7 @@ def _sizes(parts: Any, whole: int) -> list[int] | None:
 def unstack(x: Any, axis: int = 0) -> tuple[Tensor, ...]:
     """The slices of x along an axis, without that dim: what `stack` joins."""
     x = tensor(x)
-    (at,) = fn.axes_of(x.type, axis)
+    at = fn.axis_of(x.type, axis, "unstack")
     count = x.shape[at]
     return tuple(fn.squeeze(part, at) for part in split(x, count, at)) if count else ()
 
@@ -138,9 +142,10 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
 def ensure_shape(x: Any, shape: Sequence[int | None]) -> Tensor:
     """x, if it has this shape (None: any size of that dim). Raises E-OP-004."""
     x = tensor(x)
-    wanted = tuple(shape) if isinstance(shape, list | tuple) else (shape,)
+    wanted: Any = fn._sizes(shape)
+    wanted = wanted if isinstance(wanted, list | tuple) else (shape,)
     if x.rank != len(wanted) or builtins.any(
-        n not in (None, m) for n, m in zip(wanted, x.shape, strict=True)
+        n is not None and as_whole(n) != m for n, m in zip(wanted, x.shape, strict=True)
     ):
         raise FanlightError(
             "E-OP-004",

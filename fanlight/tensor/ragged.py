@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
+from fanlight.tensor.arguments import listed
 from fanlight.tensor.core import Tensor, apply, caller, promoted, tensor
-from fanlight.tensor.functions import broadcast_to
+from fanlight.tensor.functions import broadcast_to, shape_of
 from fanlight.tensor.indices import gather
 from fanlight.tensor.known import inside, numbers_of, tuples_inside, whole
 
@@ -34,6 +35,13 @@ def _refused(function: str, argument: str, expected: str, received: object) -> F
 
 def _known(function: str, argument: str, value: Any) -> np.ndarray:
     return numbers_of(function, argument, whole(function, argument, value), _BEFORE)
+
+
+def _vector(function: str, argument: str, value: Any) -> np.ndarray:
+    found = _known(function, argument, value)
+    if found.ndim != 1:
+        raise _refused(function, argument, "a vector", found.shape)
+    return found
 
 
 # --- sparse ---------------------------------------------------------------------------------------
@@ -95,8 +103,8 @@ def sparse_reshape(indices: Any, shape: Any, new_shape: Any) -> tuple[Tensor, Te
             E-TENSOR-003 shapes that are being traced. Source: tf.sparse.reshape.
     """
     name = "sparse_reshape"
-    old = tuple(_known(name, "shape", shape).tolist())
-    new = _known(name, "new_shape", new_shape).tolist()
+    old = tuple(_vector(name, "shape", shape).tolist())
+    new = _vector(name, "new_shape", new_shape).tolist()
     known = prod(n for n in new if n != -1)
     if new.count(-1) == 1 and known and prod(old) % known == 0:
         new = [prod(old) // known if n == -1 else n for n in new]
@@ -128,11 +136,15 @@ def ragged_range(starts: Any, limits: Any, deltas: Any = 1) -> tuple[Tensor, Ten
     """
     name = "ragged_range"
     given = promoted(starts, limits, deltas, least="int32")
+    if given[0].dtype not in ("int32", "float32"):
+        raise _refused(name, "its arguments", "int32 or float32", given[0].type)
     arrays = [numbers_of(name, "starts, limits and deltas", v, _BEFORE) for v in given]
     lengths = {a.size for a in arrays if a.ndim}
     if any(a.ndim > 1 for a in arrays) or len(lengths) > 1:
         raise _refused(name, "its arguments", "[n], or one number", [a.shape for a in arrays])
     arrays = [np.broadcast_to(a, (next(iter(lengths), 1),)) for a in arrays]
+    if not all(np.isfinite(a).all() for a in arrays):
+        raise _refused(name, "its arguments", "finite numbers", [a.tolist() for a in arrays])
     if (arrays[2] == 0).any():
         raise FanlightError(
             "E-OP-005",
@@ -141,7 +153,15 @@ def ragged_range(starts: Any, limits: Any, deltas: Any = 1) -> tuple[Tensor, Ten
             expected="numbers that are not 0",
             received="0",
         )
-    rows = [np.arange(a, b, d, dtype=a.dtype) for a, b, d in zip(*arrays, strict=True)]
+    with np.errstate(over="ignore"):
+        counts = [
+            (b - a) / d for a, b, d in zip(*[v.astype(np.float64) for v in arrays], strict=True)
+        ]
+    shape_of(int(min(sum(max(0.0, n) + 1 for n in counts), 2.0**40)))  # refuses what is too large
+    rows = [
+        np.arange(a, b if n > 0 else a, d, dtype=a.dtype)
+        for n, a, b, d in zip(counts, *arrays, strict=True)
+    ]
     splits = np.cumsum([0, *map(len, rows)]).astype(np.int32)
     values = np.concatenate(rows) if rows else np.zeros(0, arrays[0].dtype)
     return tensor(splits), tensor(values)
@@ -149,9 +169,15 @@ def ragged_range(starts: Any, limits: Any, deltas: Any = 1) -> tuple[Tensor, Ten
 
 def _splits(function: str, nested: Sequence[Any], count: int) -> list[np.ndarray]:
     """Row splits of all levels, each checked against the one below it."""
-    levels = [_known(function, "splits", s) for s in nested]
+    given = listed(function, "nested_splits", nested, "[splits]")
+    if not given:
+        raise _refused(function, "nested_splits", "at least one vector", "none")
+    levels = [_known(function, "splits", s) for s in given]
+    for level in levels:
+        if level.ndim != 1:
+            raise _refused(function, "splits", "vectors", level.shape)
     for level, below in zip(levels, [*(len(s) - 1 for s in levels[1:]), count], strict=True):
-        good = level.ndim == 1 and level.size > 0 and level[0] == 0 and level[-1] == below
+        good = level.size > 0 and level[0] == 0 and level[-1] == below
         if not good or (np.diff(level) < 0).any():
             raise _refused(function, "splits", f"0 to {below}, never falling", level.tolist())
     return levels
@@ -178,8 +204,6 @@ def ragged_gather(
     name = "ragged_gather"
     values = tensor(values)
     levels = _splits(name, nested_splits, values.shape[0] if values.rank else 0)
-    if not levels:
-        raise _refused(name, "splits", "at least one vector", "none")
     rows = whole(name, "indices", indices)
     inside(name, "indices", rows, 0, len(levels[0]) - 2)
     picked = numbers_of(name, "indices", rows, _BEFORE)
@@ -221,11 +245,15 @@ def ragged_tensor_to_tensor(
     """
     name = "ragged_tensor_to_tensor"
     values, default = promoted(values, default)
-    kinds = list(row_partition_types)
+    kinds = listed(name, "row_partition_types", row_partition_types, '["ROW_SPLITS"]')
+    given = listed(name, "row_partitions", row_partitions, "[splits]")
     known = {"FIRST_DIM_SIZE", "VALUE_ROWIDS", "ROW_SPLITS"}
-    if not kinds or len(kinds) != len(row_partitions) or not set(kinds) <= known:
+    if not kinds or len(kinds) != len(given) or any(k not in known for k in map(str, kinds)):
         raise _refused(name, "row_partition_types", f"one of {sorted(known)} each", kinds)
-    parts = [_known(name, "row_partitions", p) for p in row_partitions]
+    parts = [_known(name, "row_partitions", p) for p in given]
+    for kind, part in zip(kinds, parts, strict=True):
+        if part.ndim != (kind != "FIRST_DIM_SIZE") or (kind == "ROW_SPLITS" and not part.size):
+            raise _refused(name, "row_partitions", f"{kind} as it is described", part.shape)
     rows = len(parts[0]) - 1 if kinds[0] == "ROW_SPLITS" else int(parts[0].reshape(-1)[0])
     if kinds[0] == "FIRST_DIM_SIZE":
         kinds, parts = kinds[1:], parts[1:]

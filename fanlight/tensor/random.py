@@ -22,7 +22,7 @@ from fanlight.errors import FanlightError
 from fanlight.ops import random as cipher
 from fanlight.ops import scalar as sc
 from fanlight.tensor import functions as fn
-from fanlight.tensor import parts
+from fanlight.tensor.arguments import as_whole, flag
 from fanlight.tensor.calls import tracing
 from fanlight.tensor.core import Tensor, apply, caller, cast, tensor
 from fanlight.tensor.gradients import stop_gradient
@@ -48,6 +48,8 @@ __all__ = [
     "uniform_int",
 ]
 
+_MOST = float(np.finfo(np.float32).max)
+
 
 def __dir__() -> list[str]:
     """What completion offers: what is public."""
@@ -71,9 +73,10 @@ def key(seed: int) -> Tensor:
     Raises:
         FanlightError: E-OP-005 the seed is no whole number.
     """
-    if not isinstance(seed, int | np.integer) or isinstance(seed, bool):
+    found = as_whole(seed)
+    if found is None:
         raise _wrong("seed", "a whole number", seed)
-    number = int(seed) % 2**64
+    number = found % 2**64
     words = np.array([number >> 32, number % 2**32], np.uint32).view(np.int32)
     return tensor(words)
 
@@ -83,13 +86,14 @@ def split(key: Any, count: int = 2) -> Tensor:
 
     `a, b = fl.random.split(key)`.
     """
-    result: Tensor = apply("random_bits", key, shape=(*fn.shape_of(count), 2), stream=_SPLIT)
+    sizes = (fn.count_of(count), 2)
+    result: Tensor = apply("random_bits", _checked(key), shape=sizes, stream=_SPLIT)
     return result
 
 
 def fold_in(key: Any, number: Any) -> Tensor:
     """int32 [2]: the key's key of a number (int32, may be traced), such as that of a step."""
-    key, number = parts.ensure_shape(key, (2,)), fn.reshape(cast(number, "int32"), (1,))
+    key, number = _checked(key), fn.reshape(cast(number, "int32"), (1,))
     a0, a1, a2 = map(sc.arg, range(3))
     words = (a1, a2, cipher.third_word(a1, a2))
     made = cipher.threefry(words, (sc.const(_FOLD), a0))
@@ -102,7 +106,7 @@ def _key_of(key: Any, seed: int | None) -> Tensor:
     if key is not None and seed is not None:
         raise _wrong("seed", "a key or a seed, not both", seed)
     if key is not None:
-        return tensor(key)
+        return _checked(key)
     if seed is not None:
         return _made(seed)
     if tracing():
@@ -122,13 +126,42 @@ def _key_of(key: Any, seed: int | None) -> Tensor:
 _made = key  # where an argument has the name
 
 
-def _wrong(argument: str, expected: str, received: object) -> FanlightError:
+def _checked(key: Any) -> Tensor:
+    """A key, which is int32 [2]."""
+    given = tensor(key)
+    if given.dtype == "int32" and given.shape == (2,):
+        return given
+    whole = given.dtype == "int32" and not given.rank and not given.traced
+    made = f"fl.random.key({given.item()})" if whole else "fl.random.key(42)"
+    error = _wrong("key", "a key: int32 [2]", key, f"make one of a whole number: {made}.")
+    error.code = "E-OP-004" if given.dtype == "int32" else "E-OP-003"
+    raise error
+
+
+def _no_key(key: Any, seed: Any, **numbers: Any) -> None:
+    """Refuse a key where numbers are meant: after the shape it would be taken for the mean."""
+    if key is not None or seed is not None:
+        return
+    for argument, value in numbers.items():
+        if isinstance(value, Tensor) and value.dtype == "int32" and value.shape == (2,):
+            raise _wrong(
+                argument,
+                "a key by its name, and floats for numbers",
+                value,
+                f"a key: key=k. Two numbers: {argument}=fl.cast(x, 'float32').",
+            )
+
+
+def _wrong(
+    argument: str, expected: str, received: object, next: str | None = None
+) -> FanlightError:
     return FanlightError(
         "E-OP-005",
         f"random numbers cannot be drawn with this {argument}.",
         where=f"{argument}, {caller()}",
         expected=expected,
         received=repr(received)[:200],
+        next=next,
     )
 
 
@@ -175,17 +208,22 @@ def uniform(
         FanlightError: E-OP-005 high is below low; E-TENSOR-020 there is no key in a traced
             function.
     """
+    _no_key(key, seed, low=low, high=high)
     u = _unit(shape, _key_of(key, seed))
-    plain = all(isinstance(v, int | float) for v in (low, high))
+    plain = all(isinstance(v, int | float | np.number) for v in (low, high))
     if not plain:
         low, high = cast(low, "float32"), cast(high, "float32")
-        return low + u * (high - low)
-    if not -math.inf < low <= high < math.inf:
-        raise _wrong("high", f"a finite number >= low, which is {low}", high)
+        span = high - low
+        return fn.where(fn.is_finite(span), low + u * span, (1.0 - u) * low + u * high)
+    if not -_MOST <= low <= high <= _MOST:
+        raise _wrong("high", f"a finite float32 >= low, which is {low}", high)
     first, last = np.float32(low), np.float32(high)
     if (first, last) == (0, 1):
         return u
-    y = u * float(last - first) + float(first)
+    if float(last) - float(first) > _MOST:
+        y = u * float(last) + (1.0 - u) * float(first)  # the distance is no float32
+    else:
+        y = u * float(last - first) + float(first)
     return y if first == last else fn.minimum(y, float(np.nextafter(last, first)))
 
 
@@ -205,15 +243,15 @@ def uniform_int(
     Raises:
         FanlightError: E-OP-005 low or high is no int32, or nothing is between them.
     """
-    whole = all(isinstance(v, int | np.integer) for v in (low, high))
-    if not whole or not -(2**31) <= low < high <= 2**31:
+    first, last = as_whole(low), as_whole(high)
+    if first is None or last is None or not -(2**31) <= first < last <= 2**31:
         raise _wrong("high", "whole numbers of int32, low < high", (low, high))
     drawn = bits(shape, key=_key_of(key, seed))
-    span = int(high) - int(low)
+    span = last - first
     if span == 2**32:
         return drawn
     upper, lower = span >> 16, span & 0xFFFF
-    return _fused(drawn, _scaled(_BITS, upper, lower) + int(low))
+    return _fused(drawn, _scaled(_BITS, upper, lower) + first)
 
 
 def _scaled(x: sc.Expr, upper: int, lower: int) -> sc.Expr:
@@ -226,6 +264,7 @@ def _scaled(x: sc.Expr, upper: int, lower: int) -> sc.Expr:
 
 def bernoulli(shape: Shape, p: Any = 0.5, *, key: Any = None, seed: int | None = None) -> Tensor:
     """bool: true with the chance p (a number, or a tensor that broadcasts to the shape)."""
+    _no_key(key, seed, p=p)
     return fn.less(_unit(shape, _key_of(key, seed)), cast(p, "float32"))
 
 
@@ -279,6 +318,7 @@ def normal(
     seed: int | None = None,
 ) -> Tensor:
     """float32 of the normal distribution; mean and stddev may be tensors (gradients pass)."""
+    _no_key(key, seed, mean=mean, stddev=stddev)
     return standard_normal(shape, key=key, seed=seed) * stddev + mean
 
 
@@ -296,7 +336,8 @@ def truncated_normal(
     Raises:
         FanlightError: E-OP-005 the bound is not above 0.
     """
-    if not isinstance(bound, int | float) or not 0 < bound < math.inf:
+    _no_key(key, seed, mean=mean, stddev=stddev)
+    if not isinstance(bound, int | float | np.number) or not 0 < bound < math.inf:
         raise _wrong("bound", "a finite number above 0", bound)
     drawn = bits(shape, key=_key_of(key, seed))
     share = math.erf(bound / math.sqrt(2))
@@ -328,6 +369,7 @@ def gamma(
     Raises:
         FanlightError: E-OP-005 a number is not above 0.
     """
+    _no_key(key, seed, alpha=alpha, beta=beta)
     for name, value in (("alpha", alpha), ("beta", beta)):
         if isinstance(value, int | float) and not 0 < value < math.inf:
             raise _wrong(name, "a finite number above 0", value)
@@ -372,7 +414,7 @@ def categorical(
             expected="[..., classes]",
             received=str(logits.type),
         )
-    (number,) = fn.shape_of(num_samples)
+    number = fn.count_of(num_samples)
     noise = gumbel((*logits.shape[:-1], number, logits.shape[-1]), key=key, seed=seed)
     return fn.arg_max(fn.expand_dims(logits, -2) + noise)
 
@@ -386,20 +428,21 @@ def multinomial(
     seed: int | None = None,
 ) -> Tensor:
     """categorical; with `normalized` the logits are chances that sum to 1."""
-    if normalized:
+    if flag("multinomial", "normalized", normalized):
         logits = fn.log(cast(logits, "float32"))
     return categorical(logits, num_samples, key=key, seed=seed)
 
 
 def permutation(count: int, *, key: Any = None, seed: int | None = None) -> Tensor:
     """int32 [count]: 0, 1, ..., count - 1 in a random order: that of random words."""
-    return fn.top_k(bits(fn.shape_of(count), key=key, seed=seed), fn.shape_of(count)[0])[1]
+    many = fn.count_of(count)
+    return fn.top_k(bits(many, key=key, seed=seed), many)[1]
 
 
 def shuffle(x: Any, axis: int = 0, *, key: Any = None, seed: int | None = None) -> Tensor:
     """x with its slices along an axis in a random order."""
     x = tensor(x)
-    (at,) = fn.axes_of(x.type, axis)
+    at = fn.axis_of(x.type, axis, "shuffle")
     return gather(x, permutation(x.shape[at], key=key, seed=seed), at)
 
 
@@ -422,7 +465,7 @@ def dropout(
             function.
     """
     x = cast(x, "float32")
-    if not isinstance(rate, int | float) or not 0 <= rate < 1:
+    if not isinstance(rate, int | float | np.number) or not 0 <= rate < 1:
         raise _wrong("rate", "a number from 0 to below 1", rate)
     if rate == 0:
         return x

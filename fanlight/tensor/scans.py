@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.tensor.arguments import flag
 from fanlight.tensor.core import Tensor, apply, cast, tensor
-from fanlight.tensor.functions import axes_of, exp, log, reverse, where
+from fanlight.tensor.functions import axis_of, exp, log, reverse, where
 
 
 def _numbers(x: Any) -> Tensor:
@@ -64,8 +65,8 @@ def logcumsumexp(x: Any, axis: int = 0, reverse: bool = False) -> Tensor:
     By doubling the reach: y = log(exp(y) + exp(y moved by 1, 2, 4, ...)), each with the larger of
     both taken out. Source: tf.math.cumulative_logsumexp.
     """
-    y = cast(x, "float32")
-    (axis,) = axes_of(y.type, axis)
+    y, reverse = cast(x, "float32"), flag("logcumsumexp", "reverse", reverse)
+    axis = axis_of(y.type, axis, "logcumsumexp")
     y = _reverse(y, axis) if reverse else y
     by = 1
     while by < y.shape[axis]:

@@ -7,6 +7,7 @@ The ids need not be in order. Where their numbers are known, one outside is an e
 from __future__ import annotations
 
 import builtins
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -98,10 +99,7 @@ def unsorted_segment_max(x: Any, segment_ids: Any, num_segments: int) -> Tensor:
 
     Equal ones share the gradient evenly. See `unsorted_segment_sum`.
     """
-    x = _numbers(x)
-    ids = _ids("unsorted_segment_max", x, segment_ids)
-    least = _least(x.dtype, -1)
-    return _segments("unsorted_segment_max", x, ids, num_segments, "max", least)
+    return _extreme("unsorted_segment_max", x, segment_ids, num_segments, "max")
 
 
 def unsorted_segment_min(x: Any, segment_ids: Any, num_segments: int) -> Tensor:
@@ -109,10 +107,24 @@ def unsorted_segment_min(x: Any, segment_ids: Any, num_segments: int) -> Tensor:
 
     Equal ones share the gradient evenly. See `unsorted_segment_sum`.
     """
+    return _extreme("unsorted_segment_min", x, segment_ids, num_segments, "min")
+
+
+def _extreme(
+    function: str, x: Any, segment_ids: Any, count: int, mode: str, none: float | None = None
+) -> Tensor:
+    """The greatest or smallest slices; of segments without any `none`, or a limit of the dtype."""
     x = _numbers(x)
-    ids = _ids("unsorted_segment_min", x, segment_ids)
-    largest = _least(x.dtype, 1)
-    return _segments("unsorted_segment_min", x, ids, num_segments, "min", largest)
+    ids = _ids(function, x, segment_ids)
+    sign = -1 if mode == "max" else 1
+    limit = _least(x.dtype, sign)
+    # Infinity, so that it is found where it is all there is.
+    start = sign * inf if x.dtype == "float32" else limit
+    found = _segments(function, x, ids, count, mode, start)
+    if none is None and x.dtype != "float32":
+        return found
+    sizes = _sizes(function, ids, found.shape[0], found.rank)
+    return where(apply("greater", sizes, tensor(0.0)), found, limit if none is None else none)
 
 
 # --- as many segments as the ids say --------------------------------------------------------------
@@ -152,19 +164,13 @@ def segment_prod(x: Any, segment_ids: Any, num_segments: int | None = None) -> T
 def segment_max(x: Any, segment_ids: Any, num_segments: int | None = None) -> Tensor:
     """The greatest of the slices of each id; 0 of none. See `segment_sum`."""
     count = _count("segment_max", segment_ids, num_segments)
-    return _or_zero(segment_ids, unsorted_segment_max(x, segment_ids, count))
+    return _extreme("segment_max", x, segment_ids, count, "max", 0)
 
 
 def segment_min(x: Any, segment_ids: Any, num_segments: int | None = None) -> Tensor:
     """The smallest of the slices of each id; 0 of none. See `segment_sum`."""
     count = _count("segment_min", segment_ids, num_segments)
-    return _or_zero(segment_ids, unsorted_segment_min(x, segment_ids, count))
-
-
-def _or_zero(ids: Any, y: Tensor) -> Tensor:
-    """y, but 0 for segments without slices."""
-    sizes = _sizes("segment", whole("segment", "segment_ids", ids), y.shape[0], y.rank)
-    return where(apply("greater", sizes, tensor(0.0)), y, 0)
+    return _extreme("segment_min", x, segment_ids, count, "min", 0)
 
 
 # --- of slices that are chosen --------------------------------------------------------------------

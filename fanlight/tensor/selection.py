@@ -13,7 +13,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.tensor.core import Tensor, apply, caller, cast, promoted, tensor
-from fanlight.tensor.functions import axes_of, expand_dims, full, reshape, stack
+from fanlight.tensor.functions import axis_of, expand_dims, full, reshape, stack
 from fanlight.tensor.indices import gather
 from fanlight.tensor.known import count, numbers_of
 from fanlight.tensor.scans import cumsum
@@ -82,7 +82,7 @@ def boolean_mask(x: Any, mask: Any, axis: int = 0, size: int | None = None) -> T
         Source: tf.boolean_mask, tf.booleanMaskAsync.
     """
     x, mask = tensor(x), tensor(mask)
-    (axis,) = axes_of(x.type, axis)
+    axis = axis_of(x.type, axis, "boolean_mask")
     dims = x.shape[axis : axis + mask.rank]
     if mask.dtype != "bool" or mask.shape != dims or not mask.rank:
         raise FanlightError(
@@ -132,12 +132,15 @@ def unique(x: Any, axis: int | None = None, size: int | None = None) -> tuple[Te
         return _unique_of_size(reshape(x, (x.size,)), size)
     if axis is None:
         x, axis = reshape(x, (x.size,)), 0
-    (axis,) = axes_of(x.type, axis)
+    axis = axis_of(x.type, axis, "unique")
     array = numbers_of("unique", "x", x, "give the size: fl.unique(x, size=10).")
     slices = array.shape[axis]
     rows = np.moveaxis(array, axis, 0).reshape(slices, array.size // max(1, slices))
     if rows.dtype == bool:
         rows = rows.astype(np.uint8)
+    if rows.dtype == object and rows.shape[1] != 1:
+        numbers = np.unique(rows, return_inverse=True)[1]  # NumPy compares no rows of strings
+        rows = numbers.reshape(rows.shape).astype(np.int32)
     if rows.size:
         first, inverse = _by_first(rows)
     else:

@@ -9,6 +9,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.tensor import functions as F
+from fanlight.tensor.arguments import flag, function_of, whole_number
 from fanlight.tensor.core import Tensor, caller, cast, tensor
 from fanlight.tensor.indices import gather
 from fanlight.tensor.spectral import irfft, rfft
@@ -42,7 +43,8 @@ def hamming_window(length: int, periodic: bool = True) -> Tensor:
 
 
 def _cosine(length: int, periodic: bool, a: float) -> Tensor:
-    _count("window", "length", length)
+    (length,) = F.shape_of(whole_number("window", "length", length, 1))
+    periodic = flag("window", "periodic", periodic)
     n = max(length if periodic and length % 2 == 0 else length - 1, 1)
     return tensor(a - (1 - a) * np.cos(2 * np.pi * np.arange(length) / n), "float32")
 
@@ -68,8 +70,10 @@ def frame(
             expected="[..., n]",
             received=str(x.type),
         )
-    _count("frame", "frame_length", frame_length)
-    _count("frame", "frame_step", frame_step)
+    frame_length = whole_number("frame", "frame_length", frame_length, 1)
+    frame_step = whole_number("frame", "frame_step", frame_step, 1)
+    F.shape_of((frame_length, frame_step))
+    pad_end = flag("frame", "pad_end", pad_end)
     n = x.shape[-1]
     frames = -(-n // frame_step) if pad_end else max(0, 1 + (n - frame_length) // frame_step)
     missing = (frames - 1) * frame_step + frame_length - n
@@ -97,8 +101,9 @@ def stft(
     Source: Allen 1977; tf.signal.stft.
     """
     frames = frame(F.floating(x), frame_length, frame_step)
+    frame_length = frames.shape[-1]
     if window is not None:
-        frames = frames * window(frame_length)
+        frames = frames * function_of("stft", "window", window)(frame_length)
     return rfft(frames, _enclosing(frame_length) if fft_length is None else fft_length)
 
 
@@ -123,12 +128,13 @@ def istft(
             expected="[..., frames, bins]",
             received=str(y.type),
         )
-    _count("istft", "frame_length", frame_length)
-    _count("istft", "frame_step", frame_step)
+    frame_length = whole_number("istft", "frame_length", frame_length, 1)
+    frame_step = whole_number("istft", "frame_step", frame_step, 1)
+    F.shape_of((frame_length, frame_step))
     size = _enclosing(frame_length) if fft_length is None else fft_length
     weights = np.ones(frame_length, np.float32)
     if window is not None:
-        weights = tensor(window(frame_length)).numpy()
+        weights = tensor(function_of("istft", "window", window)(frame_length)).numpy()
     pieces = irfft(y, size)[..., :frame_length] * weights
     total = _overlapped(pieces, frame_step)
     squares = np.broadcast_to(weights**2, (pieces.shape[-2], frame_length))
@@ -155,14 +161,3 @@ def _overlapped(x: Tensor, step: int) -> Tensor:
 def _enclosing(length: int) -> int:
     """The least power of two from `length` on."""
     return 1 << (length - 1).bit_length()
-
-
-def _count(op: str, name: str, value: Any) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise FanlightError(
-            "E-OP-005",
-            f"{op} does not allow this value of {name}.",
-            where=f"{op} {name}, {caller()}",
-            expected="a whole number from 1 on",
-            received=repr(value),
-        )

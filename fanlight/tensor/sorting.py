@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
+from fanlight.tensor.arguments import choice, flag
 from fanlight.tensor.core import Tensor, apply, caller, cast, promoted, tensor
 from fanlight.tensor.functions import any as any_of
-from fanlight.tensor.functions import axes_of, broadcast_to, expand_dims, reshape, top_k, transpose
+from fanlight.tensor.functions import axis_of, broadcast_to, expand_dims, reshape, top_k, transpose
 from fanlight.tensor.known import count, inside, numbers_of, whole
 
 
@@ -20,7 +21,7 @@ def _sorted(x: Any, axis: int, descending: bool) -> tuple[Tensor, Tensor]:
     kept = x.dtype
     if kept in ("bool", "uint8"):
         x = cast(x, "int32")
-    (axis,) = axes_of(x.type, axis)
+    axis = axis_of(x.type, axis, "sort")
     order = [*(d for d in builtins.range(x.rank) if d != axis), axis]
     last = axis == x.rank - 1
     values, indices = apply("sort", x if last else transpose(x, order), descending=descending)
@@ -68,14 +69,7 @@ def search_sorted(sequence: Any, values: Any, side: str = "left") -> Tensor:
         FanlightError: E-OP-004 other dims than the last differ; E-OP-005 another side.
         Source: numpy.searchsorted, tf.searchsorted.
     """
-    if side not in ("left", "right"):
-        raise FanlightError(
-            "E-OP-005",
-            "search_sorted does not allow this value of side.",
-            where=f"search_sorted side, {caller()}",
-            expected="'left' or 'right'",
-            received=repr(side),
-        )
+    choice("search_sorted", "side", side, ("left", "right"))
     sequence, values = promoted(sequence, values, least="int32")
     shape = values.shape
     flat = reshape(values, (values.size,)) if sequence.rank == 1 else values
@@ -172,8 +166,8 @@ def _counted(
         size = int(numbers.max()) + 1 if numbers.size else 0
     size = count(function, "size", size)
     given = tensor(np.ones((), np.int32)) if weights is None else tensor(weights)
-    if binary_output:
-        given = tensor(np.ones((), np.dtype(given.dtype)))
+    if flag(function, "binary_output", binary_output):
+        given = tensor(1, "int32" if given.dtype in ("bool", "uint8") else given.dtype)
     elif weights is not None:
         if given.size != x.size:
             raise FanlightError(

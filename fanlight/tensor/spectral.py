@@ -9,6 +9,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.ops.fft import roots
 from fanlight.tensor import functions as F
+from fanlight.tensor.arguments import whole_number
 from fanlight.tensor.complex import Complex, complex, conj, imag, real
 from fanlight.tensor.core import Tensor, apply, caller, cast, tensor
 
@@ -78,15 +79,8 @@ def _sized(x: Tensor, length: int) -> Tensor:
 def _length(op: str, length: int | None, default: int) -> int:
     if length is None:
         return default
-    if not isinstance(length, int) or isinstance(length, bool) or length < 1:
-        raise FanlightError(
-            "E-OP-005",
-            f"{op} needs a length.",
-            where=f"{op}, {caller()}",
-            expected="a whole number from 1 on",
-            received=repr(length),
-        )
-    return length
+    (count,) = F.shape_of(whole_number(op, "length", length, 1))
+    return count
 
 
 def rfft(x: Any, length: int | None = None) -> Tensor:

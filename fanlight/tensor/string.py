@@ -15,6 +15,7 @@ import numpy as np
 
 from fanlight.dtypes import STRING
 from fanlight.errors import FanlightError
+from fanlight.tensor.arguments import as_wholes, choice, flag, listed, whole_number
 from fanlight.tensor.core import Tensor, caller, tensor
 from fanlight.tensor.fingerprint import fingerprint
 from fanlight.tensor.parts import broadcast_args
@@ -87,15 +88,14 @@ def upper(x: Any) -> Tensor:
 
 def length(x: Any, unit: str = "char") -> Tensor:
     """int32: the number of characters of every string; unit "byte": of bytes of its UTF-8."""
-    if unit not in ("char", "byte"):
-        raise _wrong("unit", '"char" or "byte"', unit)
+    choice("string.length", "unit", unit, ("char", "byte"))
     return _each(_texts(x), len if unit == "char" else lambda t: len(_bytes(t)), "int32")
 
 
 def substr(x: Any, start: int, count: int) -> Tensor:
     """`count` characters of every string from `start` on (negative: from the end), or fewer."""
-    if not isinstance(start, int) or not isinstance(count, int) or count < 0:
-        raise _wrong("count", "whole numbers, count >= 0", (start, count))
+    start = whole_number("substr", "start", start, None)
+    count = whole_number("substr", "count", count)
 
     def part(text: str) -> str:
         first = start if start >= 0 else max(0, len(text) + start)
@@ -107,9 +107,10 @@ def substr(x: Any, start: int, count: int) -> Tensor:
 def join(tensors: Sequence[Any], separator: str = "") -> Tensor:
     """Strings put together, element by element; the shapes broadcast (tf.strings.join)."""
     _one_text("separator", separator)
+    tensors = listed("string.join", "tensors", tensors, "fl.string.join([a, b])")
     given = [_texts(x, f"tensor {i}") for i, x in enumerate(tensors)]
     if not given:
-        raise _wrong("tensors", "at least one tensor", list(tensors))
+        raise _wrong("tensors", "at least one tensor", tensors)
     shape: tuple[int, ...] = ()
     for x in given:
         shape = tuple(broadcast_args(list(shape), list(x.shape)).tolist())
@@ -133,6 +134,7 @@ def static_regex_replace(x: Any, pattern: str, rewrite: str, replace_global: boo
     """
     _one_text("pattern", pattern)
     _one_text("rewrite", rewrite)
+    replace_global = flag("static_regex_replace", "replace_global", replace_global)
     try:
         found = re.compile(pattern)
         whole = re.sub(r"\\0", r"\\g<0>", rewrite)
@@ -149,8 +151,7 @@ def to_hash_bucket_fast(x: Any, num_buckets: int) -> Tensor:
     Raises:
         FanlightError: E-OP-005 there is no bucket, or more than int32 counts.
     """
-    if not isinstance(num_buckets, int) or not 0 < num_buckets < 2**31:
-        raise _wrong("num_buckets", "a whole number from 1 to 2^31 - 1", num_buckets)
+    num_buckets = whole_number("to_hash_bucket_fast", "num_buckets", num_buckets, 1, 2**31 - 1)
     return _each(_texts(x), lambda t: fingerprint(_bytes(t)) % num_buckets, "int32")
 
 
@@ -179,6 +180,7 @@ def split(x: Any, delimiter: str = "", skip_empty: bool = True) -> tuple[Tensor,
             received=str(x.type),
             next="reshape it first.",
         )
+    skip_empty = flag("string.split", "skip_empty", skip_empty)
     mark = _texts(delimiter, "delimiter").item()
     indices, parts, most = [], [], 0
     for row, text in enumerate(x.tolist()):
@@ -226,18 +228,17 @@ def n_grams(
     rising = all(a <= b for a, b in pairwise(splits))
     if splits and not (splits[0] == 0 and splits[-1] == len(texts) and rising):
         raise _wrong("data_splits", f"rising from 0 to {len(texts)}", splits)
-    if (
-        not isinstance(widths, list | tuple)
-        or not widths
-        or any(not isinstance(w, int) or w < 1 for w in widths)
-    ):
+    wide = as_wholes(widths)
+    if not wide or min(wide) < 1:
         raise _wrong("widths", "whole numbers from 1 on", widths)
+    preserve_short_sequences = flag("n_grams", "preserve_short_sequences", preserve_short_sequences)
+    pad_width = whole_number("n_grams", "pad_width", pad_width, -1)
     made: list[str] = []
     ends = [0] if splits else []
     for begin, end in pairwise(splits):
         row = texts[begin:end]
         runs: list[list[str]] = []
-        for width in widths:
+        for width in wide:
             often = width - 1 if pad_width < 0 else min(pad_width, width - 1)
             framed = [left_pad] * often + row + [right_pad] * often
             runs += [framed[i : i + width] for i in range(len(framed) - width + 1)]

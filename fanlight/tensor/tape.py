@@ -105,13 +105,18 @@ def recording(watched: Sequence[Tensor]) -> Iterator[Tape]:
 
 
 def flatten(value: Any) -> tuple[list[Tensor], Any]:
-    """The tensors of a structure in order, and what `unflatten` needs to put others there."""
+    """The tensors of a structure in order, and what `unflatten` needs to put others there.
+
+    None is a structure without tensors.
+    """
     if isinstance(value, Mapping):
         parts = [flatten(value[key]) for key in value]
         return [t for ts, _ in parts for t in ts], (dict, list(value), [s for _, s in parts])
     if isinstance(value, list | tuple):
         parts = [flatten(v) for v in value]
         return [t for ts, _ in parts for t in ts], (type(value), None, [s for _, s in parts])
+    if value is None:
+        return [], (type(None), None, [])
     x = tensor(value)
     if x.dtype == COMPLEX:
         # Two tensors, of which `_rebuilt` makes one again.
@@ -128,6 +133,8 @@ def _rebuilt(tensors: Iterator[Any], form: Any) -> Any:
     if form is None:
         return next(tensors)
     kind, keys, forms = form
+    if kind is type(None):
+        return None
     made = [_rebuilt(tensors, f) for f in forms]
     if kind is dict:
         return dict(zip(keys, made, strict=True))

@@ -123,7 +123,7 @@ def trace(
 
     Raises:
         FanlightError: E-TENSOR-006 the function has other arguments, or gives something else;
-            E-TENSOR-003 it asks for numbers; E-TENSOR-015 it depends on the number that a symbolic
+            E-TENSOR-003 it asks for numbers; E-TENSOR-017 it depends on the number that a symbolic
             dim stands for; E-OP-00x as the ops that it applies, E-OP-007 one that does not take
             symbolic dims.
     """

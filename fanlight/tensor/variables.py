@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.dtypes import COMPLEX
 from fanlight.errors import FanlightError
+from fanlight.tensor.arguments import flag, function_of, listed, refused
 from fanlight.tensor.calls import Call, listened, listening, tracing
 from fanlight.tensor.core import Tensor, caller, tensor
 from fanlight.tensor.tape import Tape
@@ -99,10 +101,23 @@ def variable(
         name: default: variable_0, variable_1, ...
 
     Raises:
-        FanlightError: E-TENSOR-001 no tensor can be made of the value; E-TENSOR-003 the value is
-            one of a traced function.
+        FanlightError: E-TENSOR-001 no tensor can be made of the value; E-OP-003 it is complex;
+            E-TENSOR-003 it is one of a traced function.
     """
-    return Variable(tensor(value, dtype), trainable, name or f"variable_{next(_NUMBERS)}")
+    if name is not None and not isinstance(name, str):
+        raise refused("variable", "name", "a text", name)
+    trainable = flag("variable", "trainable", trainable)
+    first = tensor(value, dtype)
+    if first.dtype == COMPLEX:
+        raise FanlightError(
+            "E-OP-003",
+            "a variable holds real numbers.",
+            where=f"variable, {caller()}",
+            expected="float32, int32, bool or uint8",
+            received=str(first.type),
+            next="keep two, of fl.real(z) and fl.imag(z), and join them: fl.complex(x, y).",
+        )
+    return Variable(first, trainable, name or f"variable_{next(_NUMBERS)}")
 
 
 class _Readers(Tape):
@@ -138,6 +153,12 @@ def variable_grads(
         FanlightError: E-TENSOR-005 the result is no float32 number; E-TENSOR-006 there are no
             variables, or two of one name; E-OP-008 an op without a gradient is on the way.
     """
+    function_of("variable_grads", "fn", fn)
+    if variables is not None:
+        variables = listed("variable_grads", "variables", variables, "[v, w]")
+        for v in variables:
+            if not isinstance(v, Variable):
+                raise refused("variable_grads", "variables", "what fl.variable gives", v)
     tape = _Readers() if variables is None else Tape(variables)
     with listening(tape):
         y = tensor(fn())

@@ -17,6 +17,7 @@ from fanlight.errors import FanlightError
 from fanlight.ops import row as rows
 from fanlight.ops.types import TensorType
 from fanlight.tensor import vmap_rules
+from fanlight.tensor.arguments import as_whole, by_place, function_of
 from fanlight.tensor.calls import Call, check_open, state, tell
 from fanlight.tensor.core import Function, Tensor, apply, caller, name_of
 from fanlight.tensor.tape import flatten, unflatten
@@ -55,7 +56,12 @@ class Batch:
                 check_open(x, self)
             values.append(x._value if x._trace is self else x)
         many = [x._trace is self for x in inputs]
-        made = vmap_rules.apply_to_all(op, self.size, values, many, types, full)
+        try:
+            made = vmap_rules.apply_to_all(op, self.size, values, many, types, full)
+        except FanlightError as error:
+            if error.code == "E-TENSOR-014":
+                error.next = "in fl.vmap examples have at most five dims: theirs is one more."
+            raise
         return tuple(map(self.example, made)), full
 
     def alias(self, x: Tensor) -> Tensor:
@@ -111,8 +117,14 @@ def vmap(fn: Function, in_axes: Axes = 0, out_axes: int = 0) -> Function:
             numbers of examples; E-TENSOR-003 fn asks for numbers.
     """
 
+    function_of("vmap", "fn", fn)
+    placed = as_whole(out_axes)
+    if placed is None:
+        raise _wrong("out_axes: one whole number", repr(out_axes))
+
     @wraps(fn)
-    def batched(*args: Any) -> Any:
+    def batched(*args: Any, **options: Any) -> Any:
+        by_place("vmap", options)
         axes = _axes(in_axes, args)
         flat: list[tuple[Tensor, int | None]] = []
         forms = []
@@ -137,20 +149,22 @@ def vmap(fn: Function, in_axes: Axes = 0, out_axes: int = 0) -> Function:
         finally:
             batch.open = False
             state.traces -= 1
-        return unflatten([_placed(y, out_axes, name_of(fn)) for y in wholes], form)
+        return unflatten([_placed(y, placed, name_of(fn)) for y in wholes], form)
 
     return batched
 
 
 def _axes(in_axes: Axes, args: Sequence[Any]) -> list[int | None]:
-    axes = list(in_axes) if isinstance(in_axes, list | tuple) else [in_axes] * len(args)
-    whole = all(a is None or (isinstance(a, int) and not isinstance(a, bool)) for a in axes)
+    many = isinstance(in_axes, list | tuple) or getattr(in_axes, "ndim", 0) > 0
+    given: list[Any] = [*in_axes] if many else [in_axes] * len(args)  # type: ignore[misc]
+    axes = [None if a is None else as_whole(a) for a in given]
+    whole = all(a is None or b is not None for a, b in zip(given, axes, strict=True))
     if len(axes) != len(args) or not whole or all(a is None for a in axes):
         raise _wrong(
             "one whole number or None per argument, and a number at least once",
             f"in_axes={in_axes!r} for {len(args)} arguments",
         )
-    return axes  # type: ignore[return-value]  # which was looked at
+    return axes
 
 
 def _size(flat: Sequence[tuple[Tensor, int | None]]) -> int:

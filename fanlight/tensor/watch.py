@@ -15,6 +15,7 @@ from weakref import ref
 import numpy as np
 
 from fanlight.errors import FanlightError
+from fanlight.tensor.arguments import function_of
 from fanlight.tensor.caller import PACKAGE, caller
 from fanlight.tensor.calls import Call, state
 from fanlight.tensor.core import Tensor
@@ -137,6 +138,7 @@ def profile(fn: Callable[[], Any]) -> Profile:
 
     Compiled functions (`fl.jit`) count as one op; profile what they were made of for its parts.
     """
+    function_of("profile", "fn", fn)
     outside = len(_functions())
     profiler = _Profiler()
     start = perf_counter()

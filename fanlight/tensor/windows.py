@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from fanlight.errors import FanlightError
-from fanlight.tensor.core import Tensor, apply, caller, cast, tensor
+from fanlight.tensor.arguments import as_whole, as_wholes, choice, flag, misfit, refused
+from fanlight.tensor.core import Tensor, apply, cast, tensor
 
 Ints = int | Sequence[int]
 Padding = str | int | Sequence[tuple[int, int]]
@@ -30,35 +30,15 @@ Pairs = tuple[tuple[int, int], ...]
 # --- arguments ------------------------------------------------------------------------------------
 
 
-def wrong(op: str, argument: str, expected: object, received: object) -> FanlightError:
-    """E-OP-005: an argument that a function does not take."""
-    return FanlightError(
-        "E-OP-005",
-        f"{op} does not take this {argument}.",
-        where=f"{op} {argument}, {caller()}",
-        expected=expected,
-        received=repr(received)[:200],
-    )
-
-
-def misfit(op: str, argument: str, expected: object, received: object) -> FanlightError:
-    """E-OP-004: a tensor whose shape does not fit."""
-    return FanlightError(
-        "E-OP-004",
-        f"{op} cannot take {argument} of this shape.",
-        where=f"{op} {argument}, {caller()}",
-        expected=expected,
-        received=received,
-    )
-
-
 def per_dim(op: str, argument: str, value: Any, count: int) -> tuple[int, ...]:
     """An argument that is one whole number from 1 on for all dims, or one for each."""
-    values = tuple(value) if isinstance(value, list | tuple) else (value,) * count
-    whole = all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in values)
-    if len(values) != count or not whole or any(v < 1 for v in values):
-        raise wrong(op, argument, f"a whole number from 1 on, or {count} of them", value)
-    return tuple(int(v) for v in values)
+    values = as_wholes(value)
+    if values is None and not isinstance(value, list | tuple):
+        one = as_whole(value)
+        values = None if one is None else (one,) * count
+    if values is None or len(values) != count or not all(0 < v < 2**31 for v in values):
+        raise refused(op, argument, f"a whole number from 1 on, or {count} of them", value)
+    return values
 
 
 def padding_pairs(
@@ -71,27 +51,24 @@ def padding_pairs(
 ) -> Pairs:
     """A padding argument as (before, after) per spatial dim."""
     count = len(sizes)
-    if padding == "valid":
+    name = padding if isinstance(padding, str) else ""
+    if name == "valid":
         return ((0, 0),) * count
-    if padding == "same":
+    if name == "same":
         pairs = []
         for n, k, s, d in zip(sizes, window, strides, dilations, strict=True):
             total = max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
             pairs.append((total // 2, total - total // 2))
         return tuple(pairs)
-    if isinstance(padding, int) and not isinstance(padding, bool) and padding >= 0:
-        return ((padding, padding),) * count
-    found = [tuple(p) for p in padding] if _is_pairs(padding) else []
-    if len(found) != count or any(not isinstance(n, int) or n < 0 for p in found for n in p):
+    one = None if isinstance(padding, list | tuple | np.ndarray) else as_whole(padding)
+    if one is not None and one >= 0:
+        return ((one, one),) * count
+    parts = padding if isinstance(padding, list | tuple) or np.ndim(padding) else ()
+    found = [as_wholes(part) or () for part in parts]
+    if len(found) != count or any(len(p) != 2 or min(p) < 0 for p in found):
         expected = f"'valid', 'same', a whole number from 0 on, or {count} pairs of them"
-        raise wrong(op, "padding", expected, padding)
+        raise refused(op, "padding", expected, padding)
     return tuple((a, b) for a, b in found)
-
-
-def _is_pairs(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(
-        isinstance(p, list | tuple) and len(p) == 2 for p in value
-    )
 
 
 _DIMS = {1: "[N, W, C]", 2: "[N, H, W, C]", 3: "[N, D, H, W, C]"}
@@ -309,7 +286,7 @@ def _transposed(
     size = _output_size(op, output, small, window, steps, padding)
     pairs = padding_pairs(op, padding, size, window, steps, ones)
     if places(op, size, window, steps, ones, pairs) != small:
-        raise wrong(op, "output_size", f"sizes from which a convolution makes {small}", output)
+        raise refused(op, "output_size", f"sizes from which a convolution makes {small}", output)
     batch, out = x.shape[0], w.shape[-2]
     options = {"strides": steps[-2:], "padding": pairs[-2:], "output_size": size[-2:]}
     if count == 1:
@@ -341,13 +318,13 @@ def _output_size(
     if given is not None:
         whole = isinstance(given, list | tuple) and len(given) == count + 2
         return per_dim(op, "output_size", given[1:-1] if whole else given, count)
-    if padding == "same":
+    if isinstance(padding, str) and padding == "same":
         return tuple(n * s for n, s in zip(small, strides, strict=True))
     pairs = padding_pairs(op, padding, small, window, strides, (1,) * count)
     sizes = zip(small, window, strides, pairs, strict=True)
     found = tuple((n - 1) * s + k - sum(pair) for n, k, s, pair in sizes)
     if any(n < 1 for n in found):
-        raise wrong(op, "padding", f"less than what makes the result {found}", padding)
+        raise refused(op, "padding", f"less than what makes the result {found}", padding)
     return found
 
 
@@ -465,7 +442,7 @@ def _pool(
     ones = (1,) * count
     pairs = padding_pairs(op, padding, x.shape[1:-1], window, steps, ones)
     out = places(op, x.shape[1:-1], window, steps, ones, pairs)
-    if zeros and any(map(any, pairs)):
+    if flag(op, "count_include_pad", zeros) and any(map(any, pairs)):
         x = apply("pad", x, paddings=((0, 0), *pairs, (0, 0)))
         pairs = ((0, 0),) * count
     n, *sizes, channels = x.shape
@@ -499,8 +476,7 @@ def pool(
     Source: tf.nn.pool.
     """
     images = batched("pool", x, 2)
-    if kind not in ("max", "avg"):
-        raise wrong("pool", "kind", "'max' or 'avg'", kind)
+    choice("pool", "kind", kind, ("max", "avg"))
     window, steps = per_dim("pool", "size", size, 2), per_dim("pool", "strides", strides, 2)
     gaps = per_dim("pool", "dilations", dilations, 2)
     pairs = padding_pairs("pool", padding, images.shape[1:3], window, steps, gaps)
@@ -597,14 +573,17 @@ def max_pool_with_argmax(
     tap = apply("arg_max", stacked, axis=0)
     n, height, width, channels = images.shape
     _, out_h, out_w, _ = pooled.shape
-    row = np.arange(out_h)[:, None, None] * steps[0] - pairs[0][0]
-    column = np.arange(out_w)[None, :, None] * steps[1] - pairs[1][0]
-    base = (row * width + column) * channels + np.arange(channels)
-    whole = np.broadcast_to(base, (n, *base.shape)).copy()
-    if include_batch_in_index:
+    row = np.arange(out_h, dtype=np.int32)[:, None, None] * steps[0] - pairs[0][0]
+    column = np.arange(out_w, dtype=np.int32)[None, :, None] * steps[1] - pairs[1][0]
+    base = np.arange(channels)
+    whole = np.broadcast_to(base, pooled.shape).copy()
+    if flag(op, "include_batch_in_index", include_batch_in_index):
         whole += np.arange(n)[:, None, None, None] * (height * width * channels)
     down = apply("floor_div", tap, tensor(window[1]))
     across = apply("sub", tap, apply("mul", down, tensor(window[1])))
+    # Where all that a window sees is -infinity, the first tap counts, which may be padding.
+    down = apply("clip", apply("add", down, tensor(row)), lo=0, hi=max(height - 1, 0))
+    across = apply("clip", apply("add", across, tensor(column)), lo=0, hi=max(width - 1, 0))
     moved = apply("add", apply("mul", down, tensor(width)), across)
     places_of = apply("add", apply("mul", moved, tensor(channels)), tensor(whole, "int32"))
     return _like(pooled, x, 2), _like(places_of, x, 2)

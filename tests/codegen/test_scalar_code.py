@@ -83,6 +83,37 @@ def test_sine_and_cosine(name: str) -> None:
     assert np.isnan(run(sc.make(name, A), [np.float32([np.inf, -np.inf, np.nan, np.nan])])).all()
 
 
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_sine_and_cosine_of_large_numbers(name: str) -> None:
+    """Up to the largest float32, each lane by its own size; next to a multiple of pi / 2, too."""
+    rng = np.random.default_rng(3)
+    size = np.exp(rng.uniform(np.log(1e-3), np.log(3.4e38), 40_000))
+    near = np.rint(rng.uniform(1, 1e7, 40_000)) * (np.pi / 2)
+    x = np.concatenate([size * rng.choice([-1, 1], size.size), near]).astype(np.float32)
+    x[:8] = [8192, -8192, 8192.001, 16367173.0 * 2**72, 3.4028235e38, -3.4028235e38, 1e30, 2.0**127]
+    exact = getattr(np, name)(x.astype(np.float64))
+    received = run(sc.make(name, A), [x])
+    assert np.abs(received - exact).max() <= 3e-7
+    small = np.abs(x) <= 8192
+    alone = run(sc.make(name, A), [np.resize(x[small], small.size)])
+    assert np.array_equal(received[small], alone[: small.sum()])  # whatever is beside it
+
+
+def test_sine_and_cosine_of_one_angle_share_their_work() -> None:
+    x = np.float32([*np.linspace(-8000, 8000, 4000), *np.geomspace(1e4, 3e38, 4000)])
+    s, c, wide = sc.make("sin", A), sc.make("cos", A), x.astype(np.float64)
+    for body in (s + 2.0 * c, c + 2.0 * s, c * s - s * c + c, sc.make("cos", s) + c):
+        exact = sc.evaluate(body, [wide])
+        assert np.abs(run(body, [x]) - exact).max() <= 1.5e-6
+    module = Module(1)
+    sizes = []
+    for body in (s, s / c):
+        f = module.function(str(body), ("v128",))
+        scalar_code.emit(f, body, f.params, ["float32"])
+        sizes.append(len(f.code))
+    assert sizes[1] < 1.2 * sizes[0]
+
+
 def test_integer_division_never_traps() -> None:
     low = -(2**31)
     x = np.int32([low, low, 7, -7, 7, -7, 0, 5])

@@ -240,13 +240,13 @@ def from_end(x: Any) -> Any:
 @pytest.mark.parametrize(
     ("fn", "code", "words"),
     [
-        (branching, "E-TENSOR-015", "other ops"),
-        (looping, "E-TENSOR-015", "number of ops"),
+        (branching, "E-TENSOR-017", "other ops"),
+        (looping, "E-TENSOR-017", "number of ops"),
         (flattened, "E-OP-007", "merged"),
         (shortened, "E-OP-007", "dim 0 of the result"),
         (doubled, "E-OP-007", "neither a number nor batch"),
-        (spaced, "E-TENSOR-015", "a constant that"),
-        (logarithm, "E-TENSOR-015", "batch = 9; batch = 8"),
+        (spaced, "E-TENSOR-017", "a constant that"),
+        (logarithm, "E-TENSOR-017", "batch = 9; batch = 8"),
         (fixed, "E-OP-004", "batch = 8"),
         (fifth, "E-TENSOR-007", "batch = 3"),
         (from_end, "E-OP-007", "batch = 1"),

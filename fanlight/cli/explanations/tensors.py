@@ -181,6 +181,22 @@ TENSORS: dict[str, Explanation] = {
         right="fl.zeros((1, 1, 2, 2, 2))",
     ),
     "E-TENSOR-015": Explanation(
+        "Python asked for the length of a tensor without dims, went through one, or used a tensor "
+        "of floats where it needs a whole number, as an index of a list.",
+        "x.item() is the number of a tensor without dims; cast a whole number that is a float: "
+        'int(x), or fl.cast(x, "int32").',
+        wrong="[1, 2, 3][fl.scalar(1.0)]",
+        right="[1, 2, 3][int(fl.scalar(1.0))]",
+    ),
+    "E-TENSOR-016": Explanation(
+        "x[0] = 1 would change a tensor, and tensors do not change: others may hold the same one, "
+        "and gradients need what it was.",
+        "Make another one: fl.where, fl.concat, fl.tensor_scatter_update(x, indices, updates); or "
+        "hold the state in an fl.variable and assign it as a whole.",
+        wrong="x = fl.zeros(3)\nx[0] = 1.0",
+        right="x = fl.tensor_scatter_update(fl.zeros(3), [[0]], [1.0])",
+    ),
+    "E-TENSOR-017": Explanation(
         "A function with a symbolic dim is traced at several sizes, and did not do the same: a "
         "loop over the rows, an if on the size, or a number that is no easy function of the size.",
         "Work on all rows at once (fl.vmap, fl.scan, sums along a dim), choose with fl.where, or "

@@ -280,6 +280,7 @@ f32x4.min                    e8 -   v128 v128 -> v128
 f32x4.max                    e9 -   v128 v128 -> v128
 f32x4.pmin                   ea -   v128 v128 -> v128
 f32x4.pmax                   eb -   v128 v128 -> v128
+f64x2.nearest                94 -   v128 -> v128
 f64x2.sqrt                   ef -   v128 -> v128
 f64x2.add                    f0 -   v128 v128 -> v128
 f64x2.sub                    f1 -   v128 v128 -> v128

@@ -2,13 +2,14 @@
 
 Floats are f32x4, int32 and uint8 are i32x4, bools are masks (all bits of a lane, or none).
 `exp`, `log`, `sin` and `cos` are the polynomials of Cephes (Moshier, netlib) after the usual
-range reductions; errors are below 2 ulp (sin and cos for |x| <= 8192). NaN gives NaN, overflow
+range reductions; errors are below 2 ulp (sin and cos: 3e-7, of any x). NaN gives NaN, overflow
 infinity, and results too small for float32 become denormal or 0 as IEEE 754 rounds them.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from fanlight.codegen.wasm.assembler import Function, Local, Signature
@@ -60,6 +61,16 @@ _INT = {
     "bit_xor": "v128.xor",
     "bit_not": "v128.not",
 }
+# 2 / pi in parts of 28 bits, so that a float32 times one of them is exact in float64; the last one
+# counts where x is 2^128 (Payne & Hanek 1983).
+_TWO_OVER_PI = 0xA2F9836E4E441529FC2757D1F534DDC0DB6295993C439041FE  # times 2^-200
+_PARTS = tuple(
+    ((_TWO_OVER_PI >> (200 - 28 * (i + 1))) & (2**28 - 1)) * 2.0 ** (-28 * (i + 1))
+    for i in range(7)
+)
+_NEAR = 8192.0  # up to here three parts of pi / 2 in float32 are enough
+_WHOLE = 1.5 * 2.0**52  # added to a float64, it leaves a whole number in the low bits
+
 _ROUNDING = ("floor", "ceil", "round", "trunc")  # of an int32: the number itself
 _BOOL = {"and": "v128.and", "or": "v128.or", "not": "v128.not", "eq": "i32x4.eq"}
 
@@ -147,6 +158,9 @@ class _Emitter:
             for a in node.args:
                 self.uses[id(a)] = self.uses.get(id(a), 0) + 1
         self.held: dict[int, Local] = {}
+        # Of angles: how many sines and cosines are to come; and what those share.
+        self.angles = Counter(id(node.args[0]) for node in order if node.op in ("sin", "cos"))
+        self.turned: dict[int, tuple[bool, Local, Local, Local]] = {}
 
     def run(self) -> None:
         wanted = self.kind[id(self.expr)]
@@ -204,9 +218,12 @@ class _Emitter:
             f.op("i32x4.relaxed_laneselect" if f.relaxed_simd else "v128.bitselect")
         elif op in sc.SHIFTS:
             self._shift(node)
-        elif op in ("exp", "log", "sin", "cos"):
+        elif op in ("exp", "log"):
             self.push(node.args[0], "float32")
             getattr(self, f"_{op}")()
+        elif op in ("sin", "cos"):
+            self.push(node.args[0], "float32")
+            self._circular(node)
         else:
             kinds = [self.kind[id(a)] for a in node.args]
             whole = op in sc.BITWISE or self.kind[id(node)] == _WEAK
@@ -408,33 +425,111 @@ class _Emitter:
         f.f32x4(float("nan")).get(y).get(x).f32x4(0.0).op("f32x4.lt").op("v128.bitselect")
         self.give(x, e, m, z, low, y)
 
-    def _sin(self) -> None:
-        self._circular(0)
+    def _circular(self, node: sc.Expr) -> None:
+        """sin or cos: quadrant q = round(2x / pi), then one of two polynomials of what is left.
 
-    def _cos(self) -> None:
-        self._circular(1)
+        Sine and cosine of one angle share all but the choice (as in tan).
+        """
+        f, angle, cosine = self.f, id(node.args[0]), node.op == "cos"
+        self.angles[angle] -= 1
+        known = self.turned.pop(angle, None)
+        if known is not None:
+            f.drop()
+            odd, s, c, q = known
+        else:
+            # The cosine is the sine a quadrant on.
+            odd = cosine and not self.angles[angle]
+            s, c, q = self._polynomials(int(odd))
+        shifted = cosine and not odd
+        f.get(s if shifted else c).get(c if shifted else s)
+        f.get(q).i32(31).op("i32x4.shl").i32(31).op("i32x4.shr_s").op("v128.bitselect")
+        # Quadrants 2 and 3 are negative.
+        f.get(q)
+        if shifted:
+            f.i32x4(1).op("i32x4.add")
+        f.i32(1).op("i32x4.shr_u").i32(31).op("i32x4.shl").op("v128.xor")
+        if self.angles[angle]:
+            self.turned[angle] = odd, s, c, q
+        else:
+            self.give(s, c, q)
 
-    def _circular(self, shift: int) -> None:
-        """sin(x + shift pi/2): quadrant q = round(2x / pi), then one of two polynomials."""
+    def _polynomials(self, shift: int) -> tuple[Local, Local, Local]:
+        """Of the angle on the stack: sine and cosine of what is left of it after q - shift
+        quadrants; and q, of which the low two bits count."""
         f = self.f
-        x, q, z, s = (self.take("v128") for _ in range(4))
-        f.tee(x).f32x4(0.6366197723675814).op("f32x4.mul").op("f32x4.nearest").set(q)
+        x, q, rest, z, y = (self.take("v128") for _ in range(5))
+        # Adding 1.5 * 2^23 rounds to a whole number, which then fills the low bits.
+        f.tee(x).f32x4(0.6366197723675814).op("f32x4.mul").f32x4(12582912.0 + shift)
+        f.op("f32x4.add").tee(q).f32x4(12582912.0 + shift).op("f32x4.sub").set(rest)
         f.get(x)
         # pi/2 in three parts, so that q times the first two is exact.
         for part in (1.5703125, 4.837512969970703125e-4, 7.54978995489188216e-8):
-            f.get(q).f32x4(part).op("f32x4.mul").op("f32x4.sub")
-        f.tee(x).get(x).op("f32x4.mul").set(z)
-        f.get(q).op("i32x4.trunc_sat_f32x4_s").i32x4(shift).op("i32x4.add").set(q)
+            f.get(rest).f32x4(part).op("f32x4.mul").op("f32x4.sub")
+        f.set(rest)
+        # The square costs less than |x|.
+        f.f32x4(_NEAR**2).get(x).get(x).op("f32x4.mul").op("f32x4.lt").op("i32x4.bitmask")
+        with f.if_():
+            f.get(q).set(z)
+            self._far(x, q)
+            if shift:
+                f.get(q).i32x4(shift).op("i32x4.add").set(q)
+            # Lane by lane, so that neighbours change nothing.
+            f.get(rest).f64(_NEAR**2).op("f32.demote_f64").op("f32x4.splat")
+            f.get(x).get(x).op("f32x4.mul").op("f32x4.lt").tee(y).op("v128.bitselect").set(rest)
+            f.get(q).get(z).get(y).op("v128.bitselect").set(q)
+        f.get(rest).get(rest).op("f32x4.mul").set(z)
         self._horner(z, (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1))
-        f.get(z).op("f32x4.mul").get(x).op("f32x4.mul").get(x).op("f32x4.add").set(s)
+        f.get(z).op("f32x4.mul").get(rest).op("f32x4.mul").get(rest).op("f32x4.add").set(y)
         self._horner(z, (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2))
         f.get(z).op("f32x4.mul").get(z).op("f32x4.mul")
-        f.get(z).f32x4(0.5).op("f32x4.mul").op("f32x4.sub").f32x4(1.0).op("f32x4.add")
-        f.get(s)
-        f.get(q).i32x4(1).op("v128.and").i32x4(0).op("i32x4.ne").op("v128.bitselect")
-        # Quadrants 2 and 3 are negative.
-        f.get(q).i32x4(2).op("v128.and").i32(30).op("i32x4.shl").op("v128.xor")
-        self.give(x, q, z, s)
+        f.get(z).f32x4(0.5).op("f32x4.mul").op("f32x4.sub").f32x4(1.0).op("f32x4.add").set(x)
+        self.give(rest, z)
+        return y, x, q
+
+    def _far(self, x: Local, q: Local) -> None:
+        """Push what is left of any x after q quadrants.
+
+        In float64, x / (pi / 2) is a sum of exact products; of each, what is a multiple of four
+        quadrants is taken off, also exactly.
+        """
+        f = self.f
+        wide, total, p, first, count = (self.take("v128") for _ in range(5))
+
+        def each(name: str, value: float) -> None:
+            # Not as a v128 constant: those are held in registers through the loop.
+            f.f64(value).op("f64x2.splat").op(f"f64x2.{name}")
+
+        for half in range(2):
+            f.get(x)
+            if half:
+                f.get(x).op("i8x16.shuffle", *range(8, 16), *range(8, 16))
+            f.op("f64x2.promote_low_f32x4").set(wide)
+            for i, part in enumerate(reversed(_PARTS)):
+                f.get(wide)
+                each("mul", part)
+                f.tee(p).get(p)
+                each("mul", 0.25)
+                f.op("f64x2.nearest")
+                each("mul", 4.0)
+                f.op("f64x2.sub")
+                if i:
+                    f.get(total).op("f64x2.add")
+                f.set(total)
+            f.get(total)
+            each("add", _WHOLE)
+            f.set(p)
+            f.get(total).get(p)
+            each("sub", _WHOLE)
+            f.op("f64x2.sub")
+            each("mul", math.pi / 2)
+            f.op("f32x4.demote_f64x2_zero").set(wide if half else first)
+            if not half:
+                f.get(p).set(count)
+        f.get(count).get(p).op(
+            "i8x16.shuffle", *range(4), *range(8, 12), *range(16, 20), *range(24, 28)
+        ).set(q)
+        f.get(first).get(wide).op("i8x16.shuffle", *range(8), *range(16, 24))
+        self.give(wide, total, p, first, count)
 
 
 def _kinds(order: Sequence[sc.Expr], dtypes: Sequence[str]) -> dict[int, str]:

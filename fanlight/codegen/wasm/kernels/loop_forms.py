@@ -48,8 +48,10 @@ def _chunked(nest: Nest) -> Nest:
     size = nest.sizes[-1]
     if nest.reduce.dims != 1 or size < 2048:
         return nest
-    inner = next((n for n in range(1024, 63, -1) if size % n == 0 and n % 4 == 0), None)
-    inner = inner or next((n for n in range(1024, 63, -1) if size % n == 0), None)
+    # Of rows sixteen lanes or so share the elements, of columns each output has its own.
+    low, high = (15, 64) if form(nest) == "columns" else (63, 1024)
+    inner = next((n for n in range(high, low, -1) if size % n == 0 and n % 4 == 0), None)
+    inner = inner or next((n for n in range(high, low, -1) if size % n == 0), None)
     if inner is None:
         return nest
 

@@ -11,6 +11,8 @@ from fanlight.codegen.wasm.kernels.vectors import fold_lanes, store_bytes
 from fanlight.ops import scalar as sc
 
 GROUPED = 8  # rows of wide columns between a load and a store of the results so far
+# A sum of so many vectors per accumulator is taken in parts of so many.
+LONG, PART = 128, 16
 
 
 class ReduceEmitter(NestEmitter):
@@ -224,11 +226,14 @@ class ReduceEmitter(NestEmitter):
 
         def leaf(readers: Sequence[Local], into: Sequence[Local]) -> None:
             cursors = self._cursors(readers) if rounds else readers
+
+            def turn(accumulators: Sequence[Local]) -> None:
+                for i, acc in enumerate(accumulators):
+                    self._accumulate(cursors, acc, 4 * i, 4)
+                self._onwards(cursors, 4 * unroll)
+
             if rounds:
-                with f.repeat(rounds):
-                    for i, acc in enumerate(into):
-                        self._accumulate(cursors, acc, 4 * i, 4)
-                    self._onwards(cursors, 4 * unroll)
+                self._in_parts(rounds, into, turn)
             for i in range(rest):
                 self._accumulate(cursors, into[i % unroll], 4 * i, 4)
             if tail:
@@ -278,9 +283,18 @@ class ReduceEmitter(NestEmitter):
         levels = len(dims) + (1 if rows else 0)
         two = nest.reduce.combine.op == "add" and levels > 1
         inner = self.registers.take_many(len(sums), "v128") if two else list(sums)
+        lost = self._lost(len(sums)) if two and self._sums_floats() else []
         readers = self._cursors(walkers[:-1])
 
+        def column(accumulators: Sequence[Local]) -> None:
+            leaf(readers, accumulators)
+            for p, a in zip(readers, nest.loads, strict=True):
+                f.advance(p, a.strides[dims[0]] * a.width)
+
         def block() -> None:
+            if not rows and len(dims) == 1:
+                self._in_parts(nest.sizes[dims[0]], sums, column)
+                return
             if not two:
                 self._loops(nest, dims, readers, None, lambda: leaf(readers, sums))
                 return
@@ -292,15 +306,65 @@ class ReduceEmitter(NestEmitter):
                 self._loops(nest, dims[-1:], readers, None, lambda: leaf(readers, inner))
                 for p, a in zip(readers, nest.loads, strict=True):
                     f.advance(p, -a.strides[dims[-1]] * nest.sizes[dims[-1]] * a.width)
+            if lost:
+                self._add_parts(sums, inner, lost)
+                return
             for acc, part in zip(sums, inner, strict=True):
                 self._combine(acc, part).set(acc)
 
         if two:
             self._loops(nest, dims if rows else dims[:-1], readers, None, block)
-            self.registers.give(*inner)
+            self.registers.give(*inner, *lost)
         else:
             block()
         self.registers.give(*readers)
+
+    def _in_parts(
+        self, count: int, sums: Sequence[Local], turn: Callable[[Sequence[Local]], None]
+    ) -> None:
+        """`turn(accumulators)` so many times; many floats are summed part by part."""
+        f = self.f
+        parts = count // PART if self._sums_floats() and count >= LONG else 0
+        if parts:
+            inner = self.registers.take_many(len(sums), "v128")
+            lost = self._lost(len(sums))
+            with f.repeat(parts):
+                for acc in inner:
+                    self._identity().set(acc)
+                with f.repeat(PART):
+                    turn(inner)
+                self._add_parts(sums, inner, lost)
+            self.registers.give(*inner, *lost)
+        with f.repeat(count - parts * PART):
+            turn(sums)
+
+    def _sums_floats(self) -> bool:
+        assert self.nest.reduce is not None
+        return self.nest.reduce.combine.op == "add" and self._result_dtype() == "float32"
+
+    def _lost(self, count: int) -> list[Local]:
+        """What parts have lost, as they were added: nothing yet."""
+        lost = self.registers.take_many(count, "v128")
+        for c in lost:
+            self.f.f32x4(0.0).set(c)
+        return lost
+
+    def _add_parts(
+        self, sums: Sequence[Local], parts: Sequence[Local], lost: Sequence[Local]
+    ) -> None:
+        """Add parts of sums to the whole ones, and what was lost with the parts before.
+
+        Kahan 1965; without it equal numbers lose the same digit every time.
+        """
+        f = self.f
+        before, part = self.registers.take("v128"), self.registers.take("v128")
+        for total, some, c in zip(sums, parts, lost, strict=True):
+            f.get(some).get(c).op("f32x4.sub").set(part)
+            f.get(total).tee(before).get(part).op("f32x4.add").tee(total)
+            f.get(before).op("f32x4.sub").get(part).op("f32x4.sub").tee(c)
+            # Infinity less infinity is nothing that was lost.
+            f.get(c).get(c).op("f32x4.eq").op("v128.and").set(c)
+        self.registers.give(before, part)
 
     def _result_dtype(self) -> str:
         return sc.infer(self.nest.body, self.dtypes)

@@ -642,5 +642,10 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    """What completion offers: what is public, and no rooms."""
-    return sorted([*__all__, "__version__"])
+    """What completion offers: what is public, and no rooms.
+
+    Not `__all__` alone: what a star brings may be less, so that it hides nothing of Python's.
+    """
+    rooms = {n for n, x in globals().items() if getattr(x, "__name__", "") == f"{__name__}.{n}"}
+    names = {n for n in globals() if not n.startswith("_")} - rooms - {"annotations"}
+    return sorted({*names, *__all__, "__version__"})

@@ -128,7 +128,7 @@ def gradient(row: Row) -> str:
 
 def shapes(row: Row) -> str:
     """Shapes of elementwise rows; those of others are told by the text of the row."""
-    if row.scalar is None or "->" in row.doc or "[" in row.doc:
+    if row.scalar is None or "[..." in row.doc:
         return ""
     return " Shapes: " + ("[...] -> [...]." if row.arity == (1, 1) else "inputs broadcast.")
 

@@ -25,8 +25,8 @@ RUNNING: dict[str, Explanation] = {
         "Choose a new path, or remove by hand what is there.",
     ),
     "E-BUILD-005": Explanation(
-        "An option is misspelt, or contradicts another one: int8 photos for a float build, options "
-        "of a classifier for a model without a task.",
+        "An option is misspelt, or contradicts another one: photos for calibration in a float "
+        "build, options of a classifier for a model without a task.",
         "The message says which values there are, or which of the two to leave out.",
     ),
     "E-BUILD-006": Explanation(
@@ -137,13 +137,14 @@ RUNNING: dict[str, Explanation] = {
         "Run `fanlight --debug` with the same arguments, and report what it prints.",
     ),
     "E-CLI-009": Explanation(
-        "The file is empty, or JSON of another form than a list of names.",
+        "The file is empty, no text in UTF-8, or JSON of another form than a list or an object of "
+        "names.",
         'Write one label per line, or JSON: ["cat", "dog"].',
     ),
     "E-CLI-010": Explanation(
         "Peers and rooflines take one network of one picture, and a bundle no longer has the model "
         "that others could run.",
-        "Name the source model, and one of the options that the message says contradict.",
+        "Name the source model, or leave out the option that the message names.",
     ),
     # --- the runtime in a page --------------------------------------------------------------------
     "E-WEB-001": Explanation(

@@ -20,6 +20,7 @@ from fanlight.errors import FanlightError
 from fanlight.formats.model import Model, load
 from fanlight.jit import jit
 from fanlight.models import default_model, tasks
+from fanlight.ops.types import Dim
 from fanlight.quantize import QuantizedModel, quantize
 from fanlight.tensor import (
     Tensor,
@@ -337,6 +338,7 @@ from fanlight.version import __version__ as __version__
 
 __all__ = [
     "Bundle",
+    "Dim",
     "FanlightError",
     "Model",
     "QuantizedModel",

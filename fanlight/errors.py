@@ -28,6 +28,7 @@ CATALOGUE: dict[str, str] = {
     "E-TENSOR-012": "There is no back end of this name.",
     "E-TENSOR-013": "The examples of a batch cannot be told apart.",
     "E-TENSOR-014": "A tensor would have more than six dims, or be too large for memory.",
+    "E-TENSOR-015": "A traced function does other things for other sizes of a symbolic dim.",
     "E-TENSOR-020": "A function drew random numbers without a key while it was traced.",
     "E-TENSOR-021": "A variable was read or assigned in a function that cannot keep track of it.",
     "E-TENSOR-022": "A tensor of a dtype that only stores was used where something is computed.",

@@ -20,7 +20,7 @@ from tests.support import ROOT, run_python
 PACKAGE = ROOT / "fanlight"
 # The names are a contract: taking one away breaks people's programs.
 PUBLIC = {
-    "Bundle", "FanlightError", "Model", "QuantizedModel", "build", "check", "default_model",
+    "Bundle", "Dim", "FanlightError", "Model", "QuantizedModel", "build", "check", "default_model",
     "load", "open_bundle", "quantize", "tasks",
 }  # fmt: skip
 PUBLIC |= {

@@ -45,7 +45,9 @@ def lower(node: Node, target: Target, weights: Weights) -> Kernel:
         emit_gather(f, gather, *f.params)
 
     traffic = node.outputs[0].type.nbytes * 2 + indices.nbytes
-    return Kernel(key=f"gather {gather}", emit=emit, work=gather.units, bytes=traffic)
+    return Kernel(
+        key=f"gather {gather}", emit=emit, work=gather.units, bytes=traffic, in_order=True
+    )
 
 
 def emit_gather(

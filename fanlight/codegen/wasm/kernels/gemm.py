@@ -637,7 +637,7 @@ def _kernel(node: Node, shape: Product, epilogue: Epilogue, target: Target) -> K
     if not shape.packed and _gathers(shape):
         shape = replace(shape, packed=True, gathered=True)
     if shape.packed and shape.columns <= FEW_COLUMNS and shape.run % 4 == 0:
-        return _made(node, shape, epilogue, target, DotEmitter, shape.columns)
+        return _made(node, shape, epilogue, target, DotEmitter, shape.columns, may_turn=False)
     if shape.packed and shape.lines * shape.rows == 1:
         width = vector_width(shape.columns)
         return _made(node, shape, epilogue, target, TileEmitter, width)
@@ -655,11 +655,15 @@ def _made(
     target: Target,
     emitter: type[TileEmitter],
     width: int,
+    *,
+    may_turn: bool = True,
 ) -> Kernel:
-    """The kernel that an emitter makes, with tiles of `width` columns."""
+    """The kernel that an emitter makes; its work is in panels where that is better and may be."""
     tiles = split(shape.rows, emitter.height(width, target))[0]
     units, columns = tiles if shape.lines == 1 else shape.lines, -(-shape.columns // width)
-    if shape.gathered or (emitter is not DotEmitter and _splits_better(shape, units, columns)):
+    whole, by_rows = (node, shape, epilogue, target, emitter, width), None
+    if shape.gathered or (may_turn and _splits_better(shape, units, columns)):
+        by_rows = None if shape.gathered else _made(*whole, may_turn=False)
         shape, units = replace(shape, by_panels=True), columns
 
     def emit(module: Module, name: str) -> None:
@@ -670,6 +674,8 @@ def _made(
         key=f"gemm {shape} {epilogue.key} {target.relaxed_simd} {emitter.__name__} {width}",
         emit=emit,
         work=units,
+        in_order=not shape.by_panels,
+        by_rows=by_rows,
         packing={1: panels(emitter.panel_width(width))}
         if shape.packed and not shape.gathered
         else {},
@@ -775,6 +781,7 @@ def _batched(node: Node, target: Target, epilogue: Epilogue) -> Kernel:
         key=f"batched {a} {b} {inner}",
         emit=emit,
         work=prod(batch),
+        in_order=True,
         flops=node.output.type.size * (2 * k + epilogue.cost),
         bytes=node_bytes(node),
     )

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
+from math import prod
 
 from fanlight.codegen.wasm.kernels.loop_ir import Access, Nest, simplify
 from fanlight.ops import scalar as sc
@@ -127,6 +128,18 @@ def units(nest: Nest) -> int:
         outer, size = transpose_dims(nest)
         return nest.sizes[outer[0]] if outer else -(-size // strip(size))
     return nest.sizes[0] if len(nest.sizes) > 1 else -(-nest.sizes[0] // GROUP)
+
+
+def in_order(nest: Nest) -> bool:
+    """Whether the units of a normalised nest write its output from front to back."""
+    outer = 0
+    if form(nest) == "transpose":
+        loops, _ = transpose_dims(nest)
+        if not loops:
+            return False
+        outer = loops[0]
+    kept = nest.sizes[: len(nest.sizes) - (nest.reduce.dims if nest.reduce else 0)]
+    return bool(kept) and nest.store.strides[outer] * kept[outer] == prod(kept)
 
 
 def signature(nest: Nest) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from fanlight.codegen.kernel import Kernel, Weights, node_bytes, register
 from fanlight.codegen.wasm.kernels.loop_emit import emit_nests
-from fanlight.codegen.wasm.kernels.loop_forms import normalise, signature, units
+from fanlight.codegen.wasm.kernels.loop_forms import in_order, normalise, signature, units
 from fanlight.codegen.wasm.kernels.loop_ir import Access, Nest, Reduce, View, access, move
 from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node
@@ -50,6 +50,7 @@ def nest_kernel(made: Sequence[Nest], inputs: int, traffic: int) -> Kernel:
         key=f"loops {inputs} {bounds}: " + " | ".join(map(signature, ready)),
         emit=emit,
         work=max(1, sum(map(units, ready))),
+        in_order=len(ready) == 1 and in_order(ready[0]),
         flops=sum(n.elements * (sc.cost(n.body) + (n.reduce is not None)) for n in ready),
         bytes=traffic,
     )

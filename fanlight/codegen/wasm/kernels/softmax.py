@@ -60,7 +60,8 @@ def lower(node: Node, target: Target, weights: Weights) -> Kernel:
             (emitter.rows if softmax.inner == 1 else emitter.columns)(*f.params)
 
     key = f"{softmax} {target.relaxed_simd}"
-    return Kernel(key, emit, softmax.units, flops=x.size * 20, bytes=node_bytes(node))
+    traffic, rows = node_bytes(node), axis > 0
+    return Kernel(key, emit, softmax.units, flops=x.size * 20, bytes=traffic, in_order=rows)
 
 
 class _Emitter:

@@ -61,7 +61,8 @@ def lower_arg(node: Node, target: Target, weights: Weights) -> Kernel:
         f = module.function(name, ("i32",) * 4)
         emit_arg(f, arg, *f.params)
 
-    return Kernel(f"{arg}", emit, arg.units, flops=x.size, bytes=node_bytes(node))
+    traffic, rows = node_bytes(node), axis > 0
+    return Kernel(f"{arg}", emit, arg.units, flops=x.size, bytes=traffic, in_order=rows)
 
 
 def emit_arg(f: Function, arg: Arg, x: Local, y: Local, low: Local, high: Local) -> None:
@@ -191,6 +192,7 @@ def _kernel(node: Node, top: TopK) -> Kernel:
         key=f"{top}",
         emit=emit,
         work=top.units,
+        in_order=top.short,
         scratch=top.scratch,
         flops=top.rows * top.size,
         bytes=node_bytes(node),

@@ -146,12 +146,15 @@ def test_the_page_on_tensors_runs_from_top_to_bottom(
     with serve(tmp_path) as site:
         site.pages["page.html"] = (
             f'<!doctype html><script type="module">{script}\n'
-            "globalThis.found = [x[0], edge, ...drawn, ...fresh.output.data];</script>"
+            "globalThis.found = [x[0], edge, ...w.data, ...drawn, ...fresh.output.data];</script>"
         )
         page.goto(site.url + "page.html")
         page.wait_for_function("globalThis.found !== undefined")
         root, edge, *numbers = page.evaluate("found")
+        w, numbers = numbers[:2], numbers[2:]
     assert abs(root - 2**0.5) < 1e-6 and abs(edge - 4) < 1e-2
+    two = names["fit"](fl.zeros((2,)), fl.tensor([[1.0, 2], [3, 5]]), fl.tensor([0.0, 1]))
+    np.testing.assert_allclose(w, two.numpy(), rtol=1e-4)
     np.testing.assert_allclose(numbers[:3], names["drawn"].numpy(), atol=1e-6)
     assert len({*numbers}) == 6  # another key, other numbers
 

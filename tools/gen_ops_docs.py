@@ -31,6 +31,9 @@ PAGE = ROOT / "docs" / "ops.md"
 # Where people meet an op that has no function of its own name.
 FUNCTIONS = {
     "after": "checkpoint",
+    "dim_size": "spec",
+    "from_bound": "spec",
+    "to_bound": "spec",
     "batch_to_space": "batch_to_space_nd",
     "random_bits": "random.bits",
     "resize_image": "tasks.classify",

@@ -98,8 +98,9 @@ register(
         attrs={"axis": Attr(REQUIRED, "which dim")},
         infer=_infer_size,
         eval=_eval_size,
-        doc="The size of a dim of x, int32 without dims. Where the dim is a symbol it is the "
-        "actual size, which the host of a built function says. Takes any tensor.",
+        doc="x of any shape -> int32 []: the size of a dim of x. Where the dim is a symbol "
+        '(`fl.spec(("batch", 3))`) it is the actual size, which the host of a built function '
+        "says. Source: tf.shape, one element of it.",
         wasm="kernel",
         tol=_COPIED,
         nan="does not matter",
@@ -114,9 +115,10 @@ register(
         attrs={"shape": Attr(REQUIRED, "as many elements as x has at the bounds of its symbols")},
         infer=_infer_to,
         eval=_eval_to,
-        doc="x with symbolic dims as memory: its elements one after another, then elements that "
-        "mean nothing (here 0), in a shape without symbols. E-OP-005 if the shape has another "
-        "number of elements.",
+        doc="[d1, ..., dr], some of them symbols, -> `shape`, without any: the elements of x one "
+        "after another, then elements that mean nothing (here 0). E-OP-005 if the shape has not "
+        "the number of elements that x has at its bounds. Source: "
+        "docs/adr/0001-bounded-symbolic-shapes.md.",
         wasm="alias",
         tol=_COPIED,
         nan="is copied",
@@ -131,10 +133,10 @@ register(
         attrs={"shape": Attr(REQUIRED, "numbers, and (name, min, max) for each symbol")},
         infer=_infer_from,
         eval=_eval_from,
-        doc="(x, *sizes) -> the first elements of x in a shape with symbolic dims, whose actual "
-        "sizes (int32 without dims, one for each symbol, in the order of the shape) say how many. "
-        "The inverse of `to_bound`. E-OP-004 if the sizes are others, or x has other than the "
-        "elements of the shape at its bounds.",
+        doc="x, sizes... -> `shape`, with symbols: the first elements of x, as many as the actual "
+        "sizes say (int32 [], one for each symbol, in the order of the shape). The inverse of "
+        "`to_bound`. E-OP-004 if the sizes are others, or x has not as many elements as the shape "
+        "at its bounds. Source: docs/adr/0001-bounded-symbolic-shapes.md.",
         wasm="alias",
         tol=_COPIED,
         nan="is copied",

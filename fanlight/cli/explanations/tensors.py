@@ -52,10 +52,16 @@ TENSORS: dict[str, Explanation] = {
         "docs/ops.md lists the ops. Trace a function instead (fl.jit, fl.build): it finds the ops.",
     ),
     "E-OP-007": Explanation(
-        "A size that stands open until the model runs (a symbolic dim, such as the height of a "
-        "photo) reached an op that must know it when code is made.",
-        "Bring the input to a fixed size first: resize_image for photos (fl.tasks.classify does "
-        "it). In a function, give fl.spec numbers for its dims.",
+        "A size that is free until the model runs (a symbolic dim, as the height of a photo, or "
+        'batch in fl.spec(("batch", 3))) would become another one: batch + 1, 2 * batch, a part '
+        "of it; or the op does not hold for the least size, as x[4] of a batch of 1.",
+        "Keep the symbolic dim as it is, and do such things along other dims; give it a least size "
+        '(dims={"batch": (5, 64)}), or a fixed one. Photos come to a fixed size by resize_image '
+        "(fl.tasks.classify does it).",
+        wrong='rows = {"x": fl.spec(("batch", 3))}\n'
+        'fl.build(lambda x: x[1:], "out", inputs=rows, dims={"batch": 8})',
+        right='rows = {"x": fl.spec(("batch", 3))}\n'
+        'fl.build(lambda x: x[:, 1:], "out", inputs=rows, dims={"batch": 8})',
     ),
     "E-OP-008": Explanation(
         "A gradient was asked for, and an op stands in the way that has none; the message says "
@@ -173,6 +179,20 @@ TENSORS: dict[str, Explanation] = {
         "Join dims with fl.reshape; take a smaller part at a time.",
         wrong="fl.zeros((1, 1, 1, 1, 2, 2, 2))",
         right="fl.zeros((1, 1, 2, 2, 2))",
+    ),
+    "E-TENSOR-015": Explanation(
+        "A function with a symbolic dim is traced at several sizes, and did not do the same: a "
+        "loop over the rows, an if on the size, or a number that is no easy function of the size.",
+        "Work on all rows at once (fl.vmap, fl.scan, sums along a dim), choose with fl.where, or "
+        "give the dim a fixed size.",
+        wrong='rows = {"x": fl.spec(("batch", 3))}\n'
+        "def total(x):\n"
+        "    return sum(x[i] for i in range(x.shape[0]))\n"
+        'fl.build(total, "out", inputs=rows, dims={"batch": 8})',
+        right='rows = {"x": fl.spec(("batch", 3))}\n'
+        "def total(x):\n"
+        "    return fl.sum(x, 0)\n"
+        'fl.build(total, "out", inputs=rows, dims={"batch": 8})',
     ),
     "E-TENSOR-020": Explanation(
         "Eagerly a key may be left out of fl.random and fl.dropout: each call draws a new one. A "

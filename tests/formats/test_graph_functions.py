@@ -359,9 +359,34 @@ def test_what_is_known_at_import_is_computed_there(tmp_path: Path) -> None:
     np.testing.assert_allclose(weight, A @ A.T, rtol=1e-5)
 
 
+REPEATED = i32(7, 3, 7, 9, 3, 1)
+# op -> (constants, what comes out)
+CONSTANTS: dict[str, tuple[Mapping[str, Any], list[Any]]] = {
+    "Where": ({"0": np.eye(3, dtype=bool)}, [[[0, 0], [1, 1], [2, 2]]]),
+    "Unique": ({"0": REPEATED}, [[7, 3, 9, 1], [0, 1, 0, 2, 1, 3]]),
+    "UniqueV2": ({"0": REPEATED, "1": i32(0)}, [[7, 3, 9, 1], [0, 1, 0, 2, 1, 3]]),
+    "ListDiff": ({"0": REPEATED, "1": i32(7, 1, 4)}, [[3, 9, 3], [1, 3, 4]]),
+    "BroadcastArgs": ({"0": i32(2, 1, 3), "1": i32(4, 1)}, [[2, 4, 3]]),
+}
+
+
+@pytest.mark.parametrize("op", CONSTANTS)
+def test_sizes_that_depend_on_numbers_need_constants(tmp_path: Path, op: str) -> None:
+    known, wanted = CONSTANTS[op]
+    found = answers(tmp_path / "known", op, {}, len(wanted), known)
+    for got, want in zip(found, wanted, strict=True):
+        assert got.dtype == np.int32 and got.tolist() == want
+    with pytest.raises(FanlightError) as caught:
+        answers(tmp_path / "fed", op, {n: np.asarray(a) for n, a in known.items()}, 1)
+    assert caught.value.code == "E-FORMAT-019"
+
+
 @pytest.mark.parametrize(
     ("op", "fed", "known", "attrs", "code"),
     [
+        ("BroadcastArgs", {}, {"0": i32(2), "1": i32(3)}, {}, "E-FORMAT-012"),
+        ("Unique", {}, {"0": A}, {}, "E-FORMAT-012"),
+        ("UniqueV2", {}, {"0": REPEATED, "1": i32(1)}, {}, "E-FORMAT-012"),
         ("Einsum", {"0": A, "1": A}, {}, {"equation": text("ij,jk->ik")}, "E-OP-004"),
         ("Einsum", {"0": A}, {}, {"equation": text("??")}, "E-OP-005"),
         ("Cumsum", {"0": A}, {"1": np.int32(2)}, {}, "E-FORMAT-012"),

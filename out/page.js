@@ -1,0 +1,47 @@
+import { load, said } from './fanlight.js';
+
+const at = (id) => document.getElementById(id);
+
+function fillTable(id, rows) {
+  const table = at(id);
+  table.tBodies[0].replaceChildren(...rows.map((cells) => {
+    const row = document.createElement('tr');
+    for (const text of cells) row.insertCell().textContent = String(text);
+    return row;
+  }));
+  table.hidden = false;
+}
+
+function zeros({ dtype, shape }, dims) {
+  const sizes = shape.map((d) => (
+    typeof d === 'string' ? Math.max(dims[d].min, Math.min(dims[d].max, 64)) : d));
+  const length = sizes.reduce((a, b) => a * b, 1);
+  const Type = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array, bool: Uint8Array }[dtype];
+  return { data: new Type(length), shape: sizes };
+}
+
+try {
+  const model = await load('./');
+  const { info } = model;
+  const inputs = Object.fromEntries(model.inputs.map((spec) => [spec.name, zeros(spec, model.dims)]));
+  await model.run(inputs);
+  const start = performance.now();
+  await model.run(inputs);
+  at('state').textContent = `Ready. One run takes ${(performance.now() - start).toFixed(1)} ms here.`;
+  at('engine').textContent = `${(info.bytes / 1e6).toFixed(1)} MB, WebAssembly with ${info.simd} SIMD, ${
+    info.worker ? 'in a worker of its own' : 'on the main thread'}.`;
+  fillTable('tensors', [...model.inputs.map((spec) => ['takes', spec]), ...model.outputs.map(
+    (spec) => ['gives', spec])].map(([role, spec]) => {
+    const { name, dtype, shape } = (spec);
+    return [(role), name, dtype, shape.join(' × ')];
+  }));
+  at('profile').disabled = false;
+  at('profile').onclick = async () => {
+    const times = await model.profile(inputs);
+    fillTable('kernels', times.sort((a, b) => b.ms - a.ms).map(
+      ({ name, op, ms, flops }) => [name, op, ms.toFixed(3), (flops / ms / 1e6 || 0).toFixed(1)]));
+  };
+} catch (error) {
+  at('state').textContent = said(error);
+  dispatchEvent(new CustomEvent('fanlight-error', { detail: error }));
+}

@@ -1,0 +1,178 @@
+/** The shapes of what passes between a bundle, the runtime and a page. Types only: no code. */
+
+export type DType = 'float32' | 'int32' | 'uint8' | 'bool';
+export type TypedArray = Float32Array | Int32Array | Uint8Array | Uint8ClampedArray;
+/** A size, or the name of one that may differ from call to call (see `Manifest.dims`). */
+export type Size = number | string;
+
+/** An input or an output, as the manifest describes it. */
+export interface Spec {
+  name: string;
+  dtype: DType;
+  shape: Size[];
+  offset: number;
+  bytes: number;
+  /** The leading size was free in the source: a call may give several items at once. */
+  batched: boolean;
+}
+
+export interface HashedFile {
+  path: string;
+  bytes: number;
+  sha256: string;
+}
+
+export interface Task {
+  kind: string;
+  image: string;
+  scores: string;
+  top_scores: string;
+  top_indices: string;
+  labels: string[] | null;
+}
+
+export interface Kernel {
+  name: string;
+  op: string;
+  source: string;
+  flops: number;
+  bytes: number;
+}
+
+export interface Manifest {
+  fanlight: number;
+  name: string;
+  producer: string;
+  precision: string;
+  task: Task | null;
+  inputs: Spec[];
+  outputs: Spec[];
+  dims: Record<string, { min: number; max: number; offset: number }>;
+  memory: { pages: number; weights: { offset: number; bytes: number } };
+  /** With an encoding, the module's `expand` makes memory of the bytes: twice as many. */
+  weights: (HashedFile & { offset: number; encoding?: 'f16' })[];
+  modules: CodeFile[];
+  kernels: Kernel[];
+}
+
+export interface CodeFile extends HashedFile {
+  simd: 'relaxed' | 'plain';
+  /** Where the byte stands that makes its memory a shared one, and the control block in memory. */
+  threads: false | { flags: number; control: number };
+  /** What the host may choose while it runs: each sets a bit of an int32 in memory. */
+  choices?: { name: string; offset: number; bit: number }[];
+}
+
+/** A bundle that is already in memory, as in a page that is one file. */
+export interface InlineBundle {
+  manifest: Manifest;
+  /** Path to contents; a Blob of type `text/base64` is decoded. */
+  files: Record<string, Blob | ArrayBuffer | Uint8Array<ArrayBuffer>>;
+  /** How to start the worker, where worker.js is not beside fanlight.js. */
+  worker?: () => Worker;
+}
+
+/** What an engine runs: threads.js and choice.js, which come later if at all, change it. */
+export interface Core {
+  manifest: Manifest;
+  file: CodeFile;
+  module: WebAssembly.Module;
+  memory: WebAssembly.Memory;
+  info: Info;
+  /** What the module exports: this thread's share of steps first .. last - 1. */
+  run: (first: number, last: number, thread: number, threads: number) => void;
+  /** Steps first .. last - 1, by all threads. */
+  walk: (first: number, last: number) => void;
+  /** Take these of the module's choices, and no others. */
+  choose: (variants: string[]) => void;
+  /** What is left to find out by measuring. */
+  free: { threads: boolean; variants: boolean };
+  /** How many threads to start from; where `free.threads` is false, how many there are to be. */
+  asked: number;
+  /** How often `run` was called. */
+  calls: number;
+  /** When what came from the network is kept for the next visit. */
+  kept: Promise<void>;
+  /** Tell in `info` why a part of it is so. */
+  say: (part: keyof Info['reasons'], words: string) => void;
+  /** Called when `info` has changed. */
+  changed: () => void;
+  team?: { resize: (threads: number, spare: boolean) => Promise<void> };
+}
+
+export interface Progress {
+  /** Bytes that have arrived. */
+  loaded: number;
+  /** Bytes that will have arrived when the model is ready. */
+  total: number;
+}
+
+export interface LoadOptions {
+  backend?: 'auto' | 'wasm';
+  /** How many threads compute, at most one per core; 'auto' finds out how many help. */
+  threads?: 'auto' | number;
+  /** Which module to use; 'auto' takes the fastest that this browser can run. */
+  simd?: 'auto' | 'relaxed' | 'plain';
+  /** Which of the module's choices to take, by name; 'auto' finds out which help. */
+  variants?: 'auto' | string[];
+  /** Run in a worker (default), on the calling thread (false), or in the worker that you make. */
+  worker?: boolean | (() => Worker);
+  /** Keep verified files in Cache Storage, by their hash, after the first answer (default true). */
+  cache?: boolean;
+  onProgress?: (progress: Progress) => void;
+  signal?: AbortSignal;
+}
+
+export interface Info {
+  backend: 'wasm';
+  simd: 'relaxed' | 'plain';
+  /** The module's choices that are taken. */
+  variants: string[];
+  threads: number;
+  /** What was tried and the milliseconds that one run took, where it was found out here. */
+  tried?: Trial[];
+  /** Bytes of the module and the weights. */
+  bytes: number;
+  /** Why this module, this many threads, these variants and this place, in words; `why` is all of it. */
+  reasons: { simd: string; threads: string; variants?: string; worker?: string };
+  why: string;
+  /** Whether the model runs in a worker. */
+  worker: boolean;
+  /** Whether every file came from Cache Storage. */
+  cached: boolean;
+}
+
+export interface Trial {
+  variants: string[];
+  threads: number;
+  ms: number;
+}
+
+/** What an opened bundle says about itself. */
+export interface About {
+  inputs: Spec[];
+  outputs: Spec[];
+  dims: Manifest['dims'];
+  labels: string[] | null;
+  info: Info;
+}
+
+/** A typed array, with a shape where it is not the input's own, or has two free sizes. */
+export type Value = TypedArray | { data: TypedArray; shape?: number[] };
+export interface Tensor {
+  data: TypedArray;
+  shape: number[];
+  dtype: DType;
+}
+export interface Prediction {
+  label: string;
+  index: number;
+  score: number;
+}
+/** One kernel and the milliseconds it took, on average. */
+export type KernelTime = Kernel & { ms: number };
+
+/** What `classify` takes. */
+export type ImageSource = ImageBitmapSource;
+/** What can be sent to a worker. */
+export type Picture = Blob | ImageData | ImageBitmap;

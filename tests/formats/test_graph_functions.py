@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fanlight as fl
 from fanlight.errors import FanlightError
 from fanlight.formats import load_graph
 from fanlight.graph import evaluate, verify
@@ -414,3 +415,38 @@ def test_what_cannot_be_is_told(
         answers(tmp_path, op, fed, 1, known, **attrs)
     assert caught.value.code == code
     assert "'y'" in str(caught.value.where) and f"({op})" in str(caught.value.where)
+
+
+def test_such_a_model_builds(tmp_path: Path) -> None:
+    """Crops, an einsum, a scan, what is taken by index and a pool, as WebAssembly."""
+    arrays = {
+        "boxes": np.float32([[0, 0, 1, 1], [0.2, 0.1, 0.7, 0.9]]),
+        "which": i32(0, 0),
+        "size": i32(4, 5),
+        "w": RNG.normal(size=(3, 6)).astype(np.float32),
+        "axis": np.int32(1),
+        "at": i32(0, 1, 1, 2).reshape(2, 2),
+    }
+    windows = {"ksize": ints(1, 2, 2, 1), "strides": ints(1, 2, 2, 1), "padding": text("SAME")}
+    nodes = [
+        crafted.placeholder("x", 1, 8, 8, 3),
+        node("CropAndResize", "crop", "x", "boxes", "which", "size", method=text("bilinear")),
+        node("Einsum", "e", "crop", "w", equation=text("bhwc,cd->bhwd")),
+        node("Cumsum", "c", "e", "axis"),
+        node("GatherNd", "g", "c", "at"),
+        node("MaxPoolWithArgmax", "m", "e", **windows),
+    ]
+    names = {"taken": "g:0", "sums": "c:0", "pooled": "m:0", "places": "m:1"}
+    signature = {
+        "inputs": {"x": {"name": "x:0"}},
+        "outputs": {key: {"name": name} for key, name in names.items()},
+    }
+    path = write_tfjs(tmp_path, *crafted.graph_of(nodes, arrays), signature=signature)
+    model = fl.load(path)
+    x = RNG.normal(size=(1, 8, 8, 3)).astype(np.float32)
+    wanted = evaluate(model.graph, {"x": x})
+    with fl.build(model, tmp_path / "out") as bundle:
+        found = bundle.run({"x": x})
+    assert set(found) == set(names)
+    for key, want in wanted.items():
+        np.testing.assert_allclose(found[key], want, atol=1e-5, err_msg=key)

@@ -28,6 +28,8 @@ RUNNING: dict[str, Explanation] = {
         "An option is misspelt, or contradicts another one: photos for calibration in a float "
         "build, options of a classifier for a model without a task.",
         "The message says which values there are, or which of the two to leave out.",
+        wrong='fl.build(lambda x: x * 2, "out")',
+        right='fl.build(lambda x: x * 2, "out", inputs={"x": fl.spec((3,))})',
     ),
     "E-BUILD-006": Explanation(
         "A weight is NaN or infinite: training diverged, or a float16 file overflowed.",
@@ -52,6 +54,8 @@ RUNNING: dict[str, Explanation] = {
         "The function has no inputs, so that there is nothing to run; or a dim of size 0 leaves an "
         "input or output without elements.",
         "Give it an input, or compute the constant in Python. Leave empty tensors out.",
+        wrong='fl.build(lambda: fl.ones(2), "out", inputs={})',
+        right='fl.build(lambda x: x + fl.ones(2), "out", inputs={"x": fl.spec(())})',
     ),
     # --- bundles ----------------------------------------------------------------------------------
     "E-BUNDLE-001": Explanation(
@@ -85,6 +89,10 @@ RUNNING: dict[str, Explanation] = {
     "E-HOST-002": Explanation(
         "The name given to run(host=...) or fl.check is misspelt, or is that of a back end.",
         'It is "wasm" (wasmtime in this process), "numpy" or "browser".',
+        wrong='double = fl.build(lambda x: x * 2, "out", inputs={"x": fl.spec(())})\n'
+        'double.run({"x": 1.0}, host="gpu")',
+        right='double = fl.build(lambda x: x * 2, "out", inputs={"x": fl.spec(())})\n'
+        'double.run({"x": 1.0}, host="numpy")',
     ),
     "E-HOST-003": Explanation(
         "The module was changed, the engine is too old for its instructions, or the module stopped "

@@ -417,6 +417,75 @@ def test_what_cannot_be_is_told(
     assert "'y'" in str(caught.value.where) and f"({op})" in str(caught.value.where)
 
 
+SOUND = RNG.normal(size=(3, 16)).astype(np.float32)
+
+
+def spectrum(folder: Path, *nodes: Any, outputs: tuple[str, ...], **known: Any) -> list[np.ndarray]:
+    """Outputs of a graph that is fed SOUND as x."""
+    arrays = {n: np.asarray(a) for n, a in known.items()}
+    listed = [*nodes, crafted.placeholder("x", *SOUND.shape)]
+    signature = {
+        "inputs": {"x": {"name": "x:0"}},
+        "outputs": {f"y{i}": {"name": name} for i, name in enumerate(outputs)},
+    }
+    topology, stored = crafted.graph_of(listed, arrays)
+    source = load_graph(write_tfjs(folder, topology, stored, signature=signature))
+    return list(evaluate(source.graph, {"x": SOUND}).values())
+
+
+@pytest.mark.parametrize("length", [16, 10, 20])
+def test_spectra(tmp_path: Path, length: int) -> None:
+    """Rows are cut or filled up; what comes out is real again."""
+    nodes = [
+        node("RFFT", "z", "x", "length"),
+        node("Identity", "same", "z"),
+        node("ComplexAbs", "size", "same"),
+        node("Real", "real", "z"),
+        node("Imag", "imag", "z"),
+        node("Angle", "angle", "z"),
+        node("Conj", "conj", "z"),
+        node("Imag", "below", "conj"),
+        node("IRFFT", "back", "z", "length"),
+    ]
+    names = ("size", "real", "imag", "below", "back", "angle")
+    *found, angle = spectrum(tmp_path, *nodes, outputs=names, length=i32(length))
+    z = np.fft.rfft(SOUND, length)
+    wanted = [abs(z), z.real, z.imag, -z.imag, np.fft.irfft(z, length)]
+    for got, want in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(got, want, atol=1e-4)
+    # Half a turn to the left is half a turn to the right.
+    np.testing.assert_allclose(abs(z) * np.exp(1j * angle), z, atol=1e-4)
+
+
+def test_complex_numbers_go_there_and_back(tmp_path: Path) -> None:
+    nodes = [
+        node("Neg", "minus", "x"),
+        node("Complex", "z", "x", "minus"),
+        node("FFT", "there", "z"),
+        node("IFFT", "back", "there"),
+        node("Real", "there_real", "there"),
+        node("Imag", "back_imag", "back"),
+    ]
+    real, imag = spectrum(tmp_path, *nodes, outputs=("there_real", "back_imag"))
+    np.testing.assert_allclose(real, np.fft.fft(SOUND - 1j * SOUND).real, atol=1e-4)
+    np.testing.assert_allclose(imag, -SOUND, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "words"),
+    [
+        ([node("RFFT", "y", "x", "length")], "output of the model is complex"),
+        ([node("RFFT", "z", "x", "length"), node("Neg", "y", "z")], "not taken here"),
+        ([node("ComplexAbs", "y", "x")], "real numbers came"),
+        ([node("RFFT", "z", "x", "long"), node("Real", "y", "z")], "out of range"),
+    ],
+)
+def test_complex_numbers_stop_where_they_must(tmp_path: Path, nodes: Any, words: str) -> None:
+    with pytest.raises(FanlightError, match=words) as caught:
+        spectrum(tmp_path, *nodes, outputs=("y",), length=i32(16), long=i32(2**30))
+    assert caught.value.code == "E-FORMAT-012"
+
+
 def test_such_a_model_builds(tmp_path: Path) -> None:
     """Crops, an einsum, a scan, what is taken by index and a pool, as WebAssembly."""
     arrays = {

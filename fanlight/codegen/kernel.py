@@ -164,6 +164,8 @@ class Kernel:
         dims: whether it reads the actual sizes of symbolic dims.
         in_order: whether units lie as the outputs do: the first k of all n units write at least
             the first k / n of every output.
+        in_place: node inputs in whose memory the (only) output may lie: every element of it depends
+            on the same element of them alone, which is read before.
         by_rows: the same kernel with units in order, where this one's are not; else None.
         twins: name of a choice, such as "wide" -> another kernel of the same node, for engines on
             which it is faster. Same results up to rounding, same packing, folded and dims; its own
@@ -180,6 +182,7 @@ class Kernel:
     bytes: int = 0
     dims: bool = False
     in_order: bool = False
+    in_place: frozenset[int] = frozenset()
     by_rows: Kernel | None = None
     twins: Mapping[str, Kernel] = field(default_factory=dict)
 

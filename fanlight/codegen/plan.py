@@ -116,7 +116,7 @@ def make_plan(graph: Graph, targets: Sequence[Target], *, halves: bool = False) 
     graph = _copy_passed_through(graph)
     leading = leading_symbols(graph)
     lowered = _lower_all(graph, targets, leading)
-    roots = _roots(graph)
+    roots = _in_place(graph, lowered, _roots(graph))
     placed, weight_of, halves_offset, weight_end = _place_weights(graph, lowered, roots, halves)
     offsets, scratch, arena_offset, arena_bytes, live = _place_arena(
         graph, lowered, roots, weight_end
@@ -323,6 +323,42 @@ def _roots(graph: Graph) -> dict[Value, Value]:
     return roots
 
 
+def _in_place(
+    graph: Graph, lowered: Sequence[tuple[Node, tuple[Kernel, ...]]], roots: dict[Value, Value]
+) -> dict[Value, Value]:
+    """`roots`, with outputs in the memory of an input that nobody needs any more.
+
+    Inputs of the graph are donated: hosts write them before every run.
+    """
+    last = {roots[v]: len(lowered) for _, v in graph.outputs}
+    for index, (node, _) in reversed(list(enumerate(lowered))):
+        for v in node.inputs:
+            last.setdefault(roots[v], index)
+    into: dict[Value, Value] = {}  # root -> the root whose memory it takes over
+    for index, (node, kernels) in enumerate(lowered):
+        allowed = frozenset.intersection(
+            *(t.in_place for k in kernels for t in (k, *k.twins.values()))
+        )
+        for position in sorted(allowed):
+            old, new = roots[node.inputs[position]], node.output
+            others = {roots[v] for i, v in enumerate(node.inputs) if i not in allowed}
+            if (
+                last[old] == index
+                and old not in graph.weights
+                and old not in others
+                and old.type.nbytes == new.type.nbytes
+            ):
+                into[new] = old
+                break
+
+    def owner(v: Value) -> Value:
+        while v in into:
+            v = into[v]
+        return v
+
+    return {v: owner(root) for v, root in roots.items()}
+
+
 def _place_weights(
     graph: Graph,
     lowered: Sequence[tuple[Node, tuple[Kernel, ...]]],
@@ -371,7 +407,9 @@ def _place_arena(
     last: dict[Value, int] = dict.fromkeys(graph.inputs, 0)
     for index, (node, _) in enumerate(lowered):
         for v in node.outputs:
-            first[v] = last[v] = index
+            if roots[v] is v:
+                first[v] = index
+            last[roots[v]] = index
         for v in node.inputs:
             last[roots[v]] = index
     for _, v in graph.outputs:

@@ -680,4 +680,5 @@ __all__[:] = [name for name in __all__ if not hasattr(builtins, name)]
 
 
 def __dir__() -> list[str]:
+    """What is public."""
     return _PUBLIC

@@ -341,6 +341,7 @@ def test_architecture_tells_of_what_functions_are_made_of() -> None:
     files = {"calls", "core", "trace", "bodies", "vmap", "vmap_rules", "complex", "tape", "watch"}
     assert {n for n in levels if f"`{n}`" not in text} == set()
     assert {n for n in files if f"tensor/{n}.py" not in text} == set()
+    assert {"graph/generalize.py", "ops/symbols.py"} <= {code for _, code in inline_code()}
     decisions = {p.name[:4] for p in (ROOT / "docs" / "adr").glob("*.md")}
     assert {
         n for n in ("0006", "0007", "0008") if f"adr/{n}" not in text or n not in decisions

@@ -112,6 +112,75 @@ def test_all_is_what_is_public() -> None:
     assert others <= rooms, f"public by accident: {others - rooms}"
 
 
+# What TensorFlow.js calls its ops (API 4.22), by room.
+TFJS = {
+    "": """
+buffer clone complex diag eye fill imag linspace oneHot ones onesLike print range real scalar
+tensor truncatedNormal variable zeros zerosLike multinomial rand randomGamma randomNormal
+randomStandardNormal randomUniform randomUniformInt batchToSpaceND broadcastArgs broadcastTo cast
+depthToSpace ensureShape expandDims mirrorPad pad reshape setdiff1dAsync spaceToBatchND squeeze
+booleanMaskAsync concat gather reverse slice split stack tile unstack gatherND meshgrid scatterND
+stridedSlice tensorScatterUpdate add addN div divNoNan floorDiv maximum minimum mod mul pow
+squaredDifference sub abs acos acosh asin asinh atan atan2 atanh ceil clipByValue cos cosh elu erf
+exp expm1 floor isFinite isInf isNaN leakyRelu log log1p logSigmoid neg prelu reciprocal relu relu6
+round rsqrt selu sigmoid sign sin sinh softplus sqrt square step tan tanh bitwiseAnd equal greater
+greaterEqual less lessEqual logicalAnd logicalNot logicalOr logicalXor notEqual where whereAsync
+all any argMax argMin bincount denseBincount logSumExp max mean min prod sum cumsum cumprod avgPool
+avgPool3d conv1d conv2d conv2dTranspose conv3d conv3dTranspose depthwiseConv2d dilation2d maxPool
+maxPool3d maxPoolWithArgmax pool separableConv2d dot einsum euclideanNorm matMul norm outerProduct
+transpose batchNorm localResponseNormalization logSoftmax moments softmax sparseToDense
+confusionMatrix inTopKAsync lowerBound searchSorted topk unique upperBound unsortedSegmentSum
+dropout movingAverage basicLSTMCell multiRNNCell fft ifft rfft irfft sparseFillEmptyRows
+sparseReshape sparseSegmentMean sparseSegmentSum raggedGather raggedRange raggedTensorToTensor grad
+grads valueAndGrad variableGrads customGrad tidy keep dispose memory time profile setBackend
+getBackend
+""",
+    "image": """
+cropAndResize flipLeftRight grayscaleToRGB rgbToGrayscale nonMaxSuppression
+nonMaxSuppressionPadded nonMaxSuppressionWithScore resizeBilinear resizeNearestNeighbor
+rotateWithOffset threshold transform
+""",
+    "linalg": "bandPart gramSchmidt qr",
+    "losses": """
+absoluteDifference computeWeightedLoss cosineDistance hingeLoss huberLoss logLoss meanSquaredError
+sigmoidCrossEntropy softmaxCrossEntropy
+""",
+    "signal": "frame hammingWindow hannWindow stft",
+    "string": "nGrams split toHashBucketFast staticRegexReplace",
+    "fused": "conv2d depthwiseConv2d matMul",
+}
+# Those whose name here is not theirs in snake_case; docs/core.md tells.
+RENAMED = {
+    "booleanMaskAsync": "boolean_mask",
+    "customGrad": "custom_gradient",
+    "inTopKAsync": "in_top_k",
+    "isNaN": "is_nan",
+    "matMul": "matmul",
+    "setdiff1dAsync": "setdiff1d",
+    "topk": "top_k",
+    "whereAsync": "where_indices",
+}
+
+
+def snake_case(name: str) -> str:
+    name = re.sub(r"ND$", "_nd", name)
+    name = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name))
+    return name.lower()
+
+
+def test_every_op_of_tensorflow_js_has_its_function() -> None:
+    missing, page = [], (ROOT / "docs" / "core.md").read_text("utf-8")
+    for room, names in TFJS.items():
+        place = getattr(fl, room) if room else fl
+        for name in names.split():
+            ours = RENAMED.get(name, snake_case(name)) if not room else snake_case(name)
+            if ours not in dir(place):
+                missing.append((room, name))
+            if ours != snake_case(name) and name != "isNaN":
+                assert f"`{name}`" in page and f"`fl.{ours}`" in page, name
+    assert missing == []
+
+
 def test_completion_offers_what_is_public_and_nothing_else() -> None:
     assert set(dir(fl)) == PUBLIC | {"__version__"}
     rooms = {n: thing for n in PUBLIC if isinstance(thing := getattr(fl, n), ModuleType)}

@@ -18,7 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import fanlight as fl
 import fanlight.codegen.wasm.kernels
+import fanlight.formats.keras.model
 from fanlight.codegen.kernel import LOWERINGS
+from fanlight.formats.keras.call import LAYERS as READERS
 from fanlight.ops import TABLE, Row, Unsupported, derivative
 from fanlight.ops import scalar as sc
 from fanlight.ops.backward import NotDifferentiable
@@ -41,6 +43,37 @@ FUNCTIONS = {
     "select": "where",
     "space_to_batch": "space_to_batch_nd",
 }
+# Keras layers that are this op, or this op and little else; tests/ops/test_ops_page.py reads them.
+LAYERS = {
+    "add": ("Add",),
+    "avg_pool": ("AveragePooling2D", "AveragePooling1D"),
+    "batch_norm": ("BatchNormalization",),
+    "concat": ("Concatenate",),
+    "conv2d": ("Conv2D", "Conv1D", "SeparableConv2D"),
+    "conv2d_transpose": ("Conv2DTranspose", "Conv1DTranspose"),
+    "depthwise_conv2d": ("DepthwiseConv2D", "DepthwiseConv1D", "SeparableConv2D"),
+    "elu": ("ELU",),
+    "gather": ("Embedding",),
+    "leaky_relu": ("LeakyReLU",),
+    "matmul": ("Dense",),
+    "max": ("GlobalMaxPooling2D", "GlobalMaxPooling1D"),
+    "max_pool": ("MaxPooling2D", "MaxPooling1D"),
+    "maximum": ("Maximum",),
+    "mean": ("GlobalAveragePooling2D", "GlobalAveragePooling1D", "LayerNormalization"),
+    "minimum": ("Minimum",),
+    "mul": ("Multiply", "Rescaling"),
+    "pad": ("ZeroPadding2D", "ZeroPadding1D"),
+    "prelu": ("PReLU",),
+    "relu": ("ReLU",),
+    "reshape": ("Reshape", "Flatten"),
+    "resize_bilinear": ("Resizing",),
+    "resize_nearest": ("UpSampling2D",),
+    "slice": ("Cropping2D", "Cropping1D", "CenterCrop"),
+    "softmax": ("Softmax",),
+    "sub": ("Subtract",),
+    "tile": ("RepeatVector",),
+    "transpose": ("Permute",),
+}
 PASSES = "passes and functions of several terms make it"
 ROOMS = ("", "image.", "linalg.", "random.", "signal.")
 
@@ -58,7 +91,8 @@ E-OP-003 (dtype), E-OP-004 (shape), E-OP-005 (value of an attribute) or E-OP-007
 message names the op, the argument, what was expected and what came.
 
 **Python**: the function that people call, in its file, and the method of tensors, if there is one.
-What is made of several ops has a function and no row: `dir(fl)` lists all.
+What is made of several ops has a function and no row: `dir(fl)` lists all. **Keras layers**: those
+that are read as this op, or this and little else; [formats.md](formats.md) lists all that are read.
 
 **WebAssembly**: *loops*: the generic generator; *kernel*: one of its own; *alias*: no code, the
 same memory. Ops marked with + take an epilogue: further inputs and an attribute `epilogue`, a
@@ -109,6 +143,13 @@ def python(row: Row) -> str:
     return text + (f", `x.{name}`" if methods.TABLE.get(name) is made else "")
 
 
+def layers(row: Row) -> str:
+    """The Keras layers that become this op, each with the file that reads it."""
+    kinds = LAYERS.get(row.name, ())
+    named = [link(f"`{kind}`", inspect.getsourcefile(READERS[kind])) for kind in kinds]
+    return f" Keras layers: {', '.join(named)}." if named else ""
+
+
 def wasm(row: Row) -> str:
     """How WebAssembly computes it, as text."""
     if isinstance(row.wasm, Unsupported):
@@ -131,7 +172,7 @@ def gradient(row: Row) -> str:
 
 def shapes(row: Row) -> str:
     """Shapes of elementwise rows; those of others are told by the text of the row."""
-    if row.scalar is None or "->" in row.doc or "[" in row.doc:
+    if row.scalar is None or "[..." in row.doc:
         return ""
     return " Shapes: " + ("[...] -> [...]." if row.arity == (1, 1) else "inputs broadcast.")
 
@@ -155,7 +196,7 @@ def section(row: Row) -> list[str]:
     lines = [f"### {row.name}", "", row.doc + shapes(row), ""]
     lines.append(
         f"Inputs: {inputs(row)}. Python: {python(row)}. WebAssembly: {wasm(row)}. "
-        f"Tolerance: {tolerance(row)}. NaN: {row.nan}. Gradient: {gradient(row)}."
+        f"Tolerance: {tolerance(row)}. NaN: {row.nan}. Gradient: {gradient(row)}." + layers(row)
     )
     if row.attrs:
         lines += ["", "| attribute | default | |", "|---|---|---|"]

@@ -16,14 +16,15 @@ from fanlight.errors import CATALOGUE, FanlightError
 @click.argument("code", required=False)
 @json_option
 def command(code: str | None, as_json: bool) -> None:
-    """Explain an error CODE such as E-FORMAT-012; without one, list them all.
+    """Explain an error CODE such as E-FORMAT-012; list a family (E-FORMAT), or all without a CODE.
 
     What it means, the usual cause, what to do, and an example where that helps.
     """
-    if code is None:
-        _list_all(as_json)
+    wanted = "" if code is None else code.strip().upper()
+    family = [c for c in CATALOGUE if c.startswith(f"{wanted}-")] if wanted else list(CATALOGUE)
+    if family:
+        _listed(family, as_json)
         return
-    wanted = code.strip().upper()
     if wanted not in CATALOGUE:
         near = difflib.get_close_matches(wanted, CATALOGUE, n=3)
         raise FanlightError(
@@ -53,15 +54,15 @@ def command(code: str | None, as_json: bool) -> None:
                 out.print(Text(f"    {line}"), soft_wrap=True)  # to be copied
 
 
-def _list_all(as_json: bool) -> None:
-    """Every code and its meaning, a line for each."""
+def _listed(codes: list[str], as_json: bool) -> None:
+    """Codes and their meanings, a line for each."""
     if as_json:
-        print_json(CATALOGUE)
+        print_json({code: CATALOGUE[code] for code in codes})
         return
     from rich.table import Table
     from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
-    for name, text in CATALOGUE.items():
-        table.add_row(Text(name, style="bold"), Text(text))
+    for code in codes:
+        table.add_row(Text(code, style="bold"), Text(CATALOGUE[code]))
     stdout().print(table)

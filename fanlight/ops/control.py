@@ -158,10 +158,10 @@ register(
         },
         infer=_infer_cond,
         eval=_eval_cond,
-        doc="(pred, *inputs) -> the results of one of two sub-graphs of the inputs: y = "
-        "true_fn(*inputs) if pred (bool, no dims) else false_fn(*inputs). Only that one is "
-        "computed. Both give the same types (else E-OP-005). Made by `fl.cond`. "
-        "Source: jax.lax.cond.",
+        doc="(pred, *inputs) -> the results of one of two sub-graphs of the inputs, of any shapes: "
+        "y = true_fn(*inputs) if pred (bool, no dims) else false_fn(*inputs). Only that one is "
+        "computed. Both give the same types (else E-OP-005). Made by `fl.cond`. Source: "
+        "jax.lax.cond.",
         wasm="kernel",
         tol=_EXACT,
         nan="as the ops of the branches have it",

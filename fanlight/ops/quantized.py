@@ -624,9 +624,9 @@ register(
         },
         infer=_infer_mean,
         eval=_eval_mean,
-        doc="x uint8 -> uint8, the mean over `axes`: clip(round(float32(sum - count * zero_x) * "
-        "(scale / float32(count))) + zero). E-OP-004 if there are no elements. "
-        "Source: docs/adr/0005-int8.md.",
+        doc="x uint8 [...] -> uint8, the mean over `axes`, whose dims go or become 1: "
+        "clip(round(float32(sum - count * zero_x) * (scale / float32(count))) + zero). E-OP-004 if "
+        "there are no elements. Source: docs/adr/0005-int8.md.",
         wasm="kernel",
         tol=EXACT,
         nan=NONE,

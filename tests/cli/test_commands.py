@@ -273,6 +273,8 @@ def test_explain() -> None:
     for part in (meant, told.cause, told.cure, told.wrong, told.right):
         assert " ".join(part.split()) in said, part
     assert as_json("explain") == CATALOGUE
+    family = {c: text for c, text in CATALOGUE.items() if c.startswith("E-CALIB-")}
+    assert as_json("explain", "e-calib") == family != {}
     one = as_json("explain", "E-CLI-001")["E-CLI-001"]
     assert list(one) == ["meaning", "cause", "cure"] and one["meaning"] == CATALOGUE["E-CLI-001"]
     assert as_json("explain", "E-TENSOR-013")["E-TENSOR-013"]["right"] == told.right

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,7 +50,10 @@ def run(code: str, lines: str) -> None:
 
 
 @pytest.mark.parametrize(("code", "told"), EXAMPLES.items(), ids=list(EXAMPLES))
-def test_examples_end_as_they_say(code: str, told: Explanation) -> None:
+def test_examples_end_as_they_say(
+    code: str, told: Explanation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # some build something
     with pytest.raises(FanlightError) as caught:
         run(code, told.wrong)
     assert caught.value.code == code

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fanlight as fl
 from fanlight.errors import FanlightError
 from fanlight.formats import load_graph
 from fanlight.graph import evaluate, verify
@@ -359,9 +360,34 @@ def test_what_is_known_at_import_is_computed_there(tmp_path: Path) -> None:
     np.testing.assert_allclose(weight, A @ A.T, rtol=1e-5)
 
 
+REPEATED = i32(7, 3, 7, 9, 3, 1)
+# op -> (constants, what comes out)
+CONSTANTS: dict[str, tuple[Mapping[str, Any], list[Any]]] = {
+    "Where": ({"0": np.eye(3, dtype=bool)}, [[[0, 0], [1, 1], [2, 2]]]),
+    "Unique": ({"0": REPEATED}, [[7, 3, 9, 1], [0, 1, 0, 2, 1, 3]]),
+    "UniqueV2": ({"0": REPEATED, "1": i32(0)}, [[7, 3, 9, 1], [0, 1, 0, 2, 1, 3]]),
+    "ListDiff": ({"0": REPEATED, "1": i32(7, 1, 4)}, [[3, 9, 3], [1, 3, 4]]),
+    "BroadcastArgs": ({"0": i32(2, 1, 3), "1": i32(4, 1)}, [[2, 4, 3]]),
+}
+
+
+@pytest.mark.parametrize("op", CONSTANTS)
+def test_sizes_that_depend_on_numbers_need_constants(tmp_path: Path, op: str) -> None:
+    known, wanted = CONSTANTS[op]
+    found = answers(tmp_path / "known", op, {}, len(wanted), known)
+    for got, want in zip(found, wanted, strict=True):
+        assert got.dtype == np.int32 and got.tolist() == want
+    with pytest.raises(FanlightError) as caught:
+        answers(tmp_path / "fed", op, {n: np.asarray(a) for n, a in known.items()}, 1)
+    assert caught.value.code == "E-FORMAT-019"
+
+
 @pytest.mark.parametrize(
     ("op", "fed", "known", "attrs", "code"),
     [
+        ("BroadcastArgs", {}, {"0": i32(2), "1": i32(3)}, {}, "E-FORMAT-012"),
+        ("Unique", {}, {"0": A}, {}, "E-FORMAT-012"),
+        ("UniqueV2", {}, {"0": REPEATED, "1": i32(1)}, {}, "E-FORMAT-012"),
         ("Einsum", {"0": A, "1": A}, {}, {"equation": text("ij,jk->ik")}, "E-OP-004"),
         ("Einsum", {"0": A}, {}, {"equation": text("??")}, "E-OP-005"),
         ("Cumsum", {"0": A}, {"1": np.int32(2)}, {}, "E-FORMAT-012"),
@@ -389,3 +415,107 @@ def test_what_cannot_be_is_told(
         answers(tmp_path, op, fed, 1, known, **attrs)
     assert caught.value.code == code
     assert "'y'" in str(caught.value.where) and f"({op})" in str(caught.value.where)
+
+
+SOUND = RNG.normal(size=(3, 16)).astype(np.float32)
+
+
+def spectrum(folder: Path, *nodes: Any, outputs: tuple[str, ...], **known: Any) -> list[np.ndarray]:
+    """Outputs of a graph that is fed SOUND as x."""
+    arrays = {n: np.asarray(a) for n, a in known.items()}
+    listed = [*nodes, crafted.placeholder("x", *SOUND.shape)]
+    signature = {
+        "inputs": {"x": {"name": "x:0"}},
+        "outputs": {f"y{i}": {"name": name} for i, name in enumerate(outputs)},
+    }
+    topology, stored = crafted.graph_of(listed, arrays)
+    source = load_graph(write_tfjs(folder, topology, stored, signature=signature))
+    return list(evaluate(source.graph, {"x": SOUND}).values())
+
+
+@pytest.mark.parametrize("length", [16, 10, 20])
+def test_spectra(tmp_path: Path, length: int) -> None:
+    """Rows are cut or filled up; what comes out is real again."""
+    nodes = [
+        node("RFFT", "z", "x", "length"),
+        node("Identity", "same", "z"),
+        node("ComplexAbs", "size", "same"),
+        node("Real", "real", "z"),
+        node("Imag", "imag", "z"),
+        node("Angle", "angle", "z"),
+        node("Conj", "conj", "z"),
+        node("Imag", "below", "conj"),
+        node("IRFFT", "back", "z", "length"),
+    ]
+    names = ("size", "real", "imag", "below", "back", "angle")
+    *found, angle = spectrum(tmp_path, *nodes, outputs=names, length=i32(length))
+    z = np.fft.rfft(SOUND, length)
+    wanted = [abs(z), z.real, z.imag, -z.imag, np.fft.irfft(z, length)]
+    for got, want in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(got, want, atol=1e-4)
+    # Half a turn to the left is half a turn to the right.
+    np.testing.assert_allclose(abs(z) * np.exp(1j * angle), z, atol=1e-4)
+
+
+def test_complex_numbers_go_there_and_back(tmp_path: Path) -> None:
+    nodes = [
+        node("Neg", "minus", "x"),
+        node("Complex", "z", "x", "minus"),
+        node("FFT", "there", "z"),
+        node("IFFT", "back", "there"),
+        node("Real", "there_real", "there"),
+        node("Imag", "back_imag", "back"),
+    ]
+    real, imag = spectrum(tmp_path, *nodes, outputs=("there_real", "back_imag"))
+    np.testing.assert_allclose(real, np.fft.fft(SOUND - 1j * SOUND).real, atol=1e-4)
+    np.testing.assert_allclose(imag, -SOUND, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "words"),
+    [
+        ([node("RFFT", "y", "x", "length")], "output of the model is complex"),
+        ([node("RFFT", "z", "x", "length"), node("Neg", "y", "z")], "not taken here"),
+        ([node("ComplexAbs", "y", "x")], "real numbers came"),
+        ([node("RFFT", "z", "x", "long"), node("Real", "y", "z")], "out of range"),
+    ],
+)
+def test_complex_numbers_stop_where_they_must(tmp_path: Path, nodes: Any, words: str) -> None:
+    with pytest.raises(FanlightError, match=words) as caught:
+        spectrum(tmp_path, *nodes, outputs=("y",), length=i32(16), long=i32(2**30))
+    assert caught.value.code == "E-FORMAT-012"
+
+
+def test_such_a_model_builds(tmp_path: Path) -> None:
+    """Crops, an einsum, a scan, what is taken by index and a pool, as WebAssembly."""
+    arrays = {
+        "boxes": np.float32([[0, 0, 1, 1], [0.2, 0.1, 0.7, 0.9]]),
+        "which": i32(0, 0),
+        "size": i32(4, 5),
+        "w": RNG.normal(size=(3, 6)).astype(np.float32),
+        "axis": np.int32(1),
+        "at": i32(0, 1, 1, 2).reshape(2, 2),
+    }
+    windows = {"ksize": ints(1, 2, 2, 1), "strides": ints(1, 2, 2, 1), "padding": text("SAME")}
+    nodes = [
+        crafted.placeholder("x", 1, 8, 8, 3),
+        node("CropAndResize", "crop", "x", "boxes", "which", "size", method=text("bilinear")),
+        node("Einsum", "e", "crop", "w", equation=text("bhwc,cd->bhwd")),
+        node("Cumsum", "c", "e", "axis"),
+        node("GatherNd", "g", "c", "at"),
+        node("MaxPoolWithArgmax", "m", "e", **windows),
+    ]
+    names = {"taken": "g:0", "sums": "c:0", "pooled": "m:0", "places": "m:1"}
+    signature = {
+        "inputs": {"x": {"name": "x:0"}},
+        "outputs": {key: {"name": name} for key, name in names.items()},
+    }
+    path = write_tfjs(tmp_path, *crafted.graph_of(nodes, arrays), signature=signature)
+    model = fl.load(path)
+    x = RNG.normal(size=(1, 8, 8, 3)).astype(np.float32)
+    wanted = evaluate(model.graph, {"x": x})
+    with fl.build(model, tmp_path / "out") as bundle:
+        found = bundle.run({"x": x})
+    assert set(found) == set(names)
+    for key, want in wanted.items():
+        np.testing.assert_allclose(found[key], want, atol=1e-5, err_msg=key)

@@ -25,9 +25,11 @@ RUNNING: dict[str, Explanation] = {
         "Choose a new path, or remove by hand what is there.",
     ),
     "E-BUILD-005": Explanation(
-        "An option is misspelt, or contradicts another one: int8 photos for a float build, options "
-        "of a classifier for a model without a task.",
+        "An option is misspelt, or contradicts another one: photos for calibration in a float "
+        "build, options of a classifier for a model without a task.",
         "The message says which values there are, or which of the two to leave out.",
+        wrong='fl.build(lambda x: x * 2, "out")',
+        right='fl.build(lambda x: x * 2, "out", inputs={"x": fl.spec((3,))})',
     ),
     "E-BUILD-006": Explanation(
         "A weight is NaN or infinite: training diverged, or a float16 file overflowed.",
@@ -52,6 +54,8 @@ RUNNING: dict[str, Explanation] = {
         "The function has no inputs, so that there is nothing to run; or a dim of size 0 leaves an "
         "input or output without elements.",
         "Give it an input, or compute the constant in Python. Leave empty tensors out.",
+        wrong='fl.build(lambda: fl.ones(2), "out", inputs={})',
+        right='fl.build(lambda x: x + fl.ones(2), "out", inputs={"x": fl.spec(())})',
     ),
     # --- bundles ----------------------------------------------------------------------------------
     "E-BUNDLE-001": Explanation(
@@ -85,6 +89,10 @@ RUNNING: dict[str, Explanation] = {
     "E-HOST-002": Explanation(
         "The name given to run(host=...) or fl.check is misspelt, or is that of a back end.",
         'It is "wasm" (wasmtime in this process), "numpy" or "browser".',
+        wrong='double = fl.build(lambda x: x * 2, "out", inputs={"x": fl.spec(())})\n'
+        'double.run({"x": 1.0}, host="gpu")',
+        right='double = fl.build(lambda x: x * 2, "out", inputs={"x": fl.spec(())})\n'
+        'double.run({"x": 1.0}, host="numpy")',
     ),
     "E-HOST-003": Explanation(
         "The module was changed, the engine is too old for its instructions, or the module stopped "
@@ -137,13 +145,14 @@ RUNNING: dict[str, Explanation] = {
         "Run `fanlight --debug` with the same arguments, and report what it prints.",
     ),
     "E-CLI-009": Explanation(
-        "The file is empty, or JSON of another form than a list of names.",
+        "The file is empty, no text in UTF-8, or JSON of another form than a list or an object of "
+        "names.",
         'Write one label per line, or JSON: ["cat", "dog"].',
     ),
     "E-CLI-010": Explanation(
         "Peers and rooflines take one network of one picture, and a bundle no longer has the model "
         "that others could run.",
-        "Name the source model, and one of the options that the message says contradict.",
+        "Name the source model, or leave out the option that the message names.",
     ),
     # --- the runtime in a page --------------------------------------------------------------------
     "E-WEB-001": Explanation(

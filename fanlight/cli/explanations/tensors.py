@@ -289,22 +289,38 @@ TENSORS: dict[str, Explanation] = {
         "a bare array though it has several.",
         "The message lists names, dtypes and shapes: bundle.run({name: array}). `fanlight inspect` "
         "shows them, too.",
+        wrong='double = fl.build(lambda x: x * 2, "out", inputs={"x": fl.spec((3,))})\n'
+        'double.run({"numbers": np.float32([1, 2, 3])})',
+        right='double = fl.build(lambda x: x * 2, "out", inputs={"x": fl.spec((3,))})\n'
+        'double.run({"x": np.float32([1, 2, 3])})',
     ),
     "E-INPUT-002": Explanation(
         "The array has other dims than the input: height and width swapped, channels first instead "
         "of last, the batch dim missing, or batches of different sizes.",
         "Pictures are [height, width, channels]. Add a batch dim with array[None], move channels "
         "with np.moveaxis(array, 0, -1).",
+        wrong="model, _ = fl.default_model()\nmodel(np.zeros((3, 64, 64), np.float32))",
+        right="model, _ = fl.default_model()\n"
+        "model(np.moveaxis(np.zeros((3, 64, 64), np.float32), 0, -1)[None])",
     ),
     "E-INPUT-003": Explanation(
-        "The array has a dtype that would have to be converted, or numbers that the dtype of the "
-        "input does not hold. NumPy makes float64 and int64 by itself.",
+        "The array is of another kind than the input: whole numbers for float32, floats for uint8; "
+        "or it has numbers that the dtype of the input does not hold. float64 is taken for "
+        "float32, and int64 for int32.",
         "Convert it as the message says: x.astype('float32'). Pixels are uint8, 0 to 255.",
+        wrong="model, _ = fl.default_model()\nmodel(np.zeros((1, 64, 64, 3), np.uint8))",
+        right="model, _ = fl.default_model()\nmodel(np.zeros((1, 64, 64, 3), np.float32))",
     ),
     "E-INPUT-004": Explanation(
-        "A size that may vary (the sides of a photo) is beyond the bound that memory was planned "
-        "for, or two inputs that share it differ.",
-        "Make the picture smaller first, or build with a larger bound.",
+        "A size that may vary (the sides of a photo, the rows of a table) is beyond the bound that "
+        "memory was planned for, or two inputs that share it differ.",
+        "Give fewer at a time, make the picture smaller first, or build with a larger bound.",
+        wrong='rows = {"x": fl.spec(("rows",))}\n'
+        'double = fl.build(lambda x: x * 2, "out", inputs=rows, dims={"rows": 4})\n'
+        'double.run({"x": np.zeros(5, np.float32)})',
+        right='rows = {"x": fl.spec(("rows",))}\n'
+        'double = fl.build(lambda x: x * 2, "out", inputs=rows, dims={"rows": 8})\n'
+        'double.run({"x": np.zeros(5, np.float32)})',
     ),
     "E-INPUT-010": Explanation(
         "The file is no picture, whatever its name says: often an HTML error page that was "

@@ -16,6 +16,18 @@ from fanlight.ops.types import TensorType
 from fanlight.tensor.trace import capture
 
 
+@dataclass(frozen=True)
+class Pair:
+    """Complex numbers on their way through an import: the real and the imaginary part."""
+
+    real: Tensor
+    imag: Tensor
+
+
+# Nodes that may be given pairs.
+TAKE_PAIRS = frozenset("Angle ComplexAbs Conj FFT IFFT IRFFT Identity Imag Real Snapshot".split())
+
+
 @dataclass
 class Call:
     """One node with its inputs already imported."""
@@ -44,6 +56,15 @@ class Call:
                 received=len(self.inputs),
             )
         return self.inputs[index]
+
+    def pair(self, index: int = 0) -> Pair:
+        """Input `index`, which is complex."""
+        x: Any = self.x(index)
+        if not isinstance(x, Pair):
+            raise self.refuse(
+                "real numbers came", expected="complex numbers", received=repr(x)[:80]
+            )
+        return x
 
     def known(self, index: int, what: str) -> np.ndarray:
         """Input `index`, whose value must not depend on the model's inputs."""

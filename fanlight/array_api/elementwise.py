@@ -50,6 +50,17 @@ def _kept(run: One) -> One:
     return lambda x: wrapped(run(x), x.dtype)
 
 
+def _odd(run: One) -> One:
+    """A function that is as its argument near 0, signs of zeros included."""
+
+    def function(x: Tensor) -> Tensor:
+        x = fn.floating(x)
+        y = run(x)
+        return bodies.fused(bodies.through_zero, y, x) if x.dtype == float32 else y
+
+    return function
+
+
 def _promoted(op: str, least: str = "bool") -> Two:
     def run(x1: Any, x2: Any) -> Tensor:
         both, name = together(x1, x2, least=least)
@@ -84,10 +95,10 @@ def _sign(x: Tensor) -> Tensor:
 abs = _one("abs", _kept(fn.abs), "|x|; the size of complex numbers.")
 acos = _one("acos", fn.acos, "Arc cosine, 0 to pi; NaN for real numbers beyond -1 to 1.")
 acosh = _one("acosh", fn.acosh, "Inverse of cosh, 0 or more; NaN for real numbers below 1.")
-asin = _one("asin", fn.asin, "Arc sine, -pi/2 to pi/2; NaN for real numbers beyond -1 to 1.")
-asinh = _one("asinh", fn.asinh, "Inverse of sinh.")
-atan = _one("atan", fn.atan, "Arc tangent, -pi/2 to pi/2.")
-atanh = _one("atanh", fn.atanh, "Inverse of tanh; NaN for real numbers beyond -1 to 1.")
+asin = _one("asin", _odd(fn.asin), "Arc sine, -pi/2 to pi/2; NaN for real numbers beyond -1 to 1.")
+asinh = _one("asinh", _odd(fn.asinh), "Inverse of sinh.")
+atan = _one("atan", _odd(fn.atan), "Arc tangent, -pi/2 to pi/2.")
+atanh = _one("atanh", _odd(fn.atanh), "Inverse of tanh; NaN for real numbers beyond -1 to 1.")
 bitwise_invert = _one(
     "bitwise_invert", _kept(bitwise.bitwise_not), "Every bit turned; of truth values: not x."
 )
@@ -122,12 +133,12 @@ negative = _one("negative", _kept(fn.neg), "-x; uint8 wraps around.")
 positive = _one("positive", lambda x: x, "x as it is.")
 reciprocal = _one("reciprocal", fn.reciprocal, "1 / x.")
 round = _one("round", _kept(fn.round), "The nearest whole number, halves to the even one.")
-sin = _one("sin", fn.sin, "Sine of radians.")
-sinh = _one("sinh", fn.sinh, "Hyperbolic sine.")
+sin = _one("sin", _odd(fn.sin), "Sine of radians.")
+sinh = _one("sinh", _odd(fn.sinh), "Hyperbolic sine.")
 sign = _one("sign", _kept(_sign), "-1, 0 or 1; of complex numbers x / |x|.")
 sqrt = _one("sqrt", fn.sqrt, "Square root; NaN for real numbers below 0.")
 square = _one("square", _kept(fn.square), "x * x.")
-tan = _one("tan", fn.tan, "Tangent of radians.")
+tan = _one("tan", _odd(fn.tan), "Tangent of radians.")
 tanh = _one("tanh", fn.tanh, "Hyperbolic tangent.")
 
 

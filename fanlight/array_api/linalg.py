@@ -168,14 +168,20 @@ def matrix_norm(x: Any, /, *, keepdims: builtins.bool = False, ord: Any = "fro")
         found = matrices.norm(x, "fro", (-2, -1))
     elif ord in (1, -1, inf, -inf):
         sums = fn.sum(size, -2 if abs(ord) == 1 else -1)
-        found = (fn.max if ord > 0 else fn.min)(sums, -1)
+        found = (_greatest if ord > 0 else fn.min)(sums, -1)
     elif ord in ("nuc", 2, -2):
         values = svdvals(x)
-        reduce = {"nuc": fn.sum, 2: fn.max, -2: fn.min}[ord]
+        reduce = {"nuc": fn.sum, 2: _greatest, -2: fn.min}[ord]
         found = reduce(values, -1)
     else:
         raise _wrong("matrix_norm", "ord", "'fro', 'nuc', 1, -1, 2, -2, inf or -inf", ord)
     return fn.reshape(found, (*found.shape, 1, 1)) if keepdims else found
+
+
+def _greatest(size: Tensor, axis: Any, keepdims: builtins.bool = False) -> Tensor:
+    """The greatest of sizes, and 0 of none."""
+    none = 0 in (size.shape[d] for d in fn.axes_of(size.type, axis))
+    return (fn.sum if none else fn.max)(size, axis, keepdims)
 
 
 def matrix_power(x: Any, n: int, /) -> Tensor:
@@ -312,7 +318,7 @@ def vector_norm(
     if ord == 0:
         return cast(fn.sum(fn.not_equal(size, 0.0), axes, keepdims), float32)
     if ord in (inf, -inf):
-        return (fn.max if ord > 0 else fn.min)(size, axes, keepdims)
+        return (_greatest if ord > 0 else fn.min)(size, axes, keepdims)
     if ord == 1:
         return fn.sum(size, axes, keepdims)
     return fn.pow(fn.sum(fn.pow(size, float(ord)), axes, keepdims), 1 / ord)

@@ -27,6 +27,8 @@ def take(x: Tensor, index: Any) -> Tensor:
             E-TENSOR-003 a mask that is being traced.
     """
     parts = list(index) if isinstance(index, tuple) else [index]
+    if len(parts) == 1 and _is_truth(parts[0]):
+        return _all_or_nothing(x, parts[0])
     used = sum(_dims(part) for part in parts)
     if used > x.rank:
         raise _wrong(index, f"at most {x.rank} dims for {x.type}")
@@ -43,6 +45,20 @@ def take(x: Tensor, index: Any) -> Tensor:
     at = ellipses[0] if ellipses else len(parts)
     parts = [*parts[:at], *fill, *parts[at + len(ellipses) :]]
     return _apply(x, parts, index, apart)
+
+
+def _is_truth(part: Any) -> bool:
+    """A mask without dims."""
+    if isinstance(part, Tensor | np.ndarray):
+        return not part.ndim and part.dtype in ("bool", np.bool_)
+    return isinstance(part, bool | np.bool_)
+
+
+def _all_or_nothing(x: Tensor, mask: Any) -> Tensor:
+    """A new first dim: x itself, once, or nothing of it (numpy.ndarray.__getitem__)."""
+    count = int(_known(tensor(mask)).item())
+    whole: Tensor = apply("reshape", x, shape=(1, *x.shape))
+    return whole if count else whole[:0]
 
 
 def _is_array(part: Any) -> bool:
@@ -191,6 +207,13 @@ def _masked(x: Tensor, mask: Tensor, dim: int, index: Any) -> list[Tensor]:
     inner = x.shape[dim : dim + mask.rank]
     if mask.shape != inner or not mask.rank:
         raise _wrong(index, f"a mask of shape {list(inner)}, not {list(mask.shape)}")
+    if prod(mask.shape) == 0:
+        return [tensor(np.zeros(0, np.int32))] * mask.rank
+    return [tensor(i.astype(np.int32)) for i in np.nonzero(_known(mask).numpy())]
+
+
+def _known(mask: Tensor) -> Tensor:
+    """A mask, which must not be traced: E-TENSOR-003."""
     if mask.traced:
         raise FanlightError(
             "E-TENSOR-003",
@@ -201,9 +224,7 @@ def _masked(x: Tensor, mask: Tensor, dim: int, index: Any) -> list[Tensor]:
             received=str(mask.type),
             next="say how many: fl.boolean_mask(x, mask, size=10); or use fl.where.",
         )
-    if prod(mask.shape) == 0:
-        return [tensor(np.zeros(0, np.int32))] * mask.rank
-    return [tensor(i.astype(np.int32)) for i in np.nonzero(mask.numpy())]
+    return mask
 
 
 def _wrong(index: Any, expected: str) -> FanlightError:

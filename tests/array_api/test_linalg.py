@@ -135,6 +135,18 @@ def test_norms(data: st.DataObject, keepdims: bool) -> None:
         same("linalg.matrix_norm", got, want, "float32", **NEAR)
 
 
+def test_norms_of_no_elements() -> None:
+    for shape in ((0, 3), (3, 0), (2, 0, 0)):
+        x = np.zeros(shape, np.float32)
+        for ord in ("fro", "nuc", 1, 2, np.inf):
+            want = np.zeros(shape[:-2], np.float32)
+            same("linalg.matrix_norm", LA.matrix_norm(fl.tensor(x), ord=ord), want)
+    for ord in (0, 1, 2, 3, np.inf):
+        same("linalg.vector_norm", LA.vector_norm(xp.zeros(0), ord=ord), np.float32(0))
+    with pytest.raises(FanlightError, match="E-OP-004"):
+        LA.vector_norm(xp.zeros(0), ord=-np.inf)
+
+
 def squares(data: st.DataObject, least: int = 0) -> np.ndarray:
     """Batches of matrices that are not near to having no inverse."""
     n = data.draw(st.integers(least, 4))

@@ -155,6 +155,15 @@ def test_indexing(x: np.ndarray, data: st.DataObject) -> None:
 
 
 @quick
+@given(x=AnyArray)
+def test_a_truth_value_as_the_index(x: np.ndarray) -> None:
+    for mask in (True, False):
+        for index in (mask, np.bool_(mask), np.asarray(mask), fl.tensor(mask), (mask,)):
+            want = x[bool(mask)]
+            same("__getitem__", fl.tensor(x)[index], want, x.dtype.name)
+
+
+@quick
 @given(parts=together(REALS), data=st.data())
 def test_where(parts: list[np.ndarray], data: st.DataObject) -> None:
     a, b = parts

@@ -13,7 +13,9 @@ function of them, gradients included.
 from __future__ import annotations
 
 import builtins
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
+from fanlight import array_api
 from fanlight.build import build
 from fanlight.built import Bundle, open_bundle
 from fanlight.check import check
@@ -22,6 +24,7 @@ from fanlight.errors import FanlightError
 from fanlight.formats.model import Model, load
 from fanlight.jit import jit
 from fanlight.models import default_model, tasks
+from fanlight.ops.types import Dim
 from fanlight.quantize import QuantizedModel, quantize
 from fanlight.tensor import (
     Tensor,
@@ -54,6 +57,8 @@ from fanlight.tensor.arithmetic import (
     add_n,
     clip_by_value,
     erfc,
+    log2,
+    log10,
     logical_xor,
     mod,
 )
@@ -65,6 +70,15 @@ from fanlight.tensor.bitwise import (
     invert,
     left_shift,
     right_shift,
+)
+from fanlight.tensor.blocks import (
+    batch_to_space_nd,
+    depth_to_space,
+    mirror_pad,
+    slice,
+    space_to_batch_nd,
+    space_to_depth,
+    strided_slice,
 )
 from fanlight.tensor.complex import (
     angle,
@@ -125,6 +139,7 @@ from fanlight.tensor.functions import (
     gelu,
     greater,
     greater_equal,
+    hard_sigmoid,
     hard_swish,
     hypot,
     is_finite,
@@ -207,6 +222,7 @@ from fanlight.tensor.indices import (
     tensor_scatter_sub,
     tensor_scatter_update,
 )
+from fanlight.tensor.jacobian import hessian, jacobian
 from fanlight.tensor.matrices import (
     diag,
     diagonal,
@@ -217,6 +233,7 @@ from fanlight.tensor.matrices import (
     outer_product,
     tensordot,
 )
+from fanlight.tensor.names import missing as _missing
 from fanlight.tensor.neural import (
     basic_lstm_cell,
     batch_norm,
@@ -236,7 +253,10 @@ from fanlight.tensor.neural import (
 from fanlight.tensor.parts import (
     broadcast_args,
     ensure_shape,
+    moveaxis,
+    repeat,
     split,
+    swapaxes,
     unstack,
 )
 from fanlight.tensor.ragged import (
@@ -304,6 +324,7 @@ from fanlight.tensor.spectral import (
     irfft,
     rfft,
 )
+from fanlight.tensor.statistics import std, var
 from fanlight.tensor.variables import Variable, variable, variable_grads
 from fanlight.tensor.watch import debug, profile, time
 from fanlight.tensor.windows import (
@@ -327,8 +348,15 @@ from fanlight.tensor.windows import (
 )
 from fanlight.version import __version__ as __version__
 
+if not _TYPE_CHECKING:  # for type checkers a name that is not there stays an error
+
+    def __getattr__(name: str) -> object:
+        raise _missing(name, __all__, array_api.__all__)
+
+
 __all__ = [
     "Bundle",
+    "Dim",
     "FanlightError",
     "Model",
     "QuantizedModel",
@@ -613,6 +641,15 @@ __all__ = [
     "multi_rnn_cell",
     "rms_norm",
     "scaled_dot_product_attention",
+    # boxes and blocks
+    "batch_to_space_nd",
+    "depth_to_space",
+    "hard_sigmoid",
+    "mirror_pad",
+    "slice",
+    "space_to_batch_nd",
+    "space_to_depth",
+    "strided_slice",
     "add_n",
     "clip_by_value",
     "erfc",
@@ -621,8 +658,27 @@ __all__ = [
     "fused",
     "losses",
     "image",
+    # what NumPy has, and the array API standard
+    "array_api",
+    "hessian",
+    "jacobian",
+    "log2",
+    "log10",
+    "moveaxis",
+    "repeat",
+    "std",
+    "swapaxes",
+    "var",
 ]
 
+
+# What completion offers: what is public, and no rooms.
+_PUBLIC = sorted([*__all__, "__version__"])
 # `from fanlight import *` leaves Python's own functions as they are: fl.sum, fl.max, fl.print and
 # the others of their names are called by the module's name.
 __all__[:] = [name for name in __all__ if not hasattr(builtins, name)]
+
+
+def __dir__() -> list[str]:
+    """What is public."""
+    return _PUBLIC

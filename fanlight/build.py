@@ -48,6 +48,7 @@ def build(
     bench_page: bool = False,
     isolate: bool = False,
     inputs: Mapping[str, TensorType] | None = None,
+    dims: Mapping[str, Any] | None = None,
 ) -> Bundle:
     """Build a model, or a function of tensors, for the browser.
 
@@ -69,7 +70,9 @@ def build(
         isolate: add a service worker, for hosts that cannot send headers: from the second visit on
             the page is cross-origin isolated, which threads need, and works without a network.
         inputs: for a function: shape and dtype of each argument, `{"x": fl.spec((3,))}`. It is
-            called once, with stand-ins: what it then does to them is what is built.
+            called with stand-ins: what it then does to them is what is built.
+        dims: for a function with sizes that are free, `fl.spec(("batch", 3))`: the greatest size
+            of each, `{"batch": 64}`, or (least, greatest).
 
     Returns:
         The bundle, ready to run: `bundle.run({"image": rgb})`.
@@ -78,7 +81,7 @@ def build(
         FanlightError: E-BUILD-00x, of a function also E-TENSOR-00x. Nothing is left at `out` then.
     """
     written = inputs is not None  # a function's constants are what its author wrote
-    model = source_of(model, inputs)
+    model = source_of(model, inputs, dims)
     if precision not in PRECISIONS:
         raise FanlightError(
             "E-BUILD-005",

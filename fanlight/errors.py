@@ -30,6 +30,7 @@ CATALOGUE: dict[str, str] = {
     "E-TENSOR-014": "A tensor would have more than six dims, or be too large for memory.",
     "E-TENSOR-015": "A tensor has no length, or is no whole number, where Python needs one.",
     "E-TENSOR-016": "An element of a tensor was to be assigned: tensors do not change.",
+    "E-TENSOR-017": "A traced function does other things for other sizes of a symbolic dim.",
     "E-TENSOR-020": "A function drew random numbers without a key while it was traced.",
     "E-TENSOR-021": "A variable was read or assigned in a function that cannot keep track of it.",
     "E-TENSOR-022": "A tensor of a dtype that only stores was used where something is computed.",

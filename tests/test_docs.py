@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fanlight as fl
 from fanlight.errors import CATALOGUE
 from fanlight.ops import TABLE
 from fanlight.passes.pipeline import PIPELINE_F16, Repeat
+from fanlight.tensor.trace import trace
 from tests.formats import crafted
 from tests.support import ROOT, SHARED, fanlight_cli, run_python
 from tests.web.server import serve
@@ -120,10 +122,14 @@ def test_python_blocks_run(
         "rgb_uint8": np.zeros((50, 40, 3), np.uint8),
     }
     exec(compile(block.text, f"{block.page}:{block.line}", "exec"), names)
-    names["bundle"].close()
+    bundle = names["bundle"]
+    bundle.close()
     if "fl.check" in block.text:
         assert "all outputs agree" in capsys.readouterr().out
-    assert (desk / "site" / "manifest.json").is_file()
+    assert (desk / Path(bundle.path).name / "manifest.json").is_file()
+    if "newton/" in block.text:
+        assert bundle.run({"x": 1.0}) == {"output": 1.5}
+        bundle.close()
 
 
 @pytest.mark.chromium
@@ -139,11 +145,18 @@ def test_the_page_on_tensors_runs_from_top_to_bottom(
     (script,) = (block.text for block in blocks("js") if block.page == CORE)
     with serve(tmp_path) as site:
         site.pages["page.html"] = (
-            f'<!doctype html><script type="module">{script}\nglobalThis.found = x[0];</script>'
+            f'<!doctype html><script type="module">{script}\n'
+            "globalThis.found = [x[0], edge, ...w.data, ...drawn, ...fresh.output.data];</script>"
         )
         page.goto(site.url + "page.html")
         page.wait_for_function("globalThis.found !== undefined")
-        assert abs(page.evaluate("found") - 2**0.5) < 1e-6
+        root, edge, *numbers = page.evaluate("found")
+        w, numbers = numbers[:2], numbers[2:]
+    assert abs(root - 2**0.5) < 1e-6 and abs(edge - 4) < 1e-2
+    two = names["fit"](fl.zeros((2,)), fl.tensor([[1.0, 2], [3, 5]]), fl.tensor([0.0, 1]))
+    np.testing.assert_allclose(w, two.numpy(), rtol=1e-4)
+    np.testing.assert_allclose(numbers[:3], names["drawn"].numpy(), atol=1e-6)
+    assert len({*numbers}) == 6  # another key, other numbers
 
 
 # --- commands -------------------------------------------------------------------------------------
@@ -287,6 +300,15 @@ def test_ops_page_is_up_to_date_and_names_every_op() -> None:
     assert [name for name in TABLE if f"`{name}`" not in text and f"# {name}" not in text] == []
 
 
+def test_errors_page_is_up_to_date_and_has_every_code() -> None:
+    done = run_python(str(ROOT / "tools" / "gen_error_docs.py"), "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    codes = re.findall(
+        r"^### (\S+)$", (ROOT / "docs" / "errors.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert sorted(codes) == sorted(CATALOGUE)
+
+
 def test_passes_page_names_every_pass_of_the_pipeline() -> None:
     text = (ROOT / "docs" / "passes.md").read_text("utf-8")
     steps = [s.step if isinstance(s, Repeat) else s for s in PIPELINE_F16]
@@ -299,6 +321,31 @@ def test_architecture_names_every_room() -> None:
     rooms = [p.name for p in package.iterdir() if (p / "__init__.py").is_file()]
     assert len(rooms) >= 10
     assert [r for r in rooms if not re.search(rf"\b{r}\b", text)] == []
+
+
+def test_the_graph_in_architecture_is_what_printing_shows() -> None:
+    (shown,) = (
+        b.text for b in blocks("") if b.page.endswith("architecture.md") and "cond(" in b.text
+    )
+
+    def choose(p: Any, x: Any) -> Any:
+        return fl.cond(p, lambda x: x * 2, lambda x: x, x)
+
+    graph = trace(choose, {"p": fl.spec((), "bool"), "x": fl.spec((3,))})
+    assert str(graph).replace('"', "").split() == shown.split()
+
+
+def test_architecture_tells_of_what_functions_are_made_of() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    levels = {"Trace", "Body", "Batch", "Tape"}
+    files = {"calls", "core", "trace", "bodies", "vmap", "vmap_rules", "complex", "tape", "watch"}
+    assert {n for n in levels if f"`{n}`" not in text} == set()
+    assert {n for n in files if f"tensor/{n}.py" not in text} == set()
+    assert {"graph/generalize.py", "ops/symbols.py"} <= {code for _, code in inline_code()}
+    decisions = {p.name[:4] for p in (ROOT / "docs" / "adr").glob("*.md")}
+    assert {
+        n for n in ("0006", "0007", "0008") if f"adr/{n}" not in text or n not in decisions
+    } == set()
 
 
 def test_decisions_are_numbered_and_linked() -> None:

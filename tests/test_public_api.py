@@ -20,7 +20,7 @@ from tests.support import ROOT, run_python
 PACKAGE = ROOT / "fanlight"
 # The names are a contract: taking one away breaks people's programs.
 PUBLIC = {
-    "Bundle", "FanlightError", "Model", "QuantizedModel", "build", "check", "default_model",
+    "Bundle", "Dim", "FanlightError", "Model", "QuantizedModel", "build", "check", "default_model",
     "load", "open_bundle", "quantize", "tasks",
 }  # fmt: skip
 PUBLIC |= {
@@ -84,9 +84,20 @@ PUBLIC |= set(
 add_n clip_by_value erfc logical_xor mod
 """.split()
 )
+PUBLIC |= set(
+    """
+batch_to_space_nd depth_to_space hard_sigmoid mirror_pad slice space_to_batch_nd space_to_depth
+strided_slice
+""".split()
+)
 PUBLIC |= {"fused", "image", "losses"}
+PUBLIC |= {
+    "array_api", "hessian", "jacobian", "log2", "log10", "moveaxis", "repeat", "std", "swapaxes",
+    "var",
+}  # fmt: skip
 # Of these, the ones that Python has under their names: not given away by `import *`.
-HIDING = {"abs", "all", "any", "complex", "max", "min", "pow", "print", "range", "round", "sum"}
+HIDING = {"abs", "all", "any", "complex", "max", "min", "pow", "print", "range", "round", "slice"}
+HIDING |= {"sum"}
 CODE = re.compile(r"\bE-[A-Z]+-\d{3}\b")
 
 
@@ -99,6 +110,86 @@ def test_all_is_what_is_public() -> None:
     rooms = {p.stem for p in PACKAGE.iterdir() if p.suffix == ".py" or p.is_dir()}
     others = {n for n in vars(fl) if not n.startswith("_")} - PUBLIC - {"annotations", "builtins"}
     assert others <= rooms, f"public by accident: {others - rooms}"
+
+
+# What TensorFlow.js calls its ops (API 4.22), by room.
+TFJS = {
+    "": """
+buffer clone complex diag eye fill imag linspace oneHot ones onesLike print range real scalar
+tensor truncatedNormal variable zeros zerosLike multinomial rand randomGamma randomNormal
+randomStandardNormal randomUniform randomUniformInt batchToSpaceND broadcastArgs broadcastTo cast
+depthToSpace ensureShape expandDims mirrorPad pad reshape setdiff1dAsync spaceToBatchND squeeze
+booleanMaskAsync concat gather reverse slice split stack tile unstack gatherND meshgrid scatterND
+stridedSlice tensorScatterUpdate add addN div divNoNan floorDiv maximum minimum mod mul pow
+squaredDifference sub abs acos acosh asin asinh atan atan2 atanh ceil clipByValue cos cosh elu erf
+exp expm1 floor isFinite isInf isNaN leakyRelu log log1p logSigmoid neg prelu reciprocal relu relu6
+round rsqrt selu sigmoid sign sin sinh softplus sqrt square step tan tanh bitwiseAnd equal greater
+greaterEqual less lessEqual logicalAnd logicalNot logicalOr logicalXor notEqual where whereAsync
+all any argMax argMin bincount denseBincount logSumExp max mean min prod sum cumsum cumprod avgPool
+avgPool3d conv1d conv2d conv2dTranspose conv3d conv3dTranspose depthwiseConv2d dilation2d maxPool
+maxPool3d maxPoolWithArgmax pool separableConv2d dot einsum euclideanNorm matMul norm outerProduct
+transpose batchNorm localResponseNormalization logSoftmax moments softmax sparseToDense
+confusionMatrix inTopKAsync lowerBound searchSorted topk unique upperBound unsortedSegmentSum
+dropout movingAverage basicLSTMCell multiRNNCell fft ifft rfft irfft sparseFillEmptyRows
+sparseReshape sparseSegmentMean sparseSegmentSum raggedGather raggedRange raggedTensorToTensor grad
+grads valueAndGrad variableGrads customGrad tidy keep dispose memory time profile setBackend
+getBackend
+""",
+    "image": """
+cropAndResize flipLeftRight grayscaleToRGB rgbToGrayscale nonMaxSuppression
+nonMaxSuppressionPadded nonMaxSuppressionWithScore resizeBilinear resizeNearestNeighbor
+rotateWithOffset threshold transform
+""",
+    "linalg": "bandPart gramSchmidt qr",
+    "losses": """
+absoluteDifference computeWeightedLoss cosineDistance hingeLoss huberLoss logLoss meanSquaredError
+sigmoidCrossEntropy softmaxCrossEntropy
+""",
+    "signal": "frame hammingWindow hannWindow stft",
+    "string": "nGrams split toHashBucketFast staticRegexReplace",
+    "fused": "conv2d depthwiseConv2d matMul",
+}
+# Those whose name here is not theirs in snake_case; docs/core.md tells.
+RENAMED = {
+    "booleanMaskAsync": "boolean_mask",
+    "customGrad": "custom_gradient",
+    "inTopKAsync": "in_top_k",
+    "isNaN": "is_nan",
+    "matMul": "matmul",
+    "setdiff1dAsync": "setdiff1d",
+    "topk": "top_k",
+    "whereAsync": "where_indices",
+}
+
+
+def snake_case(name: str) -> str:
+    name = re.sub(r"ND$", "_nd", name)
+    name = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name))
+    return name.lower()
+
+
+def test_every_op_of_tensorflow_js_has_its_function() -> None:
+    missing, page = [], (ROOT / "docs" / "core.md").read_text("utf-8")
+    for room, names in TFJS.items():
+        place = getattr(fl, room) if room else fl
+        for name in names.split():
+            ours = RENAMED.get(name, snake_case(name)) if not room else snake_case(name)
+            if ours not in dir(place):
+                missing.append((room, name))
+            if ours != snake_case(name) and name != "isNaN":
+                assert f"`{name}`" in page and f"`fl.{ours}`" in page, name
+    assert missing == []
+
+
+def test_completion_offers_what_is_public_and_nothing_else() -> None:
+    assert set(dir(fl)) == PUBLIC | {"__version__"}
+    rooms = {n: thing for n in PUBLIC if isinstance(thing := getattr(fl, n), ModuleType)}
+    assert {"random", "linalg", "image", "losses", "tasks"} <= set(rooms)
+    for name, room in rooms.items():
+        assert dir(room) == sorted(room.__all__), name
+        # Dtypes and constants are of no module.
+        things = {n: getattr(getattr(room, n), "__module__", "fanlight.") for n in dir(room)}
+        assert [n for n, where in things.items() if not where.startswith("fanlight.")] == [], name
 
 
 def test_everything_of_the_module_hides_nothing_of_python() -> None:
@@ -134,8 +225,8 @@ def test_public_things_are_documented_and_typed(name: str) -> None:
     assert inspect.getdoc(thing), name
     callables = [thing]
     if isinstance(thing, ModuleType):
-        offered = getattr(thing, "__all__", ["classify"])
-        callables = [getattr(thing, n) for n in offered]
+        offered = (getattr(thing, n) for n in thing.__all__)
+        callables = [f for f in offered if inspect.isroutine(f) or inspect.isclass(f)]
     if inspect.isclass(thing):
         callables = [m for n, m in inspect.getmembers(thing, inspect.isfunction) if n[0] != "_"]
     for function in callables:
@@ -171,6 +262,38 @@ def test_a_model_has_its_attributes() -> None:
 def test_version_is_that_of_the_project() -> None:
     version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert version and fl.__version__ == version[1]
+
+
+def test_a_name_of_another_library_says_what_it_is_called_here() -> None:
+    from fanlight.tensor.names import CALLED
+
+    for name, here in CALLED.items():
+        assert name not in vars(fl), name
+        with pytest.raises(AttributeError) as caught:
+            getattr(fl, name)
+        text = str(caught.value)
+        assert f"{name} is {here} here" in text
+        assert ("fl.array_api" in text) == (name in fl.array_api.__all__)
+        x = fl.tensor([[1.0]])
+        for path in re.findall(r"\b(fl|x)\.([\w.]+)", here):
+            thing: Any = fl if path[0] == "fl" else x
+            for part in path[1].rstrip(".").split("."):
+                thing = getattr(thing, part)
+    # NumPy's names that are not here are in the array API, or have an answer.
+    for name in ("argmax", "concatenate", "multiply", "power", "isnan", "take", "flip"):
+        assert name in CALLED
+    for name in set(fl.array_api.__all__) - set(vars(fl)):
+        if name[0] != "_" and inspect.isroutine(getattr(fl.array_api, name)):
+            with pytest.raises(AttributeError, match=f"fl.array_api.{name}|{name} is"):
+                getattr(fl, name)
+
+
+def test_a_name_that_nobody_has() -> None:
+    with pytest.raises(AttributeError, match=r"no attribute 'softmxa': is fl\.softmax what"):
+        fl.softmxa  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(AttributeError, match=r"no attribute 'zyzzyva'$"):
+        fl.zyzzyva  # type: ignore[attr-defined]  # noqa: B018
+    assert not hasattr(fl, "__wrapped__")
 
 
 # --- the cost of importing ------------------------------------------------------------------------
@@ -222,10 +345,10 @@ def codes_in(path: Path) -> set[str]:
 
 
 def used() -> dict[str, list[str]]:
-    """code -> the files that use it."""
+    """code -> the files that use it; to list or to explain a code is not to use it."""
     found: dict[str, list[str]] = {}
     for path in sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.js")]):
-        if path != PACKAGE / "errors.py":
+        if path != PACKAGE / "errors.py" and path.parent.name != "explanations":
             for code in codes_in(path):
                 found.setdefault(code, []).append(path.relative_to(ROOT).as_posix())
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,7 @@ from fanlight.tensor import complex as parts
 from fanlight.tensor.einsum import einsum
 from fanlight.tensor.matrices import diag
 from fanlight.tensor.spectral import fft, ifft
-
-Inputs = Mapping[str, "np.ndarray | None"]
-Attrs = Mapping[str, Any]
-Adapter = Callable[[Inputs, Attrs], list[np.ndarray]]
+from tools.conformance_call import Adapter, Attrs, Inputs
 
 
 def _of(function: Callable[..., Any], *names: str) -> Adapter:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import ceil, floor
 from typing import Any
 
 import numpy as np
 
 import fanlight as fl
-
-Inputs = Mapping[str, Any]
-Attrs = Mapping[str, Any]
-Adapter = Callable[[Inputs, Attrs], list[np.ndarray]]
+from tools.conformance_call import Adapter, Attrs, Inputs
 
 
 def _each(value: Any, count: int) -> list[int]:

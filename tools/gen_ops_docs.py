@@ -8,18 +8,74 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fanlight.ops import TABLE, Row, Unsupported
+import fanlight as fl
+import fanlight.codegen.wasm.kernels
+import fanlight.formats.keras.model
+from fanlight.codegen.kernel import LOWERINGS
+from fanlight.formats.keras.call import LAYERS as READERS
+from fanlight.ops import TABLE, Row, Unsupported, derivative
 from fanlight.ops import scalar as sc
 from fanlight.ops.backward import NotDifferentiable
 from fanlight.ops.row import REQUIRED
+from fanlight.tensor import methods
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "ops.md"
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "ops.md"
+
+# Where people meet an op that has no function of its own name.
+FUNCTIONS = {
+    "after": "checkpoint",
+    "dim_size": "spec",
+    "from_bound": "spec",
+    "to_bound": "spec",
+    "batch_to_space": "batch_to_space_nd",
+    "random_bits": "random.bits",
+    "resize_image": "tasks.classify",
+    "resize_nearest": "image.resize_nearest_neighbor",
+    "select": "where",
+    "space_to_batch": "space_to_batch_nd",
+}
+# Keras layers that are this op, or this op and little else; tests/ops/test_ops_page.py reads them.
+LAYERS = {
+    "add": ("Add",),
+    "avg_pool": ("AveragePooling2D", "AveragePooling1D"),
+    "batch_norm": ("BatchNormalization",),
+    "concat": ("Concatenate",),
+    "conv2d": ("Conv2D", "Conv1D", "SeparableConv2D"),
+    "conv2d_transpose": ("Conv2DTranspose", "Conv1DTranspose"),
+    "depthwise_conv2d": ("DepthwiseConv2D", "DepthwiseConv1D", "SeparableConv2D"),
+    "elu": ("ELU",),
+    "gather": ("Embedding",),
+    "leaky_relu": ("LeakyReLU",),
+    "matmul": ("Dense",),
+    "max": ("GlobalMaxPooling2D", "GlobalMaxPooling1D"),
+    "max_pool": ("MaxPooling2D", "MaxPooling1D"),
+    "maximum": ("Maximum",),
+    "mean": ("GlobalAveragePooling2D", "GlobalAveragePooling1D", "LayerNormalization"),
+    "minimum": ("Minimum",),
+    "mul": ("Multiply", "Rescaling"),
+    "pad": ("ZeroPadding2D", "ZeroPadding1D"),
+    "prelu": ("PReLU",),
+    "relu": ("ReLU",),
+    "reshape": ("Reshape", "Flatten"),
+    "resize_bilinear": ("Resizing",),
+    "resize_nearest": ("UpSampling2D",),
+    "slice": ("Cropping2D", "Cropping1D", "CenterCrop"),
+    "softmax": ("Softmax",),
+    "sub": ("Subtract",),
+    "tile": ("RepeatVector",),
+    "transpose": ("Permute",),
+}
+PASSES = "passes and functions of several terms make it"
+ROOMS = ("", "image.", "linalg.", "random.", "signal.")
 
 INTRO = """# Ops
 
@@ -28,15 +84,20 @@ INTRO = """# Ops
 Every op is one row of the table in `fanlight/ops`. Its NumPy meaning is the definition; every host
 is compared to it, within the row's tolerance, which is relative to max(1, the largest value).
 Images are `[N, H, W, C]`. Shapes are fixed, except for the picture that `resize_image` takes.
+In shapes, `...` stands for any dims, the same on both sides of an arrow.
 
 Any call can fail with E-OP-001 (number of inputs), E-OP-002 (unknown or missing attribute),
 E-OP-003 (dtype), E-OP-004 (shape), E-OP-005 (value of an attribute) or E-OP-007 (symbolic dim); the
 message names the op, the argument, what was expected and what came.
 
-**WebAssembly**: *loops*: the generic generator (`codegen/wasm/kernels/loops.py`); *kernel*: one of
-its own in `codegen/wasm/kernels`; *alias*: no code, the same memory. Ops marked with + take an
-epilogue: further inputs and an attribute `epilogue`, a scalar expression in which a0 is the op's
-own result and a1, a2, ... are those inputs, broadcast to it.
+**Python**: the function that people call, in its file, and the method of tensors, if there is one.
+What is made of several ops has a function and no row: `dir(fl)` lists all. **Keras layers**: those
+that are read as this op, or this and little else; [formats.md](formats.md) lists all that are read.
+
+**WebAssembly**: *loops*: the generic generator; *kernel*: one of its own; *alias*: no code, the
+same memory. Ops marked with + take an epilogue: further inputs and an attribute `epilogue`, a
+scalar expression in which a0 is the op's own result and a1, a2, ... are those inputs, broadcast
+to it.
 
 **Gradient**: the rules are made of ops (`fanlight/ops/backward.py`), so gradients have gradients.
 At a kink the derivative is that of the piece that is computed there. An op without one that stands
@@ -53,9 +114,48 @@ def inputs(row: Row) -> str:
     return f"{low} or more" if high is None else f"{low}" if low == high else f"{low} to {high}"
 
 
+def link(text: str, file: str | None) -> str:
+    """A link to a source file."""
+    assert file is not None
+    return f"[{text}](../{Path(file).resolve().relative_to(ROOT).as_posix()})"
+
+
+def function(row: Row) -> tuple[str, Callable[..., Any]] | None:
+    """The public function of an op, with its name behind `fl.`; None where passes make it."""
+    if row.family == "quantized":
+        return "quantize", fl.quantize
+    for name in [FUNCTIONS[row.name]] if row.name in FUNCTIONS else [r + row.name for r in ROOMS]:
+        found: Any = fl
+        for part in name.split("."):
+            found = getattr(found, part) if found and part in dir(found) else None
+        if callable(found):
+            return name, found
+    return None
+
+
+def python(row: Row) -> str:
+    """What people call, as text."""
+    found = function(row)
+    if found is None:
+        return PASSES
+    name, made = found
+    text = link(f"`fl.{name}`", inspect.getsourcefile(inspect.unwrap(made)))
+    return text + (f", `x.{name}`" if methods.TABLE.get(name) is made else "")
+
+
+def layers(row: Row) -> str:
+    """The Keras layers that become this op, each with the file that reads it."""
+    kinds = LAYERS.get(row.name, ())
+    named = [link(f"`{kind}`", inspect.getsourcefile(READERS[kind])) for kind in kinds]
+    return f" Keras layers: {', '.join(named)}." if named else ""
+
+
 def wasm(row: Row) -> str:
     """How WebAssembly computes it, as text."""
-    how = row.wasm.why if isinstance(row.wasm, Unsupported) else row.wasm
+    if isinstance(row.wasm, Unsupported):
+        return row.wasm.why
+    lowering = LOWERINGS.get("loops" if row.wasm == "loops" else row.name)
+    how = row.wasm if lowering is None else link(row.wasm, inspect.getsourcefile(lowering))
     return how + (" +" if row.epilogue else "")
 
 
@@ -64,8 +164,17 @@ def gradient(row: Row) -> str:
     if isinstance(row.vjp, NotDifferentiable):
         return f"none, for {row.vjp.why}"
     if row.vjp is not None:
-        return "by a rule of its own"
-    return "of the scalar body" if row.partials is None else "by its partial derivatives"
+        return link("by a rule of its own", inspect.getsourcefile(row.vjp))
+    if row.partials is not None:
+        return link("by its partial derivatives", inspect.getsourcefile(row.partials))
+    return link("of the scalar body", derivative.__file__)
+
+
+def shapes(row: Row) -> str:
+    """Shapes of elementwise rows; those of others are told by the text of the row."""
+    if row.scalar is None or "[..." in row.doc:
+        return ""
+    return " Shapes: " + ("[...] -> [...]." if row.arity == (1, 1) else "inputs broadcast.")
 
 
 def tolerance(row: Row) -> str:
@@ -84,10 +193,10 @@ def body(row: Row) -> str | None:
 
 def section(row: Row) -> list[str]:
     """The paragraphs of one op."""
-    lines = [f"### {row.name}", "", row.doc, ""]
+    lines = [f"### {row.name}", "", row.doc + shapes(row), ""]
     lines.append(
-        f"Inputs: {inputs(row)}. WebAssembly: {wasm(row)}. Tolerance: {tolerance(row)}. "
-        f"NaN: {row.nan}. Gradient: {gradient(row)}."
+        f"Inputs: {inputs(row)}. Python: {python(row)}. WebAssembly: {wasm(row)}. "
+        f"Tolerance: {tolerance(row)}. NaN: {row.nan}. Gradient: {gradient(row)}." + layers(row)
     )
     if row.attrs:
         lines += ["", "| attribute | default | |", "|---|---|---|"]

@@ -162,6 +162,11 @@ class Kernel:
         scratch: bytes of scratch memory.
         flops, bytes: work and least memory traffic of the whole node.
         dims: whether it reads the actual sizes of symbolic dims.
+        in_order: whether units lie as the outputs do: the first k of all n units write at least
+            the first k / n of every output.
+        in_place: node inputs in whose memory the (only) output may lie: every element of it depends
+            on the same element of them alone, which is read before.
+        by_rows: the same kernel with units in order, where this one's are not; else None.
         twins: name of a choice, such as "wide" -> another kernel of the same node, for engines on
             which it is faster. Same results up to rounding, same packing, folded and dims; its own
             key, emit, work and scratch. A module holds both, and the host chooses while it runs.
@@ -176,6 +181,9 @@ class Kernel:
     flops: int = 0
     bytes: int = 0
     dims: bool = False
+    in_order: bool = False
+    in_place: frozenset[int] = frozenset()
+    by_rows: Kernel | None = None
     twins: Mapping[str, Kernel] = field(default_factory=dict)
 
     @property

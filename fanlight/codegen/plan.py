@@ -7,13 +7,14 @@ Every address is known here; the module that `walk.emit` writes holds them as co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fanlight.codegen.arena import ALIGNMENT, Buffer, align, live_bytes, place
 from fanlight.codegen.kernel import Kernel, Packing, lower
+from fanlight.codegen.leading import leading_symbols
 from fanlight.errors import FanlightError
 from fanlight.graph import Builder, Graph, Node, Value
 from fanlight.ops.row import lookup
@@ -46,6 +47,8 @@ class Step:
         kernels: one per target.
         tensors: addresses of the inputs that are not folded, then of the outputs.
         scratch, dims: addresses of the scratch memory and the dims block, for kernels that ask.
+        leading: where the actual size of the outputs' first dim stands, and its bound; None where
+            that is no symbol, or a kernel's units are not in order.
     """
 
     node: Node
@@ -53,6 +56,7 @@ class Step:
     tensors: tuple[int, ...]
     scratch: int
     dims: int
+    leading: tuple[int, int] | None = None
 
     def pointers(self, kernel: Kernel) -> tuple[int, ...]:
         """What one of the step's kernels, or a twin of it, is called with."""
@@ -110,8 +114,9 @@ def make_plan(graph: Graph, targets: Sequence[Target], *, halves: bool = False) 
     """
     _check_ends(graph)
     graph = _copy_passed_through(graph)
-    lowered = _lower_all(graph, targets)
-    roots = _roots(graph)
+    leading = leading_symbols(graph)
+    lowered = _lower_all(graph, targets, leading)
+    roots = _in_place(graph, lowered, _roots(graph))
     placed, weight_of, halves_offset, weight_end = _place_weights(graph, lowered, roots, halves)
     offsets, scratch, arena_offset, arena_bytes, live = _place_arena(
         graph, lowered, roots, weight_end
@@ -143,7 +148,8 @@ def make_plan(graph: Graph, targets: Sequence[Target], *, halves: bool = False) 
                 pointers.append(offsets[root])
         pointers += [offsets[roots[v]] for v in node.outputs]
         own = _dims_address(node, dims) if kernels[0].dims else 0
-        steps.append(Step(node, kernels, tuple(pointers), scratch.get(index, 0), own))
+        counted = _leading(node, kernels, leading, dims)
+        steps.append(Step(node, kernels, tuple(pointers), scratch.get(index, 0), own, counted))
     ends = {v: offsets[roots[v]] for v in (*graph.inputs, *(v for _, v in graph.outputs))}
     pages = -(-(arena_offset + arena_bytes + SLACK) // PAGE)
     if pages > MAX_PAGES:
@@ -205,10 +211,13 @@ def _copy_passed_through(graph: Graph) -> Graph:
     for node in graph.nodes:
         names = [v.name for v in node.outputs]
         inputs = [mapped[v] for v in node.inputs]
+        if node.op == "from_bound" and node.output in passed:  # kernels take no symbols
+            inputs[0] = _copy(builder, inputs[0])
         made = builder.add(node.op, *inputs, name=node.name, outputs=names, **node.attrs)
         mapped.update(zip(node.outputs, made if isinstance(made, tuple) else (made,), strict=True))
     outputs = {
-        name: _copy(builder, mapped[v]) if v in passed else mapped[v] for name, v in graph.outputs
+        name: _copy(builder, mapped[v]) if v in passed and v.type.static else mapped[v]
+        for name, v in graph.outputs
     }
     return builder.finish(outputs)
 
@@ -221,7 +230,10 @@ def _copy(builder: Builder, value: Value) -> Value:
 
 def _dims_address(node: Node, dims: dict[str, tuple[Dim, int]]) -> int:
     """Where the actual sizes of a node's own symbols stand, one after the other."""
-    own = [dims[d.name][1] for v in node.inputs for d in v.shape if isinstance(d, Dim)]
+    shape = [d for v in node.inputs for d in v.shape]
+    if node.op == "dim_size":
+        shape = shape[node.attrs["axis"] :][:1]
+    own = [dims[d.name][1] for d in shape if isinstance(d, Dim)]
     if own != [own[0] + 4 * i for i in range(len(own))]:
         raise FanlightError(
             "E-BUILD-001",
@@ -240,7 +252,30 @@ def _form(kernel: Kernel) -> tuple:
     return packing, kernel.folded, kernel.dims
 
 
-def _lower_all(graph: Graph, targets: Sequence[Target]) -> list[tuple[Node, tuple[Kernel, ...]]]:
+def _leading(
+    node: Node,
+    kernels: Sequence[Kernel],
+    leading: Mapping[Value, Dim],
+    dims: Mapping[str, tuple[Dim, int]],
+) -> tuple[int, int] | None:
+    """Address and bound of the size that all outputs of a node have first; None if none."""
+    found = {leading.get(v) for v in node.outputs}
+    (d,) = found if len(found) == 1 else (None,)
+    every = [t for k in kernels for t in (k, *k.twins.values())]
+    if d is None or not all(k.in_order for k in every):
+        return None
+    return dims[d.name][1], d.max
+
+
+def _in_order(kernel: Kernel) -> Kernel:
+    """The kernel, or its like, whose units come in the order of the outputs."""
+    twins = {name: t.by_rows or t for name, t in kernel.twins.items()}
+    return replace(kernel.by_rows or kernel, twins=twins)
+
+
+def _lower_all(
+    graph: Graph, targets: Sequence[Target], leading: Mapping[Value, Dim]
+) -> list[tuple[Node, tuple[Kernel, ...]]]:
     lowered: list[tuple[Node, tuple[Kernel, ...]]] = []
     missing: list[str] = []
     for node in graph.nodes:
@@ -248,6 +283,8 @@ def _lower_all(graph: Graph, targets: Sequence[Target]) -> list[tuple[Node, tupl
             continue
         try:
             kernels = tuple(lower(node, target, graph.weights) for target in targets)
+            if any(v in leading for v in node.outputs):
+                kernels = tuple(map(_in_order, kernels))
         except FanlightError as error:
             if error.code != "E-BUILD-001":
                 raise
@@ -284,6 +321,42 @@ def _roots(graph: Graph) -> dict[Value, Value]:
         if is_alias(node):
             roots[node.output] = roots[node.inputs[0]]
     return roots
+
+
+def _in_place(
+    graph: Graph, lowered: Sequence[tuple[Node, tuple[Kernel, ...]]], roots: dict[Value, Value]
+) -> dict[Value, Value]:
+    """`roots`, with outputs in the memory of an input that nobody needs any more.
+
+    Inputs of the graph are donated: hosts write them before every run.
+    """
+    last = {roots[v]: len(lowered) for _, v in graph.outputs}
+    for index, (node, _) in reversed(list(enumerate(lowered))):
+        for v in node.inputs:
+            last.setdefault(roots[v], index)
+    into: dict[Value, Value] = {}  # root -> the root whose memory it takes over
+    for index, (node, kernels) in enumerate(lowered):
+        allowed = frozenset.intersection(
+            *(t.in_place for k in kernels for t in (k, *k.twins.values()))
+        )
+        for position in sorted(allowed):
+            old, new = roots[node.inputs[position]], node.output
+            others = {roots[v] for i, v in enumerate(node.inputs) if i not in allowed}
+            if (
+                last[old] == index
+                and old not in graph.weights
+                and old not in others
+                and old.type.nbytes == new.type.nbytes
+            ):
+                into[new] = old
+                break
+
+    def owner(v: Value) -> Value:
+        while v in into:
+            v = into[v]
+        return v
+
+    return {v: owner(root) for v, root in roots.items()}
 
 
 def _place_weights(
@@ -334,7 +407,9 @@ def _place_arena(
     last: dict[Value, int] = dict.fromkeys(graph.inputs, 0)
     for index, (node, _) in enumerate(lowered):
         for v in node.outputs:
-            first[v] = last[v] = index
+            if roots[v] is v:
+                first[v] = index
+            last[roots[v]] = index
         for v in node.inputs:
             last[roots[v]] = index
     for _, v in graph.outputs:

@@ -228,8 +228,23 @@ class _Walk:
         else:
             self._part(step, kernel, self.thread, lambda: self.f.get(self.threads))
 
+    def _work(self, step: Step, kernel: Kernel) -> Function:
+        """Push how many units of a kernel's work are to be done: all, or work * size / bound.
+
+        That is rounded up; what is too much by it lies in the padding.
+        """
+        f = self.f
+        if not step.leading:
+            return f.i32(kernel.work)
+        address, bound = step.leading
+        f.i32(0).op("i32.load", address).op("i64.extend_i32_u")
+        f.i32(kernel.work).op("i64.extend_i32_u").op("i64.mul")
+        f.i32(bound - 1).op("i64.extend_i32_u").op("i64.add")
+        return f.i32(bound).op("i64.extend_i32_u").op("i64.div_u").op("i32.wrap_i64")
+
     def _whole(self, step: Step, kernel: Kernel) -> None:
-        self._arguments(step, kernel).i32(0).i32(kernel.work)
+        self._arguments(step, kernel).i32(0)
+        self._work(step, kernel)
         self.f.call(self.module.define(kernel.key, kernel.emit))
 
     def _part(
@@ -238,7 +253,7 @@ class _Walk:
         """Part `which` of so many equal parts of the work."""
         f = self.f
         for local, more in ((self.low, 0), (self.high, 1)):
-            f.i32(kernel.work).get(which).plus(more)
+            self._work(step, kernel).get(which).plus(more)
             parts()
             f.call("share").set(local)
         f.get(self.low).get(self.high).op("i32.lt_u")

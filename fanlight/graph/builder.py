@@ -47,6 +47,13 @@ class Builder:
         self._inputs.append(value)
         return value
 
+    def adopt(self, value: Value) -> Value:
+        """Declare an input of another graph as one of this graph, too."""
+        self._names.add(value.name)
+        self._known.add(value)
+        self._inputs.append(value)
+        return value
+
     def weight(self, array: np.ndarray, name: str | None = None) -> Value:
         """A constant. float64 and int64 arrays are narrowed to 32 bits; int8 stays as it is."""
         array = np.ascontiguousarray(array).reshape(np.shape(array))

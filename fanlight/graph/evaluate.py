@@ -10,6 +10,7 @@ from fanlight import dtypes
 from fanlight.errors import FanlightError
 from fanlight.graph.core import Graph, Value
 from fanlight.ops import row as rows
+from fanlight.ops.symbols import actual_sizes, resolved
 from fanlight.ops.types import Dim
 
 
@@ -78,12 +79,14 @@ def evaluate_values(
 ) -> dict[Value, np.ndarray]:
     """The arrays of the wanted values; others are freed after their last use."""
     arrays = check_inputs(graph, inputs)
+    sizes = actual_sizes([v.type for v in graph.inputs], [arrays[v.name] for v in graph.inputs])
     known: dict[Value, np.ndarray] = dict(graph.weights)
     known.update({v: arrays[v.name] for v in graph.inputs})
     keep = set(wanted)
     last = {v: index for index, node in enumerate(graph.nodes) for v in node.inputs}
     for index, node in enumerate(graph.nodes):
-        results = rows.evaluate(node.op, [known[v] for v in node.inputs], node.attrs)
+        attrs = resolved(node.attrs, sizes) if sizes else node.attrs
+        results = rows.evaluate(node.op, [known[v] for v in node.inputs], attrs)
         known.update(zip(node.outputs, results))
         for v in (*node.inputs, *node.outputs):
             if v not in keep and last.get(v, -1) <= index and v in known:

@@ -10,6 +10,7 @@ import numpy as np
 
 from fanlight.graph.core import Graph, Node
 from fanlight.ops import row as rows
+from fanlight.ops.symbols import actual_sizes, resolved
 from fanlight.ops.types import TensorType
 
 
@@ -46,8 +47,10 @@ class Subgraph:
         """Its outputs for these inputs, by NumPy."""
         known = dict(self.graph.weights)
         known.update(zip(self.graph.inputs, arrays, strict=True))
+        sizes = actual_sizes(self.parameters, arrays)
         for node in self.graph.nodes:
-            results = rows.evaluate(node.op, [known[v] for v in node.inputs], node.attrs)
+            attrs = resolved(node.attrs, sizes) if sizes else node.attrs
+            results = rows.evaluate(node.op, [known[v] for v in node.inputs], attrs)
             known.update(zip(node.outputs, results, strict=True))
         return [np.asarray(known[v]) for _, v in self.graph.outputs]
 

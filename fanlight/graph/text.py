@@ -9,6 +9,8 @@
 A node's sub-graphs follow it, indented, each headed by its attribute (`true_fn: graph ... {`).
 Weights of at most 16 elements are written in line (`weight %b: f32[2] = [0.0, 1.0]`); larger
 arrays travel beside the text and are handed to `parse` by name. Sub-graphs have all in line.
+A symbol is `batch<=64` in a shape (`2<=batch<=64` with a least size), and {"batch": [1, 64]}
+among attributes.
 """
 
 from __future__ import annotations
@@ -36,12 +38,17 @@ def _literal(value: Any) -> str:
         return f"[{', '.join(map(_literal, value))}]"
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, Dim):
+        return json.dumps({value.name: [value.min, value.max]})
     if isinstance(value, float) and (value != value or value in (np.inf, -np.inf)):
         return {"inf": "Infinity", "-inf": "-Infinity"}.get(str(value), "NaN")
     return json.dumps(value)
 
 
 def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):  # a symbol
+        ((name, (low, high)),) = value.items()
+        return Dim(name, int(high), int(low))
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
@@ -248,7 +255,7 @@ def _node(
         key, equals, value = item.partition("=")
         try:
             attrs[key.strip()] = _frozen(json.loads(value))
-        except (ValueError, RecursionError):
+        except (ValueError, TypeError, RecursionError):
             raise _fail(number, item, "attr=value, the value as JSON") from None
         if not equals:
             raise _fail(number, item, "attr=value")

@@ -155,5 +155,6 @@ def _check_shape(
                     where=name,
                     expected=f"{low} to {high}, the same everywhere",
                     received=s,
-                    next="resize the image first.",
+                    next="give fewer at a time, or build with larger bounds; a picture is resized "
+                    "first.",
                 )

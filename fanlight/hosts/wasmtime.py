@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import math
 import time
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -206,11 +207,13 @@ class WasmtimeHost:
         for name, size in dims.items():
             _put(memory, self.manifest["dims"][name]["offset"], size)
 
-    def _read(self, tensor: Mapping[str, Any]) -> np.ndarray:
+    def _read(self, tensor: Mapping[str, Any], dims: Mapping[str, int]) -> np.ndarray:
         memory = self._instance.bytes()
-        part = memory[tensor["offset"] : tensor["offset"] + tensor["bytes"]].copy()
         dtype = np.dtype("?" if tensor["dtype"] == "bool" else tensor["dtype"])
-        return part.view(dtype).reshape(tensor["shape"])
+        shape = [dims[d] if isinstance(d, str) else d for d in tensor["shape"]]
+        size = math.prod(shape) * dtype.itemsize
+        part = memory[tensor["offset"] : tensor["offset"] + size].copy()
+        return part.view(dtype).reshape(shape)
 
     def _call(self, first: int, last: int) -> None:
         names = ", ".join(k["name"] for k in self.manifest["kernels"][first:last][:3])
@@ -239,7 +242,7 @@ class WasmtimeHost:
         for item in items:
             self._write(item, items.dims)
             self._call(0, len(self.manifest["kernels"]))
-            results.append({t["name"]: self._read(t) for t in self.manifest["outputs"]})
+            results.append({t["name"]: self._read(t, items.dims) for t in self.manifest["outputs"]})
         return items.join(self.manifest, results)
 
     def profile(self, inputs: Mapping[str, np.ndarray], *, rounds: int = 5) -> list[dict[str, Any]]:

@@ -15,6 +15,8 @@ from fanlight.ops import scalar as sc
 from fanlight.ops.row import lookup
 from fanlight.ops.types import Dim
 
+__all__ = ["Classify", "classify"]
+
 # Resize modes by name: method and where the sample points lie.
 RESIZE_MODES: dict[str, dict[str, str]] = {
     "antialias": {"method": "antialias", "coordinates": "half_pixel"},
@@ -27,6 +29,11 @@ CROPS = ("center", "none")
 # Weights of R, G, B in the luminance of a grey picture (ITU-R BT.601).
 LUMA = (0.299, 0.587, 0.114)
 MAX_SIDE = 2048
+
+
+def __dir__() -> list[str]:
+    """What completion offers: what is public."""
+    return sorted(__all__)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from fanlight.ops import activation as _activation  # noqa: F401
 from fanlight.ops import reduce as _reduce  # noqa: F401
 from fanlight.ops import movement as _movement  # noqa: F401
 from fanlight.ops import order as _order  # noqa: F401
+from fanlight.ops import sizes as _sizes  # noqa: F401
 from fanlight.ops import indexing as _indexing  # noqa: F401
 from fanlight.ops import scan as _scan  # noqa: F401
 from fanlight.ops import matmul as _matmul  # noqa: F401

@@ -54,7 +54,7 @@ def _gelu(x: sc.Expr, *, approximate: bool) -> sc.Expr:
 activation(
     "relu",
     lambda x: sc.maximum(x, 0),
-    "max(x, 0).",
+    "max(x, 0). Source: tf.nn.relu.",
     dtypes=NUMBERS,
     tol=EXACT,
     partials=lambda x, y: [sc.where(0 < x, 1.0, 0.0)],
@@ -62,7 +62,7 @@ activation(
 activation(
     "relu6",
     lambda x: sc.clip(x, 0, 6),
-    "min(max(x, 0), 6).",
+    "min(max(x, 0), 6). Source: tf.nn.relu6.",
     dtypes=NUMBERS,
     tol=EXACT,
     partials=lambda x, y: [sc.where(sc.logical_and(0 < x, x <= 6), 1.0, 0.0)],
@@ -70,7 +70,7 @@ activation(
 activation(
     "leaky_relu",
     _leaky_relu,
-    "x for x >= 0, alpha * x below.",
+    "x for x >= 0, alpha * x below. Source: tf.nn.leaky_relu.",
     attrs={"alpha": Attr(0.2, "slope below 0 (TensorFlow's default; Keras has 0.3)")},
     check_attrs=_numbers("alpha"),
     partials=lambda x, y, alpha: [sc.where(0 < x, 1.0, float(alpha))],
@@ -146,13 +146,13 @@ activation(
 activation(
     "sigmoid",
     functions.sigmoid,
-    "1 / (1 + exp(-x)).",
+    "1 / (1 + exp(-x)). Source: tf.math.sigmoid.",
     partials=lambda x, y: [y * (1 - y)],
 )
 activation(
     "hard_sigmoid",
     _hard_sigmoid,
-    "min(max(alpha * x + beta, 0), 1).",
+    "min(max(alpha * x + beta, 0), 1). Source: ONNX HardSigmoid.",
     attrs={
         "alpha": Attr(1 / 6, "slope (1/6: Keras 3, MobileNet v3; Keras 2 has 0.2)"),
         "beta": Attr(0.5, "value at 0"),
@@ -162,27 +162,27 @@ activation(
 activation(
     "tanh",
     functions.tanh,
-    "Hyperbolic tangent; in [-1, 1].",
+    "Hyperbolic tangent; in [-1, 1]. Source: numpy.tanh.",
     partials=lambda x, y: [1 - y * y],
 )
 activation(
     "softplus",
     functions.softplus,
-    "log(1 + exp(x)), as max(x, 0) + log1p(exp(-|x|)).",
+    "log(1 + exp(x)), as max(x, 0) + log1p(exp(-|x|)). Source: tf.math.softplus.",
     vjp=_softplus_backward,
     tol={"float32": 2e-6},
 )
 activation(
     "log_sigmoid",
     lambda x: -functions.softplus(-x),
-    "log(sigmoid(x)), as -softplus(-x).",
+    "log(sigmoid(x)), as -softplus(-x). Source: tf.math.log_sigmoid.",
     vjp=_log_sigmoid_backward,
     tol={"float32": 2e-6},
 )
 activation(
     "softsign",
     lambda x: x / (1 + sc.absolute(x)),
-    "x / (1 + |x|).",
+    "x / (1 + |x|). Source: tf.nn.softsign.",
     nan="propagates; infinities give NaN, too",
     partials=lambda x, y: [1 / ((1 + sc.absolute(x)) * (1 + sc.absolute(x)))],
 )

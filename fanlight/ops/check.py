@@ -53,7 +53,7 @@ def attr_error(op: str, attr: str, expected: object, received: object) -> Fanlig
 
 
 def static(op: str, types: Sequence[TensorType]) -> None:
-    """Refuse symbolic dims: of the ops of this table only resize_image takes them."""
+    """Refuse symbolic dims. Who takes some is asked at known sizes (ops/symbols.py)."""
     for index, type in enumerate(types):
         if not type.static:
             raise FanlightError(
@@ -62,7 +62,7 @@ def static(op: str, types: Sequence[TensorType]) -> None:
                 where=f"{op} input {index}",
                 expected="a number for every dim",
                 received=type,
-                next="bring an image of any size to a fixed one with resize_image first.",
+                next="build it for a fixed size; resize_image brings an image to one.",
             )
 
 

@@ -11,7 +11,7 @@ from fanlight.errors import FanlightError
 from fanlight.ops import check
 from fanlight.ops.backward import NotDifferentiable
 from fanlight.ops.row import REQUIRED, Attr, Row, register
-from fanlight.ops.types import TensorType
+from fanlight.ops.types import Dim, TensorType
 
 CONTROL = ("cond", "while_loop", "scan")
 BOOL = TensorType((), "bool")
@@ -69,7 +69,6 @@ def _unfit(
 
 
 def _infer_cond(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> list[TensorType]:
-    check.static("cond", types)
     _predicate("cond", "pred", types[0])
     first = _body("cond", attrs, "true_fn", types[1:])
     _body("cond", attrs, "false_fn", types[1:], first.results)
@@ -90,7 +89,6 @@ def _eval_cond(arrays: Sequence[np.ndarray], attrs: Mapping[str, Any]) -> list[n
 
 
 def _infer_while(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> list[TensorType]:
-    check.static("while_loop", types)
     carried = check.integer("while_loop", attrs, "carried", 1, len(types))
     _body("while_loop", attrs, "cond_fn", types, [BOOL])
     _body("while_loop", attrs, "body_fn", types, types[:carried])
@@ -116,10 +114,11 @@ def slice_types(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> list[T
 
 
 def _infer_scan(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> list[TensorType]:
-    check.static("scan", types)
     carried = check.integer("scan", attrs, "carried", 0, len(types))
     scanned = check.integer("scan", attrs, "scanned", 0, len(types) - carried)
-    length = check.integer("scan", attrs, "length", 1, 2**31 - 1)
+    length = attrs["length"]
+    if not isinstance(length, Dim):
+        check.integer("scan", attrs, "length", 1, 2**31 - 1)
     check.flag("scan", attrs, "reverse")
     for number, x in enumerate(types[carried : carried + scanned]):
         if x.rank == 0 or x.shape[0] != length:
@@ -159,10 +158,10 @@ register(
         },
         infer=_infer_cond,
         eval=_eval_cond,
-        doc="(pred, *inputs) -> the results of one of two sub-graphs of the inputs: y = "
-        "true_fn(*inputs) if pred (bool, no dims) else false_fn(*inputs). Only that one is "
-        "computed. Both give the same types (else E-OP-005). Made by `fl.cond`. "
-        "Source: jax.lax.cond.",
+        doc="(pred, *inputs) -> the results of one of two sub-graphs of the inputs, of any shapes: "
+        "y = true_fn(*inputs) if pred (bool, no dims) else false_fn(*inputs). Only that one is "
+        "computed. Both give the same types (else E-OP-005). Made by `fl.cond`. Source: "
+        "jax.lax.cond.",
         wasm="kernel",
         tol=_EXACT,
         nan="as the ops of the branches have it",

@@ -38,39 +38,49 @@ def exact(value: float) -> float | int:
 
 # --- one input ------------------------------------------------------------------------------------
 
-unary("abs", sc.absolute, "|x|.", dtypes=NUMBERS, tol=EXACT)
-unary("neg", lambda x: -x, "-x.", dtypes=NUMBERS, tol=EXACT)
+unary("abs", sc.absolute, "|x|. Source: numpy.abs.", dtypes=NUMBERS, tol=EXACT)
+unary("neg", lambda x: -x, "-x. Source: numpy.negative.", dtypes=NUMBERS, tol=EXACT)
 unary(
     "sign",
     lambda x: sc.where(x > 0, 1, sc.where(x < 0, -1, x)),
-    "-1, 0 or 1 by the sign of x; a zero keeps its own sign.",
+    "-1, 0 or 1 by the sign of x; a zero keeps its own sign. Source: numpy.sign.",
     partials=lambda x, y: [None],
     dtypes=NUMBERS,
     tol=EXACT,
 )
-unary("square", lambda x: x * x, "x * x. int32 wraps around.", dtypes=NUMBERS)
+unary("square", lambda x: x * x, "x * x. int32 wraps around. Source: numpy.square.", dtypes=NUMBERS)
 unary(
     "sqrt",
     sc.sqrt,
-    "Square root; NaN for x < 0.",
+    "Square root; NaN for x < 0. Source: numpy.sqrt.",
     partials=lambda x, y: [0.5 / y],
 )
 unary(
     "rsqrt",
     lambda x: 1 / sc.sqrt(x),
-    "1 / sqrt(x); infinite at 0, NaN for x < 0.",
+    "1 / sqrt(x); infinite at 0, NaN for x < 0. Source: tf.math.rsqrt.",
     partials=lambda x, y: [-0.5 * (y * y * y)],
 )
-unary("reciprocal", lambda x: 1 / x, "1 / x; infinite at 0.", partials=lambda x, y: [-(y * y)])
-unary("exp", sc.exp, "e to the power x; infinite from 88.73 on.", partials=lambda x, y: [y])
+unary(
+    "reciprocal",
+    lambda x: 1 / x,
+    "1 / x; infinite at 0. Source: numpy.reciprocal.",
+    partials=lambda x, y: [-(y * y)],
+)
+unary(
+    "exp",
+    sc.exp,
+    "e to the power x; infinite from 88.73 on. Source: numpy.exp.",
+    partials=lambda x, y: [y],
+)
 unary(
     "expm1",
     functions.expm1,
-    "exp(x) - 1 without cancellation near 0.",
+    "exp(x) - 1 without cancellation near 0. Source: numpy.expm1.",
     partials=lambda x, y: [y + 1],
     tol={"float32": 2e-6},
 )
-unary("log", sc.log, "Natural logarithm; -infinity at 0, NaN for x < 0.")
+unary("log", sc.log, "Natural logarithm; -infinity at 0, NaN for x < 0. Source: numpy.log.")
 unary(
     "log1p",
     functions.log1p,
@@ -79,28 +89,51 @@ unary(
     partials=lambda x, y: [1.0 / (1 + x)],
     tol={"float32": 2e-6},
 )
-unary("sin", lambda x: sc.make("sin", x), "Sine of radians.")
-unary("cos", lambda x: sc.make("cos", x), "Cosine of radians.")
+unary(
+    "sin",
+    lambda x: sc.make("sin", x),
+    "Sine of radians. Source: numpy.sin.",
+)
+unary(
+    "cos",
+    lambda x: sc.make("cos", x),
+    "Cosine of radians. Source: numpy.cos.",
+)
 unary(
     "erf",
     functions.erf,
-    "Error function, 2 / sqrt(pi) * integral of exp(-t^2) from 0 to x; in [-1, 1].",
+    "Error function, 2 / sqrt(pi) * integral of exp(-t^2) from 0 to x; in [-1, 1]. "
+    "Source: scipy.special.erf.",
     partials=lambda x, y: [(2 / sqrt(pi)) * sc.exp(-(x * x))],
 )
-unary("floor", sc.floor, "Rounds down.", dtypes=NUMBERS, tol=EXACT)
-unary("ceil", lambda x: sc.make("ceil", x), "Rounds up.", dtypes=NUMBERS, tol=EXACT)
+unary("floor", sc.floor, "Rounds down. Source: numpy.floor.", dtypes=NUMBERS, tol=EXACT)
 unary(
-    "round",
-    lambda x: sc.make("round", x),
-    "Rounds to the nearest whole number, halves to the even one (IEEE 754 roundTiesToEven).",
+    "ceil",
+    lambda x: sc.make("ceil", x),
+    "Rounds up. Source: numpy.ceil.",
     dtypes=NUMBERS,
     tol=EXACT,
 )
-unary("logical_not", sc.logical_not, "Not x.", dtypes=BOOLS, tol=EXACT, nan="cannot occur")
+unary(
+    "round",
+    lambda x: sc.make("round", x),
+    "Rounds to the nearest whole number, halves to the even one (IEEE 754 roundTiesToEven). "
+    "Source: numpy.rint.",
+    dtypes=NUMBERS,
+    tol=EXACT,
+)
+unary(
+    "logical_not",
+    sc.logical_not,
+    "Not x. Source: numpy.logical_not.",
+    dtypes=BOOLS,
+    tol=EXACT,
+    nan="cannot occur",
+)
 unary(
     "is_nan",
     lambda x: sc.logical_not(sc.equal(x, x)),
-    "Whether x is NaN.",
+    "Whether x is NaN. Source: numpy.isnan.",
     dtypes=NUMBERS,
     tol=EXACT,
     nan="gives true",
@@ -110,21 +143,21 @@ unary(
 unary(
     "is_inf",
     lambda x: sc.equal(sc.absolute(x), inf),
-    "Whether x is infinite.",
+    "Whether x is infinite. Source: numpy.isinf.",
     tol=EXACT,
     nan="gives false",
 )
 unary(
     "is_finite",
     lambda x: sc.absolute(x) < inf,
-    "Whether x is a number that is not infinite.",
+    "Whether x is a number that is not infinite. Source: numpy.isfinite.",
     tol=EXACT,
     nan="gives false",
 )
 unary(
     "step",
     lambda x, *, alpha: sc.where(0 < x, 1.0, sc.where(x <= 0, float(alpha), x)),
-    "1 for x > 0, else alpha.",
+    "1 for x > 0, else alpha. Source: tf.step of TensorFlow.js.",
     attrs={"alpha": Attr(0.0, "value for x <= 0")},
     check_attrs=lambda op, attrs: check.number(op, attrs, "alpha"),
     tol=EXACT,
@@ -148,7 +181,7 @@ def _clip(x: sc.Expr, *, lo: float, hi: float) -> sc.Expr:
 unary(
     "clip",
     _clip,
-    "min(max(x, lo), hi). int32 needs whole limits.",
+    "min(max(x, lo), hi). int32 needs whole limits. Source: numpy.clip.",
     dtypes=NUMBERS,
     attrs={
         "lo": Attr(REQUIRED, "least value, may be -inf"),
@@ -161,7 +194,7 @@ unary(
     "cast",
     lambda x, dtype: sc.cast(x, dtype),
     "x in another dtype. Float to integer rounds towards zero and saturates; to bool is x != 0; "
-    "bool to number is 0 or 1.",
+    "bool to number is 0 or 1. Source: WebAssembly specification, trunc_sat.",
     dtypes=ANY,
     attrs={"dtype": Attr(REQUIRED, "float32, int32, uint8 or bool")},
     check_attrs=lambda op, attrs: check.choice(op, attrs, "dtype", sc.CASTS),
@@ -171,13 +204,17 @@ unary(
 
 # --- two inputs -----------------------------------------------------------------------------------
 
-binary("add", lambda a, b: a + b, "a + b. int32 wraps around.", dtypes=NUMBERS)
-binary("sub", lambda a, b: a - b, "a - b. int32 wraps around.", dtypes=NUMBERS)
-binary("mul", lambda a, b: a * b, "a * b. int32 wraps around.", dtypes=NUMBERS)
+binary("add", lambda a, b: a + b, "a + b. int32 wraps around. Source: numpy.add.", dtypes=NUMBERS)
+binary(
+    "sub", lambda a, b: a - b, "a - b. int32 wraps around. Source: numpy.subtract.", dtypes=NUMBERS
+)
+binary(
+    "mul", lambda a, b: a * b, "a * b. int32 wraps around. Source: numpy.multiply.", dtypes=NUMBERS
+)
 binary(
     "div",
     lambda a, b: a / b,
-    "a / b. int32: rounded towards zero, and 0 where b is 0.",
+    "a / b. int32: rounded towards zero, and 0 where b is 0. Source: numpy.divide; of int32 C.",
     dtypes=NUMBERS,
 )
 binary(
@@ -233,22 +270,41 @@ binary(
     nan="propagates, except that NaN^0 and 1^NaN are 1",
     vjp=_power_backward,
 )
-binary("maximum", sc.maximum, "The greater of a and b.", dtypes=NUMBERS, tol=EXACT)
-binary("minimum", sc.minimum, "The smaller of a and b.", dtypes=NUMBERS, tol=EXACT)
+binary(
+    "maximum",
+    sc.maximum,
+    "The greater of a and b. Source: numpy.maximum.",
+    dtypes=NUMBERS,
+    tol=EXACT,
+)
+binary(
+    "minimum",
+    sc.minimum,
+    "The smaller of a and b. Source: numpy.minimum.",
+    dtypes=NUMBERS,
+    tol=EXACT,
+)
 binary(
     "squared_difference",
     lambda a, b: (a - b) * (a - b),
-    "(a - b)^2. int32 wraps around.",
+    "(a - b)^2. int32 wraps around. Source: tf.math.squared_difference.",
     dtypes=NUMBERS,
 )
 
 _FALSE = {"tol": EXACT, "nan": "gives false"}
 _ALL = ("float32", "int32", "bool", "uint8")
-binary("equal", sc.equal, "Whether a = b.", dtypes=_ALL, strings=np.equal, **_FALSE)
+binary(
+    "equal",
+    sc.equal,
+    "Whether a = b. Source: numpy.equal.",
+    dtypes=_ALL,
+    strings=np.equal,
+    **_FALSE,
+)
 binary(
     "not_equal",
     lambda a, b: sc.logical_not(sc.equal(a, b)),
-    "Whether a differs from b.",
+    "Whether a differs from b. Source: numpy.not_equal.",
     dtypes=_ALL,
     strings=np.not_equal,
     tol=EXACT,
@@ -257,7 +313,7 @@ binary(
 binary(
     "less",
     lambda a, b: a < b,
-    "Whether a < b.",
+    "Whether a < b. Source: numpy.less.",
     dtypes=NUMBERS,
     strings=np.less,
     **_FALSE,
@@ -265,25 +321,30 @@ binary(
 binary(
     "less_equal",
     lambda a, b: a <= b,
-    "Whether a <= b.",
+    "Whether a <= b. Source: numpy.less_equal.",
     dtypes=NUMBERS,
     strings=np.less_equal,
     **_FALSE,
 )
 binary(
-    "greater", lambda a, b: a > b, "Whether a > b.", dtypes=NUMBERS, strings=np.greater, **_FALSE
+    "greater",
+    lambda a, b: a > b,
+    "Whether a > b. Source: numpy.greater.",
+    dtypes=NUMBERS,
+    strings=np.greater,
+    **_FALSE,
 )
 binary(
     "greater_equal",
     lambda a, b: a >= b,
-    "Whether a >= b.",
+    "Whether a >= b. Source: numpy.greater_equal.",
     dtypes=NUMBERS,
     strings=np.greater_equal,
     **_FALSE,
 )
 _LOGIC = {"dtypes": BOOLS, "tol": EXACT, "nan": "cannot occur"}
-binary("logical_and", sc.logical_and, "a and b.", **_LOGIC)
-binary("logical_or", sc.logical_or, "a or b.", **_LOGIC)
+binary("logical_and", sc.logical_and, "a and b. Source: numpy.logical_and.", **_LOGIC)
+binary("logical_or", sc.logical_or, "a or b. Source: numpy.logical_or.", **_LOGIC)
 
 # --- three inputs, or as many as there are --------------------------------------------------------
 
@@ -292,7 +353,8 @@ pointwise(
     3,
     sc.where,
     family="elementwise",
-    doc="a where c holds, else b, for inputs (c, a, b) that all broadcast (TensorFlow SelectV2).",
+    doc="a where c holds, else b, for inputs (c, a, b) that all broadcast (TensorFlow SelectV2). "
+    "Source: numpy.where.",
     dtypes=("float32", "int32", "bool"),
     first=BOOLS,
     tol=EXACT,
@@ -339,7 +401,7 @@ register(
         prepare=lambda types, attrs: prepared(_fused_body(types, attrs), types),
         scalar=_fused_scalar,
         doc="Any scalar expression over broadcast inputs; fusion passes make these. "
-        "Its dtype follows from the body.",
+        "Its dtype follows from the body. Source: the instructions of fanlight/ops/scalar.py.",
         wasm="loops",
         tol={**ROUNDED, "float32": 2e-5},
         nan="as the body's instructions treat it",

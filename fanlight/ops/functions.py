@@ -188,9 +188,12 @@ def floor_mod(a: Expr, b: Expr) -> Expr:
 def floor_div(a: Expr, b: Expr) -> Expr:
     """The quotient rounded down; by 0 it is 0 (int32), or infinite or NaN (float)."""
     quotient = sc.floor(a / b)
+    rest = a - quotient * b
+    # Of an infinite divisor all of a remains; 0 times infinity would say nothing.
+    rest = sc.where(sc.equal(rest, rest), rest, a)
     # int32 division rounds towards zero, and a float quotient may have been rounded up to a whole
     # number: in both cases the remainder has the wrong sign.
-    wrong = _signs_differ(a - quotient * b, b)
+    wrong = _signs_differ(rest, b)
     wrong = sc.logical_and(wrong, sc.logical_not(sc.equal(b, 0)))
     return sc.where(wrong, quotient - 1, quotient)
 

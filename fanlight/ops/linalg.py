@@ -153,7 +153,7 @@ matrices(
     lambda a: [np.linalg.det(a)],
     backward.det,
     "[..., n, n] -> [...]: the determinant; 1 for n = 0. Its gradient is that by the inverse, so "
-    "it is NaN for a singular matrix (Giles 2008, 2.2.4).",
+    "it is NaN for a singular matrix (Giles 2008, 2.2.4). Source: Golub & Van Loan 3.2.",
 )
 matrices(
     "slogdet",

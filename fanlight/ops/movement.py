@@ -88,7 +88,8 @@ movement(
     "reshape",
     _reshape,
     lambda x, attrs: x.reshape(attrs["shape"]),
-    "The same elements in the same (row-major) order under another shape.",
+    "[...] -> shape: the same elements in the same (row-major) order. E-OP-005 if their number is "
+    "another. Source: numpy.reshape.",
     attrs={"shape": Attr(REQUIRED, "the new shape; one dim may be -1: whatever is left")},
     wasm="alias",
     vjp=backward.reshape,
@@ -97,7 +98,8 @@ movement(
     "transpose",
     _transpose,
     lambda x, attrs: x.transpose(attrs["perm"]).copy(),
-    "Dim d of the result is dim perm[d] of x. Source: numpy.transpose.",
+    "[d1, ..., dr] -> [d(perm 1), ..., d(perm r)]: dim d of the result is dim perm[d] of x. "
+    "E-OP-005 if perm does not have every dim once. Source: numpy.transpose.",
     attrs={"perm": Attr(REQUIRED, "every dim of x once, counted from 0")},
     vjp=backward.transpose,
 )
@@ -105,7 +107,8 @@ movement(
     "broadcast_to",
     _broadcast_to,
     lambda x, attrs: np.broadcast_to(x, attrs["shape"]).copy(),
-    "x repeated along dims of size 1 and new leading dims. Source: numpy.broadcast_to.",
+    "[...] -> shape: x repeated along dims of size 1 and new leading dims. E-OP-005 if it does not "
+    "broadcast to shape. Source: numpy.broadcast_to.",
     attrs={"shape": Attr(REQUIRED, "the new shape")},
     vjp=backward.broadcast_to,
 )
@@ -163,7 +166,8 @@ movement(
     "slice",
     _slice,
     _move_slice,
-    "The box of x that starts at `begin`. E-OP-005 if it is not inside x. Source: tf.slice.",
+    "[d1, ..., dr] -> size: the box of x that starts at `begin`. E-OP-005 if it is not inside x. "
+    "Source: tf.slice.",
     attrs={
         "begin": Attr(REQUIRED, "first index per dim"),
         "size": Attr(REQUIRED, "number of elements per dim"),
@@ -174,8 +178,9 @@ movement(
     "strided_slice",
     _strided_slice,
     _move_strided_slice,
-    "x[begin], x[begin + stride], ... before `end`, per dim: Python's range(begin, end, stride), "
-    "with bounds already normalised (no masks, nothing counts from the end).",
+    "[d1, ..., dr] -> [ceil((end - begin) / stride), ...]: x[begin], x[begin + stride], ... before "
+    "`end`, per dim: Python's range(begin, end, stride), with bounds already normalised (no masks, "
+    "nothing counts from the end; else E-OP-005). Source: numpy.s_.",
     attrs={
         "begin": Attr(REQUIRED, "first index per dim, from 0"),
         "end": Attr(REQUIRED, "end per dim, not included; -1: down to the first element"),
@@ -187,7 +192,7 @@ movement(
     "reverse",
     _reverse,
     lambda x, attrs: np.array(np.flip(x, attrs["axes"]), x.dtype),  # of no dims it is no array
-    "x backwards along `axes`. Source: numpy.flip.",
+    "[...] -> [...]: x backwards along `axes`. Source: numpy.flip.",
     attrs={"axes": Attr(REQUIRED, "the dims to reverse, counted from 0")},
     vjp=backward.reverse,
 )
@@ -240,7 +245,8 @@ movement(
     "pad",
     _pad,
     lambda x, attrs: _framed(x, attrs, constant_values=x.dtype.type(attrs["value"])),
-    "x framed with a constant. Source: tf.pad, mode CONSTANT.",
+    "[d, ...] -> [before + d + after, ...]: x framed with a constant. Source: tf.pad, mode "
+    "CONSTANT.",
     attrs={
         "paddings": Attr(REQUIRED, "(before, after) per dim"),
         "value": Attr(0, "what the frame is filled with"),
@@ -251,7 +257,8 @@ movement(
     "mirror_pad",
     _mirror_pad,
     lambda x, attrs: _framed(x, attrs, mode=attrs["mode"]),
-    "x framed with its own mirror image; E-OP-005 if the image is too small for the frame. "
+    "[d, ...] -> [before + d + after, ...]: x framed with its own mirror image; E-OP-005 if the "
+    "image is too small for the frame. "
     "Source: tf.pad, modes REFLECT and SYMMETRIC.",
     attrs={
         "paddings": Attr(REQUIRED, "(before, after) per dim"),
@@ -263,7 +270,8 @@ movement(
     "tile",
     _tile,
     lambda x, attrs: np.tile(x, attrs["multiples"]),
-    "x repeated as a whole, multiples[d] times along dim d. Source: tf.tile.",
+    "[d, ...] -> [d multiples[0], ...]: x repeated as a whole, multiples[d] times along dim d. "
+    "Source: tf.tile.",
     attrs={"multiples": Attr(REQUIRED, "times per dim")},
     vjp=backward.tile,
 )
@@ -296,8 +304,8 @@ register(
         attrs={"axis": Attr(REQUIRED, "the dim along which to join; negative counts from the end")},
         infer=_infer_concat,
         eval=lambda arrays, attrs: [np.concatenate(arrays, axis=attrs["axis"])],
-        doc="The inputs one after another along `axis`; E-OP-004 if other dims differ. "
-        "Source: numpy.concatenate.",
+        doc="[..., a, ...], [..., b, ...], ... -> [..., a + b + ..., ...]: the inputs one after "
+        "another along `axis`; E-OP-004 if other dims differ. Source: numpy.concatenate.",
         wasm="loops",
         tol=EXACT,
         nan="moves like any other element",
@@ -329,9 +337,9 @@ register(
         attrs={"axis": Attr(0, "the dim that the indices count; negative counts from the end")},
         infer=_infer_gather,
         eval=_eval_gather,
-        doc="The slices of x at `indices` (int32, any shape) along `axis`; the shape of the "
-        "indices takes the place of that dim. An index outside the dim is clipped into it. "
-        "Source: tf.gather.",
+        doc="x [a..., n, b...], indices int32 [i...] -> [a..., i..., b...]: the slices of x at "
+        "`indices` along `axis`; the shape of the indices takes the place of that dim. An index "
+        "outside the dim is clipped into it. Source: tf.gather.",
         wasm="kernel",
         tol=EXACT,
         nan="moves like any other element",
@@ -454,8 +462,9 @@ movement(
     "space_to_batch",
     _space_to_batch,
     _move_space_to_batch,
-    "[N, space..., rest...]: pads the space dims with zeros, cuts them into blocks, and moves the "
-    "position inside a block in front of the batch. Source: tf.space_to_batch.",
+    "[N, s..., rest...] -> [N b..., (s + padding) / b..., rest...]: pads the space dims with "
+    "zeros, cuts them into blocks, and moves the position inside a block in front of the batch. "
+    "E-OP-004 if blocks do not fill a dim. Source: tf.space_to_batch.",
     attrs={
         "block": Attr(REQUIRED, "block edge per space dim"),
         "paddings": Attr(REQUIRED, "(before, after) per space dim"),
@@ -466,7 +475,8 @@ movement(
     "batch_to_space",
     _batch_to_space,
     _move_batch_to_space,
-    "The inverse of space_to_batch: crops take the place of paddings. Source: tf.batch_to_space.",
+    "[N b..., s..., rest...] -> [N, s b - crops..., rest...]: the inverse of space_to_batch; crops "
+    "take the place of paddings. Source: tf.batch_to_space.",
     attrs={
         "block": Attr(REQUIRED, "block edge per space dim"),
         "crops": Attr(REQUIRED, "(before, after) per space dim"),

@@ -113,8 +113,8 @@ def _softmax_row(name: str, evaluate: Any, vjp: Rule, formula: str) -> Row:
             attrs={"axis": Attr(-1, "the dim that sums to 1; negative counts from the end")},
             infer=infer,
             eval=evaluate,
-            doc=f"{formula}, m being the greatest element along `axis`, so that nothing "
-            "overflows. E-OP-004 if there are no elements.",
+            doc=f"[...] -> [...]: {formula}, m being the greatest element along `axis`, so that "
+            f"nothing overflows. E-OP-004 if there are no elements. Source: tf.nn.{name}.",
             wasm="kernel",
             tol={"float32": 1e-5},
             nan="propagates along axis; so does +infinity, as NaN",

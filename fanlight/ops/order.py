@@ -28,9 +28,10 @@ register(
         arity=(2, 2),
         infer=_infer,
         eval=_eval,
-        doc="x, but not before `other` is known, whose values do not matter. What is computed of "
-        "the result is not merged with what is computed of x: `fl.checkpoint` computes things "
-        "again in this way. Takes any two tensors (x, other).",
+        doc="x [...], other [...] -> [...]: x, but not before `other` is known, whose values do "
+        "not matter. What is computed of the result is not merged with what is computed of x: "
+        "`fl.checkpoint` computes things again in this way. Takes any two tensors. Source: "
+        "jax.lax.optimization_barrier.",
         wasm="alias",
         tol={"float32": 0.0, "int32": 0.0, "bool": 0.0, "uint8": 0.0},
         nan="is copied",

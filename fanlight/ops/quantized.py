@@ -94,7 +94,8 @@ pointwise(
     _quantize,
     family="quantized",
     vjp=_WHOLE,
-    doc="float32 -> uint8: clip(round(x * float32(1 / scale)) + zero).",
+    doc="float32 -> uint8: clip(round(x * float32(1 / scale)) + zero). "
+    "Source: docs/adr/0005-int8.md.",
     attrs={"scale": _scale("what one step of a byte stands for"), "zero": _ZERO, "high": _HIGH},
     check_attrs=_check_quantize,
     tol=EXACT,
@@ -117,7 +118,7 @@ pointwise(
     _dequantize,
     family="quantized",
     vjp=_WHOLE,
-    doc="uint8 -> float32: float32(x - zero) * scale.",
+    doc="uint8 -> float32: float32(x - zero) * scale. Source: docs/adr/0005-int8.md.",
     dtypes=BYTES,
     attrs={
         "scale": _scale("what one step of a byte stands for"),
@@ -158,7 +159,7 @@ pointwise(
     vjp=_WHOLE,
     doc="The sum of two uint8 values of different scales, which broadcast: clip(round("
     "float32(a - zero_a) * scale_a + float32(b - zero_b) * scale_b) + zero). A negative scale "
-    "subtracts.",
+    "subtracts. Source: docs/adr/0005-int8.md.",
     dtypes=BYTES,
     attrs={
         "scale_a": _scale("the scale of a, divided by the result's"),
@@ -194,7 +195,7 @@ pointwise(
     family="quantized",
     vjp=_WHOLE,
     doc="The product of two uint8 values, which broadcast: clip(round(float32((a - zero_a) * "
-    "(b - zero_b)) * scale) + zero).",
+    "(b - zero_b)) * scale) + zero). Source: docs/adr/0005-int8.md.",
     dtypes=BYTES,
     attrs={
         "zero_a": Attr(0, "the byte of a that stands for 0"),
@@ -229,7 +230,7 @@ pointwise(
     family="quantized",
     vjp=_WHOLE,
     doc="(x uint8, slope float32), which broadcast: v = float32(x - zero_x) * scale; clip(round("
-    "v * slope where v < 0, else v) + zero).",
+    "v * slope where v < 0, else v) + zero). Source: docs/adr/0005-int8.md.",
     first=BYTES,
     attrs={
         "zero_x": Attr(0, "the byte of x that stands for 0"),
@@ -263,8 +264,8 @@ register(
         arity=(2, 2),
         infer=_infer_lookup,
         eval=lambda arrays, attrs: [np.take(arrays[1], arrays[0])],
-        doc="(x uint8 of any shape, table uint8 [256]): table[x], so any function of one value: "
-        "sigmoid, hard_swish, another scale.",
+        doc="x uint8 [...], table uint8 [256] -> uint8 [...]: table[x], so any function of one "
+        "value: sigmoid, hard_swish, another scale. Source: docs/adr/0005-int8.md.",
         wasm="kernel",
         tol={"uint8": 0.0},
         nan="cannot occur",
@@ -297,7 +298,7 @@ _SUM_DOC = (
     "acc = bias + the sum over raw bytes (bias int32, one per channel, holds -zero_x * sum(w) "
     "too); v = float32(acc) * scale (float32, one per channel), with a residual (uint8, of the "
     "result's shape) v = v + float32(residual - residual_zero) * residual_scale; "
-    "uint8(clip(round(v) + zero)), or v for output float32."
+    "uint8(clip(round(v) + zero)), or v for output float32. Source: docs/adr/0005-int8.md."
 )
 
 
@@ -494,15 +495,16 @@ _sum_row(
     _infer_conv2d,
     _eval_conv2d,
     _CONV_ATTRS,
-    "a convolution, x [N, H, W, C], w [kh, kw, C, D], sizes and errors as of conv2d.",
+    "a convolution, x [N, H, W, C], w [kh, kw, C, D] -> [N, h, w, D], sizes and errors as of "
+    "conv2d.",
 )
 _sum_row(
     "depthwise_conv2d_int8",
     _infer_depthwise,
     _eval_depthwise,
     _CONV_ATTRS,
-    "a convolution of each channel by itself, x [N, H, W, C], w [kh, kw, C, 1], sizes and errors "
-    "as of depthwise_conv2d.",
+    "a convolution of each channel by itself, x [N, H, W, C], w [kh, kw, C, 1] -> [N, h, w, C], "
+    "sizes and errors as of depthwise_conv2d.",
 )
 _sum_row(
     "matmul_int8",
@@ -579,7 +581,8 @@ register(
         eval=_eval_avg_pool,
         doc="x uint8 [N, H, W, C] -> uint8 [N, h, w, C], sizes as of avg_pool: clip(round("
         "float32(sum - count * zero_x) * (scale / float32(count))) + zero), sum and count over the "
-        "pixels of a window that lie in the image. E-OP-005 for a padding as large as the window.",
+        "pixels of a window that lie in the image. E-OP-005 for a padding as large as the window. "
+        "Source: docs/adr/0005-int8.md.",
         wasm="kernel",
         tol=EXACT,
         nan=NONE,
@@ -621,8 +624,9 @@ register(
         },
         infer=_infer_mean,
         eval=_eval_mean,
-        doc="x uint8 -> uint8, the mean over `axes`: clip(round(float32(sum - count * zero_x) * "
-        "(scale / float32(count))) + zero). E-OP-004 if there are no elements.",
+        doc="x uint8 [...] -> uint8, the mean over `axes`, whose dims go or become 1: "
+        "clip(round(float32(sum - count * zero_x) * (scale / float32(count))) + zero). E-OP-004 if "
+        "there are no elements. Source: docs/adr/0005-int8.md.",
         wasm="kernel",
         tol=EXACT,
         nan=NONE,
@@ -676,9 +680,9 @@ register(
         },
         infer=_infer_resize,
         eval=_eval_resize,
-        doc="resize_bilinear on uint8 [N, H, W, C], in integers: weights along each dim are "
-        "rounded to 256ths (halves up) and add up to 256; (sum of pixel * weight * weight + 32768) "
-        ">> 16. Scale and zero point stay the same.",
+        doc="uint8 [N, H, W, C] -> uint8 [N, h, w, C]: resize_bilinear in integers: weights along "
+        "each dim are rounded to 256ths (halves up) and add up to 256; (sum of pixel * weight * "
+        "weight + 32768) >> 16. Scale and zero point stay the same. Source: docs/adr/0005-int8.md.",
         wasm="kernel",
         tol={"uint8": 0.0},
         nan="cannot occur",

@@ -66,7 +66,9 @@ def reduction(
             attrs={"axes": _AXES, "keepdims": _KEEPDIMS},
             infer=infer,
             eval=evaluate,
-            doc=f"{doc} Takes {' or '.join(dtypes)}.",
+            doc=f"[d1, ..., dr] -> the same without `axes`, or with 1 there (`keepdims`): "
+            f"{doc[0].lower()}{doc[1:]} "
+            f"Takes {' or '.join(dtypes)}.",
             wasm="loops",
             tol=tol,
             nan=nan,
@@ -152,7 +154,7 @@ _SUMMED = {"float32": 1e-5, "int32": 0.0}
 reduction(
     "sum",
     _wide(np.sum),
-    "Sum over `axes`. No elements: 0. int32 wraps around.",
+    "Sum over `axes`. No elements: 0. int32 wraps around. Source: numpy.sum.",
     dtypes=NUMBERS,
     tol=_SUMMED,
     vjp=_sum_backward,
@@ -160,7 +162,7 @@ reduction(
 reduction(
     "mean",
     _wide(np.mean),
-    "Arithmetic mean over `axes`. E-OP-004 if there are no elements.",
+    "Arithmetic mean over `axes`. E-OP-004 if there are no elements. Source: numpy.mean.",
     dtypes=FLOATS,
     empty=False,
     tol={"float32": 1e-5},
@@ -169,7 +171,7 @@ reduction(
 reduction(
     "prod",
     _wide(np.prod),
-    "Product over `axes`. No elements: 1. int32 wraps around.",
+    "Product over `axes`. No elements: 1. int32 wraps around. Source: numpy.prod.",
     dtypes=NUMBERS,
     tol=_SUMMED,
     vjp=_prod_backward,
@@ -177,7 +179,7 @@ reduction(
 reduction(
     "max",
     np.max,
-    "Greatest element over `axes`. E-OP-004 if there are no elements.",
+    "Greatest element over `axes`. E-OP-004 if there are no elements. Source: numpy.max.",
     dtypes=NUMBERS,
     empty=False,
     vjp=_extreme_backward,
@@ -185,7 +187,7 @@ reduction(
 reduction(
     "min",
     np.min,
-    "Smallest element over `axes`. E-OP-004 if there are no elements.",
+    "Smallest element over `axes`. E-OP-004 if there are no elements. Source: numpy.min.",
     dtypes=NUMBERS,
     empty=False,
     vjp=_extreme_backward,
@@ -193,7 +195,7 @@ reduction(
 reduction(
     "any",
     np.any,
-    "Whether any element over `axes` is true. No elements: false.",
+    "Whether any element over `axes` is true. No elements: false. Source: numpy.any.",
     dtypes=BOOLS,
     nan="cannot occur",
     vjp=_LOGIC,
@@ -201,7 +203,7 @@ reduction(
 reduction(
     "all",
     np.all,
-    "Whether all elements over `axes` are true. No elements: true.",
+    "Whether all elements over `axes` are true. No elements: true. Source: numpy.all.",
     dtypes=BOOLS,
     nan="cannot occur",
     vjp=_LOGIC,
@@ -228,9 +230,9 @@ def _position(name: str, find: Callable[..., np.ndarray], which: str) -> Row:
             attrs={"axis": Attr(-1, "the dim to look along; negative counts from the end")},
             infer=infer,
             eval=evaluate,
-            doc=f"Index (int32) of the {which} element along `axis`, the first one where several "
-            "are equal; the dim vanishes. E-OP-004 if there are no elements. "
-            "Takes float32 or int32.",
+            doc=f"[..., n, ...] -> int32 [..., ...]: index of the {which} element along `axis`, "
+            "the first one where several are equal. E-OP-004 if there are no elements. "
+            f"Source: numpy.{name.replace('_', '')}. Takes float32 or int32.",
             wasm="kernel",
             tol={"int32": 0.0},
             vjp=NotDifferentiable("a position is a whole number"),

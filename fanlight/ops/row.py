@@ -11,6 +11,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.ops import scalar as sc
+from fanlight.ops import symbols
 from fanlight.ops.backward import NotDifferentiable, Partials, Rule, Step, pointwise
 from fanlight.ops.types import TensorType
 
@@ -191,7 +192,10 @@ def infer(
             expected=f"{wanted} inputs",
             received=", ".join(map(str, types)) or "none",
         )
-    outputs = row.infer(types[:core], full)
+    if name not in symbols.OWN and symbols.symbolic(types, full):
+        outputs = symbols.infer(row, types[:core], full)
+    else:
+        outputs = row.infer(types[:core], full)
     if EPILOGUE in full:
         _check_epilogue(row, outputs[0], types[core:], full[EPILOGUE])
     return full, outputs

@@ -61,7 +61,7 @@ def scan(
             attrs=attrs,
             infer=infer,
             eval=evaluate,
-            doc=f"{doc} The result has the shape of x. Takes float32 or int32.",
+            doc=f"[...] -> [...]: {doc[0].lower()}{doc[1:]} Takes float32 or int32.",
             wasm="kernel",
             tol=tol,
             nan="propagates to all elements from there on",

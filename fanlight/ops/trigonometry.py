@@ -29,58 +29,58 @@ def trigonometric(name: str, scalar: Any, doc: str, partial: Any, **options: Any
 trigonometric(
     "tan",
     lambda x: sc.make("sin", x) / sc.make("cos", x),
-    "Tangent, as sin(x) / cos(x).",
+    "Tangent, as sin(x) / cos(x). Source: numpy.tan.",
     lambda x, y: 1 + y * y,
     tol={"float32": 5e-5},
 )
 trigonometric(
     "asin",
     lambda x: functions.atan(x / sc.sqrt((1 - x) * (1 + x))),
-    "Arc sine, from -pi / 2 to pi / 2; NaN for |x| > 1.",
+    "Arc sine, from -pi / 2 to pi / 2; NaN for |x| > 1. Source: numpy.arcsin.",
     lambda x, y: 1 / sc.sqrt((1 - x) * (1 + x)),
 )
 trigonometric(
     "acos",
     lambda x: 2 * functions.atan(sc.sqrt((1 - x) / (1 + x))),
-    "Arc cosine, from 0 to pi; NaN for |x| > 1.",
+    "Arc cosine, from 0 to pi; NaN for |x| > 1. Source: numpy.arccos.",
     lambda x, y: -1 / sc.sqrt((1 - x) * (1 + x)),
 )
 trigonometric(
     "atan",
     functions.atan,
-    "Arc tangent, from -pi / 2 to pi / 2.",
+    "Arc tangent, from -pi / 2 to pi / 2. Source: numpy.arctan.",
     lambda x, y: 1 / (1 + x * x),
 )
 trigonometric(
     "sinh",
     functions.sinh,
-    "Hyperbolic sine.",
+    "Hyperbolic sine. Source: numpy.sinh.",
     lambda x, y: functions.cosh(x),
     tol={"float32": 1e-5},
 )
 trigonometric(
     "cosh",
     functions.cosh,
-    "Hyperbolic cosine.",
+    "Hyperbolic cosine. Source: numpy.cosh.",
     lambda x, y: functions.sinh(x),
     tol={"float32": 1e-5},
 )
 trigonometric(
     "asinh",
     functions.asinh,
-    "Inverse of sinh.",
+    "Inverse of sinh. Source: numpy.arcsinh.",
     lambda x, y: 1 / sc.sqrt(x * x + 1),
 )
 trigonometric(
     "acosh",
     functions.acosh,
-    "Inverse of cosh, at least 0; NaN for x < 1.",
+    "Inverse of cosh, at least 0; NaN for x < 1. Source: numpy.arccosh.",
     lambda x, y: 1 / sc.sqrt((x - 1) * (x + 1)),
 )
 trigonometric(
     "atanh",
     functions.atanh,
-    "Inverse of tanh; infinite at -1 and 1, NaN beyond.",
+    "Inverse of tanh; infinite at -1 and 1, NaN beyond. Source: numpy.arctanh.",
     lambda x, y: 1 / ((1 - x) * (1 + x)),
 )
 pointwise(

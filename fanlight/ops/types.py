@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fanlight import dtypes
@@ -9,9 +10,13 @@ from fanlight import dtypes
 
 @dataclass(frozen=True)
 class Dim:
-    """A dimension whose size is known only when the model runs.
+    """A dimension whose size is known only when what was built runs.
 
-    Memory is planned at `max`; kernels read the actual size (docs/adr/0001).
+    Memory is planned at its bound; a run says the actual size (docs/adr/0001).
+
+    Args:
+        name: of the symbol; dims of one name have one size.
+        max, min: its greatest and least size.
     """
 
     name: str
@@ -37,6 +42,7 @@ class TensorType:
         object.__setattr__(self, "_hash", hash((self.shape, self.dtype)))
         bound = tuple(d.max if isinstance(d, Dim) else d for d in self.shape)
         object.__setattr__(self, "_bound", bound)
+        object.__setattr__(self, "_static", bound == self.shape)
 
     def __hash__(self) -> int:
         known: int = self.__dict__["_hash"]  # types are keys of every call
@@ -49,7 +55,8 @@ class TensorType:
     @property
     def static(self) -> bool:
         """Whether every dim is a plain number."""
-        return all(isinstance(d, int) for d in self.shape)
+        known: bool = self.__dict__["_static"]
+        return known
 
     @property
     def bound(self) -> tuple[int, ...]:
@@ -69,6 +76,11 @@ class TensorType:
     def nbytes(self) -> int:
         """Bytes, symbols at their bound."""
         return self.size * dtypes.size(self.dtype)
+
+    def at(self, sizes: Mapping[str, int]) -> TensorType:
+        """The type with these sizes of its symbols."""
+        shape = tuple(sizes[d.name] if isinstance(d, Dim) else d for d in self.shape)
+        return TensorType(shape, self.dtype)
 
     def __str__(self) -> str:
         return f"{dtypes.short(self.dtype)}[{', '.join(map(str, self.shape))}]"

@@ -95,6 +95,21 @@ def _padded_conv(graph: Graph) -> str | None:
     return next((n.name for n in graph.nodes if needs_explicit_padding(n)), None)
 
 
+def _symbolic(graph: Graph) -> str | None:
+    from fanlight.ops import symbols
+
+    nodes = (n for n in graph.nodes if n.op not in symbols.LEFT)
+    return next(
+        (
+            f"{n.name} ({n.op})"
+            for n in nodes
+            if symbols.symbolic([v.type for v in (*n.inputs, *n.outputs)], n.attrs)
+        ),
+        None,
+    )
+
+
+NO_SYMBOLS = Property("no symbolic dims", _symbolic)
 CONSTANTS_FOLDED = Property("constants folded", _foldable)
 NO_BATCH_NORM = Property("no batch norm", _without("batch_norm"))
 PADS_ABSORBED = Property("pads absorbed")
@@ -105,6 +120,7 @@ EXPLICIT_PADDING = Property("convolutions without padding", _padded_conv)
 EPILOGUES = Property("epilogues fused")
 ELEMENTWISE = Property("elementwise ops fused")
 PROPERTIES = (
+    NO_SYMBOLS,
     CONSTANTS_FOLDED,
     NO_BATCH_NORM,
     PADS_ABSORBED,

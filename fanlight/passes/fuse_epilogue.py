@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fanlight.graph import Graph, Node, Value
-from fanlight.graph.rewrite import Editor
+from fanlight.graph.rewrite import Editor, rebuild
 from fanlight.ops import scalar as sc
 from fanlight.ops.row import EPILOGUE, TABLE
 from fanlight.passes.bodies import Body, elementwise
@@ -45,6 +45,7 @@ class FuseEpilogue(Pass):
     Takes over elementwise nodes that alone read the result, as long as what else they read is one
     number, one per channel, or of the result's shape. The node is computed where the last of them
     was, so everything it reads is there. Of two producers that meet in an add, the later takes it.
+    An epilogue that a call came with and that reads anything else becomes a node of its own.
 
     Before:
         graph g(%x: f32[1, 2, 2, 2], %r: f32[1, 2, 2, 2]) {
@@ -77,6 +78,7 @@ class FuseEpilogue(Pass):
     ensures = (EPILOGUES,)
 
     def run(self, graph: Graph, context: Context) -> Graph:
+        graph = rebuild(graph, self._spell_out)
         grower = _Grower(graph)
         placed: dict[Node, _Fused] = {}
         gone: set[Node] = set()
@@ -96,6 +98,18 @@ class FuseEpilogue(Pass):
             elif node not in gone:
                 editor.keep(node)
         return editor.done()
+
+    def _spell_out(self, editor: Editor, node: Node, inputs: list[Value]) -> Sequence[Value] | None:
+        """The epilogue that kernels cannot compute, as the node after; None where they can."""
+        if EPILOGUE not in node.attrs:
+            return None
+        core = TABLE[node.op].arity[1]
+        extras = inputs[core:]
+        if all(_kind_fits(v, node.output) for v in extras):
+            return None
+        attrs = {name: value for name, value in node.attrs.items() if name != EPILOGUE}
+        plain = editor.add(node.op, *inputs[:core], name=node.name, **attrs)
+        return editor.become(node, "fused", plain, *extras, body=node.attrs[EPILOGUE])
 
 
 def _place(editor: Editor, last: Node, fused: _Fused) -> None:
@@ -169,7 +183,6 @@ class _Grower:
 
 def _kind_fits(extra: Value, core: Value) -> bool:
     """Whether kernels can read an extra input: one number, one per channel, or one per element."""
-    shape = extra.type.bound
-    size = extra.type.size
+    shape, size = extra.type.bound, extra.type.size
     channel = size == core.type.bound[-1] and shape[-1:] == core.type.bound[-1:]
     return extra.dtype == core.dtype and (size == 1 or channel or extra.shape == core.shape)

@@ -11,6 +11,7 @@ from fanlight.errors import FanlightError
 from fanlight.graph import Graph
 from fanlight.graph.verify import verify as verify_graph
 from fanlight.passes.absorb_pad import AbsorbPad
+from fanlight.passes.bind_symbols import BindSymbols
 from fanlight.passes.constant_fold import ConstantFold
 from fanlight.passes.core import Context, Pass, Property
 from fanlight.passes.explicit_padding import ExplicitPadding
@@ -42,6 +43,7 @@ Step = Pass | Repeat
 
 # Layers with all that can be folded into them, nothing fused yet.
 _FOLDED: tuple[Step, ...] = (
+    BindSymbols(),
     RemoveDead(),
     ConstantFold(),
     Simplify(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fanlight.tensor import complex_functions as complex_functions
 from fanlight.tensor import fused, image, losses, random, string
 from fanlight.tensor.core import Tensor, apply, cast
 from fanlight.tensor.creation import tensor

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import pi, sqrt
+from math import log, pi, sqrt
 from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.tensor import functions as fn
 from fanlight.tensor.arguments import listed, refused
-from fanlight.tensor.core import Tensor, caller, cast, promoted
-from fanlight.tensor.gradients import custom_gradient
+from fanlight.tensor.complex import Complex
+from fanlight.tensor.core import Tensor, apply, caller, cast, promoted
+from fanlight.tensor.gradients import custom_gradient, stop_gradient
 
 
 def add_n(tensors: Sequence[Any]) -> Tensor:
@@ -80,3 +81,33 @@ def erfc(x: Any) -> Tensor:
     """
     result: Tensor = _erfc(cast(x, "float32"))
     return result
+
+
+def log2(x: Any) -> Tensor:
+    """The logarithm to base 2; a whole number of exactly the powers of 2. float32.
+
+    -infinity at 0, NaN for x < 0.
+    """
+    return _logarithm(x, 1 / log(2))
+
+
+def log10(x: Any) -> Tensor:
+    """The logarithm to base 10; a whole number of exactly the powers of 10. float32.
+
+    -infinity at 0, NaN for x < 0.
+    """
+    return _logarithm(x, 1 / log(10))
+
+
+def _logarithm(x: Any, factor: float) -> Tensor:
+    x = fn.floating(x)
+    if isinstance(x, Complex):
+        return Complex(*(part * factor for part in fn.log(x).parts))  # type: ignore[attr-defined]
+    y: Tensor = apply("fused", x, body=f"mul(log(a0), {factor!r})")
+    # log(8) * 1.4427 is a little less than 3, so that its floor would be 2: what is as near to a
+    # whole number as rounding may take it, is one. The slope is that of the logarithm.
+    return y + stop_gradient(apply("fused", y, body=_TO_WHOLE))
+
+
+# Five units in the last place of numbers from 1 to 2.
+_TO_WHOLE = "t0 = sub(round(a0), a0); select(le(abs(t0), mul(abs(a0), 3e-07)), t0, 0.0)"

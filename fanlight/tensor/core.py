@@ -23,6 +23,7 @@ from fanlight.tensor import stored
 from fanlight.tensor.caller import caller as caller
 from fanlight.tensor.caller import function_called
 from fanlight.tensor.calls import Call, Level, deepest, shared, state, tell, watch
+from fanlight.tensor.standard import Standard
 from fanlight.tensor.stored import STORED
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def type_of(shape: tuple[int, ...], dtype: str) -> TensorType:
     return made
 
 
-class Tensor(Methods):
+class Tensor(Methods, Standard):
     """An n-dimensional array of one dtype; or, while a function is traced, one of its values.
 
     Tensors do not change. Made by `fl.tensor` and by ops; a NumPy array or a number may stand
@@ -217,13 +218,8 @@ class Tensor(Methods):
             arrays(self, None)  # which refuses what a gradient depends on
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
-    def __dlpack__(self, **options: Any) -> Any:
-        # DLPack cannot say that memory is not to be written, so it gets memory of its own.
-        return self.numpy().copy().__dlpack__(**options)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        device: tuple[int, int] = self.numpy().__dlpack_device__()
-        return device
+    def __complex__(self) -> complex:
+        return complex(self.item())
 
     def __float__(self) -> float:
         return float(self.item())
@@ -365,6 +361,9 @@ class Tensor(Methods):
     def __neg__(self) -> Tensor:
         return apply("neg", self)
 
+    def __pos__(self) -> Tensor:
+        return self
+
     def __abs__(self) -> Tensor:
         return apply("abs", self)
 
@@ -392,8 +391,14 @@ class Tensor(Methods):
     def __lshift__(self, other: Any) -> Tensor:
         return _bits().left_shift(self, other)
 
+    def __rlshift__(self, other: Any) -> Tensor:
+        return _bits().left_shift(other, self)
+
     def __rshift__(self, other: Any) -> Tensor:
         return _bits().right_shift(self, other)
+
+    def __rrshift__(self, other: Any) -> Tensor:
+        return _bits().right_shift(other, self)
 
     def __lt__(self, other: Any) -> Tensor:
         return binary("less", self, other)

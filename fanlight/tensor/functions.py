@@ -344,6 +344,12 @@ def elu(x: Any, alpha: float = 1.0) -> Tensor:
     return result
 
 
+def hard_sigmoid(x: Any, alpha: float = 1 / 6, beta: float = 0.5) -> Tensor:
+    """min(max(alpha * x + beta, 0), 1), as in Keras 3 and MobileNet v3; Keras 2 has alpha 0.2."""
+    result: Tensor = apply("hard_sigmoid", x, alpha=alpha, beta=beta)
+    return result
+
+
 def gelu(x: Any, approximate: bool = False) -> Tensor:
     """x times the share of a normal distribution below it (Hendrycks & Gimpel 2016)."""
     result: Tensor = apply("gelu", x, approximate=approximate)

@@ -17,6 +17,12 @@ from fanlight.tensor.windows import Ints, Padding
 
 __all__ = ["conv2d", "depthwise_conv2d", "mat_mul"]
 
+
+def __dir__() -> list[str]:
+    """What completion offers: what is public."""
+    return sorted(__all__)
+
+
 _ACTIVATIONS = {
     "linear": lambda x: x,
     "relu": fn.relu,

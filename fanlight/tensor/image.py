@@ -39,6 +39,13 @@ __all__ = [
 ]
 
 MOST_RADIANS = 1e6  # beyond, an angle in float32 says nothing about a direction
+
+
+def __dir__() -> list[str]:
+    """What completion offers: what is public."""
+    return sorted(__all__)
+
+
 _LUMA = (0.2989, 0.587, 0.114)  # ITU-R BT.601, as TensorFlow rounds it
 
 

@@ -41,6 +41,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """What completion offers: what is public."""
+    return sorted(__all__)
+
+
 def cholesky(a: Any) -> Tensor:
     """The lower triangular L with L L^T = a, of a positive definite matrix; see the op."""
     result: Tensor = apply("cholesky", F.floating(a))

@@ -34,6 +34,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """What completion offers: what is public."""
+    return sorted(__all__)
+
+
 def compute_weighted_loss(losses: Any, weights: Any = None, reduction: str = _DEFAULT) -> Tensor:
     """Losses times weights, reduced.
 

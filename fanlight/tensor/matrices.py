@@ -72,7 +72,7 @@ def tensordot(a: Any, b: Any, axes: int | Sequence[Any] = 2) -> Tensor:
 
 def diagonal(x: Any, offset: int = 0) -> Tensor:
     """The diagonals of the last two dims: [..., m, n] -> [..., k] with x[..., i, i + offset]."""
-    x = _matrices("diagonal", x)
+    x = matrices_of("diagonal", x)
     m, n = x.shape[-2:]
     offset = whole_number("diagonal", "offset", offset, None)
     row, column = builtins.max(0, -offset), builtins.max(0, offset)
@@ -105,7 +105,7 @@ def band_part(x: Any, lower: int, upper: int) -> Tensor:
         lower, upper: how many diagonals below and above the main one stay; all where negative.
             band_part(x, -1, 0) is the lower triangle. (tf.linalg.bandPart)
     """
-    x = _matrices("band_part", x)
+    x = matrices_of("band_part", x)
     m, n = x.shape[-2:]
     below = whole_number("band_part", "lower", lower, None)
     above = whole_number("band_part", "upper", upper, None)
@@ -129,7 +129,7 @@ def triu(x: Any) -> Tensor:
 
 def kron(a: Any, b: Any) -> Tensor:
     """The Kronecker product: [m, n] and [p, q] give [m p, n q], blocks of b times a[i, j]."""
-    a, b = _matrices("kron", a), _matrices("kron", b)
+    a, b = matrices_of("kron", a), matrices_of("kron", b)
     if a.rank != 2 or b.rank != 2:
         raise refused("kron", "a, b", "matrices without batch dims", f"{a.type}, {b.type}")
     blocks = einsum("ij,kl->ikjl", a, b)
@@ -159,7 +159,7 @@ def norm(
     if not isinstance(ord, str):
         ord = real_number("norm", "ord", ord)
     if ord in ("euclidean", "fro") or (ord == 2 and len(axes) != 2):
-        return _keep(_root(F.sum(F.square(size), axes, True)), axes, keepdims)
+        return _keep(root(F.sum(F.square(size), axes, True)), axes, keepdims)
     if isinstance(ord, str) or ord == 0 or len(axes) > 2:
         raise refused("norm", "ord", "1, 2, inf, -inf, 'fro' or 'euclidean'", ord)
     if len(axes) == 2:
@@ -176,8 +176,8 @@ def norm(
     total = F.sum(F.pow(size, float(ord)), axes, True)
     # The slope of a root is infinite at 0, where that of the norm is taken for 0.
     zero = F.equal(total, 0.0)
-    root = F.where(zero, 0.0, F.pow(F.where(zero, 1.0, total), 1 / ord))
-    return _keep(root, axes, keepdims)
+    size = F.where(zero, 0.0, F.pow(F.where(zero, 1.0, total), 1 / ord))
+    return _keep(size, axes, keepdims)
 
 
 def euclidean_norm(x: Any, axis: Axes = None, keepdims: bool = False) -> Tensor:
@@ -185,7 +185,7 @@ def euclidean_norm(x: Any, axis: Axes = None, keepdims: bool = False) -> Tensor:
     return norm(x, "euclidean", axis, keepdims)
 
 
-def _root(total: Tensor) -> Tensor:
+def root(total: Tensor) -> Tensor:
     """The square root with slope 0 at 0."""
     zero = F.equal(total, 0.0)
     return F.where(zero, 0.0, F.sqrt(F.where(zero, 1.0, total)))
@@ -195,7 +195,7 @@ def _keep(x: Tensor, axes: Sequence[int], keepdims: bool) -> Tensor:
     return x if keepdims else F.squeeze(x, tuple(axes))
 
 
-def _matrices(op: str, x: Any) -> Tensor:
+def matrices_of(op: str, x: Any) -> Tensor:
     x = tensor(x)
     if x.rank < 2:
         raise FanlightError(

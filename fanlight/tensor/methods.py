@@ -7,12 +7,14 @@ its name, and run `python tools/gen_methods.py`, which writes what type checkers
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.tensor import (
+    arithmetic,
     bitwise,
     creation,
     functions,
@@ -21,6 +23,7 @@ from fanlight.tensor import (
     scans,
     selection,
     sorting,
+    statistics,
 )
 from fanlight.tensor.core import Tensor, caller, cast, tensor
 
@@ -119,7 +122,9 @@ TABLE: dict[str, Callable[..., Any]] = {
     **_of(scans, "cummax cummin cumprod cumsum logcumsumexp"),
     **_of(sorting, "argsort bincount in_top_k sort"),
     **_of(selection, "boolean_mask nonzero"),
-    **_of(parts, "ensure_shape split unstack"),
+    **_of(parts, "ensure_shape moveaxis repeat split swapaxes unstack"),
+    **_of(arithmetic, "log2 log10"),
+    **_of(statistics, "std var"),
     **_of(creation, "clone full_like print"),
     **_of(
         bitwise,
@@ -142,21 +147,24 @@ TABLE: dict[str, Callable[..., Any]] = {
 }
 
 # NumPy's functions of these names call the method of what they are given, with an `out`.
-_NUMPY_CALLS = ("all", "any", "max", "mean", "min", "prod", "sum")
+_NUMPY_CALLS = ("all", "any", "max", "mean", "min", "prod", "std", "sum", "var")
 
 
 def _reduction(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    further = tuple(inspect.signature(function).parameters)[3:]
+
     def method(self: Tensor, axis: Any = None, keepdims: bool = False, **numpy: Any) -> Tensor:
+        own = {key: numpy.pop(key) for key in further if key in numpy}
         if numpy:
             raise FanlightError(
                 "E-TENSOR-009",
                 f"NumPy's {name} does not take tensors.",
                 where=caller(),
-                expected="axis and keepdims",
+                expected=", ".join(("axis", "keepdims", *further)),
                 received=", ".join(numpy),
                 next=f"use fl.{name}(x), or give NumPy x.numpy().",
             )
-        return function(self, axis, keepdims)
+        return function(self, axis, keepdims, **own)
 
     method.__name__, method.__qualname__ = name, f"Tensor.{name}"
     method.__doc__ = function.__doc__

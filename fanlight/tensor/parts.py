@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,77 @@ def unstack(x: Any, axis: int = 0) -> tuple[Tensor, ...]:
     at = fn.axis_of(x.type, axis, "unstack")
     count = x.shape[at]
     return tuple(fn.squeeze(part, at) for part in split(x, count, at)) if count else ()
+
+
+def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
+    """Every element, or slice along an axis, several times in a row: [1, 2] gives [1, 1, 2, 2].
+
+    Args:
+        repeats: how often, or how often each of them.
+        axis: None: x is flat for it.
+
+    Raises:
+        FanlightError: E-OP-005 repeats are no whole numbers from 0 on, or not one for each;
+            E-TENSOR-003 they are computed in a traced function. Source: numpy.repeat.
+    """
+    x = tensor(x)
+    if axis is None:
+        x, axis = fn.reshape(x, (x.size,)), 0
+    (at,) = fn.axes_of(x.type, axis)
+    size = x.shape[at]
+    one = isinstance(repeats, int | np.integer)
+    counts = [repeats] if one else tensor(repeats).numpy().tolist()
+    counts = counts if isinstance(counts, list) else [counts]
+    whole = builtins.all(type(n) in (int, np.int32, np.int64) and n >= 0 for n in counts)
+    if not whole or len(counts) not in (1, size):
+        raise FanlightError(
+            "E-OP-005",
+            "repeat does not allow this value of repeats.",
+            where=f"repeat repeats, {caller()}",
+            expected=f"a whole number from 0 on, or {size} of them",
+            received=repr(repeats)[:200],
+        )
+    before, after = x.shape[:at], x.shape[at + 1 :]
+    if len(counts) == 1:
+        count = int(counts[0])
+        wide = fn.reshape(x, (prod(before), size, 1, prod(after)))
+        wide = fn.broadcast_to(wide, (prod(before), size, count, prod(after)))
+        return fn.reshape(wide, (*before, size * count, *after))
+    places = np.repeat(np.arange(size, dtype=np.int32), counts)
+    result: Tensor = apply("gather", x, tensor(places), axis=at)
+    return result
+
+
+def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
+    """x with two of its dims exchanged. Raises E-OP-005 if it has no such dims."""
+    x = tensor(x)
+    (first,), (second,) = fn.axes_of(x.type, axis1), fn.axes_of(x.type, axis2)
+    order = list(builtins.range(x.rank))
+    order[first], order[second] = second, first
+    return fn.transpose(x, order)
+
+
+def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+    """x with some of its dims moved to other places; the others stay in their order.
+
+    Raises:
+        FanlightError: E-OP-005 it has no such dims, or there are more of one than of the other.
+        Source: numpy.moveaxis.
+    """
+    x = tensor(x)
+    taken, places = fn.axes_of(x.type, source), fn.axes_of(x.type, destination)
+    if len(taken) != len(places):
+        raise FanlightError(
+            "E-OP-005",
+            "every dim that is moved needs a place.",
+            where=f"moveaxis destination, {caller()}",
+            expected=f"{len(taken)} dims, as in source",
+            received=repr(destination),
+        )
+    order = [d for d in builtins.range(x.rank) if d not in taken]
+    for place, dim in sorted(zip(places, taken, strict=True)):
+        order.insert(place, dim)
+    return fn.transpose(x, order)
 
 
 def ensure_shape(x: Any, shape: Sequence[int | None]) -> Tensor:

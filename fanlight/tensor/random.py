@@ -49,6 +49,13 @@ __all__ = [
 ]
 
 _MOST = float(np.finfo(np.float32).max)
+
+
+def __dir__() -> list[str]:
+    """What completion offers: what is public."""
+    return sorted(__all__)
+
+
 Shape = int | Sequence[int]
 
 # Sequences of a key that no distribution draws from.

@@ -16,6 +16,12 @@ from fanlight.tensor.spectral import irfft, rfft
 
 __all__ = ["frame", "hamming_window", "hann_window", "istft", "stft"]
 
+
+def __dir__() -> list[str]:
+    """What completion offers: what is public."""
+    return sorted(__all__)
+
+
 Window = Callable[[int], Any] | None
 
 

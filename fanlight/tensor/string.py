@@ -36,6 +36,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """What completion offers: what is public."""
+    return sorted(__all__)
+
+
 def _texts(x: Any, argument: str = "x") -> Tensor:
     """A tensor of strings; E-OP-003."""
     x = tensor(x, STRING) if isinstance(x, list | tuple) and not x else tensor(x)

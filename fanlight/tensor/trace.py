@@ -11,7 +11,9 @@ import numpy as np
 from fanlight.dtypes import COMPLEX
 from fanlight.errors import FanlightError
 from fanlight.graph import Builder, Graph, Value
-from fanlight.ops.types import TensorType
+from fanlight.graph.generalize import generalize, sample_sizes
+from fanlight.ops import check
+from fanlight.ops.types import Dim, TensorType
 from fanlight.tensor.calls import Call, check_open, state
 from fanlight.tensor.complex import Complex
 from fanlight.tensor.core import Function, Tensor, caller, dtype_name, name_of, tensor, type_of
@@ -71,28 +73,40 @@ def _variable_inside(x: Tensor) -> FanlightError:
     )
 
 
-def spec(shape: int | Sequence[int], dtype: Any = "float32") -> TensorType:
+def spec(shape: int | str | Dim | Sequence[int | str | Dim], dtype: Any = "float32") -> TensorType:
     """Shape and dtype of an input of a function that is to be traced.
+
+    Args:
+        shape: numbers; and names or `fl.Dim`s for sizes that are free when the built function
+            runs: `fl.spec(("batch", 3))`. What a name is bounded by, `dims` of `fl.build` says.
 
     Raises:
         FanlightError: E-TENSOR-006.
     """
     sizes = tuple(shape) if isinstance(shape, list | tuple) else (shape,)
-    if not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in sizes):
+    sizes = tuple(Dim(n, 0) if isinstance(n, str) and n.isidentifier() else n for n in sizes)
+    if not all(isinstance(n, Dim) or check.is_int(n, 0) for n in sizes):
         raise FanlightError(
             "E-TENSOR-006",
             "this is not the shape of a tensor.",
             where=f"fl.spec, {caller()}",
-            expected="whole numbers from 0 on",
+            expected="whole numbers from 0 on, and names of dims",
             received=repr(shape)[:200],
-            next="a traced function has fixed sizes: build it for one item, or for a full batch.",
+            next='for a size that is free up to a bound: fl.spec(("batch", 3)), and '
+            'dims={"batch": 64} when it is built.',
         )
     made = TensorType(sizes, dtype_name(dtype))
     refuse(made)
     return made
 
 
-def trace(fn: Function, inputs: Mapping[str, TensorType], name: str | None = None) -> Graph:
+def trace(
+    fn: Function,
+    inputs: Mapping[str, TensorType],
+    name: str | None = None,
+    *,
+    dims: Mapping[str, Any] | None = None,
+) -> Graph:
     """The graph of a function: whatever it does to its tensors, Python's loops unrolled.
 
     Args:
@@ -100,6 +114,8 @@ def trace(fn: Function, inputs: Mapping[str, TensorType], name: str | None = Non
         inputs: argument name -> spec. A complex one becomes two inputs of float32, NAME_real and
             NAME_imag, and a complex result two outputs likewise.
         name: of the graph; default: the function's.
+        dims: name of a symbolic dim -> its greatest size, or (least, greatest). The function is
+            then traced at several sizes, and has to do the same at all of them.
 
     Returns:
         A graph with those inputs. Its outputs have the names of the dict, or "output", or
@@ -107,10 +123,12 @@ def trace(fn: Function, inputs: Mapping[str, TensorType], name: str | None = Non
 
     Raises:
         FanlightError: E-TENSOR-006 the function has other arguments, or gives something else;
-            E-TENSOR-003 it asks for numbers; E-OP-00x as the ops that it applies.
+            E-TENSOR-003 it asks for numbers; E-TENSOR-017 it depends on the number that a symbolic
+            dim stands for; E-OP-00x as the ops that it applies, E-OP-007 one that does not take
+            symbolic dims.
     """
     called = name or name_of(fn)
-    specs = _specs(inputs)
+    specs = _bounded(_specs(inputs), dims or {})
     signature = _signature(fn, specs, called)
 
     def call(parts: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -130,7 +148,61 @@ def trace(fn: Function, inputs: Mapping[str, TensorType], name: str | None = Non
             if own in plain:
                 raise _twice("inputs of a function", own)
             plain[own] = TensorType(kind.shape) if halves else kind
-    return capture(call, list(plain), list(plain.values()), called)
+    names, types = list(plain), list(plain.values())
+    symbols = list(dict.fromkeys(d for t in types for d in t.shape if isinstance(d, Dim)))
+    if not symbols:
+        return capture(call, names, types, called)
+    samples = sample_sizes(symbols)
+    graphs = []
+    for sizes in samples:
+        try:
+            graphs.append(capture(call, names, [t.at(sizes) for t in types], called))
+        except FanlightError as error:
+            told = ", ".join(f"{n} = {s}" for n, s in sizes.items())
+            error.where = f"{error.where or called} (traced with {told})"
+            raise
+    return generalize(graphs, types, samples)
+
+
+def _bounded(specs: dict[str, TensorType], dims: Mapping[str, Any]) -> dict[str, TensorType]:
+    """The specs with the bounds of their symbols; E-TENSOR-006."""
+    known: dict[str, Dim] = {}
+    for name, bound in dims.items():
+        least, most = bound if isinstance(bound, tuple | list) and len(bound) == 2 else (1, bound)
+        if not check.is_int(most, 1) or not check.is_int(least, 1, most):
+            raise _unbounded(name, repr(bound)[:100], "its greatest size, or (least, greatest)")
+        known[name] = Dim(name, int(most), int(least))
+    used: set[str] = set()
+
+    def fixed(d: int | Dim) -> int | Dim:
+        if not isinstance(d, Dim):
+            return d
+        used.add(d.name)
+        if d.max:
+            known.setdefault(d.name, d)
+        if d.name not in known or (d.max and d != known[d.name]):
+            raise _unbounded(d.name, "no bound" if d.name not in known else f"{d}, too", "a bound")
+        found = known[d.name]
+        return found.max if found.min == found.max else found
+
+    made = {
+        n: TensorType(tuple(map(fixed, t.shape)), t.dtype) if not t.static else t
+        for n, t in specs.items()
+    }
+    for name in set(dims) - used:
+        raise _unbounded(name, "a bound", "a dim of this name in a spec")
+    return made
+
+
+def _unbounded(name: str, received: str, expected: str) -> FanlightError:
+    return FanlightError(
+        "E-TENSOR-006",
+        f"the symbolic dim {name!r} is not told well.",
+        where=f"dims, {caller()}",
+        expected=expected,
+        received=received,
+        next='fl.build(f, "out/", inputs={"x": fl.spec(("batch", 3))}, dims={"batch": 64}).',
+    )
 
 
 def _specs(inputs: Any) -> dict[str, TensorType]:
@@ -153,7 +225,11 @@ def _specs(inputs: Any) -> dict[str, TensorType]:
     return specs
 
 
-def source_of(model: Any, inputs: Mapping[str, TensorType] | None) -> Any:
+def source_of(
+    model: Any,
+    inputs: Mapping[str, TensorType] | None,
+    dims: Mapping[str, Any] | None = None,
+) -> Any:
     """What a build starts from: a function's graph, or a model as it is.
 
     Raises:
@@ -171,14 +247,14 @@ def source_of(model: Any, inputs: Mapping[str, TensorType] | None) -> Any:
             next="load it first: fl.build(fl.load(path), out).",
         )
     if function and inputs is not None:
-        return trace(model, inputs)
-    if function or inputs is not None:
+        return trace(model, inputs, dims=dims)
+    if function or inputs is not None or dims is not None:
         raise FanlightError(
             "E-BUILD-005",
             "a function is built with the shapes of its inputs, and only a function is.",
             where="inputs",
             expected='fl.build(function, "out/", inputs={"x": fl.spec((3,))})',
-            received="a function without inputs" if function else "inputs of a model",
+            received="a function without inputs" if function else "inputs or dims of a model",
             next="say the shape of every argument." if function else "leave them out.",
         )
     return model

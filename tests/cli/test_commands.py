@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from fanlight.cli.app import COMMANDS, cli
+from fanlight.cli.explanations import EXPLANATIONS
 from fanlight.errors import CATALOGUE
 from tests.support import ROOT, apart, fanlight_cli
 
@@ -266,9 +267,17 @@ def test_bench_beside_peers_whose_packages_cannot_be_installed(
 
 
 def test_explain() -> None:
-    assert CATALOGUE["E-INPUT-010"].split()[0] in fanlight("explain", "e-input-010").stdout
+    said = " ".join(fanlight("explain", "e-tensor-013").stdout.split())
+    told = EXPLANATIONS["E-TENSOR-013"]
+    meant = CATALOGUE["E-TENSOR-013"]
+    for part in (meant, told.cause, told.cure, told.wrong, told.right):
+        assert " ".join(part.split()) in said, part
     assert as_json("explain") == CATALOGUE
-    assert as_json("explain", "E-CLI-001") == {"E-CLI-001": CATALOGUE["E-CLI-001"]}
+    family = {c: text for c, text in CATALOGUE.items() if c.startswith("E-CALIB-")}
+    assert as_json("explain", "e-calib") == family != {}
+    one = as_json("explain", "E-CLI-001")["E-CLI-001"]
+    assert list(one) == ["meaning", "cause", "cure"] and one["meaning"] == CATALOGUE["E-CLI-001"]
+    assert as_json("explain", "E-TENSOR-013")["E-TENSOR-013"]["right"] == told.right
 
 
 def test_doctor() -> None:

@@ -50,6 +50,18 @@ def test_matmul_with_constant(rows: int, k: int, columns: int, target: Target) -
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
+@pytest.mark.parametrize(
+    ("rows", "k", "columns"), [(1, 40, 130), (1, 7, 64), (37, 24, 1), (5, 7, 1), (1, 16, 1)]
+)
+@pytest.mark.parametrize("epilogue", ["none", "residual"])
+def test_matrices_by_vectors_that_are_computed(
+    rows: int, k: int, columns: int, epilogue: str, target: Target
+) -> None:
+    a, b = data(rows, k), data(k, columns)
+    check("matmul", [a, b], product(a, b), target, constant=False, epilogue=epilogue)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
 @pytest.mark.parametrize("epilogue", EPILOGUES)
 @pytest.mark.parametrize(("rows", "columns"), [(1, 45), (8, 8), (13, 11)])
 def test_epilogues(rows: int, columns: int, epilogue: str, target: Target) -> None:

@@ -214,7 +214,17 @@ def test_reduction_of_nothing() -> None:
 # --- movement -------------------------------------------------------------------------------------
 
 MOVED = ["float32", "uint8", "bool"]
-MOVE_SHAPES = [(7,), (1,), (100,), (2, 3, 4, 5), (1, 13, 11, 6), (1, 8, 8, 64), (3, 1, 300)]
+MOVE_SHAPES = [
+    (7,),
+    (1,),
+    (100,),
+    (300,),
+    (2, 150),
+    (2, 3, 4, 5),
+    (1, 13, 11, 6),
+    (1, 8, 8, 64),
+    (3, 1, 300),
+]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])
@@ -233,6 +243,8 @@ MOVE_SHAPES = [(7,), (1,), (100,), (2, 3, 4, 5), (1, 13, 11, 6), (1, 8, 8, 64), 
         ((2, 64, 40), (0, 2, 1)),
         ((5, 1, 7), (2, 1, 0)),
         ((2, 3, 4, 5, 6), (0, 4, 2, 1, 3)),
+        ((131, 77), (1, 0)),
+        ((9, 2, 70), (2, 1, 0)),
     ],
 )
 def test_transpose(shape: tuple[int, ...], perm: tuple[int, ...], dtype: str) -> None:
@@ -252,6 +264,12 @@ def test_parts_of_a_tensor(shape: tuple[int, ...], dtype: str) -> None:
     twos = (2,) * len(shape)
     got = run_op("strided_slice", [x], begin=begin, end=shape, strides=twos)[0]
     np.testing.assert_array_equal(got, want)
+    for step in (3, 4):
+        want = x[..., ::step]
+        ones = (1,) * (len(shape) - 1)
+        begins = (0,) * len(shape)
+        got = run_op("strided_slice", [x], begin=begins, end=shape, strides=(*ones, step))[0]
+        np.testing.assert_array_equal(got, want)
     want = x[tuple(slice(None, None, -3) for _ in shape)]
     last, ends = tuple(n - 1 for n in shape), (-1,) * len(shape)
     got = run_op("strided_slice", [x], begin=last, end=ends, strides=(-3,) * len(shape))[0]
@@ -335,8 +353,9 @@ def test_elementwise_over_any_broadcast(data: st.DataObject) -> None:
 def test_transpose_of_any_shape(data: st.DataObject) -> None:
     shape = tuple(data.draw(st.lists(st.integers(1, 18), min_size=1, max_size=4)))
     perm = tuple(data.draw(st.permutations(range(len(shape)))))
-    x = array(shape)
-    np.testing.assert_array_equal(run_op("transpose", [x], perm=perm)[0], x.transpose(perm))
+    for dtype in ("float32", "uint8"):
+        x = array(shape, dtype)
+        np.testing.assert_array_equal(run_op("transpose", [x], perm=perm)[0], x.transpose(perm))
 
 
 # --- the kernels themselves -----------------------------------------------------------------------

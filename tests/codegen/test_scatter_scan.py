@@ -164,7 +164,11 @@ def scanned(op: str, x: np.ndarray, axis: int, reverse: bool, exclusive: bool) -
 @pytest.mark.parametrize("dtype", ["float32", "int32"])
 @pytest.mark.parametrize("op", ["cumsum", "cumprod", "cummax", "cummin"])
 @pytest.mark.parametrize(
-    "shape", [(9,), (1,), (3, 10), (4, 5, 6), (2, 3, 9), (2, 1, 4), (2, 6, 3), (0, 3), (2, 0)]
+    "shape",
+    [
+        *((9,), (1,), (3, 10), (4, 5, 6), (2, 3, 9), (2, 1, 4), (2, 6, 3), (0, 3), (2, 0)),
+        *((9, 7), (3, 1030), (5, 3, 4)),
+    ],
 )
 def test_scans_along_every_axis(op: str, shape: tuple[int, ...], dtype: str) -> None:
     x = np.where(RNG.random(shape) < 0.6, 1, numbers(shape, "int32")).astype(dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fanlight.targets import WASM_PLAIN, WASM_RELAXED
 from tests.codegen.kernel_runner import run_op
 
 RNG = np.random.default_rng(0)
@@ -17,7 +18,9 @@ def numbers(shape: tuple[int, ...], dtype: str, low: int = -4, high: int = 4) ->
 
 @pytest.mark.parametrize("dtype", ["float32", "int32"])
 @pytest.mark.parametrize(
-    "shape", [(7,), (1,), (3, 10), (4, 5, 6), (2, 3, 9), (2, 1, 4), (1, 100, 3)], ids=str
+    "shape",
+    [(7,), (1,), (3, 10), (4, 5, 6), (2, 3, 9), (2, 1, 4), (1, 100, 3), (2, 53), (6, 1030)],
+    ids=str,
 )
 @pytest.mark.parametrize("op", ["arg_max", "arg_min"])
 def test_arg_over_every_axis(op: str, shape: tuple[int, ...], dtype: str) -> None:
@@ -27,8 +30,23 @@ def test_arg_over_every_axis(op: str, shape: tuple[int, ...], dtype: str) -> Non
         x.flat[x.size // 3] = np.inf
         x.flat[x.size // 4] = -np.inf
     for axis in range(len(shape)):
-        (got,) = run_op(op, [x], axis=axis)
+        (got,) = run_op(op, [x], WASM_PLAIN if axis else WASM_RELAXED, axis=axis)
         np.testing.assert_array_equal(got, getattr(np, op.replace("_", ""))(x, axis))
+
+
+@pytest.mark.parametrize("op", ["arg_max", "arg_min"])
+def test_arg_finds_the_first_wherever_it_is(op: str) -> None:
+    for size in (1, 2, 3, 4, 5, 31, 32, 35):
+        x = np.zeros((size, size), np.float32)
+        x[range(size), range(size)] = 1 if op == "arg_max" else -1
+        x[:, -1] = np.where(np.arange(size) % 3, x[:, -1], np.nan)
+        want = getattr(np, op.replace("_", ""))
+        for y, axis in ((x, 1), (x.T.copy(), 0)):
+            (got,) = run_op(op, [y], axis=axis)
+            np.testing.assert_array_equal(got, want(y, axis))
+    same = np.float32([[-0.0, 0.0, -0.0], [0.0, -0.0, 0.0]])
+    for axis in (0, 1):
+        assert not run_op(op, [same], axis=axis)[0].any()
 
 
 TOP_CASES = [
@@ -119,6 +137,8 @@ GATHER_CASES = [
     ((3, 200), 0, (1,)),
     ((9,), 0, (5,)),
     ((1, 4), 0, (2,)),
+    ((3, 50), 1, (70,)),
+    ((2, 4, 11), 2, (6,)),
 ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fanlight.errors import FanlightError
-from fanlight.ops import TABLE, Dim, TensorType
+from fanlight.ops import Dim, TensorType
 from fanlight.ops import row as rows
 
 F, INT, B, U = "float32", "int32", "bool", "uint8"
@@ -202,29 +202,6 @@ def test_wrong_calls(
     assert op in str(error)
     assert error.received is not None
     assert error.expected is not None or code == "E-OP-006"
-
-
-# A call of every op that would be right if its first input were not symbolic.
-RANKS = {"conv2d": 4, "depthwise_conv2d": 4, "conv2d_transpose": 4, "max_pool": 4, "avg_pool": 4}
-
-
-@pytest.mark.parametrize("op", [name for name in TABLE if name != "resize_image"])
-def test_only_resize_image_takes_symbolic_dims(op: str) -> None:
-    row = TABLE[op]
-    dtype = next(
-        d for d in (F, B) if op not in ("logical_and", "logical_or", "logical_not") or d == B
-    )
-    dtype = B if op in ("any", "all", "select") else dtype
-    dtype = U if row.family == "quantized" and op != "quantize" else dtype
-    symbolic = TensorType((Dim("n", 4),) * RANKS.get(op, 4), dtype)
-    given: dict[str, Any] = {"lo": 0, "hi": 1, "dtype": F, "body": "neg(a0)"}
-    given |= dict.fromkeys(("scale", "scale_a", "scale_b"), 0.5)
-    attrs = {
-        name: given.get(name, ()) for name, a in row.attrs.items() if a.default is rows.REQUIRED
-    }
-    with pytest.raises(FanlightError, match="E-OP-007") as caught:
-        rows.infer(op, [symbolic] * row.arity[0], attrs)
-    assert "resize_image" in str(caught.value)
 
 
 def test_resize_image_takes_them() -> None:

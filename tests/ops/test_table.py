@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import fanlight.ops as ops
 from fanlight import dtypes
 from fanlight.ops import TABLE, Row, TensorType, Unsupported
 from fanlight.ops import scalar as sc
+from fanlight.ops.backward import NotDifferentiable
 from fanlight.ops.row import REQUIRED, register
 from tests.support import ROOT, run_python
 
@@ -50,6 +52,43 @@ def test_rows_are_complete(row: Row) -> None:
     )
     for name, attr in row.attrs.items():
         assert len(attr.doc) > 5, (row.name, name)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=NAMES)
+def test_rows_say_shapes_and_source(row: Row) -> None:
+    """Of elementwise rows the page says the shapes, see below."""
+    assert row.scalar is not None or "->" in row.doc
+    (source,) = re.findall(r"Source: (.+?)\.(?= [A-Z]|$)", row.doc)
+    for name in re.findall(r"\bnumpy\.([\w.]+)", source):
+        assert attrgetter(name)(np) is not None
+    for path in re.findall(r"\b(?:docs|fanlight)/[\w/.-]+", source):
+        assert (ROOT / path).is_file(), path
+
+
+@pytest.mark.parametrize("row", ROWS, ids=NAMES)
+def test_the_page_of_ops_says_all_of_each(row: Row) -> None:
+    """How it is called, computed and derived, in which files, and how near hosts come."""
+    text = (ROOT / "docs" / "ops.md").read_text("utf-8")
+    (section,) = re.findall(rf"^### {row.name}\n\n(.*?)(?=^##|\Z)", text, re.DOTALL | re.MULTILINE)
+    if row.name == "fused":
+        assert "Python: passes" in section
+    else:
+        assert re.search(r"Python: \[`fl\.[\w.]+`\]\(\.\./fanlight/[\w/]+\.py\)", section)
+    if not isinstance(row.wasm, Unsupported) and row.wasm != "alias":
+        kernel = re.search(r"WebAssembly: \[\w+\]\(\.\./(fanlight/codegen/[\w/]+\.py)\)", section)
+        assert kernel and (ROOT / kernel[1]).is_file()
+    if isinstance(row.vjp, NotDifferentiable):
+        assert f"Gradient: none, for {row.vjp.why}." in section
+        assert len(row.vjp.why.split()) >= 4
+    else:
+        rule = re.search(r"Gradient: \[[\w ]+\]\(\.\./(fanlight/ops/\w+\.py)\)", section)
+        assert rule and (ROOT / rule[1]).is_file()
+    assert re.search(r"Tolerance: (exact|[\w ]+ \de-\d)", section)
+    told = row.doc if row.scalar is None or "[..." in row.doc else section
+    assert re.search(r"\[.*\]|shape|state|inputs broadcast", told), told
+    if row.scalar is not None and "[..." not in row.doc:
+        alone = row.arity == (1, 1)
+        assert f"Shapes: {'[...] -> [...]' if alone else 'inputs broadcast'}." in section
 
 
 @pytest.mark.parametrize("row", ROWS, ids=NAMES)

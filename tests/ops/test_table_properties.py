@@ -32,6 +32,9 @@ ELSEWHERE = {
     if row.family == "quantized"
 }
 ELSEWHERE |= dict.fromkeys(
+    ("dim_size", "to_bound", "from_bound"), "of symbolic dims: tests/ops/test_symbols.py"
+)
+ELSEWHERE |= dict.fromkeys(
     ("cond", "scan", "while_loop"), "ops of graphs: tests/tensor/test_control.py"
 )
 CALLS = [(op, DTYPES[letter]) for op, plan in PLANS.items() for letter in plan.dtypes]

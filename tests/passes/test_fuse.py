@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from fanlight.graph import Builder, Graph, Value, parse, verify
+from fanlight.graph import Builder, Graph, Value, evaluate, parse, verify
+from fanlight.jit import Program
 from fanlight.ops import scalar as sc
 from fanlight.passes.core import Context
 from fanlight.passes.fuse_elementwise import MAX_COST, MAX_INPUTS, FuseElementwise
@@ -127,6 +130,22 @@ def test_an_epilogue_grows_on_an_epilogue() -> None:
     y = net.add("mul", net.add("relu", c), bias)
     after = epilogue(net.finish({"y": y}))
     assert [n.attrs["epilogue"] for n in after.nodes] == ["mul(max(add(a0, a1), 0), a1)"]
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_whatever_broadcasts_to_a_result_may_stand_in_its_epilogue(data: st.DataObject) -> None:
+    """What no kernel reads in an epilogue ([3, 3, 4], [1, 3, 1, 4], ...) is computed after it."""
+    net, shape = Net(), (1, 3, 3, 4)
+    dims = tuple(n if data.draw(st.booleans()) else 1 for n in shape)
+    extra = net.input("e", dims[data.draw(st.integers(0, 4)) :])
+    y = net.add("conv2d", net.x, net.w(1, 1, 4, 4), extra, epilogue="max(add(a0, a1), 0)")
+    graph = net.finish({"y": y})
+    inputs = {v.name: np.float32(RNG.normal(size=v.shape)) for v in graph.inputs}
+    (want,) = evaluate(graph, inputs).values()
+    found = Program(graph).run([inputs[v.name] for v in graph.inputs])
+    np.testing.assert_allclose(found[0], want, rtol=1e-5, atol=1e-5)
+    epilogue(graph)
 
 
 # --- elementwise ----------------------------------------------------------------------------------

@@ -102,7 +102,7 @@ def test_matrices_and_movement() -> None:
 
 
 def test_what_has_no_meaning() -> None:
-    for call in (fl.relu, fl.tanh, fl.elu, lambda z: z < z, lambda z: fl.complex(z, z)):
+    for call in (fl.relu, fl.softplus, fl.elu, lambda z: z < z, lambda z: fl.complex(z, z)):
         with pytest.raises(FanlightError, match="E-OP-003") as caught:
             call(fl.tensor([1j, 2]))
         assert "c64[2]" in str(caught.value) and "test_complex" in str(caught.value)
@@ -181,3 +181,66 @@ def test_memory() -> None:
         z.numpy()
     with pytest.raises(FanlightError, match="E-TENSOR-003"):
         fl.jit(lambda z: z.numpy())(np.complex64([1]))
+
+
+# --- functions made of those of real numbers ------------------------------------------------------
+
+FUNCTIONS = """
+acos acosh asin asinh atan atanh cos cosh expm1 log1p round sign sin sinh tan tanh
+""".split()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("scale", [1e-3, 0.5, 3.0, 12.0])
+def test_functions_of_complex_numbers(name: str, scale: float) -> None:
+    z = ((RNG.standard_normal(400) + 1j * RNG.standard_normal(400)) * scale).astype(np.complex64)
+    want = getattr(np, name)(z.astype(complex))
+    got = getattr(fl, name)(fl.tensor(z))
+    assert got.dtype == "complex64"
+    np.testing.assert_allclose(got.numpy(), want, rtol=1e-4, atol=1e-6 * scale)
+    compiled = fl.jit(getattr(fl, name))(fl.tensor(z))
+    np.testing.assert_allclose(compiled.numpy(), want, rtol=1e-3, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize("name", [n for n in FUNCTIONS if n not in ("round",)])
+def test_gradients_of_functions_of_complex_numbers(name: str) -> None:
+    z = (RNG.uniform(0.2, 0.9, 6) + 1j * RNG.uniform(0.2, 0.9, 6)).astype(np.complex64)
+    w = (RNG.standard_normal(6) + 1j * RNG.standard_normal(6)).astype(np.complex64)
+
+    def loss(z: Any) -> fl.Tensor:
+        return fl.sum(fl.real(getattr(fl, name)(z) * w))
+
+    slope = fl.grad(loss)(fl.tensor(z)).numpy()
+    h = 2.0**-8
+    for step in (1, 1j, 1 - 1j):
+        up, down = (loss(fl.tensor((z + s * h * step).astype(np.complex64))) for s in (1, -1))
+        along = np.sum((np.conj(slope) * step).real)
+        assert along == pytest.approx((up.item() - down.item()) / (2 * h), rel=2e-2, abs=2e-2)
+
+
+def test_on_branch_cuts_results_are_those_from_above() -> None:
+    z = np.array([2 + 0j, -2 + 0j, 0.5 + 0j, 1j, 0 - 1j, 3j, 0 - 3j], np.complex64)
+    for name in ("acos", "asin", "acosh", "asinh", "log1p"):
+        np.testing.assert_allclose(
+            getattr(fl, name)(z).numpy(), getattr(np, name)(z), rtol=1e-5, atol=1e-6
+        )
+    for name, values in (("atanh", [2, -2, 0.5]), ("atan", [3j, 0.5])):
+        values = np.array(values, np.complex64)
+        np.testing.assert_allclose(
+            getattr(fl, name)(values).numpy(), getattr(np, name)(values), rtol=1e-5, atol=1e-6
+        )
+
+
+def test_products_sums_and_what_is_not_finite() -> None:
+    z = fl.tensor(numbers(2, 3, 4))
+    wide = z.numpy().astype(complex)
+    for axis in (None, 0, (0, 2), -1):
+        want = np.prod(wide, axis=axis, keepdims=True)
+        np.testing.assert_allclose(fl.prod(z, axis, True).numpy(), want, rtol=1e-4)
+    np.testing.assert_allclose(fl.cumsum(z, 1).numpy(), np.cumsum(wide, 1), rtol=1e-4, atol=1e-5)
+    assert fl.prod(fl.tensor(np.zeros(0, np.complex64))).item() == 1
+    assert z[[0, 1], [2, 0]].numpy().tolist() == z.numpy()[[0, 1], [2, 0]].tolist()
+    w = fl.tensor([1 + 1j, complex("nan"), complex(1, np.inf), complex(np.inf, np.nan)])
+    assert fl.is_nan(w).tolist() == [False, True, False, True]
+    assert fl.is_inf(w).tolist() == [False, False, True, True]
+    assert fl.is_finite(w).tolist() == [True, False, False, False]

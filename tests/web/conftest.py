@@ -8,6 +8,7 @@ import pytest
 
 from tests.web.byte_nets import write_bytes
 from tests.web.families import write_families
+from tests.web.free_sizes import write_free_sizes
 from tests.web.halves import write_half
 from tests.web.server import Site, serve
 from tests.web.toy import write_colours, write_double, write_page
@@ -49,6 +50,13 @@ def family_bundle(toys: Path) -> Path:
     """families/ among the toys: one function with results of every family, and inputs.json."""
     write_families(toys / "families")
     return toys / "families"
+
+
+@pytest.fixture(scope="session")
+def free_sizes_bundle(toys: Path) -> Path:
+    """free_sizes/ among the toys: a function of any number of rows."""
+    write_free_sizes(toys / "free_sizes")
+    return toys / "free_sizes"
 
 
 @pytest.fixture

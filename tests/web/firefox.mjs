@@ -69,6 +69,14 @@ for (const setting of ['relaxed', 'plain', 'pairs']) {
 }
 
 for (const simd of ['relaxed', 'plain']) {
+  await journey(`free sizes ${simd}`, `${site}bare.html`, (page) => page.evaluate(async (which) => {
+    const { load } = await import('./double/fanlight.js');
+    const { default: run } = await import('./free_sizes.js');
+    return run(which, load);
+  }, simd));
+}
+
+for (const simd of ['relaxed', 'plain']) {
   await journey(`families ${simd}`, `${site}bare.html`, (page) => page.evaluate(async (which) => {
     const { load } = await import('./double/fanlight.js');
     const { default: run } = await import('./families.js');

@@ -12,7 +12,7 @@ import pytest
 
 from fanlight.web.single_file import single_file
 from tests.codegen.test_expand import HALVES, float_bits
-from tests.web import byte_nets, families, halves
+from tests.web import byte_nets, families, free_sizes, halves
 from tests.web.server import serve
 
 pytestmark = pytest.mark.firefox
@@ -24,6 +24,7 @@ def journeys(
     toys: Path,
     byte_bundles: Path,
     family_bundle: Path,
+    free_sizes_bundle: Path,
     tmp_path_factory: pytest.TempPathFactory,
     firefox_path: str,
 ) -> dict[str, Any]:
@@ -38,6 +39,7 @@ def journeys(
         site.pages["bare.html"] = BARE
         site.pages["bytes.js"] = f"export default {byte_nets.JOURNEY};"
         site.pages["families.js"] = f"export default {families.JOURNEY};"
+        site.pages["free_sizes.js"] = f"export default {free_sizes.JOURNEY};"
         site.fail("double/weights-1of2", "corrupt")
         done = subprocess.run(
             [
@@ -90,6 +92,11 @@ def test_quantised_nets_give_the_same_bytes(
 @pytest.mark.parametrize("simd", ["relaxed", "plain"])
 def test_build_equals_jit(journeys: dict[str, Any], simd: str) -> None:
     families.same_as_elsewhere(answer(journeys, f"families {simd}"))
+
+
+@pytest.mark.parametrize("simd", ["relaxed", "plain"])
+def test_any_number_of_rows(journeys: dict[str, Any], simd: str) -> None:
+    free_sizes.as_eager(answer(journeys, f"free sizes {simd}"))
 
 
 def test_every_half_is_exact(journeys: dict[str, Any]) -> None:

@@ -106,16 +106,28 @@ def constants(expr: sc.Expr, dtypes: Sequence[str], *, fused: bool = False) -> l
     return list(dict.fromkeys(f.seen))
 
 
+def instructions(expr: sc.Expr, dtypes: Sequence[str], *, fused: bool = False) -> int:
+    """How many instructions compute four values of `expr`, constants and locals not counted."""
+    f = _Recorder("instructions", Signature(("v128",) * len(dtypes)), _no_calls)
+    emit(f, expr, f.params, dtypes, fused=fused)
+    return f.count
+
+
 def _no_calls(name: str) -> tuple[int, Signature]:
     raise KeyError(name)
 
 
 class _Recorder(Function):
-    """Writes down the constants that are pushed."""
+    """Writes down the constants that are pushed, and counts what computes."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.seen: list[bytes] = []
+        self.count = 0
+
+    def op(self, name: str, *immediates: int) -> Function:
+        self.count += 1
+        return super().op(name, *immediates)
 
     def v128(self, data: bytes) -> Function:
         self.seen.append(bytes(data))

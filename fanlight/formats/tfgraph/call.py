@@ -9,8 +9,23 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.formats.emitter import Emitter, Tensor
+from fanlight.formats.emitter import Emitter, Tensor, dtype_of
 from fanlight.formats.tfgraph.nodes import Attrs, GraphNode
+from fanlight.graph import Value
+from fanlight.ops.types import TensorType
+from fanlight.tensor.trace import capture
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Complex numbers on their way through an import: the real and the imaginary part."""
+
+    real: Tensor
+    imag: Tensor
+
+
+# Nodes that may be given pairs.
+TAKE_PAIRS = frozenset("Angle ComplexAbs Conj FFT IFFT IRFFT Identity Imag Real Snapshot".split())
 
 
 @dataclass
@@ -42,6 +57,15 @@ class Call:
             )
         return self.inputs[index]
 
+    def pair(self, index: int = 0) -> Pair:
+        """Input `index`, which is complex."""
+        x: Any = self.x(index)
+        if not isinstance(x, Pair):
+            raise self.refuse(
+                "real numbers came", expected="complex numbers", received=repr(x)[:80]
+            )
+        return x
+
     def known(self, index: int, what: str) -> np.ndarray:
         """Input `index`, whose value must not depend on the model's inputs."""
         x = self.x(index)
@@ -70,6 +94,13 @@ class Call:
             raise self.refuse(f"{what} must be one number", received=values[:8])
         return values[0]
 
+    def real(self, index: int, what: str) -> float:
+        """Input `index` as one known number."""
+        array = self.known(index, what)
+        if array.size != 1 or array.dtype.kind not in "fiu":
+            raise self.refuse(f"{what} must be one number", received=f"{array.size} numbers")
+        return float(array.reshape(-1)[0])
+
     def axis(self, index: int, rank: int) -> int:
         """Input `index` as one known dim number, 0 <= axis < rank."""
         values = self.ints(index, "the axis")
@@ -83,6 +114,36 @@ class Call:
         """Apply an op of the table; `part` names what it is of the node."""
         name = f"{self.node.name}/{part}" if part else self.node.name
         return self.em.op(op, *inputs, name=name, **attrs)
+
+    def function(self, function: Callable[..., Any], *inputs: Tensor) -> list[Tensor]:
+        """A function of tensors on some inputs, as the ops that it is made of."""
+
+        def named(given: Sequence[Any]) -> dict[str, Any]:
+            made = function(*given)
+            return dict(enumerate(made if isinstance(made, tuple) else (made,)))  # type: ignore
+
+        types = [TensorType(tuple(x.shape), dtype_of(x)) for x in inputs]
+        names = [f"x{i}" for i in range(len(inputs))]
+        try:
+            graph = capture(named, names, types, self.node.name)
+        except FanlightError as error:
+            if error.code != "E-TENSOR-003":
+                raise
+            raise self.refuse(
+                "a size or place would depend on numbers",
+                expected="numbers that decide shapes as constants of the graph",
+                received=", ".join(map(str, types)),
+            ) from None
+        made: dict[Value, Tensor] = {
+            **dict(zip(graph.inputs, inputs, strict=True)),
+            **graph.weights,
+        }
+        for node in graph.nodes:
+            name = self.node.name if node is graph.nodes[-1] else f"{self.node.name}/{node.op}"
+            results = self.em.op(node.op, *(made[v] for v in node.inputs), name=name, **node.attrs)
+            results = results if isinstance(results, tuple) else (results,)
+            made.update(zip(node.outputs, results, strict=True))
+        return [made[v] for _, v in graph.outputs]
 
     def refuse(
         self, message: str, *, expected: object = None, received: object = None

@@ -14,8 +14,15 @@ from fanlight.formats.manifest import Skipped, parse_manifest, read_weights
 from fanlight.formats.names import output_names, tally
 from fanlight.formats.random_weights import random_constants
 from fanlight.formats.source import Options, Port, Source, check_options, static_shape
-from fanlight.formats.tfgraph import elementwise, neural, shaping  # noqa: F401  (fill the table)
-from fanlight.formats.tfgraph.call import HANDLERS, Call
+from fanlight.formats.tfgraph import (  # noqa: F401  (fill the table)
+    elementwise,
+    functions,
+    indexing,
+    neural,
+    shaping,
+    spectral,
+)
+from fanlight.formats.tfgraph.call import HANDLERS, TAKE_PAIRS, Call, Pair
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref, graph_dtype, parse_nodes
 from fanlight.formats.tfgraph.order import needed, ordered
 from fanlight.formats.tfgraph.signature import Entry, Signature, read_signature, topology
@@ -142,10 +149,16 @@ class _Import:
                 received=node.name[:120],
             )
         call = Call(node, self.em, [self._tensor(ref, node) for ref in node.inputs], self.warnings)
+        if node.op not in TAKE_PAIRS and any(isinstance(x, Pair) for x in call.inputs):
+            raise call.refuse(
+                "complex numbers are not taken here",
+                expected=f"real numbers; complex ones go to {', '.join(sorted(TAKE_PAIRS))}",
+                received="complex numbers",
+            )
         try:
             made = HANDLERS[node.op](call)
         except FanlightError as error:
-            if error.code.startswith("E-OP-"):
+            if error.code.startswith(("E-OP-", "E-TENSOR-")):
                 error.where = f"{call.where}: {error.where}"
             raise
         return list(made) if isinstance(made, list | tuple) else [made]
@@ -185,6 +198,16 @@ class _Import:
 
     def _finish(self) -> Source:
         results = [self._tensor(e.ref, None) for e in self.signature.outputs]
+        for entry, result in zip(self.signature.outputs, results, strict=True):
+            if isinstance(result, Pair):
+                raise FanlightError(
+                    "E-FORMAT-012",
+                    "an output of the model is complex.",
+                    where=self.path,
+                    expected="real numbers: its real and imaginary part, or its magnitude",
+                    received=entry.name,
+                    next="end the model with tf.abs, or with tf.math.real and tf.math.imag.",
+                )
         names = output_names([e.name for e in self.signature.outputs], [p.name for p in self.ports])
         outputs = {n: self.em.value(t, n) for n, t in zip(names, results, strict=True)}
         batch = any(p.batched for p in self.ports)

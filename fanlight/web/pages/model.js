@@ -1,5 +1,5 @@
 import { load, said } from './fanlight.js';
-/** @import { Spec, Value } from './types.js' */
+/** @import { Manifest, Spec, Value } from './types.js' */
 
 /** @param {string} id @returns {any} */
 const at = (id) => document.getElementById(id);
@@ -15,9 +15,13 @@ function fillTable(id, rows) {
   table.hidden = false;
 }
 
-/** Zeros of the input's shape, 64 for each free size. @param {Spec} spec @returns {Value} */
-function zeros({ dtype, shape }) {
-  const sizes = shape.map((d) => (typeof d === 'string' ? 64 : d));
+/**
+ * Zeros of the input's shape, 64 for each free size, or as near to that as may be.
+ * @param {Spec} spec @param {Manifest['dims']} dims @returns {Value}
+ */
+function zeros({ dtype, shape }, dims) {
+  const sizes = shape.map((d) => (
+    typeof d === 'string' ? Math.max(dims[d].min, Math.min(dims[d].max, 64)) : d));
   const length = sizes.reduce((a, b) => a * b, 1);
   const Type = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array, bool: Uint8Array }[dtype];
   return { data: new Type(length), shape: sizes };
@@ -26,7 +30,7 @@ function zeros({ dtype, shape }) {
 try {
   const model = await load('./');
   const { info } = model;
-  const inputs = Object.fromEntries(model.inputs.map((spec) => [spec.name, zeros(spec)]));
+  const inputs = Object.fromEntries(model.inputs.map((spec) => [spec.name, zeros(spec, model.dims)]));
   await model.run(inputs);
   const start = performance.now();
   await model.run(inputs);

@@ -118,14 +118,14 @@ export class Engine {
 
   /** @param {Core} core */
   constructor(core) {
-    const { inputs, outputs, task } = core.manifest;
+    const { inputs, outputs, dims, task } = core.manifest;
     this.core = core;
     this.manifest = core.manifest;
     this.#settled = !mayWait();
     // A page that waits for its visitor: code can become fast meanwhile.
     setTimeout(() => core.calls || this.#settle(), 200);
     /** @type {About} */
-    this.about = { inputs, outputs, labels: task?.labels ?? null, info: core.info };
+    this.about = { inputs, outputs, dims, labels: task?.labels ?? null, info: core.info };
   }
 
   /**
@@ -216,7 +216,8 @@ export class Engine {
         fail('E-WEB-012', 'An input has the wrong dtype.', { where, expected: want, received: type });
       }
       /** @type {any[]} */
-      const given = Array.from(shape ?? spec.shape);
+      const given = Array.from(shape ?? spec.shape.map((d) => (
+        typeof d === 'string' ? data.length / count(/** @type {any} */ (spec.shape.filter((e) => e !== d))) : d)));
       const n = spec.batched ? given[0] : 1;
       const fits = given.length === spec.shape.length && given.every((d, i) => {
         const size = spec.shape[i];

@@ -20,9 +20,10 @@ export class Model {
   #waiting = 0;
 
   /** @param {About} about @param {Call} call @param {(reason: unknown) => void} close */
-  constructor({ inputs, outputs, labels, info }, call, close) {
+  constructor({ inputs, outputs, dims, labels, info }, call, close) {
     this.inputs = inputs;
     this.outputs = outputs;
+    this.dims = dims;
     this.labels = labels;
     this.info = info;
     this.#call = call;
@@ -43,7 +44,8 @@ export class Model {
 
   /**
    * Compute all outputs. Each input is a typed array of the input's own shape, or `{ data, shape }`;
-   * a batched input may have several items. Rejects with a FanlightError.
+   * a batched input may have several items; one free size follows from how long the array is.
+   * Rejects with a FanlightError.
    * @param {Record<string, Value>} inputs @returns {Promise<Record<string, Tensor>>}
    */
   run(inputs) {

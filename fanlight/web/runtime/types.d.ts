@@ -152,11 +152,12 @@ export interface Trial {
 export interface About {
   inputs: Spec[];
   outputs: Spec[];
+  dims: Manifest['dims'];
   labels: string[] | null;
   info: Info;
 }
 
-/** A typed array, with a shape where it is not the input's own. */
+/** A typed array, with a shape where it is not the input's own, or has two free sizes. */
 export type Value = TypedArray | { data: TypedArray; shape?: number[] };
 export interface Tensor {
   data: TypedArray;

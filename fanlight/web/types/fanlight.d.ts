@@ -7,14 +7,20 @@ export function load(url: string | URL | InlineBundle, options?: LoadOptions): P
 /** A loaded model. Calls may overlap; they are answered in order. Made by `load`. */
 export class Model {
     /** @param {About} about @param {Call} call @param {(reason: unknown) => void} close */
-    constructor({ inputs, outputs, labels, info }: About, call: Call, close: (reason: unknown) => void);
+    constructor({ inputs, outputs, dims, labels, info }: About, call: Call, close: (reason: unknown) => void);
     inputs: import("./types.js").Spec[];
     outputs: import("./types.js").Spec[];
+    dims: Record<string, {
+        min: number;
+        max: number;
+        offset: number;
+    }>;
     labels: string[] | null;
     info: import("./types.js").Info;
     /**
      * Compute all outputs. Each input is a typed array of the input's own shape, or `{ data, shape }`;
-     * a batched input may have several items. Rejects with a FanlightError.
+     * a batched input may have several items; one free size follows from how long the array is.
+     * Rejects with a FanlightError.
      * @param {Record<string, Value>} inputs @returns {Promise<Record<string, Tensor>>}
      */
     run(inputs: Record<string, Value>): Promise<Record<string, Tensor>>;

@@ -489,6 +489,7 @@ def lower_depthwise(node: Node, target: Target, weights: Weights) -> Kernel:
         key=f"depthwise {window} {epilogue.key} {target.relaxed_simd}",
         emit=emit,
         work=n * oh,
+        in_order=True,
         packing={1: panels(4, 2)} if window.packed else {},
         flops=node.output.type.size * (2 * kh * kw + epilogue.cost),
         bytes=node_bytes(node),

@@ -19,27 +19,26 @@ from math import prod
 from fanlight.codegen.kernel import Kernel, Weights, node_bytes, panels, register, unsupported
 from fanlight.codegen.wasm.assembler import Function, Local, Number
 from fanlight.codegen.wasm.kernels.epilogue import Epilogue, difference_pointers
+from fanlight.codegen.wasm.kernels.vector_product import is_wide, vector_by_matrix
 from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes, transpose4
 from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node
 from fanlight.targets import Target
 
 WIDTH = 8  # columns of a tile
-FLAT = 32
+FLAT = 16
 FEW_COLUMNS = 3  # up to here vectors run along K instead of along the columns
 WIDE = 16  # columns of a tile where the engine fuses pairs of vectors into 256 bits
 VECTOR_WIDTH = 32  # most columns of the one-row tile of a matrix-vector product
 # Bytes of the left side and of the results that are kept near (L2) while the panels of the right
 # side pass over them: every panel touches half a cache line of each row of results.
-# A small right side stays near too, and may pass again over every small block; a large one comes
-# from afar each time.
+# A small right side stays near too, and may pass again over every small block.
 BLOCK_BYTES = 256 << 10
 LARGE_BLOCK_BYTES = 448 << 10
 # Fewer pieces of work than this make shares of the threads too unequal.
 FEW_UNITS = 24
 SMALL_RIGHT_BYTES = 256 << 10
-# A computed right side is put into panels first where it does not stay in L1, and where that is
-# little beside the product.
+# A computed right side is put into panels first where it outgrows L1 and that is little work.
 GATHER_BYTES = 32 << 10
 GATHER_ROWS = 24
 
@@ -628,24 +627,24 @@ def _gathers(shape: Product) -> bool:
 
     Rows whose distance is a power of two would all want the same few lines of a cache.
     """
-    large = 4 * shape.k * shape.columns > GATHER_BYTES
-    enough = shape.lines * shape.rows >= GATHER_ROWS
-    return large and enough and shape.columns >= WIDTH and shape.columns % 4 == 0
+    worth = 4 * shape.k * shape.columns > GATHER_BYTES and shape.lines * shape.rows >= GATHER_ROWS
+    return worth and shape.columns >= WIDTH and shape.columns % 4 == 0
 
 
 def _kernel(node: Node, shape: Product, epilogue: Epilogue, target: Target) -> Kernel:
     if not shape.packed and _gathers(shape):
         shape = replace(shape, packed=True, gathered=True)
+    if shape.columns == 1 and shape.run % 4 == 0:
+        # A lone column lies as its panel would, whether it is a constant or not.
+        shape = replace(shape, packed=True)
     if shape.packed and shape.columns <= FEW_COLUMNS and shape.run % 4 == 0:
-        return _made(node, shape, epilogue, target, DotEmitter, shape.columns)
+        return _made(node, shape, epilogue, target, DotEmitter, shape.columns, may_turn=False)
     if shape.packed and shape.lines * shape.rows == 1:
-        width = vector_width(shape.columns)
-        return _made(node, shape, epilogue, target, TileEmitter, width)
+        return _made(node, shape, epilogue, target, TileEmitter, vector_width(shape.columns))
     made = _made(node, shape, epilogue, target, TileEmitter, WIDTH)
     if not (shape.packed and shape.columns >= WIDE and target.relaxed_simd):
         return made
-    wide = _made(node, shape, epilogue, target, WideEmitter, WIDE)
-    return replace(made, twins={"wide": wide})
+    return replace(made, twins={"wide": _made(node, shape, epilogue, target, WideEmitter, WIDE)})
 
 
 def _made(
@@ -655,12 +654,17 @@ def _made(
     target: Target,
     emitter: type[TileEmitter],
     width: int,
+    *,
+    may_turn: bool = True,
 ) -> Kernel:
-    """The kernel that an emitter makes, with tiles of `width` columns."""
+    """The kernel that an emitter makes; its work is in panels where that is better and may be."""
     tiles = split(shape.rows, emitter.height(width, target))[0]
     units, columns = tiles if shape.lines == 1 else shape.lines, -(-shape.columns // width)
-    if shape.gathered or (emitter is not DotEmitter and _splits_better(shape, units, columns)):
+    whole, by_rows = (node, shape, epilogue, target, emitter, width), None
+    if shape.gathered or (may_turn and _splits_better(shape, units, columns)):
+        by_rows = None if shape.gathered else _made(*whole, may_turn=False)
         shape, units = replace(shape, by_panels=True), columns
+    packs = shape.packed and not shape.gathered and (width, shape.columns) != (1, 1)
 
     def emit(module: Module, name: str) -> None:
         params = ("i32",) * (2 + len(epilogue.kinds) + 1 + bool(shape.scratch) + 2)
@@ -670,9 +674,9 @@ def _made(
         key=f"gemm {shape} {epilogue.key} {target.relaxed_simd} {emitter.__name__} {width}",
         emit=emit,
         work=units,
-        packing={1: panels(emitter.panel_width(width))}
-        if shape.packed and not shape.gathered
-        else {},
+        in_order=not shape.by_panels,
+        by_rows=by_rows,
+        packing={1: panels(emitter.panel_width(width))} if packs else {},
         scratch=shape.scratch,
         flops=node.output.type.size * (2 * shape.k + epilogue.cost),
         bytes=node_bytes(node),
@@ -735,6 +739,8 @@ def lower_matmul(node: Node, target: Target, weights: Weights) -> Kernel:
     constant = node.inputs[1] in weights and not batched
     if not batched:
         rows = prod(a[:-1])
+        if not constant and is_wide(node):
+            return vector_by_matrix(node)
         shape = Product(1, rows, 0, k, 1, k, k, 1, 0, columns, packed=constant)
         return _kernel(node, shape, epilogue, target)
     return _batched(node, target, epilogue)
@@ -775,6 +781,7 @@ def _batched(node: Node, target: Target, epilogue: Epilogue) -> Kernel:
         key=f"batched {a} {b} {inner}",
         emit=emit,
         work=prod(batch),
+        in_order=True,
         flops=node.output.type.size * (2 * k + epilogue.cost),
         bytes=node_bytes(node),
     )

@@ -110,9 +110,7 @@ def _cholesky(p: Program, job: Job, given: Arrays, made: Arrays, work: Arrays) -
     bad = copy_symmetric(p, given[0], l)
     total = p.number()
     with p.loop(0, n) as j, p.loop(j, n) as i:
-        total.set(l[i, j])
-        with p.loop(0, j) as k:
-            total.set(total - l[i, k] * l[j, k])
+        total.set(l[i, j] - p.dot(l, (i, 0), l, (j, 0), j))
         with p.when(i.same(j)):
             with p.when(total > 0.0):
                 l[j, j] = total.root()
@@ -139,15 +137,14 @@ def _triangular(p: Program, job: Job, given: Arrays, made: Arrays, work: Arrays)
     (t, x), n, (lower, transpose) = work, job.n, job.flags
     bad = copy_finite(p, given[0], t)
     bad.set(bad + copy_finite(p, given[1], x))
-    total = p.number()
     with p.loop(0, n) as step:
         i = p.integer(step if lower != transpose else (n - 1) - step)
+        bounds = (0, i) if lower != transpose else (i + 1, n)
+        with p.loop(*bounds) as k:
+            factor = t[k, i] if transpose else t[i, k]
+            p.add_row(x, (i, 0), x, (k, 0), -factor, job.sides)
         with p.loop(0, job.sides) as c:
-            total.set(x[i, c])
-            bounds = (0, i) if lower != transpose else (i + 1, n)
-            with p.loop(*bounds) as k:
-                total.set(total - (t[k, i] if transpose else t[i, k]) * x[k, c])
-            x[i, c] = total / t[i, i]
+            x[i, c] = x[i, c] / t[i, i]
     write(p, x, made[0], bad)
 
 
@@ -181,11 +178,9 @@ def _eliminate(p: Program, n: int, a: Array, b: Array | None) -> Variable:
                             p.exchange(array, (k, j), (pivot, j))
             with p.loop(k + 1, n) as i:
                 factor.set(a[i, k] / a[k, k])
-                with p.loop(k + 1, n) as j:
-                    a[i, j] = a[i, j] - factor * a[k, j]
+                p.add_row(a, (i, k + 1), a, (k, k + 1), -factor, n)
                 if b is not None:
-                    with p.loop(0, b.shape[1]) as j:
-                        b[i, j] = b[i, j] - factor * b[k, j]
+                    p.add_row(b, (i, 0), b, (k, 0), -factor, b.shape[1])
     return sign
 
 
@@ -194,16 +189,14 @@ def _solve(p: Program, job: Job, given: Arrays, made: Arrays, work: Arrays) -> N
     bad = copy_finite(p, given[0], a)
     bad.set(bad + copy_finite(p, given[1], x))
     _eliminate(p, n, a, x)
-    total = p.number()
     with p.loop(0, n) as step:
         i = p.integer((n - 1) - step)
         with p.when(a[i, i].same(0.0)):
             bad.set(nan)
+        with p.loop(i + 1, n) as k:
+            p.add_row(x, (i, 0), x, (k, 0), -a[i, k], job.sides)
         with p.loop(0, job.sides) as c:
-            total.set(x[i, c])
-            with p.loop(i + 1, n) as k:
-                total.set(total - a[i, k] * x[k, c])
-            x[i, c] = total / a[i, i]
+            x[i, c] = x[i, c] / a[i, i]
     write(p, x, made[0], bad)
 
 
@@ -260,24 +253,24 @@ def lower_qr(node: Node, target: Target, weights: Weights) -> Kernel:
     m, n = node.inputs[0].type.bound[-2:]
     k = node.outputs[0].type.bound[-1]
     job = Job("qr", m, n, k)
-    work = [(m, n), (m, k), (m, min(m, n)), (min(m, n),)]
+    work = [(m, n), (m, k), (m, min(m, n)), (min(m, n),), (1, max(n, k))]
     return kernel(node, job, work, 4 * m * n * k, _qr, target)
 
 
 def _qr(p: Program, job: Job, given: Arrays, made: Arrays, work: Arrays) -> None:
-    (r, q, v, scale), m, n, k = work, job.m, job.n, job.sides
+    (r, q, v, scale, products), m, n, k = work, job.m, job.n, job.sides
     bad = copy_finite(p, given[0], r)
     total, rest = p.number(), p.number()
 
     def reflect(target: Array, columns: tuple[object, int], j: Number) -> None:
         """target -= scale v (v^T target), for some columns."""
-        with p.loop(*columns) as c:
-            total.set(0.0)
-            with p.loop(j, m) as i:
-                total.set(total + v[i, j] * target[i, c])
-            total.set(total * scale[j])
-            with p.loop(j, m) as i:
-                target[i, c] = target[i, c] - total * v[i, j]
+        first, end = columns
+        with p.loop(first, end) as c:
+            products[0, c] = 0.0
+        with p.loop(j, m) as i:
+            p.add_row(products, (0, first), target, (i, first), v[i, j], end)
+        with p.loop(j, m) as i:
+            p.add_row(target, (i, first), products, (0, first), -(v[i, j] * scale[j]), end)
 
     with p.loop(0, min(m, n)) as j:
         rest.set(0.0)

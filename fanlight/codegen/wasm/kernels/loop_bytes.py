@@ -172,6 +172,49 @@ class BytesEmitter(NestEmitter):
         return first
 
 
+class PickEmitter(BytesEmitter):
+    """The form `bytes` of a copy that `picks`: a vector for every step between bytes, shuffled."""
+
+    def emit(self, begin: Local, end: Local) -> None:
+        """The units [begin, end)."""
+        self._emit(begin, end)
+
+    def _hold(self, walkers: Sequence[Local]) -> dict[int, Local]:
+        if self.nest.loads[0].strides[-1]:
+            return {}
+        value = self.registers.take("v128")
+        self.f.get(walkers[0]).op("v128.load8_splat").set(value)
+        return {0: value}
+
+    def _step(
+        self, cursors: Sequence[Local], held: dict[int, Local], index: int, count: int
+    ) -> None:
+        f, apart = self.f, self.nest.loads[0].strides[-1]
+        if held:
+            store_bytes(f, cursors[-1], held[0], count, index)
+            return
+        value = self.registers.take("v128")
+        if apart < 0:
+            # The last of them lies lowest. No tensor begins at the first bytes of memory.
+            f.get(cursors[0]).plus(-index - 15).load().tee(value).get(value)
+            f.op("i8x16.shuffle", *range(15, -1, -1)).set(value)
+        else:
+            f.get(cursors[0]).load(index * apart)
+            for number in range(1, apart):
+                f.get(cursors[0]).load(index * apart + 16 * number)
+                # Byte j is byte j * apart of all vectors in a row; earlier ones are in their place.
+                whole = [(j * apart // 16, j * apart % 16) for j in range(16)]
+                first = number == 1
+                f.op("i8x16.shuffle", *(
+                    16 + lane if vector == number
+                    else lane if first and vector == 0 else j
+                    for j, (vector, lane) in enumerate(whole)
+                ))  # fmt: skip
+            f.set(value)
+        store_bytes(f, cursors[-1], value, count, index)
+        self.registers.give(value)
+
+
 def _without_zeros(expr: sc.Expr, dtypes: Sequence[str]) -> sc.Expr:
     """The expression without additions of an int32 0, which is what zero points often are."""
     done: dict[int, sc.Expr] = {}

@@ -8,12 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from fanlight.codegen.wasm.assembler import Function, Local
-from fanlight.codegen.wasm.kernels.loop_bytes import BytesEmitter
+from fanlight.codegen.wasm.kernels.loop_bools import BoolReduceEmitter, DirectEmitter, is_direct
+from fanlight.codegen.wasm.kernels.loop_bytes import BytesEmitter, PickEmitter
 from fanlight.codegen.wasm.kernels.loop_forms import (
     GROUP,
+    block_edge,
     crossing,
     form,
+    of_bools,
     pattern,
+    picks,
+    run,
     strip,
     transpose_dims,
     units,
@@ -21,7 +26,13 @@ from fanlight.codegen.wasm.kernels.loop_forms import (
 from fanlight.codegen.wasm.kernels.loop_ir import Nest
 from fanlight.codegen.wasm.kernels.loop_lanes import NestEmitter
 from fanlight.codegen.wasm.kernels.loop_reduce import ReduceEmitter
-from fanlight.codegen.wasm.kernels.vectors import Registers, copy_run, fill_run, transpose4
+from fanlight.codegen.wasm.kernels.vectors import (
+    Registers,
+    copy_run,
+    fill_run,
+    transpose4,
+    transpose8,
+)
 
 
 def emit_nests(
@@ -47,13 +58,14 @@ def emit_nests(
 def _emitter(
     f: Function, registers: Registers, nest: Nest, pointers: Sequence[Local]
 ) -> NestEmitter:
+    kind = form(nest)
     classes: dict[str, Callable[..., NestEmitter]] = {
-        "columns": ReduceEmitter,
-        "rows": ReduceEmitter,
+        "columns": BoolReduceEmitter if of_bools(nest) else ReduceEmitter,
+        "rows": BoolReduceEmitter if of_bools(nest) else ReduceEmitter,
         "transpose": _Transpose,
-        "bytes": BytesEmitter,
+        "bytes": PickEmitter if picks(nest) else DirectEmitter if is_direct(nest) else BytesEmitter,
     }
-    return classes.get(form(nest), _Map)(f, registers, nest, pointers)
+    return classes.get(kind, _Map)(f, registers, nest, pointers)
 
 
 def _clamp(f: Function, bound: Local, start: int, limit: int, test: str, into: Local) -> None:
@@ -207,24 +219,25 @@ class _Transpose(NestEmitter):
     """The form `transpose`."""
 
     def _emit(self, begin: Local, end: Local) -> None:
-        """Strips of the crossing loop; in each, along the last loop, blocks of 4x4.
+        """Strips of the crossing loop; in each, along the last loop, square blocks.
 
-        Edges that are no multiple of 4 are covered by blocks that overlap their neighbours.
+        Edges that are no multiple of a block are covered by blocks that overlap their neighbours.
         """
         f, nest = self.f, self.nest
         source, store = nest.loads[0], nest.store
         outer, across = transpose_dims(nest)
         d = crossing(nest)
         assert d is not None
-        last = nest.sizes[-1]
-        wide = strip(across)
+        last, edge, width = nest.sizes[-1], block_edge(nest), store.width
+        wide, long = strip(nest, across), run(nest)
         strips = -(-across // wide)
         first = outer[0] if outer else None
         steps = [a.strides[first] if first is not None else 0 for a in nest.accesses]
         walkers = self._pointers(nest.accesses, begin, steps)
         at, along, left = self.registers.take_many(3, "i32")
         from_, to = self.registers.take_many(2, "i32")
-        values, spare = self.registers.take_many(4, "v128"), self.registers.take_many(4, "v128")
+        values, spare = self.registers.take_many(edge, "v128"), self.registers.take_many(4, "v128")
+        down, right = edge * source.strides[-1] * width, edge * store.strides[d] * width
 
         def one_strip() -> None:
             """The strip number `at`."""
@@ -233,22 +246,18 @@ class _Transpose(NestEmitter):
             f.get(at).times(wide)
             _least(f, place, across - wide, across % wide != 0)
             f.set(place)
-            run = strip(last)
-            down, right = 4 * source.strides[-1] * 4, 4 * store.strides[d] * 4
-            with f.range(along, 0, last, run):
+            with f.range(along, 0, last, long):
                 for p, a, into in zip(walkers, nest.accesses, (from_, to), strict=True):
-                    f.get(p).get(place).times(a.strides[d] * a.width).op("i32.add").get(along)
-                    _least(f, left, last - run, last % run != 0)
-                    f.times(a.strides[-1] * a.width).op("i32.add").set(into)
+                    f.get(p).get(place).times(a.strides[d] * width).op("i32.add").get(along)
+                    _least(f, left, last - long, last % long != 0)
+                    f.times(a.strides[-1] * width).op("i32.add").set(into)
                 # Finishing a line of the output before the next one keeps few lines half written.
-                with f.repeat(wide // 4):
-                    with f.repeat(run // 4):
-                        for i, v in enumerate(values):
-                            f.get(from_).load(i * source.strides[-1] * 4).set(v)
-                        for i, v in enumerate(transpose4(f, values, spare)):
-                            f.get(to).get(v).store(i * store.strides[d] * 4)
-                        f.advance(from_, down).advance(to, 16)
-                    f.advance(from_, 16 - run // 4 * down).advance(to, right - run * 4)
+                with f.repeat(wide // edge):
+                    with f.repeat(long // edge):
+                        self._block(from_, to, values, spare, store.strides[d] * width)
+                        f.advance(from_, down).advance(to, edge * width)
+                    f.advance(from_, edge * width - long // edge * down)
+                    f.advance(to, right - long * width)
             self.registers.give(place)
 
         if outer:
@@ -262,6 +271,23 @@ class _Transpose(NestEmitter):
             with f.range(at, begin, end):
                 one_strip()
         self.registers.give(at, along, left, from_, to, *values, *spare, *walkers)
+
+    def _block(
+        self, from_: Local, to: Local, values: Sequence[Local], spare: Sequence[Local], line: int
+    ) -> None:
+        """One block; lines of the output are `line` bytes apart."""
+        f, step = self.f, self.nest.loads[0].strides[-1] * self.nest.store.width
+        if self.nest.store.width == 4:
+            for i, v in enumerate(values):
+                f.get(from_).load(i * step).set(v)
+            for i, v in enumerate(transpose4(f, values, spare)):
+                f.get(to).get(v).store(i * line)
+            return
+        for i, v in enumerate(values):
+            f.get(from_).op("v128.load64_zero", i * step).set(v)
+        for i, v in enumerate(transpose8(f, values, spare)):
+            for half in range(2):
+                f.get(to).get(v).op("v128.store64_lane", (2 * i + half) * line, half)
 
 
 def _least(f: Function, spare: Local, limit: int, needed: bool) -> None:

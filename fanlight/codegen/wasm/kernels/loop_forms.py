@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
+from math import prod
 
 from fanlight.codegen.wasm.kernels.loop_ir import Access, Nest, simplify
 from fanlight.ops import scalar as sc
@@ -81,9 +82,53 @@ def form(nest: Nest) -> str:
             return "copy"
         if nest.is_copy and crossing(nest) is not None:
             return "transpose"
-        if _bytewise(nest):
+        if _bytewise(nest) or picks(nest):
             return "bytes"
     return "map"
+
+
+def wide(nest: Nest) -> bool:
+    """Whether a `columns` reduction walks memory as it lies, with its results so far in memory.
+
+    Else it takes BLOCK outputs at a time through all that is reduced, which reads a cache line of
+    every row and leaves it.
+    """
+    reduce = nest.reduce
+    assert reduce is not None
+    if of_bools(nest):
+        return True
+    kept = len(nest.sizes) - reduce.dims
+    whole = prod(nest.sizes[kept:])
+    return (
+        nest.sizes[kept - 1] >= 4 * BLOCK
+        # Longer sums are more exact in the two levels of the other way.
+        and 4 <= whole <= 1 << 14
+        and nest.store.width == 4
+        and nest.store.strides[kept - 1] == 1
+        and all(a.dtype == nest.store.dtype for a in nest.loads)
+        and all(s >= 0 for a in nest.loads for s in a.strides[kept:])
+        and sc.infer(nest.body, [a.dtype for a in nest.loads]) == nest.store.dtype
+    )
+
+
+def of_bools(nest: Nest) -> bool:
+    """Whether a reduction is `any` or `all` of neighbouring bools, which need no widening."""
+    reduce = nest.reduce
+    if reduce is None or reduce.combine.op not in ("and", "or") or nest.body is not sc.arg(0):
+        return False
+    (load,) = nest.loads
+    kept = len(nest.sizes) - reduce.dims
+    if load.dtype != "bool" or any(s < 0 for s in load.strides[kept:]):
+        return False
+    along = kept - 1 if form(nest) == "columns" else -1
+    stored = form(nest) == "rows" or nest.store.strides[along] == 1
+    return stored and load.strides[along] == 1 and nest.sizes[along] >= 16
+
+
+def picks(nest: Nest) -> bool:
+    """Whether a copy takes bytes that lie evenly apart, few enough to pick them out of vectors."""
+    load = nest.loads[0].strides[-1] if nest.is_copy else None
+    return load in (-1, 0, 2, 3, 4) and nest.store.width == 1 and nest.sizes[-1] >= 16
 
 
 def _bytewise(nest: Nest) -> bool:
@@ -98,13 +143,19 @@ def _bytewise(nest: Nest) -> bool:
 
 
 def crossing(nest: Nest) -> int | None:
-    """The loop along which a copy's input is contiguous, if 4x4 blocks pay off."""
-    if nest.store.width != 4 or nest.sizes[-1] < 4 or nest.loads[0].strides[-1] < 0:
+    """The loop along which a copy's input is contiguous, if square blocks pay off."""
+    edge = block_edge(nest)
+    if nest.sizes[-1] < edge or nest.loads[0].strides[-1] < 0:
         return None
     for d, size in enumerate(nest.sizes[:-1]):
-        if nest.loads[0].strides[d] == 1 and size >= 4:
+        if nest.loads[0].strides[d] == 1 and size >= edge:
             return d
     return None
+
+
+def block_edge(nest: Nest) -> int:
+    """Elements along an edge of the blocks that are transposed in registers."""
+    return 4 if nest.store.width == 4 else 8
 
 
 def pattern(nest: Nest) -> bytes:
@@ -127,8 +178,20 @@ def units(nest: Nest) -> int:
         return nest.sizes[0] if len(nest.sizes) > nest.reduce.dims else 1
     if kind == "transpose":
         outer, size = transpose_dims(nest)
-        return nest.sizes[outer[0]] if outer else -(-size // strip(size))
+        return nest.sizes[outer[0]] if outer else -(-size // strip(nest, size))
     return nest.sizes[0] if len(nest.sizes) > 1 else -(-nest.sizes[0] // GROUP)
+
+
+def in_order(nest: Nest) -> bool:
+    """Whether the units of a normalised nest write its output from front to back."""
+    outer = 0
+    if form(nest) == "transpose":
+        loops, _ = transpose_dims(nest)
+        if not loops:
+            return False
+        outer = loops[0]
+    kept = nest.sizes[: len(nest.sizes) - (nest.reduce.dims if nest.reduce else 0)]
+    return bool(kept) and nest.store.strides[outer] * kept[outer] == prod(kept)
 
 
 def signature(nest: Nest) -> str:
@@ -161,6 +224,16 @@ def transpose_dims(nest: Nest) -> tuple[list[int], int]:
     return [i for i in range(len(nest.sizes) - 1) if i != d], nest.sizes[d]
 
 
-def strip(size: int) -> int:
-    """Steps of a transposed loop done together: a cache line where the loop is that long."""
-    return min(16, size // 4 * 4)
+def strip(nest: Nest, size: int) -> int:
+    """Steps of the crossing loop done together, as far as it goes.
+
+    From each line of the input that much is read at once: the more, the fewer pages are met again.
+    Where the loop is short, threads need pieces, too.
+    """
+    return min(64 if size >= 256 else 16, size // block_edge(nest) * block_edge(nest))
+
+
+def run(nest: Nest) -> int:
+    """Steps of the last loop done together: a cache line of the output."""
+    edge = block_edge(nest)
+    return min(64 // nest.store.width, nest.sizes[-1] // edge * edge)

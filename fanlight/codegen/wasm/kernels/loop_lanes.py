@@ -153,13 +153,16 @@ class NestEmitter(ABC):
             self.f, body, args, dtypes, self.registers.take, self.registers.give
         )
 
-    def _fetch(self, a: Access, stride: int, p: Local, index: int = 0, lanes: int = 4) -> Function:
-        """Push elements `stride` apart, the first one `index` steps after pointer `p`.
+    def _fetch(
+        self, a: Access, stride: int, p: Local, index: int = 0, lanes: int = 4, beyond: int = 0
+    ) -> Function:
+        """Push elements `stride` apart, the first one `index` steps and `beyond` elements after
+        pointer `p`.
 
         Where elements are not neighbours only the first `lanes` are read.
         """
         f, width = self.f, a.width
-        at = index * stride * width
+        at = (index * stride + beyond) * width
         if stride in (0, 1):
             if width == 4:
                 return f.get(p).op("v128.load" if stride else "v128.load32_splat", at)

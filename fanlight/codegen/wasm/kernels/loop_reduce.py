@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from fanlight.codegen.wasm.assembler import Function, Local
-from fanlight.codegen.wasm.kernels.loop_forms import BLOCK, form
+from fanlight.codegen.wasm.kernels.loop_forms import BLOCK, form, wide
 from fanlight.codegen.wasm.kernels.loop_lanes import NestEmitter
-from fanlight.codegen.wasm.kernels.vectors import fold_lanes
+from fanlight.codegen.wasm.kernels.vectors import fold_lanes, store_bytes
 from fanlight.ops import scalar as sc
 
+GROUPED = 8  # rows of wide columns between a load and a store of the results so far
 # A sum of so many vectors per accumulator is taken in parts of so many.
 LONG, PART = 128, 16
 
 
 class ReduceEmitter(NestEmitter):
     """The forms `columns` and `rows`."""
+
+    per = 4  # elements of a vector
 
     def _emit(self, begin: Local, end: Local) -> None:
         nest, kind = self.nest, form(self.nest)
@@ -25,11 +28,26 @@ class ReduceEmitter(NestEmitter):
             steps = [a.strides[0] if kept else 0 for a in nest.accesses]
             walkers = self._pointers(nest.accesses, begin, steps)
             self._loops(nest, range(kept), walkers, (begin, end), lambda: self._row(walkers))
+        elif kept > 1 and wide(nest):
+            walkers = self._pointers(nest.accesses, begin, [a.strides[0] for a in nest.accesses])
+            count = self.registers.take("i32")
+            self.f.i32(nest.sizes[kept - 1] // self.per).set(count)
+            tail = nest.sizes[kept - 1] % self.per
+            self._loops(
+                nest,
+                range(kept - 1),
+                walkers,
+                (begin, end),
+                lambda: self._wide(walkers, count, tail, None),
+            )
+            self.registers.give(count)
         elif kept > 1:
             walkers = self._pointers(nest.accesses, begin, [a.strides[0] for a in nest.accesses])
             self._loops(
                 nest, range(kept - 1), walkers, (begin, end), lambda: self._columns(walkers)
             )
+        elif wide(nest):
+            walkers = self._wide_range(begin, end)
         else:
             walkers = self._column_range(begin, end)
         self.registers.give(*walkers)
@@ -54,6 +72,111 @@ class ReduceEmitter(NestEmitter):
                 f.advance(p, step * a.width)
         self.registers.give(at)
         return walkers
+
+    # --- wide columns ---------------------------------------------------------------------------
+
+    def _wide_range(self, begin: Local, end: Local) -> list[Local]:
+        """Blocks of a lone kept loop: [begin, end), all of them together."""
+        f, nest = self.f, self.nest
+        walkers = self._pointers(
+            nest.accesses, begin, [a.strides[0] * BLOCK for a in nest.accesses]
+        )
+        whole, tail = divmod(nest.sizes[0], self.per)
+        count, at_end = self.registers.take_many(2, "i32")
+        f.get(end).i32(-(-nest.sizes[0] // BLOCK)).op("i32.eq").set(at_end)
+        f.i32(whole).get(end).times(BLOCK // self.per).get(at_end).select()
+        f.get(begin).times(BLOCK // self.per).op("i32.sub").set(count)
+        f.get(begin).get(end).op("i32.lt_s")
+        with f.if_():
+            self._wide(walkers, count, tail, at_end)
+        self.registers.give(count, at_end)
+        return walkers
+
+    def _wide(
+        self, walkers: Sequence[Local], count: Local, tail: int, at_end: Local | None
+    ) -> None:
+        """`count` vectors of outputs, and `tail` more elements (where `at_end` says so): rows of
+        the input one after the other, a few of them between a load and a store of the output.
+        """
+        f, nest, registers = self.f, self.nest, self.registers
+        assert nest.reduce is not None
+        kept = len(nest.sizes) - nest.reduce.dims
+        steps = [a.strides[kept - 1] for a in nest.accesses]
+        last = nest.sizes[-1]
+        acc, new = registers.take_many(2, "v128")
+        left = registers.take("i32")
+
+        def across(body: Callable[[Sequence[Local], int], None], rows: Sequence[Local]) -> None:
+            """`body(cursors, lanes)` for every vector of outputs."""
+            cursors = registers.take_many(len(rows) + 1, "i32")
+            for cursor, p in zip(cursors, (*rows, walkers[-1]), strict=True):
+                f.get(p).set(cursor)
+            f.get(count).set(left)
+            moved = [*(s for s, _ in zip(steps, rows, strict=False)), 1]
+            with f.block() as done, f.loop() as again:
+                f.get(left).op("i32.eqz").br_if(done)
+                body(cursors, self.per)
+                for cursor, step in zip(cursors, moved, strict=True):
+                    f.advance(cursor, 16 * step)
+                f.get(left).i32(1).op("i32.sub").set(left).br(again)
+            if tail and at_end is not None:
+                f.get(at_end)
+                with f.if_():
+                    body(cursors, tail)
+            elif tail:
+                body(cursors, tail)
+            registers.give(*cursors)
+
+        def clear(cursors: Sequence[Local], lanes: int) -> None:
+            self._identity().set(acc)
+            store_bytes(f, cursors[-1], acc, nest.store.width * lanes)
+
+        def take(rows: int) -> Callable[[Sequence[Local], int], None]:
+            def body(cursors: Sequence[Local], lanes: int) -> None:
+                for row in range(rows):
+                    into = new if row else acc
+                    self._row_element(cursors, steps, row).set(into)
+                    if row:
+                        self._combine(acc, new).set(acc)
+                f.get(cursors[-1]).load().set(new)
+                self._combine(new, acc).set(acc)
+                store_bytes(f, cursors[-1], acc, nest.store.width * lanes)
+
+            return body
+
+        def finish(cursors: Sequence[Local], lanes: int) -> None:
+            f.get(cursors[-1]).load().set(acc)
+            self._finish(cursors[-1], 1, acc, 0, lanes)
+
+        def lines() -> None:
+            """The innermost reduced loop; the readers return."""
+            together = min(GROUPED, last)
+            for times, rows in ((last // together, together), (1, last % together)):
+                with f.repeat(times if rows else 0):
+                    across(take(rows), readers)
+                    for p, a in zip(readers, nest.loads, strict=True):
+                        f.advance(p, a.strides[-1] * rows * a.width)
+            for p, a in zip(readers, nest.loads, strict=True):
+                f.advance(p, -a.strides[-1] * last * a.width)
+
+        across(clear, ())
+        readers = self._cursors(walkers[:-1])
+        self._loops(nest, range(kept, len(nest.sizes) - 1), readers, None, lines)
+        if nest.reduce.after is not sc.arg(0):
+            across(finish, ())
+        registers.give(acc, new, left, *readers)
+
+    def _row_element(self, cursors: Sequence[Local], steps: Sequence[int], row: int) -> Function:
+        """Push the body of a vector of the row that lies some reduced steps after the cursors."""
+        nest, registers = self.nest, self.registers
+        args = registers.take_many(len(nest.loads), "v128")
+        for a, v, p, step in zip(nest.loads, args, cursors, steps, strict=False):
+            self._fetch(a, step, p, beyond=row * a.strides[-1]).set(v)
+        f = self._compute(nest.body, self.dtypes, args)
+        registers.give(*args)
+        return f
+
+    # --- narrow columns ---------------------------------------------------------------------------
 
     def _columns(self, walkers: Sequence[Local]) -> None:
         """All blocks of the last kept loop; the pointers stay."""
@@ -249,6 +372,12 @@ class ReduceEmitter(NestEmitter):
     def _combine(self, a: Local, b: Local) -> Function:
         assert self.nest.reduce is not None
         dtype = self._result_dtype()
+        op = self.nest.reduce.combine.op
+        if op in ("max", "min") and dtype == "float32":
+            # Three instructions where f32x4.max is seven on x64: pmax(a, b) is b where a < b, else
+            # a, so a NaN in a stays; one in b becomes the NaN of all bits.
+            f = self.f.get(a).get(b).op(f"f32x4.p{op}")
+            return f.get(b).get(b).op("f32x4.ne").op("v128.or")
         return self._compute(self.nest.reduce.combine, [dtype, dtype], [a, b])
 
     def _identity(self) -> Function:

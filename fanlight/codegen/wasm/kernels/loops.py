@@ -6,13 +6,14 @@ An op's nests write disjoint parts of its output, so that any split of the work 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from math import inf, prod
 from typing import Any
 
 from fanlight.codegen.kernel import Kernel, Weights, node_bytes, register
 from fanlight.codegen.wasm.kernels.loop_emit import emit_nests
-from fanlight.codegen.wasm.kernels.loop_forms import normalise, signature, units
+from fanlight.codegen.wasm.kernels.loop_forms import form, in_order, normalise, signature, units
 from fanlight.codegen.wasm.kernels.loop_ir import Access, Nest, Reduce, View, access, move
 from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node
@@ -32,7 +33,28 @@ def lower(node: Node, target: Target, weights: Weights) -> Kernel:
     """The kernel of any op whose row says that loops can compute it."""
     types = [v.type for v in node.inputs]
     made = nests(node.op, types, node.outputs[0].type, node.attrs)
-    return nest_kernel(made, len(types), node_bytes(node))
+    kernel = nest_kernel(made, len(types), node_bytes(node))
+    return replace(kernel, in_place=_replaceable(made, len(types)))
+
+
+def _replaceable(made: Sequence[Nest], inputs: int) -> frozenset[int]:
+    """The inputs that an elementwise nest reads as it writes: element by element, in order."""
+    if len(made) != 1 or not made[0].elements:
+        return frozenset()
+    nest = normalise(made[0])
+    if nest.reduce is not None or form(nest) != "map":
+        return frozenset()
+    store = nest.store
+    alike = {
+        p: all(
+            (a.strides, a.offset, a.width) == (store.strides, store.offset, store.width)
+            for a in nest.loads
+            if a.pointer == p
+        )
+        for p in range(inputs)
+    }
+    read = {a.pointer for a in nest.loads}
+    return frozenset(p for p, same in alike.items() if same and p in read)
 
 
 def nest_kernel(made: Sequence[Nest], inputs: int, traffic: int) -> Kernel:
@@ -50,6 +72,7 @@ def nest_kernel(made: Sequence[Nest], inputs: int, traffic: int) -> Kernel:
         key=f"loops {inputs} {bounds}: " + " | ".join(map(signature, ready)),
         emit=emit,
         work=max(1, sum(map(units, ready))),
+        in_order=len(ready) == 1 and in_order(ready[0]),
         flops=sum(n.elements * (sc.cost(n.body) + (n.reduce is not None)) for n in ready),
         bytes=traffic,
     )

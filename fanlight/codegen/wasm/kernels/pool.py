@@ -39,6 +39,7 @@ def lower(node: Node, target: Target, weights: Weights) -> Kernel:
         key=f"pool {maximum} {windows}",
         emit=emit,
         work=windows.rows,
+        in_order=True,
         flops=node.outputs[0].type.size * windows.size[0] * windows.size[1],
         bytes=node_bytes(node),
     )

@@ -27,6 +27,7 @@ def lower(node: Node, target: Target, weights: Weights) -> Kernel:
         key=f"random_bits {size} {stream}",
         emit=emit,
         work=-(-size // GROUP),
+        in_order=True,
         flops=size * sc.cost(random.body(stream)),
         bytes=node.outputs[0].type.nbytes,
     )

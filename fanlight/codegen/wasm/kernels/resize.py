@@ -130,6 +130,7 @@ def lower(node: Node, target: Target, weights: Weights) -> Kernel:
         key=f"{resize}",
         emit=emit,
         work=resize.units,
+        in_order=True,
         flops=0 if resize.nearest else 9 * node.outputs[0].type.size,
         bytes=node_bytes(node),
     )

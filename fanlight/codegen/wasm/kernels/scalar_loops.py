@@ -6,6 +6,8 @@
     with p.loop(0, n) as i:
         total.set(total + a[i, i])
 
+What runs along rows of float64 is done by vectors: `add_row` and `dot`.
+
 Numbers are f64 or i32 expressions that are pushed where they are used; a variable has a local.
 Arrays of float32 are read as float64 and rounded where they are written.
 """
@@ -161,6 +163,7 @@ class Program:
 
     def __init__(self, f: Function) -> None:
         self.f = f
+        self._row_locals: tuple[Local, ...] = ()
 
     def number(self, value: Any = 0.0, type: str = "f64") -> Variable:
         """A new variable."""
@@ -208,3 +211,74 @@ class Program:
         kept = self.number(array[first])
         array[first] = array[second]
         array[second] = kept
+
+    # --- parts of rows, two numbers at a time -----------------------------------------------------
+
+    def add_row(
+        self, target: Array, to: Any, source: Array, at: Any, factor: Any, end: Any
+    ) -> None:
+        """target[i, j:end] += factor * source[k, j:end]; `to` is (i, j), `at` (k, j) with one j."""
+        f, (p, q, left, pair, _, one) = self.f, self._row(target, to, source, at, end)
+        (factor if isinstance(factor, Number) else constant(f, "f64", factor)).push()
+        f.tee(one).op("f64x2.splat").set(pair)
+
+        def two() -> None:
+            for i in (0, 16):
+                f.get(p).get(p).load(i).get(pair).get(q).load(i)
+                f.op("f64x2.mul").op("f64x2.add").store(i)
+
+        def single() -> None:
+            f.get(p).get(p).op("f64.load").get(one).get(q).op("f64.load")
+            f.op("f64.mul").op("f64.add").op("f64.store")
+
+        self._along(p, q, left, two, single)
+
+    def dot(self, a: Array, to: Any, b: Array, at: Any, end: Any) -> Number:
+        """The sum of a[i, j:end] * b[k, j:end], computed now; good until the next call."""
+        f, (p, q, left, pair, other, one) = self.f, self._row(a, to, b, at, end)
+        for local in (pair, other):
+            f.f64(0.0).op("f64x2.splat").set(local)
+        f.f64(0.0).set(one)
+
+        def two() -> None:
+            for i, local in ((0, pair), (16, other)):
+                f.get(p).load(i).get(q).load(i).op("f64x2.mul").get(local)
+                f.op("f64x2.add").set(local)
+
+        def single() -> None:
+            f.get(p).op("f64.load").get(q).op("f64.load").op("f64.mul")
+            f.get(one).op("f64.add").set(one)
+
+        self._along(p, q, left, two, single)
+        f.get(pair).get(other).op("f64x2.add").tee(pair).op("f64x2.extract_lane", 0)
+        f.get(pair).op("f64x2.extract_lane", 1).op("f64.add")
+        f.get(one).op("f64.add").set(one)
+        return Number(f, "f64", lambda: f.get(one))
+
+    def _row(self, a: Array, to: Any, b: Array, at: Any, end: Any) -> tuple[Local, ...]:
+        """Two addresses and how many numbers follow; and locals to compute with."""
+        f = self.f
+        if not self._row_locals:
+            self._row_locals = (*f.locals(3, "i32"), *f.locals(2, "v128"), f.local("f64"))
+        for pointer, array, place in zip(self._row_locals, (a, b), (to, at), strict=False):
+            f.plus(array._address(place)).set(pointer)
+        begin = to[-1] if isinstance(to[-1], Number) else constant(f, "i32", to[-1])
+        (constant(f, "i32", 0) + end - begin).push()
+        f.set(self._row_locals[2])
+        return self._row_locals
+
+    def _along(
+        self,
+        p: Local,
+        q: Local,
+        left: Local,
+        two: Callable[[], None],
+        single: Callable[[], None],
+    ) -> None:
+        """Two pairs at a time, then one number at a time."""
+        f = self.f
+        for count, body in ((4, two), (1, single)):
+            with f.block() as done, f.loop() as again:
+                f.get(left).i32(count).op("i32.lt_s").br_if(done)
+                body()
+                f.advance(p, 8 * count).advance(q, 8 * count).advance(left, -count).br(again)

@@ -1,8 +1,4 @@
-"""arg_max, arg_min, top_k and sort.
-
-Ties go to the lower index. For arg_max and arg_min a NaN wins, as in NumPy; the others put NaNs
-last.
-"""
+"""top_k and sort. Ties go to the lower index, and NaNs come last."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ from math import prod
 
 from fanlight.codegen.kernel import Kernel, Weights, node_bytes, register
 from fanlight.codegen.wasm.assembler import Function, Label, Local
-from fanlight.codegen.wasm.kernels.vectors import Registers, store_bytes
+from fanlight.codegen.wasm.kernels.vectors import Registers
 from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node
 from fanlight.targets import Target
@@ -25,108 +21,6 @@ SMALL_ROW = 64  # rows up to here are sorted by insertion, too
 _BUCKETS = 256
 # Larger rows are sorted in so many parts at most, and in so many bytes.
 PARTS, MOST_ROOM = 8, 1 << 20
-
-
-@dataclass(frozen=True)
-class Arg:
-    """An arg_max or arg_min over the middle of [outer, size, inner]."""
-
-    largest: bool
-    dtype: str
-    outer: int
-    size: int
-    inner: int
-
-    @property
-    def blocks(self) -> int:
-        """Vectors of neighbouring outputs; 1 where outputs are not neighbours."""
-        return 1 if self.inner == 1 else -(-self.inner // 4)
-
-    @property
-    def units(self) -> int:
-        return self.outer * self.blocks
-
-
-@register("arg_max", "arg_min")
-def lower_arg(node: Node, target: Target, weights: Weights) -> Kernel:
-    """The kernel of an arg_max or arg_min node."""
-    x = node.inputs[0].type
-    axis = node.attrs["axis"] % x.rank
-    shape = x.bound
-    arg = Arg(
-        node.op == "arg_max", x.dtype, prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
-    )
-
-    def emit(module: Module, name: str) -> None:
-        f = module.function(name, ("i32",) * 4)
-        emit_arg(f, arg, *f.params)
-
-    return Kernel(f"{arg}", emit, arg.units, flops=x.size, bytes=node_bytes(node))
-
-
-def emit_arg(f: Function, arg: Arg, x: Local, y: Local, low: Local, high: Local) -> None:
-    """Units [low, high): int32 indices at `y` from the tensor at `x`."""
-    if arg.inner == 1:
-        _arg_last(f, arg, x, y, low, high)
-    else:
-        _arg_lanes(f, arg, x, y, low, high)
-
-
-def _arg_last(f: Function, arg: Arg, x: Local, y: Local, low: Local, high: Local) -> None:
-    kind = "f32" if arg.dtype == "float32" else "i32"
-    unit, p, at, index = f.locals(4, "i32")
-    best, value = f.locals(2, kind)
-    with f.range(unit, low, high):
-        f.address(x, unit, arg.size * 4).tee(p).op(f"{kind}.load").set(best)
-        f.i32(0).set(index)
-        with f.block() as done, f.range(at, 1, max(arg.size, 2)):
-            if arg.size == 1:
-                f.br(done)
-            f.advance(p, 4).get(p).op(f"{kind}.load").tee(value).get(best)
-            if kind == "i32":
-                f.op("i32.gt_s" if arg.largest else "i32.lt_s")
-            else:
-                # Neither smaller nor equal: larger, or one of them is NaN.
-                f.op("f32.le" if arg.largest else "f32.ge").op("i32.eqz")
-            with f.if_():
-                if kind == "f32":
-                    f.get(best).get(best).op("f32.ne").br_if(done)  # the first NaN stays
-                f.get(value).set(best).get(at).set(index)
-        f.address(y, unit, 4).get(index).op("i32.store")
-
-
-def _arg_lanes(f: Function, arg: Arg, x: Local, y: Local, low: Local, high: Local) -> None:
-    """Four neighbouring outputs at a time."""
-    unit, p, q, at, block = f.locals(5, "i32")
-    best, value, index, wins = f.locals(4, "v128")
-    with f.range(unit, low, high):
-        f.get(unit).i32(arg.blocks).op("i32.rem_u").set(block)
-        f.get(unit).i32(arg.blocks).op("i32.div_u").set(at)
-        f.address(x, at, arg.size * arg.inner * 4).get(block).times(16).op("i32.add").set(p)
-        f.address(y, at, arg.inner * 4).get(block).times(16).op("i32.add").set(q)
-        f.get(p).load().set(best).i32x4(0).set(index)
-        if arg.size > 1:
-            with f.range(at, 1, arg.size):
-                f.advance(p, arg.inner * 4).get(p).load().tee(value).get(best)
-                if arg.dtype == "float32":
-                    f.op("f32x4.le" if arg.largest else "f32x4.ge")
-                    f.get(best).get(best).op("f32x4.ne").op("v128.or").op("v128.not").set(wins)
-                else:
-                    f.op("i32x4.gt_s" if arg.largest else "i32x4.lt_s").set(wins)
-                f.get(value).get(best).get(wins).op("v128.bitselect").set(best)
-                f.get(at).op("i32x4.splat").get(index).get(wins).op("v128.bitselect").set(index)
-        rest = arg.inner % 4
-        if rest:
-            f.get(block).i32(arg.blocks - 1).op("i32.eq")
-            with f.if_():
-                store_bytes(f, q, index, rest * 4)
-                f.else_()
-                store_bytes(f, q, index, 16)
-        else:
-            store_bytes(f, q, index, 16)
-
-
-# --- top_k and sort -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -191,6 +85,7 @@ def _kernel(node: Node, top: TopK) -> Kernel:
         key=f"{top}",
         emit=emit,
         work=top.units,
+        in_order=top.short,
         scratch=top.scratch,
         flops=top.rows * top.size,
         bytes=node_bytes(node),

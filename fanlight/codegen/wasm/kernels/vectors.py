@@ -106,6 +106,29 @@ def transpose4(f: Function, rows: Sequence[Local], spare: Sequence[Local]) -> li
     return [a, b, c, d]
 
 
+_LOW = tuple(i // 2 + 16 * (i % 2) for i in range(16))
+_HIGH = tuple(8 + i for i in _LOW)
+
+
+def transpose8(f: Function, rows: Sequence[Local], spare: Sequence[Local]) -> list[Local]:
+    """Eight vectors whose low halves are rows of 8 bytes -> four that hold two columns each.
+
+    Interleaving, three times over: what is i places apart comes together, i = 4, 2, 1. The first
+    four rows and four spare locals are written.
+    """
+    low, high = list(spare), list(rows[:4])
+    for i in range(4):
+        f.get(rows[i]).get(rows[i + 4]).op("i8x16.shuffle", *_LOW).set(low[i])
+    # high[0], high[1]: columns 0 .. 3 of even and of odd rows; high[2], high[3]: columns 4 .. 7.
+    for i in range(2):
+        f.get(low[i]).get(low[i + 2]).op("i8x16.shuffle", *_LOW).set(high[i])
+        f.get(low[i]).get(low[i + 2]).op("i8x16.shuffle", *_HIGH).set(high[i + 2])
+    for i, (even, odd) in enumerate((high[:2], high[2:])):
+        f.get(even).get(odd).op("i8x16.shuffle", *_LOW).set(low[2 * i])
+        f.get(even).get(odd).op("i8x16.shuffle", *_HIGH).set(low[2 * i + 1])
+    return low
+
+
 def fold_lanes(
     f: Function, registers: Registers, value: Local, combine: Callable[[Local, Local], object]
 ) -> None:

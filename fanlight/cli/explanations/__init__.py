@@ -1,0 +1,12 @@
+"""Cause, cure and example of every error code: a file for each way to meet them."""
+
+from __future__ import annotations
+
+from fanlight.cli.explanations.models import MODELS
+from fanlight.cli.explanations.running import RUNNING
+from fanlight.cli.explanations.tensors import TENSORS
+from fanlight.cli.explanations.text import Explanation
+
+__all__ = ["EXPLANATIONS", "Explanation"]
+
+EXPLANATIONS: dict[str, Explanation] = {**TENSORS, **MODELS, **RUNNING}

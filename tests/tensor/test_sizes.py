@@ -1,0 +1,360 @@
+"""Functions of tensors whose sizes are free up to a bound: traced, evaluated, and built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fanlight as fl
+from fanlight.errors import FanlightError
+from fanlight.graph import evaluate, parse, size_formulas, to_text
+from fanlight.graph.generalize import sample_sizes
+from fanlight.ops.types import Dim
+from fanlight.tensor.tape import flatten
+from fanlight.tensor.trace import trace
+
+RNG = np.random.default_rng(7)
+
+
+def some(*shape: int) -> Any:
+    return fl.tensor(RNG.standard_normal(shape).astype(np.float32))
+
+
+W, B, KERNEL, DENSE = some(4, 3), some(3), some(3, 3, 2, 4), some(6 * 6 * 4, 3)
+ROWS = ("batch", 4)
+
+
+def dense(x: Any) -> Any:
+    return fl.softmax(fl.relu(x @ W + B))
+
+
+def convolution(x: Any) -> Any:
+    return fl.relu(fl.conv2d(x, KERNEL, 1, "same")).reshape((x.shape[0], -1)) @ DENSE
+
+
+def standardised(x: Any) -> Any:
+    m = fl.mean(x, 0, keepdims=True)
+    return (x - m) / fl.sqrt(fl.mean(fl.square(x - m), 0, keepdims=True) + 1e-5)
+
+
+def through_it(x: Any) -> Any:
+    return fl.grad(lambda x: fl.sum(fl.square(standardised(x)) * x))(x)
+
+
+def regression(w: Any, x: Any, y: Any) -> Any:
+    def loss(w: Any) -> Any:
+        return fl.mean(fl.log1p(fl.exp(-y * (x @ w))))
+
+    value, slope = fl.value_and_grad(loss)(w)
+    return {"loss": value, "w": w - 0.1 * slope}
+
+
+def newton(w: Any, x: Any, y: Any) -> Any:
+    slope = fl.grad(lambda w: fl.mean(fl.square(x @ w - y)))(w)
+    curve = 2.0 * (x.T @ x) / x.shape[0] + 0.1 * fl.eye(4)
+    return w - fl.linalg.solve(curve, slope.reshape((4, 1))).reshape((4,))
+
+
+def distances(x: Any) -> Any:
+    return fl.sum(fl.square(x[:, None, :] - x[None, :, :]), -1)
+
+
+def attention(x: Any) -> Any:
+    return fl.scaled_dot_product_attention(x, x, x)
+
+
+def moments(x: Any) -> Any:
+    mean, variance = fl.moments(x, 0)
+    return {
+        "mean": mean,
+        "variance": variance,
+        "more": variance * x.shape[0] / (x.shape[0] + 1),
+    }
+
+
+def ends(x: Any) -> Any:
+    return {"last": x[-1], "back": x[::-1], "columns": x[:, ::-2], "first": x[0]}
+
+
+def made_inside(x: Any) -> Any:
+    n = x.shape[0]
+    return x * fl.zeros((n, 4)) + fl.eye(n) @ x + fl.range(n).cast("float32").reshape((n, 1)) / 3
+
+
+def examples(x: Any) -> Any:
+    return fl.vmap(lambda row: fl.sum(row * row) * row)(x)
+
+
+def branches(x: Any) -> Any:
+    slope = fl.grad(lambda x: fl.mean(fl.square(x)))
+    return fl.cond(fl.sum(x) > 0, lambda: slope(x) + fl.mean(x), lambda: x - fl.max(x, 0))
+
+
+def turns(x: Any) -> Any:
+    start = (fl.scalar(0, "int32"), x)
+    return fl.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, s[1] - fl.mean(s[1])), start)[1]
+
+
+def smoothed(x: Any) -> Any:
+    state, ys = fl.scan(lambda c, row: (0.5 * c + row, c), fl.zeros((4,)), x)
+    return {"state": state, "ys": ys}
+
+
+def smoothed_back(x: Any) -> Any:
+    return fl.scan(lambda c, row: (0.5 * c + row, c), fl.zeros((4,)), x, reverse=True)
+
+
+def noisy(x: Any) -> Any:
+    return x + fl.random.normal(x.shape, key=fl.random.key(3))
+
+
+def looked_up(i: Any) -> Any:
+    return {"hot": fl.one_hot(i, 5), "row": fl.gather(some_table, i)}
+
+
+some_table = some(5, 2)
+Inputs = Mapping[str, tuple[Any, ...]]
+FUNCTIONS: list[tuple[Callable[..., Any], Inputs]] = [
+    *((f, {"x": ROWS}) for f in (dense, standardised, through_it, distances, moments, ends)),
+    *((f, {"x": ROWS}) for f in (made_inside, examples, branches, turns, smoothed, noisy)),
+    (smoothed_back, {"x": ROWS}),
+    (convolution, {"x": ("batch", 6, 6, 2)}),
+    *((f, {"w": (4,), "x": ROWS, "y": ("batch",)}) for f in (regression, newton)),
+    (attention, {"x": ("batch", "length", 4)}),
+    (looked_up, {"i": ("batch",)}),
+]
+BOUNDS = {"batch": 9, "length": 7}
+
+
+def arrays(inputs: Inputs, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(sum(sizes.values()))
+    made = {}
+    for name, shape in inputs.items():
+        known = [sizes[d] if isinstance(d, str) else d for d in shape]
+        made[name] = rng.standard_normal(known).astype(np.float32)
+        if name == "i":
+            made[name] = rng.integers(0, 5, known).astype(np.int32)
+    return made
+
+
+def specs(inputs: Inputs) -> tuple[dict[str, Any], dict[str, int]]:
+    used = {d for s in inputs.values() for d in s if isinstance(d, str)}
+    kinds = {n: fl.spec(s, "int32" if n == "i" else "float32") for n, s in inputs.items()}
+    return kinds, {n: BOUNDS[n] for n in used}
+
+
+@pytest.mark.parametrize(("fn", "inputs"), FUNCTIONS, ids=lambda v: getattr(v, "__name__", ""))
+def test_built_for_any_size(fn: Callable[..., Any], inputs: Inputs, tmp_path: Path) -> None:
+    """NumPy, WebAssembly with and without relaxed SIMD, and the graph of the bundle on disk."""
+    kinds, dims = specs(inputs)
+    out = tmp_path / "out"
+    with fl.build(fn, out, inputs=kinds, dims=dims) as bundle, fl.open_bundle(out) as disk:
+        assert parse(to_text(bundle.graph), weights_of(bundle.graph)).inputs[0].type
+        for batch, length in ((9, 7), (1, 1), (4, 7), (2, 3)):
+            given = arrays(inputs, {"batch": batch, "length": length})
+            expected, _ = flatten(fn(**{n: fl.tensor(a) for n, a in given.items()}))
+            runs = [bundle.run(given, host=h) for h in ("numpy", "wasm", "wasm-plain")]
+            for results in (*runs, disk.run(given, host="numpy")):
+                for value, reference in zip(results.values(), expected, strict=True):
+                    assert value.shape == reference.shape
+                    scale = max(1.0, float(np.abs(reference.numpy()).max()))
+                    worst = float(np.abs(value - reference.numpy()).max())
+                    assert worst <= 2e-5 * scale, (fn.__name__, batch, worst)
+
+
+def weights_of(graph: Any) -> dict[str, np.ndarray]:
+    return {v.name: a for v, a in graph.weights.items()}
+
+
+def test_sizes_are_read_when_it_runs() -> None:
+    graph = trace(lambda x: fl.sum(x) / x.shape[0], {"x": fl.spec(ROWS)}, dims={"batch": 8})
+    assert str(graph.inputs[0].type) == "f32[batch<=8, 4]"
+    x = np.ones((5, 4), np.float32)
+    assert evaluate(graph, {"x": x})["output"] == 4
+    assert "dim_size" in str(graph)
+
+
+def test_dims_say_bounds() -> None:
+    def shape(*dims: Any, **bounds: Any) -> str:
+        graph = trace(lambda x: x * 2, {"x": fl.spec(dims)}, dims=bounds or None)
+        return str(graph.inputs[0].type)
+
+    assert shape("n", 3, n=8) == "f32[n<=8, 3]"
+    assert shape("n", 3, n=(2, 8)) == "f32[2<=n<=8, 3]"
+    assert shape(fl.Dim("n", 8), "m", m=3) == "f32[n<=8, m<=3]"
+    assert shape("n", 3, n=1) == "f32[1, 3]"
+
+
+# --- what cannot be -------------------------------------------------------------------------------
+
+
+def branching(x: Any) -> Any:
+    return x * 2 if x.shape[0] > 5 else x
+
+
+def looping(x: Any) -> Any:
+    total = x[0]
+    for k in range(1, x.shape[0]):
+        total = total + x[k]
+    return total
+
+
+def flattened(x: Any) -> Any:
+    return x.reshape((-1,))
+
+
+def shortened(x: Any) -> Any:
+    return x[1:]
+
+
+def doubled(x: Any) -> Any:
+    return fl.concat([x, x], 0)
+
+
+def spaced(x: Any) -> Any:
+    return x * fl.linspace(0, 1, x.shape[0]).reshape((-1, 1))
+
+
+def logarithm(x: Any) -> Any:
+    return x * float(np.log(x.shape[0]))
+
+
+def fixed(x: Any) -> Any:
+    return x + fl.ones((9, 4))
+
+
+def fifth(x: Any) -> Any:
+    return x[4]
+
+
+def from_end(x: Any) -> Any:
+    return x[-3]
+
+
+@pytest.mark.parametrize(
+    ("fn", "code", "words"),
+    [
+        (branching, "E-TENSOR-017", "other ops"),
+        (looping, "E-TENSOR-017", "number of ops"),
+        (flattened, "E-OP-007", "merged"),
+        (shortened, "E-OP-007", "dim 0 of the result"),
+        (doubled, "E-OP-007", "neither a number nor batch"),
+        (spaced, "E-TENSOR-017", "a constant that"),
+        (logarithm, "E-TENSOR-017", "batch = 9; batch = 8"),
+        (fixed, "E-OP-004", "batch = 8"),
+        (fifth, "E-TENSOR-007", "batch = 3"),
+        (from_end, "E-OP-007", "batch = 1"),
+    ],
+)
+def test_what_depends_on_a_size_otherwise(fn: Any, code: str, words: str) -> None:
+    with pytest.raises(FanlightError) as caught:
+        trace(fn, {"x": fl.spec(ROWS)}, dims={"batch": 9})
+    assert caught.value.code == code, str(caught.value)
+    assert words in str(caught.value), str(caught.value)
+
+
+def test_a_least_size_helps() -> None:
+    for fn, least in ((fifth, 5), (from_end, 3)):
+        graph = trace(fn, {"x": fl.spec(ROWS)}, dims={"batch": (least, 9)})
+        for n in (least, 9):
+            x = RNG.standard_normal((n, 4)).astype(np.float32)
+            np.testing.assert_array_equal(evaluate(graph, {"x": x})["output"], fn(x))
+
+
+@pytest.mark.parametrize(
+    ("shape", "dims", "word"),
+    [
+        (("batch", 3), {}, "no bound"),
+        (("batch", 3), {"batch": 0}, "greatest size"),
+        (("batch", 3), {"batch": (5, 2)}, "greatest size"),
+        (("batch", 3), {"batch": "many"}, "greatest size"),
+        (("batch", 3), {"batch": 4, "other": 5}, "'other'"),
+        ((fl.Dim("batch", 3), 3), {"batch": 4}, "batch<=3"),
+        ((3,), {"batch": 4}, "'batch'"),
+    ],
+)
+def test_bounds_that_are_wrong(shape: Any, dims: Any, word: str) -> None:
+    with pytest.raises(FanlightError, match="E-TENSOR-006") as caught:
+        trace(lambda x: x, {"x": fl.spec(shape)}, dims=dims)
+    assert word in str(caught.value), str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [("a b", 3), ("", 3), (-1, 3), (None, 3), (1.5,)])
+def test_shapes_that_are_none(shape: Any) -> None:
+    with pytest.raises(FanlightError, match="E-TENSOR-006"):
+        fl.spec(shape)
+
+
+def test_inputs_that_do_not_fit(tmp_path: Path) -> None:
+    def both(x: Any, y: Any) -> Any:
+        return x + y
+
+    kinds = {"x": fl.spec(ROWS), "y": fl.spec(ROWS)}
+    with fl.build(both, tmp_path / "o", inputs=kinds, dims={"batch": (2, 5)}) as bundle:
+        for host in ("numpy", "wasm"):
+            for m, n in ((6, 6), (1, 1), (3, 4), (0, 0)):
+                given = {"x": np.zeros((m, 4), np.float32), "y": np.zeros((n, 4), np.float32)}
+                with pytest.raises(FanlightError, match="E-INPUT-004") as caught:
+                    bundle.run(given, host=host)
+                assert "batch" in str(caught.value) and "2 to 5" in str(caught.value)
+            with pytest.raises(FanlightError, match="E-INPUT-002"):
+                bundle.run({"x": np.zeros((3, 5), np.float32), "y": given["y"]}, host=host)
+
+
+def test_dims_are_of_functions() -> None:
+    graph = trace(lambda x: x * 2, {"x": fl.spec((3,))})
+    with pytest.raises(FanlightError, match="E-BUILD-005"):
+        fl.build(graph, "nowhere", dims={"batch": 4})
+
+
+# --- numbers --------------------------------------------------------------------------------------
+
+
+@given(st.integers(2, 2000), st.integers(1, 1999))
+@settings(max_examples=60, deadline=None)
+def test_samples_tell_symbols_apart(most: int, least: int) -> None:
+    symbols = [Dim("a", most, min(least, most)), Dim("b", most), Dim("c", most)]
+    samples = sample_sizes(symbols)
+    assert samples[0] == dict.fromkeys("abc", most)
+    columns = [tuple(s[n] for s in samples) for n in "abc"]
+    assert len(set(columns)) == 3
+    for column, d in zip(columns, symbols, strict=True):
+        assert len(set(column)) == len(column) and min(column) >= max(2, d.min)
+
+
+@given(
+    st.integers(2, 3000),
+    st.tuples(st.integers(-9, 9), st.integers(-9, 9), st.integers(-9, 9)),
+    st.booleans(),
+)
+@settings(max_examples=150, deadline=None)
+def test_formulas_are_found(most: int, terms: tuple[int, int, int], whole: bool) -> None:
+    sizes = [s["n"] for s in sample_sizes([Dim("n", most)])]
+    a, b, c = terms
+
+    def at(n: int) -> np.ndarray:
+        value = a + b * n + (0 if whole else c / n)
+        return np.asarray(value, np.int32 if whole else np.float32)
+
+    formula = size_formulas.find(sizes, [at(n) for n in sizes])
+    assert formula is not None
+    for n in (1, 2, most // 2 + 1, most):
+        total = formula.constant + formula.slope * n + formula.share / n
+        total = 1 / total if formula.inverse else total
+        scale = max(abs(float(at(k))) for k in (*sizes, n))
+        assert abs(total - at(n)) <= 1e-4 * max(scale, 1e-6), (sizes, formula)
+
+
+def test_other_functions_of_a_size_are_no_formulas() -> None:
+    sizes = [64, 63, 3, 33]
+    for f in (np.log, np.sqrt, np.square, lambda n: n % 2, lambda n: n // 10, lambda n: n > 10):
+        assert size_formulas.find(sizes, [np.asarray(f(n), np.float32) for n in sizes]) is None
+    over = [np.asarray(1 / (n - 1), np.float32) for n in sizes]
+    formula = size_formulas.find(sizes, over)
+    assert formula is not None and formula.inverse

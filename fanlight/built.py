@@ -192,7 +192,16 @@ def open_bundle(path: str | Path, *, source: Graph | None = None) -> Bundle:
     Raises:
         FanlightError: E-BUNDLE-00x if it is missing or damaged.
     """
-    path = Path(path)
+    try:
+        path = Path(path)
+    except TypeError:
+        raise FanlightError(
+            "E-BUNDLE-001",
+            "this is not the path of a bundle.",
+            where="path",
+            expected="a text, or a pathlib.Path",
+            received=repr(path)[:80],
+        ) from None
     if path.suffix.lower() not in (".html", ".htm"):
         return Bundle(path, read_bundle(path), source)
     # A page that holds everything: its parts go to a folder that lives as long as the bundle.

@@ -74,6 +74,23 @@ def check(
     Returns:
         The report; `report.ok` is False if any output of any host differs by more.
     """
+    if not hasattr(bundle, "manifest") or not hasattr(bundle, "run"):
+        raise FanlightError(
+            "E-BUILD-005",
+            "only a bundle can be checked.",
+            where="bundle",
+            expected="what fl.build or fl.open_bundle gave",
+            received=repr(bundle)[:80],
+            next="open it first: fl.check(fl.open_bundle(path)).",
+        )
+    if inputs is not None and not isinstance(inputs, Mapping):
+        raise FanlightError(
+            "E-INPUT-001",
+            "inputs are given by name.",
+            where="inputs",
+            expected='{"image": array}',
+            received=repr(inputs)[:80],
+        )
     given = dict(inputs) if inputs is not None else random_inputs(bundle.manifest, seed)
     expected = bundle.run(given, host="numpy")
     rows: list[Row] = []

@@ -72,7 +72,7 @@ def set_backend(name: str) -> None:
         FanlightError: E-TENSOR-012 there is no such back end; when an op is applied, E-HOST-001
             wasmtime is not installed.
     """
-    if name not in BACKENDS:
+    if not isinstance(name, str) or name not in BACKENDS:
         raise FanlightError(
             "E-TENSOR-012",
             "there is no such back end.",

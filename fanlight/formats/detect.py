@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +48,14 @@ def load_graph(
         FanlightError: E-FORMAT-nnn, telling what in which file cannot be read.
     """
     options = make_options(size, input_shapes, weights)
+    if not isinstance(path, str | os.PathLike):
+        raise FanlightError(
+            "E-FORMAT-001",
+            "this is not the path of a model.",
+            where="path",
+            expected="a text, or a pathlib.Path",
+            received=repr(path)[:80],
+        )
     try:
         return _read(_model_file(Path(path)), options)
     except FanlightError:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph
 
@@ -70,8 +72,9 @@ def make_options(
     """Options from what a caller gave; E-FORMAT-018 or E-FORMAT-024 if that makes no sense."""
     pair: tuple[int, int] | None = None
     if size is not None:
-        given = (size, size) if isinstance(size, int) else tuple(size)
-        if len(given) != 2 or not all(isinstance(d, int) and 1 <= d <= 16384 for d in given):
+        many = isinstance(size, list | tuple) or np.ndim(size)
+        given = _whole(size if many else (size, size))
+        if len(given) != 2 or not all(1 <= d <= 16384 for d in given):
             raise FanlightError(
                 "E-FORMAT-018",
                 "size is not an image size.",
@@ -81,9 +84,20 @@ def make_options(
             )
         pair = (given[0], given[1])
     shapes: dict[str, tuple[int, ...]] = {}
-    for name, shape in (input_shapes or {}).items():
-        given = tuple(1 if d is None else d for d in shape)
-        if not all(isinstance(d, int) and d >= 1 for d in given):
+    wanted = {} if input_shapes is None else input_shapes
+    if not isinstance(wanted, Mapping):
+        raise FanlightError(
+            "E-FORMAT-018",
+            "input_shapes are given by name.",
+            where="input_shapes",
+            expected='{"image": (224, 224, 3)}',
+            received=repr(input_shapes)[:80],
+        )
+    for name, shape in wanted.items():
+        many = isinstance(shape, list | tuple) or np.ndim(shape)  # type: ignore[arg-type]
+        dims = shape if many else (0,)
+        given = _whole([1 if d is None else d for d in dims])
+        if min(given, default=1) < 1:
             raise FanlightError(
                 "E-FORMAT-018",
                 f"input_shapes[{name!r}] is not a shape.",
@@ -92,7 +106,7 @@ def make_options(
                 received=repr(shape)[:80],
             )
         shapes[name] = given
-    if weights not in ("stored", "random"):
+    if not isinstance(weights, str) or weights not in ("stored", "random"):
         raise FanlightError(
             "E-FORMAT-024",
             "there is no such choice of weights.",
@@ -101,6 +115,13 @@ def make_options(
             received=repr(weights)[:80],
         )
     return Options(pair, shapes, weights)
+
+
+def _whole(sizes: Any) -> tuple[int, ...]:
+    """Whole numbers of any kind; 0 for what is none."""
+    return tuple(
+        int(d) if isinstance(d, int | np.integer) and not isinstance(d, bool) else 0 for d in sizes
+    )
 
 
 def static_shape(

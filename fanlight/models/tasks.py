@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -194,32 +194,35 @@ def classify(
         FanlightError: E-BUILD-005 on an option that does not exist.
     """
     for name, value, allowed in (("resize", resize, RESIZE_MODES), ("crop", crop, CROPS)):
-        if value not in allowed:
+        if not isinstance(value, str) or value not in allowed:
             raise FanlightError(
                 "E-BUILD-005",
-                f"there is no {name} mode {value!r}.",
+                f"there is no {name} mode {str(value)[:80]!r}.",
                 where=name,
                 expected=", ".join(allowed),
-                received=value,
+                received=repr(value)[:80],
             )
     if input_range is not None:
-        low, high = map(float, input_range)
+        try:
+            low, high = map(float, input_range)
+        except (TypeError, ValueError):
+            low = high = np.nan
         if not (np.isfinite([low, high]).all() and low < high):
             raise FanlightError(
                 "E-BUILD-005",
                 "input_range must be two finite numbers, the smaller first.",
                 where="input_range",
                 expected="e.g. (-1, 1) or (0, 255)",
-                received=input_range,
+                received=repr(input_range)[:80],
             )
         input_range = (low, high)
-    if isinstance(labels, str | bytes):
+    if isinstance(labels, str | bytes) or not isinstance(labels, Iterable | None):
         raise FanlightError(
             "E-BUILD-005",
             "labels must be a sequence of names.",
             where="labels",
             expected='e.g. ["cat", "dog"]',
-            received=labels[:80],
+            received=repr(labels)[:80],
             next="read a file of them with Path(...).read_text().splitlines().",
         )
     names = None if labels is None else tuple(map(str, labels))

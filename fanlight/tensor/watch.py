@@ -15,7 +15,7 @@ from weakref import ref
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.tensor.arguments import function_of
+from fanlight.tensor.arguments import flag, function_of
 from fanlight.tensor.caller import PACKAGE, caller
 from fanlight.tensor.calls import Call, state
 from fanlight.tensor.core import Tensor
@@ -245,6 +245,7 @@ def debug(*, nan: bool = True, inf: bool = False) -> Debugging:
     Raises:
         FanlightError: then, E-TENSOR-010, with the op, the place and the line.
     """
+    nan, inf = flag("debug", "nan", nan), flag("debug", "inf", inf)
     before = list(state.watchers)
     state.watchers[:] = [w for w in before if not isinstance(w, _Guard)]
     if nan or inf:

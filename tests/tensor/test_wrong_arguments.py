@@ -245,3 +245,25 @@ def test_one_wrong_argument_is_answered_in_codes(name: str) -> None:
     function(*RIGHT[name])
     found = [trouble(name, function, args, options) for args, options in one_wrong(name)]
     assert [f for f in found if f] == []
+
+
+@pytest.mark.parametrize(
+    "function",
+    [fl.load, fl.open_bundle, fl.check, fl.set_backend, fl.debug, fl.tasks.classify, fl.spec],
+    ids=lambda function: function.__name__,
+)
+def test_what_works_with_files_and_settings_answers_in_codes_too(
+    function: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = random.Random(4)
+    signature = inspect.signature(function)
+    found = []
+    try:
+        for _ in range(150):
+            args, options = drawn(rng, signature)
+            found.append(trouble(function.__name__, function, args, options))
+    finally:
+        fl.set_backend("numpy")
+        fl.debug(nan=False)
+    assert [f for f in found if f] == []

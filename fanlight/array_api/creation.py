@@ -13,6 +13,7 @@ from fanlight.array_api.dtypes import array, complex64, dtype_of, float32, int32
 from fanlight.errors import FanlightError
 from fanlight.tensor import creation, matrices
 from fanlight.tensor import functions as fn
+from fanlight.tensor.arguments import flag, real_number, whole_number
 from fanlight.tensor.core import Tensor, apply, caller, cast, tensor
 
 Shape = int | Sequence[int]
@@ -109,7 +110,7 @@ def eye(
     on_device(device)
     height, width = fn.shape_of((n_rows, n_rows if n_cols is None else n_cols))
     name = float32 if dtype is None else dtype_of(dtype)
-    return tensor(np.eye(height, width, k), name)
+    return tensor(np.eye(height, width, whole_number("eye", "k", k, None)), name)
 
 
 def full(shape: Shape, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
@@ -139,8 +140,11 @@ def linspace(
 ) -> Tensor:
     """`num` numbers at equal distances from start to stop, with or without the end."""
     on_device(device)
-    count = fn.shape_of(num)[0]
-    found = np.linspace(start, stop, count, endpoint=endpoint)
+    count = whole_number("linspace", "num", num)
+    first, last = (
+        v if type(v) is complex else real_number("linspace", "an end", v) for v in (start, stop)
+    )
+    found = np.linspace(first, last, count, endpoint=flag("linspace", "endpoint", endpoint))
     default = complex64 if np.iscomplexobj(found) else float32
     return tensor(found, default if dtype is None else dtype_of(dtype))
 
@@ -183,7 +187,7 @@ def triu(x: Any, /, *, k: int = 0) -> Tensor:
 def _triangle(function: str, x: Any, k: int, lower: builtins.bool) -> Tensor:
     x = matrices.matrices_of(function, array(function, x))
     make = np.tril if lower else np.triu
-    kept = make(np.ones(x.shape[-2:], np.bool_), k)
+    kept = make(np.ones(x.shape[-2:], np.bool_), whole_number(function, "k", k, None))
     wide = cast(x, int32) if x.dtype == "uint8" else x
     chosen = fn.where(kept, wide, tensor(np.zeros((), kinds.to_numpy(wide.dtype))))
     result: Tensor = apply("cast", chosen, dtype=x.dtype) if wide is not x else chosen

@@ -13,6 +13,7 @@ from fanlight.array_api.manipulation import roll
 from fanlight.errors import FanlightError
 from fanlight.tensor import functions as fn
 from fanlight.tensor import spectral
+from fanlight.tensor.arguments import as_wholes, choice, real_number, refused, whole_number
 from fanlight.tensor.complex import Complex, conj
 from fanlight.tensor.core import Tensor, caller, cast, tensor
 from fanlight.tensor.parts import moveaxis
@@ -43,20 +44,9 @@ def __dir__() -> list[str]:
 Axes = int | Sequence[int] | None
 
 
-def _wrong(function: str, argument: str, expected: str, received: object) -> FanlightError:
-    return FanlightError(
-        "E-OP-005",
-        f"{function} does not allow this value of {argument}.",
-        where=f"{function} {argument}, {caller()}",
-        expected=expected,
-        received=repr(received)[:200],
-    )
-
-
 def _scale(function: str, norm: str, n: int, inverse: bool) -> float:
     """What the result is multiplied by; our transforms have 1/n in the inverse."""
-    if norm not in ("backward", "ortho", "forward"):
-        raise _wrong(function, "norm", "'backward', 'ortho' or 'forward'", norm)
+    choice(function, "norm", norm, ("backward", "ortho", "forward"))
     if norm == "backward":
         return 1.0
     root = sqrt(n) if norm == "ortho" else float(n)
@@ -75,10 +65,9 @@ def _along(
 ) -> Tensor:
     """A transform of the last dim, applied along another, with as many numbers as wanted."""
     x = array(function, x)
-    (at,) = fn.axes_of(x.type, axis)
+    at = fn.axis_of(x.type, axis, function)
     count = length(x.shape[at]) if n is None else n
-    if not isinstance(count, int) or count < 1:
-        raise _wrong(function, "n", "a whole number from 1 on", count)
+    count = whole_number(function, "n", count, 1)
     found = run(moveaxis(x, at, -1), count)
     scale = _scale(function, norm, count, inverse)
     return moveaxis(found * scale if scale != 1.0 else found, -1, at)
@@ -162,12 +151,15 @@ def _several(
 ) -> list[tuple[int, int | None]]:
     """(axis, length) of each transform."""
     if axes is None:
-        count = x.rank if s is None else len(s)
-        axes = range(-count, 0)
-    found = fn.axes_of(x.type, tuple(axes))
-    lengths: Sequence[int | None] = [None] * len(found) if s is None else s
-    if len(lengths) != len(found):
-        raise _wrong(function, "s", f"{len(found)} lengths, one per axis", s)
+        sizes = as_wholes(s)
+        count = x.rank if sizes is None else len(sizes)
+        axes = tuple(range(-count, 0))
+    found = fn.axes_of(x.type, axes, function)
+    lengths: Sequence[int | None] | None = [None] * len(found) if s is None else as_wholes(s)
+    if lengths is None or len(lengths) != len(found):
+        raise refused(function, "s", f"{len(found)} lengths, one per axis", s)
+    if not found:
+        raise refused(function, "axes", f"at least one dim of {x.type}", axes)
     return list(zip(found, lengths, strict=True))
 
 
@@ -248,8 +240,9 @@ def _frequencies(
     function: str, make: Callable[..., np.ndarray], n: int, d: float, dtype: Any, device: Any
 ) -> Tensor:
     on_device(device)
-    if not isinstance(n, int) or n < 1:
-        raise _wrong(function, "n", "a whole number from 1 on", n)
+    n, d = whole_number(function, "n", n, 1), real_number(function, "d", d)
+    if not d:
+        raise refused(function, "d", "a distance that is not 0", d)
     return tensor(make(n, d), float32 if dtype is None else dtype_of(dtype))
 
 

@@ -104,7 +104,7 @@ def cholesky(x: Any, /, *, upper: builtins.bool = False) -> Tensor:
 def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
     """The cross product of vectors of three elements along an axis; other dims broadcast."""
     (a, b), name = together(array("cross", x1), array("cross", x2))
-    (first,), (second,) = fn.axes_of(a.type, axis), fn.axes_of(b.type, axis)
+    first, second = (fn.axis_of(x.type, axis, "cross") for x in (a, b))
     if a.shape[first] != 3 or b.shape[second] != 3:
         raise FanlightError(
             "E-OP-004",

@@ -14,6 +14,7 @@ from fanlight.errors import FanlightError
 from fanlight.tensor import complex as complexes
 from fanlight.tensor import functions as fn
 from fanlight.tensor import scans, statistics
+from fanlight.tensor.arguments import real_number, whole_number
 from fanlight.tensor.core import Tensor, apply, caller, cast
 
 Axes = int | Sequence[int] | None
@@ -86,6 +87,7 @@ def _spread(
     keepdims: builtins.bool,
 ) -> Tensor:
     count = _count(x, axis)
+    correction = real_number("the spread", "correction", correction)
     if not count or count <= correction:
         return _empty(complexes.real(x), axis, keepdims)
     return function(x, axis, keepdims, correction)
@@ -105,7 +107,7 @@ def _cumulative(
                 received=repr(axis),
             )
         axis = 0
-    (at,) = fn.axes_of(x.type, axis)
+    at = fn.axis_of(x.type, axis, name)
     product = name == "cumulative_prod"
     if x.dtype == complex64 and product:
         found = _running_product(x, at)
@@ -193,7 +195,7 @@ def _position(
     if axis is None:
         found = find(flat(x), 0)
         return fn.reshape(found, [1] * x.rank) if keepdims else found
-    (at,) = fn.axes_of(x.type, axis)
+    at = fn.axis_of(x.type, axis, name)
     return fn.expand_dims(find(x, at), at) if keepdims else find(x, at)
 
 
@@ -221,15 +223,8 @@ def diff(
         prepend, append: tensors to put before and behind x, along the axis.
     """
     x = array("diff", x)
-    (at,) = fn.axes_of(x.type, axis)
-    if not isinstance(n, int) or n < 0:
-        raise FanlightError(
-            "E-OP-005",
-            "diff does not allow this value of n.",
-            where=f"diff n, {caller()}",
-            expected="a whole number from 0 on",
-            received=repr(n),
-        )
+    at = fn.axis_of(x.type, axis, "diff")
+    n = whole_number("diff", "n", n)
     if not n:
         return x  # as numpy.diff
     pieces = [p for p in (prepend, x, append) if p is not None]

@@ -1,7 +1,7 @@
 """`python -m bench`: measure, print the tables, write them as JSON and Markdown.
 
     python -m bench [peers] [coldstart] [visits] [pointwise] [models] [scaling] [rooflines] [shapes]
-                    [core] [sizes] [parity] [accuracy] [int8_accuracy]
+                    [core] [ops] [sizes] [parity] [accuracy] [int8_accuracy]
                     [--rounds 30] [--nets NAME ...] [--peers tfjs,ort,litert,jaxjs]
                     [--threads 1,2] [--out FILE.json|.md|.svg ...]
 
@@ -26,6 +26,7 @@ from bench import (
     core,
     int8_accuracy,
     models,
+    ops,
     parity,
     pointwise,
     rooflines,
@@ -51,6 +52,7 @@ TITLES = {
     "rooflines": "Every image model against the machine's limits (goal: no weak kernel)",
     "shapes": "Ops and recurrent steps against the machine's limits",
     "core": "Functions of tensors beside TF.js wasm and jax-js, ms; and Python's overhead",
+    "ops": "Every op of the table against memory and multiply-adds (goal: a third of either)",
     "sizes": "Sizes, build, memory",
     "parity": "Difference from NumPy, relative (goals: 1e-4, TF.js 1e-3)",
     "accuracy": "1,000 ImageNet photos, MobileNet v1 0.25 (goal: 99 % the same as TF.js)",
@@ -160,6 +162,7 @@ def main() -> int:
         "rooflines": rooflines.measure,
         "shapes": rooflines.measure_shapes,
         "core": lambda: core.measure(args.rounds),
+        "ops": ops.measure,
         "sizes": lambda: sizes.measure(OUT / "sizes"),
         "parity": parity.measure,
         "accuracy": accuracy.measure,

@@ -8,7 +8,7 @@ const script = (src) =>
   });
 globalThis.failure = null;
 try {
-  if (engine !== 'fanlight' && engine !== 'ort') {
+  if (!['fanlight', 'ops', 'ort'].includes(engine)) {
     await script('/peers/@tensorflow/tfjs/dist/tf.min.js');
     await script('/peers/@tensorflow/tfjs-backend-wasm/dist/tf-backend-wasm.min.js');
   }

@@ -211,6 +211,12 @@ class Tensor(Methods, Standard):
 
         return called(function, self, given, options)
 
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        array = self.__array__(copy=False)
+        # The memory is told as an object, which who reads it keeps: it outlives the tensor.
+        return {**array.__array_interface__, "data": array.data, "strides": array.strides}
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if state.listeners:
             from fanlight.tensor.numpys import arrays

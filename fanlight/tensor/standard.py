@@ -34,6 +34,11 @@ class Standard:
         result: Tensor = self.__array_namespace__().asarray(self, device=device)
         return result
 
+    def tobytes(self) -> bytes:
+        """A copy of the numbers as they lie in memory, row by row."""
+        found: bytes = self.numpy().tobytes()  # type: ignore[attr-defined]
+        return found
+
     def __dlpack__(
         self,
         *,
@@ -42,9 +47,12 @@ class Standard:
         dl_device: Any = None,
         copy: bool | None = None,
     ) -> Any:
-        # DLPack cannot say that memory is not to be written, so it gets memory of its own.
         options: dict[str, Any] = {"max_version": max_version, "dl_device": dl_device}
-        return self.numpy().copy().__dlpack__(stream=stream, **options)  # type: ignore[attr-defined]
+        array = self.numpy()  # type: ignore[attr-defined]
+        # From version 1 on DLPack can say that memory is not to be written. Others get a copy.
+        if copy or max_version is None or max_version[0] < 1:
+            array = array.copy()
+        return array.__dlpack__(stream=stream, **options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         device: tuple[int, int] = self.numpy().__dlpack_device__()  # type: ignore[attr-defined]

@@ -245,6 +245,8 @@ MOVE_SHAPES = [
         ((2, 3, 4, 5, 6), (0, 4, 2, 1, 3)),
         ((131, 77), (1, 0)),
         ((9, 2, 70), (2, 1, 0)),
+        ((9, 10, 4), (1, 0, 2)),
+        ((2, 5, 7, 2), (0, 2, 1, 3)),
     ],
 )
 def test_transpose(shape: tuple[int, ...], perm: tuple[int, ...], dtype: str) -> None:
@@ -310,7 +312,7 @@ def test_larger_than_the_tensor(shape: tuple[int, ...], dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", MOVED)
 def test_blocks(dtype: str) -> None:
-    for block, channels in ((2, 12), (3, 9), (2, 64)):
+    for block, channels in ((2, 12), (3, 9), (2, 64), (2, 4), (2, 8), (2, 16), (4, 16)):
         x = array((2, 3, 4, channels), dtype)
         parts = x.reshape(2, 3, 4, block, block, -1).transpose(0, 1, 3, 2, 4, 5)
         want = parts.reshape(2, 3 * block, 4 * block, -1)

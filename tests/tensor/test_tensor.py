@@ -133,7 +133,7 @@ def test_a_mask_and_a_tensor_as_an_index() -> None:
 @pytest.mark.parametrize(
     "index",
     [
-        4, -5, (0, 3), (0, 0, 0), [4], 1.5, "a", True, (..., ...), ([0, 1], [0, 1, 2]), ([0], [3]),
+        4, -5, (0, 3), (0, 0, 0), [4], 1.5, "a", (..., ...), ([0, 1], [0, 1, 2]), ([0], [3]),
         ([0, 1], [0.5, 1]), np.ones((4, 2), bool), np.ones((4, 3, 1), bool), np.ones(3, bool),
     ],
     ids=repr,

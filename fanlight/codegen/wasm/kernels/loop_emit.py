@@ -16,6 +16,7 @@ from fanlight.codegen.wasm.kernels.loop_forms import (
     crossing,
     form,
     of_bools,
+    paired,
     pattern,
     picks,
     run,
@@ -87,6 +88,9 @@ class _Map(NestEmitter):
         walkers = self._pointers(nest.accesses, begin, steps)
         if len(nest.sizes) == 1:
             single(walkers, begin, end)
+        elif paired(nest):
+            dims = range(len(nest.sizes) - 2)
+            self._loops(nest, dims, walkers, (begin, end), lambda: self._pairs(walkers))
         else:
             dims = range(len(nest.sizes) - 1)
             self._loops(nest, dims, walkers, (begin, end), lambda: run(walkers))
@@ -101,6 +105,36 @@ class _Map(NestEmitter):
     def _copy_run(self, walkers: Sequence[Local]) -> None:
         count = self.nest.sizes[-1] * self.nest.store.width
         copy_run(self.f, self.registers, walkers[1], walkers[0], count)
+
+    def _pairs(self, walkers: Sequence[Local]) -> None:
+        """The last two loops, runs of 8 bytes, two of them to a vector on the side that has them
+        one after the other.
+        """
+        f, nest = self.f, self.nest
+        pairs, single = divmod(nest.sizes[-2], 2)
+        source, store = (a.strides[-2] * a.width for a in nest.accesses)
+        value = self.registers.take("v128")
+        from_, to = cursors = self._cursors(walkers)
+
+        def put(half: int) -> None:
+            f.get(to).get(value).op("v128.store64_lane", 0, half).advance(to, store)
+
+        with f.repeat(pairs):
+            if source == 8:
+                f.get(from_).load().set(value).advance(from_, 16)
+            else:
+                f.get(from_).op("v128.load64_zero").set(value).advance(from_, source)
+                f.get(from_).get(value).op("v128.load64_lane", 0, 1).set(value)
+                f.advance(from_, source)
+            if store == 8:
+                f.get(to).get(value).store().advance(to, 16)
+            else:
+                put(0)
+                put(1)
+        if single:
+            f.get(from_).op("v128.load64_zero").set(value)
+            put(0)
+        self.registers.give(value, *cursors)
 
     def _fill_range(self, walkers: Sequence[Local], begin: Local, end: Local) -> None:
         self.f.get(walkers[0]).i32(pattern(self.nest)[0])

@@ -29,7 +29,7 @@ BLOCK = 16  # outputs per step of a `columns` reduction: four vectors
 
 def normalise(nest: Nest) -> Nest:
     """The nest as it is emitted: loops joined, trivial reductions gone, long sums in chunks."""
-    nest = simplify(nest)
+    nest = _in_words(simplify(nest))
     reduce = nest.reduce
     if reduce is not None and reduce.dims == 0:
         body = sc.substitute(reduce.after, {0: nest.body})
@@ -40,6 +40,30 @@ def normalise(nest: Nest) -> Nest:
         one = tuple(replace(a, strides=(0,)) for a in nest.accesses)
         nest = replace(nest, sizes=(1,), loads=one[:-1], store=one[-1])
     return nest
+
+
+def _in_words(nest: Nest) -> Nest:
+    """A copy of bytes that always move in fours as one of float32, whose bits nobody looks at."""
+    if not nest.is_copy or nest.store.width != 1 or not nest.sizes or nest.sizes[-1] % 4:
+        return nest
+    numbers = [n for a in nest.accesses for n in (*a.strides[:-1], a.offset)]
+    if any(n % 4 for n in numbers) or any(a.strides[-1] != 1 for a in nest.accesses):
+        return nest
+
+    def word(a: Access) -> Access:
+        strides = (*(s // 4 for s in a.strides[:-1]), 1)
+        return Access(a.pointer, "float32", strides, a.offset // 4)
+
+    sizes = (*nest.sizes[:-1], nest.sizes[-1] // 4)
+    return simplify(Nest(sizes, tuple(map(word, nest.loads)), word(nest.store), nest.body))
+
+
+def paired(nest: Nest) -> bool:
+    """Whether a copy moves runs of 8 bytes that follow one another on one side."""
+    if len(nest.sizes) < 3 or form(nest) != "copy":
+        return False
+    size = nest.sizes[-1]
+    return size * nest.store.width == 8 and any(a.strides[-2] == size for a in nest.accesses)
 
 
 def _chunked(nest: Nest) -> Nest:

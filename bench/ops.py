@@ -378,7 +378,7 @@ def _measured(
 
 
 def section(rows: Sequence[dict[str, Any]]) -> str:
-    """Markdown: a line per op, its weakest call in each column; then the weak calls and why."""
+    """Markdown: a line per op, its weakest call in each column; then what both engines show weak."""
     by_op: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         by_op.setdefault(row["op"], []).append(row)
@@ -395,8 +395,10 @@ def section(rows: Sequence[dict[str, Any]]) -> str:
         bound = " or ".join(sorted({r["bound"] for r in own}, reverse=True))
         calls = len({r["call"] for r in own})
         lines.append(f"| {op} | {calls} | {bound} | {' | '.join(f'{s} %' for s in least)} |")
-    weak = [r for r in rows if r["Chromium, %"] < 100 * GOAL]
-    lines += ["", f"Under a third in Chromium: {len(weak)} of {len(rows)} measurements.", ""]
+    under = {e: [r for r in rows if r[f"{e}, %"] < 100 * GOAL] for e in ("Chromium", "wasmtime")}
+    weak = [r for r in under["Chromium"] if r in under["wasmtime"]]
+    counts = ", ".join(f"{len(found)} in {engine}" for engine, found in under.items())
+    lines += ["", f"Of {len(rows)} measurements under a third: {counts}, {len(weak)} in both:", ""]
     lines += [
         "| op | call | in | bound | Chromium | wasmtime | why |",
         "|---|---|---|---|---|---|---|",

@@ -378,7 +378,7 @@ def _measured(
 
 
 def section(rows: Sequence[dict[str, Any]]) -> str:
-    """Markdown: a line per op, its weakest call in each column; then what both engines show weak."""
+    """Markdown: a line per op, its weakest call in each column; then what is weak in both."""
     by_op: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         by_op.setdefault(row["op"], []).append(row)

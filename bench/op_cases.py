@@ -40,7 +40,57 @@ LEFT_OUT = {
 }
 
 # Rows with calls under a third of their bound, and why.
-WHY: dict[str, str] = {}
+_BY_ONE = "an address per number: no vector instruction takes numbers from several places"
+_SHORT = "runs of a few bytes, each with loads and stores of its own"
+_STRIDE = "lines a power of two apart share few places of the nearest caches"
+_DOUBLE = (
+    "float64, without fused multiply-adds; a row is added to another, which moves three numbers"
+)
+_TILES = "small K or small matrices: tiles begin and end more often than they add up"
+WHY: dict[str, str] = {
+    "add_int8": "bytes become float32, four at a time, and are rounded back",
+    "mul_int8": "bytes become float32, four at a time, and are rounded back",
+    "select": "bools are widened to lanes of 32 bits and narrowed again",
+    "cast": "bools are widened to lanes of 32 bits and narrowed again",
+    "broadcast_to": "a loop per row around stores of one vector; short rows are mostly its beginning",
+    "search_sorted": "log n steps, each waiting for the one before",
+    "sort": "n log n: four passes over keys, and over counters",
+    "top_k": "a comparison with the list so far, and moves within it",
+    "gather": _BY_ONE,
+    "gather_nd": _BY_ONE,
+    "scatter_nd": "one update after another: two may want the same place",
+    "concat": _SHORT,
+    "tile": _SHORT,
+    "depth_to_space": _SHORT,
+    "space_to_depth": _SHORT,
+    "transpose": f"{_STRIDE}; three channels: {_SHORT}",
+    "cumsum": "a total per column or row, read and written for every vector",
+    "cumprod": "a total per column or row, read and written for every vector",
+    "cummax": "a total per column or row, read and written for every vector",
+    "cummin": "a total per column or row, read and written for every vector",
+    "lookup": "a table of 256 bytes is sixteen vectors, each picked from",
+    "cholesky": _DOUBLE,
+    "triangular_solve": _DOUBLE,
+    "solve": _DOUBLE,
+    "det": _DOUBLE,
+    "slogdet": _DOUBLE,
+    "qr": _DOUBLE,
+    "conv2d": _TILES,
+    "conv2d_transpose": f"{_TILES}; and its results are put between one another afterwards",
+    "matmul": _TILES,
+    "max_pool": "one channel of four lanes; a window of 3 x 3 by 1 loads every number nine times",
+    "avg_pool": "a window of 3 x 3 by 1 loads every number nine times",
+    "resize_image": "four channels of bytes, widened and narrowed for every pixel",
+    "resize_bilinear": "four channels: one vector per pixel, with weights of its own",
+    "softmax": "rows of 10 leave lanes empty; columns compute exp twice",
+    "log_softmax": "rows of 10: one log per row, of one number in four lanes",
+    "sum": "rows of 3 leave lanes empty",
+    "arg_max": "two passes, or a choice of index and value per element",
+    "arg_min": "two passes, or a choice of index and value per element",
+    "sqrt": "one square root at a time",
+    "rsqrt": "a square root and a division, one at a time",
+    "strided_slice": "every third number: three loads and two shuffles for one vector",
+}
 
 
 @dataclass(frozen=True)

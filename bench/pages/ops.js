@@ -20,5 +20,8 @@ globalThis.best = (name, call, args, tries) => {
   }
   return least;
 };
+globalThis.spin = (ms) => {
+  for (const end = performance.now() + ms; performance.now() < end;);
+};
 globalThis.forget = (name) => open.delete(name);
 globalThis.ready = true;

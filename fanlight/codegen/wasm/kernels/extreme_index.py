@@ -18,7 +18,7 @@ from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node
 from fanlight.targets import Target
 
-BLOCK = 256  # vectors of neighbouring rows per unit of work
+BLOCK = 512  # vectors of neighbouring rows per unit of work
 GROUP = 4  # lines of memory between a load and a store of what was found so far
 
 

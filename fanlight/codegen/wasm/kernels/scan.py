@@ -18,7 +18,7 @@ from fanlight.codegen.wasm.module import Module
 from fanlight.graph import Node
 from fanlight.targets import Target
 
-BLOCK = 256  # vectors of neighbouring rows per unit of work
+BLOCK = 512  # vectors of neighbouring rows per unit of work
 _OPS = {"cumsum": "add", "cumprod": "mul", "cummax": "max", "cummin": "min"}
 _LEAST = {"cummax": (-(2**31), -inf), "cummin": (2**31 - 1, inf)}
 

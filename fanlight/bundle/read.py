@@ -16,6 +16,7 @@ from fanlight.errors import FanlightError
 MANIFEST_LIMIT = 64 << 20
 PAGE = 65536
 CONTROL_BYTES = 256
+LOW_BYTES = 1024  # below lies what hosts and threads say to each other
 HEADER_BYTES = 8  # of every WASM module
 
 
@@ -173,6 +174,7 @@ def check_manifest(manifest: Any, where: object) -> None:
         _check_threads(module, where)
     for tensor in (*manifest["inputs"], *manifest["outputs"]):
         _check_tensor(tensor, manifest["dims"], where)
+    _check_dims(manifest, where)
     end = manifest["memory"]["pages"] * PAGE
     spans = [(t["name"], t["offset"], t["bytes"]) for t in manifest["inputs"]]
     spans += [(t["name"], t["offset"], t["bytes"]) for t in manifest["outputs"]]
@@ -249,6 +251,30 @@ def _check_labels(manifest: dict[str, Any], task: dict[str, Any], where: object)
             where=where,
             expected=f"{count} labels",
             received=f"{len(task['labels'])} labels",
+            next="build the bundle again.",
+        )
+
+
+def _check_dims(manifest: dict[str, Any], where: object) -> None:
+    """Every size is known from an input, and stands in a word of its own below the weights."""
+    known = {d for t in manifest["inputs"] for d in t["shape"]}
+    unknown = [d for t in manifest["outputs"] for d in t["shape"] if d not in known]
+    free = [d for d in unknown if isinstance(d, str)]
+    below = manifest["memory"]["weights"]["offset"] - 4
+    stray = [
+        f"{name} at {d['offset']}"
+        for name, d in manifest["dims"].items()
+        if d["offset"] % 4 or not LOW_BYTES <= d["offset"] <= below or d["min"] > d["max"]
+    ]
+    offsets = [d["offset"] for d in manifest["dims"].values()]
+    stray += [f"two at {offset}" for offset in offsets if offsets.count(offset) > 1][:1]
+    if free or stray:
+        raise FanlightError(
+            "E-BUNDLE-002",
+            "a symbolic dim of the manifest is not as a build writes it.",
+            where=where,
+            expected=f"dims of inputs, sizes in words of {LOW_BYTES} to {below}, min below max",
+            received=", ".join([*free, *stray])[:200],
             next="build the bundle again.",
         )
 

@@ -8,11 +8,12 @@ easy function of the size is computed from it. Anything else is refused.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from random import Random
 from typing import Any
 
 import numpy as np
 
+from fanlight import dtypes
 from fanlight.errors import FanlightError
 from fanlight.graph import size_formulas
 from fanlight.graph.builder import Builder
@@ -22,34 +23,69 @@ from fanlight.ops import scalar as sc
 from fanlight.ops.types import Dim, TensorType
 
 Sizes = Mapping[str, int]
-OTHERS = 3  # how many sizes are tried besides the bound
+OTHERS = 6  # how many sizes are tried besides the bound
 
 
 def sample_sizes(symbols: Sequence[Dim]) -> list[dict[str, int]]:
     """Sizes to trace a function at: all bounds first, then others that tell the symbols apart.
 
-    None is 1, for which functions have shortcuts; what holds for 1 is asked of the ops.
+    None is 1, for which functions have shortcuts, unless there is nothing else. No symbol is an
+    easy function of another in them.
     """
-    columns: dict[str, tuple[int, ...]] = {}
+    order = Random(1)
+    samples: list[dict[str, int]] = [{} for _ in range(OTHERS + 1)]
     for d in symbols:
-        least = max(d.min, 2)
-        inside = (d.max - 1, least + 1, (d.max + least) // 2, least)
-        wanted = [n for n in inside if n >= least] + [d.max + k for k in range(1, OTHERS + 1)]
-        ways = [n for n in dict.fromkeys(wanted) if n != d.max][:OTHERS]
-        while (d.max, *ways) in columns.values():
-            ways[-1] = max(*ways, d.max) + 1
-        columns[d.name] = (d.max, *ways)
-    return [{n: sizes[k] for n, sizes in columns.items()} for k in range(OTHERS + 1)]
+        ways = _ways(d)
+        for _ in range(100):
+            drawn = [ways[k % len(ways)] for k in range(OTHERS)]
+            order.shuffle(drawn)
+            column = [d.max, *drawn]
+            if not samples[0] or not _related(samples, column):
+                break
+        for sample, n in zip(samples, column, strict=True):
+            sample[d.name] = n
+    return [s for k, s in enumerate(samples) if s not in samples[:k]]
+
+
+def _ways(d: Dim) -> list[int]:
+    """Sizes of a symbol besides its bound: all of few, or some that lie far apart."""
+    least = max(d.min, 2)
+    inside = list(range(least, d.max))
+    if not inside:
+        # Of 1 and 2 the first takes shortcuts: what is too large does not.
+        return [d.max + 1, d.max + 2, d.max + 3]
+    if len(inside) <= OTHERS:
+        return inside
+    apart = np.geomspace(least, d.max - 1, OTHERS).round().astype(int).tolist()
+    return [*list(dict.fromkeys([least, least + 1, *apart]))[: OTHERS - 1], d.max - 1]
+
+
+def _related(samples: Sequence[Sizes], column: Sequence[int]) -> bool:
+    """Whether a symbol with these sizes would follow the others, or they it."""
+    own = [np.asarray(n, np.int32) for n in column]
+    over = [np.asarray(1 / n, np.float32) for n in column]
+    if any(size_formulas.find(samples, numbers) is not None for numbers in (own, over)):
+        return True
+    alone = [{"n": n} for n in column]
+    return any(
+        size_formulas.find(alone, [np.asarray(kind(s[name])) for s in samples]) is not None
+        for name in samples[0]
+        for kind in (np.int32, lambda n: np.float32(1 / n))
+    )
 
 
 def generalize(
-    graphs: Sequence[Graph], inputs: Sequence[TensorType], samples: Sequence[Sizes]
+    graphs: Sequence[Graph],
+    inputs: Sequence[TensorType],
+    samples: Sequence[Sizes],
+    places: Mapping[Node, str] | None = None,
 ) -> Graph:
     """The graph that is each of the given ones at its sizes.
 
     Args:
         graphs: of one function, traced at the sizes of `samples`, the first at all bounds.
         inputs: the types of the inputs, with symbols.
+        places: where in the user's code nodes come from, for errors.
 
     Raises:
         FanlightError: E-TENSOR-017 they differ in more than sizes; E-OP-007 an op does not take
@@ -58,7 +94,7 @@ def generalize(
     symbols = {
         tuple(s[d.name] for s in samples): d for t in inputs for d in t.shape if isinstance(d, Dim)
     }
-    return _Merge(graphs, inputs, samples, symbols).graph()
+    return _Merge(graphs, inputs, samples, symbols, places or {}).graph()
 
 
 class _Merge:
@@ -68,8 +104,9 @@ class _Merge:
         inputs: Sequence[TensorType],
         samples: Sequence[Sizes],
         symbols: Mapping[tuple[int, ...], Dim],
+        places: Mapping[Node, str],
     ) -> None:
-        self.graphs, self.samples, self.symbols = graphs, samples, symbols
+        self.graphs, self.samples, self.symbols, self.places = graphs, samples, symbols, places
         self.builder = Builder(graphs[0].name)
         self.sizes: dict[str, Value] = {}
         # Of each graph: its values -> the value of the new one.
@@ -93,6 +130,15 @@ class _Merge:
             known[v] = made
 
     def _node(self, nodes: Sequence[Node]) -> None:
+        try:
+            self._merged(nodes)
+        except FanlightError as error:
+            place = self.places.get(nodes[0], "")
+            if place and ":" not in str(error.where or ""):
+                error.where = f"{error.where}, {place}" if error.where else place
+            raise
+
+    def _merged(self, nodes: Sequence[Node]) -> None:
         node = nodes[0]
         if len({n.op for n in nodes}) > 1 or len({len(n.inputs) for n in nodes}) > 1:
             raise self._differs("it applies other ops", ", ".join(n.op for n in nodes))
@@ -104,6 +150,13 @@ class _Merge:
             made = self._slice(nodes, inputs[0])
         elif node.op == "fused":
             made = self._fused(nodes, inputs)
+        elif (
+            node.op == "clip"
+            and self._number([(n.attrs["lo"], n.attrs["hi"]) for n in nodes]) is None
+        ):
+            made = self._clip(nodes, inputs[0])
+        elif node.op == "pad" and self._number([n.attrs["paddings"] for n in nodes]) is None:
+            made = self._pad(nodes, inputs[0])
         else:
             made = self.builder.add(node.op, *inputs, name=node.name, **self._attrs(nodes, inputs))
         outputs = made if isinstance(made, tuple) else (made,)
@@ -165,7 +218,8 @@ class _Merge:
             if shape is None:
                 raise self._differs(f"what a sub-graph of {node.op} takes is another", "shapes")
             types.append(TensorType(shape, values[0].dtype))
-        return Subgraph(_Merge(graphs, types, self.samples, self.symbols).graph())
+        merged = _Merge(graphs, types, self.samples, self.symbols, self.places).graph()
+        return Subgraph(merged)
 
     def _fused(self, nodes: Sequence[Node], inputs: list[Value]) -> Value:
         """Numbers in a body that follow a size become inputs of it."""
@@ -256,6 +310,41 @@ class _Merge:
         made: Value = self.builder.add("add", self._size(d.name), self.builder.weight(places))
         return made
 
+    def _clip(self, nodes: Sequence[Node], x: Value) -> Value:
+        """Bounds that follow a size are values, and what is clipped is compared with them."""
+        for op, key in (("minimum", "hi"), ("maximum", "lo")):
+            kind = np.float32 if x.dtype == "float32" else np.int32
+            bound = self._constant([np.asarray(n.attrs[key], kind) for n in nodes], "clip")
+            x = self.builder.add(op, x, bound, name=nodes[0].name)
+        return x
+
+    def _pad(self, nodes: Sequence[Node], x: Value) -> Value:
+        """A part of a known length that is put somewhere along a symbolic dim: it is gathered from
+        there, and what lies outside of it is the value of the frame.
+        """
+        node, add = nodes[0], self.builder.add
+        plain = list(node.attrs["paddings"])
+        for axis in range(len(x.shape)):
+            pairs = [n.attrs["paddings"][axis] for n in nodes]
+            if self._number(pairs) is not None:
+                continue
+            size, plain[axis] = x.shape[axis], (0, 0)
+            whole = self._number([n.outputs[0].shape[axis] for n in nodes])
+            before = self._constant([np.asarray(p[0], np.int32) for p in pairs], "pad")
+            if not isinstance(whole, Dim) or isinstance(size, Dim):
+                raise self._differs("a frame follows a size", ", ".join(map(str, pairs)))
+            places = np.arange(whole.max, dtype=np.int32)
+            cut = add("slice", self.builder.weight(places), begin=(0,), size=(whole,))
+            index = add("sub", cut, before)
+            x = add("gather", x, add("clip", index, lo=0, hi=size - 1), axis=axis, name=node.name)
+            inside = [add("greater_equal", index, self.builder.weight(np.asarray(0, np.int32)))]
+            inside += [add("less", index, self.builder.weight(np.asarray(size, np.int32)))]
+            there = add("logical_and", *inside)
+            there = add("reshape", there, shape=(whole, *[1] * (len(x.shape) - axis - 1)))
+            frame = np.asarray(node.attrs["value"], dtypes.to_numpy(x.dtype))
+            x = add("select", there, x, self.builder.weight(frame), name=node.name)
+        return add("pad", x, paddings=tuple(plain), value=node.attrs["value"], name=node.name)
+
     # --- constants --------------------------------------------------------------------------------
 
     def _constant(self, arrays: Sequence[np.ndarray], where: str) -> Value:
@@ -276,32 +365,55 @@ class _Merge:
             if made is not None:
                 spread: Value = self.builder.add("broadcast_to", made, shape=shape)
                 return spread
+        made = None if shape is None else self._scaled(arrays, shape)
+        if made is not None:
+            return made
         raise self._differs(
             f"a constant that {where} takes is no other one cut, and nothing that is computed of "
             "a size easily",
             ", ".join(f"{a.dtype}{list(a.shape)}" for a in arrays),
         )
 
-    def _computed(self, numbers: Sequence[Any]) -> Value | None:
-        """Numbers that follow a size, or a product of two; None if they do not."""
-        arrays = [np.asarray(n) for n in numbers]
-        names = list(self.samples[0])
-        for chosen in [(n,) for n in names] + list(combinations(names, 2)):
-            sizes = [int(np.prod([s[n] for n in chosen])) for s in self.samples]
-            formula = size_formulas.find(sizes, arrays)
-            if formula is not None:
-                return self._written(chosen, formula, arrays[0].dtype)
+    def _scaled(self, arrays: Sequence[np.ndarray], shape: tuple[int | Dim, ...]) -> Value | None:
+        """A constant that is cut and then divided or multiplied by a size."""
+        first, add = arrays[0], self.builder.add
+        if first.dtype.kind != "f":
+            return None
+        for name in self.samples[0]:
+            for op, power in (("div", 1), ("mul", -1)):
+                wide = [
+                    a.astype(np.float64) * float(s[name]) ** power
+                    for a, s in zip(arrays, self.samples, strict=True)
+                ]
+                if all(_cut(a, wide[0], 1e-6) for a in wide):
+                    whole = self.builder.weight(wide[0].astype(np.float32))
+                    cut = add("slice", whole, begin=(0,) * first.ndim, size=shape)
+                    size = self._product([name], real=True)
+                    made: Value = add(op, cut, size)
+                    return made
         return None
 
-    def _written(
-        self, names: Sequence[str], formula: size_formulas.Formula, dtype: np.dtype
-    ) -> Value:
+    def _computed(self, numbers: Sequence[Any]) -> Value | None:
+        """Numbers that follow a size, or a product of sizes; None if they do not."""
+        arrays = [np.asarray(n) for n in numbers]
+        formula = size_formulas.find(self.samples, arrays)
+        return None if formula is None else self._written(formula, arrays[0].dtype.kind == "f")
+
+    def _product(self, names: Sequence[str], real: bool) -> Value:
+        """The product of some actual sizes, float32 or int32."""
+        add = self.builder.add
+        sizes = [self._size(name) for name in names]
+        if real:  # before: the product of two int32 may be too large
+            sizes = [add("cast", n, dtype="float32") for n in sizes]
+        total = sizes[0]
+        for n in sizes[1:]:
+            total = add("mul", total, n)
+        return total
+
+    def _written(self, formula: size_formulas.Formula, real: bool) -> Value:
         add, weight = self.builder.add, self.builder.weight
-        n = self._size(names[0])
-        for name in names[1:]:
-            n = add("mul", n, self._size(name))
-        n = add("cast", n, dtype="float32") if dtype.kind == "f" else n
-        kind = np.float32 if dtype.kind == "f" else np.int32
+        kind = np.float32 if real else np.int32
+        n = self._product(formula.names, real)
         parts = []
         if formula.slope.any():
             same = (formula.slope == 1).all() and not formula.slope.shape
@@ -347,7 +459,9 @@ def _equal(a: np.ndarray, b: np.ndarray) -> bool:
     return a.shape == b.shape and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
 
 
-def _cut(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether what both have in common is the same."""
+def _cut(a: np.ndarray, b: np.ndarray, close: float = 0.0) -> bool:
+    """Whether what both have in common is the same, or as close, of each number."""
     box = tuple(slice(min(m, n)) for m, n in zip(a.shape, b.shape, strict=True))
+    if close:
+        return bool((np.abs(a[box] - b[box]) <= close * np.abs(b[box])).all())
     return _equal(a[box], b[box])

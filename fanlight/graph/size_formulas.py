@@ -1,58 +1,109 @@
-"""Numbers that follow a size: from what they are at some sizes to a formula for all."""
+"""Numbers that follow sizes: from what they are at some sizes to a formula for all.
+
+A formula is believed if it gives every number, each to a few roundings of float32 (whole numbers
+exactly), at more sizes than it has terms; the simplest one that does is taken. What is easy for a
+size n: `b n`, `c / n`, `a + b n`, `a + c / n`, `1 / (a + b n)`, `a + b n + c / n`; n may be the
+product of up to three sizes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 
 import numpy as np
 
-# Which of 1, n and 1 / n a formula has, the simplest first. Whole numbers have no 1 / n.
-_FORMS = ((0,), (1,), (2,), (0, 1), (0, 2), (0, 1, 2))
-_TOLERANCE = 1e-6  # float32 has rounded them
+# Which of 1, n and 1 / n a formula has, the simplest first; and whether it is one over that.
+_FORMS = (
+    ((1,), False), ((2,), False), ((0, 1), False), ((0, 2), False), ((0, 1), True),
+    ((0, 1, 2), False),
+)  # fmt: skip
+_CLOSE = 1e-6  # of each number: float32 has rounded them, perhaps several times
+MOST_ELEMENTS = 1024  # of an array whose elements each follow a size
+FACTORS = 3
 
 
 @dataclass(frozen=True)
 class Formula:
-    """constant + slope n + share / n, element by element; or one over that, if `inverse`."""
+    """constant + slope n + share / n, element by element; or one over that, if `inverse`.
 
+    n is the product of the sizes `names`.
+    """
+
+    names: tuple[str, ...]
     constant: np.ndarray
     slope: np.ndarray
     share: np.ndarray
     inverse: bool = False
 
+    def at(self, sizes: Mapping[str, int]) -> np.ndarray:
+        """Its numbers for some sizes, float64."""
+        n = float(np.prod([sizes[name] for name in self.names]))
+        total = self.constant + self.slope * n + self.share / n
+        return 1 / total if self.inverse else total
 
-def find(sizes: Sequence[int], arrays: Sequence[np.ndarray]) -> Formula | None:
-    """The formula of arrays of one shape, one for each size; None if there is no easy one."""
-    whole = arrays[0].dtype.kind != "f"
-    if arrays[0].dtype.kind == "b" or not all(np.isfinite(a).all() for a in arrays):
+
+def find(samples: Sequence[Mapping[str, int]], arrays: Sequence[np.ndarray]) -> Formula | None:
+    """The formula of arrays of one shape, one for each sample; None if there is no easy one."""
+    first = arrays[0]
+    if first.dtype.kind == "b" or first.size > MOST_ELEMENTS or not first.size:
         return None
-    wide = np.stack([np.asarray(a, np.float64) for a in arrays])
-    found = _fitted(np.asarray(sizes, np.float64), wide, 2 if whole else 3)
-    if found is None and not whole and wide.all():
-        found = _fitted(np.asarray(sizes, np.float64), 1 / wide, 2)
-        return None if found is None else Formula(*found, inverse=True)
-    return None if found is None else Formula(*found)
+    if not all(np.isfinite(a).all() for a in arrays):
+        return None
+    whole = first.dtype.kind != "f"
+    wide = np.stack([np.asarray(a, np.float64) for a in arrays]).reshape(len(arrays), -1)
+    names = sorted(samples[0])
+    chosen = [c for k in range(1, FACTORS + 1) for c in combinations_with_replacement(names, k)]
+    for form, inverse in _FORMS:
+        if whole and (2 in form or inverse):
+            continue
+        for product in chosen:
+            n = np.array([np.prod([float(s[name]) for name in product]) for s in samples])
+            # As many sizes as terms prove nothing.
+            if len(set(n.tolist())) < min(len(form) + 1, len(samples)) and not _few(n, form):
+                continue
+            parts = _fitted(n, wide, form, inverse, whole)
+            if parts is not None:
+                constant, slope, share = (p.reshape(first.shape) for p in parts)
+                return Formula(product, constant, slope, share, inverse)
+    return None
+
+
+def _few(n: np.ndarray, form: Sequence[int]) -> bool:
+    """Whether there are no more sizes than those of the samples: two that lie side by side."""
+    distinct = sorted(set(n.tolist()))
+    return len(distinct) == len(form) == 2 and distinct[1] - distinct[0] == 1
 
 
 def _fitted(
-    n: np.ndarray, wanted: np.ndarray, terms: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    basis = np.stack([np.ones_like(n), n, 1 / n], 1)
-    flat = wanted.reshape(len(n), -1)
-    scale = max(float(np.abs(flat).max()), 1e-30)
-    for form in _FORMS:
-        if max(form) >= terms or len(form) >= len(n):
-            continue
-        some = basis[:, form]
-        parts, *_ = np.linalg.lstsq(some, flat, rcond=None)
-        # Most are whole numbers that rounding hides, and many are 0.
+    n: np.ndarray, wide: np.ndarray, form: Sequence[int], inverse: bool, whole: bool
+) -> list[np.ndarray] | None:
+    if inverse and not wide.all():
+        return None
+    wanted = 1 / wide if inverse else wide
+    basis = np.stack([np.ones_like(n), n, 1 / n], 1)[:, list(form)]
+    found = np.zeros((3, wide.shape[1]))
+    for k, column in enumerate(wanted.T):
+        # Each sample counts by its own size, as its rounding does.
+        weight = 1 / _scale(column)
+        parts, *_ = np.linalg.lstsq(basis * weight[:, None], column * weight, rcond=None)
         near = np.round(parts)
-        reach = np.abs(some).max(0)[:, None]
-        parts = np.where(np.abs(parts - near) * reach <= 1e-5 * scale, near, parts)
-        if (np.abs(some @ parts - flat) <= _TOLERANCE * scale).all():
-            every = np.zeros((3, flat.shape[1]))
-            every[list(form)] = parts
-            a, b, c = every.reshape(3, *wanted.shape[1:])
-            return a, b, c
-    return None
+        if not _fits(basis @ near, column, whole):
+            if whole or not _fits(basis @ parts, column, whole):
+                return None
+            near = parts
+        found[list(form), k] = near
+    return list(found)
+
+
+def _fits(made: np.ndarray, wanted: np.ndarray, whole: bool) -> bool:
+    if whole:
+        return bool((made == wanted).all())
+    return bool((np.abs(made - wanted) <= _CLOSE * _scale(wanted)).all())
+
+
+def _scale(numbers: np.ndarray) -> np.ndarray:
+    """How large each number is; near 0 they are differences, as exact as the largest is."""
+    sizes = np.abs(numbers)
+    return np.maximum(sizes, max(1e-3 * float(sizes.max()), 1e-30))

@@ -86,6 +86,9 @@ def _eval_from(arrays: Sequence[np.ndarray], attrs: Mapping[str, Any]) -> list[n
     shape = _shape_of(attrs["shape"])
     names = dict.fromkeys(d.name for d in shape if isinstance(d, Dim))
     actual = dict(zip(names, map(int, sizes), strict=True))
+    for d in shape:
+        if isinstance(d, Dim) and not d.min <= actual[d.name] <= d.max:
+            raise check.attr_error("from_bound", "shape", f"{d.name} as {d}", actual[d.name])
     whole = TensorType(shape, "float32").at(actual).bound
     return [x.reshape(-1)[: prod(whole)].reshape(whole).copy()]
 

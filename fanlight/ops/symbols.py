@@ -275,6 +275,19 @@ def _matmul(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> Fills:
     ]
 
 
+def _conv2d(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> Fills:
+    """The batch, and how many results there are, are FREE; what is summed over is filled with 0."""
+    x, w = types
+    wrong = (set(symbolic_axes(x)) - {0, 3}) | ({k + 4 for k in symbolic_axes(w)} - {6, 7})
+    if wrong:
+        side, axis = divmod(min(wrong), 4)
+        raise _refused("conv2d", f"dim {axis} of input {side} has to be known", types[side])
+    return [
+        {a: FREE if a == 0 else 0 for a in symbolic_axes(x)},
+        {a: FREE if a == 3 else 0 for a in symbolic_axes(w)},
+    ]
+
+
 def _sort(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> Fills:
     """What sorts behind everything; NaN does, and among equals the later stays behind."""
     x = types[0]
@@ -289,11 +302,9 @@ def _gather(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> Fills:
 
 
 def _gather_nd(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> Fills:
-    x, indices = types
-    last = indices.shape[-1] if indices.rank else 0
-    reach = last if isinstance(last, int) else x.rank
-    if any(a < reach for a in symbolic_axes(x)) or not isinstance(last, int):
-        raise _refused("gather_nd", "the dims that are looked up have to be known", _called(types))
+    """FREE, as in gather."""
+    if isinstance(types[1].shape[-1], Dim):
+        raise _refused("gather_nd", "the last dim of the indices has to be known", types[1])
     return _free(types, attrs)
 
 
@@ -357,13 +368,14 @@ RULES: dict[str, Rule] = {
     "sort": _sort,
     "top_k": _sort,
     "matmul": _matmul,
+    "conv2d": _conv2d,
     "random_bits": _random,
     "non_max_suppression": _suppression,
     # batches
     **{
         op: _only(op, _first)
         for op in (
-            *("conv2d", "depthwise_conv2d", "conv2d_transpose", "max_pool", "avg_pool"),
+            *("depthwise_conv2d", "conv2d_transpose", "max_pool", "avg_pool"),
             *("resize_bilinear", "resize_nearest", "depth_to_space", "space_to_depth"),
         )
     },

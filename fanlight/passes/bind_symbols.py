@@ -206,6 +206,23 @@ class _Work(ABC):
         made: Value = add("gather", values[0], index, axis=axis, name=node.name)
         return made
 
+    def _gather_nd(self, node: Node, values: Sequence[Value]) -> Value | None:
+        """Indices behind the actual sizes are what those behind the bounds are."""
+        x, indices = (v.type for v in node.inputs)
+        count = indices.bound[-1]
+        if not any(a < count for a in symbols.symbolic_axes(x)):
+            return None
+        add = self.builder.add
+        sizes = [self.product([d]) for d in x.shape[:count]]
+        last = add("concat", *(add("reshape", s, shape=(1,)) for s in sizes), axis=0)
+        last = add("sub", last, self.constant(1))
+        if node.attrs["outside"] == "clip":
+            index = add("minimum", values[1], last)
+        else:
+            index = add("select", add("less", last, values[1]), self.constant(-1), values[1])
+        made: Value = add("gather_nd", values[0], index, name=node.name, **node.attrs)
+        return made
+
     # --- control flow -----------------------------------------------------------------------------
 
     def _cond(self, node: Node, values: Sequence[Value]) -> Any:
@@ -227,10 +244,10 @@ class _Work(ABC):
         for k in range(carried):
             old = body.made[body.graph.inputs[k]]
             body.results[k] = body.builder.add("select", inside, body.results[k], old)
-        sub = body.finish([length.name], place=(carried + scanned, place))
+        names = list(body.sizes)
+        sub = body.finish(names, place=(carried + scanned, place))
         cut = carried + scanned
         numbers = self.places(length.max, 0)
-        names = body.sizes
         inputs = [*values[:cut], numbers, *values[cut:], *(self.size(n) for n in names)]
         attrs = {**node.attrs, "length": length.max, "scanned": scanned + 1, "fn": sub}
         return self.builder.add("scan", *inputs, name=node.name, **attrs)

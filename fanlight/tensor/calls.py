@@ -98,6 +98,8 @@ class _State(threading.local):
         self.traces = 0  # functions that are being traced
         self.compiling = 0  # of those, by fl.jit, which may not keep what variables are
         self.inside = 0  # calls within the making of another call
+        # While functions are traced at several sizes: the user's line of each node, by node.
+        self.places: dict[Any, str] | None = None
 
 
 @dataclass

@@ -9,6 +9,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.tensor.arguments import as_whole
+from fanlight.tensor.calls import state
 from fanlight.tensor.core import Tensor, apply, caller, cast, tensor
 
 
@@ -119,7 +120,7 @@ def _apply(x: Tensor, parts: list[Any], index: Any, apart: bool) -> Tensor:
         shape += kept
         dim += 1
     whole = all(b == 0 and e == n and s == 1 for b, e, s, n in zip(begin, end, strides, x.shape))
-    if not whole:
+    if not whole or state.places is not None:  # of another size it may be a part
         x = apply("strided_slice", x, begin=tuple(begin), end=tuple(end), strides=tuple(strides))
     if x.shape != tuple(shape):
         x = apply("reshape", x, shape=tuple(shape))

@@ -11,7 +11,6 @@ import numpy as np
 from fanlight.dtypes import COMPLEX
 from fanlight.errors import FanlightError
 from fanlight.graph import Builder, Graph, Value
-from fanlight.graph.generalize import generalize, sample_sizes
 from fanlight.ops import check
 from fanlight.ops.types import Dim, TensorType
 from fanlight.tensor.calls import Call, check_open, state
@@ -38,6 +37,8 @@ class Trace:
         made = made if isinstance(made, tuple) else (made,)
         for value in made:
             type_of(value.type.bound, value.dtype)  # refuses what is too large
+        if state.places is not None:
+            state.places[self.builder.last] = caller()
         outputs = tuple(Tensor(v.type, None, self, v) for v in made)
         return outputs, dict(self.builder.last.attrs)
 
@@ -85,7 +86,7 @@ def spec(shape: int | str | Dim | Sequence[int | str | Dim], dtype: Any = "float
     """
     sizes = tuple(shape) if isinstance(shape, list | tuple) else (shape,)
     sizes = tuple(Dim(n, 0) if isinstance(n, str) and n.isidentifier() else n for n in sizes)
-    if not all(isinstance(n, Dim) or check.is_int(n, 0) for n in sizes):
+    if not all(_bounds(n) if isinstance(n, Dim) else check.is_int(n, 0) for n in sizes):
         raise FanlightError(
             "E-TENSOR-006",
             "this is not the shape of a tensor.",
@@ -98,6 +99,11 @@ def spec(shape: int | str | Dim | Sequence[int | str | Dim], dtype: Any = "float
     made = TensorType(sizes, dtype_name(dtype))
     refuse(made)
     return made
+
+
+def _bounds(d: Dim) -> bool:
+    """Whether a Dim has bounds that can be, or none yet."""
+    return not d.max or (check.is_int(d.min, 1) and check.is_int(d.max, d.min, 2**31 - 1))
 
 
 def trace(
@@ -149,19 +155,11 @@ def trace(
                 raise _twice("inputs of a function", own)
             plain[own] = TensorType(kind.shape) if halves else kind
     names, types = list(plain), list(plain.values())
-    symbols = list(dict.fromkeys(d for t in types for d in t.shape if isinstance(d, Dim)))
-    if not symbols:
+    if all(t.static for t in types):
         return capture(call, names, types, called)
-    samples = sample_sizes(symbols)
-    graphs = []
-    for sizes in samples:
-        try:
-            graphs.append(capture(call, names, [t.at(sizes) for t in types], called))
-        except FanlightError as error:
-            told = ", ".join(f"{n} = {s}" for n, s in sizes.items())
-            error.where = f"{error.where or called} (traced with {told})"
-            raise
-    return generalize(graphs, types, samples)
+    from fanlight.tensor.sizes import trace_sizes
+
+    return trace_sizes(call, names, types, called)
 
 
 def _bounded(specs: dict[str, TensorType], dims: Mapping[str, Any]) -> dict[str, TensorType]:
@@ -169,7 +167,7 @@ def _bounded(specs: dict[str, TensorType], dims: Mapping[str, Any]) -> dict[str,
     known: dict[str, Dim] = {}
     for name, bound in dims.items():
         least, most = bound if isinstance(bound, tuple | list) and len(bound) == 2 else (1, bound)
-        if not check.is_int(most, 1) or not check.is_int(least, 1, most):
+        if not check.is_int(most, 1, 2**31 - 1) or not check.is_int(least, 1, most):
             raise _unbounded(name, repr(bound)[:100], "its greatest size, or (least, greatest)")
         known[name] = Dim(name, int(most), int(least))
     used: set[str] = set()
@@ -189,6 +187,8 @@ def _bounded(specs: dict[str, TensorType], dims: Mapping[str, Any]) -> dict[str,
         n: TensorType(tuple(map(fixed, t.shape)), t.dtype) if not t.static else t
         for n, t in specs.items()
     }
+    for t in made.values():
+        type_of(t.bound, t.dtype)  # refuses what is too large
     for name in set(dims) - used:
         raise _unbounded(name, "a bound", "a dim of this name in a spec")
     return made

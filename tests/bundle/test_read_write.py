@@ -224,6 +224,26 @@ def test_a_changed_manifest_is_valid_or_refused_with_a_code(data: st.DataObject)
         assert error.code in ("E-BUNDLE-002", "E-BUNDLE-004")
 
 
+def with_rows(**changes: Any) -> dict[str, Any]:
+    """The manifest with a symbolic first dim."""
+    whole = complete()
+    for tensor in (*whole["inputs"], *whole["outputs"]):
+        tensor.update(shape=["rows", 4], bytes=64)
+    whole["dims"] = {"rows": {"min": 1, "max": 4, "offset": 1024, **changes}}
+    return whole
+
+
+def test_sizes_stand_where_a_build_puts_them() -> None:
+    check_manifest(with_rows(), "here")
+    for wrong in ({"offset": 0}, {"offset": 1025}, {"offset": 300}, {"offset": 2048}, {"min": 9}):
+        with pytest.raises(FanlightError, match="E-BUNDLE-002"):
+            check_manifest(with_rows(**wrong), "x")
+    whole = with_rows()
+    whole["inputs"][0].update(shape=[4, 4])
+    with pytest.raises(FanlightError, match="dims of inputs"):
+        check_manifest(whole, "here")
+
+
 @pytest.mark.parametrize("where", ["inputs", "outputs", "weights"])
 def test_addresses_outside_the_memory_are_refused(where: str) -> None:
     whole = complete()

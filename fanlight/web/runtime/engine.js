@@ -205,7 +205,7 @@ export class Engine {
       fail('E-WEB-010', 'These are not the names of the inputs.', { expected, received });
     }
     /** @type {Record<string, number>} */
-    const sizes = {};
+    const sizes = Object.create(null);
     let items = 0;
     const writes = specs.map((spec) => {
       const { data = inputs[spec.name], shape } = Object(inputs[spec.name]);

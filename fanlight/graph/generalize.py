@@ -259,41 +259,44 @@ class _Merge:
     def _slice(self, nodes: Sequence[Node], x: Value) -> Value:
         """A slice of whole dims, or from the front; what counts from the end is gathered."""
         node, add = nodes[0], self.builder.add
-        plain = {
-            key: list(node.attrs[key]) if node.attrs[key] else []
-            for key in ("begin", "end", "strides")
-        }
+        plain: dict[str, list[Any]] = {"begin": [], "end": [], "strides": []}
         picked: list[tuple[int, Value]] = []
-        for axis in range(len(x.shape)):
-            begins, ends = ([n.attrs[key][axis] for n in nodes] for key in ("begin", "end"))
-            begin, end = self._number(begins), self._number(ends)
-            step = self._number([n.attrs["strides"][axis] for n in nodes])
-            plain["begin"][axis], plain["end"][axis] = begin, end
-            d = x.shape[axis]
-            if (begin is not None and end is not None and not isinstance(begin, Dim)) or not (
-                isinstance(d, Dim) and isinstance(step, int)
-            ):
-                continue
-            lengths = [len(range(*n, step)) for n in zip(begins, ends, strict=True)]
-            back = {s[d.name] - b for s, b in zip(self.samples, begins, strict=True)}
-            length = self._number(lengths)
-            if len(back) > 1 or not (isinstance(length, int) or (length == d and step == -1)):
-                continue
-            plain["begin"][axis], plain["end"][axis], plain["strides"][axis] = 0, d, 1
-            if length == d:
-                x = add("reverse", x, axes=(axis,), name=node.name)
-            else:
-                picked.append((axis, self._from_end(d, back.pop(), length, step)))
-        for key in ("begin", "end"):
-            if any(b is None for b in plain[key]):
-                raise self._differs(
-                    f"{key} of a slice is neither at the front nor at the end",
-                    ", ".join(str(n.attrs[key]) for n in nodes),
-                )
+        turned: list[int] = []
+        for axis, d in enumerate(x.shape):
+            ranges = [tuple(n.attrs[key][axis] for key in plain) for n in nodes]
+            kept, index = self._along(d, ranges)
+            for key, number in zip(plain, kept, strict=True):
+                plain[key].append(number)
+            if isinstance(index, Value):
+                picked.append((axis, index))
+            elif index:
+                turned.append(axis)
+        if turned:
+            x = add("reverse", x, axes=tuple(turned), name=node.name)
         x = add("strided_slice", x, name=node.name, **{k: tuple(v) for k, v in plain.items()})
         for axis, index in picked:
             x = add("gather", x, index, axis=axis, name=node.name)
         return x
+
+    def _along(
+        self, d: int | Dim, ranges: Sequence[tuple[int, ...]]
+    ) -> tuple[tuple[Any, Any, Any], Value | bool]:
+        """What a slice takes along one dim: begin, end and step of a slice from the front; and the
+        places that are gathered of that, or whether it is turned round.
+        """
+        begin, end, step = (self._number(part) for part in zip(*ranges, strict=True))
+        if begin is not None and end is not None and not isinstance(begin, Dim):
+            return (begin, end, step), False
+        if isinstance(d, Dim) and isinstance(step, int):
+            length = self._number([len(range(*r)) for r in ranges])
+            back = {s[d.name] - r[0] for s, r in zip(self.samples, ranges, strict=True)}
+            if len(back) == 1 and isinstance(length, int):
+                return (0, d, 1), self._from_end(d, back.pop(), length, step)
+            if back == {1} and length == d and step == -1:
+                return (0, d, 1), True
+        raise self._differs(
+            "a slice is neither from the front nor from the end", ", ".join(map(str, ranges))
+        )
 
     def _from_end(self, d: Dim, back: int, length: int, step: int) -> Value:
         """The places size - back + i step; E-OP-007 if the least size has not so many."""

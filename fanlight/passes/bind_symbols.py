@@ -107,10 +107,9 @@ class _Work(ABC):
         """The value with its padding filled along some dims."""
         add = self.builder.add
         for axis, fill in fills.items():
-            if fill is None:
-                continue
             d = type.shape[axis]
-            assert isinstance(d, Dim)
+            if fill is None or not isinstance(d, Dim):
+                continue
             inside = self.inside(d, type.rank - axis - 1)
             constant = self.constant(fill, type.dtype, "fill")
             value = add("select", inside, value, constant, name="filled")

@@ -28,19 +28,28 @@ def _clipped(step: Step, indices: Any, shape: tuple[int, ...]) -> Any:
 
 
 def gather(step: Step) -> list[Any]:
-    """As of `gather_nd`: the indices count the dims before the axis, too, in one number."""
+    """As of `gather_nd`, after the dim that is counted has come to the front.
+
+    No dims are merged on the way, so that each may be a symbol.
+    """
     (x, indices), g = step.inputs, step.g
-    axis = step.attrs["axis"] % len(x.shape)
-    before, size, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
-    taken, outer = prod(indices.shape), prod(before)
-    flat = step.apply("clip", step.reshape(indices, (taken,)), lo=0, hi=max(0, size - 1))
-    if outer != 1:
-        first = step.constant(np.arange(outer, dtype=np.int32)[:, None] * np.int32(size))
-        flat = step.apply("add", flat, first)
-    flat = step.reshape(flat, (outer * taken, 1))
-    parts = step.reshape(g, (outer * taken, *after))
-    total = step.apply("scatter_nd", flat, parts, shape=(outer * size, *after))
-    return [step.reshape(total, x.shape), None]
+    axis, rank, count = step.attrs["axis"] % len(x.shape), len(x.shape), len(indices.shape)
+    before = tuple(range(axis))
+    if before:
+        taken = range(axis, axis + count)
+        g = step.transpose(g, [*taken, *before, *range(axis + count, len(g.shape))])
+    places = step.apply("clip", indices, lo=0, hi=max(0, x.shape[axis] - 1))
+    if count > 5:  # no room for one more dim
+        places, g = (
+            step.reshape(places, (prod(indices.shape),)),
+            step.reshape(g, (prod(indices.shape),)),
+        )
+    places = step.reshape(places, (*places.shape, 1))
+    shape = (x.shape[axis], *x.shape[:axis], *x.shape[axis + 1 :])
+    total = step.apply("scatter_nd", places, g, shape=shape)
+    if before:
+        total = step.transpose(total, [*range(1, axis + 1), 0, *range(axis + 1, rank)])
+    return [total, None]
 
 
 def along_last(step: Step, x: Any, places: Any, g: Any) -> Any:

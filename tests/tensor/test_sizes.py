@@ -461,6 +461,11 @@ SMALL: list[tuple[Callable[..., Any], Inputs, dict[str, Any]]] = [
         {"b": 6},
     ),
     (lambda x, i: x[fl.range(x.shape[0]), i], {"x": ("b", 3), "i": ("b",)}, {"b": 6}),
+    (
+        lambda e, i: fl.grad(lambda e: fl.sum(fl.square(fl.gather(e, i))))(e),
+        {"e": (3, 5), "i": ("b", "t")},
+        {"b": 4, "t": 6},
+    ),
     (lambda x, i: fl.gather_nd(x, i), {"x": ("b", 3), "i": (4, 2)}, {"b": (3, 6)}),
     (lambda x: x * 2, {"x": ("constructor", 3)}, {"constructor": 6}),
     (lambda x: fl.clip(x, -1 / x.shape[0], 0.5), {"x": ("b", 3)}, {"b": 6}),

@@ -13,6 +13,7 @@ from fanlight.array_api.dtypes import array, complex64, dtype_of, float32, int32
 from fanlight.errors import FanlightError
 from fanlight.tensor import creation, matrices
 from fanlight.tensor import functions as fn
+from fanlight.tensor.arguments import flag, refused, whole_number
 from fanlight.tensor.core import Tensor, apply, caller, cast, tensor
 
 Shape = int | Sequence[int]
@@ -31,6 +32,7 @@ def asarray(
     """
     on_device(device)
     name = None if dtype is None else dtype_of(dtype)
+    copy = None if copy is None else flag("asarray", "copy", copy)
     if copy and isinstance(obj, np.ndarray):
         obj = obj.copy()
     made = tensor(obj, name)
@@ -109,7 +111,10 @@ def eye(
     on_device(device)
     height, width = fn.shape_of((n_rows, n_rows if n_cols is None else n_cols))
     name = float32 if dtype is None else dtype_of(dtype)
-    return tensor(np.eye(height, width, k), name)
+    return tensor(np.eye(height, width, whole_number("eye", "k", k, *_FAR)), name)
+
+
+_FAR = (-(2**31), 2**31)  # of a diagonal
 
 
 def full(shape: Shape, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
@@ -139,10 +144,20 @@ def linspace(
 ) -> Tensor:
     """`num` numbers at equal distances from start to stop, with or without the end."""
     on_device(device)
-    count = fn.shape_of(num)[0]
-    found = np.linspace(start, stop, count, endpoint=endpoint)
+    count, endpoint = fn.count_of(num), flag("linspace", "endpoint", endpoint)
+    found = np.linspace(_end(start), _end(stop), count, endpoint=endpoint)
     default = complex64 if np.iscomplexobj(found) else float32
     return tensor(found, default if dtype is None else dtype_of(dtype))
+
+
+def _end(value: Any) -> Any:
+    """One end of equal distances: a number, or a tensor of one."""
+    if isinstance(value, int | float | builtins.complex):
+        return value
+    x = tensor(value)
+    if x.rank or x.dtype == kinds.STRING:
+        raise refused("linspace", "start, stop", "one number each", value)
+    return np.asarray(x).item()  # which refuses a tensor that a gradient depends on
 
 
 def meshgrid(*arrays: Any, indexing: str = "xy") -> tuple[Tensor, ...]:
@@ -182,6 +197,7 @@ def triu(x: Any, /, *, k: int = 0) -> Tensor:
 
 def _triangle(function: str, x: Any, k: int, lower: builtins.bool) -> Tensor:
     x = matrices.matrices_of(function, array(function, x))
+    k = whole_number(function, "k", k, *_FAR)
     make = np.tril if lower else np.triu
     kept = make(np.ones(x.shape[-2:], np.bool_), k)
     wide = cast(x, int32) if x.dtype == "uint8" else x

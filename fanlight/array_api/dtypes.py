@@ -39,7 +39,7 @@ _NUMBER = builtins.bool | int | float | complex
 
 def dtype_of(dtype: Any) -> str:
     """The name of one of the five dtypes; E-TENSOR-001 for others."""
-    name = dtype if dtype in DTYPES else dtype_name(dtype)
+    name = dtype if isinstance(dtype, str) and dtype in DTYPES else dtype_name(dtype)
     if name not in DTYPES:
         raise FanlightError(
             "E-TENSOR-001",
@@ -95,6 +95,15 @@ def result_type(*arrays_and_dtypes: Any) -> str:
         )
     names = [v.dtype if isinstance(v, Tensor) else None for v in others]
     known = [n or _dtype_among(v) for n, v in zip(names, others, strict=True)]
+    stored = next((n for n in known if n not in DTYPES), None)
+    if stored is not None:
+        raise FanlightError(
+            "E-TENSOR-001",
+            "nothing is promoted to a dtype that only stores.",
+            where=f"result_type, {caller()}",
+            expected=", ".join(DTYPES),
+            received=stored,
+        )
     name = max(known, key=DTYPES.index)
     for number in numbers:
         name = max(name, _least(number, name), key=DTYPES.index)
@@ -173,9 +182,9 @@ def isdtype(dtype: Any, kind: Any) -> builtins.bool:
     name = dtype_of(dtype)
     if isinstance(kind, tuple):
         return any(isdtype(name, part) for part in kind)
-    if kind in KINDS:
+    if isinstance(kind, str) and kind in KINDS:
         return name in KINDS[kind]
-    if kind in DTYPES:
+    if isinstance(kind, str) and kind in DTYPES:
         return name == dtype_of(kind)
     raise FanlightError(
         "E-OP-005",
@@ -263,12 +272,12 @@ DEVICE = "cpu"
 
 def on_device(device: Any) -> None:
     """E-OP-005 unless it is the only device there is."""
-    if device not in (None, DEVICE):
+    if device is not None and not (isinstance(device, str) and device == DEVICE):
         raise FanlightError(
             "E-OP-005",
             "there is no such device.",
             where=f"device, {caller()}",
             expected=repr(DEVICE),
-            received=repr(device),
+            received=repr(device)[:200],
             next="fl.set_backend says what computes there.",
         )

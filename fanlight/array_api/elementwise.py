@@ -11,11 +11,10 @@ import builtins
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from fanlight.array_api import bodies
 from fanlight.array_api.dtypes import array, complex64, float32, int32, together, wrapped
 from fanlight.errors import FanlightError
+from fanlight.ops.row import broadcast_shapes
 from fanlight.tensor import arithmetic, bitwise
 from fanlight.tensor import complex as complexes
 from fanlight.tensor import functions as fn
@@ -269,7 +268,7 @@ def _whole_power(a: Tensor, b: Tensor) -> Tensor:
                 next="make x1 or x2 float32.",
             )
         bits = int(known.max()).bit_length() if known.size else 0
-    shape = np.broadcast_shapes(a.shape, b.shape)
+    shape = broadcast_shapes("pow", [a.type, b.type])
     result = fn.broadcast_to(tensor(1), shape)
     for bit in builtins.range(bits):
         has = fn.not_equal(bitwise.bitwise_and(b, 1 << bit), 0)

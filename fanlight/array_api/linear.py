@@ -64,7 +64,7 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
         FanlightError: E-OP-004 the axis has other sizes; E-OP-005 one of them lacks it.
     """
     (a, b), name = _two("vecdot", x1, x2)
-    (first,), (second,) = fn.axes_of(a.type, axis), fn.axes_of(b.type, axis)
+    first, second = (fn.axis_of(x.type, axis, "vecdot") for x in (a, b))
     if a.shape[first] != b.shape[second] or (axis >= 0 and a.rank != b.rank):
         raise _unfit("vecdot", "the axis in both, of one size", a, b)
     products = complexes.conj(a) * b

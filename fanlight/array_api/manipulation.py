@@ -13,6 +13,7 @@ from fanlight.errors import FanlightError
 from fanlight.tensor import functions as fn
 from fanlight.tensor import indices as places
 from fanlight.tensor import parts, selection, sorting
+from fanlight.tensor.arguments import as_wholes
 from fanlight.tensor.core import Tensor, caller, cast
 
 Axes = int | Sequence[int] | None
@@ -48,7 +49,7 @@ def concat(arrays: Sequence[Any], /, *, axis: int | None = 0) -> Tensor:
     if axis is None:
         given, axis = [flat(x) for x in given], 0
     for x in given:
-        (axis,) = fn.axes_of(x.type, axis)
+        axis = fn.axis_of(x.type, axis, "concat")
     return fn.concat(given, axis)
 
 
@@ -106,6 +107,10 @@ def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Tensor:
 def reshape(x: Any, /, shape: Sequence[int], *, copy: builtins.bool | None = None) -> Tensor:
     """The same elements in the same order under another shape; one dim may be -1."""
     x = array("reshape", x)
+    whole = as_wholes(shape)
+    if whole is None:
+        return fn.reshape(x, shape)
+    shape = whole
     if not x.size and -1 in shape:
         others = [n for n in shape if n != -1]
         if others.count(0) == 0 and len(others) == len(shape) - 1:
@@ -134,14 +139,14 @@ def stack(arrays: Sequence[Any], /, *, axis: int = 0) -> Tensor:
             expected=str(given[0].type),
             received=", ".join(str(x.type) for x in given),
         )
-    (at,) = fn.axes_of(fn.expand_dims(given[0], 0).type, axis)
+    at = fn.axis_of(fn.expand_dims(given[0], 0).type, axis, "stack")
     return fn.stack(given, at)
 
 
 def tile(x: Any, repetitions: Sequence[int], /) -> Tensor:
     """x repeated as a whole, so many times per dim; the shorter of both gets dims in front."""
     x = array("tile", x)
-    counts = tuple(repetitions)
+    counts = fn.shape_of(repetitions)
     wide = fn.reshape(x, (*[1] * (len(counts) - x.rank), *x.shape))
     return fn.tile(wide, (*[1] * (wide.rank - len(counts)), *counts))
 
@@ -186,7 +191,7 @@ def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Tensor:
             expected=f"a dim of {x.type}",
             received=repr(axis),
         )
-    (at,) = fn.axes_of(x.type, 0 if axis is None else axis)
+    at = fn.axis_of(x.type, 0 if axis is None else axis, "take")
     return places.gather(x, _from_front("take", indices, x.shape[at]), at)
 
 
@@ -197,7 +202,7 @@ def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Tensor:
         FanlightError: E-TENSOR-007 an index outside; E-OP-004 other shapes.
     """
     x, indices = array("take_along_axis", x), array("take_along_axis", indices)
-    (at,) = fn.axes_of(x.type, axis)
+    at = fn.axis_of(x.type, axis, "take_along_axis")
     if x.rank == indices.rank:
         wanted = [
             m if d == at or n == 1 else n

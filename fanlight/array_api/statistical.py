@@ -14,6 +14,7 @@ from fanlight.errors import FanlightError
 from fanlight.tensor import complex as complexes
 from fanlight.tensor import functions as fn
 from fanlight.tensor import scans, statistics
+from fanlight.tensor.arguments import flag, real_number
 from fanlight.tensor.core import Tensor, apply, caller, cast
 
 Axes = int | Sequence[int] | None
@@ -85,7 +86,8 @@ def _spread(
     correction: float,
     keepdims: builtins.bool,
 ) -> Tensor:
-    count = _count(x, axis)
+    count, keepdims = _count(x, axis), flag("var", "keepdims", keepdims)
+    correction = real_number("var", "correction", correction)
     if not count or count <= correction:
         return _empty(complexes.real(x), axis, keepdims)
     return function(x, axis, keepdims, correction)
@@ -105,13 +107,13 @@ def _cumulative(
                 received=repr(axis),
             )
         axis = 0
-    (at,) = fn.axes_of(x.type, axis)
+    at = fn.axis_of(x.type, axis, name)
     product = name == "cumulative_prod"
     if x.dtype == complex64 and product:
         found = _running_product(x, at)
     else:
         found = (scans.cumprod if product else scans.cumsum)(x, at)
-    if include_initial:
+    if flag(name, "include_initial", include_initial):
         first = [1 if d == at else n for d, n in enumerate(x.shape)]
         start = fn.full(first, 1 if product else 0, found.dtype)
         found = fn.concat([start, found], at)
@@ -187,13 +189,13 @@ def _position(
     axis: int | None,
     keepdims: builtins.bool,
 ) -> Tensor:
-    x = array(name, x)
+    x, keepdims = array(name, x), flag(name, "keepdims", keepdims)
     if x.dtype in ("bool", "uint8"):
         x = cast(x, int32)
     if axis is None:
         found = find(flat(x), 0)
         return fn.reshape(found, [1] * x.rank) if keepdims else found
-    (at,) = fn.axes_of(x.type, axis)
+    at = fn.axis_of(x.type, axis, name)
     return fn.expand_dims(find(x, at), at) if keepdims else find(x, at)
 
 
@@ -221,7 +223,7 @@ def diff(
         prepend, append: tensors to put before and behind x, along the axis.
     """
     x = array("diff", x)
-    (at,) = fn.axes_of(x.type, axis)
+    at = fn.axis_of(x.type, axis, "diff")
     if not isinstance(n, int) or n < 0:
         raise FanlightError(
             "E-OP-005",

@@ -82,7 +82,7 @@ def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Ten
     x = tensor(x)
     if axis is None:
         x, axis = fn.reshape(x, (x.size,)), 0
-    (at,) = fn.axes_of(x.type, axis)
+    at = fn.axis_of(x.type, axis, "repeat")
     size = x.shape[at]
     one = isinstance(repeats, int | np.integer)
     counts = [repeats] if one else tensor(repeats).numpy().tolist()
@@ -110,7 +110,7 @@ def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Ten
 def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
     """x with two of its dims exchanged. Raises E-OP-005 if it has no such dims."""
     x = tensor(x)
-    (first,), (second,) = fn.axes_of(x.type, axis1), fn.axes_of(x.type, axis2)
+    first, second = (fn.axis_of(x.type, axis, "swapaxes") for axis in (axis1, axis2))
     order = list(builtins.range(x.rank))
     order[first], order[second] = second, first
     return fn.transpose(x, order)

@@ -42,7 +42,8 @@ def functions() -> dict[str, Callable[..., Any]]:
         if name in APART or inspect.isclass(thing):
             continue
         if inspect.ismodule(thing):
-            found |= {f"{name}.{n}": getattr(thing, n) for n in thing.__all__}
+            inner = {f"{name}.{n}": getattr(thing, n) for n in thing.__all__}
+            found |= {n: f for n, f in inner.items() if callable(f) and not inspect.isclass(f)}
         else:
             found[name] = thing
     for name in dir(fl.Tensor):

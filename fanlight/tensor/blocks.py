@@ -6,9 +6,8 @@ import builtins
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from fanlight.errors import FanlightError
+from fanlight.tensor.arguments import as_wholes, whole_number
 from fanlight.tensor.core import Tensor, apply, caller, tensor
 
 
@@ -59,19 +58,29 @@ def strided_slice(
             is outside, or there are more than dims.
     """
     x = tensor(x)
-    steps = [1] * len(begin) if strides is None else strides
-    numbers = [n for part in (begin, end, steps) for n in part]
-    whole = builtins.all(isinstance(n, int | np.integer) for n in numbers)
-    if not whole or not len(begin) == len(end) == len(steps) or 0 in steps:
+    lows, highs = as_wholes(begin), as_wholes(end)
+    steps = (1,) * len(lows or ()) if strides is None else as_wholes(strides)
+    if (
+        lows is None
+        or highs is None
+        or steps is None
+        or not len(lows) == len(highs) == len(steps)
+        or 0 in steps
+    ):
         raise FanlightError(
             "E-OP-005",
             "a strided slice has a begin, an end and a stride for each entry, and no stride is 0.",
             where=f"strided_slice, {caller()}",
-            expected=f"lists of {len(begin)} whole numbers",
+            expected="three lists of as many whole numbers",
             received=f"begin {begin}, end {end}, strides {steps}"[:300],
         )
+    masks = [
+        whole_number("strided_slice", "masks", mask)
+        for mask in (begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask)
+    ]
+    begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask = masks
     entries: list[Any] = []
-    for i, (low, high, step) in enumerate(zip(begin, end, steps, strict=True)):
+    for i, (low, high, step) in enumerate(zip(lows, highs, steps, strict=True)):
         bit = 1 << i
         if ellipsis_mask & bit:
             entries.append(...)

@@ -52,7 +52,7 @@ WHY: dict[str, str] = {
     "mul_int8": "bytes become float32, four at a time, and are rounded back",
     "select": "bools are widened to lanes of 32 bits and narrowed again",
     "cast": "bools are widened to lanes of 32 bits and narrowed again",
-    "broadcast_to": "a loop per row around stores of one vector; short rows are mostly its beginning",
+    "broadcast_to": "a loop per row around stores of one vector; short rows are mostly its start",
     "search_sorted": "log n steps, each waiting for the one before",
     "sort": "n log n: four passes over keys, and over counters",
     "top_k": "a comparison with the list so far, and moves within it",

@@ -23,6 +23,9 @@ Make = Callable[[], Arrays]
 LEFT_OUT = {
     "reshape": "no work: its output is its input's memory",
     "after": "no work: its output is its input's memory",
+    "to_bound": "no work: its output is its input's memory",
+    "from_bound": "no work: its output is its input's memory",
+    "dim_size": "no work: one number is loaded and stored",
     "fused": "what passes make of chains: timed as the ops that it holds",
     "cond": "runs other ops",
     "while_loop": "runs other ops",

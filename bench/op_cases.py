@@ -23,6 +23,9 @@ Make = Callable[[], Arrays]
 LEFT_OUT = {
     "reshape": "no work: its output is its input's memory",
     "after": "no work: its output is its input's memory",
+    "to_bound": "no work: its output is its input's memory",
+    "from_bound": "no work: its output is its input's memory",
+    "dim_size": "no work: one number is loaded and stored",
     "fused": "what passes make of chains: timed as the ops that it holds",
     "cond": "runs other ops",
     "while_loop": "runs other ops",
@@ -52,7 +55,7 @@ WHY: dict[str, str] = {
     "mul_int8": "bytes become float32, four at a time, and are rounded back",
     "select": "bools are widened to lanes of 32 bits and narrowed again",
     "cast": "bools are widened to lanes of 32 bits and narrowed again",
-    "broadcast_to": "a loop per row around stores of one vector; short rows are mostly its beginning",
+    "broadcast_to": "a loop per row around stores of one vector; short rows are mostly its start",
     "search_sorted": "log n steps, each waiting for the one before",
     "sort": "n log n: four passes over keys, and over counters",
     "top_k": "a comparison with the list so far, and moves within it",

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fanlight.built import Bundle, open_bundle, targets_of
+from fanlight.built import Bundle, open_bundle, place_of, targets_of
 from fanlight.bundle import BundleWriter, check_manifest
 from fanlight.codegen.describe import graph_file, make_manifest
 from fanlight.codegen.plan import WEIGHTS_OFFSET, Plan, make_plan
@@ -90,7 +90,7 @@ def build(
             expected=", ".join(PRECISIONS),
             received=precision,
         )
-    target = Path(out)
+    target = place_of(out)
     single = target.suffix.lower() in (".html", ".htm")
     for asked, what in ((bench_page, "the bench page"), (isolate, "a service worker")):
         if single and asked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import weakref
 from collections.abc import Mapping
@@ -32,6 +33,19 @@ HOSTS = ("wasm", "wasm-plain", "numpy", "browser")
 def targets_of() -> tuple[Target, ...]:
     """The targets that a bundle carries a module for, the preferred one first."""
     return (WASM_RELAXED, WASM_PLAIN)
+
+
+def place_of(out: str | Path) -> Path:
+    """Where a build is to write; E-BUILD-005 if it is no path."""
+    if isinstance(out, str | os.PathLike) and "\0" not in str(out):
+        return Path(out)
+    raise FanlightError(
+        "E-BUILD-005",
+        "this is not a path to write to.",
+        where="out",
+        expected="a text, or a pathlib.Path: of a folder, or ending in .html",
+        received=repr(out)[:80],
+    )
 
 
 class Bundle:

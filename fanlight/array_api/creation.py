@@ -13,10 +13,11 @@ from fanlight.array_api.dtypes import array, complex64, dtype_of, float32, int32
 from fanlight.errors import FanlightError
 from fanlight.tensor import creation, matrices
 from fanlight.tensor import functions as fn
-from fanlight.tensor.arguments import flag, real_number, whole_number
+from fanlight.tensor.arguments import flag, real_number, refused, whole_number
 from fanlight.tensor.core import Tensor, apply, caller, cast, tensor
 
 Shape = int | Sequence[int]
+_FAR = (-(2**31), 2**31)  # of a diagonal
 
 
 def asarray(
@@ -32,6 +33,7 @@ def asarray(
     """
     on_device(device)
     name = None if dtype is None else dtype_of(dtype)
+    copy = None if copy is None else flag("asarray", "copy", copy)
     if copy and isinstance(obj, np.ndarray):
         obj = obj.copy()
     made = tensor(obj, name)
@@ -110,7 +112,7 @@ def eye(
     on_device(device)
     height, width = fn.shape_of((n_rows, n_rows if n_cols is None else n_cols))
     name = float32 if dtype is None else dtype_of(dtype)
-    return tensor(np.eye(height, width, whole_number("eye", "k", k, None)), name)
+    return tensor(np.eye(height, width, whole_number("eye", "k", k, *_FAR)), name)
 
 
 def full(shape: Shape, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
@@ -140,13 +142,22 @@ def linspace(
 ) -> Tensor:
     """`num` numbers at equal distances from start to stop, with or without the end."""
     on_device(device)
-    count = whole_number("linspace", "num", num)
-    first, last = (
-        v if type(v) is complex else real_number("linspace", "an end", v) for v in (start, stop)
-    )
-    found = np.linspace(first, last, count, endpoint=flag("linspace", "endpoint", endpoint))
+    count, endpoint = fn.count_of(num), flag("linspace", "endpoint", endpoint)
+    found = np.linspace(_end(start), _end(stop), count, endpoint=endpoint)
     default = complex64 if np.iscomplexobj(found) else float32
     return tensor(found, default if dtype is None else dtype_of(dtype))
+
+
+def _end(value: Any) -> Any:
+    """One end of equal distances: a number, or a tensor of one."""
+    if isinstance(value, int):
+        return real_number("linspace", "start, stop", value)
+    if isinstance(value, float | builtins.complex):
+        return value
+    x = tensor(value)
+    if x.rank or x.dtype == kinds.STRING:
+        raise refused("linspace", "start, stop", "one number each", value)
+    return np.asarray(x).item()  # which refuses a tensor that a gradient depends on
 
 
 def meshgrid(*arrays: Any, indexing: str = "xy") -> tuple[Tensor, ...]:
@@ -186,8 +197,9 @@ def triu(x: Any, /, *, k: int = 0) -> Tensor:
 
 def _triangle(function: str, x: Any, k: int, lower: builtins.bool) -> Tensor:
     x = matrices.matrices_of(function, array(function, x))
+    k = whole_number(function, "k", k, *_FAR)
     make = np.tril if lower else np.triu
-    kept = make(np.ones(x.shape[-2:], np.bool_), whole_number(function, "k", k, None))
+    kept = make(np.ones(x.shape[-2:], np.bool_), k)
     wide = cast(x, int32) if x.dtype == "uint8" else x
     chosen = fn.where(kept, wide, tensor(np.zeros((), kinds.to_numpy(wide.dtype))))
     result: Tensor = apply("cast", chosen, dtype=x.dtype) if wide is not x else chosen

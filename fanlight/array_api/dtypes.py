@@ -271,6 +271,6 @@ def on_device(device: Any) -> None:
             "there is no such device.",
             where=f"device, {caller()}",
             expected=repr(DEVICE),
-            received=repr(device),
+            received=repr(device)[:200],
             next="fl.set_backend says what computes there.",
         )

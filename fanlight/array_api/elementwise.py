@@ -14,6 +14,7 @@ from typing import Any
 from fanlight.array_api import bodies
 from fanlight.array_api.dtypes import array, complex64, float32, int32, together, wrapped
 from fanlight.errors import FanlightError
+from fanlight.ops.row import broadcast_shapes
 from fanlight.tensor import arithmetic, bitwise
 from fanlight.tensor import complex as complexes
 from fanlight.tensor import functions as fn
@@ -267,7 +268,8 @@ def _whole_power(a: Tensor, b: Tensor) -> Tensor:
                 next="make x1 or x2 float32.",
             )
         bits = int(known.max()).bit_length() if known.size else 0
-    result = fn.broadcast_to(tensor(1), apply("add", a, b).shape)
+    shape = broadcast_shapes("pow", [a.type, b.type])
+    result = fn.broadcast_to(tensor(1), shape)
     for bit in builtins.range(bits):
         has = fn.not_equal(bitwise.bitwise_and(b, 1 << bit), 0)
         result = fn.where(has, result * a, result)

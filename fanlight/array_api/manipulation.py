@@ -13,7 +13,7 @@ from fanlight.errors import FanlightError
 from fanlight.tensor import functions as fn
 from fanlight.tensor import indices as places
 from fanlight.tensor import parts, selection, sorting
-from fanlight.tensor.arguments import as_wholes, refused
+from fanlight.tensor.arguments import as_whole, as_wholes, refused
 from fanlight.tensor.core import Tensor, caller, cast
 
 Axes = int | Sequence[int] | None
@@ -143,7 +143,8 @@ def stack(arrays: Sequence[Any], /, *, axis: int = 0) -> Tensor:
 def tile(x: Any, repetitions: Sequence[int], /) -> Tensor:
     """x repeated as a whole, so many times per dim; the shorter of both gets dims in front."""
     x = array("tile", x)
-    counts = as_wholes(repetitions)
+    one = as_whole(repetitions)
+    counts = as_wholes(repetitions) if one is None else (one,)
     if counts is None:
         raise refused("tile", "repetitions", "whole numbers in a tuple", repetitions)
     wide = fn.reshape(x, (*[1] * (len(counts) - x.rank), *x.shape))

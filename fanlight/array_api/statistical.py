@@ -14,7 +14,7 @@ from fanlight.errors import FanlightError
 from fanlight.tensor import complex as complexes
 from fanlight.tensor import functions as fn
 from fanlight.tensor import scans, statistics
-from fanlight.tensor.arguments import real_number, whole_number
+from fanlight.tensor.arguments import flag, real_number, whole_number
 from fanlight.tensor.core import Tensor, apply, caller, cast
 
 Axes = int | Sequence[int] | None
@@ -86,8 +86,9 @@ def _spread(
     correction: float,
     keepdims: builtins.bool,
 ) -> Tensor:
-    count = _count(x, axis)
-    correction = real_number("the spread", "correction", correction)
+    name = function.__name__
+    count, keepdims = _count(x, axis), flag(name, "keepdims", keepdims)
+    correction = real_number(name, "correction", correction)
     if not count or count <= correction:
         return _empty(complexes.real(x), axis, keepdims)
     return function(x, axis, keepdims, correction)
@@ -113,7 +114,7 @@ def _cumulative(
         found = _running_product(x, at)
     else:
         found = (scans.cumprod if product else scans.cumsum)(x, at)
-    if include_initial:
+    if flag(name, "include_initial", include_initial):
         first = [1 if d == at else n for d, n in enumerate(x.shape)]
         start = fn.full(first, 1 if product else 0, found.dtype)
         found = fn.concat([start, found], at)
@@ -189,7 +190,7 @@ def _position(
     axis: int | None,
     keepdims: builtins.bool,
 ) -> Tensor:
-    x = array(name, x)
+    x, keepdims = array(name, x), flag(name, "keepdims", keepdims)
     if x.dtype in ("bool", "uint8"):
         x = cast(x, int32)
     if axis is None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fanlight.errors import FanlightError
-from fanlight.tensor.arguments import as_whole, as_wholes
+from fanlight.tensor.arguments import as_wholes, whole_number
 from fanlight.tensor.core import Tensor, apply, caller, tensor
 
 
@@ -58,20 +58,29 @@ def strided_slice(
             is outside, or there are more than dims.
     """
     x = tensor(x)
-    first, last = as_wholes(begin) or (), as_wholes(end) or ()
-    steps = (1,) * len(first) if strides is None else as_wholes(strides) or ()
-    masks = (begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask)
-    whole = None not in (as_wholes(begin), as_wholes(end), *map(as_whole, masks))
-    if not whole or not len(first) == len(last) == len(steps) or 0 in steps:
+    lows, highs = as_wholes(begin), as_wholes(end)
+    steps = (1,) * len(lows or ()) if strides is None else as_wholes(strides)
+    if (
+        lows is None
+        or highs is None
+        or steps is None
+        or not len(lows) == len(highs) == len(steps)
+        or 0 in steps
+    ):
         raise FanlightError(
             "E-OP-005",
             "a strided slice has a begin, an end and a stride for each entry, and no stride is 0.",
             where=f"strided_slice, {caller()}",
-            expected="lists of as many whole numbers, and whole numbers as masks",
+            expected="lists of as many whole numbers",
             received=f"begin {begin}, end {end}, strides {steps}"[:300],
         )
+    masks = [
+        whole_number("strided_slice", "a mask", mask, None)
+        for mask in (begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask)
+    ]
+    begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask = masks
     entries: list[Any] = []
-    for i, (low, high, step) in enumerate(zip(first, last, steps, strict=True)):
+    for i, (low, high, step) in enumerate(zip(lows, highs, steps, strict=True)):
         bit = 1 << i
         if ellipsis_mask & bit:
             entries.append(...)

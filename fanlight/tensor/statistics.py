@@ -7,7 +7,7 @@ from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.tensor import functions as fn
-from fanlight.tensor.arguments import real_number
+from fanlight.tensor.arguments import flag, real_number
 from fanlight.tensor.complex import Complex
 from fanlight.tensor.core import Tensor, caller
 from fanlight.tensor.functions import Axes, axes_of
@@ -27,9 +27,9 @@ def var(x: Any, axis: Axes = None, keepdims: bool = False, correction: float = 0
             E-OP-004 there are no elements.
     """
     x = fn.floating(x)
-    axes = axes_of(x.type, axis)
-    count = prod(x.shape[d] for d in axes)
+    axes, keepdims = axes_of(x.type, axis, "var"), flag("var", "keepdims", keepdims)
     correction = real_number("var", "correction", correction)
+    count = prod(x.shape[d] for d in axes)
     if correction and not correction < count:
         raise FanlightError(
             "E-OP-005",

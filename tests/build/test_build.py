@@ -206,6 +206,13 @@ def test_unknown_precision(precision: Any, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("out", [[], ["site"], None, 3, b"site", {"a": 1}, "a\0b"])
+def test_a_build_to_what_is_no_path(out: Any) -> None:
+    with pytest.raises(fl.FanlightError, match="E-BUILD-005") as caught:
+        fl.build(classifier(), out)
+    assert caught.value.where == "out" and "pathlib.Path" in str(caught.value)
+
+
 # --- the same bytes, and always a whole bundle ----------------------------------------------------
 
 BUILD = """

@@ -42,8 +42,8 @@ def functions() -> dict[str, Callable[..., Any]]:
         if name in APART or inspect.isclass(thing):
             continue
         if inspect.ismodule(thing):
-            offered = {f"{name}.{n}": getattr(thing, n) for n in thing.__all__}
-            found |= {n: part for n, part in offered.items() if inspect.isroutine(part)}
+            inner = {f"{name}.{n}": getattr(thing, n) for n in thing.__all__}
+            found |= {n: f for n, f in inner.items() if callable(f) and not inspect.isclass(f)}
         else:
             found[name] = thing
     for room in (fl.array_api.linalg, fl.array_api.fft):

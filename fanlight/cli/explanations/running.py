@@ -26,7 +26,7 @@ RUNNING: dict[str, Explanation] = {
     ),
     "E-BUILD-005": Explanation(
         "An option is misspelt, or contradicts another one: photos for calibration in a float "
-        "build, options of a classifier for a model without a task.",
+        "build, options of a classifier for a model without a task. Or `out` is no path.",
         "The message says which values there are, or which of the two to leave out.",
         wrong='fl.build(lambda x: x * 2, "out")',
         right='fl.build(lambda x: x * 2, "out", inputs={"x": fl.spec((3,))})',

@@ -8,6 +8,8 @@ easy function of the size is computed from it. Anything else is refused.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
+from math import prod
 from random import Random
 from typing import Any
 
@@ -23,27 +25,37 @@ from fanlight.ops import scalar as sc
 from fanlight.ops.types import Dim, TensorType
 
 Sizes = Mapping[str, int]
-OTHERS = 6  # how many sizes are tried besides the bound
+OTHERS = 6  # how many sizes of a symbol are tried besides its bound
+MOST_SAMPLES = 12  # combinations of sizes
+
+
+class Unlike(FanlightError):
+    """The graphs do not apply the same ops: of small sizes functions have shortcuts."""
 
 
 def sample_sizes(symbols: Sequence[Dim]) -> list[dict[str, int]]:
     """Sizes to trace a function at: all bounds first, then others that tell the symbols apart.
 
-    None is 1, for which functions have shortcuts, unless there is nothing else. No symbol is an
-    easy function of another in them.
+    None is 1, for which functions have shortcuts. All combinations of few sizes; of more, some in
+    which no symbol is an easy function of another.
     """
+    ways = [[d.max, *_ways(d)] for d in symbols]
+    names = [d.name for d in symbols]
+    if prod(map(len, ways)) <= MOST_SAMPLES:
+        return [dict(zip(names, sizes, strict=True)) for sizes in product(*ways)]
     order = Random(1)
-    samples: list[dict[str, int]] = [{} for _ in range(OTHERS + 1)]
-    for d in symbols:
-        ways = _ways(d)
-        for _ in range(100):
-            drawn = [ways[k % len(ways)] for k in range(OTHERS)]
+    count = len(ways[0]) if len(ways) == 1 else MOST_SAMPLES
+    columns: list[list[int]] = []
+    for of in ways:
+        for _ in range(1000):
+            drawn = [of[1 + k % (len(of) - 1)] for k in range(count - 1)]
+            if len(ways) > 1 and len(of) < count:  # the bound, too, beside other sizes
+                drawn = [of[k % len(of)] for k in range(count - 1)]
             order.shuffle(drawn)
-            column = [d.max, *drawn]
-            if not samples[0] or not _related(samples, column):
+            if not _related(columns, [of[0], *drawn]):
                 break
-        for sample, n in zip(samples, column, strict=True):
-            sample[d.name] = n
+        columns.append([of[0], *drawn])
+    samples = [dict(zip(names, sizes, strict=True)) for sizes in zip(*columns, strict=True)]
     return [s for k, s in enumerate(samples) if s not in samples[:k]]
 
 
@@ -60,18 +72,15 @@ def _ways(d: Dim) -> list[int]:
     return [*list(dict.fromkeys([least, least + 1, *apart]))[: OTHERS - 1], d.max - 1]
 
 
-def _related(samples: Sequence[Sizes], column: Sequence[int]) -> bool:
-    """Whether a symbol with these sizes would follow the others, or they it."""
-    own = [np.asarray(n, np.int32) for n in column]
-    over = [np.asarray(1 / n, np.float32) for n in column]
-    if any(size_formulas.find(samples, numbers) is not None for numbers in (own, over)):
-        return True
-    alone = [{"n": n} for n in column]
-    return any(
-        size_formulas.find(alone, [np.asarray(kind(s[name])) for s in samples]) is not None
-        for name in samples[0]
-        for kind in (np.int32, lambda n: np.float32(1 / n))
-    )
+def _related(columns: Sequence[Sequence[int]], column: Sequence[int]) -> bool:
+    """Whether a symbol with these sizes would follow one of the others, or that one it."""
+    for other in columns:
+        for ours, theirs in ((column, other), (other, column)):
+            alone = [{"n": n} for n in theirs]
+            for kind in (np.int32, lambda n: np.float32(1 / n)):
+                if size_formulas.find(alone, [np.asarray(kind(n)) for n in ours]) is not None:
+                    return True
+    return False
 
 
 def generalize(
@@ -117,9 +126,13 @@ class _Merge:
     def graph(self) -> Graph:
         if len({len(g.nodes) for g in self.graphs}) > 1:
             counts = ", ".join(f"{len(g.nodes)} ops" for g in self.graphs)
-            raise self._differs("it applies another number of ops", counts)
+            raise self._differs("it applies another number of ops", counts, Unlike)
         for nodes in zip(*(g.nodes for g in self.graphs), strict=True):
             self._node(nodes)
+        if any(
+            [n for n, _ in g.outputs] != [n for n, _ in self.graphs[0].outputs] for g in self.graphs
+        ):
+            raise self._differs("it gives other outputs", "other names")
         outputs = {}
         for named in zip(*(g.outputs for g in self.graphs), strict=True):
             outputs[named[0][0]] = self._value([v for _, v in named], named[0][0])
@@ -141,7 +154,7 @@ class _Merge:
     def _merged(self, nodes: Sequence[Node]) -> None:
         node = nodes[0]
         if len({n.op for n in nodes}) > 1 or len({len(n.inputs) for n in nodes}) > 1:
-            raise self._differs("it applies other ops", ", ".join(n.op for n in nodes))
+            raise self._differs("it applies other ops", ", ".join(n.op for n in nodes), Unlike)
         inputs = [
             self._value(values, node.name)
             for values in zip(*(n.inputs for n in nodes), strict=True)
@@ -174,7 +187,7 @@ class _Merge:
         found = [known.get(v) for known, v in zip(self.known, values, strict=True)]
         if any(f is not None for f in found):
             if found[0] is None or any(f is not found[0] for f in found):
-                raise self._differs(f"{where} takes something else", "other values")
+                raise self._differs(f"{where} takes something else", "other values", Unlike)
             return found[0]
         arrays = [g.weights[v] for g, v in zip(self.graphs, values, strict=True)]
         made = self._constant(arrays, where)
@@ -195,6 +208,7 @@ class _Merge:
                 raise self._differs(
                     f"{key} of {nodes[0].op} is no size, and not always the same",
                     ", ".join(map(str, values)),
+                    Unlike,
                 )
         return attrs
 
@@ -442,8 +456,10 @@ class _Merge:
             raise self._differs(f"a sub-graph needs {name}, and takes nothing of that size", name)
         return self.sizes[name]
 
-    def _differs(self, how: str, received: str) -> FanlightError:
-        return FanlightError(
+    def _differs(
+        self, how: str, received: str, kind: type[FanlightError] = FanlightError
+    ) -> FanlightError:
+        return kind(
             "E-TENSOR-017",
             f"the function does other things for other sizes: {how}.",
             where=self.graphs[0].name,

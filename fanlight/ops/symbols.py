@@ -114,7 +114,10 @@ def infer(row: Row, types: Sequence[TensorType], attrs: Mapping[str, Any]) -> li
     bound = {name: d.max for name, d in known.items()}
     results = at(bound)
     shapes: list[list[int | Dim]] = [list(t.bound) for t in results]
-    others = [{**bound, n: d.max - 1 if d.max > d.min else d.max + 1} for n, d in known.items()]
+    # Not 1, of which there are many by broadcasting.
+    others = [
+        {**bound, n: d.max - 1 if d.max > max(d.min, 2) else d.max + 1} for n, d in known.items()
+    ]
     for sizes, (name, d) in zip(others, known.items(), strict=True):
         for made, first, shape in zip(_at(row, at, sizes, types), results, shapes, strict=True):
             if made.rank != first.rank:

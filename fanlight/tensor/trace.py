@@ -165,6 +165,8 @@ def trace(
 def _bounded(specs: dict[str, TensorType], dims: Mapping[str, Any]) -> dict[str, TensorType]:
     """The specs with the bounds of their symbols; E-TENSOR-006."""
     known: dict[str, Dim] = {}
+    if not isinstance(dims, Mapping):
+        raise _unbounded("dims", repr(dims)[:100], "a greatest size by the name of each dim")
     for name, bound in dims.items():
         least, most = bound if isinstance(bound, tuple | list) and len(bound) == 2 else (1, bound)
         if not check.is_int(most, 1, 2**31 - 1) or not check.is_int(least, 1, most):

@@ -189,7 +189,7 @@ def __array_namespace_info__() -> _Info:
 
 def namespace_of(api_version: _Any = None) -> _Module:
     """This module, if it has a version of the standard (None: any); E-OP-005."""
-    if api_version not in (None, *_VERSIONS):
+    if api_version is not None and not (isinstance(api_version, str) and api_version in _VERSIONS):
         raise _Error(
             "E-OP-005",
             "the array API of Fanlight has no such version.",

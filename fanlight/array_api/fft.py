@@ -240,7 +240,8 @@ def _frequencies(
     function: str, make: Callable[..., np.ndarray], n: int, d: float, dtype: Any, device: Any
 ) -> Tensor:
     on_device(device)
-    n, d = whole_number(function, "n", n, 1), real_number(function, "d", d)
+    n = fn.count_of(whole_number(function, "n", n, 1))  # which refuses too many
+    d = real_number(function, "d", d)
     if not d:
         raise refused(function, "d", "a distance that is not 0", d)
     return tensor(make(n, d), float32 if dtype is None else dtype_of(dtype))

@@ -18,6 +18,7 @@ from fanlight.array_api.statistical import sum as sum_of
 from fanlight.errors import FanlightError
 from fanlight.tensor import functions as fn
 from fanlight.tensor import linalg, matrices
+from fanlight.tensor.arguments import choice, flag, real_number, refused, whole_number
 from fanlight.tensor.core import Tensor, caller, cast
 
 __all__ = [
@@ -85,19 +86,9 @@ def _matrix(function: str, x: Any) -> Tensor:
     return matrices.matrices_of(function, array(function, x))
 
 
-def _wrong(function: str, argument: str, expected: str, received: object) -> FanlightError:
-    return FanlightError(
-        "E-OP-005",
-        f"{function} does not allow this value of {argument}.",
-        where=f"{function} {argument}, {caller()}",
-        expected=expected,
-        received=repr(received)[:200],
-    )
-
-
 def cholesky(x: Any, /, *, upper: builtins.bool = False) -> Tensor:
     """The lower triangular L with L L^T = x of positive definite matrices; upper: L^T."""
-    lower = linalg.cholesky(_matrix("cholesky", x))
+    lower, upper = linalg.cholesky(_matrix("cholesky", x)), flag("cholesky", "upper", upper)
     return matrix_transpose(lower) if upper else lower
 
 
@@ -163,7 +154,10 @@ def matrix_norm(x: Any, /, *, keepdims: builtins.bool = False, ord: Any = "fro")
             |x|; inf, -inf: of a row.
     """
     x = fn.floating(_matrix("matrix_norm", x))
+    keepdims = flag("matrix_norm", "keepdims", keepdims)
     size = fn.abs(x)
+    if not isinstance(ord, str):
+        ord = real_number("matrix_norm", "ord", ord)
     if ord == "fro":
         found = matrices.norm(x, "fro", (-2, -1))
     elif ord in (1, -1, inf, -inf):
@@ -174,7 +168,7 @@ def matrix_norm(x: Any, /, *, keepdims: builtins.bool = False, ord: Any = "fro")
         reduce = {"nuc": fn.sum, 2: _greatest, -2: fn.min}[ord]
         found = reduce(values, -1)
     else:
-        raise _wrong("matrix_norm", "ord", "'fro', 'nuc', 1, -1, 2, -2, inf or -inf", ord)
+        raise refused("matrix_norm", "ord", "'fro', 'nuc', 1, -1, 2, -2, inf or -inf", ord)
     return fn.reshape(found, (*found.shape, 1, 1)) if keepdims else found
 
 
@@ -187,8 +181,7 @@ def _greatest(size: Tensor, axis: Any, keepdims: builtins.bool = False) -> Tenso
 def matrix_power(x: Any, n: int, /) -> Tensor:
     """Square matrices times themselves, n of them; of negative n the inverse."""
     x = fn.floating(_matrix("matrix_power", x))
-    if not isinstance(n, int):
-        raise _wrong("matrix_power", "n", "a whole number", n)
+    n = whole_number("matrix_power", "n", n, None)
     if x.shape[-1] != x.shape[-2]:
         raise FanlightError(
             "E-OP-004",
@@ -249,8 +242,7 @@ def pinv(x: Any, /, *, rtol: Any = None) -> Tensor:
 
 def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:
     """Q, orthonormal, and R, upper triangular, with Q R = x; "complete": all columns of Q."""
-    if mode not in ("reduced", "complete"):
-        raise _wrong("qr", "mode", "'reduced' or 'complete'", mode)
+    choice("qr", "mode", mode, ("reduced", "complete"))
     return QRResult(*linalg.qr(_matrix("qr", x), mode == "complete"))
 
 
@@ -266,7 +258,7 @@ def solve(x1: Any, x2: Any, /) -> Tensor:
 
 def svd(x: Any, /, *, full_matrices: builtins.bool = True) -> SVDResult:
     """U, S and Vh with U diag(S) Vh = x, S descending; U and Vh square if full."""
-    x = _matrix("svd", x)
+    x, full_matrices = _matrix("svd", x), flag("svd", "full_matrices", full_matrices)
     u, s, vh = linalg.svd(x)
     rows, columns = x.shape[-2:]
     if full_matrices and rows > columns:
@@ -310,7 +302,7 @@ def vector_norm(
     """
     x = fn.floating(array("vector_norm", x))
     if not isinstance(ord, int | float):
-        raise _wrong("vector_norm", "ord", "a number", ord)
+        raise refused("vector_norm", "ord", "a number", ord)
     axes = fn.axes_of(x.type, axis)
     size = fn.abs(x)
     if ord == 2:

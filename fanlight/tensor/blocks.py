@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fanlight.errors import FanlightError
-from fanlight.tensor.arguments import as_wholes, whole_number
+from fanlight.tensor.arguments import as_whole, as_wholes, whole_number
 from fanlight.tensor.core import Tensor, apply, caller, tensor
 
 
@@ -24,13 +24,15 @@ def slice(x: Any, begin: int | Sequence[int], size: int | Sequence[int] = -1) ->
     x = tensor(x)
     first, sizes = _per_dim(begin, x.rank, 0), _per_dim(size, x.rank, -1)
     if len(first) == len(sizes) == x.rank and builtins.all(isinstance(b, int) for b in first):
-        sizes = [n - b if s == -1 else s for n, b, s in zip(x.shape, first, sizes, strict=True)]
+        every = zip(x.shape, first, sizes, strict=True)
+        sizes = [n - b if as_whole(s) == -1 else s for n, b, s in every]
     result: Tensor = apply("slice", x, begin=tuple(first), size=tuple(sizes))
     return result
 
 
 def _per_dim(value: Any, rank: int, rest: int) -> list[Any]:
-    given = list(value) if isinstance(value, list | tuple) else [value]
+    found = as_wholes(value) or value
+    given = list(found) if isinstance(found, list | tuple) else [found]
     return given + [rest] * (rank - len(given))
 
 

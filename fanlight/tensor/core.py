@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from math import prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -46,6 +47,7 @@ _CHECKED: dict[tuple[Any, ...], _Checked] = {}
 _MOST_CHECKED = 10_000
 MOST_DIMS = 6
 MOST_BYTES = 4 << 30  # WebAssembly has addresses for no more
+MOST_BESIDE_NONE = 1 << 48  # NumPy multiplies dims of no elements, too
 
 
 @lru_cache(maxsize=_MOST_CHECKED)
@@ -56,7 +58,8 @@ def type_of(shape: tuple[int, ...], dtype: str) -> TensorType:
         FanlightError: E-TENSOR-014 more dims or bytes than a tensor may have.
     """
     made = TensorType(shape, dtype)
-    if made.rank > MOST_DIMS or made.nbytes > MOST_BYTES:
+    wide = not made.nbytes and prod(n or 1 for n in made.bound) > MOST_BESIDE_NONE
+    if made.rank > MOST_DIMS or made.nbytes > MOST_BYTES or wide:
         raise FanlightError(
             "E-TENSOR-014",
             "this tensor would have too many dims."

@@ -80,6 +80,17 @@ def test_linspace_of_complex_numbers() -> None:
     same("linspace", xp.linspace(0, 4, 5, dtype=xp.int32), np.arange(5), "int32")
 
 
+def test_linspace_between_what_is_one_number() -> None:
+    for end in (4, 4.0, np.int64(4), np.float32(4), np.array(4), fl.tensor(4), fl.scalar(4.0)):
+        same("linspace", xp.linspace(0, end, 5), np.linspace(0, 4, 5), "float32")
+    complex_end = fl.tensor(np.complex64(1 + 2j))
+    same("linspace", xp.linspace(0, complex_end, 5), np.linspace(0, 1 + 2j, 5))
+    assert np.isnan(xp.linspace(float("nan"), 1, 2).numpy()[0])
+    for wrong in ("1", None, [1, 2], fl.ones(1), 10**400):
+        with pytest.raises(FanlightError):
+            xp.linspace(0, wrong, 5)
+
+
 @quick
 @given(
     rows=st.integers(0, 4),

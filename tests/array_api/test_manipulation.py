@@ -116,6 +116,7 @@ def test_repeat_and_tile(x: np.ndarray, data: st.DataObject) -> None:
         same("repeat", xp.repeat(y, fl.tensor(each), axis=axis), want, kind)
     counts = tuple(data.draw(st.lists(st.integers(0, 2), max_size=4)))
     same("tile", xp.tile(y, counts), np.tile(x, counts), kind)
+    same("tile", xp.tile(y, count), np.tile(x, count), kind)
 
 
 @quick

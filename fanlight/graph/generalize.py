@@ -126,7 +126,9 @@ class _Merge:
     def graph(self) -> Graph:
         if len({len(g.nodes) for g in self.graphs}) > 1:
             counts = ", ".join(f"{len(g.nodes)} ops" for g in self.graphs)
-            raise self._differs("it applies another number of ops", counts, Unlike)
+            error = self._differs("it applies another number of ops", counts, Unlike)
+            error.where = self._parting() or error.where
+            raise error
         for nodes in zip(*(g.nodes for g in self.graphs), strict=True):
             self._node(nodes)
         if any(
@@ -137,6 +139,15 @@ class _Merge:
         for named in zip(*(g.outputs for g in self.graphs), strict=True):
             outputs[named[0][0]] = self._value([v for _, v in named], named[0][0])
         return self.builder.finish(outputs)
+
+    def _parting(self) -> str:
+        """The line of the user's code from which on the graphs have other ops."""
+        for nodes in zip(*(g.nodes for g in self.graphs), strict=False):
+            if len({n.op for n in nodes}) > 1:
+                return self.places.get(nodes[0], "")
+        longest = max(self.graphs, key=lambda g: len(g.nodes))
+        shortest = min(len(g.nodes) for g in self.graphs)
+        return self.places.get(longest.nodes[shortest], "")
 
     def _same(self, values: Sequence[Value], made: Value) -> None:
         for known, v in zip(self.known, values, strict=True):
@@ -385,10 +396,10 @@ class _Merge:
         made = None if shape is None else self._scaled(arrays, shape)
         if made is not None:
             return made
+        small = first.size <= 4
         raise self._differs(
-            f"a constant that {where} takes is no other one cut, and nothing that is computed of "
-            "a size easily",
-            ", ".join(f"{a.dtype}{list(a.shape)}" for a in arrays),
+            f"a constant that {where} takes depends on a size in a way that is not known",
+            "; ".join(str(a.tolist()) if small else f"{a.dtype}{list(a.shape)}" for a in arrays),
         )
 
     def _scaled(self, arrays: Sequence[np.ndarray], shape: tuple[int | Dim, ...]) -> Value | None:

@@ -114,12 +114,9 @@ def infer(row: Row, types: Sequence[TensorType], attrs: Mapping[str, Any]) -> li
     bound = {name: d.max for name, d in known.items()}
     results = at(bound)
     shapes: list[list[int | Dim]] = [list(t.bound) for t in results]
-    # Not 1, of which there are many by broadcasting.
-    others = [
-        {**bound, n: d.max - 1 if d.max > max(d.min, 2) else d.max + 1} for n, d in known.items()
-    ]
-    for sizes, (name, d) in zip(others, known.items(), strict=True):
-        for made, first, shape in zip(_at(row, at, sizes, types), results, shapes, strict=True):
+    for name, d in known.items():
+        sizes, made_all = _elsewhere(row, at, bound, d, types)
+        for made, first, shape in zip(made_all, results, shapes, strict=True):
             if made.rank != first.rank:
                 raise _refused(row.name, f"the result's dims depend on {name}", _called(types))
             for axis, (m, n) in enumerate(zip(made.bound, first.bound, strict=True)):
@@ -137,6 +134,26 @@ def infer(row: Row, types: Sequence[TensorType], attrs: Mapping[str, Any]) -> li
     if _at(row, at, least, types) != [t.at(least) for t in outputs]:
         raise _refused(row.name, f"it gives something else for {_sizes(least)}", _called(types))
     return outputs
+
+
+def _elsewhere(
+    row: Row, at: Callable[..., list[TensorType]], bound: Mapping[str, int], d: Dim, types: Any
+) -> tuple[dict[str, int], list[TensorType]]:
+    """Sizes in which one symbol is not at its bound, and what comes out there.
+
+    1 is the last resort: by broadcasting there may be many of it.
+    """
+    if d.max > max(d.min, 2):
+        sizes = {**bound, d.name: d.max - 1}
+        return sizes, _at(row, at, sizes, types)
+    sizes = {**bound, d.name: d.max + 1}
+    try:
+        return sizes, at(sizes)
+    except FanlightError:
+        if d.max == d.min:
+            raise
+        sizes = {**bound, d.name: d.max - 1}
+        return sizes, _at(row, at, sizes, types)
 
 
 def _at(row: Row, at: Callable[..., list[TensorType]], sizes: Mapping[str, int], types: Any) -> Any:

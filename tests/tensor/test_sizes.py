@@ -245,7 +245,7 @@ def from_end(x: Any) -> Any:
         (flattened, "E-OP-007", "merged"),
         (shortened, "E-OP-007", "dim 0 of the result"),
         (doubled, "E-OP-007", "neither a number nor batch"),
-        (spaced, "E-TENSOR-017", "a constant that"),
+        (spaced, "E-TENSOR-017", "in a way that is not known"),
         (logarithm, "E-TENSOR-017", "batch = 9; batch ="),
         (fixed, "E-OP-004", "traced with batch ="),
         (fifth, "E-TENSOR-007", "traced with batch ="),

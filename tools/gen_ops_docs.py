@@ -21,7 +21,7 @@ import fanlight.codegen.wasm.kernels
 import fanlight.formats.keras.model
 from fanlight.codegen.kernel import LOWERINGS
 from fanlight.formats.keras.call import LAYERS as READERS
-from fanlight.ops import TABLE, Row, Unsupported, derivative
+from fanlight.ops import TABLE, Row, Unsupported, derivative, symbols
 from fanlight.ops import scalar as sc
 from fanlight.ops.backward import NotDifferentiable
 from fanlight.ops.row import REQUIRED
@@ -83,7 +83,9 @@ INTRO = """# Ops
 
 Every op is one row of the table in `fanlight/ops`. Its NumPy meaning is the definition; every host
 is compared to it, within the row's tolerance, which is relative to max(1, the largest value).
-Images are `[N, H, W, C]`. Shapes are fixed, except for the picture that `resize_image` takes.
+Images are `[N, H, W, C]`. A dim is a number, or free up to a bound when what was built runs (`fl.spec(("batch", 3))`):
+**Free sizes** are the dims of each op's inputs that may be. The size of a result is a number or such a dim itself, and nothing
+that is computed of one, such as `batch + 1`; what is, is E-OP-007.
 In shapes, `...` stands for any dims, the same on both sides of an arrow.
 
 Any call can fail with E-OP-001 (number of inputs), E-OP-002 (unknown or missing attribute),
@@ -196,7 +198,8 @@ def section(row: Row) -> list[str]:
     lines = [f"### {row.name}", "", row.doc + shapes(row), ""]
     lines.append(
         f"Inputs: {inputs(row)}. Python: {python(row)}. WebAssembly: {wasm(row)}. "
-        f"Tolerance: {tolerance(row)}. NaN: {row.nan}. Gradient: {gradient(row)}." + layers(row)
+        f"Tolerance: {tolerance(row)}. NaN: {row.nan}. Gradient: {gradient(row)}. "
+        f"Free sizes: {symbols.told(row)}." + layers(row)
     )
     if row.attrs:
         lines += ["", "| attribute | default | |", "|---|---|---|"]

@@ -442,6 +442,7 @@ class _Merge:
         add, weight = self.builder.add, self.builder.weight
         kind = np.float32 if real else np.int32
         n = self._product(formula.names, real)
+        n = add("sqrt", n) if formula.root else n
         parts = []
         if formula.slope.any():
             same = (formula.slope == 1).all() and not formula.slope.shape

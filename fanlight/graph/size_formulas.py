@@ -3,14 +3,14 @@
 A formula is believed if it gives every number, each to a few roundings of float32 (whole numbers
 exactly), at more sizes than it has terms; the simplest one that does is taken. What is easy for a
 size n: `b n`, `c / n`, `a + b n`, `a + c / n`, `1 / (a + b n)`, `a + b n + c / n`; n may be the
-product of up to three sizes.
+product of up to three sizes, or the root of that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, product
 
 import numpy as np
 
@@ -28,7 +28,7 @@ FACTORS = 3
 class Formula:
     """constant + slope n + share / n, element by element; or one over that, if `inverse`.
 
-    n is the product of the sizes `names`.
+    n is the product of the sizes `names`, or its square root, if `root`.
     """
 
     names: tuple[str, ...]
@@ -36,10 +36,11 @@ class Formula:
     slope: np.ndarray
     share: np.ndarray
     inverse: bool = False
+    root: bool = False
 
     def at(self, sizes: Mapping[str, int]) -> np.ndarray:
         """Its numbers for some sizes, float64."""
-        n = float(np.prod([sizes[name] for name in self.names]))
+        n = float(np.prod([sizes[name] for name in self.names])) ** (0.5 if self.root else 1)
         total = self.constant + self.slope * n + self.share / n
         return 1 / total if self.inverse else total
 
@@ -55,18 +56,21 @@ def find(samples: Sequence[Mapping[str, int]], arrays: Sequence[np.ndarray]) -> 
     wide = np.stack([np.asarray(a, np.float64) for a in arrays]).reshape(len(arrays), -1)
     names = sorted(samples[0])
     chosen = [c for k in range(1, FACTORS + 1) for c in combinations_with_replacement(names, k)]
-    for form, inverse in _FORMS:
-        if whole and (2 in form or inverse):
+    for (form, inverse), root in product(_FORMS, (False, True)):
+        if whole and (2 in form or inverse or root):
             continue
-        for product in chosen:
-            n = np.array([np.prod([float(s[name]) for name in product]) for s in samples])
+        if root and (len(form) > 1 or inverse):
+            continue
+        for factors in chosen:
+            n = np.array([np.prod([float(s[name]) for name in factors]) for s in samples])
+            n = np.sqrt(n) if root else n
             # As many sizes as terms prove nothing.
             if len(set(n.tolist())) < min(len(form) + 1, len(samples)) and not _few(n, form):
                 continue
             parts = _fitted(n, wide, form, inverse, whole)
             if parts is not None:
                 constant, slope, share = (p.reshape(first.shape) for p in parts)
-                return Formula(product, constant, slope, share, inverse)
+                return Formula(factors, constant, slope, share, inverse, root)
     return None
 
 

@@ -141,19 +141,15 @@ def _elsewhere(
 ) -> tuple[dict[str, int], list[TensorType]]:
     """Sizes in which one symbol is not at its bound, and what comes out there.
 
-    1 is the last resort: by broadcasting there may be many of it.
+    1 is for slices alone, of which none is longer than the bound: elsewhere it may be broadcast.
     """
     if d.max > max(d.min, 2):
         sizes = {**bound, d.name: d.max - 1}
         return sizes, _at(row, at, sizes, types)
     sizes = {**bound, d.name: d.max + 1}
-    try:
-        return sizes, at(sizes)
-    except FanlightError:
-        if d.max == d.min:
-            raise
+    if d.max > d.min and row.name in ("slice", "strided_slice"):
         sizes = {**bound, d.name: d.max - 1}
-        return sizes, _at(row, at, sizes, types)
+    return sizes, _at(row, at, sizes, types)
 
 
 def _at(row: Row, at: Callable[..., list[TensorType]], sizes: Mapping[str, int], types: Any) -> Any:
@@ -360,6 +356,11 @@ def _spelt(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> Fills:
     return _free(types, attrs)
 
 
+# Which take symbols as their batch alone.
+_BATCHES = (
+    *("depthwise_conv2d", "conv2d_transpose", "max_pool", "avg_pool", "resize_bilinear"),
+    *("resize_nearest", "depth_to_space", "space_to_depth"),
+)
 RULES: dict[str, Rule] = {
     # movement
     **dict.fromkeys(("reshape", "transpose", "broadcast_to", "slice", "strided_slice"), _free),
@@ -391,14 +392,7 @@ RULES: dict[str, Rule] = {
     "conv2d": _conv2d,
     "random_bits": _random,
     "non_max_suppression": _suppression,
-    # batches
-    **{
-        op: _only(op, _first)
-        for op in (
-            *("depthwise_conv2d", "conv2d_transpose", "max_pool", "avg_pool"),
-            *("resize_bilinear", "resize_nearest", "depth_to_space", "space_to_depth"),
-        )
-    },
+    **{op: _only(op, _first) for op in _BATCHES},
     **{op: _only(op, _all_but_last(2)) for op in ("cholesky", "det", "slogdet", "qr")},
     **{op: _only(op, _all_but_last(2)) for op in ("eigh", "svd")},
     **{op: _system(op) for op in ("solve", "triangular_solve")},
@@ -415,3 +409,31 @@ REFUSED: dict[str, str] = {
 LEFT = ("resize_image", "dim_size", "to_bound", "from_bound")
 # Whose own shape rules speak of symbols.
 OWN = (*LEFT, "cond", "while_loop", "scan")
+
+# --- what the page of ops says --------------------------------------------------------------------
+
+_OF: dict[str, str] = {
+    "reshape": "any dim, as long as it stays one",
+    "slice": "any dim that is taken whole, or from the front",
+    "strided_slice": "any dim that is taken whole, or from the front",
+    **dict.fromkeys(("concat", "tile", "pad", "mirror_pad"), "any dim that keeps its size"),
+    "gather_nd": "any dim but the last of the indices",
+    "scatter_nd": "any dim but the last of the indices",
+    "search_sorted": "any dim but the last of the sequence",
+    "conv2d": "the batch and the channels",
+    **dict.fromkeys(("solve", "triangular_solve"), "the batch, and the number of right sides"),
+    "fft": "any dim but the last",
+    "random_bits": "the first dim",
+    "non_max_suppression": "the number of boxes",
+    "resize_image": "height and width",
+    **dict.fromkeys(
+        ("cholesky", "det", "slogdet", "qr", "eigh", "svd"), "all but the last two dims"
+    ),
+}
+
+
+def told(row: Row) -> str:
+    """Which dims of a call may be symbols, as text."""
+    if row.name in REFUSED:
+        return f"none, for {REFUSED[row.name]}"
+    return "the batch" if row.name in _BATCHES else _OF.get(row.name, "any dim")

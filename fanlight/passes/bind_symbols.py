@@ -231,23 +231,21 @@ class _Work(ABC):
         return self._with_bodies(node, values, {})
 
     def _scan(self, node: Node, values: Sequence[Value]) -> Any:
-        """Turns behind the actual length leave what is carried as it is."""
+        """Turns behind the actual length do nothing: what is carried stays as it is.
+
+        They do not run the body either, since a loop in it might turn for ever on padding.
+        """
         length = node.attrs["length"]
         if not isinstance(length, Dim):
             return self._with_bodies(node, values, {})
         carried, scanned = node.attrs["carried"], node.attrs["scanned"]
         body = _Body(node.attrs["fn"].graph)
         body.whole()
-        place = body.builder.input("place", (), "int32")
-        inside = body.builder.add("less", place, body.size(length.name))
-        for k in range(carried):
-            old = body.made[body.graph.inputs[k]]
-            body.results[k] = body.builder.add("select", inside, body.results[k], old)
-        names = list(body.sizes)
-        sub = body.finish(names, place=(carried + scanned, place))
         cut = carried + scanned
-        numbers = self.places(length.max, 0)
-        inputs = [*values[:cut], numbers, *values[cut:], *(self.size(n) for n in names)]
+        names = list(dict.fromkeys([length.name, *body.sizes]))
+        sub = _within(body.finish(names), carried, cut, names.index(length.name) - len(names))
+        inputs = [*values[:cut], self.places(length.max, 0), *values[cut:]]
+        inputs += [self.size(n) for n in names]
         attrs = {**node.attrs, "length": length.max, "scanned": scanned + 1, "fn": sub}
         return self.builder.add("scan", *inputs, name=node.name, **attrs)
 
@@ -283,14 +281,31 @@ class _Body(_Work):
             self.node(node)
         self.results = [self.at_bound(v) for _, v in self.graph.outputs]
 
-    def finish(self, names: Sequence[str], place: tuple[int, Value] | None = None) -> Subgraph:
-        """The sub-graph, which takes these sizes last, and perhaps one more input before."""
+    def finish(self, names: Sequence[str]) -> Subgraph:
+        """The sub-graph, which takes these sizes last."""
         own = [self.made[v] for v in self.graph.inputs]
-        if place is not None:
-            own.insert(*place)
         inputs = (*own, *(self.size(n) for n in names))
         named = zip((n for n, _ in self.graph.outputs), self.results, strict=True)
         return Subgraph(replace(self.builder.finish(dict(named)), inputs=inputs))
+
+
+def _within(body: Subgraph, carried: int, at: int, size: int) -> Subgraph:
+    """The body of a scan with one more input, the number of the turn, at a position: where that is
+    not below a size (an input counted from the last), what is carried comes out, and zeros.
+    """
+    outer, keep = Builder(body.graph.name), Builder("padding")
+    own = [outer.input("x", t.shape, t.dtype) for t in body.parameters]
+    place = outer.input("place", (), "int32")
+    held = [keep.input("x", t.shape, t.dtype) for t in body.parameters]
+    zeros = [keep.weight(np.zeros(t.bound, dtypes.to_numpy(t.dtype))) for t in body.results]
+    results = [*held[:carried], *zeros[carried:]]
+    same = [keep.add("reshape", v, shape=v.shape) for v in results]
+    inside = outer.add("less", place, own[size])
+    padding = Subgraph(keep.finish({f"r{k}": v for k, v in enumerate(same)}))
+    made = outer.add("cond", inside, *own, true_fn=body, false_fn=padding)
+    made = made if isinstance(made, tuple) else (made,)
+    graph = outer.finish({f"r{k}": v for k, v in enumerate(made)})
+    return Subgraph(replace(graph, inputs=(*own[:at], place, *own[at:])))
 
 
 class _Whole(_Work):

@@ -23,6 +23,7 @@ from fanlight.ops import row as rows
 from fanlight.passes import optimize
 from fanlight.passes.bind_symbols import BindSymbols
 from fanlight.passes.core import Context
+from tests.support import ROOT
 
 N, M = Dim("n", 5), Dim("m", 4)
 LONG = Dim("n", 5, 2)  # for what needs two elements
@@ -236,6 +237,15 @@ def test_every_row_says_what_symbols_mean() -> None:
     assert not set(symbols.RULES) - tested
 
 
+def test_the_page_of_ops_says_which_sizes_may_be_free() -> None:
+    page = (ROOT / "docs" / "ops.md").read_text("utf-8")
+    for name, row in TABLE.items():
+        section = page.split(f"\n### {name}\n")[1].split("\n### ")[0]
+        assert f"Free sizes: {symbols.told(row)}." in section
+    assert symbols.told(TABLE["conv2d"]) == "the batch and the channels"
+    assert symbols.told(TABLE["matmul_int8"]).startswith("none, for")
+
+
 @pytest.mark.parametrize("op", sorted(symbols.REFUSED))
 def test_refusals_say_why(op: str) -> None:
     row, x = TABLE[op], TensorType((N, 2, 2, 4), U)
@@ -256,6 +266,7 @@ WRONG: list[tuple[str, list[TensorType], dict[str, Any], str]] = [
     ("top_k", [TensorType((N,))], {"k": 2}, "for n = 1"),
     ("add", [TensorType((N,)), TensorType((5,))], {}, "for n = 4"),
     ("add", [TensorType((N,)), TensorType((Dim("n", 9),))], {}, "two bounds"),
+    ("add", [TensorType((Dim("n", 2), 3)), TensorType((2, 3))], {}, "broadcast"),
     ("matmul", [TensorType((2, N)), TensorType((M, 2))], {}, "rows"),
     ("gather_nd", [TensorType((3, 3)), TensorType((4, M), INT)], {}, "last dim"),
     ("scatter_nd", [TensorType((4, M), INT), TensorType((4,))], {"shape": (3,)}, "last dim"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -374,7 +375,7 @@ def test_formulas_are_found(most: int, terms: tuple[int, int, int], whole: bool)
 
 OTHER: dict[str, Callable[[int], float]] = {
     "log": np.log,
-    "root": lambda n: n**-0.5,
+    "third root": lambda n: n ** (1 / 3),
     "square": lambda n: n * n + n,
     "inverse square": lambda n: 1 / (n * (n + 1)),
     "odd": lambda n: n % 2,
@@ -468,6 +469,17 @@ SMALL: list[tuple[Callable[..., Any], Inputs, dict[str, Any]]] = [
     ),
     (lambda x, i: fl.gather_nd(x, i), {"x": ("b", 3), "i": (4, 2)}, {"b": (3, 6)}),
     (lambda x: x * 2, {"x": ("constructor", 3)}, {"constructor": 6}),
+    (
+        lambda a, b: fl.sum(a) + fl.sum(b) * (1 / b.shape[0]),
+        {"a": ("a", 3), "b": ("b", 3)},
+        {"a": 3, "b": 3},
+    ),
+    (
+        lambda x, y: fl.matmul(x, y) + fl.zeros((x.shape[0], x.shape[1], y.shape[2])),
+        {"x": ("a", "b", "c"), "y": ("a", "c", "b")},
+        {"a": 64, "b": 3, "c": 3},
+    ),
+    (lambda x: x / fl.sqrt(float(x.shape[0])) + x.shape[0] ** -0.5, {"x": ("b", 3)}, {"b": 400}),
     (lambda x: fl.clip(x, -1 / x.shape[0], 0.5), {"x": ("b", 3)}, {"b": 6}),
 ]
 
@@ -496,10 +508,59 @@ def test_small_functions(
                 np.testing.assert_allclose(made, expected, rtol=2e-5, atol=2e-5)
 
 
+def test_turns_that_are_too_many_do_not_run(tmp_path: Path) -> None:
+    """A loop in them might turn for ever: in new memory, padding is 0."""
+
+    def doubled(c: Any, row: Any) -> Any:
+        turned = fl.while_loop(lambda v: fl.sum(v) < 10, lambda v: v * 2, row)
+        return c + fl.sum(turned), row
+
+    def fn(x: Any) -> Any:
+        return fl.scan(doubled, fl.scalar(0.0), x)[0]
+
+    with fl.build(fn, tmp_path / "o", inputs={"x": fl.spec(("n", 2))}, dims={"n": 8}) as bundle:
+        for n in (3, 8, 1):
+            x = np.abs(RNG.standard_normal((n, 2)).astype(np.float32)) + 0.1
+            np.testing.assert_allclose(bundle.run({"x": x})["output"], fn(x), rtol=1e-5)
+
+
+def untaken(x: Any) -> Any:
+    return fl.where(x > 1000.0, x / max(x.shape[0] - 1, 1), x)
+
+
+def looped(x: Any) -> Any:
+    turned = fl.while_loop(lambda v: fl.sum(v) < 1, lambda v: v + 1, fl.sum(x))
+    return turned + fl.sum(x / max(x.shape[0] - 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("fn", "inputs", "dims"),
+    [
+        (untaken, {"x": ("b", 3)}, {"b": 8}),
+        (looped, {"x": ("b", 3)}, {"b": 8}),
+        (lambda x: x * [1.0, 2.0][x.shape[0] == 10], {"x": ("b", 3)}, {"b": 14}),
+        (
+            lambda a, b: (fl.sum(a) + fl.sum(b)) * max(a.shape[0], b.shape[0]),
+            {"a": ("a", 3), "b": ("b", 3)},
+            {"a": 256, "b": 4},
+        ),
+        (
+            lambda a, b: (fl.sum(a) + fl.sum(b)) * (b.shape[0] + a.shape[0] / 2),
+            {"a": ("a", 3), "b": ("b", 3)},
+            {"a": (4, 5), "b": 2},
+        ),
+        (lambda x: {f"o{x.shape[0]}": x}, {"x": ("b", 3)}, {"b": 8}),
+    ],
+)
+def test_sizes_and_branches_that_samples_do_not_meet(fn: Any, inputs: Inputs, dims: Any) -> None:
+    with pytest.raises(FanlightError, match="E-TENSOR-017"):
+        trace(fn, {n: fl.spec(s) for n, s in inputs.items()}, dims=dims)
+
+
 @pytest.mark.parametrize(
     ("fn", "dims"),
     [
-        (lambda x: x * x.shape[0] ** -0.5, {"b": 4096}),
+        (lambda x: x * math.log(x.shape[0] + 1), {"b": 4096}),
         (lambda x: x * (1 / (x.shape[0] * (x.shape[0] - 1))), {"b": (2, 4096)}),
         (lambda x: x * 0.9 ** x.shape[0], {"b": 4096}),
         (lambda x: fl.sum(x) * min(x.shape[0], 3), {"b": 9}),

@@ -83,9 +83,9 @@ INTRO = """# Ops
 
 Every op is one row of the table in `fanlight/ops`. Its NumPy meaning is the definition; every host
 is compared to it, within the row's tolerance, which is relative to max(1, the largest value).
-Images are `[N, H, W, C]`. A dim is a number, or free up to a bound when what was built runs (`fl.spec(("batch", 3))`):
-**Free sizes** are the dims of each op's inputs that may be. The size of a result is a number or such a dim itself, and nothing
-that is computed of one, such as `batch + 1`; what is, is E-OP-007.
+Images are `[N, H, W, C]`. A dim is a number, or free up to a bound when what was built runs
+(`fl.spec(("batch", 3))`): **Free sizes** are the dims of each op's inputs that may be. The size of
+a result is a number or such a dim itself; one that is computed of it (`batch + 1`) is E-OP-007.
 In shapes, `...` stands for any dims, the same on both sides of an arrow.
 
 Any call can fail with E-OP-001 (number of inputs), E-OP-002 (unknown or missing attribute),

@@ -403,22 +403,26 @@ class _Merge:
         )
 
     def _scaled(self, arrays: Sequence[np.ndarray], shape: tuple[int | Dim, ...]) -> Value | None:
-        """A constant that is cut and then divided or multiplied by a size."""
+        """A constant that is cut and then divided or multiplied by a size, or by one less."""
         first, add = arrays[0], self.builder.add
         if first.dtype.kind != "f":
             return None
-        for name in self.samples[0]:
-            for op, power in (("div", 1), ("mul", -1)):
-                wide = [
-                    a.astype(np.float64) * float(s[name]) ** power
-                    for a, s in zip(arrays, self.samples, strict=True)
-                ]
-                if all(_cut(a, wide[0], 1e-6) for a in wide):
-                    whole = self.builder.weight(wide[0].astype(np.float32))
-                    cut = add("slice", whole, begin=(0,) * first.ndim, size=shape)
-                    size = self._product([name], real=True)
-                    made: Value = add(op, cut, size)
-                    return made
+        for name, more, op in product(self.samples[0], (0, -1), ("div", "mul")):
+            sizes = [float(s[name] + more) for s in self.samples]
+            if 0 in sizes:
+                continue
+            wide = [
+                a.astype(np.float64) * (n if op == "div" else 1 / n)
+                for a, n in zip(arrays, sizes, strict=True)
+            ]
+            if all(_cut(a, wide[0], 1e-6) for a in wide):
+                whole = self.builder.weight(wide[0].astype(np.float32))
+                cut = add("slice", whole, begin=(0,) * first.ndim, size=shape)
+                size = self._product([name], real=True)
+                if more:
+                    size = add("add", size, self.builder.weight(np.asarray(more, np.float32)))
+                made: Value = add(op, cut, size)
+                return made
         return None
 
     def _computed(self, numbers: Sequence[Any]) -> Value | None:

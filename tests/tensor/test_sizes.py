@@ -469,7 +469,7 @@ SMALL: list[tuple[Callable[..., Any], Inputs, dict[str, Any]]] = [
     ),
     (lambda x, i: fl.gather_nd(x, i), {"x": ("b", 3), "i": (4, 2)}, {"b": (3, 6)}),
     (lambda x: x * 2, {"x": ("constructor", 3)}, {"constructor": 6}),
-    (lambda x: x * fl.linspace(-1, 1, x.shape[0]), {"x": ("b",)}, {"b": (2, 12)}),
+    (lambda x: x * fl.linspace(0, 2, x.shape[0]), {"x": ("b",)}, {"b": (2, 12)}),
     (
         lambda a, b: fl.sum(a) + fl.sum(b) * (1 / b.shape[0]),
         {"a": ("a", 3), "b": ("b", 3)},

@@ -351,7 +351,9 @@ from fanlight.version import __version__ as __version__
 if not _TYPE_CHECKING:  # for type checkers a name that is not there stays an error
 
     def __getattr__(name: str) -> object:
-        raise _missing(name, __all__, array_api.__all__)
+        rooms = (linalg, signal, image, losses, random, string)
+        names = {room.__name__.rpartition(".")[2]: room.__all__ for room in rooms}
+        raise _missing(name, __all__, array_api.__all__, names)
 
 
 __all__ = [

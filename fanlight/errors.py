@@ -202,3 +202,7 @@ class FanlightError(Exception):
 
 class ProtocolError(FanlightError, TypeError):
     """A FanlightError where Python's own protocols (len, indices, assignments) raise TypeError."""
+
+
+class MissingError(FanlightError, AttributeError):
+    """A FanlightError for an attribute that is not there: hasattr says False."""

@@ -288,6 +288,17 @@ def test_a_name_of_another_library_says_what_it_is_called_here() -> None:
                 getattr(fl, name)
 
 
+def test_a_name_of_a_room_says_which() -> None:
+    for room in ("linalg", "signal", "image", "losses", "random", "string"):
+        for name in set(getattr(fl, room).__all__) - set(vars(fl)):
+            with pytest.raises(AttributeError, match=rf"fl\.{room}\.{name}\b"):
+                getattr(fl, name)
+    with pytest.raises(AttributeError, match=r"'solve': it is fl\.linalg\.solve$"):
+        fl.solve  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(AttributeError, match=r"inv is fl\.linalg\.inverse here"):
+        fl.inv  # type: ignore[attr-defined]  # noqa: B018
+
+
 def test_a_name_that_nobody_has() -> None:
     with pytest.raises(AttributeError, match=r"no attribute 'softmxa': is fl\.softmax what"):
         fl.softmxa  # type: ignore[attr-defined]  # noqa: B018

@@ -311,6 +311,16 @@ class Tensor(Methods, Standard):
             "fl.scatter_add give one; fl.variable has v.assign, fl.buffer is written by places.",
         )
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("assign") and not self.varies:
+                from fanlight.tensor.numpys import not_assigned
+
+                raise not_assigned(self, name)
+            text = f"{type(self).__name__!r} object has no attribute {name!r}"
+            raise AttributeError(text, name=name, obj=self)
+
     def __add__(self, other: Any) -> Tensor:
         return binary("add", self, other)
 

@@ -434,14 +434,20 @@ any = _reduction("any")
 all = _reduction("all")
 
 
-def arg_max(x: Any, axis: int = -1) -> Tensor:
-    """Index (int32) of the greatest element along an axis, the first where several are equal."""
+def arg_max(x: Any, axis: int = 0) -> Tensor:
+    """Index (int32) of the greatest element along an axis, the first where several are equal.
+
+    The axis is the first one unless another is given, as in TensorFlow.js.
+    """
     result: Tensor = apply("arg_max", x, axis=axis)
     return result
 
 
-def arg_min(x: Any, axis: int = -1) -> Tensor:
-    """Index (int32) of the smallest element along an axis, the first where several are equal."""
+def arg_min(x: Any, axis: int = 0) -> Tensor:
+    """Index (int32) of the smallest element along an axis, the first where several are equal.
+
+    The axis is the first one unless another is given, as in TensorFlow.js.
+    """
     result: Tensor = apply("arg_min", x, axis=axis)
     return result
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from weakref import ref
 
-from fanlight.tensor.arguments import function_of
+from fanlight.tensor.arguments import flag, function_of
 from fanlight.tensor.calls import listened, shared, state
 from fanlight.tensor.core import Tensor
 from fanlight.tensor.tape import flatten
@@ -64,17 +65,38 @@ def dispose(value: Any) -> None:
         x.dispose()
 
 
-def memory() -> dict[str, int]:
+def memory(held: bool = False) -> dict[str, Any]:
     """What tensors hold: `tensors` that are alive, `buffers` behind them, and their `bytes`.
 
     Two tensors may share a buffer: a reshaped one, or one made of a NumPy array without a copy.
+
+    Args:
+        held: also give "held": a list of the buffers, the largest first, each a dict of "shape",
+            "dtype", "bytes" and "by", texts that say who holds it: "x in train (file.py:12)",
+            "w of __main__", "kernel of Dense", "xs[3] in train (file.py:12)". It looks through all
+            that Python holds, which takes a moment, and names the holders of the 500 largest.
+
+    Raises:
+        FanlightError: E-OP-005 held is not True or False.
     """
-    bases: dict[int, int] = {}
-    found = [held() for held in tuple(shared.alive)]
-    alive = [x for x in found if x is not None and not x.disposed]
-    for x in alive:
-        array = x.numpy()
-        while array.base is not None and hasattr(array.base, "nbytes"):
-            array = array.base
-        bases[id(array)] = array.nbytes
-    return {"tensors": len(alive), "buffers": len(bases), "bytes": sum(bases.values())}
+    held = flag("memory", "held", held)
+    buffers: dict[int, tuple[int, list[Tensor]]] = {}
+    for alive in tuple(shared.alive):
+        x = alive()
+        if x is not None and not x.disposed:
+            array = x.numpy()
+            while array.base is not None and hasattr(array.base, "nbytes"):
+                array = array.base
+            buffers.setdefault(id(array), (array.nbytes, []))[1].append(x)
+    found = [*buffers.values()]
+    told: dict[str, Any] = {
+        "tensors": sum(len(sharing) for _, sharing in found),
+        "buffers": len(found),
+        "bytes": sum(nbytes for nbytes, _ in found),
+    }
+    if held:
+        from fanlight.tensor.holders import told_of
+
+        x = array = None  # type: ignore[assignment]
+        told["held"] = told_of(found, sys._getframe(1))
+    return told

@@ -71,13 +71,13 @@ def to_bool(x: Tensor) -> Tensor:
     return cast(x, "bool")
 
 
-def argmax(x: Tensor, axis: int = -1) -> Tensor:
-    """fl.arg_max under NumPy's name."""
+def argmax(x: Tensor, axis: int = 0) -> Tensor:
+    """fl.arg_max under NumPy's name, along the first axis unless another is given."""
     return functions.arg_max(x, axis)
 
 
-def argmin(x: Tensor, axis: int = -1) -> Tensor:
-    """fl.arg_min under NumPy's name."""
+def argmin(x: Tensor, axis: int = 0) -> Tensor:
+    """fl.arg_min under NumPy's name, along the first axis unless another is given."""
     return functions.arg_min(x, axis)
 
 

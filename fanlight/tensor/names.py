@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 # Fanlight has TensorFlow.js's names in snake_case. Name elsewhere -> what to write here.
@@ -105,19 +105,25 @@ CALLED: dict[str, str] = {
 }
 
 
-def missing(name: str, ours: Iterable[str], standard: Iterable[str]) -> AttributeError:
+def missing(
+    name: str, ours: Iterable[str], standard: Iterable[str], rooms: Mapping[str, Iterable[str]]
+) -> AttributeError:
     """The error for a name that the package does not have: what it is called here.
 
     Args:
         ours: the names that the package has.
         standard: those of fanlight.array_api.
+        rooms: those of the modules beside them, "linalg" and others.
     """
     text = f"module 'fanlight' has no attribute {name!r}"
     called, listed = CALLED.get(name), name in standard
+    inside = [f"fl.{room}.{name}" for room, names in rooms.items() if name in names]
     near = get_close_matches(name, list(ours), n=1, cutoff=0.75)
     if called:
         text += f": {name} is {called} here"
         text += f"; fl.array_api.{name} has NumPy's signature" if listed else ""
+    elif inside:
+        text += f": it is {' or '.join(inside)}"
     elif listed:
         text += f": it is fl.array_api.{name}"
     elif near:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fanlight.errors import FanlightError
+from fanlight.errors import FanlightError, MissingError
 from fanlight.tensor.calls import state
 from fanlight.tensor.core import Tensor, caller
 
@@ -62,3 +62,19 @@ def arrays(value: Any, function: Any) -> Any:
             + ("the function of fanlight." if function is None else f"fl.{name}, if there is one."),
         )
     return value.numpy()
+
+
+def not_assigned(x: Tensor, name: str) -> MissingError:
+    """E-TENSOR-021: only what `fl.variable` gives is assigned, outside of traced functions."""
+    return MissingError(
+        "E-TENSOR-021",
+        "a variable stands for its numbers while a function is traced or derived."
+        if x.traced
+        else "tensors do not change; only variables are assigned.",
+        where=f"{name}, {caller()}",
+        expected="functions that give back what they change"
+        if x.traced
+        else "what fl.variable gives",
+        received=str(x.type),
+        next="return the new value, and assign it outside: v.assign(step(v, x)).",
+    )

@@ -416,7 +416,7 @@ def categorical(
         )
     number = fn.count_of(num_samples)
     noise = gumbel((*logits.shape[:-1], number, logits.shape[-1]), key=key, seed=seed)
-    return fn.arg_max(fn.expand_dims(logits, -2) + noise)
+    return fn.arg_max(fn.expand_dims(logits, -2) + noise, -1)
 
 
 def multinomial(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fanlight.dtypes import COMPLEX
+from fanlight.dtypes import COMPLEX, STRING
 from fanlight.errors import FanlightError
 from fanlight.tensor.arguments import flag, function_of, listed, refused
 from fanlight.tensor.calls import Call, listened, listening, tracing
@@ -45,8 +45,9 @@ class Variable(Tensor):
         """Replace the numbers; gives the variable.
 
         Raises:
-            FanlightError: E-OP-003, E-OP-004 the value has another dtype or shape; E-TENSOR-021 a
-                function is being traced or derived.
+            FanlightError: E-OP-003 the value has another dtype, or numbers that this one would
+                change: 1.7 in int32; E-OP-004 it has another shape; E-TENSOR-021 a function is
+                being traced or derived.
         """
         if tracing() or listened():
             raise FanlightError(
@@ -57,7 +58,7 @@ class Variable(Tensor):
                 received=f"an assignment to {self.name}",
                 next="return the new value, and assign it outside: v.assign(step(v, x)).",
             )
-        new = value if isinstance(value, Tensor) else tensor(value, self.dtype)
+        new = _fitting(value, self.dtype)
         for code, what, wanted, found in (
             ("E-OP-003", "dtype", self.dtype, new.dtype),
             ("E-OP-004", "shape", self.shape, new.shape),
@@ -69,6 +70,9 @@ class Variable(Tensor):
                     where=f"{self.name}, {caller()}",
                     expected=str(self.type),
                     received=str(new.type),
+                    next=f"cast it, if that is meant: v.assign(fl.cast(x, {self.dtype!r}))."
+                    if what == "dtype"
+                    else "make a new variable for another shape.",
                 )
         self.numpy()  # refuses what was disposed
         self._array = _own(new)
@@ -81,6 +85,20 @@ class Variable(Tensor):
     def assign_sub(self, value: Any) -> Variable:
         """Subtract from the numbers; see assign."""
         return self.assign(self - value)
+
+
+def _fitting(value: Any, dtype: str) -> Tensor:
+    """The value in the dtype of a variable; in its own, where it would lose numbers in that."""
+    if isinstance(value, Tensor):
+        return value
+    new = tensor(value, dtype)
+    if dtype == STRING or not new.size:
+        return new
+    if dtype in ("float32", "float16"):
+        return tensor(value) if np.iscomplexobj(value) else new
+    own = tensor(value)
+    whole = own.dtype in ("bool", "uint8", "int32", "int8")
+    return new if whole and np.array_equal(new.numpy(), own.numpy()) else own
 
 
 def _own(value: Tensor) -> np.ndarray:

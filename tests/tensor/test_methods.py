@@ -73,6 +73,18 @@ def test_a_method_is_its_function(name: str) -> None:
         assert TABLE[name] is getattr(fl, name)
 
 
+@pytest.mark.parametrize("name", ["arg_max", "arg_min", "argmax", "argmin"])
+def test_positions_are_along_the_first_axis(name: str) -> None:
+    """As in TensorFlow.js: argMax(x, axis = 0)."""
+    x = fl.tensor([[1.0, 5.0, 2.0], [4.0, 0.0, 3.0]])
+    wanted = [1, 0, 1] if "max" in name else [0, 1, 0]
+    assert getattr(x, name)().tolist() == wanted == getattr(x, name)(0).tolist()
+    assert getattr(x, name)(-1).tolist() == ([1, 0] if "max" in name else [0, 1])
+    ours = getattr(fl, name.replace("arg", "arg_").replace("__", "_"))
+    assert ours(x).tolist() == fl.jit(lambda x: ours(x))(x).tolist() == wanted
+    assert fl.vmap(lambda x: ours(x))(fl.stack([x, x])).tolist() == [wanted] * 2
+
+
 def test_they_chain() -> None:
     a, b, c = fl.tensor([3.0, 1.0]), fl.tensor([2.0, 1.0]), fl.tensor([4.0, 5.0])
     assert a.mul(b).add(c).sum().sqrt().item() == 4

@@ -128,3 +128,62 @@ def test_the_gradient_of_a_long_unrolled_function_compiles_soon() -> None:
     w, r = fl.full((3, 64), 0.1), fl.full((16, 64), 0.1)
     for a, b in zip(fl.jit(gradient)(w, r), gradient(w, r), strict=True):
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [
+        ("int32", [1.7, 2]),
+        ("int32", np.array([1.0, 2.0])),
+        ("int32", [fl.tensor(1.5), 2]),
+        ("int32", [1j, 2]),
+        ("float32", [1j, 2.0]),
+        ("float32", np.array([1j, 2])),
+        ("bool", [2, 0]),
+        ("bool", [0.5, 0]),
+        ("uint8", [300, 1]),
+        ("int8", [200, 1]),
+    ],
+)
+def test_an_assignment_does_not_change_numbers(dtype: str, value: Any) -> None:
+    v = fl.variable([0, 1], dtype=dtype)
+    with pytest.raises(FanlightError) as caught:
+        v.assign(value)
+    assert caught.value.code == "E-OP-003" and caught.value.expected and caught.value.next
+    assert v.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [
+        ("int32", [3, 4]),
+        ("int32", [True, False]),
+        ("float32", [3, 2.5]),
+        ("float32", [2**40, 1]),
+        ("float32", np.array([1.5, 2.5])),
+        ("float32", [fl.tensor(1.5), 2.0]),
+        ("float16", [0.5, 1]),
+        ("uint8", [200, 1]),
+        ("int8", [-100, 1]),
+        ("bool", [1, 0]),
+    ],
+)
+def test_an_assignment_of_what_fits(dtype: str, value: Any) -> None:
+    v = fl.variable([0, 1], dtype=dtype)
+    v.assign(value)
+    assert v.dtype == dtype and v.tolist() == [float(x) for x in value]
+    fl.variable(["a"]).assign(["b"])
+
+
+@pytest.mark.parametrize("name", ["assign", "assign_add", "assign_sub"])
+def test_a_variable_is_not_assigned_in_a_compiled_function(name: str) -> None:
+    f = fl.jit(lambda x, v: getattr(v, name)(x))
+    with pytest.raises(FanlightError) as caught:
+        f(fl.tensor(1.0), fl.variable(0.0))
+    assert caught.value.code == "E-TENSOR-021" and "v.assign" in str(caught.value.next)
+    assert caught.value.expected and caught.value.received and name in str(caught.value.where)
+    with pytest.raises(FanlightError, match="E-TENSOR-021"):
+        getattr(fl.tensor(1.0), name)(2.0)
+    assert not hasattr(fl.tensor(1.0), name) and hasattr(fl.variable(1.0), name)
+    with pytest.raises(AttributeError, match="'Tensor' object has no attribute 'zyzzyva'"):
+        fl.tensor(1.0).zyzzyva  # type: ignore[attr-defined]  # noqa: B018

@@ -17,6 +17,7 @@ from fanlight.ops import row as rows
 from fanlight.ops.types import TensorType
 from fanlight.targets import WASM_PLAIN, WASM_RELAXED
 from fanlight.tensor import core
+from fanlight.tensor.caller import caller
 from fanlight.tensor.calls import shared
 from fanlight.tensor.core import DTYPES
 from fanlight.version import __version__
@@ -76,7 +77,7 @@ def set_backend(name: str) -> None:
         raise FanlightError(
             "E-TENSOR-012",
             "there is no such back end.",
-            where="fl.set_backend",
+            where=f"fl.set_backend, {caller()}",
             expected=" or ".join(BACKENDS),
             received=repr(name)[:200],
             next="WebGPU comes later; built pages choose by themselves.",

@@ -27,6 +27,20 @@ def caller() -> str:
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
 
 
+def place() -> str:
+    """What the user's code called, and where: "fl.relu, file.py:12"; of operators "add, ...".
+
+    Without what is called where that has no name.
+    """
+    frame, called = _frames()
+    name = function_called()
+    if not name and called is not frame:
+        # One of those that are made from a row has it among its variables.
+        name = str(called.f_locals.get("op", called.f_code.co_name.strip("_")))
+    line = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+    return f"{name}, {line}" if name.isidentifier() or "." in name else line
+
+
 def function_called() -> str:
     """The function that the user's code called, such as "fl.layer_norm"; "" if it has no name."""
     _, frame = _frames()

@@ -22,7 +22,7 @@ from fanlight.ops import row as rows
 from fanlight.ops.types import TensorType
 from fanlight.tensor import stored
 from fanlight.tensor.caller import caller as caller
-from fanlight.tensor.caller import function_called
+from fanlight.tensor.caller import function_called, place
 from fanlight.tensor.calls import Call, Level, deepest, shared, state, tell, watch
 from fanlight.tensor.standard import Standard
 from fanlight.tensor.stored import STORED
@@ -157,11 +157,12 @@ class Tensor(Methods, Standard):
                 the function that it is in is only being traced.
         """
         if self._trace is not None:
+            over = not getattr(self._trace, "open", True)
             raise FanlightError(
                 "E-TENSOR-003",
-                "this tensor has no numbers: its function is being traced.",
-                where=caller(),
-                expected="only ops on tensors in a traced function",
+                f"this tensor has no numbers: its function {'was' if over else 'is being'} traced.",
+                where=place(),
+                expected="only ops on tensors in a traced function, and its results outside",
                 received=str(self._type),
                 next="compute with tensors; for a choice by numbers use fl.where or fl.cond.",
             )
@@ -169,7 +170,8 @@ class Tensor(Methods, Standard):
             raise FanlightError(
                 "E-TENSOR-002",
                 "this tensor was disposed.",
-                where=caller(),
+                where=place(),
+                expected="a tensor that is held",
                 received=str(self._type),
                 next="keep it: leave it out of dispose(), or return it from fl.tidy.",
             )

@@ -512,7 +512,7 @@ def squeeze(x: Any, axis: Axes = None) -> Tensor:
         raise FanlightError(
             "E-OP-005",
             "only dims of size 1 can be squeezed.",
-            where=f"axis, {caller()}",
+            where=f"squeeze axis, {caller()}",
             expected="dims of size 1",
             received=f"{axis!r} of {x.type}",
         )

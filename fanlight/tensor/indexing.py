@@ -27,6 +27,15 @@ def take(x: Tensor, index: Any) -> Tensor:
         FanlightError: E-TENSOR-007 it is of another kind, outside x, or has too many dims;
             E-TENSOR-003 a mask that is being traced.
     """
+    try:
+        return _taken(x, index)
+    except FanlightError as error:
+        if error.code == "E-TENSOR-007" and str(x.type) not in str(error.expected):
+            error.expected = f"{error.expected}, for {x.type}"
+        raise
+
+
+def _taken(x: Tensor, index: Any) -> Tensor:
     parts = list(index) if isinstance(index, tuple) else [index]
     if len(parts) == 1 and _is_truth(parts[0]):
         return _all_or_nothing(x, parts[0])
@@ -232,7 +241,7 @@ def _wrong(index: Any, expected: str) -> FanlightError:
     return FanlightError(
         "E-TENSOR-007",
         "a tensor cannot be indexed so.",
-        where=caller(),
+        where=f"x[...], {caller()}",
         expected=expected,
         received=repr(index)[:200],
     )

@@ -43,10 +43,20 @@ def trace_sizes(
     others = [_least(call, names, types, called, sizes) for sizes in more]
     try:
         # Where the same ops are applied, every number has to be what it is in the graph.
-        generalize([*graphs, *others], types, [*samples, *more], places)
+        return generalize([*graphs, *others], types, [*samples, *more], places)
     except Unlike:
-        for sizes, other in zip(more, others, strict=True):
-            _confirm((graphs, samples, places), graph, other, types, called, sizes)
+        pass
+    unlike: list[tuple[Sizes, Graph, Unlike]] = []
+    for sizes, other in zip(more, others, strict=True):
+        try:
+            graph = generalize([*graphs, other], types, [*samples, sizes], places)
+        except Unlike as error:
+            unlike.append((sizes, other, error))
+        else:
+            graphs.append(other)
+            samples.append(sizes)
+    for sizes, other, reason in unlike:
+        _compare(graph, other, types, called, sizes, reason)
     return graph
 
 
@@ -117,26 +127,20 @@ def _least(
         raise _differs(called, sizes, f"{error.code}: {error.message}") from error
 
 
-def _confirm(
-    known: tuple[list[Graph], list[dict[str, int]], dict[Node, str]],
+def _compare(
     graph: Graph,
     other: Graph,
     types: Sequence[TensorType],
     called: str,
     sizes: Sizes,
+    unlike: Unlike,
 ) -> None:
-    """The graph is, or at least gives, what the function is at other sizes; E-TENSOR-017.
-
-    What applies other ops there is compared on random numbers.
+    """The graph gives on random numbers what the function does that applies other ops at some
+    sizes; E-TENSOR-017.
     """
-    graphs, samples, places = known
-    try:
-        generalize([*graphs, other], types, [*samples, sizes], places)
-        return
-    except Unlike as unlike:
-        at = [t.at(sizes) for t in types]
-        if any(map(_loops, graph.nodes)) or sum(t.size for t in at) > TRIED:
-            raise _differs(called, sizes, f"{unlike.message}") from unlike
+    at = [t.at(sizes) for t in types]
+    if any(map(_loops, graph.nodes)) or sum(t.size for t in at) > TRIED:
+        raise _differs(called, sizes, f"{unlike.message}") from unlike
     rng = np.random.default_rng(0)
     given = {v.name: _numbers(rng, t) for v, t in zip(graph.inputs, at, strict=True)}
     with np.errstate(all="ignore"):

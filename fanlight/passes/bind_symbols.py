@@ -89,12 +89,13 @@ class _Work(ABC):
         return total if known == 1 else add("mul", total, self.constant(known))
 
     def constant(self, number: Any, dtype: str = "int32", name: str = "c") -> Value:
+        """A number as a weight."""
         return self.builder.weight(np.asarray(number, dtypes.to_numpy(dtype)), name)
 
-    def places(self, count: int, behind: int, name: str = "places") -> Value:
+    def places(self, count: int, behind: int) -> Value:
         """0 .. count - 1 along a dim that has so many dims behind it."""
         numbers = np.arange(count, dtype=np.int32).reshape(count, *[1] * behind)
-        return self.builder.weight(numbers, name)
+        return self.builder.weight(numbers, "places")
 
     # --- values -----------------------------------------------------------------------------------
 
@@ -225,10 +226,10 @@ class _Work(ABC):
     # --- control flow -----------------------------------------------------------------------------
 
     def _cond(self, node: Node, values: Sequence[Value]) -> Any:
-        return self._with_bodies(node, values, {})
+        return self._with_bodies(node, values)
 
     def _while_loop(self, node: Node, values: Sequence[Value]) -> Any:
-        return self._with_bodies(node, values, {})
+        return self._with_bodies(node, values)
 
     def _scan(self, node: Node, values: Sequence[Value]) -> Any:
         """Turns behind the actual length do nothing: what is carried stays as it is.
@@ -237,7 +238,7 @@ class _Work(ABC):
         """
         length = node.attrs["length"]
         if not isinstance(length, Dim):
-            return self._with_bodies(node, values, {})
+            return self._with_bodies(node, values)
         carried, scanned = node.attrs["carried"], node.attrs["scanned"]
         body = _Body(node.attrs["fn"].graph)
         body.whole()
@@ -249,7 +250,7 @@ class _Work(ABC):
         attrs = {**node.attrs, "length": length.max, "scanned": scanned + 1, "fn": sub}
         return self.builder.add("scan", *inputs, name=node.name, **attrs)
 
-    def _with_bodies(self, node: Node, values: Sequence[Value], more: Mapping[str, Any]) -> Any:
+    def _with_bodies(self, node: Node, values: Sequence[Value]) -> Any:
         """The node with its sub-graphs at the bounds, which take the sizes that they need."""
         bodies = {key: _Body(sub.graph) for key, sub in subgraphs(node).items()}
         for body in bodies.values():

@@ -14,11 +14,10 @@ from typing import Any
 from fanlight.array_api import bodies
 from fanlight.array_api.dtypes import array, complex64, float32, int32, together, wrapped
 from fanlight.errors import FanlightError
-from fanlight.ops.row import broadcast_shapes
 from fanlight.tensor import arithmetic, bitwise
 from fanlight.tensor import complex as complexes
 from fanlight.tensor import functions as fn
-from fanlight.tensor.core import Tensor, apply, caller, cast, tensor
+from fanlight.tensor.core import Tensor, apply, caller, cast
 
 One = Callable[[Tensor], Tensor]
 Two = Callable[[Any, Any], Tensor]
@@ -253,28 +252,19 @@ def pow(x1: Any, x2: Any, /) -> Tensor:
 
 
 def _whole_power(a: Tensor, b: Tensor) -> Tensor:
-    """By the bits of the exponent: a^13 = a^8 a^4 a."""
-    a, b = cast(a, int32), cast(b, int32)
-    bits = 31
-    if not b.traced:
-        known = b.numpy()
-        if known.size and known.min() < 0:
-            raise FanlightError(
-                "E-OP-005",
-                "a whole number to a negative power is none.",
-                where=f"pow, {caller()}",
-                expected="exponents from 0 on",
-                received=f"{known.min()}",
-                next="make x1 or x2 float32.",
-            )
-        bits = int(known.max()).bit_length() if known.size else 0
-    shape = broadcast_shapes("pow", [a.type, b.type])
-    result = fn.broadcast_to(tensor(1), shape)
-    for bit in builtins.range(bits):
-        has = fn.not_equal(bitwise.bitwise_and(b, 1 << bit), 0)
-        result = fn.where(has, result * a, result)
-        a = a * a
-    return result
+    """fl.pow of whole numbers; E-OP-005 where an exponent is known to be negative."""
+    b = cast(b, int32)
+    known = None if b.traced else b.numpy()
+    if known is not None and known.size and known.min() < 0:
+        raise FanlightError(
+            "E-OP-005",
+            "a whole number to a negative power is none.",
+            where=f"pow, {caller()}",
+            expected="exponents from 0 on",
+            received=f"{known.min()}",
+            next="make x1 or x2 float32.",
+        )
+    return fn.pow(cast(a, int32), b)
 
 
 def clip(x: Any, /, min: Any = None, max: Any = None) -> Tensor:

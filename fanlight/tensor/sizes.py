@@ -46,7 +46,7 @@ def trace_sizes(
         return generalize([*graphs, *others], types, [*samples, *more], places)
     except Unlike:
         pass
-    unlike: list[tuple[Sizes, Graph, Unlike]] = []
+    unlike: list[tuple[dict[str, int], Graph, Unlike]] = []
     for sizes, other in zip(more, others, strict=True):
         try:
             graph = generalize([*graphs, other], types, [*samples, sizes], places)

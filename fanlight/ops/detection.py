@@ -96,5 +96,6 @@ register(
         tol={"float32": 1e-5, "int32": 0.0},
         nan="a box with a score of NaN is dropped",
         vjp=NotDifferentiable("it chooses among boxes: gather what it chose instead"),
+        positions=True,
     )
 )

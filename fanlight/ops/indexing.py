@@ -225,5 +225,6 @@ register(
         tol={"int32": 0.0},
         nan="is larger than all numbers, as numpy.sort puts it",
         vjp=NotDifferentiable("a position is a whole number"),
+        positions=True,
     )
 )

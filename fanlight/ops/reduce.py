@@ -236,6 +236,7 @@ def _position(name: str, find: Callable[..., np.ndarray], which: str) -> Row:
             wasm="kernel",
             tol={"int32": 0.0},
             vjp=NotDifferentiable("a position is a whole number"),
+            positions=True,
             nan="wins: the index of the first NaN, as in NumPy",
         )
     )

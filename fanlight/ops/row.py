@@ -66,6 +66,8 @@ class Row:
             need none.
         partials: for elementwise rows: (inputs, result, attributes) -> the derivative after each
             input, where that of the body is not the best one.
+        positions: whether its int32 results tell where something is. A number made of them moves in
+            jumps with the inputs, so it has no gradient; a mask, of comparisons, is a constant.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Row:
     nan: str = "propagate"
     vjp: Rule | NotDifferentiable | None = None
     partials: Partials | None = None
+    positions: bool = False
 
     def backward(self, step: Step) -> Sequence[Any | None]:
         """The gradients of the inputs of a call; E-OP-008 where the op has none."""

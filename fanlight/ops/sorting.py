@@ -70,6 +70,7 @@ register(
         tol={"float32": 0.0, "int32": 0.0},
         nan="comes last",
         vjp=_backward,
+        positions=True,
     )
 )
 register(
@@ -87,5 +88,6 @@ register(
         tol={"float32": 0.0, "int32": 0.0},
         nan="comes last, also where the order is descending",
         vjp=_backward,
+        positions=True,
     )
 )

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from fanlight.dtypes import COMPLEX
 from fanlight.errors import FanlightError
-from fanlight.ops import lookup
+from fanlight.ops import TABLE, lookup
 from fanlight.ops.backward import Step
+from fanlight.ops.types import TensorType
 from fanlight.tensor.calls import Call, listening
 from fanlight.tensor.core import Tensor, apply, caller, tensor
 
@@ -27,6 +30,8 @@ class Tape:
         self.calls: list[Call] = []
         self.reached: dict[int, Tensor] = {id(x): x for x in watched}
         self.read: dict[int, tuple[Tensor, Any]] = {}  # variables, and what they were
+        # Whole numbers made of positions in what was reached, and the op and line that found them.
+        self.positions: dict[int, tuple[Tensor, str, str]] = {}
 
     def heard(self, call: Call) -> None:
         """Keep a call if a watched tensor, or what came of one, is among its inputs."""
@@ -37,6 +42,32 @@ class Tape:
                     self.read.setdefault(id(x), (x, x._array))
             # Held, so that no other tensor can get its identity.
             self.reached.update((id(y), y) for y in call.outputs if y.dtype == "float32")
+            row = TABLE.get(call.op)
+            if row is not None and row.positions and call.backward is None:
+                found = (call.op, caller())
+                self.positions.update(
+                    (id(y), (y, *found)) for y in call.outputs if y.dtype == "int32"
+                )
+        elif self.positions:
+            self._of_positions(call)
+
+    def _of_positions(self, call: Call) -> None:
+        """Whole numbers made of positions are positions, too; a float made of one has no slope."""
+        # What is taken from a place is no position because of that.
+        values = {"gather": slice(1), "gather_nd": slice(1), "scatter_nd": slice(1, 2)}
+        for x in call.inputs[values.get(call.op, slice(None))]:
+            if id(x) in self.positions:
+                _, op, place = self.positions[id(x)]
+                break
+        else:
+            return
+        for y in call.outputs:
+            if y.dtype == "int32":
+                self.positions[id(y)] = (y, op, place)
+            elif call.op == "cast" and y.dtype == "float32":
+                self.reached[id(y)] = y
+                refuse = partial(_no_slope, op, place, y.type)
+                self.calls.append(replace(call, backward=refuse))
 
     def wants(self, x: Tensor) -> bool:
         """Whether x is watched, or came of what is."""
@@ -87,6 +118,18 @@ def _backward(call: Call, given: tuple[Any, ...], wanted: tuple[bool, ...]) -> S
         if error.code == "E-OP-008":
             error.where = f"{call.op}, {caller()}"
         raise
+
+
+def _no_slope(op: str, place: str, made: TensorType, *_: Any) -> Sequence[Any]:
+    raise FanlightError(
+        "E-OP-008",
+        f"the positions that {op} finds have no gradient: what is made of them moves in jumps.",
+        where=f"{op}, {place}",
+        expected="ops with a gradient between the result and what it is derived after",
+        received=f"{op}, whose whole numbers were cast to {made}",
+        next="use fl.stop_gradient around the cast where it counts as a constant; a softmax times "
+        "the places is an arg_max with a slope.",
+    )
 
 
 def _zeros(x: Tensor) -> Tensor:

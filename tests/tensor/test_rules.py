@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fanlight as fl
 from fanlight.errors import FanlightError
 from fanlight.ops import TABLE
 from fanlight.ops import row as rows
@@ -350,3 +351,49 @@ def test_an_op_without_a_gradient_says_why(name: str) -> None:
     with pytest.raises(FanlightError, match="E-OP-008") as caught:
         TABLE[name].backward(step)
     assert "stop_gradient" in str(caught.value)
+
+
+_POSITIONS = {
+    "arg_max": lambda x: fl.cast(fl.arg_max(x), "float32"),
+    "sort": lambda x: fl.sum(fl.cast(fl.argsort(x)[1:] * 2 + 1, "float32")),
+    "top_k": lambda x: fl.sum(fl.top_k(x, 2)[1] * 0.5),
+    "search_sorted": lambda x: fl.sum(
+        fl.cast(fl.search_sorted(fl.tensor([1.0, 2.0, 3.0]), x), "float32")
+    ),
+    "non_max_suppression": lambda x: fl.sum(
+        fl.cast(fl.image.non_max_suppression_padded(fl.ones((3, 4)), x, 2)[0], "float32")
+    ),
+}
+
+
+@pytest.mark.parametrize("level", ["eager", "jit", "vmap", "checkpoint"])
+@pytest.mark.parametrize("name", _POSITIONS)
+def test_a_number_made_of_positions_has_no_gradient(name: str, level: str) -> None:
+    fn, x = _POSITIONS[name], fl.tensor([1.0, 3.0, 2.0])
+    slope = fl.grad(fl.checkpoint(fn) if level == "checkpoint" else fn)
+    if level == "jit":
+        slope = fl.jit(slope)
+    if level == "vmap":
+        slope, x = fl.vmap(slope), x[None]
+    with pytest.raises(FanlightError, match="E-OP-008") as caught:
+        slope(x)
+    assert name in str(caught.value)
+    assert "test_rules.py" in str(caught.value.where)
+
+
+@pytest.mark.parametrize(
+    ("fn", "expected"),
+    [
+        (lambda x: fl.sum(fl.cast(x > 1, "float32") * x), [0, 1, 1]),
+        (lambda x: fl.sum(fl.one_hot(fl.arg_max(x), 3) * x), [0, 1, 0]),
+        (lambda x: x[fl.arg_max(x)] * 2, [0, 2, 0]),
+        (lambda x: fl.stop_gradient(fl.cast(fl.arg_max(x), "float32")) * x[0], [1, 0, 0]),
+        (lambda x: fl.cast(fl.stop_gradient(fl.arg_max(x)), "float32") * x[0], [1, 0, 0]),
+        (lambda x: fl.cast(fl.equal(fl.arg_max(x), 1), "float32") * x[0], [1, 0, 0]),
+        (lambda x: fl.sum(fl.cast(fl.tensor([5, 6, 7])[fl.arg_max(x)], "float32") * x), [6] * 3),
+        (lambda x: fl.sum(fl.cast(fl.cast(x, "int32"), "float32") * x), [1, 3, 2]),
+        (lambda x: fl.sort(x)[1], [0, 0, 1]),
+    ],
+)
+def test_masks_and_choices_are_constants(fn: Callable[..., Any], expected: list[float]) -> None:
+    assert fl.grad(fn)(fl.tensor([1.0, 3.0, 2.0])).tolist() == expected

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fanlight.built import Bundle, open_bundle, place_of, targets_of
+from fanlight.built import Bundle, open_bundle, place_of
 from fanlight.bundle import BundleWriter, check_manifest
 from fanlight.codegen.describe import graph_file, make_manifest
 from fanlight.codegen.plan import WEIGHTS_OFFSET, Plan, make_plan
@@ -18,7 +18,7 @@ from fanlight.graph import Graph
 from fanlight.ops.types import TensorType
 from fanlight.passes import optimize
 from fanlight.quantize import in_bytes, is_quantized, settled
-from fanlight.targets import Target
+from fanlight.targets import TARGETS, Target
 from fanlight.tensor.trace import source_of
 from fanlight.web.single_file import write_single_file
 from fanlight.web.site import page_files
@@ -132,7 +132,7 @@ def build(
                 next="build the float model with f16, or this one as it is.",
             )
         precision = "int8"
-    targets = targets_of()
+    targets = TARGETS
     legal = optimize(source, targets[0], precision=precision)
     plan = make_plan(legal, targets, halves=precision == "f16")
     # The meaning of a bundle: the source, as long as no weight is rounded on the way.

@@ -20,7 +20,6 @@ from fanlight.errors import FanlightError
 from fanlight.graph import Graph, evaluate, parse
 from fanlight.hosts.inputs import check_and_split
 from fanlight.ops.types import TensorType
-from fanlight.targets import WASM_PLAIN, WASM_RELAXED, Target
 from fanlight.web.single_file import read_single_file
 from fanlight.web.site import runtime_files
 
@@ -28,11 +27,6 @@ from fanlight.web.site import runtime_files
 _MALFORMED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 MAX_VALUE_BYTES = 4 << 30
 HOSTS = ("wasm", "wasm-plain", "numpy", "browser")
-
-
-def targets_of() -> tuple[Target, ...]:
-    """The targets that a bundle carries a module for, the preferred one first."""
-    return (WASM_RELAXED, WASM_PLAIN)
 
 
 def place_of(out: str | Path) -> Path:

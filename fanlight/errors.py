@@ -32,7 +32,7 @@ CATALOGUE: dict[str, str] = {
     "E-TENSOR-016": "An element of a tensor was to be assigned: tensors do not change.",
     "E-TENSOR-017": "A traced function does other things for other sizes of a symbolic dim.",
     "E-TENSOR-020": "A function drew random numbers without a key while it was traced.",
-    "E-TENSOR-021": "A variable was read or assigned in a function that cannot keep track of it.",
+    "E-TENSOR-021": "A variable was assigned in a function that cannot keep track of it.",
     "E-TENSOR-022": "A tensor of a dtype that only stores was used where something is computed.",
     "E-TENSOR-030": "The branches or bodies of fl.cond, fl.while_loop or fl.scan do not fit.",
     # --- graph: the structure is not a graph ----------------------------------------------------

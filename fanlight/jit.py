@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 
 from fanlight import dtypes
-from fanlight.built import targets_of
 from fanlight.codegen.plan import WEIGHTS_OFFSET, make_plan
 from fanlight.codegen.walk import emit
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph
 from fanlight.ops.types import TensorType
 from fanlight.passes import optimize
-from fanlight.targets import Target
+from fanlight.targets import TARGETS, Target
 from fanlight.tensor import Tensor, tensor
 from fanlight.tensor.arguments import function_of
 from fanlight.tensor.caller import caller
@@ -38,18 +37,19 @@ def jit(fn: Callable[..., Any]) -> Callable[..., Any]:
         fn: takes and gives tensors, or tuples, lists and dicts of them. Python runs only while it
             is traced: loops are unrolled. What depends on numbers is written with `fl.where`,
             `fl.cond`, `fl.while_loop` and `fl.scan`.
-            Tensors that it takes from outside its arguments are constants from the first call on.
+            Tensors that it takes from outside its arguments are constants from the first call on;
+            variables are read at every call.
 
     A gradient through a compiled function is taken through `fn` itself; compile the gradient:
     `fl.jit(fl.grad(fn))`.
 
     Raises:
-        FanlightError: when called: E-TENSOR-003 fn asks for numbers; E-TENSOR-021 it reads or
-            assigns a variable that is no argument; E-BUILD-001 no kernel computes one of its ops;
+        FanlightError: when called: E-TENSOR-003 fn asks for numbers; E-TENSOR-021 it
+            assigns a variable; E-BUILD-001 no kernel computes one of its ops;
             E-HOST-001 wasmtime is not installed.
     """
     function_of("jit", "fn", fn)
-    known: dict[Any, tuple[Program, Any] | None] = {}
+    known: dict[Any, _Compiled | None] = {}
 
     @wraps(fn)
     def compiled(*args: Any, **options: Any) -> Any:
@@ -66,20 +66,30 @@ def jit(fn: Callable[..., Any]) -> Callable[..., Any]:
         found = known.get(key)
         if found is None:
             return fn(*args, **options)  # of no elements
-        program, result = found
         start = perf_counter() if state.watchers else 0.0
-        outputs = [tensor(a) for a in program.run([x.numpy() for x in flat])]
+        given = (*flat, *found.variables) if found.variables else flat
+        outputs = [tensor(a) for a in found.program.run([x.numpy() for x in given])]
         if state.watchers:
             call = Call(f"jit {name_of(fn)}", tuple(flat), tuple(outputs))
             watch(call, perf_counter() - start)
-        return unflatten(outputs, result)
+        return unflatten(outputs, found.result)
 
     return compiled
 
 
-def _compile(fn: Callable[..., Any], types: Any, form: Any) -> tuple[Program, Any] | None:
-    """The program, and the structure of its results; None where inputs or results are empty."""
+@dataclass(frozen=True)
+class _Compiled:
+    """A program, the variables that it takes beside its inputs, and the structure of its results."""
+
+    program: Program
+    variables: tuple[Tensor, ...]
+    result: Any
+
+
+def _compile(fn: Callable[..., Any], types: Any, form: Any) -> _Compiled | None:
+    """None where inputs or results are empty."""
     result: Any = None
+    variables: list[Tensor] = []
 
     def flattened(parts: Any) -> dict[str, Tensor]:
         nonlocal result
@@ -97,14 +107,10 @@ def _compile(fn: Callable[..., Any], types: Any, form: Any) -> tuple[Program, An
         return {f"output_{i}": x for i, x in enumerate(outputs)}
 
     names = [f"input_{i}" for i in range(len(types))]
-    state.compiling += 1
+    with unheard():
+        graph = capture(flattened, names, types, name_of(fn), variables=variables)
     try:
-        with unheard():
-            graph = capture(flattened, names, types, name_of(fn), keeps=False)
-    finally:
-        state.compiling -= 1
-    try:
-        return Program(graph), result
+        return _Compiled(Program(graph), tuple(variables), result)
     except FanlightError as error:
         if error.code == "E-BUILD-010":
             return None
@@ -150,7 +156,7 @@ class Program:
         from fanlight.hosts.wasmtime import Alone
 
         self._lock = threading.Lock()
-        made = assemble(graph, target or targets_of()[0])
+        made = assemble(graph, target or TARGETS[0])
         self._instance = Alone(made.code, made.pages)
         memory = self._instance.bytes()
         image = np.frombuffer(made.image, np.uint8)

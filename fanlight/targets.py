@@ -24,3 +24,5 @@ class Target:
 
 WASM_RELAXED = Target("wasm-relaxed", relaxed_simd=True, threads=True)
 WASM_PLAIN = Target("wasm-plain", threads=True)
+# Those that a bundle carries a module for, the preferred one first.
+TARGETS = (WASM_RELAXED, WASM_PLAIN)

@@ -96,7 +96,8 @@ class _State(threading.local):
         # Of fl.tidy: what was made in each, and leaves with its last name.
         self.scopes: list[set[ref[Tensor]]] = []
         self.traces = 0  # functions that are being traced
-        self.compiling = 0  # of those, by fl.jit, which may not keep what variables are
+        # Of those, the one that is compiled: what is computed of variables alone is traced by it.
+        self.compiling: Level | None = None
         self.inside = 0  # calls within the making of another call
         # While functions are traced at several sizes: the user's line of each node, by node.
         self.places: dict[Any, str] | None = None

@@ -729,11 +729,11 @@ def apply(op: str, *values: Any, **attrs: Any) -> Any:
     """
     inputs = tuple(v if isinstance(v, Tensor) else tensor(v) for v in values)
     level = deepest(inputs)
+    if level is None and state.compiling is not None and any(x.varies for x in inputs):
+        level = state.compiling
     start = perf_counter() if state.watchers else 0.0
     try:
         if level is None:
-            if state.compiling and any(x.varies for x in inputs):
-                _refuse_variable(inputs)
             outputs, full = _computed(op, inputs, attrs)
         else:
             state.inside += 1
@@ -754,13 +754,6 @@ def apply(op: str, *values: Any, **attrs: Any) -> Any:
     if state.listeners:
         tell(Call(op, inputs, outputs, full))
     return outputs[0] if len(outputs) == 1 else outputs
-
-
-def _refuse_variable(inputs: Sequence[Tensor]) -> None:
-    """What is computed of a variable alone would be a constant of the compiled function."""
-    from fanlight.tensor.trace import _variable_inside
-
-    raise _variable_inside(next(x for x in inputs if x.varies))
 
 
 def _computed(

@@ -26,7 +26,8 @@ class Trace:
         self.builder = Builder(name)
         self.open = True
         self.depth = state.traces
-        self.keeps = True  # whether it may hold what variables were for ever
+        # Variables that were read, as inputs; None: what they are now becomes weights.
+        self.variables: dict[int, tuple[Tensor, Value]] | None = None
         self.constants: dict[int, tuple[Tensor, Value]] = {}
 
     def apply(
@@ -52,26 +53,18 @@ class Trace:
         """The graph's value of a tensor; an eager tensor becomes a weight."""
         if x._trace is None:
             refuse(x.type)
+            if x.varies and self.variables is not None:
+                if id(x) not in self.variables:
+                    made = self.builder.input("variable", x.shape, x.dtype)
+                    self.variables[id(x)] = (x, made)
+                return self.variables[id(x)][1]
             known = self.constants.get(id(x))
             if known is None:
-                if x.varies and not self.keeps:
-                    raise _variable_inside(x)
                 known = self.constants[id(x)] = (x, self.builder.weight(x.numpy()))
             return known[1]
         check_open(x, self)
         value: Value = x._value
         return value
-
-
-def _variable_inside(x: Tensor) -> FanlightError:
-    return FanlightError(
-        "E-TENSOR-021",
-        "a compiled function would keep what a variable is now for ever.",
-        where=caller(),
-        expected="variables as arguments of a function that fl.jit compiles",
-        received=repr(x)[:100],
-        next="give it as an argument: fl.jit(f)(x, v); or v.numpy(), if it is meant to stay.",
-    )
 
 
 def spec(shape: int | str | Dim | Sequence[int | str | Dim], dtype: Any = "float32") -> TensorType:
@@ -268,18 +261,22 @@ def capture(
     types: Sequence[TensorType],
     called: str,
     *,
-    keeps: bool = True,
+    variables: list[Tensor] | None = None,
 ) -> Graph:
     """The graph of a function of a list of tensors that gives tensors by name.
 
     Args:
-        keeps: whether variables that it reads become weights; else E-TENSOR-021.
+        variables: gets the variables that the function reads, which become inputs after the
+            others; None: what they are now becomes weights.
     """
     for type in types:
         refuse(type)
     state.traces += 1
     trace = Trace(called)
-    trace.keeps = keeps
+    before = state.compiling
+    if variables is not None:
+        trace.variables = {}
+        state.compiling = trace
     builder = trace.builder
     try:
         values = [builder.input(n, t.shape, t.dtype) for n, t in zip(names, types, strict=True)]
@@ -288,10 +285,14 @@ def capture(
     finally:
         trace.open = False
         state.traces -= 1
+        state.compiling = before
+    read = list((trace.variables or {}).values())
+    if variables is not None:
+        variables += [x for x, _ in read]
     outputs: dict[str, Value] = {}
     for key, value in named.items():
         # An input, a constant or the same result twice needs a value of its own to be an output.
-        if value in (*values, *outputs.values()) or builder.array(value) is not None:
+        if value in (*values, *[v for _, v in read], *outputs.values()) or builder.array(value) is not None:
             value = builder.add("reshape", value, shape=value.shape)
         outputs[key] = value
     return builder.finish(outputs)

@@ -11,7 +11,7 @@ import numpy as np
 from fanlight.dtypes import COMPLEX, STRING
 from fanlight.errors import FanlightError
 from fanlight.tensor.arguments import flag, function_of, listed, refused
-from fanlight.tensor.calls import Call, listened, listening, tracing
+from fanlight.tensor.calls import Call, listened, listening, state, tracing
 from fanlight.tensor.core import Tensor, caller, tensor
 from fanlight.tensor.tape import Tape
 
@@ -21,9 +21,8 @@ _NUMBERS = count()
 class Variable(Tensor):
     """A tensor whose numbers may be replaced; made by `fl.variable`. Shape and dtype stay.
 
-    A function that is built holds the numbers that the variable had. A function that `fl.jit`
-    compiles cannot read it, since it would keep them for ever: it takes the variable as an
-    argument. Neither can assign it.
+    A function that is built holds the numbers that the variable had; one that `fl.jit` compiles
+    reads them at every call. Neither can assign them.
 
     Attributes:
         name: what it is called in `variable_grads`.
@@ -40,6 +39,14 @@ class Variable(Tensor):
 
     def __repr__(self) -> str:
         return f"variable({self.name!r}, {super().__repr__()})"
+
+    def alias(self) -> Tensor:
+        """The numbers of now as a tensor of its own; those of the call, in a compiled function."""
+        level = state.compiling
+        if level is None:
+            return super().alias()
+        (made,), _ = level.apply("reshape", (self,), {"shape": self.shape})
+        return made
 
     def assign(self, value: Any) -> Variable:
         """Replace the numbers; gives the variable.

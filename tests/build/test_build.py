@@ -15,11 +15,12 @@ import wasmtime
 
 import fanlight as fl
 from bench.parity import IMAGE_MODELS
-from fanlight.built import HOSTS, targets_of
+from fanlight.built import HOSTS
 from fanlight.bundle.read import check_manifest, schema
 from fanlight.codegen.plan import make_plan
 from fanlight.graph import Builder, Graph, evaluate
 from fanlight.passes import optimize
+from fanlight.targets import TARGETS
 from tests.build.nets import classifier
 from tests.support import run_python
 
@@ -296,7 +297,7 @@ def test_an_empty_folder_may_be_filled(tmp_path: Path) -> None:
 
 
 def plan_of(graph: Graph) -> Any:
-    targets = targets_of()
+    targets = TARGETS
     return make_plan(optimize(graph, targets[0]), targets)
 
 

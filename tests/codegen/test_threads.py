@@ -12,7 +12,7 @@ import pytest
 
 import fanlight as fl
 from bench.parity import IMAGE_MODELS, inputs_for
-from fanlight.built import Bundle, targets_of
+from fanlight.built import Bundle
 from fanlight.check import random_inputs
 from fanlight.codegen.plan import Plan, make_plan
 from fanlight.codegen.walk import barriers, pieces, solo
@@ -21,6 +21,7 @@ from fanlight.graph import Builder, Graph
 from fanlight.hosts.team import PATIENCE, TAKEN, Team
 from fanlight.hosts.wasmtime import WasmtimeHost
 from fanlight.passes import optimize
+from fanlight.targets import TARGETS
 from tests.build.nets import classifier
 
 # Convolutions, residuals, resizing, pooling; the others of the list take the same kernels.
@@ -28,7 +29,7 @@ MODELS = ("mobilenet-v1-0.25-graph", "blazeface-google", "human-selfie", "human-
 
 
 def plan_of(graph: Graph) -> Plan:
-    return make_plan(optimize(graph, targets_of()[0]), targets_of())
+    return make_plan(optimize(graph, TARGETS[0]), TARGETS)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import fanlight as fl
-from fanlight.built import targets_of
 from fanlight.codegen import kernel as kernels
 from fanlight.codegen.kernel import Kernel
 from fanlight.codegen.plan import make_plan
@@ -21,7 +20,7 @@ from fanlight.graph import Builder, Graph, Node, Value
 from fanlight.hosts.browser import BrowserHost
 from fanlight.hosts.wasmtime import WasmtimeHost
 from fanlight.passes import optimize
-from fanlight.targets import Target
+from fanlight.targets import TARGETS, Target
 
 
 def fills(value: float, elements: int) -> Kernel:
@@ -110,9 +109,9 @@ def test_twins_of_another_form_are_refused(graph: Graph, monkeypatch: pytest.Mon
         return replace(kernel, twins={"ones": replace(kernel.twins["ones"], packing={})})
 
     monkeypatch.setitem(kernels.LOWERINGS, "matmul", lower)
-    legal = optimize(graph, targets_of()[0])
+    legal = optimize(graph, TARGETS[0])
     with pytest.raises(FanlightError) as error:
-        make_plan(legal, targets_of())
+        make_plan(legal, TARGETS)
     assert error.value.code == "E-BUILD-008"
 
 
@@ -124,7 +123,7 @@ def test_the_number_of_choices_is_bounded(graph: Graph, monkeypatch: pytest.Monk
         return replace(kernel, twins={f"t{i}": kernel.twins["ones"] for i in range(33)})
 
     monkeypatch.setitem(kernels.LOWERINGS, "matmul", lower)
-    plan = make_plan(optimize(graph, targets_of()[0]), targets_of())
+    plan = make_plan(optimize(graph, TARGETS[0]), TARGETS)
     with pytest.raises(FanlightError) as error:
-        choices(plan, targets_of()[0])
+        choices(plan, TARGETS[0])
     assert error.value.code == "E-BUILD-008"

@@ -135,9 +135,16 @@ def test_variables_of_compiled_and_built_functions(tmp_path: Path) -> None:
     assert double(fl.scalar(2.0), v).tolist() == [2, 4]
     v.assign([5, 6])
     assert double(fl.scalar(2.0), v).tolist() == [10, 12]
-    with pytest.raises(FanlightError, match="E-TENSOR-021") as caught:
-        fl.jit(lambda x: x * v)(fl.scalar(2.0))
-    assert "argument" in str(caught.value)
+    outside = fl.jit(lambda x: x * v + (v + 1.0))
+    assert outside(fl.scalar(2.0)).tolist() == [16, 19]
+    v.assign([5, 7])
+    assert outside(fl.scalar(2.0)).tolist() == [16, 22]
+    slope = fl.jit(lambda x: fl.grad(lambda a: fl.sum(a * a * x))(v))
+    assert slope(3.0).tolist() == [30, 42]
+    held = fl.jit(lambda x: fl.stop_gradient(v) + x)
+    assert held(1.0).tolist() == [6, 8]
+    v.assign([5, 6])
+    assert held(1.0).tolist() == [6, 7] and slope(3.0).tolist() == [30, 36]
     with pytest.raises(FanlightError, match="E-TENSOR-021") as caught:
         fl.jit(lambda x: v.assign(x))(fl.ones(2))
     assert "outside" in str(caught.value)

@@ -220,12 +220,11 @@ TENSORS: dict[str, Explanation] = {
         right="fl.jit(lambda x, k: fl.dropout(x, 0.5, key=k))(fl.ones(4), fl.random.key(1))",
     ),
     "E-TENSOR-021": Explanation(
-        "A compiled function reads a variable from outside (it would keep what it is now), or a "
-        "variable is assigned inside a function that is traced or derived.",
-        "Give the variable as an argument, return the new value, and assign it outside: "
-        "v.assign(step(v, x)).",
-        wrong="v = fl.variable(3.0)\nfl.jit(lambda x: x * v)(2.0)",
-        right="v = fl.variable(3.0)\nfl.jit(lambda x, v: x * v)(2.0, v)",
+        "A variable is assigned inside a function that is traced or derived, or between a function "
+        "and its gradient.",
+        "Return the new value, and assign it outside: v.assign(step(x)).",
+        wrong="v = fl.variable(3.0)\nfl.jit(lambda x: v.assign(x * v))(2.0)",
+        right="v = fl.variable(3.0)\nv.assign(fl.jit(lambda x: x * v)(2.0))",
     ),
     "E-TENSOR-022": Explanation(
         "int8, float16 and string are kept and moved by Python, and widened when something is "

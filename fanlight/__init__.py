@@ -15,14 +15,29 @@ from __future__ import annotations
 import builtins
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from fanlight import array_api
+from fanlight import array_api, layers
 from fanlight.build import build
 from fanlight.built import Bundle, open_bundle
 from fanlight.check import check
 from fanlight.environment import env, get_backend, set_backend
 from fanlight.errors import FanlightError
-from fanlight.formats.model import Model, load
+from fanlight.formats.model import Model as LoadedModel
+from fanlight.formats.model import load
 from fanlight.jit import jit
+from fanlight.layers import (
+    activations,
+    callbacks,
+    constraints,
+    initializers,
+    losses,
+    metrics,
+    optimizers,
+    regularizers,
+)
+from fanlight.layers.config import register
+from fanlight.layers.layer import clear_session
+from fanlight.layers.model import Input, Model, Sequential
+from fanlight.layers.seeds import set_random_seed
 from fanlight.models import default_model, tasks
 from fanlight.ops.types import Dim
 from fanlight.quantize import QuantizedModel, quantize
@@ -40,7 +55,6 @@ from fanlight.tensor import (
     jvp,
     keep,
     linalg,
-    losses,
     memory,
     random,
     signal,
@@ -360,7 +374,7 @@ __all__ = [
     "Bundle",
     "Dim",
     "FanlightError",
-    "Model",
+    "LoadedModel",
     "QuantizedModel",
     "build",
     "check",
@@ -369,6 +383,22 @@ __all__ = [
     "open_bundle",
     "quantize",
     "tasks",
+    # layers, and models that learn
+    "Input",
+    "Model",
+    "Sequential",
+    "activations",
+    "callbacks",
+    "clear_session",
+    "constraints",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "optimizers",
+    "register",
+    "regularizers",
+    "set_random_seed",
     # what computes, and what it does
     "debug",
     "env",
@@ -658,7 +688,6 @@ __all__ = [
     "logical_xor",
     "mod",
     "fused",
-    "losses",
     "image",
     # what NumPy has, and the array API standard
     "array_api",

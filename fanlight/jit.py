@@ -13,6 +13,7 @@ import numpy as np
 
 from fanlight import dtypes
 from fanlight.codegen.plan import WEIGHTS_OFFSET, make_plan
+from fanlight.codegen.state import NOTHING, State
 from fanlight.codegen.walk import emit
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph
@@ -79,7 +80,7 @@ def jit(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 @dataclass(frozen=True)
 class _Compiled:
-    """A program, the variables that it takes beside its inputs, and the structure of its results."""
+    """A program, the variables that it takes beside its inputs, and the form of its results."""
 
     program: Program
     variables: tuple[Tensor, ...]
@@ -127,6 +128,7 @@ class Assembled:
         image: what lies at WEIGHTS_OFFSET before the first run.
         inputs: where each input lies, None where nothing reads it; and its type.
         outputs: where each output lies.
+        image_at: where the image begins.
     """
 
     code: bytes
@@ -134,18 +136,21 @@ class Assembled:
     image: bytes
     inputs: tuple[tuple[int | None, TensorType], ...]
     outputs: tuple[tuple[int, TensorType], ...]
+    image_at: int = WEIGHTS_OFFSET
 
 
-def assemble(graph: Graph, target: Target) -> Assembled:
-    """What a page would run of a graph, in one module."""
+def assemble(graph: Graph, target: Target, state: State = NOTHING) -> Assembled:
+    """What a page would run of a graph, in one module; of the image, what is not kept."""
     target = replace(target, threads=False)
-    plan = make_plan(optimize(graph, target), (target,))
+    plan = make_plan(optimize(graph, target), (target,), state=state)
+    image = plan.weight_image()[plan.weights_at - WEIGHTS_OFFSET :]
     return Assembled(
         emit(plan, target, once=True).data,
         plan.pages,
-        plan.weight_image().tobytes(),
+        image.tobytes(),
         tuple((plan.offsets.get(v), v.type) for v in plan.graph.inputs),
         tuple((plan.offsets[v], v.type) for _, v in plan.graph.outputs),
+        plan.weights_at,
     )
 
 
@@ -162,9 +167,10 @@ class Program:
         image = np.frombuffer(made.image, np.uint8)
         memory[WEIGHTS_OFFSET : WEIGHTS_OFFSET + image.size] = image
         self._inputs = [
-            None if offset is None else _place(memory, offset, type) for offset, type in made.inputs
+            None if offset is None else place_in(memory, offset, type)
+            for offset, type in made.inputs
         ]
-        self._outputs = [_place(memory, offset, type) for offset, type in made.outputs]
+        self._outputs = [place_in(memory, offset, type) for offset, type in made.outputs]
 
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The outputs, each in memory of its own."""
@@ -177,7 +183,7 @@ class Program:
             return [place.copy() for place in self._outputs]
 
 
-def _place(memory: np.ndarray, offset: int, type: TensorType) -> np.ndarray:
+def place_in(memory: np.ndarray, offset: int, type: TensorType) -> np.ndarray:
     """Where a value lies, as an array."""
     part = memory[offset : offset + type.nbytes]
     return part.view(dtypes.to_numpy(type.dtype)).reshape(type.bound)

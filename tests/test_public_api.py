@@ -20,13 +20,18 @@ from tests.support import ROOT, run_python
 PACKAGE = ROOT / "fanlight"
 # The names are a contract: taking one away breaks people's programs.
 PUBLIC = {
-    "Bundle", "Dim", "FanlightError", "Model", "QuantizedModel", "build", "check", "default_model",
-    "load", "open_bundle", "quantize", "tasks",
+    "Bundle", "Dim", "FanlightError", "LoadedModel", "QuantizedModel", "build", "check",
+    "default_model", "load", "open_bundle", "quantize", "tasks",
 }  # fmt: skip
 PUBLIC |= {
     "Tensor", "cast", "checkpoint", "custom_gradient", "dispose", "grad", "grads", "hvp", "jit",
     "jvp", "keep", "memory", "spec", "stop_gradient", "tensor", "tidy", "value_and_grad",
     "vjp", "vmap",
+}  # fmt: skip
+PUBLIC |= {
+    "Input", "Model", "Sequential", "activations", "callbacks", "clear_session", "constraints",
+    "initializers", "layers", "losses", "metrics", "optimizers", "register", "regularizers",
+    "set_random_seed",
 }  # fmt: skip
 PUBLIC |= {"cond", "scan", "while_loop"}
 PUBLIC |= {"debug", "env", "get_backend", "profile", "set_backend", "time"}

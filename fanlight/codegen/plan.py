@@ -1,7 +1,8 @@
 """From a legal graph to steps with addresses: kernels, weight image, arena by liveness.
 
-Memory, low to high: the control block (see walk.py), the dims block, weights (those that travel as
-they are, then those that travel as float16), arena, slack.
+Memory, low to high: the control block (see walk.py), the dims block, values that are kept between
+runs (state.py), weights (those that travel as they are, then those that travel as float16), arena,
+slack.
 Every address is known here; the module that `walk.emit` writes holds them as constants.
 """
 
@@ -15,6 +16,7 @@ import numpy as np
 from fanlight.codegen.arena import ALIGNMENT, Buffer, align, live_bytes, place
 from fanlight.codegen.kernel import Kernel, Packing, lower
 from fanlight.codegen.leading import leading_symbols
+from fanlight.codegen.state import NOTHING, State, in_order, settle, with_copies
 from fanlight.errors import FanlightError
 from fanlight.graph import Builder, Graph, Node, Value
 from fanlight.ops.row import lookup
@@ -74,7 +76,8 @@ class Plan:
     weights: tuple[Placed, ...]
     offsets: dict[Value, int]  # of graph inputs and outputs
     dims: dict[str, tuple[Dim, int]]
-    weight_bytes: int
+    weights_at: int  # where they begin; before them lies what is kept
+    weight_bytes: int  # from WEIGHTS_OFFSET on
     halves_offset: int  # weights from here on have float16 values; the end if there are none
     arena_offset: int
     arena_bytes: int
@@ -82,7 +85,7 @@ class Plan:
     pages: int
 
     def weight_image(self) -> np.ndarray:
-        """The bytes of the weight region, uint8."""
+        """The bytes of the weight region, uint8; zeros where values are kept."""
         image = np.zeros(self.weight_bytes, np.uint8)
         for placed in self.weights:
             packed = _packed(self.graph, placed.value, placed.packing)
@@ -102,24 +105,36 @@ def is_alias(node: Node) -> bool:
     return lookup(node.op).wasm == "alias"
 
 
-def make_plan(graph: Graph, targets: Sequence[Target], *, halves: bool = False) -> Plan:
+def make_plan(
+    graph: Graph, targets: Sequence[Target], *, halves: bool = False, state: State = NOTHING
+) -> Plan:
     """Lower every node for every target and lay out memory once for all of them.
 
     Args:
         halves: weights whose every value is one that float16 has may travel as float16.
+        state: values that are kept between runs.
 
     Raises:
         FanlightError: E-BUILD-001 listing every op without a kernel; E-BUILD-007 too much memory;
             E-BUILD-010 no input, or an input or output without elements.
     """
     _check_ends(graph)
-    graph = _copy_passed_through(graph)
+    graph = in_order(_copy_passed_through(graph), state)
     leading = leading_symbols(graph)
     lowered = _lower_all(graph, targets, leading)
-    roots = _in_place(graph, lowered, _roots(graph))
-    placed, weight_of, halves_offset, weight_end = _place_weights(graph, lowered, roots, halves)
+    roots = _in_place(graph, lowered, _roots(graph), state)
+    fixed, copies = settle(graph, [node for node, _ in lowered], roots, state)
+    while copies:
+        graph, nodes = with_copies(graph, copies)
+        lowered += [(node, tuple(lower(node, t, graph.weights) for t in targets)) for node in nodes]
+        roots = _in_place(graph, lowered, _roots(graph), state)
+        fixed, copies = settle(graph, [node for node, _ in lowered], roots, state)
+    weights_at = max(WEIGHTS_OFFSET, state.end)
+    placed, weight_of, halves_offset, weight_end = _place_weights(
+        graph, lowered, roots, halves, weights_at
+    )
     offsets, scratch, arena_offset, arena_bytes, live = _place_arena(
-        graph, lowered, roots, weight_end
+        graph, lowered, roots, fixed, weight_end
     )
     dims: dict[str, tuple[Dim, int]] = {}
     for value in graph.inputs:
@@ -168,6 +183,7 @@ def make_plan(graph: Graph, targets: Sequence[Target], *, halves: bool = False) 
         tuple(placed),
         ends,
         dims,
+        weights_at,
         weight_end - WEIGHTS_OFFSET,
         halves_offset,
         arena_offset,
@@ -324,12 +340,21 @@ def _roots(graph: Graph) -> dict[Value, Value]:
 
 
 def _in_place(
-    graph: Graph, lowered: Sequence[tuple[Node, tuple[Kernel, ...]]], roots: dict[Value, Value]
+    graph: Graph,
+    lowered: Sequence[tuple[Node, tuple[Kernel, ...]]],
+    roots: dict[Value, Value],
+    state: State,
 ) -> dict[Value, Value]:
     """`roots`, with outputs in the memory of an input that nobody needs any more.
 
-    Inputs of the graph are donated: hosts write them before every run.
+    Inputs of the graph are donated: hosts write them before every run. What is kept gives its
+    place to what replaces it only, and that takes no other.
     """
+    kept = state.values(graph)
+    heirs: dict[Value, Value] = {}
+    for v, olds in state.replaced(graph).items():
+        heirs.update(dict.fromkeys(olds, roots[v]))
+    claimed = set(heirs.values())
     last = {roots[v]: len(lowered) for _, v in graph.outputs}
     for index, (node, _) in reversed(list(enumerate(lowered))):
         for v in node.inputs:
@@ -346,6 +371,7 @@ def _in_place(
                 last[old] == index
                 and old not in graph.weights
                 and old not in others
+                and (heirs.get(old) is new if old in kept or new in claimed else True)
                 and old.type.nbytes == new.type.nbytes
             ):
                 into[new] = old
@@ -364,6 +390,7 @@ def _place_weights(
     lowered: Sequence[tuple[Node, tuple[Kernel, ...]]],
     roots: dict[Value, Value],
     halves: bool,
+    start: int,
 ) -> tuple[list[Placed], dict[tuple[Value, str], int], int, int]:
     """In order of first use, so that streaming weights arrive as the net needs them."""
     used: dict[tuple[Value, str], Packing | None] = {}
@@ -376,7 +403,7 @@ def _place_weights(
     half = {k for k, p in used.items() if halves and _is_half(_packed(graph, k[0], p))}
     placed: list[Placed] = []
     weight_of: dict[tuple[Value, str], int] = {}
-    offset = halves_offset = WEIGHTS_OFFSET
+    offset = halves_offset = start
     for travels_as_half in (False, True):
         halves_offset = offset
         for key, packing in used.items():
@@ -401,6 +428,7 @@ def _place_arena(
     graph: Graph,
     lowered: Sequence[tuple[Node, tuple[Kernel, ...]]],
     roots: dict[Value, Value],
+    fixed: Mapping[Value, int],
     start: int,
 ) -> tuple[dict[Value, int], dict[int, int], int, int, int]:
     first: dict[Value, int] = dict.fromkeys(graph.inputs, -1)
@@ -414,7 +442,7 @@ def _place_arena(
             last[roots[v]] = index
     for _, v in graph.outputs:
         last[roots[v]] = len(lowered)
-    values = list(first)
+    values = [v for v in first if v not in fixed]
     buffers = [Buffer(v.type.nbytes, first[v], last[v]) for v in values]
     needs = {
         index: max(k.most_scratch for k in kernels)
@@ -424,6 +452,6 @@ def _place_arena(
     buffers += [Buffer(size, index, index) for index, size in needs.items()]
     placed, total = place(buffers)
     base = align(start + ALIGNMENT)
-    offsets = {v: base + o for v, o in zip(values, placed, strict=False)}
+    offsets = {**fixed, **{v: base + o for v, o in zip(values, placed, strict=False)}}
     scratch = {i: base + o for i, o in zip(needs, placed[len(values) :], strict=True)}
     return offsets, scratch, base, total, live_bytes(buffers)

@@ -169,7 +169,7 @@ def _accesses(plan: Plan, step: Step, which: int) -> Iterator[_Access]:
     inputs = [v for i, v in enumerate(step.node.inputs) if i not in kernel.folded]
     for position, value in enumerate((*inputs, *step.node.outputs)):
         start = step.tensors[position]
-        if start >= plan.arena_offset:
+        if start >= plan.arena_offset or start < plan.weights_at:
             yield _Access(start, start + value.type.nbytes, position >= len(inputs), alone)
     scratch = max(k.most_scratch for k in step.kernels)
     if scratch:

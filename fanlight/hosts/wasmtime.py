@@ -117,6 +117,41 @@ class Alone:
         self._store.close()
 
 
+class Room:
+    """A memory that several modules use, one at a time; it grows as they need it."""
+
+    def __init__(self, pages: int) -> None:
+        engine = _engine()
+        import wasmtime
+
+        self._store = wasmtime.Store(engine)
+        limits = wasmtime.Limits(pages, None)
+        self._memory = wasmtime.Memory(self._store, wasmtime.MemoryType(limits))
+
+    def load(self, code: bytes, pages: int) -> Callable[[], None]:
+        """All steps of a module that exports `once`, as a function; the memory may move."""
+        import wasmtime
+
+        more = pages - self._memory.size(self._store)
+        if more > 0:
+            self._memory.grow(self._store, more)
+        module = wasmtime.Module(_engine(), code)
+        instance = wasmtime.Instance(self._store, module, [self._memory])
+        once = _exported(instance, self._store, "once", 0)
+        if once is None:
+            raise TypeError("a module without once()")
+        return functools.partial(once, self._store)
+
+    def bytes(self) -> np.ndarray:
+        """The memory as a writable uint8 array, until the next `load`."""
+        pointer = self._memory.data_ptr(self._store)
+        return np.ctypeslib.as_array(pointer, (self._memory.data_len(self._store),))
+
+    def close(self) -> None:
+        """Free the memory."""
+        self._store.close()
+
+
 class WasmtimeHost:
     """One instance of a bundle: weights loaded once, `run` as often as wanted.
 

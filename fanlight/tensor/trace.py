@@ -290,11 +290,13 @@ def capture(
     if variables is not None:
         variables += [x for x, _ in read]
     outputs: dict[str, Value] = {}
+    taken = {*values, *(v for _, v in read)}
     for key, value in named.items():
         # An input, a constant or the same result twice needs a value of its own to be an output.
-        if value in (*values, *[v for _, v in read], *outputs.values()) or builder.array(value) is not None:
+        if value in taken or builder.array(value) is not None:
             value = builder.add("reshape", value, shape=value.shape)
         outputs[key] = value
+        taken.add(value)
     return builder.finish(outputs)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,6 +18,13 @@ from fanlight.tensor.tape import Tape
 _NUMBERS = count()
 
 
+class Home(Protocol):
+    """A memory in which programs compute with variables, and change them (fanlight/kept.py)."""
+
+    def read(self, variable: Variable) -> np.ndarray:
+        """A copy of the numbers of a variable."""
+
+
 class Variable(Tensor):
     """A tensor whose numbers may be replaced; made by `fl.variable`. Shape and dtype stay.
 
@@ -29,16 +36,43 @@ class Variable(Tensor):
         trainable: whether `variable_grads` derives after it by itself.
     """
 
-    __slots__ = ("name", "trainable")
+    __slots__ = ("_away", "_numbers", "name", "trainable")
     varies = True
 
     def __init__(self, value: Tensor, trainable: bool, name: str) -> None:
+        self._away: Home | None = None
         super().__init__(value.type, _own(value))
         self.trainable, self.name = trainable, name
         self.kept = True
 
     def __repr__(self) -> str:
         return f"variable({self.name!r}, {super().__repr__()})"
+
+    @property
+    def _array(self) -> np.ndarray | None:
+        if self._away is not None:
+            self._array = self._away.read(self)
+        return self._numbers
+
+    @_array.setter
+    def _array(self, array: np.ndarray | None) -> None:
+        if array is not None:
+            array.flags.writeable = False
+        self._numbers, self._away = array, None
+
+    @property
+    def here(self) -> np.ndarray | None:
+        """The numbers, if they are here."""
+        return None if self._away is not None else self._numbers
+
+    @property
+    def away(self) -> Home | None:
+        """The memory that has the numbers, if they are not here."""
+        return self._away
+
+    def changed_in(self, home: Home) -> None:
+        """The numbers are now those in a memory; they are read when somebody asks for them."""
+        self._numbers, self._away = None, home
 
     def alias(self) -> Tensor:
         """The numbers of now as a tensor of its own; those of the call, in a compiled function."""

@@ -1,0 +1,21 @@
+"""Layers by Keras's names, arguments and defaults: `fl.layers`."""
+
+from __future__ import annotations
+
+from fanlight.layers.core import Activation, Dense, Flatten
+from fanlight.layers.layer import Layer
+from fanlight.layers.model import Input, InputLayer
+
+__all__ = [
+    "Activation",
+    "Dense",
+    "Flatten",
+    "Input",
+    "InputLayer",
+    "Layer",
+]
+
+
+def __dir__() -> list[str]:
+    """The public names only, for completion."""
+    return sorted(__all__)

@@ -1,0 +1,237 @@
+"""Batches of examples, out of arrays, datasets and generators, for `fit` and its like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.tensor import Tensor, tensor
+from fanlight.tensor.caller import caller
+
+Batch = tuple[list[np.ndarray], list[Any], list[Any]]
+
+
+@dataclass
+class Form:
+    """How inputs and labels are given: names of a dict in order, or None for a list."""
+
+    x: list[str] | None
+    y: list[str] | None
+
+
+def arrays_of(value: Any, names: Sequence[str], what: str) -> list[Any]:
+    """The arrays of a structure, in the order of `names` where it is a dict."""
+    if value is None:
+        return []
+    if isinstance(value, Mapping):
+        missing = [n for n in names if n not in value]
+        if missing:
+            raise FanlightError(
+                "E-TRAIN-002",
+                f"{what} lacks an entry.",
+                where=f"{what}, {caller()}",
+                expected=", ".join(names),
+                received=", ".join(map(str, value)),
+            )
+        return [array_of(value[n], what) for n in names]
+    if isinstance(value, list | tuple) and value and not _numbers(value):
+        return [array_of(v, what) for v in value]
+    return [array_of(value, what)]
+
+
+def _numbers(value: Sequence[Any]) -> bool:
+    """Whether a list is one array, written as numbers or rows of them."""
+    first = value[0]
+    while isinstance(first, list | tuple) and first:
+        first = first[0]
+    return isinstance(first, int | float | bool | str | np.number) and not isinstance(
+        value[0], np.ndarray
+    )
+
+
+def array_of(value: Any, what: str) -> Any:
+    """An array that training takes: float32, int32, bool or uint8; strings stay."""
+    if isinstance(value, Tensor):
+        return value.numpy()
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind in "US" or array.dtype == object:
+            return array
+        found = tensor(array).numpy() if array.dtype.name not in _PLAIN else array
+    except (ValueError, TypeError) as problem:
+        raise FanlightError(
+            "E-TRAIN-002",
+            f"{what} cannot be made an array.",
+            where=f"{what}, {caller()}",
+            expected="arrays, tensors or lists of numbers",
+            received=f"{type(value).__name__}: {problem}"[:200],
+        ) from None
+    return found
+
+
+_PLAIN = ("float32", "int32", "bool", "uint8")
+
+
+def counted(x: Sequence[Any], y: Sequence[Any], w: Sequence[Any]) -> int:
+    """How many examples there are; E-TRAIN-002 where arrays disagree, E-TRAIN-005 if none."""
+    sizes = [len(a) if a.ndim else -1 for a in (*x, *y, *w) if a is not None]
+    if -1 in sizes or len(set(sizes)) != 1:
+        raise FanlightError(
+            "E-TRAIN-002",
+            "the arrays have different numbers of examples.",
+            where=caller(),
+            expected="as many rows in x as in y and in sample_weight",
+            received=", ".join(
+                f"{name} {list(a.shape)}"
+                for name, part in (("x", x), ("y", y), ("sample_weight", w))
+                for a in part
+                if a is not None
+            )
+            or "nothing",
+        )
+    if not sizes[0]:
+        raise FanlightError(
+            "E-TRAIN-005",
+            "there are no examples.",
+            where=caller(),
+            expected="at least one example",
+            received=", ".join(f"x {list(a.shape)}" for a in x),
+            next="look at what was loaded: is the folder empty, or the filter too strict?",
+        )
+    return sizes[0]
+
+
+class Arrays:
+    """Examples in arrays.
+
+    Args:
+        rng: shuffles them before every epoch; None leaves their order.
+    """
+
+    def __init__(
+        self,
+        x: list[Any],
+        y: list[Any],
+        w: list[Any],
+        batch_size: int,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        self.x, self.y, self.w = x, y, w
+        self.count = counted(x, y, w)
+        self.batch_size, self.rng = batch_size, rng
+
+    @property
+    def steps(self) -> int | None:
+        """Batches of an epoch."""
+        return -(-self.count // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        order = None if self.rng is None else self.rng.permutation(self.count)
+        for start in range(0, self.count, self.batch_size):
+            part: Any = slice(start, start + self.batch_size)
+            if order is not None:
+                part = order[part]
+            yield tuple(  # type: ignore[misc]
+                [None if a is None else a[part] for a in group]
+                for group in (self.x, self.y, self.w)
+            )
+
+
+class Stream:
+    """Examples that come in batches: a dataset, a generator, anything that can be gone through.
+
+    What is no iterator by itself begins anew with every epoch.
+    """
+
+    def __init__(self, source: Iterable[Any], x: list[str], y: list[str]) -> None:
+        self.source, self.names = source, (x, y)
+        self.once = iter(source) if hasattr(source, "__next__") else None
+        length = getattr(source, "__len__", None)
+        self.steps: int | None = None
+        if length is not None:
+            try:
+                self.steps = int(length())
+            except TypeError:
+                self.steps = None
+
+    def __iter__(self) -> Iterator[Batch]:
+        for item in self.once if self.once is not None else self.source:
+            parts = item if isinstance(item, tuple) else (item,)
+            if not 1 <= len(parts) <= 3:
+                raise FanlightError(
+                    "E-TRAIN-002",
+                    "a batch of a generator has x, y and sample_weight.",
+                    where=caller(),
+                    expected="x, (x, y) or (x, y, sample_weight)",
+                    received=f"a tuple of {len(parts)}",
+                )
+            x = arrays_of(parts[0], self.names[0], "x")
+            y = arrays_of(parts[1], self.names[1], "y") if len(parts) > 1 else []
+            w = arrays_of(parts[2], self.names[1], "sample_weight") if len(parts) > 2 else []
+            counted(x, y, w)
+            yield x, y, w
+
+
+def batches_of(
+    x: Any,
+    y: Any,
+    w: Any,
+    batch_size: int | None,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    rng: np.random.Generator | None = None,
+) -> Arrays | Stream:
+    """The batches of what `fit`, `evaluate` or `predict` was given."""
+    stream = hasattr(x, "__next__") or (
+        hasattr(x, "__iter__")
+        and not isinstance(x, np.ndarray | Tensor | list | tuple | Mapping)
+        and not hasattr(x, "__array__")
+    )
+    if stream:
+        if y is not None:
+            raise FanlightError(
+                "E-TRAIN-002",
+                "a dataset gives the labels, too.",
+                where=caller(),
+                expected="y=None: each batch is (x, y)",
+                received="a dataset or generator, and y",
+            )
+        return Stream(x, list(inputs), list(outputs))
+    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
+        raise FanlightError(
+            "E-TRAIN-002",
+            "this is no batch size.",
+            where=f"batch_size, {caller()}",
+            expected="a whole number from 1 on",
+            received=repr(batch_size),
+        )
+    given = arrays_of(x, inputs, "x"), arrays_of(y, outputs, "y")
+    weights = arrays_of(w, outputs, "sample_weight")
+    return Arrays(*given, weights, batch_size or 32, rng)
+
+
+def split_off(data: Arrays, share: float) -> tuple[Arrays, Arrays]:
+    """Arrays without their last part, and that part, as `validation_split` means it."""
+    first = data.count - int(data.count * share)
+    if not 0 < share < 1 or not 0 < first < data.count:
+        raise FanlightError(
+            "E-TRAIN-002",
+            "validation_split leaves nothing of one part.",
+            where=f"validation_split, {caller()}",
+            expected="a share between 0 and 1, and enough examples for both parts",
+            received=f"{share} of {data.count} examples",
+        )
+
+    def part(which: slice) -> list[list[Any]]:
+        groups = (data.x, data.y, data.w)
+        return [[None if a is None else a[which] for a in group] for group in groups]
+
+    def arrays(which: slice, rng: np.random.Generator | None) -> Arrays:
+        x, y, w = part(which)
+        return Arrays(x, y, w, data.batch_size, rng)
+
+    return arrays(slice(0, first), data.rng), arrays(slice(first, None), None)

@@ -1,0 +1,312 @@
+"""First values of weights: `fl.initializers`. Names, arguments and spreads are Keras's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.layers import config, seeds
+
+Shape = Sequence[int]
+DTYPES = {"float32": np.float32, "int32": np.int32, "bool": np.bool_}
+
+
+class Initializer:
+    """Gives the first value of a weight: called with a shape and a dtype."""
+
+    keras_module = "keras.initializers"
+
+    def __call__(self, shape: Shape, dtype: str = "float32") -> np.ndarray:
+        """An array of this shape."""
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make it again."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Initializer:
+        """The initializer of such arguments."""
+        known = {k: v for k, v in config.items() if k != "dtype"}
+        return cls(**known)
+
+
+class Zeros(Initializer):
+    """Zeros."""
+
+    def __call__(self, shape: Shape, dtype: str = "float32") -> np.ndarray:
+        return np.zeros(shape, DTYPES[dtype])
+
+
+class Ones(Initializer):
+    """Ones."""
+
+    def __call__(self, shape: Shape, dtype: str = "float32") -> np.ndarray:
+        return np.ones(shape, DTYPES[dtype])
+
+
+class Constant(Initializer):
+    """One value everywhere, or an array that has the shape."""
+
+    def __init__(self, value: Any = 0.0) -> None:
+        self.value = value
+
+    def __call__(self, shape: Shape, dtype: str = "float32") -> np.ndarray:
+        return np.broadcast_to(np.asarray(self.value, DTYPES[dtype]), tuple(shape)).copy()
+
+    def get_config(self) -> dict[str, Any]:
+        return {"value": config.plain(self.value)}
+
+
+class _Random(Initializer):
+    """One with a seed: the same seed gives the same numbers; None gives others each time."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.seed = seed
+
+    def numbers(self) -> np.random.Generator:
+        """Where they come from."""
+        return seeds.generator(self.seed)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"seed": self.seed}
+
+
+class RandomNormal(_Random):
+    """Normal numbers."""
+
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
+        super().__init__(seed)
+        self.mean, self.stddev = mean, stddev
+
+    def __call__(self, shape: Shape, dtype: str = "float32") -> np.ndarray:
+        return self.numbers().normal(self.mean, self.stddev, shape).astype(DTYPES[dtype])
+
+    def get_config(self) -> dict[str, Any]:
+        return {"mean": self.mean, "stddev": self.stddev, "seed": self.seed}
+
+
+class TruncatedNormal(RandomNormal):
+    """Normal numbers, those beyond two standard deviations drawn again."""
+
+    def __call__(self, shape: Shape, dtype: str = "float32") -> np.ndarray:
+        drawn = truncated(self.numbers(), shape)
+        return (self.mean + self.stddev * drawn).astype(DTYPES[dtype])
+
+
+class RandomUniform(_Random):
+    """Uniform numbers."""
+
+    def __init__(
+        self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None
+    ) -> None:
+        super().__init__(seed)
+        self.minval, self.maxval = minval, maxval
+
+    def __call__(self, shape: Shape, dtype: str = "float32") -> np.ndarray:
+        return self.numbers().uniform(self.minval, self.maxval, shape).astype(DTYPES[dtype])
+
+    def get_config(self) -> dict[str, Any]:
+        return {"minval": self.minval, "maxval": self.maxval, "seed": self.seed}
+
+
+def truncated(rng: np.random.Generator, shape: Shape) -> np.ndarray:
+    """Standard normal numbers within two standard deviations."""
+    drawn = rng.standard_normal(shape)
+    while (far := np.abs(drawn) > 2).any():
+        drawn = np.where(far, rng.standard_normal(shape), drawn)
+    return drawn
+
+
+def fans(shape: Shape) -> tuple[float, float]:
+    """How many numbers go into one of the result, and out of one of the input."""
+    if not len(shape):
+        return 1, 1
+    if len(shape) == 1:
+        return shape[0], shape[0]
+    field = math.prod(shape[:-2])
+    return shape[-2] * field, shape[-1] * field
+
+
+class VarianceScaling(_Random):
+    """A spread of scale / n: n numbers go in ("fan_in"), out ("fan_out"), or the mean of both.
+
+    Source: He et al. 2015, Glorot & Bengio 2010.
+    """
+
+    def __init__(
+        self,
+        scale: float = 1.0,
+        mode: str = "fan_in",
+        distribution: str = "truncated_normal",
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(seed)
+        modes = ("fan_in", "fan_out", "fan_avg")
+        kinds = ("truncated_normal", "untruncated_normal", "normal", "uniform")
+        for argument, value, allowed in (
+            ("mode", mode, modes),
+            ("distribution", distribution, kinds),
+        ):
+            if value not in allowed:
+                raise FanlightError(
+                    "E-LAYER-004",
+                    f"VarianceScaling has no such {argument}.",
+                    where=argument,
+                    expected=", ".join(allowed),
+                    received=repr(value),
+                )
+        self.scale, self.mode, self.distribution = scale, mode, distribution
+
+    def __call__(self, shape: Shape, dtype: str = "float32") -> np.ndarray:
+        into, out = fans(shape)
+        count = {"fan_in": into, "fan_out": out}.get(self.mode, (into + out) / 2)
+        variance = self.scale / max(1.0, count)
+        rng = self.numbers()
+        if self.distribution == "uniform":
+            limit = math.sqrt(3 * variance)
+            drawn = rng.uniform(-limit, limit, shape)
+        elif self.distribution == "untruncated_normal":
+            drawn = rng.normal(0, math.sqrt(variance), shape)
+        else:  # 0.8796: the spread that is left when the tails are cut off
+            drawn = truncated(rng, shape) * (math.sqrt(variance) / 0.87962566103423978)
+        return drawn.astype(DTYPES[dtype])
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "scale": self.scale,
+            "mode": self.mode,
+            "distribution": self.distribution,
+            "seed": self.seed,
+        }
+
+
+class _Named(VarianceScaling):
+    """A VarianceScaling with a name of its own, and a seed for its only argument."""
+
+    form: tuple[float, str, str]
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(*self.form, seed)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"seed": self.seed}
+
+
+class GlorotUniform(_Named):
+    """Uniform within sqrt(6 / (in + out)). Source: Glorot & Bengio 2010."""
+
+    form = (1.0, "fan_avg", "uniform")
+
+
+class GlorotNormal(_Named):
+    """Normal with variance 2 / (in + out), truncated. Source: Glorot & Bengio 2010."""
+
+    form = (1.0, "fan_avg", "truncated_normal")
+
+
+class HeUniform(_Named):
+    """Uniform within sqrt(6 / in). Source: He et al. 2015."""
+
+    form = (2.0, "fan_in", "uniform")
+
+
+class HeNormal(_Named):
+    """Normal with variance 2 / in, truncated. Source: He et al. 2015."""
+
+    form = (2.0, "fan_in", "truncated_normal")
+
+
+class LecunUniform(_Named):
+    """Uniform within sqrt(3 / in). Source: LeCun et al. 1998."""
+
+    form = (1.0, "fan_in", "uniform")
+
+
+class LecunNormal(_Named):
+    """Normal with variance 1 / in, truncated. Source: LeCun et al. 1998."""
+
+    form = (1.0, "fan_in", "truncated_normal")
+
+
+class Orthogonal(_Random):
+    """Rows or columns at right angles, of a matrix [all other dims, last]: Saxe et al. 2013."""
+
+    def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
+        super().__init__(seed)
+        self.gain = gain
+
+    def __call__(self, shape: Shape, dtype: str = "float32") -> np.ndarray:
+        if len(shape) < 2:
+            raise _not_for("Orthogonal", "at least two dims", shape)
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        drawn = self.numbers().standard_normal((max(rows, columns), min(rows, columns)))
+        q, r = np.linalg.qr(drawn)
+        q = q * np.sign(np.diag(r))
+        q = q.T if rows < columns else q
+        return (self.gain * q.reshape(shape)).astype(DTYPES[dtype])
+
+    def get_config(self) -> dict[str, Any]:
+        return {"gain": self.gain, "seed": self.seed}
+
+
+class Identity(Initializer):
+    """The identity matrix, times a gain."""
+
+    def __init__(self, gain: float = 1.0) -> None:
+        self.gain = gain
+
+    def __call__(self, shape: Shape, dtype: str = "float32") -> np.ndarray:
+        if len(shape) != 2:
+            raise _not_for("Identity", "two dims", shape)
+        return (self.gain * np.eye(shape[0], shape[1])).astype(DTYPES[dtype])
+
+    def get_config(self) -> dict[str, Any]:
+        return {"gain": self.gain}
+
+
+def _not_for(name: str, expected: str, shape: Shape) -> FanlightError:
+    return FanlightError(
+        "E-LAYER-004",
+        f"{name} cannot make a weight of this shape.",
+        where=name,
+        expected=expected,
+        received=f"shape {tuple(shape)}",
+    )
+
+
+_CLASSES = (
+    Constant,
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    Identity,
+    LecunNormal,
+    LecunUniform,
+    Ones,
+    Orthogonal,
+    RandomNormal,
+    RandomUniform,
+    TruncatedNormal,
+    VarianceScaling,
+    Zeros,
+)
+KNOWN: dict[str, Any] = {
+    **{c.__name__: c for c in _CLASSES},
+    "IdentityInitializer": Identity,
+    "LeCunNormal": LecunNormal,  # as TensorFlow.js writes them
+    "LeCunUniform": LecunUniform,
+    "uniform": RandomUniform,
+    "normal": RandomNormal,
+}
+__all__ = [*(c.__name__ for c in _CLASSES), "Initializer", "get"]
+
+
+def get(given: Any) -> Any:
+    """The initializer that a name, a description or an object stands for; None stays None."""
+    return None if given is None else config.lookup("initializer", given, KNOWN)

@@ -1,0 +1,302 @@
+"""How far predictions are from labels: one number per example, by Keras's names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fanlight.errors import FanlightError
+from fanlight.tensor import Tensor, cast, tensor
+from fanlight.tensor import functions as fn
+from fanlight.tensor.caller import caller
+from fanlight.tensor.neural import log_sum_exp
+
+EPSILON = 1e-7
+
+
+def _floats(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
+    """Both as float32, one of them with a last dim of 1 where the other lacks it."""
+    a, b = cast(tensor(y_true), "float32"), cast(tensor(y_pred), "float32")
+    if a.rank == b.rank + 1 and a.shape[-1] == 1:
+        a = fn.squeeze(a, -1)
+    elif b.rank == a.rank + 1 and b.shape[-1] == 1:
+        if b.rank > 1 and a.rank == 0:
+            return a, b
+        a = fn.expand_dims(a, -1)
+    return a, b
+
+
+def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
+    """mean (y_true - y_pred)^2 over the last dim."""
+    a, b = _floats(y_true, y_pred)
+    return fn.mean(fn.squared_difference(a, b), -1)
+
+
+def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
+    """mean |y_true - y_pred| over the last dim."""
+    a, b = _floats(y_true, y_pred)
+    return fn.mean(fn.abs(a - b), -1)
+
+
+def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Tensor:
+    """100 mean |(y_true - y_pred) / y_true| over the last dim."""
+    a, b = _floats(y_true, y_pred)
+    return 100.0 * fn.mean(fn.abs((a - b) / fn.maximum(fn.abs(a), EPSILON)), -1)
+
+
+def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Tensor:
+    """mean (log(y_true + 1) - log(y_pred + 1))^2 over the last dim."""
+    a, b = _floats(y_true, y_pred)
+    first, second = (fn.log1p(fn.maximum(v, EPSILON)) for v in (a, b))
+    return fn.mean(fn.squared_difference(first, second), -1)
+
+
+def _signs(y_true: Tensor) -> Tensor:
+    """Labels of 0 and 1 as -1 and 1; others stay."""
+    binary = fn.all(fn.logical_or(fn.equal(y_true, 0.0), fn.equal(y_true, 1.0)))
+    return fn.where(binary, 2.0 * y_true - 1.0, y_true)
+
+
+def hinge(y_true: Any, y_pred: Any) -> Tensor:
+    """mean max(1 - y_true y_pred, 0); labels are -1 and 1, or 0 and 1."""
+    a, b = _floats(y_true, y_pred)
+    return fn.mean(fn.maximum(1.0 - _signs(a) * b, 0.0), -1)
+
+
+def squared_hinge(y_true: Any, y_pred: Any) -> Tensor:
+    """mean max(1 - y_true y_pred, 0)^2; labels are -1 and 1, or 0 and 1."""
+    a, b = _floats(y_true, y_pred)
+    return fn.mean(fn.square(fn.maximum(1.0 - _signs(a) * b, 0.0)), -1)
+
+
+def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:
+    """max(1 + greatest y_pred of a wrong class - y_pred of the right one, 0)."""
+    a, b = _floats(y_true, y_pred)
+    right = fn.sum(a * b, -1)
+    wrong = fn.max((1.0 - a) * b, -1)
+    return fn.maximum(wrong - right + 1.0, 0.0)
+
+
+def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
+    """mean of error^2 / 2 up to delta, delta |error| - delta^2 / 2 beyond. Source: Huber 1964."""
+    a, b = _floats(y_true, y_pred)
+    error = fn.abs(b - a)
+    far = delta * error - 0.5 * delta * delta
+    return fn.mean(fn.where(error <= delta, 0.5 * fn.square(error), far), -1)
+
+
+def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
+    """mean log(cosh(y_pred - y_true)) over the last dim."""
+    a, b = _floats(y_true, y_pred)
+    error = b - a
+    return fn.mean(error + fn.softplus(-2.0 * error) - 0.6931471805599453, -1)
+
+
+def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
+    """sum y_true log(y_true / y_pred) over the last dim."""
+    a, b = (fn.clip(v, EPSILON, 1.0) for v in _floats(y_true, y_pred))
+    return fn.sum(a * fn.log(a / b), -1)
+
+
+def poisson(y_true: Any, y_pred: Any) -> Tensor:
+    """mean y_pred - y_true log(y_pred) over the last dim."""
+    a, b = _floats(y_true, y_pred)
+    return fn.mean(b - a * fn.log(b + EPSILON), -1)
+
+
+def _unit(x: Tensor, axis: int) -> Tensor:
+    return x * fn.rsqrt(fn.maximum(fn.sum(fn.square(x), axis, keepdims=True), EPSILON))
+
+
+def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
+    """The negative cosine of the angle between them: -1 where they are alike."""
+    a, b = _floats(y_true, y_pred)
+    return -fn.sum(_unit(a, axis) * _unit(b, axis), axis)
+
+
+def binary_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """-mean (y log p + (1 - y) log(1 - p)) along the axis.
+
+    from_logits: p is the sigmoid of y_pred. label_smoothing: labels go this far towards 0.5.
+    """
+    y, p = _floats(y_true, y_pred)
+    if label_smoothing:
+        y = y * (1.0 - label_smoothing) + 0.5 * label_smoothing
+    if from_logits:
+        each = fn.maximum(p, 0.0) - p * y + fn.softplus(-fn.abs(p))
+    else:
+        p = fn.clip(p, EPSILON, 1.0 - EPSILON)
+        each = -(y * fn.log(p) + (1.0 - y) * fn.log(1.0 - p))
+    return fn.mean(each, axis)
+
+
+def binary_focal_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    apply_class_balancing: bool = False,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """binary_crossentropy, times (1 - p of the label)^gamma. Source: Lin et al. 2017."""
+    y, p = _floats(y_true, y_pred)
+    if label_smoothing:
+        y = y * (1.0 - label_smoothing) + 0.5 * label_smoothing
+    if from_logits:
+        p = fn.sigmoid(p)
+    p = fn.clip(p, EPSILON, 1.0 - EPSILON)
+    each = -(y * fn.log(p) + (1.0 - y) * fn.log(1.0 - p))
+    right = y * p + (1.0 - y) * (1.0 - p)
+    each = fn.pow(1.0 - right, float(gamma)) * each
+    if apply_class_balancing:
+        each = (y * alpha + (1.0 - y) * (1.0 - alpha)) * each
+    return fn.mean(each, axis)
+
+
+def _log_probabilities(p: Tensor, from_logits: bool, axis: int) -> Tensor:
+    if from_logits:
+        return p - log_sum_exp(p, axis, keepdims=True)
+    p = p / fn.sum(p, axis, keepdims=True)
+    return fn.log(fn.clip(p, EPSILON, 1.0 - EPSILON))
+
+
+def categorical_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """-sum y log p along the axis; y is one-hot, or other shares that sum to 1.
+
+    from_logits: p is the softmax of y_pred. label_smoothing: how far labels go towards 1 / classes.
+    """
+    y, p = cast(tensor(y_true), "float32"), cast(tensor(y_pred), "float32")
+    if y.shape != p.shape:
+        raise _classes("categorical_crossentropy", "one-hot labels, of the shape of y_pred", y, p)
+    if label_smoothing:
+        y = y * (1.0 - label_smoothing) + label_smoothing / y.shape[axis]
+    return -fn.sum(y * _log_probabilities(p, from_logits, axis), axis)
+
+
+def categorical_focal_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """-sum alpha (1 - p)^gamma y log p along the axis. Source: Lin et al. 2017."""
+    y, p = cast(tensor(y_true), "float32"), cast(tensor(y_pred), "float32")
+    if label_smoothing:
+        y = y * (1.0 - label_smoothing) + label_smoothing / y.shape[axis]
+    p = fn.softmax(p, axis) if from_logits else p / fn.sum(p, axis, keepdims=True)
+    p = fn.clip(p, EPSILON, 1.0 - EPSILON)
+    return fn.sum(alpha * fn.pow(1.0 - p, float(gamma)) * -y * fn.log(p), axis)
+
+
+def sparse_categorical_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    from_logits: bool = False,
+    ignore_class: int | None = None,
+    axis: int = -1,
+) -> Tensor:
+    """-log p of the class that y_true names by its number, along the axis.
+
+    ignore_class: examples of this class count 0.
+    """
+    y, p = tensor(y_true), cast(tensor(y_pred), "float32")
+    if y.rank == p.rank and y.shape[-1] == 1:
+        y = fn.squeeze(y, -1)
+    places = (*p.shape[: axis % p.rank], *p.shape[axis % p.rank + 1 :])
+    if y.shape != places:
+        raise _classes("sparse_categorical_crossentropy", f"class numbers {list(places)}", y, p)
+    y = cast(y, "int32")
+    logs = _log_probabilities(p, from_logits, axis)
+    each = -fn.sum(fn.one_hot(y, p.shape[axis], axis=axis % p.rank) * logs, axis)
+    if ignore_class is not None:
+        each = fn.where(fn.equal(y, ignore_class), 0.0, each)
+    return each
+
+
+def _classes(op: str, expected: str, y: Tensor, p: Tensor) -> FanlightError:
+    return FanlightError(
+        "E-OP-004",
+        "labels and predictions do not fit.",
+        where=f"{op}, {caller()}",
+        expected=expected,
+        received=f"y_true {y.type}, y_pred {p.type}",
+        next="class numbers go with sparse_categorical_crossentropy, one-hot rows with "
+        "categorical_crossentropy.",
+    )
+
+
+def dice(y_true: Any, y_pred: Any, axis: Any = None) -> Tensor:
+    """1 - 2 |overlap| / (|y_true| + |y_pred|). Source: Milletari et al. 2016."""
+    a, b = _floats(y_true, y_pred)
+    overlap = fn.sum(a * b, axis)
+    return 1.0 - fn.div(2.0 * overlap, fn.sum(a, axis) + fn.sum(b, axis) + EPSILON)
+
+
+def tversky(
+    y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Any = None
+) -> Tensor:
+    """1 - overlap / (overlap + alpha wrongly found + beta missed): Salehi et al. 2017."""
+    a, b = _floats(y_true, y_pred)
+    overlap = fn.sum(a * b, axis)
+    wrong, missed = fn.sum((1.0 - a) * b, axis), fn.sum(a * (1.0 - b), axis)
+    return 1.0 - overlap / (overlap + alpha * wrong + beta * missed + EPSILON)
+
+
+# By name; a metric can be of them, too.
+FUNCTIONS: dict[str, Callable[..., Tensor]] = {
+    f.__name__: f
+    for f in (
+        binary_crossentropy,
+        binary_focal_crossentropy,
+        categorical_crossentropy,
+        categorical_focal_crossentropy,
+        categorical_hinge,
+        cosine_similarity,
+        dice,
+        hinge,
+        huber,
+        kl_divergence,
+        log_cosh,
+        mean_absolute_error,
+        mean_absolute_percentage_error,
+        mean_squared_error,
+        mean_squared_logarithmic_error,
+        poisson,
+        sparse_categorical_crossentropy,
+        squared_hinge,
+        tversky,
+    )
+}
+ALIASES = {
+    "mse": "mean_squared_error",
+    "MSE": "mean_squared_error",
+    "mae": "mean_absolute_error",
+    "MAE": "mean_absolute_error",
+    "mape": "mean_absolute_percentage_error",
+    "MAPE": "mean_absolute_percentage_error",
+    "msle": "mean_squared_logarithmic_error",
+    "MSLE": "mean_squared_logarithmic_error",
+    "kld": "kl_divergence",
+    "kullback_leibler_divergence": "kl_divergence",
+    "logcosh": "log_cosh",
+    "huber_loss": "huber",
+    "cosine_proximity": "cosine_similarity",
+    "bce": "binary_crossentropy",
+}

@@ -1,0 +1,478 @@
+"""Losses: `fl.losses`. Classes by Keras's names, and the functions of the Core API.
+
+What the classes give for each example is in `fl.metrics`, by the names of functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fanlight.errors import FanlightError
+from fanlight.layers import config
+from fanlight.layers import loss_functions as functions
+from fanlight.layers.loss_functions import ALIASES, FUNCTIONS
+from fanlight.tensor import Tensor, cast, tensor
+from fanlight.tensor import functions as fn
+from fanlight.tensor.caller import caller
+from fanlight.tensor.losses import (
+    absolute_difference,
+    compute_weighted_loss,
+    cosine_distance,
+    hinge_loss,
+    huber_loss,
+    log_loss,
+    mean_squared_error,
+    sigmoid_cross_entropy,
+    softmax_cross_entropy,
+)
+
+REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "none")
+
+
+def reduced_weights(values: Tensor, weights: Any) -> tuple[Tensor, Tensor]:
+    """Values and their weights as float32, the weights with as many dims."""
+    weights = cast(tensor(weights), "float32")
+    while weights.rank > values.rank and weights.shape[-1] == 1:
+        weights = fn.squeeze(weights, -1)
+    if weights.rank < values.rank:
+        weights = fn.reshape(weights, (*weights.shape, *[1] * (values.rank - weights.rank)))
+    return values, weights
+
+
+def reduced(values: Tensor, weights: Any, reduction: str, mask: Any = None) -> Tensor:
+    """Losses of examples, times their weights, as one number.
+
+    Args:
+        reduction: sum_over_batch_size (the sum, by the number of elements), mean (by the sum of
+            weights), sum, or none.
+        mask: which elements count; the number of those divides, instead of all.
+    """
+    total_weight: Any = None
+    if weights is not None:
+        weights = reduced_weights(values, weights)[1]
+    if mask is not None:
+        mask = reduced_weights(values, mask)[1]
+        share = fn.sum(fn.broadcast_to(mask, values.shape)) / float(max(1, values.size))
+        scale = fn.div_no_nan(fn.scalar(1.0), share) * mask
+        mask_weights = scale if reduction in ("sum_over_batch_size", "mean") else mask
+        weights = mask_weights if weights is None else weights * mask_weights
+    if weights is not None:
+        total_weight = fn.sum(fn.broadcast_to(weights, values.shape))
+        values = values * weights
+    if reduction == "none":
+        return values
+    total = fn.sum(values)
+    if reduction == "sum":
+        return total
+    if reduction == "mean" and total_weight is not None:
+        return fn.div_no_nan(total, total_weight)
+    return total / float(max(1, values.size))
+
+
+class Loss:
+    """How far predictions are from labels, as one number.
+
+    Args:
+        reduction: sum_over_batch_size (the mean over all elements), mean_with_sample_weight (the
+            sum, divided by that of the weights), sum, or none.
+
+    A loss of your own has `call(y_true, y_pred)`, which gives one number per example.
+    """
+
+    fields: tuple[str, ...] = ()
+    keras_module = "keras.losses"
+
+    def __init__(
+        self, name: str | None = None, reduction: str = "sum_over_batch_size", dtype: Any = None
+    ) -> None:
+        self.name = name or config.snake(type(self).__name__)
+        reduction = "mean" if reduction == "mean_with_sample_weight" else reduction or "none"
+        reduction = "sum_over_batch_size" if reduction == "auto" else reduction
+        if reduction not in REDUCTIONS:
+            raise FanlightError(
+                "E-LAYER-004",
+                f"{type(self).__name__} has no such reduction.",
+                where=f"reduction, {caller()}",
+                expected=", ".join(REDUCTIONS),
+                received=repr(reduction),
+            )
+        self.reduction = reduction
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        """The loss of each example."""
+        raise NotImplementedError
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
+        """The loss of all examples together."""
+        from fanlight.layers.scope import mask_of
+
+        return reduced(self.call(y_true, y_pred), sample_weight, self.reduction, mask_of(y_pred))
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make it again."""
+        base = {"name": self.name, "reduction": self.reduction}
+        return base | {f: config.plain(getattr(self, f)) for f in self.fields}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Loss:
+        """The loss of such arguments."""
+        return cls(**config)
+
+
+class Function(Loss):
+    """A function of labels and predictions as a loss."""
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        reduction: str = "sum_over_batch_size",
+        name: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(name or getattr(fn, "__name__", "loss"), reduction)
+        self.fn, self.options = fn, options
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        return self.fn(y_true, y_pred, **self.options)
+
+
+class _Named(Loss):
+    """A loss by one of the functions here, without arguments of its own."""
+
+    function: Callable[..., Tensor]
+
+    def __init__(
+        self, reduction: str = "sum_over_batch_size", name: str | None = None, dtype: Any = None
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        return type(self).function(y_true, y_pred)
+
+
+class MeanSquaredError(_Named):
+    """See mean_squared_error."""
+
+    function = staticmethod(functions.mean_squared_error)
+
+
+class MeanAbsoluteError(_Named):
+    """See mean_absolute_error."""
+
+    function = staticmethod(functions.mean_absolute_error)
+
+
+class MeanAbsolutePercentageError(_Named):
+    """See mean_absolute_percentage_error."""
+
+    function = staticmethod(functions.mean_absolute_percentage_error)
+
+
+class MeanSquaredLogarithmicError(_Named):
+    """See mean_squared_logarithmic_error."""
+
+    function = staticmethod(functions.mean_squared_logarithmic_error)
+
+
+class Hinge(_Named):
+    """See hinge."""
+
+    function = staticmethod(functions.hinge)
+
+
+class SquaredHinge(_Named):
+    """See squared_hinge."""
+
+    function = staticmethod(functions.squared_hinge)
+
+
+class CategoricalHinge(_Named):
+    """See categorical_hinge."""
+
+    function = staticmethod(functions.categorical_hinge)
+
+
+class LogCosh(_Named):
+    """See log_cosh."""
+
+    function = staticmethod(functions.log_cosh)
+
+
+class KLDivergence(_Named):
+    """See kl_divergence."""
+
+    function = staticmethod(functions.kl_divergence)
+
+
+class Poisson(_Named):
+    """See poisson."""
+
+    function = staticmethod(functions.poisson)
+
+
+class Huber(Loss):
+    """See huber."""
+
+    fields = ("delta",)
+
+    def __init__(
+        self,
+        delta: float = 1.0,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name or "huber_loss", reduction, dtype)
+        self.delta = delta
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        return functions.huber(y_true, y_pred, self.delta)
+
+
+class CosineSimilarity(Loss):
+    """See cosine_similarity."""
+
+    fields = ("axis",)
+
+    def __init__(
+        self,
+        axis: int = -1,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+        self.axis = axis
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        return functions.cosine_similarity(y_true, y_pred, self.axis)
+
+
+class BinaryCrossentropy(Loss):
+    """See binary_crossentropy."""
+
+    fields = ("from_logits", "label_smoothing", "axis")
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+        self.from_logits, self.label_smoothing, self.axis = from_logits, label_smoothing, axis
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        options = (self.from_logits, self.label_smoothing, self.axis)
+        return functions.binary_crossentropy(y_true, y_pred, *options)
+
+
+class BinaryFocalCrossentropy(Loss):
+    """See binary_focal_crossentropy."""
+
+    fields = (
+        "apply_class_balancing",
+        "alpha",
+        "gamma",
+        "from_logits",
+        "label_smoothing",
+        "axis",
+    )
+
+    def __init__(
+        self,
+        apply_class_balancing: bool = False,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+        self.apply_class_balancing, self.alpha, self.gamma = apply_class_balancing, alpha, gamma
+        self.from_logits, self.label_smoothing, self.axis = from_logits, label_smoothing, axis
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        options = {f: getattr(self, f) for f in self.fields}
+        return functions.binary_focal_crossentropy(y_true, y_pred, **options)
+
+
+class CategoricalCrossentropy(BinaryCrossentropy):
+    """See categorical_crossentropy."""
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        options = (self.from_logits, self.label_smoothing, self.axis)
+        return functions.categorical_crossentropy(y_true, y_pred, *options)
+
+
+class CategoricalFocalCrossentropy(Loss):
+    """See categorical_focal_crossentropy."""
+
+    fields = ("alpha", "gamma", "from_logits", "label_smoothing", "axis")
+
+    def __init__(
+        self,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+        self.alpha, self.gamma, self.from_logits = alpha, gamma, from_logits
+        self.label_smoothing, self.axis = label_smoothing, axis
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        options = {f: getattr(self, f) for f in self.fields}
+        return functions.categorical_focal_crossentropy(y_true, y_pred, **options)
+
+
+class SparseCategoricalCrossentropy(Loss):
+    """See sparse_categorical_crossentropy."""
+
+    fields = ("from_logits", "ignore_class", "axis")
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        reduction: str = "sum_over_batch_size",
+        axis: int = -1,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+        self.from_logits, self.ignore_class, self.axis = from_logits, ignore_class, axis
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        options = (self.from_logits, self.ignore_class, self.axis)
+        return functions.sparse_categorical_crossentropy(y_true, y_pred, *options)
+
+
+class Dice(Loss):
+    """See dice."""
+
+    fields = ("axis",)
+
+    def __init__(
+        self,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = None,
+        axis: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+        self.axis = axis
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        return functions.dice(y_true, y_pred, self.axis)
+
+
+class Tversky(Loss):
+    """See tversky."""
+
+    fields = ("alpha", "beta", "axis")
+
+    def __init__(
+        self,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = None,
+        axis: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+        self.alpha, self.beta, self.axis = alpha, beta, axis
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        return functions.tversky(y_true, y_pred, self.alpha, self.beta, self.axis)
+
+
+CLASSES = (
+    BinaryCrossentropy,
+    BinaryFocalCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalFocalCrossentropy,
+    CategoricalHinge,
+    CosineSimilarity,
+    Dice,
+    Hinge,
+    Huber,
+    KLDivergence,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    Poisson,
+    SparseCategoricalCrossentropy,
+    SquaredHinge,
+    Tversky,
+)
+_BY_FUNCTION = {config.snake(c.__name__): c for c in CLASSES} | {"kl_divergence": KLDivergence}
+KNOWN: dict[str, Any] = {c.__name__: c for c in CLASSES} | _BY_FUNCTION
+KNOWN |= {alias: _BY_FUNCTION[name] for alias, name in ALIASES.items()}
+
+
+def get(given: Any) -> Loss | None:
+    """The loss that a name, a description, a function or an object stands for; None stays None."""
+    if given is None:
+        return None
+    found = config.lookup("loss", given, KNOWN)
+    if isinstance(found, Loss):
+        return found
+    if callable(found):
+        named = next((c for n, c in _BY_FUNCTION.items() if FUNCTIONS.get(n) is found), None)
+        return Function(found) if named is None else named()
+    return config.lookup("loss", "", KNOWN)
+
+
+__all__ = [
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "CategoricalHinge",
+    "CosineSimilarity",
+    "Dice",
+    "Function",
+    "Hinge",
+    "Huber",
+    "KLDivergence",
+    "LogCosh",
+    "Loss",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Poisson",
+    "SparseCategoricalCrossentropy",
+    "SquaredHinge",
+    "Tversky",
+    "absolute_difference",
+    "compute_weighted_loss",
+    "cosine_distance",
+    "get",
+    "hinge_loss",
+    "huber_loss",
+    "log_loss",
+    "mean_squared_error",
+    "sigmoid_cross_entropy",
+    "softmax_cross_entropy",
+]
+
+
+def __dir__() -> list[str]:
+    """The public names only, for completion."""
+    return sorted(__all__)

@@ -1,0 +1,505 @@
+"""Models: layers in a graph (`fl.Model(inputs, outputs)`), in a row, or in a class of your own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fanlight.errors import FanlightError
+from fanlight.graph import Graph
+from fanlight.layers import config, scope
+from fanlight.layers.layer import Layer, unique_name
+from fanlight.layers.symbolic import Node, Symbolic, mapped, symbols
+from fanlight.layers.training import Trainer
+from fanlight.ops.types import TensorType
+from fanlight.tensor import Tensor, spec
+from fanlight.tensor.caller import caller
+from fanlight.tensor.tape import flatten
+from fanlight.tensor.trace import trace
+
+
+class InputLayer(Layer):
+    """Where a model begins: `fl.Input` makes one.
+
+    Args:
+        shape: of one example; None where a size is free.
+        batch_size: of all examples together, if it is fixed.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int | None] | None = None,
+        batch_size: int | None = None,
+        dtype: Any = "float32",
+        *,
+        batch_shape: Sequence[int | None] | None = None,
+        **options: Any,
+    ) -> None:
+        whole = options.pop("batch_input_shape", batch_shape)  # as Keras 2 has it
+        for unused in ("sparse", "ragged", "input_tensor", "optional"):
+            options.pop(unused, None)
+        super().__init__(name=options.pop("name", None), dtype=dtype or "float32", **options)
+        if whole is None and shape is None:
+            raise FanlightError(
+                "E-LAYER-004",
+                "an input needs a shape.",
+                where=f"shape, {caller()}",
+                expected="fl.Input((28, 28, 1)): the shape of one example",
+                received="no shape",
+            )
+        sizes = (shape,) if isinstance(shape, int) else shape
+        self.batch_shape = tuple(whole) if whole is not None else (batch_size, *(sizes or ()))
+        for n in self.batch_shape:
+            if n is not None and (not isinstance(n, int) or n < 1):
+                raise FanlightError(
+                    "E-LAYER-004",
+                    "this is not the shape of an input.",
+                    where=f"shape, {caller()}",
+                    expected="whole numbers from 1 on, and None for sizes that are free",
+                    received=repr(self.batch_shape),
+                )
+        self.built = True
+        node = Node(self, (), {})
+        node.outputs = [Symbolic(self.batch_shape, self.dtype, node, 0)]
+        self.nodes.append(node)
+
+    def call(self, inputs: Any) -> Any:
+        return inputs
+
+    def get_config(self) -> dict[str, Any]:
+        shape = list(self.batch_shape)
+        return {"batch_shape": shape, "dtype": self.dtype, "name": self.name}
+
+
+def Input(  # Keras's name
+    shape: Sequence[int | None] | None = None,
+    batch_size: int | None = None,
+    dtype: Any = "float32",
+    *,
+    name: str | None = None,
+    batch_shape: Sequence[int | None] | None = None,
+) -> Symbolic:
+    """A stand-in for the input of a model: layers are called with it.
+
+    Args:
+        shape: of one example, None for a free size: `fl.Input((28, 28, 1))`.
+        batch_size: how many examples there always are, if that is fixed.
+        batch_shape: the whole shape, instead of both.
+    """
+    layer = InputLayer(
+        shape, batch_size, dtype, batch_shape=batch_shape, name=name or unique_name("input_layer")
+    )
+    made: Symbolic = layer.output
+    return made
+
+
+class Model(Trainer, Layer):
+    """Layers that make one function together.
+
+    `fl.Model(inputs, outputs)` is what lies between stand-ins: each a `Symbolic`, or a list or dict
+    of them. A class of your own makes layers in `__init__` and calls them in `call`.
+
+    Raises:
+        FanlightError: E-LAYER-005 the outputs need an input that is not among the inputs.
+    """
+
+    def __init__(
+        self, inputs: Any = None, outputs: Any = None, *, name: str | None = None, **options: Any
+    ) -> None:
+        base = "functional" if inputs is not None else config.snake(type(self).__name__)
+        super().__init__(name=name or unique_name(base), **options)
+        self._set_up()
+        self.inputs_form, self.outputs_form = inputs, outputs
+        self._order: list[Node] = []
+        if (inputs is None) != (outputs is None):
+            raise FanlightError(
+                "E-LAYER-005",
+                "a model needs its inputs and its outputs.",
+                where=caller(),
+                expected="fl.Model(inputs, outputs), or a class with `call`",
+                received="inputs alone" if outputs is None else "outputs alone",
+            )
+        if inputs is not None:
+            self._connect(inputs, outputs)
+
+    def _connect(self, inputs: Any, outputs: Any) -> None:
+        self.inputs_form, self.outputs_form = inputs, outputs
+        self._order = _ordered(symbols(inputs), symbols(outputs), self.name)
+        found = {id(n.layer): n.layer for n in self._order}
+        # Inputs first and in their order, as Keras has them.
+        begins = [s.node.layer for s in symbols(inputs)]
+        rest = [x for x in found.values() if not any(x is b for b in begins)]
+        self._layers: list[Layer] = [*begins, *rest]
+        names = [layer.name for layer in self._layers]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise FanlightError(
+                "E-LAYER-005",
+                "layers of a model have the same name.",
+                where=f"{self.name}, {caller()}",
+                expected="names that differ",
+                received=", ".join(twice),
+            )
+        self.built = True
+        self.built_with = mapped(inputs, lambda s: s.shape)
+
+    # --- structure --------------------------------------------------------------------------------
+
+    @property
+    def functional(self) -> bool:
+        """Whether it is made of stand-ins, and so can be saved without its class."""
+        return bool(self._order)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, in order."""
+        return list(self._layers) if self.functional else list(self.sublayers())
+
+    def sublayers(self) -> Iterator[Layer]:
+        if self.functional:
+            yield from self._layers
+        else:
+            seen: set[int] = set()
+            for layer in super().sublayers():
+                if id(layer) not in seen:
+                    seen.add(id(layer))
+                    yield layer
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """A layer by its name or its place; E-LAYER-007."""
+        layers = self.layers
+        if index is not None and -len(layers) <= index < len(layers):
+            return layers[index]
+        for layer in layers:
+            if index is None and layer.name == name:
+                return layer
+        raise FanlightError(
+            "E-LAYER-007",
+            "the model has no such layer.",
+            where=f"{self.name}.get_layer, {caller()}",
+            expected=", ".join(x.name for x in layers[:40]),
+            received=repr(name) if index is None else f"index {index}",
+        )
+
+    @property
+    def inputs(self) -> list[Symbolic]:
+        """The stand-ins that it begins with."""
+        return symbols(self.inputs_form)
+
+    @property
+    def outputs(self) -> list[Symbolic]:
+        """The stand-ins that it gives."""
+        return symbols(self.outputs_form)
+
+    @property
+    def input(self) -> Any:
+        return self.inputs_form if self.functional else super().input
+
+    @property
+    def output(self) -> Any:
+        return self.outputs_form if self.functional else super().output
+
+    @property
+    def input_shape(self) -> Any:
+        """Shape or shapes of the inputs, None where a size is free."""
+        return mapped(self.inputs_form, lambda s: s.shape)
+
+    @property
+    def output_shape(self) -> Any:
+        """Shape or shapes of the outputs, None where a size is free."""
+        return mapped(self.outputs_form, lambda s: s.shape)
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the outputs: those of a dict, else of the layers that give them."""
+        form = self.outputs_form
+        return list(form) if isinstance(form, Mapping) else [s.name for s in symbols(form)]
+
+    # --- being called -----------------------------------------------------------------------------
+
+    def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
+        """What the layers give, one after the other."""
+        if not self.functional:
+            raise NotImplementedError
+        known: dict[int, Any] = {}
+        given = self._given(inputs)
+        for symbol, x in zip(self.inputs, given, strict=True):
+            known[id(symbol)] = x
+        for node in self._order:
+            if not node.args:
+                continue
+            args, options = mapped((node.args, node.options), lambda s: known[id(s)])
+            if "training" not in options and training is not None:
+                options = {**options, "training": training}
+            results, _ = flatten(node.layer(*args, **options))
+            known.update(zip(map(id, node.outputs), results, strict=True))
+        return mapped(self.outputs_form, lambda s: known[id(s)])
+
+    def _given(self, inputs: Any) -> list[Any]:
+        """The inputs in the order of the stand-ins, and with their ranks."""
+        form, wanted = self.inputs_form, self.inputs
+        if isinstance(inputs, Mapping):
+            names = list(form) if isinstance(form, Mapping) else [s.name for s in wanted]
+            if set(names) <= set(inputs):
+                inputs = [inputs[n] for n in names]
+        found = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
+        wrong = len(found) != len(wanted) or any(isinstance(x, Mapping) for x in found)
+        fits = not wrong and all(
+            isinstance(x, Symbolic)
+            or (
+                len(x.shape) == s.rank
+                and all(n is None or n == m for n, m in zip(s.shape, x.shape, strict=True))
+            )
+            for s, x in zip(wanted, found, strict=True)
+        )
+        if not fits:
+            raise FanlightError(
+                "E-LAYER-001",
+                f"these are not the inputs of {self.name}.",
+                where=f"{self.name}, {caller()}",
+                expected=", ".join(f"{s.name}: {s.dtype}{list(s.shape)}" for s in wanted),
+                received=", ".join(str(getattr(x, "type", type(x).__name__)) for x in found)
+                if not isinstance(inputs, Mapping)
+                else f"names {', '.join(map(str, inputs))}",
+                next="the first dim counts examples: x[None] is a batch of one.",
+            )
+        return found
+
+    # --- building ---------------------------------------------------------------------------------
+
+    @property
+    def graph(self) -> Graph:
+        """The graph of one example, as `fl.build` takes it: what `predict` computes."""
+        if not self.built:
+            raise not_built(self)
+        shapes = self.built_with if not self.functional else self.input_shape
+        flat = _flat_shapes(shapes)
+        names = self._input_names(len(flat))
+        types = [s.dtype for s in self.inputs] if self.functional else ["float32"] * len(flat)
+        inputs: dict[str, TensorType] = {}
+        for n, shape, dtype in zip(names, flat, types, strict=True):
+            if any(size is None for size in shape[1:]):
+                raise FanlightError(
+                    "E-LAYER-001",
+                    f"an input of {self.name} has sizes that are free.",
+                    where=f"{self.name}, {caller()}",
+                    expected="a size for every dim but the first",
+                    received=f"{n}: {list(shape)}",
+                    next="give fl.Input the shape that the page will have.",
+                )
+            inputs[n] = spec((1, *map(int, shape[1:])), dtype)  # type: ignore[arg-type]
+
+        def whole(parts: dict[str, Tensor]) -> Any:
+            given = list(parts.values())
+            with scope.entered(scope.Scope()):
+                result = self(given[0] if len(given) == 1 else given)
+            flat, _ = flatten(result)
+            if isinstance(result, Mapping):
+                return dict(zip(result, flat, strict=True))
+            if len(flat) == 1:
+                return {_output_name(self): flat[0]}
+            return dict(zip(_unique(self.output_names, len(flat)), flat, strict=True))
+
+        fn = _with_arguments(whole, names)
+        return trace(fn, inputs, self.name)
+
+    @property
+    def batched(self) -> dict[str, bool]:
+        """The inputs whose first dim counts examples: all of them."""
+        shapes = self.built_with if not self.functional else self.input_shape
+        return dict.fromkeys(self._input_names(len(_flat_shapes(shapes))), True)
+
+    def _input_names(self, count: int) -> list[str]:
+        if self.functional:
+            names = list(self.inputs_form) if isinstance(self.inputs_form, Mapping) else []
+            return names or _unique([s.name for s in self.inputs], count)
+        return ["x"] if count == 1 else [f"x{i}" for i in range(count)]
+
+    # --- configuration ----------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """Layers and how they are connected, as Keras 3 writes it."""
+        from fanlight.layers.describe import functional_config
+
+        if not self.functional:
+            return super().get_config()
+        return functional_config(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        from fanlight.layers.describe import model_from_config
+
+        if "layers" in config:
+            return model_from_config(config, cls)
+        return cls(**config)
+
+
+class Sequential(Model):
+    """Layers in a row.
+
+    Args:
+        layers: the first one may be what `fl.Input` gives; without one, the model is built when it
+            is called first.
+    """
+
+    def __init__(self, layers: Sequence[Any] | None = None, *, name: str | None = None) -> None:
+        super().__init__(name=name or unique_name("sequential"))
+        self._row: list[Layer] = []
+        self._begin: InputLayer | None = None
+        for layer in layers or ():
+            self.add(layer)
+
+    def add(self, layer: Any) -> None:
+        """Put a layer at the end."""
+        if isinstance(layer, Symbolic) and isinstance(layer.node.layer, InputLayer):
+            layer = layer.node.layer
+        if not isinstance(layer, Layer):
+            raise FanlightError(
+                "E-LAYER-004",
+                "a Sequential is made of layers.",
+                where=f"{self.name}, {caller()}",
+                expected="a layer, or fl.Input(shape) first",
+                received=repr(layer)[:100],
+                next="a class is no layer yet: fl.layers.Flatten(), with parentheses."
+                if isinstance(layer, type)
+                else None,
+            )
+        if isinstance(layer, InputLayer):
+            self._begin = layer
+        else:
+            if not self._row and self._begin is None:
+                shape = layer.first_shape
+                if shape is None and isinstance(layer, Model) and layer.functional:
+                    shape = layer.input_shape
+                if shape is not None:
+                    self._begin = InputLayer(batch_shape=shape, name=unique_name("input_layer"))
+            self._row.append(layer)
+        self._row_changed()
+
+    def pop(self) -> Layer:
+        """Take the last layer away, and give it."""
+        last = self._row.pop()
+        self._row_changed()
+        return last
+
+    def _row_changed(self) -> None:
+        self._forget()
+        self._order = []
+        self.built = False
+        if self._begin is not None and self._row:
+            self._chain(self._begin.nodes[0].outputs[0])
+
+    def _chain(self, x: Any) -> None:
+        begin = x
+        for layer in self._row:
+            x = layer(x)
+        self._connect(begin, x)
+
+    def build(self, input_shape: Any) -> None:
+        if not self._row:
+            raise not_built(self)
+        if not self.functional:
+            begin = InputLayer(batch_shape=input_shape, name=unique_name("input_layer"))
+            self._begin = begin
+            self._chain(begin.nodes[0].outputs[0])
+
+    @property
+    def layers(self) -> list[Layer]:
+        return list(self._row)
+
+    def sublayers(self) -> Iterator[Layer]:
+        yield from self._row
+
+    def get_config(self) -> dict[str, Any]:
+        from fanlight.layers.describe import sequential_config
+
+        return sequential_config(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        from fanlight.layers.describe import sequential_from_config
+
+        return sequential_from_config(config)
+
+
+def not_built(model: Layer) -> FanlightError:
+    """E-LAYER-002: the shape of the input is not known yet."""
+    return FanlightError(
+        "E-LAYER-002",
+        f"{model.name} has no weights yet: the shape of its input is not known.",
+        where=f"{model.name}, {caller()}",
+        expected="a model that begins with fl.Input(shape), or that was called",
+        received="no shape",
+        next="call it once, or put fl.Input(shape) in front.",
+    )
+
+
+def _ordered(inputs: Sequence[Symbolic], outputs: Sequence[Symbolic], name: str) -> list[Node]:
+    """The calls between inputs and outputs, each after those that it needs."""
+    begins = {id(s) for s in inputs}
+    if not inputs or not outputs:
+        raise FanlightError(
+            "E-LAYER-005",
+            "a model is made of what fl.Input and layers gave.",
+            where=f"{name}, {caller()}",
+            expected="fl.Model(inputs, outputs)",
+            received="no inputs" if not inputs else "no outputs",
+        )
+    order: list[Node] = [s.node for s in inputs if not s.node.args]
+    done = {id(n) for n in order}
+    stack = [(s.node, False) for s in reversed(outputs) if id(s) not in begins]
+    while stack:
+        node, ready = stack.pop()
+        if id(node) in done:
+            continue
+        if ready:
+            order.append(node)
+            done.add(id(node))
+            continue
+        if not node.args:
+            raise FanlightError(
+                "E-LAYER-005",
+                f"the outputs of {name} need an input that is not among its inputs.",
+                where=f"{name}, {caller()}",
+                expected=", ".join(s.name for s in inputs),
+                received=node.layer.name,
+                next="give it to fl.Model, too: inputs=[a, b].",
+            )
+        stack.append((node, True))
+        stack += [(s.node, False) for s in reversed(node.inputs) if id(s) not in begins]
+    return order
+
+
+def _flat_shapes(shapes: Any) -> list[tuple[int | None, ...]]:
+    if isinstance(shapes, Mapping):
+        return [s for v in shapes.values() for s in _flat_shapes(v)]
+    if isinstance(shapes, list) or (shapes and isinstance(shapes[0], tuple | list)):
+        return [s for v in shapes for s in _flat_shapes(v)]
+    return [tuple(shapes)]
+
+
+def _unique(names: Sequence[str], count: int) -> list[str]:
+    if len(names) != count or len(set(names)) < count:
+        return [f"output_{i}" for i in range(count)]
+    return list(names)
+
+
+def _output_name(model: Model) -> str:
+    if model.functional and not isinstance(model.outputs_form, Mapping):
+        return model.output_names[0]
+    return "output"
+
+
+def _with_arguments(fn: Any, names: Sequence[str]) -> Any:
+    """A function of arguments with these names, for `trace`."""
+    import inspect
+
+    kind = inspect.Parameter.KEYWORD_ONLY
+
+    def called(**parts: Tensor) -> Any:
+        return fn(parts)
+
+    called.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter(n, kind) for n in names]
+    )
+    return called

@@ -1,0 +1,175 @@
+"""What training makes small and what it reports: losses and metrics of each output of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fanlight.errors import FanlightError
+from fanlight.layers import losses, metrics
+from fanlight.layers.metric import Mean, Metric
+from fanlight.layers.weight import Weight
+from fanlight.tensor import Tensor
+from fanlight.tensor import functions as fn
+from fanlight.tensor.caller import caller
+
+
+class Objective:
+    """Losses and metrics, as `compile` was told, for the outputs that a model turned out to have.
+
+    Args:
+        names: of the outputs.
+        shapes: of the outputs, the first dim being that of the examples.
+        form: dict keys of the outputs, or None where they are a tensor or a list.
+    """
+
+    def __init__(
+        self,
+        loss: Any,
+        metric: Any,
+        weighted: Any,
+        loss_weights: Any,
+        names: Sequence[str],
+        shapes: Sequence[Sequence[int | None]],
+    ) -> None:
+        self.names = list(names)
+        self.several = len(self.names) > 1
+        self.losses = [losses.get(x) for x in self._each("loss", loss)]
+        self.shares = [
+            1.0 if w is None else float(w) for w in self._each("loss_weights", loss_weights)
+        ]
+        self.tracker = Mean("loss")
+        many = self.several and sum(x is not None for x in self.losses) > 1
+        self.trackers = [Mean(f"{n}_loss") if many else None for n in self.names]
+        self.metrics = self._metrics("metrics", metric, shapes)
+        self.weighted = self._metrics("weighted_metrics", weighted, shapes)
+        if all(x is None for x in self.losses):
+            self.losses = [None] * len(self.names)
+
+    def _each(self, what: str, given: Any) -> list[Any]:
+        """What is given for each output: by name, in order, or one for all."""
+        if isinstance(given, Mapping) and "class_name" not in given:
+            unknown = set(given) - set(self.names)
+            if unknown:
+                raise self._wrong(what, ", ".join(map(str, sorted(unknown))))
+            return [given.get(n) for n in self.names]
+        if isinstance(given, list | tuple):
+            if len(given) != len(self.names):
+                raise self._wrong(what, f"{len(given)} for {len(self.names)} outputs")
+            return list(given)
+        if given is None or not self.several:
+            return [given] * len(self.names)
+        return [given] * len(self.names)
+
+    def _metrics(
+        self, what: str, given: Any, shapes: Sequence[Sequence[int | None]]
+    ) -> list[list[Metric]]:
+        nested = isinstance(given, list | tuple) and any(isinstance(m, list | tuple) for m in given)
+        if given is None:
+            each: list[Any] = [None] * len(self.names)
+        elif isinstance(given, Mapping):
+            each = self._each(what, given)
+        elif nested or (isinstance(given, list | tuple) and self.several):
+            each = self._each(what, given)
+        else:
+            each = [given] * len(self.names)
+        made: list[list[Metric]] = []
+        for i, (part, shape) in enumerate(zip(each, shapes, strict=True)):
+            parts = part if isinstance(part, list | tuple) else [] if part is None else [part]
+            found = [metrics.get(m, self.losses[i], shape) for m in parts]
+            if self.several:
+                for m in found:
+                    prefix = f"{self.names[i]}_"
+                    if not m.name.startswith(prefix):
+                        m.name = prefix + m.name
+            made.append(found)
+        return made
+
+    def _wrong(self, what: str, received: str) -> FanlightError:
+        return FanlightError(
+            "E-TRAIN-001",
+            f"{what} do not fit the outputs of the model.",
+            where=f"compile, {caller()}",
+            expected=f"one for each of {', '.join(self.names)}",
+            received=received,
+            next="give a dict by the names of the outputs, or a list in their order.",
+        )
+
+    # --- what it reports --------------------------------------------------------------------------
+
+    def every(self) -> list[Metric]:
+        """All that is reported, in order."""
+        own = [t for t in self.trackers if t is not None]
+        return [self.tracker, *own, *[m for part in (*self.metrics, *self.weighted) for m in part]]
+
+    @property
+    def variables(self) -> list[Weight]:
+        """What they keep from batch to batch."""
+        return [v for m in self.every() for v in m.variables]
+
+    def reset(self) -> None:
+        """Begin an epoch."""
+        for m in self.every():
+            m.reset_state()
+
+    def results(self) -> Tensor:
+        """All numbers of now, as one tensor."""
+        parts = [fn.reshape(m.result(), (-1,)) for m in self.every()]
+        self.sizes = [p.shape[0] for p in parts]
+        return fn.concat(parts)
+
+    def named(self, numbers: Any) -> dict[str, Any]:
+        """The numbers of `results` by name."""
+        found: dict[str, Any] = {}
+        at = 0
+        for m, size in zip(self.every(), self.sizes, strict=True):
+            part = numbers[at : at + size]
+            found[m.name] = float(part[0]) if size == 1 else part.copy()
+            at += size
+        return found
+
+    # --- what it computes -------------------------------------------------------------------------
+
+    def loss(
+        self, labels: Sequence[Any], predictions: Sequence[Tensor], weights: Sequence[Any]
+    ) -> tuple[Tensor, list[Tensor | None]]:
+        """The number to make small, without penalties; and that of each output."""
+        total: Any = None
+        each: list[Tensor | None] = []
+        for loss, share, y, p, w in zip(
+            self.losses, self.shares, labels, predictions, weights, strict=True
+        ):
+            if loss is None or y is None:
+                each.append(None)
+                continue
+            value = loss(y, p, w)
+            if value.rank:
+                value = fn.mean(value)
+            each.append(value)
+            value = value if share == 1.0 else value * share
+            total = value if total is None else total + value
+        return (fn.scalar(0.0) if total is None else total), each
+
+    def track(
+        self,
+        total: Tensor,
+        each: Sequence[Tensor | None],
+        labels: Sequence[Any],
+        predictions: Sequence[Tensor],
+        weights: Sequence[Any],
+    ) -> None:
+        """Take a batch into account."""
+        size = float(predictions[0].shape[0])
+        self.tracker.update_state(total, size)
+        for tracker, value in zip(self.trackers, each, strict=True):
+            if tracker is not None and value is not None:
+                tracker.update_state(value, size)
+        for part, weighted, y, p, w in zip(
+            self.metrics, self.weighted, labels, predictions, weights, strict=True
+        ):
+            if y is None:
+                continue
+            for m in part:
+                m.update_state(y, p)
+            for m in weighted:
+                m.update_state(y, p, w)

@@ -1,0 +1,318 @@
+"""The base of optimizers: how weights follow their gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fanlight.errors import FanlightError
+from fanlight.layers import config, scope
+from fanlight.layers.weight import Weight
+from fanlight.tensor import Tensor, cast, tensor
+from fanlight.tensor import functions as fn
+from fanlight.tensor.caller import caller
+from fanlight.tensor.variables import Variable
+
+
+class Optimizer:
+    """How weights follow their gradients.
+
+    Args:
+        learning_rate: a number, or a schedule (`fl.optimizers.schedules`) of the number of steps.
+        weight_decay: each step takes this share, times the learning rate, off every weight.
+        clipnorm: gradients of a weight are made no longer than this.
+        clipvalue: no number of a gradient is larger than this.
+        global_clipnorm: all gradients together are made no longer than this.
+        use_ema: keep an average of the weights, which `finalize_variable_values` puts in their
+            place; every `ema_overwrite_frequency` steps training itself does.
+        loss_scale_factor: the loss is multiplied by it, and gradients divided.
+        gradient_accumulation_steps: weights move once in so many steps, by the mean gradient.
+
+    An optimizer of your own names its slots, and says in `step` what a weight and its slots become.
+    """
+
+    fields: tuple[str, ...] = ()
+    keras_module = "keras.optimizers"
+    slots: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        learning_rate: Any,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.name = name or config.snake(type(self).__name__)
+        self.weight_decay, self.clipnorm, self.clipvalue = weight_decay, clipnorm, clipvalue
+        self.global_clipnorm = global_clipnorm
+        self.use_ema, self.ema_momentum = use_ema, ema_momentum
+        self.ema_overwrite_frequency = ema_overwrite_frequency
+        self.loss_scale_factor = loss_scale_factor
+        self.gradient_accumulation_steps = gradient_accumulation_steps
+        if sum(v is not None for v in (clipnorm, clipvalue, global_clipnorm)) > 1:
+            raise FanlightError(
+                "E-LAYER-004",
+                "gradients are clipped in one way.",
+                where=f"{type(self).__name__}, {caller()}",
+                expected="one of clipnorm, clipvalue and global_clipnorm",
+                received=f"clipnorm={clipnorm}, clipvalue={clipvalue}, "
+                f"global_clipnorm={global_clipnorm}",
+            )
+        self.iterations = self._own((), "iterations", "int32")
+        self._rate: Weight | None = None
+        self._schedule: Any = None
+        self.learning_rate = learning_rate
+        self.trained: list[Variable] = []
+        self._slots: dict[str, list[Weight]] = {}
+        self._averages: list[Weight] = []
+        self._sums: list[Weight] = []
+        self._apart: set[str] = set()
+
+    # --- the learning rate ------------------------------------------------------------------------
+
+    @property
+    def learning_rate(self) -> Any:
+        """The variable that holds it, or of a schedule the number of now."""
+        if self._schedule is not None:
+            return self._schedule(self.iterations)
+        return self._rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        if hasattr(value, "get_config") or (callable(value) and not isinstance(value, Tensor)):
+            self._schedule = value
+            return
+        number = float(value.item() if isinstance(value, Tensor) else value)
+        if number != number or number < 0:
+            raise FanlightError(
+                "E-LAYER-004",
+                "this is no learning rate.",
+                where=f"{type(self).__name__}, {caller()}",
+                expected="a number from 0 on, or a schedule",
+                received=repr(value),
+            )
+        self._schedule = None
+        if self._rate is None:
+            self._rate = self._own((), "learning_rate", "float32", number)
+        else:
+            self._rate.assign(number)
+
+    def _own(self, shape: Any, name: str, dtype: str = "float32", value: float = 0) -> Weight:
+        made = fn.full(shape, value, dtype)
+        return Weight(made, False, name, f"{self.name}/{name}")
+
+    def rate(self) -> Tensor:
+        """The learning rate of the step."""
+        if self._schedule is not None:
+            return cast(tensor(self._schedule(self.iterations)), "float32")
+        assert self._rate is not None  # set in __init__
+        return self._rate
+
+    # --- slots ------------------------------------------------------------------------------------
+
+    def first_slot(self, slot: str, weight: Variable) -> float:
+        """What a slot is filled with before the first step."""
+        return 0.0
+
+    def build(self, weights: Sequence[Variable]) -> None:
+        """Make the slots of these weights; the same weights keep theirs."""
+        if [id(w) for w in weights] == [id(w) for w in self.trained]:
+            return
+        before = {
+            (slot, id(w)): v
+            for slot, values in self._slots.items()
+            for w, v in zip(self.trained, values, strict=True)
+        }
+        self.trained = list(weights)
+        self._slots = {
+            slot: [
+                before.get((slot, id(w)))
+                or self._own(
+                    self.slot_shape(slot, w),
+                    f"{getattr(w, 'path', w.name).replace('/', '_')}_{slot}",
+                    value=self.first_slot(slot, w),
+                )
+                for w in weights
+            ]
+            for slot in self.slots_used()
+        }
+        if self.use_ema:
+            self._averages = [
+                Weight(
+                    tensor(w.numpy()), False, f"{w.name}_average", f"{self.name}/{w.name}_average"
+                )
+                for w in weights
+            ]
+            for average, w in zip(self._averages, weights, strict=True):
+                average.assign(w.numpy())
+        if self.gradient_accumulation_steps:
+            self._sums = [self._own(w.shape, f"{w.name}_sum") for w in weights]
+
+    def slots_used(self) -> Sequence[str]:
+        """The names of its slots, some of which may depend on arguments."""
+        return self.slots
+
+    def slot_shape(self, slot: str, weight: Variable) -> tuple[int, ...]:
+        """The shape of a slot; () for one number."""
+        return weight.shape
+
+    @property
+    def variables(self) -> list[Weight]:
+        """Everything that lasts from step to step."""
+        rate = [self._rate] if self._rate is not None else []
+        kept = [v for values in self._slots.values() for v in values]
+        return [self.iterations, *rate, *kept, *self._averages, *self._sums]
+
+    # --- a step -----------------------------------------------------------------------------------
+
+    def step(
+        self, weight: Tensor, grad: Tensor, rate: Tensor, slots: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """What a weight and its slots become.
+
+        `self.count` is the number of this step, from 1 on, as a float32 tensor.
+        """
+        raise NotImplementedError
+
+    def exclude_from_weight_decay(
+        self, var_list: Sequence[Variable] = (), var_names: Sequence[str] = ()
+    ) -> None:
+        """Spare these weights, and those whose path has one of these texts in it."""
+        self._apart |= {getattr(v, "path", v.name) for v in var_list}
+        self._spared = tuple(var_names)
+
+    _spared: tuple[str, ...] = ()
+
+    def _decays(self, weight: Variable) -> bool:
+        path = getattr(weight, "path", weight.name)
+        return path not in self._apart and not any(text in path for text in self._spared)
+
+    def apply_gradients(self, pairs: Sequence[tuple[Any, Variable]]) -> None:
+        """Move weights by their gradients: pairs (gradient, weight)."""
+        given = [(g, w) for g, w in pairs if g is not None]
+        self.apply([g for g, _ in given], [w for _, w in given])
+
+    def apply(self, grads: Sequence[Any], weights: Sequence[Variable] | None = None) -> None:
+        """Move weights by their gradients, at once or at the end of the step that this is in."""
+        weights = self.trained if weights is None else list(weights)
+        self.build(weights)
+        if scope.current() is None:
+            step = scope.Scope()
+            with scope.entered(step):
+                self.apply(grads, weights)
+            for variable, value in step.pairs():
+                variable.assign(value)
+            return
+        gathered = [tensor(g) for g in grads]
+        if self.loss_scale_factor:
+            gathered = [g / self.loss_scale_factor for g in gathered]
+        every = self.gradient_accumulation_steps
+        if not every:
+            self._move(gathered, weights, None)
+            scope.update(self.iterations, self.iterations + 1)
+            return
+        # Weights move in the last of `every` steps; in the others all stays but the sums.
+        moves = fn.equal(fn.floor_mod(self.iterations + 1, every), 0)
+        sums = [s + g for s, g in zip(self._sums, gathered, strict=True)]
+        self._move([s / float(every) for s in sums], weights, moves)
+        for slot, value in zip(self._sums, sums, strict=True):
+            scope.update(slot, fn.where(moves, 0.0, value))
+        scope.update(self.iterations, self.iterations + 1)
+
+    def _move(self, grads: list[Tensor], weights: Sequence[Variable], moves: Any) -> None:
+        grads = self._clipped(grads)
+        rate = self.rate()
+        done = cast(self.iterations, "float32")
+        every = self.gradient_accumulation_steps
+        self.count = (fn.floor(done / float(every)) if every else done) + 1.0
+
+        def told(variable: Variable, value: Tensor) -> None:
+            kept = value if moves is None else fn.where(moves, value, variable)
+            scope.update(variable, kept)
+
+        for i, (weight, grad) in enumerate(zip(weights, grads, strict=True)):
+            current: Tensor = weight
+            if self.weight_decay and self._decays(weight):
+                current = weight - weight * float(self.weight_decay) * rate
+            slots = {name: values[i] for name, values in self._slots.items()}
+            new, changed = self.step(current, grad, rate, dict(slots))
+            constraint = getattr(weight, "constraint", None)
+            if constraint is not None:
+                new = constraint(new)
+            for name, value in changed.items():
+                told(slots[name], value)
+            if self.use_ema:
+                new = self._averaged(i, weight, new)
+            told(weight, new)
+        self.finish(told)
+
+    def finish(self, told: Any) -> None:
+        """What lasts beside the slots of weights; told(variable, value) says what it becomes."""
+
+    def _averaged(self, i: int, weight: Variable, new: Tensor) -> Tensor:
+        m = self.ema_momentum
+        average = m * self._averages[i] + (1.0 - m) * new
+        scope.update(self._averages[i], average)
+        often = self.ema_overwrite_frequency
+        if not often:
+            return new
+        now = fn.equal(fn.floor_mod(self.iterations + 1, often), 0)
+        return fn.where(now, average, new)
+
+    def finalize_variable_values(self, weights: Sequence[Variable] | None = None) -> None:
+        """Put the averages in the place of the weights, where `use_ema` keeps some."""
+        if self.use_ema:
+            for weight, average in zip(self.trained, self._averages, strict=True):
+                weight.assign(average)
+
+    def _clipped(self, grads: list[Tensor]) -> list[Tensor]:
+        if self.clipvalue is not None:
+            limit = float(self.clipvalue)
+            return [fn.clip(g, -limit, limit) for g in grads]
+        if self.clipnorm is not None:
+            norms = [fn.sqrt(fn.sum(fn.square(g))) for g in grads]
+            return [_shortened(g, n, self.clipnorm) for g, n in zip(grads, norms, strict=True)]
+        if self.global_clipnorm is not None:
+            total: Any = None
+            for g in grads:
+                part = fn.sum(fn.square(g))
+                total = part if total is None else total + part
+            norm = fn.sqrt(total)
+            return [_shortened(g, norm, self.global_clipnorm) for g in grads]
+        return grads
+
+    # --- configuration ----------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make it again."""
+        rate = self._schedule if self._schedule is not None else float(self._rate.item())  # type: ignore[union-attr]
+        return {
+            "name": self.name,
+            "learning_rate": config.plain(rate),
+            "weight_decay": self.weight_decay,
+            "clipnorm": self.clipnorm,
+            "global_clipnorm": self.global_clipnorm,
+            "clipvalue": self.clipvalue,
+            "use_ema": self.use_ema,
+            "ema_momentum": self.ema_momentum,
+            "ema_overwrite_frequency": self.ema_overwrite_frequency,
+            "loss_scale_factor": self.loss_scale_factor,
+            "gradient_accumulation_steps": self.gradient_accumulation_steps,
+        } | {f: config.plain(getattr(self, f)) for f in self.fields}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Optimizer:
+        """The optimizer of such arguments; those of Keras 2 and TF.js alone are left out."""
+        old = ("is_legacy_optimizer", "jit_compile", "decay", "className")
+        return cls(**{k: v for k, v in config.items() if k not in old})
+
+
+def _shortened(g: Tensor, norm: Tensor, limit: float) -> Tensor:
+    return g * (float(limit) / fn.maximum(norm, float(limit)))

@@ -1,0 +1,165 @@
+"""Stand-ins of the functional API: what a layer gives when it is called with `fl.Input`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.ops.types import TensorType
+from fanlight.tensor import Tensor
+from fanlight.tensor.caller import caller
+
+if TYPE_CHECKING:
+    from fanlight.layers.layer import Layer
+
+Shape = tuple[int | None, ...]
+
+
+@dataclass(eq=False)
+class Node:
+    """One call of a layer with stand-ins."""
+
+    layer: Layer
+    args: tuple[Any, ...]
+    options: dict[str, Any]
+    outputs: list[Symbolic] = field(default_factory=list)
+
+    @property
+    def inputs(self) -> list[Symbolic]:
+        """The stand-ins among its arguments."""
+        return symbols((self.args, self.options))
+
+
+class Symbolic:
+    """A tensor that is not there yet: a shape with None where a size is free, and a dtype.
+
+    Attributes:
+        node: the call that gives it; of an input, that of its `InputLayer`.
+        index: which of the node's results it is.
+    """
+
+    def __init__(self, shape: Sequence[int | None], dtype: str, node: Node, index: int) -> None:
+        self.shape: Shape = tuple(shape)
+        self.dtype, self.node, self.index = dtype, node, index
+
+    @property
+    def name(self) -> str:
+        """The name of the layer that gives it."""
+        return self.node.layer.name
+
+    @property
+    def rank(self) -> int:
+        """Number of dims."""
+        return len(self.shape)
+
+    ndim = rank
+
+    def __repr__(self) -> str:
+        return f"<symbolic {self.name}: {self.dtype}{list(self.shape)}>"
+
+    # Arithmetic makes layers, as in Keras.
+
+    def __add__(self, other: Any) -> Any:
+        return _binary("Add", self, other)
+
+    __radd__ = __add__
+
+    def __mul__(self, other: Any) -> Any:
+        return _binary("Multiply", self, other)
+
+    __rmul__ = __mul__
+
+    def __sub__(self, other: Any) -> Any:
+        return _binary("Subtract", self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return _binary("Subtract", other, self)
+
+    def __neg__(self) -> Any:
+        return _binary("Multiply", self, -1.0)
+
+    def __truediv__(self, other: Any) -> Any:
+        if isinstance(other, int | float):
+            return _binary("Multiply", self, 1.0 / other)
+        return NotImplemented
+
+    def __bool__(self) -> bool:
+        raise FanlightError(
+            "E-TENSOR-003",
+            "this tensor has no numbers: it stands for what a layer will give.",
+            where=caller(),
+            expected="layers on it, and fl.Model(inputs, outputs) to compute",
+            received=repr(self),
+        )
+
+
+def _binary(kind: str, a: Any, b: Any) -> Any:
+    from fanlight.layers import merging, reshaping
+
+    if isinstance(a, Symbolic) and isinstance(b, Symbolic):
+        return getattr(merging, kind)()([a, b])
+    (x, number), flipped = ((a, b), False) if isinstance(a, Symbolic) else ((b, a), True)
+    if not isinstance(number, int | float):
+        return NotImplemented
+    if kind == "Multiply":
+        return reshaping.Rescaling(float(number))(x)
+    if kind == "Add":
+        return reshaping.Rescaling(1.0, float(number))(x)
+    return (
+        reshaping.Rescaling(-1.0, float(number))(x)
+        if flipped
+        else reshaping.Rescaling(1.0, -float(number))(x)
+    )
+
+
+def symbols(value: Any) -> list[Symbolic]:
+    """The stand-ins of a structure, in order."""
+    if isinstance(value, Symbolic):
+        return [value]
+    if isinstance(value, Mapping):
+        return [s for v in value.values() for s in symbols(v)]
+    if isinstance(value, list | tuple):
+        return [s for v in value for s in symbols(v)]
+    return []
+
+
+def mapped(value: Any, change: Any) -> Any:
+    """A structure with `change` of each stand-in in its place."""
+    if isinstance(value, Symbolic):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {k: mapped(v, change) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        made = [mapped(v, change) for v in value]
+        return made if isinstance(value, list) else tuple(made)
+    return value
+
+
+# Sizes that stand for None: of a batch, then of other dims. Two, to see what follows them.
+TRIALS = ((2, 24), (3, 40))
+
+
+def trial_shape(shape: Sequence[int | None], trial: int) -> tuple[int, ...]:
+    """A shape with sizes for what is free."""
+    batch, other = TRIALS[trial]
+    return tuple(
+        n if n is not None else batch if d == 0 else other + d for d, n in enumerate(shape)
+    )
+
+
+def untried(shapes: Sequence[Sequence[int]]) -> Shape:
+    """The shape of a result, None where it differs between trials."""
+    first, second = shapes
+    return tuple(a if a == b else None for a, b in zip(first, second, strict=True))
+
+
+def type_like(x: Any) -> TensorType:
+    """Shape and dtype of a tensor or array."""
+    if isinstance(x, Tensor):
+        return x.type
+    array = np.asarray(x)
+    return TensorType(array.shape, str(array.dtype))

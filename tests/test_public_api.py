@@ -236,6 +236,8 @@ def test_public_things_are_documented_and_typed(name: str) -> None:
         callables = [m for n, m in inspect.getmembers(thing, inspect.isfunction) if n[0] != "_"]
     for function in callables:
         assert inspect.getdoc(function), function
+        if inspect.isclass(function) and "__init__" not in vars(function):
+            continue
         signature = inspect.signature(function)
         assert signature.return_annotation is not inspect.Signature.empty, function
         for parameter in signature.parameters.values():

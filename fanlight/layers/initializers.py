@@ -22,7 +22,7 @@ class Initializer:
 
     def __call__(self, shape: Shape, dtype: str = "float32") -> np.ndarray:
         """An array of this shape."""
-        raise NotImplementedError
+        raise config.unwritten(self, "__call__")
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make it again."""
@@ -310,3 +310,8 @@ __all__ = [*(c.__name__ for c in _CLASSES), "Initializer", "get"]
 def get(given: Any) -> Any:
     """The initializer that a name, a description or an object stands for; None stays None."""
     return None if given is None else config.lookup("initializer", given, KNOWN)
+
+
+def __dir__() -> list[str]:
+    """The public names only, for completion."""
+    return sorted(__all__)

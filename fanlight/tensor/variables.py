@@ -74,13 +74,23 @@ class Variable(Tensor):
         """The numbers are now those in a memory; they are read when somebody asks for them."""
         self._numbers, self._away = None, home
 
-    def alias(self) -> Tensor:
-        """The numbers of now as a tensor of its own; those of the call, in a compiled function."""
-        level = state.compiling
-        if level is None:
-            return super().alias()
-        (made,), _ = level.apply("reshape", (self,), {"shape": self.shape})
-        return made
+    # In a function that is compiled, a variable is one of its inputs.
+
+    @property
+    def _trace(self) -> Any:
+        return state.compiling
+
+    @_trace.setter
+    def _trace(self, trace: Any) -> None:
+        """It belongs to none."""
+
+    @property
+    def _value(self) -> Any:
+        return None if state.compiling is None else state.compiling.variable(self)
+
+    @_value.setter
+    def _value(self, value: Any) -> None:
+        """See _trace."""
 
     def assign(self, value: Any) -> Variable:
         """Replace the numbers; gives the variable.

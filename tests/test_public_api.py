@@ -31,7 +31,7 @@ PUBLIC |= {
 PUBLIC |= {
     "Input", "Model", "Sequential", "activations", "callbacks", "clear_session", "constraints",
     "initializers", "layers", "losses", "metrics", "optimizers", "register", "regularizers",
-    "set_random_seed",
+    "set_random_seed", "training",
 }  # fmt: skip
 PUBLIC |= {"cond", "scan", "while_loop"}
 PUBLIC |= {"debug", "env", "get_backend", "profile", "set_backend", "time"}

@@ -61,6 +61,10 @@ class Trace:
         value: Value = x._value
         return value
 
+    def level_of(self, x: Tensor) -> Any:
+        """What takes calls with a variable: of the function that is compiled, this."""
+        return self
+
     def variable(self, x: Tensor) -> Value:
         """The input that a variable is."""
         assert self.variables is not None  # it is the one that is compiled

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 from typing import Any, Protocol
 
@@ -78,7 +79,7 @@ class Variable(Tensor):
 
     @property
     def _trace(self) -> Any:
-        return state.compiling
+        return None if state.compiling is None else state.compiling.level_of(self)
 
     @_trace.setter
     def _trace(self, trace: Any) -> None:
@@ -86,7 +87,7 @@ class Variable(Tensor):
 
     @property
     def _value(self) -> Any:
-        return None if state.compiling is None else state.compiling.variable(self)
+        return None if self._trace is None else state.compiling.variable(self)
 
     @_value.setter
     def _value(self, value: Any) -> None:
@@ -136,6 +137,30 @@ class Variable(Tensor):
     def assign_sub(self, value: Any) -> Variable:
         """Subtract from the numbers; see assign."""
         return self.assign(self - value)
+
+
+class _Bound:
+    """Tensors of a traced function that stand for variables; others are constants."""
+
+    def __init__(self, pairs: Sequence[tuple[Variable, Tensor]]) -> None:
+        self._tensors = {id(v): x for v, x in pairs}
+
+    def level_of(self, x: Tensor) -> Any:
+        found = self._tensors.get(id(x))
+        return None if found is None else found._trace
+
+    def variable(self, x: Tensor) -> Any:
+        return self._tensors[id(x)]._value
+
+
+@contextmanager
+def bound(pairs: Sequence[tuple[Variable, Tensor]]) -> Iterator[None]:
+    """Inside, each of these variables is the traced tensor beside it."""
+    before, state.compiling = state.compiling, _Bound(pairs)
+    try:
+        yield
+    finally:
+        state.compiling = before
 
 
 def _fitting(value: Any, dtype: str) -> Tensor:

@@ -429,7 +429,6 @@ class DepthwiseConv1D(_DepthwiseConv):
     """
 
     dims = 1
-    paddings = ("valid", "same", "causal")
 
 
 class DepthwiseConv2D(_DepthwiseConv):
@@ -528,7 +527,6 @@ class SeparableConv1D(_SeparableConv):
     """
 
     dims = 1
-    paddings = ("valid", "same", "causal")
 
 
 class SeparableConv2D(_SeparableConv):

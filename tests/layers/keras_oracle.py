@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -33,6 +35,19 @@ def close(ours: Any, theirs: Any, what: str, tolerance: float = TOLERANCE) -> No
     assert ours.shape == theirs.shape, f"{what}: {ours.shape}, Keras has {theirs.shape}"
     scale = max(1.0, float(np.abs(theirs).max())) if theirs.size else 1.0
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * scale, err_msg=what)
+
+
+@contextmanager
+def quickly() -> Iterator[None]:
+    """Keras's layers begin with zeros: JAX needs seconds to compile each shape's random numbers."""
+    from keras.src.initializers import random_initializers
+
+    def drawn(shape: Sequence[int], *_: Any, **options: Any) -> np.ndarray:
+        return np.zeros(shape, options.get("dtype") or "float32")
+
+    names = ("uniform", "normal", "truncated_normal")
+    with mock.patch.multiple(random_initializers.random, **dict.fromkeys(names, drawn)):
+        yield
 
 
 def _value(weight: Any, seed: int) -> np.ndarray:
@@ -110,7 +125,8 @@ def check_layer(
     floats = [a.dtype == np.float32 for a in arrays]
 
     # The same weights on both sides.
-    theirs.build([a.shape for a in arrays] if several else arrays[0].shape)
+    with quickly():
+        theirs.build([a.shape for a in arrays] if several else arrays[0].shape)
     weights = [_value(w, i) for i, w in enumerate(theirs.weights)]
     theirs.set_weights(weights)
     ours(arrays if several else arrays[0], **options)

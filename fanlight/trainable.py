@@ -1,4 +1,4 @@
-"""Bundles that train: the steps of a model in one module, and training.json, which tells of them."""
+"""Bundles that train: the steps of a model in one module, and training.json about them."""
 
 from __future__ import annotations
 

@@ -122,10 +122,12 @@ export async function hold(engine, { x, y, w, classWeight }) {
   const total = sizes[0];
   if (!total) fail('E-WEB-031', 'There are no examples.', { expected: 'at least one', received: `${xs[0].length} numbers` });
   sizes.forEach((n, i) => {
-    if (n !== total || !Number.isInteger(n)) {
-      fail('E-WEB-011', 'The arrays have different numbers of examples.', {
-        where: inputs[i].name, expected: `${total} times ${each(inputs[i])}`, received: [...xs, ...ys][i].length });
-    }
+    if (n === total && Number.isInteger(n)) return;
+    const wide = each(inputs[i]);
+    fail('E-WEB-011', 'The arrays have different numbers of examples.', {
+      where: inputs[i].name,
+      expected: Number.isInteger(total) ? `${total} examples of ${wide}: ${total * wide}` : `a multiple of ${wide}`,
+      received: [...xs, ...ys][i].length });
   });
   if (w && w.length !== total) {
     fail('E-WEB-011', 'There is one weight for each example.', { expected: total, received: w.length });

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from fanlight.codegen.state import NOTHING, State, in_order, settle, with_copies
 from fanlight.errors import FanlightError
 from fanlight.graph import Builder, Graph, Node, Value
 from fanlight.ops.row import lookup
-from fanlight.ops.types import Dim
+from fanlight.ops.types import Dim, TensorType
 from fanlight.targets import Target
 
 PAGE = 65536
@@ -154,9 +155,10 @@ def make_plans(
     weights_at = end = halves_offset = max(WEIGHTS_OFFSET, state.end)
     placed: list[Placed] = []
     found = []
+    known: dict[tuple[bytes, str, TensorType], int] = {}
     for d in drafts:
         own, weight_of, halves_offset, end = _place_weights(
-            d.graph, d.lowered, d.roots, halves, end
+            d.graph, d.lowered, d.roots, halves, end, known if len(drafts) > 1 else None
         )
         placed += own
         found.append(weight_of)
@@ -473,8 +475,13 @@ def _place_weights(
     roots: dict[Value, Value],
     halves: bool,
     start: int,
+    known: dict[tuple[bytes, str, TensorType], int] | None,
 ) -> tuple[list[Placed], dict[tuple[Value, str], int], int, int]:
-    """In order of first use, so that streaming weights arrive as the net needs them."""
+    """In order of first use, so that streaming weights arrive as the net needs them.
+
+    Args:
+        known: of several graphs, where weights of these bytes lie already.
+    """
     used: dict[tuple[Value, str], Packing | None] = {}
     for node, kernels in lowered:
         for position, value in enumerate(node.inputs):
@@ -492,9 +499,13 @@ def _place_weights(
             root = key[0]
             if (key in half) == travels_as_half:
                 size = packing.nbytes(root.type) if packing else root.type.nbytes
-                weight_of[key] = offset
-                placed.append(Placed(root, packing, offset, size))
-                offset += align(size)
+                at = offset
+                if known is not None:
+                    digest = sha256(np.ascontiguousarray(graph.weights[root]).tobytes()).digest()
+                    at = known.setdefault((digest, key[1], root.type), offset)
+                weight_of[key] = at
+                placed.append(Placed(root, packing, at, size))
+                offset += align(size) if at == offset else 0
     return placed, weight_of, halves_offset, offset
 
 

@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.graph import Graph
-from fanlight.layers import optimizers, seeds
+from fanlight.graph import Graph, to_text
+from fanlight.layers import optimizers, scope, seeds
 from fanlight.layers.model import Model, _unique, _with_arguments
 from fanlight.layers.objective import Objective
 from fanlight.layers.optimizer import Optimizer
 from fanlight.layers.step import Steps
+from fanlight.layers.symbolic import Node, Symbolic, mapped, trial_shape
 from fanlight.layers.weight import Weight
 from fanlight.ops.types import TensorType
 from fanlight.tensor import Tensor, random, spec
 from fanlight.tensor.caller import caller
 from fanlight.tensor.tape import flatten
-from fanlight.tensor.trace import trace
+from fanlight.tensor.trace import capture, trace
 from fanlight.tensor.variables import Variable, bound
 
 
@@ -86,7 +87,9 @@ class Deployed:
 
     Attributes:
         graphs: "predict", "train" and "evaluate". The first takes one example; the others batches
-            of a free size. What is kept is an input of each, by its name.
+            of a free size. What is kept is an input of each, by its name. If nothing learns up to
+            some layer, "features" gives what that layer does for one example, and the batches of
+            "train" and "evaluate" are of such features: they are computed once per example.
         kept: what lasts.
         updates: output of a graph -> the input that it replaces.
         metrics: name of a number that "train" and "evaluate" report -> how many numbers it is.
@@ -155,7 +158,12 @@ class _Deploying:
         self.output_shapes = [s.shape for s in outputs]
         self.optimizer.build(model.trainable_weights)
         self.key = Weight(random.key(seeds.fresh()), False, "key", "key")
-        self.steps = Steps(model, self.objective, self.optimizer, self.key, True)
+        self.cut = frontier(model)
+        learner: Any = model
+        if self.cut:
+            learner = Model(self.cut, model.outputs_form, name=f"{model.name}_learner")
+        self.steps = Steps(learner, self.objective, self.optimizer, self.key, True)
+        self.whole = Steps(model, None, None, self.key, True)
         trained = {id(w) for w in model.trainable_weights}
         updated = trained | {id(w) for w in self._changing()}
         weights = [w for w in model.weights if id(w) in updated]
@@ -184,8 +192,6 @@ class _Deploying:
         model, of = self.model, {id(w): w for w in self.model.weights}
 
         def seen(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
-            from fanlight.layers import scope
-
             with scope.entered(scope.Scope(True, random.key(0))) as step:
                 outputs = flatten(model(model.arranged(list(parts.values())), training=True))[0]
             found.extend(of[key] for key in step.updates if key in of)
@@ -197,6 +203,9 @@ class _Deploying:
 
     def made(self) -> Deployed:
         rows = {n: spec(("batch", *s), d) for n, (s, d) in self.inputs.items()}
+        if self.cut:
+            sizes = [[int(n or 0) for n in s.shape[1:]] for s in self.cut]
+            rows = {f"f{i}": spec(("batch", *s)) for i, s in enumerate(sizes)}
         labels = {f"y{i}": self._label(i) for i in range(len(self.outputs))}
         weights = {f"w{i}": spec(("batch",)) for i in range(len(self.outputs))}
         dims = {"batch": self.most}
@@ -206,12 +215,20 @@ class _Deploying:
         evaluate = self._graph("evaluate", rows, labels, weights, dims)
         names = {m.name: n for m, n in zip(self.objective.every(), self.objective.sizes)}
         graphs = {"predict": predict, "train": train, "evaluate": evaluate}
+        if self.cut:
+            graphs["features"] = self._graph("features", one, {}, {}, None)
         kinds = [type(x).__name__ for x in self.objective.losses]
         classes = [
             int(s[-1] or 0) if k.startswith("SparseCategorical") else None
             for k, s in zip(kinds, self.output_shapes, strict=True)
         ]
         return Deployed(graphs, self.kept, self.updates, names, self.outputs, classes)
+
+    def _features(self, x: Sequence[Tensor]) -> dict[str, Tensor]:
+        base = Model(self.model.inputs, self.cut, name=f"{self.model.name}_features")
+        with scope.entered(scope.Scope(False)):
+            found = flatten(base(base.arranged(x), training=False))[0]
+        return {f"f{i}": y for i, y in enumerate(found)}
 
     def _label(self, i: int) -> TensorType:
         """What the labels of an output are: class numbers, or numbers of its shape."""
@@ -232,12 +249,15 @@ class _Deploying:
         state = {k.name: spec(k.first.shape, str(k.first.dtype)) for k in self.kept}
 
         def step(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
-            pairs = [(v, parts[self.at[id(v)]]) for v, _ in self.kinds]
+            kept = [] if kind == "features" else self.kinds
+            pairs = [(v, parts[self.at[id(v)]]) for v, _ in kept]
             groups = [[parts[n] for n in group] for group in (x, y, w)]
+            if kind == "features":
+                return self._features(groups[0])
             with bound(pairs):
-                results, updates = getattr(self.steps, {"evaluate": "test"}.get(kind, kind))(
-                    *groups
-                )
+                steps = self.whole if kind == "predict" else self.steps
+                run = getattr(steps, {"evaluate": "test"}.get(kind, kind))
+                results, updates = run(*groups)
             if kind == "predict":
                 names = _unique(self.outputs, len(results))
                 return dict(zip(names, results, strict=True))
@@ -249,9 +269,61 @@ class _Deploying:
                     self.updates[f"new_{name}"] = name
             return made
 
-        inputs = {**x, **y, **w, **state}
+        inputs = {**x, **y, **w, **({} if kind == "features" else state)}
         fn = _with_arguments(step, list(inputs))
         return trace(fn, inputs, f"{self.model.name} {kind}", dims=dims)
+
+
+def frontier(model: Model) -> list[Symbolic]:
+    """Where learning begins: the stand-ins that nothing changes before, and something does behind.
+
+    Empty where that is the input itself. A layer changes nothing if no weight of it trains, and if
+    it does in training what it does otherwise.
+    """
+    still = {id(s) for s in model.inputs}
+    edge: dict[int, Symbolic] = {}
+    for node in model._order:
+        if not node.args:
+            continue
+        if all(id(s) in still for s in node.inputs) and _still(node):
+            still |= {id(s) for s in node.outputs}
+        else:
+            edge.update((id(s), s) for s in node.inputs if id(s) in still)
+    edge.update((id(s), s) for s in model.outputs if id(s) in still)
+    begins = {id(s) for s in model.inputs}
+    found = list(edge.values())
+    whole = all(s.dtype == "float32" and None not in s.shape[1:] for s in found)
+    return [] if not whole or all(id(s) in begins for s in found) else found
+
+
+def _still(node: Node) -> bool:
+    """Whether training leaves a call as it is."""
+    if node.layer.trainable_weights:
+        return False
+    texts = []
+    given = node.inputs
+    types = [TensorType(trial_shape(s.shape, 0), s.dtype) for s in given]
+    for training in (False, True):
+
+        def traced(parts: Sequence[Tensor], training: bool = training) -> dict[str, Tensor]:
+            left = dict(zip(map(id, given), parts, strict=True))
+            args, options = mapped((node.args, node.options), lambda s: left[id(s)])
+            with scope.entered(scope.Scope(training, random.key(0))) as step:
+                outputs = flatten(node.layer(*args, **{"training": training, **options}))[0]
+            if step.updates or step.losses or step.draws:
+                raise _ChangesError
+            return {f"y{i}": y for i, y in enumerate(outputs)}
+
+        try:
+            names = [f"x{i}" for i in range(len(types))]
+            texts.append(to_text(capture(traced, names, types, node.layer.name)))
+        except _ChangesError:
+            return False
+    return texts[0] == texts[1]
+
+
+class _ChangesError(Exception):
+    """A layer does something for the next step."""
 
 
 def _inputs_of(model: Model) -> tuple[list[tuple[tuple[int, ...], str]], list[str]]:

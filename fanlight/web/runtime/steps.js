@@ -2,7 +2,7 @@ import { FanlightError, said } from './fanlight.js';
 /**
  * @import { Engine } from './fanlight.js'
  * @import { DType, Examples, Kept, Spec, Tensor, TrainingFile, TypedArray } from './types.js'
- * @typedef {{ x: TypedArray[], y: TypedArray[], w: (Float32Array | undefined)[], count: number }} Data
+ * @typedef {{ x: TypedArray[], y: TypedArray[], w: (Float32Array | undefined)[], count: number, raw: TypedArray[], at: number }} Data
  * @typedef {{ data: Data, order: Uint32Array, at: number, size: number, batch: number, kind: 'train' | 'evaluate',
  *   good: Uint8Array | null }} Run
  * @typedef {{ file: TrainingFile, first: Uint8Array, start: number, end: number, runs: Map<number, Run>, last: number,
@@ -108,15 +108,18 @@ const each = (spec) => count(/** @type {number[]} */ (spec.shape.slice(1)));
 /**
  * Check examples and keep them here, so that steps need no message each.
  * @param {Engine} engine @param {{ x: Examples, y: Examples, w?: Float32Array, classWeight?: Record<number, number> }} given
- * @returns {Promise<{ id: number, count: number, names: string[], most: number }>}
+ * @returns {Promise<{ id: number, count: number, most: number }>}
  */
 export async function hold(engine, { x, y, w, classWeight }) {
   const training = await opened(engine);
   const { file } = training;
   const outputs = file.classes.length;
-  const { inputs } = file.programs.train;
-  const split = inputs.length - 2 * outputs;
-  const xs = arrays(inputs.slice(0, split), x, 'x');
+  const { train, features } = file.programs;
+  // What nothing learns is computed once per example, before the first step.
+  const begins = features?.inputs ?? train.inputs.slice(0, -2 * outputs);
+  const split = begins.length;
+  const inputs = [...begins, ...train.inputs.slice(-2 * outputs)];
+  const xs = arrays(begins, x, 'x');
   const ys = arrays(inputs.slice(split, split + outputs), y, 'y');
   const sizes = [...xs, ...ys].map((a, i) => a.length / each(inputs[i]));
   const total = sizes[0];
@@ -153,9 +156,37 @@ export async function hold(engine, { x, y, w, classWeight }) {
     return own;
   });
   const id = ++training.last;
-  training.sets.set(id, { x: xs, y: ys, w: weights, count: total });
+  const data = { x: xs, y: ys, w: weights, count: total, raw: xs, at: total };
+  if (features) {
+    data.x = features.outputs.map((spec) => new ARRAYS[spec.dtype](total * each(spec)));
+    data.at = 0;
+  }
+  training.sets.set(id, data);
   const { max } = engine.manifest.dims.batch;
-  return { id, count: total, names: file.metrics.map(({ name }) => name), most: max };
+  return { id, count: total, most: max };
+}
+
+/**
+ * Compute what nothing learns, for about so many milliseconds: how many examples are done.
+ * @param {Engine} engine @param {number} id @param {number} ms @returns {Promise<number>}
+ */
+export async function prepare(engine, id, ms) {
+  const training = await opened(engine);
+  const data = /** @type {Data} */ (training.sets.get(id));
+  const { features } = training.file.programs;
+  if (!features) return data.count;
+  const { core } = engine;
+  const begun = performance.now();
+  for (; data.at < data.count && performance.now() - begun < ms; data.at++) {
+    features.inputs.forEach((spec, i) => {
+      const n = each(spec);
+      view(engine, spec).set(data.raw[i].subarray(data.at * n, (data.at + 1) * n));
+    });
+    core.walk(features.first, features.last);
+    core.calls++;
+    features.outputs.forEach((spec, i) => data.x[i].set(view(engine, spec), data.at * each(spec)));
+  }
+  return data.at;
 }
 
 /** Let examples go. @param {Engine} engine @param {number} id */

@@ -64,7 +64,7 @@ export class TrainableModel {
   async fit(x, y, options = {}) {
     const {
       epochs = 1, shuffle = true, seed, validationSplit = 0, validationData, classWeight, sampleWeight: w,
-      onEpochEnd, onBatchEnd, signal,
+      onEpochEnd, onBatchEnd, onPrepare, signal,
     } = options;
     signal?.throwIfAborted();
     if (this.#busy) throw new FanlightError('E-WEB-036', 'The model is being trained.', { next: 'await the other fit' });
@@ -73,8 +73,7 @@ export class TrainableModel {
     const held = [];
     try {
       if (seed !== undefined) await this.#part('sow', seed);
-      const data = await this.#part('hold', { x, y, w, classWeight });
-      held.push(data.id);
+      const data = await this.#hold({ x, y, w, classWeight }, held, signal, onPrepare);
       const batchSize = size(options.batchSize, data.most);
       const from = data.count - Math.floor(data.count * validationSplit);
       if (!(validationSplit >= 0 && validationSplit < 1) || from < 1) {
@@ -84,8 +83,7 @@ export class TrainableModel {
       /** @type {{ id: number, count: number } | undefined} */
       let check;
       if (validationData) {
-        check = await this.#part('hold', { x: validationData[0], y: validationData[1] });
-        held.push(/** @type {any} */ (check).id);
+        check = await this.#hold({ x: validationData[0], y: validationData[1] }, held, signal);
       }
       /** @type {History} */
       const found = { epoch: [], history: {} };
@@ -112,6 +110,22 @@ export class TrainableModel {
   }
 
   /**
+   * Hand examples over, and have computed what the steps begin with.
+   * @param {object} given @param {number[]} held @param {AbortSignal} [signal] @param {FitOptions['onPrepare']} [told]
+   * @returns {Promise<{ id: number, count: number, most: number }>}
+   */
+  async #hold(given, held, signal, told) {
+    const data = await this.#part('hold', given);
+    held.push(data.id);
+    for (let done = 0; done < data.count;) {
+      done = await this.#part('prepare', data.id, TURN_MS);
+      told?.(done, data.count);
+      signal?.throwIfAborted();
+    }
+    return data;
+  }
+
+  /**
    * The steps of an epoch that has begun. @param {number} id @param {AbortSignal} [signal]
    * @param {(batch: number, logs: Logs) => void} [told] @returns {Promise<Logs>}
    */
@@ -129,12 +143,14 @@ export class TrainableModel {
    * @param {{ batchSize?: number, signal?: AbortSignal, sampleWeight?: Float32Array }} [options] @returns {Promise<Logs>}
    */
   async evaluate(x, y, { batchSize, signal, sampleWeight: w } = {}) {
-    const { id, count, most } = await this.#part('hold', { x, y, w });
+    /** @type {number[]} */
+    const held = [];
     try {
+      const { id, count, most } = await this.#hold({ x, y, w }, held, signal);
       await this.#part('begin', id, { kind: 'evaluate', batchSize: size(batchSize, most), from: 0, to: count });
       return await this.#turns(id, signal);
     } finally {
-      this.#part('drop', id).catch(() => {});
+      for (const id of held) this.#part('drop', id).catch(() => {});
     }
   }
 

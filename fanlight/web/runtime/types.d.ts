@@ -60,12 +60,20 @@ export interface Manifest {
 /** training.json: what is kept from step to step, and the steps. */
 export interface TrainingFile {
   state: Kept[];
-  programs: Record<'train' | 'evaluate', { first: number; last: number; inputs: Spec[]; outputs: Spec[] }>;
+  programs: { train: Program; evaluate: Program; features?: Program };
   /** For each output: how many classes there are, where its labels are class numbers. */
   classes: (number | null)[];
   metrics: { name: string; size: number }[];
   /** The model as Keras describes it: how Python makes it again. */
   config: unknown;
+}
+
+/** Steps first .. last - 1 of the module. */
+export interface Program {
+  first: number;
+  last: number;
+  inputs: Spec[];
+  outputs: Spec[];
 }
 
 /** A value that is kept from step to step, at its place in memory. */
@@ -99,6 +107,8 @@ export interface FitOptions {
   classWeight?: Record<number, number>;
   /** How much each example counts. */
   sampleWeight?: Float32Array;
+  /** Told while what comes before the first step is computed: that is done for so many examples. */
+  onPrepare?: (done: number, count: number) => void;
   onEpochEnd?: (epoch: number, logs: Logs) => void;
   /** Called in order, a few at a time. */
   onBatchEnd?: (batch: number, logs: Logs, epoch: number) => void;

@@ -352,7 +352,7 @@ class Lambda(Layer):
             "module": "builtins",
             "class_name": "function",
             "config": name,
-            "registered_name": name,
+            "registered_name": "function",
         }
 
     @classmethod
@@ -368,7 +368,7 @@ def _function(argument: str, description: Any) -> Any:
     """The registered function of a description; E-LAYER-003. Code in files is never run."""
     name = description
     if isinstance(description, Mapping):
-        name = description.get("registered_name") or description.get("config")
+        name = description.get("config")
     found = config.registered(name) if isinstance(name, str) else None
     if found is None:
         return config.lookup(f"{argument} of a Lambda", str(name)[:80], {})

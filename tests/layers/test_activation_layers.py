@@ -17,7 +17,9 @@ def pair(name: str, *args: Any, **options: Any) -> tuple[Any, Any]:
     return getattr(fl.layers, name)(*args, **options), getattr(keras.layers, name)(*args, **options)
 
 
-SAME = sorted(n for n in activations.KNOWN if n not in ("gelu_new", "glu", "threshold"))
+SAME = sorted(
+    n for n in activations.KNOWN if n not in ("gelu_new", "glu", "sparsemax", "threshold")
+)
 
 
 @pytest.mark.parametrize("name", SAME)
@@ -30,6 +32,24 @@ def test_activation(name: str) -> None:
     close(ours(fl.tensor(x)).numpy(), expected, name)
     slope = fl.grad(lambda t: fl.sum(ours(t) * probe))(fl.tensor(x))
     close(slope.numpy(), pull(jax.numpy.asarray(probe))[0], f"gradient of {name}")
+
+
+@pytest.mark.parametrize("axis", [-1, 0])
+def test_sparsemax(axis: int) -> None:
+    """By its definition: Keras 3.15 gives zeros where several have a share."""
+    x = numbers(5, 6)
+    low, high = x.min(axis, keepdims=True) - 1, x.max(axis, keepdims=True)
+    for _ in range(60):  # the t at which max(x - t, 0) sums to 1
+        t = (low + high) / 2
+        more = np.maximum(x - t, 0).sum(axis, keepdims=True) > 1
+        low, high = np.where(more, t, low), np.where(more, high, t)
+    expected = np.maximum(x - t, 0)
+    close(fl.activations.sparsemax(x, axis).numpy(), expected, "sparsemax")
+    probe = numbers(5, 6, seed=2)
+    slope = fl.grad(lambda v: fl.sum(fl.activations.sparsemax(v, axis) * probe))(fl.tensor(x))
+    has = expected > 0
+    mean = (probe * has).sum(axis, keepdims=True) / has.sum(axis, keepdims=True)
+    close(slope.numpy(), np.where(has, probe - mean, 0), "gradient")
 
 
 def test_every_activation_of_keras_is_known() -> None:

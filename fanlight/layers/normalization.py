@@ -71,13 +71,12 @@ def _axis(layer: Layer, axis: Any) -> int:
     return found
 
 
-def _axes(layer: Layer, axis: Any) -> int | list[int]:
-    """One axis or several."""
-    found = list(axis) if isinstance(axis, list | tuple) else axis
-    several = found if isinstance(found, list) else [found]
+def _axes(layer: Layer, axis: Any) -> list[int]:
+    """One axis or several, as a list."""
+    several = list(axis) if isinstance(axis, list | tuple) else [axis]
     if not several or any(not isinstance(a, int) or isinstance(a, bool) for a in several):
         raise argument_error(layer, "axis", "an axis, or several", axis)
-    return found
+    return several
 
 
 def _placed(layer: Layer, axes: int | list[int], rank: int, received: Any) -> tuple[int, ...]:
@@ -347,7 +346,8 @@ class UnitNormalization(Layer):
 
     def __init__(self, axis: Any = -1, **options: Any) -> None:
         super().__init__(**options)
-        self.axis = _axes(self, axis)
+        several = _axes(self, axis)
+        self.axis = several if isinstance(axis, list | tuple) else several[0]
 
     def call(self, inputs: Any) -> Tensor:
         x = cast(inputs, "float32")
@@ -398,7 +398,8 @@ class SpectralNormalization(Layer):
         layer: one with a `kernel`, or with `embeddings`.
         power_iterations: steps per call.
 
-    Weights: vector_u [1, last], then those of the layer. Source: Miyato et al. 2018.
+    Weights: the kernel, vector_u [1, last], then the others of the layer. Source: Miyato et
+    al. 2018.
     """
 
     fields = ("layer", "power_iterations")
@@ -418,6 +419,7 @@ class SpectralNormalization(Layer):
         if not isinstance(kernel, Weight):
             expected = "a layer that has a kernel or embeddings"
             raise argument_error(self, "layer", expected, self.layer)
+        self._weights.append(kernel)  # first among its weights, as Keras has it
         self.vector_u = self.add_weight(
             (1, kernel.shape[-1]),
             initializers.TruncatedNormal(stddev=0.02),

@@ -358,8 +358,7 @@ class Resizing(_Images):
             high = max(rows, int(float(columns * self.height) / self.width))
             wide = max(columns, int(float(rows * self.width) / self.height))
             top, left = (high - rows) // 2, (wide - columns) // 2
-            around = [(0, 0), (top, high - rows - top), (left, wide - columns - left), (0, 0)]
-            x = fn.pad(x, around, self.fill_value)
+            x = fn.pad(x, [(0, 0), (top, top), (left, left), (0, 0)], self.fill_value)
         return resized(x, size, self.interpolation, self.antialias)
 
 

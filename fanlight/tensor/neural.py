@@ -73,9 +73,7 @@ def batch_norm(
     return (x - mean) * (fn.rsqrt(variance + epsilon) * factor) + shift
 
 
-def normalize_batch(
-    x: Any, scale: Any = None, offset: Any = None, epsilon: float = 1e-3
-) -> Tensor:
+def normalize_batch(x: Any, scale: Any = None, offset: Any = None, epsilon: float = 1e-3) -> Tensor:
     """(x - mean) scale / sqrt(variance + epsilon) + offset by the moments of x itself.
 
     They are taken over all dims of x [..., C] but the last. Its gradient is written out: two sums

@@ -63,11 +63,14 @@ def batch_norm(
     x, mean, variance = (cast(v, "float32") for v in (x, mean, variance))
     shift = fn.zeros_like(mean) if offset is None else cast(offset, "float32")
     factor = fn.ones_like(mean) if scale is None else cast(scale, "float32")
-    if all(v.shape == x.shape[-1:] for v in (mean, variance, shift, factor)):
+    given = (mean, variance, shift, factor)
+    # What is not constant folds into no neighbour: one root per channel, not per element.
+    spelt = any(v.traced for v in given) and x.rank > 1
+    if not spelt and all(v.shape == x.shape[-1:] for v in given):
         y: Tensor = apply("batch_norm", x, mean, variance, shift, factor, epsilon=epsilon)
         return y
-    given = {"mean": mean, "variance": variance, "offset": shift, "scale": factor}
-    for name, value in given.items():
+    names = ("mean", "variance", "offset", "scale")
+    for name, value in zip(names, given, strict=True):
         if not broadcasts(value.shape, x.shape):
             raise misfit("batch_norm", name, f"what broadcasts to x {x.type}", value)
     return (x - mean) * (fn.rsqrt(variance + epsilon) * factor) + shift

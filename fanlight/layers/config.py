@@ -72,6 +72,8 @@ def plain(value: Any) -> Any:
 
 def described(made: Any) -> dict[str, Any]:
     """Class name and arguments of an object with `get_config`, as Keras 3 writes them."""
+    if hasattr(made, "described"):  # a model
+        return dict(made.described())
     kind = type(made)
     name = registered_name(kind)
     return {

@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.layers import config, constraints, initializers, regularizers, scope, symbolic
+from fanlight.layers import (
+    blank,
+    config,
+    constraints,
+    initializers,
+    regularizers,
+    scope,
+    symbolic,
+)
 from fanlight.layers.symbolic import Node, Symbolic, symbols
 from fanlight.layers.weight import Weight
 from fanlight.ops.types import TensorType
@@ -126,8 +134,10 @@ class Layer:
                 received=f"{tuple(shape)}",
                 next="give fl.Input a shape with that size.",
             )
+        empty = blank.claimed(shape, f"layer {self.name}")
+        array = np.zeros(shape, dtype) if empty else np.asarray(made(tuple(shape), dtype))
         weight = Weight(
-            tensor(np.asarray(made(tuple(shape), dtype)), dtype),
+            tensor(array, dtype),
             trainable,
             name or f"weight_{len(self._weights)}",
             f"{self.name}/{name or f'weight_{len(self._weights)}'}",

@@ -62,8 +62,14 @@ def named(model: Layer) -> list[tuple[str, Any]]:
 
 
 def read(model: Layer, path: Path, by_name: bool, skip: bool) -> None:
-    """Give a model the weights of a file."""
+    """Give a model the weights of a file: by name, else in order where all shapes agree."""
     stored = arrays(path)
+    own = named(model)
+    if not by_name and any(name not in stored for name, _ in own):
+        inner = [(n.rpartition("/")[2], tuple(w.shape)) for n, w in own]
+        if inner == [(n.rpartition("/")[2], a.shape) for n, a in stored.items()]:
+            # Layers that were not named are counted anew in every program.
+            stored = dict(zip([n for n, _ in own], stored.values(), strict=True))
     pairs = [(name, weight, stored.pop(name, None)) for name, weight in named(model)]
     assign(Found(pairs, sorted(stored)), path, skip, by_name)
 

@@ -35,8 +35,11 @@ from fanlight.layers import (
     regularizers,
 )
 from fanlight.layers.config import register
+from fanlight.layers.describe import model_from_json
 from fanlight.layers.layer import clear_session
 from fanlight.layers.model import Input, Model, Sequential
+from fanlight.layers.plot import plot_model
+from fanlight.layers.saving import load_model
 from fanlight.layers.seeds import set_random_seed
 from fanlight.models import default_model, tasks
 from fanlight.ops.types import Dim
@@ -393,9 +396,12 @@ __all__ = [
     "constraints",
     "initializers",
     "layers",
+    "load_model",
     "losses",
     "metrics",
+    "model_from_json",
     "optimizers",
+    "plot_model",
     "register",
     "regularizers",
     "set_random_seed",

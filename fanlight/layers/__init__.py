@@ -10,6 +10,22 @@ from fanlight.layers.activation_layers import (
     Softmax,
     ThresholdedReLU,
 )
+from fanlight.layers.attention import (
+    AdditiveAttention,
+    Attention,
+    GroupQueryAttention,
+    MultiHeadAttention,
+)
+from fanlight.layers.cells import (
+    GRUCell,
+    LSTMCell,
+    SimpleRNNCell,
+)
+from fanlight.layers.conv_recurrent import (
+    ConvLSTM1D,
+    ConvLSTM2D,
+    ConvLSTM3D,
+)
 from fanlight.layers.convolution import (
     Conv1D,
     Conv1DTranspose,
@@ -100,6 +116,13 @@ from fanlight.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from fanlight.layers.recurrent import (
+    GRU,
+    LSTM,
+    RNN,
+    SimpleRNN,
+    StackedRNNCells,
+)
 from fanlight.layers.regularization import (
     ActivityRegularization,
     AlphaDropout,
@@ -124,6 +147,10 @@ from fanlight.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from fanlight.layers.wrappers import (
+    Bidirectional,
+    TimeDistributed,
+)
 
 __all__ = [
     "Activation",
@@ -135,7 +162,9 @@ __all__ = [
     "AdaptiveMaxPooling2D",
     "AdaptiveMaxPooling3D",
     "Add",
+    "AdditiveAttention",
     "AlphaDropout",
+    "Attention",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -144,6 +173,7 @@ __all__ = [
     "AvgPool2D",
     "AvgPool3D",
     "BatchNormalization",
+    "Bidirectional",
     "CenterCrop",
     "Concatenate",
     "Conv1D",
@@ -152,6 +182,9 @@ __all__ = [
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
     "Convolution1D",
     "Convolution1DTranspose",
     "Convolution2D",
@@ -168,6 +201,8 @@ __all__ = [
     "Dropout",
     "ELU",
     "Flatten",
+    "GRU",
+    "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",
@@ -183,8 +218,11 @@ __all__ = [
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
     "GroupNormalization",
+    "GroupQueryAttention",
     "Input",
     "InputLayer",
+    "LSTM",
+    "LSTMCell",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
@@ -196,9 +234,11 @@ __all__ = [
     "MaxPooling3D",
     "Maximum",
     "Minimum",
+    "MultiHeadAttention",
     "Multiply",
     "PReLU",
     "RMSNormalization",
+    "RNN",
     "ReLU",
     "Rescaling",
     "Resizing",
@@ -206,13 +246,17 @@ __all__ = [
     "SeparableConv2D",
     "SeparableConvolution1D",
     "SeparableConvolution2D",
+    "SimpleRNN",
+    "SimpleRNNCell",
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
     "SpectralNormalization",
+    "StackedRNNCells",
     "Subtract",
     "ThresholdedReLU",
+    "TimeDistributed",
     "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",

@@ -291,6 +291,11 @@ class Layer:
         train = {id(w) for w in self.trainable_weights}
         return [w for w in self.weights if id(w) not in train]
 
+    @property
+    def state_variables(self) -> list[Weight]:
+        """What it keeps from batch to batch, and is no weight: states of recurrent layers."""
+        return [v for layer in self.sublayers() for v in layer.state_variables]
+
     variables = weights
     trainable_variables = trainable_weights
     non_trainable_variables = non_trainable_weights

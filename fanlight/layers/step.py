@@ -117,7 +117,7 @@ class Steps:
         return tuple(id(w) for w in self.model.trainable_weights)
 
     def _variables(self) -> list[Variable]:
-        found: list[Any] = [*self.model.weights, self.key]
+        found: list[Any] = [*self.model.weights, *self.model.state_variables, self.key]
         if self.objective is not None:
             found += self.objective.variables
         if self.optimizer is not None:

@@ -1,0 +1,2 @@
+"""placeholder"""
+def found(*a): return None

@@ -198,7 +198,7 @@ class CategoricalCrossentropy(Function):
 class SparseCategoricalCrossentropy(Function):
     """See sparse_categorical_crossentropy."""
 
-    fields = ("from_logits", "axis")
+    fields = ("from_logits", "ignore_class", "axis")
     function = staticmethod(losses.sparse_categorical_crossentropy)
     direction = "down"
 
@@ -207,9 +207,11 @@ class SparseCategoricalCrossentropy(Function):
         name: str = "sparse_categorical_crossentropy",
         dtype: Any = None,
         from_logits: bool = False,
+        ignore_class: int | None = None,
         axis: int = -1,
     ) -> None:
-        super().__init__(name, dtype, from_logits=from_logits, axis=axis)
+        options = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
+        super().__init__(name, dtype, **options)
 
 
 class Hinge(Function):

@@ -137,10 +137,13 @@ def wrong_input(metric: Metric, expected: str, received: Any) -> FanlightError:
 
 def _by_example(values: Any, weights: Any) -> tuple[Tensor, Tensor | None, int]:
     """Values times their weights; the weights in that shape; how many values an example has."""
+    counts = scope.mask_of(values)
     values = cast(tensor(values), "float32")
     if weights is None:
         return values, None, math.prod(values.shape[1:])
     values, weights = reduced_weights(values, weights)
+    if counts is not None:  # as Keras has it, only where there are weights
+        weights = weights * cast(counts, "float32")
     weights = fn.broadcast_to(weights, values.shape)
     return values * weights, weights, math.prod(values.shape[1:])
 

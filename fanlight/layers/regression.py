@@ -100,9 +100,7 @@ class CosineSimilarity(Function):
     function = staticmethod(_cosine)
     direction = "up"
 
-    def __init__(
-        self, name: str = "cosine_similarity", dtype: Any = None, axis: int = -1
-    ) -> None:
+    def __init__(self, name: str = "cosine_similarity", dtype: Any = None, axis: int = -1) -> None:
         super().__init__(name, dtype, axis=axis)
 
 

@@ -414,9 +414,7 @@ class AUC(_Counts):
         if self.from_logits:
             p = fn.sigmoid(p)
         weights = None if self.multi_label else self.label_weights
-        self._count(
-            y_true, p, sample_weight, each_label=self.multi_label, label_weights=weights
-        )
+        self._count(y_true, p, sample_weight, each_label=self.multi_label, label_weights=weights)
 
     def _points(self) -> tuple[Tensor, Tensor]:
         """What the curve has along x and along y, at each threshold."""

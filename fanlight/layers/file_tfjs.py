@@ -32,7 +32,7 @@ SHARD_BYTES = 4 << 20
 
 def write(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
     """Write the folder."""
-    from fanlight import __version__
+    from fanlight.version import __version__
 
     folder = path.parent if path.suffix == ".json" else path
     topology = Form().topology(model)

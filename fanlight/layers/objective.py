@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -114,17 +115,18 @@ class Objective:
 
     def results(self) -> Tensor:
         """All numbers of now, as one tensor."""
-        parts = [fn.reshape(m.result(), (-1,)) for m in self.every()]
-        self.sizes = [p.shape[0] for p in parts]
-        return fn.concat(parts)
+        parts = [m.result() for m in self.every()]
+        self.shapes = [p.shape for p in parts]
+        return fn.concat([fn.reshape(p, (-1,)) for p in parts])
 
     def named(self, numbers: Any) -> dict[str, Any]:
         """The numbers of `results` by name."""
         found: dict[str, Any] = {}
         at = 0
-        for m, size in zip(self.every(), self.sizes, strict=True):
+        for m, shape in zip(self.every(), self.shapes, strict=True):
+            size = math.prod(shape)
             part = numbers[at : at + size]
-            found[m.name] = float(part[0]) if size == 1 else part.copy()
+            found[m.name] = part.reshape(shape).copy() if shape else float(part[0])
             at += size
         return found
 

@@ -10,6 +10,10 @@ from fanlight.layers.callbacks import Callback, Logs
 
 
 def _number(value: Any) -> str:
+    if getattr(value, "ndim", 0):  # a number per class is shown, a matrix is not
+        few = value.ndim == 1 and value.size <= 10
+        each = " ".join(_number(float(v)) for v in value) if few else ""
+        return f"[{each or ' x '.join(map(str, value.shape))}]"
     if not isinstance(value, float):
         return str(value)
     return f"{value:.4f}" if abs(value) >= 1e-3 or not value else f"{value:.3e}"

@@ -27,6 +27,14 @@ def renewed(kind: str, own: dict[str, Any], old: bool, tfjs: bool) -> dict[str, 
         own["reset_after"] = False
     for key in ("implementation", "time_major"):
         own.pop(key, None)
+    if kind.startswith(("SeparableConv", "DepthwiseConv")):
+        # Keras 2 writes those of the convolution that these are not, too.
+        for key in ("kernel_initializer", "kernel_regularizer", "kernel_constraint", "filters"):
+            if key != "filters" or kind.startswith("Depthwise"):
+                own.pop(key, None)
+    if kind == "MultiHeadAttention":
+        for key in ("query_shape", "key_shape", "value_shape"):
+            own.pop(key, None)
     if not old:
         return own
     if tfjs and kind in _RECURRENT and own.get("unit_forget_bias") is None:

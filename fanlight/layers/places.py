@@ -19,9 +19,6 @@ from fanlight.tensor import cast, tensor
 from fanlight.tensor.caller import caller
 
 _APART = ("nodes", "inputs_form", "outputs_form", "_layers", "_order", "_row", "_begin", "history")
-# Optimizers whose slots are filed slot by slot; the others file them weight by weight.
-_BY_SLOT = ("RMSprop",)
-_LATE = ("velocity_hat",)
 
 
 @dataclass(frozen=True)
@@ -133,24 +130,8 @@ def chains(model: Layer) -> dict[int, tuple[str, ...]]:
 
 def optimizer_order(optimizer: Optimizer) -> list[tuple[str, Weight]]:
     """The state of an optimizer as Keras orders and names it."""
-    rate = [("learning_rate", optimizer._rate)] if optimizer._schedule is None else []
-    found: list[tuple[str, Any]] = [("iteration", optimizer.iterations), *rate]
-    names = [
-        getattr(w, "path", w.name).replace("/", "_") for w in optimizer.trained
-    ]
-    found += zip([f"{n}_average" for n in names], optimizer._averages, strict=False)
-    found += zip([f"{n}_gradient_accumulator" for n in names], optimizer._sums, strict=False)
-    slots = optimizer._slots
-    by_slot = type(optimizer).__name__ in _BY_SLOT
-    early = [s for s in slots if s not in _LATE]
-    if by_slot:
-        found += [(f"{n}_{s}", v) for s in slots for n, v in zip(names, slots[s], strict=True)]
-    else:
-        found += [(f"{n}_{s}", slots[s][i]) for i, n in enumerate(names) for s in early]
-        late = [s for s in slots if s in _LATE]
-        found += [(f"{n}_{s}", v) for s in late for n, v in zip(names, slots[s], strict=True)]
-    known = {id(v) for _, v in found}
-    return found + [(v.name, v) for v in optimizer.variables if id(v) not in known]
+    words = {"iterations": "iteration"}
+    return [(words.get(v.name, v.name), v) for v in optimizer.variables]
 
 
 # --- giving numbers -------------------------------------------------------------------------------

@@ -80,20 +80,20 @@ def plot_model(
     for node in model._order:
         calls = [n for n in model._order if n.layer is node.layer]
         box = _box(node, calls, show_shapes, show_dtype, show_layer_names)
-        extra = []
+        extra: list[str] = []
         size = node.layer.count_params()
         if show_params and size and id(node.layer) not in told:
-            extra.append(f"{size:,}")
+            extra.append(f"{size:,} weights")
         if show_trainable and size and not node.layer.trainable_weights:
             extra.append("frozen")
         told.add(id(node.layer))
-        box.detail = "  ·  ".join([box.detail, *extra] if box.detail else extra)
+        box.detail = "  ·  ".join([x for x in (box.detail, *extra) if x])
         sources = [made[id(s.node)] for s in node.inputs if id(s.node) in made]
         drawing.place(box, list(dict.fromkeys(sources)))
         made[id(node)] = box
     for name, symbol in zip(model.output_names, model.outputs, strict=True):
         detail = shape_text(symbol.shape) if show_shapes else ""
-        box = Box(name, detail or "output", f"output {name}", "port")
+        box = Box(name, f"output  ·  {detail}" if detail else "output", f"output {name}", "port")
         drawing.place(box, [made[id(symbol.node)]] if id(symbol.node) in made else [])
     picture = Picture(drawing.svg(model.name))
     if path is not None:
@@ -104,10 +104,10 @@ def plot_model(
 def _box(node: Node, calls: list[Node], shapes: bool, dtype: bool, names: bool) -> Box:
     layer = node.layer
     kind = type(layer).__name__
-    title = f"{layer.name}  {kind}" if names else kind
+    title = layer.name if names else kind
     if len(calls) > 1:
-        title += f"  (call {1 + next(i for i, n in enumerate(calls) if n is node)})"
-    parts = []
+        title += f" (call {1 + next(i for i, n in enumerate(calls) if n is node)})"
+    parts = [kind] if names else []
     if shapes:
         parts.append(shown_shape([s.shape for s in node.outputs]))
     if dtype:
@@ -117,7 +117,7 @@ def _box(node: Node, calls: list[Node], shapes: bool, dtype: bool, names: bool) 
         f"{k} = {v}" for k, v in config.items() if v is not None and not isinstance(v, dict)
     )
     family = "port" if not node.args else "" if isinstance(layer, Model) else _family(kind)
-    return Box(title, "  ".join(parts), f"{layer.name} ({kind})\n{hint}", family)
+    return Box(title, "  ·  ".join(parts), f"{layer.name} ({kind})\n{hint}", family)
 
 
 def _family(kind: str) -> str:

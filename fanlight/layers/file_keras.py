@@ -34,6 +34,7 @@ from fanlight.layers.reading import Reader
 from fanlight.tensor.caller import caller
 
 _SEEDS = "seed_generator"
+_PRIVATE = re.compile(r"/_(?=[a-z])")
 _OPTIMIZER = re.compile(r"optimizer/vars/(\d+)$")
 
 
@@ -174,6 +175,11 @@ def found(model: Layer, stored: Iterable[Stored]) -> Found:
         name = one.name.replace("\\", "/").replace("_layer_checkpoint_dependencies", "layers")
         if not name.startswith("optimizer/") and _SEEDS not in name:
             by_path[name] = one
+    wanted = {p.path for p in places(model)}
+    for name in sorted(set(by_path) - wanted):
+        public = _PRIVATE.sub("/", name)  # Keras 2 wrote layers/mha/_key_dense
+        if public in wanted and public not in by_path:
+            by_path[public] = by_path.pop(name)
     pairs = [(f"{p.name} ({p.path})", p.weight, by_path.pop(p.path, None)) for p in places(model)]
     return Found(pairs, sorted(by_path))
 

@@ -398,7 +398,8 @@ class SpectralNormalization(Layer):
         layer: one with a `kernel`, or with `embeddings`.
         power_iterations: steps per call.
 
-    Weights: the kernel, vector_u [1, last], then the others of the layer. Source: Miyato et al. 2018.
+    Weights: the kernel, vector_u [1, last], then the others of the layer. Source: Miyato et
+    al. 2018.
     """
 
     fields = ("layer", "power_iterations")

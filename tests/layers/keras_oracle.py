@@ -66,6 +66,8 @@ def plain_config(config: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, list | tuple):
             value = [plain_config(v) if isinstance(v, dict) else v for v in value]
             value = [list(v) if isinstance(v, tuple) else v for v in value]
+        if isinstance(value, float):
+            value = float(np.float32(value))  # some of Keras's numbers went through float32
         if value is not None:
             made[key] = value
     return made

@@ -54,7 +54,10 @@ def test_channels_first(name: str) -> None:
     shape = SIZES[dims]
     last = {**options, "data_format": "channels_last", "activation": None}
     # Keras on CPUs has few of these: moving the channels is the oracle.
-    ours, theirs = getattr(fl.layers, name)(*args, **last), getattr(keras.layers, name)(*args, **last)
+    ours, theirs = (
+        getattr(fl.layers, name)(*args, **last),
+        getattr(keras.layers, name)(*args, **last),
+    )
     expected = check_layer(ours, theirs, (2, *shape, 4)).numpy()
     first = getattr(fl.layers, name)(*args, **{**options, "activation": None})
     from tests.layers.keras_oracle import numbers

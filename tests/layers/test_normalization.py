@@ -30,9 +30,7 @@ def pair(name: str, *args: Any, **options: Any) -> tuple[Any, Any]:
     ids=str,
 )
 def test_batch_norm(options: dict[str, Any], shape: Any, training: bool) -> None:
-    check_layer(
-        *pair("BatchNormalization", **options), shape, training=training, tolerance=3e-5
-    )
+    check_layer(*pair("BatchNormalization", **options), shape, training=training, tolerance=3e-5)
 
 
 def test_batch_norm_mask() -> None:

@@ -47,9 +47,7 @@ def test_borders_by_default() -> None:
             check_layer(*pair(f"{name}{dims}D"), (2, *SIZES[dims], 3))
 
 
-@pytest.mark.parametrize(
-    ("dims", "size"), [(1, 3), (2, 2), (2, (3, 1)), (3, 2), (3, (1, 2, 3))]
-)
+@pytest.mark.parametrize(("dims", "size"), [(1, 3), (2, 2), (2, (3, 1)), (3, 2), (3, (1, 2, 3))])
 def test_upsampling(dims: int, size: Any) -> None:
     check_layer(*pair(f"UpSampling{dims}D", size), (2, *SIZES[dims], 3))
 

@@ -258,15 +258,10 @@ class Run:
         def step(z: Tensor, before: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
             return cell.advance(z, before, drawn)
 
-        own = not self.unroll and drawn[1] == []
-        found = (
-            recurrent_loops.found(cell, z, states, self.mask, self.reverse, sequences)
-            if own
-            else None
-        )
-        if found is None:
-            found = self._turned(step, z, states, sequences)
-        ys, states = found
+        found = None
+        if not self.unroll and not drawn[1]:
+            found = recurrent_loops.found(cell, z, states, self.mask, self.reverse)
+        ys, states = found or self._turned(step, z, states, sequences)
         last = states[0]
         if self.zeros and self.mask is not None:
             if ys is not None:

@@ -37,6 +37,7 @@ from fanlight.layers import (
 from fanlight.layers.config import register
 from fanlight.layers.layer import clear_session
 from fanlight.layers.model import Input, Model, Sequential
+from fanlight.layers.plots import plot_confusion
 from fanlight.layers.seeds import set_random_seed
 from fanlight.models import default_model, tasks
 from fanlight.ops.types import Dim
@@ -396,6 +397,7 @@ __all__ = [
     "losses",
     "metrics",
     "optimizers",
+    "plot_confusion",
     "register",
     "regularizers",
     "set_random_seed",

@@ -14,7 +14,6 @@ from fanlight.tensor import functions as fn
 from fanlight.tensor.caller import caller
 from fanlight.tensor.variables import Variable
 
-
 _COMMON = (
     "weight_decay",
     "clipnorm",
@@ -219,6 +218,11 @@ class Optimizer:
             for i in range(len(self.trained)):
                 found += [self._slots[slot][i] for slot in group]
         return [*(v for v in found if v is not None), *self.extra()]
+
+    @property
+    def averages(self) -> list[Weight]:
+        """The averages of the weights that were trained, where `use_ema` keeps some."""
+        return self._averages
 
     # --- a step -----------------------------------------------------------------------------------
 

@@ -30,8 +30,8 @@ PUBLIC |= {
 }  # fmt: skip
 PUBLIC |= {
     "Input", "Model", "Sequential", "activations", "callbacks", "clear_session", "constraints",
-    "initializers", "layers", "losses", "metrics", "optimizers", "register", "regularizers",
-    "set_random_seed",
+    "initializers", "layers", "losses", "metrics", "optimizers", "plot_confusion", "register",
+    "regularizers", "set_random_seed",
 }  # fmt: skip
 PUBLIC |= {"cond", "scan", "while_loop"}
 PUBLIC |= {"debug", "env", "get_backend", "profile", "set_backend", "time"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fanlight.layers.callback import Callback, CallbackList, History, Logs
+from fanlight.layers.callback import Callback, CallbackList, History
 from fanlight.layers.monitors import (
     EarlyStopping,
     LearningRateScheduler,
@@ -27,7 +27,6 @@ __all__ = [
     "History",
     "LambdaCallback",
     "LearningRateScheduler",
-    "Logs",
     "ModelCheckpoint",
     "ReduceLROnPlateau",
     "SwapEMAWeights",

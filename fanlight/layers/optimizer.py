@@ -233,7 +233,7 @@ class Optimizer:
 
         `self.count` is the number of this step, from 1 on, as a float32 tensor.
         """
-        raise NotImplementedError
+        raise config.unwritten(self, "step")
 
     def exclude_from_weight_decay(
         self, var_list: Sequence[Variable] = (), var_names: Sequence[str] = ()

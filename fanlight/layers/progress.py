@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from fanlight.layers.callbacks import Callback, Logs
+from fanlight.layers.callback import Callback, Logs
 
 
 def _number(value: Any) -> str:

@@ -39,6 +39,7 @@ from fanlight.layers.describe import model_from_json
 from fanlight.layers.layer import clear_session
 from fanlight.layers.model import Input, Model, Sequential
 from fanlight.layers.plot import plot_model
+from fanlight.layers.plots import plot_confusion
 from fanlight.layers.saving import load_model
 from fanlight.layers.seeds import set_random_seed
 from fanlight.models import default_model, tasks
@@ -402,6 +403,7 @@ __all__ = [
     "model_from_json",
     "optimizers",
     "plot_model",
+    "plot_confusion",
     "register",
     "regularizers",
     "set_random_seed",

@@ -31,7 +31,7 @@ PUBLIC |= {
 PUBLIC |= {
     "Input", "Model", "Sequential", "activations", "callbacks", "clear_session", "constraints",
     "initializers", "layers", "load_model", "losses", "metrics", "model_from_json", "optimizers",
-    "plot_model", "register", "regularizers", "set_random_seed",
+    "plot_confusion", "plot_model", "register", "regularizers", "set_random_seed",
 }  # fmt: skip
 PUBLIC |= {"cond", "scan", "while_loop"}
 PUBLIC |= {"debug", "env", "get_backend", "profile", "set_backend", "time"}

@@ -40,6 +40,17 @@ def registered_name(made: Any) -> str | None:
     return next((k for k, v in _CUSTOM.items() if v is made), None)
 
 
+def unwritten(made: Any, method: str) -> FanlightError:
+    """E-LAYER-004: a class of somebody's own lacks the method that is its meaning."""
+    return FanlightError(
+        "E-LAYER-004",
+        f"{type(made).__name__} does not say what it computes.",
+        where=type(made).__name__,
+        expected=f"a class with a method {method}",
+        received=f"none in {type(made).__name__}",
+    )
+
+
 def snake(name: str) -> str:
     """MeanSquaredError -> mean_squared_error, as Keras names what has no name."""
     out = ""

@@ -101,7 +101,7 @@ class Layer:
 
     def call(self, inputs: Any) -> Any:
         """What the layer computes."""
-        raise NotImplementedError
+        raise config.unwritten(self, "call")
 
     def compute_mask(self, inputs: Any, mask: Any) -> Any:
         """The mask of what it gives: bool tensors, or None."""

@@ -293,7 +293,7 @@ def circle(
     same = fn.equal(labels, fn.transpose(their))
     different = fn.logical_not(same)
     if remove_diagonal:
-        same = fn.logical_and(same, fn.equal(fn.eye(*same.shape), 0.0))
+        same = fn.logical_and(same, fn.equal(fn.eye(same.shape[0], same.shape[1]), 0.0))
     distance = fn.maximum(1.0 - fn.matmul(x, others, transpose_b=True), 0.0)
     near = -gamma * (margin + distance) * (margin - distance)
     far = gamma * fn.maximum(1.0 + margin - distance, 0.0) * (1.0 - margin - distance)

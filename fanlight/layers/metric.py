@@ -10,6 +10,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.layers import config, initializers, scope
+from fanlight.layers.loss_functions import FUNCTIONS as LOSSES
 from fanlight.layers.loss_functions import alike
 from fanlight.layers.losses import reduced_weights
 from fanlight.layers.weight import Weight
@@ -83,11 +84,11 @@ class Metric:
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take a batch into account."""
-        raise NotImplementedError
+        raise config.unwritten(self, "update_state")
 
     def result(self) -> Tensor:
         """The number of all batches so far."""
-        raise NotImplementedError
+        raise config.unwritten(self, "result")
 
     def reset_state(self) -> None:
         """Begin again."""
@@ -194,6 +195,10 @@ class MeanMetricWrapper(Mean):
     ) -> None:
         super().__init__(name or getattr(fn, "__name__", None), dtype)
         self.fn, self.options = fn, options
+        if self.direction is None:
+            named = str(getattr(fn, "__name__", ""))
+            down = LOSSES.get(named) is fn and named != "cosine_similarity"
+            self.direction = "down" if down else "up" if "acc" in named else None
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         mask = scope.mask_of(y_pred)

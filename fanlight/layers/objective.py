@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 from fanlight.errors import FanlightError
@@ -36,9 +37,10 @@ class Objective:
         self.names = list(names)
         self.several = len(self.names) > 1
         self.losses = [losses.get(x) for x in self._each("loss", loss)]
-        self.shares = [
-            1.0 if w is None else float(w) for w in self._each("loss_weights", loss_weights)
-        ]
+        weights = self._each("loss_weights", loss_weights)
+        if any(w is not None and not isinstance(w, Real) for w in weights):
+            raise self._wrong("loss_weights", repr(loss_weights)[:200])
+        self.shares = [1.0 if w is None else float(w) for w in weights]
         self.tracker = Mean("loss")
         many = self.several and sum(x is not None for x in self.losses) > 1
         self.trackers = [Mean(f"{n}_loss") if many else None for n in self.names]

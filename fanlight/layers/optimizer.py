@@ -14,7 +14,6 @@ from fanlight.tensor import functions as fn
 from fanlight.tensor.caller import caller
 from fanlight.tensor.variables import Variable
 
-
 _COMMON = (
     "weight_decay",
     "clipnorm",
@@ -220,6 +219,11 @@ class Optimizer:
                 found += [self._slots[slot][i] for slot in group]
         return [*(v for v in found if v is not None), *self.extra()]
 
+    @property
+    def averages(self) -> list[Weight]:
+        """The averages of the weights that were trained, where `use_ema` keeps some."""
+        return self._averages
+
     # --- a step -----------------------------------------------------------------------------------
 
     def step(
@@ -229,7 +233,7 @@ class Optimizer:
 
         `self.count` is the number of this step, from 1 on, as a float32 tensor.
         """
-        raise NotImplementedError
+        raise config.unwritten(self, "step")
 
     def exclude_from_weight_decay(
         self, var_list: Sequence[Variable] = (), var_names: Sequence[str] = ()

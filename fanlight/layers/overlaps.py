@@ -222,7 +222,13 @@ class BinaryIoU(IoU):
 class MeanIoU(IoU):
     """The mean of the IoU of all classes."""
 
-    fields = ("num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
+    fields: tuple[str, ...] = (
+        "num_classes",
+        "ignore_class",
+        "sparse_y_true",
+        "sparse_y_pred",
+        "axis",
+    )
 
     def __init__(
         self,

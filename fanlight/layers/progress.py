@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from fanlight.layers.callbacks import Callback, Logs
+from fanlight.layers.callback import Callback, Logs
 
 
 def _number(value: Any) -> str:
@@ -86,8 +86,13 @@ class Bar(Callback):
             f"epoch {epoch + 1}/{of}  {spent:.1f} s  {described(logs or {})}", highlight=False
         )
 
+    _progress: Any = None
+
     def on_train_end(self, logs: Logs | None = None) -> None:
-        self._progress.stop()
+        if self._progress is not None:
+            self._progress.stop()
+
+    on_train_break = on_train_end
 
 
 def shown(verbose: Any) -> list[Callback]:

@@ -28,7 +28,7 @@ class LearningRateSchedule:
 
     def __call__(self, step: Any) -> Tensor:
         """The learning rate after so many steps."""
-        raise NotImplementedError
+        raise config.unwritten(self, "__call__")
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make it again."""

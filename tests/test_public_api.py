@@ -33,7 +33,7 @@ PUBLIC |= {
     "initializers", "layers", "losses", "metrics", "optimizers", "register", "regularizers",
     "set_random_seed",
 }  # fmt: skip
-PUBLIC |= {"cond", "scan", "while_loop"}
+PUBLIC |= {"cond", "data", "scan", "while_loop"}
 PUBLIC |= {"debug", "env", "get_backend", "profile", "set_backend", "time"}
 PUBLIC |= set(
     """

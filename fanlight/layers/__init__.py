@@ -2,17 +2,51 @@
 
 from __future__ import annotations
 
+from fanlight.layers.augmentation import (
+    CutMix,
+    MixUp,
+    RandomBrightness,
+    RandomContrast,
+    RandomCrop,
+    RandomErasing,
+    RandomFlip,
+    RandomGrayscale,
+    RandomHeight,
+    RandomHue,
+    RandomRotation,
+    RandomSaturation,
+    RandomShear,
+    RandomTranslation,
+    RandomWidth,
+    RandomZoom,
+)
 from fanlight.layers.core import Activation, Dense, Flatten
 from fanlight.layers.layer import Layer
 from fanlight.layers.model import Input, InputLayer
 
 __all__ = [
     "Activation",
+    "CutMix",
     "Dense",
     "Flatten",
     "Input",
     "InputLayer",
     "Layer",
+    "MixUp",
+    "RandomBrightness",
+    "RandomContrast",
+    "RandomCrop",
+    "RandomErasing",
+    "RandomFlip",
+    "RandomGrayscale",
+    "RandomHeight",
+    "RandomHue",
+    "RandomRotation",
+    "RandomSaturation",
+    "RandomShear",
+    "RandomTranslation",
+    "RandomWidth",
+    "RandomZoom",
 ]
 
 

@@ -22,17 +22,25 @@ from fanlight.layers.augmentation import (
 )
 from fanlight.layers.core import Activation, Dense, Flatten
 from fanlight.layers.layer import Layer
+from fanlight.layers.lookup import Hashing, IntegerLookup, StringLookup
 from fanlight.layers.model import Input, InputLayer
+from fanlight.layers.preprocessing import CategoryEncoding, Discretization, Normalization
+from fanlight.layers.text_preprocessing import TextVectorization
 
 __all__ = [
     "Activation",
+    "CategoryEncoding",
     "CutMix",
     "Dense",
+    "Discretization",
     "Flatten",
+    "Hashing",
     "Input",
     "InputLayer",
+    "IntegerLookup",
     "Layer",
     "MixUp",
+    "Normalization",
     "RandomBrightness",
     "RandomContrast",
     "RandomCrop",
@@ -47,6 +55,8 @@ __all__ = [
     "RandomTranslation",
     "RandomWidth",
     "RandomZoom",
+    "StringLookup",
+    "TextVectorization",
 ]
 
 

@@ -24,7 +24,8 @@ class Rows:
 
     def __init__(self, arrays: Any) -> None:
         self.arrays = mapped(arrays, as_array)
-        self.count = len(leaves(self.arrays)[0])
+        parts = leaves(self.arrays)
+        self.count = len(parts[0]) if parts and np.ndim(parts[0]) else 0
 
     def many(self, which: Sequence[int]) -> Any:
         """Several rows as a batch."""

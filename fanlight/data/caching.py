@@ -158,10 +158,10 @@ class Disk(_Cache):
         with self.lock:
             if self.view is not None or self.file is None or len(self.places) != self.count:
                 return
-            labels = [self.labels.get(at) for at in range(self.count)]
+            labels: list[Any] = [self.labels.get(at) for at in range(len(self.places))]
             known = all(isinstance(n, int | str | np.integer) for n in labels)
-            index = {
-                "places": [self.places[at] for at in range(self.count)],
+            index: Any = {
+                "places": [self.places[at] for at in range(len(labels))],
                 "labels": [n if isinstance(n, str) else int(n) for n in labels] if known else [],
             }
             text = json.dumps(index).encode()
@@ -188,7 +188,7 @@ class Disk(_Cache):
             view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         length = int.from_bytes(view[-8:], "little")
         try:
-            index = json.loads(view[size - 8 - length : size - 8]) if length < size else None
+            index = json.loads(view[size - 8 - length : size - 8]) if length < size else {}
             places = {i: (int(a), int(n), f) for i, (a, n, f) in enumerate(index["places"])}
             labels = dict(enumerate(index["labels"]))
         except (ValueError, TypeError, KeyError, RecursionError) as problem:

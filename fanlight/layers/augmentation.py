@@ -307,8 +307,8 @@ class _RandomSide(Augmentation):
         low, high = self.span
         # A picture 1 + f times as wide shows 1 / (1 + f) of itself in the same frame.
         wide = 1.0 / (1.0 + random.uniform((x.shape[0],), low, high, key=key))
-        seen = (wide, 1.0) if self.tall else (1.0, wide)
-        return augment.zoom(x, *seen, "nearest", self.interpolation)
+        height, width = (wide, 1.0) if self.tall else (1.0, wide)
+        return augment.zoom(x, height, width, "nearest", self.interpolation)
 
 
 class RandomHeight(_RandomSide):

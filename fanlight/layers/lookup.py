@@ -131,7 +131,7 @@ class Hashing(HostLayer):
 class IndexLookup(HostLayer):
     """The base of lookups: a vocabulary, behind places for a mask and for what is not in it."""
 
-    fields = (
+    fields: tuple[str, ...] = (
         *("max_tokens", "num_oov_indices", "mask_token", "oov_token", "vocabulary", "idf_weights"),
         *("invert", "output_mode", "pad_to_max_tokens", "sparse"),
     )

@@ -263,7 +263,8 @@ def test_archives_that_are_damaged(tmp_path: Path) -> None:
     for kind in ("zip", "tar", "gz", "xz"):
         path = packed(root, kind, tmp_path / "archive")
         whole = path.read_bytes()
-        
+        end = 3000 if kind == "tar" else len(whole) - 30  # a tar has zeros at its end
+        for cut in (0, 1, 10, end):
             path.write_bytes(whole[:cut])
             with pytest.raises(FanlightError) as caught:
                 fl.data.image_folder(path, 4).arrays()

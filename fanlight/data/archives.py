@@ -117,6 +117,7 @@ class _Bounded(io.RawIOBase):
 
     def __init__(self, file: BinaryIO, where: Path) -> None:
         self.file, self.where, self.left = file, where, MOST_IN_MEMORY
+        self.last, self.done = b"", 0
 
     def readable(self) -> bool:
         return True
@@ -127,7 +128,13 @@ class _Bounded(io.RawIOBase):
         self.left -= len(data)
         if self.left < 0:
             raise unsafe(str(self.where), f"more than {MOST_IN_MEMORY >> 30} GiB, unpacked")
+        self.last, self.done = (self.last + data)[-(1 << 16) :], self.done + len(data)
         return data
+
+    def at(self, place: int, size: int) -> bytes:
+        """Bytes that were read not long ago."""
+        start = place - (self.done - len(self.last))
+        return self.last[start : start + size] if start >= 0 else b""
 
 
 def opened(path: Path, wanted: Callable[[str], bool]) -> Files:
@@ -162,6 +169,10 @@ def opened(path: Path, wanted: Callable[[str], bool]) -> Files:
                 for m in archive
                 if m.isfile() and not m.issparse() and wanted(m.name)
             }
+            ended = archive.offset
+        with open(path, "rb") as file:
+            file.seek(ended)
+            _whole(path, file.read(512))
         return _Tar(path, found)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as problem:
         raise damaged(str(path), str(problem)) from problem
@@ -204,7 +215,14 @@ def _compressed_tar(path: Path, opener: Callable[[Any], Any], wanted: Callable[[
                     _size(m.name, m.size, path)
                     part = archive.extractfile(m)
                     found[_safe(m.name, path)] = part.read() if part is not None else b""
+            _whole(path, bounded.at(archive.offset, 512))
     return _Held(path, found)
+
+
+def _whole(path: Path, end: bytes) -> None:
+    """A tar ends with a block of zeros; Python's module passes over it if there is none."""
+    if end != bytes(512):
+        raise damaged(str(path), "an archive that breaks off, or has a damaged header")
 
 
 def _safe(name: str, path: Path) -> str:

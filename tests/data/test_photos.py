@@ -263,7 +263,8 @@ def test_archives_that_are_damaged(tmp_path: Path) -> None:
     for kind in ("zip", "tar", "gz", "xz"):
         path = packed(root, kind, tmp_path / "archive")
         whole = path.read_bytes()
-        end = 3000 if kind == "tar" else len(whole) - 30  # a tar has zeros at its end
+        # A tar has zeros at its end, which nobody misses.
+        end = {"zip": len(whole) - 30, "tar": 3000}.get(kind, len(whole) // 2)
         for cut in (0, 1, 10, end):
             path.write_bytes(whole[:cut])
             with pytest.raises(FanlightError) as caught:

@@ -209,12 +209,15 @@ class IndexLookup(HostLayer):
 
     @property
     def vocabulary(self) -> list[Any] | None:
-        """The tokens, as a file has them; None before there are any."""
-        return list(self.tokens) if self.tokens else None
+        """The tokens, as a file has them; None before there are any.
+
+        With those that are special where they have weights of their own.
+        """
+        return self.get_vocabulary(self.output_mode == "tf_idf") if self.tokens else None
 
     @property
     def idf_weights(self) -> list[float] | None:
-        """Weights of the tokens, for tf_idf."""
+        """Weights of the tokens and of those before them, for tf_idf."""
         if self.weights_of_tokens is None:
             return None
         return [float(w) for w in self.weights_of_tokens]
@@ -256,16 +259,20 @@ class IndexLookup(HostLayer):
             )
         weights: Any = None
         if self.output_mode == "tf_idf":
-            weights = None if idf_weights is None else np.asarray(idf_weights, np.float32)
-            if weights is not None and begins:
-                if weights.shape == (len(tokens) + self._start,):
-                    weights = weights[self._start :]
-            if weights is None or weights.shape != (len(tokens),):
+            weights = np.asarray([] if idf_weights is None else idf_weights, np.float32)
+            many = len(tokens) + (self._start if begins else 0)
+            if weights.shape != (many,):
                 raise argument_error(
-                    self, "idf_weights", f"{len(tokens)} numbers: one per token", idf_weights
+                    self, "idf_weights", f"{many} numbers: one per token", idf_weights
                 )
+            if not begins:
+                weights = self._with_special(weights)
         self.fixed = True
         self._keep(tokens, weights)
+
+    def _with_special(self, weights: np.ndarray) -> np.ndarray:
+        """Weights of tokens behind those of others, which are not known: their mean."""
+        return np.concatenate([np.full(self._start, weights.mean(), np.float32), weights])
 
     def _keep(self, tokens: list[Any], weights: np.ndarray | None) -> None:
         self.tokens, self.weights_of_tokens = tokens, weights
@@ -308,7 +315,7 @@ class IndexLookup(HostLayer):
         weights = None
         if self.output_mode == "tf_idf":
             each = np.array([within[t] for t in found], np.float64)
-            weights = np.log(1 + many / (1 + each)).astype(np.float32)
+            weights = self._with_special(np.log(1 + many / (1 + each)).astype(np.float32))
         self._keep(found, weights)
 
     # --- lookups ----------------------------------------------------------------------------------
@@ -348,10 +355,8 @@ class IndexLookup(HostLayer):
             return encoded(indices, self.output_mode, self.depth)
         assert self.weights_of_tokens is not None
         counts = encoded(indices, "count", self.depth)
-        weights = np.zeros(self.depth, np.float32)
-        end = self._start + len(self.weights_of_tokens)
-        weights[: self._start] = self.weights_of_tokens.mean()
-        weights[self._start : end] = self.weights_of_tokens
+        weights = np.zeros(self.depth, np.float32)  # to max_tokens
+        weights[: len(self.weights_of_tokens)] = self.weights_of_tokens
         return counts * weights
 
     @classmethod

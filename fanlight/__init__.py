@@ -15,7 +15,7 @@ from __future__ import annotations
 import builtins
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from fanlight import array_api, layers
+from fanlight import array_api, data, layers
 from fanlight.build import build
 from fanlight.built import Bundle, open_bundle
 from fanlight.check import check
@@ -387,6 +387,8 @@ __all__ = [
     "open_bundle",
     "quantize",
     "tasks",
+    # data
+    "data",
     # layers, and models that learn
     "Input",
     "Model",

@@ -51,6 +51,16 @@ CATALOGUE: dict[str, str] = {
     "E-TRAIN-003": "The loss of a training is not finite any more.",
     "E-TRAIN-004": "A label names a class that a model does not have, or that has no weight.",
     "E-TRAIN-005": "There are no examples to train with.",
+    # --- datasets ----------------------------------------------------------------------------
+    "E-DATA-001": "A dataset has no known size, or no end, where one is needed.",
+    "E-DATA-002": "A folder or archive has no pictures for a dataset, or not of every class.",
+    "E-DATA-003": "A picture of a dataset cannot be decoded.",
+    "E-DATA-004": "A CSV file cannot be read, or a row or value of it.",
+    "E-DATA-005": "An archive is damaged, would fill the memory, or leads out of itself.",
+    "E-DATA-006": "A class has one element, and cannot be both trained and validated.",
+    "E-DATA-007": "The elements of a dataset differ in shape or number.",
+    "E-DATA-008": "An argument of a dataset has a wrong value.",
+    "E-DATA-009": "The file that a dataset was to be cached in is none of its caches, or damaged.",
     # --- graph: the structure is not a graph ----------------------------------------------------
     "E-GRAPH-001": "A graph uses a value that nothing defines before it.",
     "E-GRAPH-002": "Two values of a graph have the same name.",

@@ -33,7 +33,7 @@ PUBLIC |= {
     "initializers", "layers", "load_model", "losses", "metrics", "model_from_json", "optimizers",
     "plot_confusion", "plot_model", "register", "regularizers", "set_random_seed",
 }  # fmt: skip
-PUBLIC |= {"cond", "scan", "while_loop"}
+PUBLIC |= {"cond", "data", "scan", "while_loop"}
 PUBLIC |= {"debug", "env", "get_backend", "profile", "set_backend", "time"}
 PUBLIC |= set(
     """

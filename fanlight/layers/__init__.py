@@ -16,6 +16,24 @@ from fanlight.layers.attention import (
     GroupQueryAttention,
     MultiHeadAttention,
 )
+from fanlight.layers.augmentation import (
+    CutMix,
+    MixUp,
+    RandomBrightness,
+    RandomContrast,
+    RandomCrop,
+    RandomErasing,
+    RandomFlip,
+    RandomGrayscale,
+    RandomHeight,
+    RandomHue,
+    RandomRotation,
+    RandomSaturation,
+    RandomShear,
+    RandomTranslation,
+    RandomWidth,
+    RandomZoom,
+)
 from fanlight.layers.cells import (
     GRUCell,
     LSTMCell,
@@ -61,6 +79,11 @@ from fanlight.layers.core import (
 )
 from fanlight.layers.layer import (
     Layer,
+)
+from fanlight.layers.lookup import (
+    Hashing,
+    IntegerLookup,
+    StringLookup,
 )
 from fanlight.layers.merging import (
     Add,
@@ -124,6 +147,11 @@ from fanlight.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from fanlight.layers.preprocessing import (
+    CategoryEncoding,
+    Discretization,
+    Normalization,
+)
 from fanlight.layers.recurrent import (
     GRU,
     LSTM,
@@ -154,6 +182,9 @@ from fanlight.layers.reshaping import (
     ZeroPadding1D,
     ZeroPadding2D,
     ZeroPadding3D,
+)
+from fanlight.layers.text_preprocessing import (
+    TextVectorization,
 )
 from fanlight.layers.wrappers import (
     Bidirectional,

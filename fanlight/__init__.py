@@ -15,7 +15,7 @@ from __future__ import annotations
 import builtins
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from fanlight import array_api, layers
+from fanlight import array_api, data, layers
 from fanlight.build import build
 from fanlight.built import Bundle, open_bundle
 from fanlight.check import check
@@ -36,8 +36,12 @@ from fanlight.layers import (
 )
 from fanlight.layers.config import register
 from fanlight.layers.deploy import training
+from fanlight.layers.describe import model_from_json
 from fanlight.layers.layer import clear_session
 from fanlight.layers.model import Input, Model, Sequential
+from fanlight.layers.plot import plot_model
+from fanlight.layers.plots import plot_confusion
+from fanlight.layers.saving import load_model
 from fanlight.layers.seeds import set_random_seed
 from fanlight.models import default_model, tasks
 from fanlight.ops.types import Dim
@@ -384,6 +388,8 @@ __all__ = [
     "open_bundle",
     "quantize",
     "tasks",
+    # data
+    "data",
     # layers, and models that learn
     "Input",
     "Model",
@@ -394,9 +400,13 @@ __all__ = [
     "constraints",
     "initializers",
     "layers",
+    "load_model",
     "losses",
     "metrics",
+    "model_from_json",
     "optimizers",
+    "plot_model",
+    "plot_confusion",
     "register",
     "regularizers",
     "set_random_seed",

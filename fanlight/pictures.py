@@ -63,6 +63,49 @@ def decode_image(
         return _upright_rgba(image, stored, orientation)
 
 
+def decode_sized(
+    source: str | Path | bytes | BinaryIO, size: tuple[int, int], how: str = "stretch"
+) -> np.ndarray:
+    """Decode an image file to uint8 RGB of one size: [height, width, 3].
+
+    Args:
+        size: (height, width).
+        how: "stretch": proportions change; "crop": the middle that fills the size; "pad": all of
+            it, with black borders.
+
+    Raises:
+        FanlightError: see `decode_image`.
+    """
+    where = str(source) if isinstance(source, str | Path) else "the given bytes"
+    with _quiet(), _opened(source, where) as image, _damage_is_coded(where):
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise _too_large(where, f"{width} x {height} pixels")
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        sideways = orientation in _SIDEWAYS
+        if sideways:
+            width, height = height, width
+        down, across = size[0] / height, size[1] / width
+        if how != "stretch":
+            down = across = max(down, across) if how == "crop" else min(down, across)
+        rows, columns = max(1, round(height * down)), max(1, round(width * across))
+        if rows * columns > MAX_PIXELS:
+            raise _too_large(where, f"{width} x {height} pixels, {columns} x {rows} when resized")
+        stored = (rows, columns) if sideways else (columns, rows)
+        picture = _upright_rgba(image, stored, orientation)[..., :3]
+    if how == "stretch":
+        return np.ascontiguousarray(picture)
+    made = np.zeros((*size, 3), np.uint8)
+    parts = []
+    for have, want in ((rows, size[0]), (columns, size[1])):
+        many = min(have, want)
+        source_at, at = (have - many) // 2, (want - many) // 2
+        parts.append((slice(source_at, source_at + many), slice(at, at + many)))
+    (top, to_top), (left, to_left) = parts
+    made[to_top, to_left] = picture[top, left]
+    return made
+
+
 def fit(
     width: int,
     height: int,

@@ -1,46 +1,7 @@
-"""Where the randomness of layers, shuffles and steps comes from: one seed, if one was set."""
+"""Where the randomness of layers and steps comes from: see fanlight/tensor/seeds.py."""
 
 from __future__ import annotations
 
-import secrets
+from fanlight.tensor.seeds import count, fresh, generator, set_random_seed
 
-import numpy as np
-
-
-class _Source:
-    """What `set_random_seed` sets: a stream of seeds."""
-
-    def __init__(self) -> None:
-        self.stream: np.random.Generator | None = None
-        self.counts: dict[int, int] = {}
-
-
-_SOURCE = _Source()
-
-
-def set_random_seed(seed: int | None) -> None:
-    """Make what follows the same at every run: first weights, shuffles, dropout, augmentation.
-
-    None ends it. Source: keras.utils.set_random_seed.
-    """
-    _SOURCE.stream = None if seed is None else np.random.Generator(np.random.Philox(seed))
-    _SOURCE.counts.clear()
-
-
-def fresh() -> int:
-    """A seed that was not used before."""
-    if _SOURCE.stream is None:
-        return secrets.randbits(63)
-    return int(_SOURCE.stream.integers(2**63))
-
-
-def generator(seed: int | None = None) -> np.random.Generator:
-    """A NumPy generator of a seed; None: of a fresh one."""
-    return np.random.Generator(np.random.Philox(fresh() if seed is None else seed))
-
-
-def count(seed: int) -> int:
-    """How often it was called with this seed before."""
-    before = _SOURCE.counts.get(seed, 0)
-    _SOURCE.counts[seed] = before + 1
-    return before
+__all__ = ["count", "fresh", "generator", "set_random_seed"]

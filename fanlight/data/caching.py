@@ -1,0 +1,235 @@
+"""Elements kept after they were computed once: in memory, or in a file on disk.
+
+The file holds arrays as NumPy writes them, one element after another, and at its end where each
+lies, as JSON. It appears under its name when it is whole: a pass that breaks off leaves none.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import mmap
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fanlight.data.structure import as_array, is_structure
+from fanlight.data.tasks import Task, Turn
+from fanlight.errors import FanlightError
+
+MAGIC = b"fanlight cache 1\n"
+Tasks = Callable[[Turn], Iterator[Task]]
+
+
+class _Kept:
+    """One element: computed by the first who asks."""
+
+    __slots__ = ("at", "cache", "label", "task")
+
+    def __init__(self, cache: Memory | Disk, at: int, task: Task | None, label: Any) -> None:
+        self.cache, self.at, self.task, self.label = cache, at, task, label
+
+    def __call__(self) -> Any:
+        found, value = self.cache.get(self.at)
+        if not found:
+            assert self.task is not None
+            value = self.task()
+            self.cache.put(self.at, value)
+        return value
+
+
+class _Cache:
+    """What both have: elements by their places, and the labels that were known beforehand."""
+
+    def __init__(self, source: Tasks) -> None:
+        self.source = source
+        self.count: int | None = None
+        self.labels: dict[int, Any] = {}
+        self.lock = threading.Lock()
+
+    def size(self) -> int:
+        """How many elements there are by now."""
+        raise LookupError
+
+    def tasks(self, turn: Turn) -> Iterator[Task]:
+        """The tasks of a pass: the same order at every one, that of the first."""
+        if self.count is not None and self.size() == self.count:
+            for at in range(self.count):
+                yield _Kept(self, at, None, self.labels.get(at))  # type: ignore[arg-type]
+            return
+        at = 0
+        for at, task in enumerate(self.source((0,)), 1):
+            label = getattr(task, "label", None)
+            self.labels[at - 1] = label
+            yield _Kept(self, at - 1, task, label)  # type: ignore[arg-type]
+        self.count = at
+        self.finished()
+
+    def finished(self) -> None:
+        """Every task was given away; perhaps not all of them are done."""
+
+
+class Memory(_Cache):
+    """Elements in memory."""
+
+    def __init__(self, source: Tasks) -> None:
+        super().__init__(source)
+        self.values: dict[int, Any] = {}
+
+    def size(self) -> int:
+        return len(self.values)
+
+    def get(self, at: int) -> tuple[bool, Any]:
+        """Whether an element is there, and the element."""
+        return (True, self.values[at]) if at in self.values else (False, None)
+
+    def put(self, at: int, value: Any) -> None:
+        """Keep an element."""
+        self.values[at] = value
+
+
+class Disk(_Cache):
+    """Elements in a file."""
+
+    def __init__(self, source: Tasks, path: str | Path) -> None:
+        super().__init__(source)
+        self.path = Path(path)
+        self.places: dict[int, tuple[int, int, Any]] = {}
+        self.file: Any = None
+        self.view: Any = None
+        if self.path.exists():
+            self._open()
+
+    def size(self) -> int:
+        return len(self.places)
+
+    def get(self, at: int) -> tuple[bool, Any]:
+        """Whether an element is there, and the element."""
+        if at not in self.places:
+            return False, None
+        start, size, form = self.places[at]
+        with self.lock:
+            if self.view is not None:
+                data = self.view[start : start + size]
+            else:
+                self.file.seek(start)
+                data = self.file.read(size)
+        try:
+            parts = io.BytesIO(data)
+            made = _shaped(form, lambda: np.load(parts, allow_pickle=False))
+        except (ValueError, OSError, EOFError) as problem:
+            raise self._damaged(str(problem)) from problem
+        return True, made
+
+    def put(self, at: int, value: Any) -> None:
+        """Write an element to the file's end."""
+        out = io.BytesIO()
+
+        def write(leaf: Any) -> None:
+            array = np.asarray(as_array(leaf))
+            np.save(out, array.astype(str) if array.dtype == object else array, allow_pickle=False)
+
+        form = _form(value, write)
+        with self.lock:
+            if at in self.places or self.view is not None:
+                return
+            if self.file is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                # Gone when this object is, or when the process ends.
+                self.file = tempfile.NamedTemporaryFile(
+                    dir=self.path.parent, prefix=f".{self.path.name}.", suffix=".part"
+                )
+                self.file.write(MAGIC)
+            self.file.seek(0, os.SEEK_END)
+            start = self.file.tell()
+            self.file.write(out.getvalue())
+            self.places[at] = (start, out.tell(), form)
+            whole = self.count is not None and len(self.places) == self.count
+        if whole:
+            self.finished()
+
+    def finished(self) -> None:
+        with self.lock:
+            if self.view is not None or self.file is None or len(self.places) != self.count:
+                return
+            labels: list[Any] = [self.labels.get(at) for at in range(len(self.places))]
+            known = all(isinstance(n, int | str | np.integer) for n in labels)
+            index: Any = {
+                "places": [self.places[at] for at in range(len(labels))],
+                "labels": [n if isinstance(n, str) else int(n) for n in labels] if known else [],
+            }
+            text = json.dumps(index).encode()
+            self.file.seek(0, os.SEEK_END)
+            self.file.write(text + len(text).to_bytes(8, "little"))
+            self.file.flush()
+            os.fsync(self.file.fileno())
+            # The temporary name goes with its file object; the link, made of it, stays.
+            beside = f"{self.path}.{os.getpid()}.whole"
+            try:
+                os.link(self.file.name, beside)
+            except OSError:  # a file system without links
+                _copied(self.file, beside)
+            os.replace(beside, self.path)
+            self.file.close()
+        self._open()
+
+    def _open(self) -> None:
+        with open(self.path, "rb") as file:
+            head = file.read(len(MAGIC))
+            size = file.seek(0, os.SEEK_END)
+            if head != MAGIC or size < len(MAGIC) + 8:
+                raise self._damaged(f"it begins with {head!r}")
+            view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        length = int.from_bytes(view[-8:], "little")
+        try:
+            index = json.loads(view[size - 8 - length : size - 8]) if length < size else {}
+            places = {i: (int(a), int(n), f) for i, (a, n, f) in enumerate(index["places"])}
+            labels = dict(enumerate(index["labels"]))
+        except (ValueError, TypeError, KeyError, RecursionError) as problem:
+            raise self._damaged(f"its index cannot be read: {problem}") from problem
+        self.view, self.places, self.count = view, places, len(places)
+        self.labels = labels
+
+    def _damaged(self, received: str) -> FanlightError:
+        return FanlightError(
+            "E-DATA-009",
+            "this file is no cache of a dataset, or a damaged one.",
+            where=str(self.path),
+            expected="a file that .cache(path) wrote, whole",
+            received=received[:200],
+            next="give another path, or delete the file: it is made again.",
+        )
+
+
+def _copied(file: Any, to: str) -> None:
+    file.seek(0)
+    with open(to, "wb") as out:
+        while chunk := file.read(1 << 20):
+            out.write(chunk)
+
+
+def _form(value: Any, write: Callable[[Any], None]) -> Any:
+    """How an element is made of arrays, as JSON; `write` takes the arrays in order."""
+    if not is_structure(value):
+        write(value)
+        return 0
+    if isinstance(value, dict):
+        return {str(k): _form(v, write) for k, v in value.items()}
+    kind = "tuple" if isinstance(value, tuple) else "list"
+    return [kind, *(_form(v, write) for v in value)]
+
+
+def _shaped(form: Any, read: Callable[[], Any]) -> Any:
+    """The element of a form, whose arrays `read` gives in order."""
+    if isinstance(form, dict):
+        return {k: _shaped(v, read) for k, v in form.items()}
+    if isinstance(form, list):
+        made = [_shaped(v, read) for v in itertools.islice(form, 1, None)]
+        return tuple(made) if form[0] == "tuple" else made
+    return read()

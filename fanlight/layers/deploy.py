@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -213,7 +214,8 @@ class _Deploying:
         predict = self._graph("predict", one, {}, {}, None)
         train = self._graph("train", rows, labels, weights, dims)
         evaluate = self._graph("evaluate", rows, labels, weights, dims)
-        names = {m.name: n for m, n in zip(self.objective.every(), self.objective.sizes)}
+        shapes = zip(self.objective.every(), self.objective.shapes, strict=True)
+        names = {m.name: prod(shape) for m, shape in shapes}
         graphs = {"predict": predict, "train": train, "evaluate": evaluate}
         if self.cut:
             graphs["features"] = self._graph("features", one, {}, {}, None)

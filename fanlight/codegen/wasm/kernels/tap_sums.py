@@ -94,7 +94,7 @@ def _emit(
                     with f.repeat(taps.columns):
                         f.get(q).load().set(value)
                         for tap, total in zip(group, totals, strict=False):
-                            _add(f, total, value, lambda at=offsets[tap]: f.get(p).load(at))  # type: ignore[misc]
+                            _add(f, total, value, lambda at=offsets[tap]: f.get(p).load(at))
                         f.advance(q, pixel).advance(p, pixel * taps.strides[1])
                     for tap, total in zip(group, totals, strict=False):
                         f.get(sums).get(total).store(tap * 16)

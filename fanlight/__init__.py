@@ -22,7 +22,6 @@ from fanlight.check import check
 from fanlight.environment import env, get_backend, set_backend
 from fanlight.errors import FanlightError
 from fanlight.formats.model import Model as LoadedModel
-from fanlight.formats.model import load
 from fanlight.jit import jit
 from fanlight.layers import (
     activations,
@@ -41,7 +40,7 @@ from fanlight.layers.layer import clear_session
 from fanlight.layers.model import Input, Model, Sequential
 from fanlight.layers.plot import plot_model
 from fanlight.layers.plots import plot_confusion
-from fanlight.layers.saving import load_model
+from fanlight.layers.saving import load, load_model
 from fanlight.layers.seeds import set_random_seed
 from fanlight.models import default_model, tasks
 from fanlight.ops.types import Dim

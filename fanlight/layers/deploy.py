@@ -12,6 +12,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph, to_text
 from fanlight.layers import optimizers, scope, seeds
+from fanlight.layers.file_safetensors import named
 from fanlight.layers.model import Model, _unique, _with_arguments
 from fanlight.layers.objective import Objective
 from fanlight.layers.optimizer import Optimizer
@@ -174,10 +175,11 @@ class _Deploying:
             *((v, "metric") for v in self.objective.variables),
             (self.key, "key"),
         ]
+        inside = {id(w): name for name, w in named(model)}
         self.kept = [
             Kept(
                 f"state_{i}",
-                str(getattr(v, "path", v.name)),
+                inside.get(id(v), str(getattr(v, "path", v.name))),
                 kind,
                 id(v) in trained,
                 v.numpy().copy(),

@@ -17,6 +17,8 @@ from fanlight.formats.files import read_bytes
 from fanlight.formats.jsonfile import dims, expect, parse_json
 from fanlight.formats.manifest import checked
 from fanlight.layers.atomic import write_file
+from fanlight.layers.compiled import compile_as
+from fanlight.layers.describe import model_from_json
 from fanlight.layers.layer import Layer
 from fanlight.layers.places import Found, Stored, assign, places
 
@@ -47,6 +49,53 @@ def write(model: Layer, path: Path, overwrite: bool) -> None:
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     write_file(path, b"".join([len(text).to_bytes(8, "little"), text, *parts]), overwrite)
+
+
+def read_model(path: Path, compile: bool) -> Any:
+    """The model that a page has trained: what it saves tells of its layers and its training.
+
+    Raises:
+        FanlightError: E-LAYER-009 the file has weights only; E-LAYER-006 it lacks some, as those
+            that nothing learnt in the page.
+    """
+    header = _header(path)[0]
+    told = header.get("__metadata__")
+    text = told.get("config") if isinstance(told, dict) else None
+    if not isinstance(text, str):
+        raise FanlightError(
+            "E-LAYER-009",
+            "the file has weights only, no layers.",
+            where=str(path),
+            expected="what `save` of a trained page gives, a .keras or .h5 file, or one of TF.js",
+            received=path.name,
+            next="make the model first, then model.load_weights(path).",
+        )
+    described = expect(parse_json(text.encode(), f"config in {path}"), dict, "config", str(path))
+    model = model_from_json(json.dumps(described.get("model")))
+    stored = arrays(path)
+    kept = {n: a for n, a in stored.items() if n.startswith(("optimizer/", "key/"))}
+    pairs = [(n, w, stored.get(n)) for n, w in named(model)]
+    missing = [n for n, _, a in pairs if a is None]
+    if missing:
+        raise FanlightError(
+            "E-LAYER-006",
+            "the file has what the page learnt, and the model has more.",
+            where=str(path),
+            expected="all weights of the model",
+            received=f"none for {', '.join(missing[:10])}{', ...' if len(missing) > 10 else ''}",
+            next="load the weights into the model that was built: "
+            "model.load_weights(path, by_name=True).",
+        )
+    assign(Found(pairs, []), path)
+    if compile:
+        compile_as(model, described.get("compile"), path)
+        optimizer = model.optimizer
+        if optimizer is not None:
+            optimizer.build(model.trainable_weights)
+            own = [(f"optimizer/{v.path}", v, kept.get(f"optimizer/{v.path}")) for v in
+                   optimizer.variables]  # fmt: skip
+            assign(Found(own, []), path)
+    return model
 
 
 def named(model: Layer) -> list[tuple[str, Any]]:
@@ -81,13 +130,7 @@ def arrays(path: Path) -> dict[str, Stored]:
         FanlightError: E-FORMAT-001 no such file; E-FORMAT-007 offsets or sizes that do not fit;
             E-FORMAT-008 a dtype that is not known.
     """
-    data = read_bytes(path, "E-FORMAT-001", "the weights", _MAX_BYTES)
-    size = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or size > min(len(data) - 8, _MAX_HEADER):
-        raise _wrong(path, f"a header of {size:,} bytes", f"{len(data):,} bytes in all")
-    where = f"the header of {path}"
-    header = expect(parse_json(data[8 : 8 + size], where), dict, "the header", where)
-    body = memoryview(data)[8 + size :]
+    header, body = _header(path)
     found: dict[str, Stored] = {}
     end = 0
     spans: list[tuple[int, int]] = []
@@ -117,6 +160,17 @@ def arrays(path: Path) -> dict[str, Stored]:
     if any(a[1] > b[0] for a, b in zip(spans, spans[1:], strict=False)) or end != len(body):
         raise _wrong(path, "arrays one after the other, to the end", f"{spans[:8]}, {len(body):,}")
     return found
+
+
+def _header(path: Path) -> tuple[dict[str, Any], memoryview]:
+    """What the file says of its arrays, and the bytes of them."""
+    data = read_bytes(path, "E-FORMAT-001", "the weights", _MAX_BYTES)
+    size = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or size > min(len(data) - 8, _MAX_HEADER):
+        raise _wrong(path, f"a header of {size:,} bytes", f"{len(data):,} bytes in all")
+    where = f"the header of {path}"
+    header = expect(parse_json(data[8 : 8 + size], where), dict, "the header", where)
+    return header, memoryview(data)[8 + size :]
 
 
 def _loader(data: Any, dtype: str, shape: tuple[int, ...], where: str) -> Any:

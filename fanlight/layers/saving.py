@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fanlight import formats
 from fanlight.errors import FanlightError
 from fanlight.layers.layer import Layer
 from fanlight.layers.model import not_built
@@ -108,14 +110,14 @@ def load_model(path: Any, compile: bool = True) -> Any:
 
     Args:
         path: a .keras or .h5 file of Keras (2 and 3) or of `model.save`, or the folder or
-            model.json of a TF.js layers-model.
+            model.json of a TF.js layers-model; or what a page that trained a model has saved.
         compile: whether it is compiled as it was, with the state of its optimizer.
 
     Raises:
         FanlightError: E-LAYER-008 with every layer that is not known; E-LAYER-006 weights that do
             not fit; E-FORMAT-001 to 023 files that are absent, damaged or hostile.
     """
-    from fanlight.layers import file_h5, file_keras, file_tfjs
+    from fanlight.layers import file_h5, file_keras, file_safetensors, file_tfjs
 
     source = _path(path)
     kind = kind_of(source)
@@ -125,6 +127,8 @@ def load_model(path: Any, compile: bool = True) -> Any:
         return file_h5.read(source, compile)
     if kind == "tfjs":
         return file_tfjs.read(source, compile)
+    if kind == "safetensors":
+        return file_safetensors.read_model(source, compile)
     raise FanlightError(
         "E-LAYER-009",
         "the file has weights only, no layers.",
@@ -133,6 +137,32 @@ def load_model(path: Any, compile: bool = True) -> Any:
         received=source.name,
         next="make the model first, then model.load_weights(path).",
     )
+
+
+def load(
+    path: str | Path,
+    *,
+    size: int | Sequence[int] | None = None,
+    input_shapes: Mapping[str, Sequence[int | None]] | None = None,
+    weights: str = "stored",
+) -> Any:
+    """Read a model: TF.js `model.json` (layers or graph), Keras `.h5` or `.keras`, or a folder.
+
+    Such a model is a graph: it is built, checked and quantised. To train one, `fl.load_model` makes
+    it of layers. What a page that trained a model has saved (`.safetensors`) is one of layers.
+
+    Args:
+        path: the file, or the folder that holds it.
+        size: image height and width where the source leaves them open.
+        input_shapes: whole shapes by input name, where the source leaves them open.
+        weights: "stored", or "random" for seeded weights in place of the files.
+
+    Raises:
+        FanlightError: E-FORMAT-nnn, telling what in which file cannot be read.
+    """
+    if isinstance(path, str | Path) and str(path).lower().endswith(".safetensors"):
+        return load_model(path)
+    return formats.load(path, size=size, input_shapes=input_shapes, weights=weights)
 
 
 def load_weights(

@@ -33,6 +33,7 @@ IDS = [p.relative_to(ROOT).as_posix() for p in PAGES]
 
 
 CORE = "docs/core.md"
+TUTORIAL = "docs/tutorial.md"
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.chromium
 @pytest.mark.parametrize(
     "block",
-    [b for b in blocks("python") if "import fanlight" in b.text and b.page != CORE],
+    [b for b in blocks("python") if "import fanlight" in b.text and b.page not in (CORE, TUTORIAL)],
     ids=lambda b: f"{b.page}:{b.line}",
 )
 def test_python_blocks_run(
@@ -157,6 +158,46 @@ def test_the_page_on_tensors_runs_from_top_to_bottom(
     np.testing.assert_allclose(w, two.numpy(), rtol=1e-4)
     np.testing.assert_allclose(numbers[:3], names["drawn"].numpy(), atol=1e-6)
     assert len({*numbers}) == 6  # another key, other numbers
+
+
+@pytest.mark.slow
+@pytest.mark.chromium
+def test_the_tutorial_runs_from_top_to_bottom(
+    page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tarfile
+
+    monkeypatch.chdir(tmp_path)
+    published = SHARED / "data" / "models" / "mobilenet-v1-0.25-layers-mitcml"
+    archive = SHARED / "data" / "images" / "dog_cat_160.tar"
+    here = published.is_dir() and archive.is_file()
+    if here:
+        (tmp_path / "mobilenet").mkdir()
+        for file in published.iterdir():
+            name = "model.json" if file.suffix == ".json" else file.name
+            (tmp_path / "mobilenet" / name).symlink_to(file)
+        with tarfile.open(archive) as tar:
+            chosen = [m for m in tar.getmembers() if 100 <= int(m.name.split(".")[-2]) < 148]
+            tar.extractall(tmp_path / "photos", chosen, filter="data")
+    names: dict[str, Any] = {}
+    for block in blocks("python"):
+        if block.page == TUTORIAL:
+            if not here and "mobilenet/" in block.text:
+                pytest.skip(f"the published MobileNet or the photos are not in {SHARED}")
+            exec(compile(block.text, f"{block.page}:{block.line}", "exec"), names)
+    names["bundle"].close()
+    assert {"history.svg", "confusion.svg", "model.svg"} <= {p.name for p in tmp_path.iterdir()}
+    (script,) = (block.text for block in blocks("js") if block.page == TUTORIAL)
+    with serve(tmp_path) as site:
+        site.pages["page.html"] = (
+            f'<!doctype html><script type="module">{script}\n'
+            "globalThis.found = { ...history, accuracy, size: file.size };</script>"
+        )
+        page.goto(site.url + "page.html")
+        page.wait_for_function("globalThis.found !== undefined")
+        found = page.evaluate("found")
+    assert found["accuracy"] == 1 and found["size"] > 1000
+    assert found["loss"][-1] < found["loss"][0] and len(found["loss"]) == 30
 
 
 # --- commands -------------------------------------------------------------------------------------

@@ -324,6 +324,7 @@ _CLASSES = (
 KNOWN: dict[str, Any] = {
     **{c.__name__: c for c in _CLASSES},
     "IdentityInitializer": Identity,
+    "OrthogonalInitializer": Orthogonal,
     "LeCunNormal": LecunNormal,  # as TensorFlow.js writes them
     "LeCunUniform": LecunUniform,
     "uniform": RandomUniform,

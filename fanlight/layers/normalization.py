@@ -190,11 +190,9 @@ class BatchNormalization(_Scaled):
         if at == x.rank - 1:
             return neural.batch_norm(x, mean, variance, self.beta, self.gamma, self.epsilon)
         wide = [size if d == at else 1 for d in range(x.rank)]
-        given = [
-            None if v is None else fn.reshape(v, wide)
-            for v in (mean, variance, self.beta, self.gamma)
-        ]
-        return neural.batch_norm(x, *given, self.epsilon)
+        mean, variance = fn.reshape(mean, wide), fn.reshape(variance, wide)
+        beta, gamma = (None if v is None else fn.reshape(v, wide) for v in (self.beta, self.gamma))
+        return neural.batch_norm(x, mean, variance, beta, gamma, self.epsilon)
 
     def _moments(self, x: Tensor, at: int, mask: Any) -> tuple[Tensor, Tensor]:
         """Mean and variance [C] of the batch: of the numbers, then of their distances to it."""

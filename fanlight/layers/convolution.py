@@ -338,10 +338,51 @@ class Conv3DTranspose(_ConvTranspose):
     """The gradient of Conv3D, as a layer: kernel [kd, kh, kw, filters, C].
 
     Args:
-        output_padding: how many places more than the fewest possible.
+        output_padding: how many places more than the fewest possible; behind data_format, as Keras
+            has it.
     """
 
     dims = 3
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        output_padding: Any = None,
+        dilation_rate: Any = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            filters,
+            kernel_size,
+            strides,
+            padding,
+            output_padding,
+            data_format,
+            dilation_rate,
+            activation,
+            use_bias,
+            kernel_initializer,
+            bias_initializer,
+            kernel_regularizer,
+            bias_regularizer,
+            activity_regularizer,
+            kernel_constraint,
+            bias_constraint,
+            **options,
+        )
 
 
 # --- each channel by itself -----------------------------------------------------------------------

@@ -367,7 +367,6 @@ class RMSNormalization(Layer):
     """
 
     fields = ("axis", "epsilon")
-    supports_masking = True
 
     def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **options: Any) -> None:
         super().__init__(**options)

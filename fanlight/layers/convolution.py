@@ -405,6 +405,12 @@ def _depthwise(x: Tensor, w: Any, strides: Any, padding: Any, dilations: Any) ->
     return fn.reshape(y, (n, *y.shape[2:]))
 
 
+def _without_kernel(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without what Keras 2 writes of a kernel that such layers do not have."""
+    unused = ("groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint")
+    return {k: v for k, v in config.items() if k not in unused}
+
+
 class _DepthwiseConv(_Windows):
     """A convolution of each channel by itself."""
 
@@ -461,6 +467,10 @@ class _DepthwiseConv(_Windows):
 
     def _windows(self, x: Tensor) -> Tensor:
         return _depthwise(x, self.kernel, self.strides, self._pad(), self.dilation_rate)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        return super().from_config(_without_kernel(config))
 
 
 class DepthwiseConv1D(_DepthwiseConv):
@@ -558,6 +568,10 @@ class _SeparableConv(_Windows):
         w = self.depthwise_kernel
         y = _depthwise(x, w, self.strides, self._pad(), self.dilation_rate)
         return _PLAIN[self.dims](y, self.pointwise_kernel)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        return super().from_config(_without_kernel(config))
 
 
 class SeparableConv1D(_SeparableConv):

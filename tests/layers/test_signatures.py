@@ -90,3 +90,30 @@ def test_the_list_is_long() -> None:
     """Aliases apart."""
     distinct = {getattr(fl.layers, n) for n in SHARED}
     assert len(distinct) == 78
+
+
+# As Keras 2 and TensorFlow.js write what Keras 3 calls otherwise, or not at all.
+OLD = [
+    ("LeakyReLU", {"alpha": 0.1}, {"negative_slope": 0.1}),
+    (
+        "DepthwiseConv2D",
+        {"kernel_size": [3, 3], "groups": 1, "kernel_initializer": None},
+        {"kernel_size": (3, 3)},
+    ),
+    (
+        "SeparableConv2D",
+        {"filters": 2, "kernel_size": [3, 3], "groups": 1, "kernel_constraint": None},
+        {"filters": 2},
+    ),
+    ("BatchNormalization", {"axis": [3]}, {"axis": 3}),
+    ("SpatialDropout1D", {"rate": 0.5, "noise_shape": None, "seed": None}, {"rate": 0.5}),
+    ("Embedding", {"input_dim": 3, "output_dim": 2, "input_length": 5}, {"output_dim": 2}),
+    ("ReLU", {"max_value": 6}, {"max_value": 6.0, "negative_slope": 0.0}),
+    ("Conv2D", {"filters": 2, "kernel_size": [1, 1], "dtype": "float32"}, {"groups": 1}),
+]
+
+
+@pytest.mark.parametrize(("name", "config", "expected"), OLD, ids=[name for name, *_ in OLD])
+def test_old_configurations(name: str, config: Any, expected: Any) -> None:
+    layer = getattr(fl.layers, name).from_config({"name": "x", "trainable": True, **config})
+    assert {k: getattr(layer, k) for k in expected} == expected

@@ -216,6 +216,11 @@ KNOWN: dict[str, Any] = {
 __all__ = [*(name for name in KNOWN if name != "gelu_new"), "get", "hard_sigmoid_2"]
 
 
+def __dir__() -> list[str]:
+    """The public names only, for completion."""
+    return sorted(__all__)
+
+
 def get(given: Any) -> Any:
     """The activation that a name, a description or a function stands for; None is linear."""
     return linear if given is None else config.lookup("activation", given, KNOWN)

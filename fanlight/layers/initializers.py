@@ -333,6 +333,11 @@ KNOWN: dict[str, Any] = {
 __all__ = [*(c.__name__ for c in _CLASSES), "Initializer", "get"]
 
 
+def __dir__() -> list[str]:
+    """The public names only, for completion."""
+    return sorted(__all__)
+
+
 def get(given: Any) -> Any:
     """The initializer that a name, a description or an object stands for; None stays None."""
     return None if given is None else config.lookup("initializer", given, KNOWN)

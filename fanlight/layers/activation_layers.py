@@ -54,6 +54,12 @@ class LeakyReLU(Layer):
     def call(self, inputs: Any) -> Tensor:
         return activations.leaky_relu(inputs, self.negative_slope)
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        # Keras 2 and TensorFlow.js call the slope alpha.
+        named = {"negative_slope" if k == "alpha" else k: v for k, v in config.items()}
+        return super().from_config(named)
+
 
 class PReLU(Layer):
     """x from 0 on, alpha x below; alpha is a weight, one for each number of an example.

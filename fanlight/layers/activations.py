@@ -48,7 +48,7 @@ def hard_sigmoid(x: Any) -> Tensor:
 
 def hard_sigmoid_2(x: Any) -> Tensor:
     """clip(0.2 x + 0.5, 0, 1), as Keras 2 and TensorFlow.js have it."""
-    return fn.hard_sigmoid(cast(x, "float32"))
+    return fn.hard_sigmoid(cast(x, "float32"), 0.2, 0.5)
 
 
 def softmax(x: Any, axis: int = -1) -> Tensor:
@@ -215,6 +215,11 @@ KNOWN: dict[str, Any] = {
     "gelu_new": lambda x: gelu(x, True),
 }
 __all__ = [*(name for name in KNOWN if name != "gelu_new"), "get"]
+
+
+def __dir__() -> list[str]:
+    """The public names only, for completion."""
+    return sorted(__all__)
 
 
 def get(given: Any) -> Any:

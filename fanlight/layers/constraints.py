@@ -103,6 +103,11 @@ KNOWN: dict[str, Any] = {c.__name__: c for c in _CLASSES}
 __all__ = [*KNOWN, "Constraint", "get"]
 
 
+def __dir__() -> list[str]:
+    """The public names only, for completion."""
+    return sorted(__all__)
+
+
 def get(given: Any) -> Any:
     """The constraint that a name, a description or an object stands for; None stays None."""
     return None if given is None else config.lookup("constraint", given, KNOWN)

@@ -338,10 +338,51 @@ class Conv3DTranspose(_ConvTranspose):
     """The gradient of Conv3D, as a layer: kernel [kd, kh, kw, filters, C].
 
     Args:
-        output_padding: how many places more than the fewest possible.
+        output_padding: how many places more than the fewest possible; behind data_format, as Keras
+            has it.
     """
 
     dims = 3
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        output_padding: Any = None,
+        dilation_rate: Any = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            filters,
+            kernel_size,
+            strides,
+            padding,
+            output_padding,
+            data_format,
+            dilation_rate,
+            activation,
+            use_bias,
+            kernel_initializer,
+            bias_initializer,
+            kernel_regularizer,
+            bias_regularizer,
+            activity_regularizer,
+            kernel_constraint,
+            bias_constraint,
+            **options,
+        )
 
 
 # --- each channel by itself -----------------------------------------------------------------------
@@ -362,6 +403,12 @@ def _depthwise(x: Tensor, w: Any, strides: Any, padding: Any, dilations: Any) ->
         (1, *dilations),
     )
     return fn.reshape(y, (n, *y.shape[2:]))
+
+
+def _without_kernel(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without what Keras 2 writes of a kernel that such layers do not have."""
+    unused = ("groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint")
+    return {k: v for k, v in config.items() if k not in unused}
 
 
 class _DepthwiseConv(_Windows):
@@ -420,6 +467,10 @@ class _DepthwiseConv(_Windows):
 
     def _windows(self, x: Tensor) -> Tensor:
         return _depthwise(x, self.kernel, self.strides, self._pad(), self.dilation_rate)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        return super().from_config(_without_kernel(config))
 
 
 class DepthwiseConv1D(_DepthwiseConv):
@@ -517,6 +568,10 @@ class _SeparableConv(_Windows):
         w = self.depthwise_kernel
         y = _depthwise(x, w, self.strides, self._pad(), self.dilation_rate)
         return _PLAIN[self.dims](y, self.pointwise_kernel)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        return super().from_config(_without_kernel(config))
 
 
 class SeparableConv1D(_SeparableConv):

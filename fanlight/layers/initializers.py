@@ -325,12 +325,18 @@ _CLASSES = (
 KNOWN: dict[str, Any] = {
     **{c.__name__: c for c in _CLASSES},
     "IdentityInitializer": Identity,
+    "OrthogonalInitializer": Orthogonal,
     "LeCunNormal": LecunNormal,  # as TensorFlow.js writes them
     "LeCunUniform": LecunUniform,
     "uniform": RandomUniform,
     "normal": RandomNormal,
 }
 __all__ = [*(c.__name__ for c in _CLASSES), "Initializer", "get"]
+
+
+def __dir__() -> list[str]:
+    """The public names only, for completion."""
+    return sorted(__all__)
 
 
 def get(given: Any) -> Any:

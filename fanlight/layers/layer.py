@@ -27,8 +27,14 @@ from fanlight.tensor.calls import unheard
 from fanlight.tensor.tape import flatten, unflatten
 from fanlight.tensor.trace import capture
 
-# What Keras's layers say of themselves and ours do not have: None where it is off.
-_OFF = ("gptq_unpacked_column_size", "lora_alpha", "lora_rank", "quantization_config")
+# What layers of Keras 2 and 3 say of themselves and ours do not have: None where it is off.
+_OFF = (
+    "gptq_unpacked_column_size",
+    "lora_alpha",
+    "lora_rank",
+    "noise_shape",
+    "quantization_config",
+)
 _COUNTS: dict[str, int] = {}
 
 

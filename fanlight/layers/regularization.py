@@ -97,7 +97,7 @@ class Dropout(_Dropping):
 class _SpatialDropout(_Dropping):
     """Dropout of whole channels."""
 
-    fields = ("rate", "seed", "data_format")
+    fields: tuple[str, ...] = ("rate", "seed", "data_format")
     dims = 0
 
     def __init__(

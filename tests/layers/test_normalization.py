@@ -39,6 +39,30 @@ def test_batch_norm_mask() -> None:
     check_layer(*layers, (2, 4, 3), training=True, mask=mask, tolerance=3e-5)
 
 
+@pytest.mark.parametrize("scale", [True, False])
+@pytest.mark.parametrize("center", [True, False])
+def test_batch_norm_parts(scale: bool, center: bool) -> None:
+    options = {"scale": scale, "center": center, "axis": 2}
+    check_layer(*pair("BatchNormalization", **options), (3, 4, 2, 5), training=True, tolerance=3e-5)
+
+
+def test_second_derivatives_pass_through_batch_norm() -> None:
+    """Against differences of the gradient, which is written out."""
+    layer = fl.layers.BatchNormalization()
+    x, u = numbers(6, 3), numbers(6, 3, seed=1)
+    layer(x)
+
+    def loss(v: Any) -> Any:
+        with scope.entered(scope.Scope(True)):
+            return fl.sum(fl.sin(layer(v)))
+
+    slope = fl.grad(loss)
+    along = fl.grad(lambda v: fl.sum(slope(v) * u))(fl.tensor(x)).numpy()
+    step = np.float32(1e-2)
+    ahead, behind = slope(fl.tensor(x + step * u)).numpy(), slope(fl.tensor(x - step * u)).numpy()
+    np.testing.assert_allclose(along, (ahead - behind) / (2 * step), atol=5e-3)
+
+
 def test_frozen_batch_norm_uses_averages() -> None:
     layer = fl.layers.BatchNormalization()
     x = numbers(8, 3) * 3 + 1

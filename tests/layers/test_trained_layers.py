@@ -124,6 +124,18 @@ def test_training(make: Callable[[], Any]) -> None:
     assert model.graph.outputs
 
 
+@pytest.mark.parametrize("make", [images, groups, sequences, volumes])
+def test_building(make: Callable[[], Any], tmp_path: Any) -> None:
+    model = make()
+    x = examples(model, 1)
+    fl.build(model, tmp_path / "site")
+    with fl.open_bundle(tmp_path / "site") as bundle:
+        (name,) = model._input_names(1)
+        results = bundle.run({name: x})
+    (y,) = results.values()
+    np.testing.assert_allclose(np.asarray(y), model(x).numpy(), atol=1e-5)
+
+
 def test_dropout_in_steps_differs_from_step_to_step() -> None:
     """A rate of 0 to 1 drops others in each step: the losses of equal batches differ."""
     model = fl.Sequential([fl.Input((50,)), la.Dropout(0.5), la.Dense(1, trainable=False)])

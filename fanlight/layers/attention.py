@@ -85,7 +85,9 @@ class Attention(Layer):
         query, value = (cast(x, "float32") for x in inputs[:2])
         key = cast(inputs[2], "float32") if len(inputs) > 2 else value
         if query.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]:
-            expected = f"query [..., D], key [..., S, D] and value [..., S, V] for query {query.type}"
+            expected = (
+                f"query [..., D], key [..., S, D] and value [..., S, V] for query {query.type}"
+            )
             raise input_error(self, expected, f"value {value.type}, key {key.type}")
         if mask is not None and (not isinstance(mask, list | tuple) or len(mask) not in (2, 3)):
             raise input_error(self, "mask=[query mask, value mask]", f"mask {mask}")
@@ -353,7 +355,7 @@ class _Heads(Layer):
             seen = _both(seen, tensor(apart[None] < self.sliding_window))
         return seen
 
-    def call(
+    def call(  # type: ignore[override]  # it takes several inputs
         self,
         query: Any,
         value: Any,
@@ -370,7 +372,11 @@ class _Heads(Layer):
         key = value if key is None else cast(key, "float32")
         if query.rank < 3 or value.rank < 3:
             raise input_error(self, "[examples, places, size]", f"{query.type}, {value.type}")
-        given = ((query, query_mask), (value, value_mask), (None if key is value else key, key_mask))
+        given = (
+            (query, query_mask),
+            (value, value_mask),
+            (None if key is value else key, key_mask),
+        )
         masks = [m if m is not None else scope.mask_of(x) for x, m in given]
         seen = self._seen(query, value, masks, attention_mask, use_causal_mask)
         gate = self.gate_dense(query) if self.use_gate else None
@@ -511,7 +517,11 @@ class MultiHeadAttention(_Heads):
         outer = [q.shape[d] for d in front]
         q, k, v = (
             fn.reshape(fn.transpose(x, perm), (*outer, prod(places), x.shape[-1]))
-            for x, places in ((q * (1 / sqrt(self.key_dim)), places_q), (k, places_k), (v, places_k))
+            for x, places in (
+                (q * (1 / sqrt(self.key_dim)), places_q),
+                (k, places_k),
+                (v, places_k),
+            )
         )
         scores = fn.matmul(q, k, transpose_b=True)
         whole = (*outer, *places_q, *places_k)

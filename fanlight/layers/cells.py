@@ -107,7 +107,7 @@ class RecurrentCell(Layer):
 
     @property
     def shared_masks(self) -> bool:
-        """Whether all gates drop the same inputs and states: unless states are dropped, as Keras."""
+        """Whether all gates drop the same: as in Keras, unless states are dropped."""
         return self.gates == 1 or not self.recurrent_dropout
 
     # --- weights ----------------------------------------------------------------------------------
@@ -187,7 +187,9 @@ class RecurrentCell(Layer):
         """(output, next states) from what `project` gave."""
         raise NotImplementedError
 
-    def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Tensor, list[Tensor]]:
+    def call(  # type: ignore[override]  # a cell takes its states, too
+        self, inputs: Any, states: Any, training: bool = False
+    ) -> tuple[Tensor, list[Tensor]]:
         x = cast(inputs, "float32")
         before = list(states) if isinstance(states, list | tuple) else [states]
         if x.rank != 2 or x.shape[-1] != self.kernel.shape[0]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fanlight.layers import activations
-from fanlight.layers.cells import Drawn, RecurrentCell, blocks, forget_bias, memory
+from fanlight.layers.cells import Drawn, RecurrentCell, forget_bias, memory
 from fanlight.layers.layer import argument_error, channels_of, input_error
 from fanlight.layers.recurrent import _LAYER, _Recurrent
 from fanlight.tensor import Tensor, cast
@@ -174,7 +174,9 @@ class ConvLSTMCell(RecurrentCell):
         made = [self._out(s) for s in after]
         return made[0], made
 
-    def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Tensor, list[Tensor]]:
+    def call(  # type: ignore[override]  # a cell takes its states, too
+        self, inputs: Any, states: Any, training: bool = False
+    ) -> tuple[Tensor, list[Tensor]]:
         x = cast(inputs, "float32")
         if x.rank != self.rank + 2:
             raise input_error(self, f"{self.rank + 2} dims", x.type)

@@ -8,7 +8,7 @@ from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.layers import recurrent_loops, scope
-from fanlight.layers.cells import NOTHING, GRUCell, LSTMCell, RecurrentCell, SimpleRNNCell
+from fanlight.layers.cells import GRUCell, LSTMCell, RecurrentCell, SimpleRNNCell
 from fanlight.layers.layer import Layer, argument_error, input_error
 from fanlight.layers.weight import Weight
 from fanlight.layers.wrapping import layer_of
@@ -59,7 +59,7 @@ class StackedRNNCells(Layer):
         """The first states of each cell."""
         return [first_states(c, batch_size) for c in self.cells]
 
-    def call(
+    def call(  # type: ignore[override]  # a cell takes its states, too
         self, inputs: Any, states: Any, training: bool = False
     ) -> tuple[Tensor, list[list[Tensor]]]:
         x, after = inputs, []
@@ -278,9 +278,7 @@ class Run:
         def turn(before: list[Tensor], parts: Any) -> tuple[list[Tensor], Any]:
             _, new = step(parts[0], before)
             if len(parts) > 1:
-                new = [
-                    fn.where(_like(parts[1], b), n, b) for n, b in zip(new, before, strict=True)
-                ]
+                new = [fn.where(_like(parts[1], b), n, b) for n, b in zip(new, before, strict=True)]
             return new, (new[0] if sequences else None)
 
         slices = [z] if self.mask is None else [z, self.mask]
@@ -297,9 +295,7 @@ class Run:
             if len(parts) > 1:
                 instead = fn.zeros_like(y) if self.zeros else before[0]
                 y = fn.where(_like(parts[1], y), y, instead)
-                new = [
-                    fn.where(_like(parts[1], b), n, b) for n, b in zip(new, before, strict=True)
-                ]
+                new = [fn.where(_like(parts[1], b), n, b) for n, b in zip(new, before, strict=True)]
             return new, y
 
         slices = [x] if self.mask is None else [x, self.mask]

@@ -119,7 +119,6 @@ def _flat(x: Tensor) -> Tensor:
     return fn.reshape(x, (x.shape[0] * x.shape[1], x.shape[2]))
 
 
-
 # --- SimpleRNN: kept are h before, h ------------------------------------------------------------
 
 

@@ -253,14 +253,14 @@ class Run:
         self, cell: RecurrentCell, x: Tensor, states: list[Tensor], sequences: bool
     ) -> tuple[Tensor | None, Tensor, list[Tensor]]:
         drawn = cell.drawn(x.shape[1:], states[0].shape, self.training)
-        z = cell.project(x, drawn)
+        z, fixed = cell.project(x, drawn), cell.fixed()
 
         def step(z: Tensor, before: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-            return cell.advance(z, before, drawn)
+            return cell.advance(z, before, fixed, drawn)
 
         found = None
         if not self.unroll and not drawn[1]:
-            found = recurrent_loops.found(cell, z, states, self.mask, self.reverse)
+            found = recurrent_loops.found(cell, z, states, fixed, self.mask, self.reverse)
         ys, states = found or self._turned(step, z, states, sequences)
         last = states[0]
         if self.zeros and self.mask is not None:

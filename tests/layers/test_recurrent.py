@@ -143,7 +143,7 @@ def test_cells(cell: Any) -> None:
         L.GRUCell(3, reset_after=False),
         L.StackedRNNCells([L.LSTMCell(3), L.GRUCell(2)]),
         L.RNN(L.LSTMCell(3), return_sequences=True),
-        L.SimpleRNN(3, stateful=True, activity_regularizer="l1"),
+        L.SimpleRNN(3, stateful=True, bias_regularizer="l1"),
         L.LSTM(3, dropout=0.2, recurrent_dropout=0.1, go_backwards=True),
         L.GRU(3, reset_after=False, recurrent_constraint="max_norm"),
         L.Bidirectional(L.LSTM(3, return_sequences=True), merge_mode="sum"),

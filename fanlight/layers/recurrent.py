@@ -110,7 +110,10 @@ class RNN(Layer):
         zero_output_for_mask: bool = False,
         **options: Any,
     ) -> None:
-        options.pop("use_cudnn", None)  # of Keras: how, not what
+        for how in ("use_cudnn", "implementation"):  # of Keras: how, not what
+            options.pop(how, None)
+        if options.pop("time_major", False):  # of Keras 2, which writes it into files
+            raise argument_error(self, "time_major", "False: examples first, then steps", True)
         super().__init__(**options)
         self.cell: Any = (
             StackedRNNCells(cell) if isinstance(cell, list | tuple) else cell_of(self, cell)
@@ -368,7 +371,6 @@ class SimpleRNN(_Recurrent):
         seed: int | None = None,
         **options: Any,
     ) -> None:
-        options.pop("implementation", None)
         super().__init__(
             SimpleRNNCell(
                 units,
@@ -441,7 +443,6 @@ class LSTM(_Recurrent):
         use_cudnn: Any = "auto",
         **options: Any,
     ) -> None:
-        options.pop("implementation", None)
         super().__init__(
             LSTMCell(
                 units,
@@ -516,7 +517,6 @@ class GRU(_Recurrent):
         use_cudnn: Any = "auto",
         **options: Any,
     ) -> None:
-        options.pop("implementation", None)
         super().__init__(
             GRUCell(
                 units,

@@ -99,10 +99,7 @@ class Bidirectional(Layer):
 
     def reset_state(self) -> None:
         """Forget what was remembered of former batches."""
-        self.forward_layer.reset_state()
-        self.backward_layer.reset_state()
-
-    reset_states = reset_state
+        self.reset_states()
 
     def call(
         self,

@@ -143,7 +143,7 @@ def test_cells(cell: Any) -> None:
         L.GRUCell(3, reset_after=False),
         L.StackedRNNCells([L.LSTMCell(3), L.GRUCell(2)]),
         L.RNN(L.LSTMCell(3), return_sequences=True),
-        L.SimpleRNN(3, stateful=True, bias_regularizer="l1"),
+        L.SimpleRNN(3, stateful=True, bias_constraint="non_neg"),
         L.LSTM(3, dropout=0.2, recurrent_dropout=0.1, go_backwards=True),
         L.GRU(3, reset_after=False, recurrent_constraint="max_norm"),
         L.Bidirectional(L.LSTM(3, return_sequences=True), merge_mode="sum"),
@@ -189,7 +189,7 @@ def test_stateful_models() -> None:
     x, y = random(4, 5, 3), random(4, 4)
 
     def reset() -> None:
-        ours.layers[1].reset_states()
+        ours.reset_states()
 
     wanted = [np.concatenate([np.asarray(theirs(x[i : i + 2])) for i in (0, 2)]) for _ in "ab"]
     found = [ours.predict(x, batch_size=2) for _ in "ab"]
@@ -352,6 +352,34 @@ def test_wrong_arguments(make: Any, code: str) -> None:
     with pytest.raises(FanlightError) as error:
         make()
     assert error.value.code == code
+
+
+def test_not_trainable() -> None:
+    layers = [L.LSTM(3, trainable=False), L.Bidirectional(L.GRU(3), trainable=False)]
+    for layer in [*layers, L.TimeDistributed(L.LSTM(3), trainable=False)]:
+        layer(X[:, None] if isinstance(layer, L.TimeDistributed) else X)
+        assert layer.weights and not layer.trainable_weights
+        layer.trainable = True
+        assert layer.trainable_weights == layer.weights
+
+
+def test_files_of_keras_2() -> None:
+    config = {"units": 3, "implementation": 2, "time_major": False, "return_sequences": True}
+    assert L.GRU.from_config(config)(X).shape == (2, 5, 3)
+    with pytest.raises(FanlightError) as error:
+        L.LSTM(3, time_major=True)
+    assert error.value.code == "E-LAYER-004"
+    cell = {"class_name": "LSTMCell", "config": {"units": 3}}
+    assert L.RNN(cell)(X).shape == (2, 3)
+    assert L.Bidirectional({"class_name": "GRU", "config": config})(X).shape == (2, 5, 6)
+
+
+def test_bidirectional_states_are_reset() -> None:
+    layer = L.Bidirectional(L.GRU(3, stateful=True))
+    first, again = layer(X).numpy(), layer(X).numpy()
+    assert np.abs(first - again).max() > 1e-4
+    layer.reset_state()
+    np.testing.assert_allclose(layer(X).numpy(), first, atol=1e-6)
 
 
 def test_another_size_than_built_for() -> None:

@@ -6,7 +6,7 @@ A cell has two halves, so that a layer can do the first one for all steps in a s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,8 @@ class RecurrentCell(Layer):
     Attributes:
         gates: how many blocks of units lie in the columns of a kernel.
         state_size: the size of each state; the first one is the output.
+        advance: (z, states, fixed, drawn) -> (output, next states): what each kind of cell does
+            with what `project` and `fixed` gave.
     """
 
     gates = 1
@@ -56,6 +58,7 @@ class RecurrentCell(Layer):
         "seed",
     )
     state_size: Any
+    advance: Callable[..., tuple[Tensor, list[Tensor]]]
     kernel: Weight
     recurrent_kernel: Weight
     bias: Weight
@@ -184,12 +187,6 @@ class RecurrentCell(Layer):
     def fixed(self) -> list[Tensor]:
         """What `advance` takes of the weights: made once, before all steps."""
         return [self.recurrent_kernel]
-
-    def advance(
-        self, z: Tensor, states: Sequence[Tensor], fixed: Sequence[Tensor], drawn: Drawn
-    ) -> tuple[Tensor, list[Tensor]]:
-        """(output, next states) from what `project` and `fixed` gave."""
-        raise NotImplementedError
 
     def call(  # type: ignore[override]  # a cell takes its states, too
         self, inputs: Any, states: Any, training: bool = False

@@ -234,8 +234,3 @@ def name_of(activation: Any) -> Any:
             if known is activation:
                 return name
     return config.plain(activation)
-
-
-def __dir__() -> list[str]:
-    """The public names only, for completion."""
-    return sorted(__all__)

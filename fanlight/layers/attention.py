@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod, sqrt
 from typing import Any
 
@@ -216,6 +216,8 @@ class _Heads(Layer):
     shared_heads: int  # of key and value
     head_size: int
     value_size: int
+    # (q, k, v, seen, even, training), [..., heads, size] -> what each head gives, and its weights.
+    _attend: Callable[..., tuple[Tensor, Tensor]]
 
     def __init__(
         self,
@@ -355,7 +357,7 @@ class _Heads(Layer):
             seen = _both(seen, tensor(apart[None] < self.sliding_window))
         return seen
 
-    def call(
+    def call(  # type: ignore[override]  # it takes several inputs
         self,
         query: Any,
         value: Any,
@@ -386,12 +388,6 @@ class _Heads(Layer):
         y, weights = self._attend(q, k, v, seen, even, training)
         y = self.output_dense(y if gate is None else y * gate)
         return (y, weights) if return_attention_scores else y
-
-    def _attend(
-        self, q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None, even: bool, training: bool
-    ) -> tuple[Tensor, Tensor]:
-        """(what each head gives, its weights) for [..., heads, size]."""
-        raise NotImplementedError
 
     def _shares(self, scores: Tensor, seen: Tensor | None, even: bool) -> Tensor:
         if seen is None:

@@ -6,7 +6,7 @@ A cell has two halves, so that a layer can do the first one for all steps in a s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,8 @@ class RecurrentCell(Layer):
     Attributes:
         gates: how many blocks of units lie in the columns of a kernel.
         state_size: the size of each state; the first one is the output.
+        advance: (z, states, fixed, drawn) -> (output, next states): what each kind of cell does
+            with what `project` and `fixed` gave.
     """
 
     gates = 1
@@ -56,6 +58,7 @@ class RecurrentCell(Layer):
         "seed",
     )
     state_size: Any
+    advance: Callable[..., tuple[Tensor, list[Tensor]]]
     kernel: Weight
     recurrent_kernel: Weight
     bias: Weight
@@ -107,7 +110,7 @@ class RecurrentCell(Layer):
 
     @property
     def shared_masks(self) -> bool:
-        """Whether all gates drop the same inputs and states: unless states are dropped, as Keras."""
+        """Whether all gates drop the same: as in Keras, unless states are dropped."""
         return self.gates == 1 or not self.recurrent_dropout
 
     # --- weights ----------------------------------------------------------------------------------
@@ -181,19 +184,19 @@ class RecurrentCell(Layer):
         """The part of the bias that is added to the inputs' part of the gates."""
         return self.bias
 
-    def advance(
-        self, z: Tensor, states: Sequence[Tensor], drawn: Drawn
-    ) -> tuple[Tensor, list[Tensor]]:
-        """(output, next states) from what `project` gave."""
-        raise NotImplementedError
+    def fixed(self) -> list[Tensor]:
+        """What `advance` takes of the weights: made once, before all steps."""
+        return [self.recurrent_kernel]
 
-    def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Tensor, list[Tensor]]:
+    def call(  # type: ignore[override]  # a cell takes its states, too
+        self, inputs: Any, states: Any, training: bool = False
+    ) -> tuple[Tensor, list[Tensor]]:
         x = cast(inputs, "float32")
         before = list(states) if isinstance(states, list | tuple) else [states]
         if x.rank != 2 or x.shape[-1] != self.kernel.shape[0]:
             raise input_error(self, f"[examples, {self.kernel.shape[0]}]", x.type)
         drawn = self.drawn(x.shape, before[0].shape, training)
-        return self.advance(self.project(x, drawn), before, drawn)
+        return self.advance(self.project(x, drawn), before, self.fixed(), drawn)
 
 
 class SimpleRNNCell(RecurrentCell):
@@ -242,9 +245,9 @@ class SimpleRNNCell(RecurrentCell):
         self.state_size = units
 
     def advance(
-        self, z: Tensor, states: Sequence[Tensor], drawn: Drawn
+        self, z: Tensor, states: Sequence[Tensor], fixed: Sequence[Tensor], drawn: Drawn
     ) -> tuple[Tensor, list[Tensor]]:
-        h = self.activation(z + product(states[0], self.recurrent_kernel, drawn[1]))
+        h = self.activation(z + product(states[0], fixed[0], drawn[1]))
         return h, [h]
 
 
@@ -310,10 +313,10 @@ class LSTMCell(RecurrentCell):
         return forget_bias(self.bias_initializer, shape, dtype, self.unit_forget_bias)
 
     def advance(
-        self, z: Tensor, states: Sequence[Tensor], drawn: Drawn
+        self, z: Tensor, states: Sequence[Tensor], fixed: Sequence[Tensor], drawn: Drawn
     ) -> tuple[Tensor, list[Tensor]]:
         h, c = states
-        total = z + product(h, self.recurrent_kernel, drawn[1])
+        total = z + product(h, fixed[0], drawn[1])
         return memory(total, c, self.activation, self.recurrent_activation)
 
 
@@ -383,22 +386,27 @@ class GRUCell(RecurrentCell):
     def input_bias(self) -> Tensor:
         return self.bias[0] if self.reset_after else self.bias
 
+    def fixed(self) -> list[Tensor]:
+        kernel, two = self.recurrent_kernel, 2 * self.units
+        if not self.reset_after:
+            return [kernel[:, :two], kernel[:, two:]]
+        return [kernel, self.bias[1]] if self.use_bias else [kernel]
+
     def advance(
-        self, z: Tensor, states: Sequence[Tensor], drawn: Drawn
+        self, z: Tensor, states: Sequence[Tensor], fixed: Sequence[Tensor], drawn: Drawn
     ) -> tuple[Tensor, list[Tensor]]:
-        h, factors, recurrent = states[0], drawn[1], self.recurrent_kernel
+        h, factors = states[0], drawn[1]
         xz, xr, xg = blocks(z, 3)
-        two = 2 * self.units
         if self.reset_after:
-            inner = product(h, recurrent, factors)
-            hz, hr, hg = blocks(inner + self.bias[1] if self.use_bias else inner, 3)
+            inner = product(h, fixed[0], factors)
+            hz, hr, hg = blocks(inner + fixed[1] if self.use_bias else inner, 3)
             reset = self.recurrent_activation(xr + hr)
             candidate = xg + reset * hg
         else:
-            hz, hr = blocks(product(h, recurrent[:, :two], factors[:2]), 2)
+            hz, hr = blocks(product(h, fixed[0], factors[:2]), 2)
             reset = self.recurrent_activation(xr + hr)
             kept = h * factors[-1] if factors else h
-            candidate = xg + fn.matmul(reset * kept, recurrent[:, two:])
+            candidate = xg + fn.matmul(reset * kept, fixed[1])
         update = self.recurrent_activation(xz + hz)
         after = update * h + (1.0 - update) * self.activation(candidate)
         return after, [after]

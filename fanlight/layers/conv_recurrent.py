@@ -165,21 +165,23 @@ class ConvLSTMCell(RecurrentCell):
         return y + self.bias if self.use_bias else y
 
     def advance(
-        self, z: Tensor, states: Sequence[Tensor], drawn: Drawn
+        self, z: Tensor, states: Sequence[Tensor], fixed: Sequence[Tensor], drawn: Drawn
     ) -> tuple[Tensor, list[Tensor]]:
         h, c = states
         h = h * drawn[1][0] if drawn[1] else h
-        inner = _CONVOLUTIONS[self.rank](self._last(h), self.recurrent_kernel, 1, "same")
+        inner = _CONVOLUTIONS[self.rank](self._last(h), fixed[0], 1, "same")
         _, after = memory(z + inner, self._last(c), self.activation, self.recurrent_activation)
         made = [self._out(s) for s in after]
         return made[0], made
 
-    def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Tensor, list[Tensor]]:
+    def call(  # type: ignore[override]  # a cell takes its states, too
+        self, inputs: Any, states: Any, training: bool = False
+    ) -> tuple[Tensor, list[Tensor]]:
         x = cast(inputs, "float32")
         if x.rank != self.rank + 2:
             raise input_error(self, f"{self.rank + 2} dims", x.type)
         drawn = self.drawn(x.shape, states[0].shape, training)
-        return self.advance(self.project(x, drawn), list(states), drawn)
+        return self.advance(self.project(x, drawn), list(states), self.fixed(), drawn)
 
     def _last(self, x: Tensor) -> Tensor:
         return fn.transpose(x, (0, *range(2, x.rank), 1)) if self.first else x

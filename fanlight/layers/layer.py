@@ -285,8 +285,9 @@ class Layer:
     @property
     def trainable_weights(self) -> list[Weight]:
         """The weights that training changes now."""
-        own = [w for w in self._weights if w.trainable] if self._trainable else []
-        found = {id(w): w for w in own}
+        if not self._trainable:
+            return []  # nor those of the layers inside
+        found = {id(w): w for w in self._weights if w.trainable}
         for layer in self.sublayers():
             found.update((id(w), w) for w in layer.trainable_weights)
         return list(found.values())
@@ -301,6 +302,11 @@ class Layer:
     def state_variables(self) -> list[Weight]:
         """What it keeps from batch to batch, and is no weight: states of recurrent layers."""
         return [v for layer in self.sublayers() for v in layer.state_variables]
+
+    def reset_states(self) -> None:
+        """Let the recurrent layers inside forget what they keep from batch to batch."""
+        for layer in self.sublayers():
+            layer.reset_states()
 
     variables = weights
     trainable_variables = trainable_weights

@@ -59,7 +59,7 @@ class StackedRNNCells(Layer):
         """The first states of each cell."""
         return [first_states(c, batch_size) for c in self.cells]
 
-    def call(
+    def call(  # type: ignore[override]  # a cell takes its states, too
         self, inputs: Any, states: Any, training: bool = False
     ) -> tuple[Tensor, list[list[Tensor]]]:
         x, after = inputs, []
@@ -110,7 +110,10 @@ class RNN(Layer):
         zero_output_for_mask: bool = False,
         **options: Any,
     ) -> None:
-        options.pop("use_cudnn", None)  # of Keras: how, not what
+        for how in ("use_cudnn", "implementation"):  # of Keras: how, not what
+            options.pop(how, None)
+        if options.pop("time_major", False):  # of Keras 2, which writes it into files
+            raise argument_error(self, "time_major", "False: examples first, then steps", True)
         super().__init__(**options)
         self.cell: Any = (
             StackedRNNCells(cell) if isinstance(cell, list | tuple) else cell_of(self, cell)
@@ -253,14 +256,14 @@ class Run:
         self, cell: RecurrentCell, x: Tensor, states: list[Tensor], sequences: bool
     ) -> tuple[Tensor | None, Tensor, list[Tensor]]:
         drawn = cell.drawn(x.shape[1:], states[0].shape, self.training)
-        z = cell.project(x, drawn)
+        z, fixed = cell.project(x, drawn), cell.fixed()
 
         def step(z: Tensor, before: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-            return cell.advance(z, before, drawn)
+            return cell.advance(z, before, fixed, drawn)
 
         found = None
         if not self.unroll and not drawn[1]:
-            found = recurrent_loops.found(cell, z, states, self.mask, self.reverse)
+            found = recurrent_loops.found(cell, z, states, fixed, self.mask, self.reverse)
         ys, states = found or self._turned(step, z, states, sequences)
         last = states[0]
         if self.zeros and self.mask is not None:
@@ -368,7 +371,6 @@ class SimpleRNN(_Recurrent):
         seed: int | None = None,
         **options: Any,
     ) -> None:
-        options.pop("implementation", None)
         super().__init__(
             SimpleRNNCell(
                 units,
@@ -441,7 +443,6 @@ class LSTM(_Recurrent):
         use_cudnn: Any = "auto",
         **options: Any,
     ) -> None:
-        options.pop("implementation", None)
         super().__init__(
             LSTMCell(
                 units,
@@ -516,7 +517,6 @@ class GRU(_Recurrent):
         use_cudnn: Any = "auto",
         **options: Any,
     ) -> None:
-        options.pop("implementation", None)
         super().__init__(
             GRUCell(
                 units,

@@ -24,13 +24,18 @@ from fanlight.tensor.control import scan
 Found = tuple[Tensor, list[Tensor]]
 # One step: (gates from the input, states, recurrent weights) -> (next states, what it keeps).
 Forward = Callable[[Tensor, list[Tensor], Sequence[Tensor]], tuple[list[Tensor], list[Tensor]]]
-# Its gradient: (gradients of the next states, kept, recurrent weights) -> (those of the states
+# Its gradient: (gradients of the next states, kept, kernels transposed) -> (those of the states
 # before, of the gates from the input, of h times the recurrent kernel where they differ).
 Backward = Callable[[list[Tensor], list[Tensor], Sequence[Tensor]], tuple[list[Tensor], ...]]
 
 
 def found(
-    cell: RecurrentCell, z: Tensor, states: list[Tensor], mask: Tensor | None, reverse: bool
+    cell: RecurrentCell,
+    z: Tensor,
+    states: list[Tensor],
+    fixed: list[Tensor],
+    mask: Tensor | None,
+    reverse: bool,
 ) -> Found | None:
     """What the cell gives for gates z [steps, N, ...]; None where `fl.scan` has to do it.
 
@@ -39,22 +44,18 @@ def found(
     if len(state.listeners) != 1 or cell.activation is not activations.tanh:
         return None
     if type(cell) is SimpleRNNCell:
-        weights: list[Tensor] = [cell.recurrent_kernel]
-        return _looped(z, states, weights, mask, reverse, _simple, _simple_back, _kernel_alone)
-    if getattr(cell, "recurrent_activation", None) is not activations.sigmoid:
+        way: Any = (_simple, _simple_back, _of_kernel)
+    elif getattr(cell, "recurrent_activation", None) is not activations.sigmoid:
         return None
-    if type(cell) is LSTMCell:
-        weights = [cell.recurrent_kernel]
-        return _looped(z, states, weights, mask, reverse, _lstm, _lstm_back, _kernel_alone)
-    if type(cell) is GRUCell and cell.reset_after:
-        weights = [cell.recurrent_kernel]
-        if cell.use_bias:
-            weights.append(cell.bias[1])
-        return _looped(z, states, weights, mask, reverse, _gru, _gru_back, _kernel_and_bias)
-    if type(cell) is GRUCell:
-        weights = [cell.recurrent_kernel]
-        return _looped(z, states, weights, mask, reverse, _before, _before_back, _before_kernel)
-    return None
+    elif type(cell) is LSTMCell:
+        way = (_lstm, _lstm_back, _of_kernel)
+    elif type(cell) is GRUCell and cell.reset_after:
+        way = (_gru, _gru_back, _of_kernel_and_bias)
+    elif type(cell) is GRUCell:
+        way = (_before, _before_back, _of_both_kernels)
+    else:
+        return None
+    return _looped(z, states, fixed, mask, reverse, *way)
 
 
 def _looped(
@@ -82,6 +83,8 @@ def _looped(
 
     def back(*grads: Tensor | None) -> list[Tensor | None]:
         of_ys, *of_states = grads
+        # Turned round once, not at every step.
+        turned = [fn.transpose(w, (1, 0)) for w in weights if w.rank == 2]
         start = [
             fn.zeros(s.shape) if g is None else g for s, g in zip(states, of_states, strict=True)
         ]
@@ -96,7 +99,7 @@ def _looped(
                 shown = _wide(own)
                 passed = [fn.where(shown, 0.0, g) for g in after]
                 after = [fn.where(shown, g, 0.0) for g in after]
-            before, *gates = backward(after, rest, weights)
+            before, *gates = backward(after, rest, turned)
             if passed:
                 before = [a + b for a, b in zip(before, passed, strict=True)]
             return before, [g for part in gates for g in part]
@@ -127,15 +130,13 @@ def _simple(z: Tensor, states: list[Tensor], weights: Sequence[Tensor]) -> Any:
     return [h], [h]
 
 
-def _simple_back(after: list[Tensor], kept: list[Tensor], weights: Sequence[Tensor]) -> Any:
+def _simple_back(after: list[Tensor], kept: list[Tensor], turned: Sequence[Tensor]) -> Any:
     h = kept[1]
     dz = after[0] * (1.0 - h * h)
-    return [fn.matmul(dz, weights[0], transpose_b=True)], [dz]
+    return [fn.matmul(dz, turned[0])], [dz]
 
 
-def _kernel_alone(
-    gates: list[Tensor], kept: list[Tensor], weights: Sequence[Tensor]
-) -> list[Tensor]:
+def _of_kernel(gates: list[Tensor], kept: list[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:
     return [fn.matmul(_flat(kept[0]), _flat(gates[-1]), transpose_a=True)]
 
 
@@ -151,7 +152,7 @@ def _lstm(z: Tensor, states: list[Tensor], weights: Sequence[Tensor]) -> Any:
     return [o * t, after], [i, f, g, o, t]
 
 
-def _lstm_back(after: list[Tensor], kept: list[Tensor], weights: Sequence[Tensor]) -> Any:
+def _lstm_back(after: list[Tensor], kept: list[Tensor], turned: Sequence[Tensor]) -> Any:
     _, c, i, f, g, o, t = kept
     dh, dc = after
     dc = dc + dh * o * (1.0 - t * t)
@@ -164,7 +165,7 @@ def _lstm_back(after: list[Tensor], kept: list[Tensor], weights: Sequence[Tensor
         ],
         axis=-1,
     )
-    return [fn.matmul(dz, weights[0], transpose_b=True), dc * f], [dz]
+    return [fn.matmul(dz, turned[0]), dc * f], [dz]
 
 
 # --- GRU, reset after: kept are h before, z, r, g, h recurrent_g + bias ---------------------------
@@ -180,58 +181,53 @@ def _gru(z: Tensor, states: list[Tensor], weights: Sequence[Tensor]) -> Any:
     return [u * h + (1.0 - u) * g], [u, r, g, hg]
 
 
-def _gru_back(after: list[Tensor], kept: list[Tensor], weights: Sequence[Tensor]) -> Any:
+def _gru_back(after: list[Tensor], kept: list[Tensor], turned: Sequence[Tensor]) -> Any:
     h, u, r, g, hg = kept
     dh = after[0]
     du = dh * (h - g) * u * (1.0 - u)
     dg = dh * (1.0 - u) * (1.0 - g * g)
     dr = dg * hg * r * (1.0 - r)
     inner = fn.concat([du, dr, dg * r], axis=-1)
-    before = dh * u + fn.matmul(inner, weights[0], transpose_b=True)
+    before = dh * u + fn.matmul(inner, turned[0])
     return [before], [fn.concat([du, dr, dg], axis=-1)], [inner]
 
 
-def _kernel_and_bias(
+def _of_kernel_and_bias(
     gates: list[Tensor], kept: list[Tensor], weights: Sequence[Tensor]
 ) -> list[Tensor]:
-    made = _kernel_alone(gates, kept, weights)
+    made = _of_kernel(gates, kept, weights)
     return [*made, fn.sum(gates[1], (0, 1))] if len(weights) > 1 else made
 
 
-# --- GRU, reset before: kept are h before, z, r, g ------------------------------------------------
+# --- GRU, reset before: kept are h before, z, r, g; the kernel of z and r, and that of g ----------
 
 
 def _before(z: Tensor, states: list[Tensor], weights: Sequence[Tensor]) -> Any:
-    h, kernel = states[0], weights[0]
-    two = 2 * h.shape[-1]
+    h = states[0]
     xz, xr, xg = blocks(z, 3)
-    hz, hr = blocks(fn.matmul(h, kernel[:, :two]), 2)
+    hz, hr = blocks(fn.matmul(h, weights[0]), 2)
     u, r = fn.sigmoid(xz + hz), fn.sigmoid(xr + hr)
-    g = fn.tanh(xg + fn.matmul(r * h, kernel[:, two:]))
+    g = fn.tanh(xg + fn.matmul(r * h, weights[1]))
     return [u * h + (1.0 - u) * g], [u, r, g]
 
 
-def _before_back(after: list[Tensor], kept: list[Tensor], weights: Sequence[Tensor]) -> Any:
+def _before_back(after: list[Tensor], kept: list[Tensor], turned: Sequence[Tensor]) -> Any:
     h, u, r, g = kept
-    dh, kernel = after[0], weights[0]
-    two = 2 * h.shape[-1]
+    dh = after[0]
     du = dh * (h - g) * u * (1.0 - u)
     dg = dh * (1.0 - u) * (1.0 - g * g)
-    reset = fn.matmul(dg, kernel[:, two:], transpose_b=True)
+    reset = fn.matmul(dg, turned[1])
     dr = reset * h * r * (1.0 - r)
-    both = fn.concat([du, dr], axis=-1)
-    before = dh * u + reset * r + fn.matmul(both, kernel[:, :two], transpose_b=True)
+    before = dh * u + reset * r + fn.matmul(fn.concat([du, dr], axis=-1), turned[0])
     return [before], [fn.concat([du, dr, dg], axis=-1)]
 
 
-def _before_kernel(
+def _of_both_kernels(
     gates: list[Tensor], kept: list[Tensor], weights: Sequence[Tensor]
 ) -> list[Tensor]:
-    h, r = _flat(kept[0]), _flat(kept[2])
+    h, r, dz = _flat(kept[0]), _flat(kept[2]), _flat(gates[0])
     two = 2 * h.shape[-1]
-    dz = _flat(gates[0])
-    parts = [
+    return [
         fn.matmul(h, dz[:, :two], transpose_a=True),
         fn.matmul(r * h, dz[:, two:], transpose_a=True),
     ]
-    return [fn.concat(parts, axis=1)]

@@ -115,8 +115,3 @@ def __dir__() -> list[str]:
 def get(given: Any) -> Any:
     """The regularizer that a name, a description or an object stands for; None stays None."""
     return None if given is None else config.lookup("regularizer", given, KNOWN)
-
-
-def __dir__() -> list[str]:
-    """The public names only, for completion."""
-    return sorted(__all__)

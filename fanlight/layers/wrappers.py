@@ -25,7 +25,7 @@ class Bidirectional(Layer):
 
     Args:
         layer: a recurrent layer; copies of it are used.
-        merge_mode: concat (along the last dim), sum, mul, ave, or None: both as (forward, backward).
+        merge_mode: concat (along the last dim), sum, mul, ave; None: (forward, backward).
         weights: arrays for both, those of the forward layer first.
         backward_layer: goes backwards instead of a copy of `layer`; its `go_backwards` differs.
 
@@ -59,7 +59,8 @@ class Bidirectional(Layer):
             )
         else:
             self.backward_layer = _recurrent(self, "backward_layer", backward_layer)
-        first, other = self.forward_layer, self.backward_layer
+        first: Any = self.forward_layer
+        other: Any = self.backward_layer
         if first.go_backwards == other.go_backwards:
             raise argument_error(
                 self,
@@ -98,10 +99,7 @@ class Bidirectional(Layer):
 
     def reset_state(self) -> None:
         """Forget what was remembered of former batches."""
-        self.forward_layer.reset_state()
-        self.backward_layer.reset_state()
-
-    reset_states = reset_state
+        self.reset_states()
 
     def call(
         self,
@@ -197,7 +195,7 @@ def _parts(y: Any) -> list[Any]:
     return list(y) if isinstance(y, list | tuple) else [y]
 
 
-def _recurrent(outer: Layer, argument: str, given: Any) -> Layer:
+def _recurrent(outer: Layer, argument: str, given: Any) -> Any:
     layer = layer_of(outer, argument, given)
     needed = ("go_backwards", "stateful", "return_sequences", "return_state")
     if any(not hasattr(layer, field) for field in needed):

@@ -1,4 +1,4 @@
-"""Layers against Keras 3: the same weights, outputs and gradients, and configs that go both ways."""
+"""Layers against Keras 3: the same weights, outputs, gradients and configs."""
 
 from __future__ import annotations
 

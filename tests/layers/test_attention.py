@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fanlight as fl
+from fanlight.errors import FanlightError
 from tests.layers.rnn_oracle import both_ways, random, same
 
 L = fl.layers
@@ -91,3 +92,50 @@ def test_axes_with_a_mask() -> None:
 )
 def test_configs(layer: Any) -> None:
     both_ways(layer)
+
+
+def test_dropout_only_in_training() -> None:
+    for layer in (L.Attention(dropout=0.5), L.AdditiveAttention(dropout=0.5)):
+        np.testing.assert_array_equal(layer([Q, V]).numpy(), layer([Q, V]).numpy())
+        assert np.abs((layer([Q, V], training=True) - layer([Q, V])).numpy()).max() > 1e-4
+    for heads in (L.MultiHeadAttention(2, 3, dropout=0.5), L.GroupQueryAttention(3, 4, 2, 0.5)):
+        calm = heads(Q, V).numpy()
+        np.testing.assert_array_equal(calm, heads(Q, V).numpy())
+        assert np.abs(heads(Q, V, training=True).numpy() - calm).max() > 1e-4
+
+
+def test_a_transformer_block_trains_compiled() -> None:
+    x = L.Input((None, 4))
+    y = x + L.MultiHeadAttention(2, 3, dropout=0.1)(x, x, use_causal_mask=True)
+    y, shares = L.GroupQueryAttention(3, 4, 2)(query=y, value=y, return_attention_scores=True)
+    assert y.shape == (None, None, 4)
+    assert shares.shape == (None, 4, None, None)
+    model = fl.Model(x, L.Dense(1)(y))
+    model.compile("adam", "mse")
+    target = random(2, 5, 1)
+    history = model.fit(V, target, epochs=30, verbose=0)
+    assert model._steps.compiled
+    assert history.history["loss"][-1] < history.history["loss"][0]
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (lambda: L.Attention(score_mode="sum"), "E-LAYER-004"),
+        (lambda: L.Attention(dropout=1.5), "E-LAYER-004"),
+        (lambda: L.Attention()(Q), "E-LAYER-001"),
+        (lambda: L.Attention()([Q, random(2, 5, 3)]), "E-LAYER-001"),
+        (lambda: L.Attention()([Q, V], mask=MASKS[0]), "E-LAYER-001"),
+        (lambda: L.MultiHeadAttention(0, 3), "E-LAYER-004"),
+        (lambda: L.MultiHeadAttention(2, 3)(Q), "E-LAYER-001"),
+        (lambda: L.MultiHeadAttention(2, 3)(Q, V, Q), "E-LAYER-001"),
+        (lambda: L.MultiHeadAttention(2, 3, attention_axes=2)(Q, V), "E-LAYER-004"),
+        (lambda: L.MultiHeadAttention(2, 3, sliding_window=0), "E-LAYER-004"),
+        (lambda: L.GroupQueryAttention(3, 4, 3), "E-LAYER-004"),
+        (lambda: L.GroupQueryAttention(3, 4, 2)(random(2, 3, 3, 4), V), "E-LAYER-001"),
+    ],
+)
+def test_wrong_arguments(make: Any, code: str) -> None:
+    with pytest.raises(FanlightError) as error:
+        make()
+    assert error.value.code == code

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import fanlight as fl
-from tests.layers.rnn_oracle import both_ways, pair, random, same
+from fanlight.errors import FanlightError
+from tests.layers.rnn_oracle import both_ways, keras, pair, random, same
 
 L = fl.layers
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
@@ -26,32 +27,33 @@ KINDS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"return_sequences": True, "go_backwards": True, "return_state": True},
-        {"unroll": True, "return_sequences": True},
-    ],
-    ids=["last", "backwards", "unrolled"],
-)
-def test_same_as_keras(kind: str, options: dict[str, Any]) -> None:
-    same(KINDS[kind](**options), X)
+OPTIONS: dict[str, dict[str, Any]] = {
+    "last": {},
+    "backwards": {"return_sequences": True, "go_backwards": True, "return_state": True},
+    "unrolled": {"unroll": True, "return_sequences": True},
+    "zeros": {"return_sequences": True, "zero_output_for_mask": True},
+}
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"return_sequences": True, "zero_output_for_mask": True},
-        {"return_sequences": True, "go_backwards": True, "return_state": True},
-    ],
-    ids=["last", "zeros", "backwards"],
+    ("kind", "how"),
+    [*((kind, "backwards") for kind in KINDS), ("lstm", "last"), ("stack", "unrolled")],
 )
-def test_masks(kind: str, options: dict[str, Any]) -> None:
-    same(KINDS[kind](**options), X, mask=MASK)
+def test_same_as_keras(kind: str, how: str) -> None:
+    same(KINDS[kind](**OPTIONS[how]), X)
+
+
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        *((kind, "last") for kind in KINDS),
+        ("gru", "zeros"),
+        ("lstm", "backwards"),
+        ("stack", "backwards"),
+    ],
+)
+def test_masked_as_in_keras(kind: str, how: str) -> None:
+    same(KINDS[kind](**OPTIONS[how]), X, mask=MASK)
 
 
 @pytest.mark.parametrize("kind", ["simple", "lstm", "gru"])
@@ -60,8 +62,10 @@ def test_initial_state(kind: str) -> None:
     same(KINDS[kind](return_state=True), X, initial_state=states)
 
 
-@pytest.mark.parametrize("kind", ["lstm", "gru"])
-@pytest.mark.parametrize("mode", ["concat", "sum", "mul", "ave", None])
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [("lstm", "concat"), ("gru", "sum"), ("simple", "mul"), ("simple", "ave"), ("gru", None)],
+)
 def test_bidirectional(kind: str, mode: str | None) -> None:
     same(L.Bidirectional(KINDS[kind](return_sequences=True), merge_mode=mode), X, mask=MASK)
 
@@ -81,22 +85,25 @@ CONV = {
 }
 
 
-@pytest.mark.parametrize("rank", CONV)
+LAST: dict[str, Any] = {"return_sequences": True, "padding": "same", "strides": 2}
+FIRST: dict[str, Any] = {"data_format": "channels_first", "go_backwards": True}
+
+
 @pytest.mark.parametrize(
-    "options",
+    ("rank", "options"),
     [
-        {},
-        {"return_sequences": True, "padding": "same", "strides": 2, "return_state": True},
-        {"data_format": "channels_first", "go_backwards": True, "dilation_rate": 2},
+        (1, LAST | {"return_state": True}),
+        (1, FIRST),
+        (2, LAST),
+        (2, FIRST | {"dilation_rate": 2}),
+        (3, {}),
     ],
-    ids=["last", "strides", "first"],
+    ids=["1", "1-first", "2", "2-first", "3"],
 )
 def test_convolutional(rank: int, options: dict[str, Any]) -> None:
     x = random(2, 3, *[5, 4, 4][:rank], 3)
     if options.get("data_format"):
         x = np.moveaxis(random(2, 3, *[6, 5, 4][:rank], 3), -1, 2)
-    if rank == 3 and "dilation_rate" in options:
-        options = {**options, "dilation_rate": 1}
     same(CONV[rank](**options), x, tolerance=2e-5)
 
 
@@ -136,7 +143,7 @@ def test_cells(cell: Any) -> None:
         L.GRUCell(3, reset_after=False),
         L.StackedRNNCells([L.LSTMCell(3), L.GRUCell(2)]),
         L.RNN(L.LSTMCell(3), return_sequences=True),
-        L.SimpleRNN(3, stateful=True, activity_regularizer="l1"),
+        L.SimpleRNN(3, stateful=True, bias_constraint="non_neg"),
         L.LSTM(3, dropout=0.2, recurrent_dropout=0.1, go_backwards=True),
         L.GRU(3, reset_after=False, recurrent_constraint="max_norm"),
         L.Bidirectional(L.LSTM(3, return_sequences=True), merge_mode="sum"),
@@ -149,3 +156,235 @@ def test_cells(cell: Any) -> None:
 )
 def test_configs(layer: Any) -> None:
     both_ways(layer)
+
+
+# --- states from batch to batch -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "stack"])
+def test_stateful(kind: str) -> None:
+    layer = KINDS[kind](stateful=True)
+    first, again = layer(X).numpy(), layer(X).numpy()
+    assert np.abs(first - again).max() > 1e-4
+    whole = KINDS[kind]()
+    whole(X)
+    whole.set_weights(layer.get_weights())
+    np.testing.assert_allclose(again, whole(np.concatenate([X, X], 1)).numpy(), atol=1e-6)
+    layer.reset_states()
+    np.testing.assert_allclose(layer(X).numpy(), first, atol=1e-6)
+
+
+def stateful_model(layers: Any, input_of: Any, model: Any) -> Any:
+    x = input_of((5, 3), batch_size=2)
+    return model(x, layers.LSTM(4, stateful=True)(x))
+
+
+def test_stateful_models() -> None:
+    """`predict` and `fit` keep states, as Keras's layers do (on JAX its `fit` forgets them)."""
+    ours = stateful_model(L, L.Input, fl.Model)
+    theirs = stateful_model(keras.layers, keras.Input, keras.Model)
+    numbers = [random(*w.shape, seed=i) for i, w in enumerate(ours.weights)]
+    ours.set_weights(numbers)
+    theirs.set_weights(numbers)
+    x, y = random(4, 5, 3), random(4, 4)
+
+    def reset() -> None:
+        ours.reset_states()
+
+    wanted = [np.concatenate([np.asarray(theirs(x[i : i + 2])) for i in (0, 2)]) for _ in "ab"]
+    found = [ours.predict(x, batch_size=2) for _ in "ab"]
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+    assert np.abs(found[0] - found[1]).max() > 1e-4
+    reset()
+    np.testing.assert_array_equal(ours.predict(x, batch_size=2), found[0])
+
+    told = {"batch_size": 2, "epochs": 2, "shuffle": False, "verbose": 0}
+    losses = []
+    for eager in (False, True):
+        ours.set_weights(numbers)
+        reset()
+        ours.compile(fl.optimizers.SGD(0.1), "mse", run_eagerly=eager)
+        losses.append(ours.fit(x, y, **told).history["loss"])
+        assert ours._steps.compiled is not eager
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+def test_stateful_needs_a_batch_size() -> None:
+    with pytest.raises(FanlightError, match="fixed number of examples") as error:
+        L.LSTM(4, stateful=True)(L.Input((5, 3)))
+    assert error.value.code == "E-LAYER-001"
+    layer = L.LSTM(4, stateful=True)
+    layer(X)
+    with pytest.raises(FanlightError, match="2 examples"):
+        layer(random(3, 5, 3))
+
+
+# --- gradients, compiled and of any order ---------------------------------------------------------
+
+
+def test_gradients_of_gradients() -> None:
+    """The loops with gradients of their own step back where a second tape listens."""
+    for kind in ("simple", "lstm", "gru", "gru_before"):
+        layer, unrolled = KINDS[kind](return_sequences=True), KINDS[kind](unroll=True)
+        unrolled.return_sequences = True
+        x, v = fl.tensor(X), fl.tensor(random(2, 5, 3, seed=9))
+        layer(x), unrolled(x)
+        unrolled.set_weights(layer.get_weights())
+        found, wanted = (
+            fl.hvp(lambda x, one=one: fl.sum(one(x) ** 3), x, v) for one in (layer, unrolled)
+        )
+        np.testing.assert_allclose(found.numpy(), wanted.numpy(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["simple", "lstm", "gru", "gru_before", "stack"])
+def test_compiled_training_is_eager_training(kind: str) -> None:
+    x = L.Input((5, 3))
+    layer = KINDS[kind](return_sequences=True, go_backwards=True)
+    model = fl.Model(x, L.Dense(2)(layer(x)))
+    start, y = model.get_weights(), random(2, 5, 2)
+    ends = []
+    for eager in (False, True):
+        model.set_weights(start)
+        model.compile(fl.optimizers.SGD(0.1), "mse", run_eagerly=eager)
+        model.fit(X, y, epochs=2, verbose=0)
+        assert model._steps.compiled is not eager
+        ends.append(model.get_weights())
+    for a, b in zip(*ends, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+# --- dropout --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["simple", "lstm", "gru", "gru_before", "stack"])
+def test_dropout_only_in_training(kind: str) -> None:
+    if kind == "stack":
+        layer = L.RNN([L.LSTMCell(4, dropout=0.5), L.GRUCell(4, recurrent_dropout=0.5)])
+    else:
+        layer = KINDS[kind](dropout=0.5, recurrent_dropout=0.5)
+    calm = [layer(X).numpy() for _ in range(2)]
+    np.testing.assert_array_equal(*calm)
+    wild = [layer(X, training=True).numpy() for _ in range(2)]
+    assert np.abs(wild[0] - wild[1]).max() > 1e-4
+
+
+def test_dropout_keeps_the_mean_and_drops_the_same_inputs_at_all_steps() -> None:
+    layer = L.SimpleRNN(1, activation="linear", dropout=0.25, seed=1)
+    x = np.ones((4000, 3, 1), np.float32)
+    layer(x)
+    layer.set_weights([np.ones((1, 1)), np.ones((1, 1)), np.zeros(1)])
+    y = layer(x, training=True).numpy()
+    assert set(np.unique(y.round(4))) == {0.0, 4.0}  # all three steps, or none
+    assert abs(y.mean() - 3.0) < 0.1
+
+
+# --- cells of one's own ---------------------------------------------------------------------------
+
+
+class Adding:
+    """No layer: its output is twice its state."""
+
+    state_size = 3
+
+    def call(self, inputs: Any, states: Any) -> Any:
+        total = states[0] + inputs
+        return total * 2.0, [total]
+
+
+def test_a_cell_of_ones_own() -> None:
+    layer = L.RNN(Adding(), return_sequences=True, return_state=True)
+    y, state = layer(X)
+    np.testing.assert_allclose(y.numpy(), 2 * np.cumsum(X, 1), atol=1e-5)
+    np.testing.assert_allclose(state.numpy(), X.sum(1), atol=1e-5)
+    y = L.RNN([Adding(), L.GRUCell(2)])(X, mask=MASK)
+    assert y.shape == (2, 2)
+    masked = L.RNN(Adding(), zero_output_for_mask=True, return_sequences=True)(X, mask=MASK)
+    assert not masked.numpy()[0, 2].any() and masked.numpy()[0, 3].any()
+
+
+def test_weights_of_bidirectional() -> None:
+    first = L.Bidirectional(L.GRU(2))
+    first(X)
+    again = L.Bidirectional(L.GRU(2), weights=first.get_weights())
+    np.testing.assert_array_equal(again(X).numpy(), first(X).numpy())
+
+
+def test_shapes_and_graphs() -> None:
+    x = L.Input((None, 3))
+    y = L.Bidirectional(L.LSTM(4, return_sequences=True))(x)
+    assert y.shape == (None, None, 8)
+    assert L.GRU(4, return_state=True)(y)[1].shape == (None, 4)
+    assert L.ConvLSTM2D(2, 3).compute_output_shape((None, 4, 8, 8, 1)) == (None, 6, 6, 2)
+    model = fl.Model(begin := L.Input((5, 3)), L.LSTM(4)(begin))
+    found = model.graph
+    assert [v.type.shape for _, v in found.outputs] == [(1, 4)]
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (lambda: L.LSTM(0), "E-LAYER-004"),
+        (lambda: L.RNN(L.Dense(3)), "E-LAYER-004"),
+        (lambda: L.StackedRNNCells([]), "E-LAYER-004"),
+        (lambda: L.GRU(3)(X[0]), "E-LAYER-001"),
+        (lambda: L.GRU(3)(X, initial_state=[random(2, 4)]), "E-LAYER-001"),
+        (lambda: L.Bidirectional(L.Dense(3)), "E-LAYER-004"),
+        (lambda: L.Bidirectional(L.GRU(3), merge_mode="max"), "E-LAYER-004"),
+        (lambda: L.Bidirectional(L.GRU(3), backward_layer=L.GRU(3)), "E-LAYER-004"),
+        (
+            lambda: L.Bidirectional(
+                L.GRU(3), backward_layer=L.GRU(3, go_backwards=True, return_state=True)
+            ),
+            "E-LAYER-004",
+        ),
+        (lambda: L.TimeDistributed(3), "E-LAYER-004"),
+        (lambda: L.TimeDistributed(L.Dense(3))(X[0]), "E-LAYER-001"),
+        (lambda: L.TimeDistributed(L.Dense(3))(X, mask=MASK[:, :2]), "E-LAYER-001"),
+        (lambda: L.ConvLSTM2D(2, 3, padding="causal"), "E-LAYER-004"),
+        (lambda: L.ConvLSTM2D(2, 3, strides=2, dilation_rate=2), "E-LAYER-004"),
+        (lambda: L.ConvLSTM2D(2, (3, 3, 3)), "E-LAYER-004"),
+        (lambda: L.ConvLSTM1D(2, 3)(X), "E-LAYER-001"),
+        (lambda: L.RNN({"class_name": "NoCell", "config": {}}), "E-LAYER-003"),
+        (lambda: L.LSTMCell(3)(X, [random(2, 3)] * 2), "E-LAYER-001"),
+    ],
+)
+def test_wrong_arguments(make: Any, code: str) -> None:
+    with pytest.raises(FanlightError) as error:
+        make()
+    assert error.value.code == code
+
+
+def test_not_trainable() -> None:
+    layers = [L.LSTM(3, trainable=False), L.Bidirectional(L.GRU(3), trainable=False)]
+    for layer in [*layers, L.TimeDistributed(L.LSTM(3), trainable=False)]:
+        layer(X[:, None] if isinstance(layer, L.TimeDistributed) else X)
+        assert layer.weights and not layer.trainable_weights
+        layer.trainable = True
+        assert layer.trainable_weights == layer.weights
+
+
+def test_files_of_keras_2() -> None:
+    config = {"units": 3, "implementation": 2, "time_major": False, "return_sequences": True}
+    assert L.GRU.from_config(config)(X).shape == (2, 5, 3)
+    with pytest.raises(FanlightError) as error:
+        L.LSTM(3, time_major=True)
+    assert error.value.code == "E-LAYER-004"
+    cell = {"class_name": "LSTMCell", "config": {"units": 3}}
+    assert L.RNN(cell)(X).shape == (2, 3)
+    assert L.Bidirectional({"class_name": "GRU", "config": config})(X).shape == (2, 5, 6)
+
+
+def test_bidirectional_states_are_reset() -> None:
+    layer = L.Bidirectional(L.GRU(3, stateful=True))
+    first, again = layer(X).numpy(), layer(X).numpy()
+    assert np.abs(first - again).max() > 1e-4
+    layer.reset_state()
+    np.testing.assert_allclose(layer(X).numpy(), first, atol=1e-6)
+
+
+def test_another_size_than_built_for() -> None:
+    layer = L.LSTM(3)
+    layer(X)
+    with pytest.raises(FanlightError) as error:
+        layer(random(2, 5, 4))
+    assert error.value.code == "E-LAYER-001"

@@ -317,6 +317,24 @@ def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float = 0
     return (1.0 - fn.pow(right, float(q))) / q
 
 
+def kind_by_shape(y_true: Tensor, y_pred: Tensor) -> str:
+    """What labels are by their shape, as Keras decides: binary, sparse or categorical."""
+    if y_pred.rank < 2 or y_pred.shape[-1] == 1:
+        return "binary"
+    sparse = y_true.rank < y_pred.rank or y_true.shape[-1] == 1
+    return "sparse" if sparse else "categorical"
+
+
+def crossentropy(y_true: Any, y_pred: Any) -> Tensor:
+    """The cross-entropy that goes with the shape of the labels: see `kind_by_shape`."""
+    kind = kind_by_shape(tensor(y_true), tensor(y_pred))
+    if kind == "binary":
+        return binary_crossentropy(y_true, y_pred)
+    if kind == "sparse":
+        return sparse_categorical_crossentropy(y_true, y_pred)
+    return categorical_crossentropy(y_true, y_pred)
+
+
 # By name; a metric can be of them, too.
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     f.__name__: f

@@ -494,6 +494,8 @@ def get(given: Any) -> Loss | None:
     """The loss that a name, a description, a function or an object stands for; None stays None."""
     if given is None:
         return None
+    if isinstance(given, str) and given in ("crossentropy", "ce"):
+        return Function(functions.crossentropy, name=given)
     found = config.lookup("loss", given, KNOWN)
     if isinstance(found, Loss):
         return found

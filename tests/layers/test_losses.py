@@ -207,7 +207,7 @@ def test_functions_are_metrics_by_name(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["mse", "MAE", "mape", "msle", "kld", "bce", "kl_divergence", "logcosh", "huber"]
+    "name", ["mse", "MAE", "mape", "msle", "kld", "bce", "kl_divergence", "log_cosh", "huber"]
 )
 def test_names(name: str) -> None:
     y, p = np.abs(OTHER), PARTS

@@ -335,6 +335,35 @@ def test_fit_reports_matrices_and_numbers_per_class() -> None:
     close(history.history["accuracy"][0], np.trace(cells[0]) / N)
 
 
+@pytest.mark.parametrize("loss", ["mse", "crossentropy", "ce"])
+@pytest.mark.parametrize(
+    ("units", "labels"), [(1, "bits"), (C, "class"), (C, "column"), (C, "one hot"), (C, "many")]
+)
+def test_what_accuracy_means(units: int, labels: str, loss: str) -> None:
+    """It follows from shapes, whatever the loss is."""
+    x, y = floats(N, 3)[0], classes(N)[0]
+    y = {
+        "bits": bits(N, 1)[0],
+        "class": y,
+        "column": y[:, None],
+        "one hot": np.eye(C, dtype=np.float32)[y],
+        "many": bits(N, C)[0],
+    }[labels]
+    if loss == "mse" and labels in ("class", "column"):
+        return  # shapes of their own
+    found = []
+    first = [floats(3, units)[0], floats(units)[0]]
+    for library in (keras, fl):
+        last = library.layers.Dense(units, "sigmoid" if units == 1 else "softmax")
+        model = library.Sequential([library.Input((3,)), last])
+        model.set_weights(first)
+        model.compile("sgd", loss, metrics=["accuracy", "acc"])
+        found.append(model.evaluate(x, y, verbose=0, return_dict=True))
+    assert found[0].keys() == found[1].keys()
+    for name, value in found[0].items():
+        close(found[1][name], value)
+
+
 def test_a_function_of_ones_own() -> None:
     @fl.register()
     def off(y: Any, p: Any, power: float = 1.0) -> Any:

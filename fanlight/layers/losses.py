@@ -224,6 +224,12 @@ class Poisson(_Named):
     function = staticmethod(functions.poisson)
 
 
+class CTC(_Named):
+    """See ctc."""
+
+    function = staticmethod(functions.ctc)
+
+
 class Huber(Loss):
     """See huber."""
 
@@ -462,6 +468,7 @@ class CategoricalGeneralizedCrossEntropy(Loss):
 
 
 CLASSES = (
+    CTC,
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
     CategoricalCrossentropy,
@@ -506,6 +513,7 @@ def get(given: Any) -> Loss | None:
 
 
 __all__ = [
+    "CTC",
     "BinaryCrossentropy",
     "BinaryFocalCrossentropy",
     "CategoricalCrossentropy",

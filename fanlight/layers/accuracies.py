@@ -54,6 +54,16 @@ def _class_numbers(y_true: Any, p: Tensor) -> Tensor:
     return cast(y, "int32")
 
 
+def accuracy_by_shape(y_true: Any, y_pred: Any) -> Tensor:
+    """What "accuracy" means in `compile`: the one that goes with the shape of the labels."""
+    kind = losses.kind_by_shape(tensor(y_true), tensor(y_pred))
+    if kind == "binary":
+        return binary_accuracy(y_true, y_pred)
+    if kind == "sparse":
+        return sparse_categorical_accuracy(y_true, y_pred)
+    return categorical_accuracy(y_true, y_pred)
+
+
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
     """Whether the class of the one-hot label is among the k greatest predictions."""
     return _among(fn.arg_max(y_true, -1), cast(tensor(y_pred), "float32"), k)

@@ -10,6 +10,7 @@ from fanlight.layers import scope
 from fanlight.tensor import Tensor, cast, tensor
 from fanlight.tensor import functions as fn
 from fanlight.tensor.caller import caller
+from fanlight.tensor.control import scan
 from fanlight.tensor.neural import log_sum_exp
 
 EPSILON = 1e-7
@@ -317,6 +318,65 @@ def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float = 0
     return (1.0 - fn.pow(right, float(q))) / q
 
 
+_NEVER = -1e5  # the logarithm of a probability that is as good as 0
+
+
+def ctc(y_true: Any, y_pred: Any) -> Tensor:
+    """-log of the probability that a sequence says the labels, with blanks and repeats anywhere.
+
+    Args:
+        y_true: class numbers [n, labels] from 1 on; 0 fills up shorter ones.
+        y_pred: logits [n, steps, classes]; class 0 is the blank.
+
+    Source: Graves et al. 2006, section 4.1.
+    """
+    y, p = cast(tensor(y_true), "int32"), cast(tensor(y_pred), "float32")
+    if y.rank != 2 or p.rank != 3 or y.shape[0] != p.shape[0]:
+        raise _classes("ctc", "y_true [n, labels] and y_pred [n, steps, classes]", y, p)
+    count, longest = y.shape
+    # Each label between blanks: 0, a, 0, b, 0.
+    places = 2 * longest + 1
+    between = fn.reshape(fn.stack([fn.zeros_like(y), y], -1), (count, 2 * longest))
+    between = fn.concat([between, fn.zeros((count, 1), "int32")], 1)
+    logs = fn.log_softmax(p)
+    says = fn.matmul(logs, fn.one_hot(between, p.shape[-1]), transpose_b=True)
+    says = fn.transpose(says, (1, 0, 2))  # [steps, n, places]
+    # A blank may be left out between labels that differ.
+    before = fn.pad(between, [(0, 0), (2, 0)])[:, :places]
+    skips = fn.logical_and(fn.not_equal(between, 0), fn.not_equal(between, before))
+    first = fn.where(fn.range(places) < 2, says[0], _NEVER)
+
+    def step(before: Tensor, now: Tensor) -> tuple[Tensor, None]:
+        one, two = (fn.pad(before, [(0, 0), (n, 0)], _NEVER)[:, :places] for n in (1, 2))
+        ways = fn.stack([before, one, fn.where(skips, two, _NEVER)])
+        return log_sum_exp(ways, 0) + now, None
+
+    last = first if p.shape[1] == 1 else scan(step, first, says[1:])[0]
+    # It ends with the last label, or with a blank after it.
+    end = 2 * fn.sum(cast(fn.not_equal(y, 0), "int32"), 1)
+    here = fn.equal(fn.range(places), fn.expand_dims(end, -1))
+    there = fn.equal(fn.range(places), fn.expand_dims(end - 1, -1))
+    return -log_sum_exp(fn.where(fn.logical_or(here, there), last, _NEVER), 1)
+
+
+def kind_by_shape(y_true: Tensor, y_pred: Tensor) -> str:
+    """What labels are by their shape, as Keras decides: binary, sparse or categorical."""
+    if y_pred.rank < 2 or y_pred.shape[-1] == 1:
+        return "binary"
+    sparse = y_true.rank < y_pred.rank or y_true.shape[-1] == 1
+    return "sparse" if sparse else "categorical"
+
+
+def crossentropy(y_true: Any, y_pred: Any) -> Tensor:
+    """The cross-entropy that goes with the shape of the labels: see `kind_by_shape`."""
+    kind = kind_by_shape(tensor(y_true), tensor(y_pred))
+    if kind == "binary":
+        return binary_crossentropy(y_true, y_pred)
+    if kind == "sparse":
+        return sparse_categorical_crossentropy(y_true, y_pred)
+    return categorical_crossentropy(y_true, y_pred)
+
+
 # By name; a metric can be of them, too.
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     f.__name__: f
@@ -329,6 +389,7 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
         categorical_hinge,
         circle,
         cosine_similarity,
+        ctc,
         dice,
         hinge,
         huber,

@@ -224,6 +224,12 @@ class Poisson(_Named):
     function = staticmethod(functions.poisson)
 
 
+class CTC(_Named):
+    """See ctc."""
+
+    function = staticmethod(functions.ctc)
+
+
 class Huber(Loss):
     """See huber."""
 
@@ -462,6 +468,7 @@ class CategoricalGeneralizedCrossEntropy(Loss):
 
 
 CLASSES = (
+    CTC,
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
     CategoricalCrossentropy,
@@ -490,10 +497,21 @@ KNOWN |= {"Function": Function, "LossFunctionWrapper": Function}
 KNOWN |= {alias: _BY_FUNCTION[name] for alias, name in ALIASES.items()}
 
 
+def takes_class_numbers(loss: Any, labels: Any, outputs: Any) -> bool:
+    """Whether labels of this shape are class numbers to a loss of such outputs."""
+    if isinstance(loss, SparseCategoricalCrossentropy | CategoricalGeneralizedCrossEntropy):
+        return True
+    by_shape = isinstance(loss, Function) and loss.fn is functions.crossentropy
+    several = len(outputs) > 1 and outputs[-1] != 1
+    return by_shape and several and (len(labels) < len(outputs) or labels[-1] == 1)
+
+
 def get(given: Any) -> Loss | None:
     """The loss that a name, a description, a function or an object stands for; None stays None."""
     if given is None:
         return None
+    if isinstance(given, str) and given in ("crossentropy", "ce"):
+        return Function(functions.crossentropy, name=given)
     found = config.lookup("loss", given, KNOWN)
     if isinstance(found, Loss):
         return found
@@ -504,6 +522,7 @@ def get(given: Any) -> Loss | None:
 
 
 __all__ = [
+    "CTC",
     "BinaryCrossentropy",
     "BinaryFocalCrossentropy",
     "CategoricalCrossentropy",

@@ -38,6 +38,7 @@ from fanlight.layers.loss_functions import (
     categorical_hinge,
     circle,
     cosine_similarity,
+    ctc,
     dice,
     hinge,
     huber,
@@ -122,20 +123,20 @@ def get(given: Any, loss: Any = None, output_shape: Any = None) -> Metric:
     A name is also that of the number in logs: "mse" is reported as mse.
 
     Args:
-        loss, output_shape: of the output that it is of: what "accuracy" means follows from them,
-            and how many numbers a metric keeps for each class.
+        loss: of the output that it is of: what "crossentropy" means follows from it.
+        output_shape: how many numbers a metric keeps for each class follows from it.
     """
-    made = _made(given, loss, output_shape)
+    made = _made(given, loss)
     if output_shape is not None:
         made.ready(output_shape)
     return made
 
 
-def _made(given: Any, loss: Any, output_shape: Any) -> Metric:
+def _made(given: Any, loss: Any) -> Metric:
     if isinstance(given, Metric):
         return given
     if isinstance(given, str) and given in ("accuracy", "acc", "crossentropy", "ce"):
-        return _by_loss(given, loss, output_shape)
+        return _by_shape(given, loss)
     if isinstance(given, str):
         name = losses.ALIASES.get(given, given)
         if config.registered(name) is None and name not in KNOWN and name in FUNCTIONS:
@@ -151,19 +152,17 @@ def _made(given: Any, loss: Any, output_shape: Any) -> Metric:
     return made if isinstance(made, Metric) else MeanMetricWrapper(made)
 
 
-def _by_loss(name: str, loss: Any, shape: Any) -> Metric:
-    """Which accuracy, or cross-entropy, goes with a loss: as Keras decides."""
-    kind = type(loss).__name__
-    binary = bool(shape) and shape[-1] == 1
-    sparse = "SparseCategorical" in kind
-    which = 0 if binary or kind.startswith("Binary") else 1 if sparse else 2
+def _by_shape(name: str, loss: Any) -> Metric:
+    """The accuracy, or cross-entropy, that goes with the shape of labels: as Keras decides."""
     if name in ("accuracy", "acc"):
-        kinds = (BinaryAccuracy, SparseCategoricalAccuracy, CategoricalAccuracy)
-        return kinds[which](name)
+        return MeanMetricWrapper(accuracies.accuracy_by_shape, name)
+    if type(loss).__name__ in ("Function", "NoneType"):
+        return MeanMetricWrapper(losses.crossentropy, name)
     logits = bool(getattr(loss, "from_logits", False))
-    if which == 0:
+    kind = type(loss).__name__
+    if kind.startswith("Binary"):
         return BinaryCrossentropy(name, from_logits=logits)
-    if which == 1:
+    if kind.startswith("Sparse"):
         return SparseCategoricalCrossentropy(name, from_logits=logits)
     return CategoricalCrossentropy(name, from_logits=logits)
 
@@ -228,6 +227,7 @@ __all__ = [
     "circle",
     "concordance_correlation",
     "cosine_similarity",
+    "ctc",
     "dice",
     "get",
     "hinge",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.layers import feeding, optimizers, seeds
+from fanlight.layers import feeding, losses, optimizers, seeds
 from fanlight.layers.callbacks import Callback, CallbackList, History
 from fanlight.layers.objective import Objective
 from fanlight.layers.optimizer import Optimizer
@@ -374,7 +374,7 @@ class Trainer:
         model: Any = self
         shapes = [s.shape for s in model.outputs] if model.functional else []
         for loss, y, shape in zip(objective.losses, labels, shapes, strict=False):
-            if y is None or not type(loss).__name__.startswith("SparseCategorical"):
+            if y is None or not losses.takes_class_numbers(loss, y.shape, shape):
                 continue
             size = shape[getattr(loss, "axis", -1)] if shape else None
             if size is None or not y.size or y.dtype.kind not in "iuf":

@@ -29,6 +29,9 @@ PARTS = RNG.uniform(0.01, 0.99, (N, C)).astype(np.float32)
 UNIT = REAL / np.linalg.norm(REAL, axis=-1, keepdims=True)
 WEIGHTS = RNG.uniform(0.2, 2.0, N).astype(np.float32)
 
+SAID = np.array([[1, 2, 3], [1, 1, 0], [3, 0, 0], [2, 1, 2], [0, 0, 0], [2, 2, 1]], np.int32)
+SOUNDS = RNG.normal(size=(N, 7, C)).astype(np.float32)
+
 # class, arguments, labels, predictions
 CASES: list[tuple[str, dict[str, Any], Any, Any]] = [
     ("MeanSquaredError", {}, OTHER, REAL),
@@ -86,6 +89,9 @@ CASES: list[tuple[str, dict[str, Any], Any, Any]] = [
     ("Dice", {"axis": -1}, BITS, PARTS),
     ("Tversky", {"alpha": 0.3, "beta": 0.7}, BITS, PARTS),
     ("Tversky", {"alpha": 0.3, "beta": 0.7, "axis": (1,)}, BITS, PARTS),
+    ("CTC", {}, SAID, SOUNDS),
+    ("CTC", {}, SAID[:, :2], SOUNDS[:, :3]),
+    ("CTC", {}, SAID[:, :1], SOUNDS[:, :1]),
     ("Circle", {}, CLASSES, UNIT),
     ("Circle", {"gamma": 10.0, "margin": 0.2, "remove_diagonal": False}, CLASSES, UNIT),
 ]
@@ -207,7 +213,7 @@ def test_functions_are_metrics_by_name(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["mse", "MAE", "mape", "msle", "kld", "bce", "kl_divergence", "logcosh", "huber"]
+    "name", ["mse", "MAE", "mape", "msle", "kld", "bce", "kl_divergence", "log_cosh", "huber"]
 )
 def test_names(name: str) -> None:
     y, p = np.abs(OTHER), PARTS
@@ -244,3 +250,6 @@ def test_wrong_arguments() -> None:
         with pytest.raises(FanlightError) as error:
             getattr(losses, name)()(y, SHARES)
         assert error.value.code == "E-OP-004"
+    with pytest.raises(FanlightError) as error:
+        losses.CTC()(CLASSES, SOUNDS)
+    assert error.value.code == "E-OP-004"

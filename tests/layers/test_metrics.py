@@ -186,9 +186,9 @@ def test_several_batches_with_and_without_weights(
             close(ours.result(), theirs.result())
         ours.reset_state()
         ours.update_state(y[0], p[0])
-        again = pair(name, options)[1]
+        again = getattr(metrics, name)(**options)
         again.update_state(y[0], p[0])
-        close(ours.result(), again.result())
+        close(ours.result(), again.result(), 0)
 
 
 @pytest.mark.parametrize(("name", "options", "case"), CASES, ids=IDS)
@@ -335,6 +335,76 @@ def test_fit_reports_matrices_and_numbers_per_class() -> None:
     close(history.history["accuracy"][0], np.trace(cells[0]) / N)
 
 
+def test_all_that_fit_reports_of_two_outputs() -> None:
+    """Names and numbers, with weights, validation and a rate that a callback lowers."""
+    x, w = RNG.normal(size=(32, 3)).astype(np.float32), RNG.uniform(0.5, 2, 32).astype(np.float32)
+    y = [RNG.integers(0, 2, (32, 1)).astype(np.float32), RNG.integers(0, C, 32)]
+    first = [RNG.normal(size=s).astype(np.float32) for s in ((3, 1), (1,), (3, C), (C,))]
+    found = []
+    for library in (keras, fl):
+        begin, of = library.Input((3,)), library.metrics
+        bit = library.layers.Dense(1, "sigmoid", name="bit")(begin)
+        model = library.Model(begin, [bit, library.layers.Dense(C, "softmax", name="kind")(begin)])
+        model.set_weights(first)
+        model.compile(
+            library.optimizers.Adam(0.01),
+            ["binary_crossentropy", "sparse_categorical_crossentropy"],
+            loss_weights=[1.0, 0.5],
+            metrics=[
+                ["accuracy", of.AUC(name="auc"), of.Precision(name="p")],
+                ["acc", of.SparseTopKCategoricalAccuracy(2)],
+            ],
+            weighted_metrics=[[of.Recall(name="r")], [of.SparseCategoricalAccuracy(name="wa")]],
+        )
+        lower = library.callbacks.ReduceLROnPlateau(
+            monitor="loss", factor=0.5, patience=1, min_delta=10.0
+        )
+        history = model.fit(
+            x,
+            y,
+            sample_weight=[w, w],
+            batch_size=8,
+            epochs=4,
+            shuffle=False,
+            verbose=0,
+            validation_data=(x, y),
+            callbacks=[lower],
+        )
+        found.append(history.history)
+    assert found[0].keys() == found[1].keys() and "val_kind_wa" in found[0]
+    for name, values in found[0].items():
+        close(found[1][name], values, 1e-4)
+
+
+@pytest.mark.parametrize("loss", ["mse", "crossentropy", "ce"])
+@pytest.mark.parametrize(
+    ("units", "labels"), [(1, "bits"), (C, "class"), (C, "column"), (C, "one hot"), (C, "many")]
+)
+def test_what_accuracy_means(units: int, labels: str, loss: str) -> None:
+    """It follows from shapes, whatever the loss is."""
+    x, y = floats(N, 3)[0], classes(N)[0]
+    y = {
+        "bits": bits(N, 1)[0],
+        "class": y,
+        "column": y[:, None],
+        "one hot": np.eye(C, dtype=np.float32)[y],
+        "many": bits(N, C)[0],
+    }[labels]
+    if loss == "mse" and labels in ("class", "column"):
+        return  # shapes of their own
+    found = []
+    first = [floats(3, units)[0], floats(units)[0]]
+    for library in (keras, fl):
+        last = library.layers.Dense(units, "sigmoid" if units == 1 else "softmax")
+        model = library.Sequential([library.Input((3,)), last])
+        model.set_weights(first)
+        model.compile("sgd", loss, metrics=["accuracy", "acc"])
+        found.append(model.evaluate(x, y, verbose=0, return_dict=True))
+    assert found[0].keys() == found[1].keys()
+    for name, value in found[0].items():
+        close(found[1][name], value)
+
+
 def test_a_function_of_ones_own() -> None:
     @fl.register()
     def off(y: Any, p: Any, power: float = 1.0) -> Any:
@@ -348,6 +418,22 @@ def test_a_function_of_ones_own() -> None:
     again.update_state(y[0], p[0])
     close(m.result(), again.result())
     assert m.name == "off" and metrics.get(off).name == "off"
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "sparse_categorical_crossentropy",
+        "crossentropy",
+        fl.losses.CategoricalGeneralizedCrossEntropy(),
+    ],
+)
+def test_labels_that_name_no_output(loss: Any) -> None:
+    model = fl.Sequential([fl.Input((3,)), fl.layers.Dense(C, "softmax")])
+    model.compile("sgd", loss)
+    with pytest.raises(FanlightError, match="0 to 3") as error:
+        model.fit(floats(N, 3)[0], np.arange(N), verbose=0)
+    assert error.value.code == "E-TRAIN-004"
 
 
 @pytest.mark.parametrize(

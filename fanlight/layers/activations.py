@@ -48,7 +48,7 @@ def hard_sigmoid(x: Any) -> Tensor:
 
 def hard_sigmoid_2(x: Any) -> Tensor:
     """clip(0.2 x + 0.5, 0, 1), as Keras 2 and TensorFlow.js have it."""
-    return fn.hard_sigmoid(cast(x, "float32"))
+    return fn.clip(0.2 * cast(x, "float32") + 0.5, 0.0, 1.0)
 
 
 def softmax(x: Any, axis: int = -1) -> Tensor:

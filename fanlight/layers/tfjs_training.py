@@ -106,6 +106,8 @@ def _unlike(optimizer: Any) -> list[str]:
     keys = ("weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "use_ema",
             "loss_scale_factor", "gradient_accumulation_steps", "amsgrad")  # fmt: skip
     wrong = [f"{k} of the optimizer" for k in keys if own.get(k)]
+    if type(optimizer).__name__ == "Adadelta":
+        wrong.append("Adadelta, which divides by another spread in TF.js")
     if optimizer._schedule is not None:
         wrong.append("a schedule of learning rates")
     return wrong

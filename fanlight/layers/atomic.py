@@ -44,9 +44,7 @@ def write_file(path: Path, data: bytes | memoryview, overwrite: bool = True) -> 
     except OSError as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise refused(
-            path, "a place that can be written", error.strerror or str(error)
-        ) from error
+        raise refused(path, "a place that can be written", error.strerror or str(error)) from error
 
 
 @contextmanager

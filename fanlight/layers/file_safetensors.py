@@ -6,6 +6,7 @@ Eight bytes say how long a JSON text is; it names arrays and where they begin an
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,7 @@ def arrays(path: Path) -> dict[str, Stored]:
         end = max(end, offsets[1])
         found[name] = Stored(name, shape, _loader(body[slice(*offsets)], dtype, shape, here))
     spans.sort()
-    if any(a[1] > b[0] for a, b in zip(spans, spans[1:], strict=False)) or end != len(body):
+    if any(a[1] > b[0] for a, b in pairwise(spans)) or end != len(body):
         raise _wrong(path, "arrays one after the other, to the end", f"{spans[:8]}, {len(body):,}")
     return found
 

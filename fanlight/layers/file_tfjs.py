@@ -14,10 +14,12 @@ from fanlight.formats.files import regular_size
 from fanlight.formats.jsonfile import expect, read_json
 from fanlight.formats.keras.config import snake_keys
 from fanlight.formats.keras.stores import PathStore
-from fanlight.formats.manifest import parse_manifest, read_weights as read_arrays
+from fanlight.formats.manifest import parse_manifest
+from fanlight.formats.manifest import read_weights as read_arrays
 from fanlight.layers import compiled, file_keras, tfjs_training
 from fanlight.layers.atomic import new_folder
 from fanlight.layers.blank import blank
+from fanlight.layers.describe import dialect
 from fanlight.layers.layer import Layer
 from fanlight.layers.places import Found, Stored, assign, misfit, places
 from fanlight.layers.reading import Reader
@@ -118,10 +120,7 @@ def _kept(array: np.ndarray) -> Any:
 
 def _optimizer_names(manifest: Any) -> set[str]:
     return {
-        w["name"]
-        for group in manifest
-        for w in group["weights"]
-        if w.get("group") == "optimizer"
+        w["name"] for group in manifest for w in group["weights"] if w.get("group") == "optimizer"
     }
 
 
@@ -167,8 +166,7 @@ def read(path: Path, compile: bool) -> Any:
         )
     entry = snake_keys(topology, str(folder.path))
     version = str(entry.get("keras_version") or folder.model.get("generatedBy") or "")
-    tfjs = "tfjs" in version.lower() or "tensorflow.js" in version.lower()
-    old = tfjs or not version.replace("keras v", "").startswith(("3", "4"))
+    old, tfjs = dialect(version)
     with blank(sum(a.size for a in (*folder.weights.values(), *folder.optimizer.values()))):
         model = Reader(folder.path, old, tfjs).whole(entry)
     found = folder.found(model)
@@ -205,9 +203,9 @@ def _train_on(
     order = [(stored.get(id(w), w.path), w) for w in model.trainable_weights]
     wrong = tfjs_training.restore(model, order, folder.optimizer)
     if wrong:
-        error = misfit(wrong, folder.path)
-        error.next = "fl.load_model(path, compile=False) leaves the state of training out."
-        raise error
+        unfit = misfit(wrong, folder.path)
+        unfit.next = "fl.load_model(path, compile=False) leaves the state of training out."
+        raise unfit
 
 
 def read_weights(model: Layer, path: Path, by_name: bool, skip: bool) -> None:

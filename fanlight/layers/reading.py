@@ -18,7 +18,7 @@ from fanlight.formats.keras.config import snake_keys
 from fanlight.layers import constraints, initializers, registry, regularizers
 from fanlight.layers.layer import Layer
 from fanlight.layers.legacy import renewed
-from fanlight.layers.symbolic import Symbolic, symbols
+from fanlight.layers.symbolic import symbols
 
 # Layers that hold others, and where.
 _INSIDE = ("layer", "cell", "cells", "backward_layer", "forward_layer", "layers")
@@ -28,15 +28,13 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "fused": (True,),
     "groups": (1,),
     "implementation": (0, 1, 2),
-    "input_length": (),
-    "momentum": (),
-    "renorm_momentum": (),
-    "reset_after": (),
     "synchronized": (True,),
     "use_cudnn": ("auto", True),
     "zero_output_for_mask": (True,),
 }
-_ALWAYS = ("input_length", "virtual_batch_size", "renorm_momentum", "shared_object_id", "adjustment")
+_ALWAYS = (
+    "adjustment", "input_length", "renorm_momentum", "shared_object_id", "virtual_batch_size",
+)  # fmt: skip
 _MAX_NESTING = 24
 _WRONG = (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError,
           RecursionError, ZeroDivisionError, MemoryError, np.exceptions.AxisError)  # fmt: skip
@@ -123,9 +121,7 @@ class Reader:
         graph = _Graph(self, layers, calls, own)
         inputs, outputs = graph.ends()
         made_kind = Model if kind is None else kind
-        made = self._guarded(
-            "the model", lambda: made_kind(inputs, outputs, name=self._name(own))
-        )
+        made = self._guarded("the model", lambda: made_kind(inputs, outputs, name=self._name(own)))
         if own.get("trainable") is False:
             made.trainable = False
         return made
@@ -188,7 +184,7 @@ class Reader:
         kept: dict[str, Any] = {}
         for key, value in own.items():
             if key in takes:
-                kept[key] = _part(_untupled(value))
+                kept[key] = _part(untupled(value))
             elif not _neutral(key, value):
                 raise FanlightError(
                     "E-LAYER-004",
@@ -272,7 +268,7 @@ class Reader:
         return expect(name, str, "the name of the model", self.where) if name else None
 
     def _shape(self, value: Any) -> tuple[int | None, ...] | None:
-        value = _untupled(value)
+        value = untupled(value)
         if not isinstance(value, list | tuple):
             return None
         if not all(d is None or (isinstance(d, int) and 0 < d < 1 << 40) for d in value):
@@ -393,9 +389,7 @@ class _Graph:
         args, options = self._arguments(node, layer)
         label = f"layer {name!r} ({type(layer).__name__})"
         result = self.reader._guarded(label, lambda: layer(*args, **options))
-        self.made[(name, index)] = (
-            symbols(result)
-        )
+        self.made[(name, index)] = symbols(result)
         if not symbols(result):
             raise self.reader._wrong(
                 "a layer is called without a tensor.", "tensors among its arguments", name
@@ -440,14 +434,15 @@ class _Graph:
         """An argument with tensors for their descriptions."""
         if isinstance(value, dict):
             if value.get("class_name") == "__keras_tensor__":
-                ref = _reference(dict(value.get("config") or {}).get("keras_history"))
+                inner = value.get("config")
+                ref = _reference(inner.get("keras_history") if isinstance(inner, dict) else None)
                 if ref is None:
                     raise self.reader._wrong(
                         "a call names no tensor.", "keras_history", repr(value)
                     )
                 return self._tensor(ref)
             if value.get("class_name") == "__tuple__":
-                return tuple(self._value(v) for v in value.get("items") or [])
+                return tuple(self._value(v) for v in _items(value))
             return {k: self._value(v) for k, v in value.items()}
         if isinstance(value, list):
             ref = _reference(value)
@@ -504,14 +499,19 @@ def _references(value: Any) -> list[tuple[str, int, int]]:
     return found
 
 
-def _untupled(value: Any) -> Any:
+def _items(value: Mapping[str, Any]) -> list[Any]:
+    items = value.get("items")
+    return items if isinstance(items, list) else []
+
+
+def untupled(value: Any) -> Any:
     """Plain data with Keras's tuples as such."""
     if isinstance(value, dict):
         if value.get("class_name") == "__tuple__":
-            return tuple(_untupled(v) for v in value.get("items") or [])
-        return {k: _untupled(v) for k, v in value.items()}
+            return tuple(untupled(v) for v in _items(value))
+        return {k: untupled(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_untupled(v) for v in value]
+        return [untupled(v) for v in value]
     return value
 
 
@@ -536,9 +536,7 @@ def _neutral(key: str, value: Any) -> bool:
     return value in _NEUTRAL.get(key, ())
 
 
-
-
-__all__ = ["Reader"]
+__all__ = ["Reader", "untupled"]
 
 
 def __dir__() -> list[str]:

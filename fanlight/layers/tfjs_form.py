@@ -207,9 +207,7 @@ class Form:
     def activation(self, value: Any, label: str) -> Any:
         name = value if isinstance(value, str) else "one of your own"
         if name == "hard_sigmoid":
-            self.wrong.append(
-                f"{label}: hard_sigmoid of Keras 3 (that of TF.js is hard_sigmoid_2)"
-            )
+            self.wrong.append(f"{label}: hard_sigmoid of Keras 3 (that of TF.js is hard_sigmoid_2)")
         name = _ACTIVATION_NAMES.get(name, name)
         if name not in _ACTIVATIONS:
             self.wrong.append(f"{label}: the activation {name}")

@@ -126,11 +126,7 @@ def _loss(loss: Any, wrong: list[str]) -> str:
         name = losses.ALIASES.get(loss, loss) if hasattr(losses, "ALIASES") else loss
     else:
         own = loss.get_config() if hasattr(loss, "get_config") else {}
-        changed = [
-            k
-            for k in ("from_logits", "label_smoothing", "ignore_class")
-            if own.get(k)
-        ]
+        changed = [k for k in ("from_logits", "label_smoothing", "ignore_class") if own.get(k)]
         name = getattr(loss, "__name__", None) or type(loss).__name__
         if changed:
             wrong.append(f"{name} with {', '.join(changed)}")
@@ -213,9 +209,7 @@ def optimizer_of(told: Mapping[str, Any]) -> Any:
         for spelled in (key, snake(key), name):
             if own.get(spelled) is not None:
                 options[name] = own[spelled]
-    return optimizers.get(
-        {"class_name": "SGD" if ours == "Momentum" else ours, "config": options}
-    )
+    return optimizers.get({"class_name": "SGD" if ours == "Momentum" else ours, "config": options})
 
 
 def restore(model: Any, order: Sequence[tuple[str, Any]], arrays: Mapping[str, Any]) -> list[str]:
@@ -238,8 +232,9 @@ def restore(model: Any, order: Sequence[tuple[str, Any]], arrays: Mapping[str, A
             array = arrays.get(f"{name}/{theirs}")
             if array is None and len(arrays) < 2:
                 continue
-            if array is None or np.shape(array) != tuple(weight.shape):
-                wrong.append(f"{name}/{theirs} {list(weight.shape)} from {np.shape(array)}")
+            if array is None or tuple(array.shape) != tuple(weight.shape):
+                has = "nothing" if array is None else list(array.shape)
+                wrong.append(f"{name}/{theirs} {list(weight.shape)} from {has}")
                 continue
             rate = float(optimizer._rate.item()) if kind == "Momentum" else 0.0
             own = np.asarray(array, np.float32) * np.float32(-rate) if rate else array

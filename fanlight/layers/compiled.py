@@ -8,7 +8,7 @@ from typing import Any
 from fanlight.errors import FanlightError
 from fanlight.layers import config, optimizers
 from fanlight.layers.places import Found, Stored, assign, optimizer_order
-from fanlight.layers.reading import _untupled as untupled
+from fanlight.layers.reading import untupled
 
 _OPTIONS = ("loss", "loss_weights", "metrics", "weighted_metrics")
 

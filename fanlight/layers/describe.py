@@ -205,7 +205,15 @@ def model_from_json(text: str | bytes) -> Any:
     from fanlight.layers.reading import Reader
 
     data = text.encode() if isinstance(text, str) else bytes(text)
-    return Reader("the JSON text").whole(parse_json(data, "the JSON text"))
+    description = parse_json(data, "the JSON text")
+    version = description.get("keras_version") if isinstance(description, dict) else None
+    return Reader("the JSON text", *dialect(str(version or "3."))).whole(description)
+
+
+def dialect(version: str) -> tuple[bool, bool]:
+    """Whether a version means Keras 2 or TF.js, whose words differ; and whether it means TF.js."""
+    tfjs = "tfjs" in version.lower() or "tensorflow.js" in version.lower()
+    return tfjs or not version.removeprefix("keras v").startswith(("3", "4")), tfjs
 
 
 __all__ = [

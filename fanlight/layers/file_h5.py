@@ -21,8 +21,8 @@ from fanlight.layers.atomic import write_file
 from fanlight.layers.blank import blank
 from fanlight.layers.depths import depth_order
 from fanlight.layers.describe import KERAS_VERSION, described_model
+from fanlight.layers.file_keras import kept, require_h5py
 from fanlight.layers.file_keras import read_weights as read_by_place
-from fanlight.layers.file_keras import require_h5py
 from fanlight.layers.layer import Layer
 from fanlight.layers.loss_functions import ALIASES
 from fanlight.layers.model import Model, Sequential
@@ -117,9 +117,8 @@ def _write_names(group: Any, name: str, values: list[str]) -> None:
 
 def _legacy(value: Any) -> Any:
     """A description without what .h5 files leave out: modules of layers, shapes of building."""
-    made = {
-        k: v for k, v in value.items() if k in ("class_name", "config", "name", "inbound_nodes")
-    }
+    kept = ("class_name", "config", "name", "inbound_nodes")
+    made = {k: value[k] for k in kept if k in value}
     if value.get("module") is None and value.get("registered_name"):
         made["class_name"] = value["registered_name"]
     inner = made.get("config")
@@ -174,8 +173,7 @@ class _File:
                 found = []
                 for name in names_attribute(where, key):
                     one = entry(name, member(where, name, path), path)
-                    array = one.load()
-                    found.append(Stored(name, one.shape, lambda a=array: a))
+                    found.append(Stored(name, one.shape, kept(one.load())))
                 return found
 
             names = names_attribute(group, "layer_names")

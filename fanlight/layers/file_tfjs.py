@@ -19,6 +19,7 @@ from fanlight.formats.manifest import read_weights as read_arrays
 from fanlight.layers import compiled, file_keras, tfjs_training
 from fanlight.layers.atomic import new_folder
 from fanlight.layers.blank import blank
+from fanlight.layers.describe import dialect
 from fanlight.layers.layer import Layer
 from fanlight.layers.places import Found, Stored, assign, misfit, places
 from fanlight.layers.reading import Reader
@@ -165,20 +166,23 @@ def read(path: Path, compile: bool) -> Any:
         )
     entry = snake_keys(topology, str(folder.path))
     version = str(entry.get("keras_version") or folder.model.get("generatedBy") or "")
-    tfjs = "tfjs" in version.lower() or "tensorflow.js" in version.lower()
-    old = tfjs or not version.replace("keras v", "").startswith(("3", "4"))
+    old, tfjs = dialect(version)
     with blank(sum(a.size for a in (*folder.weights.values(), *folder.optimizer.values()))):
         model = Reader(folder.path, old, tfjs).whole(entry)
-    assign(folder.found(model), folder.path)
+    found = folder.found(model)
+    assign(found, folder.path)
     told = folder.model.get("trainingConfig")
     if compile and isinstance(told, Mapping):
-        _train_on(model, folder, told)
+        names = {id(w): s.name for _, w, s in found.pairs if s is not None}
+        _train_on(model, folder, told, names)
     elif compile and isinstance(entry.get("training_config"), Mapping):
         compiled.compile_as(model, entry["training_config"], folder.path)
     return model
 
 
-def _train_on(model: Any, folder: _Folder, told: Mapping[str, Any]) -> None:
+def _train_on(
+    model: Any, folder: _Folder, told: Mapping[str, Any], stored: Mapping[int, str]
+) -> None:
     optimizer = told.get("optimizer_config")
     if not isinstance(optimizer, Mapping):
         return
@@ -194,15 +198,14 @@ def _train_on(model: Any, folder: _Folder, told: Mapping[str, Any]) -> None:
             received=f"{type(error).__name__}: {error}"[:300],
             next="fl.load_model(path, compile=False) leaves training out.",
         ) from None
-    names = {"metrics": metrics or None, "loss": told.get("loss"), "optimizer": made}
-    compiled.compile_as(model, names, folder.path)
-    trainable = {id(w) for w in model.trainable_weights}
-    order = [(n, w) for n, w in tfjs_weights(model) if id(w) in trainable]
+    options = {"metrics": metrics or None, "loss": told.get("loss"), "optimizer": made}
+    compiled.compile_as(model, options, folder.path)
+    order = [(stored.get(id(w), w.path), w) for w in model.trainable_weights]
     wrong = tfjs_training.restore(model, order, folder.optimizer)
     if wrong:
-        error = misfit(wrong, folder.path)
-        error.next = "fl.load_model(path, compile=False) leaves the state of training out."
-        raise error
+        unfit = misfit(wrong, folder.path)
+        unfit.next = "fl.load_model(path, compile=False) leaves the state of training out."
+        raise unfit
 
 
 def read_weights(model: Layer, path: Path, by_name: bool, skip: bool) -> None:

@@ -37,6 +37,11 @@ def renewed(kind: str, own: dict[str, Any], old: bool, tfjs: bool) -> dict[str, 
             own.pop(key, None)
     if not old:
         return own
+    if tfjs and kind == "RNN" and isinstance(own.get("cell"), dict):
+        # TF.js writes the arguments of the cell a second time, beside it.
+        inner = own["cell"].get("config")
+        spread = set(inner) if isinstance(inner, dict) else set()
+        own = {k: v for k, v in own.items() if k not in spread - {"name", "trainable", "dtype"}}
     if tfjs and kind in _RECURRENT and own.get("unit_forget_bias") is None:
         own.pop("unit_forget_bias", None)
     if tfjs and kind in (*_RECURRENT, "SimpleRNN", "SimpleRNNCell"):

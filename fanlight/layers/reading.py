@@ -28,21 +28,13 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "fused": (True,),
     "groups": (1,),
     "implementation": (0, 1, 2),
-    "input_length": (),
-    "momentum": (),
-    "renorm_momentum": (),
-    "reset_after": (),
     "synchronized": (True,),
     "use_cudnn": ("auto", True),
     "zero_output_for_mask": (True,),
 }
 _ALWAYS = (
-    "input_length",
-    "virtual_batch_size",
-    "renorm_momentum",
-    "shared_object_id",
-    "adjustment",
-)
+    "adjustment", "input_length", "renorm_momentum", "shared_object_id", "virtual_batch_size",
+)  # fmt: skip
 _MAX_NESTING = 24
 _WRONG = (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError,
           RecursionError, ZeroDivisionError, MemoryError, np.exceptions.AxisError)  # fmt: skip
@@ -192,7 +184,7 @@ class Reader:
         kept: dict[str, Any] = {}
         for key, value in own.items():
             if key in takes:
-                kept[key] = _part(_untupled(value))
+                kept[key] = _part(untupled(value))
             elif not _neutral(key, value):
                 raise FanlightError(
                     "E-LAYER-004",
@@ -276,7 +268,7 @@ class Reader:
         return expect(name, str, "the name of the model", self.where) if name else None
 
     def _shape(self, value: Any) -> tuple[int | None, ...] | None:
-        value = _untupled(value)
+        value = untupled(value)
         if not isinstance(value, list | tuple):
             return None
         if not all(d is None or (isinstance(d, int) and 0 < d < 1 << 40) for d in value):
@@ -442,14 +434,15 @@ class _Graph:
         """An argument with tensors for their descriptions."""
         if isinstance(value, dict):
             if value.get("class_name") == "__keras_tensor__":
-                ref = _reference(dict(value.get("config") or {}).get("keras_history"))
+                inner = value.get("config")
+                ref = _reference(inner.get("keras_history") if isinstance(inner, dict) else None)
                 if ref is None:
                     raise self.reader._wrong(
                         "a call names no tensor.", "keras_history", repr(value)
                     )
                 return self._tensor(ref)
             if value.get("class_name") == "__tuple__":
-                return tuple(self._value(v) for v in value.get("items") or [])
+                return tuple(self._value(v) for v in _items(value))
             return {k: self._value(v) for k, v in value.items()}
         if isinstance(value, list):
             ref = _reference(value)
@@ -506,14 +499,19 @@ def _references(value: Any) -> list[tuple[str, int, int]]:
     return found
 
 
-def _untupled(value: Any) -> Any:
+def _items(value: Mapping[str, Any]) -> list[Any]:
+    items = value.get("items")
+    return items if isinstance(items, list) else []
+
+
+def untupled(value: Any) -> Any:
     """Plain data with Keras's tuples as such."""
     if isinstance(value, dict):
         if value.get("class_name") == "__tuple__":
-            return tuple(_untupled(v) for v in value.get("items") or [])
-        return {k: _untupled(v) for k, v in value.items()}
+            return tuple(untupled(v) for v in _items(value))
+        return {k: untupled(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_untupled(v) for v in value]
+        return [untupled(v) for v in value]
     return value
 
 
@@ -538,7 +536,7 @@ def _neutral(key: str, value: Any) -> bool:
     return value in _NEUTRAL.get(key, ())
 
 
-__all__ = ["Reader"]
+__all__ = ["Reader", "untupled"]
 
 
 def __dir__() -> list[str]:

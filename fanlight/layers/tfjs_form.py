@@ -172,6 +172,9 @@ class Form:
                 made[key] = self.argument(key, value, label)
         if kind == "Bidirectional":
             made.pop("backward_layer", None)
+            inner = made.get("layer")
+            if isinstance(inner, dict) and "config" in inner:
+                inner["config"]["name"] = _base(inner["config"]["name"])
         return {"class_name": kind, "config": made}
 
     def argument(self, key: str, value: Any, label: str) -> Any:
@@ -211,6 +214,11 @@ class Form:
         return name
 
 
+def _base(name: str) -> str:
+    """The name of the layer that a bidirectional one was made of; TF.js prefixes it again."""
+    return name.removeprefix("forward_")
+
+
 # --- weights --------------------------------------------------------------------------------------
 
 
@@ -223,7 +231,7 @@ def tfjs_weights(layer: Layer, prefix: str = "") -> list[tuple[str, Any]]:
     name = prefix or layer.name
     kind = type(layer).__name__
     if kind == "Bidirectional":
-        inner = config.described(layer)["config"]["layer"]["config"]["name"]
+        inner = _base(layer.forward_layer.name)  # type: ignore[attr-defined]
         return [
             *tfjs_weights(layer.forward_layer, f"{name}/forward_{inner}"),  # type: ignore[attr-defined]
             *tfjs_weights(layer.backward_layer, f"{name}/backward_{inner}"),  # type: ignore[attr-defined]

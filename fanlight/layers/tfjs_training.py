@@ -106,6 +106,8 @@ def _unlike(optimizer: Any) -> list[str]:
     keys = ("weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "use_ema",
             "loss_scale_factor", "gradient_accumulation_steps", "amsgrad")  # fmt: skip
     wrong = [f"{k} of the optimizer" for k in keys if own.get(k)]
+    if type(optimizer).__name__ == "Adadelta":
+        wrong.append("Adadelta, which divides by another spread in TF.js")
     if optimizer._schedule is not None:
         wrong.append("a schedule of learning rates")
     return wrong
@@ -230,8 +232,9 @@ def restore(model: Any, order: Sequence[tuple[str, Any]], arrays: Mapping[str, A
             array = arrays.get(f"{name}/{theirs}")
             if array is None and len(arrays) < 2:
                 continue
-            if array is None or np.shape(array) != tuple(weight.shape):
-                wrong.append(f"{name}/{theirs} {list(weight.shape)} from {np.shape(array)}")
+            if array is None or tuple(array.shape) != tuple(weight.shape):
+                has = "nothing" if array is None else list(array.shape)
+                wrong.append(f"{name}/{theirs} {list(weight.shape)} from {has}")
                 continue
             rate = float(optimizer._rate.item()) if kind == "Momentum" else 0.0
             own = np.asarray(array, np.float32) * np.float32(-rate) if rate else array

@@ -1,0 +1,155 @@
+"""TF.js loads what we save, answers alike and trains on; we load what TF.js saves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fanlight as fl
+from fanlight.errors import FanlightError
+from tests.layers import nets
+from tests.layers.nets import L
+from tests.layers.tfjs_peer import run
+
+O = fl.optimizers  # noqa: E741
+
+
+def losses(model: Any, x: Any, y: Any) -> list[float]:
+    options = {"epochs": 3, "verbose": 0, "shuffle": False, "batch_size": 8}
+    return list(model.fit(nets.one(x), nets.one(y), **options).history["loss"])
+
+
+def plain_cnn() -> Any:
+    x = i = fl.Input((8, 8, 3), name="picture")
+    x = L.Conv2D(4, 3, padding="same", use_bias=False, name="c1")(x)
+    x = L.BatchNormalization(name="bn1")(x)
+    x = y = L.ReLU(name="r1")(x)
+    x = L.DepthwiseConv2D(3, padding="same", name="dw")(x)
+    x = L.LeakyReLU(0.1, name="leaky")(x)
+    x = L.Concatenate(name="cat")([x, y])
+    x = L.ZeroPadding2D(1, name="pad")(L.AveragePooling2D(2, name="pool")(x))
+    x = L.SeparableConv2D(4, 2, name="sep")(x)
+    x = L.GlobalMaxPooling2D(name="gap")(x)
+    x = L.LayerNormalization(name="ln")(L.Reshape((4,), name="re")(x))
+    return fl.Model(i, L.Dense(3, "softmax", name="head")(x), name="cnn")
+
+
+def old_rnn() -> Any:
+    return nets.rnn(reset_after=False)
+
+
+CASES: list[tuple[Callable[[], Any], Callable[[], Any], Any]] = [
+    (nets.dense, lambda: O.SGD(0.1), "mse"),
+    (nets.shared, lambda: O.Adam(0.01), {"inner": "mse", "sum": "mae"}),
+    (nets.shared, lambda: O.SGD(0.1, momentum=0.9, nesterov=True), ["mse", "mae"]),
+    (plain_cnn, lambda: O.RMSprop(0.01, momentum=0.3), "categorical_crossentropy"),
+    (old_rnn, lambda: O.Adagrad(0.1), "mse"),
+]
+
+
+@pytest.mark.parametrize(("make", "optimizer", "loss"), CASES)
+def test_tfjs_trains_on_and_gives_back(
+    make: Callable[[], Any], optimizer: Callable[[], Any], loss: Any, tmp_path: Path
+) -> None:
+    model = make()
+    model.compile(optimizer(), loss)
+    x, y = nets.inputs_of(model), nets.labels_of(model)
+    losses(model, x, y)
+    want = nets.predicted(model, x)
+    model.save(tmp_path / "ours")
+    answer = run(
+        load=str(tmp_path / "ours"), inputs=x, labels=y, epochs=3, save=str(tmp_path / "js"), more=3
+    )
+    for ours, theirs in zip(want, answer["before"], strict=True):
+        np.testing.assert_allclose(np.reshape(theirs, ours.shape), ours, rtol=0, atol=1e-5)
+    again = fl.load_model(tmp_path / "ours" / "model.json")
+    assert losses(again, x, y) == pytest.approx(losses(model, x, y), abs=1e-6)
+    assert answer["loss"] == pytest.approx(model.history.history["loss"], abs=1e-4)
+    back = fl.load_model(tmp_path / "js")
+    for ours, theirs in zip(nets.predicted(back, x), answer["after"], strict=True):
+        np.testing.assert_allclose(np.reshape(theirs, ours.shape), ours, rtol=0, atol=1e-5)
+    assert losses(back, x, y) == pytest.approx(answer["more"], abs=1e-4)
+
+
+MADE_BY_TFJS = [
+    """const m = tf.sequential();
+    m.add(tf.layers.conv2d({filters: 3, kernelSize: 3, inputShape: [6, 6, 2], activation: "relu"}));
+    m.add(tf.layers.batchNormalization());
+    m.add(tf.layers.flatten());
+    m.add(tf.layers.dense({units: 2, activation: "hardSigmoid", kernelInitializer: "leCunNormal",
+      kernelRegularizer: tf.regularizers.l1l2({l1: 0.01})}));
+    m.compile({optimizer: "adam", loss: "meanSquaredError", metrics: ["mae"]}); return m;""",
+    """const m = tf.sequential();
+    m.add(tf.layers.bidirectional({layer: tf.layers.lstm({units: 3, returnSequences: true}),
+      inputShape: [4, 3]}));
+    m.add(tf.layers.timeDistributed({layer: tf.layers.dense({units: 3})}));
+    m.add(tf.layers.rnn({cell: [tf.layers.lstmCell({units: 2}), tf.layers.gruCell({units: 3})]}));
+    m.add(tf.layers.dense({units: 2}));
+    m.compile({optimizer: tf.train.rmsprop(0.01), loss: "meanSquaredError"}); return m;""",
+    """const i = tf.input({shape: [4]}), j = tf.input({shape: [4]});
+    const d = tf.layers.dense({units: 3});
+    const inner = tf.sequential({layers: [tf.layers.dense({units: 2, inputShape: [3]})]});
+    const s = tf.layers.add().apply([d.apply(i), d.apply(j)]);
+    const m = tf.model({inputs: [i, j], outputs: inner.apply(s)});
+    m.compile({optimizer: tf.train.momentum(0.05, 0.9), loss: "meanAbsoluteError"}); return m;""",
+]
+
+
+@pytest.mark.parametrize("script", MADE_BY_TFJS)
+def test_models_that_tfjs_has_made(script: str, tmp_path: Path) -> None:
+    shapes = {0: [(8, 6, 6, 2)], 1: [(8, 4, 3)], 2: [(8, 4), (8, 4)]}[MADE_BY_TFJS.index(script)]
+    x = [nets.numbers(*s, seed=i) for i, s in enumerate(shapes)]
+    y = [np.abs(nets.numbers(8, 2))]
+    answer = run(script=script, inputs=x, labels=y, epochs=2, save=str(tmp_path), more=3)
+    model = fl.load_model(tmp_path)
+    for ours, theirs in zip(nets.predicted(model, x), answer["after"], strict=True):
+        np.testing.assert_allclose(np.reshape(theirs, ours.shape), ours, rtol=0, atol=1e-5)
+    assert losses(model, x, y) == pytest.approx(answer["more"], abs=1e-4)
+    topology = json.loads((tmp_path / "model.json").read_text())["modelTopology"]
+    other = fl.model_from_json(json.dumps(topology))
+    assert [w.shape for w in other.weights] == [w.shape for w in model.weights]
+
+
+def test_what_tfjs_cannot_have_is_refused(tmp_path: Path) -> None:
+    i = fl.Input((4, 3))
+    x = L.GRU(2, return_sequences=True, name="gru")(i)
+    x = L.GroupNormalization(2, name="group")(x)
+    x = L.Dense(3, "hard_sigmoid", name="dense")(x)
+    model = fl.Model(i, x)
+    with pytest.raises(FanlightError) as caught:
+        model.save(tmp_path / "m")
+    assert caught.value.code == "E-LAYER-009"
+    for part in ("gru (GRU): reset_after", "group (GroupNormalization)", "hard_sigmoid of Keras 3"):
+        assert part in str(caught.value)
+    assert not (tmp_path / "m").exists()
+    row = nets.dense()
+    row.compile(O.Adam(0.1, clipnorm=1.0), "huber", loss_weights=[0.5], metrics=["auc"])
+    with pytest.raises(FanlightError) as caught:
+        row.save(tmp_path / "m")
+    assert caught.value.code == "E-LAYER-009"
+    for part in ("clipnorm", "the loss huber", "loss_weights", "the metric auc"):
+        assert part in str(caught.value)
+    row.save(tmp_path / "m", include_optimizer=False)
+    assert fl.load_model(tmp_path / "m").optimizer is None
+    row.save(tmp_path / "m", include_optimizer=False)  # over the older one
+    (tmp_path / "m" / "notes.txt").write_text("mine")
+    with pytest.raises(FanlightError, match="E-LAYER-010"):
+        row.save(tmp_path / "m", include_optimizer=False)
+    assert (tmp_path / "m" / "notes.txt").read_text() == "mine"
+
+
+def test_the_files_of_a_large_model_are_shards(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("fanlight.layers.file_tfjs.SHARD_BYTES", 64)
+    model = nets.shaken(nets.dense())
+    model.save(tmp_path / "m")
+    names = sorted(p.name for p in (tmp_path / "m").iterdir())
+    assert names == ["group1-shard1of3.bin", "group1-shard2of3.bin", "group1-shard3of3.bin",
+                     "model.json"]  # fmt: skip
+    x = nets.inputs_of(model)
+    again = fl.load_model(tmp_path / "m")
+    np.testing.assert_array_equal(nets.predicted(again, x)[0], nets.predicted(model, x)[0])

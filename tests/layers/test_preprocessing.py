@@ -511,6 +511,46 @@ def test_a_model_of_texts_learns() -> None:
     data = fl.data.from_arrays(texts, y.astype(np.float32)[:, None]).shuffle(seed=0).batch(20)
     history = model.fit(data, epochs=8, verbose=0).history
     assert history["accuracy"][-1] == 1.0
+    # The words are found on the host, the rest is WebAssembly.
+    assert model._steps is not None and model._steps.compiled and model._steps._programs
+    assert history["accuracy"][-1] == model.evaluate(data, return_dict=True)["accuracy"]
     found = model.predict(np.array([["what a LOVELY film"], ["awful"]]))[:, 0]
     assert found[0] > 0.5 > found[1]
     fl.set_random_seed(None)
+
+
+def test_models_of_texts_and_numbers_are_cut_behind_the_texts() -> None:
+    words = L.StringLookup(vocabulary=["a", "b", "c"])
+    hashed = L.Hashing(4, output_mode="one_hot")
+    strict = L.IntegerLookup(vocabulary=[1, 2], num_oov_indices=0, output_mode="one_hot")
+    first, second = fl.Input((1,), dtype="string"), fl.Input((1,), dtype="string")
+    number, code = fl.Input((2,)), fl.Input((1,), dtype="int32")
+    encode = L.CategoryEncoding(4, output_mode="one_hot")
+    dense = L.Dense(2)
+    outputs = {
+        "one": dense(encode(words(first))),
+        "two": dense(encode(words(second))),  # the same layer, twice
+        "three": L.Dense(1)(number),
+        "four": hashed(first),
+        "five": L.Dense(1)(strict(code)),
+    }
+    model = fl.Model([first, number, second, code], outputs)
+    x = [
+        np.array([["a"], ["c"], ["z"]]),
+        RNG.normal(size=(3, 2)).astype(np.float32),
+        np.array([["b"], ["a"], ["c"]]),
+        np.array([[1], [2], [1]], np.int32),
+    ]
+    want = {k: v.numpy() for k, v in model(x).items()}
+    found = model.predict(x)
+    assert list(found) == list(outputs)
+    for name, value in want.items():
+        np.testing.assert_allclose(found[name], value, atol=1e-6)
+    np.testing.assert_array_equal(found["four"], hashed(x[0]).numpy())
+    assert model._steps is not None and model._steps.compiled and model._steps._programs
+    model.compile("sgd", dict.fromkeys(outputs, "mse"))
+    y = {n: np.ones_like(v) for n, v in want.items()}
+    losses = model.fit(x, y, epochs=4, verbose=0).history["loss"]
+    assert losses[-1] < losses[0] and model._steps.compiled
+    x[3][0] = 5
+    refused("E-LAYER-001", lambda: model.predict(x))

@@ -35,6 +35,7 @@ from fanlight.layers import (
     regularizers,
 )
 from fanlight.layers.config import register
+from fanlight.layers.deploy import training
 from fanlight.layers.layer import clear_session
 from fanlight.layers.model import Input, Model, Sequential
 from fanlight.layers.seeds import set_random_seed
@@ -401,6 +402,7 @@ __all__ = [
     "register",
     "regularizers",
     "set_random_seed",
+    "training",
     # what computes, and what it does
     "debug",
     "env",

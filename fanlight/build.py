@@ -10,16 +10,17 @@ import numpy as np
 
 from fanlight.built import Bundle, open_bundle, place_of
 from fanlight.bundle import BundleWriter, check_manifest
-from fanlight.codegen.describe import graph_file, make_manifest
-from fanlight.codegen.plan import WEIGHTS_OFFSET, Plan, make_plan
-from fanlight.codegen.walk import CONTROL, emit
+from fanlight.codegen.describe import graph_file, make_manifest, module_file
+from fanlight.codegen.plan import WEIGHTS_OFFSET, make_plan
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph
+from fanlight.layers.deploy import Training
 from fanlight.ops.types import TensorType
 from fanlight.passes import optimize
 from fanlight.quantize import in_bytes, is_quantized, settled
-from fanlight.targets import TARGETS, Target
+from fanlight.targets import TARGETS
 from fanlight.tensor.trace import source_of
+from fanlight.trainable import refuse_train, trainable
 from fanlight.web.single_file import write_single_file
 from fanlight.web.site import page_files
 
@@ -49,6 +50,7 @@ def build(
     isolate: bool = False,
     inputs: Mapping[str, TensorType] | None = None,
     dims: Mapping[str, Any] | None = None,
+    train: Training | None = None,
 ) -> Bundle:
     """Build a model, or a function of tensors, for the browser.
 
@@ -73,6 +75,8 @@ def build(
             called with stand-ins: what it then does to them is what is built.
         dims: for a function with sizes that are free, `fl.spec(("batch", 3))`: the greatest size
             of each, `{"batch": 64}`, or (least, greatest).
+        train: what `fl.training` gives: the model can then be trained in the page, by steps of up
+            to dims["batch"] examples (default 32).
 
     Returns:
         The bundle, ready to run: `bundle.run({"image": rgb})`.
@@ -81,7 +85,10 @@ def build(
         FanlightError: E-BUILD-00x, of a function also E-TENSOR-00x. Nothing is left at `out` then.
     """
     written = inputs is not None  # a function's constants are what its author wrote
-    model = source_of(model, inputs, dims)
+    given = model
+    if train is not None:
+        refuse_train(train, inputs, task, precision)
+    model = source_of(model, inputs, None if train is not None else dims)
     if precision not in PRECISIONS:
         raise FanlightError(
             "E-BUILD-005",
@@ -92,7 +99,8 @@ def build(
         )
     target = place_of(out)
     single = target.suffix.lower() in (".html", ".htm")
-    for asked, what in ((bench_page, "the bench page"), (isolate, "a service worker")):
+    extras = (bench_page, "the bench page"), (isolate, "a service worker"), (train, "training")
+    for asked, what in extras:
         if single and asked:
             raise FanlightError(
                 "E-BUILD-005",
@@ -133,8 +141,13 @@ def build(
             )
         precision = "int8"
     targets = TARGETS
-    legal = optimize(source, targets[0], precision=precision)
-    plan = make_plan(legal, targets, halves=precision == "f16")
+    learns = None
+    if train is not None:
+        learns = trainable(given, train, dims, targets)
+        plan, source = learns.plan, learns.source
+    else:
+        legal = optimize(source, targets[0], precision=precision)
+        plan = make_plan(legal, targets, halves=precision == "f16")
     # The meaning of a bundle: the source, as long as no weight is rounded on the way.
     meaning = plan.graph if precision == "f16" else source
 
@@ -142,11 +155,14 @@ def build(
     folder = target.with_name(f".{target.name}.bundle") if single else target
     with BundleWriter(folder) as writer:
         modules = [writer.add_module(**module_file(plan, t)) for t in targets]
-        shards = writer.add_weights(plan.weight_image(), WEIGHTS_OFFSET, plan.halves_offset)
+        image = plan.weight_image() if learns is None else learns.image()
+        shards = writer.add_weights(image, WEIGHTS_OFFSET, plan.halves_offset)
         manifest = make_manifest(plan, name or source.name, precision, entry, batched)
         manifest |= {"weights": shards, "modules": modules}
         writer.add("graph.json", graph_file(plan))
-        options = {"isolate": isolate, "bench": bench_page}
+        if learns is not None:
+            writer.add("training.json", learns.entry())
+        options = {"isolate": isolate, "bench": bench_page, "train": learns is not None}
         pages = page_files(manifest, title=title, card=card, samples=samples, **options)
         for path, data in pages.items():
             writer.add(path, data)
@@ -157,18 +173,6 @@ def build(
             return open_bundle(target, source=meaning)
         write_single_file(writer.folder, target)
         return open_bundle(target, source=meaning)
-
-
-def module_file(plan: Plan, target: Target) -> dict[str, Any]:
-    """The module of one target and what its manifest entry says of it."""
-    code = emit(plan, target)
-    chosen = [{"name": n, "offset": CONTROL, "bit": bit} for n, bit in code.choices.items()]
-    return {
-        "data": code.data,
-        "simd": "relaxed" if target.relaxed_simd else "plain",
-        "threads": target.threads and {"flags": code.memory_flags, "control": CONTROL},
-        "choices": chosen,
-    }
 
 
 def check_weights(graph: Graph, *, infinite: bool = False) -> None:

@@ -162,6 +162,13 @@ CATALOGUE: dict[str, str] = {
     "E-WEB-019": "The camera was refused, is missing or in use, or the page is not secure (https).",
     "E-WEB-020": "The worker that runs the model did not start, or stopped.",
     "E-WEB-021": "One of the threads that compute a model stopped in the middle of a run.",
+    "E-WEB-030": "A bundle that was not built to be trained was asked to learn.",
+    "E-WEB-031": "A page trains a model without examples.",
+    "E-WEB-032": "A label names a class that the model in the page does not have.",
+    "E-WEB-033": "The loss of a training in the page is not finite any more.",
+    "E-WEB-034": "Weights that a page gives do not fit the model (all are listed).",
+    "E-WEB-035": "The browser does not keep what a page has learnt.",
+    "E-WEB-036": "A model is to be trained while it is being trained.",
 }
 
 

@@ -59,7 +59,7 @@ def jit(fn: Callable[..., Any]) -> Callable[..., Any]:
         plain = not options and all(type(x) is Tensor for x in args)
         flat, form = (args, None) if plain else flatten((args, options))
         types = tuple([x.type for x in flat])
-        key = (None if plain else repr(form), types)
+        key = (None if plain else _hashable(form), types)
         if key not in known:
             if len(known) >= MOST:  # each holds a memory: the oldest one goes
                 known.pop(next(iter(known)), None)
@@ -76,6 +76,14 @@ def jit(fn: Callable[..., Any]) -> Callable[..., Any]:
         return unflatten(outputs, found.result)
 
     return compiled
+
+
+def _hashable(form: Any) -> Any:
+    """The structure of arguments as a key."""
+    if form is None:
+        return None
+    kind, keys, forms = form
+    return kind, None if keys is None else tuple(keys), tuple(map(_hashable, forms))
 
 
 @dataclass(frozen=True)

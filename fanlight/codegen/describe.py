@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from fanlight.codegen.plan import WEIGHTS_OFFSET, Plan
+from fanlight.codegen.walk import CONTROL, emit
 from fanlight.graph import Value, to_text
 from fanlight.ops.types import Dim, TensorType
+from fanlight.targets import Target
 from fanlight.version import __version__
 
 
@@ -25,11 +27,11 @@ def make_manifest(
         "precision": precision,
         "task": entry,
         "inputs": [
-            _tensor(v.name, v, plan.offsets[v], batched.get(v.name, False))
+            tensor_entry(v.name, v, plan.offsets[v], batched.get(v.name, False))
             for v in plan.graph.inputs
         ],
         "outputs": [
-            _tensor(n, v, plan.offsets[v], free and v.shape[:1] == (1,)) for n, v in outputs
+            tensor_entry(n, v, plan.offsets[v], free and v.shape[:1] == (1,)) for n, v in outputs
         ],
         "dims": {
             n: {"min": d.min, "max": d.max, "offset": offset}
@@ -48,12 +50,13 @@ def make_manifest(
                 "flops": int(s.kernels[0].flops),
                 "bytes": int(s.kernels[0].bytes),
             }
-            for s in plan.steps
+            for s in plan.steps[: plan.parts[0].last]
         ],
     }
 
 
-def _tensor(name: str, value: Value, offset: int, batched: bool) -> dict[str, Any]:
+def tensor_entry(name: str, value: Value, offset: int, batched: bool) -> dict[str, Any]:
+    """What hosts need to know of an input or an output."""
     type: TensorType = value.type
     return {
         "name": name,
@@ -67,15 +70,31 @@ def _tensor(name: str, value: Value, offset: int, batched: bool) -> dict[str, An
 
 def graph_file(plan: Plan) -> bytes:
     """graph.json: the built graph's text and where its weights lie, for hosts that read graphs."""
+    placed = [(p.value, p.offset, p.packing.name if p.packing else "raw") for p in plan.weights]
+    # What is kept between steps: to the graph, weights as they are now.
+    placed += [(v, plan.offsets[v], "raw") for v in plan.graph.weights if v in plan.offsets]
     weights = {
-        p.value.name: {
-            "offset": p.offset,
-            "packing": p.packing.name if p.packing else "raw",
-            "shape": list(p.value.type.bound),
-            "dtype": p.value.dtype,
+        v.name: {
+            "offset": offset,
+            "packing": packing,
+            "shape": list(v.type.bound),
+            "dtype": v.dtype,
         }
-        for p in plan.weights
+        for v, offset, packing in placed
+        if v in plan.graph.weights
     }
     text = json.dumps({"text": to_text(plan.graph), "weights": weights})
     # "<" is escaped, so that the same bytes can stand in a one-file page (see web/single_file.py).
     return text.replace("<", "\\u003c").encode()
+
+
+def module_file(plan: Plan, target: Target) -> dict[str, Any]:
+    """The module of one target and what its manifest entry says of it."""
+    code = emit(plan, target)
+    chosen = [{"name": n, "offset": CONTROL, "bit": bit} for n, bit in code.choices.items()]
+    return {
+        "data": code.data,
+        "simd": "relaxed" if target.relaxed_simd else "plain",
+        "threads": target.threads and {"flags": code.memory_flags, "control": CONTROL},
+        "choices": chosen,
+    }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from fanlight.codegen.state import NOTHING, State, in_order, settle, with_copies
 from fanlight.errors import FanlightError
 from fanlight.graph import Builder, Graph, Node, Value
 from fanlight.ops.row import lookup
-from fanlight.ops.types import Dim
+from fanlight.ops.types import Dim, TensorType
 from fanlight.targets import Target
 
 PAGE = 65536
@@ -67,10 +68,25 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One graph of a plan, which steps first .. last - 1 compute."""
+
+    name: str
+    graph: Graph
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
 class Plan:
-    """Everything about memory and order. Offsets and sizes in bytes."""
+    """Everything about memory and order. Offsets and sizes in bytes.
+
+    Attributes:
+        graph: that of the first part, or of all there is.
+    """
 
     graph: Graph
+    parts: tuple[Part, ...]
     targets: tuple[Target, ...]
     steps: tuple[Step, ...]
     weights: tuple[Placed, ...]
@@ -87,16 +103,19 @@ class Plan:
     def weight_image(self) -> np.ndarray:
         """The bytes of the weight region, uint8; zeros where values are kept."""
         image = np.zeros(self.weight_bytes, np.uint8)
+        arrays = {v: a for part in self.parts for v, a in part.graph.weights.items()}
         for placed in self.weights:
-            packed = _packed(self.graph, placed.value, placed.packing)
+            packed = _packed(arrays, placed.value, placed.packing)
             data = np.ascontiguousarray(packed).reshape(-1).view(np.uint8)
             start = placed.offset - WEIGHTS_OFFSET
             image[start : start + data.size] = data
         return image
 
 
-def _packed(graph: Graph, value: Value, packing: Packing | None) -> np.ndarray:
-    array = graph.weights[value]
+def _packed(
+    arrays: Mapping[Value, np.ndarray], value: Value, packing: Packing | None
+) -> np.ndarray:
+    array = arrays[value]
     return array if packing is None else packing.pack(array)
 
 
@@ -118,6 +137,87 @@ def make_plan(
         FanlightError: E-BUILD-001 listing every op without a kernel; E-BUILD-007 too much memory;
             E-BUILD-010 no input, or an input or output without elements.
     """
+    return make_plans({graph.name: graph}, targets, halves=halves, state=state)
+
+
+def make_plans(
+    graphs: Mapping[str, Graph],
+    targets: Sequence[Target],
+    *,
+    halves: bool = False,
+    state: State = NOTHING,
+) -> Plan:
+    """One plan for several graphs, one after the other, that share what is kept: see make_plan.
+
+    Each has weights of its own; they take turns in the arena.
+    """
+    drafts = [_draft(graph, targets, state) for graph in graphs.values()]
+    weights_at = end = halves_offset = max(WEIGHTS_OFFSET, state.end)
+    placed: list[Placed] = []
+    found = []
+    known: dict[tuple[bytes, str, TensorType], int] = {}
+    for d in drafts:
+        own, weight_of, halves_offset, end = _place_weights(
+            d.graph, d.lowered, d.roots, halves, end, known if len(drafts) > 1 else None
+        )
+        placed += own
+        found.append(weight_of)
+    dims = _dims([v for d in drafts for v in d.graph.inputs], drafts[0].graph.name)
+    arena_offset = align(end + ALIGNMENT)
+    steps: list[Step] = []
+    parts: list[Part] = []
+    ends: dict[Value, int] = {}
+    arena_bytes = live = 0
+    for name, d, weight_of in zip(graphs, drafts, found, strict=True):
+        offsets, scratch, size, alive = _place_arena(
+            d.graph, d.lowered, d.roots, d.fixed, arena_offset
+        )
+        arena_bytes, live = max(arena_bytes, size), max(live, alive)
+        first = len(steps)
+        steps += _steps(d, offsets, scratch, weight_of, dims)
+        parts.append(Part(name, d.graph, first, len(steps)))
+        out = (v for _, v in d.graph.outputs)
+        ends.update({v: offsets[d.roots[v]] for v in (*d.graph.inputs, *out)})
+    pages = -(-(arena_offset + arena_bytes + SLACK) // PAGE)
+    if pages > MAX_PAGES:
+        raise FanlightError(
+            "E-BUILD-007",
+            "the model needs more memory than WebAssembly can address.",
+            where=drafts[0].graph.name,
+            expected="at most 4 GiB",
+            received=f"{pages * PAGE / 2**30:.1f} GiB",
+            next="use a smaller input size.",
+        )
+    return Plan(
+        parts[0].graph,
+        tuple(parts),
+        tuple(targets),
+        tuple(steps),
+        tuple(placed),
+        ends,
+        dims,
+        weights_at,
+        end - WEIGHTS_OFFSET,
+        halves_offset,
+        arena_offset,
+        arena_bytes,
+        live,
+        pages,
+    )
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A graph with its kernels, before anything has an address but what is kept."""
+
+    graph: Graph
+    lowered: list[tuple[Node, tuple[Kernel, ...]]]
+    roots: dict[Value, Value]
+    fixed: dict[Value, int]
+    leading: dict[Value, Dim]
+
+
+def _draft(graph: Graph, targets: Sequence[Target], state: State) -> _Draft:
     _check_ends(graph)
     graph = in_order(_copy_passed_through(graph), state)
     leading = leading_symbols(graph)
@@ -129,15 +229,13 @@ def make_plan(
         lowered += [(node, tuple(lower(node, t, graph.weights) for t in targets)) for node in nodes]
         roots = _in_place(graph, lowered, _roots(graph), state)
         fixed, copies = settle(graph, [node for node, _ in lowered], roots, state)
-    weights_at = max(WEIGHTS_OFFSET, state.end)
-    placed, weight_of, halves_offset, weight_end = _place_weights(
-        graph, lowered, roots, halves, weights_at
-    )
-    offsets, scratch, arena_offset, arena_bytes, live = _place_arena(
-        graph, lowered, roots, fixed, weight_end
-    )
+    return _Draft(graph, lowered, roots, fixed, leading)
+
+
+def _dims(inputs: Sequence[Value], where: str) -> dict[str, tuple[Dim, int]]:
+    """An address for the actual size of each symbol."""
     dims: dict[str, tuple[Dim, int]] = {}
-    for value in graph.inputs:
+    for value in inputs:
         for d in value.shape:
             if isinstance(d, Dim) and d.name not in dims:
                 dims[d.name] = (d, DIMS_OFFSET + 4 * len(dims))
@@ -145,52 +243,38 @@ def make_plan(
         raise FanlightError(
             "E-BUILD-007",
             "too many symbolic dims.",
-            where=graph.name,
+            where=where,
             expected="at most 256",
             received=len(dims),
         )
+    return dims
+
+
+def _steps(
+    draft: _Draft,
+    offsets: Mapping[Value, int],
+    scratch: Mapping[int, int],
+    weight_of: Mapping[tuple[Value, str], int],
+    dims: dict[str, tuple[Dim, int]],
+) -> list[Step]:
+    roots, weights = draft.roots, draft.graph.weights
     steps = []
-    for index, (node, kernels) in enumerate(lowered):
+    for index, (node, kernels) in enumerate(draft.lowered):
         pointers = []
         for position, value in enumerate(node.inputs):
             if position in kernels[0].folded:
                 continue
             root = roots[value]
-            if root in graph.weights:
+            if root in weights:
                 packing = kernels[0].packing.get(position)
                 pointers.append(weight_of[root, packing.name if packing else ""])
             else:
                 pointers.append(offsets[root])
         pointers += [offsets[roots[v]] for v in node.outputs]
         own = _dims_address(node, dims) if kernels[0].dims else 0
-        counted = _leading(node, kernels, leading, dims)
+        counted = _leading(node, kernels, draft.leading, dims)
         steps.append(Step(node, kernels, tuple(pointers), scratch.get(index, 0), own, counted))
-    ends = {v: offsets[roots[v]] for v in (*graph.inputs, *(v for _, v in graph.outputs))}
-    pages = -(-(arena_offset + arena_bytes + SLACK) // PAGE)
-    if pages > MAX_PAGES:
-        raise FanlightError(
-            "E-BUILD-007",
-            "the model needs more memory than WebAssembly can address.",
-            where=graph.name,
-            expected="at most 4 GiB",
-            received=f"{pages * PAGE / 2**30:.1f} GiB",
-            next="use a smaller input size.",
-        )
-    return Plan(
-        graph,
-        tuple(targets),
-        tuple(steps),
-        tuple(placed),
-        ends,
-        dims,
-        weights_at,
-        weight_end - WEIGHTS_OFFSET,
-        halves_offset,
-        arena_offset,
-        arena_bytes,
-        live,
-        pages,
-    )
+    return steps
 
 
 def _check_ends(graph: Graph) -> None:
@@ -391,8 +475,13 @@ def _place_weights(
     roots: dict[Value, Value],
     halves: bool,
     start: int,
+    known: dict[tuple[bytes, str, TensorType], int] | None,
 ) -> tuple[list[Placed], dict[tuple[Value, str], int], int, int]:
-    """In order of first use, so that streaming weights arrive as the net needs them."""
+    """In order of first use, so that streaming weights arrive as the net needs them.
+
+    Args:
+        known: of several graphs, where weights of these bytes lie already.
+    """
     used: dict[tuple[Value, str], Packing | None] = {}
     for node, kernels in lowered:
         for position, value in enumerate(node.inputs):
@@ -400,7 +489,7 @@ def _place_weights(
             if root in graph.weights and position not in kernels[0].folded:
                 packing = kernels[0].packing.get(position)
                 used.setdefault((root, packing.name if packing else ""), packing)
-    half = {k for k, p in used.items() if halves and _is_half(_packed(graph, k[0], p))}
+    half = {k for k, p in used.items() if halves and _is_half(_packed(graph.weights, k[0], p))}
     placed: list[Placed] = []
     weight_of: dict[tuple[Value, str], int] = {}
     offset = halves_offset = start
@@ -410,9 +499,13 @@ def _place_weights(
             root = key[0]
             if (key in half) == travels_as_half:
                 size = packing.nbytes(root.type) if packing else root.type.nbytes
-                weight_of[key] = offset
-                placed.append(Placed(root, packing, offset, size))
-                offset += align(size)
+                at = offset
+                if known is not None:
+                    digest = sha256(np.ascontiguousarray(graph.weights[root]).tobytes()).digest()
+                    at = known.setdefault((digest, key[1], root.type), offset)
+                weight_of[key] = at
+                placed.append(Placed(root, packing, at, size))
+                offset += align(size) if at == offset else 0
     return placed, weight_of, halves_offset, offset
 
 
@@ -429,8 +522,9 @@ def _place_arena(
     lowered: Sequence[tuple[Node, tuple[Kernel, ...]]],
     roots: dict[Value, Value],
     fixed: Mapping[Value, int],
-    start: int,
-) -> tuple[dict[Value, int], dict[int, int], int, int, int]:
+    base: int,
+) -> tuple[dict[Value, int], dict[int, int], int, int]:
+    """Addresses of values and of scratch memory from `base` on, and how much there is."""
     first: dict[Value, int] = dict.fromkeys(graph.inputs, -1)
     last: dict[Value, int] = dict.fromkeys(graph.inputs, 0)
     for index, (node, _) in enumerate(lowered):
@@ -451,7 +545,6 @@ def _place_arena(
     }
     buffers += [Buffer(size, index, index) for index, size in needs.items()]
     placed, total = place(buffers)
-    base = align(start + ALIGNMENT)
     offsets = {**fixed, **{v: base + o for v, o in zip(values, placed, strict=False)}}
     scratch = {i: base + o for i, o in zip(needs, placed[len(values) :], strict=True)}
-    return offsets, scratch, base, total, live_bytes(buffers)
+    return offsets, scratch, total, live_bytes(buffers)

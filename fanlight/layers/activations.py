@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from fanlight.layers import config
 from fanlight.tensor import Tensor, cast, tensor
 from fanlight.tensor import functions as fn
+from fanlight.tensor.gradients import stop_gradient
+from fanlight.tensor.scans import cumsum
+from fanlight.tensor.sorting import sort
 
 
 def linear(x: Any) -> Tensor:
@@ -135,10 +140,39 @@ def sparse_sigmoid(x: Any) -> Tensor:
     return fn.clip(0.5 * (cast(x, "float32") + 1.0), 0.0, 1.0)
 
 
+def sparsemax(x: Any, axis: int = -1) -> Tensor:
+    """The nearest shares along the axis, of which many are 0: Martins & Astudillo 2016.
+
+    That is max(x - t, 0), with t so that the sum is 1.
+    """
+    x = cast(x, "float32")
+    at = axis % x.rank
+    # Who has a share is found in descending order; t follows, and the gradient passes through it.
+    fixed = stop_gradient(x)
+    falling = sort(fixed, at, descending=True)
+    count = np.arange(1, x.shape[at] + 1, dtype=np.float32)
+    count = count.reshape([-1 if d == at else 1 for d in range(x.rank)])
+    shares = cast(1.0 + count * falling > cumsum(falling, at), "float32")
+    last = fn.sum(shares, at, keepdims=True)
+    least = fn.min(fn.where(shares > 0.0, falling, np.float32(np.inf)), at, keepdims=True)
+    has = fixed >= least
+    t = (fn.sum(fn.where(has, x, 0.0), at, keepdims=True) - 1.0) / last
+    return fn.where(has, fn.relu(x - t), 0.0)
+
+
+def silu(x: Any) -> Tensor:
+    """x sigmoid(x). Source: Elfwing et al. 2017; as swish: Ramachandran et al. 2017."""
+    return fn.swish(cast(x, "float32"))
+
+
+def hard_silu(x: Any) -> Tensor:
+    """x clip(x / 6 + 0.5, 0, 1). Source: Howard et al. 2019."""
+    return fn.hard_swish(cast(x, "float32"))
+
+
 mish, relu6, selu, sigmoid = fn.mish, fn.relu6, fn.selu, fn.sigmoid
-silu = swish = fn.swish
 softplus, softsign, tanh, log_sigmoid = fn.softplus, fn.softsign, fn.tanh, fn.log_sigmoid
-hard_silu = hard_swish = fn.hard_swish
+swish, hard_swish = silu, hard_silu
 
 KNOWN: dict[str, Any] = {
     f.__name__: f
@@ -159,6 +193,7 @@ KNOWN: dict[str, Any] = {
         softmax,
         sparse_plus,
         sparse_sigmoid,
+        sparsemax,
         squareplus,
         tanh_shrink,
         threshold,
@@ -193,3 +228,8 @@ def name_of(activation: Any) -> Any:
             if known is activation:
                 return name
     return config.plain(activation)
+
+
+def __dir__() -> list[str]:
+    """The public names only, for completion."""
+    return sorted(__all__)

@@ -123,3 +123,15 @@ def lookup(what: str, given: Any, known: Mapping[str, Any], *, call: bool = True
     if hasattr(found, "from_config"):
         return found.from_config(dict(config))
     return found(**config)
+
+
+def unwritten(made: Any, method: str) -> FanlightError:
+    """E-LAYER-004: a class of the user's own lacks a method that it needs."""
+    return FanlightError(
+        "E-LAYER-004",
+        f"{type(made).__name__} has no {method}.",
+        where=type(made).__name__,
+        expected=f"a class with a method {method}",
+        received="none",
+        next=f"write def {method}(self, ...) in your class.",
+    )

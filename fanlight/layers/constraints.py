@@ -20,7 +20,7 @@ class Constraint:
 
     def __call__(self, w: Any) -> Tensor:
         """A value of the same shape."""
-        raise NotImplementedError
+        raise config.unwritten(self, "__call__")
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make it again."""
@@ -106,3 +106,8 @@ __all__ = [*KNOWN, "Constraint", "get"]
 def get(given: Any) -> Any:
     """The constraint that a name, a description or an object stands for; None stays None."""
     return None if given is None else config.lookup("constraint", given, KNOWN)
+
+
+def __dir__() -> list[str]:
+    """The public names only, for completion."""
+    return sorted(__all__)

@@ -22,7 +22,7 @@ class Initializer:
 
     def __call__(self, shape: Shape, dtype: str = "float32") -> np.ndarray:
         """An array of this shape."""
-        raise NotImplementedError
+        raise config.unwritten(self, "__call__")
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make it again."""
@@ -122,8 +122,17 @@ def truncated(rng: np.random.Generator, shape: Shape) -> np.ndarray:
     return drawn
 
 
-def fans(shape: Shape) -> tuple[float, float]:
-    """How many numbers go into one of the result, and out of one of the input."""
+def fans(
+    shape: Shape, inputs: Sequence[int] | None = None, outputs: Sequence[int] | None = None
+) -> tuple[float, float]:
+    """How many numbers go into one of the result, and out of one of the input.
+
+    Args:
+        inputs, outputs: the axes that stand for them; default: the last but one and the last, and
+            all before for both.
+    """
+    if inputs is not None and outputs is not None:
+        return math.prod(shape[a] for a in inputs), math.prod(shape[a] for a in outputs)
     if not len(shape):
         return 1, 1
     if len(shape) == 1:
@@ -135,6 +144,9 @@ def fans(shape: Shape) -> tuple[float, float]:
 class VarianceScaling(_Random):
     """A spread of scale / n: n numbers go in ("fan_in"), out ("fan_out"), or the mean of both.
 
+    Args:
+        input_axes, output_axes: the axes of what goes in and out, where those are not the last two.
+
     Source: He et al. 2015, Glorot & Bengio 2010.
     """
 
@@ -144,8 +156,11 @@ class VarianceScaling(_Random):
         mode: str = "fan_in",
         distribution: str = "truncated_normal",
         seed: int | None = None,
+        input_axes: Sequence[int] | None = None,
+        output_axes: Sequence[int] | None = None,
     ) -> None:
         super().__init__(seed)
+        self.input_axes, self.output_axes = input_axes, output_axes
         modes = ("fan_in", "fan_out", "fan_avg")
         kinds = ("truncated_normal", "untruncated_normal", "normal", "uniform")
         for argument, value, allowed in (
@@ -163,7 +178,7 @@ class VarianceScaling(_Random):
         self.scale, self.mode, self.distribution = scale, mode, distribution
 
     def __call__(self, shape: Shape, dtype: str = "float32") -> np.ndarray:
-        into, out = fans(shape)
+        into, out = fans(shape, self.input_axes, self.output_axes)
         count = {"fan_in": into, "fan_out": out}.get(self.mode, (into + out) / 2)
         variance = self.scale / max(1.0, count)
         rng = self.numbers()
@@ -182,7 +197,12 @@ class VarianceScaling(_Random):
             "mode": self.mode,
             "distribution": self.distribution,
             "seed": self.seed,
-        }
+        } | self.axes()
+
+    def axes(self) -> dict[str, Any]:
+        """The axes that were given, for a file."""
+        given = {"input_axes": self.input_axes, "output_axes": self.output_axes}
+        return {k: list(v) for k, v in given.items() if v is not None}
 
 
 class _Named(VarianceScaling):
@@ -190,11 +210,16 @@ class _Named(VarianceScaling):
 
     form: tuple[float, str, str]
 
-    def __init__(self, seed: int | None = None) -> None:
-        super().__init__(*self.form, seed)
+    def __init__(
+        self,
+        seed: int | None = None,
+        input_axes: Sequence[int] | None = None,
+        output_axes: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(*self.form, seed, input_axes, output_axes)
 
     def get_config(self) -> dict[str, Any]:
-        return {"seed": self.seed}
+        return {"seed": self.seed} | self.axes()
 
 
 class GlorotUniform(_Named):
@@ -310,3 +335,8 @@ __all__ = [*(c.__name__ for c in _CLASSES), "Initializer", "get"]
 def get(given: Any) -> Any:
     """The initializer that a name, a description or an object stands for; None stays None."""
     return None if given is None else config.lookup("initializer", given, KNOWN)
+
+
+def __dir__() -> list[str]:
+    """The public names only, for completion."""
+    return sorted(__all__)

@@ -19,6 +19,8 @@ from fanlight.tensor.calls import unheard
 from fanlight.tensor.tape import flatten, unflatten
 from fanlight.tensor.trace import capture
 
+# What Keras's layers say of themselves and ours do not have: None where it is off.
+_OFF = ("gptq_unpacked_column_size", "lora_alpha", "lora_rank", "quantization_config")
 _COUNTS: dict[str, int] = {}
 
 
@@ -91,7 +93,7 @@ class Layer:
 
     def call(self, inputs: Any) -> Any:
         """What the layer computes."""
-        raise NotImplementedError
+        raise config.unwritten(self, "call")
 
     def compute_mask(self, inputs: Any, mask: Any) -> Any:
         """The mask of what it gives: bool tensors, or None."""
@@ -316,7 +318,7 @@ class Layer:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
         """The layer of such arguments."""
-        return cls(**config)
+        return cls(**{k: v for k, v in config.items() if k not in _OFF or v is not None})
 
     def get_build_config(self) -> dict[str, Any] | None:
         """The shapes that it was built with."""

@@ -101,7 +101,7 @@ class Loss:
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """The loss of each example."""
-        raise NotImplementedError
+        raise config.unwritten(self, "call")
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         """The loss of all examples together."""

@@ -55,11 +55,11 @@ class Metric:
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take a batch into account."""
-        raise NotImplementedError
+        raise config.unwritten(self, "update_state")
 
     def result(self) -> Tensor:
         """The number of all batches so far."""
-        raise NotImplementedError
+        raise config.unwritten(self, "result")
 
     def reset_state(self) -> None:
         """Begin again."""

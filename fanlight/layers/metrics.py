@@ -133,3 +133,21 @@ def _by_loss(name: str, loss: Any, shape: Any) -> Metric:
     if name in ("crossentropy", "ce") and getattr(loss, "from_logits", False):
         options["from_logits"] = True
     return MeanMetricWrapper(chosen, name, **options)
+
+
+__all__ = [
+    "Accuracy",
+    "BinaryAccuracy",
+    "CategoricalAccuracy",
+    "Mean",
+    "MeanMetricWrapper",
+    "Metric",
+    "SparseCategoricalAccuracy",
+    "Sum",
+    "get",
+]
+
+
+def __dir__() -> list[str]:
+    """The public names only, for completion."""
+    return sorted(__all__)

@@ -220,7 +220,7 @@ class Model(Trainer, Layer):
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         """What the layers give, one after the other."""
         if not self.functional:
-            raise NotImplementedError
+            raise config.unwritten(self, "call")
         known: dict[int, Any] = {}
         given = self._given(inputs)
         for symbol, x in zip(self.inputs, given, strict=True):

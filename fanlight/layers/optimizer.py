@@ -179,7 +179,7 @@ class Optimizer:
 
         `self.count` is the number of this step, from 1 on, as a float32 tensor.
         """
-        raise NotImplementedError
+        raise config.unwritten(self, "step")
 
     def exclude_from_weight_decay(
         self, var_list: Sequence[Variable] = (), var_names: Sequence[str] = ()
@@ -238,9 +238,9 @@ class Optimizer:
             scope.update(variable, kept)
 
         for i, (weight, grad) in enumerate(zip(weights, grads, strict=True)):
-            current: Tensor = weight
+            current = scope.newest(weight)
             if self.weight_decay and self._decays(weight):
-                current = weight - weight * float(self.weight_decay) * rate
+                current = current - current * float(self.weight_decay) * rate
             slots = {name: values[i] for name, values in self._slots.items()}
             new, changed = self.step(current, grad, rate, dict(slots))
             constraint = getattr(weight, "constraint", None)

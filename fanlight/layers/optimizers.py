@@ -89,3 +89,11 @@ def get(given: Any) -> Optimizer:
     """The optimizer that a name, a description or an object stands for."""
     made: Optimizer = config.lookup("optimizer", given, KNOWN)
     return made
+
+
+__all__ = ["Adam", "AdamW", "Optimizer", "SGD", "get"]
+
+
+def __dir__() -> list[str]:
+    """The public names only, for completion."""
+    return sorted(__all__)

@@ -17,7 +17,7 @@ class Regularizer:
 
     def __call__(self, x: Any) -> Tensor:
         """The penalty, a tensor without dims."""
-        raise NotImplementedError
+        raise config.unwritten(self, "__call__")
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make it again."""
@@ -110,3 +110,8 @@ __all__ = [*KNOWN, "Regularizer", "get"]
 def get(given: Any) -> Any:
     """The regularizer that a name, a description or an object stands for; None stays None."""
     return None if given is None else config.lookup("regularizer", given, KNOWN)
+
+
+def __dir__() -> list[str]:
+    """The public names only, for completion."""
+    return sorted(__all__)

@@ -141,6 +141,17 @@ class Trainer:
             self._steps = Steps(whole, objective, self.optimizer, self._key, not self._eager)
         return self._steps
 
+    def set_random_key(self, seed: int) -> None:
+        """What random layers draw from in training: the same seed, the same numbers.
+
+        `fl.set_random_seed` sets it, too, before the first step; in the page it is `seed` of `fit`.
+        """
+        key = random.key(seed)
+        if self._key is None:
+            self._key = Weight(key, False, "key", f"{self.name}/key")
+        else:
+            self._key.assign(key)
+
     def _needs(self, what: str) -> None:
         if self._compiled is None or (self._compiled["loss"] is None and what == "fit"):
             missing = "compile" if self._compiled is None else "a loss"

@@ -91,7 +91,9 @@ def real_number(
 
 def flag(function: str, argument: str, value: Any) -> bool:
     """True or False; E-OP-005."""
-    if value is None or isinstance(value, bool | np.bool_ | int):
+    if value is None or isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, int) and value in (0, 1):
         return bool(value)
     raise refused(function, argument, "True or False", value)
 

@@ -96,8 +96,8 @@ class _State(threading.local):
         # Of fl.tidy: what was made in each, and leaves with its last name.
         self.scopes: list[set[ref[Tensor]]] = []
         self.traces = 0  # functions that are being traced
-        # Of those, the one that is compiled: what is computed of variables alone is traced by it.
-        self.compiling: Level | None = None
+        # Of those, the one that is compiled: variables are inputs of it, and have no numbers.
+        self.compiling: Any = None
         self.inside = 0  # calls within the making of another call
         # While functions are traced at several sizes: the user's line of each node, by node.
         self.places: dict[Any, str] | None = None

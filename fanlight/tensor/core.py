@@ -218,7 +218,8 @@ class Tensor(Methods, Standard):
 
     @property
     def __array_interface__(self) -> dict[str, Any]:
-        array = self.__array__(copy=False)
+        # What steps over elements is no piece of memory that can be told: a copy is.
+        array = np.ascontiguousarray(self.__array__(copy=False)).reshape(self.shape)
         # The memory is told as an object, which who reads it keeps: it outlives the tensor.
         return {**array.__array_interface__, "data": array.data, "strides": array.strides}
 
@@ -729,8 +730,6 @@ def apply(op: str, *values: Any, **attrs: Any) -> Any:
     """
     inputs = tuple(v if isinstance(v, Tensor) else tensor(v) for v in values)
     level = deepest(inputs)
-    if level is None and state.compiling is not None and any(x.varies for x in inputs):
-        level = state.compiling
     start = perf_counter() if state.watchers else 0.0
     try:
         if level is None:

@@ -95,7 +95,10 @@ def inverse(a: Any) -> Tensor:
 
 
 def det(a: Any) -> Tensor:
-    """The determinant of square matrices: [..., n, n] -> [...]."""
+    """The determinant of square matrices: [..., n, n] -> [...].
+
+    Its gradient, det(a) inverse(a)^T, is NaN at a singular matrix.
+    """
     result: Tensor = apply("det", F.floating(a))
     return result
 

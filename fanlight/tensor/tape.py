@@ -19,6 +19,7 @@ from fanlight.errors import FanlightError
 from fanlight.ops import TABLE, lookup
 from fanlight.ops.backward import Step
 from fanlight.ops.types import TensorType
+from fanlight.tensor.caller import function_called
 from fanlight.tensor.calls import Call, listening
 from fanlight.tensor.core import Tensor, apply, caller, tensor
 
@@ -44,7 +45,7 @@ class Tape:
             self.reached.update((id(y), y) for y in call.outputs if y.dtype == "float32")
             row = TABLE.get(call.op)
             if row is not None and row.positions and call.backward is None:
-                found = (call.op, caller())
+                found = (function_called().rpartition(".")[2] or call.op, caller())
                 self.positions.update(
                     (id(y), (y, *found)) for y in call.outputs if y.dtype == "int32"
                 )

@@ -53,11 +53,6 @@ class Trace:
         """The graph's value of a tensor; an eager tensor becomes a weight."""
         if x._trace is None:
             refuse(x.type)
-            if x.varies and self.variables is not None:
-                if id(x) not in self.variables:
-                    made = self.builder.input("variable", x.shape, x.dtype)
-                    self.variables[id(x)] = (x, made)
-                return self.variables[id(x)][1]
             known = self.constants.get(id(x))
             if known is None:
                 known = self.constants[id(x)] = (x, self.builder.weight(x.numpy()))
@@ -65,6 +60,18 @@ class Trace:
         check_open(x, self)
         value: Value = x._value
         return value
+
+    def level_of(self, x: Tensor) -> Any:
+        """What takes calls with a variable: of the function that is compiled, this."""
+        return self
+
+    def variable(self, x: Tensor) -> Value:
+        """The input that a variable is."""
+        assert self.variables is not None  # it is the one that is compiled
+        if id(x) not in self.variables:
+            refuse(x.type)
+            self.variables[id(x)] = (x, self.builder.input("variable", x.shape, x.dtype))
+        return self.variables[id(x)][1]
 
 
 def spec(shape: int | str | Dim | Sequence[int | str | Dim], dtype: Any = "float32") -> TensorType:
@@ -274,6 +281,7 @@ def capture(
     state.traces += 1
     trace = Trace(called)
     before = state.compiling
+    state.compiling = None
     if variables is not None:
         trace.variables = {}
         state.compiling = trace

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 from typing import Any, Protocol
 
@@ -74,13 +75,23 @@ class Variable(Tensor):
         """The numbers are now those in a memory; they are read when somebody asks for them."""
         self._numbers, self._away = None, home
 
-    def alias(self) -> Tensor:
-        """The numbers of now as a tensor of its own; those of the call, in a compiled function."""
-        level = state.compiling
-        if level is None:
-            return super().alias()
-        (made,), _ = level.apply("reshape", (self,), {"shape": self.shape})
-        return made
+    # In a function that is compiled, a variable is one of its inputs.
+
+    @property
+    def _trace(self) -> Any:
+        return None if state.compiling is None else state.compiling.level_of(self)
+
+    @_trace.setter
+    def _trace(self, trace: Any) -> None:
+        """It belongs to none."""
+
+    @property
+    def _value(self) -> Any:
+        return None if self._trace is None else state.compiling.variable(self)
+
+    @_value.setter
+    def _value(self, value: Any) -> None:
+        """See _trace."""
 
     def assign(self, value: Any) -> Variable:
         """Replace the numbers; gives the variable.
@@ -126,6 +137,30 @@ class Variable(Tensor):
     def assign_sub(self, value: Any) -> Variable:
         """Subtract from the numbers; see assign."""
         return self.assign(self - value)
+
+
+class _Bound:
+    """Tensors of a traced function that stand for variables; others are constants."""
+
+    def __init__(self, pairs: Sequence[tuple[Variable, Tensor]]) -> None:
+        self._tensors = {id(v): x for v, x in pairs}
+
+    def level_of(self, x: Tensor) -> Any:
+        found = self._tensors.get(id(x))
+        return None if found is None else found._trace
+
+    def variable(self, x: Tensor) -> Any:
+        return self._tensors[id(x)]._value
+
+
+@contextmanager
+def bound(pairs: Sequence[tuple[Variable, Tensor]]) -> Iterator[None]:
+    """Inside, each of these variables is the traced tensor beside it."""
+    before, state.compiling = state.compiling, _Bound(pairs)
+    try:
+        yield
+    finally:
+        state.compiling = before
 
 
 def _fitting(value: Any, dtype: str) -> Tensor:

@@ -14,8 +14,9 @@ from weakref import ref
 
 import numpy as np
 
+from fanlight.dtypes import COMPLEX
 from fanlight.errors import FanlightError
-from fanlight.tensor.arguments import flag, function_of
+from fanlight.tensor.arguments import flag, function_of, refused
 from fanlight.tensor.caller import PACKAGE, caller
 from fanlight.tensor.calls import Call, state
 from fanlight.tensor.core import Tensor
@@ -91,11 +92,18 @@ class Profile:
         """Draw the flame chart into a .png or .svg file: width is time, depth is who called whom.
 
         Raises:
-            FanlightError: E-TENSOR-011 matplotlib is not installed.
+            FanlightError: E-TENSOR-011 matplotlib is not installed; E-OP-005 a path that cannot be
+                written, or that ends otherwise.
         """
         from fanlight.tensor.flame import draw
 
-        draw(self.paths, self.wall_ms, Path(path))
+        known = isinstance(path, str | Path) and Path(path).suffix.lower() in (".png", ".svg")
+        if not known:
+            raise refused("profile", "path", "a file that ends in .png or .svg", path)
+        try:
+            draw(self.paths, self.wall_ms, Path(path))
+        except OSError as error:
+            raise refused("profile", "path", "a file that can be written", error) from None
 
 
 class _Profiler:
@@ -178,9 +186,10 @@ class _Guard:
         self.nan, self.inf = nan, inf
 
     def saw(self, call: Call, seconds: float) -> None:
-        if any(y.traced for y in call.outputs) or any(self._bad(x) for x in call.inputs):
+        inputs, outputs = [*map(_whole, call.inputs)], [*map(_whole, call.outputs)]
+        if any(y.traced for y in outputs) or any(self._bad(x) for x in inputs):
             return
-        for y in call.outputs:
+        for y in outputs:
             if not self._bad(y):
                 continue
             places = np.argwhere(self._wrong(y.numpy()))
@@ -190,7 +199,7 @@ class _Guard:
                 where=f"{call.op}, {caller()}",
                 expected="finite results of finite inputs",
                 received=f"{len(places)} of {y.size} in {y.type}, the first at "
-                f"{places[0].tolist()}; inputs {_ranges(call.inputs)}",
+                f"{places[0].tolist()}; inputs {_ranges(inputs)}",
                 next="look at that line; fl.debug(nan=False) stops looking.",
             )
 
@@ -203,7 +212,18 @@ class _Guard:
         return wrong
 
     def _bad(self, x: Tensor) -> bool:
-        return x.dtype == "float32" and not x.disposed and bool(self._wrong(x.numpy()).any())
+        return (
+            x.dtype in ("float32", COMPLEX)
+            and not x.disposed
+            and bool(self._wrong(x.numpy()).any())
+        )
+
+
+def _whole(x: Tensor) -> Tensor:
+    """What a tensor of fl.vmap stands for: all examples."""
+    while hasattr(x._trace, "whole"):
+        x = x._trace.whole(x)  # type: ignore[union-attr]
+    return x
 
 
 def _ranges(inputs: Sequence[Tensor]) -> str:

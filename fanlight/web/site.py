@@ -26,6 +26,8 @@ CORE = tuple(
 )
 # Fetched when they are needed, if ever: more threads, and finding out what computes fastest.
 LAZY = ("threads.js", "choice.js", "keep.js")
+# Of bundles that train: what a page imports, and what works beside the engine.
+TRAIN = ("train.js", "steps.js")
 # Generated from the JSDoc by `npm run types`; types.d.ts, which they share, is written by hand.
 TYPES = ("fanlight.d.ts", "element.d.ts", "engine.d.ts", "errors.d.ts")
 
@@ -53,6 +55,13 @@ def runtime_files() -> dict[str, bytes]:
     return {name: text.encode() for name, text in files.items()}
 
 
+def train_files() -> dict[str, bytes]:
+    """path -> bytes of what a bundle has beside the runtime if it trains."""
+    files = {name: shorten((RUNTIME / name).read_text("utf-8")) for name in TRAIN}
+    files["train.d.ts"] = (HERE / "types" / "train.d.ts").read_text("utf-8")
+    return {name: text.encode() for name, text in files.items()}
+
+
 def page_files(
     manifest: Mapping[str, Any],
     *,
@@ -61,6 +70,7 @@ def page_files(
     samples: Sequence[str | Path] = (),
     isolate: bool = False,
     bench: bool = False,
+    train: bool = False,
 ) -> dict[str, bytes]:
     """path -> bytes of everything beside the model: the folder is page, npm package and CDN folder.
 
@@ -73,6 +83,7 @@ def page_files(
         isolate: with a service worker that makes the page cross-origin isolated and keeps it for
             visits without a network.
         bench: with bench/speed.html, which measures on the visitor's own device.
+        train: with what trains the model.
 
     Raises:
         FanlightError: E-BUILD-005 when a sample is not a picture.
@@ -101,6 +112,8 @@ def page_files(
         "package.json": package_json(manifest),
     }
     files = runtime_files() | files | pictures
+    if train:
+        files |= train_files()
     if bench:
         files |= bench_files(heading, isolate=isolate)
     return files | _service_worker(files, manifest) if isolate else files

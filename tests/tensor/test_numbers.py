@@ -219,7 +219,8 @@ def test_a_tensor_of_a_variable_does_not_follow_it() -> None:
     v.assign([6.0, 6.0])
     assert [f(x).tolist() for f in reading] == [[7, 8], [13, 14]]
     v.assign([5.0, 6.0])
-    assert fl.jit(lambda x: x + v.numpy())(x).tolist() == [6, 8]
+    numbers = v.numpy()
+    assert fl.jit(lambda x: x + numbers)(x).tolist() == [6, 8]
 
 
 def test_a_loop_in_tidy_does_not_grow() -> None:
@@ -259,3 +260,72 @@ def test_vmap_says_how_many_dims_examples_have() -> None:
     with pytest.raises(FanlightError, match="E-TENSOR-014") as caught:
         fl.vmap(lambda a: a * fl.ones((1, 1, 1, 1, 1, 2)))(fl.ones(3))
     assert "five dims" in str(caught.value)
+
+
+# --- what a compiled function makes of variables --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        lambda x, v: fl.cond(v > 1.0, lambda: x, lambda: -x),
+        lambda x, v: fl.while_loop(lambda s: s < v, lambda s: s + 1.0, fl.scalar(0.0)) + x,
+        lambda x, v: fl.while_loop(lambda s: s < 5.0, lambda s: s + v, fl.scalar(0.0)) + x,
+        lambda x, v: fl.while_loop(lambda s: s < 50.0, lambda s: s + 1.0, v) + x,
+        lambda x, v: fl.vmap(lambda a: a * v)(fl.stack([x, x])),
+        lambda x, v: fl.scan(lambda c, a: (c + a * v, c), v, fl.stack([x, x]))[0],
+    ],
+)
+def test_a_compiled_function_reads_variables_at_every_call(fn: Any) -> None:
+    v = fl.variable(2.0)
+    compiled = fl.jit(lambda x: fn(x, v))
+    for value in (2.0, 0.5, 7.0):
+        v.assign(value)
+        want = fn(fl.scalar(3.0), fl.scalar(value))
+        np.testing.assert_allclose(compiled(3.0).numpy(), want.numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        lambda x, v: x * float(v),
+        lambda x, v: x if v else -x,
+        lambda x, v: x * v.numpy(),
+        lambda x, v: x + np.asarray(v),
+        lambda x, v: x * fl.linspace(0.0, v, 3),
+    ],
+)
+def test_a_variable_has_no_numbers_while_a_function_is_compiled(fn: Any) -> None:
+    v = fl.variable(2.0)
+    with pytest.raises(FanlightError, match="E-TENSOR-003"):
+        fl.jit(lambda x: fn(x, v))(1.0)
+    assert v.item() == 2
+
+
+def test_structures_whose_keys_print_alike_are_told_apart() -> None:
+    class Key:
+        def __init__(self, n: float) -> None:
+            self.n = n
+
+        def __repr__(self) -> str:
+            return "K"
+
+        def __hash__(self) -> int:
+            return hash(self.n)
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Key) and other.n == self.n
+
+    compiled = fl.jit(lambda d: next(iter(d.values())) * next(iter(d)).n)
+    assert compiled({Key(1.0): fl.scalar(2.0)}).item() == 2
+    assert compiled({Key(5.0): fl.scalar(2.0)}).item() == 10
+
+
+def test_parts_of_tensors_go_into_numpy() -> None:
+    t = fl.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert np.asarray(t[:, 0]).tolist() == [1, 3]
+    assert np.array(t[::-1]).tolist() == [[3, 4], [1, 2]]
+    assert np.asarray(fl.tensor([["a", "b"], ["c", "d"]])[:, 1]).tolist() == ["b", "d"]
+    whole = np.zeros(2, np.float32)
+    whole[:] = t[:, 1]
+    assert whole.tolist() == [2, 4]

@@ -158,3 +158,21 @@ def test_a_chart_without_matplotlib_says_what_to_install(tmp_path: Path) -> None
         cwd=tmp_path,
     )
     assert "E-TENSOR-011" in done.stdout and "plots" in done.stdout, done.stderr
+
+
+def test_nan_is_found_among_examples_and_complex_numbers() -> None:
+    with fl.debug(nan=True):
+        with pytest.raises(FanlightError, match="E-TENSOR-010"):
+            fl.vmap(fl.log)(fl.tensor([-1.0, 1.0]))
+        with pytest.raises(FanlightError, match="E-TENSOR-010"):
+            fl.jit(fl.vmap(fl.log))(fl.tensor([-1.0, 1.0]))
+        with pytest.raises(FanlightError, match="E-TENSOR-010"):
+            fl.complex(0.0, 1.0) / fl.complex(0.0, 0.0)
+    with pytest.raises(FanlightError, match="E-OP-005"):
+        fl.debug(nan=3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("path", ["/no/folder/a.png", "a.xyz", None])
+def test_a_chart_goes_to_a_file_that_can_be_written(path: Any) -> None:
+    with pytest.raises(FanlightError, match="E-OP-005"):
+        fl.profile(lambda: fl.ones(3) + 1).save(path)

@@ -27,6 +27,11 @@ APART = {
     "FanlightError", "build", "check", "debug", "default_model", "dispose", "env", "get_backend",
     "load", "memory", "open_bundle", "print", "quantize", "set_backend", "tasks", "tidy",
 }  # fmt: skip
+# Parts of models: tests/layers. Of fl.losses, the functions of the Core API are below.
+LAYERS = {
+    "Input", "activations", "callbacks", "clear_session", "constraints", "initializers", "layers",
+    "losses", "metrics", "optimizers", "register", "regularizers", "set_random_seed",
+}  # fmt: skip
 PROTOCOLS = (
     "__add__ __and__ __eq__ __float__ __floordiv__ __format__ __getitem__ __index__ __int__ "
     "__invert__ __iter__ __len__ __lshift__ __matmul__ __mod__ __neg__ __pow__ __rpow__ "
@@ -37,7 +42,10 @@ PROTOCOLS = (
 def functions() -> dict[str, Callable[..., Any]]:
     """All that is public: functions, those of modules, and methods of tensors."""
     found: dict[str, Callable[..., Any]] = {}
-    for name in sorted({*fl.__all__, *HIDING}):
+    from fanlight.tensor import losses
+
+    found |= {f"losses.{n}": getattr(losses, n) for n in losses.__all__}
+    for name in sorted({*fl.__all__, *HIDING} - LAYERS):
         thing = getattr(fl, name)
         if name in APART or inspect.isclass(thing):
             continue

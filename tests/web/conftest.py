@@ -12,6 +12,7 @@ from tests.web.free_sizes import write_free_sizes
 from tests.web.halves import write_half
 from tests.web.server import Site, serve
 from tests.web.toy import write_colours, write_double, write_page
+from tests.web.training import write_training
 
 # A bare page with the policy of ours, to call the runtime from.
 BARE = (
@@ -57,6 +58,13 @@ def free_sizes_bundle(toys: Path) -> Path:
     """free_sizes/ among the toys: a function of any number of rows."""
     write_free_sizes(toys / "free_sizes")
     return toys / "free_sizes"
+
+
+@pytest.fixture(scope="session")
+def training_bundle(toys: Path) -> Path:
+    """training/ among the toys: a model that a page trains, and what Python makes of it."""
+    write_training(toys / "training")
+    return toys / "training"
 
 
 @pytest.fixture

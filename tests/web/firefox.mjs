@@ -77,6 +77,13 @@ for (const simd of ['relaxed', 'plain']) {
 }
 
 for (const simd of ['relaxed', 'plain']) {
+  await journey(`training ${simd}`, `${site}bare.html`, (page) => page.evaluate(async (which) => {
+    const { default: run } = await import('./training.js');
+    return run(which, 'training');
+  }, simd));
+}
+
+for (const simd of ['relaxed', 'plain']) {
   await journey(`families ${simd}`, `${site}bare.html`, (page) => page.evaluate(async (which) => {
     const { load } = await import('./double/fanlight.js');
     const { default: run } = await import('./families.js');

@@ -12,7 +12,7 @@ import pytest
 
 from fanlight.web.single_file import single_file
 from tests.codegen.test_expand import HALVES, float_bits
-from tests.web import byte_nets, families, free_sizes, halves
+from tests.web import byte_nets, families, free_sizes, halves, training
 from tests.web.server import serve
 
 pytestmark = pytest.mark.firefox
@@ -25,6 +25,7 @@ def journeys(
     byte_bundles: Path,
     family_bundle: Path,
     free_sizes_bundle: Path,
+    training_bundle: Path,
     tmp_path_factory: pytest.TempPathFactory,
     firefox_path: str,
 ) -> dict[str, Any]:
@@ -40,6 +41,7 @@ def journeys(
         site.pages["bytes.js"] = f"export default {byte_nets.JOURNEY};"
         site.pages["families.js"] = f"export default {families.JOURNEY};"
         site.pages["free_sizes.js"] = f"export default {free_sizes.JOURNEY};"
+        site.pages["training.js"] = f"export default {training.JOURNEY};"
         site.fail("double/weights-1of2", "corrupt")
         done = subprocess.run(
             [
@@ -97,6 +99,13 @@ def test_build_equals_jit(journeys: dict[str, Any], simd: str) -> None:
 @pytest.mark.parametrize("simd", ["relaxed", "plain"])
 def test_any_number_of_rows(journeys: dict[str, Any], simd: str) -> None:
     free_sizes.as_eager(answer(journeys, f"free sizes {simd}"))
+
+
+@pytest.mark.parametrize("simd", ["relaxed", "plain"])
+def test_a_page_trains_as_python_does(
+    journeys: dict[str, Any], training_bundle: Path, simd: str
+) -> None:
+    training.as_python(answer(journeys, f"training {simd}"), training_bundle)
 
 
 def test_every_half_is_exact(journeys: dict[str, Any]) -> None:

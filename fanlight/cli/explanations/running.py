@@ -237,6 +237,37 @@ RUNNING: dict[str, Explanation] = {
         "not come over https.",
         "Serve over https (localhost counts as secure), and offer a file as well.",
     ),
+    "E-WEB-030": Explanation(
+        "The bundle has no training.json: it was built without `train`.",
+        'Build it again: fl.build(model, out, train=fl.training("adam", loss)).',
+    ),
+    "E-WEB-031": Explanation(
+        "The array of examples is empty.",
+        "Look at what was collected before fit is called.",
+    ),
+    "E-WEB-032": Explanation(
+        "Class numbers count from 0 to one less than the units of the last layer.",
+        "Look at how labels are made; build the model with more units for more classes.",
+    ),
+    "E-WEB-033": Explanation(
+        "A step gave NaN or infinity: the learning rate is too high, or the data hold such "
+        "numbers. The weights are those before the epoch.",
+        "A lower learning rate or clipnorm=1.0 in the optimizer that the bundle is built with; "
+        "inputs between 0 and 1.",
+    ),
+    "E-WEB-034": Explanation(
+        "setWeights got names that the model does not have, or arrays of other lengths. Nothing "
+        "was changed.",
+        "getWeights() shows names and shapes.",
+    ),
+    "E-WEB-035": Explanation(
+        "IndexedDB is full or refused, as in some private windows.",
+        "Free disk space, or keep what save() gives as a file.",
+    ),
+    "E-WEB-036": Explanation(
+        "fit was called before an earlier call has ended.",
+        "Await the earlier one, or end it by its signal.",
+    ),
     "E-WEB-020": Explanation(
         "worker.js could not be loaded (not uploaded, or worker-src of the policy forbids it), or "
         "the browser ended it for want of memory.",

@@ -145,7 +145,7 @@ export class Engine {
     }).finally(() => signal?.removeEventListener('abort', stop));
     const { choices = [] } = file;
     const core = /** @type {Core} */ ({
-      manifest, file, module, memory, info, run: exports.run, calls: 0, asked: 1,
+      manifest, files, file, module, memory, info, run: /** @type {Core['run']} */ (exports.run), calls: 0, asked: 1,
       // Later: writing to disk would hold up the first answer.
       kept: new Promise((resolve) => setTimeout(resolve, 400)).then(() => import('./keep.js'))
         .then(({ keep }) => keep(files, manifest)).catch(() => {}),
@@ -300,6 +300,11 @@ export class Engine {
     if (!this.#settled && (threads || variants)) setTimeout(() => this.#settle(() => write(0)), 100);
     return Object.fromEntries(results.map(
       ({ spec: { name, dtype }, data, shape }) => [name, { data, shape, dtype }]));
+  }
+
+  /** What only some bundles do, see steps.js. @param {string} tag @param {unknown[]} args */
+  async part(tag, args) {
+    return /** @type {any} */ (await import('./steps.js'))[tag](this, ...args);
   }
 
   /** @param {Picture} picture @param {number} top @returns {Promise<Prediction[]>} */

@@ -32,8 +32,8 @@ export class Model {
     gone.register(this, () => close(undefined), this);
   }
 
-  /** @type {Call} */
-  async #ask(tag, args, give) {
+  /** Ask the engine; other modules do, too. @type {Call} */
+  async ask(tag, args, give) {
     this.#waiting++;
     try {
       return await this.#call(tag, args, give);
@@ -49,7 +49,7 @@ export class Model {
    * @param {Record<string, Value>} inputs @returns {Promise<Record<string, Tensor>>}
    */
   run(inputs) {
-    return this.#ask('run', [inputs]);
+    return this.ask('run', [inputs]);
   }
 
   /**
@@ -58,7 +58,7 @@ export class Model {
    */
   async classify(source, { top = 3 } = {}) {
     const picture = await portable(source);
-    return this.#ask('classify', [picture, top], picture instanceof ImageBitmap ? [picture] : []);
+    return this.ask('classify', [picture, top], picture instanceof ImageBitmap ? [picture] : []);
   }
 
   /**
@@ -66,7 +66,7 @@ export class Model {
    * @param {Record<string, Value>} inputs @returns {Promise<KernelTime[]>}
    */
   profile(inputs) {
-    return this.#ask('profile', [inputs]);
+    return this.ask('profile', [inputs]);
   }
 
   /** Give the memory back. Calls still waiting, and later ones, reject. */

@@ -53,6 +53,71 @@ export interface Manifest {
   weights: (HashedFile & { offset: number; encoding?: 'f16' })[];
   modules: CodeFile[];
   kernels: Kernel[];
+  /** Every other file, by its path. */
+  files: Record<string, { bytes: number; sha256: string }>;
+}
+
+/** training.json: what is kept from step to step, and the steps. */
+export interface TrainingFile {
+  state: Kept[];
+  programs: { train: Program; evaluate: Program; features?: Program };
+  /** For each output: how many classes there are, where its labels are class numbers. */
+  classes: (number | null)[];
+  metrics: { name: string; size: number }[];
+  /** The model as Keras describes it: how Python makes it again. */
+  config: unknown;
+}
+
+/** Steps first .. last - 1 of the module. */
+export interface Program {
+  first: number;
+  last: number;
+  inputs: Spec[];
+  outputs: Spec[];
+}
+
+/** A value that is kept from step to step, at its place in memory. */
+export interface Kept {
+  path: string;
+  kind: 'weight' | 'optimizer' | 'metric' | 'key';
+  trainable: boolean;
+  dtype: DType;
+  shape: number[];
+  offset: number;
+  bytes: number;
+}
+
+/** Numbers of examples: one after the other, by the name of the input where there are several. */
+export type Examples = TypedArray | Record<string, TypedArray>;
+
+export type Logs = Record<string, number | number[]>;
+
+export interface FitOptions {
+  epochs?: number;
+  /** Examples per step, at most as many as the bundle was built for. */
+  batchSize?: number;
+  /** In another order in every epoch (default true). */
+  shuffle?: boolean;
+  /** Of shuffling and of random layers: the same seed, the same run. */
+  seed?: number;
+  /** This share of the end is kept for validation. */
+  validationSplit?: number;
+  validationData?: [Examples, Examples];
+  /** How much the examples of each class count. */
+  classWeight?: Record<number, number>;
+  /** How much each example counts. */
+  sampleWeight?: Float32Array;
+  /** Told while what comes before the first step is computed: that is done for so many examples. */
+  onPrepare?: (done: number, count: number) => void;
+  onEpochEnd?: (epoch: number, logs: Logs) => void;
+  /** Called in order, a few at a time. */
+  onBatchEnd?: (batch: number, logs: Logs, epoch: number) => void;
+  signal?: AbortSignal;
+}
+
+export interface History {
+  epoch: number[];
+  history: Record<string, (number | number[])[]>;
 }
 
 export interface CodeFile extends HashedFile {
@@ -75,6 +140,8 @@ export interface InlineBundle {
 /** What an engine runs: threads.js and choice.js, which come later if at all, change it. */
 export interface Core {
   manifest: Manifest;
+  /** Where the other files of the bundle come from. */
+  files: { bring(file: any, target: any): Promise<void> };
   file: CodeFile;
   module: WebAssembly.Module;
   memory: WebAssembly.Memory;

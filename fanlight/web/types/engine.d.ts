@@ -18,6 +18,8 @@ export class Engine {
      * @param {Record<string, Value>} inputs @returns {Record<string, Tensor>}
      */
     run(inputs: Record<string, Value>): Record<string, Tensor>;
+    /** What only some bundles do, see steps.js. @param {string} tag @param {unknown[]} args */
+    part(tag: string, args: unknown[]): Promise<any>;
     /** @param {Picture} picture @param {number} top @returns {Promise<Prediction[]>} */
     classify(picture: Picture, top: number): Promise<Prediction[]>;
     /**

@@ -17,6 +17,7 @@ export class Model {
     }>;
     labels: string[] | null;
     info: import("./types.js").Info;
+    ask(tag: string, args: unknown[], give?: Transferable[]): Promise<any>;
     /**
      * Compute all outputs. Each input is a typed array of the input's own shape, or `{ data, shape }`;
      * a batched input may have several items; one free size follows from how long the array is.

@@ -1,0 +1,352 @@
+"""Models that train in the page: their steps as graphs that share what they keep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.graph import Graph, to_text
+from fanlight.layers import optimizers, scope, seeds
+from fanlight.layers.model import Model, _unique, _with_arguments
+from fanlight.layers.objective import Objective
+from fanlight.layers.optimizer import Optimizer
+from fanlight.layers.step import Steps
+from fanlight.layers.symbolic import Node, Symbolic, mapped, trial_shape
+from fanlight.layers.weight import Weight
+from fanlight.ops.types import TensorType
+from fanlight.tensor import Tensor, random, spec
+from fanlight.tensor.caller import caller
+from fanlight.tensor.tape import flatten
+from fanlight.tensor.trace import capture, trace
+from fanlight.tensor.variables import Variable, bound
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a built model trains in the page; made by `fl.training`."""
+
+    optimizer: Optimizer
+    loss: Any
+    metrics: Any = None
+    loss_weights: Any = None
+    weighted_metrics: Any = None
+
+
+def training(
+    optimizer: Any = "adam",
+    loss: Any = None,
+    metrics: Any = None,
+    *,
+    loss_weights: Any = None,
+    weighted_metrics: Any = None,
+) -> Training:
+    """How a model trains in the page: `fl.build(model, out, train=fl.training("adam", "mse"))`.
+
+    Args:
+        optimizer, loss, metrics, loss_weights, weighted_metrics: as `compile` takes them.
+
+    Raises:
+        FanlightError: E-TRAIN-001 there is no loss; E-LAYER-003 a name that is not known.
+    """
+    if loss is None:
+        raise FanlightError(
+            "E-TRAIN-001",
+            "a training needs a loss.",
+            where=f"fl.training, {caller()}",
+            expected='fl.training("adam", loss="mse")',
+            received="no loss",
+        )
+    return Training(optimizers.get(optimizer), loss, metrics, loss_weights, weighted_metrics)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A value that lasts from step to step.
+
+    Attributes:
+        name: of the graphs' inputs.
+        path: what it is: "dense/kernel", "adam/iterations".
+        kind: "weight" (of the model), "optimizer", "metric", or "key" (of random numbers).
+        first: what it is before the first step.
+    """
+
+    name: str
+    path: str
+    kind: str
+    trainable: bool
+    first: np.ndarray
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """The steps of a model as graphs.
+
+    Attributes:
+        graphs: "predict", "train" and "evaluate". The first takes one example; the others batches
+            of a free size. What is kept is an input of each, by its name. If nothing learns up to
+            some layer, "features" gives what that layer does for one example, and the batches of
+            "train" and "evaluate" are of such features: they are computed once per example.
+        kept: what lasts.
+        updates: output of a graph -> the input that it replaces.
+        metrics: name of a number that "train" and "evaluate" report -> how many numbers it is.
+        outputs: names of the outputs that labels belong to.
+        classes: for each, how many class numbers there are, where its labels are such.
+    """
+
+    graphs: Mapping[str, Graph]
+    kept: Sequence[Kept]
+    updates: Mapping[str, str]
+    metrics: Mapping[str, int]
+    outputs: Sequence[str]
+    classes: Sequence[int | None]
+
+
+def deployed(model: Any, how: Training, dims: Mapping[str, Any] | None) -> Deployed:
+    """The steps of a model that is built to be trained.
+
+    Args:
+        dims: {"batch": n}: how many examples a step takes at most; default 32.
+
+    Raises:
+        FanlightError: E-BUILD-005 it is no model of layers; what tracing raises.
+    """
+    if not isinstance(model, Model):
+        raise FanlightError(
+            "E-BUILD-005",
+            "only a model of layers can be trained in the page.",
+            where="train",
+            expected="fl.Model or fl.Sequential",
+            received=repr(model)[:200],
+            next="load it by fl.load_model, or leave train out.",
+        )
+    bounds = dict(dims or {})
+    most = bounds.pop("batch", 32)
+    if bounds:
+        raise FanlightError(
+            "E-BUILD-005",
+            "a training has one free size.",
+            where="dims",
+            expected='{"batch": 64}',
+            received=", ".join(map(str, bounds)),
+        )
+    return _Deploying(model, how, most).made()
+
+
+class _Deploying:
+    def __init__(self, model: Model, how: Training, most: Any) -> None:
+        self.model, self.most = model, most
+        if not model.built:
+            model._steps_for([])  # which says that it is not built
+        shapes, names = _inputs_of(model)
+        self.inputs = dict(zip(names, shapes, strict=True))
+        stand_ins = [np.zeros((1, *s), d) for s, d in shapes]
+        self.optimizer: Optimizer = how.optimizer
+        outputs, output_names = model._outputs_for(stand_ins)
+        self.outputs = list(output_names)
+        self.objective = Objective(
+            how.loss,
+            how.metrics,
+            how.weighted_metrics,
+            how.loss_weights,
+            names=self.outputs,
+            shapes=[s.shape for s in outputs],
+        )
+        self.output_shapes = [s.shape for s in outputs]
+        self.optimizer.build(model.trainable_weights)
+        self.key = Weight(random.key(seeds.fresh()), False, "key", "key")
+        self.cut = frontier(model)
+        learner: Any = model
+        if self.cut:
+            learner = Model(self.cut, model.outputs_form, name=f"{model.name}_learner")
+        self.steps = Steps(learner, self.objective, self.optimizer, self.key, True)
+        self.whole = Steps(model, None, None, self.key, True)
+        trained = {id(w) for w in model.trainable_weights}
+        updated = trained | {id(w) for w in self._changing()}
+        weights = [w for w in model.weights if id(w) in updated]
+        self.kinds: list[tuple[Variable, str]] = [
+            *((w, "weight") for w in weights),
+            *((v, "optimizer") for v in self.optimizer.variables),
+            *((v, "metric") for v in self.objective.variables),
+            (self.key, "key"),
+        ]
+        self.kept = [
+            Kept(
+                f"state_{i}",
+                str(getattr(v, "path", v.name)),
+                kind,
+                id(v) in trained,
+                v.numpy().copy(),
+            )
+            for i, (v, kind) in enumerate(self.kinds)
+        ]
+        self.at = {id(v): k.name for (v, _), k in zip(self.kinds, self.kept, strict=True)}
+        self.updates: dict[str, str] = {}
+
+    def _changing(self) -> list[Weight]:
+        """Weights that no optimizer moves, and that training changes: averages of batch norms."""
+        found: list[Weight] = []
+        model, of = self.model, {id(w): w for w in self.model.weights}
+
+        def seen(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            with scope.entered(scope.Scope(True, random.key(0))) as step:
+                outputs = flatten(model(model.arranged(list(parts.values())), training=True))[0]
+            found.extend(of[key] for key in step.updates if key in of)
+            return {"y": outputs[0]}
+
+        inputs = {n: spec((2, *s), d) for n, (s, d) in self.inputs.items()}
+        trace(_with_arguments(seen, list(inputs)), inputs, model.name)
+        return found
+
+    def made(self) -> Deployed:
+        rows = {n: spec(("batch", *s), d) for n, (s, d) in self.inputs.items()}
+        if self.cut:
+            sizes = [[int(n or 0) for n in s.shape[1:]] for s in self.cut]
+            rows = {f"f{i}": spec(("batch", *s)) for i, s in enumerate(sizes)}
+        labels = {f"y{i}": self._label(i) for i in range(len(self.outputs))}
+        weights = {f"w{i}": spec(("batch",)) for i in range(len(self.outputs))}
+        dims = {"batch": self.most}
+        one = {n: spec((1, *s), d) for n, (s, d) in self.inputs.items()}
+        predict = self._graph("predict", one, {}, {}, None)
+        train = self._graph("train", rows, labels, weights, dims)
+        evaluate = self._graph("evaluate", rows, labels, weights, dims)
+        names = {m.name: n for m, n in zip(self.objective.every(), self.objective.sizes)}
+        graphs = {"predict": predict, "train": train, "evaluate": evaluate}
+        if self.cut:
+            graphs["features"] = self._graph("features", one, {}, {}, None)
+        kinds = [type(x).__name__ for x in self.objective.losses]
+        classes = [
+            int(s[-1] or 0) if k.startswith("SparseCategorical") else None
+            for k, s in zip(kinds, self.output_shapes, strict=True)
+        ]
+        return Deployed(graphs, self.kept, self.updates, names, self.outputs, classes)
+
+    def _features(self, x: Sequence[Tensor]) -> dict[str, Tensor]:
+        base = Model(self.model.inputs, self.cut, name=f"{self.model.name}_features")
+        with scope.entered(scope.Scope(False)):
+            found = flatten(base(base.arranged(x), training=False))[0]
+        return {f"f{i}": y for i, y in enumerate(found)}
+
+    def _label(self, i: int) -> TensorType:
+        """What the labels of an output are: class numbers, or numbers of its shape."""
+        kind = type(self.objective.losses[i]).__name__
+        shape = self.output_shapes[i][1:]
+        if kind.startswith("SparseCategorical"):
+            return spec(("batch", *map(int, shape[:-1])), "int32")  # type: ignore[arg-type]
+        return spec(("batch", *map(int, shape)))  # type: ignore[arg-type]
+
+    def _graph(
+        self,
+        kind: str,
+        x: Mapping[str, TensorType],
+        y: Mapping[str, TensorType],
+        w: Mapping[str, TensorType],
+        dims: Mapping[str, Any] | None,
+    ) -> Graph:
+        state = {k.name: spec(k.first.shape, str(k.first.dtype)) for k in self.kept}
+
+        def step(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            kept = [] if kind == "features" else self.kinds
+            pairs = [(v, parts[self.at[id(v)]]) for v, _ in kept]
+            groups = [[parts[n] for n in group] for group in (x, y, w)]
+            if kind == "features":
+                return self._features(groups[0])
+            with bound(pairs):
+                steps = self.whole if kind == "predict" else self.steps
+                run = getattr(steps, {"evaluate": "test"}.get(kind, kind))
+                results, updates = run(*groups)
+            if kind == "predict":
+                names = _unique(self.outputs, len(results))
+                return dict(zip(names, results, strict=True))
+            made = {"results": results[0]}
+            for variable, value in updates:
+                name = self.at.get(id(variable))
+                if name is not None:
+                    made[f"new_{name}"] = value
+                    self.updates[f"new_{name}"] = name
+            return made
+
+        inputs = {**x, **y, **w, **({} if kind == "features" else state)}
+        fn = _with_arguments(step, list(inputs))
+        return trace(fn, inputs, f"{self.model.name} {kind}", dims=dims)
+
+
+def frontier(model: Model) -> list[Symbolic]:
+    """Where learning begins: the stand-ins that nothing changes before, and something does behind.
+
+    Empty where that is the input itself. A layer changes nothing if no weight of it trains, and if
+    it does in training what it does otherwise.
+    """
+    still = {id(s) for s in model.inputs}
+    edge: dict[int, Symbolic] = {}
+    for node in model._order:
+        if not node.args:
+            continue
+        if all(id(s) in still for s in node.inputs) and _still(node):
+            still |= {id(s) for s in node.outputs}
+        else:
+            edge.update((id(s), s) for s in node.inputs if id(s) in still)
+    edge.update((id(s), s) for s in model.outputs if id(s) in still)
+    begins = {id(s) for s in model.inputs}
+    found = list(edge.values())
+    whole = all(s.dtype == "float32" and None not in s.shape[1:] for s in found)
+    return [] if not whole or all(id(s) in begins for s in found) else found
+
+
+def _still(node: Node) -> bool:
+    """Whether training leaves a call as it is."""
+    if node.layer.trainable_weights:
+        return False
+    texts = []
+    given = node.inputs
+    types = [TensorType(trial_shape(s.shape, 0), s.dtype) for s in given]
+    for training in (False, True):
+
+        def traced(parts: Sequence[Tensor], training: bool = training) -> dict[str, Tensor]:
+            left = dict(zip(map(id, given), parts, strict=True))
+            args, options = mapped((node.args, node.options), lambda s: left[id(s)])
+            with scope.entered(scope.Scope(training, random.key(0))) as step:
+                outputs = flatten(node.layer(*args, **{"training": training, **options}))[0]
+            if step.updates or step.losses or step.draws:
+                raise _ChangesError
+            return {f"y{i}": y for i, y in enumerate(outputs)}
+
+        try:
+            names = [f"x{i}" for i in range(len(types))]
+            texts.append(to_text(capture(traced, names, types, node.layer.name)))
+        except _ChangesError:
+            return False
+    return texts[0] == texts[1]
+
+
+class _ChangesError(Exception):
+    """A layer does something for the next step."""
+
+
+def _inputs_of(model: Model) -> tuple[list[tuple[tuple[int, ...], str]], list[str]]:
+    """Shape of one example and dtype of each input, and their names."""
+    graph_inputs = model.inputs
+    if not model.functional:
+        raise FanlightError(
+            "E-BUILD-005",
+            "a model of a class of its own cannot be trained in the page yet.",
+            where="train",
+            expected="fl.Sequential, or fl.Model(inputs, outputs)",
+            received=type(model).__name__,
+            next="connect its layers by fl.Input and fl.Model(inputs, outputs).",
+        )
+    shapes = []
+    for s in graph_inputs:
+        if any(n is None for n in s.shape[1:]):
+            raise FanlightError(
+                "E-LAYER-001",
+                "an input has sizes that are free.",
+                where=f"{model.name}, {caller()}",
+                expected="a size for every dim but the first",
+                received=f"{s.name}: {list(s.shape)}",
+            )
+        shapes.append((tuple(int(n or 0) for n in s.shape[1:]), s.dtype))
+    return shapes, model._input_names(len(shapes))

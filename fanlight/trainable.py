@@ -1,0 +1,131 @@
+"""Bundles that train: the steps of a model in one module, and training.json about them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fanlight.codegen.describe import tensor_entry
+from fanlight.codegen.plan import WEIGHTS_OFFSET, Plan, make_plans
+from fanlight.codegen.state import State, lay_out
+from fanlight.errors import FanlightError
+from fanlight.graph import Graph
+from fanlight.layers.deploy import Deployed, Training, deployed
+from fanlight.ops.types import TensorType
+from fanlight.passes import optimize
+from fanlight.targets import Target
+
+
+@dataclass(frozen=True)
+class Trainable:
+    """A model that is built to be trained.
+
+    Attributes:
+        source: the graph of `predict`, with what is kept as weights: the meaning of the bundle.
+        plan: of all steps.
+    """
+
+    source: Graph
+    plan: Plan
+    steps: Deployed
+    config: Any
+
+    def image(self) -> np.ndarray:
+        """The bytes of the weight region, with what is kept as it is before the first step."""
+        image = self.plan.weight_image()
+        for kept, at in zip(self.steps.kept, self._places(), strict=True):
+            data = np.ascontiguousarray(kept.first).reshape(-1).view(np.uint8)
+            image[at - WEIGHTS_OFFSET : at - WEIGHTS_OFFSET + data.size] = data
+        return image
+
+    def _places(self) -> list[int]:
+        return list(lay_out(_types(self.steps), WEIGHTS_OFFSET)[0].values())
+
+    def entry(self) -> bytes:
+        """training.json: what is kept and where, and the steps with their inputs and outputs."""
+        names = {k.name for k in self.steps.kept}
+        programs = {}
+        for part in self.plan.parts[1:]:
+            outputs = [(n, v) for n, v in part.graph.outputs if n not in self.steps.updates]
+            programs[part.name] = {
+                "first": part.first,
+                "last": part.last,
+                "inputs": [
+                    tensor_entry(v.name, v, self.plan.offsets[v], False)
+                    for v in part.graph.inputs
+                    if v.name not in names
+                ],
+                "outputs": [tensor_entry(n, v, self.plan.offsets[v], False) for n, v in outputs],
+            }
+        state = [
+            {
+                "path": k.path,
+                "kind": k.kind,
+                "trainable": k.trainable,
+                "dtype": str(k.first.dtype),
+                "shape": list(k.first.shape),
+                "offset": at,
+                "bytes": int(k.first.nbytes),
+            }
+            for k, at in zip(self.steps.kept, self._places(), strict=True)
+        ]
+        described = {
+            "state": state,
+            "programs": programs,
+            "classes": self.steps.classes,
+            "metrics": [{"name": n, "size": s} for n, s in self.steps.metrics.items()],
+            "config": self.config,
+        }
+        # "<" is escaped, so that the same bytes can stand in a one-file page.
+        return json.dumps(described).replace("<", "\\u003c").encode()
+
+
+def refuse_train(how: Any, inputs: Any, task: Any, precision: str) -> None:
+    """E-BUILD-005 for what does not go with `train`."""
+    wrong = (
+        ("train", not isinstance(how, Training), repr(how)[:100]),
+        ("inputs", inputs is not None, "inputs of a function"),
+        ("task", task is not None, "a task, which reads pictures"),
+        ("precision", precision != "f32", precision),
+    )
+    for where, is_wrong, received in wrong:
+        if is_wrong:
+            raise FanlightError(
+                "E-BUILD-005",
+                "this does not go with a model that trains in the page.",
+                where=where,
+                expected="fl.build(model, out, train=fl.training(...)), in f32",
+                received=received,
+            )
+
+
+def _types(steps: Deployed) -> dict[str, TensorType]:
+    return {k.name: TensorType(k.first.shape, str(k.first.dtype)) for k in steps.kept}
+
+
+def trainable(
+    model: Any, how: Training, dims: Mapping[str, Any] | None, targets: Sequence[Target]
+) -> Trainable:
+    """Plan a model that is built to be trained; raises as `deployed` and the planner do."""
+    steps = deployed(model, how, dims)
+    places, end = lay_out(_types(steps), WEIGHTS_OFFSET)
+    legal = {n: optimize(g, targets[0]) for n, g in steps.graphs.items()}
+    plan = make_plans(legal, targets, state=State(places, steps.updates, end))
+    first = {k.name: k.first for k in steps.kept}
+    return Trainable(
+        with_weights(steps.graphs["predict"], first),
+        replace(plan, graph=with_weights(plan.graph, first)),
+        steps,
+        model.get_config(),
+    )
+
+
+def with_weights(graph: Graph, arrays: Mapping[str, np.ndarray]) -> Graph:
+    """A graph with weights in the place of some of its inputs."""
+    kept = {v: np.asarray(arrays[v.name]) for v in graph.inputs if v.name in arrays}
+    inputs = tuple(v for v in graph.inputs if v not in kept)
+    return replace(graph, inputs=inputs, weights={**graph.weights, **kept})

@@ -1,0 +1,400 @@
+import { FanlightError, said } from './fanlight.js';
+/**
+ * @import { Engine } from './fanlight.js'
+ * @import { DType, Examples, Kept, Spec, Tensor, TrainingFile, TypedArray } from './types.js'
+ * @typedef {{ x: TypedArray[], y: TypedArray[], w: (Float32Array | undefined)[], count: number, raw: TypedArray[], at: number }} Data
+ * @typedef {{ data: Data, order: Uint32Array, at: number, size: number, batch: number, kind: 'train' | 'evaluate',
+ *   good: Uint8Array | null }} Run
+ * @typedef {{ file: TrainingFile, first: Uint8Array, start: number, end: number, runs: Map<number, Run>, last: number,
+ *   random: () => number, sets: Map<number, Data> }} Training
+ */
+
+/** @type {Record<DType, any>} */
+const ARRAYS = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array, bool: Uint8Array };
+/** @type {WeakMap<Engine, Promise<Training>>} */
+const known = new WeakMap();
+
+/** @param {string} code @param {string} reason @param {object} [details] @returns {never} */
+const fail = (code, reason, details) => {
+  throw new FanlightError(code, reason, details);
+};
+
+/** @param {number[]} shape */
+const count = (shape) => shape.reduce((a, b) => a * b, 1);
+
+/** A small generator of numbers in [0, 1): the same for the same seed. @param {number} seed */
+const generator = (seed) => () => {
+  seed = (seed + 0x6D2B79F5) | 0;
+  let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+  return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+};
+
+/** @param {Engine} engine @returns {Promise<Training>} */
+const opened = (engine) => {
+  let found = known.get(engine);
+  if (!found) {
+    found = read(engine);
+    found.catch(() => known.delete(engine)); // the network may be back the next time
+    known.set(engine, found);
+  }
+  return found;
+};
+
+/** training.json, checked: no place may lie outside the memory. @param {Engine} engine @returns {Promise<Training>} */
+async function read({ core, manifest }) {
+  const path = 'training.json';
+  const entry = Object.hasOwn(manifest.files ?? {}, path) ? manifest.files[path] : undefined;
+  if (!entry) fail('E-WEB-030', 'This bundle cannot be trained.', { next: 'build it with train=fl.training(...)' });
+  const bytes = new Uint8Array(/** @type {any} */ (entry).bytes);
+  await core.files.bring({ path, .../** @type {any} */ (entry) }, bytes);
+  /** @type {TrainingFile} */
+  let file;
+  try {
+    file = JSON.parse(new TextDecoder().decode(bytes));
+    const size = manifest.memory.pages * 65536;
+    const places = [...file.state, ...Object.values(file.programs).flatMap((p) => [...p.inputs, ...p.outputs])];
+    for (const { offset, bytes: n, dtype } of places) {
+      const wide = ARRAYS[dtype].BYTES_PER_ELEMENT;
+      if (!(Number.isInteger(offset) && Number.isInteger(n) && offset >= 0 && offset % wide === 0 && offset + n <= size)) {
+        throw new Error('a place outside the memory');
+      }
+    }
+    for (const { first, last } of Object.values(file.programs)) {
+      if (!(Number.isInteger(first) && Number.isInteger(last) && first < last)) throw new Error('no steps');
+    }
+  } catch (error) {
+    return fail('E-WEB-007', 'training.json is wrong.', { received: said(error), next: 'build the bundle again' });
+  }
+  const start = Math.min(...file.state.map(({ offset }) => offset));
+  const end = Math.max(...file.state.map(({ offset, bytes: n }) => offset + n));
+  const first = new Uint8Array(core.memory.buffer, start, end - start).slice();
+  return { file, first, start, end, runs: new Map(), sets: new Map(), last: 0, random: generator(0) };
+}
+
+/** @param {Engine} engine @param {{ offset: number, dtype: DType, bytes: number }} place */
+const view = ({ core }, { offset, dtype, bytes }) => {
+  const Type = ARRAYS[dtype];
+  return new Type(core.memory.buffer, offset, bytes / Type.BYTES_PER_ELEMENT);
+};
+
+/**
+ * The arrays of some inputs, one after the other. @param {Spec[]} specs @param {Examples} given @param {string} what
+ * @returns {TypedArray[]}
+ */
+const arrays = (specs, given, what) => {
+  const one = ArrayBuffer.isView(given) || Array.isArray(given);
+  const expected = specs.map(({ name }) => name);
+  if (one ? specs.length > 1 : expected.some((name) => !Object.hasOwn(Object(given), name))) {
+    fail('E-WEB-010', `These are not the names of ${what}.`, {
+      expected, received: one ? 'one array' : Object.keys(Object(given)) });
+  }
+  return specs.map(({ name, dtype }) => {
+    const array = one ? given : /** @type {any} */ (given)[name];
+    const Type = ARRAYS[dtype];
+    // Numbers that fit are taken as they come: labels are often plain lists, or of another kind.
+    const fits = array instanceof Type || Array.isArray(array) || (ArrayBuffer.isView(array) && what === 'y');
+    if (!fits) {
+      fail('E-WEB-012', 'An array has the wrong dtype.', {
+        where: `${what} "${name}"`, expected: Type.name, received: Object(array).constructor?.name });
+    }
+    return array instanceof Type ? array : Type.from(array);
+  });
+};
+
+/** Elements of one example. @param {Spec} spec */
+const each = (spec) => count(/** @type {number[]} */ (spec.shape.slice(1)));
+
+/**
+ * Check examples and keep them here, so that steps need no message each.
+ * @param {Engine} engine @param {{ x: Examples, y: Examples, w?: Float32Array, classWeight?: Record<number, number> }} given
+ * @returns {Promise<{ id: number, count: number, most: number }>}
+ */
+export async function hold(engine, { x, y, w, classWeight }) {
+  const training = await opened(engine);
+  const { file } = training;
+  const outputs = file.classes.length;
+  const { train, features } = file.programs;
+  // What nothing learns is computed once per example, before the first step.
+  const begins = features?.inputs ?? train.inputs.slice(0, -2 * outputs);
+  const split = begins.length;
+  const inputs = [...begins, ...train.inputs.slice(-2 * outputs)];
+  const xs = arrays(begins, x, 'x');
+  const ys = arrays(inputs.slice(split, split + outputs), y, 'y');
+  const sizes = [...xs, ...ys].map((a, i) => a.length / each(inputs[i]));
+  const total = sizes[0];
+  if (!total) fail('E-WEB-031', 'There are no examples.', { expected: 'at least one', received: `${xs[0].length} numbers` });
+  sizes.forEach((n, i) => {
+    if (n === total && Number.isInteger(n)) return;
+    const wide = each(inputs[i]);
+    fail('E-WEB-011', 'The arrays have different numbers of examples.', {
+      where: inputs[i].name,
+      expected: Number.isInteger(total) ? `${total} examples of ${wide}: ${total * wide}` : `a multiple of ${wide}`,
+      received: [...xs, ...ys][i].length });
+  });
+  if (w && w.length !== total) {
+    fail('E-WEB-011', 'There is one weight for each example.', { expected: total, received: w.length });
+  }
+  const weights = file.classes.map((classes, k) => {
+    const labels = ys[k];
+    let own = w;
+    if (classes !== null) {
+      const wrong = labels.findIndex((/** @type {number} */ c) => !(c >= 0 && c < classes));
+      if (wrong >= 0) {
+        fail('E-WEB-032', 'A label names a class that the model does not have.', {
+          where: `example ${Math.floor(wrong / each(inputs[split + k]))}`, expected: `0 to ${classes - 1}`, received: labels[wrong] });
+      }
+    }
+    if (classWeight) {
+      const width = each(inputs[split + k]);
+      own = Float32Array.from({ length: total }, (_, i) => {
+        const row = labels.subarray(i * width, (i + 1) * width);
+        const c = classes !== null || width === 1 ? row[0] : row.indexOf(Math.max(...row));
+        return (classWeight[c] ?? 1) * (w ? w[i] : 1);
+      });
+    }
+    return own;
+  });
+  const id = ++training.last;
+  const data = { x: xs, y: ys, w: weights, count: total, raw: xs, at: total };
+  if (features) {
+    data.x = features.outputs.map((spec) => new ARRAYS[spec.dtype](total * each(spec)));
+    data.at = 0;
+  }
+  training.sets.set(id, data);
+  const { max } = engine.manifest.dims.batch;
+  return { id, count: total, most: max };
+}
+
+/**
+ * Compute what nothing learns, for about so many milliseconds: how many examples are done.
+ * @param {Engine} engine @param {number} id @param {number} ms @returns {Promise<number>}
+ */
+export async function prepare(engine, id, ms) {
+  const training = await opened(engine);
+  const data = /** @type {Data} */ (training.sets.get(id));
+  const { features } = training.file.programs;
+  if (!features) return data.count;
+  const { core } = engine;
+  const begun = performance.now();
+  for (; data.at < data.count && performance.now() - begun < ms; data.at++) {
+    features.inputs.forEach((spec, i) => {
+      const n = each(spec);
+      view(engine, spec).set(data.raw[i].subarray(data.at * n, (data.at + 1) * n));
+    });
+    core.walk(features.first, features.last);
+    core.calls++;
+    features.outputs.forEach((spec, i) => data.x[i].set(view(engine, spec), data.at * each(spec)));
+  }
+  return data.at;
+}
+
+/** Let examples go. @param {Engine} engine @param {number} id */
+export async function drop(engine, id) {
+  const training = await opened(engine);
+  training.sets.delete(id);
+  training.runs.delete(id);
+}
+
+/** What random layers and shuffles draw from. @param {Engine} engine @param {number} seed */
+export async function sow(engine, seed) {
+  const training = await opened(engine);
+  training.random = generator(seed | 0);
+  const key = training.file.state.find(({ kind }) => kind === 'key');
+  if (key) view(engine, key).set([Math.floor(seed / 2 ** 32), seed | 0]);
+}
+
+/**
+ * Begin an epoch over a part of the examples: metrics start anew.
+ * @param {Engine} engine @param {number} id @param {{ kind: 'train' | 'evaluate', batchSize: number, shuffle?: boolean,
+ *   from: number, to: number }} how
+ */
+export async function begin(engine, id, { kind, batchSize, shuffle = false, from, to }) {
+  const training = await opened(engine);
+  const data = /** @type {Data} */ (training.sets.get(id));
+  const order = Uint32Array.from({ length: to - from }, (_, i) => from + i);
+  if (shuffle) {
+    for (let i = order.length - 1; i > 0; i--) {
+      const j = Math.floor(training.random() * (i + 1));
+      [order[i], order[j]] = [order[j], order[i]];
+    }
+  }
+  for (const kept of training.file.state) {
+    if (kept.kind !== 'metric') continue;
+    const at = kept.offset - training.start;
+    new Uint8Array(engine.core.memory.buffer, kept.offset, kept.bytes).set(training.first.subarray(at, at + kept.bytes));
+  }
+  const good = kind === 'train' ? state(engine, training).slice() : null;
+  training.runs.set(id, { data, order, at: 0, size: batchSize, batch: 0, kind, good });
+}
+
+/** @param {Engine} engine @param {Training} training */
+const state = ({ core }, { start, end }) => new Uint8Array(core.memory.buffer, start, end - start);
+
+/**
+ * Steps for about so many milliseconds: the numbers after each, and whether the epoch is over.
+ * @param {Engine} engine @param {number} id @param {number} ms
+ * @returns {Promise<{ logs: Record<string, number | number[]>[], done: boolean }>}
+ */
+export async function advance(engine, id, ms) {
+  const training = await opened(engine);
+  const run = /** @type {Run} */ (training.runs.get(id));
+  const { file } = training;
+  const { first, last, inputs, outputs } = file.programs[run.kind];
+  const { core, manifest } = engine;
+  const views = inputs.map((spec) => view(engine, spec));
+  const sources = [...run.data.x, ...run.data.y, ...run.data.w];
+  const widths = inputs.map(each);
+  const size = new Int32Array(core.memory.buffer, manifest.dims.batch.offset, 1);
+  const results = view(engine, outputs[0]);
+  const begun = performance.now();
+  const logs = [];
+  while (run.at < run.order.length && (!logs.length || performance.now() - begun < ms)) {
+    const rows = run.order.subarray(run.at, run.at + run.size);
+    views.forEach((target, i) => {
+      const source = sources[i];
+      const width = widths[i];
+      if (!source) {
+        target.fill(1, 0, rows.length * width); // examples without weights count 1
+        return;
+      }
+      for (let k = 0; k < rows.length; k++) {
+        target.set(source.subarray(rows[k] * width, (rows[k] + 1) * width), k * width);
+      }
+    });
+    size[0] = rows.length;
+    core.walk(first, last);
+    core.calls++;
+    run.at += rows.length;
+    run.batch++;
+    if (run.good && !Number.isFinite(results[0])) {
+      state(engine, training).set(run.good);
+      fail('E-WEB-033', 'The loss is not finite any more. The weights are those before this epoch.', {
+        where: `step ${run.batch} of the epoch`, received: results[0], next: 'a lower learning rate, or look at the data' });
+    }
+    logs.push(named(file, results));
+  }
+  return { logs, done: run.at >= run.order.length };
+}
+
+/** @param {TrainingFile} file @param {Float32Array} numbers */
+const named = (file, numbers) => {
+  let at = 0;
+  return Object.fromEntries(file.metrics.map(({ name, size }) => {
+    const part = Array.from(numbers.subarray(at, at += size));
+    return [name, size === 1 ? part[0] : part];
+  }));
+};
+
+/** The weights of the model, by their paths. @param {Engine} engine @returns {Promise<Record<string, Tensor>>} */
+export async function weights(engine) {
+  const { file } = await opened(engine);
+  return Object.fromEntries(file.state.filter(({ kind }) => kind === 'weight').map((kept) => (
+    [kept.path, { data: view(engine, kept).slice(), shape: kept.shape, dtype: kept.dtype }])));
+}
+
+/**
+ * Give weights new numbers. All are checked before one is changed.
+ * @param {Engine} engine @param {Record<string, TypedArray | { data: TypedArray }>} given
+ */
+export async function assign(engine, given) {
+  const { file } = await opened(engine);
+  const places = new Map(file.state.filter(({ kind }) => kind === 'weight').map((kept) => [kept.path, kept]));
+  /** @type {string[]} */
+  const wrong = [];
+  const pairs = Object.entries(Object(given)).map(([path, value]) => {
+    const { data = value } = Object(value);
+    const kept = places.get(path);
+    if (!kept) wrong.push(`${path}: the model has none`);
+    else if (data?.length !== count(kept.shape)) wrong.push(`${path}: ${data?.length} numbers for ${count(kept.shape)}`);
+    return /** @type {[Kept, TypedArray]} */ ([kept, data]);
+  });
+  if (wrong.length) fail('E-WEB-034', 'These weights do not fit the model.', { expected: [...places.keys()], received: wrong });
+  for (const [kept, data] of pairs) view(engine, kept).set(data);
+}
+
+/**
+ * Everything that is kept, with what Python needs to make the model again: a safetensors file.
+ * @param {Engine} engine @returns {Promise<Uint8Array>}
+ */
+export async function file(engine) {
+  const { file: { state: all, config } } = await opened(engine);
+  const kept = all.filter(({ kind }) => kind !== 'metric');
+  /** @type {Record<string, unknown>} */
+  const header = { __metadata__: { format: 'fanlight', config: JSON.stringify(config) } };
+  let at = 0;
+  for (const { path, kind, dtype, shape, bytes } of kept) {
+    header[kind === 'weight' ? path : `${kind}/${path}`] = {
+      dtype: dtype === 'int32' ? 'I32' : 'F32', shape, data_offsets: [at, at += bytes] };
+  }
+  let text = JSON.stringify(header);
+  text += ' '.repeat(-text.length & 7);
+  const json = new TextEncoder().encode(text);
+  const pad = -json.length & 7;
+  const out = new Uint8Array(8 + json.length + pad + at);
+  new DataView(out.buffer).setBigUint64(0, BigInt(json.length + pad), true);
+  out.set(json, 8);
+  out.fill(32, 8 + json.length, 8 + json.length + pad);
+  let to = 8 + json.length + pad;
+  for (const { offset, bytes } of kept) {
+    out.set(new Uint8Array(engine.core.memory.buffer, offset, bytes), to);
+    to += bytes;
+  }
+  return out;
+}
+
+// --- what outlives the page ----------------------------------------------------------------------
+
+/** @param {IDBTransactionMode} mode @param {(table: IDBObjectStore) => IDBRequest} ask @returns {Promise<any>} */
+const table = (mode, ask) => new Promise((resolve, reject) => {
+  const opening = indexedDB.open('fanlight-training', 1);
+  opening.onupgradeneeded = () => opening.result.createObjectStore('states');
+  opening.onerror = () => reject(opening.error);
+  opening.onblocked = () => reject(new Error('another page holds the database'));
+  opening.onsuccess = () => {
+    const base = opening.result;
+    const change = base.transaction('states', mode);
+    const request = ask(change.objectStore('states'));
+    // Only then is it on disk: a page that is closed before has the old state, whole.
+    change.oncomplete = () => resolve(request.result);
+    change.onerror = () => reject(change.error);
+    change.onabort = () => reject(change.error);
+    base.close();
+  };
+});
+
+/** What a state has to be like to be taken back. @param {TrainingFile} file */
+const form = ({ state: all }) => JSON.stringify(all.map(({ path, dtype, shape }) => [path, dtype, shape]));
+
+/** Keep the state under a name, in this browser. @param {Engine} engine @param {string} name */
+export async function store(engine, name) {
+  const training = await opened(engine);
+  const kept = { form: form(training.file), bytes: state(engine, training).slice(), at: Date.now() };
+  try {
+    await table('readwrite', (states) => states.put(kept, name));
+  } catch (error) {
+    fail('E-WEB-035', 'The browser does not keep the model.', {
+      where: name, received: said(error), next: 'free disk space, or leave private browsing; save() gives a file' });
+  }
+}
+
+/** Take the state of a name back: whether there was one that fits. @param {Engine} engine @param {string} name */
+export async function restore(engine, name) {
+  const training = await opened(engine);
+  const kept = await table('readonly', (states) => states.get(name)).catch(() => undefined);
+  const fits = kept?.form === form(training.file) && kept.bytes?.length === training.end - training.start;
+  if (fits) state(engine, training).set(kept.bytes);
+  return fits;
+}
+
+/** Forget the state of a name. @param {Engine} engine @param {string} name */
+export async function forget(engine, name) {
+  await opened(engine);
+  await table('readwrite', (states) => states.delete(name)).catch(() => {});
+}
+
+/** Begin again: everything is as it was built. @param {Engine} engine */
+export async function reset(engine) {
+  const training = await opened(engine);
+  state(engine, training).set(training.first);
+}

@@ -1,0 +1,204 @@
+import { FanlightError, load as open } from './fanlight.js';
+/**
+ * @import { Model } from './fanlight.js'
+ * @import { Examples, FitOptions, History, InlineBundle, LoadOptions, Logs, Tensor, TypedArray } from './types.js'
+ */
+
+/** Milliseconds of steps between two looks at what the page wants: its callbacks, its signal. */
+const TURN_MS = 50;
+
+/**
+ * Open a bundle that was built with `train`: a model that also learns.
+ * @param {string | URL | InlineBundle} url
+ * @param {LoadOptions & { persist?: string }} [options] persist: a name under which this browser keeps what was
+ *   learnt, after every epoch; what is there already is taken up again
+ * @returns {Promise<TrainableModel>}
+ */
+export async function load(url, { persist, ...options } = {}) {
+  const model = new TrainableModel(await open(url, options), persist);
+  if (persist) model.restored = await model.restore(persist);
+  return model;
+}
+
+/** A loaded model that learns. Everything is computed on this device. Made by `load`. */
+export class TrainableModel {
+  /** Whether `load` found what was learnt before. */
+  restored = false;
+  #model;
+  #persist;
+  #busy = false;
+
+  /** @param {Model} model @param {string} [persist] */
+  constructor(model, persist) {
+    this.#model = model;
+    this.#persist = persist;
+  }
+
+  get inputs() { return this.#model.inputs; }
+
+  get outputs() { return this.#model.outputs; }
+
+  get info() { return this.#model.info; }
+
+  /** See `Model.run`. @type {Model['run']} */
+  run(inputs) {
+    return this.#model.run(inputs);
+  }
+
+  /** See `Model.dispose`. */
+  dispose() {
+    this.#model.dispose();
+  }
+
+  /** @param {string} tag @param {unknown[]} args @returns {Promise<any>} */
+  #part(tag, ...args) {
+    return this.#model.ask('part', [tag, args]);
+  }
+
+  /**
+   * Train. Arrays hold the examples one after the other; labels are class numbers (Int32Array) or numbers
+   * of the shape of the output (Float32Array), as the loss of the model has it.
+   * Rejects with a FanlightError, or with the signal's reason; what was learnt until then stays.
+   * @param {Examples} x @param {Examples} y @param {FitOptions} [options] @returns {Promise<History>}
+   */
+  async fit(x, y, options = {}) {
+    const {
+      epochs = 1, shuffle = true, seed, validationSplit = 0, validationData, classWeight, sampleWeight: w,
+      onEpochEnd, onBatchEnd, onPrepare, signal,
+    } = options;
+    signal?.throwIfAborted();
+    if (this.#busy) throw new FanlightError('E-WEB-036', 'The model is being trained.', { next: 'await the other fit' });
+    this.#busy = true;
+    /** @type {number[]} */
+    const held = [];
+    try {
+      if (seed !== undefined) await this.#part('sow', seed);
+      const data = await this.#hold({ x, y, w, classWeight }, held, signal, onPrepare);
+      const batchSize = size(options.batchSize, data.most);
+      const from = data.count - Math.floor(data.count * validationSplit);
+      if (!(validationSplit >= 0 && validationSplit < 1) || from < 1) {
+        throw new FanlightError('E-WEB-001', 'validationSplit is wrong.', {
+          expected: 'a share from 0 to below 1', received: validationSplit });
+      }
+      /** @type {{ id: number, count: number } | undefined} */
+      let check;
+      if (validationData) {
+        check = await this.#hold({ x: validationData[0], y: validationData[1] }, held, signal);
+      }
+      /** @type {History} */
+      const found = { epoch: [], history: {} };
+      for (let epoch = 0; epoch < epochs; epoch++) {
+        await this.#part('begin', data.id, { kind: 'train', batchSize, shuffle, from: 0, to: from });
+        let logs = await this.#turns(data.id, signal, (batch, each) => onBatchEnd?.(batch, each, epoch));
+        const part = check ? [check.id, 0, check.count] : from < data.count ? [data.id, from, data.count] : undefined;
+        if (part) {
+          const [id, first, to] = part;
+          await this.#part('begin', id, { kind: 'evaluate', batchSize, from: first, to });
+          const own = await this.#turns(id, signal);
+          logs = { ...logs, ...Object.fromEntries(Object.entries(own).map(([k, v]) => [`val_${k}`, v])) };
+        }
+        found.epoch.push(epoch);
+        for (const [name, value] of Object.entries(logs)) (found.history[name] ??= []).push(value);
+        if (this.#persist) await this.store(this.#persist);
+        onEpochEnd?.(epoch, logs);
+      }
+      return found;
+    } finally {
+      this.#busy = false;
+      for (const id of held) this.#part('drop', id).catch(() => {});
+    }
+  }
+
+  /**
+   * Hand examples over, and have computed what the steps begin with.
+   * @param {object} given @param {number[]} held @param {AbortSignal} [signal] @param {FitOptions['onPrepare']} [told]
+   * @returns {Promise<{ id: number, count: number, most: number }>}
+   */
+  async #hold(given, held, signal, told) {
+    const data = await this.#part('hold', given);
+    held.push(data.id);
+    for (let done = 0; done < data.count;) {
+      done = await this.#part('prepare', data.id, TURN_MS);
+      told?.(done, data.count);
+      signal?.throwIfAborted();
+    }
+    return data;
+  }
+
+  /**
+   * The steps of an epoch that has begun. @param {number} id @param {AbortSignal} [signal]
+   * @param {(batch: number, logs: Logs) => void} [told] @returns {Promise<Logs>}
+   */
+  async #turns(id, signal, told) {
+    for (let batch = 0; ;) {
+      const { logs, done } = await this.#part('advance', id, TURN_MS);
+      for (const each of logs) told?.(batch++, each);
+      signal?.throwIfAborted();
+      if (done) return logs.at(-1);
+    }
+  }
+
+  /**
+   * Loss and metrics of examples. @param {Examples} x @param {Examples} y
+   * @param {{ batchSize?: number, signal?: AbortSignal, sampleWeight?: Float32Array }} [options] @returns {Promise<Logs>}
+   */
+  async evaluate(x, y, { batchSize, signal, sampleWeight: w } = {}) {
+    /** @type {number[]} */
+    const held = [];
+    try {
+      const { id, count, most } = await this.#hold({ x, y, w }, held, signal);
+      await this.#part('begin', id, { kind: 'evaluate', batchSize: size(batchSize, most), from: 0, to: count });
+      return await this.#turns(id, signal);
+    } finally {
+      for (const id of held) this.#part('drop', id).catch(() => {});
+    }
+  }
+
+  /** The weights by their paths, "dense/kernel". @returns {Promise<Record<string, Tensor>>} */
+  getWeights() {
+    return this.#part('weights');
+  }
+
+  /**
+   * Give weights new numbers: all that are named, or none where one does not fit.
+   * @param {Record<string, TypedArray | { data: TypedArray }>} weights @returns {Promise<void>}
+   */
+  setWeights(weights) {
+    return this.#part('assign', weights);
+  }
+
+  /** What was learnt, optimizer included, as a file that `fl.load` reads in Python. @returns {Promise<Blob>} */
+  async save() {
+    return new Blob([await this.#part('file')], { type: 'application/octet-stream' });
+  }
+
+  /** Keep what was learnt in this browser, under a name. @param {string} name @returns {Promise<void>} */
+  store(name) {
+    return this.#part('store', name);
+  }
+
+  /** Take up what is kept under a name: whether there was such. @param {string} name @returns {Promise<boolean>} */
+  restore(name) {
+    return this.#part('restore', name);
+  }
+
+  /** Forget what is kept under a name. @param {string} name @returns {Promise<void>} */
+  forget(name) {
+    return this.#part('forget', name);
+  }
+
+  /** Begin again with the weights that were built. @returns {Promise<void>} */
+  reset() {
+    return this.#part('reset');
+  }
+}
+
+/** @param {number | undefined} asked @param {number} most */
+const size = (asked, most) => {
+  const batch = asked ?? Math.min(32, most);
+  if (!Number.isInteger(batch) || batch < 1 || batch > most) {
+    throw new FanlightError('E-WEB-013', 'batchSize is out of bounds.', {
+      expected: `1 to ${most}`, received: batch, next: 'build with a larger dims={"batch": ...}' });
+  }
+  return batch;
+};

@@ -1,0 +1,68 @@
+/**
+ * Open a bundle that was built with `train`: a model that also learns.
+ * @param {string | URL | InlineBundle} url
+ * @param {LoadOptions & { persist?: string }} [options] persist: a name under which this browser keeps what was
+ *   learnt, after every epoch; what is there already is taken up again
+ * @returns {Promise<TrainableModel>}
+ */
+export function load(url: string | URL | InlineBundle, { persist, ...options }?: LoadOptions & {
+    persist?: string;
+}): Promise<TrainableModel>;
+/** A loaded model that learns. Everything is computed on this device. Made by `load`. */
+export class TrainableModel {
+    /** @param {Model} model @param {string} [persist] */
+    constructor(model: Model, persist?: string);
+    /** Whether `load` found what was learnt before. */
+    restored: boolean;
+    get inputs(): import("./types.js").Spec[];
+    get outputs(): import("./types.js").Spec[];
+    get info(): import("./types.js").Info;
+    run(inputs: Record<string, import("./types.js").Value>): Promise<Record<string, Tensor>>;
+    /** See `Model.dispose`. */
+    dispose(): void;
+    /**
+     * Train. Arrays hold the examples one after the other; labels are class numbers (Int32Array) or numbers
+     * of the shape of the output (Float32Array), as the loss of the model has it.
+     * Rejects with a FanlightError, or with the signal's reason; what was learnt until then stays.
+     * @param {Examples} x @param {Examples} y @param {FitOptions} [options] @returns {Promise<History>}
+     */
+    fit(x: Examples, y: Examples, options?: FitOptions): Promise<History>;
+    /**
+     * Loss and metrics of examples. @param {Examples} x @param {Examples} y
+     * @param {{ batchSize?: number, signal?: AbortSignal, sampleWeight?: Float32Array }} [options] @returns {Promise<Logs>}
+     */
+    evaluate(x: Examples, y: Examples, { batchSize, signal, sampleWeight: w }?: {
+        batchSize?: number;
+        signal?: AbortSignal;
+        sampleWeight?: Float32Array;
+    }): Promise<Logs>;
+    /** The weights by their paths, "dense/kernel". @returns {Promise<Record<string, Tensor>>} */
+    getWeights(): Promise<Record<string, Tensor>>;
+    /**
+     * Give weights new numbers: all that are named, or none where one does not fit.
+     * @param {Record<string, TypedArray | { data: TypedArray }>} weights @returns {Promise<void>}
+     */
+    setWeights(weights: Record<string, TypedArray | {
+        data: TypedArray;
+    }>): Promise<void>;
+    /** What was learnt, optimizer included, as a file that `fl.load` reads in Python. @returns {Promise<Blob>} */
+    save(): Promise<Blob>;
+    /** Keep what was learnt in this browser, under a name. @param {string} name @returns {Promise<void>} */
+    store(name: string): Promise<void>;
+    /** Take up what is kept under a name: whether there was such. @param {string} name @returns {Promise<boolean>} */
+    restore(name: string): Promise<boolean>;
+    /** Forget what is kept under a name. @param {string} name @returns {Promise<void>} */
+    forget(name: string): Promise<void>;
+    /** Begin again with the weights that were built. @returns {Promise<void>} */
+    reset(): Promise<void>;
+    #private;
+}
+import type { InlineBundle } from './types.js';
+import type { LoadOptions } from './types.js';
+import type { Tensor } from './types.js';
+import type { Examples } from './types.js';
+import type { FitOptions } from './types.js';
+import type { History } from './types.js';
+import type { Logs } from './types.js';
+import type { TypedArray } from './types.js';
+import type { Model } from './fanlight.js';

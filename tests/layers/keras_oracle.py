@@ -1,0 +1,199 @@
+"""Keras 3 as the oracle of layers: one call compares a layer with the one of its name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+keras = pytest.importorskip("keras", reason="Keras 3 is the oracle: see CONTRIBUTING.md")
+
+import jax  # noqa: E402  (after the choice of Keras's back end)
+
+from fanlight.layers import Layer, scope  # noqa: E402
+from fanlight.tensor import tensor  # noqa: E402
+from fanlight.tensor.tape import flatten, recording  # noqa: E402
+
+TOLERANCE = 1e-5
+
+
+def numbers(*shape: int, seed: int = 0) -> np.ndarray:
+    """float32 normal numbers."""
+    return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(np.float32)
+
+
+def close(ours: Any, theirs: Any, what: str, tolerance: float = TOLERANCE) -> None:
+    """Within the tolerance of the greatest number, where that is beyond 1."""
+    ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+    assert ours.shape == theirs.shape, f"{what}: {ours.shape}, Keras has {theirs.shape}"
+    scale = max(1.0, float(np.abs(theirs).max())) if theirs.size else 1.0
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * scale, err_msg=what)
+
+
+@contextmanager
+def quickly() -> Iterator[None]:
+    """Keras's layers begin with zeros: JAX needs seconds to compile each shape's random numbers."""
+    from keras.src.initializers import random_initializers
+
+    def drawn(shape: Sequence[int], *_: Any, **options: Any) -> np.ndarray:
+        return np.zeros(shape, options.get("dtype") or "float32")
+
+    names = ("uniform", "normal", "truncated_normal")
+    with mock.patch.multiple(random_initializers.random, **dict.fromkeys(names, drawn)):
+        yield
+
+
+def _value(weight: Any, seed: int) -> np.ndarray:
+    drawn = 0.5 * numbers(*weight.shape, seed=100 + seed)
+    return np.abs(drawn) + 0.5 if "variance" in weight.name or weight.name == "gamma" else drawn
+
+
+def plain_config(config: dict[str, Any]) -> dict[str, Any]:
+    """What two configurations have in common: no names, no dtypes, nothing that is None."""
+    made = {}
+    for key, value in config.items():
+        if key in ("name", "dtype", "build_config", "module", "registered_name"):
+            continue
+        if isinstance(value, dict):
+            value = plain_config(value)
+        if isinstance(value, list | tuple):
+            value = [plain_config(v) if isinstance(v, dict) else v for v in value]
+            value = [list(v) if isinstance(v, tuple) else v for v in value]
+        if isinstance(value, float):
+            value = float(np.float32(value))  # some of Keras's numbers went through float32
+        if value is not None:
+            made[key] = value
+    return made
+
+
+# Keys that only one side has: what Keras can switch on, and ours is without.
+KERAS_ONLY = {
+    "renorm",
+    "renorm_momentum",
+    "optional",
+    "trainable",
+    "data_format",
+}
+
+
+def check_config(ours: Layer, theirs: Any) -> None:
+    """Both can be made of the other's configuration, and say the same of themselves."""
+    own, other = plain_config(ours.get_config()), plain_config(theirs.get_config())
+    differ = {
+        k: (own.get(k), other.get(k))
+        for k in own.keys() | other.keys()
+        if own.get(k) != other.get(k) and not (k in KERAS_ONLY and (k in own) != (k in other))
+    }
+    assert not differ, f"configurations differ: {differ}"
+    again = type(theirs).from_config(ours.get_config())
+    assert plain_config(again.get_config()) == other
+    back = type(ours).from_config(theirs.get_config())
+    assert plain_config(back.get_config()) == own
+
+
+def check_layer(
+    ours: Layer,
+    theirs: Any,
+    *input_shapes: Sequence[int],
+    training: bool = False,
+    values: Sequence[np.ndarray] | None = None,
+    mask: Any = None,
+    config: bool = True,
+    tolerance: float = TOLERANCE,
+    shape: bool = True,
+) -> Any:
+    """Compare a layer with Keras's: outputs, gradients, weights, shape, configuration.
+
+    Args:
+        input_shapes: of the inputs, which are random; the first dim counts examples.
+        values: inputs instead of random ones.
+        mask: what both are given as `mask`.
+        config, shape: whether configurations and `compute_output_shape` are compared.
+
+    Returns:
+        Our output.
+    """
+    arrays = list(values) if values is not None else []
+    arrays += [numbers(*s, seed=i) for i, s in enumerate(input_shapes)]
+    several = len(arrays) > 1
+    options = {} if mask is None else {"mask": mask}
+    floats = [a.dtype == np.float32 for a in arrays]
+
+    # The same weights on both sides.
+    with quickly():
+        theirs.build([a.shape for a in arrays] if several else arrays[0].shape)
+    weights = [_value(w, i) for i, w in enumerate(theirs.weights)]
+    theirs.set_weights(weights)
+    ours(arrays if several else arrays[0], **options)
+    names = [(w.name, tuple(w.shape)) for w in theirs.weights]
+    assert [(w.name, w.shape) for w in ours.weights] == names
+    ours.set_weights(weights)
+
+    # Keras's output and gradients.
+    fixed = [v.value for v in theirs.non_trainable_variables]
+    called = dict(options)
+    if "training" in theirs.call.__code__.co_varnames:
+        called["training"] = training
+
+    def of_keras(train: Any, x: Any) -> Any:
+        given = iter(x)
+        whole = [next(given) if f else a for f, a in zip(floats, arrays, strict=True)]
+        kept = {k: jax.tree.map(jax.numpy.asarray, v) for k, v in called.items()}
+        return theirs.stateless_call(train, fixed, whole if several else whole[0], **kept)
+
+    train = [v.value for v in theirs.trainable_variables]
+    varied = [jax.numpy.asarray(a) for f, a in zip(floats, arrays, strict=True) if f]
+    expected, pull, after = jax.vjp(of_keras, train, varied, has_aux=True)
+    probe = numbers(*expected.shape, seed=7)
+    their_grads, their_slopes = pull(jax.numpy.asarray(probe))
+
+    # Ours.
+    tensors = [tensor(a) for a in arrays]
+    watched = [t for f, t in zip(floats, tensors, strict=True) if f]
+    own = ours.trainable_weights
+    if "training" in called:
+        options["training"] = training
+    options = {k: _as_tensors(v) for k, v in options.items()}
+    with scope.entered(scope.Scope(training)) as step, recording([*watched, *own]) as tape:
+        y = ours(tensors if several else tensors[0], **options)
+    close(y.numpy(), expected, "output")
+    grads = tape.pull([y], [tensor(probe)], [*watched, *own])
+    for i, (g, t) in enumerate(zip(grads[: len(watched)], their_slopes, strict=True)):
+        close(g.numpy(), t, f"gradient of input {i}", tolerance)
+    for w, g, t in zip(own, grads[len(watched) :], their_grads, strict=True):
+        close(g.numpy(), t, f"gradient of {w.name}", tolerance)
+
+    # What weights become.
+    became = {id(v): new for v, new in step.pairs()}
+    left = dict(zip(map(id, theirs.non_trainable_variables), after, strict=True))
+    for w, v in zip(ours.weights, theirs.weights, strict=True):
+        if not w.trainable:
+            close(became.get(id(w), w).numpy(), left[id(v)], f"{w.name} afterwards")
+
+    if shape:
+        free = [(None, *a.shape[1:]) for a in arrays]
+        given = free if several else free[0]
+        assert ours.compute_output_shape(given) == tuple(theirs.compute_output_shape(given))
+    if config:
+        check_config(ours, theirs)
+    return y
+
+
+def _as_tensors(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_as_tensors(v) for v in value]
+    return tensor(value) if isinstance(value, np.ndarray) else value
+
+
+def updated(layer: Layer, x: Any, training: bool = True) -> tuple[Any, dict[str, np.ndarray]]:
+    """What a layer gives in a step, and what its weights become, by name."""
+    with scope.entered(scope.Scope(training)) as step:
+        y = layer(x)
+    return flatten(y)[0][0].numpy(), {v.name: new.numpy() for v, new in step.pairs()}

@@ -13,6 +13,7 @@ import mmap
 import os
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,7 @@ class Disk(_Cache):
                 self.file = tempfile.NamedTemporaryFile(
                     dir=self.path.parent, prefix=f".{self.path.name}.", suffix=".part"
                 )
+                weakref.finalize(self, self.file.close)
                 self.file.write(MAGIC)
             self.file.seek(0, os.SEEK_END)
             start = self.file.tell()

@@ -414,6 +414,35 @@ def test_a_model_with_augmentation_trains_and_is_built(tmp_path: Path) -> None:
     fl.set_random_seed(None)
 
 
+@pytest.mark.parametrize("seed", [None, 11])
+def test_the_same_seed_is_the_same_run_compiled_or_not(seed: int | None) -> None:
+    def losses(eagerly: bool) -> list[float]:
+        fl.set_random_seed(2)
+        model = fl.Sequential(
+            [
+                fl.Input((10, 14, 3)),
+                fl.layers.RandomFlip(seed=seed),
+                fl.layers.RandomRotation(0.2, seed=seed),
+                fl.layers.RandomShear(0.3, seed=None),
+                fl.layers.RandomSaturation((0.2, 0.8), value_range=(0, 1), seed=seed),
+                fl.layers.RandomErasing(value_range=(0, 1), seed=seed),
+                fl.layers.MixUp(0.5),
+                fl.layers.CutMix(0.5),
+                fl.layers.Flatten(),
+                fl.layers.Dense(1),
+            ]
+        )
+        model.compile("sgd", "mse", run_eagerly=eagerly)
+        y = np.array([0.0, 1.0, 0.0, 1.0], np.float32)
+        history = model.fit(PHOTOS / 255, y, batch_size=2, epochs=3, verbose=0)
+        fl.set_random_seed(None)
+        return [float(v) for v in history.history["loss"]]
+
+    compiled = losses(False)
+    assert losses(False) == compiled
+    np.testing.assert_allclose(losses(True), compiled, rtol=1e-4)
+
+
 # --- Keras ----------------------------------------------------------------------------------------
 
 

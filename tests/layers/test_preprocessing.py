@@ -554,3 +554,30 @@ def test_models_of_texts_and_numbers_are_cut_behind_the_texts() -> None:
     assert losses[-1] < losses[0] and model._steps.compiled
     x[3][0] = 5
     refused("E-LAYER-001", lambda: model.predict(x))
+
+
+def test_a_model_of_preprocessing_is_done_on_the_host_inside_of_another() -> None:
+    text, number = fl.Input((1,), dtype="string"), fl.Input((1,))
+    words = L.TextVectorization(vocabulary=["a", "b"], output_mode="count")
+    scaled = L.Normalization()
+    scaled.adapt(np.arange(9.0)[:, None])
+    inner = fl.Model([text, number], {"words": words(text), "number": scaled(number)})
+    assert inner.host and not fl.Model(number, L.Dense(1)(number)).host
+    given = [fl.Input((1,), dtype="string"), fl.Input((1,))]
+    made = inner(given)
+    assert made["words"].shape == (None, 3) and made["number"].shape == (None, 1)
+    model = fl.Model(given, L.Dense(1)(L.Concatenate()([made["words"], made["number"]])))
+    model.compile("sgd", "mse")
+    x = [np.array([["a a b"], ["c"]]), np.array([[4.0], [5.0]], np.float32)]
+    losses = model.fit(x, np.ones((2, 1), np.float32), epochs=3, verbose=0).history["loss"]
+    assert losses[-1] < losses[0] and model._steps is not None
+    assert model._steps.compiled and model._steps._programs
+    np.testing.assert_allclose(model.predict(x), model(x).numpy(), atol=1e-6)
+    # One that learns inside is trained by NumPy, words and all.
+    inner = fl.Model(text, L.Dense(2)(words(text)))
+    assert not inner.host
+    outer = fl.Sequential([fl.Input((1,), dtype="string"), inner, L.Dense(1)])
+    outer.compile("sgd", "mse")
+    before = inner.weights[0].numpy().copy()
+    outer.fit(x[0], np.ones((2, 1), np.float32), epochs=2, verbose=0)
+    assert not np.array_equal(before, inner.weights[0].numpy())

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from fanlight.data.structure import as_array, is_structure
+from fanlight.data.structure import as_array, is_structure, locked
 from fanlight.data.tasks import Task, Turn
 from fanlight.errors import FanlightError
 
@@ -40,7 +40,7 @@ class _Kept:
         found, value = self.cache.get(self.at)
         if not found:
             assert self.task is not None
-            value = self.task()
+            value = locked(self.task())
             self.cache.put(self.at, value)
         return value
 

@@ -56,6 +56,19 @@ def narrowed(array: np.ndarray) -> np.ndarray:
     return array
 
 
+def locked(value: Any) -> Any:
+    """A structure whose arrays cannot be written to: those who come later see them, too."""
+
+    def lock(leaf: Any) -> Any:
+        if not isinstance(leaf, np.ndarray):
+            return leaf
+        view = leaf.view()
+        view.flags.writeable = False
+        return view
+
+    return mapped(value, lock)
+
+
 def untensored(value: Any) -> Any:
     """A structure with arrays for its tensors."""
     return mapped(value, lambda v: v.numpy() if isinstance(v, Tensor) else v)

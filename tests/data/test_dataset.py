@@ -55,6 +55,23 @@ def test_arrays_may_be_in_dicts_and_lists_and_tensors() -> None:
     assert a.shape == (2, 3) and b.shape == (2, 1)
 
 
+def test_what_is_kept_cannot_be_written_to() -> None:
+    def write(x: Any) -> Any:
+        x += 1
+        return x
+
+    own = np.zeros((3, 2), np.float32)
+    with pytest.raises(ValueError, match="read-only"):
+        list(fl.data.from_arrays(own).map(write))
+    cached = fl.data.from_generator(lambda: iter(np.zeros((3, 2)))).cache()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="read-only"):
+            list(cached.map(write))
+    assert next(iter(fl.data.from_arrays(own).batch(2).map(write))).tolist() == [[1, 1]] * 2
+    own[0] = 5  # it stays the caller's
+    assert fl.data.from_arrays(own).first().tolist() == [5, 5]
+
+
 def test_arrays_of_different_numbers_of_rows_are_refused() -> None:
     error = refused("E-DATA-007", lambda: fl.data.from_arrays(np.zeros((3, 2)), np.zeros(4)))
     assert "float32[3, 2]" in str(error.received) and "float32[4]" in str(error.received)

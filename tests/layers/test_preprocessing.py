@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def refused(code: str, call: Any) -> FanlightError:
 
 def again(layer: Any) -> Any:
     """The layer that its configuration makes."""
-    made = type(layer).from_config(layer.get_config())
+    made = type(layer).from_config(json.loads(json.dumps(layer.get_config())))
     assert made.get_config() == layer.get_config()
     return made
 

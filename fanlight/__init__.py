@@ -22,7 +22,6 @@ from fanlight.check import check
 from fanlight.environment import env, get_backend, set_backend
 from fanlight.errors import FanlightError
 from fanlight.formats.model import Model as LoadedModel
-from fanlight.formats.model import load
 from fanlight.jit import jit
 from fanlight.layers import (
     activations,
@@ -36,8 +35,12 @@ from fanlight.layers import (
 )
 from fanlight.layers.config import register
 from fanlight.layers.deploy import training
+from fanlight.layers.describe import model_from_json
 from fanlight.layers.layer import clear_session
 from fanlight.layers.model import Input, Model, Sequential
+from fanlight.layers.plot import plot_model
+from fanlight.layers.plots import plot_confusion
+from fanlight.layers.saving import load, load_model
 from fanlight.layers.seeds import set_random_seed
 from fanlight.models import default_model, tasks
 from fanlight.ops.types import Dim
@@ -396,9 +399,13 @@ __all__ = [
     "constraints",
     "initializers",
     "layers",
+    "load_model",
     "losses",
     "metrics",
+    "model_from_json",
     "optimizers",
+    "plot_model",
+    "plot_confusion",
     "register",
     "regularizers",
     "set_random_seed",

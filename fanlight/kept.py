@@ -64,7 +64,7 @@ class Kept:
             count = len(results)
             outputs = {f"output_{i}": y for i, y in enumerate(results)}
             for i, (v, new) in enumerate(updates):
-                tracing_state.compiling.value(v)  # type: ignore[union-attr]  # an input, in any case
+                tracing_state.compiling.value(v)  # an input, in any case
                 updated.append(v)
                 outputs[f"update_{i}"] = new
             return outputs

@@ -14,7 +14,9 @@ from fanlight.codegen.plan import WEIGHTS_OFFSET, Plan, make_plans
 from fanlight.codegen.state import State, lay_out
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph
+from fanlight.layers import config
 from fanlight.layers.deploy import Deployed, Training, deployed
+from fanlight.layers.describe import described_model
 from fanlight.ops.types import TensorType
 from fanlight.passes import optimize
 from fanlight.targets import Target
@@ -120,8 +122,19 @@ def trainable(
         with_weights(steps.graphs["predict"], first),
         replace(plan, graph=with_weights(plan.graph, first)),
         steps,
-        model.get_config(),
+        {"model": described_model(model), "compile": _compile_config(how)},
     )
+
+
+def _compile_config(how: Training) -> dict[str, Any]:
+    """How the model is compiled again, when Python reads what a page has saved."""
+    return {
+        "optimizer": config.plain(how.optimizer),
+        "loss": config.plain(how.loss),
+        "metrics": config.plain(how.metrics),
+        "loss_weights": config.plain(how.loss_weights),
+        "weighted_metrics": config.plain(how.weighted_metrics),
+    }
 
 
 def with_weights(graph: Graph, arrays: Mapping[str, np.ndarray]) -> Graph:

@@ -32,6 +32,7 @@ PUBLIC |= {
     "Input", "Model", "Sequential", "activations", "callbacks", "clear_session", "constraints",
     "initializers", "layers", "losses", "metrics", "optimizers", "register", "regularizers",
     "set_random_seed", "training",
+    "load_model", "model_from_json", "plot_confusion", "plot_model",
 }  # fmt: skip
 PUBLIC |= {"cond", "data", "scan", "while_loop"}
 PUBLIC |= {"debug", "env", "get_backend", "profile", "set_backend", "time"}

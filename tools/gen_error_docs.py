@@ -29,6 +29,8 @@ in the terminal, with `--json` for machines.
 FAMILIES = {
     "E-OP": "a call of an op does not fit its row",
     "E-TENSOR": "tensors, gradients, traced functions",
+    "E-LAYER": "layers and models",
+    "E-TRAIN": "training",
     "E-GRAPH": "the structure of a graph",
     "E-INPUT": "what is handed to a model",
     "E-FORMAT": "model files",

@@ -10,6 +10,12 @@ from fanlight.layers.activation_layers import (
     Softmax,
     ThresholdedReLU,
 )
+from fanlight.layers.attention import (
+    AdditiveAttention,
+    Attention,
+    GroupQueryAttention,
+    MultiHeadAttention,
+)
 from fanlight.layers.augmentation import (
     CutMix,
     MixUp,
@@ -27,6 +33,16 @@ from fanlight.layers.augmentation import (
     RandomTranslation,
     RandomWidth,
     RandomZoom,
+)
+from fanlight.layers.cells import (
+    GRUCell,
+    LSTMCell,
+    SimpleRNNCell,
+)
+from fanlight.layers.conv_recurrent import (
+    ConvLSTM1D,
+    ConvLSTM2D,
+    ConvLSTM3D,
 )
 from fanlight.layers.convolution import (
     Conv1D,
@@ -136,6 +152,13 @@ from fanlight.layers.preprocessing import (
     Discretization,
     Normalization,
 )
+from fanlight.layers.recurrent import (
+    GRU,
+    LSTM,
+    RNN,
+    SimpleRNN,
+    StackedRNNCells,
+)
 from fanlight.layers.regularization import (
     ActivityRegularization,
     AlphaDropout,
@@ -163,6 +186,10 @@ from fanlight.layers.reshaping import (
 from fanlight.layers.text_preprocessing import (
     TextVectorization,
 )
+from fanlight.layers.wrappers import (
+    Bidirectional,
+    TimeDistributed,
+)
 
 __all__ = [
     "Activation",
@@ -174,7 +201,9 @@ __all__ = [
     "AdaptiveMaxPooling2D",
     "AdaptiveMaxPooling3D",
     "Add",
+    "AdditiveAttention",
     "AlphaDropout",
+    "Attention",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -183,6 +212,7 @@ __all__ = [
     "AvgPool2D",
     "AvgPool3D",
     "BatchNormalization",
+    "Bidirectional",
     "CategoryEncoding",
     "CenterCrop",
     "Concatenate",
@@ -192,6 +222,9 @@ __all__ = [
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
     "Convolution1D",
     "Convolution1DTranspose",
     "Convolution2D",
@@ -212,6 +245,8 @@ __all__ = [
     "EinsumDense",
     "Embedding",
     "Flatten",
+    "GRU",
+    "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",
@@ -227,11 +262,14 @@ __all__ = [
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
     "GroupNormalization",
+    "GroupQueryAttention",
     "Hashing",
     "Identity",
     "Input",
     "InputLayer",
     "IntegerLookup",
+    "LSTM",
+    "LSTMCell",
     "Lambda",
     "Layer",
     "LayerNormalization",
@@ -246,11 +284,13 @@ __all__ = [
     "Maximum",
     "Minimum",
     "MixUp",
+    "MultiHeadAttention",
     "Multiply",
     "Normalization",
     "PReLU",
     "Permute",
     "RMSNormalization",
+    "RNN",
     "RandomBrightness",
     "RandomContrast",
     "RandomCrop",
@@ -274,15 +314,19 @@ __all__ = [
     "SeparableConv2D",
     "SeparableConvolution1D",
     "SeparableConvolution2D",
+    "SimpleRNN",
+    "SimpleRNNCell",
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
     "SpectralNormalization",
+    "StackedRNNCells",
     "StringLookup",
     "Subtract",
     "TextVectorization",
     "ThresholdedReLU",
+    "TimeDistributed",
     "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",

@@ -184,6 +184,7 @@ KNOWN: dict[str, Any] = {
         glu,
         hard_shrink,
         hard_sigmoid,
+        hard_sigmoid_2,
         hard_tanh,
         leaky_relu,
         linear,
@@ -213,7 +214,7 @@ KNOWN: dict[str, Any] = {
     "tanh": tanh,
     "gelu_new": lambda x: gelu(x, True),
 }
-__all__ = [*(name for name in KNOWN if name != "gelu_new"), "get", "hard_sigmoid_2"]
+__all__ = [*(name for name in KNOWN if name != "gelu_new"), "get"]
 
 
 def get(given: Any) -> Any:

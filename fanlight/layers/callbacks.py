@@ -2,119 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from fanlight.layers.callback import Callback, CallbackList, History
+from fanlight.layers.monitors import (
+    EarlyStopping,
+    LearningRateScheduler,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+    TerminateOnNaN,
+)
+from fanlight.layers.recorders import (
+    BackupAndRestore,
+    CSVLogger,
+    LambdaCallback,
+    SwapEMAWeights,
+    TensorBoard,
+)
 
-Logs = dict[str, Any]
-
-
-class Callback:
-    """Is told when an epoch or a batch begins and ends; override what you need.
-
-    Attributes:
-        model: the model that is trained.
-        params: epochs, steps, verbose.
-    """
-
-    def __init__(self) -> None:
-        self.model: Any = None
-        self.params: dict[str, Any] = {}
-
-    def set_model(self, model: Any) -> None:
-        """Told before training begins."""
-        self.model = model
-
-    def set_params(self, params: dict[str, Any]) -> None:
-        """Told before training begins."""
-        self.params = params
-
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Training begins."""
-
-    def on_train_end(self, logs: Logs | None = None) -> None:
-        """Training has ended."""
-
-    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """An epoch begins; they count from 0."""
-
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """An epoch has ended; logs has losses and metrics, those of validation with val_."""
-
-    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """A batch begins."""
-
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """A batch has ended; logs has the means of the epoch so far."""
-
-    def on_test_begin(self, logs: Logs | None = None) -> None:
-        """Validation or evaluation begins."""
-
-    def on_test_end(self, logs: Logs | None = None) -> None:
-        """Validation or evaluation has ended."""
-
-    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """A batch of it begins."""
-
-    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """A batch of it has ended."""
-
-    def on_predict_begin(self, logs: Logs | None = None) -> None:
-        """Prediction begins."""
-
-    def on_predict_end(self, logs: Logs | None = None) -> None:
-        """Prediction has ended."""
-
-    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """A batch of it begins."""
-
-    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """A batch of it has ended."""
-
-
-class CallbackList:
-    """Several callbacks as one."""
-
-    def __init__(self, parts: Sequence[Callback], model: Any, params: dict[str, Any]) -> None:
-        self.parts = list(parts)
-        for part in self.parts:
-            part.set_params(params)
-            part.set_model(model)
-        # Most override few of them: a batch that nobody wants to hear of costs nothing.
-        self._heard: dict[str, list[Any]] = {}
-
-    def call(self, what: str, *args: Any) -> None:
-        """Tell all who override it."""
-        heard = self._heard.get(what)
-        if heard is None:
-            plain = getattr(Callback, what)
-            heard = [
-                getattr(p, what) for p in self.parts if getattr(type(p), what, plain) is not plain
-            ]
-            self._heard[what] = heard
-        for method in heard:
-            method(*args)
-
-
-class History(Callback):
-    """What `fit` gives.
-
-    Attributes:
-        epoch: the numbers of the epochs.
-        history: name of a loss or metric -> its value after each epoch.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.epoch: list[int] = []
-        self.history: dict[str, list[Any]] = {}
-
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        self.epoch.append(epoch)
-        for name, value in (logs or {}).items():
-            self.history.setdefault(name, []).append(value)
-
-
-__all__ = ["Callback", "History"]
+__all__ = [
+    "BackupAndRestore",
+    "CSVLogger",
+    "Callback",
+    "CallbackList",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "ModelCheckpoint",
+    "ReduceLROnPlateau",
+    "SwapEMAWeights",
+    "TensorBoard",
+    "TerminateOnNaN",
+]
 
 
 def __dir__() -> list[str]:

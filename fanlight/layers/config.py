@@ -40,6 +40,17 @@ def registered_name(made: Any) -> str | None:
     return next((k for k, v in _CUSTOM.items() if v is made), None)
 
 
+def unwritten(made: Any, method: str) -> FanlightError:
+    """E-LAYER-004: a class of somebody's own lacks the method that is its meaning."""
+    return FanlightError(
+        "E-LAYER-004",
+        f"{type(made).__name__} does not say what it computes.",
+        where=type(made).__name__,
+        expected=f"a class with a method {method}",
+        received=f"none in {type(made).__name__}",
+    )
+
+
 def snake(name: str) -> str:
     """MeanSquaredError -> mean_squared_error, as Keras names what has no name."""
     out = ""
@@ -72,6 +83,8 @@ def plain(value: Any) -> Any:
 
 def described(made: Any) -> dict[str, Any]:
     """Class name and arguments of an object with `get_config`, as Keras 3 writes them."""
+    if hasattr(made, "described"):  # a model
+        return dict(made.described())
     kind = type(made)
     name = registered_name(kind)
     return {
@@ -123,15 +136,3 @@ def lookup(what: str, given: Any, known: Mapping[str, Any], *, call: bool = True
     if hasattr(found, "from_config"):
         return found.from_config(dict(config))
     return found(**config)
-
-
-def unwritten(made: Any, method: str) -> FanlightError:
-    """E-LAYER-004: a class of the user's own lacks a method that it needs."""
-    return FanlightError(
-        "E-LAYER-004",
-        f"{type(made).__name__} has no {method}.",
-        where=type(made).__name__,
-        expected=f"a class with a method {method}",
-        received="none",
-        next=f"write def {method}(self, ...) in your class.",
-    )

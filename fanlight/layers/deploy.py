@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph, to_text
 from fanlight.layers import optimizers, scope, seeds
+from fanlight.layers.file_safetensors import named
 from fanlight.layers.model import Model, _unique, _with_arguments
 from fanlight.layers.objective import Objective
 from fanlight.layers.optimizer import Optimizer
@@ -173,10 +175,11 @@ class _Deploying:
             *((v, "metric") for v in self.objective.variables),
             (self.key, "key"),
         ]
+        inside = {id(w): name for name, w in named(model)}
         self.kept = [
             Kept(
                 f"state_{i}",
-                str(getattr(v, "path", v.name)),
+                inside.get(id(v), str(getattr(v, "path", v.name))),
                 kind,
                 id(v) in trained,
                 v.numpy().copy(),
@@ -213,7 +216,8 @@ class _Deploying:
         predict = self._graph("predict", one, {}, {}, None)
         train = self._graph("train", rows, labels, weights, dims)
         evaluate = self._graph("evaluate", rows, labels, weights, dims)
-        names = {m.name: n for m, n in zip(self.objective.every(), self.objective.sizes)}
+        shapes = zip(self.objective.every(), self.objective.shapes, strict=True)
+        names = {m.name: prod(shape) for m, shape in shapes}
         graphs = {"predict": predict, "train": train, "evaluate": evaluate}
         if self.cut:
             graphs["features"] = self._graph("features", one, {}, {}, None)

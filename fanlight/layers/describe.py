@@ -1,11 +1,22 @@
-"""Models from and to plain data, as Keras 3 writes them."""
+"""Models as plain data, as Keras 3 writes them: layers, and which result goes where."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from fanlight.errors import FanlightError
 from fanlight.layers import config
+from fanlight.layers.depths import depth_order
 from fanlight.layers.layer import Layer
+from fanlight.layers.symbolic import Node, Symbolic, mapped
+from fanlight.tensor.caller import caller
+
+if TYPE_CHECKING:
+    from fanlight.layers.model import Model, Sequential
+
+KERAS_VERSION = "3.15.1"
 
 
 def layer_from(description: Any, known: dict[str, Any]) -> Layer:
@@ -14,21 +25,201 @@ def layer_from(description: Any, known: dict[str, Any]) -> Layer:
     return made
 
 
-def functional_config(model: Any) -> dict[str, Any]:
-    """Layers, and which result of which goes where."""
-    raise NotImplementedError
+def described_model(model: Model) -> dict[str, Any]:
+    """A model with its class, as `model.to_json()` has it."""
+    from fanlight.layers.model import Model, Sequential
+
+    kind = type(model)
+    name = config.registered_name(kind)
+    module, class_name = None, kind.__name__
+    if name is None and kind is Sequential:
+        module = "keras"
+    elif name is None and (kind is Model or model.functional):
+        module, class_name, name = "keras.src.models.functional", "Functional", "Functional"
+    elif name is None:
+        raise FanlightError(
+            "E-LAYER-009",
+            "a model of a class of your own is not in a file by itself: its code is in Python.",
+            where=f"{model.name} ({kind.__name__}), {caller()}",
+            expected="fl.Model(inputs, outputs), fl.Sequential, or a registered class",
+            received=kind.__name__,
+            next="save_weights keeps its numbers; @fl.register() above the class, with a "
+            "get_config, lets a file name it.",
+        )
+    made = {
+        "module": module,
+        "class_name": class_name,
+        "config": model.get_config(),
+        "registered_name": name,
+    }
+    if model.built and not isinstance(model.built_with, Mapping):
+        shape = model.built_with
+        made["build_config"] = {"input_shape": plain_shape(shape) if shape is not None else None}
+    return made
 
 
-def sequential_config(model: Any) -> dict[str, Any]:
+def to_json(model: Model, **options: Any) -> str:
+    """The description of a model as text."""
+    return json.dumps(described_model(model), **options)
+
+
+# --- writing --------------------------------------------------------------------------------------
+
+
+def sequential_config(model: Sequential) -> dict[str, Any]:
     """The layers in their row."""
-    raise NotImplementedError
+    begin = model._begin
+    layers = [*([begin] if begin is not None and model.functional else []), *model._row]
+    made: dict[str, Any] = {
+        "name": model.name,
+        "trainable": model.trainable,
+        "dtype": model.dtype,
+        "layers": [_entry(layer, None) for layer in layers],
+    }
+    if model.functional:
+        made["build_input_shape"] = plain_shape(model.input_shape)
+    return made
 
 
-def model_from_config(config: dict[str, Any], kind: type) -> Any:
+def functional_config(model: Model) -> dict[str, Any]:
+    """Layers, and which result of which goes where."""
+    within = [s.name for s in model.inputs if s.node.args]
+    if within:
+        raise FanlightError(
+            "E-LAYER-009",
+            "a model that begins inside another one cannot be described by itself.",
+            where=f"{model.name}, {caller()}",
+            expected="inputs that fl.Input gave",
+            received=", ".join(within),
+            next="call the layers again, with what fl.Input(shape) gives.",
+        )
+    places = node_places(model)
+
+    def ref(symbol: Symbolic) -> list[Any]:
+        return [symbol.node.layer.name, places[id(symbol.node)], symbol.index]
+
+    layers = []
+    for layer in depth_order(model):
+        entry = _entry(layer, model)
+        entry["name"] = layer.name
+        entry["inbound_nodes"] = [_node(n, ref) for n in calls_of(model, layer)]
+        layers.append(entry)
+    return {
+        "name": model.name,
+        "trainable": model.trainable,
+        "layers": layers,
+        "input_layers": mapped(model.inputs_form, ref),
+        "output_layers": mapped(model.outputs_form, ref),
+    }
+
+
+def calls_of(model: Model, layer: Layer) -> list[Node]:
+    """The calls of a layer within a model, in order."""
+    order = {id(n) for n in model._order}
+    return [n for n in layer.nodes if id(n) in order and n.args]
+
+
+def node_places(model: Model) -> dict[int, int]:
+    """Which call of its layer a node is, as files count: a nested model's first call is call 1."""
+    from fanlight.layers.model import Model, Sequential
+
+    places: dict[int, int] = {}
+    for layer in model._layers:
+        nested = isinstance(layer, Model) and not isinstance(layer, Sequential)
+        first = 1 if nested and layer.functional else 0  # type: ignore[attr-defined]
+        calls = calls_of(model, layer) or layer.nodes[:1]
+        places |= {id(node): first + i for i, node in enumerate(calls)}
+    return places
+
+
+def _entry(layer: Layer, model: Model | None) -> dict[str, Any]:
+    """A layer in the list of a model's layers."""
+    made = config.described(layer)
+    if model is not None and any(len(n.args) > 1 for n in calls_of(model, layer)):
+        return made
+    shape = layer.built_with
+    simple = isinstance(shape, tuple) and all(n is None or isinstance(n, int) for n in shape)
+    if "build_config" not in made and shape and simple:
+        made["build_config"] = {"input_shape": plain_shape(shape)}
+    return made
+
+
+def _node(node: Node, ref: Any) -> dict[str, Any]:
+    def keras_tensor(symbol: Symbolic) -> dict[str, Any]:
+        where = {"shape": list(symbol.shape), "dtype": symbol.dtype, "keras_history": ref(symbol)}
+        return {"class_name": "__keras_tensor__", "config": where}
+
+    return {
+        "args": [_tupled(mapped(a, keras_tensor)) for a in node.args],
+        "kwargs": {k: _tupled(mapped(v, keras_tensor)) for k, v in node.options.items()},
+    }
+
+
+def _tupled(value: Any) -> Any:
+    """Arguments as plain data; a tuple says that it is one."""
+    if isinstance(value, tuple):
+        return {"class_name": "__tuple__", "items": [_tupled(v) for v in value]}
+    if isinstance(value, list):
+        return [_tupled(v) for v in value]
+    if isinstance(value, Mapping):
+        return {k: _tupled(v) for k, v in value.items()}
+    return config.plain(value)
+
+
+def plain_shape(shape: Any) -> Any:
+    """A shape, or a structure of shapes, as lists."""
+    if isinstance(shape, Mapping):
+        return {k: plain_shape(v) for k, v in shape.items()}
+    if isinstance(shape, list | tuple):
+        return [plain_shape(v) for v in shape]
+    return shape
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def model_from_config(config: Mapping[str, Any], kind: type) -> Any:
     """The model of a functional description."""
-    raise NotImplementedError
+    from fanlight.layers.reading import Reader
+
+    return Reader("a config").functional(config, kind)
 
 
-def sequential_from_config(config: dict[str, Any]) -> Any:
+def sequential_from_config(config: Any) -> Any:
     """The Sequential of a description."""
-    raise NotImplementedError
+    from fanlight.layers.reading import Reader
+
+    return Reader("a config").sequential(config)
+
+
+def model_from_json(text: str | bytes) -> Any:
+    """The model that `model.to_json()`, of Fanlight, Keras 2, Keras 3 or TF.js, describes.
+
+    Its weights are new.
+
+    Raises:
+        FanlightError: E-FORMAT-003 to 005 no description; E-LAYER-008 with all layers that are
+            not known, and how to register them.
+    """
+    from fanlight.formats.jsonfile import parse_json
+    from fanlight.layers.reading import Reader
+
+    data = text.encode() if isinstance(text, str) else bytes(text)
+    return Reader("the JSON text").whole(parse_json(data, "the JSON text"))
+
+
+__all__ = [
+    "described_model",
+    "functional_config",
+    "layer_from",
+    "model_from_config",
+    "model_from_json",
+    "sequential_config",
+    "sequential_from_config",
+    "to_json",
+]
+
+
+def __dir__() -> list[str]:
+    """The public names only, for completion."""
+    return sorted(__all__)

@@ -31,7 +31,8 @@ class Initializer:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Initializer:
         """The initializer of such arguments."""
-        known = {k: v for k, v in config.items() if k != "dtype"}
+        unused = ("dtype", "input_axes", "output_axes")  # Keras writes them
+        known = {k: v for k, v in config.items() if k not in unused}
         return cls(**known)
 
 

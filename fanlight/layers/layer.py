@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.layers import config, constraints, initializers, regularizers, scope, symbolic
+from fanlight.layers import (
+    blank,
+    config,
+    constraints,
+    initializers,
+    regularizers,
+    scope,
+    symbolic,
+)
 from fanlight.layers.symbolic import Node, Symbolic, symbols
 from fanlight.layers.weight import Weight
 from fanlight.ops.types import TensorType
@@ -128,8 +136,10 @@ class Layer:
                 received=f"{tuple(shape)}",
                 next="give fl.Input a shape with that size.",
             )
+        empty = blank.claimed(shape, f"layer {self.name}")
+        array = np.zeros(shape, dtype) if empty else np.asarray(made(tuple(shape), dtype))
         weight = Weight(
-            tensor(np.asarray(made(tuple(shape), dtype)), dtype),
+            tensor(array, dtype),
             trainable,
             name or f"weight_{len(self._weights)}",
             f"{self.name}/{name or f'weight_{len(self._weights)}'}",
@@ -280,6 +290,11 @@ class Layer:
         """The weights that training leaves alone, or that are not for an optimizer."""
         train = {id(w) for w in self.trainable_weights}
         return [w for w in self.weights if id(w) not in train]
+
+    @property
+    def state_variables(self) -> list[Weight]:
+        """What it keeps from batch to batch, and is no weight: states of recurrent layers."""
+        return [v for layer in self.sublayers() for v in layer.state_variables]
 
     variables = weights
     trainable_variables = trainable_weights

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fanlight.errors import FanlightError
+from fanlight.layers import scope
 from fanlight.tensor import Tensor, cast, tensor
 from fanlight.tensor import functions as fn
 from fanlight.tensor.caller import caller
@@ -16,13 +17,18 @@ EPSILON = 1e-7
 
 def _floats(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
     """Both as float32, one of them with a last dim of 1 where the other lacks it."""
-    a, b = cast(tensor(y_true), "float32"), cast(tensor(y_pred), "float32")
+    return alike(cast(tensor(y_true), "float32"), cast(tensor(y_pred), "float32"))
+
+
+def alike(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Two tensors with as many dims, where one of them has a last dim of 1 more.
+
+    That dim is taken away, or given to the other one, if it has one dim only.
+    """
     if a.rank == b.rank + 1 and a.shape[-1] == 1:
-        a = fn.squeeze(a, -1)
-    elif b.rank == a.rank + 1 and b.shape[-1] == 1:
-        if b.rank > 1 and a.rank == 0:
-            return a, b
-        a = fn.expand_dims(a, -1)
+        return (a, fn.expand_dims(b, -1)) if b.rank == 1 else (fn.squeeze(a, -1), b)
+    if b.rank == a.rank + 1 and b.shape[-1] == 1:
+        return (fn.expand_dims(a, -1), b) if a.rank == 1 else (a, fn.squeeze(b, -1))
     return a, b
 
 
@@ -105,7 +111,7 @@ def poisson(y_true: Any, y_pred: Any) -> Tensor:
 
 
 def _unit(x: Tensor, axis: int) -> Tensor:
-    return x * fn.rsqrt(fn.maximum(fn.sum(fn.square(x), axis, keepdims=True), EPSILON))
+    return x * fn.rsqrt(fn.maximum(fn.sum(fn.square(x), axis, keepdims=True), 1e-12))
 
 
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
@@ -152,8 +158,8 @@ def binary_focal_crossentropy(
         y = y * (1.0 - label_smoothing) + 0.5 * label_smoothing
     if from_logits:
         p = fn.sigmoid(p)
-    p = fn.clip(p, EPSILON, 1.0 - EPSILON)
-    each = -(y * fn.log(p) + (1.0 - y) * fn.log(1.0 - p))
+    inside = fn.clip(p, EPSILON, 1.0 - EPSILON)
+    each = -(y * fn.log(inside) + (1.0 - y) * fn.log(1.0 - inside))
     right = y * p + (1.0 - y) * (1.0 - p)
     each = fn.pow(1.0 - right, float(gamma)) * each
     if apply_class_balancing:
@@ -214,11 +220,11 @@ def sparse_categorical_crossentropy(
 ) -> Tensor:
     """-log p of the class that y_true names by its number, along the axis.
 
-    ignore_class: examples of this class count 0.
+    ignore_class: examples of this class count 0, and are not counted in a mean.
     """
     y, p = tensor(y_true), cast(tensor(y_pred), "float32")
-    if y.rank == p.rank and y.shape[-1] == 1:
-        y = fn.squeeze(y, -1)
+    if y.rank == p.rank and y.shape[axis] == 1:
+        y = fn.squeeze(y, axis)
     places = (*p.shape[: axis % p.rank], *p.shape[axis % p.rank + 1 :])
     if y.shape != places:
         raise _classes("sparse_categorical_crossentropy", f"class numbers {list(places)}", y, p)
@@ -226,7 +232,9 @@ def sparse_categorical_crossentropy(
     logs = _log_probabilities(p, from_logits, axis)
     each = -fn.sum(fn.one_hot(y, p.shape[axis], axis=axis % p.rank) * logs, axis)
     if ignore_class is not None:
-        each = fn.where(fn.equal(y, ignore_class), 0.0, each)
+        counts = fn.not_equal(y, ignore_class)
+        each = fn.where(counts, each, 0.0)
+        scope.set_mask(each, counts)
     return each
 
 
@@ -252,11 +260,61 @@ def dice(y_true: Any, y_pred: Any, axis: Any = None) -> Tensor:
 def tversky(
     y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Any = None
 ) -> Tensor:
-    """1 - overlap / (overlap + alpha wrongly found + beta missed): Salehi et al. 2017."""
+    """1 - overlap / (overlap + alpha missed + beta wrongly found): Salehi et al. 2017.
+
+    Which of the two alpha weighs is as in Keras 3; the paper has it the other way round.
+    """
     a, b = _floats(y_true, y_pred)
     overlap = fn.sum(a * b, axis)
-    wrong, missed = fn.sum((1.0 - a) * b, axis), fn.sum(a * (1.0 - b), axis)
-    return 1.0 - overlap / (overlap + alpha * wrong + beta * missed + EPSILON)
+    missed, wrong = fn.sum(a * (1.0 - b), axis), fn.sum((1.0 - a) * b, axis)
+    return 1.0 - overlap / (overlap + alpha * missed + beta * wrong + EPSILON)
+
+
+def circle(
+    y_true: Any,
+    y_pred: Any,
+    ref_labels: Any = None,
+    ref_embeddings: Any = None,
+    remove_diagonal: bool = True,
+    gamma: float = 80.0,
+    margin: float = 0.4,
+) -> Tensor:
+    """How far unit vectors of a class are apart, against those of others. Source: Sun et al. 2020.
+
+    Args:
+        y_true: class numbers [n]. y_pred: vectors of length 1, [n, size].
+        ref_labels, ref_embeddings: what they are compared with; default: with each other.
+        remove_diagonal: whether the i-th is not compared with the i-th.
+    """
+    x = cast(tensor(y_pred), "float32")
+    labels = fn.reshape(cast(tensor(y_true), "int32"), (-1, 1))
+    others = x if ref_embeddings is None else cast(tensor(ref_embeddings), "float32")
+    their = labels if ref_labels is None else fn.reshape(cast(tensor(ref_labels), "int32"), (-1, 1))
+    same = fn.equal(labels, fn.transpose(their))
+    different = fn.logical_not(same)
+    if remove_diagonal:
+        same = fn.logical_and(same, fn.equal(fn.eye(same.shape[0], same.shape[1]), 0.0))
+    distance = fn.maximum(1.0 - fn.matmul(x, others, transpose_b=True), 0.0)
+    near = -gamma * (margin + distance) * (margin - distance)
+    far = gamma * fn.maximum(1.0 + margin - distance, 0.0) * (1.0 - margin - distance)
+    total = _log_sum(near, same) + _log_sum(far, different)
+    loss = fn.softplus(total)
+    scope.set_mask(loss, loss > 0.0)
+    return loss
+
+
+def _log_sum(x: Tensor, counts: Tensor) -> Tensor:
+    """log sum exp of what counts, along the rows; about -infinity where nothing does."""
+    return log_sum_exp(fn.where(counts, x, -1e30), 1)
+
+
+def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float = 0.5) -> Tensor:
+    """(1 - p^q) / q of the class that y_true names by its number. Source: Zhang & Sabuncu 2018."""
+    y, p = tensor(y_true), cast(tensor(y_pred), "float32")
+    if y.rank == p.rank and y.shape[-1] == 1:
+        y = fn.squeeze(y, -1)
+    right = fn.sum(p * fn.one_hot(cast(y, "int32"), p.shape[-1]), -1)
+    return (1.0 - fn.pow(right, float(q))) / q
 
 
 # By name; a metric can be of them, too.
@@ -267,7 +325,9 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
         binary_focal_crossentropy,
         categorical_crossentropy,
         categorical_focal_crossentropy,
+        categorical_generalized_cross_entropy,
         categorical_hinge,
+        circle,
         cosine_similarity,
         dice,
         hinge,
@@ -299,4 +359,6 @@ ALIASES = {
     "huber_loss": "huber",
     "cosine_proximity": "cosine_similarity",
     "bce": "binary_crossentropy",
+    "BCE": "binary_crossentropy",
+    "KLD": "kl_divergence",
 }

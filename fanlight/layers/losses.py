@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fanlight.errors import FanlightError
-from fanlight.layers import config
+from fanlight.layers import config, scope
 from fanlight.layers import loss_functions as functions
 from fanlight.layers.loss_functions import ALIASES, FUNCTIONS
 from fanlight.tensor import Tensor, cast, tensor
@@ -27,7 +27,7 @@ from fanlight.tensor.losses import (
     softmax_cross_entropy,
 )
 
-REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "none")
+REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none")
 
 
 def reduced_weights(values: Tensor, weights: Any) -> tuple[Tensor, Tensor]:
@@ -44,29 +44,27 @@ def reduced(values: Tensor, weights: Any, reduction: str, mask: Any = None) -> T
     """Losses of examples, times their weights, as one number.
 
     Args:
-        reduction: sum_over_batch_size (the sum, by the number of elements), mean (by the sum of
-            weights), sum, or none.
+        reduction: sum_over_batch_size or mean (the sum, by the number of elements),
+            mean_with_sample_weight (by the sum of weights), sum, or none.
         mask: which elements count; the number of those divides, instead of all.
     """
-    total_weight: Any = None
     if weights is not None:
         weights = reduced_weights(values, weights)[1]
     if mask is not None:
+        mask = cast(tensor(mask), "float32")
+        if reduction in ("sum_over_batch_size", "mean"):
+            mask = mask * fn.div_no_nan(float(mask.size), fn.sum(mask))
         mask = reduced_weights(values, mask)[1]
-        share = fn.sum(fn.broadcast_to(mask, values.shape)) / float(max(1, values.size))
-        scale = fn.div_no_nan(fn.scalar(1.0), share) * mask
-        mask_weights = scale if reduction in ("sum_over_batch_size", "mean") else mask
-        weights = mask_weights if weights is None else weights * mask_weights
+        weights = mask if weights is None else weights * mask
     if weights is not None:
-        total_weight = fn.sum(fn.broadcast_to(weights, values.shape))
         values = values * weights
-    if reduction == "none":
+    if reduction == "none" or not values.rank:
         return values
     total = fn.sum(values)
     if reduction == "sum":
         return total
-    if reduction == "mean" and total_weight is not None:
-        return fn.div_no_nan(total, total_weight)
+    if reduction == "mean_with_sample_weight" and weights is not None:
+        return fn.div_no_nan(total, fn.sum(weights))
     return total / float(max(1, values.size))
 
 
@@ -74,8 +72,8 @@ class Loss:
     """How far predictions are from labels, as one number.
 
     Args:
-        reduction: sum_over_batch_size (the mean over all elements), mean_with_sample_weight (the
-            sum, divided by that of the weights), sum, or none.
+        reduction: sum_over_batch_size or mean (the mean over all elements),
+            mean_with_sample_weight (the sum, divided by that of the weights), sum, or none.
 
     A loss of your own has `call(y_true, y_pred)`, which gives one number per example.
     """
@@ -87,7 +85,7 @@ class Loss:
         self, name: str | None = None, reduction: str = "sum_over_batch_size", dtype: Any = None
     ) -> None:
         self.name = name or config.snake(type(self).__name__)
-        reduction = "mean" if reduction == "mean_with_sample_weight" else reduction or "none"
+        reduction = "none" if reduction is None else reduction
         reduction = "sum_over_batch_size" if reduction == "auto" else reduction
         if reduction not in REDUCTIONS:
             raise FanlightError(
@@ -105,9 +103,11 @@ class Loss:
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         """The loss of all examples together."""
-        from fanlight.layers.scope import mask_of
-
-        return reduced(self.call(y_true, y_pred), sample_weight, self.reduction, mask_of(y_pred))
+        mask, values = scope.mask_of(y_pred), self.call(y_true, y_pred)
+        own = scope.mask_of(values)
+        if mask is not None and own is not None:
+            mask = fn.logical_and(mask, own)
+        return reduced(values, sample_weight, self.reduction, own if mask is None else mask)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make it again."""
@@ -134,7 +134,20 @@ class Function(Loss):
         self.fn, self.options = fn, options
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
-        return self.fn(y_true, y_pred, **self.options)
+        return tensor(self.fn(y_true, y_pred, **self.options))
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"fn": config.plain(self.fn)} | config.plain(self.options)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Loss:
+        return cls(**(config | {"fn": _function(config["fn"])}))
+
+
+def _function(given: Any) -> Callable[..., Any]:
+    """The function that a name in a file stands for."""
+    found: Callable[..., Any] = config.lookup("loss", given, FUNCTIONS)
+    return found
 
 
 class _Named(Loss):
@@ -399,12 +412,63 @@ class Tversky(Loss):
         return functions.tversky(y_true, y_pred, self.alpha, self.beta, self.axis)
 
 
+class Circle(Loss):
+    """See circle."""
+
+    fields = ("gamma", "margin", "remove_diagonal")
+
+    def __init__(
+        self,
+        gamma: float = 80.0,
+        margin: float = 0.4,
+        remove_diagonal: bool = True,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+        self.gamma, self.margin, self.remove_diagonal = gamma, margin, remove_diagonal
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        options = {f: getattr(self, f) for f in self.fields}
+        return functions.circle(y_true, y_pred, **options)
+
+
+class CategoricalGeneralizedCrossEntropy(Loss):
+    """See categorical_generalized_cross_entropy."""
+
+    fields = ("q",)
+
+    def __init__(
+        self,
+        q: float = 0.5,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+        if not 0 < q < 1:
+            raise FanlightError(
+                "E-LAYER-004",
+                "CategoricalGeneralizedCrossEntropy has no such q.",
+                where=f"q, {caller()}",
+                expected="a number between 0 and 1",
+                received=repr(q),
+            )
+        self.q = q
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        return functions.categorical_generalized_cross_entropy(y_true, y_pred, self.q)
+
+
 CLASSES = (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
     CategoricalCrossentropy,
     CategoricalFocalCrossentropy,
+    CategoricalGeneralizedCrossEntropy,
     CategoricalHinge,
+    Circle,
     CosineSimilarity,
     Dice,
     Hinge,
@@ -422,6 +486,7 @@ CLASSES = (
 )
 _BY_FUNCTION = {config.snake(c.__name__): c for c in CLASSES} | {"kl_divergence": KLDivergence}
 KNOWN: dict[str, Any] = {c.__name__: c for c in CLASSES} | _BY_FUNCTION
+KNOWN |= {"Function": Function, "LossFunctionWrapper": Function}
 KNOWN |= {alias: _BY_FUNCTION[name] for alias, name in ALIASES.items()}
 
 
@@ -443,7 +508,9 @@ __all__ = [
     "BinaryFocalCrossentropy",
     "CategoricalCrossentropy",
     "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy",
     "CategoricalHinge",
+    "Circle",
     "CosineSimilarity",
     "Dice",
     "Function",

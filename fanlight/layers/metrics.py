@@ -1,118 +1,154 @@
-"""Metrics by Keras's names: `fl.metrics`."""
+"""Metrics by Keras's names: `fl.metrics`. Functions give a number for each example."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from fanlight.layers import config
+from fanlight.layers import accuracies, config, overlaps, regression, thresholds
 from fanlight.layers import loss_functions as losses
-from fanlight.layers.metric import Mean, MeanMetricWrapper, Metric, Sum
-from fanlight.tensor import Tensor, cast, tensor
-from fanlight.tensor import functions as fn
-
-
-def _alike(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
-    a, b = tensor(y_true), tensor(y_pred)
-    if a.rank == b.rank + 1 and a.shape[-1] == 1:
-        a = fn.squeeze(a, -1)
-    elif b.rank == a.rank + 1 and b.shape[-1] == 1:
-        a = fn.expand_dims(a, -1)
-    return cast(a, "float32"), cast(b, "float32")
-
-
-def accuracy(y_true: Any, y_pred: Any) -> Tensor:
-    """Whether the prediction is the label, 0 or 1."""
-    a, b = _alike(y_true, y_pred)
-    return cast(fn.equal(a, b), "float32")
-
-
-def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
-    """The share of predictions on the label's side of the threshold, over the last dim."""
-    a, b = _alike(y_true, y_pred)
-    return fn.mean(cast(fn.equal(a, cast(b > threshold, "float32")), "float32"), -1)
-
-
-def categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
-    """Whether the greatest prediction is that of the one-hot label."""
-    return cast(fn.equal(fn.arg_max(y_true, -1), fn.arg_max(y_pred, -1)), "float32")
-
-
-def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
-    """Whether the greatest prediction is that of the class that y_true names."""
-    y, p = tensor(y_true), tensor(y_pred)
-    if y.rank == p.rank and y.shape[-1] == 1:
-        y = fn.squeeze(y, -1)
-    return cast(fn.equal(cast(y, "int32"), fn.arg_max(p, -1)), "float32")
-
-
-class Accuracy(MeanMetricWrapper):
-    """See accuracy."""
-
-    def __init__(self, name: str = "accuracy", dtype: Any = None) -> None:
-        super().__init__(accuracy, name, dtype)
-
-
-class BinaryAccuracy(MeanMetricWrapper):
-    """See binary_accuracy."""
-
-    fields = ("threshold",)
-
-    def __init__(
-        self, name: str = "binary_accuracy", dtype: Any = None, threshold: float = 0.5
-    ) -> None:
-        super().__init__(binary_accuracy, name, dtype, threshold=threshold)
-        self.threshold = threshold
-
-
-class CategoricalAccuracy(MeanMetricWrapper):
-    """See categorical_accuracy."""
-
-    def __init__(self, name: str = "categorical_accuracy", dtype: Any = None) -> None:
-        super().__init__(categorical_accuracy, name, dtype)
-
-
-class SparseCategoricalAccuracy(MeanMetricWrapper):
-    """See sparse_categorical_accuracy."""
-
-    def __init__(self, name: str = "sparse_categorical_accuracy", dtype: Any = None) -> None:
-        super().__init__(sparse_categorical_accuracy, name, dtype)
-
-
-CLASSES = (
+from fanlight.layers.accuracies import (
     Accuracy,
     BinaryAccuracy,
+    BinaryCrossentropy,
     CategoricalAccuracy,
-    Mean,
+    CategoricalCrossentropy,
+    CategoricalHinge,
+    Hinge,
+    KLDivergence,
+    Poisson,
     SparseCategoricalAccuracy,
+    SparseCategoricalCrossentropy,
+    SparseTopKCategoricalAccuracy,
+    SquaredHinge,
+    TopKCategoricalAccuracy,
+    accuracy,
+    binary_accuracy,
+    categorical_accuracy,
+    sparse_categorical_accuracy,
+    sparse_top_k_categorical_accuracy,
+    top_k_categorical_accuracy,
+)
+from fanlight.layers.loss_functions import (
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_generalized_cross_entropy,
+    categorical_hinge,
+    circle,
+    cosine_similarity,
+    dice,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
+    sparse_categorical_crossentropy,
+    squared_hinge,
+    tversky,
+)
+from fanlight.layers.metric import Mean, MeanMetricWrapper, Metric, Sum
+from fanlight.layers.overlaps import (
+    BinaryIoU,
+    ConfusionMatrix,
+    F1Score,
+    FBetaScore,
+    IoU,
+    MeanIoU,
+    OneHotIoU,
+    OneHotMeanIoU,
+)
+from fanlight.layers.regression import (
+    ConcordanceCorrelation,
+    CosineSimilarity,
+    LogCoshError,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    PearsonCorrelation,
+    R2Score,
+    RootMeanSquaredError,
+    concordance_correlation,
+    pearson_correlation,
+)
+from fanlight.layers.thresholds import (
+    AUC,
+    FalseNegatives,
+    FalsePositives,
+    Precision,
+    PrecisionAtRecall,
+    Recall,
+    RecallAtPrecision,
+    SensitivityAtSpecificity,
+    SpecificityAtSensitivity,
+    TrueNegatives,
+    TruePositives,
+)
+from fanlight.tensor import Tensor
+
+CLASSES: tuple[type[Metric], ...] = (
+    *accuracies.CLASSES,
+    *overlaps.CLASSES,
+    *regression.CLASSES,
+    *thresholds.CLASSES,
+    Mean,
+    MeanMetricWrapper,
     Sum,
 )
-FUNCTIONS: dict[str, Callable[..., Tensor]] = {
-    f.__name__: f
-    for f in (accuracy, binary_accuracy, categorical_accuracy, sparse_categorical_accuracy)
-} | losses.FUNCTIONS
+FUNCTIONS: dict[str, Callable[..., Tensor]] = (
+    accuracies.FUNCTIONS | regression.FUNCTIONS | losses.FUNCTIONS
+)
 KNOWN: dict[str, Any] = {c.__name__: c for c in CLASSES} | {
     config.snake(c.__name__): c for c in CLASSES
 }
 
 
+def function_of(given: Any) -> Callable[..., Tensor]:
+    """The function of labels and predictions that a name in a file stands for."""
+    given = losses.ALIASES.get(given, given) if isinstance(given, str) else given
+    found: Callable[..., Tensor] = config.lookup("metric", given, FUNCTIONS)
+    return found
+
+
 def get(given: Any, loss: Any = None, output_shape: Any = None) -> Metric:
     """The metric that a name, a description, a function or an object stands for.
 
+    A name is also that of the number in logs: "mse" is reported as mse.
+
     Args:
-        loss, output_shape: of the output that it is of: what "accuracy" means follows from them.
+        loss, output_shape: of the output that it is of: what "accuracy" means follows from them,
+            and how many numbers a metric keeps for each class.
     """
+    made = _made(given, loss, output_shape)
+    if output_shape is not None:
+        made.ready(output_shape)
+    return made
+
+
+def _made(given: Any, loss: Any, output_shape: Any) -> Metric:
     if isinstance(given, Metric):
         return given
-    if given in ("accuracy", "acc", "crossentropy", "ce"):
-        return _by_loss(str(given), loss, output_shape)
-    name = losses.ALIASES.get(given, given) if isinstance(given, str) else given
-    if isinstance(name, str) and name not in KNOWN and name in FUNCTIONS:
-        return MeanMetricWrapper(FUNCTIONS[name], str(given))
-    if callable(name) and not isinstance(name, type):
-        return MeanMetricWrapper(name)
-    made: Metric = config.lookup("metric", name, KNOWN)
-    return made
+    if isinstance(given, str) and given in ("accuracy", "acc", "crossentropy", "ce"):
+        return _by_loss(given, loss, output_shape)
+    if isinstance(given, str):
+        name = losses.ALIASES.get(given, given)
+        if config.registered(name) is None and name not in KNOWN and name in FUNCTIONS:
+            return MeanMetricWrapper(FUNCTIONS[name], given)
+        found: Any = config.lookup("metric", name, KNOWN)
+        if not isinstance(found, Metric):
+            return MeanMetricWrapper(found, given)
+        found.name = given
+        return found
+    if callable(given) and not isinstance(given, type):
+        return MeanMetricWrapper(given)
+    made = config.lookup("metric", given, KNOWN)
+    return made if isinstance(made, Metric) else MeanMetricWrapper(made)
 
 
 def _by_loss(name: str, loss: Any, shape: Any) -> Metric:
@@ -122,29 +158,94 @@ def _by_loss(name: str, loss: Any, shape: Any) -> Metric:
     sparse = "SparseCategorical" in kind
     which = 0 if binary or kind.startswith("Binary") else 1 if sparse else 2
     if name in ("accuracy", "acc"):
-        chosen = (binary_accuracy, sparse_categorical_accuracy, categorical_accuracy)[which]
-    else:
-        chosen = (
-            losses.binary_crossentropy,
-            losses.sparse_categorical_crossentropy,
-            losses.categorical_crossentropy,
-        )[which]
-    options = {}
-    if name in ("crossentropy", "ce") and getattr(loss, "from_logits", False):
-        options["from_logits"] = True
-    return MeanMetricWrapper(chosen, name, **options)
+        kinds = (BinaryAccuracy, SparseCategoricalAccuracy, CategoricalAccuracy)
+        return kinds[which](name)
+    logits = bool(getattr(loss, "from_logits", False))
+    if which == 0:
+        return BinaryCrossentropy(name, from_logits=logits)
+    if which == 1:
+        return SparseCategoricalCrossentropy(name, from_logits=logits)
+    return CategoricalCrossentropy(name, from_logits=logits)
 
 
 __all__ = [
+    "AUC",
     "Accuracy",
     "BinaryAccuracy",
+    "BinaryCrossentropy",
+    "BinaryIoU",
     "CategoricalAccuracy",
+    "CategoricalCrossentropy",
+    "CategoricalHinge",
+    "ConcordanceCorrelation",
+    "ConfusionMatrix",
+    "CosineSimilarity",
+    "F1Score",
+    "FBetaScore",
+    "FalseNegatives",
+    "FalsePositives",
+    "Hinge",
+    "IoU",
+    "KLDivergence",
+    "LogCoshError",
     "Mean",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanIoU",
     "MeanMetricWrapper",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
     "Metric",
+    "OneHotIoU",
+    "OneHotMeanIoU",
+    "PearsonCorrelation",
+    "Poisson",
+    "Precision",
+    "PrecisionAtRecall",
+    "R2Score",
+    "Recall",
+    "RecallAtPrecision",
+    "RootMeanSquaredError",
+    "SensitivityAtSpecificity",
     "SparseCategoricalAccuracy",
+    "SparseCategoricalCrossentropy",
+    "SparseTopKCategoricalAccuracy",
+    "SpecificityAtSensitivity",
+    "SquaredHinge",
     "Sum",
+    "TopKCategoricalAccuracy",
+    "TrueNegatives",
+    "TruePositives",
+    "accuracy",
+    "binary_accuracy",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_accuracy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy",
+    "categorical_hinge",
+    "circle",
+    "concordance_correlation",
+    "cosine_similarity",
+    "dice",
     "get",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "pearson_correlation",
+    "poisson",
+    "sparse_categorical_accuracy",
+    "sparse_categorical_crossentropy",
+    "sparse_top_k_categorical_accuracy",
+    "squared_hinge",
+    "top_k_categorical_accuracy",
+    "tversky",
 ]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph
 from fanlight.layers import config, scope
+from fanlight.layers.depths import depth_order
 from fanlight.layers.layer import Layer, unique_name
 from fanlight.layers.symbolic import Node, Symbolic, mapped, symbols
 from fanlight.layers.training import Trainer
@@ -125,11 +126,8 @@ class Model(Trainer, Layer):
     def _connect(self, inputs: Any, outputs: Any) -> None:
         self.inputs_form, self.outputs_form = inputs, outputs
         self._order = _ordered(symbols(inputs), symbols(outputs), self.name)
-        found = {id(n.layer): n.layer for n in self._order}
-        # Inputs first and in their order, as Keras has them.
-        begins = [s.node.layer for s in symbols(inputs)]
-        rest = [x for x in found.values() if not any(x is b for b in begins)]
-        self._layers: list[Layer] = [*begins, *rest]
+        # As Keras orders them: weights in files, and what get_weights gives, are in this order.
+        self._layers: list[Layer] = depth_order(self)
         names = [layer.name for layer in self._layers]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
@@ -338,6 +336,80 @@ class Model(Trainer, Layer):
         if not self.functional:
             return super().get_config()
         return functional_config(self)
+
+    def described(self) -> dict[str, Any]:
+        """Its class and config, as files have it."""
+        from fanlight.layers.describe import described_model
+
+        return described_model(self)
+
+    def to_json(self, **options: Any) -> str:
+        """The layers and their connections as JSON text, which `fl.model_from_json` reads.
+
+        Args:
+            options: of json.dumps: indent=2.
+        """
+        from fanlight.layers.describe import to_json
+
+        return to_json(self, **options)
+
+    def save(self, path: Any, overwrite: bool = True, include_optimizer: bool = True) -> None:
+        """Write the model with its weights, and what training needs to go on.
+
+        Args:
+            path: a name that ends in .keras, .h5 or .hdf5; a folder, or its model.json, for TF.js;
+                or .safetensors for the weights alone. An older file is replaced when all of the
+                new one is written.
+            overwrite: whether there may be an older one.
+            include_optimizer: whether compile's arguments and the optimizer's state go with it.
+
+        Raises:
+            FanlightError: E-LAYER-009 what such a file cannot hold; E-LAYER-010 a path that cannot
+                be written.
+        """
+        from fanlight.layers.saving import save_model
+
+        save_model(self, path, overwrite, include_optimizer)
+
+    def save_weights(self, path: Any, overwrite: bool = True) -> None:
+        """Write the weights: a name that ends in .weights.h5, .h5 or .safetensors."""
+        from fanlight.layers.saving import save_weights
+
+        save_weights(self, path, overwrite)
+
+    def load_weights(self, path: Any, by_name: bool = False, skip_mismatch: bool = False) -> None:
+        """Give the weights the numbers of a file that any of `save` and `save_weights` wrote.
+
+        Args:
+            by_name: layers go by their names and not by their places; those that the file does not
+                have stay as they are.
+            skip_mismatch: weights that do not fit stay as they are.
+
+        Raises:
+            FanlightError: E-LAYER-006 listing every weight that does not fit; none is changed then.
+        """
+        from fanlight.layers.saving import load_weights
+
+        load_weights(self, path, by_name, skip_mismatch)
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        print_fn: Any = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+    ) -> None:
+        """Print the layers with their output shapes and numbers of weights.
+
+        Args:
+            line_length: columns; default: those of the terminal.
+            print_fn: called with the text, instead of printing it.
+            expand_nested: whether the layers of models inside have lines, too.
+            show_trainable: whether a column says which layers train.
+        """
+        from fanlight.layers.summary import summary
+
+        summary(self, line_length, print_fn, expand_nested, show_trainable)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:

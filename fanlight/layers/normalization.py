@@ -185,6 +185,8 @@ class BatchNormalization(_Scaled):
                 kept = scope.newest(average) * self.momentum
                 new = gradients.stop_gradient(value) * (1.0 - self.momentum)
                 scope.update(average, kept + new)
+            if mask is None and at == x.rank - 1:
+                return neural.normalize_batch(x, self.gamma, self.beta, self.epsilon)
         else:
             mean, variance = self.moving_mean, self.moving_variance
         if at == x.rank - 1:

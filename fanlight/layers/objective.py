@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 from fanlight.errors import FanlightError
@@ -35,9 +37,10 @@ class Objective:
         self.names = list(names)
         self.several = len(self.names) > 1
         self.losses = [losses.get(x) for x in self._each("loss", loss)]
-        self.shares = [
-            1.0 if w is None else float(w) for w in self._each("loss_weights", loss_weights)
-        ]
+        weights = self._each("loss_weights", loss_weights)
+        if any(w is not None and not isinstance(w, Real) for w in weights):
+            raise self._wrong("loss_weights", repr(loss_weights)[:200])
+        self.shares = [1.0 if w is None else float(w) for w in weights]
         self.tracker = Mean("loss")
         many = self.several and sum(x is not None for x in self.losses) > 1
         self.trackers = [Mean(f"{n}_loss") if many else None for n in self.names]
@@ -114,17 +117,18 @@ class Objective:
 
     def results(self) -> Tensor:
         """All numbers of now, as one tensor."""
-        parts = [fn.reshape(m.result(), (-1,)) for m in self.every()]
-        self.sizes = [p.shape[0] for p in parts]
-        return fn.concat(parts)
+        parts = [m.result() for m in self.every()]
+        self.shapes = [p.shape for p in parts]
+        return fn.concat([fn.reshape(p, (-1,)) for p in parts])
 
     def named(self, numbers: Any) -> dict[str, Any]:
         """The numbers of `results` by name."""
         found: dict[str, Any] = {}
         at = 0
-        for m, size in zip(self.every(), self.sizes, strict=True):
+        for m, shape in zip(self.every(), self.shapes, strict=True):
+            size = math.prod(shape)
             part = numbers[at : at + size]
-            found[m.name] = float(part[0]) if size == 1 else part.copy()
+            found[m.name] = part.reshape(shape).copy() if shape else float(part[0])
             at += size
         return found
 

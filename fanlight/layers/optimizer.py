@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fanlight.errors import FanlightError
@@ -12,6 +13,19 @@ from fanlight.tensor import Tensor, cast, tensor
 from fanlight.tensor import functions as fn
 from fanlight.tensor.caller import caller
 from fanlight.tensor.variables import Variable
+
+_COMMON = (
+    "weight_decay",
+    "clipnorm",
+    "clipvalue",
+    "global_clipnorm",
+    "use_ema",
+    "ema_momentum",
+    "ema_overwrite_frequency",
+    "loss_scale_factor",
+    "gradient_accumulation_steps",
+    "name",
+)
 
 
 class Optimizer:
@@ -48,8 +62,15 @@ class Optimizer:
         loss_scale_factor: float | None = None,
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
+        **unknown: Any,
     ) -> None:
-        self.name = name or config.snake(type(self).__name__)
+        # Keras counts names that nobody chose: adam, adam_1, ...
+        from fanlight.layers.layer import unique_name
+
+        if unknown:
+            known = ("learning_rate", *self.fields, *_COMMON)
+            raise self._wrong("argument", ", ".join(known), ", ".join(sorted(unknown)))
+        self.name = name or unique_name(config.snake(type(self).__name__))
         self.weight_decay, self.clipnorm, self.clipvalue = weight_decay, clipnorm, clipvalue
         self.global_clipnorm = global_clipnorm
         self.use_ema, self.ema_momentum = use_ema, ema_momentum
@@ -57,20 +78,26 @@ class Optimizer:
         self.loss_scale_factor = loss_scale_factor
         self.gradient_accumulation_steps = gradient_accumulation_steps
         if sum(v is not None for v in (clipnorm, clipvalue, global_clipnorm)) > 1:
-            raise FanlightError(
-                "E-LAYER-004",
-                "gradients are clipped in one way.",
-                where=f"{type(self).__name__}, {caller()}",
-                expected="one of clipnorm, clipvalue and global_clipnorm",
-                received=f"clipnorm={clipnorm}, clipvalue={clipvalue}, "
-                f"global_clipnorm={global_clipnorm}",
+            given = f"{clipnorm=}, {clipvalue=}, {global_clipnorm=}"
+            expected = "one of clipnorm, clipvalue and global_clipnorm"
+            raise self._wrong("way to clip", expected, given)
+        if gradient_accumulation_steps is not None and gradient_accumulation_steps < 2:
+            raise self._wrong(
+                "gradient_accumulation_steps", "2 or more, or None", gradient_accumulation_steps
             )
-        self.iterations = self._own((), "iterations", "int32")
+        if not 0 <= ema_momentum <= 1:
+            raise self._wrong("ema_momentum", "a number from 0 to 1", ema_momentum)
+        if ema_overwrite_frequency is not None and ema_overwrite_frequency < 1:
+            expected = "1 or more, or None"
+            raise self._wrong("ema_overwrite_frequency", expected, ema_overwrite_frequency)
+        self.iterations = self._own((), "iteration", "int32")
         self._rate: Weight | None = None
         self._schedule: Any = None
+        # Traced steps hold for one version: a schedule is part of what they compute.
+        self.version = 0
         self.learning_rate = learning_rate
         self.trained: list[Variable] = []
-        self._slots: dict[str, list[Weight]] = {}
+        self._slots: dict[str, list[Weight | None]] = {}
         self._averages: list[Weight] = []
         self._sums: list[Weight] = []
         self._apart: set[str] = set()
@@ -86,23 +113,33 @@ class Optimizer:
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
-        if hasattr(value, "get_config") or (callable(value) and not isinstance(value, Tensor)):
+        if isinstance(value, Mapping):
+            from fanlight.layers import schedules
+
+            value = schedules.get(value)
+        if callable(value) and not isinstance(value, Tensor):
             self._schedule = value
+            self.version += 1
             return
-        number = float(value.item() if isinstance(value, Tensor) else value)
-        if number != number or number < 0:
-            raise FanlightError(
-                "E-LAYER-004",
-                "this is no learning rate.",
-                where=f"{type(self).__name__}, {caller()}",
-                expected="a number from 0 on, or a schedule",
-                received=repr(value),
-            )
-        self._schedule = None
+        number = _number(value)
+        if number is None or not 0 <= number < math.inf:
+            raise self._wrong("learning_rate", "a number from 0 on, or a schedule", value)
+        if self._schedule is not None:
+            self._schedule = None
+            self.version += 1
         if self._rate is None:
             self._rate = self._own((), "learning_rate", "float32", number)
         else:
             self._rate.assign(number)
+
+    def _wrong(self, argument: str, expected: str, received: Any) -> FanlightError:
+        return FanlightError(
+            "E-LAYER-004",
+            f"{type(self).__name__} does not take this {argument}.",
+            where=f"{argument}, {caller()}",
+            expected=expected,
+            received=received if isinstance(received, str) else repr(received)[:200],
+        )
 
     def _own(self, shape: Any, name: str, dtype: str = "float32", value: float = 0) -> Weight:
         made = fn.full(shape, value, dtype)
@@ -132,43 +169,60 @@ class Optimizer:
         }
         self.trained = list(weights)
         self._slots = {
-            slot: [
-                before.get((slot, id(w)))
-                or self._own(
-                    self.slot_shape(slot, w),
-                    f"{getattr(w, 'path', w.name).replace('/', '_')}_{slot}",
-                    value=self.first_slot(slot, w),
-                )
-                for w in weights
-            ]
-            for slot in self.slots_used()
+            slot: [before.get((slot, id(w))) or self._slot(slot, w) for w in weights]
+            for group in self.slot_groups()
+            for slot in group
         }
         if self.use_ema:
-            self._averages = [
-                Weight(
-                    tensor(w.numpy()), False, f"{w.name}_average", f"{self.name}/{w.name}_average"
-                )
-                for w in weights
-            ]
-            for average, w in zip(self._averages, weights, strict=True):
+            self._averages = []
+            for w in weights:
+                average = self._own(w.shape, f"{_flat(w)}_average")
                 average.assign(w.numpy())
+                self._averages.append(average)
         if self.gradient_accumulation_steps:
-            self._sums = [self._own(w.shape, f"{w.name}_sum") for w in weights]
+            self._sums = [self._own(w.shape, f"{_flat(w)}_gradient_accumulator") for w in weights]
+
+    def _slot(self, slot: str, weight: Variable) -> Weight | None:
+        shape = self.slot_shape(slot, weight)
+        if shape is None:
+            return None
+        return self._own(shape, f"{_flat(weight)}_{slot}", value=self.first_slot(slot, weight))
 
     def slots_used(self) -> Sequence[str]:
         """The names of its slots, some of which may depend on arguments."""
         return self.slots
 
-    def slot_shape(self, slot: str, weight: Variable) -> tuple[int, ...]:
-        """The shape of a slot; () for one number."""
+    def slot_groups(self) -> Sequence[Sequence[str]]:
+        """Its slots in the order in which Keras keeps them.
+
+        Those of a group lie together, weight by weight; the next group follows after all weights.
+        """
+        return (tuple(self.slots_used()),)
+
+    def slot_shape(self, slot: str, weight: Variable) -> tuple[int, ...] | None:
+        """The shape of a slot; () for one number, None where this weight does not have it."""
         return weight.shape
+
+    def extra(self) -> Sequence[Weight]:
+        """What else lasts from step to step."""
+        return ()
 
     @property
     def variables(self) -> list[Weight]:
-        """Everything that lasts from step to step."""
-        rate = [self._rate] if self._rate is not None else []
-        kept = [v for values in self._slots.values() for v in values]
-        return [self.iterations, *rate, *kept, *self._averages, *self._sums]
+        """Everything that lasts from step to step, in the order of Keras."""
+        found: list[Weight | None] = [self.iterations]
+        if self._schedule is None:
+            found.append(self._rate)
+        found += [*self._averages, *self._sums]
+        for group in self.slot_groups() if self._slots else ():
+            for i in range(len(self.trained)):
+                found += [self._slots[slot][i] for slot in group]
+        return [*(v for v in found if v is not None), *self.extra()]
+
+    @property
+    def averages(self) -> list[Weight]:
+        """The averages of the weights that were trained, where `use_ema` keeps some."""
+        return self._averages
 
     # --- a step -----------------------------------------------------------------------------------
 
@@ -190,9 +244,12 @@ class Optimizer:
 
     _spared: tuple[str, ...] = ()
 
-    def _decays(self, weight: Variable) -> bool:
+    def decay_of(self, weight: Variable) -> float:
+        """The weight decay of a weight; 0 for none."""
         path = getattr(weight, "path", weight.name)
-        return path not in self._apart and not any(text in path for text in self._spared)
+        if path in self._apart or any(text in path for text in self._spared):
+            return 0.0
+        return float(self.weight_decay or 0.0)
 
     def apply_gradients(self, pairs: Sequence[tuple[Any, Variable]]) -> None:
         """Move weights by their gradients: pairs (gradient, weight)."""
@@ -229,57 +286,64 @@ class Optimizer:
     def _move(self, grads: list[Tensor], weights: Sequence[Variable], moves: Any) -> None:
         grads = self._clipped(grads)
         rate = self.rate()
-        done = cast(self.iterations, "float32")
         every = self.gradient_accumulation_steps
-        self.count = (fn.floor(done / float(every)) if every else done) + 1.0
+        done = fn.floor_div(self.iterations, every) if every else self.iterations
+        self.count = cast(done, "float32") + 1.0
 
         def told(variable: Variable, value: Tensor) -> None:
             kept = value if moves is None else fn.where(moves, value, variable)
             scope.update(variable, kept)
 
+        self.begin(told)
         for i, (weight, grad) in enumerate(zip(weights, grads, strict=True)):
             current = scope.newest(weight)
-            if self.weight_decay and self._decays(weight):
-                current = current - current * float(self.weight_decay) * rate
-            slots = {name: values[i] for name, values in self._slots.items()}
+            decay = self.decay_of(weight)
+            if decay:
+                current = current - current * decay * rate
+            own = {name: values[i] for name, values in self._slots.items()}
+            slots = {name: slot for name, slot in own.items() if slot is not None}
             new, changed = self.step(current, grad, rate, dict(slots))
+            for name, value in changed.items():
+                told(slots[name], value)
+            if moves is not None:
+                new = fn.where(moves, new, weight)
+            if self.use_ema:
+                new = self._averaged(i, new, done)
             constraint = getattr(weight, "constraint", None)
             if constraint is not None:
                 new = constraint(new)
-            for name, value in changed.items():
-                told(slots[name], value)
-            if self.use_ema:
-                new = self._averaged(i, weight, new)
-            told(weight, new)
-        self.finish(told)
+            scope.update(weight, new)
 
-    def finish(self, told: Any) -> None:
-        """What lasts beside the slots of weights; told(variable, value) says what it becomes."""
+    def begin(self, told: Callable[[Variable, Tensor], None]) -> None:
+        """What happens once in a step, before weights move.
 
-    def _averaged(self, i: int, weight: Variable, new: Tensor) -> Tensor:
-        m = self.ema_momentum
+        told(variable, value) says what a variable of `extra` becomes.
+        """
+
+    def _averaged(self, i: int, new: Tensor, done: Tensor) -> Tensor:
+        """What a weight becomes; the first value begins its average."""
+        m = fn.where(fn.equal(done, 0), 0.0, float(self.ema_momentum))
         average = m * self._averages[i] + (1.0 - m) * new
         scope.update(self._averages[i], average)
         often = self.ema_overwrite_frequency
         if not often:
             return new
-        now = fn.equal(fn.floor_mod(self.iterations + 1, often), 0)
-        return fn.where(now, average, new)
+        return fn.where(fn.equal(fn.floor_mod(done + 1, often), 0), average, new)
 
     def finalize_variable_values(self, weights: Sequence[Variable] | None = None) -> None:
         """Put the averages in the place of the weights, where `use_ema` keeps some."""
-        if self.use_ema:
+        if self.use_ema and self._averages and self.iterations.item():
             for weight, average in zip(self.trained, self._averages, strict=True):
                 weight.assign(average)
 
     def _clipped(self, grads: list[Tensor]) -> list[Tensor]:
-        if self.clipvalue is not None:
+        if self.clipvalue:
             limit = float(self.clipvalue)
             return [fn.clip(g, -limit, limit) for g in grads]
-        if self.clipnorm is not None:
+        if self.clipnorm:
             norms = [fn.sqrt(fn.sum(fn.square(g))) for g in grads]
             return [_shortened(g, n, self.clipnorm) for g, n in zip(grads, norms, strict=True)]
-        if self.global_clipnorm is not None:
+        if self.global_clipnorm:
             total: Any = None
             for g in grads:
                 part = fn.sum(fn.square(g))
@@ -312,6 +376,17 @@ class Optimizer:
         """The optimizer of such arguments; those of Keras 2 and TF.js alone are left out."""
         old = ("is_legacy_optimizer", "jit_compile", "decay", "className")
         return cls(**{k: v for k, v in config.items() if k not in old})
+
+
+def _flat(weight: Variable) -> str:
+    return str(getattr(weight, "path", weight.name)).replace("/", "_")
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value.item() if isinstance(value, Tensor) else value)
+    except (TypeError, ValueError):
+        return None
 
 
 def _shortened(g: Tensor, norm: Tensor, limit: float) -> Tensor:

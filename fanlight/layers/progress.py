@@ -6,10 +6,14 @@ import sys
 import time
 from typing import Any
 
-from fanlight.layers.callbacks import Callback, Logs
+from fanlight.layers.callback import Callback, Logs
 
 
 def _number(value: Any) -> str:
+    if getattr(value, "ndim", 0):  # a number per class is shown, a matrix is not
+        few = value.ndim == 1 and value.size <= 10
+        each = " ".join(_number(float(v)) for v in value) if few else ""
+        return f"[{each or ' x '.join(map(str, value.shape))}]"
     if not isinstance(value, float):
         return str(value)
     return f"{value:.4f}" if abs(value) >= 1e-3 or not value else f"{value:.3e}"
@@ -82,8 +86,13 @@ class Bar(Callback):
             f"epoch {epoch + 1}/{of}  {spent:.1f} s  {described(logs or {})}", highlight=False
         )
 
+    _progress: Any = None
+
     def on_train_end(self, logs: Logs | None = None) -> None:
-        self._progress.stop()
+        if self._progress is not None:
+            self._progress.stop()
+
+    on_train_break = on_train_end
 
 
 def shown(verbose: Any) -> list[Callback]:

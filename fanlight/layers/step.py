@@ -107,7 +107,9 @@ class Steps:
             return self._by_numpy(kind, parts)
         types = tuple(TensorType(a.shape, str(a.dtype)) for a in flat)
         holes = tuple(tuple(a is None for a in group) for group in parts)
-        key = (kind, types, holes, self._trainable() if kind == "train" else ())
+        key: tuple[Any, ...] = (kind, types, holes, self._trainable() if kind == "train" else ())
+        if self.optimizer is not None:
+            key = (*key, self.optimizer.version)
         program = self._programs.get(key)
         if program is None:
             program = self._compile(kind, types, holes)
@@ -120,7 +122,7 @@ class Steps:
         return tuple(id(w) for w in self.model.trainable_weights)
 
     def _variables(self) -> list[Variable]:
-        found: list[Any] = [*self.model.weights, self.key]
+        found: list[Any] = [*self.model.weights, *self.model.state_variables, self.key]
         if self.objective is not None:
             found += self.objective.variables
         if self.optimizer is not None:

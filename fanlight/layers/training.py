@@ -31,6 +31,7 @@ class Trainer:
         self.optimizer: Optimizer | None = None
         self.history: History | None = None
         self.stop_training = False
+        self.initial_epoch = 0
         self._compiled: dict[str, Any] | None = None
         self._objective: Objective | None = None
         self._steps: Steps | None = None
@@ -259,14 +260,20 @@ class Trainer:
             held = self._data(vx, vy, vw, validation_batch_size or batch_size)
         history = History()
         steps = steps_per_epoch or data.steps
-        params = {"epochs": epochs, "steps": steps, "verbose": verbose}
+        params = {
+            "epochs": epochs,
+            "steps": steps,
+            "verbose": verbose,
+            "validation": held is not None,
+        }
         told = CallbackList([*(callbacks or ()), *shown(verbose), history], self, params)
         self.history, self.stop_training = history, False
+        self.initial_epoch = initial_epoch  # a callback that knows of a former training may move it
         logs: dict[str, Any] = {}
-        told.call("on_train_begin", {})
         source: Any = None
         try:
-            for epoch in range(initial_epoch, epochs):
+            told.call("on_train_begin", {})
+            for epoch in range(self.initial_epoch, epochs):
                 told.call("on_epoch_begin", epoch, {})
                 if source is None or steps_per_epoch is None:
                     source = iter(data)
@@ -277,10 +284,12 @@ class Trainer:
                 told.call("on_epoch_end", epoch, logs)
                 if self.stop_training:
                     break
-        finally:
-            told.call("on_train_end", logs)
+        except BaseException:
+            told.call("on_train_break", logs)
+            raise
         if self.optimizer is not None:
             self.optimizer.finalize_variable_values()
+        told.call("on_train_end", logs)
         return history
 
     def _epoch(
@@ -309,9 +318,8 @@ class Trainer:
                 steps.objective.reset()
                 begun = True
             told.call("on_train_batch_begin", step, {})
-            numbers = self._trained(
-                steps, batch, class_weight, f"epoch {epoch + 1}, step {step + 1}"
-            )
+            where = f"epoch {epoch + 1}, step {step + 1}"
+            numbers = self._trained(steps, batch, class_weight, where, told.takes_nan)
             logs = steps.objective.named(numbers)
             told.call("on_train_batch_end", step, logs)
             step += 1
@@ -334,6 +342,7 @@ class Trainer:
         batch: feeding.Batch,
         class_weight: Mapping[int, float] | None,
         where: str,
+        takes_nan: bool = False,
     ) -> np.ndarray:
         assert steps.objective is not None
         x, y, w = batch
@@ -342,7 +351,7 @@ class Trainer:
         if class_weight:
             w = [_weighted(labels, own, class_weight) for labels, own in zip(y, w, strict=True)]
         results, total = steps.run("train", (x, y, w))
-        if not np.isfinite(total[0]):
+        if not takes_nan and not np.isfinite(total[0]):
             raise FanlightError(
                 "E-TRAIN-003",
                 "the loss is not finite any more.",

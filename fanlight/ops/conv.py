@@ -133,6 +133,53 @@ register(
 )
 
 
+def _infer_depthwise_kernel(types: Sequence[TensorType], attrs: Attrs) -> list[TensorType]:
+    op = "depthwise_conv2d_kernel"
+    x, g = types
+    check.tensor(op, "x", x, FLOATS, 4, windows.IMAGE)
+    check.tensor(op, "g", g, FLOATS, 4, windows.IMAGE)
+    kh, kw = check.integers(op, attrs, "size", 2, 1)
+    places = windows.output_size(op, x, (kh, kw), {**attrs, "padding": ((0, 0), (0, 0))})
+    expected = (x.shape[0], *places, x.shape[3])
+    if g.shape != expected:
+        raise check.shape_error(op, "g", f"{list(expected)} for x {x} and size {(kh, kw)}", g)
+    return [TensorType((kh, kw, x.bound[3]))]
+
+
+def _eval_depthwise_kernel(arrays: Sequence[np.ndarray], attrs: Attrs) -> list[np.ndarray]:
+    x, g = arrays
+    size = attrs["size"]
+    out = np.empty((*size, x.shape[3]), np.float32)
+    with np.errstate(all="ignore"):
+        places = (g.shape[1], g.shape[2])
+        for i, j, seen in windows.taps(x, places, size, attrs["strides"], attrs["dilations"]):
+            out[i, j] = np.einsum("nhwc,nhwc->c", seen, g)
+    return [out]
+
+
+register(
+    Row(
+        name="depthwise_conv2d_kernel",
+        family="conv",
+        arity=(2, 2),
+        attrs={
+            "size": Attr(REQUIRED, "height and width of the windows"),
+            "strides": windows.STRIDES,
+            "dilations": windows.DILATIONS,
+        },
+        infer=_infer_depthwise_kernel,
+        eval=_eval_depthwise_kernel,
+        doc="x [N, H, W, C], g [N, h, w, C] -> [kh, kw, C]: y[p, q, c] = sum over n, i, j of "
+        "g[n, i, j, c] x[n, i sh + p dh, j sw + q dw, c]: the gradient of a depthwise_conv2d "
+        "without padding after its windows, g being that of its result. E-OP-004 if g has not the "
+        "sizes of that result. Source: TensorFlow.js's DepthwiseConv2dNativeBackpropFilter.",
+        wasm="kernel",
+        tol={"float32": 1e-5},
+        vjp=window_backward.depthwise_conv2d_kernel,
+    )
+)
+
+
 # --- conv2d_transpose -----------------------------------------------------------------------------
 
 

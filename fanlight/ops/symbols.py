@@ -351,6 +351,13 @@ def _random(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> Fills:
     return _free(types, attrs)
 
 
+def _summed_batch(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> Fills:
+    """Images that are added up: nothing for those that are not there."""
+    if any(isinstance(d, Dim) for t in types for d in t.shape[1:]):
+        raise _refused("depthwise_conv2d_kernel", "only the batch may be one", _called(types))
+    return [dict.fromkeys(symbolic_axes(t), 0.0) for t in types]
+
+
 def _spelt(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> Fills:
     """What the pass that binds symbols writes with other ops: mean as a sum, reverse as gather."""
     return _free(types, attrs)
@@ -390,6 +397,7 @@ RULES: dict[str, Rule] = {
     "top_k": _sort,
     "matmul": _matmul,
     "conv2d": _conv2d,
+    "depthwise_conv2d_kernel": _summed_batch,
     "random_bits": _random,
     "non_max_suppression": _suppression,
     **{op: _only(op, _first) for op in _BATCHES},
@@ -421,6 +429,7 @@ _OF: dict[str, str] = {
     "scatter_nd": "any dim but the last of the indices",
     "search_sorted": "any dim but the last of the sequence",
     "conv2d": "the batch and the channels",
+    "depthwise_conv2d_kernel": "the batch",
     **dict.fromkeys(("solve", "triangular_solve"), "the batch, and the number of right sides"),
     "fft": "any dim but the last",
     "random_bits": "the first dim",

@@ -95,20 +95,36 @@ def depthwise_conv2d(step: Step) -> list[Any]:
     kh, kw, channels, multiplier = w.shape
     wide = channels * multiplier
     kernel = step.reshape(step.apply("reverse", w, axes=(0, 1)), (kh, kw, wide, 1))
-    of_x = conv2d_input(step, g, w, (x.shape[1], x.shape[2]), attrs, "depthwise_conv2d", kernel)
-    if multiplier != 1:
+    size = (x.shape[1], x.shape[2])
+    of_x = None
+    if step.wanted[0]:
+        of_x = conv2d_input(step, g, w, size, attrs, "depthwise_conv2d", kernel)
+    if multiplier != 1 and of_x is not None:
         split = (*of_x.shape[:3], channels, multiplier)
         of_x = step.apply("sum", step.reshape(of_x, split), axes=(4,), keepdims=False)
-    # Tap by tap: what it sees times the gradient, added up over all places.
     x = step.frame(x, [(0, 0), *attrs["padding"], (0, 0)])
-    grouped = step.reshape(g, (*g.shape[:3], channels, multiplier))
-    rows = []
-    for _, _, seen in _taps(step, x, g, (kh, kw), attrs["strides"], attrs["dilations"]):
-        product = step.apply("mul", step.reshape(seen, (*seen.shape, 1)), grouped)
-        total = step.apply("sum", product, axes=(0, 1, 2), keepdims=False)
-        rows.append(step.reshape(total, (1, channels, multiplier)))
-    found = step.apply("concat", *rows, axis=0)
-    return [of_x, step.reshape(found, w.shape)]
+    if multiplier != 1:
+        many = step.reshape(x, (*x.shape, 1))
+        many = step.apply("broadcast_to", many, shape=(*x.shape, multiplier))
+        x = step.reshape(many, (*x.shape[:3], wide))
+    attrs = {"size": (kh, kw), "strides": attrs["strides"], "dilations": attrs["dilations"]}
+    found = step.apply("depthwise_conv2d_kernel", x, g, **attrs) if step.wanted[1] else None
+    return [of_x, None if found is None else step.reshape(found, w.shape)]
+
+
+def depthwise_conv2d_kernel(step: Step) -> list[Any]:
+    """y is linear in both: after x the gradient of an image, after g the convolution itself."""
+    (x, g), slope, attrs = step.inputs, step.g, step.attrs
+    kh, kw, channels = slope.shape
+    w = step.reshape(slope, (kh, kw, channels, 1))
+    own = {"strides": attrs["strides"], "dilations": attrs["dilations"]}
+    own["padding"] = ((0, 0), (0, 0))
+    kernel = step.apply("reverse", w, axes=(0, 1))
+    size = (x.shape[1], x.shape[2])
+    return [
+        conv2d_input(step, g, w, size, own, "depthwise_conv2d", kernel),
+        step.apply("depthwise_conv2d", x, w, **own),
+    ]
 
 
 def _taps(

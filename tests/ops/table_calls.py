@@ -438,6 +438,21 @@ def depthwise_conv2d(draw: Draw, dtype: str) -> tuple[Arrays, Attrs]:
     return with_epilogue(draw, [x, w], attrs, shape[-1] * w.shape[-1])
 
 
+def depthwise_conv2d_kernel(draw: Draw, dtype: str) -> tuple[Arrays, Attrs]:
+    shape, size = draw.image(), (draw.int(1, 4), draw.int(1, 4))
+    attrs = windows(draw, shape, size, True)
+    (top, bottom), (left, right) = attrs.pop("padding")
+    n, h, w, c = shape
+    x = draw.numbers((n, h + top + bottom, w + left + right, c))
+    places = [
+        (length - (k - 1) * d - 1) // s + 1
+        for length, k, d, s in zip(
+            x.shape[1:3], size, attrs["dilations"], attrs["strides"], strict=True
+        )
+    ]
+    return [x, draw.numbers((n, *places, c))], {**attrs, "size": size}
+
+
 def conv2d_transpose(draw: Draw, dtype: str) -> tuple[Arrays, Attrs]:
     (n, h, w, d), kernel = draw.image(), (draw.int(1, 4), draw.int(1, 4))
     attrs = windows(draw, (n, h, w, d), kernel, False)
@@ -592,6 +607,7 @@ PLANS: dict[str, Plan] = {
     "matmul": Plan(matmul),
     "conv2d": Plan(conv2d),
     "depthwise_conv2d": Plan(depthwise_conv2d),
+    "depthwise_conv2d_kernel": Plan(depthwise_conv2d_kernel),
     "conv2d_transpose": Plan(conv2d_transpose),
     "max_pool": Plan(pool, "fu"),
     "avg_pool": Plan(pool),

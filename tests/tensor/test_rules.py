@@ -151,6 +151,11 @@ CASES = [
     ),
     Case("depthwise_conv2d", ((2, 5, 6, 3), (3, 2, 3, 1)), {"padding": FRAME}),
     Case(
+        "depthwise_conv2d_kernel",
+        ((2, 5, 6, 3), (2, 3, 3, 3)),
+        {"size": (3, 2), "strides": (1, 2)},
+    ),
+    Case(
         "depthwise_conv2d", ((1, 7, 8, 2), (2, 3, 2, 3)), {"strides": (2, 2), "dilations": (1, 2)}
     ),
     Case(

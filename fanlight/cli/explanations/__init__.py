@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fanlight.cli.explanations.data import DATA
+from fanlight.cli.explanations.layers import LAYERS
 from fanlight.cli.explanations.models import MODELS
 from fanlight.cli.explanations.running import RUNNING
 from fanlight.cli.explanations.tensors import TENSORS
@@ -10,4 +11,4 @@ from fanlight.cli.explanations.text import Explanation
 
 __all__ = ["EXPLANATIONS", "Explanation"]
 
-EXPLANATIONS: dict[str, Explanation] = {**TENSORS, **MODELS, **RUNNING, **DATA}
+EXPLANATIONS: dict[str, Explanation] = {**TENSORS, **LAYERS, **MODELS, **RUNNING, **DATA}

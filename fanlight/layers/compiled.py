@@ -1,0 +1,96 @@
+"""What compile was told, to and from files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fanlight.errors import FanlightError
+from fanlight.layers import config, optimizers
+from fanlight.layers.places import Found, Stored, assign, optimizer_order
+from fanlight.layers.reading import _untupled as untupled
+
+_OPTIONS = ("loss", "loss_weights", "metrics", "weighted_metrics")
+
+
+def described(model: Any) -> dict[str, Any] | None:
+    """The arguments of compile as Keras 3 files have them; None: it was not compiled."""
+    told = model._compiled
+    if told is None or model.optimizer is None:
+        return None
+    return {
+        "optimizer": config.plain(model.optimizer),
+        "loss": config.plain(told["loss"]),
+        "loss_weights": config.plain(told["loss_weights"]),
+        "metrics": config.plain(told["metric"]),
+        "weighted_metrics": config.plain(told["weighted"]),
+        "run_eagerly": model._eager,
+        "steps_per_execution": 1,
+        "jit_compile": False,
+    }
+
+
+def compile_as(model: Any, told: Any, where: object) -> None:
+    """Compile a model as a file says."""
+    if not isinstance(told, Mapping) or not told:
+        return
+    optimizer = told.get("optimizer") or told.get("optimizer_config")
+    if optimizer is None:
+        return
+    try:
+        if isinstance(optimizer, Mapping):
+            optimizer = {**optimizer, "config": _renewed(dict(optimizer.get("config") or {}))}
+        model.compile(
+            optimizers.get(untupled(optimizer)),
+            **{k: untupled(told.get(k)) for k in _OPTIONS},
+            run_eagerly=bool(told.get("run_eagerly") or False),
+        )
+    except FanlightError as error:
+        error.where = f"compile of {where}: {error.where}"
+        error.next = error.next or "fl.load_model(path, compile=False) leaves training out."
+        raise
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+        raise FanlightError(
+            "E-LAYER-004",
+            "the model of the file cannot be compiled as the file says.",
+            where=where,
+            expected="arguments of compile as Keras writes them",
+            received=f"{type(error).__name__}: {error}"[:300],
+            next="fl.load_model(path, compile=False) leaves training out.",
+        ) from None
+
+
+def _renewed(own: dict[str, Any]) -> dict[str, Any]:
+    """An optimizer's arguments of Keras 2 in the words of Keras 3."""
+    if "lr" in own:
+        own.setdefault("learning_rate", own.pop("lr"))
+    for key in ("decay", "initial_decay"):
+        if not own.get(key):
+            own.pop(key, None)
+    if own.get("ema_overwrite_frequency") is not None and own.get("use_ema") is False:
+        own["ema_overwrite_frequency"] = None
+    return own
+
+
+def restore(model: Any, arrays: Sequence[Stored], where: object) -> None:
+    """Give the optimizer its state, in Keras's order.
+
+    Raises:
+        FanlightError: E-LAYER-006 it does not fit.
+    """
+    if model.optimizer is None or not arrays:
+        return
+    if len(arrays) > 2:
+        model.optimizer.build(model.trainable_weights)
+    own = optimizer_order(model.optimizer)
+    if len(arrays) <= 2:  # of an optimizer that had made no step
+        own = own[: len(arrays)]
+    pairs: list[tuple[str, Any, Any]] = [
+        (name, weight, arrays[i] if i < len(arrays) else None)
+        for i, (name, weight) in enumerate(own)
+    ]
+    try:
+        assign(Found(pairs, [a.name for a in arrays[len(own) :]]), where)
+    except FanlightError as error:
+        error.next = "fl.load_model(path, compile=False) leaves the state of training out."
+        raise

@@ -1,0 +1,190 @@
+""".keras files of Keras 3: a zip of config.json, metadata.json and model.weights.h5."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import time
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.formats.files import regular_size
+from fanlight.formats.jsonfile import MAX_BYTES, parse_json
+from fanlight.layers import compiled
+from fanlight.layers.atomic import write_file
+from fanlight.layers.blank import blank
+from fanlight.layers.describe import KERAS_VERSION, described_model
+from fanlight.layers.layer import Layer
+from fanlight.layers.places import (
+    Found,
+    Stored,
+    assign,
+    optimizer_order,
+    own_weights,
+    places,
+    walked,
+)
+from fanlight.layers.reading import Reader
+from fanlight.tensor.caller import caller
+
+_SEEDS = "seed_generator"
+_PRIVATE = re.compile(r"/_(?=[a-z])")
+_OPTIMIZER = re.compile(r"optimizer/vars/(\d+)$")
+
+
+def write(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
+    """Write a .keras file."""
+    description = described_model(model)
+    told = compiled.described(model) if include_optimizer else None
+    if told is not None:
+        description["compile_config"] = told
+    about = {"keras_version": KERAS_VERSION, "date_saved": time.strftime("%Y-%m-%d@%H:%M:%S")}
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("metadata.json", json.dumps(about))
+        archive.writestr("config.json", json.dumps(description))
+        archive.writestr("model.weights.h5", weights_bytes(model, told is not None))
+    write_file(path, data.getbuffer(), overwrite)
+
+
+def write_weights(model: Any, path: Path, overwrite: bool) -> None:
+    """Write a .weights.h5 file."""
+    write_file(path, weights_bytes(model, getattr(model, "optimizer", None) is not None), overwrite)
+
+
+def weights_bytes(model: Any, with_optimizer: bool) -> bytes:
+    """The HDF5 file of the weights: layers/dense/vars/0 and so on."""
+    h5py = require_h5py("writing")
+    data = io.BytesIO()
+    with h5py.File(data, "w") as root:
+        for path, _, layer in walked(model):
+            group = root.require_group(f"{path}/vars" if path else "vars")
+            group.attrs["name"] = layer.name
+            for i, weight in enumerate(own_weights(layer)):
+                group.create_dataset(str(i), data=weight.numpy())
+        if with_optimizer and model.optimizer is not None:
+            group = root.require_group("optimizer/vars")
+            group.attrs["name"] = model.optimizer.name
+            for i, (_, weight) in enumerate(optimizer_order(model.optimizer)):
+                group.create_dataset(str(i), data=weight.numpy())
+    return data.getvalue()
+
+
+def require_h5py(what: str) -> Any:
+    """The h5py module; E-FORMAT-022 without it."""
+    from fanlight.formats.keras import hdf5
+
+    try:
+        return hdf5.require_h5py()
+    except FanlightError as error:
+        error.message = f"{what} Keras .h5 and .keras files needs h5py."
+        raise
+
+
+def read(path: Path, compile: bool) -> Any:
+    """The model of a .keras file."""
+    from fanlight.formats.keras.archive import _ABOUT, _CONFIG, _members, _open, _read
+
+    require_h5py("reading")
+    regular_size(path, "E-FORMAT-001", "the model")
+    with _open(path) as archive:
+        members = _members(archive, path)
+        where = f"{_CONFIG} in {path}"
+        description = parse_json(_read(archive, members, _CONFIG, MAX_BYTES, path), where)
+        about: Any = {}
+        if _ABOUT in members:
+            about = parse_json(
+                _read(archive, members, _ABOUT, 1 << 20, path), f"{_ABOUT} in {path}"
+            )
+        data = _weights(archive, members, path)
+        version = str(about.get("keras_version") or "3.") if isinstance(about, dict) else "3."
+        stored = read_datasets(data, path, f"model.weights.h5 in {path}", "model.weights.h5")
+    old = not version.startswith(("3", "4"))
+    with blank(sum(int(np.prod(s.shape)) for s in stored)):
+        model = Reader(path, old).whole(description)
+    assign(found(model, stored), path)
+    told = description.get("compile_config") if isinstance(description, dict) else None
+    if compile and told:
+        compiled.compile_as(model, told, path)
+        compiled.restore(model, _state(stored), path)
+    return model
+
+
+def _weights(archive: Any, members: Any, path: Path) -> bytes:
+    from fanlight.formats.keras.archive import _MAX_WEIGHTS, _WEIGHTS, _read
+
+    return _read(archive, members, _WEIGHTS, _MAX_WEIGHTS, path)
+
+
+def read_datasets(data: Any, path: Path, where: str, member: str | None) -> list[Stored]:
+    """All arrays of an HDF5 file. A process of its own tries whether the library survives it."""
+    from fanlight.formats.keras.guard import probe
+    from fanlight.formats.keras.hdf5 import datasets, entry, open_hdf5
+
+    probe(path, where, member)
+    with open_hdf5(io.BytesIO(data) if isinstance(data, bytes) else data, where) as root:
+        stored = []
+        for name, dataset in datasets(root, where):
+            one = entry(name, dataset, where)
+            stored.append(Stored(name, one.shape, _kept(one.load())))
+        return stored
+
+
+def _kept(array: np.ndarray) -> Any:
+    return lambda: array
+
+
+def read_weights(model: Layer, path: Path, by_name: bool, skip: bool) -> None:
+    """Give a model the weights of a .weights.h5 or .keras file."""
+    from fanlight.formats.keras.archive import _members, _open
+
+    if by_name:
+        raise FanlightError(
+            "E-LAYER-004",
+            "this file keeps weights by the places of layers, not by their names.",
+            where=f"by_name, {path}, {caller()}",
+            expected="an .h5 or .safetensors file for by_name",
+            received=path.name,
+        )
+    require_h5py("reading")
+    regular_size(path, "E-FORMAT-001", "the weights")
+    if path.name.lower().endswith(".keras"):
+        with _open(path) as archive:
+            data = _weights(archive, _members(archive, path), path)
+            stored = read_datasets(data, path, f"model.weights.h5 in {path}", "model.weights.h5")
+    else:
+        stored = read_datasets(str(path), path, str(path), None)
+    assign(found(model, stored), path, skip)
+    optimizer = getattr(model, "optimizer", None)
+    state = _state(stored)
+    if optimizer is not None and len(state) > 2 and not skip:
+        compiled.restore(model, state, path)
+
+
+def found(model: Layer, stored: Iterable[Stored]) -> Found:
+    """What a file has for the weights of a model, by place."""
+    by_path: dict[str, Stored] = {}
+    for one in stored:
+        # Keras 2.12 wrote another folder name, and backslashes on Windows.
+        name = one.name.replace("\\", "/").replace("_layer_checkpoint_dependencies", "layers")
+        if not name.startswith("optimizer/") and _SEEDS not in name:
+            by_path[name] = one
+    wanted = {p.path for p in places(model)}
+    for name in sorted(set(by_path) - wanted):
+        public = _PRIVATE.sub("/", name)  # Keras 2 wrote layers/mha/_key_dense
+        if public in wanted and public not in by_path:
+            by_path[public] = by_path.pop(name)
+    pairs = [(f"{p.name} ({p.path})", p.weight, by_path.pop(p.path, None)) for p in places(model)]
+    return Found(pairs, sorted(by_path))
+
+
+def _state(stored: Iterable[Stored]) -> list[Stored]:
+    """The arrays of the optimizer, in order."""
+    numbered = [(m, s) for s in stored if (m := _OPTIMIZER.match(s.name.replace("\\", "/")))]
+    return [s for _, s in sorted(numbered, key=lambda pair: int(pair[0][1]))]

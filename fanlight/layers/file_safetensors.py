@@ -1,0 +1,201 @@
+""".safetensors: the weights of a model, by name.
+
+Eight bytes say how long a JSON text is; it names arrays and where they begin and end in the rest.
+"""
+
+from __future__ import annotations
+
+import json
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.formats.files import read_bytes
+from fanlight.formats.jsonfile import dims, expect, parse_json
+from fanlight.formats.manifest import checked
+from fanlight.layers.atomic import write_file
+from fanlight.layers.compiled import compile_as
+from fanlight.layers.describe import model_from_json
+from fanlight.layers.layer import Layer
+from fanlight.layers.places import Found, Stored, assign, places
+
+_WRITTEN = {"float32": "F32", "int32": "I32", "bool": "BOOL", "uint8": "U8"}
+_READ = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4",
+    "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "u1",
+}  # fmt: skip
+_MAX_BYTES = 1 << 32
+_MAX_HEADER = 100 << 20
+
+
+def write(model: Layer, path: Path, overwrite: bool) -> None:
+    """Write all weights, under names as dense/kernel."""
+    header: dict[str, Any] = {"__metadata__": {"format": "fanlight"}}
+    parts: list[bytes] = []
+    at = 0
+    for name, weight in named(model):
+        array = np.ascontiguousarray(weight.numpy())
+        data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+        header[name] = {
+            "dtype": _WRITTEN[str(weight.dtype)],
+            "shape": list(weight.shape),
+            "data_offsets": [at, at + len(data)],
+        }
+        parts.append(data)
+        at += len(data)
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    write_file(path, b"".join([len(text).to_bytes(8, "little"), text, *parts]), overwrite)
+
+
+def read_model(path: Path, compile: bool) -> Any:
+    """The model that a page has trained: what it saves tells of its layers and its training.
+
+    Raises:
+        FanlightError: E-LAYER-009 the file has weights only; E-LAYER-006 it lacks some, as those
+            that nothing learnt in the page.
+    """
+    header = _header(path)[0]
+    told = header.get("__metadata__")
+    text = told.get("config") if isinstance(told, dict) else None
+    if not isinstance(text, str):
+        raise FanlightError(
+            "E-LAYER-009",
+            "the file has weights only, no layers.",
+            where=str(path),
+            expected="what `save` of a trained page gives, a .keras or .h5 file, or one of TF.js",
+            received=path.name,
+            next="make the model first, then model.load_weights(path).",
+        )
+    described = expect(parse_json(text.encode(), f"config in {path}"), dict, "config", str(path))
+    model = model_from_json(json.dumps(described.get("model")))
+    stored = arrays(path)
+    kept = {n: a for n, a in stored.items() if n.startswith(("optimizer/", "key/"))}
+    pairs = [(n, w, stored.get(n)) for n, w in named(model)]
+    missing = [n for n, _, a in pairs if a is None]
+    if missing:
+        raise FanlightError(
+            "E-LAYER-006",
+            "the file has what the page learnt, and the model has more.",
+            where=str(path),
+            expected="all weights of the model",
+            received=f"none for {', '.join(missing[:10])}{', ...' if len(missing) > 10 else ''}",
+            next="load the weights into the model that was built: "
+            "model.load_weights(path, by_name=True).",
+        )
+    assign(Found(pairs, []), path)
+    if compile:
+        compile_as(model, described.get("compile"), path)
+        optimizer = model.optimizer
+        if optimizer is not None:
+            optimizer.build(model.trainable_weights)
+            own = [(f"optimizer/{v.path}", v, kept.get(f"optimizer/{v.path}")) for v in
+                   optimizer.variables]  # fmt: skip
+            assign(Found(own, []), path)
+    return model
+
+
+def named(model: Layer) -> list[tuple[str, Any]]:
+    """Weights by names that differ."""
+    found: dict[str, Any] = {}
+    for place in places(model):
+        name, count = place.name, 0
+        while name in found:
+            count += 1
+            name = f"{place.name}_{count}"
+        found[name] = place.weight
+    return list(found.items())
+
+
+def read(model: Layer, path: Path, by_name: bool, skip: bool) -> None:
+    """Give a model the weights of a file: by name, else in order where all shapes agree."""
+    stored = arrays(path)
+    own = named(model)
+    if not by_name and any(name not in stored for name, _ in own):
+        inner = [(n.rpartition("/")[2], tuple(w.shape)) for n, w in own]
+        if inner == [(n.rpartition("/")[2], a.shape) for n, a in stored.items()]:
+            # Layers that were not named are counted anew in every program.
+            stored = dict(zip([n for n, _ in own], stored.values(), strict=True))
+    pairs = [(name, weight, stored.pop(name, None)) for name, weight in named(model)]
+    assign(Found(pairs, sorted(stored)), path, skip, by_name)
+
+
+def arrays(path: Path) -> dict[str, Stored]:
+    """The arrays of a file; nothing of it is believed before it is compared with its size.
+
+    Raises:
+        FanlightError: E-FORMAT-001 no such file; E-FORMAT-007 offsets or sizes that do not fit;
+            E-FORMAT-008 a dtype that is not known.
+    """
+    header, body = _header(path)
+    found: dict[str, Stored] = {}
+    end = 0
+    spans: list[tuple[int, int]] = []
+    for name, item in header.items():
+        if name == "__metadata__":
+            continue
+        here = f"{name[:120]} in {path}"
+        one = expect(item, dict, "an array", here)
+        dtype = expect(one.get("dtype"), str, '"dtype"', here)
+        if dtype not in _READ:
+            raise FanlightError(
+                "E-FORMAT-008",
+                "a weight has a dtype that is not read.",
+                where=here,
+                expected=", ".join(_READ),
+                received=dtype[:80],
+            )
+        shape = dims(one.get("shape"), '"shape"', here)
+        offsets = dims(one.get("data_offsets"), '"data_offsets"', here)
+        needed = prod(shape) * np.dtype(_READ[dtype]).itemsize
+        if len(offsets) != 2 or offsets[1] - offsets[0] != needed or offsets[1] > len(body):
+            raise _wrong(here, f"{needed:,} bytes within {len(body):,}", f"bytes {list(offsets)}")
+        spans.append((offsets[0], offsets[1]))
+        end = max(end, offsets[1])
+        found[name] = Stored(name, shape, _loader(body[slice(*offsets)], dtype, shape, here))
+    spans.sort()
+    if any(a[1] > b[0] for a, b in zip(spans, spans[1:], strict=False)) or end != len(body):
+        raise _wrong(path, "arrays one after the other, to the end", f"{spans[:8]}, {len(body):,}")
+    return found
+
+
+def _header(path: Path) -> tuple[dict[str, Any], memoryview]:
+    """What the file says of its arrays, and the bytes of them."""
+    data = read_bytes(path, "E-FORMAT-001", "the weights", _MAX_BYTES)
+    size = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or size > min(len(data) - 8, _MAX_HEADER):
+        raise _wrong(path, f"a header of {size:,} bytes", f"{len(data):,} bytes in all")
+    where = f"the header of {path}"
+    header = expect(parse_json(data[8 : 8 + size], where), dict, "the header", where)
+    return header, memoryview(data)[8 + size :]
+
+
+def _loader(data: Any, dtype: str, shape: tuple[int, ...], where: str) -> Any:
+    def load() -> np.ndarray:
+        array = np.frombuffer(data, _READ[dtype])
+        if dtype == "BF16":
+            array = (array.astype(np.uint32) << 16).view(np.float32)
+        elif dtype == "BOOL":
+            array = array != 0
+        elif dtype.startswith("F"):
+            with np.errstate(over="ignore"):
+                array = array.astype(np.float32)
+        elif dtype.startswith("I") or dtype == "U8":
+            array = array.astype(np.int32)
+        return checked(array.reshape(shape), where, where)
+
+    return load
+
+
+def _wrong(where: object, expected: str, received: str) -> FanlightError:
+    return FanlightError(
+        "E-FORMAT-007",
+        "the .safetensors file is damaged or is not one.",
+        where=where,
+        expected=expected,
+        received=received,
+        next="download or save the file again.",
+    )

@@ -1,0 +1,546 @@
+"""Descriptions of models, as Keras 2, Keras 3 and TF.js write them, to models.
+
+What is read is keyed on what is there, not on a version: Keras 2 and TF.js write
+`inbound_nodes` as lists of ["layer", call, result, arguments], Keras 3 as arguments with
+`__keras_tensor__` objects in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.formats.jsonfile import expect
+from fanlight.formats.keras.config import snake_keys
+from fanlight.layers import constraints, initializers, registry, regularizers
+from fanlight.layers.layer import Layer
+from fanlight.layers.legacy import renewed
+from fanlight.layers.symbolic import symbols
+
+# Layers that hold others, and where.
+_INSIDE = ("layer", "cell", "cells", "backward_layer", "forward_layer", "layers")
+# Arguments of other versions that change nothing where they have these values.
+_NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "autocast": (True,),
+    "fused": (True,),
+    "groups": (1,),
+    "implementation": (0, 1, 2),
+    "input_length": (),
+    "momentum": (),
+    "renorm_momentum": (),
+    "reset_after": (),
+    "synchronized": (True,),
+    "use_cudnn": ("auto", True),
+    "zero_output_for_mask": (True,),
+}
+_ALWAYS = (
+    "input_length",
+    "virtual_batch_size",
+    "renorm_momentum",
+    "shared_object_id",
+    "adjustment",
+)
+_MAX_NESTING = 24
+_WRONG = (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError,
+          RecursionError, ZeroDivisionError, MemoryError, np.exceptions.AxisError)  # fmt: skip
+
+
+class Reader:
+    """Makes models of descriptions.
+
+    Args:
+        where: what is read, for errors.
+        old: whether Keras 2 or TF.js wrote it, whose arguments have other meanings.
+        tfjs: whether it was TF.js.
+    """
+
+    def __init__(self, where: object, old: bool = False, tfjs: bool = False) -> None:
+        self.where, self.old, self.tfjs = where, old, tfjs
+        self.depth = 0
+
+    # --- models
+
+    def whole(self, description: Any) -> Any:
+        """The model of {class_name, config}.
+
+        Raises:
+            FanlightError: E-LAYER-008 with all layers that are not known.
+        """
+        entry = snake_keys(description, str(self.where))
+        if "model_config" in entry:
+            entry = snake_keys(entry["model_config"], str(self.where))
+        name = expect(entry.get("class_name"), str, '"class_name"', self.where)
+        self.refuse_unknown([entry])
+        made = self.layer(entry)
+        from fanlight.layers.model import Model
+
+        if not isinstance(made, Model):
+            raise FanlightError(
+                "E-FORMAT-014",
+                "this is not the description of a model.",
+                where=self.where,
+                expected=", ".join(registry.MODELS),
+                received=name[:80],
+                next="fl.layers.NAME.from_config(config) makes a layer of its config.",
+            )
+        return made
+
+    def sequential(self, config: Any) -> Any:
+        """A row of layers."""
+        from fanlight.layers.model import Sequential
+
+        own = {"layers": config} if isinstance(config, list) else self._config(config)
+        entries = expect(own.get("layers"), list, '"layers"', self.where)
+        self.refuse_unknown(entries)
+        layers = [self.layer(e) for e in entries]
+        made = Sequential(name=self._name(own))
+        for layer in layers:
+            self._guarded(f"layer {layer.name}", lambda layer=layer: made.add(layer))
+        shape = own.get("build_input_shape") or own.get("batch_input_shape")
+        if not made.built and layers and shape and made._begin is None:
+            sizes = self._shape(shape)
+            if sizes is not None:
+                self._guarded(made.name, lambda: made._build(sizes))
+        if own.get("trainable") is False:
+            made.trainable = False
+        return made
+
+    def functional(self, config: Any, kind: Any = None) -> Any:
+        """Layers with their connections."""
+        from fanlight.layers.model import Model
+
+        own = self._config(config)
+        entries = expect(own.get("layers"), list, '"layers"', self.where)
+        self.refuse_unknown(entries)
+        layers: dict[str, Any] = {}
+        calls: dict[str, list[Any]] = {}
+        for item in entries:
+            entry = self._described(item)
+            name = entry.get("name") or self._config(entry.get("config") or {}).get("name")
+            name = expect(name, str, "the name of a layer", self.where)
+            if name in layers:
+                raise self._wrong("two layers have one name.", "names that differ", name)
+            layers[name] = self._operation(entry) or self.layer(entry)
+            found = entry.get("inbound_nodes") or []
+            calls[name] = expect(found, list, '"inbound_nodes"', self.where)
+        graph = _Graph(self, layers, calls, own)
+        inputs, outputs = graph.ends()
+        made_kind = Model if kind is None else kind
+        made = self._guarded("the model", lambda: made_kind(inputs, outputs, name=self._name(own)))
+        if own.get("trainable") is False:
+            made.trainable = False
+        return made
+
+    # --- layers
+
+    def layer(self, description: Any) -> Any:
+        """The layer, or the model, of an entry of a model's layers."""
+        self.depth += 1
+        if self.depth > _MAX_NESTING:
+            raise self._wrong("models are nested too deeply.", f"{_MAX_NESTING} levels", "more")
+        entry = self._described(description)
+        name = expect(entry.get("class_name"), str, '"class_name"', self.where)
+        kind = registry.find(name, entry.get("registered_name"))
+        if kind is None:
+            self.refuse_unknown([entry])
+        raw = entry.get("config")
+        if name in registry.MODELS and kind is registry.known()[name]:
+            made = self.sequential(raw) if name == "Sequential" else self.functional(raw)
+        elif isinstance(raw, dict) and "layers" in raw and "output_layers" in raw:
+            made = self.functional(raw, kind)  # a class of one's own that was functional
+        else:
+            own = self._config(raw or {})
+            if entry.get("name") and "name" not in own:
+                own["name"] = entry["name"]
+            own = self._cleaned(kind, self._nested(own), entry)
+            label = f"layer {own.get('name', '')!r} ({name})"
+            made = self._guarded(label, lambda: kind.from_config(own))
+        self.depth -= 1
+        return made
+
+    def _nested(self, own: dict[str, Any]) -> dict[str, Any]:
+        """Arguments with the layers among them made fit for their own from_config."""
+        for key in _INSIDE:
+            inner = own.get(key)
+            if isinstance(inner, dict) and "class_name" in inner:
+                own[key] = self._fitted(inner)
+            elif isinstance(inner, list):
+                own[key] = [
+                    self._fitted(x) if isinstance(x, dict) and "class_name" in x else x
+                    for x in inner
+                ]
+        return own
+
+    def _fitted(self, description: dict[str, Any]) -> dict[str, Any]:
+        entry = self._described(description)
+        kind = registry.find(str(entry.get("class_name")), entry.get("registered_name"))
+        if kind is None or str(entry.get("class_name")) in registry.MODELS:
+            return entry
+        own = self._nested(self._config(entry.get("config") or {}))
+        return {**entry, "config": self._cleaned(kind, own, entry)}
+
+    def _cleaned(self, kind: Any, own: dict[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments in the words of Keras 3, without those that change nothing here."""
+        name = str(entry.get("class_name"))
+        if kind.__module__.partition(".")[0] != "fanlight":
+            return own
+        own = renewed(name, own, self.old, self.tfjs)
+        takes = registry.accepted(kind)
+        kept: dict[str, Any] = {}
+        for key, value in own.items():
+            if key in takes:
+                kept[key] = _part(_untupled(value))
+            elif not _neutral(key, value):
+                raise FanlightError(
+                    "E-LAYER-004",
+                    f"a layer of the file has an argument that {name} does not take.",
+                    where=f"layer {own.get('name', '')!r} ({name}) in {self.where}",
+                    expected=", ".join(sorted(takes)),
+                    received=f"{key}={value!r}"[:200],
+                )
+        return kept
+
+    def _operation(self, entry: dict[str, Any]) -> Any:
+        """Arithmetic in a functional model, which is a layer of its own in a file; or None."""
+        from fanlight.layers.operations import operation
+
+        return operation(entry)
+
+    def _guarded(self, what: str, make: Any) -> Any:
+        """What `make` gives; whatever a hostile description makes it raise becomes coded."""
+        try:
+            return make()
+        except FanlightError as error:
+            if str(self.where) not in str(error.where):
+                error.where = f"{what} in {self.where}: {error.where}"
+            raise
+        except _WRONG as error:
+            raise FanlightError(
+                "E-LAYER-004",
+                "a layer cannot be made of what the file says about it.",
+                where=f"{what} in {self.where}",
+                expected="arguments as Keras or TF.js write them",
+                received=f"{type(error).__name__}: {error}"[:300],
+            ) from None
+
+    # --- what is not known
+
+    def refuse_unknown(self, entries: list[Any]) -> None:
+        """E-LAYER-008 with all layers, also of nested models, that have no class here."""
+        from fanlight.formats.names import tally
+        from fanlight.layers.operations import operation
+
+        known, unknown = registry.known(), {}  # type: ignore[var-annotated]
+        waiting = [e for e in reversed(entries) if isinstance(e, dict)]
+        while waiting:
+            entry = snake_keys(waiting.pop(), str(self.where))
+            name, inner = entry.get("class_name"), entry.get("config")
+            if not isinstance(name, str):
+                continue
+            own = inner if isinstance(inner, dict) else {"layers": inner}
+            if registry.find(name, entry.get("registered_name")) is None and not operation(entry):
+                label = str(entry.get("name") or own.get("name") or "?")
+                unknown.setdefault(str(entry.get("registered_name") or name), []).append(label)
+            for key in _INSIDE:
+                value = own.get(key)
+                if isinstance(value, dict):
+                    waiting.append(value)
+                elif isinstance(value, list):
+                    waiting += [v for v in reversed(value) if isinstance(v, dict)]
+        if unknown:
+            plural = "s" if len(unknown) > 1 else ""
+            raise FanlightError(
+                "E-LAYER-008",
+                f"the file has {len(unknown)} kind{plural} of layer that Fanlight does not know.",
+                where=self.where,
+                expected=f"some of the {len(known)} layers of fl.layers, or layers that you "
+                "registered",
+                received=tally(unknown),
+                next="write the class and register it under its name in the file before you "
+                "load: @fl.register(package, name) above `class NAME(fl.layers.Layer)`.",
+            )
+
+    # --- helpers
+
+    def _described(self, value: Any) -> dict[str, Any]:
+        return snake_keys(value, str(self.where))
+
+    def _config(self, value: Any) -> dict[str, Any]:
+        return snake_keys(value, str(self.where))
+
+    def _name(self, own: Mapping[str, Any]) -> str | None:
+        name = own.get("name")
+        return expect(name, str, "the name of the model", self.where) if name else None
+
+    def _shape(self, value: Any) -> tuple[int | None, ...] | None:
+        value = _untupled(value)
+        if not isinstance(value, list | tuple):
+            return None
+        if not all(d is None or (isinstance(d, int) and 0 < d < 1 << 40) for d in value):
+            return None
+        return tuple(value)
+
+    def _wrong(self, sentence: str, expected: str, received: str) -> FanlightError:
+        return FanlightError(
+            "E-FORMAT-005",
+            sentence,
+            where=self.where,
+            expected=expected,
+            received=str(received)[:200],
+        )
+
+
+class _Graph:
+    """The calls of a functional model, made one after the other as their inputs come to be."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        layers: dict[str, Any],
+        calls: dict[str, list[Any]],
+        own: Mapping[str, Any],
+    ) -> None:
+        self.reader, self.layers, self.calls, self.own = reader, layers, calls, own
+        self.made: dict[tuple[str, int], list[Any]] = {}
+        self.shift = self._shifts()
+        for name, layer in layers.items():
+            if not calls[name] and isinstance(layer, Layer) and layer.nodes:
+                self.made[(name, 0)] = list(layer.nodes[0].outputs)
+
+    def _shifts(self) -> dict[str, int]:
+        """Layer -> by how much references count too far.
+
+        The call that made a nested model counts in a file, though it is no call of this model.
+        """
+        most: dict[str, int] = {}
+        places = [self.own.get("output_layers"), list(self.calls.values())]
+        for name, call, _ in _references(places):
+            most[name] = max(most.get(name, 0), call)
+        return {
+            name: max(most.get(name, 0) - len(calls) + 1, 0)
+            for name, calls in self.calls.items()
+            if calls
+        }
+
+    def ends(self) -> tuple[Any, Any]:
+        """Inputs and outputs of the model in their structure."""
+        waiting = {name: 0 for name, calls in self.calls.items() if calls}
+        while waiting:
+            moved = False
+            for name in list(waiting):
+                calls = self.calls[name]
+                while waiting.get(name, len(calls)) < len(calls):
+                    index = waiting[name]
+                    if not all(self._ready(r) for r in _references(calls[index])):
+                        break
+                    self._call(name, index, calls[index])
+                    moved = True
+                    waiting[name] += 1
+                if waiting.get(name) == len(calls):
+                    del waiting[name]
+            if not moved:
+                self._stuck(waiting)
+        ends = self._structure(self.own.get("input_layers"), '"input_layers"')
+        return ends, self._structure(self.own.get("output_layers"), '"output_layers"')
+
+    def _stuck(self, waiting: Mapping[str, int]) -> None:
+        absent = [r[0] for n in waiting for r in _references(self.calls[n])
+                  if r[0] not in self.layers]  # fmt: skip
+        raise FanlightError(
+            "E-FORMAT-016" if absent else "E-FORMAT-015",
+            "a layer takes its input from a tensor that the model does not have."
+            if absent
+            else "the layers of the model feed each other in a circle.",
+            where=self.reader.where,
+            expected="layers that can be computed one after the other",
+            received=", ".join((absent or list(waiting))[:12])[:300],
+        )
+
+    def _ready(self, ref: tuple[str, int, int]) -> bool:
+        return (ref[0], ref[1] - self.shift.get(ref[0], 0)) in self.made
+
+    def _tensor(self, ref: tuple[str, int, int]) -> Any:
+        name, call, index = ref
+        made = self.made.get((name, call - self.shift.get(name, 0)))
+        if made is None or index >= len(made):
+            raise FanlightError(
+                "E-FORMAT-016",
+                "the model names a tensor that no layer gives.",
+                where=self.reader.where,
+                expected="a layer, a call of it and a result of that call",
+                received=f"{name[:120]}, call {call}, result {index}",
+            )
+        return made[index]
+
+    def _structure(self, value: Any, what: str) -> Any:
+        """What input_layers or output_layers name: one, a list or a dict."""
+        one = _reference(value)
+        if one is not None:
+            # Keras 2 and TF.js list one output, too, but a list of one is one there.
+            return self._tensor(one)
+        if isinstance(value, dict):
+            return {k: self._structure(v, what) for k, v in value.items()}
+        if not isinstance(value, list) or not value:
+            raise self.reader._wrong(f"{what} is missing.", '[["layer", 0, 0]]', repr(value))
+        found = [self._structure(v, what) for v in value]
+        return found[0] if len(found) == 1 and self._old() else found
+
+    def _old(self) -> bool:
+        nodes = [node for calls in self.calls.values() for node in calls]
+        return not any(isinstance(n, dict) for n in nodes)
+
+    def _call(self, name: str, index: int, node: Any) -> None:
+        layer = self.layers[name]
+        args, options = self._arguments(node, layer)
+        label = f"layer {name!r} ({type(layer).__name__})"
+        result = self.reader._guarded(label, lambda: layer(*args, **options))
+        self.made[(name, index)] = symbols(result)
+        if not symbols(result):
+            raise self.reader._wrong(
+                "a layer is called without a tensor.", "tensors among its arguments", name
+            )
+
+    def _arguments(self, node: Any, layer: Any) -> tuple[list[Any], dict[str, Any]]:
+        if isinstance(node, dict):
+            own = snake_keys(node, str(self.reader.where))
+            args = expect(own.get("args") or [], list, '"args"', self.reader.where)
+            found = expect(own.get("kwargs") or {}, dict, '"kwargs"', self.reader.where)
+            options = {k: self._value(v) for k, v in found.items() if v is not None}
+            given = [self._value(a) for a in args]
+        else:
+            given, options = self._listed(node, layer)
+        return given, _asked_for(layer, options)
+
+    def _listed(self, node: Any, layer: Any) -> tuple[list[Any], dict[str, Any]]:
+        """Arguments of Keras 2: all tensors are the first one, as a list if there are several."""
+        items = expect(node, list, "a call", self.reader.where)
+        if items and isinstance(items[0], str):
+            items = [items]
+        tensors: list[Any] = []
+        options: dict[str, Any] = {}
+        for item in items:
+            constant = isinstance(item, list) and item[:1] == ["_CONSTANT_VALUE"]
+            ref = None if constant else _reference(item)
+            if constant and len(item) > 2:
+                tensors.append(item[2])
+            elif ref is None:
+                raise self.reader._wrong("a call names no tensor.", '["layer", 0, 0]', repr(item))
+            else:
+                tensors.append(self._tensor(ref))
+            if isinstance(item, list) and len(item) > 3 and isinstance(item[3], dict):
+                options |= {k: self._value(v) for k, v in item[3].items() if v is not None}
+        if not isinstance(layer, Layer):
+            return tensors, options
+        if len(tensors) > 1 and hasattr(layer, "cell"):
+            return tensors[:1], {**options, "initial_state": tensors[1:]}  # a recurrent layer
+        return [tensors[0] if len(tensors) == 1 else tensors], options
+
+    def _value(self, value: Any) -> Any:
+        """An argument with tensors for their descriptions."""
+        if isinstance(value, dict):
+            if value.get("class_name") == "__keras_tensor__":
+                ref = _reference(dict(value.get("config") or {}).get("keras_history"))
+                if ref is None:
+                    raise self.reader._wrong(
+                        "a call names no tensor.", "keras_history", repr(value)
+                    )
+                return self._tensor(ref)
+            if value.get("class_name") == "__tuple__":
+                return tuple(self._value(v) for v in value.get("items") or [])
+            return {k: self._value(v) for k, v in value.items()}
+        if isinstance(value, list):
+            ref = _reference(value)
+            if ref is not None and len(value) == 3 and self._ready(ref):
+                return self._tensor(ref)  # Keras 2: a tensor among the options
+            return [self._value(v) for v in value]
+        return value
+
+
+def _asked_for(layer: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """Options without those that say nothing and that the layer does not take."""
+    import inspect
+
+    if not isinstance(layer, Layer):
+        return options
+    takes = inspect.signature(type(layer).call).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in takes.values()):
+        return options
+    return {k: v for k, v in options.items() if k in takes or k not in ("training", "mask")}
+
+
+def _reference(item: Any) -> tuple[str, int, int] | None:
+    """["layer", call, result] as such, or None."""
+    if (
+        isinstance(item, list)
+        and 3 <= len(item) <= 4
+        and isinstance(item[0], str)
+        and all(isinstance(i, int) and not isinstance(i, bool) and 0 <= i < 1 << 20
+                for i in item[1:3])
+        and (len(item) == 3 or isinstance(item[3], dict))
+    ):  # fmt: skip
+        return item[0], int(item[1]), int(item[2])
+    return None
+
+
+def _references(value: Any) -> list[tuple[str, int, int]]:
+    """All tensors that are named in a structure."""
+    found: list[tuple[str, int, int]] = []
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        ref = _reference(item)
+        if ref is not None:
+            found.append(ref)
+            stack += [v for v in item[3:] if isinstance(v, dict)]
+        elif isinstance(item, dict):
+            if item.get("class_name") == "__keras_tensor__":
+                inner = item.get("config")
+                stack.append(inner.get("keras_history") if isinstance(inner, dict) else None)
+            else:
+                stack += list(item.values())
+        elif isinstance(item, list):
+            stack += item
+    return found
+
+
+def _untupled(value: Any) -> Any:
+    """Plain data with Keras's tuples as such."""
+    if isinstance(value, dict):
+        if value.get("class_name") == "__tuple__":
+            return tuple(_untupled(v) for v in value.get("items") or [])
+        return {k: _untupled(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_untupled(v) for v in value]
+    return value
+
+
+def _part(value: Any) -> Any:
+    """An initializer or the like, without arguments that it has only in another version."""
+    inner = value.get("config") if isinstance(value, dict) else None
+    if not isinstance(inner, dict) or value.get("registered_name"):
+        return value
+    name = str(value.get("class_name"))
+    for module in (initializers, regularizers, constraints):
+        kind = module.KNOWN.get(name)
+        if isinstance(kind, type):
+            takes = registry.accepted(kind)
+            kept = {k: v for k, v in inner.items() if k in takes or not _neutral(k, v)}
+            return {**value, "config": kept}
+    return value
+
+
+def _neutral(key: str, value: Any) -> bool:
+    if key in _ALWAYS or value is None or value is False or value in ("", [], {}):
+        return True
+    return value in _NEUTRAL.get(key, ())
+
+
+__all__ = ["Reader"]
+
+
+def __dir__() -> list[str]:
+    """The public names only, for completion."""
+    return sorted(__all__)

@@ -1,0 +1,192 @@
+"""Models and weights to and from files; what a file is follows from its name and its content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fanlight import formats
+from fanlight.errors import FanlightError
+from fanlight.layers.layer import Layer
+from fanlight.layers.model import not_built
+from fanlight.tensor.caller import caller
+
+_H5 = (".h5", ".hdf5")
+
+
+def _path(path: Any) -> Path:
+    try:
+        found = Path(path)
+    except TypeError:
+        found = Path()
+    if not found.name:
+        raise FanlightError(
+            "E-LAYER-010",
+            "this is not the path of a file.",
+            where=caller(),
+            expected='a path: "model.keras"',
+            received=repr(path)[:120],
+        )
+    return found
+
+
+def kind_of(path: Path) -> str:
+    """What a path stands for: keras, h5, weights (.weights.h5), safetensors, tfjs."""
+    name = path.name.lower()
+    if name.endswith(".weights.h5"):
+        return "weights"
+    if name.endswith(".keras"):
+        return "keras"
+    if name.endswith(_H5):
+        return "h5"
+    if name.endswith(".safetensors"):
+        return "safetensors"
+    if name == "model.json" or path.suffix == ".json" or path.is_dir() or not path.suffix:
+        return "tfjs"
+    raise FanlightError(
+        "E-LAYER-009",
+        "there are no files of models with this ending.",
+        where=f"{path}, {caller()}",
+        expected=".keras, .h5, .weights.h5, .safetensors, or a folder for TF.js",
+        received=path.suffix,
+        next='model.save("model.keras")',
+    )
+
+
+def _built(model: Any) -> None:
+    if not model.built:
+        raise not_built(model)
+
+
+def save_model(
+    model: Any, path: Any, overwrite: bool = True, include_optimizer: bool = True
+) -> None:
+    """See `Model.save`."""
+    from fanlight.layers import file_h5, file_keras, file_tfjs
+
+    target = _path(path)
+    kind = kind_of(target)
+    if kind in ("weights", "safetensors"):
+        save_weights(model, target, overwrite)
+        return
+    _built(model)
+    if kind == "keras":
+        file_keras.write(model, target, overwrite, include_optimizer)
+    elif kind == "h5":
+        file_h5.write(model, target, overwrite, include_optimizer)
+    else:
+        file_tfjs.write(model, target, overwrite, include_optimizer)
+
+
+def save_weights(model: Layer, path: Any, overwrite: bool = True) -> None:
+    """See `Model.save_weights`."""
+    from fanlight.layers import file_h5, file_keras, file_safetensors
+
+    target = _path(path)
+    _built(model)
+    kind = kind_of(target)
+    if kind == "weights":
+        file_keras.write_weights(model, target, overwrite)
+    elif kind == "h5":
+        file_h5.write_weights(model, target, overwrite)
+    elif kind == "safetensors":
+        file_safetensors.write(model, target, overwrite)
+    else:
+        raise FanlightError(
+            "E-LAYER-009",
+            "weights alone are not in such a file.",
+            where=f"{target}, {caller()}",
+            expected=".weights.h5, .h5 or .safetensors",
+            received=target.name,
+            next="model.save(path) writes the layers, too.",
+        )
+
+
+def load_model(path: Any, compile: bool = True) -> Any:
+    """The model of a file, with its weights, ready to train on if it was compiled.
+
+    Layers of your own have to be registered first: `@fl.register()` above their classes.
+
+    Args:
+        path: a .keras or .h5 file of Keras (2 and 3) or of `model.save`, or the folder or
+            model.json of a TF.js layers-model; or what a page that trained a model has saved.
+        compile: whether it is compiled as it was, with the state of its optimizer.
+
+    Raises:
+        FanlightError: E-LAYER-008 with every layer that is not known; E-LAYER-006 weights that do
+            not fit; E-FORMAT-001 to 023 files that are absent, damaged or hostile.
+    """
+    from fanlight.layers import file_h5, file_keras, file_safetensors, file_tfjs
+
+    source = _path(path)
+    kind = kind_of(source)
+    if kind == "keras":
+        return file_keras.read(source, compile)
+    if kind == "h5":
+        return file_h5.read(source, compile)
+    if kind == "tfjs":
+        return file_tfjs.read(source, compile)
+    if kind == "safetensors":
+        return file_safetensors.read_model(source, compile)
+    raise FanlightError(
+        "E-LAYER-009",
+        "the file has weights only, no layers.",
+        where=f"{source}, {caller()}",
+        expected="a .keras or .h5 file, or a folder of TF.js",
+        received=source.name,
+        next="make the model first, then model.load_weights(path).",
+    )
+
+
+def load(
+    path: str | Path,
+    *,
+    size: int | Sequence[int] | None = None,
+    input_shapes: Mapping[str, Sequence[int | None]] | None = None,
+    weights: str = "stored",
+) -> Any:
+    """Read a model: TF.js `model.json` (layers or graph), Keras `.h5` or `.keras`, or a folder.
+
+    Such a model is a graph: it is built, checked and quantised. To train one, `fl.load_model` makes
+    it of layers. What a page that trained a model has saved (`.safetensors`) is one of layers.
+
+    Args:
+        path: the file, or the folder that holds it.
+        size: image height and width where the source leaves them open.
+        input_shapes: whole shapes by input name, where the source leaves them open.
+        weights: "stored", or "random" for seeded weights in place of the files.
+
+    Raises:
+        FanlightError: E-FORMAT-nnn, telling what in which file cannot be read.
+    """
+    if isinstance(path, str | Path) and str(path).lower().endswith(".safetensors"):
+        return load_model(path)
+    return formats.load(path, size=size, input_shapes=input_shapes, weights=weights)
+
+
+def load_weights(
+    model: Layer, path: Any, by_name: bool = False, skip_mismatch: bool = False
+) -> None:
+    """See `Model.load_weights`."""
+    from fanlight.layers import file_h5, file_keras, file_safetensors, file_tfjs
+
+    source = _path(path)
+    _built(model)
+    kind = kind_of(source)
+    readers = {
+        "keras": file_keras.read_weights,
+        "weights": file_keras.read_weights,
+        "h5": file_h5.read_weights,
+        "safetensors": file_safetensors.read,
+        "tfjs": file_tfjs.read_weights,
+    }
+    readers[kind](model, source, by_name, skip_mismatch)
+
+
+__all__ = ["load_model", "load_weights", "save_model", "save_weights"]
+
+
+def __dir__() -> list[str]:
+    """The public names only, for completion."""
+    return sorted(__all__)

@@ -45,6 +45,11 @@ class Tail:
         """Those of the model."""
         return list(self.model.trainable_weights)
 
+    @property
+    def state_variables(self) -> list[Any]:
+        """Those of the model."""
+        return list(self.model.state_variables)
+
     def arranged(self, flat: Sequence[Any]) -> list[Any]:
         """What is between, as the tail is called with it."""
         return list(flat)

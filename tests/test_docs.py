@@ -34,6 +34,8 @@ IDS = [p.relative_to(ROOT).as_posix() for p in PAGES]
 
 CORE = "docs/core.md"
 TUTORIAL = "docs/tutorial.md"
+DATA = "docs/data.md"
+WHOLE = (CORE, TUTORIAL, DATA)  # whose blocks go on from each other
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.chromium
 @pytest.mark.parametrize(
     "block",
-    [b for b in blocks("python") if "import fanlight" in b.text and b.page not in (CORE, TUTORIAL)],
+    [b for b in blocks("python") if "import fanlight" in b.text and b.page not in WHOLE],
     ids=lambda b: f"{b.page}:{b.line}",
 )
 def test_python_blocks_run(
@@ -131,6 +133,16 @@ def test_python_blocks_run(
     if "newton/" in block.text:
         assert bundle.run({"x": 1.0}) == {"output": 1.5}
         bundle.close()
+
+
+@pytest.mark.parametrize(
+    "block", [b for b in blocks("python") if b.page == DATA], ids=lambda b: str(b.line)
+)
+def test_the_blocks_of_the_page_on_data_run(
+    block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block.text, f"{block.page}:{block.line}", "exec"), {})
 
 
 @pytest.mark.chromium

@@ -12,6 +12,7 @@ import io
 import lzma
 import os
 import tarfile
+import weakref
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -61,6 +62,7 @@ class _Zip(_Packed):
     def __init__(self, where: Path, archive: zipfile.ZipFile, members: dict[str, Any]) -> None:
         super().__init__(where, list(members))
         self.archive, self.members = archive, members
+        weakref.finalize(self, archive.close)
 
     def read(self, name: str) -> bytes:
         try:
@@ -82,11 +84,7 @@ class _Tar(_Packed):
         super().__init__(where, list(members))
         self.members = members
         self.file = open(where, "rb")
-
-    def __del__(self) -> None:
-        file = getattr(self, "file", None)
-        if file is not None:
-            file.close()
+        weakref.finalize(self, self.file.close)
 
     def read(self, name: str) -> bytes:
         start, size = self.members[name]
@@ -191,6 +189,18 @@ def _walked(path: Path, wanted: Callable[[str], bool]) -> list[str]:
 
 def _zip(path: Path, wanted: Callable[[str], bool]) -> Files:
     archive = zipfile.ZipFile(path)
+    try:
+        found = _members(path, archive, wanted)
+    except BaseException:
+        archive.close()
+        raise
+    return _Zip(path, archive, found)
+
+
+def _members(
+    path: Path, archive: zipfile.ZipFile, wanted: Callable[[str], bool]
+) -> dict[str, zipfile.ZipInfo]:
+    """The files of a zip, by their names."""
     members = [m for m in archive.infolist() if not m.is_dir() and wanted(m.filename)]
     total, packed = sum(m.file_size for m in members), path.stat().st_size
     if len(members) > MOST_FILES or (total > 1 << 30 and total > MOST_RATIO * packed):
@@ -200,7 +210,7 @@ def _zip(path: Path, wanted: Callable[[str], bool]) -> Files:
         _size(m.filename, m.file_size, path)
         if (m.external_attr >> 28) != 0xA:  # no link
             found[_safe(m.filename, path)] = m
-    return _Zip(path, archive, found)
+    return found
 
 
 def _compressed_tar(path: Path, opener: Callable[[Any], Any], wanted: Callable[[str], bool]) -> Any:

@@ -13,13 +13,14 @@ import mmap
 import os
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fanlight.data.structure import as_array, is_structure
+from fanlight.data.structure import as_array, is_structure, locked
 from fanlight.data.tasks import Task, Turn
 from fanlight.errors import FanlightError
 
@@ -39,7 +40,7 @@ class _Kept:
         found, value = self.cache.get(self.at)
         if not found:
             assert self.task is not None
-            value = self.task()
+            value = locked(self.task())
             self.cache.put(self.at, value)
         return value
 
@@ -145,6 +146,7 @@ class Disk(_Cache):
                 self.file = tempfile.NamedTemporaryFile(
                     dir=self.path.parent, prefix=f".{self.path.name}.", suffix=".part"
                 )
+                weakref.finalize(self, self.file.close)
                 self.file.write(MAGIC)
             self.file.seek(0, os.SEEK_END)
             start = self.file.tell()

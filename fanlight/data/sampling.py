@@ -24,7 +24,7 @@ def labels(tasks: Iterable[Task]) -> list[Any]:
             number = not isinstance(value, str | bytes) and float(value).is_integer()
             found.append(int(value) if number else str(value))
             continue
-        if array is not None and array.ndim == 1 and array.size:
+        if array is not None and array.ndim == 1 and np.count_nonzero(array) == 1:
             found.append(int(array.argmax()))
             continue
         raise FanlightError(

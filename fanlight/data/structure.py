@@ -48,11 +48,25 @@ def as_array(value: Any) -> Any:
 def narrowed(array: np.ndarray) -> np.ndarray:
     """float64 as float32, and whole numbers as int32 where they fit."""
     if array.dtype == np.float64 or array.dtype == np.float16:
-        return array.astype(np.float32)
+        with np.errstate(over="ignore"):  # beyond float32 it is infinite
+            return array.astype(np.float32)
     if array.dtype.kind in "iu" and array.dtype.name not in ("int32", "uint8"):
         fits = not array.size or (array.min() >= -(2**31) and array.max() < 2**31)
         return array.astype(np.int32) if fits else array
     return array
+
+
+def locked(value: Any) -> Any:
+    """A structure whose arrays cannot be written to: those who come later see them, too."""
+
+    def lock(leaf: Any) -> Any:
+        if not isinstance(leaf, np.ndarray):
+            return leaf
+        view = leaf.view()
+        view.flags.writeable = False
+        return view
+
+    return mapped(value, lock)
 
 
 def untensored(value: Any) -> Any:

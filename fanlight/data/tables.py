@@ -14,7 +14,7 @@ import numpy as np
 from fanlight.data.dataset import Dataset
 from fanlight.data.progress import tracked
 from fanlight.data.sources import from_arrays
-from fanlight.data.structure import wrong
+from fanlight.data.structure import narrowed, wrong
 from fanlight.errors import FanlightError
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
@@ -84,7 +84,7 @@ def from_csv(
         raise _unreadable(file, "no columns beside the label", "columns for x")
     x: Any = {name: made[name] for name in wanted}
     if not as_dict and all(kinds[n] == "number" for n in wanted):
-        x = np.stack([made[n].astype(np.float32) for n in wanted], axis=1)
+        x = np.stack([narrowed(made[n]).astype(np.float32) for n in wanted], axis=1)
     y, class_names = None, None
     if target is not None:
         y = made[target]
@@ -92,7 +92,7 @@ def from_csv(
             class_names = sorted(set(y.tolist()))
             place = {name: i for i, name in enumerate(class_names)}
             y = np.array([place[c] for c in y.tolist()], np.int32)
-    w = None if weighting is None else made[weighting].astype(np.float32)
+    w = None if weighting is None else narrowed(made[weighting]).astype(np.float32)
     return from_arrays(x, y, w, class_names=class_names)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fanlight.data.structure import as_array, leaves, mapped, stacked, untensored
+from fanlight.data.structure import as_array, leaves, locked, mapped, stacked, untensored
 from fanlight.tensor import random
 
 Task = Callable[[], Any]
@@ -23,7 +23,7 @@ class Rows:
     """Arrays with a row for each element."""
 
     def __init__(self, arrays: Any) -> None:
-        self.arrays = mapped(arrays, as_array)
+        self.arrays = locked(mapped(arrays, as_array))
         parts = leaves(self.arrays)
         self.count = len(parts[0]) if parts and np.ndim(parts[0]) else 0
 

@@ -37,6 +37,7 @@ class HostLayer(Layer):
     """
 
     output_dtype = "int32"
+    host = True
 
     def symbolic_outputs(self, args: tuple[Any, ...], options: dict[str, Any]) -> list[Symbolic]:
         given = symbols((args, options))
@@ -456,6 +457,7 @@ class IntegerLookup(IndexLookup):
 
     fields = (*IndexLookup.fields, "vocabulary_dtype", "oov_method", "salt")
     kind = "int32"
+    host = False  # but for hashes, and for numbers that are refused
     vocabulary_dtype = "int64"  # its name in Keras
 
     def __init__(
@@ -483,6 +485,7 @@ class IntegerLookup(IndexLookup):
         if salt is not None and oov_method != "farmhash":
             raise argument_error(self, "salt", "oov_method=farmhash beside it", salt)
         self.oov_method, self.salt = oov_method, salt_of(self, salt)
+        self.host = not num_oov_indices or (num_oov_indices > 1 and oov_method == "farmhash")
         self._take(
             max_tokens, num_oov_indices, mask_token, oov_token, vocabulary, idf_weights, invert,
             output_mode, pad_to_max_tokens, sparse,

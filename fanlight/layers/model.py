@@ -263,6 +263,20 @@ class Model(Trainer, Layer):
             )
         return found
 
+    def symbolic_outputs(self, args: tuple[Any, ...], options: dict[str, Any]) -> list[Symbolic]:
+        if not self.functional or all(s.dtype != "string" for s in self.inputs):
+            return super().symbolic_outputs(args, options)
+        # Texts cannot be traced; the shapes inside are known.
+        node = Node(self, args, options)
+        self._form = _form_of(self.outputs_form)
+        return [Symbolic(s.shape, s.dtype, node, i) for i, s in enumerate(self.outputs)]
+
+    @property
+    def host(self) -> bool:
+        """Whether a model that has this one inside computes it on the host: see hosted.py."""
+        inside = any(getattr(n.layer, "host", False) for n in self._order)
+        return inside and not self.trainable_weights
+
     # --- building ---------------------------------------------------------------------------------
 
     @property
@@ -540,6 +554,15 @@ def _ordered(inputs: Sequence[Symbolic], outputs: Sequence[Symbolic], name: str)
         stack.append((node, True))
         stack += [(s.node, False) for s in reversed(node.inputs) if id(s) not in begins]
     return order
+
+
+def _form_of(value: Any) -> Any:
+    """What `unflatten` needs for a structure of stand-ins."""
+    if isinstance(value, Mapping):
+        return (dict, list(value), [_form_of(v) for v in value.values()])
+    if isinstance(value, list | tuple):
+        return (type(value), None, [_form_of(v) for v in value])
+    return None
 
 
 def _flat_shapes(shapes: Any) -> list[tuple[int | None, ...]]:

@@ -10,6 +10,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.kept import Kept, Program
 from fanlight.layers import scope
+from fanlight.layers.hosted import Tail
 from fanlight.layers.objective import Objective
 from fanlight.layers.optimizer import Optimizer
 from fanlight.layers.weight import Weight
@@ -99,6 +100,8 @@ class Steps:
 
     def run(self, kind: str, parts: Parts) -> list[np.ndarray]:
         """One step of a kind ("train", "test", "predict") with the arrays of a batch."""
+        if isinstance(self.model, Tail):
+            parts = (self.model.prepared(parts[0]), *parts[1:])
         flat = [a for group in parts for a in group if a is not None]
         if not self.compiled or any(a.dtype.kind not in "fiub" or not a.size for a in flat):
             return self._by_numpy(kind, parts)

@@ -10,6 +10,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.layers import feeding, losses, optimizers, seeds
 from fanlight.layers.callbacks import Callback, CallbackList, History
+from fanlight.layers.hosted import tail_of
 from fanlight.layers.objective import Objective
 from fanlight.layers.optimizer import Optimizer
 from fanlight.layers.progress import shown
@@ -137,7 +138,8 @@ class Trainer:
         if self._key is None:
             self._key = Weight(random.key(seeds.fresh()), False, "key", f"{self.name}/key")
         if self._steps is None:
-            self._steps = Steps(self, objective, self.optimizer, self._key, not self._eager)
+            whole = tail_of(self) or self
+            self._steps = Steps(whole, objective, self.optimizer, self._key, not self._eager)
         return self._steps
 
     def set_random_key(self, seed: int) -> None:

@@ -253,7 +253,7 @@ def _sampled(x: Tensor, batch: Any, y: Any, x_at: Any, *, nearest: Any, outside:
     Args:
         batch: which image, int32 [B].
         nearest: what rounds a place to a pixel; None: four pixels are mixed.
-        outside: what stands for pixels that x does not have.
+        outside: what stands for pixels that x does not have; None: the nearest that it has.
     """
     n, height, width, channels = x.shape
     pixels = fn.reshape(x, (n * height * width, channels))
@@ -262,13 +262,15 @@ def _sampled(x: Tensor, batch: Any, y: Any, x_at: Any, *, nearest: Any, outside:
     first = fn.reshape(first, (*first.shape, *[1] * (rank - 1)))
 
     def pixel(row: Tensor, column: Tensor) -> Tensor:
+        whole_row = cast(fn.clip(row, 0.0, height - 1.0), "int32")
+        whole_column = cast(fn.clip(column, 0.0, width - 1.0), "int32")
+        found = apply("gather", pixels, first + whole_row * width + whole_column, axis=0)
+        if outside is None:
+            return found
         inside = fn.logical_and(
             fn.logical_and(row >= 0.0, row <= height - 1.0),
             fn.logical_and(column >= 0.0, column <= width - 1.0),
         )
-        whole_row = cast(fn.clip(row, 0.0, height - 1.0), "int32")
-        whole_column = cast(fn.clip(column, 0.0, width - 1.0), "int32")
-        found = apply("gather", pixels, first + whole_row * width + whole_column, axis=0)
         return fn.where(fn.expand_dims(inside, -1), found, outside)
 
     if nearest is not None:
@@ -341,7 +343,9 @@ def transform(
         flat = fn.broadcast_to(flat, (n, rows, columns))
     nearest = _half_up if interpolation == "nearest" else None
     batch, fill = np.arange(n, dtype=np.int32), real_number(op, "fill_value", fill_value)
-    y = _sampled(x, batch, y_at, x_at, nearest=nearest, outside=fill)
+    # All other modes have brought the places inside.
+    beyond = fill if fill_mode == "constant" else None
+    y = _sampled(x, batch, y_at, x_at, nearest=nearest, outside=beyond)
     return _like(fn.where(fn.expand_dims(flat, -1), fill, y), image)
 
 

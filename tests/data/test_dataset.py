@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import io
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 
 import fanlight as fl
-from fanlight.data import Dataset
+from fanlight.data import Dataset, progress
 from fanlight.errors import FanlightError
 
 
@@ -51,6 +53,23 @@ def test_arrays_may_be_in_dicts_and_lists_and_tensors() -> None:
     several = fl.data.from_arrays([np.zeros((2, 3)), np.ones((2, 1))])
     a, b = next(iter(several.batch(2)))
     assert a.shape == (2, 3) and b.shape == (2, 1)
+
+
+def test_what_is_kept_cannot_be_written_to() -> None:
+    def write(x: Any) -> Any:
+        x += 1
+        return x
+
+    own = np.zeros((3, 2), np.float32)
+    with pytest.raises(ValueError, match="read-only"):
+        list(fl.data.from_arrays(own).map(write))
+    cached = fl.data.from_generator(lambda: iter(np.zeros((3, 2)))).cache()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="read-only"):
+            list(cached.map(write))
+    assert next(iter(fl.data.from_arrays(own).batch(2).map(write))).tolist() == [[1, 1]] * 2
+    own[0] = 5  # it stays the caller's
+    assert fl.data.from_arrays(own).first().tolist() == [5, 5]
 
 
 def test_arrays_of_different_numbers_of_rows_are_refused() -> None:
@@ -211,6 +230,8 @@ def test_a_stratified_split_has_the_shares_of_the_classes() -> None:
     error = refused("E-DATA-006", lambda: alone.split(0.5, stratified=True))
     assert "class b" in str(error.received)
     refused("E-DATA-008", lambda: numbers().split(0.5, stratified=True))
+    batches = fl.data.from_arrays(np.arange(100), y).batch(4)
+    refused("E-DATA-008", lambda: batches.split(0.5, stratified=True))
 
 
 def test_split_of_what_is_shuffled_or_generated_stays_split() -> None:
@@ -417,3 +438,40 @@ def test_dir_and_repr() -> None:
     assert dir(fl.data) == sorted(fl.data.__all__) and repr(numbers()) == "<Dataset, elements: 10>"
     assert "endless" in repr(numbers().repeat()) and "?" in repr(numbers().filter(bool))
     assert bool(numbers(1).take(0))
+
+
+# --- progress -------------------------------------------------------------------------------------
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_bar_shows_what_takes_long(monkeypatch: Any) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    for patience, shown in ((0.05, True), (60.0, False)):
+        terminal = Terminal()
+        monkeypatch.setattr(sys, "stderr", terminal)
+        monkeypatch.setattr(progress, "PATIENCE", patience)
+        data = numbers(8).map(lambda x: time.sleep(0.1) or x)
+        assert data.arrays(threads=1).tolist() == list(range(8))
+        assert ("reading examples" in terminal.getvalue()) == shown
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    assert numbers(3).arrays().tolist() == [0, 1, 2] and sys.stderr.getvalue() == ""
+
+
+def test_a_bar_goes_away_with_an_error(monkeypatch: Any) -> None:
+    terminal = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(progress, "PATIENCE", 0.0)
+
+    def broken(x: Any) -> Any:
+        time.sleep(0.12)
+        return 1 // (3 - int(x))
+
+    with pytest.raises(ZeroDivisionError):
+        numbers(5).map(broken).arrays(threads=1)
+    # The cursor is shown again.
+    assert terminal.getvalue().count("\x1b[?25l") == terminal.getvalue().count("\x1b[?25h")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def refused(code: str, call: Any) -> FanlightError:
 
 def again(layer: Any) -> Any:
     """The layer that its configuration makes."""
-    made = type(layer).from_config(layer.get_config())
+    made = type(layer).from_config(json.loads(json.dumps(layer.get_config())))
     assert made.get_config() == layer.get_config()
     return made
 
@@ -511,6 +512,73 @@ def test_a_model_of_texts_learns() -> None:
     data = fl.data.from_arrays(texts, y.astype(np.float32)[:, None]).shuffle(seed=0).batch(20)
     history = model.fit(data, epochs=8, verbose=0).history
     assert history["accuracy"][-1] == 1.0
+    # The words are found on the host, the rest is WebAssembly.
+    assert model._steps is not None and model._steps.compiled and model._steps._programs
+    assert history["accuracy"][-1] == model.evaluate(data, return_dict=True)["accuracy"]
     found = model.predict(np.array([["what a LOVELY film"], ["awful"]]))[:, 0]
     assert found[0] > 0.5 > found[1]
     fl.set_random_seed(None)
+
+
+def test_models_of_texts_and_numbers_are_cut_behind_the_texts() -> None:
+    words = L.StringLookup(vocabulary=["a", "b", "c"])
+    hashed = L.Hashing(4, output_mode="one_hot")
+    strict = L.IntegerLookup(vocabulary=[1, 2], num_oov_indices=0, output_mode="one_hot")
+    first, second = fl.Input((1,), dtype="string"), fl.Input((1,), dtype="string")
+    number, code = fl.Input((2,)), fl.Input((1,), dtype="int32")
+    encode = L.CategoryEncoding(4, output_mode="one_hot")
+    dense = L.Dense(2)
+    outputs = {
+        "one": dense(encode(words(first))),
+        "two": dense(encode(words(second))),  # the same layer, twice
+        "three": L.Dense(1)(number),
+        "four": hashed(first),
+        "five": L.Dense(1)(strict(code)),
+    }
+    model = fl.Model([first, number, second, code], outputs)
+    x = [
+        np.array([["a"], ["c"], ["z"]]),
+        RNG.normal(size=(3, 2)).astype(np.float32),
+        np.array([["b"], ["a"], ["c"]]),
+        np.array([[1], [2], [1]], np.int32),
+    ]
+    want = {k: v.numpy() for k, v in model(x).items()}
+    found = model.predict(x)
+    assert list(found) == list(outputs)
+    for name, value in want.items():
+        np.testing.assert_allclose(found[name], value, atol=1e-6)
+    np.testing.assert_array_equal(found["four"], hashed(x[0]).numpy())
+    assert model._steps is not None and model._steps.compiled and model._steps._programs
+    model.compile("sgd", dict.fromkeys(outputs, "mse"))
+    y = {n: np.ones_like(v) for n, v in want.items()}
+    losses = model.fit(x, y, epochs=4, verbose=0).history["loss"]
+    assert losses[-1] < losses[0] and model._steps.compiled
+    x[3][0] = 5
+    refused("E-LAYER-001", lambda: model.predict(x))
+
+
+def test_a_model_of_preprocessing_is_done_on_the_host_inside_of_another() -> None:
+    text, number = fl.Input((1,), dtype="string"), fl.Input((1,))
+    words = L.TextVectorization(vocabulary=["a", "b"], output_mode="count")
+    scaled = L.Normalization()
+    scaled.adapt(np.arange(9.0)[:, None])
+    inner = fl.Model([text, number], {"words": words(text), "number": scaled(number)})
+    assert inner.host and not fl.Model(number, L.Dense(1)(number)).host
+    given = [fl.Input((1,), dtype="string"), fl.Input((1,))]
+    made = inner(given)
+    assert made["words"].shape == (None, 3) and made["number"].shape == (None, 1)
+    model = fl.Model(given, L.Dense(1)(L.Concatenate()([made["words"], made["number"]])))
+    model.compile("sgd", "mse")
+    x = [np.array([["a a b"], ["c"]]), np.array([[4.0], [5.0]], np.float32)]
+    losses = model.fit(x, np.ones((2, 1), np.float32), epochs=3, verbose=0).history["loss"]
+    assert losses[-1] < losses[0] and model._steps is not None
+    assert model._steps.compiled and model._steps._programs
+    np.testing.assert_allclose(model.predict(x), model(x).numpy(), atol=1e-6)
+    # One that learns inside is trained by NumPy, words and all.
+    inner = fl.Model(text, L.Dense(2)(words(text)))
+    assert not inner.host
+    outer = fl.Sequential([fl.Input((1,), dtype="string"), inner, L.Dense(1)])
+    outer.compile("sgd", "mse")
+    before = inner.weights[0].numpy().copy()
+    outer.fit(x[0], np.ones((2, 1), np.float32), epochs=2, verbose=0)
+    assert not np.array_equal(before, inner.weights[0].numpy())

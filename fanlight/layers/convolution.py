@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fanlight.layers import activations, constraints, initializers, regularizers
+from fanlight.layers import activations, config, constraints, initializers, regularizers
 from fanlight.layers.arguments import (
     channel_axis,
     data_format,
@@ -85,7 +85,7 @@ class _Windows(Layer):
 
     def _windows(self, x: Tensor) -> Tensor:
         """The convolution of [N, ..., C], without bias."""
-        raise NotImplementedError
+        raise config.unwritten(self, "_windows")
 
     def call(self, inputs: Any) -> Tensor:
         x = to_last(ranked(self, inputs, self.dims + 2), self.data_format)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from fanlight.layers import config
 from fanlight.layers.arguments import whole
 from fanlight.layers.layer import Layer, argument_error, input_error
 from fanlight.tensor import Tensor, cast
@@ -52,7 +53,7 @@ class _Merge(Layer):
 
     def merged(self, a: Tensor, b: Tensor) -> Tensor:
         """What two make."""
-        raise NotImplementedError
+        raise config.unwritten(self, "merged")
 
     def call(self, inputs: Any) -> Tensor:
         first, *rest = _aligned(_several(self, inputs, self.least, self.most))

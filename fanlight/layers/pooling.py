@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.layers import config
 from fanlight.layers.arguments import data_format as format_of
 from fanlight.layers.arguments import from_last, one_of, per_dim, ranked, to_last
 from fanlight.layers.layer import Layer
@@ -148,7 +149,7 @@ class _GlobalPooling(Layer):
 
     def pooled(self, x: Tensor) -> Tensor:
         """x [N, ..., C] without its spatial dims."""
-        raise NotImplementedError
+        raise config.unwritten(self, "pooled")
 
     def call(self, inputs: Any) -> Tensor:
         return self.pooled(ranked(self, inputs, self.dims + 2))
@@ -235,7 +236,7 @@ class _AdaptivePooling(Layer):
 
     def along(self, x: Tensor, axis: int, size: int) -> Tensor:
         """x pooled along one axis."""
-        raise NotImplementedError
+        raise config.unwritten(self, "along")
 
     def call(self, inputs: Any) -> Tensor:
         x = to_last(ranked(self, inputs, self.dims + 2), self.data_format)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.layers import config
 from fanlight.layers.arguments import data_format as format_of
 from fanlight.layers.arguments import (
     from_last,
@@ -276,7 +277,7 @@ class _Images(Layer):
 
     def made(self, x: Tensor) -> Tensor:
         """What [N, H, W, C] becomes."""
-        raise NotImplementedError
+        raise config.unwritten(self, "made")
 
     def call(self, inputs: Any) -> Tensor:
         x = cast(inputs, "float32")

@@ -71,6 +71,22 @@ LAYERS: dict[str, Explanation] = {
         'fl.layers.Dense(3, name="head")])\nmodel.get_layer("head")',
     ),
     # --- training ---------------------------------------------------------------------------------
+    "E-LAYER-008": Explanation(
+        "The file names classes that fl.layers does not have: layers of the author's own, or of "
+        "another library. The message lists all of them.",
+        "Write the class (its arguments are in the file) and register it under the name of the "
+        "file before the model is loaded: @fl.register(package, name) above it.",
+    ),
+    "E-LAYER-009": Explanation(
+        "The ending of the name says what is written, and this kind of file cannot hold what was "
+        "asked: TF.js has no GRU with reset_after, .safetensors has weights and no layers.",
+        "Save as .keras, which holds everything; or change the layer that the message names.",
+    ),
+    "E-LAYER-010": Explanation(
+        "The folder does not exist or may not be written to, the disk is full, or there is a file "
+        "already and overwrite=False. A file that was there before is as it was.",
+        "Give a path in a folder that exists, or leave overwrite out.",
+    ),
     "E-TRAIN-001": Explanation(
         "fit or evaluate was called before compile, compile was given no loss, or it names losses, "
         "metrics or weights for outputs that the model does not have.",

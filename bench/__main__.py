@@ -1,7 +1,7 @@
 """`python -m bench`: measure, print the tables, write them as JSON and Markdown.
 
     python -m bench [peers] [coldstart] [visits] [pointwise] [models] [scaling] [rooflines] [shapes]
-                    [core] [ops] [sizes] [parity] [accuracy] [int8_accuracy]
+                    [core] [training] [ops] [sizes] [parity] [accuracy] [int8_accuracy]
                     [--rounds 30] [--nets NAME ...] [--peers tfjs,ort,litert,jaxjs]
                     [--threads 1,2] [--out FILE.json|.md|.svg ...]
 
@@ -32,6 +32,7 @@ from bench import (
     rooflines,
     scaling,
     sizes,
+    training,
     visits,
 )
 from bench.networks import ROOT
@@ -52,6 +53,7 @@ TITLES = {
     "rooflines": "Every image model against the machine's limits (goal: no weak kernel)",
     "shapes": "Ops and recurrent steps against the machine's limits",
     "core": "Functions of tensors beside TF.js wasm and jax-js, ms; and Python's overhead",
+    "training": "Training beside TF.js on one thread, and from Python beside PyTorch, ms",
     "ops": "Every op of the table against memory and multiply-adds (goal: a third of either)",
     "sizes": "Sizes, build, memory",
     "parity": "Difference from NumPy, relative (goals: 1e-4, TF.js 1e-3)",
@@ -162,6 +164,7 @@ def main() -> int:
         "rooflines": rooflines.measure,
         "shapes": rooflines.measure_shapes,
         "core": lambda: core.measure(args.rounds),
+        "training": training.measure,
         "ops": ops.measure,
         "sizes": lambda: sizes.measure(OUT / "sizes"),
         "parity": parity.measure,

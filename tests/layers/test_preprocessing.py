@@ -582,3 +582,30 @@ def test_a_model_of_preprocessing_is_done_on_the_host_inside_of_another() -> Non
     before = inner.weights[0].numpy().copy()
     outer.fit(x[0], np.ones((2, 1), np.float32), epochs=2, verbose=0)
     assert not np.array_equal(before, inner.weights[0].numpy())
+
+
+def test_a_recurrent_model_of_texts_is_trained_saved_and_loaded(tmp_path: Path) -> None:
+    fl.set_random_seed(0)
+    texts = np.array([["good film"], ["bad film this is"], ["so good"], ["bad"]])
+    words = L.TextVectorization(output_sequence_length=4)
+    words.adapt(texts)
+    model = fl.Sequential(
+        [
+            fl.Input((1,), dtype="string"),
+            words,
+            L.Embedding(words.vocabulary_size(), 5, mask_zero=True),
+            L.LSTM(4),
+            L.Dense(1),
+        ]
+    )
+    model.compile("adam", "mse")
+    y = np.array([[1.0], [0.0], [1.0], [0.0]], np.float32)
+    losses = model.fit(texts, y, epochs=5, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    assert model._steps is not None and model._steps.compiled and model._steps._programs
+    want = model.predict(texts)
+    np.testing.assert_allclose(want, model(texts).numpy(), atol=1e-5)
+    for name in ("model.keras", "model.h5"):
+        model.save(tmp_path / name)
+        np.testing.assert_allclose(fl.load_model(tmp_path / name).predict(texts), want, atol=1e-6)
+    fl.set_random_seed(None)

@@ -21,6 +21,9 @@ from fanlight.layers import Layer, scope  # noqa: E402
 from fanlight.tensor import tensor  # noqa: E402
 from fanlight.tensor.tape import flatten, recording  # noqa: E402
 
+# Every shape is computed once: compiling it well takes longer than computing it.
+jax.config.update("jax_disable_most_optimizations", True)
+
 TOLERANCE = 1e-5
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fanlight as fl
-from tests.layers.keras_oracle import numbers
+from tests.layers.keras_oracle import close, keras, numbers, quickly
 
 la: Any = fl.layers
 
@@ -143,3 +143,42 @@ def test_dropout_in_steps_differs_from_step_to_step() -> None:
     x, y = np.ones((4, 50), np.float32), np.zeros((4, 1), np.float32)
     history = model.fit(x, y, batch_size=4, epochs=4, verbose=0)
     assert len(set(history.history["loss"])) == 4
+
+
+def network(lib: Any) -> Any:
+    """The same layers of either library: most that have weights."""
+    la = lib.layers
+    return [
+        la.Conv2D(4, 3, strides=2, padding="same", use_bias=False),
+        la.BatchNormalization(momentum=0.9),
+        la.ReLU(6.0),
+        la.DepthwiseConv2D(3, padding="same"),
+        la.LayerNormalization(),
+        la.SeparableConv2D(6, 3, padding="same", activation="swish"),
+        la.MaxPooling2D(2),
+        la.Conv2DTranspose(3, 3, strides=2, padding="same", activation="tanh"),
+        la.GroupNormalization(3),
+        la.PReLU(shared_axes=[1, 2]),
+        la.AveragePooling2D(2),
+        la.Flatten(),
+        la.Dense(5, activation="gelu", kernel_regularizer="l2", bias_constraint="non_neg"),
+        la.Dense(2),
+    ]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_twenty_steps_as_keras() -> None:
+    with quickly():
+        theirs = keras.Sequential([keras.Input((8, 8, 3)), *network(keras)])
+    ours = fl.Sequential([fl.Input((8, 8, 3)), *network(fl)])
+    assert [w.shape for w in ours.weights] == [tuple(w.shape) for w in theirs.weights]
+    theirs.set_weights(ours.get_weights())
+    ours.compile(fl.optimizers.SGD(0.02, momentum=0.9), loss="mse")
+    theirs.compile(keras.optimizers.SGD(0.02, momentum=0.9), loss="mse")
+    for step in range(20):
+        x, y = numbers(6, 8, 8, 3, seed=step), numbers(6, 2, seed=step)
+        close(ours.train_on_batch(x, y), theirs.train_on_batch(x, y), f"loss {step}", 1e-4)
+    for w, value in zip(ours.weights, theirs.get_weights(), strict=True):
+        close(w.numpy(), value, w.path, 1e-4)
+    x = numbers(6, 8, 8, 3)
+    close(ours.predict(x, verbose=0), theirs(x), "output", 1e-4)

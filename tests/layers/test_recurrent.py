@@ -104,7 +104,7 @@ def test_convolutional(rank: int, options: dict[str, Any]) -> None:
     x = random(2, 3, *[5, 4, 4][:rank], 3)
     if options.get("data_format"):
         x = np.moveaxis(random(2, 3, *[6, 5, 4][:rank], 3), -1, 2)
-    same(CONV[rank](**options), x, tolerance=2e-5)
+    same(CONV[rank](**options), x, tolerance=2e-5, gradients=rank < 3)
 
 
 def test_convolutional_masked() -> None:
@@ -118,7 +118,7 @@ def test_convolutional_masked() -> None:
 
 def test_time_distributed() -> None:
     same(L.TimeDistributed(L.Dense(4, activation="tanh")), X)
-    same(L.TimeDistributed(L.LSTM(4)), random(2, 3, 4, 2))
+    same(L.TimeDistributed(L.LSTM(4)), random(2, 2, 3, 2), gradients=False)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_stateful(kind: str) -> None:
 
 def stateful_model(layers: Any, input_of: Any, model: Any) -> Any:
     x = input_of((5, 3), batch_size=2)
-    return model(x, layers.LSTM(4, stateful=True)(x))
+    return model(x, layers.SimpleRNN(4, stateful=True)(x))
 
 
 def test_stateful_models() -> None:

@@ -80,14 +80,12 @@ def plot_model(
     for node in model._order:
         calls = [n for n in model._order if n.layer is node.layer]
         box = _box(node, calls, show_shapes, show_dtype, show_layer_names)
-        extra: list[str] = []
         size = node.layer.count_params()
         if show_params and size and id(node.layer) not in told:
-            extra.append(f"{size:,} weights")
+            box.title += f" · {size:,} weights"
         if show_trainable and size and not node.layer.trainable_weights:
-            box.title += " (frozen)"
+            box.title += " · frozen"
         told.add(id(node.layer))
-        box.detail = " · ".join([x for x in (box.detail, *extra) if x])
         sources = [made[id(s.node)] for s in node.inputs if id(s.node) in made]
         drawing.place(box, list(dict.fromkeys(sources)))
         made[id(node)] = box

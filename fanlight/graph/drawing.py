@@ -155,11 +155,12 @@ def _edge(box: Box, other: Box) -> str:
 
 def _drawn(box: Box) -> str:
     x, y = box.x - BOX_WIDTH / 2, box.y
+    detail = escape(_short(box.detail, MAX_DETAIL))
     return (
         f'<g class="{box.family}"><title>{escape(box.hint)}</title>'
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}"/>'
         f'<text x="{box.x:.1f}" y="{y + 17:.1f}">{escape(_short(box.title))}</text>'
-        f'<text class="t" x="{box.x:.1f}" y="{y + 32:.1f}">{escape(_short(box.detail, MAX_DETAIL))}</text></g>'
+        f'<text class="t" x="{box.x:.1f}" y="{y + 32:.1f}">{detail}</text></g>'
     )
 
 

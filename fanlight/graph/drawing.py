@@ -15,7 +15,7 @@ WAY_WIDTH = 18
 GAP_X, GAP_Y = 22, 30
 MARGIN = 24
 SWEEPS = 12
-MAX_TEXT = 34
+MAX_TEXT, MAX_DETAIL = 34, 42  # characters that fit into a box
 
 _STYLE = """
 svg { background: #ffffff; color: #1c1f24; font: 12px system-ui, sans-serif; }
@@ -155,13 +155,14 @@ def _edge(box: Box, other: Box) -> str:
 
 def _drawn(box: Box) -> str:
     x, y = box.x - BOX_WIDTH / 2, box.y
+    detail = escape(_short(box.detail, MAX_DETAIL))
     return (
         f'<g class="{box.family}"><title>{escape(box.hint)}</title>'
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}"/>'
         f'<text x="{box.x:.1f}" y="{y + 17:.1f}">{escape(_short(box.title))}</text>'
-        f'<text class="t" x="{box.x:.1f}" y="{y + 32:.1f}">{escape(_short(box.detail))}</text></g>'
+        f'<text class="t" x="{box.x:.1f}" y="{y + 32:.1f}">{detail}</text></g>'
     )
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+def _short(text: str, most: int = MAX_TEXT) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

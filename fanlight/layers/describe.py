@@ -52,9 +52,9 @@ def described_model(model: Model) -> dict[str, Any]:
         "config": model.get_config(),
         "registered_name": name,
     }
-    if model.built and not isinstance(model.built_with, Mapping):
-        shape = model.built_with
-        made["build_config"] = {"input_shape": plain_shape(shape) if shape is not None else None}
+    if model.built:
+        row = isinstance(model, Sequential)
+        made["build_config"] = {"input_shape": plain_shape(model.input_shape) if row else None}
     return made
 
 
@@ -83,14 +83,14 @@ def sequential_config(model: Sequential) -> dict[str, Any]:
 
 def functional_config(model: Model) -> dict[str, Any]:
     """Layers, and which result of which goes where."""
-    within = [s.name for s in model.inputs if s.node.args]
-    if within:
+    begun = [s.name for s in model.inputs if s.node.args]
+    if begun:
         raise FanlightError(
             "E-LAYER-009",
             "a model that begins inside another one cannot be described by itself.",
             where=f"{model.name}, {caller()}",
             expected="inputs that fl.Input gave",
-            received=", ".join(within),
+            received=", ".join(begun),
             next="call the layers again, with what fl.Input(shape) gives.",
         )
     places = node_places(model)
@@ -98,11 +98,18 @@ def functional_config(model: Model) -> dict[str, Any]:
     def ref(symbol: Symbolic) -> list[Any]:
         return [symbol.node.layer.name, places[id(symbol.node)], symbol.index]
 
+    firsts = {id(layer): _first(layer) for layer in model._layers}
+
+    def within(symbol: Symbolic) -> list[Any]:
+        # Between layers, Keras 3 does not count the call that made a nested model.
+        name, place, index = ref(symbol)
+        return [name, place - firsts[id(symbol.node.layer)], index]
+
     layers = []
     for layer in depth_order(model):
         entry = _entry(layer, model)
         entry["name"] = layer.name
-        entry["inbound_nodes"] = [_node(n, ref) for n in calls_of(model, layer)]
+        entry["inbound_nodes"] = [_node(n, within) for n in calls_of(model, layer)]
         layers.append(entry)
     return {
         "name": model.name,
@@ -121,15 +128,19 @@ def calls_of(model: Model, layer: Layer) -> list[Node]:
 
 def node_places(model: Model) -> dict[int, int]:
     """Which call of its layer a node is, as files count: a nested model's first call is call 1."""
-    from fanlight.layers.model import Model, Sequential
-
     places: dict[int, int] = {}
     for layer in model._layers:
-        nested = isinstance(layer, Model) and not isinstance(layer, Sequential)
-        first = 1 if nested and layer.functional else 0  # type: ignore[attr-defined]
+        first = _first(layer)
         calls = calls_of(model, layer) or layer.nodes[:1]
         places |= {id(node): first + i for i, node in enumerate(calls)}
     return places
+
+
+def _first(layer: Layer) -> int:
+    """How the first call of a layer counts."""
+    from fanlight.layers.model import Model, Sequential
+
+    return int(isinstance(layer, Model) and not isinstance(layer, Sequential) and layer.functional)
 
 
 def _entry(layer: Layer, model: Model | None) -> dict[str, Any]:

@@ -80,20 +80,18 @@ def plot_model(
     for node in model._order:
         calls = [n for n in model._order if n.layer is node.layer]
         box = _box(node, calls, show_shapes, show_dtype, show_layer_names)
-        extra: list[str] = []
         size = node.layer.count_params()
         if show_params and size and id(node.layer) not in told:
-            extra.append(f"{size:,} weights")
+            box.title += f" · {size:,} weights"
         if show_trainable and size and not node.layer.trainable_weights:
-            extra.append("frozen")
+            box.title += " · frozen"
         told.add(id(node.layer))
-        box.detail = "  ·  ".join([x for x in (box.detail, *extra) if x])
         sources = [made[id(s.node)] for s in node.inputs if id(s.node) in made]
         drawing.place(box, list(dict.fromkeys(sources)))
         made[id(node)] = box
     for name, symbol in zip(model.output_names, model.outputs, strict=True):
         detail = shape_text(symbol.shape) if show_shapes else ""
-        box = Box(name, f"output  ·  {detail}" if detail else "output", f"output {name}", "port")
+        box = Box(name, f"output · {detail}" if detail else "output", f"output {name}", "port")
         drawing.place(box, [made[id(symbol.node)]] if id(symbol.node) in made else [])
     picture = Picture(drawing.svg(model.name))
     if path is not None:
@@ -117,7 +115,7 @@ def _box(node: Node, calls: list[Node], shapes: bool, dtype: bool, names: bool) 
         f"{k} = {v}" for k, v in config.items() if v is not None and not isinstance(v, dict)
     )
     family = "port" if not node.args else "" if isinstance(layer, Model) else _family(kind)
-    return Box(title, "  ·  ".join(parts), f"{layer.name} ({kind})\n{hint}", family)
+    return Box(title, " · ".join(parts), f"{layer.name} ({kind})\n{hint}", family)
 
 
 def _family(kind: str) -> str:

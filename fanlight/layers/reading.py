@@ -305,10 +305,13 @@ class _Graph:
     def _shifts(self) -> dict[str, int]:
         """Layer -> by how much references count too far.
 
-        The call that made a nested model counts in a file, though it is no call of this model.
+        The call that made a nested model counts in the files of Keras 2, though it is no call of
+        this model; Keras 3 counts it in `output_layers` alone.
         """
-        most: dict[str, int] = {}
         places = [self.own.get("output_layers"), list(self.calls.values())]
+        if not self._old():
+            places = places[1:]
+        most: dict[str, int] = {}
         for name, call, _ in _references(places):
             most[name] = max(most.get(name, 0), call)
         return {
@@ -316,6 +319,17 @@ class _Graph:
             for name, calls in self.calls.items()
             if calls
         }
+
+    def _end(self, ref: tuple[str, int, int]) -> Any:
+        """A tensor that input_layers or output_layers names."""
+        from fanlight.layers.model import Model, Sequential
+
+        name, call, index = ref
+        layer = self.layers.get(name)
+        nested = isinstance(layer, Model) and not isinstance(layer, Sequential)
+        if nested and not self._old() and call:
+            return self._tensor((name, call - 1, index))
+        return self._tensor(ref)
 
     def ends(self) -> tuple[Any, Any]:
         """Inputs and outputs of the model in their structure."""
@@ -372,7 +386,7 @@ class _Graph:
         one = _reference(value)
         if one is not None:
             # Keras 2 and TF.js list one output, too, but a list of one is one there.
-            return self._tensor(one)
+            return self._end(one)
         if isinstance(value, dict):
             return {k: self._structure(v, what) for k, v in value.items()}
         if not isinstance(value, list) or not value:
@@ -402,6 +416,8 @@ class _Graph:
             found = expect(own.get("kwargs") or {}, dict, '"kwargs"', self.reader.where)
             options = {k: self._value(v) for k, v in found.items() if v is not None}
             given = [self._value(a) for a in args]
+            if options.get("training") is False and _by_default(layer):
+                del options["training"]
         else:
             given, options = self._listed(node, layer)
         return given, _asked_for(layer, options)
@@ -450,6 +466,17 @@ class _Graph:
                 return self._tensor(ref)  # Keras 2: a tensor among the options
             return [self._value(v) for v in value]
         return value
+
+
+def _by_default(layer: Any) -> bool:
+    """Whether Keras 3 writes training=False for a layer whose call has it as its default.
+
+    In training it passes over that; what somebody said to a nested model or to batch
+    normalisation is kept.
+    """
+    from fanlight.layers.model import Model
+
+    return not isinstance(layer, Model) and "BatchNormalization" not in type(layer).__name__
 
 
 def _asked_for(layer: Any, options: dict[str, Any]) -> dict[str, Any]:

@@ -353,3 +353,14 @@ def test_hostile_descriptions_end_in_coded_errors(data: st.DataObject) -> None:
 
 
 DESCRIPTIONS = [nets.shared().to_json(), nets.cnn().to_json(), nets.rnn().to_json()]
+
+
+def test_the_reader_of_graphs_takes_what_we_save(tmp_path: Path) -> None:
+    model = nets.shaken(nets.cnn())
+    x = nets.inputs_of(model, 1)
+    for name in ("m.keras", "m.h5", "m"):
+        model.save(tmp_path / name)
+        found = fl.load(tmp_path / name)(x[0])
+        found = next(iter(found.values())) if isinstance(found, dict) else found
+        want = nets.predicted(model, x)[0]
+        np.testing.assert_allclose(np.asarray(found), want, rtol=0, atol=1e-5)

@@ -105,12 +105,12 @@ def _row(
         page.evaluate("([name, what]) => prepare(name, what)", [program, given])
         times[who] = []
         for _ in range(3 if who == "fanlight" else min(rounds, 2)):  # warm up
-            page.evaluate("(name) => turn(name)", program)
+            page.evaluate("(name) => train(name)", program)
     for _ in range(rounds):
         for who, page in pages.items():
             page.bring_to_front()
             turns = 9 if who == "fanlight" and rounds == 1 else 1
-            found = [page.evaluate("(name) => turn(name)", program) for _ in range(turns)]
+            found = [page.evaluate("(name) => train(name)", program) for _ in range(turns)]
             assert all(np.isfinite(loss) for _, loss in found)
             times[who].append(statistics.median(ms for ms, _ in found))
     ours, theirs = (statistics.median(times[who]) for who in ("fanlight", "tfjs"))

@@ -70,8 +70,9 @@ globalThis.prepare = async (name, what) => {
   cases = { [name]: await engines[query.get('who')](what) };
 };
 /** Milliseconds of training once, and the last loss. */
-globalThis.turn = async (name) => {
+globalThis.train = async (name) => {
   const start = performance.now();
   const loss = await cases[name]();
   return [performance.now() - start, loss];
 };
+globalThis.ready = true;

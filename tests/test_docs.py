@@ -410,6 +410,7 @@ def test_decisions_are_numbered_and_linked() -> None:
 def test_javascript_of_the_readme_uses_what_the_runtime_offers() -> None:
     runtime = (ROOT / "fanlight" / "web" / "types" / "engine.d.ts").read_text("utf-8")
     runtime += (ROOT / "fanlight" / "web" / "types" / "fanlight.d.ts").read_text("utf-8")
+    runtime += (ROOT / "fanlight" / "web" / "types" / "train.d.ts").read_text("utf-8")
     page = (ROOT / "README.md").read_text("utf-8")
     for method in set(re.findall(r"\bmodel\.(\w+)\(", "".join(b.text for b in blocks("js")))):
         assert re.search(rf"\b{method}\b", runtime), method

@@ -1,9 +1,8 @@
-"""TensorFlow.js itself, from npm (bench/package.json), run by node."""
+"""TensorFlow.js itself, from npm (package.json), run by node."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,13 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ROOT / "bench"
 SCRIPT = Path(__file__).with_name("tfjs_peer.mjs")
 
 
 def need_tfjs() -> None:
-    """Skip, loudly, where TensorFlow.js is not installed."""
-    if shutil.which("node") is None:
-        pytest.skip("TF.js is not tested: no node")
-    if not (PACKAGES / "node_modules" / "@tensorflow" / "tfjs").is_dir():
-        pytest.skip("TF.js is not tested: `make bench` installs bench/node_modules")
+    """Fail where TensorFlow.js is not installed: `make setup` does it."""
+    if not (ROOT / "node_modules" / "@tensorflow" / "tfjs").is_dir():
+        pytest.fail("TF.js is missing: run `make setup`")
 
 
 def run(**command: Any) -> dict[str, Any]:
@@ -30,9 +26,9 @@ def run(**command: Any) -> dict[str, Any]:
     for key in ("inputs", "labels"):
         if command.get(key) is not None:
             command[key] = [_listed(np.asarray(a)) for a in command[key]]
-    command["packages"] = str(PACKAGES)
+    command["packages"] = str(ROOT)
     done = subprocess.run(
-        ["node", str(SCRIPT)],
+        [str(ROOT / "tools" / "with_node.sh"), "node", str(SCRIPT)],
         input=json.dumps(command),
         capture_output=True,
         text=True,

@@ -148,14 +148,22 @@ def check_layer(
     def of_keras(train: Any, x: Any) -> Any:
         given = iter(x)
         whole = [next(given) if f else a for f, a in zip(floats, arrays, strict=True)]
-        kept = {k: jax.tree.map(jax.numpy.asarray, v) for k, v in called.items()}
+        kept = {
+            k: v if isinstance(v, bool) else jax.tree.map(jax.numpy.asarray, v)
+            for k, v in called.items()
+        }
         return theirs.stateless_call(train, fixed, whole if several else whole[0], **kept)
 
     train = [v.value for v in theirs.trainable_variables]
     varied = [jax.numpy.asarray(a) for f, a in zip(floats, arrays, strict=True) if f]
-    expected, pull, after = jax.vjp(of_keras, train, varied, has_aux=True)
+
+    @jax.jit
+    def both(train: Any, x: Any) -> Any:
+        y, pull, after = jax.vjp(of_keras, train, x, has_aux=True)
+        return y, pull(numbers(*y.shape, seed=7)), after
+
+    expected, (their_grads, their_slopes), after = both(train, varied)
     probe = numbers(*expected.shape, seed=7)
-    their_grads, their_slopes = pull(jax.numpy.asarray(probe))
 
     # Ours.
     tensors = [tensor(a) for a in arrays]

@@ -57,6 +57,7 @@ _WITHOUT: dict[str, dict[str, tuple[Any, ...]]] = {
     "GlobalMaxPooling2D": {"keepdims": (False,)},
     "GRU": {"reset_after": (False,)},
     "GRUCell": {"reset_after": (False,)},
+    "UpSampling2D": {"interpolation": ("nearest",)},  # bilinear: another sampling than Keras's
     "Resizing": {
         "crop_to_aspect_ratio": (False,),
         "pad_to_aspect_ratio": (False,),

@@ -343,6 +343,9 @@ def _images(height: int, width: int) -> Iterator[Case]:
             numbers((1, r // 4, c, 32)), numbers((1, 1, 32, 32))], point, constant)  # fmt: skip
         yield Case("depthwise_conv2d", f"3 x 3, 32 channels{which}", lambda: [
             numbers((1, r, c, 32)), numbers((3, 3, 32, 1))], window, constant)  # fmt: skip
+        yield Case("conv2d_kernel", f"1 x 1, 32 to 32{which}", lambda: [
+            numbers((1, r // 4, c, 32)), numbers((1, r // 4, c, 32))],
+            {"size": (1, 1)}, ())  # fmt: skip
         yield Case("depthwise_conv2d_kernel", f"3 x 3, 32 channels{which}", lambda: [
             numbers((1, r + 2, c + 2, 32)), numbers((1, r, c, 32))],
             {"size": (3, 3)}, ())  # fmt: skip

@@ -75,6 +75,63 @@ register(
 )
 
 
+# --- conv2d_kernel --------------------------------------------------------------------------------
+
+
+def _infer_kernel(op: str, types: Sequence[TensorType], attrs: Attrs) -> tuple[int, int]:
+    """The size of the windows, if x and g are what belongs together."""
+    x, g = types
+    check.tensor(op, "x", x, FLOATS, 4, windows.IMAGE)
+    check.tensor(op, "g", g, FLOATS, 4, windows.IMAGE)
+    kh, kw = check.integers(op, attrs, "size", 2, 1)
+    places = windows.output_size(op, x, (kh, kw), {**attrs, "padding": ((0, 0), (0, 0))})
+    if g.shape[:3] != (x.shape[0], *places):
+        expected = f"[{x.shape[0]}, {places[0]}, {places[1]}, D]"
+        raise check.shape_error(op, "g", f"{expected} for x {x} and size {(kh, kw)}", g)
+    return kh, kw
+
+
+def _infer_conv2d_kernel(types: Sequence[TensorType], attrs: Attrs) -> list[TensorType]:
+    size = _infer_kernel("conv2d_kernel", types, attrs)
+    return [TensorType((*size, types[0].bound[3], types[1].bound[3]))]
+
+
+def _eval_conv2d_kernel(arrays: Sequence[np.ndarray], attrs: Attrs) -> list[np.ndarray]:
+    x, g = arrays
+    size, (channels, depth) = attrs["size"], (x.shape[3], g.shape[3])
+    out = np.empty((*size, channels, depth), np.float32)
+    rows = g.reshape(-1, depth)
+    with np.errstate(all="ignore"):
+        places = (g.shape[1], g.shape[2])
+        for i, j, seen in windows.taps(x, places, size, attrs["strides"], attrs["dilations"]):
+            out[i, j] = seen.reshape(-1, channels).T @ rows
+    return [out]
+
+
+_KERNEL = {
+    "size": Attr(REQUIRED, "height and width of the windows"),
+    "strides": windows.STRIDES,
+    "dilations": windows.DILATIONS,
+}
+register(
+    Row(
+        name="conv2d_kernel",
+        family="conv",
+        arity=(2, 2),
+        attrs=_KERNEL,
+        infer=_infer_conv2d_kernel,
+        eval=_eval_conv2d_kernel,
+        doc="x [N, H, W, C], g [N, h, w, D] -> [kh, kw, C, D]: y[p, q, c, d] = sum over n, i, j of "
+        "g[n, i, j, d] x[n, i sh + p dh, j sw + q dw, c]: the gradient of a conv2d without padding "
+        "after its windows, g being that of its result. E-OP-004 if g has not the sizes of that "
+        "result. Source: TensorFlow.js's Conv2DBackpropFilter.",
+        wasm=Unsupported("no code of its own: a pass rewrites it as matmul or conv2d"),
+        tol={"float32": 1e-5},
+        vjp=window_backward.conv2d_kernel,
+    )
+)
+
+
 # --- depthwise_conv2d -----------------------------------------------------------------------------
 
 
@@ -135,15 +192,11 @@ register(
 
 def _infer_depthwise_kernel(types: Sequence[TensorType], attrs: Attrs) -> list[TensorType]:
     op = "depthwise_conv2d_kernel"
+    size = _infer_kernel(op, types, attrs)
     x, g = types
-    check.tensor(op, "x", x, FLOATS, 4, windows.IMAGE)
-    check.tensor(op, "g", g, FLOATS, 4, windows.IMAGE)
-    kh, kw = check.integers(op, attrs, "size", 2, 1)
-    places = windows.output_size(op, x, (kh, kw), {**attrs, "padding": ((0, 0), (0, 0))})
-    expected = (x.shape[0], *places, x.shape[3])
-    if g.shape != expected:
-        raise check.shape_error(op, "g", f"{list(expected)} for x {x} and size {(kh, kw)}", g)
-    return [TensorType((kh, kw, x.bound[3]))]
+    if g.shape[3] != x.shape[3]:
+        raise check.shape_error(op, "g", f"{x.shape[3]} channels, as x {x}", g)
+    return [TensorType((*size, x.bound[3]))]
 
 
 def _eval_depthwise_kernel(arrays: Sequence[np.ndarray], attrs: Attrs) -> list[np.ndarray]:
@@ -162,11 +215,7 @@ register(
         name="depthwise_conv2d_kernel",
         family="conv",
         arity=(2, 2),
-        attrs={
-            "size": Attr(REQUIRED, "height and width of the windows"),
-            "strides": windows.STRIDES,
-            "dilations": windows.DILATIONS,
-        },
+        attrs=_KERNEL,
         infer=_infer_depthwise_kernel,
         eval=_eval_depthwise_kernel,
         doc="x [N, H, W, C], g [N, h, w, C] -> [kh, kw, C]: y[p, q, c] = sum over n, i, j of "

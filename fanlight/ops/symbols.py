@@ -354,7 +354,7 @@ def _random(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> Fills:
 def _summed_batch(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> Fills:
     """Images that are added up: nothing for those that are not there."""
     if any(isinstance(d, Dim) for t in types for d in t.shape[1:]):
-        raise _refused("depthwise_conv2d_kernel", "only the batch may be one", _called(types))
+        raise _refused("conv2d_kernel", "only the batch may be one", _called(types))
     return [dict.fromkeys(symbolic_axes(t), 0.0) for t in types]
 
 
@@ -397,7 +397,7 @@ RULES: dict[str, Rule] = {
     "top_k": _sort,
     "matmul": _matmul,
     "conv2d": _conv2d,
-    "depthwise_conv2d_kernel": _summed_batch,
+    **dict.fromkeys(("conv2d_kernel", "depthwise_conv2d_kernel"), _summed_batch),
     "random_bits": _random,
     "non_max_suppression": _suppression,
     **{op: _only(op, _first) for op in _BATCHES},
@@ -429,7 +429,7 @@ _OF: dict[str, str] = {
     "scatter_nd": "any dim but the last of the indices",
     "search_sorted": "any dim but the last of the sequence",
     "conv2d": "the batch and the channels",
-    "depthwise_conv2d_kernel": "the batch",
+    **dict.fromkeys(("conv2d_kernel", "depthwise_conv2d_kernel"), "the batch"),
     **dict.fromkeys(("solve", "triangular_solve"), "the batch, and the number of right sides"),
     "fft": "any dim but the last",
     "random_bits": "the first dim",

@@ -1,8 +1,7 @@
 """Gradients of convolutions, pooling and resizing, in terms of the same ops.
 
 The gradient of a convolution after its input is a convolution of the spread gradient with the
-turned kernel; after its kernel it is a convolution of the input with the gradient, in which batch
-and channels have changed places, and strides and dilations too (Dumoulin & Visin 2016, chapter 4).
+turned kernel (Dumoulin & Visin 2016, chapter 4); after its kernel it is an op of its own.
 """
 
 from __future__ import annotations
@@ -55,19 +54,20 @@ def conv2d_input(
 
 def _conv2d_kernel(step: Step, x: Any, g: Any, window: Pair, attrs: Any) -> Any:
     """The gradient after the kernel."""
-    strides, dilations = attrs["strides"], attrs.get("dilations", (1, 1))
-    frame = [(0, 0), *attrs["padding"], (0, 0)]
-    x = step.frame(x, frame)
-    # Pixels that no window reaches, since the strides step over them.
-    cut = [(0, 0)]
-    for d in (0, 1):
-        seen = (g.shape[1 + d] - 1) * strides[d] + (window[d] - 1) * dilations[d] + 1
-        cut.append((0, seen - x.shape[1 + d]))
-    x = step.frame(x, [*cut, (0, 0)])
-    image = step.transpose(x, (3, 1, 2, 0))
-    kernel = step.transpose(g, (1, 2, 0, 3))
-    found = step.apply("conv2d", image, kernel, strides=dilations, dilations=strides)
-    return step.transpose(found, (1, 2, 0, 3))
+    x = step.frame(x, [(0, 0), *attrs["padding"], (0, 0)])
+    own = {"strides": attrs["strides"], "dilations": attrs.get("dilations", (1, 1))}
+    return step.apply("conv2d_kernel", x, g, size=window, **own)
+
+
+def conv2d_kernel(step: Step) -> list[Any]:
+    """y is linear in both: after x the gradient of an image, after g the convolution itself."""
+    (x, g), w, attrs = step.inputs, step.g, step.attrs
+    own = {"strides": attrs["strides"], "dilations": attrs["dilations"]}
+    own["padding"] = ((0, 0), (0, 0))
+    return [
+        conv2d_input(step, g, w, (x.shape[1], x.shape[2]), own),
+        step.apply("conv2d", x, w, **own),
+    ]
 
 
 def conv2d(step: Step) -> list[Any]:

@@ -27,6 +27,7 @@ from fanlight.passes.round_weights import RoundWeights
 from fanlight.passes.simplify import Simplify
 from fanlight.passes.sink_movement import SinkMovement
 from fanlight.passes.sink_transposes import SinkTransposes
+from fanlight.passes.spell_conv_kernel import SpellConvKernel
 from fanlight.passes.split_transposed_conv import SplitTransposedConv
 from fanlight.targets import WASM_RELAXED, Target
 
@@ -53,6 +54,7 @@ _FOLDED: tuple[Step, ...] = (
     AbsorbPad(),
     FoldBatchNorm(),
     SplitTransposedConv(),
+    SpellConvKernel(),
     PlainMatmul(),
     SinkMovement(),
 )

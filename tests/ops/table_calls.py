@@ -438,6 +438,11 @@ def depthwise_conv2d(draw: Draw, dtype: str) -> tuple[Arrays, Attrs]:
     return with_epilogue(draw, [x, w], attrs, shape[-1] * w.shape[-1])
 
 
+def conv2d_kernel(draw: Draw, dtype: str) -> tuple[Arrays, Attrs]:
+    (x, g), attrs = depthwise_conv2d_kernel(draw, dtype)
+    return [x, draw.numbers((*g.shape[:3], draw.of(1, 2, 3, 4, 8, 9)))], attrs
+
+
 def depthwise_conv2d_kernel(draw: Draw, dtype: str) -> tuple[Arrays, Attrs]:
     shape, size = draw.image(), (draw.int(1, 4), draw.int(1, 4))
     attrs = windows(draw, shape, size, True)
@@ -607,6 +612,7 @@ PLANS: dict[str, Plan] = {
     "matmul": Plan(matmul),
     "conv2d": Plan(conv2d),
     "depthwise_conv2d": Plan(depthwise_conv2d),
+    "conv2d_kernel": Plan(conv2d_kernel),
     "depthwise_conv2d_kernel": Plan(depthwise_conv2d_kernel),
     "conv2d_transpose": Plan(conv2d_transpose),
     "max_pool": Plan(pool, "fu"),

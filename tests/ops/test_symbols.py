@@ -101,6 +101,8 @@ CASES: list[Case] = [
     ("conv2d", [f(N, 5, 5, 3), f(3, 3, 3, 4)], {"strides": (2, 2), "padding": ((1, 1), (1, 1))}),
     ("conv2d", [f(N, 3, 3, 3), f(1, 1, 3, 4)], {}),
     ("depthwise_conv2d", [f(N, 5, 5, 3), f(3, 3, 3, 1)], {"padding": ((1, 1), (1, 1))}),
+    ("conv2d_kernel", [f(N, 5, 5, 3), f(N, 3, 3, 2)], {"size": (3, 3)}),
+    ("conv2d_kernel", [f(N, 3, 3, 3), f(N, 3, 3, 2)], {"size": (1, 1)}),
     ("depthwise_conv2d_kernel", [f(N, 5, 5, 3), f(N, 3, 3, 3)], {"size": (3, 3)}),
     (
         "conv2d_transpose",

@@ -580,7 +580,7 @@ PLANS: dict[str, Plan] = {
     "fused": Plan(fused),
     "batch_norm": Plan(batch_norm),
     "sum": Plan(reducing, "fi"),
-    "mean": Plan(reducing),
+    "mean": Plan(greatest),
     "prod": Plan(product, "fi"),
     **dict.fromkeys(("max", "min"), Plan(greatest, "fi")),
     **dict.fromkeys(("any", "all"), Plan(reducing, "b")),

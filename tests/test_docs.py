@@ -407,6 +407,11 @@ def test_decisions_are_numbered_and_linked() -> None:
     assert len(adrs) >= 3
 
 
+def test_the_page_of_layers_is_up_to_date() -> None:
+    done = run_python("tools/gen_layers_docs.py", "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_javascript_of_the_readme_uses_what_the_runtime_offers() -> None:
     runtime = (ROOT / "fanlight" / "web" / "types" / "engine.d.ts").read_text("utf-8")
     runtime += (ROOT / "fanlight" / "web" / "types" / "fanlight.d.ts").read_text("utf-8")

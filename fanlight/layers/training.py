@@ -237,7 +237,8 @@ class Trainer:
 
         Raises:
             FanlightError: E-TRAIN-001 it was not compiled; E-TRAIN-002 data that do not fit;
-                E-TRAIN-003 the loss is not finite any more; E-TRAIN-004 labels out of range;
+                E-TRAIN-003 the loss is not finite any more (weights and optimizer are then as they
+                were before the epoch); E-TRAIN-004 labels out of range;
                 E-TRAIN-005 no examples; E-LAYER-001 data that do not fit a layer.
         """
         self._needs("fit")
@@ -275,6 +276,7 @@ class Trainer:
             told.call("on_train_begin", {})
             for epoch in range(self.initial_epoch, epochs):
                 told.call("on_epoch_begin", epoch, {})
+                good = self._numbers()
                 if source is None or steps_per_epoch is None:
                     source = iter(data)
                 logs, source = self._epoch(data, source, steps_per_epoch, class_weight, told, epoch)
@@ -284,7 +286,9 @@ class Trainer:
                 told.call("on_epoch_end", epoch, logs)
                 if self.stop_training:
                     break
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, FanlightError) and error.code == "E-TRAIN-003":
+                self._back_to(good)
             told.call("on_train_break", logs)
             raise
         if self.optimizer is not None:
@@ -358,10 +362,21 @@ class Trainer:
                 where=f"{self.name}.fit, {where}",
                 expected="a number",
                 received=f"{total[0]}{self._first_wrong()}",
-                next="a lower learning rate, clipnorm=1.0 in the optimizer, or a look at the data: "
-                "fl.callbacks.TerminateOnNaN and ModelCheckpoint keep the last good epoch.",
+                next="a lower learning rate, clipnorm=1.0 in the optimizer, or a look at the data. "
+                "The weights are those before this epoch.",
             )
         return results
+
+    def _numbers(self) -> list[tuple[Any, np.ndarray]]:
+        """What weights and optimizer are now."""
+        model: Any = self
+        kept = [] if self.optimizer is None else self.optimizer.variables
+        return [(v, v.numpy()) for v in (*model.weights, *kept)]
+
+    def _back_to(self, good: list[tuple[Any, np.ndarray]]) -> None:
+        """Leave weights and optimizer as they were before an epoch that went wrong."""
+        for variable, array in good:
+            variable.assign(array)
 
     def _first_wrong(self) -> str:
         """The first layer whose weights are not finite, for the message."""

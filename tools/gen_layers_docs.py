@@ -1,0 +1,99 @@
+"""Write docs/layers.md: every layer and what else models are made of, with its arguments.
+
+    python tools/gen_layers_docs.py [--check]
+
+`--check` changes nothing, and fails if the page is not what would be written.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import fanlight as fl
+
+PAGE = Path(__file__).parents[1] / "docs" / "layers.md"
+HEAD = """# Layers, and what else models are made of
+
+Names, arguments and defaults are Keras's. [tutorial.md](tutorial.md) shows how they go together; `help(fl.layers.Dense)` and its like say more of each, with formulas and
+sources. All layers take `name`, `trainable`, `dtype` and `activity_regularizer`, too. This page is written by `tools/gen_layers_docs.py`.
+"""
+# What all layers take.
+BASE = (
+    "name", "trainable", "dtype", "activity_regularizer", "input_shape", "batch_input_shape",
+    "input_dim",
+)  # fmt: skip
+PARTS: dict[str, tuple[str, ModuleType]] = {
+    "Layers": ("fl.layers", fl.layers),
+    "Activations": ("fl.activations", fl.activations),
+    "Losses": ("fl.losses", fl.losses),
+    "Metrics": ("fl.metrics", fl.metrics),
+    "Optimizers": ("fl.optimizers", fl.optimizers),
+    "Learning rate schedules": ("fl.optimizers.schedules", fl.optimizers.schedules),
+    "Callbacks": ("fl.callbacks", fl.callbacks),
+    "Initializers": ("fl.initializers", fl.initializers),
+    "Regularizers": ("fl.regularizers", fl.regularizers),
+    "Constraints": ("fl.constraints", fl.constraints),
+    "Datasets": ("fl.data", fl.data),
+}
+
+
+def page() -> str:
+    """The whole page."""
+    lines = [HEAD]
+    for title, (name, room) in PARTS.items():
+        lines += [f"## {title}", "", f"`{name}`", "", "| | |", "|---|---|"]
+        seen: dict[int, str] = {}
+        for key in sorted(room.__all__, key=str.lower):
+            thing = getattr(room, key)
+            if inspect.ismodule(thing) or key == "get":
+                continue
+            if id(thing) in seen:
+                lines.append(f"| `{key}` | the same as `{seen[id(thing)]}` |")
+                continue
+            seen[id(thing)] = key
+            lines.append(f"| `{key}({_arguments(thing)})` | {_told(thing)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _arguments(thing: Any) -> str:
+    parts = []
+    for name, p in inspect.signature(thing).parameters.items():
+        if name in ("options", "self", *BASE):
+            continue
+        if p.kind is p.VAR_POSITIONAL:
+            parts.append(f"*{name}")
+        elif p.default is p.empty:
+            parts.append(name)
+        elif p.default is not None:
+            shown = p.default if isinstance(p.default, str | int | float | tuple) else "…"
+            parts.append(f"{name}={shown!r}" if shown != "…" else f"{name}=…")
+        else:
+            parts.append(f"{name}=None")
+    return ", ".join(parts)
+
+
+def _told(thing: Any) -> str:
+    """The first sentence of its docstring."""
+    text = " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
+    return text.replace("|", "\\|")
+
+
+def main() -> int:
+    """0; or 1 if the page is stale."""
+    text = page()
+    if "--check" in sys.argv[1:]:
+        if PAGE.read_text("utf-8") == text:
+            return 0
+        print(f"{PAGE.parent.name}/{PAGE.name} is stale: run tools/gen_layers_docs.py")
+        return 1
+    PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -18,8 +18,9 @@ import fanlight as fl
 PAGE = Path(__file__).parents[1] / "docs" / "layers.md"
 HEAD = """# Layers, and what else models are made of
 
-Names, arguments and defaults are Keras's. [tutorial.md](tutorial.md) shows how they go together; `help(fl.layers.Dense)` and its like say more of each, with formulas and
-sources. All layers take `name`, `trainable`, `dtype` and `activity_regularizer`, too. This page is written by `tools/gen_layers_docs.py`.
+Names, arguments and defaults are Keras's. [tutorial.md](tutorial.md) shows how they go together;
+`help(fl.layers.Dense)` and its like say more of each, with formulas and sources. All layers take
+`name`, `trainable`, `dtype` and `activity_regularizer`, too. Written by `tools/gen_layers_docs.py`.
 """
 # What all layers take.
 BASE = (

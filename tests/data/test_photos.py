@@ -20,9 +20,10 @@ import fanlight as fl
 from fanlight.data import archives
 from fanlight.errors import FanlightError
 from fanlight.pictures import decode_sized
+from tests.support import SHARED
 
 COLOURS = {"cat": (250, 10, 10), "dog": (10, 10, 250)}
-DOG_CAT = Path("/work/shared/data/images/dog_cat_160.tar")
+DOG_CAT = SHARED / "data" / "images" / "dog_cat_160.tar"
 
 
 def picture(

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fanlight as fl
+from tests.support import SHARED
 
-SHARED = Path(os.environ.get("FANLIGHT_SHARED", Path(__file__).parents[3] / "shared"))
 FIXTURES = SHARED / "fixtures"
-if not FIXTURES.is_dir():  # a worktree elsewhere
-    FIXTURES = Path("/work/shared/fixtures")
 
 ROUTES = ("model.keras", "model.h5", "tfjs/h5_layers", "tfjs/keras_layers")
 QUANTIZED = ("tfjs/h5_layers_f16", "tfjs/h5_layers_u8")

@@ -260,7 +260,7 @@ def test_a_new_build_replaces_the_old_bundle_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("out", ["site", "page.html"])
-@pytest.mark.parametrize("step", ["page_files", "emit", "make_manifest", "open_bundle"])
+@pytest.mark.parametrize("step", ["page_files", "module_file", "make_manifest", "open_bundle"])
 def test_a_failing_build_leaves_the_old_one(
     step: str, out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,9 +17,9 @@ def pair(name: str, *args: Any, **options: Any) -> tuple[Any, Any]:
     return getattr(fl.layers, name)(*args, **options), getattr(keras.layers, name)(*args, **options)
 
 
-SAME = sorted(
-    n for n in activations.KNOWN if n not in ("gelu_new", "glu", "sparsemax", "threshold")
-)
+# Not Keras 3's under this name, or tested on their own.
+APART = ("gelu_new", "glu", "hard_sigmoid_2", "sparsemax", "threshold")
+SAME = sorted(n for n in activations.KNOWN if n not in APART)
 
 
 @pytest.mark.parametrize("name", SAME)
@@ -50,6 +50,12 @@ def test_sparsemax(axis: int) -> None:
     has = expected > 0
     mean = (probe * has).sum(axis, keepdims=True) / has.sum(axis, keepdims=True)
     close(slope.numpy(), np.where(has, probe - mean, 0), "gradient")
+
+
+def test_the_hard_sigmoid_of_keras_2() -> None:
+    x = 3.0 * numbers(4, 6)
+    expected = np.clip(0.2 * x + 0.5, 0, 1)
+    close(fl.activations.hard_sigmoid_2(x).numpy(), expected, "hard_sigmoid_2")
 
 
 def test_every_activation_of_keras_is_known() -> None:

@@ -242,8 +242,8 @@ RUNNING: dict[str, Explanation] = {
         'Build it again: fl.build(model, out, train=fl.training("adam", loss)).',
     ),
     "E-WEB-031": Explanation(
-        "The array of examples is empty.",
-        "Look at what was collected before fit is called.",
+        "The array of examples is empty: nothing was collected, or a filter left nothing of it.",
+        "Look at the length of what was collected before fit or evaluate is called.",
     ),
     "E-WEB-032": Explanation(
         "Class numbers count from 0 to one less than the units of the last layer.",
@@ -265,8 +265,8 @@ RUNNING: dict[str, Explanation] = {
         "Free disk space, or keep what save() gives as a file.",
     ),
     "E-WEB-036": Explanation(
-        "fit was called before an earlier call has ended.",
-        "Await the earlier one, or end it by its signal.",
+        "fit was called before an earlier call has ended: both would change the same weights.",
+        "Await the promise of the earlier one, or end it by the signal of an AbortController.",
     ),
     "E-WEB-020": Explanation(
         "worker.js could not be loaded (not uploaded, or worker-src of the policy forbids it), or "

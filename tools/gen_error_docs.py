@@ -31,6 +31,7 @@ FAMILIES = {
     "E-TENSOR": "tensors, gradients, traced functions",
     "E-LAYER": "layers and models",
     "E-TRAIN": "training",
+    "E-DATA": "datasets",
     "E-GRAPH": "the structure of a graph",
     "E-INPUT": "what is handed to a model",
     "E-FORMAT": "model files",

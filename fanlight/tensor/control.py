@@ -22,7 +22,7 @@ from fanlight.tensor.bodies import Body, Flat, taken_by
 from fanlight.tensor.calls import Call, deepest, listened, listening, tell, tracing, unheard
 from fanlight.tensor.core import Function, Tensor, apply, caller, name_of, tensor
 from fanlight.tensor.gradients import Captured, copied
-from fanlight.tensor.tape import flatten, recording, unflatten
+from fanlight.tensor.tape import Positions, flatten, positions_heard, recording, renamed, unflatten
 from fanlight.tensor.vmap import Batch
 
 Tensors = list[Tensor]
@@ -257,7 +257,9 @@ def _cond(pred: Tensor, true_fn: Flat, false_fn: Flat, flat: Sequence[Tensor]) -
         def pulled(fn: Flat) -> Flat:
             def run(parts: Sequence[Tensor]) -> Tensors:
                 weights = dict(zip(given, parts[len(flat) :], strict=True))
-                return _pulled(fn, parts[: len(flat)], floats, leaves, weights)
+                own = parts[: len(flat)]
+                known = renamed(outside.positions, flat, own)
+                return _pulled(fn, own, floats, leaves, weights, known)
 
             return run
 
@@ -384,7 +386,8 @@ def _scan(
             inputs = [next(rest) for _ in range(count + len(xs))]
             weights = {**dict(zip(kept, now, strict=True)), **{i: next(rest) for i in given}}
             more = {i: next(rest) for i in known}
-            found = _pulled(body, inputs, floats, leaves, weights)
+            marks = renamed(outside.positions, [*carry, *xs], inputs)
+            found = _pulled(body, inputs, floats, leaves, weights, marks)
             before = [
                 apply("add", g, more[i]) if i in more else g
                 for i, g in zip(kept, found, strict=False)
@@ -476,6 +479,7 @@ class _Outside:
     def __init__(self, flat: Sequence[Tensor]) -> None:
         self.flat = tuple(flat)
         self.leaves: Tensors = []
+        self.positions: Positions = {}
         self._captured = Captured(()) if listened() else None
         self._unheard = unheard()
 
@@ -505,6 +509,7 @@ class _Outside:
     def tell(self, op: str, outputs: Sequence[Tensor], back: Callable[..., Any]) -> None:
         """One call for tapes, with a gradient of its own."""
         if self._captured is not None:
+            self.positions = positions_heard()
             tell(Call(op, (*self.flat, *self.leaves), tuple(outputs), backward=back))
 
 
@@ -514,6 +519,7 @@ def _pulled(
     floats: Sequence[int],
     leaves: Sequence[Tensor],
     weights: Mapping[int, Tensor],
+    positions: Positions,
 ) -> Tensors:
     """Gradients of float inputs, then of what is of outside; the function is computed again.
 
@@ -522,7 +528,7 @@ def _pulled(
     """
     own = [copied(x) if i in floats else x for i, x in enumerate(inputs)]
     watched = [*(own[i] for i in floats), *leaves]
-    with recording(watched) as tape:
+    with recording(watched, positions) as tape:
         results = fn(own)
     numbers = list(weights)
     return tape.pull([results[i] for i in numbers], [weights[i] for i in numbers], watched)

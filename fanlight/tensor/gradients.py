@@ -13,7 +13,7 @@ from fanlight.errors import FanlightError
 from fanlight.tensor.arguments import as_whole, as_wholes, by_place, function_of, listed, refused
 from fanlight.tensor.calls import Call, listening, state, tell, unheard
 from fanlight.tensor.core import Function, Tensor, apply, caller, cast, name_of, tensor
-from fanlight.tensor.tape import flatten, recording, unflatten
+from fanlight.tensor.tape import flatten, positions_heard, recording, renamed, unflatten
 
 
 def value_and_grad(fn: Function, argnums: int | Sequence[int] = 0) -> Function:
@@ -291,7 +291,7 @@ def checkpoint(fn: Function) -> Function:
             results, shape_of = flatten(fn(*unflatten(own, form)))
         # What is handed on as it is was taken from outside, too.
         captured.heard(Call("results", tuple(results), ()))
-        outside = captured.wanted()
+        outside, known = captured.wanted(), positions_heard()
         outputs = [y.alias() for y in results]
 
         def back(*grads: Any) -> list[Any]:
@@ -299,7 +299,7 @@ def checkpoint(fn: Function) -> Function:
             # Not before the gradient is there: nothing of it is what was computed before.
             again = [apply("after", x, first) for x in flat]
             floats = [x for x in again if x.dtype == "float32"]
-            with recording([*floats, *outside]) as tape:
+            with recording([*floats, *outside], renamed(known, flat, again)) as tape:
                 made, _ = flatten(fn(*unflatten(again, form)))
             weights = [
                 tensor(np.zeros(y.shape, np.float32)) if g is None else g

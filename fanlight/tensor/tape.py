@@ -20,8 +20,14 @@ from fanlight.ops import TABLE, lookup
 from fanlight.ops.backward import Step
 from fanlight.ops.types import TensorType
 from fanlight.tensor.caller import function_called
-from fanlight.tensor.calls import Call, listening
+from fanlight.tensor.calls import Call, listening, state
 from fanlight.tensor.core import Tensor, apply, caller, tensor
+
+# A choice of whole numbers, or how often a loop turned, moves in jumps as a position does. (What
+# fl.scan carries in whole numbers is a counter, mostly, which does not move.)
+_JUMPS = ("cond", "while_loop", "checkpoint")
+# By the identity of a tensor: it, and the op and line that found what it is made of.
+Positions = dict[int, tuple[Tensor, str, str]]
 
 
 class Tape:
@@ -32,7 +38,7 @@ class Tape:
         self.reached: dict[int, Tensor] = {id(x): x for x in watched}
         self.read: dict[int, tuple[Tensor, Any]] = {}  # variables, and what they were
         # Whole numbers made of positions in what was reached, and the op and line that found them.
-        self.positions: dict[int, tuple[Tensor, str, str]] = {}
+        self.positions: Positions = {}
 
     def heard(self, call: Call) -> None:
         """Keep a call if a watched tensor, or what came of one, is among its inputs."""
@@ -44,7 +50,8 @@ class Tape:
             # Held, so that no other tensor can get its identity.
             self.reached.update((id(y), y) for y in call.outputs if y.dtype == "float32")
             row = TABLE.get(call.op)
-            if row is not None and row.positions and call.backward is None:
+            jumps = call.op in _JUMPS if call.backward else row is not None and row.positions
+            if jumps:
                 found = (function_called().rpartition(".")[2] or call.op, caller())
                 self.positions.update(
                     (id(y), (y, *found)) for y in call.outputs if y.dtype == "int32"
@@ -137,10 +144,28 @@ def _zeros(x: Tensor) -> Tensor:
     return tensor(np.zeros(x.shape, np.float32))
 
 
+def positions_heard() -> Positions:
+    """The positions that tapes which listen have heard of."""
+    found: Positions = {}
+    for listener in state.listeners:
+        found |= getattr(listener, "positions", {})
+    return found
+
+
+def renamed(known: Positions, before: Sequence[Tensor], now: Sequence[Tensor]) -> Positions:
+    """Positions, also under the tensors that stand for some of them now."""
+    found = dict(known)
+    for old, new in zip(before, now, strict=True):
+        if id(old) in known:
+            found[id(new)] = (new, *known[id(old)][1:])
+    return found
+
+
 @contextmanager
-def recording(watched: Sequence[Tensor]) -> Iterator[Tape]:
-    """A tape that hears what is computed from `watched`."""
+def recording(watched: Sequence[Tensor], positions: Positions | None = None) -> Iterator[Tape]:
+    """A tape that hears what is computed from `watched`, and knows of these positions."""
     tape = Tape(watched)
+    tape.positions.update(positions or {})
     with listening(tape):
         yield tape
 

@@ -404,3 +404,37 @@ def test_a_number_made_of_positions_has_no_gradient(name: str, level: str) -> No
 )
 def test_masks_and_choices_are_constants(fn: Callable[..., Any], expected: list[float]) -> None:
     assert fl.grad(fn)(fl.tensor([1.0, 3.0, 2.0])).tolist() == expected
+
+
+def _cast(x: Any) -> Any:
+    return fl.cast(x, "float32")
+
+
+_THROUGH: list[Callable[..., Any]] = [
+    lambda x: (
+        _cast(fl.cond(fl.sum(x) > 0, lambda: fl.arg_max(x), lambda: fl.tensor(0))) * fl.sum(x)
+    ),
+    lambda x: fl.cond(fl.sum(x) > 0, lambda i: _cast(i) * x[0], lambda i: x[1], fl.arg_max(x)),
+    lambda x: (lambda i: fl.cond(fl.sum(x) > 0, lambda: _cast(i) * x[0], lambda: x[1]))(
+        fl.arg_max(x)
+    ),
+    lambda x: fl.scan(lambda c, a: (c + _cast(fl.arg_max(x)) * a, a), 0.0, x)[0],
+    lambda x: _cast(fl.checkpoint(fl.arg_max)(x)) * fl.sum(x),
+    lambda x: fl.checkpoint(lambda y, i: _cast(i) * fl.sum(y))(x, fl.arg_max(x)),
+    lambda x: (lambda i: fl.checkpoint(lambda y: _cast(i) * fl.sum(y))(x))(fl.arg_max(x)),
+]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("number", range(len(_THROUGH)))
+def test_positions_are_known_through_loops_and_choices(number: int, compiled: bool) -> None:
+    slope = fl.grad(_THROUGH[number])
+    with pytest.raises(FanlightError, match="E-OP-008"):
+        (fl.jit(slope) if compiled else slope)(fl.tensor([3.0, 1.0, 2.0]))
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_places_may_be_looked_up_inside_of_choices(compiled: bool) -> None:
+    fn = lambda x: fl.cond(fl.sum(x) > 0, lambda i: x[i] * 2, lambda i: x[0], fl.arg_max(x))  # noqa: E731
+    slope = fl.jit(fl.grad(fn)) if compiled else fl.grad(fn)
+    assert slope(fl.tensor([3.0, 1.0, 2.0])).tolist() == [2, 0, 0]

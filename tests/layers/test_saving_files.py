@@ -181,8 +181,10 @@ def test_what_is_absent_or_something_else(tmp_path: Path) -> None:
     for name in KINDS[:2]:
         assert code(lambda name=name: fl.load_model(tmp_path / name)) == "E-FORMAT-001"
     assert code(lambda: fl.load_model(tmp_path / "nothing")) == "E-FORMAT-001"
-    assert code(lambda: fl.load_model(tmp_path / "m.safetensors")) == "E-LAYER-009"
+    assert code(lambda: fl.load_model(tmp_path / "m.safetensors")) == "E-FORMAT-001"
     model = nets.dense()
+    model.save_weights(tmp_path / "m.safetensors")
+    assert code(lambda: fl.load_model(tmp_path / "m.safetensors")) == "E-LAYER-009"
     model.save_weights(tmp_path / "w.h5")
     assert code(lambda: fl.load_model(tmp_path / "w.h5")) == "E-FORMAT-021"
     for name in KINDS:

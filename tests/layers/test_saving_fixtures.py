@@ -63,7 +63,7 @@ def test_quantized_weights_answer_as_tfjs_does(name: str) -> None:
         exact = folder / "tfjs" / "h5_layers" / "tfjs_output_0.bin"
         if np.isnan(theirs).any() or not _agrees(exact, wanted):
             continue  # TF.js differs from Keras here, e.g. in bilinear enlarging
-        np.testing.assert_allclose(first, theirs, rtol=0, atol=2e-5, err_msg=f"{name} {route}")
+        np.testing.assert_allclose(first, theirs, rtol=1e-5, atol=2e-5, err_msg=f"{name} {route}")
         tried += 1
     if not tried:
         pytest.skip(f"TF.js gave no answer for {name}")

@@ -27,10 +27,11 @@ APART = {
     "FanlightError", "build", "check", "debug", "default_model", "dispose", "env", "get_backend",
     "load", "memory", "open_bundle", "print", "quantize", "set_backend", "tasks", "tidy",
 }  # fmt: skip
-# Parts of models: tests/layers. Of fl.losses, the functions of the Core API are below.
+# Parts of models and datasets: tests/layers, tests/data. Of fl.losses, the functions of the Core API are below.
 LAYERS = {
-    "Input", "activations", "callbacks", "clear_session", "constraints", "initializers", "layers",
-    "losses", "metrics", "optimizers", "register", "regularizers", "set_random_seed",
+    "Input", "activations", "callbacks", "clear_session", "constraints", "data", "initializers",
+    "layers", "load_model", "losses", "metrics", "model_from_json", "optimizers", "plot_confusion",
+    "plot_model", "register", "regularizers", "set_random_seed", "training",
 }  # fmt: skip
 PROTOCOLS = (
     "__add__ __and__ __eq__ __float__ __floordiv__ __format__ __getitem__ __index__ __int__ "

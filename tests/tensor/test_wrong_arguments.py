@@ -27,7 +27,7 @@ APART = {
     "FanlightError", "build", "check", "debug", "default_model", "dispose", "env", "get_backend",
     "load", "memory", "open_bundle", "print", "quantize", "set_backend", "tasks", "tidy",
 }  # fmt: skip
-# Parts of models and datasets: tests/layers, tests/data. Of fl.losses, the functions of the Core API are below.
+# Parts of models and datasets: tests/layers, tests/data. The losses of the Core API are below.
 LAYERS = {
     "Input", "activations", "callbacks", "clear_session", "constraints", "data", "initializers",
     "layers", "load_model", "losses", "metrics", "model_from_json", "optimizers", "plot_confusion",

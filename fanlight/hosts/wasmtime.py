@@ -79,8 +79,40 @@ def exported_expand(instance: Any, store: Any) -> Callable[[int, int], None] | N
     return None if expand is None else functools.partial(expand, store)
 
 
-class Alone:
-    """One instance of a module on a memory of its own; raises as `wasmtime` does.
+class _Memory:
+    """A memory of its own, and what stands on it; raises as `wasmtime` does."""
+
+    def __init__(self, pages: int, most: int | None) -> None:
+        engine = _engine()
+        import wasmtime
+
+        self._store = wasmtime.Store(engine)
+        limits = wasmtime.Limits(pages, most)
+        self._memory = wasmtime.Memory(self._store, wasmtime.MemoryType(limits))
+
+    def _instance(self, code: bytes) -> Any:
+        import wasmtime
+
+        return wasmtime.Instance(self._store, wasmtime.Module(_engine(), code), [self._memory])
+
+    def _once(self, instance: Any) -> Callable[[], None] | None:
+        once = _exported(instance, self._store, "once", 0)
+        return None if once is None else functools.partial(once, self._store)
+
+    def bytes(self) -> np.ndarray:
+        """The memory as a writable uint8 array, which stays where it is until the memory grows
+        or is closed; whoever keeps it keeps this object, too.
+        """
+        pointer = self._memory.data_ptr(self._store)
+        return np.ctypeslib.as_array(pointer, (self._memory.data_len(self._store),))
+
+    def close(self) -> None:
+        """Free the memory."""
+        self._store.close()
+
+
+class Alone(_Memory):
+    """One instance of a module on a memory that cannot grow.
 
     Attributes:
         expand: what a module with float16 weights exports, else None.
@@ -88,68 +120,32 @@ class Alone:
     """
 
     def __init__(self, code: bytes, pages: int) -> None:
-        engine = _engine()
-        import wasmtime
-
-        module = wasmtime.Module(engine, code)
-        self._store = wasmtime.Store(engine)
-        limits = wasmtime.Limits(pages, pages)
-        self._memory = wasmtime.Memory(self._store, wasmtime.MemoryType(limits))
-        instance = wasmtime.Instance(self._store, module, [self._memory])
+        super().__init__(pages, pages)
+        instance = self._instance(code)
         self._run = exported_run(instance, self._store)
         self.expand = exported_expand(instance, self._store)
-        once = _exported(instance, self._store, "once", 0)
-        self.once = None if once is None else functools.partial(once, self._store)
-
-    def bytes(self) -> np.ndarray:
-        """The memory as a writable uint8 array, which stays where it is (it cannot grow) until
-        `close`; whoever keeps it keeps this object, too.
-        """
-        pointer = self._memory.data_ptr(self._store)
-        return np.ctypeslib.as_array(pointer, (self._memory.data_len(self._store),))
+        self.once = self._once(instance)
 
     def run(self, first: int, last: int) -> None:
         """Steps first .. last - 1."""
         self._run(self._store, first, last, 0, 1)
 
-    def close(self) -> None:
-        """Free the memory."""
-        self._store.close()
 
-
-class Room:
+class Room(_Memory):
     """A memory that several modules use, one at a time; it grows as they need it."""
 
     def __init__(self, pages: int) -> None:
-        engine = _engine()
-        import wasmtime
-
-        self._store = wasmtime.Store(engine)
-        limits = wasmtime.Limits(pages, None)
-        self._memory = wasmtime.Memory(self._store, wasmtime.MemoryType(limits))
+        super().__init__(pages, None)
 
     def load(self, code: bytes, pages: int) -> Callable[[], None]:
         """All steps of a module that exports `once`, as a function; the memory may move."""
-        import wasmtime
-
         more = pages - self._memory.size(self._store)
         if more > 0:
             self._memory.grow(self._store, more)
-        module = wasmtime.Module(_engine(), code)
-        instance = wasmtime.Instance(self._store, module, [self._memory])
-        once = _exported(instance, self._store, "once", 0)
+        once = self._once(self._instance(code))
         if once is None:
             raise TypeError("a module without once()")
-        return functools.partial(once, self._store)
-
-    def bytes(self) -> np.ndarray:
-        """The memory as a writable uint8 array, until the next `load`."""
-        pointer = self._memory.data_ptr(self._store)
-        return np.ctypeslib.as_array(pointer, (self._memory.data_len(self._store),))
-
-    def close(self) -> None:
-        """Free the memory."""
-        self._store.close()
+        return once
 
 
 class WasmtimeHost:

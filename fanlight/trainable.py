@@ -14,7 +14,7 @@ from fanlight.codegen.plan import WEIGHTS_OFFSET, Plan, make_plans
 from fanlight.codegen.state import State, lay_out
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph
-from fanlight.layers import config
+from fanlight.layers.compiled import arguments
 from fanlight.layers.deploy import Deployed, Training, deployed
 from fanlight.layers.describe import described_model
 from fanlight.ops.types import TensorType
@@ -118,23 +118,16 @@ def trainable(
     legal = {n: optimize(g, targets[0]) for n, g in steps.graphs.items()}
     plan = make_plans(legal, targets, state=State(places, steps.updates, end))
     first = {k.name: k.first for k in steps.kept}
+    # What Python compiles the model with when it reads what a page has saved.
+    compiled = arguments(
+        how.optimizer, how.loss, how.loss_weights, how.metrics, how.weighted_metrics
+    )
     return Trainable(
         with_weights(steps.graphs["predict"], first),
         replace(plan, graph=with_weights(plan.graph, first)),
         steps,
-        {"model": described_model(model), "compile": _compile_config(how)},
+        {"model": described_model(model), "compile": compiled},
     )
-
-
-def _compile_config(how: Training) -> dict[str, Any]:
-    """How the model is compiled again, when Python reads what a page has saved."""
-    return {
-        "optimizer": config.plain(how.optimizer),
-        "loss": config.plain(how.loss),
-        "metrics": config.plain(how.metrics),
-        "loss_weights": config.plain(how.loss_weights),
-        "weighted_metrics": config.plain(how.weighted_metrics),
-    }
 
 
 def with_weights(graph: Graph, arrays: Mapping[str, np.ndarray]) -> Graph:

@@ -13,17 +13,28 @@ from fanlight.layers.reading import untupled
 _OPTIONS = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
 
+def arguments(
+    optimizer: Any, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any
+) -> dict[str, Any]:
+    """The arguments of compile that a page and a file keep, as JSON has them."""
+    return {
+        "optimizer": config.plain(optimizer),
+        "loss": config.plain(loss),
+        "loss_weights": config.plain(loss_weights),
+        "metrics": config.plain(metrics),
+        "weighted_metrics": config.plain(weighted_metrics),
+    }
+
+
 def described(model: Any) -> dict[str, Any] | None:
     """The arguments of compile as Keras 3 files have them; None: it was not compiled."""
     told = model._compiled
     if told is None or model.optimizer is None:
         return None
     return {
-        "optimizer": config.plain(model.optimizer),
-        "loss": config.plain(told["loss"]),
-        "loss_weights": config.plain(told["loss_weights"]),
-        "metrics": config.plain(told["metric"]),
-        "weighted_metrics": config.plain(told["weighted"]),
+        **arguments(
+            model.optimizer, told["loss"], told["loss_weights"], told["metric"], told["weighted"]
+        ),
         "run_eagerly": model._eager,
         "steps_per_execution": 1,
         "jit_compile": False,

@@ -76,7 +76,8 @@ def build(
         dims: for a function with sizes that are free, `fl.spec(("batch", 3))`: the greatest size
             of each, `{"batch": 64}`, or (least, greatest).
         train: what `fl.training` gives: the model can then be trained in the page, by steps of up
-            to dims["batch"] examples (default 32).
+            to dims["batch"] examples (default 32); with dims={"classes": 20} the page chooses how
+            many classes there are, up to that.
 
     Returns:
         The bundle, ready to run: `bundle.run({"image": rgb})`.
@@ -157,7 +158,8 @@ def build(
         modules = [writer.add_module(**module_file(plan, t)) for t in targets]
         image = plan.weight_image() if learns is None else learns.image()
         shards = writer.add_weights(image, WEIGHTS_OFFSET, plan.halves_offset)
-        manifest = make_manifest(plan, name or source.name, precision, entry, batched)
+        sizes = {} if learns is None else learns.sizes
+        manifest = make_manifest(plan, name or source.name, precision, entry, batched, sizes)
         manifest |= {"weights": shards, "modules": modules}
         writer.add("graph.json", graph_file(plan))
         if learns is not None:

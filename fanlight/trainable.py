@@ -14,6 +14,7 @@ from fanlight.codegen.plan import WEIGHTS_OFFSET, Plan, make_plans
 from fanlight.codegen.state import State, lay_out
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph
+from fanlight.layers.classes import DIM
 from fanlight.layers.compiled import arguments
 from fanlight.layers.deploy import Deployed, Training, deployed
 from fanlight.layers.describe import described_model
@@ -40,9 +41,19 @@ class Trainable:
         """The bytes of the weight region, with what is kept as it is before the first step."""
         image = self.plan.weight_image()
         for kept, at in zip(self.steps.kept, self._places(), strict=True):
-            data = np.ascontiguousarray(kept.first).reshape(-1).view(np.uint8)
+            parts = [np.ascontiguousarray(a).reshape(-1) for a in kept.parts(self._count)]
+            data = np.concatenate(parts).view(np.uint8)
             image[at - WEIGHTS_OFFSET : at - WEIGHTS_OFFSET + data.size] = data
         return image
+
+    @property
+    def _count(self) -> int:
+        return self.steps.free.count if self.steps.free else 0
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Sizes that no input tells, as they are until a page chooses others."""
+        return {DIM: self._count} if self.steps.free else {}
 
     def _places(self) -> list[int]:
         return list(lay_out(_types(self.steps), WEIGHTS_OFFSET)[0].values())
@@ -69,7 +80,7 @@ class Trainable:
                 "kind": k.kind,
                 "trainable": k.trainable,
                 "dtype": str(k.first.dtype),
-                "shape": list(k.first.shape),
+                "shape": [DIM if i == k.axis else n for i, n in enumerate(k.first.shape)],
                 "offset": at,
                 "bytes": int(k.first.nbytes),
             }
@@ -81,6 +92,7 @@ class Trainable:
             "classes": self.steps.classes,
             "metrics": [{"name": n, "size": s} for n, s in self.steps.metrics.items()],
             "config": self.config,
+            "head": self.steps.free.layer.name if self.steps.free else None,
         }
         # "<" is escaped, so that the same bytes can stand in a one-file page.
         return json.dumps(described).replace("<", "\\u003c").encode()
@@ -117,7 +129,8 @@ def trainable(
     places, end = lay_out(_types(steps), WEIGHTS_OFFSET)
     legal = {n: optimize(g, targets[0]) for n, g in steps.graphs.items()}
     plan = make_plans(legal, targets, state=State(places, steps.updates, end))
-    first = {k.name: k.first for k in steps.kept}
+    count = steps.free.count if steps.free else 0
+    first = {k.name: k.parts(count)[0] for k in steps.kept}
     # What Python compiles the model with when it reads what a page has saved.
     compiled = arguments(
         how.optimizer, how.loss, how.loss_weights, how.metrics, how.weighted_metrics
@@ -131,7 +144,7 @@ def trainable(
 
 
 def with_weights(graph: Graph, arrays: Mapping[str, np.ndarray]) -> Graph:
-    """A graph with weights in the place of some of its inputs."""
+    """A graph with weights in the place of some of its inputs; their free sizes are the arrays'."""
     kept = {v: np.asarray(arrays[v.name]) for v in graph.inputs if v.name in arrays}
     inputs = tuple(v for v in graph.inputs if v not in kept)
     return replace(graph, inputs=inputs, weights={**graph.weights, **kept})

@@ -256,15 +256,18 @@ def _check_labels(manifest: dict[str, Any], task: dict[str, Any], where: object)
 
 
 def _check_dims(manifest: dict[str, Any], where: object) -> None:
-    """Every size is known from an input, and stands in a word of its own below the weights."""
+    """Every size is known from an input, or told; and stands in a word below the weights."""
     known = {d for t in manifest["inputs"] for d in t["shape"]}
+    known |= {name for name, d in manifest["dims"].items() if "size" in d}
     unknown = [d for t in manifest["outputs"] for d in t["shape"] if d not in known]
     free = [d for d in unknown if isinstance(d, str)]
     below = manifest["memory"]["weights"]["offset"] - 4
     stray = [
         f"{name} at {d['offset']}"
         for name, d in manifest["dims"].items()
-        if d["offset"] % 4 or not LOW_BYTES <= d["offset"] <= below or d["min"] > d["max"]
+        if d["offset"] % 4
+        or not LOW_BYTES <= d["offset"] <= below
+        or not d["min"] <= d.get("size", d["min"]) <= d["max"]
     ]
     offsets = [d["offset"] for d in manifest["dims"].values()]
     stray += [f"two at {offset}" for offset in offsets if offsets.count(offset) > 1][:1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from fanlight.codegen.plan import WEIGHTS_OFFSET, Plan
@@ -15,9 +16,18 @@ from fanlight.version import __version__
 
 
 def make_manifest(
-    plan: Plan, name: str, precision: str, entry: dict | None, batched: Mapping[str, bool]
+    plan: Plan,
+    name: str,
+    precision: str,
+    entry: dict | None,
+    batched: Mapping[str, bool],
+    sizes: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """manifest.json without its file entries (see bundle/manifest.schema.json)."""
+    """manifest.json without its file entries (see bundle/manifest.schema.json).
+
+    Args:
+        sizes: of symbols that no input tells the size of.
+    """
     outputs = plan.graph.outputs
     free = any(batched.values())
     return {
@@ -35,6 +45,7 @@ def make_manifest(
         ],
         "dims": {
             n: {"min": d.min, "max": d.max, "offset": offset}
+            | ({"size": sizes[n]} if n in sizes else {})
             for n, (d, offset) in plan.dims.items()
         },
         "memory": {
@@ -77,7 +88,7 @@ def graph_file(plan: Plan) -> bytes:
         v.name: {
             "offset": offset,
             "packing": packing,
-            "shape": list(v.type.bound),
+            "shape": list(plan.graph.weights[v].shape),
             "dtype": v.dtype,
         }
         for v, offset, packing in placed

@@ -54,8 +54,17 @@ class Builder:
         self._inputs.append(value)
         return value
 
-    def weight(self, array: np.ndarray, name: str | None = None) -> Value:
-        """A constant. float64 and int64 arrays are narrowed to 32 bits; int8 stays as it is."""
+    def weight(
+        self,
+        array: np.ndarray,
+        name: str | None = None,
+        shape: Sequence[int | Dim] | None = None,
+    ) -> Value:
+        """A constant. float64 and int64 arrays are narrowed to 32 bits; int8 stays as it is.
+
+        Args:
+            shape: with symbols for sizes that are only now those of the array; default: its own.
+        """
         array = np.ascontiguousarray(array).reshape(np.shape(array))
         array = array if array.dtype == np.int8 else dtypes.narrow(array)
         dtype = dtypes.from_numpy(array.dtype)
@@ -67,7 +76,8 @@ class Builder:
                 expected=", ".join(dtypes.DTYPES),
                 received=array.dtype,
             )
-        value = self._value(name or "c", TensorType(tuple(int(d) for d in array.shape), dtype))
+        declared = tuple(int(d) for d in array.shape) if shape is None else tuple(shape)
+        value = self._value(name or "c", TensorType(declared, dtype))
         self._weights[value] = array
         return value
 
@@ -120,7 +130,7 @@ class Builder:
         for v in graph.inputs:
             mapped[v] = inputs[v.name]
         for v, array in graph.weights.items():
-            mapped[v] = self.weight(array, v.name)
+            mapped[v] = self.weight(array, v.name, v.shape)
         for node in graph.nodes:
             made = self.add(
                 node.op, *(mapped[v] for v in node.inputs), name=node.name, **node.attrs

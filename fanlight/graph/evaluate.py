@@ -79,7 +79,9 @@ def evaluate_values(
 ) -> dict[Value, np.ndarray]:
     """The arrays of the wanted values; others are freed after their last use."""
     arrays = check_inputs(graph, inputs)
-    sizes = actual_sizes([v.type for v in graph.inputs], [arrays[v.name] for v in graph.inputs])
+    given = [(v.type, arrays[v.name]) for v in graph.inputs]
+    given += [(v.type, a) for v, a in graph.weights.items() if not v.type.static]
+    sizes = actual_sizes([t for t, _ in given], [a for _, a in given])
     known: dict[Value, np.ndarray] = dict(graph.weights)
     known.update({v: arrays[v.name] for v in graph.inputs})
     keep = set(wanted)

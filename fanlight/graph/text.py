@@ -62,7 +62,7 @@ def to_text(graph: Graph, *, inline: bool = False) -> str:
     lines = [f"graph {json.dumps(graph.name)}({params}) {{"]
     for value, array in graph.weights.items():
         line = f"  weight %{value.name}: {value.type}"
-        if inline or array.size <= INLINE:
+        if (inline or array.size <= INLINE) and value.type.static:
             line += f" = {_literal(array.reshape(-1).tolist())}"
         lines.append(line)
     for node in graph.nodes:
@@ -118,7 +118,7 @@ def _graph(lines: Sequence[_Line], weights: Mapping[str, np.ndarray]) -> Graph:
         number, line = lines[at]
         at += 1
         if line.startswith("weight "):
-            _weight(builder, known, number, line, weights)
+            _weight(builder, known, number, line, symbols, weights)
         elif line.startswith("return "):
             outputs = {}
             for item in _split(line.removeprefix("return ")):
@@ -209,11 +209,12 @@ def _weight(
     known: dict[str, Value],
     number: int,
     line: str,
+    symbols: dict[str, Dim],
     weights: Mapping[str, np.ndarray],
 ) -> None:
     declared, _, literal = line.removeprefix("weight ").partition(" = ")
-    name, type = _declaration(number, declared, {})
-    if literal:
+    name, type = _declaration(number, declared, symbols)
+    if literal and type.static:
         try:
             flat = np.asarray(json.loads(literal), dtypes.to_numpy(type.dtype))
             array = flat.reshape(type.bound)
@@ -221,7 +222,7 @@ def _weight(
             raise _fail(number, line, f"{type.size} numbers in brackets") from None
     elif name in weights:
         array = np.asarray(weights[name])
-        if array.shape != type.shape or array.dtype != dtypes.to_numpy(type.dtype):
+        if not type.takes(array.shape) or array.dtype != dtypes.to_numpy(type.dtype):
             raise FanlightError(
                 "E-GRAPH-006",
                 f"the array given for %{name} does not have its type.",
@@ -233,7 +234,7 @@ def _weight(
         raise FanlightError(
             "E-GRAPH-006", f"no array was given for the weight %{name}.", where=f"line {number}"
         )
-    known[name] = builder.weight(array, name)
+    known[name] = builder.weight(array, name, type.shape)
 
 
 def _node(

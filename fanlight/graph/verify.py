@@ -59,7 +59,8 @@ def verify(graph: Graph) -> Graph:
 
 
 def _check_weight(value: Value, array: np.ndarray) -> None:
-    if tuple(array.shape) != value.shape or array.dtype != dtypes.to_numpy(value.dtype):
+    # A size that is free is the one that the array has.
+    if not value.type.takes(array.shape) or array.dtype != dtypes.to_numpy(value.dtype):
         raise FanlightError(
             "E-GRAPH-006",
             f"the array of the weight %{value.name} does not have its type.",

@@ -95,6 +95,9 @@ def check_and_split(manifest: Mapping[str, Any], inputs: Mapping[str, np.ndarray
                 )
             batch = leading
         arrays[name] = np.ascontiguousarray(array).reshape(array.shape)  # NumPy makes of () (1,)
+    for dim, bounds in manifest["dims"].items():
+        if "size" in bounds:  # no input tells it
+            dims.setdefault(dim, bounds["size"])
     batched = frozenset(n for n, t in tensors.items() if t["batched"])
     # A batch of one is the declared shape itself.
     return Items(arrays, None if batch == 1 else batch, batched, dims)

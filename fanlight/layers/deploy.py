@@ -12,6 +12,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph, to_text
 from fanlight.layers import optimizers, scope, seeds
+from fanlight.layers.classes import DIM, Classes, Grown, classes_of, grown, refuse_counts
 from fanlight.layers.file_safetensors import named
 from fanlight.layers.model import Model, _unique, _with_arguments
 from fanlight.layers.objective import Objective
@@ -73,7 +74,9 @@ class Kept:
         name: of the graphs' inputs.
         path: what it is: "dense/kernel", "adam/iterations".
         kind: "weight" (of the model), "optimizer", "metric", or "key" (of random numbers).
-        first: what it is before the first step.
+        first: what it is before the first step; where it grows with the number of classes, for the
+            most of them.
+        axis: the dim that grows with them, or None.
     """
 
     name: str
@@ -81,6 +84,11 @@ class Kept:
     kind: str
     trainable: bool
     first: np.ndarray
+    axis: int | None = None
+
+    def parts(self, count: int) -> list[np.ndarray]:
+        """What it is of so many classes, and of those that there are not yet."""
+        return [self.first] if self.axis is None else np.split(self.first, [count], self.axis)
 
 
 @dataclass(frozen=True)
@@ -96,7 +104,9 @@ class Deployed:
         updates: output of a graph -> the input that it replaces.
         metrics: name of a number that "train" and "evaluate" report -> how many numbers it is.
         outputs: names of the outputs that labels belong to.
-        classes: for each, how many class numbers there are, where its labels are such.
+        classes: for each, how many class numbers there are, where its labels are such; or the name
+            of that size.
+        free: where the number of classes is chosen in the page.
     """
 
     graphs: Mapping[str, Graph]
@@ -104,14 +114,16 @@ class Deployed:
     updates: Mapping[str, str]
     metrics: Mapping[str, int]
     outputs: Sequence[str]
-    classes: Sequence[int | None]
+    classes: Sequence[int | str | None]
+    free: Classes | None = None
 
 
 def deployed(model: Any, how: Training, dims: Mapping[str, Any] | None) -> Deployed:
     """The steps of a model that is built to be trained.
 
     Args:
-        dims: {"batch": n}: how many examples a step takes at most; default 32.
+        dims: {"batch": n}: how many examples a step takes at most; default 32. {"classes": n}: how
+            many classes there may be (see layers/classes.py); default: as many as there are.
 
     Raises:
         FanlightError: E-BUILD-005 it is no model of layers; what tracing raises.
@@ -126,20 +138,20 @@ def deployed(model: Any, how: Training, dims: Mapping[str, Any] | None) -> Deplo
             next="load it by fl.load_model, or leave train out.",
         )
     bounds = dict(dims or {})
-    most = bounds.pop("batch", 32)
+    most, classes = bounds.pop("batch", 32), bounds.pop(DIM, None)
     if bounds:
         raise FanlightError(
             "E-BUILD-005",
-            "a training has one free size.",
+            "a training has no such free size.",
             where="dims",
-            expected='{"batch": 64}',
+            expected='{"batch": 64}, {"classes": 20}, or both',
             received=", ".join(map(str, bounds)),
         )
-    return _Deploying(model, how, most).made()
+    return _Deploying(model, how, most, classes).made()
 
 
 class _Deploying:
-    def __init__(self, model: Model, how: Training, most: Any) -> None:
+    def __init__(self, model: Model, how: Training, most: Any, classes: Any) -> None:
         self.model, self.most = model, most
         if not model.built:
             model._steps_for([])  # which says that it is not built
@@ -159,6 +171,12 @@ class _Deploying:
         )
         self.output_shapes = [s.shape for s in outputs]
         self.optimizer.build(model.trainable_weights)
+        self.free: Classes | None = None
+        grows: Mapping[int, Grown] = {}
+        if classes is not None:
+            self.free = classes_of(model, classes)
+            refuse_counts(self.objective)
+            grows = grown(self.free, self.optimizer, model.trainable_weights)
         self.key = Weight(random.key(seeds.fresh()), False, "key", "key")
         self.cut = frontier(model)
         learner: Any = model
@@ -168,7 +186,8 @@ class _Deploying:
         self.whole = Steps(model, None, None, self.key, True)
         trained = {id(w) for w in model.trainable_weights}
         updated = trained | {id(w) for w in self._changing()}
-        weights = [w for w in model.weights if id(w) in updated]
+        # What grows has to be a value that changes, whether it learns or not.
+        weights = [w for w in model.weights if id(w) in updated or id(w) in grows]
         self.kinds: list[tuple[Variable, str]] = [
             *((w, "weight") for w in weights),
             *((v, "optimizer") for v in self.optimizer.variables),
@@ -182,7 +201,8 @@ class _Deploying:
                 inside.get(id(v), str(getattr(v, "path", v.name))),
                 kind,
                 id(v) in trained,
-                v.numpy().copy(),
+                grows[id(v)].array if id(v) in grows else v.numpy().copy(),
+                grows[id(v)].axis if id(v) in grows else None,
             )
             for i, (v, kind) in enumerate(self.kinds)
         ]
@@ -222,11 +242,13 @@ class _Deploying:
         if self.cut:
             graphs["features"] = self._graph("features", one, {}, {}, None)
         kinds = [type(x).__name__ for x in self.objective.losses]
+        count: Any = DIM if self.free else None
         classes = [
-            int(s[-1] or 0) if k.startswith("SparseCategorical") else None
+            (count or int(s[-1] or 0)) if k.startswith("SparseCategorical") else None
             for k, s in zip(kinds, self.output_shapes, strict=True)
         ]
-        return Deployed(graphs, self.kept, self.updates, names, self.outputs, classes)
+        free = self.free
+        return Deployed(graphs, self.kept, self.updates, names, self.outputs, classes, free)
 
     def _features(self, x: Sequence[Tensor]) -> dict[str, Tensor]:
         base = Model(self.model.inputs, self.cut, name=f"{self.model.name}_features")
@@ -237,10 +259,12 @@ class _Deploying:
     def _label(self, i: int) -> TensorType:
         """What the labels of an output are: class numbers, or numbers of its shape."""
         kind = type(self.objective.losses[i]).__name__
-        shape = self.output_shapes[i][1:]
+        shape: tuple[Any, ...] = tuple(self.output_shapes[i][1:])
+        if self.free is not None:
+            shape = (*shape[:-1], DIM)
         if kind.startswith("SparseCategorical"):
-            return spec(("batch", *map(int, shape[:-1])), "int32")  # type: ignore[arg-type]
-        return spec(("batch", *map(int, shape)))  # type: ignore[arg-type]
+            return spec(("batch", *shape[:-1]), "int32")
+        return spec(("batch", *shape))
 
     def _graph(
         self,
@@ -250,7 +274,12 @@ class _Deploying:
         w: Mapping[str, TensorType],
         dims: Mapping[str, Any] | None,
     ) -> Graph:
-        state = {k.name: spec(k.first.shape, str(k.first.dtype)) for k in self.kept}
+        state = {}
+        for k in self.kept:
+            shape = [DIM if axis == k.axis else n for axis, n in enumerate(k.first.shape)]
+            state[k.name] = spec(shape, str(k.first.dtype))
+        if self.free is not None and kind != "features":
+            dims = {**(dims or {}), DIM: (self.free.least, self.free.most)}
 
         def step(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
             kept = [] if kind == "features" else self.kinds

@@ -82,5 +82,12 @@ class TensorType:
         shape = tuple(sizes[d.name] if isinstance(d, Dim) else d for d in self.shape)
         return TensorType(shape, self.dtype)
 
+    def takes(self, shape: tuple[int, ...]) -> bool:
+        """Whether an array of this shape is of this type: within the bounds of its symbols."""
+        return len(shape) == len(self.shape) and all(
+            d.min <= n <= d.max if isinstance(d, Dim) else d == n
+            for d, n in zip(self.shape, shape, strict=True)
+        )
+
     def __str__(self) -> str:
         return f"{dtypes.short(self.dtype)}[{', '.join(map(str, self.shape))}]"

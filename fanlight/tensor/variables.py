@@ -155,12 +155,17 @@ class _Bound:
 
 @contextmanager
 def bound(pairs: Sequence[tuple[Variable, Tensor]]) -> Iterator[None]:
-    """Inside, each of these variables is the traced tensor beside it."""
+    """Inside, each of these variables is the traced tensor beside it, of whatever shape that is."""
     before, state.compiling = state.compiling, _Bound(pairs)
+    types = [v.type for v, _ in pairs]
     try:
+        for v, x in pairs:
+            v._type = x.type
         yield
     finally:
         state.compiling = before
+        for (v, _), type in zip(pairs, types, strict=True):
+            v._type = type
 
 
 def _fitting(value: Any, dtype: str) -> Tensor:

@@ -268,6 +268,12 @@ RUNNING: dict[str, Explanation] = {
         "fit was called before an earlier call has ended: both would change the same weights.",
         "Await the promise of the earlier one, or end it by the signal of an AbortController.",
     ),
+    "E-WEB-037": Explanation(
+        "setClasses was called on a model that was built for one number of classes, or is to keep "
+        "classes that there are not, or more than there will be.",
+        'Build it with dims={"classes": 20}; keep lists numbers of classes of now, each once, the '
+        "first of the new ones in their order: setClasses(3, [0, 2]).",
+    ),
     "E-WEB-020": Explanation(
         "worker.js could not be loaded (not uploaded, or worker-src of the policy forbids it), or "
         "the browser ended it for want of memory.",

@@ -204,8 +204,9 @@ export class Engine {
     if (String([...received].sort()) !== String([...expected].sort())) {
       fail('E-WEB-010', 'These are not the names of the inputs.', { expected, received });
     }
-    /** @type {Record<string, number>} */
+    /** @type {Record<string, any>} */
     const sizes = Object.create(null);
+    for (const name in dims) sizes[name] = dims[name].size;
     let items = 0;
     const writes = specs.map((spec) => {
       const { data = inputs[spec.name], shape } = Object(inputs[spec.name]);
@@ -236,8 +237,9 @@ export class Engine {
       /** @param {number} i */
       return (i) => this.#view(spec, each).set(data.subarray(i * each, (i + 1) * each));
     });
-    for (const [name, received] of Object.entries(sizes)) {
+    for (const name in dims) {
       const { min, max } = dims[name];
+      const received = sizes[name];
       if (received < min || received > max) {
         fail('E-WEB-013', `${name} is out of bounds.`, { expected: `${min} to ${max}`, received });
       }
@@ -245,7 +247,7 @@ export class Engine {
     /** @param {number} i */
     const write = (i) => {
       const ints = new Int32Array(this.core.memory.buffer);
-      for (const name of Object.keys(sizes)) ints[dims[name].offset / 4] = sizes[name];
+      for (const name in dims) ints[dims[name].offset / 4] = sizes[name];
       for (const put of writes) put(i);
     };
     return { items, sizes, write };

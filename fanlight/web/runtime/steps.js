@@ -1,12 +1,12 @@
 import { FanlightError, said } from './fanlight.js';
 /**
  * @import { Engine } from './fanlight.js'
- * @import { DType, Examples, Kept, Spec, Tensor, TrainingFile, TypedArray } from './types.js'
+ * @import { DType, Examples, Kept, Size, Spec, Tensor, TrainingFile, TypedArray } from './types.js'
  * @typedef {{ x: TypedArray[], y: TypedArray[], w: (Float32Array | undefined)[], count: number, raw: TypedArray[], at: number }} Data
  * @typedef {{ data: Data, order: Uint32Array, at: number, size: number, batch: number, kind: 'train' | 'evaluate',
  *   good: Uint8Array | null }} Run
- * @typedef {{ file: TrainingFile, first: Uint8Array, start: number, end: number, runs: Map<number, Run>, last: number,
- *   random: () => number, sets: Map<number, Data> }} Training
+ * @typedef {{ file: TrainingFile, first: Uint8Array, start: number, end: number, classes: number | undefined,
+ *   runs: Map<number, Run>, last: number, random: () => number, sets: Map<number, Data> }} Training
  */
 
 /** @type {Record<DType, any>} */
@@ -21,6 +21,10 @@ const fail = (code, reason, details) => {
 
 /** @param {number[]} shape */
 const count = (shape) => shape.reduce((a, b) => a * b, 1);
+
+/** A shape with the number of classes that there are now. @param {Engine} engine @param {Size[]} shape */
+const sized = ({ manifest: { dims } }, shape) => (
+  shape.map((d) => /** @type {number} */ (typeof d === 'string' ? dims[d].size : d)));
 
 /** A small generator of numbers in [0, 1): the same for the same seed. @param {number} seed */
 const generator = (seed) => () => {
@@ -60,6 +64,9 @@ async function read({ core, manifest }) {
         throw new Error('a place outside the memory');
       }
     }
+    if (file.state.some(({ shape }) => shape.some((d) => typeof d === 'string' && !manifest.dims[d]?.size))) {
+      throw new Error('an unknown size');
+    }
     for (const { first, last } of Object.values(file.programs)) {
       if (!(Number.isInteger(first) && Number.isInteger(last) && first < last)) throw new Error('no steps');
     }
@@ -69,7 +76,8 @@ async function read({ core, manifest }) {
   const start = Math.min(...file.state.map(({ offset }) => offset));
   const end = Math.max(...file.state.map(({ offset, bytes: n }) => offset + n));
   const first = new Uint8Array(core.memory.buffer, start, end - start).slice();
-  return { file, first, start, end, runs: new Map(), sets: new Map(), last: 0, random: generator(0) };
+  const classes = manifest.dims.classes?.size;
+  return { file, first, start, end, classes, runs: new Map(), sets: new Map(), last: 0, random: generator(0) };
 }
 
 /** @param {Engine} engine @param {{ offset: number, dtype: DType, bytes: number }} place */
@@ -77,6 +85,9 @@ const view = ({ core }, { offset, dtype, bytes }) => {
   const Type = ARRAYS[dtype];
   return new Type(core.memory.buffer, offset, bytes / Type.BYTES_PER_ELEMENT);
 };
+
+/** The numbers of a value that is kept, as many as there are now. @param {Engine} engine @param {Kept} kept */
+const numbers = (engine, kept) => view(engine, kept).subarray(0, count(sized(engine, kept.shape)));
 
 /**
  * The arrays of some inputs, one after the other. @param {Spec[]} specs @param {Examples} given @param {string} what
@@ -102,8 +113,8 @@ const arrays = (specs, given, what) => {
   });
 };
 
-/** Elements of one example. @param {Spec} spec */
-const each = (spec) => count(/** @type {number[]} */ (spec.shape.slice(1)));
+/** Elements of one example. @param {Engine} engine @param {Spec} spec */
+const each = (engine, spec) => count(sized(engine, spec.shape.slice(1)));
 
 /**
  * Check examples and keep them here, so that steps need no message each.
@@ -121,12 +132,12 @@ export async function hold(engine, { x, y, w, classWeight }) {
   const inputs = [...begins, ...train.inputs.slice(-2 * outputs)];
   const xs = arrays(begins, x, 'x');
   const ys = arrays(inputs.slice(split, split + outputs), y, 'y');
-  const sizes = [...xs, ...ys].map((a, i) => a.length / each(inputs[i]));
+  const sizes = [...xs, ...ys].map((a, i) => a.length / each(engine, inputs[i]));
   const total = sizes[0];
   if (!total) fail('E-WEB-031', 'There are no examples.', { expected: 'at least one', received: `${xs[0].length} numbers` });
   sizes.forEach((n, i) => {
     if (n === total && Number.isInteger(n)) return;
-    const wide = each(inputs[i]);
+    const wide = each(engine, inputs[i]);
     fail('E-WEB-011', 'The arrays have different numbers of examples.', {
       where: inputs[i].name,
       expected: Number.isInteger(total) ? `${total} examples of ${wide}: ${total * wide}` : `a multiple of ${wide}`,
@@ -135,18 +146,19 @@ export async function hold(engine, { x, y, w, classWeight }) {
   if (w && w.length !== total) {
     fail('E-WEB-011', 'There is one weight for each example.', { expected: total, received: w.length });
   }
-  const weights = file.classes.map((classes, k) => {
+  const weights = file.classes.map((known, k) => {
+    const classes = known === null ? null : sized(engine, [known])[0];
     const labels = ys[k];
     let own = w;
     if (classes !== null) {
       const wrong = labels.findIndex((/** @type {number} */ c) => !(c >= 0 && c < classes));
       if (wrong >= 0) {
         fail('E-WEB-032', 'A label names a class that the model does not have.', {
-          where: `example ${Math.floor(wrong / each(inputs[split + k]))}`, expected: `0 to ${classes - 1}`, received: labels[wrong] });
+          where: `example ${Math.floor(wrong / each(engine, inputs[split + k]))}`, expected: `0 to ${classes - 1}`, received: labels[wrong] });
       }
     }
     if (classWeight) {
-      const width = each(inputs[split + k]);
+      const width = each(engine, inputs[split + k]);
       own = Float32Array.from({ length: total }, (_, i) => {
         const row = labels.subarray(i * width, (i + 1) * width);
         const c = classes !== null || width === 1 ? row[0] : row.indexOf(Math.max(...row));
@@ -158,7 +170,7 @@ export async function hold(engine, { x, y, w, classWeight }) {
   const id = ++training.last;
   const data = { x: xs, y: ys, w: weights, count: total, raw: xs, at: total };
   if (features) {
-    data.x = features.outputs.map((spec) => new ARRAYS[spec.dtype](total * each(spec)));
+    data.x = features.outputs.map((spec) => new ARRAYS[spec.dtype](total * each(engine, spec)));
     data.at = 0;
   }
   training.sets.set(id, data);
@@ -179,12 +191,12 @@ export async function prepare(engine, id, ms) {
   const begun = performance.now();
   for (; data.at < data.count && performance.now() - begun < ms; data.at++) {
     features.inputs.forEach((spec, i) => {
-      const n = each(spec);
+      const n = each(engine, spec);
       view(engine, spec).set(data.raw[i].subarray(data.at * n, (data.at + 1) * n));
     });
     core.walk(features.first, features.last);
     core.calls++;
-    features.outputs.forEach((spec, i) => data.x[i].set(view(engine, spec), data.at * each(spec)));
+    features.outputs.forEach((spec, i) => data.x[i].set(view(engine, spec), data.at * each(engine, spec)));
   }
   return data.at;
 }
@@ -244,8 +256,10 @@ export async function advance(engine, id, ms) {
   const { core, manifest } = engine;
   const views = inputs.map((spec) => view(engine, spec));
   const sources = [...run.data.x, ...run.data.y, ...run.data.w];
-  const widths = inputs.map(each);
-  const size = new Int32Array(core.memory.buffer, manifest.dims.batch.offset, 1);
+  const widths = inputs.map((spec) => each(engine, spec));
+  const { batch, classes } = manifest.dims;
+  const size = new Int32Array(core.memory.buffer, batch.offset, 1);
+  if (classes) new Int32Array(core.memory.buffer, classes.offset, 1)[0] = Number(classes.size);
   const results = view(engine, outputs[0]);
   const begun = performance.now();
   const logs = [];
@@ -277,20 +291,72 @@ export async function advance(engine, id, ms) {
   return { logs, done: run.at >= run.order.length };
 }
 
-/** @param {TrainingFile} file @param {Float32Array} numbers */
-const named = (file, numbers) => {
+/** @param {TrainingFile} file @param {Float32Array} results */
+const named = (file, results) => {
   let at = 0;
   return Object.fromEntries(file.metrics.map(({ name, size }) => {
-    const part = Array.from(numbers.subarray(at, at += size));
+    const part = Array.from(results.subarray(at, at += size));
     return [name, size === 1 ? part[0] : part];
   }));
 };
+
+/** @param {Engine} engine @param {number | undefined} size */
+const setCount = ({ manifest: { dims } }, size) => {
+  if (dims.classes) dims.classes.size = size;
+};
+
+/** How many classes there are; null where that is for good. @param {Engine} engine @returns {Promise<number | null>} */
+export async function classes({ manifest: { dims } }) {
+  return dims.classes?.size ?? null;
+}
+
+/**
+ * Change the number of classes. Those that stay keep what they have learnt, new ones begin as they were built.
+ * @param {Engine} engine @param {number} size
+ * @param {number[]} [keep] which of the old classes the first of the new ones are; default: as many as there are
+ */
+export async function resize(engine, size, keep) {
+  const training = await opened(engine);
+  const { min, max, size: before } = engine.manifest.dims.classes ?? {};
+  if (!before) {
+    fail('E-WEB-037', 'The number of classes of this model is fixed.', { next: 'build it with dims={"classes": 20}' });
+  }
+  const from = keep ?? Array.from({ length: Math.min(before, size) }, (_, i) => i);
+  if (!(Number.isInteger(size) && size >= min && size <= max)) {
+    fail('E-WEB-013', 'The number of classes is out of bounds.', { expected: `${min} to ${max}`, received: size });
+  }
+  if (from.length > size || new Set(from).size < from.length || !from.every((c) => Number.isInteger(c) && c >= 0 && c < before)) {
+    fail('E-WEB-037', 'These classes cannot be kept.', {
+      expected: `at most ${size} different ones of 0 to ${before - 1}`, received: from });
+  }
+  const built = /** @type {number} */ (training.classes);
+  for (const kept of training.file.state) {
+    const axis = kept.shape.findIndex((d) => typeof d === 'string');
+    if (axis < 0) continue;
+    const inner = count(sized(engine, kept.shape.slice(axis + 1)));
+    const outer = count(sized(engine, kept.shape.slice(0, axis)));
+    const target = view(engine, kept);
+    const old = target.slice();
+    const at = kept.offset - training.start;
+    const first = new ARRAYS[kept.dtype](training.first.slice(at, at + kept.bytes).buffer);
+    for (let o = 0; o < outer; o++) {
+      for (let c = 0; c < size; c++) {
+        // As built: the columns of the classes that there were, then those of all others.
+        const [source, place] = c < from.length ? [old, o * before + from[c]]
+          : c < built ? [first, o * built + c]
+          : [first, (outer - o) * built + o * max + c - built];
+        target.set(source.subarray(place * inner, (place + 1) * inner), (o * size + c) * inner);
+      }
+    }
+  }
+  setCount(engine, size);
+}
 
 /** The weights of the model, by their paths. @param {Engine} engine @returns {Promise<Record<string, Tensor>>} */
 export async function weights(engine) {
   const { file } = await opened(engine);
   return Object.fromEntries(file.state.filter(({ kind }) => kind === 'weight').map((kept) => (
-    [kept.path, { data: view(engine, kept).slice(), shape: kept.shape, dtype: kept.dtype }])));
+    [kept.path, { data: numbers(engine, kept).slice(), shape: sized(engine, kept.shape), dtype: kept.dtype }])));
 }
 
 /**
@@ -306,7 +372,10 @@ export async function assign(engine, given) {
     const { data = value } = Object(value);
     const kept = places.get(path);
     if (!kept) wrong.push(`${path}: the model has none`);
-    else if (data?.length !== count(kept.shape)) wrong.push(`${path}: ${data?.length} numbers for ${count(kept.shape)}`);
+    else {
+      const expected = count(sized(engine, kept.shape));
+      if (data?.length !== expected) wrong.push(`${path}: ${data?.length} numbers for ${expected}`);
+    }
     return /** @type {[Kept, TypedArray]} */ ([kept, data]);
   });
   if (wrong.length) fail('E-WEB-034', 'These weights do not fit the model.', { expected: [...places.keys()], received: wrong });
@@ -318,14 +387,19 @@ export async function assign(engine, given) {
  * @param {Engine} engine @returns {Promise<Uint8Array>}
  */
 export async function file(engine) {
-  const { file: { state: all, config } } = await opened(engine);
+  const { file: { state: all, config, head } } = await opened(engine);
   const kept = all.filter(({ kind }) => kind !== 'metric');
+  const { size } = engine.manifest.dims.classes ?? {};
+  if (size) config.model.config.layers.find((/** @type {any} */ one) => one.config.name === head).config.units = size;
   /** @type {Record<string, unknown>} */
   const header = { __metadata__: { format: 'fanlight', config: JSON.stringify(config) } };
   let at = 0;
-  for (const { path, kind, dtype, shape, bytes } of kept) {
+  for (const each of kept) {
+    const { path, kind, dtype, shape } = each;
     header[kind === 'weight' ? path : `${kind}/${path}`] = {
-      dtype: dtype === 'int32' ? 'I32' : 'F32', shape, data_offsets: [at, at += bytes] };
+      dtype: dtype === 'int32' ? 'I32' : 'F32',
+      shape: sized(engine, shape),
+      data_offsets: [at, at += numbers(engine, each).byteLength] };
   }
   let text = JSON.stringify(header);
   text += ' '.repeat(-text.length & 7);
@@ -336,9 +410,10 @@ export async function file(engine) {
   out.set(json, 8);
   out.fill(32, 8 + json.length, 8 + json.length + pad);
   let to = 8 + json.length + pad;
-  for (const { offset, bytes } of kept) {
-    out.set(new Uint8Array(engine.core.memory.buffer, offset, bytes), to);
-    to += bytes;
+  for (const each of kept) {
+    const { byteOffset, byteLength } = numbers(engine, each);
+    out.set(new Uint8Array(engine.core.memory.buffer, byteOffset, byteLength), to);
+    to += byteLength;
   }
   return out;
 }
@@ -369,7 +444,8 @@ const form = ({ state: all }) => JSON.stringify(all.map(({ path, dtype, shape })
 /** Keep the state under a name, in this browser. @param {Engine} engine @param {string} name */
 export async function store(engine, name) {
   const training = await opened(engine);
-  const kept = { form: form(training.file), bytes: state(engine, training).slice(), at: Date.now() };
+  const { size } = engine.manifest.dims.classes ?? {};
+  const kept = { form: form(training.file), bytes: state(engine, training).slice(), size, at: Date.now() };
   try {
     await table('readwrite', (states) => states.put(kept, name));
   } catch (error) {
@@ -383,7 +459,10 @@ export async function restore(engine, name) {
   const training = await opened(engine);
   const kept = await table('readonly', (states) => states.get(name)).catch(() => undefined);
   const fits = kept?.form === form(training.file) && kept.bytes?.length === training.end - training.start;
-  if (fits) state(engine, training).set(kept.bytes);
+  if (fits) {
+    state(engine, training).set(kept.bytes);
+    setCount(engine, kept.size);
+  }
   return fits;
 }
 
@@ -397,4 +476,5 @@ export async function forget(engine, name) {
 export async function reset(engine) {
   const training = await opened(engine);
   state(engine, training).set(training.first);
+  setCount(engine, training.classes);
 }

@@ -167,6 +167,23 @@ export class TrainableModel {
     return this.#part('assign', weights);
   }
 
+  /** How many classes there are; null where that is for good. @returns {Promise<number | null>} */
+  getClasses() {
+    return this.#part('classes');
+  }
+
+  /**
+   * Change the number of classes of a model that was built with dims={"classes": ...}. Those that stay keep what
+   * they have learnt, new ones begin as they were built.
+   * @param {number} count @param {number[]} [keep] which of the old classes the first of the new ones are, by their
+   *   numbers; default: as many as there are. [0, 2] lets class 1 go.
+   * @returns {Promise<void>}
+   */
+  async setClasses(count, keep) {
+    if (this.#busy) throw new FanlightError('E-WEB-036', 'The model is being trained.', { next: 'await fit' });
+    await this.#part('resize', count, keep);
+  }
+
   /** What was learnt, optimizer included, as a file that `fl.load` reads in Python. @returns {Promise<Blob>} */
   async save() {
     return new Blob([await this.#part('file')], { type: 'application/octet-stream' });

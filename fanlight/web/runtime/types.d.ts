@@ -47,7 +47,8 @@ export interface Manifest {
   task: Task | null;
   inputs: Spec[];
   outputs: Spec[];
-  dims: Record<string, { min: number; max: number; offset: number }>;
+  /** `size`: of one that no input tells, what it is now. */
+  dims: Record<string, { min: number; max: number; offset: number; size?: number }>;
   memory: { pages: number; weights: { offset: number; bytes: number } };
   /** With an encoding, the module's `expand` makes memory of the bytes: twice as many. */
   weights: (HashedFile & { offset: number; encoding?: 'f16' })[];
@@ -62,10 +63,12 @@ export interface TrainingFile {
   state: Kept[];
   programs: { train: Program; evaluate: Program; features?: Program };
   /** For each output: how many classes there are, where its labels are class numbers. */
-  classes: (number | null)[];
+  classes: (Size | null)[];
   metrics: { name: string; size: number }[];
   /** The model as Keras describes it: how Python makes it again. */
-  config: unknown;
+  config: any;
+  /** The layer with a unit for each class, where the number of classes may change. */
+  head: string | null;
 }
 
 /** Steps first .. last - 1 of the module. */
@@ -82,7 +85,7 @@ export interface Kept {
   kind: 'weight' | 'optimizer' | 'metric' | 'key';
   trainable: boolean;
   dtype: DType;
-  shape: number[];
+  shape: Size[];
   offset: number;
   bytes: number;
 }

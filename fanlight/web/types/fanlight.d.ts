@@ -14,6 +14,7 @@ export class Model {
         min: number;
         max: number;
         offset: number;
+        size?: number;
     }>;
     labels: string[] | null;
     info: import("./types.js").Info;

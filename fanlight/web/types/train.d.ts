@@ -45,6 +45,16 @@ export class TrainableModel {
     setWeights(weights: Record<string, TypedArray | {
         data: TypedArray;
     }>): Promise<void>;
+    /** How many classes there are; null where that is for good. @returns {Promise<number | null>} */
+    getClasses(): Promise<number | null>;
+    /**
+     * Change the number of classes of a model that was built with dims={"classes": ...}. Those that stay keep what
+     * they have learnt, new ones begin as they were built.
+     * @param {number} count @param {number[]} [keep] which of the old classes the first of the new ones are, by their
+     *   numbers; default: as many as there are. [0, 2] lets class 1 go.
+     * @returns {Promise<void>}
+     */
+    setClasses(count: number, keep?: number[]): Promise<void>;
     /** What was learnt, optimizer included, as a file that `fl.load` reads in Python. @returns {Promise<Blob>} */
     save(): Promise<Blob>;
     /** Keep what was learnt in this browser, under a name. @param {string} name @returns {Promise<void>} */

@@ -1,0 +1,131 @@
+"""Models whose number of classes is chosen in the page: what of them grows with it.
+
+The layer that ends such a model has one unit per class. Its weights, and what the optimizer keeps
+of them, are made for the most classes; a dim of each is free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.layers.core import Dense
+from fanlight.layers.objective import Objective
+from fanlight.layers.optimizer import Optimizer
+from fanlight.layers.weight import Weight
+from fanlight.tensor import tensor
+
+DIM = "classes"
+
+
+@dataclass(frozen=True)
+class Classes:
+    """How many classes there may be, and which layer has a unit for each.
+
+    Attributes:
+        least, most: bounds.
+        count: how many the model was made with.
+    """
+
+    layer: Dense
+    least: int
+    most: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A value for the most classes: first the columns that it has, then those of new classes."""
+
+    axis: int
+    array: np.ndarray
+
+
+def classes_of(model: Any, bound: Any) -> Classes:
+    """What `dims={"classes": bound}` means for a model.
+
+    Args:
+        bound: the most classes, or (least, most); the least are 2 where nothing is said.
+
+    Raises:
+        FanlightError: E-BUILD-005.
+    """
+    pair = bound if isinstance(bound, tuple | list) and len(bound) == 2 else (2, bound)
+    whole = all(isinstance(n, int) and not isinstance(n, bool) for n in pair)
+    if not whole or not 1 <= pair[0] <= pair[1]:
+        raise _refused("the most classes, or (least, most)", repr(bound)[:100])
+    outputs = list(model.outputs or ())
+    if len(outputs) != 1:
+        raise _refused("a model with one output", f"{len(outputs)} outputs")
+    output = outputs[0]
+    node = output.node
+    while not node.layer.weights and len(node.inputs) == 1:
+        node = node.inputs[0].node
+    layer = node.layer
+    if type(layer) is not Dense or layer.units != output.shape[-1]:
+        raise _refused(
+            "a Dense layer at the end, with one unit per class",
+            f"{type(layer).__name__} {layer.name!r} before {list(output.shape)}",
+        )
+    least, most = pair
+    if not least <= layer.units <= most:
+        raise _refused(f"bounds around the {layer.units} of {layer.name!r}", f"{least} to {most}")
+    return Classes(layer, least, most, layer.units)
+
+
+def _refused(expected: str, received: str) -> FanlightError:
+    return FanlightError(
+        "E-BUILD-005",
+        "the number of classes of this model cannot be left to the page.",
+        where='dims["classes"]',
+        expected=expected,
+        received=received,
+        next='dims={"classes": 20} for a model that ends in fl.layers.Dense(n), or leave it out.',
+    )
+
+
+def refuse_counts(objective: Objective) -> None:
+    """E-BUILD-005 for metrics that are made for a number of classes."""
+    fixed = [m.name for m in objective.every() if getattr(m, "num_classes", None) is not None]
+    if fixed:
+        raise _refused("metrics for any number of classes, such as accuracy", ", ".join(fixed))
+
+
+def grown(classes: Classes, optimizer: Optimizer, weights: Sequence[Any]) -> Mapping[int, Grown]:
+    """Which values grow with the number of classes: id of a variable -> what it is at most.
+
+    Args:
+        optimizer: is built for `weights`, those that it trains.
+    """
+    layer = classes.layer
+    pairs: list[tuple[Any, Any]] = []
+    inits = {"kernel": layer.kernel_initializer, "bias": layer.bias_initializer}
+    wide: dict[int, Weight] = {}
+    for weight in layer.weights:
+        shape = (*weight.shape[:-1], classes.most)
+        try:
+            array = np.asarray(inits[weight.name](shape, "float32"))
+        except ValueError as error:
+            raise _refused(
+                f"initializers of {layer.name!r} for any number of classes", str(error)
+            ) from error
+        wide[id(weight)] = Weight(tensor(array), weight.trainable, weight.name, weight.path)
+        pairs.append((weight, wide[id(weight)]))
+    other = type(optimizer).from_config(optimizer.get_config())
+    other.build([wide.get(id(w), w) for w in weights])
+    pairs += zip(optimizer.variables, other.variables, strict=True)
+    found: dict[int, Grown] = {}
+    for own, most in pairs:
+        axes = [i for i, (a, b) in enumerate(zip(own.shape, most.shape, strict=True)) if a != b]
+        if not axes:
+            continue
+        array = most.numpy().copy()
+        columns = [slice(None)] * array.ndim
+        columns[axes[0]] = slice(classes.count)
+        array[tuple(columns)] = own.numpy()
+        found[id(own)] = Grown(axes[0], array)
+    return found

@@ -162,8 +162,8 @@ def build(
         manifest = make_manifest(plan, name or source.name, precision, entry, batched, sizes)
         manifest |= {"weights": shards, "modules": modules}
         writer.add("graph.json", graph_file(plan))
-        if learns is not None:
-            writer.add("training.json", learns.entry())
+        for path, data in learns.files().items() if learns is not None else ():
+            writer.add(path, data)
         options = {"isolate": isolate, "bench": bench_page, "train": learns is not None}
         pages = page_files(manifest, title=title, card=card, samples=samples, **options)
         for path, data in pages.items():

@@ -18,6 +18,7 @@ from fanlight.layers.classes import DIM
 from fanlight.layers.compiled import arguments
 from fanlight.layers.deploy import Deployed, Training, deployed
 from fanlight.layers.describe import described_model
+from fanlight.layers.file_safetensors import named, packed
 from fanlight.ops.types import TensorType
 from fanlight.passes import optimize
 from fanlight.targets import Target
@@ -30,12 +31,21 @@ class Trainable:
     Attributes:
         source: the graph of `predict`, with what is kept as weights: the meaning of the bundle.
         plan: of all steps.
+        still: the weights that no step changes, by name: the modules have them folded and packed.
     """
 
     source: Graph
     plan: Plan
     steps: Deployed
     config: Any
+    still: Sequence[tuple[str, Any]]
+
+    def files(self) -> dict[str, bytes]:
+        """path -> bytes of what `fit` and `save` fetch."""
+        files = {"training.json": self.entry()}
+        if self.still:
+            files["still.safetensors"] = packed(self.still)
+        return files
 
     def image(self) -> np.ndarray:
         """The bytes of the weight region, with what is kept as it is before the first step."""
@@ -140,6 +150,7 @@ def trainable(
         replace(plan, graph=with_weights(plan.graph, first)),
         steps,
         {"model": described_model(model), "compile": compiled},
+        [(n, w) for n, w in named(model) if n not in {k.path for k in steps.kept}],
     )
 
 

@@ -6,6 +6,7 @@ Eight bytes say how long a JSON text is; it names arrays and where they begin an
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from itertools import pairwise
 from math import prod
 from pathlib import Path
@@ -34,10 +35,15 @@ _MAX_HEADER = 100 << 20
 
 def write(model: Layer, path: Path, overwrite: bool) -> None:
     """Write all weights, under names as dense/kernel."""
+    write_file(path, packed(named(model)), overwrite)
+
+
+def packed(weights: Iterable[tuple[str, Any]]) -> bytes:
+    """The bytes of a file of some weights and their names."""
     header: dict[str, Any] = {"__metadata__": {"format": "fanlight"}}
     parts: list[bytes] = []
     at = 0
-    for name, weight in named(model):
+    for name, weight in weights:
         array = np.ascontiguousarray(weight.numpy())
         data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
         header[name] = {
@@ -49,15 +55,14 @@ def write(model: Layer, path: Path, overwrite: bool) -> None:
         at += len(data)
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    write_file(path, b"".join([len(text).to_bytes(8, "little"), text, *parts]), overwrite)
+    return b"".join([len(text).to_bytes(8, "little"), text, *parts])
 
 
 def read_model(path: Path, compile: bool) -> Any:
     """The model that a page has trained: what it saves tells of its layers and its training.
 
     Raises:
-        FanlightError: E-LAYER-009 the file has weights only; E-LAYER-006 it lacks some, as those
-            that nothing learnt in the page.
+        FanlightError: E-LAYER-009 the file has weights only; E-LAYER-006 it lacks some.
     """
     header = _header(path)[0]
     told = header.get("__metadata__")

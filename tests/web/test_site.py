@@ -13,7 +13,16 @@ import pytest
 from fanlight.errors import CATALOGUE, FanlightError
 from fanlight.web.modules import join, strip_comments
 from fanlight.web.single_file import read_single_file, single_file, write_single_file
-from fanlight.web.site import CORE, HERE, LAZY, RUNTIME, TYPES, page_files, runtime_files
+from fanlight.web.site import (
+    CORE,
+    HERE,
+    LAZY,
+    RUNTIME,
+    TYPES,
+    page_files,
+    runtime_files,
+    train_files,
+)
 from tests.web.toy import write_colours, write_double, write_page
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +36,8 @@ def test_the_runtime_is_small() -> None:
     # One KiB above 12 is for what every visit decides: which memory, and whether to find out more.
     assert sum(sizes.values()) <= 13 * 1024, sizes
     assert later <= 4.25 * 1024
+    training = [gzip.compress(d, 9) for name, d in train_files().items() if name.endswith(".js")]
+    assert sum(map(len, training)) <= 7.25 * 1024  # pages that train fetch these, too
 
 
 def test_shipped_scripts_have_no_types_left_and_no_other_imports() -> None:

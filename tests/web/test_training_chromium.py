@@ -48,8 +48,15 @@ def test_what_nothing_learns_is_computed_once(bare: Any, toys: Path) -> None:
       const onPrepare = (done, count) => told.push([done, count]);
       const options = { batchSize: 8, epochs: 4, shuffle: false, seed: 9, onPrepare };
       const { history } = await model.fit(x, y, options);
-      return { told, history, names: Object.keys(await model.getWeights()) };
+      const file = Array.from(new Uint8Array(await (await model.save()).arrayBuffer()));
+      return { told, history, names: Object.keys(await model.getWeights()), file };
     }""")
+    path = toys / "frozen.safetensors"
+    path.write_bytes(bytes(found["file"]))
+    learnt = fl.load(path)
+    assert not learnt.layers[1].trainable
+    expected = net.predict(photos, verbose=0)
+    np.testing.assert_allclose(learnt.predict(photos, verbose=0), expected, atol=1e-5)
     np.testing.assert_allclose(found["history"]["loss"], history["loss"], atol=1e-5)
     assert found["told"][-1] == [20, 20] and found["names"] == ["head/kernel", "head/bias"]
 

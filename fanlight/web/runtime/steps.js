@@ -383,7 +383,21 @@ export async function assign(engine, given) {
 }
 
 /**
- * Everything that is kept, with what Python needs to make the model again: a safetensors file.
+ * The weights that no step changes, as a file of the bundle has them: the modules have them in other forms.
+ * @param {Engine} engine @returns {Promise<{ header: Record<string, any>, body: Uint8Array }>}
+ */
+const unchanged = async ({ core, manifest }) => {
+  const path = 'still.safetensors';
+  if (!Object.hasOwn(manifest.files, path)) return { header: {}, body: new Uint8Array() };
+  const entry = manifest.files[path];
+  const bytes = new Uint8Array(entry.bytes);
+  await core.files.bring({ path, ...entry }, bytes);
+  const begin = 8 + Number(new DataView(bytes.buffer).getBigUint64(0, true));
+  return { header: JSON.parse(new TextDecoder().decode(bytes.subarray(8, begin))), body: bytes.subarray(begin) };
+};
+
+/**
+ * Everything that is kept and what never changes, with what Python needs to make the model again: a safetensors file.
  * @param {Engine} engine @returns {Promise<Uint8Array>}
  */
 export async function file(engine) {
@@ -391,9 +405,10 @@ export async function file(engine) {
   const kept = all.filter(({ kind }) => kind !== 'metric');
   const { size } = engine.manifest.dims.classes ?? {};
   if (size) config.model.config.layers.find((/** @type {any} */ one) => one.config.name === head).config.units = size;
+  const still = await unchanged(engine);
   /** @type {Record<string, unknown>} */
-  const header = { __metadata__: { format: 'fanlight', config: JSON.stringify(config) } };
-  let at = 0;
+  const header = { ...still.header, __metadata__: { format: 'fanlight', config: JSON.stringify(config) } };
+  let at = still.body.length;
   for (const each of kept) {
     const { path, kind, dtype, shape } = each;
     header[kind === 'weight' ? path : `${kind}/${path}`] = {
@@ -409,7 +424,8 @@ export async function file(engine) {
   new DataView(out.buffer).setBigUint64(0, BigInt(json.length + pad), true);
   out.set(json, 8);
   out.fill(32, 8 + json.length, 8 + json.length + pad);
-  let to = 8 + json.length + pad;
+  out.set(still.body, 8 + json.length + pad);
+  let to = 8 + json.length + pad + still.body.length;
   for (const each of kept) {
     const { byteOffset, byteLength } = numbers(engine, each);
     out.set(new Uint8Array(engine.core.memory.buffer, byteOffset, byteLength), to);

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from time import perf_counter
 from typing import Any
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from fanlight import dtypes
-from fanlight.codegen.plan import WEIGHTS_OFFSET, make_plan
+from fanlight.codegen.plan import MAX_PAGES, WEIGHTS_OFFSET, make_plan
 from fanlight.codegen.state import NOTHING, State
-from fanlight.codegen.walk import emit
+from fanlight.codegen.walk import CONTROL, emit, saved_by
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph
 from fanlight.ops.types import TensorType
@@ -128,7 +128,7 @@ def _compile(fn: Callable[..., Any], types: Any, form: Any) -> _Compiled | None:
 
 @dataclass(frozen=True)
 class Assembled:
-    """A graph as a module for one thread, and how its memory is used.
+    """A graph as a module, and how its memory is used.
 
     Attributes:
         code: the module; it imports its memory and exports `once`.
@@ -137,6 +137,7 @@ class Assembled:
         inputs: where each input lies, None where nothing reads it; and its type.
         outputs: where each output lies.
         image_at: where the image begins.
+        team: what a memory of several threads wants to know: see `SharedRoom.load`.
     """
 
     code: bytes
@@ -145,20 +146,41 @@ class Assembled:
     inputs: tuple[tuple[int | None, TensorType], ...]
     outputs: tuple[tuple[int, TensorType], ...]
     image_at: int = WEIGHTS_OFFSET
+    team: Mapping[str, int] = field(default_factory=dict)
 
 
-def assemble(graph: Graph, target: Target, state: State = NOTHING) -> Assembled:
-    """What a page would run of a graph, in one module; of the image, what is not kept."""
-    target = replace(target, threads=False)
-    plan = make_plan(optimize(graph, target), (target,), state=state)
+def assemble(
+    graph: Graph, target: Target, state: State = NOTHING, *, threads: int = 1
+) -> Assembled:
+    """What a page would run of a graph, in one module; of the image, what is not kept.
+
+    Args:
+        threads: how many may compute it, on a memory that grows; they do where that is faster.
+    """
+    alone = replace(target, threads=False)
+    plan = make_plan(optimize(graph, alone), (alone,), state=state)
+    maximum = None
+    if threads > 1:
+        maximum = MAX_PAGES
+        if saved_by(threads, plan) > 0:
+            alone = replace(alone, threads=True)
+            plan = replace(plan, targets=(alone,))
     image = plan.weight_image()[plan.weights_at - WEIGHTS_OFFSET :]
+    code = emit(plan, alone, once=True, maximum=maximum)
+    team = {
+        "flags": code.memory_flags,
+        "control": CONTROL,
+        "steps": len(plan.steps),
+        "threads": threads if alone.threads else 1,
+    }
     return Assembled(
-        emit(plan, target, once=True).data,
+        code.data,
         plan.pages,
         image.tobytes(),
         tuple((plan.offsets.get(v), v.type) for v in plan.graph.inputs),
         tuple((plan.offsets[v], v.type) for _, v in plan.graph.outputs),
         plan.weights_at,
+        team,
     )
 
 
@@ -171,6 +193,7 @@ class Program:
         self._lock = threading.Lock()
         made = assemble(graph, target or TARGETS[0])
         self._instance = Alone(made.code, made.pages)
+        self._once = self._instance.once()
         memory = self._instance.bytes()
         image = np.frombuffer(made.image, np.uint8)
         memory[WEIGHTS_OFFSET : WEIGHTS_OFFSET + image.size] = image
@@ -182,12 +205,11 @@ class Program:
 
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The outputs, each in memory of its own."""
-        assert self._instance.once is not None  # it was emitted
         with self._lock:  # one memory, one call at a time
             for place, array in zip(self._inputs, arrays, strict=True):
                 if place is not None:
                     place[...] = array
-            self._instance.once()
+            self._once()
             return [place.copy() for place in self._outputs]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from fanlight.codegen.plan import PAGE, SLACK, WEIGHTS_OFFSET
 from fanlight.codegen.state import State, lay_out
-from fanlight.jit import assemble, place_in
+from fanlight.jit import Assembled, assemble, place_in
 from fanlight.ops.types import TensorType
 from fanlight.targets import TARGETS
 from fanlight.tensor import Tensor
@@ -33,16 +33,18 @@ class Kept:
     Args:
         variables: those that have a place in it. A program may read others; they are copied in at
             every call.
+        threads: how many compute, at most; fewer give the same numbers.
     """
 
-    def __init__(self, variables: Sequence[Variable]) -> None:
-        from fanlight.hosts.wasmtime import Room
+    def __init__(self, variables: Sequence[Variable], threads: int = 1) -> None:
+        from fanlight.hosts.wasmtime import room
 
         self._lock = threading.Lock()
         own = {f"v{i}": v for i, v in enumerate({id(v): v for v in variables}.values())}
         places, self._end = lay_out({n: v.type for n, v in own.items()}, WEIGHTS_OFFSET)
         self._places = {id(v): (v, places[name]) for name, v in own.items()}
-        self._room = Room(-(-(self._end + SLACK) // PAGE))
+        self.threads = threads
+        self._room = room(-(-(self._end + SLACK) // PAGE), threads)
         self._put: dict[int, np.ndarray] = {}  # what each variable was when it was written last
         self.loaded: Program | None = None  # whose constants are in the memory
 
@@ -77,10 +79,10 @@ class Kept:
         updates = {f"update_{i}": of[id(v)] for i, v in enumerate(updated)}
         return Program(self, graph, State(places, updates, self._end), read, updated, count)
 
-    def load(self, code: bytes, pages: int) -> Callable[[], None]:
+    def load(self, made: Assembled) -> Callable[[], None]:
         """A module of a program, ready to run."""
         self.loaded = None
-        return self._room.load(code, pages)
+        return self._room.load(made.code, made.pages, **made.team)
 
     def bytes(self) -> np.ndarray:
         """The memory, until the next `load`."""
@@ -122,9 +124,10 @@ class Program:
         updated: Sequence[Variable],
         count: int,
     ) -> None:
-        made = assemble(graph, TARGETS[0], state)
+        made = assemble(graph, TARGETS[0], state, threads=home.threads)
         self._home, self._made, self._count = home, made, count
-        self._once = home.load(made.code, made.pages)
+        self.threads = made.team["threads"]
+        self._once = home.load(made)
         self._read = [(v, home.holds(v)) for v in read]
         self._updated = list(updated)
         self._views: tuple[Any, list[Any], list[Any]] | None = None
@@ -146,11 +149,10 @@ class Program:
             for place, array in zip(inputs, given, strict=True):
                 if place is not None:
                     place[...] = array
-            self._once()
-            results = [place.copy() for place in outputs]
-            for v in self._updated:
+            for v in self._updated:  # before: Ctrl-C may come at any time
                 v.changed_in(home)
-            return results
+            self._once()
+            return [place.copy() for place in outputs]
 
     def _views_of(self) -> tuple[list[Any], list[Any]]:
         """Where inputs and outputs lie, made again when the memory has moved."""

@@ -49,6 +49,8 @@ WAIT_NS = 100_000_000
 # Steps that take less than this are not worth a barrier: the first thread does them alone.
 SOLO_NS = 1_500
 FLOPS_PER_NS, BYTES_PER_NS = 32, 16
+# What threads cost: to begin a run by hosts in Python, and to come together at a barrier.
+CALL_NS, MEETING_NS = 100_000, 500
 # A piece takes at least this; to ask for one takes about 50 ns.
 PIECE_NS = 3_000
 LEAST_PIECES, MOST_PIECES = 4, 24
@@ -86,15 +88,19 @@ def choices(plan: Plan, target: Target) -> dict[str, int]:
     return {name: bit for bit, name in enumerate(names)}
 
 
-def emit(plan: Plan, target: Target, *, once: bool = False) -> Code:
+def emit(plan: Plan, target: Target, *, once: bool = False, maximum: int | None = None) -> Code:
     """The module for one of the plan's targets; it exports `run` (and `expand`, for f16).
 
-    With `once` it exports, too, a function of this name that runs all of it on one thread: hosts
-    to which every argument costs time need give none.
+    Args:
+        once: it exports, too, a function of this name that runs all of it on one thread: hosts to
+            which every argument costs time need give none.
+        maximum: the largest size of the memory, in pages; a shared one has no larger one itself.
+            Default: that of the plan, if several threads share it.
     """
     which = plan.targets.index(target)
     bits = choices(plan, target)
-    maximum = plan.pages if target.threads else None
+    if target.threads and maximum is None:
+        maximum = plan.pages
     module = Module(plan.pages, maximum=maximum, relaxed_simd=target.relaxed_simd)
     # Base kernels first, then all twins: what is used lies together.
     kernels = [s.kernels[which] for s in plan.steps]
@@ -132,6 +138,17 @@ def solo(kernel: Kernel) -> bool:
 def pieces(kernel: Kernel) -> int:
     """Into how many pieces the work of a step is cut, for whoever is free."""
     return min(kernel.work, MOST_PIECES, max(LEAST_PIECES, int(_cost(kernel) / PIECE_NS)))
+
+
+def saved_by(threads: int, plan: Plan, which: int = 0) -> float:
+    """A guess of how many ns a run of the whole plan takes less with several threads.
+
+    Not more than 0: they have to be called, and to wait for each other, for too little.
+    """
+    kernels = [s.kernels[which] for s in plan.steps]
+    split = sum(_cost(k) for k in kernels if not solo(k))
+    meetings = sum(barriers(plan, which)) + 1
+    return split * (1 - 1 / threads) - meetings * MEETING_NS - CALL_NS
 
 
 def barriers(plan: Plan, which: int) -> list[bool]:

@@ -19,11 +19,45 @@ TAKEN, BASE, PATIENCE, STOP, PIECE, ARRIVED = 8, 20, 21, 22, 23, 32
 PATIENCE_ROUNDS = 100  # of 100 ms
 
 
-class _SharedMemory(wasmtime.SharedMemory):
+class SharedMemory(wasmtime.SharedMemory):
+    """wasmtime's, which can be imported, and read as an array."""
+
     # wasmtime 50 hands over a pointer too many, so that a shared memory cannot be imported.
     def _as_extern(self) -> Any:
         union = ffi.wasmtime_extern_union(sharedmemory=self.ptr())
         return ffi.wasmtime_extern_t(ffi.WASMTIME_EXTERN_SHAREDMEMORY, union)
+
+    def array(self, pages: int) -> np.ndarray:
+        """Its first pages as a writable uint8 array, which stays where it is; not after `close`."""
+        start = ctypes.addressof(self.data_ptr().contents)
+        return np.ctypeslib.as_array((ctypes.c_uint8 * (pages * PAGE)).from_address(start))
+
+
+class Words:
+    """The control block of a memory, as who calls `run` uses it.
+
+    Args:
+        memory, control: the block is at this address.
+        patience: waits of 100 ms after which a thread that does not come is given up; 0: never.
+    """
+
+    def __init__(self, memory: np.ndarray, control: int, patience: int) -> None:
+        self._words = memory[control : control + 256].view(np.int32)
+        self._words[PATIENCE] = patience
+
+    def __getitem__(self, word: int) -> int:
+        return int(self._words[word])
+
+    def begin(self) -> None:
+        """Before every run, when all threads of the one before have returned."""
+        words = self._words
+        words[STOP] = 0
+        words[BASE] = words[ARRIVED]
+        words[PIECE] = words[TAKEN]
+
+    def stop(self) -> None:
+        """A thread does not come to its end: the others give up."""
+        self._words[STOP] = 1
 
 
 class Team:
@@ -44,16 +78,14 @@ class Team:
         patched[flags] = SHARED
         module = wasmtime.Module(engine, bytes(patched))
         limits = wasmtime.MemoryType(wasmtime.Limits(pages, pages), shared=True)
-        self._memory = _SharedMemory(engine, limits)
+        self._memory = SharedMemory(engine, limits)
         self._stores = [wasmtime.Store(engine) for _ in range(count)]
         instances = [wasmtime.Instance(store, module, [self._memory]) for store in self._stores]
         pairs = list(zip(instances, self._stores, strict=True))
         self._runs = [exported_run(instance, store) for instance, store in pairs]
         self.expand = exported_expand(*pairs[0])
-        start = ctypes.addressof(self._memory.data_ptr().contents)
-        self._bytes = np.ctypeslib.as_array((ctypes.c_uint8 * (pages * PAGE)).from_address(start))
-        self._words = self._bytes[control : control + 256].view(np.int32)
-        self._words[PATIENCE] = PATIENCE_ROUNDS
+        self._bytes = self._memory.array(pages)
+        self._words = Words(self._bytes, control, PATIENCE_ROUNDS)
         self._pool = ThreadPoolExecutor(count - 1, "fanlight")
 
     def bytes(self) -> np.ndarray:
@@ -66,10 +98,8 @@ class Team:
         Raises:
             wasmtime.WasmtimeError, wasmtime.Trap: a thread stopped; what it computed is undefined.
         """
-        words, count = self._words, len(self._runs)
-        words[STOP] = 0  # of a run before: all its threads have returned
-        words[BASE] = words[ARRIVED]
-        words[PIECE] = words[TAKEN]
+        count = len(self._runs)
+        self._words.begin()
         others = [self._pool.submit(self._part, i, first, last) for i in range(1, count)]
         problem = None
         try:
@@ -79,14 +109,14 @@ class Team:
         problems = [problem, *(other.exception() for other in others)]
         for found in filter(None, problems):
             raise found
-        if words[STOP]:
+        if self._words[STOP]:
             raise wasmtime.WasmtimeError("a thread did not come to a barrier")
 
     def _part(self, thread: int, first: int, last: int) -> None:
         try:
             self._runs[thread](self._stores[thread], first, last, thread, len(self._runs))
         except BaseException:
-            self._words[STOP] = 1  # nobody shall wait for this thread
+            self._words.stop()  # nobody shall wait for this thread
             raise
 
     def close(self) -> None:

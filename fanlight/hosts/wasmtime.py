@@ -5,10 +5,11 @@ from __future__ import annotations
 import atexit
 import functools
 import math
+import os
 import time
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,9 +18,21 @@ from fanlight.bundle.read import BundleFiles
 from fanlight.errors import FanlightError
 from fanlight.hosts.inputs import Items, check_and_split
 
+if TYPE_CHECKING:
+    from fanlight.hosts.crew import SharedRoom
+
+MOST_THREADS = 32
+# Beyond these the barriers of a step cost more than a further core brings.
+MOST_BY_ITSELF = 4
+
 
 @functools.cache
-def _engine() -> Any:
+def engine() -> Any:
+    """The engine of this process.
+
+    Raises:
+        FanlightError: E-HOST-001 wasmtime is not installed.
+    """
     try:
         import wasmtime
     except ImportError as error:
@@ -37,7 +50,7 @@ def _engine() -> Any:
     config.wasm_threads = True
     config.shared_memory = True
     # Freed while wasmtime's own module still stands; at the very end it could not be.
-    atexit.register(_engine.cache_clear)
+    atexit.register(engine.cache_clear)
     return wasmtime.Engine(config)
 
 
@@ -79,25 +92,29 @@ def exported_expand(instance: Any, store: Any) -> Callable[[int, int], None] | N
     return None if expand is None else functools.partial(expand, store)
 
 
+def exported_once(instance: Any, store: Any) -> Callable[[], None]:
+    """`once()` of an instance, bound to its store; TypeError if it has none."""
+    once = _exported(instance, store, "once", 0)
+    if once is None:
+        raise TypeError("a module without once()")
+    return functools.partial(once, store)
+
+
 class _Memory:
     """A memory of its own, and what stands on it; raises as `wasmtime` does."""
 
     def __init__(self, pages: int, most: int | None) -> None:
-        engine = _engine()
+        own = engine()
         import wasmtime
 
-        self._store = wasmtime.Store(engine)
+        self._store = wasmtime.Store(own)
         limits = wasmtime.Limits(pages, most)
         self._memory = wasmtime.Memory(self._store, wasmtime.MemoryType(limits))
 
     def _instance(self, code: bytes) -> Any:
         import wasmtime
 
-        return wasmtime.Instance(self._store, wasmtime.Module(_engine(), code), [self._memory])
-
-    def _once(self, instance: Any) -> Callable[[], None] | None:
-        once = _exported(instance, self._store, "once", 0)
-        return None if once is None else functools.partial(once, self._store)
+        return wasmtime.Instance(self._store, wasmtime.Module(engine(), code), [self._memory])
 
     def bytes(self) -> np.ndarray:
         """The memory as a writable uint8 array, which stays where it is until the memory grows
@@ -116,7 +133,6 @@ class Alone(_Memory):
 
     Attributes:
         expand: what a module with float16 weights exports, else None.
-        once: all steps, where the module exports that, else None.
     """
 
     def __init__(self, code: bytes, pages: int) -> None:
@@ -124,7 +140,11 @@ class Alone(_Memory):
         instance = self._instance(code)
         self._run = exported_run(instance, self._store)
         self.expand = exported_expand(instance, self._store)
-        self.once = self._once(instance)
+        self._own = instance
+
+    def once(self) -> Callable[[], None]:
+        """All steps of a module that exports `once`, as a function."""
+        return exported_once(self._own, self._store)
 
     def run(self, first: int, last: int) -> None:
         """Steps first .. last - 1."""
@@ -137,15 +157,32 @@ class Room(_Memory):
     def __init__(self, pages: int) -> None:
         super().__init__(pages, None)
 
-    def load(self, code: bytes, pages: int) -> Callable[[], None]:
-        """All steps of a module that exports `once`, as a function; the memory may move."""
+    def load(self, code: bytes, pages: int, **team: int) -> Callable[[], None]:
+        """All steps of a module that exports `once`, as a function; the memory may move.
+
+        Args:
+            team: what `SharedRoom.load` takes, for several threads: nothing here.
+        """
         more = pages - self._memory.size(self._store)
         if more > 0:
             self._memory.grow(self._store, more)
-        once = self._once(self._instance(code))
-        if once is None:
-            raise TypeError("a module without once()")
-        return once
+        return exported_once(self._instance(code), self._store)
+
+
+def room(pages: int, threads: int) -> Room | SharedRoom:
+    """A memory for modules that compute with up to so many threads."""
+    if threads == 1:
+        return Room(pages)
+    engine()  # which says so where wasmtime is not installed
+    from fanlight.hosts.crew import SharedRoom
+
+    return SharedRoom(pages, threads)
+
+
+def sensible_threads() -> int:
+    """How many threads a program takes if nobody says: one per core that is ours, up to four."""
+    ours = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(ours or 1, MOST_BY_ITSELF)
 
 
 class WasmtimeHost:
@@ -166,7 +203,7 @@ class WasmtimeHost:
         variants: Collection[str] = (),
         threads: int = 1,
     ) -> None:
-        engine = _engine()
+        own = engine()
         import wasmtime
 
         self.manifest = bundle.manifest
@@ -191,7 +228,7 @@ class WasmtimeHost:
             else:
                 from fanlight.hosts.team import Team
 
-                self._instance = Team(engine, code, **entry["threads"], pages=pages, count=threads)
+                self._instance = Team(own, code, **entry["threads"], pages=pages, count=threads)
         except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
             raise _refused(entry, str(error)[:500]) from error
         except TypeError as error:

@@ -32,6 +32,7 @@ class Steps:
     Args:
         model: is called with its inputs, flat and in order, as `arrange` puts them.
         compiled: whether they become WebAssembly; else NumPy computes op by op.
+        threads: how many compute a step, at most; the numbers are the same.
     """
 
     def __init__(
@@ -41,9 +42,10 @@ class Steps:
         optimizer: Optimizer | None,
         key: Weight,
         compiled: bool,
+        threads: int = 1,
     ) -> None:
         self.model, self.objective, self.optimizer = model, objective, optimizer
-        self.key, self.compiled = key, compiled
+        self.key, self.compiled, self.threads = key, compiled, threads
         self.home: Kept | None = None
         self._programs: dict[Any, Program] = {}
         self._kept: list[int] = []
@@ -134,7 +136,7 @@ class Steps:
         variables = self._variables()
         ids = [id(v) for v in variables]
         if self.home is None or not set(ids) <= set(self._kept):
-            self.home, self._kept = Kept(variables), ids
+            self.home, self._kept = Kept(variables, self.threads), ids
             self._programs.clear()
         step: Callable[..., Made] = getattr(self, kind)
 

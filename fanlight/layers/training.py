@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
+from fanlight.hosts.wasmtime import MOST_THREADS, sensible_threads
 from fanlight.layers import feeding, losses, optimizers, seeds
 from fanlight.layers.callbacks import Callback, CallbackList, History
 from fanlight.layers.hosted import tail_of
@@ -36,6 +37,7 @@ class Trainer:
         self._objective: Objective | None = None
         self._steps: Steps | None = None
         self._eager = False
+        self._threads: int | None = None
         self._form: Any = None
         self._key: Weight | None = None
 
@@ -51,6 +53,8 @@ class Trainer:
         metrics: Any = None,
         weighted_metrics: Any = None,
         run_eagerly: bool = False,
+        *,
+        threads: int | str = "auto",
         **options: Any,
     ) -> None:
         """Say how the model is trained. Its meaning and defaults are Keras's.
@@ -62,6 +66,8 @@ class Trainer:
             metrics, weighted_metrics: names, functions or `fl.metrics`, for all outputs or for
                 each; the weighted ones take the sample weights into account.
             run_eagerly: compute by NumPy, op by op: slow, for looking into it.
+            threads: how many threads compute a step of fit, evaluate and predict, at most; "auto":
+                one per core, up to four. Small steps take one. The numbers do not depend on it.
             options: steps_per_execution, jit_compile and auto_scale_loss of Keras are taken and
                 change nothing: every step is compiled.
         """
@@ -71,7 +77,8 @@ class Trainer:
                 "E-TRAIN-001",
                 "compile does not take this argument.",
                 where=f"compile, {caller()}",
-                expected="optimizer, loss, loss_weights, metrics, weighted_metrics, run_eagerly",
+                expected="optimizer, loss, loss_weights, metrics, weighted_metrics, run_eagerly, "
+                "threads",
                 received=", ".join(sorted(unknown)),
             )
         self.optimizer = optimizers.get(optimizer)
@@ -82,6 +89,7 @@ class Trainer:
             "loss_weights": loss_weights,
         }
         self._eager = bool(run_eagerly)
+        self._threads = _counted(threads)
         self._forget()
 
     # --- what a step needs to know ----------------------------------------------------------------
@@ -139,7 +147,14 @@ class Trainer:
             self._key = Weight(random.key(seeds.fresh()), False, "key", f"{self.name}/key")
         if self._steps is None:
             whole = tail_of(self) or self
-            self._steps = Steps(whole, objective, self.optimizer, self._key, not self._eager)
+            self._steps = Steps(
+                whole,
+                objective,
+                self.optimizer,
+                self._key,
+                not self._eager,
+                self._threads or sensible_threads(),
+            )
         return self._steps
 
     def set_random_key(self, seed: int) -> None:
@@ -512,6 +527,22 @@ class Trainer:
         return self.predict(x, 2**31 - 1)
 
     _form_of_outputs: Any = None
+
+
+def _counted(threads: Any) -> int | None:
+    """A number of threads that somebody asked for; None for "auto"."""
+    if threads == "auto":
+        return None
+    whole = isinstance(threads, (int, np.integer)) and not isinstance(threads, bool)
+    if whole and 1 <= threads <= MOST_THREADS:
+        return int(threads)
+    raise FanlightError(
+        "E-TRAIN-001",
+        "compile does not take this number of threads.",
+        where=f"threads, {caller()}",
+        expected=f'"auto", or 1 to {MOST_THREADS}',
+        received=repr(threads)[:100],
+    )
 
 
 def _listed(logs: dict[str, Any]) -> Any:

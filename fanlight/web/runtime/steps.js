@@ -6,7 +6,8 @@ import { FanlightError, said } from './fanlight.js';
  * @typedef {{ data: Data, order: Uint32Array, at: number, size: number, batch: number, kind: 'train' | 'evaluate',
  *   good: Uint8Array | null }} Run
  * @typedef {{ file: TrainingFile, first: Uint8Array, start: number, end: number, classes: number | undefined,
- *   runs: Map<number, Run>, last: number, random: () => number, sets: Map<number, Data> }} Training
+ *   runs: Map<number, Run>, last: number, random: () => number, sets: Map<number, Data>, threads: number, turn: number,
+ *   best: number[] }} Training
  */
 
 /** @type {Record<DType, any>} */
@@ -77,7 +78,8 @@ async function read({ core, manifest }) {
   const end = Math.max(...file.state.map(({ offset, bytes: n }) => offset + n));
   const first = new Uint8Array(core.memory.buffer, start, end - start).slice();
   const classes = manifest.dims.classes?.size;
-  return { file, first, start, end, classes, runs: new Map(), sets: new Map(), last: 0, random: generator(0) };
+  return { file, first, start, end, classes, runs: new Map(), sets: new Map(), last: 0, random: generator(0),
+    threads: 0, turn: 0, best: [] };
 }
 
 /** @param {Engine} engine @param {{ offset: number, dtype: DType, bytes: number }} place */
@@ -243,6 +245,38 @@ export async function begin(engine, id, { kind, batchSize, shuffle = false, from
 /** @param {Engine} engine @param {Training} training */
 const state = ({ core }, { start, end }) => new Uint8Array(core.memory.buffer, start, end - start);
 
+/** The most threads, and turns that find out whether they help: whether all compute, and whether it counts. */
+const MOST = 4;
+const TRIAL = [[0, 0], [0, 1], [1, 0], [1, 1], [0, 1], [1, 1]];
+/** A step in ms that is worth the trial, and what more threads have to gain. */
+const WORTH_MS = 1, GAIN = 0.9;
+
+/**
+ * As many threads as help: steps are longer than predictions, so they find it out for themselves. Any number
+ * gives the same numbers. @param {Engine} engine @param {Training} training
+ */
+const share = async ({ core }, training) => {
+  if (!core.free.threads) return;
+  const most = Math.min(MOST, navigator.hardwareConcurrency || 1);
+  const { turn, best } = training;
+  if (turn < TRIAL.length) {
+    training.threads = TRIAL[turn][0] ? most : 1;
+    if (training.threads > 1 && best[0] < WORTH_MS) training.turn = TRIAL.length;
+  }
+  if (training.turn === TRIAL.length) {
+    training.threads = best[1] < GAIN * best[0] ? most : 1;
+    core.say('threads', `training: ${training.threads} of ${most} threads, ${best.map((ms) => ms.toFixed(1)).join(' and ')} ms`);
+    core.changed();
+  }
+  if (training.threads === core.info.threads) return;
+  try {
+    await (await import('./threads.js')).hire(core, training.threads, true);
+  } catch {
+    training.turn = TRIAL.length + 1;
+  }
+  core.changed();
+};
+
 /**
  * Steps for about so many milliseconds: the numbers after each, and whether the epoch is over.
  * @param {Engine} engine @param {number} id @param {number} ms
@@ -254,6 +288,7 @@ export async function advance(engine, id, ms) {
   const { file } = training;
   const { first, last, inputs, outputs } = file.programs[run.kind];
   const { core, manifest } = engine;
+  await share(engine, training);
   const views = inputs.map((spec) => view(engine, spec));
   const sources = [...run.data.x, ...run.data.y, ...run.data.w];
   const widths = inputs.map((spec) => each(engine, spec));
@@ -262,6 +297,7 @@ export async function advance(engine, id, ms) {
   if (classes) new Int32Array(core.memory.buffer, classes.offset, 1)[0] = Number(classes.size);
   const results = view(engine, outputs[0]);
   const begun = performance.now();
+  let spent = Infinity;
   const logs = [];
   while (run.at < run.order.length && (!logs.length || performance.now() - begun < ms)) {
     const rows = run.order.subarray(run.at, run.at + run.size);
@@ -277,7 +313,16 @@ export async function advance(engine, id, ms) {
       }
     });
     size[0] = rows.length;
-    core.walk(first, last);
+    const start = performance.now();
+    try {
+      core.walk(first, last);
+    } catch (error) {
+      training.turn = TRIAL.length + 1; // no more of what went wrong
+      training.threads = 1;
+      if (run.good) state(engine, training).set(run.good);
+      throw error;
+    }
+    if (rows.length === run.size) spent = Math.min(spent, performance.now() - start);
     core.calls++;
     run.at += rows.length;
     run.batch++;
@@ -287,6 +332,11 @@ export async function advance(engine, id, ms) {
         where: `step ${run.batch} of the epoch`, received: results[0], next: 'a lower learning rate, or look at the data' });
     }
     logs.push(named(file, results));
+  }
+  if (run.kind === 'train' && spent < Infinity) {
+    const [many, counts] = TRIAL[training.turn] ?? [];
+    if (counts) training.best[many] = Math.min(training.best[many] ?? Infinity, spent);
+    training.turn++;
   }
   return { logs, done: run.at >= run.order.length };
 }

@@ -100,8 +100,7 @@ def build(
         )
     target = place_of(out)
     single = target.suffix.lower() in (".html", ".htm")
-    extras = (bench_page, "the bench page"), (isolate, "a service worker"), (train, "training")
-    for asked, what in extras:
+    for asked, what in ((bench_page, "the bench page"), (isolate, "a service worker")):
         if single and asked:
             raise FanlightError(
                 "E-BUILD-005",

@@ -17,6 +17,8 @@ _BLOCK_LINE = re.compile(r"^[ \t]*/\*\*(?: |\n)(?:[^*]|\*(?!/))*\*/[ \t]*\n", re
 _BLOCK_INLINE = re.compile(r"/\*\* @type (?:[^*]|\*(?!/))*\*/ ?")
 _LINE = re.compile(r"^[ \t]*// .*\n| // .*$", re.M)
 _INDENT = re.compile(r"^[ \t]+", re.M)
+_NAMED = re.compile(r"^import \{ ([\w, ]+) \} from '\./\w+\.js';\n", re.M)
+_GIVEN = re.compile(r"^export (?:async )?(?:function|class|const) (\w+)", re.M)
 _UNKNOWN = re.compile(
     r"^import\b|\bimport\((?!'\./\w+\.js'\))|\bexport default\b|^export .* from ", re.M
 )
@@ -71,6 +73,25 @@ def join(paths: Iterable[Path], *, exports: bool) -> str:
             owner[name] = path.name
         parts.append(text.strip("\n"))
     return _NOTICE + _INDENT.sub("", "\n".join(parts)) + "\n"
+
+
+def enclose(path: Path) -> str:
+    """The module at `path` as an expression: an object of what it exports.
+
+    Its own names stay inside, so it can stand in a script that has the same ones. What it imports
+    has to be there under the names that its modules export.
+
+    Raises:
+        FanlightError: E-BUILD-009 when the module is written in a style that is not ours.
+    """
+    text = shorten(path.read_text("utf-8"))
+    named = [name.split() for group in _NAMED.findall(text) for name in group.split(",")]
+    exports = ", ".join(_GIVEN.findall(text))
+    text = _EXPORT.sub("", _IMPORT.sub("", text))
+    if _UNKNOWN.search(text) or re.search(r"^export\b", text, re.M) or not exports:
+        raise _unexpected(path, "has an import or export of an unknown form")
+    inside, outside = (", ".join(words[i] for words in named) for i in (-1, 0))
+    return f"(({inside}) => {{\n{text.strip()}\nreturn {{ {exports} }};\n}})({outside})"
 
 
 def _unexpected(path: Path, what: str) -> FanlightError:

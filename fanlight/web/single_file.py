@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from fanlight.errors import FanlightError
-from fanlight.web.modules import join, strip_comments
+from fanlight.web.modules import enclose, join, strip_comments
 from fanlight.web.site import CORE, LAZY, PAGES, RUNTIME
 
 _STYLE = re.compile(r' *<link rel="stylesheet" href="page\.css">\n')
@@ -46,21 +46,51 @@ _GIVE_ELEMENT = """
 FanlightClassifier.css = async () => inlineCss;
 FanlightClassifier.bundle = inlineBundle;
 """
+# Of a model that trains: no script can import train.js here, so the page has what it exports.
+_TRAINING = "training.json"
+_GIVE_TRAINING = f"""
+inlineFiles['{_TRAINING}'] = new Blob([take('{_TRAINING}')]);
+globalThis.fanlight = {{ bundle: inlineBundle, ...%s }};
+"""
+_STEPS = "import('./steps.js')"
 
 
-def _page_script(classifies: bool) -> str:
+def _page_script(classifies: bool, trains: bool) -> str:
     """The script of the page, which finds the bundle in the page instead of beside it."""
+    take = _TAKE + (_GIVE_TRAINING % enclose(RUNTIME / "train.js") if trains else "")
     if classifies:
         paths = [*CORE, RUNTIME / "element.js", PAGES / "classify.js"]
         old = "customElements.define("
-        new = _TAKE + _GIVE_ELEMENT + old
+        new = take + _GIVE_ELEMENT + old
     else:
         paths = [*CORE, PAGES / "model.js"]
-        old, new = "load('./')", "load(inlineBundle)"
-    script = join(paths, exports=False)
+        old = "try {\nconst model = await load('./');"
+        new = take + old.replace("'./'", "inlineBundle")
+    script = _replaced(join(paths, exports=False), old, new)
+    return _with_steps(script) if trains else script
+
+
+def _worker_script(trains: bool) -> str:
+    """A classic script, for Chromium starts no module worker from file://."""
+    lazy = [RUNTIME / name for name in LAZY]
+    script = join([*CORE, *lazy, RUNTIME / "worker.js"], exports=False)
+    script = script.replace("import.meta.url", "location.href")
+    script = script.replace("import('./choice.js')", "Promise.resolve({ settle })")
+    script = script.replace("import('./threads.js')", "Promise.resolve({ hire })")
+    return _with_steps(script) if trains else script
+
+
+def _with_steps(script: str) -> str:
+    """A script with the steps of training inside, made when they are first asked for."""
+    steps = enclose(RUNTIME / "steps.js")
+    made = f"let stepsMade;\nconst stepsHere = async () => (stepsMade ??= {steps});\n"
+    return made + _replaced(script, _STEPS, "stepsHere()")
+
+
+def _replaced(script: str, old: str, new: str) -> str:
     if script.count(old) != 1:
         raise FanlightError("E-BUILD-009", f"the page's script has not one {old}")
-    return ("" if classifies else _TAKE) + script.replace(old, new)
+    return script.replace(old, new)
 
 
 def single_file(folder: Path) -> str:
@@ -76,15 +106,10 @@ def single_file(folder: Path) -> str:
     manifest = json.loads(_read(folder / "manifest.json", "E-BUNDLE-001"))
     html = _read(folder / "index.html", "E-BUNDLE-001")
 
-    page = _page_script(manifest["task"] is not None)
+    trains = (folder / _TRAINING).is_file()
+    page = _page_script(manifest["task"] is not None, trains)
     style = _read(folder / "page.css", "E-BUNDLE-003")
-
-    # A classic script, for Chromium starts no module worker from file://.
-    lazy = [RUNTIME / name for name in LAZY]
-    worker = join([*CORE, *lazy, RUNTIME / "worker.js"], exports=False)
-    worker = worker.replace("import.meta.url", "location.href")
-    worker = worker.replace("import('./choice.js')", "Promise.resolve({ settle })")
-    worker = worker.replace("import('./threads.js')", "Promise.resolve({ hire })")
+    worker = _worker_script(trains)
     parts = [
         ("application/json", "fanlight-manifest", json.dumps(manifest).replace("<", "\\u003c")),
         ("text/css", "fanlight-css", strip_comments(_read(folder / "element.css", "E-BUNDLE-003"))),
@@ -95,6 +120,8 @@ def single_file(folder: Path) -> str:
     ).is_file():  # not for the page: so that Python can open the file again
         graph = _read(folder / "graph.json", "E-BUNDLE-003")
         parts.append(("application/json", "graph.json", graph.replace("<", "\\u003c")))
+    if trains:  # byte by byte what its hash is of: it has no "<"
+        parts.append(("application/json", _TRAINING, _read(folder / _TRAINING, "E-BUNDLE-003")))
     for entry in [*manifest["modules"], *manifest["weights"]]:
         data = _bytes(folder, entry["path"])
         kind = "application/octet-stream;base64"
@@ -120,7 +147,7 @@ def single_file(folder: Path) -> str:
 
 
 def read_single_file(path: Path) -> dict[str, bytes]:
-    """The manifest, modules, weights (and graph.json) in a file that `write_single_file` wrote.
+    """What is of the bundle in a file that `write_single_file` wrote: all but its scripts.
 
     Returns:
         path -> bytes, as they lay in the bundle's folder.

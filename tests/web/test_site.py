@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fanlight.errors import CATALOGUE, FanlightError
-from fanlight.web.modules import join, strip_comments
+from fanlight.web.modules import enclose, join, strip_comments
 from fanlight.web.single_file import read_single_file, single_file, write_single_file
 from fanlight.web.site import (
     CORE,
@@ -130,6 +130,24 @@ def test_joined_modules_keep_the_last_ones_exports() -> None:
         "async function load(url, options = {}) {",
     ]
     assert "export" not in re.sub(r"exports", "", join(CORE, exports=False))
+
+
+def test_an_enclosed_module_keeps_its_names_inside(tmp_path: Path) -> None:
+    path = tmp_path / "own.js"
+    path.write_text(
+        "import { first, second as other } from './first.js';\n"
+        "const mine = first + other; // gone\nexport const a = mine;\n"
+        "export async function b() {}\n"
+    )
+    assert enclose(path) == (
+        "((first, other) => {\nconst mine = first + other;\nconst a = mine;\n"
+        "async function b() {}\nreturn { a, b };\n})(first, second)"
+    )
+    for text in ("export default 1;\n", "export { a };\nconst a = 1;\n", "const a = 1;\n"):
+        path.write_text(text)
+        with pytest.raises(FanlightError) as error:
+            enclose(path)
+        assert error.value.code == "E-BUILD-009"
 
 
 def test_a_folder_is_an_npm_package(tmp_path: Path) -> None:

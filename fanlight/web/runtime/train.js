@@ -1,6 +1,5 @@
-import { FanlightError, load as open } from './fanlight.js';
+import { FanlightError, Model, load as open } from './fanlight.js';
 /**
- * @import { Model } from './fanlight.js'
  * @import { Examples, FitOptions, History, InlineBundle, LoadOptions, Logs, Tensor, TypedArray } from './types.js'
  */
 
@@ -8,14 +7,16 @@ import { FanlightError, load as open } from './fanlight.js';
 const TURN_MS = 50;
 
 /**
- * Open a bundle that was built with `train`: a model that also learns.
- * @param {string | URL | InlineBundle} url
+ * Open a bundle that was built with `train`: a model that also learns. Given a model that is loaded
+ * already, as `await element.ready` of a page that classifies, it is that one which learns.
+ * @param {string | URL | InlineBundle | Model} source
  * @param {LoadOptions & { persist?: string }} [options] persist: a name under which this browser keeps what was
  *   learnt, after every epoch; what is there already is taken up again
  * @returns {Promise<TrainableModel>}
  */
-export async function load(url, { persist, ...options } = {}) {
-  const model = new TrainableModel(await open(url, options), persist);
+export async function load(source, { persist, ...options } = {}) {
+  const opened = source instanceof Model ? source : await open(source, options);
+  const model = new TrainableModel(opened, persist);
   if (persist) model.restored = await model.restore(persist);
   return model;
 }

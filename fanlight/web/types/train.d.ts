@@ -1,11 +1,12 @@
 /**
- * Open a bundle that was built with `train`: a model that also learns.
- * @param {string | URL | InlineBundle} url
+ * Open a bundle that was built with `train`: a model that also learns. Given a model that is loaded
+ * already, as `await element.ready` of a page that classifies, it is that one which learns.
+ * @param {string | URL | InlineBundle | Model} source
  * @param {LoadOptions & { persist?: string }} [options] persist: a name under which this browser keeps what was
  *   learnt, after every epoch; what is there already is taken up again
  * @returns {Promise<TrainableModel>}
  */
-export function load(url: string | URL | InlineBundle, { persist, ...options }?: LoadOptions & {
+export function load(source: string | URL | InlineBundle | Model, { persist, ...options }?: LoadOptions & {
     persist?: string;
 }): Promise<TrainableModel>;
 /** A loaded model that learns. Everything is computed on this device. Made by `load`. */
@@ -68,6 +69,7 @@ export class TrainableModel {
     #private;
 }
 import type { InlineBundle } from './types.js';
+import { Model } from './fanlight.js';
 import type { LoadOptions } from './types.js';
 import type { Tensor } from './types.js';
 import type { Examples } from './types.js';
@@ -75,4 +77,3 @@ import type { FitOptions } from './types.js';
 import type { History } from './types.js';
 import type { Logs } from './types.js';
 import type { TypedArray } from './types.js';
-import type { Model } from './fanlight.js';

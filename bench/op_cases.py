@@ -27,6 +27,7 @@ LEFT_OUT = {
     "from_bound": "no work: its output is its input's memory",
     "dim_size": "no work: one number is loaded and stored",
     "fused": "what passes make of chains: timed as the ops that it holds",
+    "fused_sum": "what passes make of chains that end in a sum: timed as the ops that it holds",
     "cond": "runs other ops",
     "while_loop": "runs other ops",
     "scan": "runs other ops",

@@ -33,6 +33,7 @@ PAGE = ROOT / "docs" / "ops.md"
 # Where people meet an op that has no function of its own name.
 FUNCTIONS = {
     "conv2d_kernel": "conv2d",
+    "fused_sum": "sum",
     "depthwise_conv2d_kernel": "depthwise_conv2d",
     "after": "checkpoint",
     "dim_size": "spec",

@@ -9,6 +9,7 @@ from fanlight.ops import bitwise as _bitwise  # noqa: F401
 from fanlight.ops import trigonometry as _trigonometry  # noqa: F401
 from fanlight.ops import activation as _activation  # noqa: F401
 from fanlight.ops import reduce as _reduce  # noqa: F401
+from fanlight.ops import fused_sum as _fused_sum  # noqa: F401
 from fanlight.ops import movement as _movement  # noqa: F401
 from fanlight.ops import order as _order  # noqa: F401
 from fanlight.ops import sizes as _sizes  # noqa: F401

@@ -50,14 +50,15 @@ def _gelu(x: sc.Expr, *, approximate: bool) -> sc.Expr:
     return 0.5 * x * (1 + functions.erf(x * sqrt(0.5)))
 
 
-# Derivatives at kinks are those of TensorFlow: none below or at 0, for relu6 none above 6.
+# Derivatives at kinks are those of TensorFlow: none below or at 0, for relu6 none at or above 6.
+# They are told by the result, so that nobody has to keep what it was made of.
 activation(
     "relu",
     lambda x: sc.maximum(x, 0),
     "max(x, 0). Source: tf.nn.relu.",
     dtypes=NUMBERS,
     tol=EXACT,
-    partials=lambda x, y: [sc.where(0 < x, 1.0, 0.0)],
+    partials=lambda x, y: [sc.where(0 < y, 1.0, 0.0)],
 )
 activation(
     "relu6",
@@ -65,7 +66,7 @@ activation(
     "min(max(x, 0), 6). Source: tf.nn.relu6.",
     dtypes=NUMBERS,
     tol=EXACT,
-    partials=lambda x, y: [sc.where(sc.logical_and(0 < x, x <= 6), 1.0, 0.0)],
+    partials=lambda x, y: [sc.where(sc.logical_and(0 < y, y < 6), 1.0, 0.0)],
 )
 activation(
     "leaky_relu",

@@ -362,7 +362,8 @@ pointwise(
 )
 
 
-def _fused_body(inputs: Sequence[Any], attrs: Mapping[str, Any]) -> sc.Expr:
+def fused_body(inputs: Sequence[Any], attrs: Mapping[str, Any]) -> sc.Expr:
+    """The body of a call of a fused op, which may read its inputs only."""
     text = attrs["body"]
     if not isinstance(text, str):
         raise check.attr_error("fused", "body", "the text of a scalar expression", text)
@@ -381,7 +382,7 @@ def _fused_body(inputs: Sequence[Any], attrs: Mapping[str, Any]) -> sc.Expr:
 
 def _infer_fused(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> list[TensorType]:
     check.static("fused", types)
-    return [result_type("fused", _fused_body(types, attrs), types)]
+    return [result_type("fused", fused_body(types, attrs), types)]
 
 
 def _fused_scalar(*inputs: sc.Expr, body: str) -> sc.Expr:
@@ -397,8 +398,8 @@ register(
             "body": Attr(REQUIRED, "the scalar expression, as text: a0, a1, ... are the inputs")
         },
         infer=_infer_fused,
-        eval=lambda arrays, attrs: [compute(_fused_body(arrays, attrs), arrays)],
-        prepare=lambda types, attrs: prepared(_fused_body(types, attrs), types),
+        eval=lambda arrays, attrs: [compute(fused_body(arrays, attrs), arrays)],
+        prepare=lambda types, attrs: prepared(fused_body(types, attrs), types),
         scalar=_fused_scalar,
         doc="Any scalar expression over broadcast inputs; fusion passes make these. "
         "Its dtype follows from the body. Source: the instructions of fanlight/ops/scalar.py.",

@@ -22,7 +22,8 @@ _AXES = Attr(REQUIRED, "the dims to reduce, e.g. (1, 2); negative ones count fro
 _KEEPDIMS = Attr(False, "whether the reduced dims stay, with size 1")
 
 
-def _reduced(type: TensorType, axes: Sequence[int], keep: bool) -> tuple[int, ...]:
+def reduced_shape(type: TensorType, axes: Sequence[int], keep: bool) -> tuple[int, ...]:
+    """The shape without some dims, or with 1 in their place."""
     dims = [(1 if d in axes else n) for d, n in enumerate(type.bound) if keep or d not in axes]
     return tuple(dims)
 
@@ -51,7 +52,7 @@ def reduction(
         keep = check.flag(name, attrs, "keepdims")
         if not empty and any(x.shape[d] == 0 for d in axes):
             raise check.shape_error(name, "x", "at least one element to reduce", x)
-        return [TensorType(_reduced(x, axes, keep), x.dtype)]
+        return [TensorType(reduced_shape(x, axes, keep), x.dtype)]
 
     def evaluate(arrays: Sequence[np.ndarray], attrs: Mapping[str, Any]) -> list[np.ndarray]:
         x = arrays[0]
@@ -217,7 +218,7 @@ def _position(name: str, find: Callable[..., np.ndarray], which: str) -> Row:
         axis = check.axis(name, attrs, "axis", x)
         if x.shape[axis] == 0:
             raise check.shape_error(name, "x", "at least one element along axis", x)
-        return [TensorType(_reduced(x, (axis,), False), "int32")]
+        return [TensorType(reduced_shape(x, (axis,), False), "int32")]
 
     def evaluate(arrays: Sequence[np.ndarray], attrs: Mapping[str, Any]) -> list[np.ndarray]:
         return [np.asarray(find(arrays[0], axis=attrs["axis"]), np.int32)]

@@ -410,6 +410,7 @@ RULES: dict[str, Rule] = {
 _BYTES = "a quantised network is built for one size, and hosts run it item by item"
 REFUSED: dict[str, str] = {
     **dict.fromkeys(("space_to_batch", "batch_to_space"), "they become part of other dims"),
+    "fused_sum": "passes make it, where sizes are known",
     **dict.fromkeys(("conv2d_int8", "depthwise_conv2d_int8", "matmul_int8"), _BYTES),
     **dict.fromkeys(("avg_pool_int8", "mean_int8", "resize_bilinear_int8", "lookup"), _BYTES),
 }

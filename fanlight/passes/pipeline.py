@@ -14,10 +14,12 @@ from fanlight.passes.absorb_pad import AbsorbPad
 from fanlight.passes.bind_symbols import BindSymbols
 from fanlight.passes.constant_fold import ConstantFold
 from fanlight.passes.core import Context, Pass, Property
+from fanlight.passes.duplicate_cheap import DuplicateCheap
 from fanlight.passes.explicit_padding import ExplicitPadding
 from fanlight.passes.fold_batch_norm import FoldBatchNorm
 from fanlight.passes.fuse_elementwise import FuseElementwise
 from fanlight.passes.fuse_epilogue import FuseEpilogue
+from fanlight.passes.fuse_sums import FuseSums
 from fanlight.passes.merge_common import MergeCommon
 from fanlight.passes.optimize_bodies import OptimizeBodies
 from fanlight.passes.plain_matmul import PlainMatmul
@@ -68,7 +70,9 @@ PIPELINE_F32: tuple[Step, ...] = (
     ExplicitPadding(),
     *_TIDY,
     FuseEpilogue(),
+    DuplicateCheap(),
     FuseElementwise(),
+    FuseSums(),
     Repeat(MergeCommon(), "biases made by folding are often equal, and so are fused branches"),
 )
 PIPELINE_F16: tuple[Step, ...] = (*PIPELINE_F32, RoundWeights())

@@ -201,6 +201,17 @@ def reducing(draw: Draw, dtype: str) -> tuple[Arrays, Attrs]:
     return [x], {"axes": tuple(axes), "keepdims": draw.bool()}
 
 
+def fused_sum(draw: Draw, dtype: str) -> tuple[Arrays, Attrs]:
+    draw.least = 1
+    arrays, attrs = fused(draw, dtype)
+    if draw.bool():
+        arrays[0] = draw.numbers(arrays[0].shape, "bool")
+        attrs = {"body": "select(a0, mul(a1, a2), 0.0)"}
+    rank = len(np.broadcast_shapes(*(a.shape for a in arrays)))
+    axes = tuple(a for a in range(rank) if draw.bool())
+    return arrays, {**attrs, "axes": axes, "keepdims": draw.bool(), "mean": draw.bool()}
+
+
 def product(draw: Draw, dtype: str) -> tuple[Arrays, Attrs]:
     """Of numbers near 1, or the longest would leave float32."""
     (x,), attrs = reducing(draw, dtype)
@@ -580,6 +591,7 @@ PLANS: dict[str, Plan] = {
     "fused": Plan(fused),
     "batch_norm": Plan(batch_norm),
     "sum": Plan(reducing, "fi"),
+    "fused_sum": Plan(fused_sum, "fb"),
     "mean": Plan(greatest),
     "prod": Plan(product, "fi"),
     **dict.fromkeys(("max", "min"), Plan(greatest, "fi")),

@@ -150,6 +150,10 @@ CASES = [
         {"strides": (2, 3), "padding": ((1, 2), (0, 1)), "dilations": (2, 1)},
     ),
     Case("depthwise_conv2d", ((2, 5, 6, 3), (3, 2, 3, 1)), {"padding": FRAME}),
+    *(
+        Case("fused_sum", ((3, 2, 4), (4,), (2, 1)), {"body": "mul(add(a0, exp(a1)), a2)", **how})
+        for how in ({"axes": (0, -1)}, {"axes": (1,), "mean": True, "keepdims": True})
+    ),
     Case("conv2d_kernel", ((2, 5, 6, 3), (2, 3, 3, 2)), {"size": (3, 2), "strides": (1, 2)}),
     Case("conv2d_kernel", ((2, 3, 4, 3), (2, 3, 4, 2)), {"size": (1, 1)}),
     Case(

@@ -11,6 +11,8 @@ from itertools import product
 from math import inf, prod
 from typing import Any
 
+import numpy as np
+
 from fanlight.codegen.kernel import Kernel, Weights, node_bytes, register
 from fanlight.codegen.wasm.kernels.loop_emit import emit_nests
 from fanlight.codegen.wasm.kernels.loop_forms import form, in_order, normalise, signature, units
@@ -81,7 +83,10 @@ def nest_kernel(made: Sequence[Nest], inputs: int, traffic: int) -> Kernel:
 def nests(op: str, inputs: Types, output: TensorType, attrs: Attrs) -> list[Nest]:
     """The loop nests of one call. Pointers count the inputs, then the output."""
     if op in _REDUCTIONS:
-        return [_reduction(op, inputs[0], output, attrs)]
+        return [_reduction(op, _A, inputs, output, attrs)]
+    if op == "fused_sum":
+        fold = "mean" if attrs["mean"] else "sum"
+        return [_reduction(fold, sc.parse(attrs["body"]), inputs, output, attrs)]
     if op == "concat":
         return _concat(inputs, output, attrs)
     if op in _MOVES:
@@ -131,28 +136,30 @@ _REDUCTIONS: dict[str, tuple[sc.Expr, Any, Any, Any]] = {
 }
 
 
-def _reduction(op: str, x: TensorType, output: TensorType, attrs: Attrs) -> Nest:
-    rank = x.rank
+def _reduction(op: str, expr: sc.Expr, inputs: Types, output: TensorType, attrs: Attrs) -> Nest:
+    whole = elementwise(expr, inputs, TensorType(_broadcast(inputs), output.dtype))
+    rank = len(whole.sizes)
     axes = {a % rank for a in attrs["axes"]}
     order = [d for d in range(rank) if d not in axes] + sorted(axes)
-    view = View.dense(x.bound).permute(order)
+    shape = tuple(whole.sizes[d] for d in order)
     kept = rank - len(axes)
-    strides = View.dense(view.shape[:kept]).strides + (0,) * len(axes)
+    strides = View.dense(shape[:kept]).strides + (0,) * len(axes)
     combine, for_float, for_int, for_bool = _REDUCTIONS[op]
-    identity = {"float32": for_float, "bool": for_bool}.get(x.dtype, for_int)
-    count = prod(view.shape[kept:])
+    identity = {"float32": for_float, "bool": for_bool}.get(output.dtype, for_int)
+    count = prod(shape[kept:])
     after = _A / float(count) if op == "mean" else _A
     if not count:
         # Nothing to add up: the identity, everywhere.
         target = View.dense(output.bound)
-        return move(target, None, (0, 1), output.dtype, identity)
-    return Nest(
-        view.shape,
-        (access(view, 0, x.dtype),),
-        Access(1, output.dtype, strides),
-        _A,
-        Reduce(len(axes), combine, identity, after),
-    )
+        return move(target, None, (0, len(inputs)), output.dtype, identity)
+    loads = [replace(a, strides=tuple(a.strides[d] for d in order)) for a in whole.loads]
+    store = Access(len(inputs), output.dtype, strides)
+    fold = Reduce(len(axes), combine, identity, after)
+    return Nest(shape, tuple(loads), store, whole.body, fold)
+
+
+def _broadcast(inputs: Types) -> tuple[int, ...]:
+    return np.broadcast_shapes(*(x.bound for x in inputs))
 
 
 # --- movement -------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ from fanlight.layers.layer import clear_session
 from fanlight.layers.model import Input, Model, Sequential
 from fanlight.layers.plot import plot_model
 from fanlight.layers.plots import plot_confusion
+from fanlight.layers.policy import DTypePolicy, dtype_policy, set_dtype_policy
 from fanlight.layers.saving import load, load_model
 from fanlight.layers.seeds import set_random_seed
 from fanlight.models import default_model, tasks
@@ -390,6 +391,7 @@ __all__ = [
     # data
     "data",
     # layers, and models that learn
+    "DTypePolicy",
     "Input",
     "Model",
     "Sequential",
@@ -397,6 +399,7 @@ __all__ = [
     "callbacks",
     "clear_session",
     "constraints",
+    "dtype_policy",
     "initializers",
     "layers",
     "load_model",
@@ -408,6 +411,7 @@ __all__ = [
     "plot_confusion",
     "register",
     "regularizers",
+    "set_dtype_policy",
     "set_random_seed",
     "training",
     # what computes, and what it does

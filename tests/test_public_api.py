@@ -31,7 +31,7 @@ PUBLIC |= {
 PUBLIC |= {
     "Input", "Model", "Sequential", "activations", "callbacks", "clear_session", "constraints",
     "initializers", "layers", "losses", "metrics", "optimizers", "register", "regularizers",
-    "set_random_seed", "training",
+    "DTypePolicy", "dtype_policy", "set_dtype_policy", "set_random_seed", "training",
     "load_model", "model_from_json", "plot_confusion", "plot_model",
 }  # fmt: skip
 PUBLIC |= {"cond", "data", "scan", "while_loop"}

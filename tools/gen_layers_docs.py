@@ -21,6 +21,18 @@ HEAD = """# Layers, and what else models are made of
 Names, arguments and defaults are Keras's. [tutorial.md](tutorial.md) shows how they go together;
 `help(fl.layers.Dense)` and its like say more of each, with formulas and sources. All layers take
 `name`, `trainable`, `dtype` and `activity_regularizer`, too. Written by `tools/gen_layers_docs.py`.
+
+## Dtypes
+
+Numbers are float32: weights, what layers compute, and what they give, as WebAssembly's SIMD has no
+arithmetic of half precision. `dtype=` names a policy for Keras: "float32", "mixed_float16",
+"mixed_bfloat16", "float16", "bfloat16", or an `fl.DTypePolicy`; `fl.set_dtype_policy(...)` sets the
+one of layers that are made later. It is kept with the layer (`dtype_policy`, `compute_dtype`,
+`dtype`) and in files, and changes no number here: what Keras computes in half precision comes out
+as exact as float32 is. Weights that a file has in float16 or bfloat16 are read into float32. A file
+that Keras compiled with mixed_float16 brings its optimizer, without the scale of the loss that half
+precision needs; that is kept for Keras. "float64" and quantized policies are refused. Of inputs,
+whole numbers stay whole until a layer computes with them.
 """
 # What all layers take.
 BASE = (

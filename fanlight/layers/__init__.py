@@ -115,6 +115,9 @@ from fanlight.layers.normalization import (
     SpectralNormalization,
     UnitNormalization,
 )
+from fanlight.layers.policy import (
+    DTypePolicy,
+)
 from fanlight.layers.pooling import (
     AdaptiveAveragePooling1D,
     AdaptiveAveragePooling2D,
@@ -235,6 +238,7 @@ __all__ = [
     "Cropping2D",
     "Cropping3D",
     "CutMix",
+    "DTypePolicy",
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",

@@ -67,9 +67,13 @@ def channel_axis(format: str) -> int:
 # --- tensors --------------------------------------------------------------------------------------
 
 
-def ranked(layer: Layer, inputs: Any, rank: int) -> Tensor:
-    """An input as float32 with this many dims, the batch among them; E-LAYER-001."""
-    x = cast(inputs, "float32")
+def ranked(layer: Layer, inputs: Any, rank: int, moved: bool = False) -> Tensor:
+    """An input as float32 with this many dims, the batch among them; E-LAYER-001.
+
+    Args:
+        moved: the layer moves numbers only: int32 stays.
+    """
+    x = inputs if moved and inputs.dtype == "int32" else cast(inputs, "float32")
     if x.rank != rank:
         raise input_error(
             layer,

@@ -170,8 +170,9 @@ class Projection(Layer):
         kernel_constraint: Any,
         bias_constraint: Any,
         name: str,
+        dtype: Any,
     ) -> None:
-        super().__init__(name=name, activity_regularizer=activity_regularizer)
+        super().__init__(name=name, dtype=dtype, activity_regularizer=activity_regularizer)
         self.out, self.bound, self.use_bias = tuple(out), bound, use_bias
         self.activation = activations.get(activation)
         self.kernel_initializer, self.bias_initializer = kernel_initializer, bias_initializer
@@ -318,6 +319,7 @@ class _Heads(Layer):
             self.kernel_constraint,
             self.bias_constraint,
             name,
+            self.dtype_policy,
         )
         made._build(shape)
         return made

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from fanlight.errors import FanlightError
 from fanlight.layers import config, optimizers
 from fanlight.layers.places import Found, Stored, assign, optimizer_order
@@ -45,7 +47,7 @@ def compile_as(model: Any, told: Any, where: object) -> None:
     """Compile a model as a file says."""
     if not isinstance(told, Mapping) or not told:
         return
-    optimizer = told.get("optimizer") or told.get("optimizer_config")
+    optimizer = unwrapped(told.get("optimizer") or told.get("optimizer_config"))
     if optimizer is None:
         return
     try:
@@ -81,6 +83,43 @@ def _renewed(own: dict[str, Any]) -> dict[str, Any]:
     if own.get("ema_overwrite_frequency") is not None and own.get("use_ema") is False:
         own["ema_overwrite_frequency"] = None
     return own
+
+
+# Where a model's policy is mixed_float16, Keras puts this optimizer around the one of compile: it
+# multiplies the loss, lest gradients of half precision vanish. Gradients are float32 here, which
+# need no such thing; its state is kept for Keras to go on with.
+SCALER = "loss_scale_optimizer"
+_SCALE: dict[str, Any] = {
+    "iteration": np.int32(0),
+    "learning_rate": np.float32(0),
+    "step_counter": np.int32(0),
+    "dynamic_scale": np.float32(2**15),
+}
+
+
+def loss_scale(model: Any) -> list[tuple[str, np.ndarray]]:
+    """The variables that Keras files in front of the optimizer's own; none of most models."""
+    if model.dtype_policy.name != "mixed_float16":
+        return []
+    kept = model.optimizer.loss_scale or _SCALE.values()
+    return [(f"{SCALER}/{n}", np.asarray(v)) for n, v in zip(_SCALE, kept, strict=True)]
+
+
+def keep_loss_scale(model: Any, arrays: Sequence[Stored]) -> None:
+    """Keep the variables of Keras's LossScaleOptimizer, to write them again."""
+    numbers = len(arrays) == len(_SCALE) and not any(a.shape for a in arrays)
+    if model.optimizer is not None and numbers:
+        model.optimizer.loss_scale = [a.load() for a in arrays]
+
+
+def unwrapped(optimizer: Any) -> Any:
+    """The description of the optimizer within a LossScaleOptimizer."""
+    if not isinstance(optimizer, Mapping):
+        return optimizer
+    inner = optimizer.get("config")
+    if optimizer.get("class_name") != "LossScaleOptimizer" or not isinstance(inner, Mapping):
+        return optimizer
+    return inner.get("inner_optimizer")
 
 
 def restore(model: Any, arrays: Sequence[Stored], where: object) -> None:

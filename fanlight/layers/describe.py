@@ -73,7 +73,7 @@ def sequential_config(model: Sequential) -> dict[str, Any]:
     made: dict[str, Any] = {
         "name": model.name,
         "trainable": model.trainable,
-        "dtype": model.dtype,
+        "dtype": config.plain(model.dtype_policy),
         "layers": [_entry(layer, None) for layer in layers],
     }
     if model.functional:
@@ -157,13 +157,28 @@ def _entry(layer: Layer, model: Model | None) -> dict[str, Any]:
 
 def _node(node: Node, ref: Any) -> dict[str, Any]:
     def keras_tensor(symbol: Symbolic) -> dict[str, Any]:
-        where = {"shape": list(symbol.shape), "dtype": symbol.dtype, "keras_history": ref(symbol)}
+        dtype = _keras_dtype(symbol)
+        where = {"shape": list(symbol.shape), "dtype": dtype, "keras_history": ref(symbol)}
         return {"class_name": "__keras_tensor__", "config": where}
 
     return {
         "args": [_tupled(mapped(a, keras_tensor)) for a in node.args],
         "kwargs": {k: _tupled(mapped(v, keras_tensor)) for k, v in node.options.items()},
     }
+
+
+def _keras_dtype(symbol: Symbolic) -> str:
+    """The dtype that a tensor has where Keras computes it, as the policy of its layer says."""
+    from fanlight.layers.model import Model
+
+    layer = symbol.node.layer
+    if symbol.dtype != "float32":
+        return symbol.dtype
+    if isinstance(layer, Model):
+        inner = layer.outputs[symbol.index : symbol.index + 1] if layer.functional else []
+        return _keras_dtype(inner[0]) if inner else symbol.dtype
+    policy = layer.dtype_policy
+    return policy.compute_dtype if policy.computed == "float32" else symbol.dtype
 
 
 def _tupled(value: Any) -> Any:

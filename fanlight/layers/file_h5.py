@@ -51,8 +51,8 @@ def write(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> N
             root.attrs["training_config"] = json.dumps(_training(told))
             group = root.create_group("optimizer_weights")
             prefix = model.optimizer.name
-            own = [(f"{prefix}/{n}", w) for n, w in optimizer_order(model.optimizer)]
-            _write_named(group, own)
+            own = [(f"{prefix}/{n}", w.numpy()) for n, w in optimizer_order(model.optimizer)]
+            _write_named(group, [*compiled.loss_scale(model), *own])
     write_file(path, data.getbuffer(), overwrite)
 
 
@@ -81,7 +81,7 @@ def _write_layers(group: Any, model: Any) -> None:
     group.attrs["keras_version"] = KERAS_VERSION
     _write_names(group, "layer_names", [layer.name for layer in layers])
     for layer in layers:
-        own = [(_within(names[id(w)], w.name), w) for w in filed(layer)]
+        own = [(_within(names[id(w)], w.name), w.numpy()) for w in filed(layer)]
         _write_named(group.create_group(layer.name), own)
     _write_named(group.create_group("top_level_model_weights"), [])
 
@@ -91,15 +91,15 @@ def _within(chain: tuple[str, ...], name: str) -> str:
     return "/".join((*(chain[1:] or chain), name))
 
 
-def _write_named(group: Any, weights: list[tuple[str, Any]]) -> None:
+def _write_named(group: Any, arrays: list[tuple[str, np.ndarray]]) -> None:
     names: list[str] = []
-    for name, weight in weights:
+    for name, array in arrays:
         unique, count = name, 0
         while unique in names:
             count += 1
             unique = f"{name}_{count}"
         names.append(unique)
-        group.create_dataset(unique, data=weight.numpy())
+        group.create_dataset(unique, data=array)
     _write_names(group, "weight_names", names)
 
 
@@ -212,7 +212,10 @@ def read(path: Path, compile: bool) -> Any:
         told = parse_json(file.training.encode("utf-8", "replace"), path)
         compiled.compile_as(model, told, path)
         if file.optimizer and not old:
-            compiled.restore(model, file.optimizer, path)
+            scale = [a for a in file.optimizer if a.name.startswith(f"{compiled.SCALER}/")]
+            compiled.keep_loss_scale(model, scale)
+            state = [a for a in file.optimizer if a not in scale]
+            compiled.restore(model, state, path)
         elif file.optimizer:
             _restore_old(model, file.optimizer)
     return model

@@ -35,7 +35,8 @@ from fanlight.tensor.caller import caller
 
 _SEEDS = "seed_generator"
 _PRIVATE = re.compile(r"/_(?=[a-z])")
-_OPTIMIZER = re.compile(r"optimizer/vars/(\d+)$")
+_INNER = "inner_optimizer"
+_OPTIMIZER = re.compile(rf"optimizer/({_INNER}/)?vars/(\d+)$")
 
 
 def write(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
@@ -71,8 +72,16 @@ def weights_bytes(model: Any, with_optimizer: bool) -> bytes:
         if with_optimizer and model.optimizer is not None:
             group = root.require_group("optimizer/vars")
             group.attrs["name"] = model.optimizer.name
-            for i, (_, weight) in enumerate(optimizer_order(model.optimizer)):
-                group.create_dataset(str(i), data=weight.numpy())
+            own = [w.numpy() for _, w in optimizer_order(model.optimizer)]
+            scale = [a for _, a in compiled.loss_scale(model)]
+            for i, array in enumerate([*scale, *own]):
+                group.create_dataset(str(i), data=array)
+            if scale:
+                group.attrs["name"] = compiled.SCALER
+                group = root.require_group(f"optimizer/{_INNER}/vars")
+                group.attrs["name"] = model.optimizer.name
+                for i, array in enumerate(own):
+                    group.create_dataset(str(i), data=array)
     return data.getvalue()
 
 
@@ -112,7 +121,7 @@ def read(path: Path, compile: bool) -> Any:
     told = description.get("compile_config") if isinstance(description, dict) else None
     if compile and told:
         compiled.compile_as(model, told, path)
-        compiled.restore(model, _state(stored), path)
+        _restore(model, stored, path)
     return model
 
 
@@ -163,9 +172,8 @@ def read_weights(model: Layer, path: Path, by_name: bool, skip: bool) -> None:
         stored = read_datasets(str(path), path, str(path), None)
     assign(found(model, stored), path, skip)
     optimizer = getattr(model, "optimizer", None)
-    state = _state(stored)
-    if optimizer is not None and len(state) > 2 and not skip:
-        compiled.restore(model, state, path)
+    if optimizer is not None and len(_state(stored)) > 2 and not skip:
+        _restore(model, stored, path)
 
 
 def found(model: Layer, stored: Iterable[Stored]) -> Found:
@@ -185,7 +193,16 @@ def found(model: Layer, stored: Iterable[Stored]) -> Found:
     return Found(pairs, sorted(by_path))
 
 
-def _state(stored: Iterable[Stored]) -> list[Stored]:
-    """The arrays of the optimizer, in order."""
-    numbered = [(m, s) for s in stored if (m := _OPTIMIZER.match(s.name.replace("\\", "/")))]
-    return [s for _, s in sorted(numbered, key=lambda pair: int(pair[0][1]))]
+def _restore(model: Any, stored: Iterable[Stored], path: Path) -> None:
+    """Give the optimizer of a model its state."""
+    arrays, inner = _state(stored), _state(stored, _INNER)
+    if inner:  # Keras files it once more behind what scales its losses
+        compiled.keep_loss_scale(model, arrays[: len(arrays) - len(inner)])
+    compiled.restore(model, inner or arrays, path)
+
+
+def _state(stored: Iterable[Stored], within: str = "") -> list[Stored]:
+    """The arrays of the optimizer, or of the one within it, in order."""
+    named = [(_OPTIMIZER.match(s.name.replace("\\", "/")), s) for s in stored]
+    own = [(int(m[2]), s) for m, s in named if m and bool(m[1]) == bool(within)]
+    return [s for _, s in sorted(own, key=lambda pair: pair[0])]

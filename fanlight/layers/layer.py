@@ -14,6 +14,7 @@ from fanlight.layers import (
     config,
     constraints,
     initializers,
+    policy,
     regularizers,
     scope,
     symbolic,
@@ -59,7 +60,8 @@ class Layer:
     Args:
         name: default: that of the class, counted.
         trainable: whether training changes its weights.
-        dtype: "float32"; another one is refused where the layer computes.
+        dtype: the name of a dtype policy, or one; default: that of `fl.set_dtype_policy`. Numbers
+            are float32 whatever it says: see `DTypePolicy`.
         activity_regularizer: a penalty on what it gives, see `fl.regularizers`.
         input_shape: of the first layer of a `Sequential`: the shape of one example.
 
@@ -77,7 +79,7 @@ class Layer:
         *,
         name: str | None = None,
         trainable: bool = True,
-        dtype: Any = "float32",
+        dtype: Any = None,
         activity_regularizer: Any = None,
         input_shape: Sequence[int | None] | None = None,
         batch_input_shape: Sequence[int | None] | None = None,
@@ -87,7 +89,7 @@ class Layer:
             raise _argument(self, "name", "a text", name)
         self.name = name or unique_name(config.snake(type(self).__name__))
         self._trainable = bool(trainable)
-        self.dtype = _dtype(self, dtype)
+        self.dtype_policy = policy.get(dtype, f"dtype of {self.name} ({type(self).__name__})")
         self.activity_regularizer = regularizers.get(activity_regularizer)
         given = input_shape if input_dim is None else (input_dim,)
         self.first_shape: tuple[int | None, ...] | None = None
@@ -99,6 +101,18 @@ class Layer:
         self.built_with: Any = None
         self._weights: list[Weight] = []
         self.nodes: list[Node] = []
+
+    @property
+    def dtype(self) -> str:
+        """In which dtype Keras keeps its weights, as `dtype_policy` says."""
+        return self.dtype_policy.variable_dtype
+
+    variable_dtype = dtype
+
+    @property
+    def compute_dtype(self) -> str:
+        """In which dtype Keras computes it, as `dtype_policy` says."""
+        return self.dtype_policy.compute_dtype
 
     # --- what a layer is made of ------------------------------------------------------------------
 
@@ -124,12 +138,16 @@ class Layer:
         initializer: Any = None,
         name: str | None = None,
         *,
-        dtype: str = "float32",
+        dtype: str | None = None,
         trainable: bool = True,
         regularizer: Any = None,
         constraint: Any = None,
     ) -> Weight:
-        """A new weight of the layer. Its initializer is glorot_uniform where none is given."""
+        """A new weight of the layer. Its initializer is glorot_uniform where none is given.
+
+        Its dtype is float32 for every dtype of floating point, and where none is given.
+        """
+        dtype = policy.get(dtype or "float32", f"dtype of {name}, a weight of {self.name}").computed
         made = initializers.get(
             initializer or ("glorot_uniform" if dtype == "float32" else "zeros")
         )
@@ -335,7 +353,7 @@ class Layer:
         base: dict[str, Any] = {
             "name": self.name,
             "trainable": self._trainable,
-            "dtype": self.dtype,
+            "dtype": config.plain(self.dtype_policy),
         }
         base |= {field: config.plain(getattr(self, field)) for field in self.fields}
         if self.activity_regularizer is not None:
@@ -356,16 +374,6 @@ class Layer:
 
 
 # --- helpers --------------------------------------------------------------------------------------
-
-
-def _dtype(layer: Layer, dtype: Any) -> str:
-    """The name of a dtype or of a policy for one, as Keras 2 and 3 write them."""
-    if isinstance(dtype, Mapping):
-        dtype = dict(dtype.get("config") or {}).get("name", "float32")
-    name = str(dtype or "float32")
-    if name not in ("float32", "int32", "bool", "uint8", "int64", "string"):
-        raise _argument(layer, "dtype", "float32: nothing computes in less here", dtype)
-    return "int32" if name == "int64" else name
 
 
 def _argument(layer: Layer, argument: str, expected: str, received: Any) -> FanlightError:

@@ -106,7 +106,7 @@ class Hashing(HostLayer):
         self.output_mode = check_mode(self, output_mode, MODES, sparse)
         if isinstance(num_bins, bool) or not isinstance(num_bins, int) or num_bins < 1:
             raise argument_error(self, "num_bins", "a whole number from 1 on", num_bins)
-        if output_mode == "int" and self.dtype != "int32":
+        if output_mode == "int" and self.dtype_policy.computed != "int32":
             raise argument_error(self, "dtype", "int32 for output_mode=int", self.dtype)
         self.num_bins, self.mask_value, self.sparse = num_bins, mask_value, False
         self.salt = salt_of(self, salt)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fanlight.errors import FanlightError
-from fanlight.layers import config, scope
+from fanlight.layers import config, policy, scope
 from fanlight.layers import loss_functions as functions
 from fanlight.layers.loss_functions import ALIASES, FUNCTIONS
 from fanlight.tensor import Tensor, cast, tensor
@@ -85,6 +85,7 @@ class Loss:
         self, name: str | None = None, reduction: str = "sum_over_batch_size", dtype: Any = None
     ) -> None:
         self.name = name or config.snake(type(self).__name__)
+        policy.get(dtype, f"dtype of {self.name}")  # checked: losses are float32
         reduction = "none" if reduction is None else reduction
         reduction = "sum_over_batch_size" if reduction == "auto" else reduction
         if reduction not in REDUCTIONS:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.layers import config, initializers, scope
+from fanlight.layers import config, initializers, policy, scope
 from fanlight.layers.loss_functions import FUNCTIONS as LOSSES
 from fanlight.layers.loss_functions import alike
 from fanlight.layers.losses import reduced_weights
@@ -41,6 +41,7 @@ class Metric:
         from fanlight.layers.layer import unique_name
 
         self.name = name or unique_name(config.snake(type(self).__name__))
+        policy.get(dtype, f"dtype of {self.name}")  # checked: metrics count in float32
         self.variables: list[Weight] = []
         self._first: list[np.ndarray] = []
         self.built = type(self).build is Metric.build

@@ -61,7 +61,7 @@ class InputLayer(Layer):
                 )
         self.built = True
         node = Node(self, (), {})
-        node.outputs = [Symbolic(self.batch_shape, self.dtype, node, 0)]
+        node.outputs = [Symbolic(self.batch_shape, self.dtype_policy.computed, node, 0)]
         self.nodes.append(node)
 
     def call(self, inputs: Any) -> Any:
@@ -69,7 +69,7 @@ class InputLayer(Layer):
 
     def get_config(self) -> dict[str, Any]:
         shape = list(self.batch_shape)
-        return {"batch_shape": shape, "dtype": self.dtype, "name": self.name}
+        return {"batch_shape": shape, "dtype": self.dtype_policy.name, "name": self.name}
 
 
 def Input(  # Keras's name
@@ -428,8 +428,10 @@ class Sequential(Model):
             is called first.
     """
 
-    def __init__(self, layers: Sequence[Any] | None = None, *, name: str | None = None) -> None:
-        super().__init__(name=name or unique_name("sequential"))
+    def __init__(
+        self, layers: Sequence[Any] | None = None, *, name: str | None = None, dtype: Any = None
+    ) -> None:
+        super().__init__(name=name or unique_name("sequential"), dtype=dtype)
         self._row: list[Layer] = []
         self._begin: InputLayer | None = None
         for layer in layers or ():

@@ -48,6 +48,7 @@ class Optimizer:
     fields: tuple[str, ...] = ()
     keras_module = "keras.optimizers"
     slots: tuple[str, ...] = ()
+    loss_scale: list[Any] | None = None  # of Keras: see layers/compiled.py
 
     def __init__(
         self,

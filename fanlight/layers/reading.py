@@ -88,7 +88,7 @@ class Reader:
         entries = expect(own.get("layers"), list, '"layers"', self.where)
         self.refuse_unknown(entries)
         layers = [self.layer(e) for e in entries]
-        made = Sequential(name=self._name(own))
+        made = Sequential(name=self._name(own), dtype=own.get("dtype"))
         for layer in layers:
             self._guarded(f"layer {layer.name}", lambda layer=layer: made.add(layer))
         shape = own.get("build_input_shape") or own.get("batch_input_shape")

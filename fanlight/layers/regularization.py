@@ -106,7 +106,7 @@ class _SpatialDropout(_Dropping):
         data_format: str | None = None,
         seed: int | None = None,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
         **options: Any,
     ) -> None:
         super().__init__(name=name, dtype=dtype, **options)
@@ -136,7 +136,7 @@ class SpatialDropout1D(_SpatialDropout):
         rate: float,
         seed: int | None = None,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
         **options: Any,
     ) -> None:
         super().__init__(rate, None, seed, name, dtype, **options)

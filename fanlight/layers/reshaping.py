@@ -76,7 +76,7 @@ class _ZeroPadding(Layer):
         self.data_format = format_of(self, data_format)
 
     def call(self, inputs: Any) -> Tensor:
-        x = ranked(self, inputs, self.dims + 2)
+        x = ranked(self, inputs, self.dims + 2, moved=True)
         around = [self.padding] if self.dims == 1 else list(self.padding)
         if self.data_format == "channels_first":
             return fn.pad(x, [(0, 0), (0, 0), *around])
@@ -128,7 +128,7 @@ class _Cropping(Layer):
         self.data_format = format_of(self, format)
 
     def call(self, inputs: Any) -> Tensor:
-        x = ranked(self, inputs, self.dims + 2)
+        x = ranked(self, inputs, self.dims + 2, moved=True)
         cuts = [self.cropping] if self.dims == 1 else list(self.cropping)
         first = 2 if self.data_format == "channels_first" else 1
         index = [slice(None)] * x.rank
@@ -213,7 +213,7 @@ class UpSampling1D(Layer):
         self.size = whole(self, "size", size)
 
     def call(self, inputs: Any) -> Tensor:
-        return _repeated(ranked(self, inputs, 3), 1, self.size)
+        return _repeated(ranked(self, inputs, 3, moved=True), 1, self.size)
 
 
 class UpSampling2D(Layer):
@@ -239,7 +239,9 @@ class UpSampling2D(Layer):
         self.interpolation = one_of(self, "interpolation", interpolation, METHODS)
 
     def call(self, inputs: Any) -> Tensor:
-        x = to_last(ranked(self, inputs, 4), self.data_format)
+        x = to_last(
+            ranked(self, inputs, 4, moved=self.interpolation == "nearest"), self.data_format
+        )
         if self.interpolation == "nearest":
             y = _repeated(_repeated(x, 1, self.size[0]), 2, self.size[1])
         else:
@@ -261,7 +263,7 @@ class UpSampling3D(Layer):
         self.data_format = format_of(self, data_format)
 
     def call(self, inputs: Any) -> Tensor:
-        x = to_last(ranked(self, inputs, 5), self.data_format)
+        x = to_last(ranked(self, inputs, 5, moved=True), self.data_format)
         for d, times in enumerate(self.size):
             x = _repeated(x, d + 1, times)
         return from_last(x, self.data_format)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fanlight.errors import FanlightError
-from fanlight.layers import config
+from fanlight.layers import config, policy
 from fanlight.layers.depths import depth_order
 from fanlight.layers.describe import calls_of, node_places
 from fanlight.layers.layer import Layer
@@ -150,7 +150,7 @@ class Form:
             self.wrong.append(f"{label}: no such layer")
             return {}
         if kind == "InputLayer":
-            made = {"batch_input_shape": list(own["batch_shape"]), "dtype": own["dtype"]}
+            made = {"batch_input_shape": list(own["batch_shape"]), "dtype": _dtype(own["dtype"])}
             return {
                 "class_name": kind,
                 "config": {**made, "sparse": False, "name": own["name"]},
@@ -165,8 +165,8 @@ class Form:
                 self.wrong.append(f"{label}: a scale for every channel")
         if own.get("activity_regularizer") is not None:
             self.wrong.append(f"{label}: activity_regularizer")
-        if isinstance(own.get("dtype"), Mapping):
-            own["dtype"] = "float32"
+        if "dtype" in own:
+            own["dtype"] = _dtype(own["dtype"])
         made = {}
         for key, value in own.items():
             if key not in _DROPPED:
@@ -213,6 +213,12 @@ class Form:
         if name not in _ACTIVATIONS:
             self.wrong.append(f"{label}: the activation {name}")
         return name
+
+
+def _dtype(given: Any) -> str:
+    """The dtype of a layer: TF.js has no policies, and float32 for all of floating point."""
+    name = policy.get(given).computed
+    return name if name in ("bool", "int32", "string") else "float32"
 
 
 def _base(name: str) -> str:

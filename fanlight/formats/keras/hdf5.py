@@ -174,7 +174,8 @@ def _read(name: str, dataset: Any, where: object) -> np.ndarray:
             received=f"{size:,} bytes",
         )
     array = dataset[()]
-    if dataset.attrs.get("dtype") == "bfloat16" and array.dtype.itemsize == 2:
+    told = dataset.attrs.get("dtype") == "bfloat16"
+    if array.dtype.itemsize == 2 and (told or array.dtype.kind == "V"):  # .h5 does not tell
         wide = array.view(np.uint16).astype(np.uint32) << 16
         array = wide.view(np.float32)
     array = np.asarray(array)

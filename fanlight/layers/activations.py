@@ -224,7 +224,7 @@ def __dir__() -> list[str]:
 
 def get(given: Any) -> Any:
     """The activation that a name, a description or a function stands for; None is linear."""
-    return linear if given is None else config.lookup("activation", given, KNOWN)
+    return linear if given is None else config.function("activation", given, KNOWN)
 
 
 def name_of(activation: Any) -> Any:

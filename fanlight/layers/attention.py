@@ -84,6 +84,9 @@ class Attention(Layer):
         self._check(inputs)
         query, value = (cast(x, "float32") for x in inputs[:2])
         key = cast(inputs[2], "float32") if len(inputs) > 2 else value
+        if min(query.rank, key.rank, value.rank) < 2:
+            given = ", ".join(str(x.type) for x in (query, key, value))
+            raise input_error(self, "[examples, places, size]", given)
         if query.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]:
             expected = (
                 f"query [..., D], key [..., S, D] and value [..., S, V] for query {query.type}"
@@ -290,6 +293,9 @@ class _Heads(Layer):
             "attention_output", out, 2, (None, None, heads, value_size)
         )
 
+    # Whether places are along one dim only.
+    three = False
+
     def _check_ranks(self, query: Any, value: Any, key: Any) -> None:
         for shape in (query, value, key):
             if not isinstance(shape, tuple) or len(shape) < 3 or shape[-1] is None:
@@ -374,7 +380,8 @@ class _Heads(Layer):
     ) -> Any:
         query, value = cast(query, "float32"), cast(value, "float32")
         key = value if key is None else cast(key, "float32")
-        if query.rank < 3 or value.rank < 3:
+        ranks, most = (query.rank, value.rank, key.rank), 3 if self.three else 6
+        if min(ranks) < 3 or max(ranks) > most:
             raise input_error(self, "[examples, places, size]", f"{query.type}, {value.type}")
         given = (
             (query, query_mask),
@@ -604,6 +611,8 @@ class GroupQueryAttention(_Heads):
             raise argument_error(self, "num_query_heads", f"a multiple of {shared}", heads)
         self.num_query_heads = self.query_heads = heads
         self.num_key_value_heads = self.shared_heads = shared
+
+    three = True
 
     def _check_ranks(self, query: Any, value: Any, key: Any) -> None:
         super()._check_ranks(query, value, key)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from fanlight.layers.checked import Checked
+
 Logs = dict[str, Any]
 
 
-class Callback:
+class Callback(Checked):
     """Is told when an epoch or a batch begins and ends; override what you need.
 
     Attributes:

@@ -9,6 +9,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.tensor import Tensor
+from fanlight.tensor.caller import caller
 
 # What users registered: name in a file -> class or function.
 _CUSTOM: dict[str, Any] = {}
@@ -105,9 +106,10 @@ def lookup(what: str, given: Any, known: Mapping[str, Any], *, call: bool = True
         call: whether a class that is meant by its name alone is made, without arguments.
 
     Raises:
-        FanlightError: E-LAYER-003 there is none of this name.
+        FanlightError: E-LAYER-003 there is none of this name; E-LAYER-004 it cannot be made of
+            its description.
     """
-    config: Mapping[str, Any] = {}
+    config: Any = {}
     if isinstance(given, Mapping):
         config = given.get("config") or {}
         name = given.get("registered_name") or given.get("class_name")
@@ -115,8 +117,10 @@ def lookup(what: str, given: Any, known: Mapping[str, Any], *, call: bool = True
             name, config = config, {}
     elif isinstance(given, str):
         name = given
+    elif callable(given) or hasattr(given, "get_config"):
+        return _made(what, given, given) if isinstance(given, type) and call else given
     else:
-        return given() if isinstance(given, type) and call else given
+        name = given
     found = registered(str(name)) or known.get(str(name))
     if found is None:
         wanted = str(name).lower().replace("_", "")
@@ -126,13 +130,49 @@ def lookup(what: str, given: Any, known: Mapping[str, Any], *, call: bool = True
         raise FanlightError(
             "E-LAYER-003",
             f"there is no {what} of this name.",
-            where=what,
-            expected=", ".join(sorted(known)),
-            received=repr(name),
+            where=f"{what}, {caller()}",
+            expected=", ".join(sorted(known)) or f"a {what}",
+            received=repr(name)[:200],
             next=f"give the {what} itself, or register yours: @fl.register().",
         )
     if not isinstance(found, type):
         return found
+    if not isinstance(config, Mapping):
+        raise _unmade(what, found, f"the arguments {config!r}"[:200])
     if hasattr(found, "from_config"):
-        return found.from_config(dict(config))
-    return found(**config)
+        return _made(what, found, lambda: found.from_config(dict(config)))
+    return _made(what, found, lambda: found(**config))
+
+
+def function(what: str, given: Any, known: Mapping[str, Any]) -> Any:
+    """As `lookup` has it, of what is called in the end; E-LAYER-004 for what cannot be."""
+    found = lookup(what, given, known)
+    if not callable(found):
+        name = type(found).__name__
+        raise FanlightError(
+            "E-LAYER-004",
+            f"this is no {what}.",
+            where=f"{what}, {caller()}",
+            expected=f"a {what}: a name, a function, or an object of fl.{what}s",
+            received=f"{found!r}, of class {name}"[:200],
+        )
+    return found
+
+
+def _made(what: str, kind: type, make: Callable[[], Any]) -> Any:
+    """What `make` gives; E-LAYER-004 where arguments are missing, or are none of the class."""
+    try:
+        return make()
+    except TypeError as error:
+        raise _unmade(what, kind, str(error)) from error
+
+
+def _unmade(what: str, kind: type, received: str) -> FanlightError:
+    return FanlightError(
+        "E-LAYER-004",
+        f"the {what} {kind.__name__} cannot be made of these arguments.",
+        where=f"{what}, {caller()}",
+        expected=f"what {kind.__name__} takes",
+        received=received,
+        next=f"help({kind.__name__}) tells its arguments.",
+    )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fanlight.layers import config
+from fanlight.layers.checked import Checked
 from fanlight.tensor import Tensor
 from fanlight.tensor import functions as fn
 
@@ -13,7 +14,7 @@ EPSILON = 1e-7
 Axes = int | Sequence[int]
 
 
-class Constraint:
+class Constraint(Checked):
     """Gives the value nearest to a weight that is allowed: called with the new value."""
 
     keras_module = "keras.constraints"
@@ -110,4 +111,4 @@ def __dir__() -> list[str]:
 
 def get(given: Any) -> Any:
     """The constraint that a name, a description or an object stands for; None stays None."""
-    return None if given is None else config.lookup("constraint", given, KNOWN)
+    return None if given is None else config.function("constraint", given, KNOWN)

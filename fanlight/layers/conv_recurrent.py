@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fanlight.layers import activations
+from fanlight.layers.arguments import per_dim
 from fanlight.layers.cells import Drawn, RecurrentCell, forget_bias, memory
 from fanlight.layers.layer import argument_error, channels_of, input_error
 from fanlight.layers.recurrent import _LAYER, _Recurrent
@@ -115,10 +116,7 @@ class ConvLSTMCell(RecurrentCell):
 
     def _sizes(self, argument: str, value: Any) -> tuple[int, ...]:
         found = tuple(value) if isinstance(value, list | tuple) else (value,) * self.rank
-        if len(found) != self.rank or any(not isinstance(n, int) or n < 1 for n in found):
-            wanted = f"a whole number from 1 on, or {self.rank} of them"
-            raise argument_error(self, argument, wanted, value)
-        return found
+        return per_dim(self, argument, found, self.rank)
 
     @property
     def first(self) -> bool:

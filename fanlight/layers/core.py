@@ -316,6 +316,8 @@ class Lambda(Layer):
         super().__init__(**options)
         if not callable(function):
             raise argument_error(self, "function", "a function of tensors", function)
+        if isinstance(mask, list | tuple):
+            raise argument_error(self, "mask", "a mask, or a function that gives one", mask)
         self.function, self.output_shape, self.mask = function, output_shape, mask
         self.arguments = dict(arguments or {})
         self.supports_masking = mask is not None
@@ -416,6 +418,9 @@ class EinsumDense(Layer):
         self.equation = equation
         self._x, self._w, self._y = self._read(equation)
         sizes = (output_shape,) if isinstance(output_shape, int) else output_shape
+        if not isinstance(sizes, list | tuple):
+            expected = f"a size, or several, for the dims of {self._y}"
+            raise argument_error(self, "output_shape", expected, output_shape)
         self.output_shape: tuple[Any, ...] = tuple(sizes)
         letters = self._y.replace("...", "")
         if bias_axes is not None and not set(bias_axes) <= set(letters):

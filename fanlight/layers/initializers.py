@@ -10,12 +10,14 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.layers import config, seeds
+from fanlight.layers.checked import Checked
+from fanlight.tensor.caller import caller
 
 Shape = Sequence[int]
 DTYPES = {"float32": np.float32, "int32": np.int32, "bool": np.bool_}
 
 
-class Initializer:
+class Initializer(Checked):
     """Gives the first value of a weight: called with a shape and a dtype."""
 
     keras_module = "keras.initializers"
@@ -55,9 +57,18 @@ class Constant(Initializer):
 
     def __init__(self, value: Any = 0.0) -> None:
         self.value = value
+        try:
+            np.asarray(value, np.float32)
+        except (TypeError, ValueError, OverflowError):
+            raise _wrong(self, "value", "a number, or an array of them", value) from None
 
     def __call__(self, shape: Shape, dtype: str = "float32") -> np.ndarray:
-        return np.broadcast_to(np.asarray(self.value, DTYPES[dtype]), tuple(shape)).copy()
+        array: np.ndarray = np.asarray(self.value, DTYPES[dtype])
+        try:
+            return np.broadcast_to(array, tuple(shape)).copy()
+        except ValueError:
+            expected = f"shape {array.shape}, or one that it can be repeated to"
+            raise _not_for("Constant", expected, shape) from None
 
     def get_config(self) -> dict[str, Any]:
         return {"value": config.plain(self.value)}
@@ -83,6 +94,8 @@ class RandomNormal(_Random):
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
         super().__init__(seed)
         self.mean, self.stddev = mean, stddev
+        if stddev < 0:
+            raise _wrong(self, "stddev", "0 or more", stddev)
 
     def __call__(self, shape: Shape, dtype: str = "float32") -> np.ndarray:
         return self.numbers().normal(self.mean, self.stddev, shape).astype(DTYPES[dtype])
@@ -107,6 +120,8 @@ class RandomUniform(_Random):
     ) -> None:
         super().__init__(seed)
         self.minval, self.maxval = minval, maxval
+        if minval > maxval:
+            raise _wrong(self, "minval", f"at most maxval, {maxval}", minval)
 
     def __call__(self, shape: Shape, dtype: str = "float32") -> np.ndarray:
         return self.numbers().uniform(self.minval, self.maxval, shape).astype(DTYPES[dtype])
@@ -164,6 +179,8 @@ class VarianceScaling(_Random):
         self.input_axes, self.output_axes = input_axes, output_axes
         modes = ("fan_in", "fan_out", "fan_avg")
         kinds = ("truncated_normal", "untruncated_normal", "normal", "uniform")
+        if scale <= 0:
+            raise _wrong(self, "scale", "a number above 0", scale)
         for argument, value, allowed in (
             ("mode", mode, modes),
             ("distribution", distribution, kinds),
@@ -295,11 +312,22 @@ class Identity(Initializer):
         return {"gain": self.gain}
 
 
+def _wrong(made: Initializer, argument: str, expected: str, received: Any) -> FanlightError:
+    name = type(made).__name__
+    return FanlightError(
+        "E-LAYER-004",
+        f"{name} does not take this {argument}.",
+        where=f"{argument} of {name}, {caller()}",
+        expected=expected,
+        received=repr(received)[:200],
+    )
+
+
 def _not_for(name: str, expected: str, shape: Shape) -> FanlightError:
     return FanlightError(
         "E-LAYER-004",
         f"{name} cannot make a weight of this shape.",
-        where=name,
+        where=f"{name}, {caller()}",
         expected=expected,
         received=f"shape {tuple(shape)}",
     )
@@ -341,4 +369,4 @@ def __dir__() -> list[str]:
 
 def get(given: Any) -> Any:
     """The initializer that a name, a description or an object stands for; None stays None."""
-    return None if given is None else config.lookup("initializer", given, KNOWN)
+    return None if given is None else config.function("initializer", given, KNOWN)

@@ -19,12 +19,14 @@ from fanlight.layers import (
     scope,
     symbolic,
 )
+from fanlight.layers.checked import Checked
 from fanlight.layers.symbolic import Node, Symbolic, symbols
 from fanlight.layers.weight import Weight
 from fanlight.ops.types import TensorType
 from fanlight.tensor import Tensor, cast, tensor
 from fanlight.tensor.caller import caller
 from fanlight.tensor.calls import unheard
+from fanlight.tensor.core import type_of
 from fanlight.tensor.tape import flatten, unflatten
 from fanlight.tensor.trace import capture
 
@@ -51,7 +53,7 @@ def clear_session() -> None:
     _COUNTS.clear()
 
 
-class Layer:
+class Layer(Checked):
     """The base of all layers.
 
     A layer of your own has `build(input_shape)`, which makes weights by `add_weight`, and
@@ -160,6 +162,11 @@ class Layer:
                 received=f"{tuple(shape)}",
                 next="give fl.Input a shape with that size.",
             )
+        try:
+            type_of(tuple(shape), dtype)
+        except FanlightError as error:
+            error.where = f"{name}, a weight of {self.name}, {error.where}"
+            raise
         empty = blank.claimed(shape, f"layer {self.name}")
         array = np.zeros(shape, dtype) if empty else np.asarray(made(tuple(shape), dtype))
         weight = Weight(
@@ -178,7 +185,21 @@ class Layer:
     def __call__(self, *args: Any, **options: Any) -> Any:
         if symbols((args, options)):
             return self._symbolic(args, options)
-        args, options = _tensors(args), _tensors(options)
+        try:
+            args, options = _tensors(args), _tensors(options)
+            return self._computed(args, options)
+        except FanlightError:
+            raise
+        except Exception as error:
+            # Most layers rely on being called with one tensor of examples. Those of others may not.
+            own = type(self).__module__.startswith("fanlight.") and not hasattr(self, "function")
+            right = not args or (isinstance(args[0], Tensor) and args[0].rank > 0)
+            if right or not own:
+                raise
+            expected = "an array, the first dim of which counts examples"
+            raise input_error(self, expected, repr(args[0])[:200]) from error
+
+    def _computed(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         if not self.built:
             self._build(_shapes(args[0]) if args else None)
         takes = _signature(type(self))

@@ -7,12 +7,13 @@ vocabulary are found by tensor functions, and so can be traced and built.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fanlight.layers.arguments import whole
 from fanlight.layers.hashes import bucket
 from fanlight.layers.layer import Layer, argument_error, input_error
 from fanlight.layers.preprocessing import MODES, batches, check_mode, encoded
@@ -28,6 +29,10 @@ __all__ = ["Hashing", "IntegerLookup", "StringLookup"]
 def __dir__() -> list[str]:
     """What completion offers: what is public."""
     return sorted(__all__)
+
+
+# Each has its place in the vocabulary.
+_MOST_OTHERS = 1_000_000
 
 
 class HostLayer(Layer):
@@ -101,11 +106,13 @@ class Hashing(HostLayer):
         **options: Any,
     ) -> None:
         default = "int32" if output_mode == "int" else "float32"
-        options["dtype"] = options.get("dtype") or default
+        if options.get("dtype") is None:
+            options["dtype"] = default
         super().__init__(**options)
         self.output_mode = check_mode(self, output_mode, MODES, sparse)
-        if isinstance(num_bins, bool) or not isinstance(num_bins, int) or num_bins < 1:
-            raise argument_error(self, "num_bins", "a whole number from 1 on", num_bins)
+        whole(self, "num_bins", num_bins)
+        if num_bins >= 2**31:
+            raise argument_error(self, "num_bins", "a whole number of int32", num_bins)
         if output_mode == "int" and self.dtype_policy.computed != "int32":
             raise argument_error(self, "dtype", "int32 for output_mode=int", self.dtype)
         self.num_bins, self.mask_value, self.sparse = num_bins, mask_value, False
@@ -158,8 +165,9 @@ class IndexLookup(HostLayer):
             raise argument_error(self, "pad_to_max_tokens", "max_tokens beside it", True)
         if isinstance(num_oov_indices, bool) or not isinstance(num_oov_indices, int):
             raise argument_error(self, "num_oov_indices", "a whole number", num_oov_indices)
-        if num_oov_indices < 0:
-            raise argument_error(self, "num_oov_indices", "0 or more", num_oov_indices)
+        if not 0 <= num_oov_indices <= _MOST_OTHERS:
+            expected = f"0 to {_MOST_OTHERS:,}"
+            raise argument_error(self, "num_oov_indices", expected, num_oov_indices)
         if invert and self.output_mode != "int":
             raise argument_error(self, "invert", "output_mode=int beside it", output_mode)
         if idf_weights is not None and self.output_mode != "tf_idf":
@@ -238,6 +246,9 @@ class IndexLookup(HostLayer):
                     self, "vocabulary", "tokens, or a text file that can be read", str(problem)
                 ) from None
             vocabulary = text.splitlines()
+        if isinstance(vocabulary, bytes | Mapping) or not hasattr(vocabulary, "__iter__"):
+            expected = "a list of tokens, or the path of a text file"
+            raise argument_error(self, "vocabulary", expected, vocabulary)
         tokens = [self._token(t) for t in np.asarray(tensor_free(vocabulary)).reshape(-1).tolist()]
         special = self.get_vocabulary()[: self._start]
         begins = bool(special) and tokens[: self._start] == special
@@ -484,6 +495,9 @@ class IntegerLookup(IndexLookup):
             raise argument_error(self, "oov_method", "floormod or farmhash", oov_method)
         if salt is not None and oov_method != "farmhash":
             raise argument_error(self, "salt", "oov_method=farmhash beside it", salt)
+        for argument, token in (("mask_token", mask_token), ("oov_token", oov_token)):
+            if token is not None and not -(2**31) <= token < 2**31:
+                raise argument_error(self, argument, "a whole number of int32", token)
         self.oov_method, self.salt = oov_method, salt_of(self, salt)
         self.host = not num_oov_indices or (num_oov_indices > 1 and oov_method == "farmhash")
         self._take(

@@ -11,6 +11,7 @@ from typing import Any
 from fanlight.errors import FanlightError
 from fanlight.layers import config, policy, scope
 from fanlight.layers import loss_functions as functions
+from fanlight.layers.checked import Checked
 from fanlight.layers.loss_functions import ALIASES, FUNCTIONS
 from fanlight.tensor import Tensor, cast, tensor
 from fanlight.tensor import functions as fn
@@ -68,7 +69,7 @@ def reduced(values: Tensor, weights: Any, reduction: str, mask: Any = None) -> T
     return total / float(max(1, values.size))
 
 
-class Loss:
+class Loss(Checked):
     """How far predictions are from labels, as one number.
 
     Args:

@@ -10,6 +10,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.layers import config, initializers, policy, scope
+from fanlight.layers.checked import Checked
 from fanlight.layers.loss_functions import FUNCTIONS as LOSSES
 from fanlight.layers.loss_functions import alike
 from fanlight.layers.losses import reduced_weights
@@ -17,9 +18,10 @@ from fanlight.layers.weight import Weight
 from fanlight.tensor import Tensor, cast, tensor
 from fanlight.tensor import functions as fn
 from fanlight.tensor.caller import caller
+from fanlight.tensor.core import type_of
 
 
-class Metric:
+class Metric(Checked):
     """A number of all examples so far.
 
     A metric of your own makes variables by `add_variable`, says in `update_state` what they become
@@ -63,6 +65,7 @@ class Metric:
         dtype: str = "float32",
     ) -> Weight:
         """A number, or an array of them, that lasts from batch to batch."""
+        type_of(tuple(shape), dtype)  # E-TENSOR-014 where it is too large
         array = np.asarray(initializers.get(initializer)(tuple(shape), dtype))
         weight = Weight(tensor(array), False, name or "value", f"{self.name}/{name}")
         self.variables.append(weight)

@@ -9,7 +9,7 @@ from fanlight.errors import FanlightError
 from fanlight.graph import Graph
 from fanlight.layers import config, scope
 from fanlight.layers.depths import depth_order
-from fanlight.layers.layer import Layer, unique_name
+from fanlight.layers.layer import Layer, argument_error, unique_name
 from fanlight.layers.symbolic import Node, Symbolic, mapped, symbols
 from fanlight.layers.training import Trainer
 from fanlight.ops.types import TensorType
@@ -39,7 +39,11 @@ class InputLayer(Layer):
         whole = options.pop("batch_input_shape", batch_shape)  # as Keras 2 has it
         for unused in ("sparse", "ragged", "input_tensor", "optional"):
             options.pop(unused, None)
-        super().__init__(name=options.pop("name", None), dtype=dtype or "float32", **options)
+        super().__init__(
+            name=options.pop("name", None), dtype="float32" if dtype is None else dtype, **options
+        )
+        if not isinstance(whole, list | tuple | None):
+            raise argument_error(self, "batch_shape", "sizes, None for free ones", whole)
         if whole is None and shape is None:
             raise FanlightError(
                 "E-LAYER-004",

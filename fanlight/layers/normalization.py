@@ -454,6 +454,8 @@ class SpectralNormalization(Layer):
             raise argument_error(self, "layer", "a layer", layer)
         self.layer = layer
         self.power_iterations = whole(self, "power_iterations", power_iterations)
+        if power_iterations > 100:  # each is a part of the compiled step
+            raise argument_error(self, "power_iterations", "1 to 100", power_iterations)
 
     def build(self, input_shape: Any) -> None:
         if not self.layer.built:

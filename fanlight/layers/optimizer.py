@@ -8,6 +8,7 @@ from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.layers import config, scope
+from fanlight.layers.checked import Checked
 from fanlight.layers.weight import Weight
 from fanlight.tensor import Tensor, cast, tensor
 from fanlight.tensor import functions as fn
@@ -28,7 +29,7 @@ _COMMON = (
 )
 
 
-class Optimizer:
+class Optimizer(Checked):
     """How weights follow their gradients.
 
     Args:

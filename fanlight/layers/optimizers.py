@@ -476,6 +476,8 @@ class Muon(Optimizer):
         self.muon_a, self.muon_b, self.muon_c = muon_a, muon_b, muon_c
         self.adam_lr_ratio, self.momentum, self.ns_steps = adam_lr_ratio, momentum, ns_steps
         self.nesterov, self.rms_rate = nesterov, rms_rate
+        if not 0 <= ns_steps <= 100:
+            raise self._wrong("ns_steps", "0 to 100", ns_steps)
 
     def _by_adam(self, weight: Variable) -> bool:
         path = str(getattr(weight, "path", weight.name))

@@ -9,6 +9,7 @@ from fanlight.layers.losses import reduced_weights
 from fanlight.layers.metric import Metric, wrong_argument, wrong_input
 from fanlight.tensor import Tensor, cast, tensor
 from fanlight.tensor import functions as fn
+from fanlight.tensor.core import type_of
 from fanlight.tensor.matrices import diagonal
 from fanlight.tensor.segments import unsorted_segment_sum
 
@@ -240,7 +241,8 @@ class MeanIoU(IoU):
         sparse_y_pred: bool = True,
         axis: int = -1,
     ) -> None:
-        ids = range(num_classes)
+        type_of((num_classes, num_classes), "float32")  # E-TENSOR-014 where it is too large
+        ids = list(range(num_classes))
         flags = (ignore_class, sparse_y_true, sparse_y_pred, axis)
         super().__init__(num_classes, ids, name, dtype, *flags)
 

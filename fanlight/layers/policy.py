@@ -146,7 +146,7 @@ _TYPES = (bool, int, float, np.float16, np.float32, np.float64, np.int32, np.int
 def _refused(given: Any, where: str = "dtype") -> FanlightError:
     known = ("float32", *_MIXED, *_HALF, *_OTHERS)
     told, more = "this is no dtype policy.", None
-    if given == "float64":
+    if isinstance(given, str) and given == "float64":
         told = "nothing computes in float64 here: results would be less exact than they claim."
         more = 'dtype="float32", in which Fanlight computes and browsers do.'
     elif isinstance(given, str) and (given.startswith(_QUANTIZED) or "Policy" in given):

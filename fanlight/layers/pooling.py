@@ -16,6 +16,7 @@ from fanlight.layers.arguments import from_last, one_of, per_dim, ranked, to_las
 from fanlight.layers.layer import Layer
 from fanlight.tensor import Tensor, cast, windows
 from fanlight.tensor import functions as fn
+from fanlight.tensor.core import type_of
 
 _MAX: dict[int, Callable[..., Tensor]] = {
     1: windows.max_pool1d,
@@ -240,6 +241,7 @@ class _AdaptivePooling(Layer):
 
     def call(self, inputs: Any) -> Tensor:
         x = to_last(ranked(self, inputs, self.dims + 2), self.data_format)
+        type_of((x.shape[0], *self.output_size, x.shape[-1]), "float32")  # E-TENSOR-014
         for d, size in enumerate(self.output_size):
             if x.shape[d + 1] != size:
                 x = self.along(x, d + 1, size)

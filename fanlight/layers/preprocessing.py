@@ -100,6 +100,11 @@ class Normalization(Layer):
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        for argument, value in (("mean", mean), ("variance", variance)):
+            try:
+                np.asarray(0.0 if value is None else value, np.float32)
+            except (TypeError, ValueError):
+                raise argument_error(self, argument, "a number, or several", value) from None
         if (mean is None) != (variance is None) or np.shape(mean) != np.shape(variance):
             raise argument_error(
                 self, "variance", "mean and variance, both, of one shape", (mean, variance)

@@ -57,8 +57,12 @@ class CSVLogger(Callback):
         append: go on with a file that is there, instead of beginning it again.
     """
 
-    def __init__(self, filename: Any, separator: str = ",", append: bool = False) -> None:
+    def __init__(
+        self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False
+    ) -> None:
         super().__init__()
+        if len(separator) != 1:
+            raise wrong(self, "separator", "one character", separator)
         self.filename, self.sep, self.append = os.fspath(filename), separator, append
         self.keys: list[str] | None = None
         self._file: Any = None
@@ -109,8 +113,8 @@ class TensorBoard(Callback):
 
     def __init__(
         self,
-        log_dir: Any = "logs",
-        update_freq: Any = "epoch",
+        log_dir: str | os.PathLike[str] = "logs",
+        update_freq: int | str = "epoch",
         write_steps_per_second: bool = False,
     ) -> None:
         super().__init__()
@@ -137,7 +141,7 @@ class TensorBoard(Callback):
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self._seen += 1
-        if self.update_freq != "epoch" and self._seen % self.update_freq == 0:
+        if isinstance(self.update_freq, int) and self._seen % self.update_freq == 0:
             self._write("train", "batch_", logs or {}, self._seen)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -187,8 +191,8 @@ class BackupAndRestore(Callback):
 
     def __init__(
         self,
-        backup_dir: Any,
-        save_freq: Any = "epoch",
+        backup_dir: str | os.PathLike[str],
+        save_freq: int | str = "epoch",
         double_checkpoint: bool = False,
         delete_checkpoint: bool = True,
     ) -> None:
@@ -243,7 +247,7 @@ class BackupAndRestore(Callback):
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self._seen += 1
-        if self.save_freq != "epoch" and self._seen % self.save_freq == 0:
+        if isinstance(self.save_freq, int) and self._seen % self.save_freq == 0:
             self._write(self._epoch)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.layers import config
+from fanlight.layers.checked import Checked
 from fanlight.tensor import Tensor, tensor
 from fanlight.tensor import functions as fn
 
 
-class Regularizer:
+class Regularizer(Checked):
     """Gives a number that training makes small: called with a weight or an activity."""
 
     keras_module = "keras.regularizers"
@@ -114,4 +115,4 @@ def __dir__() -> list[str]:
 
 def get(given: Any) -> Any:
     """The regularizer that a name, a description or an object stands for; None stays None."""
-    return None if given is None else config.lookup("regularizer", given, KNOWN)
+    return None if given is None else config.function("regularizer", given, KNOWN)

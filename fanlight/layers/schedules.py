@@ -8,12 +8,13 @@ from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.layers import config
+from fanlight.layers.checked import Checked
 from fanlight.tensor import Tensor, cast, tensor
 from fanlight.tensor import functions as fn
 from fanlight.tensor.caller import caller
 
 
-class LearningRateSchedule:
+class LearningRateSchedule(Checked):
     """A learning rate by the number of steps so far.
 
     One of your own computes it in `__call__(step)` by tensor functions: it is a part of the
@@ -228,6 +229,7 @@ class CosineDecayRestarts(LearningRateSchedule):
     ) -> None:
         super().__init__(name)
         self._steps("first_decay_steps", first_decay_steps)
+        self._steps("t_mul", t_mul)
         self.initial_learning_rate = initial_learning_rate
         self.first_decay_steps, self.alpha = first_decay_steps, alpha
         self.t_mul, self.m_mul = t_mul, m_mul

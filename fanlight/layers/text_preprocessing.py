@@ -19,6 +19,7 @@ __all__ = ["TextVectorization"]
 
 STANDARDS = ("lower_and_strip_punctuation", "lower", "strip_punctuation")
 SPLITS = ("whitespace", "character")
+_LONGEST = 1000  # words of a run
 # As TensorFlow's, which sees ASCII only: so vocabularies of Keras fit.
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _NO_MARKS = str.maketrans("", "", string.punctuation)
@@ -76,6 +77,8 @@ class TextVectorization(HostLayer):
         self.split = self._function("split", split, SPLITS)
         if isinstance(ngrams, list):
             ngrams = tuple(ngrams)
+        if isinstance(ngrams, int) and ngrams > _LONGEST:
+            raise argument_error(self, "ngrams", f"runs of at most {_LONGEST:,} words", ngrams)
         wide = tuple(range(1, ngrams + 1)) if isinstance(ngrams, int) else ngrams
         if wide is not None and (not wide or not all(isinstance(n, int) and n > 0 for n in wide)):
             raise argument_error(self, "ngrams", "a whole number, several, or None", ngrams)
@@ -93,7 +96,7 @@ class TextVectorization(HostLayer):
         if length is not None and (
             isinstance(length, bool)
             or not isinstance(length, int)
-            or length < 1
+            or not 1 <= length < 2**31
             or self.output_mode != "int"
         ):
             raise argument_error(
@@ -105,7 +108,7 @@ class TextVectorization(HostLayer):
         self.output_dtype = self.lookup.output_dtype
 
     def _function(self, argument: str, given: Any, names: Sequence[str]) -> Any:
-        if given is None or given in names:
+        if given is None or (isinstance(given, str) and given in names):
             return given
         known = configs.registered(given) if isinstance(given, str) else given
         if not callable(known):

@@ -248,8 +248,8 @@ class _At(_Counts):
         super().__init__(name, dtype)
         if not 0 <= value <= 1:
             raise wrong_argument(self, what, "a number from 0 to 1", value)
-        if num_thresholds < 1:
-            raise wrong_argument(self, "num_thresholds", "1 or more", num_thresholds)
+        if not 1 <= num_thresholds <= _MOST:
+            raise wrong_argument(self, "num_thresholds", f"1 to {_MOST:,}", num_thresholds)
         self.least, self.num_thresholds, self.class_id = value, num_thresholds, class_id
         self._make(_steps(num_thresholds) if num_thresholds > 1 else [0.5])
 
@@ -259,6 +259,10 @@ class _At(_Counts):
     def result(self) -> Tensor:
         reached = self._share(*self.bound) >= float(self.least)
         return fn.max(fn.where(reached, self._share(*self.wanted), 0.0))
+
+
+# Each prediction is compared with every threshold.
+_MOST = 1_000_000
 
 
 def _steps(count: int) -> list[float]:
@@ -390,8 +394,8 @@ class AUC(_Counts):
             expected = "interpolation, minoring or majoring"
             raise wrong_argument(self, "summation_method", expected, summation_method)
         self.given = None if thresholds is None else sorted(_checked(self, thresholds, 0.5))
-        if self.given is None and num_thresholds < 2:
-            raise wrong_argument(self, "num_thresholds", "2 or more", num_thresholds)
+        if self.given is None and not 2 <= num_thresholds <= _MOST:
+            raise wrong_argument(self, "num_thresholds", f"2 to {_MOST:,}", num_thresholds)
         if num_labels and not multi_label:
             raise wrong_argument(self, "num_labels", "multi_label=True with it", num_labels)
         self.num_thresholds = num_thresholds if self.given is None else len(self.given) + 2

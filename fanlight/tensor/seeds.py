@@ -23,7 +23,7 @@ def set_random_seed(seed: int | None) -> None:
 
     None ends it. Source: keras.utils.set_random_seed.
     """
-    _SOURCE.stream = None if seed is None else np.random.Generator(np.random.Philox(seed))
+    _SOURCE.stream = None if seed is None else generator(seed)
     _SOURCE.counts.clear()
 
 
@@ -36,7 +36,7 @@ def fresh() -> int:
 
 def generator(seed: int | None = None) -> np.random.Generator:
     """A NumPy generator of a seed; None: of a fresh one."""
-    return np.random.Generator(np.random.Philox(fresh() if seed is None else seed))
+    return np.random.Generator(np.random.Philox(fresh() if seed is None else seed % 2**128))
 
 
 def count(seed: int) -> int:

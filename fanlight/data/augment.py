@@ -10,6 +10,7 @@ compute, and they can be built for the browser.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,6 +62,7 @@ __all__ = [
     "random_flip",
     "random_grayscale",
     "random_hue",
+    "random_resized_crop",
     "random_rotation",
     "random_saturation",
     "random_shear",
@@ -201,6 +203,55 @@ def random_crop(images: Any, height: int, width: int, *, key: Any) -> Tensor:
     top = random.uniform_int((count,), 0, x.shape[1] - height + 1, key=keys[0])
     left = random.uniform_int((count,), 0, x.shape[2] - width + 1, key=keys[1])
     return like(crop(x, top, left, height, width), images)
+
+
+def random_resized_crop(
+    images: Any,
+    height: int,
+    width: int,
+    scale: Sequence[float] = (0.08, 1.0),
+    ratio: Sequence[float] = (3 / 4, 4 / 3),
+    *,
+    key: Any,
+    interpolation: str = "bilinear",
+) -> Tensor:
+    """Parts of pictures that differ in size, proportions and place, all made height x width.
+
+    Args:
+        scale: (low, high): shares of the picture's area; drawn for each picture.
+        ratio: (low, high): width by height of the part, drawn evenly on a logarithmic scale. A part
+            that would be wider or taller than the picture ends at its borders.
+
+    Source: Szegedy et al. 2015.
+    """
+    op, x = "random_resized_crop", batch_of("random_resized_crop", images)
+    if not (height > 0 and width > 0):
+        raise refused(op, "height and width", "whole numbers from 1 on", (height, width))
+    if not 0 < scale[0] <= scale[1] <= 1:
+        raise refused(op, "scale", "(low, high) with 0 < low <= high <= 1", scale)
+    if not 0 < ratio[0] <= ratio[1]:
+        raise refused(op, "ratio", "(low, high) with 0 < low <= high", ratio)
+    keys, (count, rows, columns, _) = random.split(key, 4), x.shape
+    area = random.uniform((count,), float(scale[0]), float(scale[1]), key=keys[0])
+    low, high = math.log(ratio[0]), math.log(ratio[1])
+    wider = fn.exp(random.uniform((count,), low, high, key=keys[1]) * 0.5)
+    side = fn.sqrt(area)
+    # The drawn proportions are of pixels, the shares of sides.
+    wider = wider * math.sqrt(rows / columns)
+    wide, tall = fn.minimum(side * wider, 1.0), fn.minimum(side / wider, 1.0)
+    left = random.uniform((count,), key=keys[2]) * (1.0 - wide) * float(columns)
+    top = random.uniform((count,), key=keys[3]) * (1.0 - tall) * float(rows)
+    across, down = wide * (columns / width), tall * (rows / height)
+    # Middles of pixels are at halves.
+    right, below = left + 0.5 * across - 0.5, top + 0.5 * down - 0.5
+    parts = affine(
+        x,
+        (across, 0.0, right, 0.0, down, below),
+        "nearest",
+        interpolation,
+        output_size=(height, width),
+    )
+    return like(parts, images)
 
 
 # --- colours --------------------------------------------------------------------------------------

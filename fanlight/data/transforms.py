@@ -57,6 +57,7 @@ def affine(
     fill_mode: str = "reflect",
     interpolation: str = "bilinear",
     fill_value: float = 0.0,
+    output_size: Sequence[int] | None = None,
 ) -> Tensor:
     """Pixel (x, y) of the result is that at (a0 x + a1 y + a2, b0 x + b1 y + b2).
 
@@ -64,11 +65,13 @@ def affine(
         matrices: a0, a1, a2, b0, b1, b2: each a number or [N].
         fill_mode: what is beyond the border: "reflect", "wrap", "nearest" or "constant"; see
             `fl.image.transform`.
+        output_size: (height, width); default: those of the pictures.
     """
     x = batch_of("affine", images)
     count = x.shape[0]
     rows = [each("affine", "matrices", m, count) for m in (*matrices, 0.0, 0.0)]
-    return like(image.transform(x, fn.stack(rows, 1), interpolation, fill_mode, fill_value), images)
+    moved = image.transform(x, fn.stack(rows, 1), interpolation, fill_mode, fill_value, output_size)
+    return like(moved, images)
 
 
 def rotate(

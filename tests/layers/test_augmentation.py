@@ -161,6 +161,9 @@ def test_amounts_that_do_not_fit_are_refused() -> None:
         lambda: augment.random_flip(PHOTOS, "sideways", key=KEY),
         lambda: augment.random_rotation(PHOTOS, (1, 2, 3), key=KEY),
         lambda: augment.random_crop(PHOTOS, 20, 3, key=KEY),
+        lambda: augment.random_resized_crop(PHOTOS, 4, 4, (0.0, 1.0), key=KEY),
+        lambda: augment.random_resized_crop(PHOTOS, 4, 4, ratio=(2.0, 1.0), key=KEY),
+        lambda: augment.random_resized_crop(PHOTOS, 0, 4, key=KEY),
         lambda: augment.mix_up(PHOTOS, np.zeros((3, 2)), key=KEY),
         lambda: augment.random_erasing(PHOTOS, fill_value=[1.0, 2.0], key=KEY),
     ):
@@ -175,11 +178,11 @@ def test_amounts_that_do_not_fit_are_refused() -> None:
 def test_what_is_random_follows_its_key_and_differs_from_picture_to_picture() -> None:
     same = np.broadcast_to(PHOTOS[:1], (6, 10, 14, 3))
     drawn = [getattr(augment, n) for n in augment.__all__ if n.startswith("random_")]
-    assert len(drawn) == 12
+    assert len(drawn) == 13
     for function in drawn:
-        options: dict[str, Any] = {"random_crop": {"height": 4, "width": 5}}.get(
-            function.__name__, {}
-        )
+        options: dict[str, Any] = {}
+        if function in (augment.random_crop, augment.random_resized_crop):
+            options = {"height": 4, "width": 5}
         if function is augment.random_shear:
             options = {"x_factor": 0.5}
         first = function(same, key=KEY, **options).numpy()
@@ -223,6 +226,30 @@ def test_numbers_of_what_is_random() -> None:
     np.testing.assert_allclose(weight.sum(1), 1, atol=1e-5)
     # Half are mixed with their own class; the variance of beta(a, a) is 1 / (4 (2 a + 1)).
     assert abs(weight[:, 0].mean() - 0.5) < 0.03
+
+
+def test_resized_crops_have_the_areas_proportions_and_places_that_were_asked_for() -> None:
+    many, rows, columns = 1000, 30, 60
+    down, across = np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij")
+    places = np.broadcast_to(np.stack([down, across], -1), (many, rows, columns, 2))
+    found = augment.random_resized_crop(places, 8, 16, (0.2, 0.6), (0.8, 2.5), key=KEY).numpy()
+    assert found.shape == (many, 8, 16, 2)
+    # Away from the border the numbers are places, and pixels are evenly spaced.
+    tall = 8 * (found[:, 5, 8, 0] - found[:, 3, 8, 0]) / 2
+    wide = 16 * (found[:, 4, 9, 1] - found[:, 4, 7, 1]) / 2
+    whole = tall >= rows - 1e-3  # as tall as the picture: less than the drawn area
+    area, ratio = tall * wide / (rows * columns), wide / tall
+    assert 0.2 - 1e-4 < area.min() < 0.21 and 0.59 < area[~whole].max() < 0.6 + 1e-4
+    assert abs(area[~whole].mean() - 0.4) < 0.02 and 0 < whole.mean() < 0.15
+    assert 0.8 - 1e-4 < ratio[~whole].min() < 0.82 and 2.4 < ratio.max() < 2.5 + 1e-4
+    assert abs(np.log(ratio).mean() - np.log(0.8 * 2.5) / 2) < 0.05
+    # The middle of a part lies anywhere where the part is inside.
+    middle = (found[:, 4, 7, 1] + found[:, 4, 8, 1]) / 2 + 0.5
+    free = (middle - wide / 2) / (columns - wide)
+    assert -1e-3 < free.min() < 0.02 and 0.98 < free.max() < 1 + 1e-3
+    assert abs(free.mean() - 0.5) < 0.03
+    same = augment.random_resized_crop(PHOTOS, 10, 14, (1.0, 1.0), (1.4, 1.4), key=KEY)
+    np.testing.assert_allclose(same.numpy(), PHOTOS, atol=1e-3)
 
 
 def test_cut_mix_mixes_labels_by_the_area() -> None:

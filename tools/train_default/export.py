@@ -1,16 +1,20 @@
-"""The model's folder: a TF.js layers-model, its labels and its card."""
+"""The model's folder: a TF.js layers-model of float16 weights, its labels and its card."""
+
+from __future__ import annotations
 
 import hashlib
 import json
-import math
 import shutil
 import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
-from train_default.network import BLOCKS, SIZE, STEM, pad_same, scores, top
+import fanlight as fl
+from train_default.network import SIZE, Shape
+from train_default.photos import Photos, to_input
 
 # WordNet's first synonym is not always the plain English word.
 PLAIN = {
@@ -23,188 +27,127 @@ PLAIN = {
     "pop bottle": "soda bottle",
     "lakeside": "lakeshore",
 }
+BATCH = 125
 
 
-def plain_label(words):
+@dataclass(frozen=True)
+class Figures:
+    """What a written network reaches on the validation split.
+
+    Attributes:
+        per_class: the share of each class that is recognised.
+        bytes, digest: of the files of weights.
+    """
+
+    top1: float
+    top5: float
+    per_class: np.ndarray
+    parameters: int
+    bytes: int
+    digest: str
+
+
+def plain_label(words: str) -> str:
+    """The everyday name of a class, of WordNet's synonyms."""
     first = words.split(",")[0].strip()
     return PLAIN.get(first, first)
 
 
-def layers_model(model, names):
-    """The Keras 2 topology, and (name, float32 array) weights with batch norms folded in."""
-    layers, weights = [], []
-
-    def add(kind, name, **config):
-        before = [[[layers[-1]["name"], 0, 0, {}]]] if layers else []
-        layers.append(
-            {
-                "class_name": kind,
-                "name": name,
-                "inbound_nodes": before,
-                "config": {"name": name, "trainable": True, "dtype": "float32", **config},
-            }
-        )
-
-    def weight(name, value):
-        weights.append((name, value.detach().cpu().float().contiguous().numpy()))
-
-    add("InputLayer", "input_1", batch_input_shape=[None, SIZE, SIZE, 3], sparse=False)
-    for unit in model.layers:
-        kernel, bias = unit.folded()
-        common = {
-            "kernel_size": [unit.kernel] * 2,
-            "strides": [unit.stride] * 2,
-            "padding": "same",
-            "data_format": "channels_last",
-            "dilation_rate": [1, 1],
-            "activation": "linear",
-            "use_bias": True,
-        }
-        if unit.conv.groups > 1:
-            add("DepthwiseConv2D", unit.name, depth_multiplier=1, **common)
-            weight(f"{unit.name}/depthwise_kernel", kernel.permute(2, 3, 0, 1))
-        else:
-            add("Conv2D", unit.name, filters=len(bias), **common)
-            weight(f"{unit.name}/kernel", kernel.permute(2, 3, 1, 0))
-        weight(f"{unit.name}/bias", bias)
-        add("ReLU", f"{unit.name}_relu", max_value=6.0, negative_slope=0.0, threshold=0.0)
-    add("GlobalAveragePooling2D", "global_average_pooling2d", data_format="channels_last")
-    add("Dense", "predictions", units=len(names), activation="softmax", use_bias=True)
-    weight("predictions/kernel", model.predictions.weight.T)
-    weight("predictions/bias", model.predictions.bias)
-    config = {
-        "name": "fanlight_mobilenet_64",
-        "trainable": True,
-        "layers": layers,
-        "input_layers": [["input_1", 0, 0]],
-        "output_layers": [["predictions", 0, 0]],
-    }
-    topology = {
-        "keras_version": "2.15.0",
-        "backend": "tensorflow",
-        "model_config": {"class_name": "Functional", "config": config},
-    }
-    return topology, weights
+def halve(folder: Path) -> None:
+    """Rewrite the weights of a TF.js layers-model as float16, as TF.js's own converter does."""
+    path = folder / "model.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    for group in document["weightsManifest"]:
+        whole = b"".join((folder / name).read_bytes() for name in group["paths"])
+        for name in group["paths"]:
+            (folder / name).unlink()
+        group["paths"] = ["group1-shard1of1.bin"]
+        half = np.frombuffer(whole, "<f4").astype("<f2")
+        (folder / group["paths"][0]).write_bytes(half.tobytes())
+        for entry in group["weights"]:
+            entry["quantization"] = {"dtype": "float16", "original_dtype": "float32"}
+    path.write_text(json.dumps(document) + "\n", encoding="utf-8")
 
 
-def read_back(folder):
-    """A forward function made of nothing but the written files: what a loader would compute."""
-    document = json.loads((folder / "model.json").read_text())
-    group = document["weightsManifest"][0]
-    data, at, value = b"".join((folder / p).read_bytes() for p in group["paths"]), 0, {}
-    for entry in group["weights"]:
-        count = math.prod(entry["shape"])
-        array = np.frombuffer(data, "<f2", count, at).astype(np.float32)
-        value[entry["name"]] = torch.from_numpy(array.reshape(entry["shape"]))
-        at += 2 * count
-    if at != len(data):
-        raise ValueError(f"the weight file has {len(data)} bytes, the manifest names {at}")
-    layers = document["modelTopology"]["model_config"]["config"]["layers"]
-
-    def forward(x):
-        for layer in layers:
-            kind, name, config = layer["class_name"], layer["name"], layer["config"]
-            if kind in ("Conv2D", "DepthwiseConv2D"):
-                deep = kind == "DepthwiseConv2D"
-                kernel = value[f"{name}/{'depthwise_' if deep else ''}kernel"]
-                kernel = kernel.permute(2, 3, 0, 1) if deep else kernel.permute(3, 2, 0, 1)
-                stride = config["strides"][0]
-                x = F.conv2d(
-                    pad_same(x, kernel.shape[-1], stride),
-                    kernel.contiguous(),
-                    value[f"{name}/bias"],
-                    stride,
-                    groups=x.shape[1] if deep else 1,
-                )
-            elif kind == "ReLU":
-                x = x.clamp(0, config["max_value"])
-            elif kind == "GlobalAveragePooling2D":
-                x = x.mean((2, 3))
-            elif kind == "Dense":
-                x = (x @ value[f"{name}/kernel"] + value[f"{name}/bias"]).softmax(1)
-        return x
-
-    return forward
-
-
-def export(model, folder, words, pixels, labels, split, story):
-    """Write the model's folder whole, measured from its own files; swap it in at the end."""
-    names = [plain_label(w) for w in words]
-    new = folder.with_name(folder.name + ".new")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
-    topology, weights = layers_model(model, names)
-    half = {"dtype": "float16", "original_dtype": "float32"}
-    manifest = [
-        {
-            "paths": ["group1-shard1of1.bin"],
-            "weights": [
-                {"name": name, "shape": list(array.shape), "dtype": "float32", "quantization": half}
-                for name, array in weights
-            ],
-        }
+def scores(folder: Path, pixels: np.ndarray) -> np.ndarray:
+    """Probabilities [n, classes] of photos, by the files of a folder."""
+    model = fl.load_model(folder, compile=False)
+    parts = [
+        model.predict(to_input(pixels[at : at + BATCH]), BATCH)
+        for at in range(0, len(pixels), BATCH)
     ]
-    blob = b"".join(array.astype("<f2").tobytes() for _, array in weights)
-    (new / "group1-shard1of1.bin").write_bytes(blob)
-    (new / "model.json").write_text(
-        json.dumps(
-            {
-                "format": "layers-model",
-                "generatedBy": "fanlight tools/train_default.py",
-                "convertedBy": None,
-                "modelTopology": topology,
-                "weightsManifest": manifest,
-            }
-        )
-        + "\n"
+    return np.concatenate(parts)
+
+
+def measured(folder: Path, photos: Photos) -> Figures:
+    """What the files of a folder reach on the validation split."""
+    answers = photos.labels[photos.held]
+    found = scores(folder, photos.pixels[photos.held])
+    best = np.argsort(-found, 1, kind="stable")[:, :5]
+    hits = best[:, 0] == answers
+    classes = range(found.shape[1])
+    manifest = json.loads((folder / "model.json").read_text(encoding="utf-8"))["weightsManifest"]
+    blob = b"".join((folder / name).read_bytes() for group in manifest for name in group["paths"])
+    return Figures(
+        float(hits.mean()),
+        float((best == answers[:, None]).any(1).mean()),
+        np.array([hits[answers == c].mean() if (answers == c).any() else 0.0 for c in classes]),
+        sum(int(np.prod(w["shape"])) for group in manifest for w in group["weights"]),
+        len(blob),
+        hashlib.sha256(blob).hexdigest(),
     )
-    (new / "labels.txt").write_text("".join(f"{name}\n" for name in names))
-    photos = torch.from_numpy(pixels[split == 1])
-    answers = torch.from_numpy(labels[split == 1])
-    written = scores(read_back(new), photos)
-    hits = written.argmax(1) == answers
-    share = [hits[answers == c].float().mean().item() for c in range(len(names))]
-    figures = {
-        "top1": top(written, answers, 1),
-        "top5": top(written, answers, 5),
-        "per_class": share,
-        "parameters": sum(array.size for _, array in weights),
-        "bytes": len(blob),
-        "digest": hashlib.sha256(blob).hexdigest(),
-    }
-    (new / "card.md").write_text(card(names, figures, story, split))
-    old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+
+
+def export(
+    model: fl.Model, shape: Shape, folder: Path, photos: Photos, story: str, best: float
+) -> Figures:
+    """Write the model's folder and measure it from its own files.
+
+    It takes its place at the end, whole, if its top-1 is above `best`; else it is thrown away.
+    """
+    new = folder.with_name(f"{folder.name}-new")
+    shutil.rmtree(new, ignore_errors=True)
+    model.save(new, include_optimizer=False)
+    halve(new)
+    names = [plain_label(w) for w in photos.words]
+    (new / "labels.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    figures = measured(new, photos)
+    if figures.top1 > best:
+        (new / "card.md").write_text(card(names, figures, story, photos, shape), encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        new.rename(folder)
+    shutil.rmtree(new, ignore_errors=True)
     return figures
 
 
-def paragraphs(text):
-    return "\n\n".join(textwrap.fill(part, 96) for part in text.split("\n\n"))
+# --- the card -------------------------------------------------------------------------------------
 
 
-def item(text):
+def card_section(path: Path, title: str) -> str:
+    """The text under a heading of a card."""
+    parts = path.read_text(encoding="utf-8").split(f"\n## {title}\n")
+    return parts[1].split("\n## ")[0].strip() if len(parts) == 2 else ""
+
+
+def paragraphs(text: str) -> str:
+    """Text in lines of at most 96 columns; headings stay."""
+    parts = (" ".join(part.split()) for part in text.split("\n\n"))
+    return "\n\n".join(textwrap.fill(part, 96) for part in parts)
+
+
+def item(text: str) -> str:
+    """A point of a list."""
     return textwrap.fill(text, 96, initial_indent="- ", subsequent_indent="  ")
 
 
-def card(names, figures, story, split):
+def card(names: Sequence[str], figures: Figures, story: str, photos: Photos, shape: Shape) -> str:
     """The model card, every figure in it measured from the exported files."""
-    order = sorted(range(len(names)), key=lambda c: figures["per_class"][c])
+    order = np.argsort(figures.per_class, kind="stable")
 
-    def listed(classes):
-        return ", ".join(f"{names[c]} {figures['per_class'][c]:.0%}" for c in classes)
+    def listed(classes: np.ndarray) -> str:
+        return ", ".join(f"{names[c]} {figures.per_class[c]:.0%}" for c in classes)
 
-    body = ", ".join(f"{c}{'/2' if s == 2 else ''}" for c, s in BLOCKS)
-    shape = (
-        f"MobileNet v1: a 3 x 3 convolution of stride 2 to {STEM} channels, {len(BLOCKS)} "
-        f"depthwise-separable blocks to {body} channels (`/2` marks stride 2), ReLU6 after every "
-        f"convolution, global average pooling ({BLOCKS[-1][0]} features) and a softmax layer.  "
-        "TensorFlow's 'same' padding."
-    )
-    train, held = int((split == 0).sum()), int((split == 1).sum())
+    train, held = len(photos.train), len(photos.held)
     return f"""# Model card: fanlight_mobilenet_64
 
 A small image classifier: the photo's most likely class out of 100 everyday ones.  It is the
@@ -214,11 +157,11 @@ demo model that comes with Fanlight, and a backbone for transfer learning.
 |---|---|
 | Input | `[n, {SIZE}, {SIZE}, 3]` RGB, `pixel / 127.5 - 1` |
 | Output | `[n, {len(names)}]` probabilities, in the order of `labels.txt` |
-| Parameters | {figures["parameters"]:,} (batch norms folded in) |
-| Weights | float16, {figures["bytes"]:,} bytes |
-| Top-1 | **{figures["top1"]:.1%}** of the {held:,} validation photos |
-| Top-5 | **{figures["top5"]:.1%}** |
-| SHA-256 of the weights | `{figures["digest"]}` |
+| Parameters | {figures.parameters:,} (batch norms folded in) |
+| Weights | float16, {figures.bytes:,} bytes |
+| Top-1 | **{figures.top1:.1%}** of the {held:,} validation photos |
+| Top-5 | **{figures.top5:.1%}** |
+| SHA-256 of the weights | `{figures.digest}` |
 
 The accuracy is that of the files beside this card (float16 weights, float32 arithmetic), one
 centred view a photo, on the data set's own validation split.  That split also chose which
@@ -226,7 +169,7 @@ checkpoint to keep, so expect slightly less on new photos of the same kind.
 
 ## Architecture
 
-{paragraphs(shape)}
+{paragraphs(shape.told)}
 
 ## Data and its terms
 

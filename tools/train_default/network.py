@@ -1,87 +1,150 @@
-"""The MobileNet, and how it is scored."""
+"""The MobileNet: as it is trained, with batch norms, and as it is written, with them folded in."""
 
-import math
+from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-from torch import nn
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+import fanlight as fl
 
 SIZE = 64  # pixels a side: the data set's own size, and the model's input
-STEM = 32
-BLOCKS = (  # (channels out, stride) of each depthwise-separable block
-    (64, 1),
-    (128, 2),
-    (128, 1),
-    (256, 2),
-    (256, 1),
-    (256, 1),
-    (512, 2),
-    (512, 1),
-    (512, 1),
-)
+NAME = "fanlight_mobilenet_64"
+EPSILON = 1e-5
+# Averages of the last hundred batches: near those of the averaged weights at any rate of learning.
+MOMENTUM = 0.99
+
+Weights = Mapping[str, np.ndarray]  # "conv1/kernel" -> its numbers
 
 
-def to_input(pixels):
-    """uint8 NHWC to the model's input: float NCHW in [-1, 1]."""
-    return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
+@dataclass(frozen=True)
+class Shape:
+    """How wide the network is.
 
+    Attributes:
+        stem: channels of the first convolution, which has stride 2.
+        blocks: (channels out, stride) of each depthwise-separable block.
+    """
 
-def pad_same(x, kernel, stride):
-    """TensorFlow's 'same': the odd pixel of padding goes after, not before."""
-    size = x.shape[-1]
-    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-    before = total // 2
-    return F.pad(x, (before, total - before, before, total - before)) if total else x
+    stem: int = 32
+    blocks: Sequence[tuple[int, int]] = (
+        (64, 1),
+        (128, 2),
+        (128, 1),
+        (256, 2),
+        (256, 1),
+        (256, 1),
+        (512, 2),
+        (512, 1),
+        (512, 1),
+    )
 
+    @property
+    def convolutions(self) -> list[str]:
+        """The names of all convolutions, in order, as Keras's MobileNet has them."""
+        pairs = [(f"conv_dw_{i}", f"conv_pw_{i}") for i in range(1, len(self.blocks) + 1)]
+        return ["conv1", *(name for pair in pairs for name in pair)]
 
-class ConvNorm(nn.Module):
-    """Convolution ('same'), batch norm, ReLU6; named as in Keras's MobileNet."""
-
-    def __init__(self, name, inputs, outputs, kernel, stride=1, groups=1):
-        super().__init__()
-        self.name, self.kernel, self.stride = name, kernel, stride
-        symmetric = kernel // 2 if stride == 1 else 0
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, symmetric, groups=groups, bias=False)
-        self.norm = nn.BatchNorm2d(outputs)
-        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
-        if groups > 1:  # each output sees one channel; fan_out would count them all
-            nn.init.normal_(self.conv.weight, std=math.sqrt(2 / kernel**2))
-
-    def forward(self, x):
-        if self.stride > 1:
-            x = pad_same(x, self.kernel, self.stride)
-        return F.relu6(self.norm(self.conv(x)))
-
-    def folded(self):
-        """Kernel (OIHW) and bias with the batch norm multiplied in."""
-        scale = self.norm.weight / torch.sqrt(self.norm.running_var + self.norm.eps)
+    @property
+    def told(self) -> str:
+        """The network in words."""
+        body = ", ".join(f"{c}{'/2' if s == 2 else ''}" for c, s in self.blocks)
         return (
-            self.conv.weight * scale.view(-1, 1, 1, 1),
-            self.norm.bias - self.norm.running_mean * scale,
+            f"MobileNet v1: a 3 x 3 convolution of stride 2 to {self.stem} channels, "
+            f"{len(self.blocks)} depthwise-separable blocks to {body} channels (`/2` marks stride "
+            "2), ReLU6 after every convolution, global average pooling "
+            f"({self.blocks[-1][0]} features) and a softmax layer. TensorFlow's 'same' padding."
         )
 
 
-class MobileNet(nn.Module):
-    def __init__(self, classes):
-        super().__init__()
-        layers, width = [ConvNorm("conv1", 3, STEM, 3, 2)], STEM
-        for i, (outputs, stride) in enumerate(BLOCKS, 1):
-            layers.append(ConvNorm(f"conv_dw_{i}", width, width, 3, stride, groups=width))
-            layers.append(ConvNorm(f"conv_pw_{i}", width, outputs, 1))
-            width = outputs
-        self.layers = nn.Sequential(*layers)
-        self.predictions = nn.Linear(width, classes)
-        nn.init.normal_(self.predictions.weight, std=0.01)
+def mobilenet(classes: int, shape: Shape, *, norms: bool) -> fl.Model:
+    """The network.
 
-    def forward(self, x):
-        return self.predictions(self.layers(x).mean((2, 3)))
+    Args:
+        norms: True: for training, with a batch norm behind every convolution, pictures of any
+            size, and logits; False: as it is written, with biases instead, and probabilities.
+    """
+    layers = fl.layers
+    side = None if norms else SIZE
+
+    def unit(x: object, layer: fl.layers.Layer) -> object:
+        x = layer(x)
+        if norms:
+            x = layers.BatchNormalization(
+                momentum=MOMENTUM, epsilon=EPSILON, name=f"{layer.name}_bn"
+            )(x)
+        return layers.ReLU(max_value=6.0, name=f"{layer.name}_relu")(x)
+
+    # The first two dims of a kernel times its outputs, without what a batch norm divides out again.
+    options = {"padding": "same", "use_bias": not norms}
+    dense = {**options, "kernel_initializer": "he_normal"}
+    deep = {**options, "depthwise_initializer": "he_normal"}
+    begin = x = fl.Input((side, side, 3), name="input_1")
+    x = unit(x, layers.Conv2D(shape.stem, 3, 2, name="conv1", **dense))
+    for i, (channels, stride) in enumerate(shape.blocks, 1):
+        x = unit(x, layers.DepthwiseConv2D(3, stride, name=f"conv_dw_{i}", **deep))
+        x = unit(x, layers.Conv2D(channels, 1, name=f"conv_pw_{i}", **dense))
+    x = layers.GlobalAveragePooling2D(name="global_average_pooling2d")(x)
+    last = None if norms else "softmax"
+    x = layers.Dense(classes, activation=last, name="predictions")(x)
+    return fl.Model(begin, x, name=NAME)
 
 
-@torch.no_grad()
-def scores(forward, pixels, batch=250):
-    parts = [forward(to_input(pixels[i : i + batch])) for i in range(0, len(pixels), batch)]
-    return torch.cat(parts).float()
+def weights_of(model: fl.Model, averaged: bool = False) -> dict[str, np.ndarray]:
+    """Its weights by path; `averaged`: the averages that the optimizer keeps of those it trains."""
+    found = {w.path: w.numpy() for w in model.weights}
+    if averaged and model.optimizer is not None:
+        optimizer = model.optimizer
+        pairs = zip(optimizer.trained, optimizer.averages, strict=False)
+        found |= {w.path: average.numpy() for w, average in pairs}
+    return found
 
 
-def top(logits, labels, k):
-    return (logits.topk(k, 1).indices == labels[:, None]).any(1).float().mean().item()
+def assign(model: fl.Model, weights: Weights) -> None:
+    """Give a model its weights by path."""
+    for weight in model.weights:
+        weight.assign(weights[weight.path])
+
+
+def folded(weights: Weights, shape: Shape) -> dict[str, np.ndarray]:
+    """The weights of the network as it is written, of those of training."""
+    found = {f"predictions/{part}": weights[f"predictions/{part}"] for part in ("kernel", "bias")}
+    for name in shape.convolutions:
+        kernel, norm = weights[f"{name}/kernel"], f"{name}_bn"
+        scale = weights[f"{norm}/gamma"] / np.sqrt(weights[f"{norm}/moving_variance"] + EPSILON)
+        # A depthwise kernel is [h, w, channels, 1].
+        found[f"{name}/kernel"] = kernel * (scale[:, None] if kernel.shape[-1] == 1 else scale)
+        found[f"{name}/bias"] = weights[f"{norm}/beta"] - weights[f"{norm}/moving_mean"] * scale
+    return found
+
+
+def unfolded(written: fl.Model, shape: Shape, pictures: np.ndarray) -> dict[str, np.ndarray]:
+    """Weights for training that compute what a written network does: `folded` gives it back.
+
+    Each batch norm gets the mean and the variance that its convolution has on `pictures`, and a
+    scale and an offset that undo them: so training begins where the written network stands.
+    """
+    weights = weights_of(written)
+    found = {f"predictions/{part}": weights[f"predictions/{part}"] for part in ("kernel", "bias")}
+    outputs = [written.get_layer(name).output for name in shape.convolutions]
+    looking = fl.Model(written.inputs, outputs, name="convolutions")
+    sums = [np.zeros((2, s.shape[-1])) for s in outputs]
+    counts = [0] * len(outputs)
+    for at in range(0, len(pictures), 32):
+        for i, y in enumerate(looking.predict(pictures[at : at + 32], 32)):
+            flat = y.reshape(-1, y.shape[-1]).astype(np.float64)
+            sums[i] += flat.sum(0), np.square(flat).sum(0)
+            counts[i] += len(flat)
+    for name, total, count in zip(shape.convolutions, sums, counts, strict=True):
+        mean = total[0] / count
+        variance = np.maximum(total[1] / count - mean**2, 0)
+        bias = weights[f"{name}/bias"].astype(np.float64)
+        found |= {
+            f"{name}/kernel": weights[f"{name}/kernel"],
+            f"{name}_bn/gamma": np.sqrt(variance + EPSILON).astype(np.float32),
+            f"{name}_bn/beta": mean.astype(np.float32),
+            f"{name}_bn/moving_mean": (mean - bias).astype(np.float32),
+            f"{name}_bn/moving_variance": variance.astype(np.float32),
+        }
+    return found

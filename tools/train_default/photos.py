@@ -1,34 +1,53 @@
-"""The data set in memory, and the augmentation of a batch."""
+"""The data set in memory, and its batches for training."""
+
+from __future__ import annotations
 
 import io
-import math
 import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
+import fanlight as fl
 from train_default.network import SIZE
 
+augment = fl.data.augment
+CUTMIX = 0.25  # share of the batches
 
-class replacing:
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file that takes its name only once it is whole."""
-
-    def __init__(self, path):
-        self.path, self.part = path, path.with_name(path.name + ".part")
-
-    def __enter__(self):
-        self.file = open(self.part, "wb")
-        return self.file
-
-    def __exit__(self, kind, *_):
-        self.file.close()
-        if kind is None:
-            os.replace(self.part, self.path)
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        yield file
+    os.replace(part, path)
 
 
-def load(path, work):
-    """The archive's pixels (decoded once, cached in `work`), labels, split and class words."""
+@dataclass(frozen=True)
+class Photos:
+    """The data set.
+
+    Attributes:
+        pixels: uint8 [n, 64, 64, 3].
+        labels: class numbers, [n].
+        train, held: the rows of the two splits.
+        words: WordNet's synonyms of each class.
+    """
+
+    pixels: np.ndarray
+    labels: np.ndarray
+    train: np.ndarray
+    held: np.ndarray
+    words: Sequence[str]
+
+
+def load(path: Path, work: Path) -> Photos:
+    """The archive's photos, decoded once and kept in the folder `work`."""
     archive = np.load(path)
     cache = work / "pixels.npy"
     if not cache.exists():
@@ -41,44 +60,67 @@ def load(path, work):
             pixels[i] = np.asarray(photo.convert("RGB"))
         with replacing(cache) as file:
             np.save(file, pixels)
-    labels = archive["label"].astype(np.int64)
-    return np.load(cache), labels, archive["split"], [str(word) for word in archive["words"]]
+    split = archive["split"]
+    return Photos(
+        np.load(cache),
+        archive["label"].astype(np.int64),
+        np.flatnonzero(split == 0),
+        np.flatnonzero(split == 1),
+        [str(word) for word in archive["words"]],
+    )
 
 
-def augment(x, size, generator):
-    """Random resized crop, mirror and colour jitter of a batch, as one resampling."""
-    n, device = len(x), x.device
-
-    def uniform(low, high):
-        draw = torch.rand(n, generator=generator) * (high - low) + low
-        return draw.to(device)
-
-    area, aspect = uniform(0.35, 1.0).sqrt(), torch.exp(uniform(-0.25, 0.25))
-    high, wide = (area / aspect).clamp(max=1), (area * aspect).clamp(max=1)
-    theta = torch.zeros(n, 2, 3, device=device)
-    theta[:, 0, 0] = wide * torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
-    theta[:, 1, 1] = high
-    theta[:, 0, 2] = uniform(-1, 1) * (1 - wide)
-    theta[:, 1, 2] = uniform(-1, 1) * (1 - high)
-    grid = F.affine_grid(theta, (n, 3, size, size), align_corners=False)
-    x = F.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
-    column = (n, 1, 1, 1)
-    grey = x.mean(1, keepdim=True)
-    x = grey + (x - grey) * uniform(0.7, 1.3).view(column)  # saturation
-    mean = x.mean((1, 2, 3), keepdim=True)
-    x = mean + (x - mean) * uniform(0.75, 1.25).view(column)  # contrast
-    return (x + uniform(-0.2, 0.2).view(column)).clamp_(-1, 1)  # brightness
+def to_input(pixels: np.ndarray) -> np.ndarray:
+    """Pixels as the model takes them."""
+    return pixels.astype(np.float32) / 127.5 - 1
 
 
-def cutmix(x, targets, generator):
-    """Paste one box of the neighbouring photo into each; mix every target by area."""
-    size = x.shape[-1]
-    draw = torch.rand(3, generator=generator).tolist()
-    side = int(size * math.sqrt(draw[0] * 0.6))
-    top, left = int(draw[1] * (size - side + 1)), int(draw[2] * (size - side + 1))
-    x = x.clone()
-    x[:, :, top : top + side, left : left + side] = x.roll(1, 0)[
-        :, :, top : top + side, left : left + side
-    ]
-    share = side * side / (size * size)
-    return x, [t * (1 - share) + t.roll(1, 0) * share for t in targets]
+def changing(size: int) -> Callable[..., tuple[Any, Any]]:
+    """What happens to a batch of photos and their targets before a step, compiled."""
+
+    def changed(x: fl.Tensor, y: fl.Tensor, key: fl.Tensor) -> tuple[fl.Tensor, fl.Tensor]:
+        keys = fl.random.split(key, 7)
+        x = augment.random_resized_crop(x, size, size, (0.35, 1.0), (0.78, 1.28), key=keys[0])
+        x = augment.random_flip(x, key=keys[1])
+        x = augment.random_saturation(x, (0.41, 0.57), key=keys[2])
+        x = augment.random_contrast(x, 0.25, key=keys[3])
+        x = augment.random_brightness(x, 0.1, key=keys[4])
+        mixed, shares = augment.cut_mix(x, y, 1.0, key=keys[5])
+        mix = fl.random.bernoulli((), CUTMIX, key=keys[6])
+        return fl.where(mix, mixed, x) / 127.5 - 1.0, fl.where(mix, shares, y)
+
+    return fl.jit(changed)
+
+
+class Batches:
+    """Batches of a training, from the place on where it stands.
+
+    Args:
+        stands: says how many steps are done; a batch depends on its number alone, so that a
+            training that goes on sees what it would have seen.
+        sizes: the side of the pictures of a step.
+    """
+
+    def __init__(
+        self,
+        pixels: np.ndarray,
+        targets: np.ndarray,
+        batch: int,
+        seed: int,
+        sizes: Callable[[int], int],
+        stands: Callable[[], int],
+    ) -> None:
+        changes: dict[int, Callable[..., tuple[Any, Any]]] = {}
+
+        def change(at: int, pair: tuple[Any, Any], key: fl.Tensor) -> tuple[Any, Any]:
+            size = sizes(at)
+            if size not in changes:
+                changes[size] = changing(size)
+            return changes[size](fl.tensor(pair[0]), fl.tensor(pair[1]), key)
+
+        rows = fl.data.from_arrays(pixels, targets).shuffle(seed=seed).repeat()
+        numbered = rows.batch(batch, drop_remainder=True).enumerate()
+        self.data, self.stands = numbered.map(change, seed=seed), stands
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.data.skip(self.stands()).prefetch(4))

@@ -52,8 +52,8 @@ class Plan:
     distillation: float = 0.5
     seed: int = 0
     stages: Sequence[tuple[float, int]] = ((0.5, 48), (0.85, 56), (1.0, SIZE))
-    round: int = 50
-    every: int = 6
+    round: int = 20
+    every: int = 10
     shape: Shape = field(default_factory=Shape)
 
 

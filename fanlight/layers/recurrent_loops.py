@@ -117,9 +117,12 @@ def _wide(mask: Tensor) -> Tensor:
     return fn.reshape(mask, (mask.shape[0], 1))
 
 
-def _flat(x: Tensor) -> Tensor:
-    """[steps, N, size] as rows."""
-    return fn.reshape(x, (x.shape[0] * x.shape[1], x.shape[2]))
+def _of_all(rows: Tensor, gates: Tensor) -> Tensor:
+    """The gradient of a kernel: the sum over steps and examples of row times gates."""
+    if state.places is not None:  # examples are a free size, and steps times that is none
+        return fn.sum(fn.matmul(rows, gates, transpose_a=True), 0)
+    a, b = (fn.reshape(x, (x.shape[0] * x.shape[1], x.shape[2])) for x in (rows, gates))
+    return fn.matmul(a, b, transpose_a=True)
 
 
 # --- SimpleRNN: kept are h before, h ------------------------------------------------------------
@@ -137,7 +140,7 @@ def _simple_back(after: list[Tensor], kept: list[Tensor], turned: Sequence[Tenso
 
 
 def _of_kernel(gates: list[Tensor], kept: list[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:
-    return [fn.matmul(_flat(kept[0]), _flat(gates[-1]), transpose_a=True)]
+    return [_of_all(kept[0], gates[-1])]
 
 
 # --- LSTM: kept are h before, c before, i, f, g, o, tanh(c) ---------------------------------------
@@ -225,9 +228,6 @@ def _before_back(after: list[Tensor], kept: list[Tensor], turned: Sequence[Tenso
 def _of_both_kernels(
     gates: list[Tensor], kept: list[Tensor], weights: Sequence[Tensor]
 ) -> list[Tensor]:
-    h, r, dz = _flat(kept[0]), _flat(kept[2]), _flat(gates[0])
+    h, r, dz = kept[0], kept[2], gates[0]
     two = 2 * h.shape[-1]
-    return [
-        fn.matmul(h, dz[:, :two], transpose_a=True),
-        fn.matmul(r * h, dz[:, two:], transpose_a=True),
-    ]
+    return [_of_all(h, dz[:, :, :two]), _of_all(r * h, dz[:, :, two:])]

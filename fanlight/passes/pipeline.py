@@ -20,6 +20,7 @@ from fanlight.passes.fold_batch_norm import FoldBatchNorm
 from fanlight.passes.fuse_elementwise import FuseElementwise
 from fanlight.passes.fuse_epilogue import FuseEpilogue
 from fanlight.passes.fuse_sums import FuseSums
+from fanlight.passes.join_products import JoinProducts
 from fanlight.passes.merge_common import MergeCommon
 from fanlight.passes.optimize_bodies import OptimizeBodies
 from fanlight.passes.plain_matmul import PlainMatmul
@@ -57,6 +58,7 @@ _FOLDED: tuple[Step, ...] = (
     FoldBatchNorm(),
     SplitTransposedConv(),
     SpellConvKernel(),
+    JoinProducts(),
     PlainMatmul(),
     SinkMovement(),
 )

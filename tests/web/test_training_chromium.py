@@ -61,6 +61,35 @@ def test_what_nothing_learns_is_computed_once(bare: Any, toys: Path) -> None:
     assert found["told"][-1] == [20, 20] and found["names"] == ["head/kernel", "head/bias"]
 
 
+@pytest.mark.parametrize("most", [1, 3])
+def test_sequences_in_batches_of_any_size(bare: Any, toys: Path, most: int) -> None:
+    """An LSTM learns as in Python, the last batch of an epoch being smaller; or one by one."""
+    import numpy as np
+
+    import fanlight as fl
+
+    fl.set_random_seed(5)
+    net = fl.Sequential([fl.Input((5, 2)), fl.layers.LSTM(3), fl.layers.Dense(1)])
+    how = fl.training(fl.optimizers.Adam(0.01), "mse")
+    fl.build(net, toys / f"sequences{most}", train=how, dims={"batch": most}).close()
+    rows = (np.arange(40) * 7 % 23 / 23).astype(np.float32).reshape(4, 5, 2)
+    wanted = (np.arange(4) / 4).astype(np.float32).reshape(4, 1)
+    net.compile(fl.optimizers.Adam(0.01), "mse")
+    history = net.fit(rows, wanted, most, epochs=3, shuffle=False, verbose=0).history
+    found = bare.evaluate(
+        """async (most) => {
+      const { load } = await import(`./sequences${most}/train.js`);
+      const model = await load(`sequences${most}`);
+      const x = Float32Array.from({ length: 40 }, (_, i) => i * 7 % 23 / 23);
+      const y = Float32Array.from({ length: 4 }, (_, i) => i / 4);
+      const options = { batchSize: most, epochs: 3, shuffle: false };
+      return (await model.fit(x, y, options)).history.loss;
+    }""",
+        most,
+    )
+    np.testing.assert_allclose(found, history["loss"], rtol=1e-4)
+
+
 def test_a_bundle_that_does_not_train_says_so(bare: Any, training_bundle: Path) -> None:
     found = bare.evaluate("""async () => {
       const { load } = await import('./training/train.js');

@@ -176,8 +176,7 @@ export async function hold(engine, { x, y, w, classWeight }) {
     data.at = 0;
   }
   training.sets.set(id, data);
-  const { max } = engine.manifest.dims.batch;
-  return { id, count: total, most: max };
+  return { id, count: total, most: engine.manifest.dims.batch?.max ?? 1 }; // a bound of 1 is no free size
 }
 
 /**
@@ -293,7 +292,7 @@ export async function advance(engine, id, ms) {
   const sources = [...run.data.x, ...run.data.y, ...run.data.w];
   const widths = inputs.map((spec) => each(engine, spec));
   const { batch, classes } = manifest.dims;
-  const size = new Int32Array(core.memory.buffer, batch.offset, 1);
+  const size = batch && new Int32Array(core.memory.buffer, batch.offset, 1);
   if (classes) new Int32Array(core.memory.buffer, classes.offset, 1)[0] = Number(classes.size);
   const results = view(engine, outputs[0]);
   const begun = performance.now();
@@ -312,7 +311,7 @@ export async function advance(engine, id, ms) {
         target.set(source.subarray(rows[k] * width, (rows[k] + 1) * width), k * width);
       }
     });
-    size[0] = rows.length;
+    if (size) size[0] = rows.length;
     const start = performance.now();
     try {
       core.walk(first, last);

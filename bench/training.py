@@ -1,196 +1,219 @@
-"""Training beside TF.js in one Chromium, on one thread; and from Python beside PyTorch.
+"""Training beside TF.js and jax-js in one Chromium, on one thread; from Python beside PyTorch; and
+what a step needs besides its time.
 
-TF.js trains convolutions on its cpu back end only (the wasm one has no gradients of them): one step
-is measured there, since it takes seconds.
+TF.js trains convolutions on its cpu and WebGL back ends only (the wasm one has no gradients of
+them): of those that can, the one that takes least is measured in turn with ours.
 """
 
 from __future__ import annotations
 
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import fanlight as fl
+from bench import training_memory, training_python
 from bench.lab import HERE, Engine, chromium, install_peers, open_page, serve
+from bench.training_models import (
+    DEPTH,
+    FEATURES,
+    LENGTH,
+    SIDE,
+    STEPS,
+    UNITS,
+    attention,
+    head,
+    lstm,
+    mobilenet,
+)
+from bench.training_rows import row
 
 ROUNDS = 7
 BATCH = 16
-SIDE = 128
-_BLOCKS = (
-    (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1), (512, 1), (512, 1),
-    (512, 1), (512, 1), (1024, 2), (1024, 1),
-)  # fmt: skip
+# A case takes about so many seconds of the slower engine's turns, and two at least.
+PATIENCE = 40
+# WebGL without a graphics card, in Chromium's own software.
+FLAGS = ("--enable-unsafe-swiftshader", "--use-angle=swiftshader")
+CLASSES = "sparse_categorical_crossentropy"
 
 
-def head() -> Any:
-    """512 features to 2 classes over 100 units."""
-    dense = fl.layers.Dense
-    return fl.Sequential(
-        [fl.Input((512,)), dense(100, activation="relu"), dense(2, activation="softmax")]
-    )
+@dataclass(frozen=True)
+class Case:
+    """One training.
+
+    Attributes:
+        model: makes it; program: its name in the pages.
+        what: of the pages: shape of an example, classes or shape of a target, count, batchSize.
+        epochs: of one turn; a turn of ours has `ours` times as many, so that clocks matter less.
+        per_step: whether the time is that of a step, or of the whole turn.
+        backends: of TF.js, which are tried.
+        goals: engine -> how often its time has to contain ours.
+    """
+
+    name: str
+    program: str
+    model: Callable[[], Any]
+    optimizer: str
+    loss: str
+    what: Mapping[str, Any]
+    backends: Sequence[str]
+    goals: Mapping[str, float]
+    epochs: int = 1
+    ours: int = 5
+    per_step: bool = True
 
 
-def mobilenet(alpha: float = 0.25, classes: int = 2) -> Any:
-    """MobileNet v1 with batch norm, at 128 pixels (Howard et al. 2017)."""
-    layers = fl.layers
-
-    def norm(x: Any) -> Any:
-        return layers.ReLU(max_value=6.0)(layers.BatchNormalization()(x))
-
-    def conv(x: Any, filters: int, size: int, strides: int) -> Any:
-        made = layers.Conv2D(filters, size, strides=strides, padding="same", use_bias=False)
-        return norm(made(x))
-
-    begin = fl.Input((SIDE, SIDE, 3))
-    x = conv(begin, int(32 * alpha), 3, 2)
-    for filters, strides in _BLOCKS:
-        depthwise = layers.DepthwiseConv2D(3, strides=strides, padding="same", use_bias=False)
-        x = conv(norm(depthwise(x)), int(filters * alpha), 1, 1)
-    x = layers.GlobalAveragePooling2D()(x)
-    return fl.Model(begin, layers.Dense(classes, activation="softmax")(x))
+def cases() -> list[Case]:
+    """What is measured in the browser."""
+    pictures = {"count": BATCH, "shape": [SIDE, SIDE, 3], "classes": 2, "batchSize": BATCH}
+    texts = {"count": 32, "shape": [STEPS, FEATURES], "target": [UNITS], "batchSize": 32}
+    rows = {"count": 1, "shape": [LENGTH, DEPTH], "target": [LENGTH, DEPTH], "batchSize": 1}
+    vectors = {"count": 500, "shape": [512], "classes": 2, "batchSize": BATCH}
+    return [
+        Case(
+            "head 512-100-2, Adam, 500 examples, batch 16, 20 epochs",
+            "head", head, "adam", CLASSES, vectors, ("wasm",), {"tfjs": 8.0},
+            epochs=20, ours=1, per_step=False,
+        ),
+        Case(
+            "a step of MobileNet v1 0.25, 128 px, batch 16, Adam",
+            "mobilenet", mobilenet, "adam", CLASSES, pictures, ("cpu", "webgl"),
+            {"tfjs": 50.0, "jaxjs": 3.0},
+        ),
+        # Its WebGL took minutes for a step here.
+        Case(
+            "a step of LSTM(128) on 32 x 100 x 64, SGD",
+            "lstm", lstm, "sgd", "mse", texts, ("wasm", "cpu"), {"tfjs": 5.0},
+        ),
+        Case(
+            "a step of attention, 8 heads, 256 x 512, SGD",
+            "attention", attention, "sgd", "mse", rows, ("wasm", "cpu", "webgl"), {"tfjs": 5.0},
+        ),
+    ]  # fmt: skip
 
 
 def measure(rounds: int = ROUNDS) -> list[dict[str, Any]]:
-    """A row per case: medians in ms, and the other's time over ours."""
+    """A row per figure: medians in ms, and the other's time over ours."""
     install_peers()
-    how = fl.training("adam", "sparse_categorical_crossentropy")
-    rows = []
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        fl.set_random_seed(0)
-        fl.build(head(), folder / "head", train=how, dims={"batch": BATCH}).close()
-        how = fl.training("adam", "sparse_categorical_crossentropy")
-        fl.build(mobilenet(), folder / "mobilenet", train=how, dims={"batch": BATCH}).close()
         mounts = {"pages": HERE / "pages", "peers": HERE / "node_modules", "work": folder}
-        with serve(mounts) as base, chromium() as browser:
-            pages = {
-                who: open_page(browser, base, Engine(who, "training", {"who": who}))
-                for who in ("fanlight", "tfjs")
-            }
-            rows.append(
-                _row(
-                    "head 512-100-2, Adam, 500 examples, batch 16, 20 epochs",
-                    pages,
-                    {"program": "head", "count": 500, "shape": [512], "epochs": 20},
-                    "wasm",
-                    8.0,
-                    rounds,
-                )
-            )
-            step = {"program": "mobilenet", "count": BATCH, "shape": [SIDE, SIDE, 3], "epochs": 1}
-            rows.append(
-                _row("a step of MobileNet v1 0.25, 128 px, batch 16", pages, step, "cpu", 50.0, 1)
-            )
-    return [*rows, *_python()]
+        with serve(mounts) as base, chromium(*FLAGS) as browser:
+            lab = _Lab(browser, base, rounds)
+            for case in cases():
+                fl.set_random_seed(0)
+                how = fl.training(case.optimizer, case.loss)
+                dims = {"batch": case.what["batchSize"]}
+                fl.build(case.model(), folder / case.program, train=how, dims=dims).close()
+                rows += lab.rows(case)
+            first, second = cases()[:2]
+            rows.append(lab.over_forward(second))
+            rows.append(lab.overhead(first))
+        rows.append(training_memory.row_of(folder / "mobilenet", mobilenet(), BATCH))
+    return [*rows, *training_python.measure(mobilenet, BATCH)]
 
 
-def _row(
-    name: str,
-    pages: dict[str, Any],
-    what: dict[str, Any],
-    backend: str,
-    goal: float,
-    rounds: int,
-) -> dict[str, Any]:
-    what |= {"classes": 2, "batchSize": BATCH, "backend": backend}
-    program = what["program"]
-    times: dict[str, list[float]] = {}
-    for who, page in pages.items():
-        given = {**what, "bundle": f"/work/{program}/"}
-        page.evaluate("([name, what]) => prepare(name, what)", [program, given])
-        times[who] = []
-        for _ in range(3 if who == "fanlight" else min(rounds, 2)):  # warm up
-            page.evaluate("(name) => train(name)", program)
-    for _ in range(rounds):
-        for who, page in pages.items():
-            page.bring_to_front()
-            turns = 9 if who == "fanlight" and rounds == 1 else 1
-            found = [page.evaluate("(name) => train(name)", program) for _ in range(turns)]
-            assert all(np.isfinite(loss) for _, loss in found)
-            times[who].append(statistics.median(ms for ms, _ in found))
-    ours, theirs = (statistics.median(times[who]) for who in ("fanlight", "tfjs"))
-    return _told(name, ours, f"tfjs {backend}", theirs, goal)
+class _Lab:
+    """One browser, and a page per engine and back end."""
+
+    def __init__(self, browser: Any, base: str, rounds: int) -> None:
+        self.browser, self.base, self.rounds = browser, base, rounds
+
+    def _page(self, who: str) -> Any:
+        return open_page(self.browser, self.base, Engine(who, "training", {"who": who}))
+
+    def _what(self, case: Case, **more: Any) -> dict[str, Any]:
+        own = {"program": case.program, "bundle": f"/work/{case.program}/"}
+        return {**case.what, **own, "optimizer": case.optimizer, "epochs": case.epochs, **more}
+
+    def rows(self, case: Case) -> list[dict[str, Any]]:
+        """Ours in turn with each engine."""
+        ours = self._page("fanlight")
+        more = case.epochs * case.ours
+        first = ours.evaluate("(what) => prepare(what)", self._what(case, epochs=more))
+        _turn(ours), _turn(ours)  # warm
+        rows = []
+        for who, goal in case.goals.items():
+            beside, other, trial = self._best(case, who, first)
+            rounds = min(self.rounds, max(2, int(PATIENCE * 1e3 / trial)))
+            times: tuple[list[float], list[float]] = ([], [])
+            for _ in range(rounds):
+                for page, found, epochs in ((ours, times[0], more), (other, times[1], case.epochs)):
+                    found.append(_turn(page) / (epochs if case.per_step else 1))
+            other.context.close()
+            mine, theirs = map(statistics.median, times)
+            rows.append(row(case.name, mine, beside, theirs, goal))
+        ours.context.close()
+        return rows
+
+    def _best(self, case: Case, who: str, first: float) -> tuple[str, Any, float]:
+        """The fastest way of an engine: its name, its page, and the ms of a turn."""
+        ways = [{"backend": b} for b in case.backends] if who == "tfjs" else [{}]
+        tried = []
+        for way in ways:
+            page = self._page(who)
+            loss = page.evaluate("(what) => prepare(what)", self._what(case, **way))
+            # Of shuffled batches the first epoch's loss is another one.
+            if case.what["count"] == case.what["batchSize"]:
+                assert abs(loss - first) <= 1e-3 * abs(first), (who, way, loss, first)
+            tried.append((_turn(page), page, way.get("backend", "wasm")))
+        least, page, name = min(tried, key=lambda each: each[0])
+        for _, other, _ in tried:
+            if other is not page:
+                other.context.close()
+        slower = [f"{n} {ms / case.epochs if case.per_step else ms:.0f}"
+                  for ms, _, n in tried if n != name]  # fmt: skip
+        told = f" ({', '.join(slower)})" if slower else ""
+        return f"{who} {name}{told}", page, least
+
+    def over_forward(self, case: Case) -> dict[str, Any]:
+        """A step over the forward pass of the same batch, in the page's own thread."""
+        pages = []
+        for name in ("train", "evaluate"):
+            page = self._page("fanlight")
+            page.evaluate("([what, name]) => takeOut(what, name)", [self._what(case), name])
+            page.evaluate("alone(10)")
+            pages.append(page)
+        times: tuple[list[float], ...] = ([], [])
+        for _ in range(3 * self.rounds):
+            for page, found in zip(pages, times, strict=True):
+                page.bring_to_front()
+                found.append(page.evaluate("alone(3)"))
+        for page in pages:
+            page.context.close()
+        step, forward = map(statistics.median, times)
+        name = "that step over its forward pass and loss, in Chromium"
+        return row(name, step, "forward", forward, 3.5, times=step / forward, most=True)
+
+    def overhead(self, case: Case) -> dict[str, Any]:
+        """What `fit` takes per batch beyond the step, on batches that are all full."""
+        epochs, batches = 20, 32
+        ours, alone = self._page("fanlight"), self._page("fanlight")
+        what = self._what(case, count=batches * BATCH, epochs=epochs)
+        ours.evaluate("(what) => prepare(what)", what)
+        alone.evaluate("([what, name]) => takeOut(what, name)", [what, "train"])
+        count = epochs * batches
+        _turn(ours), _turn(ours), alone.evaluate(f"alone({count})")  # warm
+        fits, steps = [], []
+        for _ in range(2 * self.rounds):
+            fits.append(_turn(ours) / count)
+            alone.bring_to_front()
+            steps.append(alone.evaluate(f"alone({count})"))
+        ours.context.close()
+        alone.context.close()
+        fit, step = statistics.median(fits), statistics.median(steps)
+        beyond = statistics.median(a - b for a, b in zip(fits, steps, strict=True))
+        name = "a batch of that head in fit, beyond its step, in Chromium"
+        return row(name, fit, "step", step, 0.2, times=beyond, most=True)
 
 
-def _told(name: str, ours: float, beside: str, theirs: float | None, goal: float) -> dict[str, Any]:
-    times = None if theirs is None else theirs / ours
-    return {
-        "what": name,
-        "ours": round(ours, 2),
-        "beside": beside,
-        "theirs": None if theirs is None else round(theirs, 2),
-        "times": None if times is None else round(times, 2),
-        "goal": goal,
-        "ok": None if times is None else times >= goal,
-    }
-
-
-# --- Python ---------------------------------------------------------------------------------------
-
-
-def _best(call: Callable[[], Any], count: int = 12) -> float:
-    times = []
-    for _ in range(count):
-        start = time.perf_counter()
-        call()
-        times.append((time.perf_counter() - start) * 1e3)
-    return statistics.median(times)
-
-
-def _python() -> list[dict[str, Any]]:
-    """The same step from Python, and PyTorch's, if it is installed."""
-    x = np.random.default_rng(0).random((BATCH, SIDE, SIDE, 3), np.float32)
-    y = (np.arange(BATCH) % 2).astype(np.int32)
-    model = mobilenet()
-    model.compile("adam", "sparse_categorical_crossentropy")
-    model.train_on_batch(x, y)
-    model.predict_on_batch(x)
-    step = _best(lambda: model.train_on_batch(x, y))
-    forward = _best(lambda: model.predict_on_batch(x))
-    rows = [
-        {
-            **_told("that step in Python over its forward pass", step, "forward", forward, 3.5),
-            "times": round(step / forward, 2),
-            "ok": step / forward <= 3.5,
-        }
-    ]
-    try:
-        import torch
-    except ImportError:
-        return [*rows, _told("that step in Python", step, "torch: not installed", None, 0.5)]
-    torch.set_num_threads(2)
-    rows.append(_told("that step in Python", step, "torch, 2 threads", _torch(torch, x, y), 0.5))
-    return rows
-
-
-def _torch(torch: Any, x: np.ndarray, y: np.ndarray) -> float:
-    nn = torch.nn
-
-    def conv(into: int, out: int, size: int, strides: int, groups: int = 1) -> list[Any]:
-        made = nn.Conv2d(into, out, size, strides, size // 2, groups=groups, bias=False)
-        return [made, nn.BatchNorm2d(out), nn.ReLU6()]
-
-    parts, wide = conv(3, 8, 3, 2), 8
-    for filters, strides in _BLOCKS:
-        parts += conv(wide, wide, 3, strides, wide) + conv(wide, filters // 4, 1, 1)
-        wide = filters // 4
-    net = nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(wide, 2))
-    net = net.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(net.parameters(), 1e-3)
-    images = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
-    labels = torch.from_numpy(y.astype(np.int64))
-    loss = nn.CrossEntropyLoss()
-
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        loss(net(images), labels).backward()
-        optimizer.step()
-
-    for _ in range(3):
-        step()
-    return _best(step)
+def _turn(page: Any) -> float:
+    """Milliseconds of a turn."""
+    page.bring_to_front()
+    ms, loss = page.evaluate("train()")
+    assert abs(loss) < 1e6, loss
+    return ms

@@ -50,8 +50,8 @@ def _gelu(x: sc.Expr, *, approximate: bool) -> sc.Expr:
     return 0.5 * x * (1 + functions.erf(x * sqrt(0.5)))
 
 
-# Derivatives at kinks are those of TensorFlow: none below or at 0, for relu6 none at or above 6.
-# They are told by the result, so that nobody has to keep what it was made of.
+# Derivatives at kinks are those of TensorFlow: none at or below 0, for relu6 none at or above 6.
+# They read the result: what it was made of need not be kept for them.
 activation(
     "relu",
     lambda x: sc.maximum(x, 0),

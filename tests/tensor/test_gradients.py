@@ -140,10 +140,24 @@ def test_kinks_are_those_of_tensorflow() -> None:
     zero = fl.tensor([0.0])
     for f, slope in ((fl.relu, 0), (fl.abs, 0), (lambda x: fl.maximum(x, 0.0), 1)):
         close(fl.grad(lambda x, f=f: fl.sum(f(x)))(zero), [slope])
+    close(fl.grad(lambda x: fl.sum(fl.relu6(x)))(fl.tensor([0.0, 3.0, 6.0, 7.0])), [0, 1, 0, 0])
     close(fl.grad(fl.max)(fl.tensor([1.0, 1.0, 0.0])), [0.5, 0.5, 0])
     close(fl.grad(fl.prod)(fl.tensor([0.0, 3.0, 2.0])), [6, 0, 0])
     close(fl.grad(fl.prod)(fl.tensor([0.0, 0.0, 2.0])), [0, 0, 0])
     close(fl.grad(lambda x: x**2.0)(fl.tensor(0.0)), 0)
+
+
+@pytest.mark.parametrize("name", ["relu", "relu6"])
+def test_what_a_relu_is_made_of_is_not_kept(name: str) -> None:
+    """Its gradient reads the result, so what comes before is computed with it and forgotten."""
+    from fanlight.tensor.trace import trace
+
+    def f(x: fl.Tensor) -> fl.Tensor:
+        return fl.sum(getattr(fl, name)(x * 2.0) ** 2.0)
+
+    graph = trace(lambda x: {"y": fl.grad(f)(x)}, {"x": fl.spec((3,))}, "f")
+    (made,) = (n for n in graph.nodes if n.op == "mul" and n.inputs[0] in graph.inputs)
+    assert [n.op for n in graph.users()[made.output]] == [name]
 
 
 def test_a_branch_that_is_not_taken_spoils_nothing() -> None:

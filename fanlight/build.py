@@ -77,7 +77,7 @@ def build(
             of each, `{"batch": 64}`, or (least, greatest).
         train: what `fl.training` gives: the model can then be trained in the page, by steps of up
             to dims["batch"] examples (default 32); with dims={"classes": 20} the page chooses how
-            many classes there are, up to that.
+            many classes there are. With a task, `pictures` of train.js makes what the steps take.
 
     Returns:
         The bundle, ready to run: `bundle.run({"image": rgb})`.
@@ -143,7 +143,7 @@ def build(
     targets = TARGETS
     learns = None
     if train is not None:
-        learns = trainable(given, train, dims, targets)
+        learns = trainable(given, train, dims, targets, task)
         plan, source = learns.plan, learns.source
     else:
         legal = optimize(source, targets[0], precision=precision)

@@ -110,10 +110,11 @@ class Trainable:
 
 def refuse_train(how: Any, inputs: Any, task: Any, precision: str) -> None:
     """E-BUILD-005 for what does not go with `train`."""
+    silent = task is not None and hasattr(task, "apply") and not hasattr(task, "preprocess")
     wrong = (
         ("train", not isinstance(how, Training), repr(how)[:100]),
         ("inputs", inputs is not None, "inputs of a function"),
-        ("task", task is not None, "a task, which reads pictures"),
+        ("task", silent, "a task that does not say by `preprocess` what it does to a picture"),
         ("precision", precision != "f32", precision),
     )
     for where, is_wrong, received in wrong:
@@ -132,21 +133,43 @@ def _types(steps: Deployed) -> dict[str, TensorType]:
 
 
 def trainable(
-    model: Any, how: Training, dims: Mapping[str, Any] | None, targets: Sequence[Target]
+    model: Any,
+    how: Training,
+    dims: Mapping[str, Any] | None,
+    targets: Sequence[Target],
+    task: Any = None,
 ) -> Trainable:
-    """Plan a model that is built to be trained; raises as `deployed` and the planner do."""
+    """Plan a model that is built to be trained; raises as `deployed` and the planner do.
+
+    With a task, predicting begins with a picture; what the task does to one is a program of its
+    own, too, "picture": what it gives is what the steps take.
+    """
+    if task is not None and DIM in (dims or {}):
+        raise FanlightError(
+            "E-BUILD-005",
+            "a task has labels for the classes that there are.",
+            where=f'dims["{DIM}"]',
+            expected="a task, or a number of classes that the page chooses",
+            received="both",
+            next="leave the task out: run gives a score for each class.",
+        )
     steps = deployed(model, how, dims)
     places, end = lay_out(_types(steps), WEIGHTS_OFFSET)
-    legal = {n: optimize(g, targets[0]) for n, g in steps.graphs.items()}
-    plan = make_plans(legal, targets, state=State(places, steps.updates, end))
     count = steps.free.count if steps.free else 0
     first = {k.name: k.parts(count)[0] for k in steps.kept}
+    graphs = dict(steps.graphs)
+    if task is not None:
+        whole = with_weights(graphs["predict"], first)
+        graphs["predict"] = _without_weights(task.apply(whole)[0], first)
+        graphs["picture"] = task.preprocess(whole)
+    legal = {n: optimize(g, targets[0]) for n, g in graphs.items()}
+    plan = make_plans(legal, targets, state=State(places, steps.updates, end))
     # What Python compiles the model with when it reads what a page has saved.
     compiled = arguments(
         how.optimizer, how.loss, how.loss_weights, how.metrics, how.weighted_metrics
     )
     return Trainable(
-        with_weights(steps.graphs["predict"], first),
+        with_weights(graphs["predict"], first),
         replace(plan, graph=with_weights(plan.graph, first)),
         steps,
         {"model": described_model(model), "compile": compiled},
@@ -159,3 +182,10 @@ def with_weights(graph: Graph, arrays: Mapping[str, np.ndarray]) -> Graph:
     kept = {v: np.asarray(arrays[v.name]) for v in graph.inputs if v.name in arrays}
     inputs = tuple(v for v in graph.inputs if v not in kept)
     return replace(graph, inputs=inputs, weights={**graph.weights, **kept})
+
+
+def _without_weights(graph: Graph, arrays: Mapping[str, np.ndarray]) -> Graph:
+    """A graph with inputs again in the place of those weights that `with_weights` gave it."""
+    given = tuple(v for v in graph.weights if v.name in arrays)
+    weights = {v: a for v, a in graph.weights.items() if v not in given}
+    return replace(graph, inputs=(*graph.inputs, *given), weights=weights)

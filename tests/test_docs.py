@@ -199,17 +199,31 @@ def test_the_tutorial_runs_from_top_to_bottom(
             exec(compile(block.text, f"{block.page}:{block.line}", "exec"), names)
     names["bundle"].close()
     assert {"history.svg", "confusion.svg", "model.svg"} <= {p.name for p in tmp_path.iterdir()}
-    (script,) = (block.text for block in blocks("js") if block.page == TUTORIAL)
+    digits, pets = (block.text for block in blocks("js") if block.page == TUTORIAL)
     with serve(tmp_path) as site:
         site.pages["page.html"] = (
-            f'<!doctype html><script type="module">{script}\n'
+            f'<!doctype html><script type="module">{digits}\n'
             "globalThis.found = { ...history, accuracy, size: file.size };</script>"
         )
         page.goto(site.url + "page.html")
         page.wait_for_function("globalThis.found !== undefined")
         found = page.evaluate("found")
+        # The pets the other way round: what it answers then, it has learnt here.
+        shown = "".join(
+            f'<img class="{"dog" if kind == "cat" else "cat"}" src="{path.relative_to(tmp_path)}">'
+            for kind in ("cat", "dog")
+            for path in sorted((tmp_path / "photos" / kind).iterdir())[:6]
+        )
+        site.pages["pets.html"] = (
+            '<!doctype html><fanlight-classifier src="photos-page/"></fanlight-classifier>'
+            f'{shown}<script type="module">{pets}\nglobalThis.found = answer;</script>'
+        )
+        page.goto(site.url + "pets.html")
+        page.wait_for_function("globalThis.found !== undefined", timeout=120_000)
+        taught = page.evaluate("found")
     assert found["accuracy"] == 1 and found["size"] > 1000
     assert found["loss"][-1] < found["loss"][0] and len(found["loss"]) == 30
+    assert taught["label"] == "dog"
 
 
 # --- commands -------------------------------------------------------------------------------------

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.graph import Builder, Graph, Value
+from fanlight.graph import Builder, Graph, Value, evaluate
 from fanlight.graph.core import Node
 from fanlight.ops import scalar as sc
 from fanlight.ops.row import lookup
 from fanlight.ops.types import Dim
+from fanlight.pictures import decode_image
 
 __all__ = ["Classify", "classify"]
 
@@ -94,6 +96,34 @@ class Classify:
         builder = Builder(graph.name)
         x, _, _ = self._prepare(builder, graph)
         return builder.finish({"input": x})
+
+    def pictures(self, model: Any, photos: Iterable[Any]) -> np.ndarray:
+        """Photos as the model takes them: what a page makes of them before the model sees them.
+
+        A model that is fitted to them learns from what it will be asked about.
+
+        Args:
+            model: anything with `.graph`, or a graph.
+            photos: paths of pictures, or uint8 arrays [height, width, 3 or 4].
+
+        Returns:
+            float32 [photos, height, width, 1 or 3].
+
+        Raises:
+            FanlightError: E-BUILD-003 the model does not take one picture; E-INPUT-00x, E-INPUT-01x
+                what is no picture.
+        """
+        graph: Graph = model if isinstance(model, Graph) else model.graph
+        before = self.preprocess(graph)
+        found = []
+        for photo in photos:
+            if isinstance(photo, str | Path):
+                photo = decode_image(photo, max_height=MAX_SIDE, max_width=MAX_SIDE)
+            pixels = np.asarray(photo)
+            if pixels.ndim == 3 and pixels.shape[2] == 3:
+                pixels = np.pad(pixels, [(0, 0), (0, 0), (0, 1)], constant_values=255)
+            found.append(evaluate(before, {"image": pixels})["input"])
+        return np.concatenate(found or [np.zeros((0, *before.outputs[0][1].shape[1:]), np.float32)])
 
     def _prepare(
         self, builder: Builder, graph: Graph

@@ -125,7 +125,7 @@ def test_an_unknown_style_is_refused(tmp_path: Path, text: str) -> None:
 def test_joined_modules_keep_the_last_ones_exports() -> None:
     text = join(CORE, exports=True)
     assert re.findall(r"^export (.*)", text, re.M) == [
-        "{ Engine, FanlightError, said };",
+        "{ Engine, FanlightError, pixels, portable, said };",
         "class Model {",
         "async function load(url, options = {}) {",
     ]

@@ -1,15 +1,15 @@
 import { readManifest } from './bundle.js';
 import { Engine } from './engine.js';
 import { FanlightError, fail, said } from './errors.js';
-import { portable } from './image.js';
+import { pixels, portable } from './image.js';
 /**
  * @import { About, ImageSource, InlineBundle, KernelTime, LoadOptions, Prediction } from './types.js'
  * @import { Progress, Tensor, Value } from './types.js'
- * @typedef {(tag: string, args: unknown[], give?: Transferable[]) => Promise<any>} Call
+ * @typedef {(tag: string, args: unknown[]) => Promise<any>} Call
  * @typedef {(reason: unknown) => void} Shut
  * @typedef {{ call: Call, close: Shut, end: Shut, started: Promise<void>, info?: {} }} Link
  */
-export { Engine, FanlightError, said };
+export { Engine, FanlightError, pixels, portable, said };
 
 const gone = new FinalizationRegistry((/** @type {() => void} */ close) => close());
 
@@ -33,10 +33,10 @@ export class Model {
   }
 
   /** Ask the engine; other modules do, too. @type {Call} */
-  async ask(tag, args, give) {
+  async ask(tag, args) {
     this.#waiting++;
     try {
-      return await this.#call(tag, args, give);
+      return await this.#call(tag, args);
     } finally {
       this.#waiting--; // while it counts, it is not garbage
     }
@@ -57,8 +57,7 @@ export class Model {
    * @param {ImageSource} source @param {{ top?: number }} [options] @returns {Promise<Prediction[]>}
    */
   async classify(source, { top = 3 } = {}) {
-    const picture = await portable(source);
-    return this.ask('classify', [picture, top], picture instanceof ImageBitmap ? [picture] : []);
+    return this.ask('classify', [await portable(source), top]);
   }
 
   /**
@@ -170,13 +169,13 @@ function address(url) {
 }
 
 /**
- * The arguments of a call as a message takes them, and what it gives away: copies of the inputs, which
- * are faster handed over than copied by the browser (twice), and safe from what the page does next.
- * @param {string} tag @param {unknown[]} args @param {Transferable[]} give
- * @returns {[unknown[], Transferable[]]}
+ * The arguments of a call as a message takes them, and what it gives away: pictures, and copies of the
+ * inputs, which are faster handed over than copied by the browser (twice), and safe from what the page
+ * does next.
+ * @param {string} tag @param {unknown[]} args @returns {[unknown[], Transferable[]]}
  */
-function message(tag, args, give) {
-  if (tag !== 'run' && tag !== 'profile') return [args, give];
+function message(tag, args) {
+  if (tag !== 'run' && tag !== 'profile') return [args, args.flat().filter((part) => part instanceof ImageBitmap)];
   /** @type {Transferable[]} */
   const own = [];
   const copies = Object.entries(Object(args[0])).map(([name, given]) => {
@@ -231,13 +230,13 @@ function connect(worker, onProgress) {
     started: new Promise((resolve, reject) => {
       waiting.set(0, { resolve, reject });
     }),
-    call: (tag, args, give = []) => new Promise((resolve, reject) => {
+    call: (tag, args) => new Promise((resolve, reject) => {
       if (closed) {
         reject(closed.reason);
         return;
       }
       try {
-        const [sent, given] = message(tag, args, give);
+        const [sent, given] = message(tag, args);
         worker.postMessage({ id: ++last, tag, args: sent }, given);
         waiting.set(last, { resolve, reject });
       } catch (error) {

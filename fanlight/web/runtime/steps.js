@@ -1,7 +1,7 @@
-import { FanlightError, said } from './fanlight.js';
+import { FanlightError, pixels, said } from './fanlight.js';
 /**
  * @import { Engine } from './fanlight.js'
- * @import { DType, Examples, Kept, Size, Spec, Tensor, TrainingFile, TypedArray } from './types.js'
+ * @import { DType, Examples, Kept, Picture, Size, Spec, Tensor, TrainingFile, TypedArray } from './types.js'
  * @typedef {{ x: TypedArray[], y: TypedArray[], w: (Float32Array | undefined)[], count: number, raw: TypedArray[], at: number }} Data
  * @typedef {{ data: Data, order: Uint32Array, at: number, size: number, batch: number, kind: 'train' | 'evaluate',
  *   good: Uint8Array | null }} Run
@@ -200,6 +200,27 @@ export async function prepare(engine, id, ms) {
     features.outputs.forEach((spec, i) => data.x[i].set(view(engine, spec), data.at * each(engine, spec)));
   }
   return data.at;
+}
+
+/**
+ * A picture as the steps take it: what stands before the model where it classifies, and nothing else.
+ * @param {Engine} engine @param {Picture} given @returns {Promise<TypedArray>}
+ */
+export async function picture(engine, given) {
+  const { file: { programs: { picture: program } } } = await opened(engine);
+  const { core, manifest } = engine;
+  if (!program || !manifest.task) {
+    return fail('E-WEB-015', 'This bundle does not classify pictures.', { next: 'build it with task=fl.tasks.classify(...)' });
+  }
+  const { data, shape } = await pixels(given, manifest, manifest.task.image);
+  const [image] = program.inputs;
+  image.shape.forEach((d, i) => {
+    if (typeof d === 'string') new Int32Array(core.memory.buffer, manifest.dims[d].offset, 1)[0] = shape[i];
+  });
+  new Uint8Array(core.memory.buffer, image.offset, data.length).set(data);
+  core.walk(program.first, program.last);
+  core.calls++;
+  return view(engine, program.outputs[0]).slice();
 }
 
 /** Let examples go. @param {Engine} engine @param {number} id */

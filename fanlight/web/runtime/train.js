@@ -1,6 +1,7 @@
-import { FanlightError, Model, load as open } from './fanlight.js';
+import { FanlightError, Model, load as open, portable } from './fanlight.js';
 /**
- * @import { Examples, FitOptions, History, InlineBundle, LoadOptions, Logs, Tensor, TypedArray } from './types.js'
+ * @import { Examples, FitOptions, History, ImageSource, InlineBundle, LoadOptions, Logs } from './types.js'
+ * @import { Tensor, TypedArray } from './types.js'
  */
 
 /** Milliseconds of steps between two looks at what the page wants: its callbacks, its signal. */
@@ -39,11 +40,32 @@ export class TrainableModel {
 
   get outputs() { return this.#model.outputs; }
 
+  get labels() { return this.#model.labels; }
+
   get info() { return this.#model.info; }
 
   /** See `Model.run`. @type {Model['run']} */
   run(inputs) {
     return this.#model.run(inputs);
+  }
+
+  /** See `Model.classify`: by what was learnt until now. @type {Model['classify']} */
+  classify(source, options) {
+    return this.#model.classify(source, options);
+  }
+
+  /**
+   * Pictures as `fit` and `evaluate` take them, one after the other: what becomes of a picture before the model
+   * sees it where it classifies, computed by the same program. Of a bundle that was built with a task.
+   * @param {Iterable<ImageSource>} sources @returns {Promise<Float32Array>}
+   */
+  async pictures(sources) {
+    const parts = [];
+    for (const source of sources) parts.push(await this.#part('picture', await portable(source)));
+    const [{ length: each } = { length: 0 }] = parts;
+    const all = new Float32Array(parts.length * each);
+    parts.forEach((part, i) => all.set(part, i * each));
+    return all;
   }
 
   /** See `Model.dispose`. */

@@ -61,7 +61,7 @@ export interface Manifest {
 /** training.json: what is kept from step to step, and the steps. */
 export interface TrainingFile {
   state: Kept[];
-  programs: { train: Program; evaluate: Program; features?: Program };
+  programs: { train: Program; evaluate: Program; features?: Program; picture?: Program };
   /** For each output: how many classes there are, where its labels are class numbers. */
   classes: (Size | null)[];
   metrics: { name: string; size: number }[];

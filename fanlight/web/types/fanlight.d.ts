@@ -18,7 +18,7 @@ export class Model {
     }>;
     labels: string[] | null;
     info: import("./types.js").Info;
-    ask(tag: string, args: unknown[], give?: Transferable[]): Promise<any>;
+    ask(tag: string, args: unknown[]): Promise<any>;
     /**
      * Compute all outputs. Each input is a typed array of the input's own shape, or `{ data, shape }`;
      * a batched input may have several items; one free size follows from how long the array is.
@@ -42,7 +42,7 @@ export class Model {
     dispose(): void;
     #private;
 }
-export type Call = (tag: string, args: unknown[], give?: Transferable[]) => Promise<any>;
+export type Call = (tag: string, args: unknown[]) => Promise<any>;
 export type Shut = (reason: unknown) => void;
 export type Link = {
     call: Call;
@@ -55,6 +55,8 @@ import type { InlineBundle } from './types.js';
 import type { LoadOptions } from './types.js';
 import { Engine } from './engine.js';
 import { FanlightError } from './errors.js';
+import { pixels } from './image.js';
+import { portable } from './image.js';
 import { said } from './errors.js';
 import type { Value } from './types.js';
 import type { Tensor } from './types.js';
@@ -62,4 +64,4 @@ import type { ImageSource } from './types.js';
 import type { Prediction } from './types.js';
 import type { KernelTime } from './types.js';
 import type { About } from './types.js';
-export { Engine, FanlightError, said };
+export { Engine, FanlightError, pixels, portable, said };

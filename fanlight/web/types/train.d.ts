@@ -17,8 +17,18 @@ export class TrainableModel {
     restored: boolean;
     get inputs(): import("./types.js").Spec[];
     get outputs(): import("./types.js").Spec[];
+    get labels(): string[] | null;
     get info(): import("./types.js").Info;
     run(inputs: Record<string, import("./types.js").Value>): Promise<Record<string, Tensor>>;
+    classify(source: ImageSource, { top }?: {
+        top?: number;
+    }): Promise<import("./types.js").Prediction[]>;
+    /**
+     * Pictures as `fit` and `evaluate` take them, one after the other: what becomes of a picture before the model
+     * sees it where it classifies, computed by the same program. Of a bundle that was built with a task.
+     * @param {Iterable<ImageSource>} sources @returns {Promise<Float32Array>}
+     */
+    pictures(sources: Iterable<ImageSource>): Promise<Float32Array>;
     /** See `Model.dispose`. */
     dispose(): void;
     /**
@@ -72,6 +82,7 @@ import type { InlineBundle } from './types.js';
 import { Model } from './fanlight.js';
 import type { LoadOptions } from './types.js';
 import type { Tensor } from './types.js';
+import type { ImageSource } from './types.js';
 import type { Examples } from './types.js';
 import type { FitOptions } from './types.js';
 import type { History } from './types.js';

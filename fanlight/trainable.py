@@ -172,9 +172,19 @@ def trainable(
         with_weights(graphs["predict"], first),
         replace(plan, graph=with_weights(plan.graph, first)),
         steps,
-        {"model": described_model(model), "compile": compiled},
+        {"model": _described(model), "class": type(model).__name__, "compile": compiled},
         [(n, w) for n, w in named(model) if n not in {k.path for k in steps.kept}],
     )
+
+
+def _described(model: Any) -> Any:
+    """The model as files name it; None if it is of a class that a file cannot name."""
+    try:
+        return described_model(model)
+    except FanlightError as error:
+        if model.functional or error.code != "E-LAYER-009":
+            raise
+        return None
 
 
 def with_weights(graph: Graph, arrays: Mapping[str, np.ndarray]) -> Graph:

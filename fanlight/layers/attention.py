@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.layers import activations, constraints, initializers, regularizers, scope
-from fanlight.layers.layer import Layer, _shapes, _tensors, argument_error, input_error
+from fanlight.layers.layer import Layer, argument_error, input_error, shapes_of, tensors_of
 from fanlight.tensor import Tensor, cast, random, tensor
 from fanlight.tensor import functions as fn
 
@@ -265,7 +265,7 @@ class _Heads(Layer):
             given = {**options, **dict(zip(names, args, strict=False))}
             if "query" not in given or "value" not in given:
                 raise input_error(self, "layer(query, value)", f"{len(args)} inputs")
-            shapes = [_shapes(_tensors(given[n])) for n in names if given.get(n) is not None]
+            shapes = [shapes_of(tensors_of(given[n])) for n in names if given.get(n) is not None]
             self._build(shapes)
         if not args:
             args = (options.pop("query"),)

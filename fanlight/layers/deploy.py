@@ -155,9 +155,8 @@ class _Deploying:
         self.model, self.most = model, most
         if not model.built:
             model._steps_for([])  # which says that it is not built
-        shapes, names = _inputs_of(model)
-        self.inputs = dict(zip(names, shapes, strict=True))
-        stand_ins = [np.zeros((1, *s), d) for s, d in shapes]
+        self.inputs = model._examples()
+        stand_ins = [np.zeros((1, *s), d) for s, d in self.inputs.values()]
         self.optimizer: Optimizer = how.optimizer
         outputs, output_names = model._outputs_for(stand_ins)
         self.outputs = list(output_names)
@@ -186,15 +185,17 @@ class _Deploying:
         self.whole = Steps(model, None, None, self.key, True)
         trained = {id(w) for w in model.trainable_weights}
         updated = trained | {id(w) for w in self._changing()}
+        inside = {id(w): name for name, w in named(model)}
+        order = {key: i for i, key in enumerate(inside)}  # that of files
         # What grows has to be a value that changes, whether it learns or not.
         weights = [w for w in model.weights if id(w) in updated or id(w) in grows]
+        weights.sort(key=lambda w: order.get(id(w), len(order)))
         self.kinds: list[tuple[Variable, str]] = [
             *((w, "weight") for w in weights),
             *((v, "optimizer") for v in self.optimizer.variables),
             *((v, "metric") for v in self.objective.variables),
             (self.key, "key"),
         ]
-        inside = {id(w): name for name, w in named(model)}
         self.kept = [
             Kept(
                 f"state_{i}",
@@ -357,29 +358,3 @@ def _still(node: Node) -> bool:
 
 class _ChangesError(Exception):
     """A layer does something for the next step."""
-
-
-def _inputs_of(model: Model) -> tuple[list[tuple[tuple[int, ...], str]], list[str]]:
-    """Shape of one example and dtype of each input, and their names."""
-    graph_inputs = model.inputs
-    if not model.functional:
-        raise FanlightError(
-            "E-BUILD-005",
-            "a model of a class of its own cannot be trained in the page yet.",
-            where="train",
-            expected="fl.Sequential, or fl.Model(inputs, outputs)",
-            received=type(model).__name__,
-            next="connect its layers by fl.Input and fl.Model(inputs, outputs).",
-        )
-    shapes = []
-    for s in graph_inputs:
-        if any(n is None for n in s.shape[1:]):
-            raise FanlightError(
-                "E-LAYER-001",
-                "an input has sizes that are free.",
-                where=f"{model.name}, {caller()}",
-                expected="a size for every dim but the first",
-                received=f"{s.name}: {list(s.shape)}",
-            )
-        shapes.append((tuple(int(n or 0) for n in s.shape[1:]), s.dtype))
-    return shapes, model._input_names(len(shapes))

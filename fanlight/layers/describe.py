@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -46,16 +47,42 @@ def described_model(model: Model) -> dict[str, Any]:
             next="save_weights keeps its numbers; @fl.register() above the class, with a "
             "get_config, lets a file name it.",
         )
-    made = {
+    own = model.get_config()
+    if not model.functional and not isinstance(model, Sequential):
+        _check_remade(model, own)
+    made: dict[str, Any] = {
         "module": module,
         "class_name": class_name,
-        "config": model.get_config(),
+        "config": own,
         "registered_name": name,
     }
     if model.built:
-        row = isinstance(model, Sequential)
-        made["build_config"] = {"input_shape": plain_shape(model.input_shape) if row else None}
+        shape = model.built_with
+        if model.functional:
+            shape = model.input_shape if isinstance(model, Sequential) else None
+        made["build_config"] = {"input_shape": plain_shape(shape)}
+        if not model.functional and set(model._built_types or ()) - {"float32"}:
+            made["build_config"]["input_dtype"] = model._built_types
     return made
+
+
+def _check_remade(model: Model, own: Mapping[str, Any]) -> None:
+    """E-LAYER-009 if `__init__` of a class of somebody's own does not take what its config has."""
+    kind = type(model)
+    if "from_config" in vars(kind):
+        return
+    try:
+        inspect.signature(kind).bind(**own)
+    except TypeError as error:
+        raise FanlightError(
+            "E-LAYER-009",
+            "a class of your own cannot be made again of what its get_config gives.",
+            where=f"{model.name} ({kind.__name__}), {caller()}",
+            expected=f"__init__ of {kind.__name__} that takes {', '.join(own)}",
+            received=str(error),
+            next="write a get_config that gives the arguments of __init__; save_weights keeps the "
+            "numbers without it.",
+        ) from None
 
 
 def to_json(model: Model, **options: Any) -> str:

@@ -6,7 +6,8 @@ Eight bytes say how long a JSON text is; it names arrays and where they begin an
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from math import prod
 from pathlib import Path
@@ -19,18 +20,21 @@ from fanlight.formats.files import read_bytes
 from fanlight.formats.jsonfile import dims, expect, parse_json
 from fanlight.formats.manifest import checked
 from fanlight.layers.atomic import write_file
+from fanlight.layers.blank import blank
 from fanlight.layers.compiled import compile_as
 from fanlight.layers.describe import model_from_json
 from fanlight.layers.layer import Layer
-from fanlight.layers.places import Found, Stored, assign, places
+from fanlight.layers.places import Found, Stored, assign, misfit, places
 
 _WRITTEN = {"float32": "F32", "int32": "I32", "bool": "BOOL", "uint8": "U8"}
 _READ = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4",
     "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "u1",
 }  # fmt: skip
+_COUNT = re.compile(r"_\d+(?=_|$)")
 _MAX_BYTES = 1 << 32
 _MAX_HEADER = 100 << 20
+_MOST_BLANK = 1 << 26
 
 
 def write(model: Layer, path: Path, overwrite: bool) -> None:
@@ -64,7 +68,7 @@ def read_model(path: Path, compile: bool) -> Any:
     Raises:
         FanlightError: E-LAYER-009 the file has weights only; E-LAYER-006 it lacks some.
     """
-    header = _header(path)[0]
+    header, body = _header(path)
     told = header.get("__metadata__")
     text = told.get("config") if isinstance(told, dict) else None
     if not isinstance(text, str):
@@ -77,10 +81,25 @@ def read_model(path: Path, compile: bool) -> Any:
             next="make the model first, then model.load_weights(path).",
         )
     described = expect(parse_json(text.encode(), f"config in {path}"), dict, "config", str(path))
-    model = model_from_json(json.dumps(described.get("model")))
-    stored = arrays(path)
-    kept = {n: a for n, a in stored.items() if n.startswith(("optimizer/", "key/"))}
-    pairs = [(n, w, stored.get(n)) for n, w in named(model)]
+    if described.get("model") is None:
+        name = str(described.get("class"))[:80]
+        raise FanlightError(
+            "E-LAYER-009",
+            "the file has the weights of a model of a class of your own, not the class.",
+            where=str(path),
+            expected=f"{name} in this program: its code is in Python",
+            received="weights and the state of training",
+            next=f"make a {name}, call it once, then model.load_weights(path). Where the class is "
+            "registered, @fl.register(), and has a get_config before the page is built, fl.load "
+            "makes the model.",
+        )
+    stored, kept = _apart(_arrays(header, body, path))
+    # What nothing learnt is not in the file, so the model may be larger; but not without end.
+    with blank(max(sum(prod(a.shape) for a in stored.values()), _MOST_BLANK)):
+        model = model_from_json(json.dumps(described.get("model")))
+    own = named(model)
+    stored = _in_order(own, stored)
+    pairs = [(n, w, stored.get(n)) for n, w in own]
     missing = [n for n, _, a in pairs if a is None]
     if missing:
         raise FanlightError(
@@ -98,10 +117,34 @@ def read_model(path: Path, compile: bool) -> Any:
         optimizer = model.optimizer
         if optimizer is not None:
             optimizer.build(model.trainable_weights)
-            own = [(f"optimizer/{v.path}", v, kept.get(f"optimizer/{v.path}")) for v in
-                   optimizer.variables]  # fmt: skip
-            assign(Found(own, []), path)
+            state = [(f"optimizer/{v.path}", v) for v in optimizer.variables]
+            kept = _in_order(state, kept)
+            assign(Found([(n, v, kept.get(n)) for n, v in state], []), path)
     return model
+
+
+def _apart(stored: dict[str, Stored]) -> tuple[dict[str, Stored], dict[str, Stored]]:
+    """The weights of a file that a page has saved, and the state of its optimizer."""
+    weights = {n: a for n, a in stored.items() if not n.startswith(("optimizer/", "key/"))}
+    return weights, {n: a for n, a in stored.items() if n.startswith("optimizer/")}
+
+
+def _uncounted(name: str) -> str:
+    """dense_3_kernel_momentum, a slot of an optimizer, -> dense_kernel_momentum."""
+    return _COUNT.sub("", name.rpartition("/")[2])
+
+
+def _in_order(own: Sequence[tuple[str, Any]], stored: dict[str, Stored]) -> dict[str, Stored]:
+    """The arrays under the names of one's own, if they are those but for how layers are counted.
+
+    Layers that were not named are counted anew in every program.
+    """
+    if all(name in stored for name, _ in own):
+        return stored
+    inner = [(_uncounted(n), tuple(w.shape)) for n, w in own]
+    if inner == [(_uncounted(n), tuple(a.shape)) for n, a in stored.items()]:
+        return dict(zip([n for n, _ in own], stored.values(), strict=True))
+    return stored
 
 
 def named(model: Layer) -> list[tuple[str, Any]]:
@@ -118,14 +161,19 @@ def named(model: Layer) -> list[tuple[str, Any]]:
 
 def read(model: Layer, path: Path, by_name: bool, skip: bool) -> None:
     """Give a model the weights of a file: by name, else in order where all shapes agree."""
-    stored = arrays(path)
+    header, body = _header(path)
+    stored = _arrays(header, body, path)
+    told = header.get("__metadata__")
+    page = isinstance(told, dict) and "config" in told
+    if page:
+        stored = _apart(stored)[0]
     own = named(model)
-    if not by_name and any(name not in stored for name, _ in own):
-        inner = [(n.rpartition("/")[2], tuple(w.shape)) for n, w in own]
-        if inner == [(n.rpartition("/")[2], a.shape) for n, a in stored.items()]:
-            # Layers that were not named are counted anew in every program.
-            stored = dict(zip([n for n, _ in own], stored.values(), strict=True))
-    pairs = [(name, weight, stored.pop(name, None)) for name, weight in named(model)]
+    if not by_name or page:
+        stored = _in_order(own, stored)
+    pairs = [(name, weight, stored.pop(name, None)) for name, weight in own]
+    if page and by_name and stored and not skip:
+        # All that a page has learnt is meant for the model: a name that it lacks is a mistake.
+        raise misfit([f"nothing from {n}" for n in sorted(stored)], path)
     assign(Found(pairs, sorted(stored)), path, skip, by_name)
 
 
@@ -136,7 +184,10 @@ def arrays(path: Path) -> dict[str, Stored]:
         FanlightError: E-FORMAT-001 no such file; E-FORMAT-007 offsets or sizes that do not fit;
             E-FORMAT-008 a dtype that is not known.
     """
-    header, body = _header(path)
+    return _arrays(*_header(path), path)
+
+
+def _arrays(header: dict[str, Any], body: memoryview, path: Path) -> dict[str, Stored]:
     found: dict[str, Stored] = {}
     end = 0
     spans: list[tuple[int, int]] = []

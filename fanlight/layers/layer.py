@@ -186,7 +186,7 @@ class Layer(Checked):
         if symbols((args, options)):
             return self._symbolic(args, options)
         try:
-            args, options = _tensors(args), _tensors(options)
+            args, options = tensors_of(args), tensors_of(options)
             return self._computed(args, options)
         except FanlightError:
             raise
@@ -201,7 +201,7 @@ class Layer(Checked):
 
     def _computed(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         if not self.built:
-            self._build(_shapes(args[0]) if args else None)
+            self._build(shapes_of(args[0]) if args else None)
         takes = _signature(type(self))
         if "training" in takes and options.get("training") is None:
             step = scope.current()
@@ -234,7 +234,7 @@ class Layer(Checked):
 
     def _symbolic(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         if not self.built:
-            self._build(_shapes(args[0]))
+            self._build(shapes_of(args[0]))
         node = Node(self, args, options)
         made = self.symbolic_outputs(args, options)
         node.outputs = [Symbolic(s.shape, s.dtype, node, i) for i, s in enumerate(made)]
@@ -244,7 +244,7 @@ class Layer(Checked):
     def symbolic_outputs(self, args: tuple[Any, ...], options: dict[str, Any]) -> list[Symbolic]:
         """Shapes and dtypes of the results, found by calling the layer at two sizes."""
         if not self.built:
-            self._build(_shapes(args[0]))
+            self._build(shapes_of(args[0]))
         tried = [self._try(args, options, i) for i in range(len(symbolic.TRIALS))]
         node = Node(self, args, options)
         return [
@@ -452,32 +452,32 @@ def _signature(kind: type[Layer]) -> frozenset[str]:
     return found
 
 
-def _tensors(value: Any) -> Any:
+def tensors_of(value: Any) -> Any:
     """Arrays and lists of numbers among arguments as tensors; float64 becomes float32."""
     if isinstance(value, Tensor) or value is None or isinstance(value, bool | str | int | float):
         return value
     if isinstance(value, np.ndarray | np.generic):
         return tensor(value)
     if isinstance(value, Mapping):
-        return {k: _tensors(v) for k, v in value.items()}
+        return {k: tensors_of(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        made = [_tensors(v) for v in value]
+        made = [tensors_of(v) for v in value]
         if made and isinstance(value, list) and not any(isinstance(v, Tensor) for v in made):
             return tensor(value)  # nested lists of numbers
         return made if isinstance(value, list) else tuple(made)
     return value
 
 
-def _shapes(value: Any) -> Any:
-    """The shape of an input, or the structure of those of several."""
+def shapes_of(value: Any) -> Any:
+    """The shape of an input, or the structure of those of several; None for how many examples."""
     if isinstance(value, Tensor):
         return (None, *value.shape[1:]) if value.rank else ()
     if isinstance(value, Symbolic):
         return value.shape
     if isinstance(value, Mapping):
-        return {k: _shapes(v) for k, v in value.items()}
+        return {k: shapes_of(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_shapes(v) for v in value]
+        return [shapes_of(v) for v in value]
     return None
 
 

@@ -9,10 +9,9 @@ from fanlight.errors import FanlightError
 from fanlight.graph import Graph
 from fanlight.layers import config, scope
 from fanlight.layers.depths import depth_order
-from fanlight.layers.layer import Layer, argument_error, unique_name
+from fanlight.layers.layer import Layer, argument_error, tensors_of, unique_name
 from fanlight.layers.symbolic import Node, Symbolic, mapped, symbols
 from fanlight.layers.training import Trainer
-from fanlight.ops.types import TensorType
 from fanlight.tensor import Tensor, spec
 from fanlight.tensor.caller import caller
 from fanlight.tensor.tape import flatten
@@ -115,6 +114,7 @@ class Model(Trainer, Layer):
         super().__init__(name=name or unique_name(base), **options)
         self._set_up()
         self.inputs_form, self.outputs_form = inputs, outputs
+        self._built_types: list[str] | None = None  # of the inputs of its first call
         self._order: list[Node] = []
         if (inputs is None) != (outputs is None):
             raise FanlightError(
@@ -219,6 +219,12 @@ class Model(Trainer, Layer):
 
     # --- being called -----------------------------------------------------------------------------
 
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        if args and self._built_types is None and not self.functional:
+            found = symbols(args[0]) or flatten(tensors_of(args[0]))[0]
+            self._built_types = [str(x.dtype) for x in found]
+        return super().__call__(*args, **options)
+
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         """What the layers give, one after the other."""
         if not self.functional:
@@ -286,14 +292,51 @@ class Model(Trainer, Layer):
     @property
     def graph(self) -> Graph:
         """The graph of one example, as `fl.build` takes it: what `predict` computes."""
+        inputs = {n: spec((1, *s), d) for n, (s, d) in self._examples().items()}
+
+        def whole(parts: dict[str, Tensor]) -> Any:
+            with scope.entered(scope.Scope()):
+                result = self(self.arranged(list(parts.values())))
+            flat, _ = flatten(result)
+            if isinstance(result, Mapping):
+                return dict(zip(result, flat, strict=True))
+            if len(flat) == 1:
+                return {_output_name(self): flat[0]}
+            return dict(zip(_unique(self.output_names, len(flat)), flat, strict=True))
+
+        fn = _with_arguments(whole, list(inputs))
+        return trace(fn, inputs, self.name)
+
+    def _build_as(self, shapes: Any, types: Sequence[str] | None = None) -> None:
+        """Make the weights of a class of one's own, by a call with stand-ins.
+
+        Args:
+            shapes: of the inputs, as it is called with them: one, or a list or dict of some.
+            types: their dtypes, in order; default: float32.
+        """
+        left = iter(types or ())
+
+        def stand_in(shape: Any) -> Any:
+            if isinstance(shape, Mapping):
+                return {k: stand_in(s) for k, s in shape.items()}
+            if isinstance(shape, list):
+                return [stand_in(s) for s in shape]
+            return Symbolic(tuple(shape), next(left, "float32"), None, 0)  # type: ignore[arg-type]
+
+        self.symbolic_outputs((stand_in(shapes),), {})
+
+    def _examples(self) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Of each input by its name: the shape of one example, and the dtype.
+
+        Raises:
+            FanlightError: E-LAYER-002 it is not built; E-LAYER-001 sizes that are free.
+        """
         if not self.built:
             raise not_built(self)
-        shapes = self.built_with if not self.functional else self.input_shape
-        flat = _flat_shapes(shapes)
+        flat = _flat_shapes(self.input_shape if self.functional else self.built_with)
+        types = [s.dtype for s in self.inputs] if self.functional else self._built_types
         names = self._input_names(len(flat))
-        types = [s.dtype for s in self.inputs] if self.functional else ["float32"] * len(flat)
-        inputs: dict[str, TensorType] = {}
-        for n, shape, dtype in zip(names, flat, types, strict=True):
+        for n, shape in zip(names, flat, strict=True):
             if any(size is None for size in shape[1:]):
                 raise FanlightError(
                     "E-LAYER-001",
@@ -303,21 +346,9 @@ class Model(Trainer, Layer):
                     received=f"{n}: {list(shape)}",
                     next="give fl.Input the shape that the page will have.",
                 )
-            inputs[n] = spec((1, *map(int, shape[1:])), dtype)  # type: ignore[arg-type]
-
-        def whole(parts: dict[str, Tensor]) -> Any:
-            given = list(parts.values())
-            with scope.entered(scope.Scope()):
-                result = self(given[0] if len(given) == 1 else given)
-            flat, _ = flatten(result)
-            if isinstance(result, Mapping):
-                return dict(zip(result, flat, strict=True))
-            if len(flat) == 1:
-                return {_output_name(self): flat[0]}
-            return dict(zip(_unique(self.output_names, len(flat)), flat, strict=True))
-
-        fn = _with_arguments(whole, names)
-        return trace(fn, inputs, self.name)
+        pairs = zip(flat, types or ["float32"] * len(flat), strict=True)
+        sizes = [(tuple(int(n or 0) for n in shape[1:]), dtype) for shape, dtype in pairs]
+        return dict(zip(names, sizes, strict=True))
 
     @property
     def batched(self) -> dict[str, bool]:
@@ -329,6 +360,9 @@ class Model(Trainer, Layer):
         if self.functional:
             names = list(self.inputs_form) if isinstance(self.inputs_form, Mapping) else []
             return names or _unique([s.name for s in self.inputs], count)
+        names = list(self.built_with) if isinstance(self.built_with, Mapping) else []
+        if len(names) == count and all(str(n).isidentifier() for n in names):
+            return names
         return ["x"] if count == 1 else [f"x{i}" for i in range(count)]
 
     # --- configuration ----------------------------------------------------------------------------

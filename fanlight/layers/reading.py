@@ -150,8 +150,30 @@ class Reader:
             own = self._cleaned(kind, self._nested(own), entry)
             label = f"layer {own.get('name', '')!r} ({name})"
             made = self._guarded(label, lambda: kind.from_config(own))
+            self._guarded(label, lambda: self._build(made, entry.get("build_config")))
         self.depth -= 1
         return made
+
+    def _build(self, made: Any, told: Any) -> None:
+        """Make the weights of a model of a class of somebody's own, as the file says."""
+        from fanlight.layers.model import Model
+
+        if not isinstance(made, Model) or made.built or not isinstance(told, Mapping):
+            return
+        shapes = self._shapes(told.get("input_shape"))
+        types = told.get("input_dtype")
+        if shapes is not None:
+            made._build_as(shapes, types if isinstance(types, list) else None)
+
+    def _shapes(self, value: Any) -> Any:
+        """A shape, or a list or dict of some; None if it is none."""
+        if isinstance(value, Mapping):
+            parts = {k: self._shape(v) for k, v in value.items()}
+            return None if None in parts.values() else parts
+        if isinstance(value, list) and value and all(isinstance(v, list) for v in value):
+            many = [self._shape(v) for v in value]
+            return None if None in many else many
+        return self._shape(value)
 
     def _nested(self, own: dict[str, Any]) -> dict[str, Any]:
         """Arguments with the layers among them made fit for their own from_config."""

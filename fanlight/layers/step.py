@@ -46,6 +46,7 @@ class Steps:
     ) -> None:
         self.model, self.objective, self.optimizer = model, objective, optimizer
         self.key, self.compiled, self.threads = key, compiled, threads
+        self.form: Any = None  # of the outputs, as `unflatten` takes it
         self.home: Kept | None = None
         self._programs: dict[Any, Program] = {}
         self._kept: list[int] = []
@@ -54,7 +55,8 @@ class Steps:
 
     def forward(self, x: Sequence[Any], training: bool) -> list[Tensor]:
         """The outputs of the model."""
-        made: list[Tensor] = flatten(self.model(self.model.arranged(x), training=training))[0]
+        made: list[Tensor]
+        made, self.form = flatten(self.model(self.model.arranged(x), training=training))
         return made
 
     def train(self, x: Sequence[Any], y: Sequence[Any], w: Sequence[Any]) -> Made:

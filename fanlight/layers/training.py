@@ -12,6 +12,7 @@ from fanlight.hosts.wasmtime import MOST_THREADS, sensible_threads
 from fanlight.layers import feeding, losses, optimizers, seeds
 from fanlight.layers.callbacks import Callback, CallbackList, History
 from fanlight.layers.hosted import tail_of
+from fanlight.layers.layer import shapes_of
 from fanlight.layers.objective import Objective
 from fanlight.layers.optimizer import Optimizer
 from fanlight.layers.progress import shown
@@ -38,6 +39,7 @@ class Trainer:
         self._steps: Steps | None = None
         self._eager = False
         self._threads: int | None = None
+        self._input_names_given: list[str] | None = None
         self._form: Any = None
         self._key: Weight | None = None
 
@@ -96,16 +98,19 @@ class Trainer:
 
     def arranged(self, flat: Sequence[Any]) -> Any:
         """Inputs, flat and in order, as the model is called with them."""
-        if self._form is not None:
-            return unflatten(flat, self._form)
-        return flat[0] if len(flat) == 1 else list(flat)
+        model: Any = self
+        known = None if model.functional else model.built_with
+        names = list(known) if isinstance(known, Mapping) else self._input_names_given
+        if names is not None:
+            return dict(zip(names, flat, strict=True))
+        return flat[0] if len(flat) == 1 and not isinstance(known, list) else list(flat)
 
     def _input_order(self, x: Any) -> list[str]:
         model: Any = self
         if model.functional:
             form = model.inputs_form
             return list(form) if isinstance(form, Mapping) else [s.name for s in model.inputs]
-        return list(x) if isinstance(x, Mapping) else []
+        return self._input_names_given or [] if isinstance(x, Mapping) else []
 
     def _prepared(self, first: Any) -> Objective | None:
         """The objective, once the model is built with the shapes of a first batch."""
@@ -128,16 +133,13 @@ class Trainer:
             for i, a in enumerate(first)
         ]
         if not model.built:
-            given = self.arranged(stand_ins)
-            model._build(
-                given.shape if isinstance(given, Symbolic) else [s.shape for s in stand_ins]
-            )
+            model._build(shapes_of(self.arranged(stand_ins)))
         if model.functional:
             return model.outputs, model.output_names
         outputs = model.symbolic_outputs((self.arranged(stand_ins),), {})
-        form = model._form_of_outputs
-        if isinstance(form, list) and len(form) == len(outputs):
-            return outputs, [str(n) for n in form]
+        form = self._form
+        if form is not None and form[0] is dict and len(form[1]) == len(outputs):
+            return outputs, [str(n) for n in form[1]]
         many = len(outputs) > 1
         return outputs, [f"output_{i}" if many else "output" for i in range(len(outputs))]
 
@@ -191,12 +193,18 @@ class Trainer:
     ) -> feeding.Arrays | feeding.Stream:
         model: Any = self
         if isinstance(x, Mapping) and not model.functional:
-            self._form = (dict, list(x), [None] * len(x))
-        names = model.output_names if model.functional else self._label_names(y)
+            known = model.built_with
+            self._input_names_given = list(known if isinstance(known, Mapping) else x)
+        names = model.output_names if model.functional else self._label_names(x, y)
         return feeding.batches_of(x, y, w, batch_size, self._input_order(x), names, rng)
 
-    def _label_names(self, y: Any) -> list[str]:
-        return list(y) if isinstance(y, Mapping) else []
+    def _label_names(self, x: Any, y: Any) -> list[str]:
+        """The outputs that a dict of labels is for, in their order."""
+        if not isinstance(y, Mapping):
+            return []
+        first = [a[:1] for a in feeding.arrays_of(x, self._input_order(x), "x")]
+        objective = self._prepared(first)
+        return list(y) if objective is None else list(objective.names)
 
     def _labels(self, y: list[Any], w: list[Any], count: int) -> tuple[list[Any], list[Any]]:
         """Labels and weights, one for each output."""
@@ -511,11 +519,14 @@ class Trainer:
             if steps is not None and i >= steps:
                 break
             told.call("on_predict_batch_begin", i, {})
-            parts.append(self._steps_for(given).run("predict", (given, [], [])))
+            running = self._steps_for(given)
+            parts.append(running.run("predict", (given, [], [])))
             told.call("on_predict_batch_end", i, {})
         told.call("on_predict_end", {})
         joined = [np.concatenate(p) if len(p) > 1 else p[0] for p in zip(*parts, strict=True)]
-        form = model.outputs_form if model.functional else None
+        if parts and not model.functional:
+            return unflatten(joined, running.form)
+        form = model.outputs_form
         if isinstance(form, Mapping):
             return dict(zip(form, joined, strict=True))
         if form is not None and not isinstance(form, Symbolic):
@@ -525,8 +536,6 @@ class Trainer:
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch."""
         return self.predict(x, 2**31 - 1)
-
-    _form_of_outputs: Any = None
 
 
 def _counted(threads: Any) -> int | None:

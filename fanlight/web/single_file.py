@@ -67,21 +67,25 @@ def _page_script(classifies: bool, trains: bool) -> str:
         old = "try {\nconst model = await load('./');"
         new = take + old.replace("'./'", "inlineBundle")
     script = _replaced(join(paths, exports=False), old, new)
-    return _with_steps(script) if trains else script
+    return _on_its_own(script, trains)
 
 
 def _worker_script(trains: bool) -> str:
     """A classic script, for Chromium starts no module worker from file://."""
-    lazy = [RUNTIME / name for name in LAZY]
+    lazy = [RUNTIME / name for name in LAZY if name != "keep.js"]
     script = join([*CORE, *lazy, RUNTIME / "worker.js"], exports=False)
     script = script.replace("import.meta.url", "location.href")
     script = script.replace("import('./choice.js')", "Promise.resolve({ settle })")
     script = script.replace("import('./threads.js')", "Promise.resolve({ hire })")
-    return _with_steps(script) if trains else script
+    return _on_its_own(script, trains)
 
 
-def _with_steps(script: str) -> str:
-    """A script with the steps of training inside, made when they are first asked for."""
+def _on_its_own(script: str, trains: bool) -> str:
+    """A script that imports nothing: the steps of training are inside, made when first needed."""
+    # Nothing came from the network, so there is nothing to keep.
+    script = _replaced(script, "import('./keep.js')", "Promise.reject()")
+    if not trains:
+        return script
     steps = enclose(RUNTIME / "steps.js")
     made = f"let stepsMade;\nconst stepsHere = async () => (stepsMade ??= {steps});\n"
     return made + _replaced(script, _STEPS, "stepsHere()")

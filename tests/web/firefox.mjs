@@ -1,8 +1,10 @@
 // The core journeys in Firefox, over WebDriver BiDi. Arguments: firefox, the site's URL, the path of
-// a one-file page, a photo. Prints one JSON object: journey -> what was found (or its error).
+// a one-file page, a photo, a one-file page that trains, what it is to do (an expression, in a file).
+// Prints one JSON object: journey -> what was found (or its error).
+import { readFileSync } from 'node:fs';
 import puppeteer from 'puppeteer-core';
 
-const [executablePath, site, oneFile, photo] = process.argv.slice(2);
+const [executablePath, site, oneFile, photo, learns, lesson] = process.argv.slice(2);
 const browser = await puppeteer.launch({ browser: 'firefox', executablePath, headless: true });
 const found = {};
 
@@ -175,6 +177,8 @@ await journey('one file', oneFile, async (page) => {
   });
   return [info.worker, ...await shown(page)];
 });
+
+await journey('training in one file', learns, (page) => page.evaluate(readFileSync(lesson, 'utf-8')));
 
 await browser.close();
 console.log(JSON.stringify(found));

@@ -12,7 +12,7 @@ import pytest
 
 from fanlight.web.single_file import single_file
 from tests.codegen.test_expand import HALVES, float_bits
-from tests.web import byte_nets, families, free_sizes, halves, training
+from tests.web import byte_nets, families, free_sizes, halves, test_training_file, training
 from tests.web.server import serve
 
 pytestmark = pytest.mark.firefox
@@ -36,6 +36,10 @@ def journeys(
         pytest.fail("puppeteer-core is missing: run `make setup`")
     page = tmp_path_factory.mktemp("one") / "one.html"
     page.write_text(single_file(toys / "photos"), "utf-8")
+    learns, lesson = page.with_name("learns.html"), page.with_name("lesson.js")
+    learns.write_text(single_file(training_bundle), "utf-8")
+    what = json.dumps(test_training_file.given(training_bundle, True))
+    lesson.write_text(f"({test_training_file.JOURNEY})({what})", "utf-8")
     with serve(toys) as site:
         site.pages["bare.html"] = BARE
         site.pages["bytes.js"] = f"export default {byte_nets.JOURNEY};"
@@ -52,6 +56,8 @@ def journeys(
                 site.url,
                 page.as_uri(),
                 str(toys / "green_field.jpg"),
+                learns.as_uri(),
+                str(lesson),
             ],
             capture_output=True,
             text=True,
@@ -140,3 +146,8 @@ def test_not_an_image(journeys: dict[str, Any]) -> None:
 def test_one_file_from_file(journeys: dict[str, Any]) -> None:
     worker, first, *_ = answer(journeys, "one file")
     assert worker is True and first.startswith("green73")
+
+
+def test_a_page_in_one_file_trains(journeys: dict[str, Any], training_bundle: Path) -> None:
+    found = answer(journeys, "training in one file")
+    test_training_file.as_python(found, training_bundle, True)

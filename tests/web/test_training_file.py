@@ -54,30 +54,39 @@ def opened(page: Any, path: Path) -> list[str]:
     return errors
 
 
+def given(folder: Path, worker: bool) -> dict[str, Any]:
+    """What the journey is given, by the folder that `write_training` wrote."""
+    how = {"batch": training.BATCH, "epochs": training.EPOCHS, "seed": training.SEED}
+    examples = json.loads((folder / "examples.json").read_text())
+    return {**examples, "how": {**how, "worker": worker}}
+
+
+def as_python(found: dict[str, Any], folder: Path, worker: bool) -> None:
+    """What a page in one file found is what Python found, and its file can be loaded."""
+    want = json.loads((folder / "python.json").read_text())
+    assert len(found["losses"]) == training.STEPS
+    np.testing.assert_allclose(found["losses"][:50], want["losses"][:50], atol=1e-4)
+    assert found["worker"] is worker and found["error"] == "E-WEB-032"
+    # Browsers of today keep databases for pages of file://.
+    assert found["kept"]["restored"] is True
+    assert abs(found["kept"]["loss"] - found["loss"]) < 1e-6
+    path = folder.with_name("learnt-in-one-file.safetensors")
+    path.write_bytes(bytes(found["file"]))
+    x, y = training.examples()
+    own = fl.load(path).evaluate(x, y, batch_size=training.BATCH, return_dict=True)
+    assert abs(own["loss"] - found["loss"]) < 1e-4
+
+
 @pytest.mark.parametrize("worker", [True, False])
 def test_a_page_in_one_file_trains(
-    page: Any, one_file: Path, training_bundle: Path, tmp_path: Path, worker: bool
+    page: Any, one_file: Path, training_bundle: Path, worker: bool
 ) -> None:
     seen: list[str] = []
     page.on("request", lambda request: seen.append(request.url))
     errors = opened(page, one_file)
-    given = json.loads((training_bundle / "examples.json").read_text())
-    want = json.loads((training_bundle / "python.json").read_text())
-    how = {"batch": training.BATCH, "epochs": training.EPOCHS, "seed": training.SEED}
-    found = page.evaluate(JOURNEY, {**given, "how": {**how, "worker": worker}})
-    assert len(found["losses"]) == training.STEPS
-    np.testing.assert_allclose(found["losses"][:50], want["losses"][:50], atol=1e-4)
-    assert found["worker"] is worker and found["error"] == "E-WEB-032"
-    # Chromium keeps databases for pages of file://; a browser that does not says so.
-    assert found["kept"]["restored"] is True
-    assert abs(found["kept"]["loss"] - found["loss"]) < 1e-6
+    as_python(page.evaluate(JOURNEY, given(training_bundle, worker)), training_bundle, worker)
     assert all(url.startswith(("blob:", "data:", one_file.as_uri())) for url in seen)
     assert errors == []
-    (tmp_path / "learnt.safetensors").write_bytes(bytes(found["file"]))
-    learnt = fl.load(tmp_path / "learnt.safetensors")
-    x, y = training.examples()
-    own = learnt.evaluate(x, y, batch_size=training.BATCH, return_dict=True)
-    assert abs(own["loss"] - found["loss"]) < 1e-4
 
 
 def test_without_a_database_the_error_says_what_to_do(page: Any, one_file: Path) -> None:

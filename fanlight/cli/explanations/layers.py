@@ -79,8 +79,12 @@ LAYERS: dict[str, Explanation] = {
     ),
     "E-LAYER-009": Explanation(
         "The ending of the name says what is written, and this kind of file cannot hold what was "
-        "asked: TF.js has no GRU with reset_after, .safetensors has weights and no layers.",
-        "Save as .keras, which holds everything; or change the layer that the message names.",
+        "asked: TF.js has no GRU with reset_after, .safetensors has weights and no layers, and the "
+        "code of a class of your own is in no file.",
+        "Save as .keras, which holds everything; or change the layer that the message names. A "
+        "class of your own is named by a file if it has @fl.register() above it and a get_config "
+        "that gives the arguments of its __init__; else keep its weights: save_weights, and "
+        "load_weights into one that was made and called.",
     ),
     "E-LAYER-010": Explanation(
         "The folder does not exist or may not be written to, the disk is full, or there is a file "

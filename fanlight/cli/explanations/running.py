@@ -216,7 +216,8 @@ RUNNING: dict[str, Explanation] = {
     ),
     "E-WEB-015": Explanation(
         "The bundle was built without a task, so that pictures mean nothing to it.",
-        "Use run() with arrays, or build it with --task classify.",
+        "Use run() with arrays, or build it with --task classify (in Python, of a model that "
+        "trains, too: task=fl.tasks.classify(...)).",
     ),
     "E-WEB-016": Explanation(
         "The file is no picture, or of a format that this browser lacks (HEIC in most).",
@@ -261,7 +262,7 @@ RUNNING: dict[str, Explanation] = {
         "getWeights() shows names and shapes.",
     ),
     "E-WEB-035": Explanation(
-        "IndexedDB is full or refused, as in some private windows.",
+        "IndexedDB is full or refused, as in some private windows and for files in some browsers.",
         "Free disk space, or keep what save() gives as a file.",
     ),
     "E-WEB-036": Explanation(

@@ -79,9 +79,10 @@ JOURNEY = """async ({ pngs, seed, how }, load) => {
   const after = await told();
   const own = plain(await model.classify(blobs[0], { top: 1 }));
   const file = [...new Uint8Array(await (await model.save()).arrayBuffer())];
+  const one = (await model.pictures(blobs[0])).length;
   const wrong = await model.pictures([new Blob(['no picture'])]).catch(({ code }) => code);
   const none = (await model.pictures([])).length;
-  return { x: [...x], before, losses, after, own, file, labels: model.labels, wrong, none,
+  return { x: [...x], before, losses, after, own, file, labels: model.labels, wrong, none, one,
     open: first.width };
 }"""
 
@@ -116,10 +117,11 @@ def as_python(found: dict[str, Any], frozen: bool, folder: Path) -> None:
     moved = dict(found["after"])["red"] - dict(found["before"])["red"]
     assert moved > 0.05 and found["after"][0][0] == "red"
     assert found["labels"] == LABELS and found["wrong"] == "E-WEB-016" and found["none"] == 0
+    assert found["one"] == x[0].size
     assert found["open"] > 0  # the page's own picture was not closed
     (folder / "learnt.safetensors").write_bytes(bytes(found["file"]))
     again = model(frozen)
-    again.load_weights(folder / "learnt.safetensors", by_name=True)
+    again.load_weights(folder / "learnt.safetensors", by_name=frozen)  # only what learnt is there
     np.testing.assert_allclose(again.predict(x), net.predict(x), atol=1e-4)
 
 

@@ -55,17 +55,18 @@ export class TrainableModel {
   }
 
   /**
-   * Pictures as `fit` and `evaluate` take them, one after the other: what becomes of a picture before the model
-   * sees it where it classifies, computed by the same program. Of a bundle that was built with a task.
-   * @param {Iterable<ImageSource>} sources @returns {Promise<Float32Array>}
+   * Pictures, or one, as `fit` and `evaluate` take them, one after the other: what becomes of a picture before
+   * the model sees it where it classifies, computed by the same program. Of a bundle that was built with a task.
+   * @param {ImageSource | Iterable<ImageSource>} sources @returns {Promise<Float32Array>}
    */
   async pictures(sources) {
     const parts = [];
-    for (const source of sources) parts.push(await this.#part('picture', await portable(source)));
+    const all = Symbol.iterator in Object(sources) ? sources : [sources];
+    for (const source of /** @type {Iterable<ImageSource>} */ (all)) parts.push(await this.#part('picture', await portable(source)));
     const [{ length: each } = { length: 0 }] = parts;
-    const all = new Float32Array(parts.length * each);
-    parts.forEach((part, i) => all.set(part, i * each));
-    return all;
+    const found = new Float32Array(parts.length * each);
+    parts.forEach((part, i) => found.set(part, i * each));
+    return found;
   }
 
   /** See `Model.dispose`. */

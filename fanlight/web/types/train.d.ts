@@ -24,11 +24,11 @@ export class TrainableModel {
         top?: number;
     }): Promise<import("./types.js").Prediction[]>;
     /**
-     * Pictures as `fit` and `evaluate` take them, one after the other: what becomes of a picture before the model
-     * sees it where it classifies, computed by the same program. Of a bundle that was built with a task.
-     * @param {Iterable<ImageSource>} sources @returns {Promise<Float32Array>}
+     * Pictures, or one, as `fit` and `evaluate` take them, one after the other: what becomes of a picture before
+     * the model sees it where it classifies, computed by the same program. Of a bundle that was built with a task.
+     * @param {ImageSource | Iterable<ImageSource>} sources @returns {Promise<Float32Array>}
      */
-    pictures(sources: Iterable<ImageSource>): Promise<Float32Array>;
+    pictures(sources: ImageSource | Iterable<ImageSource>): Promise<Float32Array>;
     /** See `Model.dispose`. */
     dispose(): void;
     /**

@@ -205,7 +205,7 @@ export class Engine {
       fail('E-WEB-010', 'These are not the names of the inputs.', { expected, received });
     }
     /** @type {Record<string, any>} */
-    const sizes = Object.create(null);
+    const sizes = {};
     for (const name in dims) sizes[name] = dims[name].size;
     let items = 0;
     const writes = specs.map((spec) => {

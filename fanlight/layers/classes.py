@@ -107,12 +107,7 @@ def grown(classes: Classes, optimizer: Optimizer, weights: Sequence[Any]) -> Map
     wide: dict[int, Weight] = {}
     for weight in layer.weights:
         shape = (*weight.shape[:-1], classes.most)
-        try:
-            array = np.asarray(inits[weight.name](shape, "float32"))
-        except ValueError as error:
-            raise _refused(
-                f"initializers of {layer.name!r} for any number of classes", str(error)
-            ) from error
+        array = np.asarray(inits[weight.name](shape, "float32"))
         wide[id(weight)] = Weight(tensor(array), weight.trainable, weight.name, weight.path)
         pairs.append((weight, wide[id(weight)]))
     other = type(optimizer).from_config(optimizer.get_config())

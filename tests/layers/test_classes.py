@@ -84,7 +84,7 @@ def test_other_models_and_metrics_are_refused(tmp_path: Path) -> None:
     held = fl.Sequential(
         [fl.Input((4,)), dense(3, kernel_initializer=fl.initializers.Constant(np.ones((4, 3))))]
     )
-    with pytest.raises(FanlightError, match="initializers of"):
+    with pytest.raises(FanlightError, match="Constant cannot make"):
         how = fl.training("adam", "mse")
         fl.build(held, tmp_path / "b", train=how, dims={"classes": 9})
     assert not (tmp_path / "b").exists()

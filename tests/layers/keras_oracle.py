@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 import numpy as np
 import pytest
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
-
 keras = pytest.importorskip("keras", reason="Keras 3 is the oracle: see CONTRIBUTING.md")
 
-import jax  # noqa: E402  (after the choice of Keras's back end)
+import jax  # noqa: E402  (where Keras is)
+from keras.src.backend.jax.core import JaxVariable  # noqa: E402
+from keras.src.initializers import constant_initializers, random_initializers  # noqa: E402
 
 from fanlight.layers import Layer, scope  # noqa: E402
 from fanlight.tensor import tensor  # noqa: E402
 from fanlight.tensor.tape import flatten, recording  # noqa: E402
-
-# Every shape is computed once: compiling it well takes longer than computing it.
-jax.config.update("jax_disable_most_optimizations", True)
 
 TOLERANCE = 1e-5
 
@@ -40,17 +36,49 @@ def close(ours: Any, theirs: Any, what: str, tolerance: float = TOLERANCE) -> No
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * scale, err_msg=what)
 
 
-@contextmanager
-def quickly() -> Iterator[None]:
-    """Keras's layers begin with zeros: JAX needs seconds to compile each shape's random numbers."""
-    from keras.src.initializers import random_initializers
+def _uniform(
+    shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Any = None
+) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(minval, maxval, shape).astype(dtype or "float32")
 
-    def drawn(shape: Sequence[int], *_: Any, **options: Any) -> np.ndarray:
-        return np.zeros(shape, options.get("dtype") or "float32")
 
-    names = ("uniform", "normal", "truncated_normal")
-    with mock.patch.multiple(random_initializers.random, **dict.fromkeys(names, drawn)):
-        yield
+def _normal(
+    shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
+) -> np.ndarray:
+    return np.random.default_rng(seed).normal(mean, stddev, shape).astype(dtype or "float32")
+
+
+def _truncated_normal(
+    shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
+) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    drawn = rng.normal(size=shape)
+    while (far := np.abs(drawn) > 2).any():
+        drawn[far] = rng.normal(size=int(far.sum()))
+    return (mean + stddev * drawn).astype(dtype or "float32")
+
+
+_RANDOM = SimpleNamespace(uniform=_uniform, normal=_normal, truncated_normal=_truncated_normal)
+_OPS = SimpleNamespace(**vars(keras.ops))
+for _name in ("zeros", "ones", "eye", "diag", "sign", "transpose", "reshape"):
+    setattr(_OPS, _name, getattr(np, _name))
+_OPS.qr = np.linalg.qr
+_OPS.cast = np.asarray
+
+_initialize = JaxVariable._initialize_with_initializer
+
+
+def _initialize_by_numpy(variable: Any, initializer: Any) -> None:
+    with (
+        mock.patch.multiple(random_initializers, random=_RANDOM, ops=_OPS),
+        mock.patch.object(constant_initializers, "ops", _OPS),
+    ):
+        _initialize(variable, initializer)
+
+
+# JAX takes seconds to compile the random numbers of each shape that a weight begins with. The
+# initializers themselves stay what they are where a test calls them.
+JaxVariable._initialize_with_initializer = _initialize_by_numpy
 
 
 def _value(weight: Any, seed: int) -> np.ndarray:
@@ -130,8 +158,7 @@ def check_layer(
     floats = [a.dtype == np.float32 for a in arrays]
 
     # The same weights on both sides.
-    with quickly():
-        theirs.build([a.shape for a in arrays] if several else arrays[0].shape)
+    theirs.build([a.shape for a in arrays] if several else arrays[0].shape)
     weights = [_value(w, i) for i, w in enumerate(theirs.weights)]
     theirs.set_weights(weights)
     ours(arrays if several else arrays[0], **options)

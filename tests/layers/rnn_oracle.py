@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pytest
 
 import fanlight as fl
 from fanlight.tensor.tape import recording
-
-os.environ["KERAS_BACKEND"] = "jax"
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    keras = pytest.importorskip("keras")
-    import jax
-
-jax.config.update("jax_disable_most_optimizations", True)  # compiling takes longer than running
+from tests.layers.keras_oracle import jax, keras
 
 
 def random(*shape: int, seed: int = 0) -> np.ndarray:

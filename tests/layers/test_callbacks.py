@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,10 @@ import pytest
 import fanlight as fl
 from fanlight.errors import FanlightError
 from fanlight.layers import callbacks
+from tests.layers.keras_oracle import keras
 from tests.support import run_python
 
-os.environ["KERAS_BACKEND"] = "jax"
 pytestmark = pytest.mark.filterwarnings("ignore")
-keras = pytest.importorskip("keras")
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(24, 3)).astype(np.float32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,9 @@ import pytest
 import fanlight as fl
 from fanlight.errors import FanlightError
 from fanlight.layers import losses, scope
+from tests.layers.keras_oracle import keras
 
-os.environ["KERAS_BACKEND"] = "jax"
 pytestmark = pytest.mark.filterwarnings("ignore")
-keras = pytest.importorskip("keras")
 
 RNG = np.random.default_rng(0)
 N, C = 6, 4

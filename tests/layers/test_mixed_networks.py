@@ -17,7 +17,7 @@ import pytest
 from sklearn import datasets
 
 import fanlight as fl
-from tests.layers.keras_oracle import keras, quickly
+from tests.layers.keras_oracle import keras
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 
@@ -59,8 +59,7 @@ def both(
     fl.set_random_seed(3)
     try:
         ours = make(fl)
-        with quickly():
-            theirs = make(keras)
+        theirs = make(keras)
         assert [w.shape for w in ours.weights] == [tuple(w.shape) for w in theirs.weights]
         theirs.set_weights(ours.get_weights())
         own = trained(ours, fl, given, loss, rate, epochs)

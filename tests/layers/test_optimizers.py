@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,9 @@ import fanlight as fl
 from fanlight.errors import FanlightError
 from fanlight.layers import optimizers
 from fanlight.layers.weight import Weight
+from tests.layers.keras_oracle import keras
 
-os.environ["KERAS_BACKEND"] = "jax"
 pytestmark = pytest.mark.filterwarnings("ignore")
-keras = pytest.importorskip("keras")
 
 RNG = np.random.default_rng(2)
 STEPS = 20

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,9 @@ import pytest
 import fanlight as fl
 from fanlight.errors import FanlightError
 from fanlight.layers import schedules
+from tests.layers.keras_oracle import keras
 
-os.environ["KERAS_BACKEND"] = "jax"
 pytestmark = pytest.mark.filterwarnings("ignore")
-keras = pytest.importorskip("keras")
 
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("ExponentialDecay", {"decay_steps": 10, "decay_rate": 0.9}),

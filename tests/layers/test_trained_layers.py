@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fanlight as fl
-from tests.layers.keras_oracle import close, keras, numbers, quickly
+from tests.layers.keras_oracle import close, keras, numbers
 
 la: Any = fl.layers
 
@@ -168,8 +168,7 @@ def network(lib: Any) -> Any:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 def test_twenty_steps_as_keras() -> None:
-    with quickly():
-        theirs = keras.Sequential([keras.Input((8, 8, 3)), *network(keras)])
+    theirs = keras.Sequential([keras.Input((8, 8, 3)), *network(keras)])
     ours = fl.Sequential([fl.Input((8, 8, 3)), *network(fl)])
     assert [w.shape for w in ours.weights] == [tuple(w.shape) for w in theirs.weights]
     theirs.set_weights(ours.get_weights())

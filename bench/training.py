@@ -117,6 +117,10 @@ def measure(rounds: int = ROUNDS) -> list[dict[str, Any]]:
     return [*rows, *training_python.measure(mobilenet, BATCH)]
 
 
+class _FailedError(Exception):
+    """An engine has no way that can: why."""
+
+
 class _Lab:
     """One browser, and a page per engine and back end."""
 
@@ -138,7 +142,12 @@ class _Lab:
         _turn(ours), _turn(ours)  # warm
         rows = []
         for who, goal in case.goals.items():
-            beside, other, trial = self._best(case, who, first)
+            try:
+                beside, other, trial = self._best(case, who, first)
+            except _FailedError as error:
+                mine = _turn(ours) / (more if case.per_step else 1)
+                rows.append(row(case.name, mine, str(error), None, goal))
+                continue
             rounds = min(self.rounds, max(2, int(PATIENCE * 1e3 / trial)))
             times: tuple[list[float], list[float]] = ([], [])
             for _ in range(rounds):
@@ -151,16 +160,29 @@ class _Lab:
         return rows
 
     def _best(self, case: Case, who: str, first: float) -> tuple[str, Any, float]:
-        """The fastest way of an engine: its name, its page, and the ms of a turn."""
+        """The fastest way of an engine: its name, its page, and the ms of a turn.
+
+        Raises:
+            _FailedError: none can.
+        """
+        from playwright.sync_api import Error
+
         ways = [{"backend": b} for b in case.backends] if who == "tfjs" else [{}]
-        tried = []
+        tried, failed = [], []
         for way in ways:
             page = self._page(who)
-            loss = page.evaluate("(what) => prepare(what)", self._what(case, **way))
+            try:
+                loss = page.evaluate("(what) => prepare(what)", self._what(case, **way))
+            except Error as error:  # what fails is a row
+                failed.append(" ".join([who, *way.values(), str(error).splitlines()[0][:200]]))
+                page.context.close()
+                continue
             # Of shuffled batches the first epoch's loss is another one.
             if case.what["count"] == case.what["batchSize"]:
                 assert abs(loss - first) <= 1e-3 * abs(first), (who, way, loss, first)
             tried.append((_turn(page), page, way.get("backend", "wasm")))
+        if not tried:
+            raise _FailedError("; ".join(failed))
         least, page, name = min(tried, key=lambda each: each[0])
         for _, other, _ in tried:
             if other is not page:

@@ -174,7 +174,8 @@ class _Lab:
             try:
                 loss = page.evaluate("(what) => prepare(what)", self._what(case, **way))
             except Error as error:  # what fails is a row
-                failed.append(" ".join([who, *way.values(), str(error).splitlines()[0][:200]]))
+                why = str(error).removeprefix("Page.evaluate: ").splitlines()[0][:200]
+                failed.append(" ".join([who, *way.values(), why]))
                 page.context.close()
                 continue
             # Of shuffled batches the first epoch's loss is another one.

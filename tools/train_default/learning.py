@@ -14,6 +14,7 @@ import numpy as np
 import fanlight as fl
 from train_default.export import card_section, export, measured
 from train_default.network import (
+    AVERAGE,
     SIZE,
     Shape,
     assign,
@@ -28,7 +29,6 @@ WARM_UP = 0.05  # share of the run
 WEIGHT_DECAY = 0.05
 SMOOTHING = 0.1
 TEMPERATURE = 2.0  # at which the teacher also says which classes look alike
-AVERAGE = 0.998  # of the weights: about the last 500 steps
 SPARED = ("conv_dw_", "_bn", "bias")  # what weight decay leaves alone
 PICTURES = 256  # on which batch norms are measured, where a run begins with a written network
 
@@ -53,7 +53,7 @@ class Plan:
     seed: int = 0
     stages: Sequence[tuple[float, int]] = ((0.5, 48), (0.85, 56), (1.0, SIZE))
     round: int = 20
-    every: int = 10
+    every: int = 6
     shape: Shape = field(default_factory=Shape)
 
 

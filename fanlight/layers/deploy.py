@@ -153,8 +153,6 @@ def deployed(model: Any, how: Training, dims: Mapping[str, Any] | None) -> Deplo
 class _Deploying:
     def __init__(self, model: Model, how: Training, most: Any, classes: Any) -> None:
         self.model, self.most = model, most
-        if not model.built:
-            model._steps_for([])  # which says that it is not built
         self.inputs = model._examples()
         stand_ins = [np.zeros((1, *s), d) for s, d in self.inputs.values()]
         self.optimizer: Optimizer = how.optimizer

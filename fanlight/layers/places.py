@@ -74,10 +74,20 @@ def _children(layer: Layer) -> list[tuple[str, Layer]]:
         value, name = held[key], key.lstrip("_") if own else key
         if isinstance(value, Layer):
             found.append((name, value))
-        elif isinstance(value, Mapping):
-            found += _counted(name, list(value.values()))
-        elif isinstance(value, list | tuple):
-            found += _counted(name, value)
+        else:
+            found += _held(name, value, not isinstance(layer, Model))
+    return found
+
+
+def _held(name: str, value: Any, deep: bool) -> list[tuple[str, Layer]]:
+    """The layers of a list or dict; also of those inside, which a model has among its `layers`."""
+    values = list(value.values()) if isinstance(value, Mapping) else value
+    if not isinstance(values, list | tuple):
+        return []
+    found = list(_counted(name, values))
+    for i, inner in enumerate(values):
+        if deep and isinstance(inner, Mapping | list | tuple):
+            found += _held(f"{name}/{i}", inner, deep)
     return found
 
 

@@ -94,13 +94,20 @@ def test_a_model_of_a_class_of_ones_own_saves_its_weights(tmp_path: Path) -> Non
     class Own(fl.Model):
         def __init__(self) -> None:
             super().__init__()
-            self.a, self.rest = L.Dense(3), [L.Dense(2), L.Dense(1)]
+            self.a, self.rest = L.Dense(3), [L.Dense(2), Inner(), [L.Dense(1)]]
 
         def call(self, inputs: Any) -> Any:
-            x = self.a(inputs)
-            for layer in self.rest:
-                x = layer(x)
-            return x
+            first, second, (third,) = self.rest
+            return third(second(first(self.a(inputs))))
+
+    class Inner(L.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rows = [[L.Dense(2)], {"last": L.Dense(3)}]
+
+        def call(self, inputs: Any) -> Any:
+            (first,), last = self.rows
+            return last["last"](first(inputs))
 
     x = nets.numbers(2, 4)
     model, other = Own(), Own()

@@ -149,7 +149,8 @@ class Program:
             for place, array in zip(inputs, given, strict=True):
                 if place is not None:
                     place[...] = array
-            for v in self._updated:  # before: Ctrl-C may come at any time
+            # First, as an interrupt may come between any two lines: all of a step, or nothing.
+            for v in self._updated:
                 v.changed_in(home)
             self._once()
             return [place.copy() for place in outputs]

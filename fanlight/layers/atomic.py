@@ -41,9 +41,11 @@ def write_file(path: Path, data: bytes | memoryview, overwrite: bool = True) -> 
             os.fsync(file.fileno())
         os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o644)
         os.replace(temporary, path)
-    except OSError as error:
+    except BaseException as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         raise refused(path, "a place that can be written", error.strerror or str(error)) from error
 
 

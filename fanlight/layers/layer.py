@@ -162,12 +162,12 @@ class Layer(Checked):
                 received=f"{tuple(shape)}",
                 next="give fl.Input a shape with that size.",
             )
+        empty = blank.claimed(shape, f"layer {self.name}")
         try:
             type_of(tuple(shape), dtype)
         except FanlightError as error:
             error.where = f"{name}, a weight of {self.name}, {error.where}"
             raise
-        empty = blank.claimed(shape, f"layer {self.name}")
         array = np.zeros(shape, dtype) if empty else np.asarray(made(tuple(shape), dtype))
         weight = Weight(
             tensor(array, dtype),
@@ -188,7 +188,9 @@ class Layer(Checked):
         try:
             args, options = tensors_of(args), tensors_of(options)
             return self._computed(args, options)
-        except FanlightError:
+        except FanlightError as error:
+            if f"layer {self.name}" not in str(error.where):
+                error.where = f"layer {self.name} ({type(self).__name__}), {error.where}"
             raise
         except Exception as error:
             # Most layers rely on being called with one tensor of examples. Those of others may not.
@@ -215,12 +217,7 @@ class Layer(Checked):
             options.pop("mask", None)
         if "training" not in takes:
             options.pop("training", None)
-        try:
-            result = self.call(*args, **options)
-        except FanlightError as error:
-            if f"layer {self.name}" not in str(error.where):
-                error.where = f"layer {self.name} ({type(self).__name__}), {error.where}"
-            raise
+        result = self.call(*args, **options)
         if self.activity_regularizer is not None:
             for y in flatten(result)[0]:
                 scope.add_loss(self.activity_regularizer(y) / float(y.shape[0]))

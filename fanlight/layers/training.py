@@ -258,6 +258,9 @@ class Trainer:
         Returns:
             The history: `history.history["loss"]` has a number per epoch.
 
+        Ctrl-C ends it between two steps: weights and optimizer are those after the last whole one,
+        `model.history` has the epochs before, and the next fit goes on from there.
+
         Raises:
             FanlightError: E-TRAIN-001 it was not compiled; E-TRAIN-002 data that do not fit;
                 E-TRAIN-003 the loss is not finite any more (weights and optimizer are then as they

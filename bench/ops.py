@@ -39,7 +39,7 @@ from fanlight.codegen.wasm.kernels.loops import nests
 from fanlight.codegen.wasm.module import Module
 from fanlight.codegen.wasm.probes import FLOPS_PER_ITERATION, peak_module, traffic_module
 from fanlight.graph import Builder, Graph
-from fanlight.hosts.wasmtime import _engine
+from fanlight.hosts.wasmtime import engine as wasm_engine
 from fanlight.ops.row import lookup
 from fanlight.passes import optimize
 from fanlight.targets import WASM_RELAXED, Target
@@ -85,10 +85,10 @@ class Wasmtime:
     def load(self, module: Loaded) -> None:
         import wasmtime
 
-        store = wasmtime.Store(_engine())
+        store = wasmtime.Store(wasm_engine())
         limits = wasmtime.Limits(module.pages, module.pages)
         memory = wasmtime.Memory(store, wasmtime.MemoryType(limits))
-        compiled = wasmtime.Module(_engine(), module.code)
+        compiled = wasmtime.Module(wasm_engine(), module.code)
         exports = wasmtime.Instance(store, compiled, [memory]).exports(store)
         pointer = memory.data_ptr(store)
         whole = np.ctypeslib.as_array(pointer, (memory.data_len(store),))

@@ -51,6 +51,7 @@ CATALOGUE: dict[str, str] = {
     "E-TRAIN-003": "The loss of a training is not finite any more.",
     "E-TRAIN-004": "A label names a class that a model does not have, or that has no weight.",
     "E-TRAIN-005": "There are no examples to train with.",
+    "E-TRAIN-006": "A step of training needs more memory than it may take.",
     # --- datasets ----------------------------------------------------------------------------
     "E-DATA-001": "A dataset has no known size, or no end, where one is needed.",
     "E-DATA-002": "A folder or archive has no pictures for a dataset, or not of every class.",

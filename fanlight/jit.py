@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from fanlight import dtypes
-from fanlight.codegen.plan import MAX_PAGES, WEIGHTS_OFFSET, make_plan
-from fanlight.codegen.state import NOTHING, State
+from fanlight.codegen.plan import MAX_PAGES, WEIGHTS_OFFSET, Plan, make_plan
+from fanlight.codegen.state import NOTHING, State, in_order
 from fanlight.codegen.walk import CONTROL, emit, saved_by
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph
 from fanlight.ops.types import TensorType
-from fanlight.passes import optimize
+from fanlight.passes import alive, optimize, within
 from fanlight.targets import TARGETS, Target
 from fanlight.tensor import Tensor, tensor
 from fanlight.tensor.arguments import function_of
@@ -150,15 +151,22 @@ class Assembled:
 
 
 def assemble(
-    graph: Graph, target: Target, state: State = NOTHING, *, threads: int = 1
+    graph: Graph,
+    target: Target,
+    state: State = NOTHING,
+    *,
+    threads: int = 1,
+    memory: int | None = None,
 ) -> Assembled:
     """What a page would run of a graph, in one module; of the image, what is not kept.
 
     Args:
         threads: how many may compute it, on a memory that grows; they do where that is faster.
+        memory: a budget for its values in bytes: see `fitted`.
     """
     alone = replace(target, threads=False)
-    plan = make_plan(optimize(graph, alone), (alone,), state=state)
+    legal = optimize(graph, alone)
+    plan = fitted(legal, lambda g: make_plan(g, (alone,), state=state), state, memory)
     maximum = None
     if threads > 1:
         maximum = MAX_PAGES
@@ -184,6 +192,51 @@ def assemble(
     )
 
 
+def fitted(
+    graph: Graph, plan_of: Callable[[Graph], Plan], state: State, memory: int | None
+) -> Plan:
+    """The plan of a graph, or of one that computes the same in less memory.
+
+    Args:
+        memory: bytes that its arena may have: all that lies in memory beside weights and what is
+            kept. None: whatever it needs.
+
+    Raises:
+        FanlightError: E-TRAIN-006 it needs more, whatever is computed again.
+    """
+    least = first = plan_of(graph)
+    if memory is None or first.arena_bytes <= memory:
+        return first
+    ordered = in_order(graph, state)
+    aim = memory
+    for _ in range(5):  # scratch memory and gaps between buffers come on top of what is alive
+        found = within(ordered, aim, state.places, state.updates)
+        plan = plan_of(found)
+        if plan.arena_bytes < least.arena_bytes:
+            least = plan
+        if least.arena_bytes <= memory:
+            return least
+        reached = alive(found, state.places, state.updates)
+        if reached > aim:
+            break
+        aim = reached - max(plan.arena_bytes - memory, memory // 32)
+    raise FanlightError(
+        "E-TRAIN-006",
+        f"a step of training needs {_size(least.arena_bytes - memory)} more than it may take.",
+        where=graph.name,
+        expected=f"at most {_size(memory)} for activations and gradients",
+        received=f"{_size(least.arena_bytes)} with all computed again that helps; "
+        f"{_size(first.arena_bytes)} without",
+        next=f'memory="{_size(least.arena_bytes)}", or a smaller batch.',
+    )
+
+
+def _size(count: int) -> str:
+    """Bytes for readers, rounded up."""
+    unit, name = (1e6, "MB") if count >= 1e6 else (1e3, "kB")
+    return f"{math.ceil(count * 10 / unit) / 10} {name}"
+
+
 class Program:
     """A graph as WebAssembly in a memory of its own."""
 
@@ -193,7 +246,8 @@ class Program:
         self._lock = threading.Lock()
         made = assemble(graph, target or TARGETS[0])
         self._instance = Alone(made.code, made.pages)
-        self._once = self._instance.once()
+        assert self._instance.once is not None  # it was emitted
+        self._once = self._instance.once
         memory = self._instance.bytes()
         image = np.frombuffer(made.image, np.uint8)
         memory[WEIGHTS_OFFSET : WEIGHTS_OFFSET + image.size] = image

@@ -49,12 +49,19 @@ class Kept:
         self.loaded: Program | None = None  # whose constants are in the memory
 
     def compile(
-        self, fn: Callable[[Sequence[Tensor]], Made], types: Sequence[TensorType], name: str
+        self,
+        fn: Callable[[Sequence[Tensor]], Made],
+        types: Sequence[TensorType],
+        name: str,
+        memory: int | None = None,
     ) -> Program:
         """The program of a function of tensors, traced once.
 
+        Args:
+            memory: a budget in bytes for what is not kept.
+
         Raises:
-            FanlightError: as `fl.jit`.
+            FanlightError: as `fl.jit`; E-TRAIN-006 it cannot keep to the budget.
         """
         read: list[Tensor] = []
         updated: list[Variable] = []
@@ -77,7 +84,9 @@ class Kept:
         of = dict(zip(map(id, read), [v.name for v in graph.inputs[len(types) :]], strict=True))
         places = {of[i]: at for i, (_, at) in self._places.items() if i in of}
         updates = {f"update_{i}": of[id(v)] for i, v in enumerate(updated)}
-        return Program(self, graph, State(places, updates, self._end), read, updated, count)
+        state = State(places, updates, self._end)
+        made = assemble(graph, TARGETS[0], state, threads=self.threads, memory=memory)
+        return Program(self, made, read, updated, count)
 
     def load(self, made: Assembled) -> Callable[[], None]:
         """A module of a program, ready to run."""
@@ -118,13 +127,11 @@ class Program:
     def __init__(
         self,
         home: Kept,
-        graph: Any,
-        state: State,
+        made: Assembled,
         read: Sequence[Tensor],
         updated: Sequence[Variable],
         count: int,
     ) -> None:
-        made = assemble(graph, TARGETS[0], state, threads=home.threads)
         self._home, self._made, self._count = home, made, count
         self.threads = made.team["threads"]
         self._once = home.load(made)

@@ -14,6 +14,7 @@ from fanlight.codegen.plan import WEIGHTS_OFFSET, Plan, make_plans
 from fanlight.codegen.state import State, lay_out
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph
+from fanlight.jit import fitted
 from fanlight.layers.classes import DIM
 from fanlight.layers.compiled import arguments
 from fanlight.layers.deploy import Deployed, Training, deployed
@@ -163,7 +164,12 @@ def trainable(
         graphs["predict"] = _without_weights(task.apply(whole)[0], first)
         graphs["picture"] = task.preprocess(whole)
     legal = {n: optimize(g, targets[0]) for n, g in graphs.items()}
-    plan = make_plans(legal, targets, state=State(places, steps.updates, end))
+    state = State(places, steps.updates, end)
+
+    def planned(train: Graph) -> Plan:
+        return make_plans({**legal, "train": train}, targets, state=state)
+
+    plan = fitted(legal["train"], planned, state, how.memory)
     # What Python compiles the model with when it reads what a page has saved.
     compiled = arguments(
         how.optimizer, how.loss, how.loss_weights, how.metrics, how.weighted_metrics

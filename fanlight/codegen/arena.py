@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 ALIGNMENT = 64
 # Placements to try where the plain orders waste memory; each takes about a millisecond.
 MAX_TRIES = 400
 MAX_PAIRS = 4_000_000
+# Buffers from which on arrays find a place faster than a loop does.
+MANY = 400
 
 
 def align(size: int) -> int:
@@ -101,6 +105,8 @@ def _improve(
 
 
 def _first_fit(buffers: Sequence[Buffer], order: Sequence[int]) -> tuple[list[int], int]:
+    if len(buffers) >= MANY:
+        return _first_fit_of_many(buffers, order)
     offsets = [0] * len(buffers)
     placed: list[int] = []  # by offset
     total = 0
@@ -120,4 +126,26 @@ def _first_fit(buffers: Sequence[Buffer], order: Sequence[int]) -> tuple[list[in
         while at < len(placed) and offsets[placed[at]] <= offset:
             at += 1
         placed.insert(at, index)
+    return offsets, total
+
+
+def _first_fit_of_many(buffers: Sequence[Buffer], order: Sequence[int]) -> tuple[list[int], int]:
+    """The same places as `_first_fit`, found by arrays, which pays where there are many."""
+    offsets = [0] * len(buffers)
+    total = 0
+    # Of those that have a place, by offset: where they begin and end, in memory and in time.
+    placed = np.zeros((4, len(buffers)), np.int64)
+    for count, index in enumerate(order):
+        buffer = buffers[index]
+        size = align(buffer.size)
+        starts, ends, firsts, lasts = placed[:, :count]
+        meeting = np.flatnonzero((firsts <= buffer.last) & (lasts >= buffer.first))
+        free = np.concatenate(([0], np.maximum.accumulate(ends[meeting])))
+        gaps = np.flatnonzero(free[:-1] + size <= starts[meeting])
+        offset = int(free[gaps[0] if gaps.size else -1])
+        at = int(np.searchsorted(starts, offset, "right"))
+        placed[:, at + 1 : count + 1] = placed[:, at:count].copy()
+        placed[:, at] = offset, offset + size, buffer.first, buffer.last
+        offsets[index] = offset
+        total = max(total, offset + size)
     return offsets, total

@@ -59,37 +59,46 @@ def lay_out(types: Mapping[str, TensorType], start: int) -> tuple[dict[str, int]
 def in_order(graph: Graph, state: State) -> Graph:
     """The graph with updates after everything that reads what they replace, where that can be.
 
-    Only nodes move that nobody needs: what they give is an update, and nothing else.
+    Only nodes move that nobody needs: what they give is an update, and nothing else. They come as
+    soon as they can, for what they read, gradients mostly, has to lie in memory until then.
     """
     replaced = state.replaced(graph)
-    read = {v for node in graph.nodes for v in node.inputs}
-    moving = [
-        node for node in graph.nodes if all(v in replaced and v not in read for v in node.outputs)
-    ]
-    if not moving:
-        return graph
-    # Readers of what a node replaces come before it, as long as those are no circle.
+    roots = {v: v for v in graph.values()}
     readers: dict[Value, list[Node]] = {}
-    for node in moving:
-        for v in dict.fromkeys(node.inputs):
+    for node in graph.nodes:
+        if rows.lookup(node.op).wasm == "alias":
+            roots[node.output] = roots[node.inputs[0]]
+        for v in dict.fromkeys(roots[v] for v in node.inputs):
             readers.setdefault(v, []).append(node)
+    read = {v for node in graph.nodes for v in node.inputs}
+    makers = graph.producers()
+    # Of those that move: how many have to come before, and who waits for whom.
+    waiting: dict[Node, int] = {}
+    followers: dict[Node, list[Node]] = {}
+    for node in graph.nodes:
+        if all(v in replaced and v not in read for v in node.outputs):
+            olds = {old for v in node.outputs for old in replaced[v]}
+            before = dict.fromkeys(r for old in olds for r in readers.get(old, ()) if r is not node)
+            before.update(dict.fromkeys(makers[v] for v in node.inputs if v in makers))
+            waiting[node] = len(before)
+            for other in before:
+                followers.setdefault(other, []).append(node)
     order: list[Node] = []
-    seen: set[int] = set()
 
     def put(node: Node) -> None:
-        if id(node) in seen:
-            return
-        seen.add(id(node))
-        for old in (o for v in node.outputs for o in replaced[v]):
-            for reader in readers.get(old, ()):
-                put(reader)
         order.append(node)
+        for follower in followers.get(node, ()):
+            waiting[follower] -= 1
+            if not waiting[follower]:
+                put(follower)
 
-    for node in moving:
-        put(node)
-    ids = {id(node) for node in moving}
-    rest = [node for node in graph.nodes if id(node) not in ids]
-    return replace(graph, nodes=(*rest, *order))
+    free = {node for node, count in waiting.items() if not count}
+    for node in graph.nodes:
+        if node not in waiting or node in free:
+            put(node)
+    # Circles of updates that read what others replace: some have to be copied in any case.
+    order += [node for node in graph.nodes if waiting.get(node)]
+    return graph if tuple(order) == graph.nodes else replace(graph, nodes=tuple(order))
 
 
 def settle(

@@ -17,7 +17,7 @@ import numpy as np
 import wasmtime
 
 from fanlight.hosts.team import SHARED, SharedMemory, Words
-from fanlight.hosts.wasmtime import engine, exported_once, exported_run
+from fanlight.hosts.wasmtime import engine, exported_run, whole
 
 MOST_PAGES = 65536  # of a memory with addresses of 32 bits
 
@@ -133,7 +133,7 @@ class SharedRoom:
         module = wasmtime.Module(engine(), bytes(patched))
         stores = self._stores[:threads]
         instances = [wasmtime.Instance(store, module, [self._shared]) for store in stores]
-        once = exported_once(instances[0], stores[0])
+        once = whole(instances[0], stores[0])
         if len(stores) == 1:
             return once
         words = Words(self._bytes, control, patience=0)  # no thread of a process is taken away

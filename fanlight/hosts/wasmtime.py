@@ -92,12 +92,18 @@ def exported_expand(instance: Any, store: Any) -> Callable[[int, int], None] | N
     return None if expand is None else functools.partial(expand, store)
 
 
-def exported_once(instance: Any, store: Any) -> Callable[[], None]:
-    """`once()` of an instance, bound to its store; TypeError if it has none."""
+def exported_once(instance: Any, store: Any) -> Callable[[], None] | None:
+    """`once()` of an instance, bound to its store; None if it has none."""
     once = _exported(instance, store, "once", 0)
+    return None if once is None else functools.partial(once, store)
+
+
+def whole(instance: Any, store: Any) -> Callable[[], None]:
+    """`once()` of an instance, bound to its store; TypeError if it has none."""
+    once = exported_once(instance, store)
     if once is None:
         raise TypeError("a module without once()")
-    return functools.partial(once, store)
+    return once
 
 
 class _Memory:
@@ -133,6 +139,7 @@ class Alone(_Memory):
 
     Attributes:
         expand: what a module with float16 weights exports, else None.
+        once: all steps, where the module exports that, else None.
     """
 
     def __init__(self, code: bytes, pages: int) -> None:
@@ -140,11 +147,7 @@ class Alone(_Memory):
         instance = self._instance(code)
         self._run = exported_run(instance, self._store)
         self.expand = exported_expand(instance, self._store)
-        self._own = instance
-
-    def once(self) -> Callable[[], None]:
-        """All steps of a module that exports `once`, as a function."""
-        return exported_once(self._own, self._store)
+        self.once = exported_once(instance, self._store)
 
     def run(self, first: int, last: int) -> None:
         """Steps first .. last - 1."""
@@ -166,7 +169,7 @@ class Room(_Memory):
         more = pages - self._memory.size(self._store)
         if more > 0:
             self._memory.grow(self._store, more)
-        return exported_once(self._instance(code), self._store)
+        return whole(self._instance(code), self._store)
 
 
 def room(pages: int, threads: int) -> Room | SharedRoom:

@@ -12,6 +12,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph, to_text
 from fanlight.layers import optimizers, scope, seeds
+from fanlight.layers.budget import bytes_of
 from fanlight.layers.classes import DIM, Classes, Grown, classes_of, grown, refuse_counts
 from fanlight.layers.file_safetensors import named
 from fanlight.layers.model import Model, _unique, _with_arguments
@@ -37,6 +38,7 @@ class Training:
     metrics: Any = None
     loss_weights: Any = None
     weighted_metrics: Any = None
+    memory: int | None = None
 
 
 def training(
@@ -46,14 +48,16 @@ def training(
     *,
     loss_weights: Any = None,
     weighted_metrics: Any = None,
+    memory: int | str | None = None,
 ) -> Training:
     """How a model trains in the page: `fl.build(model, out, train=fl.training("adam", "mse"))`.
 
     Args:
-        optimizer, loss, metrics, loss_weights, weighted_metrics: as `compile` takes them.
+        optimizer, loss, metrics, loss_weights, weighted_metrics, memory: as `compile` takes them.
 
     Raises:
-        FanlightError: E-TRAIN-001 there is no loss; E-LAYER-003 a name that is not known.
+        FanlightError: E-TRAIN-001 there is no loss, or no such amount of memory; E-LAYER-003 a
+            name that is not known.
     """
     if loss is None:
         raise FanlightError(
@@ -63,7 +67,8 @@ def training(
             expected='fl.training("adam", loss="mse")',
             received="no loss",
         )
-    return Training(optimizers.get(optimizer), loss, metrics, loss_weights, weighted_metrics)
+    how = optimizers.get(optimizer), loss, metrics, loss_weights, weighted_metrics
+    return Training(*how, bytes_of(memory, "fl.training"))
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ class Steps:
         model: is called with its inputs, flat and in order, as `arrange` puts them.
         compiled: whether they become WebAssembly; else NumPy computes op by op.
         threads: how many compute a step, at most; the numbers are the same.
+        memory: a budget in bytes for a step of training: see `fanlight.jit.fitted`.
     """
 
     def __init__(
@@ -43,9 +44,11 @@ class Steps:
         key: Weight,
         compiled: bool,
         threads: int = 1,
+        memory: int | None = None,
     ) -> None:
         self.model, self.objective, self.optimizer = model, objective, optimizer
-        self.key, self.compiled, self.threads = key, compiled, threads
+        self.key, self.compiled = key, compiled
+        self.threads, self.memory = threads, memory
         self.form: Any = None  # of the outputs, as `unflatten` takes it
         self.home: Kept | None = None
         self._programs: dict[Any, Program] = {}
@@ -148,7 +151,8 @@ class Steps:
             return step(*groups)
 
         try:
-            return self.home.compile(traced, types, f"{self.model.name} {kind}")
+            memory = self.memory if kind == "train" else None
+            return self.home.compile(traced, types, f"{self.model.name} {kind}", memory)
         except FanlightError as error:
             if error.code in ("E-BUILD-001", "E-HOST-001", "E-TENSOR-003", "E-TENSOR-022"):
                 self.why = str(error)

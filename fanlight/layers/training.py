@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.hosts.wasmtime import MOST_THREADS, sensible_threads
-from fanlight.layers import feeding, losses, optimizers, seeds
+from fanlight.hosts.wasmtime import sensible_threads
+from fanlight.layers import budget, feeding, losses, optimizers, seeds
 from fanlight.layers.callbacks import Callback, CallbackList, History
 from fanlight.layers.hosted import tail_of
 from fanlight.layers.layer import shapes_of
@@ -40,6 +40,7 @@ class Trainer:
         self._eager = False
         self._threads: int | None = None
         self._input_names_given: list[str] | None = None
+        self._memory: int | None = None
         self._form: Any = None
         self._key: Weight | None = None
 
@@ -57,6 +58,7 @@ class Trainer:
         run_eagerly: bool = False,
         *,
         threads: int | str = "auto",
+        memory: int | str | None = None,
         **options: Any,
     ) -> None:
         """Say how the model is trained. Its meaning and defaults are Keras's.
@@ -70,6 +72,8 @@ class Trainer:
             run_eagerly: compute by NumPy, op by op: slow, for looking into it.
             threads: how many threads compute a step of fit, evaluate and predict, at most; "auto":
                 one per core, up to four. Small steps take one. The numbers do not depend on it.
+            memory: bytes, or "64 MB", that activations and gradients of a training step may take.
+                What does not fit is computed again when it is needed; the numbers stay the same.
             options: steps_per_execution, jit_compile and auto_scale_loss of Keras are taken and
                 change nothing: every step is compiled.
         """
@@ -80,7 +84,7 @@ class Trainer:
                 "compile does not take this argument.",
                 where=f"compile, {caller()}",
                 expected="optimizer, loss, loss_weights, metrics, weighted_metrics, run_eagerly, "
-                "threads",
+                "threads, memory",
                 received=", ".join(sorted(unknown)),
             )
         self.optimizer = optimizers.get(optimizer)
@@ -91,7 +95,7 @@ class Trainer:
             "loss_weights": loss_weights,
         }
         self._eager = bool(run_eagerly)
-        self._threads = _counted(threads)
+        self._threads, self._memory = budget.counted(threads), budget.bytes_of(memory, "compile")
         self._forget()
 
     # --- what a step needs to know ----------------------------------------------------------------
@@ -156,6 +160,7 @@ class Trainer:
                 self._key,
                 not self._eager,
                 self._threads or sensible_threads(),
+                self._memory,
             )
         return self._steps
 
@@ -539,22 +544,6 @@ class Trainer:
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch."""
         return self.predict(x, 2**31 - 1)
-
-
-def _counted(threads: Any) -> int | None:
-    """A number of threads that somebody asked for; None for "auto"."""
-    if threads == "auto":
-        return None
-    whole = isinstance(threads, (int, np.integer)) and not isinstance(threads, bool)
-    if whole and 1 <= threads <= MOST_THREADS:
-        return int(threads)
-    raise FanlightError(
-        "E-TRAIN-001",
-        "compile does not take this number of threads.",
-        where=f"threads, {caller()}",
-        expected=f'"auto", or 1 to {MOST_THREADS}',
-        received=repr(threads)[:100],
-    )
 
 
 def _listed(logs: dict[str, Any]) -> Any:

@@ -8,9 +8,11 @@ from fanlight.passes.pipeline import (
     PIPELINE_F32,
     PIPELINES,
     Repeat,
+    alive,
     check_order,
     optimize,
     run,
+    within,
 )
 
 __all__ = [
@@ -21,7 +23,9 @@ __all__ = [
     "Pass",
     "Property",
     "Repeat",
+    "alive",
     "check_order",
     "optimize",
     "run",
+    "within",
 ]

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 
 from fanlight.passes.core import Pass
 from fanlight.passes.pipeline import PIPELINE_F16, PIPELINE_F32, Repeat, Step
+from fanlight.passes.recompute import Recompute
+
+# The pass that runs where a step of training has a budget, with that of its example.
+BUDGETED = Recompute(64)
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,12 @@ def to_markdown() -> str:
     added = passes(PIPELINE_F16[len(PIPELINE_F32) :])
     names = ", ".join(f"[`{step.name}`](#{step.name})" for step in added)
     lines += ["", f"With the precision f16 one more follows, which changes values: {names}."]
-    for step in [*passes(), *added]:
+    name = BUDGETED.name
+    lines += [
+        "",
+        f"Where a step of training has a budget of memory, [`{name}`](#{name}) runs last.",
+    ]
+    for step in [*passes(), *added, BUDGETED]:
         found = example(step)
         lines += ["", f"## {step.name}", "", found.text]
         for title, properties in (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from fanlight.errors import FanlightError
@@ -21,9 +21,11 @@ from fanlight.passes.fuse_elementwise import FuseElementwise
 from fanlight.passes.fuse_epilogue import FuseEpilogue
 from fanlight.passes.fuse_sums import FuseSums
 from fanlight.passes.join_products import JoinProducts
+from fanlight.passes.liveness import Timeline
 from fanlight.passes.merge_common import MergeCommon
 from fanlight.passes.optimize_bodies import OptimizeBodies
 from fanlight.passes.plain_matmul import PlainMatmul
+from fanlight.passes.recompute import Recompute, placed
 from fanlight.passes.remove_dead import RemoveDead
 from fanlight.passes.restore_dilation import RestoreDilation
 from fanlight.passes.round_weights import RoundWeights
@@ -179,3 +181,19 @@ def optimize(
         verify, counts: as for `run`.
     """
     return run(graph, PIPELINES[precision], target=target, verify=verify, counts=counts)
+
+
+def within(
+    graph: Graph, budget: int, kept: Collection[str] = (), updates: Collection[str] = ()
+) -> Graph:
+    """An optimized graph with less alive at once, if more than `budget` bytes are: see Recompute.
+
+    Args:
+        kept, updates: names of inputs and outputs that do not count.
+    """
+    return run(graph, (Recompute(budget, kept, updates),))
+
+
+def alive(graph: Graph, kept: Collection[str] = (), updates: Collection[str] = ()) -> int:
+    """The most bytes that are alive at once in a graph, as `within` counts them."""
+    return Timeline(graph, graph.nodes, placed(graph, kept, updates)).peak()[1]

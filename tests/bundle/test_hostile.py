@@ -102,7 +102,7 @@ def test_module_that_we_did_not_write(site: Path, params: tuple[str, ...] | None
 def test_a_host_that_is_not_installed(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from fanlight.hosts import wasmtime
 
-    wasmtime._engine.cache_clear()
+    wasmtime.engine.cache_clear()
     monkeypatch.setitem(sys.modules, "wasmtime", None)
     with fl.open_bundle(site) as bundle, pytest.raises(fl.FanlightError) as caught:
         bundle.run({"x": X})

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fanlight.codegen import arena
 from fanlight.codegen.arena import ALIGNMENT, Buffer, align, live_bytes, place
 
 BUFFERS = st.lists(
@@ -52,3 +55,17 @@ def test_a_chain_with_a_large_middle_wastes_nothing() -> None:
     sizes = [602112, 607500, 401408, 401408, 802816, 200704, 401408, 401408]
     chain = [Buffer(size, i - 1, i) for i, size in enumerate(sizes)]
     assert place(chain)[1] == live_bytes(chain)
+
+
+@pytest.mark.parametrize("count", [1, 2, 30, 200])
+def test_arrays_find_the_places_that_the_loop_finds(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(count)
+    buffers = []
+    for first, long in rng.integers(0, 2 * count, (count, 2)).tolist():
+        size = int(rng.choice([0, 4, 64, 100, 4096, 70_000]))
+        buffers.append(arena.Buffer(size, first, first + long // 2))
+    by_loop = arena.place(buffers)
+    monkeypatch.setattr(arena, "MANY", 0)
+    assert arena.place(buffers) == by_loop

@@ -98,3 +98,30 @@ def test_what_cannot_be_in_place_is_copied(fn, want) -> None:  # type: ignore[no
         a, b = want(a, b)
         np.testing.assert_allclose(run.at("a"), a, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(run.at("b"), b, rtol=1e-5, atol=1e-6)
+
+
+def test_weights_are_updated_as_soon_as_nothing_needs_the_old_ones() -> None:
+    """What their gradients are made of need not lie there until the end of the step."""
+    square = fl.spec((16, 16))
+    names = [f"w{i}" for i in range(8)]
+
+    def step(x, *weights):  # type: ignore[no-untyped-def]
+        def loss(*weights):  # type: ignore[no-untyped-def]
+            y = x
+            for w in weights:
+                y = fl.tanh(fl.matmul(y, w))
+            return fl.sum(y * y)
+
+        grads = fl.grad(loss, tuple(range(8)))(*weights)
+        return {f"{n}_new": w - 0.1 * g for n, w, g in zip(names, weights, grads, strict=True)}
+
+    inputs = {"x": fl.spec((64, 16)), **dict.fromkeys(names, square)}
+    scope: dict = {"step": step}
+    exec(f"def named(x, {', '.join(names)}): return step(x, {', '.join(names)})", scope)
+    plan = plan_of(scope["named"], inputs, {f"{n}_new": n for n in names})
+    nodes = plan.graph.nodes
+    at = [i for i, n in enumerate(nodes) if n.attrs.get("epilogue", "").startswith("sub(")]
+    assert len(at) == 8 and at[0] < 0.7 * at[-1]
+    # The last layer's weights are the first ones that are done with.
+    olds = [v.name for i in at for v in nodes[i].inputs if v.name in names]
+    assert olds == names[::-1]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from fanlight.cli.explanations.text import Explanation
 
 _MODEL = 'model = fl.Sequential([fl.Input((4,)), fl.layers.Dense(3, "softmax")])\n'
+_BUDGET = 'model.compile("adam", "sparse_categorical_crossentropy", memory="{}")\n'
+_STEP = "model.train_on_batch(np.ones((64, 4)), np.zeros(64))"
 _READY = _MODEL + 'model.compile("adam", "sparse_categorical_crossentropy")\n'
 
 LAYERS: dict[str, Explanation] = {
@@ -133,5 +135,14 @@ LAYERS: dict[str, Explanation] = {
         "or steps_per_epoch with a generator that does not end.",
         wrong=_READY + "model.fit(np.ones((0, 4)), np.zeros(0), verbose=0)",
         right=_READY + "model.fit(np.ones((1, 4)), np.zeros(1), verbose=0)",
+    ),
+    "E-TRAIN-006": Explanation(
+        "The budget that compile(memory=) or fl.training(memory=) gave is less than a step can do "
+        "with, though everything is computed again that can be: the inputs, the largest values "
+        "together with their gradients, and the gradients of all weights remain.",
+        "Give the amount that the message names, or a smaller batch: what a step needs grows with "
+        "it. Smaller pictures and narrower layers help, too.",
+        wrong=_MODEL + _BUDGET.format("1 kB") + _STEP,
+        right=_MODEL + _BUDGET.format("1 MB") + _STEP,
     ),
 }

@@ -225,8 +225,10 @@ def test_a_computed_right_side_is_gathered(epilogue: str, target: Target) -> Non
 def test_gathered_panels_of_every_width(columns: int, target: Target) -> None:
     a, b = data(25, 1100), data(1100, columns)
     _, kernel = lowered("matmul", [a, b], target, constant=False)
-    # 33 columns are no whole vectors: those rows are read where they lie.
-    assert bool(kernel.scratch) == (columns % 4 == 0)
+    # 33 columns are no whole vectors: those rows are read where they lie. And 8 lie in a panel.
+    assert bool(kernel.scratch) == (columns % 4 == 0 and columns != 8)
+    if columns == 8:
+        assert kernel.work >= 5  # threads share the rows
     for twin in (None, *kernel.twins):
         check("matmul", [a, b], product(a, b), target, constant=False, twin=twin)
 

@@ -632,11 +632,11 @@ def _gathers(shape: Product) -> bool:
 
 
 def _kernel(node: Node, shape: Product, epilogue: Epilogue, target: Target) -> Kernel:
-    if not shape.packed and _gathers(shape):
-        shape = replace(shape, packed=True, gathered=True)
-    if shape.columns == 1 and shape.run % 4 == 0:
-        # A lone column lies as its panel would, whether it is a constant or not.
+    lone = shape.columns == WIDTH and shape.lines * shape.rows > 1  # it lies as its panel would
+    if lone or (shape.columns == 1 and shape.run % 4 == 0):
         shape = replace(shape, packed=True)
+    elif not shape.packed and _gathers(shape):
+        shape = replace(shape, packed=True, gathered=True)
     if shape.packed and shape.columns <= FEW_COLUMNS and shape.run % 4 == 0:
         return _made(node, shape, epilogue, target, DotEmitter, shape.columns, may_turn=False)
     if shape.packed and shape.lines * shape.rows == 1:

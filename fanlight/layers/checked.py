@@ -10,7 +10,7 @@ import functools
 import inspect
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -134,8 +134,9 @@ def _is(value: Any, kind: str) -> bool:
     if kind == "int":
         return _whole(value)
     if kind == "float":
-        real = isinstance(value, float | np.floating) or _whole(value)
-        return bool(real and value == value and (abs(value) < 1e300 or math.isinf(value)))
+        if isinstance(value, float | np.floating):
+            return not math.isnan(value)
+        return _whole(value) and abs(int(value)) < 10**300
     if kind == "str":
         return isinstance(value, str)
     if kind == "os.PathLike[str]":
@@ -146,7 +147,7 @@ def _is(value: Any, kind: str) -> bool:
         return isinstance(value, Mapping)
     items = _item(kind)
     rows = isinstance(value, np.ndarray) and value.ndim == 1
-    if not rows and not isinstance(value, list | tuple):
+    if not rows and (isinstance(value, str | bytes) or not isinstance(value, Sequence)):
         return False
     return items == ["Any"] or all(any(_is(v, k) for k in items) for v in value)
 

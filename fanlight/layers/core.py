@@ -138,7 +138,7 @@ class Reshape(Layer):
 
     fields = ("target_shape",)
 
-    def __init__(self, target_shape: Sequence[int], **options: Any) -> None:
+    def __init__(self, target_shape: int | Sequence[int], **options: Any) -> None:
         super().__init__(**options)
         given = (target_shape,) if isinstance(target_shape, int) else target_shape
         sizes = tuple(given) if isinstance(given, list | tuple) else (None,)

@@ -83,7 +83,10 @@ class Loss(Checked):
     keras_module = "keras.losses"
 
     def __init__(
-        self, name: str | None = None, reduction: str = "sum_over_batch_size", dtype: Any = None
+        self,
+        name: str | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        dtype: Any = None,
     ) -> None:
         self.name = name or config.snake(type(self).__name__)
         policy.get(dtype, f"dtype of {self.name}")  # checked: losses are float32
@@ -128,7 +131,7 @@ class Function(Loss):
     def __init__(
         self,
         fn: Callable[..., Any],
-        reduction: str = "sum_over_batch_size",
+        reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
         **options: Any,
     ) -> None:
@@ -158,7 +161,10 @@ class _Named(Loss):
     function: Callable[..., Tensor]
 
     def __init__(
-        self, reduction: str = "sum_over_batch_size", name: str | None = None, dtype: Any = None
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__(name, reduction, dtype)
 
@@ -240,7 +246,7 @@ class Huber(Loss):
     def __init__(
         self,
         delta: float = 1.0,
-        reduction: str = "sum_over_batch_size",
+        reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
@@ -259,7 +265,7 @@ class CosineSimilarity(Loss):
     def __init__(
         self,
         axis: int = -1,
-        reduction: str = "sum_over_batch_size",
+        reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
@@ -280,7 +286,7 @@ class BinaryCrossentropy(Loss):
         from_logits: bool = False,
         label_smoothing: float = 0.0,
         axis: int = -1,
-        reduction: str = "sum_over_batch_size",
+        reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
@@ -312,7 +318,7 @@ class BinaryFocalCrossentropy(Loss):
         from_logits: bool = False,
         label_smoothing: float = 0.0,
         axis: int = -1,
-        reduction: str = "sum_over_batch_size",
+        reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
@@ -345,7 +351,7 @@ class CategoricalFocalCrossentropy(Loss):
         from_logits: bool = False,
         label_smoothing: float = 0.0,
         axis: int = -1,
-        reduction: str = "sum_over_batch_size",
+        reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
@@ -367,7 +373,7 @@ class SparseCategoricalCrossentropy(Loss):
         self,
         from_logits: bool = False,
         ignore_class: int | None = None,
-        reduction: str = "sum_over_batch_size",
+        reduction: str | None = "sum_over_batch_size",
         axis: int = -1,
         name: str | None = None,
         dtype: Any = None,
@@ -387,7 +393,7 @@ class Dice(Loss):
 
     def __init__(
         self,
-        reduction: str = "sum_over_batch_size",
+        reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
         axis: Any = None,
         dtype: Any = None,
@@ -408,7 +414,7 @@ class Tversky(Loss):
         self,
         alpha: float = 0.5,
         beta: float = 0.5,
-        reduction: str = "sum_over_batch_size",
+        reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
         axis: Any = None,
         dtype: Any = None,
@@ -430,7 +436,7 @@ class Circle(Loss):
         gamma: float = 80.0,
         margin: float = 0.4,
         remove_diagonal: bool = True,
-        reduction: str = "sum_over_batch_size",
+        reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
@@ -450,7 +456,7 @@ class CategoricalGeneralizedCrossEntropy(Loss):
     def __init__(
         self,
         q: float = 0.5,
-        reduction: str = "sum_over_batch_size",
+        reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
         dtype: Any = None,
     ) -> None:

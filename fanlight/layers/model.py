@@ -28,7 +28,7 @@ class InputLayer(Layer):
 
     def __init__(
         self,
-        shape: Sequence[int | None] | None = None,
+        shape: int | Sequence[int | None] | None = None,
         batch_size: int | None = None,
         dtype: Any = "float32",
         *,
@@ -76,7 +76,7 @@ class InputLayer(Layer):
 
 
 def Input(  # Keras's name
-    shape: Sequence[int | None] | None = None,
+    shape: int | Sequence[int | None] | None = None,
     batch_size: int | None = None,
     dtype: Any = "float32",
     *,

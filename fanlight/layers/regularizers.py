@@ -33,7 +33,7 @@ class Regularizer(Checked):
 class L1L2(Regularizer):
     """l1 sum |x| + l2 sum x^2."""
 
-    def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
+    def __init__(self, l1: float | None = 0.0, l2: float | None = 0.0) -> None:
         self.l1, self.l2 = float(l1 or 0), float(l2 or 0)
 
     def __call__(self, x: Any) -> Tensor:
@@ -51,7 +51,7 @@ class L1L2(Regularizer):
 class L1(L1L2):
     """l1 sum |x|."""
 
-    def __init__(self, l1: float = 0.01) -> None:
+    def __init__(self, l1: float | None = 0.01) -> None:
         super().__init__(l1=l1)
 
     def get_config(self) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class L1(L1L2):
 class L2(L1L2):
     """l2 sum x^2."""
 
-    def __init__(self, l2: float = 0.01) -> None:
+    def __init__(self, l2: float | None = 0.01) -> None:
         super().__init__(l2=l2)
 
     def get_config(self) -> dict[str, Any]:

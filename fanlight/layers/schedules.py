@@ -70,7 +70,7 @@ class ExponentialDecay(LearningRateSchedule):
     def __init__(
         self,
         initial_learning_rate: float,
-        decay_steps: int,
+        decay_steps: float,
         decay_rate: float,
         staircase: bool = False,
         name: str | None = None,
@@ -93,7 +93,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     fields = ("boundaries", "values")
 
     def __init__(
-        self, boundaries: Sequence[int], values: Sequence[float], name: str = "PiecewiseConstant"
+        self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant"
     ) -> None:
         super().__init__(name)
         if len(boundaries) != len(values) - 1:
@@ -120,7 +120,7 @@ class PolynomialDecay(LearningRateSchedule):
     def __init__(
         self,
         initial_learning_rate: float,
-        decay_steps: int,
+        decay_steps: float,
         end_learning_rate: float = 0.0001,
         power: float = 1.0,
         cycle: bool = False,
@@ -149,7 +149,7 @@ class InverseTimeDecay(LearningRateSchedule):
     def __init__(
         self,
         initial_learning_rate: float,
-        decay_steps: int,
+        decay_steps: float,
         decay_rate: float,
         staircase: bool = False,
         name: str | None = None,
@@ -179,7 +179,7 @@ class CosineDecay(LearningRateSchedule):
     def __init__(
         self,
         initial_learning_rate: float,
-        decay_steps: int,
+        decay_steps: float,
         alpha: float = 0.0,
         name: str = "CosineDecay",
         warmup_target: float | None = None,
@@ -221,7 +221,7 @@ class CosineDecayRestarts(LearningRateSchedule):
     def __init__(
         self,
         initial_learning_rate: float,
-        first_decay_steps: int,
+        first_decay_steps: float,
         t_mul: float = 2.0,
         m_mul: float = 1.0,
         alpha: float = 0.0,

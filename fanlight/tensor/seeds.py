@@ -36,7 +36,7 @@ def fresh() -> int:
 
 def generator(seed: int | None = None) -> np.random.Generator:
     """A NumPy generator of a seed; None: of a fresh one."""
-    return np.random.Generator(np.random.Philox(fresh() if seed is None else seed % 2**128))
+    return np.random.Generator(np.random.Philox(fresh() if seed is None else int(seed) % 2**128))
 
 
 def count(seed: int) -> int:

@@ -361,3 +361,15 @@ def test_parts_with_one_wrong_argument(
         said = told(name, options, right)
         found.append(trouble(said, lambda options=options: put_to_use(room, kind(**options))))
     assert [f for f in found if f] == []
+
+
+def test_what_files_and_people_write_is_taken() -> None:
+    """Numbers of NumPy, None for what is off, one number for several, ranges for lists."""
+    assert fl.losses.Huber(np.float32(0.5), reduction=None).reduction == "none"
+    assert fl.layers.Dense(2, use_bias=None).use_bias in (None, False)
+    assert fl.layers.Reshape(4).target_shape == (4,)
+    assert fl.Input(3).shape == (None, 3)
+    assert fl.regularizers.L1L2(None, 0.5).get_config() == {"l1": 0.0, "l2": 0.5}
+    assert fl.optimizers.schedules.CosineDecay(0.1, 12.5).decay_steps == 12.5
+    assert fl.metrics.IoU(3, range(2)).target_class_ids == [0, 1]
+    assert fl.initializers.RandomNormal(seed=np.int64(-3))((2,)).shape == (2,)

@@ -11,7 +11,9 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 from queue import SimpleQueue
+from time import perf_counter
 
 import numpy as np
 import wasmtime
@@ -20,6 +22,9 @@ from fanlight.hosts.team import SHARED, SharedMemory, Words
 from fanlight.hosts.wasmtime import engine, exported_run, whole
 
 MOST_PAGES = 65536  # of a memory with addresses of 32 bits
+
+# Calls between two trials, those of a trial, and what helpers have to gain.
+PERIOD, TRIAL, GAIN = 256, 8, 0.95
 
 Job = Callable[[], None]
 
@@ -141,7 +146,7 @@ class SharedRoom:
             partial(exported_run(instance, store), store, 0, steps, i, len(stores))
             for i, (instance, store) in enumerate(zip(instances, stores, strict=True))
         ]
-        return partial(_together, words, [partial(_guarded, words, run) for run in runs], once)
+        return Shared(once, runs, words)
 
     def bytes(self) -> np.ndarray:
         """The memory as a writable uint8 array; whoever keeps it keeps this object, too."""
@@ -154,10 +159,35 @@ class SharedRoom:
         self._shared.close()
 
 
-def _together(words: Words, jobs: Sequence[Job], once: Job) -> None:
-    words.begin()
-    if not CREW.run(jobs, words.stop):
-        once()
+class Shared:
+    """A program that computes with helpers, or alone where that is faster.
+
+    It finds out by its first calls, and again from time to time: cores may be busy with other
+    things, and a thread that waits for one that was taken away is no help. The numbers are the
+    same in any case.
+    """
+
+    def __init__(self, once: Job, runs: Sequence[Job], words: Words) -> None:
+        self._once, self._words = once, words
+        self._jobs = [partial(_guarded, words, run) for run in runs]
+        self._calls = 0
+        self._best = [inf, inf]  # seconds: alone, and with helpers
+
+    def __call__(self) -> None:
+        turn = self._calls % PERIOD
+        self._calls += 1
+        if not turn:
+            self._best = [inf, inf]
+        alone, helped = self._best
+        together = bool(turn % 2) if turn < TRIAL else helped < GAIN * alone
+        start = perf_counter()
+        if together:
+            self._words.begin()
+            together = CREW.run(self._jobs, self._words.stop)
+        if not together:
+            self._once()
+        if turn < TRIAL:
+            self._best[together] = min(self._best[together], perf_counter() - start)
 
 
 def _guarded(words: Words, run: Job) -> None:

@@ -71,7 +71,8 @@ class Trainer:
                 each; the weighted ones take the sample weights into account.
             run_eagerly: compute by NumPy, op by op: slow, for looking into it.
             threads: how many threads compute a step of fit, evaluate and predict, at most; "auto":
-                one per core, up to four. Small steps take one. The numbers do not depend on it.
+                one per core, up to four. Steps that are too small for it take one, and so do all
+                while the other cores are busy. The numbers do not depend on it.
             memory: bytes, or "64 MB", that activations and gradients of a training step may take.
                 What does not fit is computed again when it is needed; the numbers stay the same.
             options: steps_per_execution, jit_compile and auto_scale_loss of Keras are taken and

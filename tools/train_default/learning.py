@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ from train_default.network import (
     unfolded,
     weights_of,
 )
-from train_default.photos import CUTMIX, Batches, Photos, replacing, to_input
+from train_default.photos import CUTMIX, Batches, Photos, replacing
 
 WARM_UP = 0.05  # share of the run
 WEIGHT_DECAY = 0.05
@@ -122,7 +123,15 @@ class Run:
         self.steps = self.rounds * plan.round
         fl.set_random_seed(plan.seed)
         self.model = mobilenet(len(photos.words), plan.shape, norms=True)
-        self.written = mobilenet(len(photos.words), plan.shape, norms=False)
+        self.written = mobilenet(len(photos.words), plan.shape, norms=False, side=SIZE)
+        self.data = Batches(
+            photos.pixels[photos.train],
+            targets_of(photos, logits),
+            plan.batch,
+            plan.seed,
+            self.size_of,
+            lambda: self.model.initial_epoch * plan.round,
+        )
         self.state: dict[str, Any] = {"seconds": 0.0, "best": 0.0, "start": None}
         if self._state_file.exists():
             self.state = json.loads(self._state_file.read_text())
@@ -151,10 +160,11 @@ class Run:
         given = fl.load_model(start, compile=False)
         figures = measured(start, self.photos)
         self.log(f"start: top-1 {figures.top1:.4f} top-5 {figures.top5:.4f}")
-        rows = np.random.default_rng(self.plan.seed).choice(self.photos.train, PICTURES)
-        assign(self.written, weights_of(given))
-        pictures = to_input(self.photos.pixels[rows])
-        assign(self.model, unfolded(self.written, self.plan.shape, pictures))
+        count = -(-PICTURES // self.plan.batch)
+        alike = [i for i in range(count) if self.size_of(i) == self.size_of(0)]
+        batches = itertools.islice(self.data, len(alike))
+        pictures = np.concatenate([x for x, _ in batches])
+        assign(self.model, unfolded(weights_of(given), self.plan.shape, pictures))
         told = card_section(start / "card.md", "Training")
         return {"top1": figures.top1, "top5": figures.top5, "training": told}
 
@@ -167,20 +177,11 @@ class Run:
 
     def train(self, callbacks: Sequence[fl.callbacks.Callback] = ()) -> None:
         """Train to the end, from the last checkpoint on."""
-        photos, plan = self.photos, self.plan
-        data = Batches(
-            photos.pixels[photos.train],
-            targets_of(photos, self.logits),
-            plan.batch,
-            plan.seed,
-            self.size_of,
-            lambda: self.model.initial_epoch * plan.round,
-        )
         backup = fl.callbacks.BackupAndRestore(self.work / "backup", delete_checkpoint=False)
         self.model.fit(
-            data,
+            self.data,
             epochs=self.rounds,
-            steps_per_epoch=plan.round,
+            steps_per_epoch=self.plan.round,
             verbose=0,
             callbacks=[backup, _Reports(self), *callbacks],
         )

@@ -59,15 +59,15 @@ class Shape:
         )
 
 
-def mobilenet(classes: int, shape: Shape, *, norms: bool) -> fl.Model:
+def mobilenet(classes: int, shape: Shape, *, norms: bool, side: int | None = None) -> fl.Model:
     """The network.
 
     Args:
-        norms: True: for training, with a batch norm behind every convolution, pictures of any
-            size, and logits; False: as it is written, with biases instead, and probabilities.
+        norms: True: for training, with a batch norm behind every convolution, and logits; False: as
+            it is written, with biases instead, and probabilities.
+        side: of the pictures; None: any.
     """
     layers = fl.layers
-    side = None if norms else SIZE
 
     def unit(x: object, layer: fl.layers.Layer) -> object:
         x = layer(x)
@@ -120,13 +120,15 @@ def folded(weights: Weights, shape: Shape) -> dict[str, np.ndarray]:
     return found
 
 
-def unfolded(written: fl.Model, shape: Shape, pictures: np.ndarray) -> dict[str, np.ndarray]:
+def unfolded(weights: Weights, shape: Shape, pictures: np.ndarray) -> dict[str, np.ndarray]:
     """Weights for training that compute what a written network does: `folded` gives it back.
 
     Each batch norm gets the mean and the variance that its convolution has on `pictures`, and a
-    scale and an offset that undo them: so training begins where the written network stands.
+    scale and an offset that undo them: so training begins where the written network stands, if the
+    pictures are those of training.
     """
-    weights = weights_of(written)
+    written = mobilenet(len(weights["predictions/bias"]), shape, norms=False)
+    assign(written, weights)
     found = {f"predictions/{part}": weights[f"predictions/{part}"] for part in ("kernel", "bias")}
     outputs = [written.get_layer(name).output for name in shape.convolutions]
     looking = fl.Model(written.inputs, outputs, name="convolutions")

@@ -48,6 +48,9 @@ class Words:
     def __getitem__(self, word: int) -> int:
         return int(self._words[word])
 
+    def __setitem__(self, word: int, value: int) -> None:
+        self._words[word] = value
+
     def begin(self) -> None:
         """Before every run, when all threads of the one before have returned."""
         words = self._words

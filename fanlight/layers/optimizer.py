@@ -169,12 +169,14 @@ class Optimizer(Checked):
             for slot, values in self._slots.items()
             for w, v in zip(self.trained, values, strict=True)
         }
-        self.trained = list(weights)
-        self._slots = {
-            slot: [before.get((slot, id(w))) or self._slot(slot, w) for w in weights]
-            for group in self.slot_groups()
-            for slot in group
-        }
+        slots: dict[str, list[Weight | None]] = {}
+        for slot in (slot for group in self.slot_groups() for slot in group):
+            keys = [(slot, id(w)) for w in weights]
+            slots[slot] = [
+                before[key] if key in before else self._slot(slot, w)
+                for key, w in zip(keys, weights, strict=True)
+            ]
+        self.trained, self._slots = list(weights), slots
         if self.use_ema:
             self._averages = []
             for w in weights:

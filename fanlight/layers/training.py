@@ -428,6 +428,15 @@ class Trainer:
             size = shape[getattr(loss, "axis", -1)] if shape else None
             if size is None or not y.size or y.dtype.kind not in "iuf":
                 continue
+            if y.dtype.kind == "f" and not (y == np.floor(y)).all():
+                raise FanlightError(
+                    "E-TRAIN-004",
+                    "a label is no class number.",
+                    where=f"{self.name}, {where}",
+                    expected=f"whole numbers from 0 to {size - 1}",
+                    received=repr(float(y[y != np.floor(y)].reshape(-1)[0])),
+                    next="a loss of numbers, such as mse, takes any; class numbers are whole.",
+                )
             low, high = y.min(), y.max()
             ignored = getattr(loss, "ignore_class", None)
             if (low < 0 and low != ignored) or (high >= size and high != ignored):

@@ -330,3 +330,15 @@ def test_unknown_layers_of_a_file_are_all_listed_with_how_to_register_them(
         fl.register("mine", name)(made)
     made = fl.model_from_json(members["config.json"])
     assert [type(layer).__name__ for layer in made.layers] == ["Swirl", "Twirl"]
+
+
+@pytest.mark.parametrize("labels", [[0.5, 1.0], [float("nan"), 1.0]])
+def test_a_label_that_is_no_class_number(labels: list[float]) -> None:
+    net = fl.Sequential([fl.Input((3,)), fl.layers.Dense(2, activation="softmax")])
+    net.compile("sgd", "sparse_categorical_crossentropy")
+    x, y = np.ones((2, 3), np.float32), np.float32(labels)
+    for call in (net.fit, net.evaluate):
+        with pytest.raises(FanlightError, match="a label is no class number") as caught:
+            call(x, y, verbose=0)
+        assert caught.value.code == "E-TRAIN-004"
+    net.fit(x, np.float32([0, 1]), verbose=0)

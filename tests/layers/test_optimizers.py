@@ -281,3 +281,36 @@ def test_wrong_arguments(make: Any, code: str) -> None:
     with pytest.raises(FanlightError) as error:
         make()
     assert error.value.code == code
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_an_optimizer_goes_on_with_fewer_weights_or_more(freeze: bool) -> None:
+    """What is frozen or thawed between two fits: the other weights keep their slots."""
+    fl.clear_session()
+    fl.set_random_seed(1)
+    dense = fl.layers.Dense
+    net = fl.Sequential([fl.Input((4,)), dense(3, name="a"), dense(2, name="b")])
+    first = net.layers[0]
+    first.trainable = freeze
+    optimizer = fl.optimizers.Adam(0.01)
+    x, y = np.random.default_rng(0).random((8, 4), np.float32), np.ones((8, 2), np.float32)
+
+    def slots() -> dict[str, np.ndarray]:
+        return {v.path: v.numpy().copy() for v in optimizer.variables}
+
+    net.compile(optimizer, "mse")
+    net.fit(x, y, epochs=2, verbose=0)
+    before = slots()
+    first.trainable = not freeze
+    net.compile(optimizer, "mse")
+    optimizer.build(net.trainable_weights)
+    after = slots()
+    assert sum("a_kernel" in path for path in after) == (0 if freeze else 2)
+    for path, array in after.items():
+        if "b_" in path:
+            assert np.array_equal(array, before[path]) and array.any()
+        elif "a_" in path:
+            assert not array.any()
+    net.fit(x, y, verbose=0)
+    assert optimizer.trained == net.trainable_weights
+    assert not np.array_equal(slots()["adam/b_kernel_momentum"], before["adam/b_kernel_momentum"])

@@ -277,3 +277,20 @@ def test_shares_of_a_free_number_of_classes(bare: Any, toys: Path) -> None:
             np.testing.assert_allclose(history[name], values, atol=1e-5, err_msg=name)
         for name, value in model.evaluate(x, y, verbose=0, return_dict=True).items():
             assert abs(last[name] - value) < 1e-5, name
+
+
+def test_what_is_no_class_number_is_none(bare: Any, training_bundle: Path) -> None:
+    found = bare.evaluate("""async () => {
+      const { load } = await import('./training/train.js');
+      const model = await load('training');
+      const x = new Float32Array(2 * 64);
+      const told = [];
+      for (const y of [['cat', 'dog'], [0, 0.7], [NaN, 1], new Float32Array([1, 2.9]), [null, 1]]) {
+        await model.fit(x, y).catch(({ code, received }) => told.push([code, String(received)]));
+      }
+      await model.fit(Array(128).fill('1'), [0, 1]).catch(({ code }) => told.push([code, '']));
+      await model.fit(x, new Float32Array([1, 2]));
+      return told;
+    }""")
+    wrong = ("cat", "0.7", "NaN", "2.9000000953674316", "null")
+    assert found == [*(["E-WEB-032", text] for text in wrong), ["E-WEB-012", ""]]

@@ -111,7 +111,16 @@ const arrays = (specs, given, what) => {
       fail('E-WEB-012', 'An array has the wrong dtype.', {
         where: `${what} "${name}"`, expected: Type.name, received: Object(array).constructor?.name });
     }
-    return array instanceof Type ? array : Type.from(array);
+    if (array instanceof Type) return array;
+    // Type.from would make 0 of what is no number, and of 0.7.
+    const is = dtype === 'int32' ? Number.isInteger : Number.isFinite;
+    const wrong = Array.prototype.findIndex.call(array, (value) => !is(value));
+    const where = `${what} "${name}", element ${wrong}`;
+    if (wrong >= 0 && dtype === 'int32') {
+      fail('E-WEB-032', 'A label is no class number.', { where, expected: 'a whole number', received: array[wrong] });
+    }
+    if (wrong >= 0) fail('E-WEB-012', 'An array holds what is no number.', { where, expected: 'numbers', received: array[wrong] });
+    return Type.from(array);
   });
 };
 
@@ -294,6 +303,7 @@ const share = async ({ core }, training) => {
   } catch {
     training.turn = TRIAL.length + 1;
   }
+  training.threads = core.info.threads; // those that came
   core.changed();
 };
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -216,7 +217,7 @@ def batches_of(
 
 def split_off(data: Arrays, share: float) -> tuple[Arrays, Arrays]:
     """Arrays without their last part, and that part, as `validation_split` means it."""
-    first = data.count - int(data.count * share)
+    first = math.floor(data.count * (1 - share))  # as Keras has it
     if not 0 < share < 1 or not 0 < first < data.count:
         raise FanlightError(
             "E-TRAIN-002",

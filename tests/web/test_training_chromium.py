@@ -163,13 +163,22 @@ def test_the_page_chooses_how_many_classes_there_are(
       await model.reset();
       await look([]);
       await model.forget('classes-test');
+      for (const name of [undefined, '', 3, true]) await code(model.store(name));
+      await code(load('classes', { persist: true }));
+      const named = await load('classes', { persist: 'classes-test' });
+      await named.setClasses(5);
+      const again = await load('classes', { persist: 'classes-test' });
+      told.again = [again.restored, await again.getClasses()];
+      await again.forget();
+      told.name = (await again.save()).name;
       const fixed = await load('training');
       await code(fixed.setClasses(4));
       told.fixed = await fixed.getClasses();
       return { ...told, errors, file };
     }""")
     assert found["counts"] == [3, 3, 3, 7, 7, 3, 3, 7, 3]
-    wrong = ["E-WEB-032", *["E-WEB-013"] * 5, *["E-WEB-037"] * 4, "E-WEB-037"]
+    wrong = ["E-WEB-032", *["E-WEB-013"] * 5, *["E-WEB-037"] * 4, *["E-WEB-001"] * 5, "E-WEB-037"]
+    assert found["again"] == [True, 5] and found["name"] == "model.safetensors"
     assert found["errors"] == wrong
     assert found["fixed"] is None and found["restored"] is True
     states = found["states"]

@@ -18,7 +18,7 @@ const TURN_MS = 50;
 export async function load(source, { persist, ...options } = {}) {
   const opened = source instanceof Model ? source : await open(source, options);
   const model = new TrainableModel(opened, persist);
-  if (persist) model.restored = await model.restore(persist);
+  if (persist !== undefined) model.restored = await model.restore(persist);
   return model;
 }
 
@@ -99,7 +99,7 @@ export class TrainableModel {
       if (seed !== undefined) await this.#part('sow', seed);
       const data = await this.#hold({ x, y, w, classWeight }, held, signal, onPrepare);
       const batchSize = size(options.batchSize, data.most);
-      const from = data.count - Math.floor(data.count * validationSplit);
+      const from = Math.floor(data.count * (1 - validationSplit)); // as Keras has it
       if (!(validationSplit >= 0 && validationSplit < 1) || from < 1) {
         throw new FanlightError('E-WEB-001', 'validationSplit is wrong.', {
           expected: 'a share from 0 to below 1', received: validationSplit });
@@ -206,26 +206,43 @@ export class TrainableModel {
   async setClasses(count, keep) {
     if (this.#busy) throw new FanlightError('E-WEB-036', 'The model is being trained.', { next: 'await fit' });
     await this.#part('resize', count, keep);
+    if (this.#persist) await this.store();
   }
 
-  /** What was learnt, optimizer included, as a file that `fl.load` reads in Python. @returns {Promise<Blob>} */
+  /**
+   * What was learnt, optimizer included, as a file that `fl.load` reads in Python: its name ends in .safetensors.
+   * @returns {Promise<File>}
+   */
   async save() {
-    return new Blob([await this.#part('file')], { type: 'application/octet-stream' });
+    return new File([await this.#part('file')], 'model.safetensors', { type: 'application/octet-stream' });
   }
 
-  /** Keep what was learnt in this browser, under a name. @param {string} name @returns {Promise<void>} */
-  store(name) {
-    return this.#part('store', name);
+  /**
+   * Keep what was learnt in this browser, under a name; default: that of `persist`.
+   * @param {string} [name] @returns {Promise<void>}
+   */
+  async store(name) {
+    await this.#part('store', this.#name(name));
   }
 
-  /** Take up what is kept under a name: whether there was such. @param {string} name @returns {Promise<boolean>} */
-  restore(name) {
-    return this.#part('restore', name);
+  /**
+   * Take up what is kept under a name: whether there was such, of a model of this form.
+   * @param {string} [name] @returns {Promise<boolean>}
+   */
+  async restore(name) {
+    return this.#part('restore', this.#name(name));
   }
 
-  /** Forget what is kept under a name. @param {string} name @returns {Promise<void>} */
-  forget(name) {
-    return this.#part('forget', name);
+  /** Forget what is kept under a name. @param {string} [name] @returns {Promise<void>} */
+  async forget(name) {
+    await this.#part('forget', this.#name(name));
+  }
+
+  /** @param {string} [name] */
+  #name(name = this.#persist) {
+    if (name && typeof name === 'string') return name;
+    throw new FanlightError('E-WEB-001', 'This is no name to keep a model under.', {
+      expected: "a text, as in load(url, { persist: 'mine' }) or store('mine')", received: name });
   }
 
   /** Begin again with the weights that were built. @returns {Promise<void>} */

@@ -66,14 +66,23 @@ export class TrainableModel {
      * @returns {Promise<void>}
      */
     setClasses(count: number, keep?: number[]): Promise<void>;
-    /** What was learnt, optimizer included, as a file that `fl.load` reads in Python. @returns {Promise<Blob>} */
-    save(): Promise<Blob>;
-    /** Keep what was learnt in this browser, under a name. @param {string} name @returns {Promise<void>} */
-    store(name: string): Promise<void>;
-    /** Take up what is kept under a name: whether there was such. @param {string} name @returns {Promise<boolean>} */
-    restore(name: string): Promise<boolean>;
-    /** Forget what is kept under a name. @param {string} name @returns {Promise<void>} */
-    forget(name: string): Promise<void>;
+    /**
+     * What was learnt, optimizer included, as a file that `fl.load` reads in Python: its name ends in .safetensors.
+     * @returns {Promise<File>}
+     */
+    save(): Promise<File>;
+    /**
+     * Keep what was learnt in this browser, under a name; default: that of `persist`.
+     * @param {string} [name] @returns {Promise<void>}
+     */
+    store(name?: string): Promise<void>;
+    /**
+     * Take up what is kept under a name: whether there was such, of a model of this form.
+     * @param {string} [name] @returns {Promise<boolean>}
+     */
+    restore(name?: string): Promise<boolean>;
+    /** Forget what is kept under a name. @param {string} [name] @returns {Promise<void>} */
+    forget(name?: string): Promise<void>;
     /** Begin again with the weights that were built. @returns {Promise<void>} */
     reset(): Promise<void>;
     #private;

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import zipfile
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -351,7 +352,7 @@ def test_hostile_descriptions_end_in_coded_errors(data: st.DataObject) -> None:
         inner = description
         for key in path[:-1]:
             inner = inner[key]
-        inner[path[-1]] = data.draw(HOSTILE)
+        inner[path[-1]] = deepcopy(data.draw(HOSTILE))  # `just` gives one dict every time
     try:
         from fanlight.layers.blank import blank
 

@@ -33,4 +33,4 @@ def test_html_is_text() -> None:
 def test_the_shipped_card_has_no_marks_left() -> None:
     shown = card_html(default_card())
     assert not any(mark in shown for mark in ("**", "`", "\n#", "|--"))
-    assert shown.count("<h2>") == 5 and "<td>Parameters</td>" in shown
+    assert shown.count("<h2>") == 6 and "<td>Parameters</td>" in shown

@@ -11,7 +11,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph, to_text
-from fanlight.layers import optimizers, scope, seeds
+from fanlight.layers import losses, optimizers, scope, seeds
 from fanlight.layers.budget import bytes_of
 from fanlight.layers.classes import DIM, Classes, Grown, classes_of, grown, refuse_counts
 from fanlight.layers.file_safetensors import named
@@ -245,11 +245,10 @@ class _Deploying:
         graphs = {"predict": predict, "train": train, "evaluate": evaluate}
         if self.cut:
             graphs["features"] = self._graph("features", one, {}, {}, None)
-        kinds = [type(x).__name__ for x in self.objective.losses]
         count: Any = DIM if self.free else None
         classes = [
-            (count or int(s[-1] or 0)) if k.startswith("SparseCategorical") else None
-            for k, s in zip(kinds, self.output_shapes, strict=True)
+            (count or int(s[-1] or 0)) if self._by_number(i) else None
+            for i, s in enumerate(self.output_shapes)
         ]
         free = self.free
         return Deployed(graphs, self.kept, self.updates, names, self.outputs, classes, free)
@@ -262,13 +261,17 @@ class _Deploying:
 
     def _label(self, i: int) -> TensorType:
         """What the labels of an output are: class numbers, or numbers of its shape."""
-        kind = type(self.objective.losses[i]).__name__
         shape: tuple[Any, ...] = tuple(self.output_shapes[i][1:])
         if self.free is not None:
             shape = (*shape[:-1], DIM)
-        if kind.startswith("SparseCategorical"):
+        if self._by_number(i):
             return spec(("batch", *shape[:-1]), "int32")
         return spec(("batch", *shape))
+
+    def _by_number(self, i: int) -> bool:
+        """Whether the labels of an output are class numbers."""
+        shape = self.output_shapes[i]
+        return losses.takes_class_numbers(self.objective.losses[i], shape[:-1], shape)
 
     def _graph(
         self,

@@ -53,3 +53,27 @@ def test_a_step_of_a_free_batch(name: str, most: int) -> None:
     for k in learnt:
         weight = weights[k.path].numpy()
         np.testing.assert_allclose(changed[k.name], weight, atol=1e-6, err_msg=k.path)
+
+
+class _Own(fl.losses.SparseCategoricalCrossentropy):
+    """A loss of class numbers under another name."""
+
+
+@pytest.mark.parametrize(
+    "loss",
+    ["crossentropy", _Own(), fl.losses.CategoricalGeneralizedCrossEntropy()],
+    ids=["crossentropy", "a class of one's own", "generalized"],
+)
+def test_losses_that_take_class_numbers_take_them_in_the_page(loss: Any) -> None:
+    fl.clear_session()
+    fl.set_random_seed(4)
+    model = fl.Sequential([fl.Input((3,)), layers.Dense(4, activation="softmax")])
+    steps = deployed(model, fl.training("sgd", loss), {"batch": 4})
+    assert list(steps.classes) == [4]
+    rng = np.random.default_rng(1)
+    given, labels = rng.normal(size=(3, 3)).astype(np.float32), np.int32([0, 3, 1])
+    first = {k.name: k.first for k in steps.kept}
+    found = evaluate(steps.graphs["train"], {**first, "w0": np.ones(3, np.float32), "y0": labels,
+                                             model.inputs[0].name: given})  # fmt: skip
+    model.compile("sgd", loss)
+    np.testing.assert_allclose(found["results"][0], model.train_on_batch(given, labels), rtol=1e-5)

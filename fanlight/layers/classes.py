@@ -74,6 +74,8 @@ def classes_of(model: Any, bound: Any) -> Classes:
     least, most = pair
     if not least <= layer.units <= most:
         raise _refused(f"bounds around the {layer.units} of {layer.name!r}", f"{least} to {most}")
+    if least == most:
+        raise _refused("bounds that leave a choice", f"{least} to {most}")
     return Classes(layer, least, most, layer.units)
 
 
@@ -105,8 +107,9 @@ def grown(classes: Classes, optimizer: Optimizer, weights: Sequence[Any]) -> Map
     pairs: list[tuple[Any, Any]] = []
     inits = {"kernel": layer.kernel_initializer, "bias": layer.bias_initializer}
     wide: dict[int, Weight] = {}
+    width = max(classes.most, classes.count + 1)  # another one, to see what follows it
     for weight in layer.weights:
-        shape = (*weight.shape[:-1], classes.most)
+        shape = (*weight.shape[:-1], width)
         array = np.asarray(inits[weight.name](shape, "float32"))
         wide[id(weight)] = Weight(tensor(array), weight.trainable, weight.name, weight.path)
         pairs.append((weight, wide[id(weight)]))
@@ -118,8 +121,9 @@ def grown(classes: Classes, optimizer: Optimizer, weights: Sequence[Any]) -> Map
         axes = [i for i, (a, b) in enumerate(zip(own.shape, most.shape, strict=True)) if a != b]
         if not axes:
             continue
-        array = most.numpy().copy()
-        columns = [slice(None)] * array.ndim
+        columns = [slice(None)] * len(most.shape)
+        columns[axes[0]] = slice(classes.most)
+        array = most.numpy()[tuple(columns)].copy()
         columns[axes[0]] = slice(classes.count)
         array[tuple(columns)] = own.numpy()
         found[id(own)] = Grown(axes[0], array)

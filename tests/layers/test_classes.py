@@ -27,12 +27,13 @@ def net(units: int = 3) -> Any:
     )
 
 
-def test_a_bundle_begins_with_the_classes_of_its_model(tmp_path: Path) -> None:
+@pytest.mark.parametrize("most", [3, 7])
+def test_a_bundle_begins_with_the_classes_of_its_model(tmp_path: Path, most: int) -> None:
     model = net()
     how = fl.training("adam", LOSS)
-    bundle = fl.build(model, tmp_path / "b", train=how, dims={"batch": 8, "classes": 7})
+    bundle = fl.build(model, tmp_path / "b", train=how, dims={"batch": 8, "classes": most})
     dims = bundle.manifest["dims"]
-    assert (dims["classes"]["min"], dims["classes"]["size"], dims["classes"]["max"]) == (2, 3, 7)
+    assert [dims["classes"][key] for key in ("min", "size", "max")] == [2, 3, most]
     x = np.random.default_rng(0).random((2, 4), np.float32)
     want = model.predict(x, verbose=0)
     again = open_bundle(tmp_path / "b")
@@ -51,6 +52,7 @@ def test_a_bundle_begins_with_the_classes_of_its_model(tmp_path: Path) -> None:
         (net, "many", "the most classes"),
         (net, (3, 2), "the most classes"),
         (net, True, "the most classes"),
+        (net, (3, 3), "bounds that leave a choice"),
         (lambda: fl.Sequential([fl.Input((4, 1)), fl.layers.Conv1D(3, 2)]), 9, "a Dense layer"),
         (lambda: fl.Sequential([fl.Input((4,)), fl.layers.Softmax()]), 9, "a Dense layer"),
         (

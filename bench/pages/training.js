@@ -23,12 +23,16 @@ export const size = (shape) => shape.reduce((a, b) => a * b, 1);
 export const targets = ({ count, classes, target }) => (classes
   ? Int32Array.from({ length: count }, (_, i) => i % classes) : numbers(count * size(target), 54321));
 
+/** Where a kernel of attention stands, as the other engines have them. */
+const place = (path) => ['query', 'key', 'value', 'attention_output'].findIndex((part) => path.includes(`${part}/`));
+
 const engines = {
   async fanlight(what) {
     const { bundle, count, shape, epochs, batchSize } = what;
     const { load } = await import(`${bundle}train.js`);
     const model = await load(bundle, { threads: 1 });
     const kernels = Object.entries(await model.getWeights()).filter(([path]) => path.endsWith('kernel'));
+    kernels.sort(([a], [b]) => place(a) - place(b)); // files have those of attention by the alphabet
     await model.setWeights(Object.fromEntries(
       kernels.map(([path, { data }], i) => [path, kernel(data.length, i)])));
     const [x, y] = [numbers(count * size(shape)), targets(what)];

@@ -15,6 +15,7 @@ from fanlight.codegen.plan import WEIGHTS_OFFSET, make_plan
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph
 from fanlight.layers.deploy import Training
+from fanlight.layers.free_batch import refuse_fixed_batch
 from fanlight.ops.types import TensorType
 from fanlight.passes import optimize
 from fanlight.quantize import in_bytes, is_quantized, settled
@@ -89,6 +90,7 @@ def build(
     given = model
     if train is not None:
         refuse_train(train, inputs, task, precision)
+        refuse_fixed_batch(given)
     model = source_of(model, inputs, None if train is not None else dims)
     if precision not in PRECISIONS:
         raise FanlightError(

@@ -36,15 +36,15 @@ def _begin(node: Node, found: dict[Value, Dim]) -> None:
 
 
 def _follow(node: Node, found: dict[Value, Dim]) -> None:
-    dims = {found[v] for v in node.inputs if v in found}
-    if len(dims) > 1 or node.op in symbols.OWN:
+    dims = {v: found[v] for v in node.inputs if v in found}
+    if len({d.name for d in dims.values()}) > 1 or node.op in symbols.OWN:
         return
-    (d,) = dims
     if node.op == "reshape":  # whose attribute has the bound in it
-        if node.output.shape[:1] == (d.max,):
-            found[node.output] = d
+        _reshaped(node.output, next(iter(dims.values())).symbol, found)
         return
-    types = [TensorType((d, *v.shape[1:]), v.dtype) if v in found else v.type for v in node.inputs]
+    types = [
+        TensorType((dims[v], *v.shape[1:]), v.dtype) if v in dims else v.type for v in node.inputs
+    ]
     row = rows.lookup(node.op)
     core = types[: row.arity[1]] if rows.EPILOGUE in node.attrs else types
     try:
@@ -54,5 +54,13 @@ def _follow(node: Node, found: dict[Value, Dim]) -> None:
     except FanlightError:
         return
     for value, type in zip(node.outputs, outputs, strict=True):
-        if type.shape[:1] == (d,) and type.bound == value.shape:
-            found[value] = d
+        (first, *_) = type.shape or (0,)
+        if isinstance(first, Dim) and type.bound == value.shape:
+            found[value] = first
+
+
+def _reshaped(value: Value, d: Dim, found: dict[Value, Dim]) -> None:
+    """What was first, merged with dims behind it or split from them, is first."""
+    count, rest = divmod(value.shape[0], d.max) if value.shape else (0, 1)
+    if count and not rest:
+        found[value] = d.merged(count)

@@ -238,7 +238,7 @@ def _dims(inputs: Sequence[Value], where: str) -> dict[str, tuple[Dim, int]]:
     for value in inputs:
         for d in value.shape:
             if isinstance(d, Dim) and d.name not in dims:
-                dims[d.name] = (d, DIMS_OFFSET + 4 * len(dims))
+                dims[d.name] = (d.symbol, DIMS_OFFSET + 4 * len(dims))
     if DIMS_OFFSET + 4 * len(dims) > WEIGHTS_OFFSET:
         raise FanlightError(
             "E-BUILD-007",
@@ -296,6 +296,18 @@ def _check_ends(graph: Graph) -> None:
             received="; ".join(empty) or "no inputs",
             next="leave the empty ones out; a model that computes a constant needs no building.",
         )
+    for where, v in [*((f"input {v.name}", v) for v in graph.inputs), *outputs]:
+        merged = [d for d in v.shape if isinstance(d, Dim) and d.times != 1]
+        if merged:
+            name, times = merged[0].name, merged[0].times
+            raise FanlightError(
+                "E-OP-007",
+                f"a page gets and gives dims of free size as they are, not {times} {name}.",
+                where=where,
+                expected="numbers, and symbols",
+                received=v.type,
+                next=f"reshape it, so that {name} is a dim of its own: [{name}, {times}, ...].",
+            )
 
 
 def _copy_passed_through(graph: Graph) -> Graph:
@@ -364,7 +376,7 @@ def _leading(
     every = [t for k in kernels for t in (k, *k.twins.values())]
     if d is None or not all(k.in_order for k in every):
         return None
-    return dims[d.name][1], d.max
+    return dims[d.name][1], d.symbol.max
 
 
 def _in_order(kernel: Kernel) -> Kernel:

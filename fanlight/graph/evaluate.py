@@ -64,7 +64,9 @@ def _match_shape(name: str, value: Value, shape: tuple[int, ...], sizes: dict[st
             received=list(shape),
         )
     for d, s in zip(value.shape, shape):
-        if isinstance(d, Dim) and not (d.min <= s <= d.max and sizes.setdefault(d.name, s) == s):
+        if isinstance(d, Dim) and not (
+            d.takes(s) and sizes.setdefault(d.name, s // d.times) == s // d.times
+        ):
             raise FanlightError(
                 "E-INPUT-004",
                 f"the size of {d.name} is outside its bounds, or differs between inputs.",

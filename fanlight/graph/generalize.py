@@ -1,8 +1,9 @@
 """One graph with symbolic dims out of graphs of the same function, each traced at known sizes.
 
 Where the graphs differ, the size of a symbol must be why: a number that follows the size becomes
-the symbol, a constant that is cut becomes one at the bound that is cut, and a number that is an
-easy function of the size is computed from it. Anything else is refused.
+the symbol, one that is always so many times the size that multiple of it, a constant that is cut
+one at the bound that is cut, and a number that is an easy function of the size is computed from it.
+Anything else is refused.
 """
 
 from __future__ import annotations
@@ -101,7 +102,10 @@ def generalize(
             what becomes symbolic.
     """
     symbols = {
-        tuple(s[d.name] for s in samples): d for t in inputs for d in t.shape if isinstance(d, Dim)
+        tuple(s[d.name] for s in samples): d.symbol
+        for t in inputs
+        for d in t.shape
+        if isinstance(d, Dim)
     }
     return _Merge(graphs, inputs, samples, symbols, places or {}).graph()
 
@@ -174,12 +178,9 @@ class _Merge:
             made = self._slice(nodes, inputs[0])
         elif node.op == "fused":
             made = self._fused(nodes, inputs)
-        elif (
-            node.op == "clip"
-            and self._number([(n.attrs["lo"], n.attrs["hi"]) for n in nodes]) is None
-        ):
+        elif node.op == "clip" and not _alike([(n.attrs["lo"], n.attrs["hi"]) for n in nodes]):
             made = self._clip(nodes, inputs[0])
-        elif node.op == "pad" and self._number([n.attrs["paddings"] for n in nodes]) is None:
+        elif node.op == "pad" and not _alike([n.attrs["paddings"] for n in nodes]):
             made = self._pad(nodes, inputs[0])
         else:
             made = self.builder.add(node.op, *inputs, name=node.name, **self._attrs(nodes, inputs))
@@ -225,13 +226,21 @@ class _Merge:
 
     def _number(self, values: Sequence[Any]) -> Any:
         """What is the same everywhere, or follows a size; None if neither."""
-        if all(v == values[0] and type(v) is type(values[0]) for v in values):
+        if _alike(values):
             return values[0]
         if all(isinstance(v, tuple) for v in values) and len({len(v) for v in values}) == 1:
             parts = [self._number(p) for p in zip(*values, strict=True)]
             return None if any(p is None for p in parts) else tuple(parts)
         if all(type(v) is int for v in values):
-            return self.symbols.get(tuple(values))
+            return self.symbols.get(tuple(values)) or self._multiple(values)
+        return None
+
+    def _multiple(self, values: Sequence[int]) -> Dim | None:
+        """The multiple of a symbol that numbers are, of one that was merged with dims behind it."""
+        for sizes, d in self.symbols.items():
+            count, rest = divmod(values[0], sizes[0])
+            if count > 1 and not rest and list(values) == [count * n for n in sizes]:
+                return d.merged(count)
         return None
 
     def _subgraph(self, bodies: Sequence[Any], node: Node, inputs: Sequence[Value]) -> Subgraph:
@@ -314,7 +323,7 @@ class _Merge:
             return (begin, end, step), False
         if isinstance(d, Dim) and isinstance(step, int):
             length = self._number([len(range(*r)) for r in ranges])
-            back = {s[d.name] - r[0] for s, r in zip(self.samples, ranges, strict=True)}
+            back = {d.at(s) - r[0] for s, r in zip(self.samples, ranges, strict=True)}
             if len(back) == 1 and isinstance(length, int):
                 return (0, d, 1), self._from_end(d, back.pop(), length, step)
             if back == {1} and length == d and step == -1:
@@ -326,16 +335,21 @@ class _Merge:
     def _from_end(self, d: Dim, back: int, length: int, step: int) -> Value:
         """The places size - back + i step; E-OP-007 if the least size has not so many."""
         if d.min < back:
+            least = -(-back // d.times)
             raise FanlightError(
                 "E-OP-007",
                 f"a slice takes what is not there for {d.name} = {d.min}.",
                 where=self.graphs[0].name,
                 expected=f"at least {back} elements along {d.name}",
                 received=str(d),
-                next=f'give it a least size: dims={{"{d.name}": ({back}, {d.max})}}.',
+                next=f'give it a least size: dims={{"{d.name}": ({least}, {d.symbol.max})}}.',
             )
         places = np.arange(length, dtype=np.int32) * step - back
-        made: Value = self.builder.add("add", self._size(d.name), self.builder.weight(places))
+        size = self._size(d.name)
+        if d.times != 1:
+            times = self.builder.weight(np.asarray(d.times, np.int32))
+            size = self.builder.add("mul", size, times)
+        made: Value = self.builder.add("add", size, self.builder.weight(places))
         return made
 
     def _clip(self, nodes: Sequence[Node], x: Value) -> Value:
@@ -354,7 +368,7 @@ class _Merge:
         plain = list(node.attrs["paddings"])
         for axis in range(len(x.shape)):
             pairs = [n.attrs["paddings"][axis] for n in nodes]
-            if self._number(pairs) is not None:
+            if _alike(pairs):
                 continue
             size, plain[axis] = x.shape[axis], (0, 0)
             whole = self._number([n.outputs[0].shape[axis] for n in nodes])
@@ -403,10 +417,12 @@ class _Merge:
         )
 
     def _scaled(self, arrays: Sequence[np.ndarray], shape: tuple[int | Dim, ...]) -> Value | None:
-        """A constant that is cut and then divided or multiplied by a size, or by one less."""
+        """A constant that is cut and then divided or multiplied by a size, or by one less; one of
+        whole numbers is multiplied.
+        """
         first, add = arrays[0], self.builder.add
         if first.dtype.kind != "f":
-            return None
+            return self._strides(arrays, shape)
         for name, more, op in product(self.samples[0], (0, -1), ("div", "mul")):
             sizes = [float(s[name] + more) for s in self.samples]
             if 0 in sizes:
@@ -422,6 +438,21 @@ class _Merge:
                 if more:
                     size = add("add", size, self.builder.weight(np.asarray(more, np.float32)))
                 made: Value = add(op, cut, size)
+                return made
+        return None
+
+    def _strides(self, arrays: Sequence[np.ndarray], shape: tuple[int | Dim, ...]) -> Value | None:
+        """Whole numbers that are cut and multiplied by a size: where rows of that length begin."""
+        for name in self.samples[0] if arrays[0].dtype.kind == "i" else ():
+            sizes = [s[name] for s in self.samples]
+            if any((a % n).any() for a, n in zip(arrays, sizes, strict=True)):
+                continue
+            ones = [a // n for a, n in zip(arrays, sizes, strict=True)]
+            if all(_cut(a, ones[0]) for a in ones):
+                whole = self.builder.weight(ones[0].astype(np.int32))
+                begin = (0,) * ones[0].ndim
+                cut = self.builder.add("slice", whole, begin=begin, size=shape)
+                made: Value = self.builder.add("mul", cut, self._product([name], real=False))
                 return made
         return None
 
@@ -463,13 +494,21 @@ class _Merge:
     def _size(self, name: str) -> Value:
         """The actual size of a symbol."""
         if name not in self.sizes:
-            for v in dict.fromkeys(self.known[0].values()):
-                names = [d.name if isinstance(d, Dim) else "" for d in v.shape]
-                if name in names:
-                    axis = names.index(name)
-                    self.sizes[name] = self.builder.add("dim_size", v, axis=axis, name=name)
-                    return self.sizes[name]
-            raise self._differs(f"a sub-graph needs {name}, and takes nothing of that size", name)
+            dims = [
+                (d, v, axis)
+                for v in dict.fromkeys(self.known[0].values())
+                for axis, d in enumerate(v.shape)
+                if isinstance(d, Dim) and d.name == name
+            ]
+            if not dims:
+                how = f"a sub-graph needs {name}, and takes nothing of that size"
+                raise self._differs(how, name)
+            d, v, axis = min(dims, key=lambda found: found[0].times)
+            size = self.builder.add("dim_size", v, axis=axis, name=name)
+            if d.times != 1:
+                times = self.builder.weight(np.asarray(d.times, np.int32))
+                size = self.builder.add("floor_div", size, times)
+            self.sizes[name] = size
         return self.sizes[name]
 
     def _differs(
@@ -488,6 +527,11 @@ class _Merge:
 
 def _told(sizes: Sizes) -> str:
     return ", ".join(f"{n} = {s}" for n, s in sizes.items())
+
+
+def _alike(values: Sequence[Any]) -> bool:
+    """Whether attributes are the same everywhere."""
+    return all(v == values[0] and type(v) is type(values[0]) for v in values)
 
 
 def _equal(a: np.ndarray, b: np.ndarray) -> bool:

@@ -9,8 +9,8 @@
 A node's sub-graphs follow it, indented, each headed by its attribute (`true_fn: graph ... {`).
 Weights of at most 16 elements are written in line (`weight %b: f32[2] = [0.0, 1.0]`); larger
 arrays travel beside the text and are handed to `parse` by name. Sub-graphs have all in line.
-A symbol is `batch<=64` in a shape (`2<=batch<=64` with a least size), and {"batch": [1, 64]}
-among attributes.
+A symbol is `batch<=64` in a shape (`2<=batch<=64` with a least size, `3*batch<=192` if it is a
+multiple), and {"batch": [1, 64]} among attributes ({"batch": [3, 192, 3]}).
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def _literal(value: Any) -> str:
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, Dim):
-        return json.dumps({value.name: [value.min, value.max]})
+        times = [value.times] if value.times != 1 else []
+        return json.dumps({value.name: [value.min, value.max, *times]})
     if isinstance(value, float) and (value != value or value in (np.inf, -np.inf)):
         return {"inf": "Infinity", "-inf": "-Infinity"}.get(str(value), "NaN")
     return json.dumps(value)
@@ -47,8 +48,11 @@ def _literal(value: Any) -> str:
 
 def _frozen(value: Any) -> Any:
     if isinstance(value, dict):  # a symbol
-        ((name, (low, high)),) = value.items()
-        return Dim(name, int(high), int(low))
+        ((name, (low, high, *times)),) = value.items()
+        dim = Dim(name, int(high), int(low), *map(int, times))
+        if dim.times < 1 or dim.max % dim.times or dim.min % dim.times:
+            raise ValueError(dim)
+        return dim
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
@@ -186,14 +190,20 @@ def _type(number: int, text: str, symbols: dict[str, Dim]) -> TensorType:
         raise _fail(number, text, "a type such as f32[1, 224, 224, 3]")
     shape: list[int | Dim] = []
     for item in _split(match.group(2)):
-        part = re.fullmatch(r"(\d+)|(?:(\d+)<=)?([A-Za-z_]\w*)<=(\d+)", item)
+        part = re.fullmatch(r"(\d+)|(?:(\d+)<=)?(?:(\d+)\*)?([A-Za-z_]\w*)<=(\d+)", item)
         if part is None:
             raise _fail(number, item, "a number or name<=bound")
-        if part.group(1):
-            shape.append(int(part.group(1)))
-        else:
-            dim = Dim(part.group(3), int(part.group(4)), int(part.group(2) or 1))
-            shape.append(symbols.setdefault(dim.name, dim))
+        known, low, times, name, high = part.groups()
+        if known:
+            shape.append(int(known))
+            continue
+        count = int(times or 1)
+        dim = Dim(name, int(high), int(low or count), count)
+        if not count or dim.max % count or dim.min % count:
+            raise _fail(number, item, "bounds that are multiples, as a dim times*name is")
+        # What is said first of a name holds for all: types that differ are errors.
+        first = symbols.setdefault(name, dim.symbol)
+        shape.append(first.merged(count) if count > 1 else first)
     return TensorType(tuple(shape), dtype)
 
 

@@ -154,12 +154,17 @@ class ConvLSTMCell(RecurrentCell):
     def project(self, x: Tensor, drawn: Drawn) -> Tensor:
         """[(steps,) examples, *space, 4 filters]: channels last, whatever the input has."""
         x = x * drawn[0][0] if drawn[0] else x
-        steps = x.shape[: x.rank - self.rank - 1]
-        one = fn.reshape(x, (-1, *x.shape[len(steps) :])) if len(steps) > 1 else x
+        several = x.rank > self.rank + 2
+        if several:  # examples come first in what is one batch: their number may be free
+            x = fn.transpose(x, (1, 0, *range(2, x.rank)))
+        examples = x.shape[:2]
+        one = fn.reshape(x, (-1, *x.shape[2:])) if several else x
         y = _CONVOLUTIONS[self.rank](
             self._last(one), self.kernel, self.strides, self.padding, self.dilation_rate
         )
-        y = fn.reshape(y, (*steps, *y.shape[1:])) if len(steps) > 1 else y
+        if several:
+            y = fn.reshape(y, (*examples, *y.shape[1:]))
+            y = fn.transpose(y, (1, 0, *range(2, y.rank)))
         return y + self.bias if self.use_bias else y
 
     def advance(

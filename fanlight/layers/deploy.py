@@ -15,6 +15,7 @@ from fanlight.layers import losses, optimizers, scope, seeds
 from fanlight.layers.budget import bytes_of
 from fanlight.layers.classes import DIM, Classes, Grown, classes_of, grown, refuse_counts
 from fanlight.layers.file_safetensors import named
+from fanlight.layers.free_batch import refuse_fixed_batch
 from fanlight.layers.model import Model, _unique, _with_arguments
 from fanlight.layers.objective import Objective
 from fanlight.layers.optimizer import Optimizer
@@ -152,6 +153,7 @@ def deployed(model: Any, how: Training, dims: Mapping[str, Any] | None) -> Deplo
             expected='{"batch": 64}, {"classes": 20}, or both',
             received=", ".join(map(str, bounds)),
         )
+    refuse_fixed_batch(model)
     return _Deploying(model, how, most, classes).made()
 
 

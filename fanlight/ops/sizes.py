@@ -19,7 +19,10 @@ _INSIDE = NotDifferentiable("it is made after gradients have been taken")
 
 def spelt(shape: Sequence[int | Dim]) -> tuple[Any, ...]:
     """A shape as `from_bound` has it among its attributes."""
-    return tuple((d.name, d.min, d.max) if isinstance(d, Dim) else d for d in shape)
+    return tuple(
+        (d.name, d.min, d.max, *([d.times] if d.times != 1 else [])) if isinstance(d, Dim) else d
+        for d in shape
+    )
 
 
 def _infer_size(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> list[TensorType]:
@@ -56,14 +59,16 @@ def _shape_of(spelled: Any) -> tuple[int | Dim, ...]:
             shape.append(d)
         elif (
             isinstance(d, tuple)
-            and len(d) == 3
+            and len(d) in (3, 4)
             and isinstance(d[0], str)
             and check.is_int(d[1], 0)
             and check.is_int(d[2], d[1])
+            and all(check.is_int(n, 2) and not (d[1] % n or d[2] % n) for n in d[3:])
         ):
-            shape.append(Dim(d[0], d[2], d[1]))
+            shape.append(Dim(d[0], d[2], d[1], *d[3:]))
         else:
-            raise check.attr_error("from_bound", "shape", "numbers and (name, min, max)", spelled)
+            expected = "numbers and (name, min, max), or (name, min, max, times)"
+            raise check.attr_error("from_bound", "shape", expected, spelled)
     return tuple(shape)
 
 
@@ -87,7 +92,7 @@ def _eval_from(arrays: Sequence[np.ndarray], attrs: Mapping[str, Any]) -> list[n
     names = dict.fromkeys(d.name for d in shape if isinstance(d, Dim))
     actual = dict(zip(names, map(int, sizes), strict=True))
     for d in shape:
-        if isinstance(d, Dim) and not d.min <= actual[d.name] <= d.max:
+        if isinstance(d, Dim) and not d.takes(d.at(actual)):
             raise check.attr_error("from_bound", "shape", f"{d.name} as {d}", actual[d.name])
     whole = TensorType(shape, "float32").at(actual).bound
     return [x.reshape(-1)[: prod(whole)].reshape(whole).copy()]
@@ -133,11 +138,17 @@ register(
         name="from_bound",
         family="sizes",
         arity=(1, None),
-        attrs={"shape": Attr(REQUIRED, "numbers, and (name, min, max) for each symbol")},
+        attrs={
+            "shape": Attr(
+                REQUIRED,
+                "numbers, and (name, min, max) for each symbol, (name, min, max, times) for a "
+                "multiple of one",
+            )
+        },
         infer=_infer_from,
         eval=_eval_from,
         doc="x, sizes... -> `shape`, with symbols: the first elements of x, as many as the actual "
-        "sizes say (int32 [], one for each symbol, in the order of the shape). The inverse of "
+        "sizes of symbols say (int32 [], one for each, in the order of the shape). The inverse of "
         "`to_bound`. E-OP-004 if the sizes are others, or x has not as many elements as the shape "
         "at its bounds. Source: docs/adr/0001-bounded-symbolic-shapes.md.",
         wasm="alias",

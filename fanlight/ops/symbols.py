@@ -3,7 +3,8 @@
 Memory lies at the bound of each symbol, so behind the actual size of a dim there is *padding*:
 numbers that mean nothing. A rule says, for each input of a call and each of its symbolic dims,
 whether padding only ever makes padding (FREE), or with which number it must be filled so that the
-result does not depend on it.
+result does not depend on it. A dim may be a multiple of a symbol: the batch and the dims behind it
+as one. Its padding lies at its end, too.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def has_symbols(value: Any) -> bool:
 def resolve(value: Any, sizes: Mapping[str, int]) -> Any:
     """An attribute's value with a number for each Dim."""
     if isinstance(value, Dim):
-        return sizes[value.name]
+        return value.at(sizes)
     return tuple(resolve(v, sizes) for v in value) if isinstance(value, tuple) else value
 
 
@@ -52,7 +53,7 @@ def resolved(attrs: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, An
 def actual_sizes(types: Sequence[TensorType], arrays: Sequence[np.ndarray]) -> dict[str, int]:
     """The sizes of the symbols of some types, as arrays of these types have them."""
     return {
-        d.name: size
+        d.name: size // d.times
         for t, a in zip(types, arrays, strict=True)
         if not t.static
         for d, size in zip(t.shape, a.shape, strict=True)
@@ -74,10 +75,15 @@ def _found(value: Any) -> list[Dim]:
 def symbols_of(op: str, types: Sequence[TensorType], attrs: Mapping[str, Any]) -> dict[str, Dim]:
     """The symbols of a call by name; E-OP-007 if two have one name and different bounds."""
     known: dict[str, Dim] = {}
-    for d in [d for v in (*(t.shape for t in types), *attrs.values()) for d in _found(v)]:
-        if known.setdefault(d.name, d) != d:
+    for d in _dims_of(types, attrs):
+        if known.setdefault(d.name, d.symbol) != d.symbol:
             raise _refused(op, f"{d.name} has two bounds", f"{known[d.name]} and {d}")
     return known
+
+
+def _dims_of(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> list[Dim]:
+    """The symbolic dims of the inputs and attributes of a call."""
+    return [d for v in (*(t.shape for t in types), *attrs.values()) for d in _found(v)]
 
 
 def _refused(op: str, why: str, received: object, next: str = "") -> FanlightError:
@@ -98,7 +104,8 @@ def infer(row: Row, types: Sequence[TensorType], attrs: Mapping[str, Any]) -> li
     """The output types of a call with symbolic dims.
 
     Its rule must allow it. A dim of an output is a symbol if it follows the symbol's size when that
-    changes, and nothing else does; the row's own shape rule is asked at several sizes.
+    changes, and nothing else does; the row's own shape rule is asked at several sizes. It is a
+    multiple of the symbol if it follows that, and the call has such a dim already.
 
     Raises:
         FanlightError: E-OP-007; whatever the row's shape rule says at the bounds.
@@ -107,6 +114,9 @@ def infer(row: Row, types: Sequence[TensorType], attrs: Mapping[str, Any]) -> li
     if row.name == "reshape":
         return [_reshaped(types[0], attrs["shape"])]
     fills(row, types, attrs)  # refuses
+    for key, value in attrs.items():
+        if has_symbols(value) and key != _SIZES.get(row.name):
+            raise _refused(row.name, f"{key} has to be known", value)
 
     def at(sizes: Mapping[str, int]) -> list[TensorType]:
         return row.infer([t.at(sizes) for t in types], resolved(attrs, sizes))
@@ -115,6 +125,7 @@ def infer(row: Row, types: Sequence[TensorType], attrs: Mapping[str, Any]) -> li
     results = at(bound)
     shapes: list[list[int | Dim]] = [list(t.bound) for t in results]
     for name, d in known.items():
+        dims = list(dict.fromkeys([d, *(e for e in _dims_of(types, attrs) if e.name == name)]))
         sizes, made_all = _elsewhere(row, at, bound, d, types)
         for made, first, shape in zip(made_all, results, shapes, strict=True):
             if made.rank != first.rank:
@@ -122,18 +133,25 @@ def infer(row: Row, types: Sequence[TensorType], attrs: Mapping[str, Any]) -> li
             for axis, (m, n) in enumerate(zip(made.bound, first.bound, strict=True)):
                 if m == n:
                     continue
-                if (m, n) != (sizes[name], d.max) or isinstance(shape[axis], Dim):
+                own = _kept(types, axis) if row.name in _KEEP else []
+                follows = [e for e in own or dims if (m, n) == (e.at(sizes), e.max)]
+                if not follows or isinstance(shape[axis], Dim):
                     raise _refused(
                         row.name,
                         f"dim {axis} of the result would be neither a number nor {name} itself",
                         _called(types),
                     )
-                shape[axis] = d
+                shape[axis] = follows[0]
     outputs = [TensorType(tuple(s), t.dtype) for s, t in zip(shapes, results, strict=True)]
     least = {name: d.min for name, d in known.items()}
     if _at(row, at, least, types) != [t.at(least) for t in outputs]:
         raise _refused(row.name, f"it gives something else for {_sizes(least)}", _called(types))
     return outputs
+
+
+def _kept(types: Sequence[TensorType], axis: int) -> list[Dim]:
+    """The symbols along a dim: [n] and [n] joined are no multiple, for padding lies between."""
+    return [d for t in types for d in t.shape[axis : axis + 1] if isinstance(d, Dim)]
 
 
 def _elsewhere(
@@ -178,29 +196,32 @@ def _segments(shape: Shape) -> tuple[list[Dim], list[int]]:
     between = [1]
     for d in shape:
         if isinstance(d, Dim):
-            found.append(d)
-            between.append(1)
+            found.append(d.symbol)
+            between.append(d.times)  # it counts as the symbol, and so many elements behind it
         else:
             between[-1] *= d
     return found, between
 
 
 def _reshaped(x: TensorType, shape: Shape) -> TensorType:
-    """A reshape may not mix a symbol with other dims: its padding must stay in one dim."""
+    """A reshape may merge a symbol with dims behind it, and split them off again: padding stays at
+    the end. It may not merge one with dims before it, nor two symbols.
+    """
     if -1 in shape:
         at = shape.index(-1)
         rest = (*shape[:at], *shape[at + 1 :])
-        missing = [d for d in x.shape if isinstance(d, Dim) and d not in rest]
-        count = prod(d for d in rest if not isinstance(d, Dim))
-        whole = prod(d for d in x.shape if not isinstance(d, Dim))
-        known: int | Dim = missing[0] if missing else whole // max(count, 1)
+        (symbols, before), (others, behind) = _segments(x.shape), _segments(rest)
+        missing = [d for d in symbols if d not in others]
+        count = prod(before) // max(prod(behind), 1)
+        known: int | Dim = missing[0].merged(count) if missing else count
         shape = (*shape[:at], known, *shape[at + 1 :])
     if _segments(x.shape) != _segments(shape):
         raise _refused(
             "reshape",
-            "a symbolic dim cannot be merged with others or split",
+            "a symbolic dim is merged with dims behind it alone",
             f"{x} to [{', '.join(map(str, shape))}]",
-            "keep the symbolic dim as it is, and reshape the others.",
+            "bring the symbolic dim before those that it is merged with, as a batch is; two free "
+            "sizes stay apart.",
         )
     return TensorType(tuple(shape), x.dtype)
 
@@ -363,6 +384,16 @@ def _spelt(types: Sequence[TensorType], attrs: Mapping[str, Any]) -> Fills:
     return _free(types, attrs)
 
 
+# The attribute that says sizes of the result, from the front: no others may be symbols.
+_SIZES = {
+    **dict.fromkeys(("reshape", "broadcast_to", "scatter_nd", "random_bits"), "shape"),
+    "slice": "size",
+    "strided_slice": "end",
+    "tile": "multiples",
+    "top_k": "k",
+}
+# What puts something before or behind a dim, which may be no symbol then.
+_KEEP = ("concat", "tile", "pad", "mirror_pad")
 # Which take symbols as their batch alone.
 _BATCHES = (
     *("depthwise_conv2d", "conv2d_transpose", "max_pool", "avg_pool", "resize_bilinear"),
@@ -422,7 +453,7 @@ OWN = (*LEFT, "cond", "while_loop", "scan")
 # --- what the page of ops says --------------------------------------------------------------------
 
 _OF: dict[str, str] = {
-    "reshape": "any dim, as long as it stays one",
+    "reshape": "any dim, alone or merged with dims behind it",
     "slice": "any dim that is taken whole, or from the front",
     "strided_slice": "any dim that is taken whole, or from the front",
     **dict.fromkeys(("concat", "tile", "pad", "mirror_pad"), "any dim that keeps its size"),

@@ -15,17 +15,40 @@ class Dim:
     Memory is planned at its bound; a run says the actual size (docs/adr/0001).
 
     Args:
-        name: of the symbol; dims of one name have one size.
-        max, min: its greatest and least size.
+        name: of the symbol; dims of one name follow one size.
+        max, min: the greatest and least size of the dim.
+        times: how many times the symbol's size it has: of a batch that was merged with dims behind
+            it, [batch, 5, 3, 2] -> [15 batch, 2]. Its bounds are so many times the symbol's.
     """
 
     name: str
     max: int
     min: int = 1
+    times: int = 1
+
+    @property
+    def symbol(self) -> Dim:
+        """The dim that is as large as the symbol itself."""
+        if self.times == 1:
+            return self
+        return Dim(self.name, self.max // self.times, self.min // self.times)
+
+    def merged(self, count: int) -> Dim:
+        """It and `count` elements behind it as one dim."""
+        return Dim(self.name, self.max * count, self.min * count, self.times * count)
+
+    def at(self, sizes: Mapping[str, int]) -> int:
+        """Its size where the symbols have these."""
+        return sizes[self.name] * self.times
+
+    def takes(self, size: int) -> bool:
+        """Whether it may be as large: within its bounds, and a multiple."""
+        return self.min <= size <= self.max and size % self.times == 0
 
     def __str__(self) -> str:
-        low = f"{self.min}<=" if self.min != 1 else ""
-        return f"{low}{self.name}<={self.max}"
+        low = f"{self.min}<=" if self.min != self.times else ""
+        times = f"{self.times}*" if self.times != 1 else ""
+        return f"{low}{times}{self.name}<={self.max}"
 
 
 Shape = tuple[int | Dim, ...]
@@ -79,13 +102,13 @@ class TensorType:
 
     def at(self, sizes: Mapping[str, int]) -> TensorType:
         """The type with these sizes of its symbols."""
-        shape = tuple(sizes[d.name] if isinstance(d, Dim) else d for d in self.shape)
+        shape = tuple(d.at(sizes) if isinstance(d, Dim) else d for d in self.shape)
         return TensorType(shape, self.dtype)
 
     def takes(self, shape: tuple[int, ...]) -> bool:
         """Whether an array of this shape is of this type: within the bounds of its symbols."""
         return len(shape) == len(self.shape) and all(
-            d.min <= n <= d.max if isinstance(d, Dim) else d == n
+            d.takes(n) if isinstance(d, Dim) else d == n
             for d, n in zip(self.shape, shape, strict=True)
         )
 

@@ -68,8 +68,9 @@ class _Work(ABC):
         self.graph = graph
         self.builder = Builder(graph.name)
         self.made: dict[Value, Value] = {}  # at the bounds
-        self.masks: dict[tuple[str, int], Value] = {}
-        self.most = {d.name: d.max for v in graph.values() for d in v.shape if isinstance(d, Dim)}
+        self.masks: dict[tuple[Dim, int], Value] = {}
+        dims = [d.symbol for v in graph.values() for d in v.shape if isinstance(d, Dim)]
+        self.most = {d.name: d.max for d in dims}
 
     @abstractmethod
     def size(self, name: str) -> Value:
@@ -78,7 +79,7 @@ class _Work(ABC):
     def product(self, shape: Sequence[int | Dim]) -> Value:
         """The actual number of elements, int32."""
         add = self.builder.add
-        known = prod(d for d in shape if not isinstance(d, Dim))
+        known = prod(d.times if isinstance(d, Dim) else d for d in shape)
         total: Value | None = None
         for d in shape:
             if isinstance(d, Dim):
@@ -118,10 +119,10 @@ class _Work(ABC):
 
     def inside(self, d: Dim, behind: int) -> Value:
         """Where a place is no padding, bool, with so many dims behind it."""
-        key = (d.name, behind)
+        key = (d, behind)
         if key not in self.masks:
             self.masks[key] = self.builder.add(
-                "less", self.places(d.max, behind), self.size(d.name), name="inside"
+                "less", self.places(d.max, behind), self.product([d]), name="inside"
             )
         return self.masks[key]
 
@@ -131,7 +132,7 @@ class _Work(ABC):
         """One call at the bounds; whether it was symbolic."""
         if node.op == "dim_size":
             d = node.inputs[0].shape[node.attrs["axis"]]
-            self.know(node, self.size(d.name) if isinstance(d, Dim) else self.constant(d))
+            self.know(node, self.product([d]))
             return False
         values = [self.at_bound(v) for v in node.inputs]
         if not symbolic_node(node):
@@ -201,7 +202,7 @@ class _Work(ABC):
         if not isinstance(d, Dim):
             return None
         add = self.builder.add
-        last = add("sub", self.size(d.name), self.constant(1))
+        last = add("sub", self.product([d]), self.constant(1))
         index = add("minimum", values[1], last)
         made: Value = add("gather", values[0], index, axis=axis, name=node.name)
         return made
@@ -244,7 +245,8 @@ class _Work(ABC):
         body.whole()
         cut = carried + scanned
         names = list(dict.fromkeys([length.name, *body.sizes]))
-        sub = _within(body.finish(names), carried, cut, names.index(length.name) - len(names))
+        at = names.index(length.name) - len(names)
+        sub = _within(body.finish(names), carried, cut, at, length.times)
         inputs = [*values[:cut], self.places(length.max, 0), *values[cut:]]
         inputs += [self.size(n) for n in names]
         attrs = {**node.attrs, "length": length.max, "scanned": scanned + 1, "fn": sub}
@@ -290,9 +292,10 @@ class _Body(_Work):
         return Subgraph(replace(self.builder.finish(dict(named)), inputs=inputs))
 
 
-def _within(body: Subgraph, carried: int, at: int, size: int) -> Subgraph:
+def _within(body: Subgraph, carried: int, at: int, size: int, times: int) -> Subgraph:
     """The body of a scan with one more input, the number of the turn, at a position: where that is
-    not below a size (an input counted from the last), what is carried comes out, and zeros.
+    not below so many times a size (an input counted from the last), what is carried comes out, and
+    zeros.
     """
     outer, keep = Builder(body.graph.name), Builder("padding")
     own = [outer.input("x", t.shape, t.dtype) for t in body.parameters]
@@ -301,7 +304,10 @@ def _within(body: Subgraph, carried: int, at: int, size: int) -> Subgraph:
     zeros = [keep.weight(np.zeros(t.bound, dtypes.to_numpy(t.dtype))) for t in body.results]
     results = [*held[:carried], *zeros[carried:]]
     same = [keep.add("reshape", v, shape=v.shape) for v in results]
-    inside = outer.add("less", place, own[size])
+    length = own[size]
+    if times != 1:
+        length = outer.add("mul", length, outer.weight(np.asarray(times, np.int32)))
+    inside = outer.add("less", place, length)
     padding = Subgraph(keep.finish({f"r{k}": v for k, v in enumerate(same)}))
     made = outer.add("cond", inside, *own, true_fn=body, false_fn=padding)
     made = made if isinstance(made, tuple) else (made,)
@@ -322,11 +328,14 @@ class _Whole(_Work):
         if name in self.sizes:
             return self.sizes[name]
         for v in self.graph.inputs:
-            names = [d.name if isinstance(d, Dim) else "" for d in v.shape]
-            if name in names:
-                axis = names.index(name)
-                self.sizes[name] = self.builder.add("dim_size", v, axis=axis, name=name)
-                return self.sizes[name]
+            for axis, d in enumerate(v.shape):
+                if not isinstance(d, Dim) or d.name != name:
+                    continue
+                size = self.builder.add("dim_size", v, axis=axis, name=name)
+                if d.times != 1:
+                    size = self.builder.add("floor_div", size, self.constant(d.times))
+                self.sizes[name] = size
+                return size
         raise FanlightError(
             "E-OP-007",
             f"no input says how large {name} is.",

@@ -103,7 +103,8 @@ def spec(shape: int | str | Dim | Sequence[int | str | Dim], dtype: Any = "float
 
 def _bounds(d: Dim) -> bool:
     """Whether a Dim has bounds that can be, or none yet."""
-    return not d.max or (check.is_int(d.min, 1) and check.is_int(d.max, d.min, 2**31 - 1))
+    whole = check.is_int(d.min, 1) and check.is_int(d.max, d.min, 2**31 - 1)
+    return d.times == 1 and (not d.max or whole)
 
 
 def trace(

@@ -207,7 +207,7 @@ def looping(x: Any) -> Any:
 
 
 def flattened(x: Any) -> Any:
-    return x.reshape((-1,))
+    return x.T.reshape((-1,))
 
 
 def shortened(x: Any) -> Any:

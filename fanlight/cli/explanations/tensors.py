@@ -53,9 +53,11 @@ TENSORS: dict[str, Explanation] = {
     ),
     "E-OP-007": Explanation(
         "A size that is free until the model runs (a symbolic dim, as the height of a photo, or "
-        'batch in fl.spec(("batch", 3))) would become another one: batch + 1, 2 * batch, a part '
-        "of it; or the op does not hold for the least size, as x[4] of a batch of 1.",
-        "Keep the symbolic dim as it is, and do such things along other dims; give it a least size "
+        'batch in fl.spec(("batch", 3))) would become another one: batch + 1, two batches joined, '
+        "a part of it, or one dim with dims before it; or the op does not hold for the least "
+        "size, as x[4] of a batch of 1.",
+        "Keep the symbolic dim as it is, or merge it with dims behind it alone (as "
+        "x.reshape((-1, 4)) does), and do other things along other dims; give it a least size "
         '(dims={"batch": (5, 64)}), or a fixed one. Photos come to a fixed size by resize_image '
         "(fl.tasks.classify does it).",
         wrong='rows = {"x": fl.spec(("batch", 3))}\n'

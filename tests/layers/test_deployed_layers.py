@@ -247,3 +247,32 @@ def test_metrics_in_a_step_of_a_free_batch(group: list[str], shape: tuple[int, .
 
 def test_every_metric_is_tried() -> None:
     assert sorted([*ALONE, *(n for group, _ in GROUPS[::2] for n in group)]) == sorted(METRICS)
+
+
+# --- as WebAssembly -------------------------------------------------------------------------------
+
+MERGED = [
+    ("TimeDistributed", {"layer": L.Conv2D(2, 2)}, (3, 4, 4, 2)),
+    ("Conv3D", {"filters": 2, "kernel_size": 2}, (3, 4, 3, 2)),
+    ("ConvLSTM2D", {"filters": 2, "kernel_size": 2}, (3, 4, 3, 2)),
+    ("RandomRotation", {"factor": 0.2}, (4, 5, 2)),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "shape"), MERGED, ids=[n for n, *_ in MERGED])
+def test_a_step_in_webassembly(
+    name: str, options: dict[str, Any], shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    """In memory that a larger batch has left full; kernels stop where the batch does."""
+    model, (x,) = model_of(name, options, shape)
+    metrics = [fl.metrics.AUC(), fl.metrics.MeanIoU(2)]
+    steps = deployed(model, fl.training("sgd", "mse", metrics), {"batch": 5})
+    graph = steps.graphs["train"]
+    first = {k.name: k.first for k in steps.kept}
+    with fl.build(graph, tmp_path / "out") as bundle:
+        for count in (5, 1, 3):
+            given = {**first, "y0": np.abs(numbers(count, 2, seed=9)) % 1}
+            given |= {"w0": np.ones(count, np.float32), model.inputs[0].name: x[:count]}
+            wanted = evaluate(graph, given)
+            for key, array in bundle.run(given).items():
+                np.testing.assert_allclose(array, wanted[key], rtol=1e-4, atol=1e-5, err_msg=key)

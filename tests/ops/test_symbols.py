@@ -152,7 +152,6 @@ CASES += [
     ("slice", [f(TWICE, 2)], {"begin": (1, 0), "size": (N, 2)}),
     ("strided_slice", [f(TWICE)], {"begin": (0,), "end": (TWICE,), "strides": (2,)}),
     ("strided_slice", [f(TWICE)], {"begin": (1,), "end": (TWICE,), "strides": (2,)}),
-    ("concat", [f(TWICE, 2), f(0, 2)], {"axis": 0}),
     ("tile", [f(1, 2)], {"multiples": (TWICE, 2)}),
     ("gather", [f(N, 3), i(TWICE)], {}),
     ("gather", [f(TWICE, 3), i(N)], {}),
@@ -359,3 +358,8 @@ def test_what_a_symbol_cannot_be(
 def test_dtypes_of_symbols_are_what_they_were() -> None:
     _, (y,) = rows.infer("cast", [TensorType((N, 3), U)], {"dtype": F})
     assert y == TensorType((N, 3), F)
+
+
+def test_nothing_may_be_joined_to_a_symbol() -> None:
+    _, (y,) = rows.infer("concat", [TensorType((TWICE, 2)), TensorType((0, 2))], {"axis": 0})
+    assert y == TensorType((TWICE, 2))

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import fanlight as fl
+from fanlight.codegen.leading import leading_symbols
 from fanlight.errors import FanlightError
 from fanlight.graph import evaluate, parse, to_text
 from fanlight.graph.verify import verify
@@ -277,3 +278,51 @@ def test_a_page_gets_no_merged_dim(tmp_path: Path) -> None:
     assert "[n, 3, ...]" in str(caught.value) and "output" in str(caught.value)
     with pytest.raises(FanlightError, match="E-TENSOR-006"):
         fl.spec((fl.Dim("n", 8, 2, 2), 3))
+
+
+def test_kernels_stop_where_a_merged_dim_does() -> None:
+    """Products of all steps of the batch, and what is split from them again."""
+
+    def fn(x: Any) -> Any:
+        rows = fl.tanh(fl.matmul(fl.reshape(x, (-1, 4)), fl.tensor(np.eye(4, dtype=np.float32))))
+        return fl.relu(fl.reshape(rows, (-1, 3, 4)) * 2.0)
+
+    graph = trace(fn, {"x": fl.spec(("n", 3, 4))}, "f", dims={"n": 5})
+    assert "f32[3*n<=15, 4]" in to_text(graph)
+    legal = optimize(graph, verify=True)
+    first = {v.shape[0]: d for v, d in leading_symbols(legal).items()}
+    assert {str(d) for d in first.values()} == {"n<=5", "3*n<=15"}
+    assert all(d.max == size for size, d in first.items())
+    products = [n for n in legal.nodes if n.op in ("matmul", "fused")]
+    assert products and all(n.output in leading_symbols(legal) for n in products)
+
+
+MERGED_TEXT = """graph "g"(%x: f32[n<=5, 3, 2]) {
+  %y: f32[3*n<=15, 2] = reshape(%x) {shape=[{"n": [3, 15, 3]}, 2]}
+  return "y"=%y
+}
+"""
+
+
+def test_merged_dims_print_and_parse() -> None:
+    graph = parse(MERGED_TEXT)
+    assert to_text(graph) == MERGED_TEXT
+    assert graph.nodes[0].output.shape[0] == fl.Dim("n", 15, 3, 3)
+    least = parse(
+        MERGED_TEXT.replace("n<=5", "2<=n<=5").replace("3*n", "6<=3*n").replace("[3,", "[6,")
+    )
+    assert str(least.nodes[0].output.type) == "f32[6<=3*n<=15, 2]"
+    for wrong in ("3*n<=14", "0*n<=15", "4<=3*n<=15", "*n<=15", "3*<=15"):
+        with pytest.raises(FanlightError, match="E-GRAPH-00"):
+            parse(MERGED_TEXT.replace("3*n<=15", wrong))
+    for wrong in ("[3, 14, 3]", "[3, 15, 0]", "[3, 15, 3, 1]", '[3, 15, "a"]'):
+        with pytest.raises(FanlightError, match="E-GRAPH-004"):
+            parse(MERGED_TEXT.replace("[3, 15, 3]", wrong))
+
+
+def test_inputs_of_a_graph_may_be_merged() -> None:
+    graph = parse("graph g(%x: f32[3*n<=15]) {\n  %y = sum(%x) {axes=[0]}\n  return y=%y\n}")
+    assert evaluate(graph, {"x": np.ones(6, np.float32)})["y"] == 6
+    for size in (7, 18, 0):
+        with pytest.raises(FanlightError, match="E-INPUT-004"):
+            evaluate(graph, {"x": np.ones(size, np.float32)})

@@ -52,10 +52,15 @@ def run(graph: Graph, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return evaluate(graph, {v.name: given[v.name] for v in graph.inputs})
 
 
-def page(model: Any, how: Any, x: Sequence[np.ndarray], y: np.ndarray) -> tuple[Any, Any]:
-    """What the steps of a page report after each batch, and the weights after the last."""
+def page(
+    model: Any, how: Any, x: Sequence[np.ndarray], y: np.ndarray, tested: bool
+) -> tuple[Any, Any]:
+    """What the steps of a page report after each batch, and the weights after the last; then, if
+    `tested`, what they report of the last batch without training.
+    """
     steps = deployed(model, how, {"batch": BATCH})
-    graphs = {k: optimize(g) for k, g in steps.graphs.items() if k in ("train", "features")}
+    kinds = ("train", "features", *(["evaluate"] if tested else []))
+    graphs = {k: optimize(g) for k, g in steps.graphs.items() if k in kinds}
     state = {k.name: random.key(SEED).numpy() if k.kind == "key" else k.first for k in steps.kept}
     names = [v.name for v in steps.graphs["predict"].inputs if v.name not in state]
     told = []
@@ -72,11 +77,17 @@ def page(model: Any, how: Any, x: Sequence[np.ndarray], y: np.ndarray) -> tuple[
         told.append(found["results"])
         state |= {steps.updates[n]: array for n, array in found.items() if n in steps.updates}
     weights = {k.path: state[k.name] for k in steps.kept if k.kind == "weight"}
+    if tested:
+        anew = {k.name: k.first for k in steps.kept if k.kind == "metric"}
+        with poison():
+            told.append(run(graphs["evaluate"], {**given, **state, **anew})["results"])
     return told, weights
 
 
-def python(model: Any, how: Any, x: Sequence[np.ndarray], y: np.ndarray) -> tuple[Any, Any]:
-    """The same by `fit`, op by op."""
+def python(
+    model: Any, how: Any, x: Sequence[np.ndarray], y: np.ndarray, tested: bool
+) -> tuple[Any, Any]:
+    """The same by `fit` and `evaluate`, op by op."""
     told: list[list[float]] = []
 
     class Reports(fl.callbacks.Callback):
@@ -89,14 +100,21 @@ def python(model: Any, how: Any, x: Sequence[np.ndarray], y: np.ndarray) -> tupl
     given: Any = list(x) if len(x) > 1 else x[0]
     options = {"batch_size": BATCH, "shuffle": False, "verbose": 0}
     model.fit(given, y, callbacks=[Reports()], **options)
+    if tested:
+        last = slice(len(y) // BATCH * BATCH, None)
+        part = [a[last] for a in x] if len(x) > 1 else x[0][last]
+        logs = model.evaluate(part, y[last], return_dict=True, verbose=0)
+        told.append([n for v in logs.values() for n in np.ravel(v)])
     return told, {path: w.numpy() for path, w in named(model)}
 
 
-def same(model: Any, how: Any, x: Sequence[np.ndarray], y: np.ndarray) -> None:
+def same(
+    model: Any, how: Any, x: Sequence[np.ndarray], y: np.ndarray, tested: bool = False
+) -> None:
     """The page and Python report the same, and learn the same."""
-    told, learnt = page(model, how, x, y)
-    wanted, weights = python(model, how, x, y)
-    assert len(told) == -(-len(y) // BATCH)
+    told, learnt = page(model, how, x, y, tested)
+    wanted, weights = python(model, how, x, y, tested)
+    assert len(told) == -(-len(y) // BATCH) + tested
     for found, numbers in zip(told, wanted, strict=True):
         np.testing.assert_allclose(found, numbers, rtol=1e-4, atol=1e-6)
     for path, array in learnt.items():
@@ -185,7 +203,7 @@ FURTHER: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
 )
 def test_a_layer_of_more_dims(name: str, options: dict[str, Any], shape: tuple[int, ...]) -> None:
     model, x = model_of(name, options, shape)
-    same(model, fl.training(fl.optimizers.SGD(0.1), "mse"), x, numbers(COUNT, 2, seed=9))
+    same(model, fl.training(fl.optimizers.SGD(0.1), "mse"), x, numbers(COUNT, 2, seed=9), True)
 
 
 @pytest.mark.parametrize("name", HOST)
@@ -242,7 +260,7 @@ def test_metrics_in_a_step_of_a_free_batch(group: list[str], shape: tuple[int, .
         labels = np.argmax(labels + numbers(COUNT, *shape) * 0.1, -1).astype(np.int32)
     loss = "sparse_categorical_crossentropy" if group is SPARSE else "mse"
     how = fl.training(fl.optimizers.SGD(0.5), loss, metrics)
-    same(fl.Model(x, y), how, [numbers(COUNT, *shape[:-1], 5)], labels)
+    same(fl.Model(x, y), how, [numbers(COUNT, *shape[:-1], 5)], labels, True)
 
 
 def test_every_metric_is_tried() -> None:

@@ -17,7 +17,10 @@ from fanlight.ops import symbols
 from fanlight.ops.row import lookup
 from fanlight.ops.sizes import spelt
 from fanlight.ops.types import Dim, TensorType
+from fanlight.passes.bodies import elementwise
 from fanlight.passes.core import NO_SYMBOLS, Context, Pass
+
+Fills = Mapping[int, float | int | None]  # dim -> what its padding is, if it matters
 
 
 class BindSymbols(Pass):
@@ -25,8 +28,9 @@ class BindSymbols(Pass):
 
     Each symbolic dim is as long as its bound. What lies behind the actual size, the padding, is
     whatever falls out, and where an op would let it into a result it is filled before: with 0 for a
-    sum, with the lowest number for a maximum (fanlight/ops/symbols.py). Inputs come in and outputs
-    go out without padding. Pictures of any size are left to `resize_image`, which reads the sizes.
+    sum, with the lowest number for a maximum (fanlight/ops/symbols.py). What an elementwise op made
+    is filled as it is made, and read so by all. Inputs come in and outputs go out without padding.
+    Pictures of any size are left to `resize_image`, which reads the sizes.
 
     Before:
         graph g(%x: f32[batch<=4, 2]) {
@@ -71,6 +75,8 @@ class _Work(ABC):
         self.masks: dict[tuple[Dim, int], Value] = {}
         dims = [d.symbol for v in graph.values() for d in v.shape if isinstance(d, Dim)]
         self.most = {d.name: d.max for d in dims}
+        self.asked = _asked(graph)
+        self.full: dict[Value, Fills] = {}  # what the padding of a value is known to be
 
     @abstractmethod
     def size(self, name: str) -> Value:
@@ -105,12 +111,12 @@ class _Work(ABC):
         made: Value = self.builder.add("reshape", found, shape=tuple(shape), name=name)
         return made
 
-    def filled(self, value: Value, type: TensorType, fills: Mapping[int, Any]) -> Value:
-        """The value with its padding filled along some dims."""
-        add = self.builder.add
+    def filled(self, value: Value, of: Value, fills: Fills) -> Value:
+        """The value, which stands for `of`, with its padding filled along some dims."""
+        add, type = self.builder.add, of.type
         for axis, fill in fills.items():
             d = type.shape[axis]
-            if fill is None or not isinstance(d, Dim):
+            if fill is None or not isinstance(d, Dim) or self.full.get(of) == {axis: fill}:
                 continue
             inside = self.inside(d, type.rank - axis - 1)
             constant = self.constant(fill, type.dtype, "fill")
@@ -141,9 +147,10 @@ class _Work(ABC):
         special = getattr(self, f"_{node.op}", None)
         made = special(node, values) if special else None
         if made is None:
-            types = [v.type for v in node.inputs]
-            fills = symbols.fills(lookup(node.op), types, node.attrs)
-            values = [self.filled(v, t, f) for v, t, f in zip(values, types, fills, strict=True)]
+            fills = symbols.fills(lookup(node.op), [v.type for v in node.inputs], node.attrs)
+            values = [
+                self.filled(v, of, f) for v, of, f in zip(values, node.inputs, fills, strict=True)
+            ]
             self.keep(node, values, symbols.resolved(node.attrs, self.most))
         else:
             self.know(node, made)
@@ -157,6 +164,13 @@ class _Work(ABC):
     def know(self, node: Node, made: Any) -> None:
         outputs = made if isinstance(made, tuple) else (made,)
         self.made.update(zip(node.outputs, outputs, strict=True))
+        of = node.outputs[0]
+        asked = self.asked.get(of)
+        if asked and elementwise(node):
+            self.made[of] = self.filled(outputs[0], of, asked)
+            self.full[of] = asked
+        elif asked and node.op == "pad" and self.full.get(node.inputs[0]) == asked:
+            self.full[of] = asked
 
     def at_bound(self, value: Value) -> Value:
         """What stands for a value, as long as the bounds."""
@@ -169,11 +183,13 @@ class _Work(ABC):
         """The sum over the actual number."""
         x = node.inputs[0].type
         axes = [a % x.rank for a in node.attrs["axes"]]
-        along = {a: 0.0 for a in symbols.symbolic_axes(x) if a in axes}
+        (along,) = _fills(node)
         if not along:
             return None
         add = self.builder.add
-        total = add("sum", self.filled(values[0], x, along), name=node.name, **node.attrs)
+        total = add(
+            "sum", self.filled(values[0], node.inputs[0], along), name=node.name, **node.attrs
+        )
         count = add("cast", self.product([x.shape[a] for a in axes]), dtype="float32")
         made: Value = add("div", total, count, name=node.name)
         return made
@@ -406,6 +422,37 @@ class _Whole(_Work):
                 made = self.builder.add("from_bound", dense, *sizes, shape=spelled, name=name)
             outputs[name] = made
         return self.builder.finish(outputs)
+
+
+def _fills(node: Node) -> Sequence[Fills]:
+    """What the padding of each input has to be."""
+    types = [v.type for v in node.inputs]
+    if node.op == "mean":
+        axes = {a % types[0].rank for a in node.attrs["axes"]}
+        return [{a: 0.0 for a in symbols.symbolic_axes(types[0]) if a in axes}]
+    if hasattr(_Work, f"_{node.op}"):
+        return [{} for _ in types]
+    return symbols.fills(lookup(node.op), types, node.attrs)
+
+
+def _asked(graph: Graph) -> dict[Value, Fills]:
+    """What of the values that elementwise ops make is to be filled, along one dim: what is read
+    filled by one reader is no other's loss, who may find anything there.
+    """
+    found: dict[Value, Fills] = {}
+    for node in reversed(graph.nodes):
+        if not symbolic_node(node):
+            continue
+        for v, fills in zip(node.inputs, _fills(node), strict=True):
+            wanted = {axis: fill for axis, fill in fills.items() if fill is not None}
+            if len(wanted) == 1:
+                found.setdefault(v, wanted)
+        if node.op == "pad":
+            # A frame of the same number can lie around what is filled.
+            for axis, fill in found.get(node.output, {}).items():
+                if node.attrs["value"] == fill and tuple(node.attrs["paddings"][axis]) == (0, 0):
+                    found.setdefault(node.inputs[0], {axis: fill})
+    return found
 
 
 def symbolic_node(node: Node) -> bool:

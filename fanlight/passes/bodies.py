@@ -67,7 +67,7 @@ class Body:
         body = body_of(node)
         assert body is not None
         parts = {index: self._operand(v) for index, v in enumerate(node.inputs)}
-        self._known[node.output] = result = sc.substitute(body, parts)
+        self._known[node.output] = result = _decided(sc.substitute(body, parts))
         return result
 
     def _operand(self, value: Value) -> sc.Expr:
@@ -82,3 +82,18 @@ class Body:
             return sc.infer(expr, [v.dtype for v in self.inputs])
         except FanlightError:
             return None
+
+
+def _decided(expr: sc.Expr) -> sc.Expr:
+    """Inside of what a choice takes where it holds, the same choice is made already."""
+    if expr.op != "select" or expr.args[0].op != "arg":
+        return expr
+    condition, yes, no = expr.args
+    done: dict[int, sc.Expr] = {}
+    for node in sc.topological(yes):
+        args = tuple(done[id(a)] for a in node.args)
+        if node.op == "select" and node.args[0] is condition and args[1].op != "const":
+            done[id(node)] = args[1]
+        else:
+            done[id(node)] = sc.make(node.op, *args) if args != node.args else node
+    return sc.make("select", condition, done[id(yes)], no)

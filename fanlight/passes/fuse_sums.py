@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
-from fanlight.graph import Graph, Node
+from fanlight.graph import Graph, Node, Value
 from fanlight.graph.rewrite import Editor
 from fanlight.ops import scalar as sc
 from fanlight.passes.bodies import Body, elementwise
@@ -33,7 +35,8 @@ class FuseSums(Pass):
 
     A long one with few results is taken in parts, one for each index of the first dim that it adds
     up: then there is work for several threads, and less is lost to rounding. The parts are the same
-    for any number of threads.
+    for any number of threads. So is one that leaves out parts (of a batch, those that are padding):
+    each is added up as if it counted, and then chosen or not, once instead of for every number.
 
     Before:
         graph g(%x: f32[8, 4096, 4], %m: f32[4]) {
@@ -60,18 +63,27 @@ class FuseSums(Pass):
             if node in gone:
                 continue
             taken, rest = found.get(node), _rest(node)
+            chosen = None if taken is None else _choice(node, taken)
+            if chosen is not None:
+                rest = rest or tuple(a for a in _axes(node) if a)
             if taken is None and not rest:
                 editor.keep(node)
                 continue
             op, attrs = node.op, {**node.attrs}
             inputs = [editor.get(v) for v in node.inputs]
             if taken is not None:
-                op, inputs = "fused_sum", [editor.get(v) for v in taken.body.inputs]
-                attrs |= {"body": str(taken.expr), "mean": node.op == "mean"}
+                expr, mean = taken.expr if chosen is None else chosen[1], node.op == "mean"
+                of, expr = _renumbered(taken.body.inputs, expr)
+                op, inputs = "fused_sum", [editor.get(v) for v in of]
+                attrs |= {"body": str(expr), "mean": mean}
                 self.hit(context, taken.node.op)
             if rest:
                 attrs |= {"axes": rest, "keepdims": True}
                 parts = editor.add(op, *inputs, name=node.name, **attrs)
+                if chosen is not None:
+                    zero = editor.weight(np.float32(0))
+                    parts = editor.add("select", editor.get(chosen[0]), parts, zero)
+                    self.hit(context, "chosen")
                 op, inputs, attrs = node.op, [parts], {**node.attrs}
                 self.hit(context, "parts")
             editor.become(node, op, *inputs, **attrs)
@@ -101,6 +113,40 @@ def _fusable(graph: Graph) -> dict[Node, _Taken]:
     return found
 
 
+def _choice(node: Node, taken: _Taken) -> tuple[Value, sc.Expr] | None:
+    """What says which parts along the first dim count, and what is added up of those that do; None
+    where the expression is no such choice.
+    """
+    expr, inputs = taken.expr, taken.body.inputs
+    if expr.op != "select" or expr.args[0].op != "arg" or expr.args[2] != sc.const(0.0):
+        return None
+    if _axes(node)[:1] != [0] or len(_axes(node)) < 2:
+        return None
+    mask, rank = inputs[expr.args[0].value], node.inputs[0].type.rank
+    shape = mask.type.bound
+    if len(shape) != rank or prod(shape) != shape[0]:
+        return None
+    # The rest has to be as long as the whole without the mask.
+    others = {n.value for n in sc.topological(expr.args[1]) if n.op == "arg"}
+    shapes = [inputs[i].type.bound for i in others]
+    if not shapes or np.broadcast_shapes(*shapes) != node.inputs[0].type.bound:
+        return None
+    return mask, expr.args[1]
+
+
+def _renumbered(inputs: Sequence[Value], expr: sc.Expr) -> tuple[list[Value], sc.Expr]:
+    """The inputs that an expression reads, and the expression over those alone."""
+    used = sorted({n.value for n in sc.topological(expr) if n.op == "arg"})
+    expr = sc.substitute(expr, {old: sc.arg(new) for new, old in enumerate(used)})
+    return [inputs[i] for i in used], expr
+
+
+def _axes(node: Node) -> list[int]:
+    """The dims that a sum adds up, those of size 1 left out."""
+    x = node.inputs[0].type
+    return [a for a in sorted(a % x.rank for a in node.attrs["axes"]) if x.bound[a] > 1]
+
+
 def _rest(node: Node) -> tuple[int, ...]:
     """The dims that a part of a long sum adds up; none where it is not taken in parts."""
     if node.op not in SUMS or node.output.dtype != "float32":
@@ -108,5 +154,5 @@ def _rest(node: Node) -> tuple[int, ...]:
     x, y = node.inputs[0].type, node.output.type
     if not 0 < y.size <= FEW or x.size < MANY * y.size:
         return ()
-    first, *rest = [a for a in sorted(a % x.rank for a in node.attrs["axes"]) if x.bound[a] > 1]
+    first, *rest = _axes(node)
     return tuple(rest) if x.bound[first] >= LEAST_PARTS else ()

@@ -199,10 +199,11 @@ class ReduceEmitter(NestEmitter):
         assert nest.reduce is not None
         kept = len(nest.sizes) - nest.reduce.dims
         sums = self.registers.take_many(-(-outputs // 4), "v128")
+        held = [self._still(walkers, kept, 4 * i) for i in range(len(sums))]
 
         def leaf(readers: Sequence[Local], into: Sequence[Local]) -> None:
             for i, acc in enumerate(into):
-                value, taken = self._body(readers, {}, 4 * i, 4, kept - 1)
+                value, taken = self._body(readers, held[i], 4 * i, 4, kept - 1)
                 self._combine(acc, value).set(acc)
                 self.registers.give(value, *taken)
 
@@ -211,7 +212,16 @@ class ReduceEmitter(NestEmitter):
             self._finish(
                 walkers[-1], nest.store.strides[kept - 1], acc, 4 * i, min(4, outputs - 4 * i)
             )
-        self.registers.give(*sums)
+        self.registers.give(*sums, *(v for group in held for v in group.values()))
+
+    def _still(self, walkers: Sequence[Local], kept: int, index: int) -> dict[int, Local]:
+        """Operands that no reduced loop moves, loaded once: operand -> vector."""
+        held = {}
+        for i, a in enumerate(self.nest.loads):
+            if not any(a.strides[kept:]):
+                held[i] = self.registers.take("v128")
+                self._fetch(a, a.strides[kept - 1], walkers[i], index).set(held[i])
+        return held
 
     def _row(self, walkers: Sequence[Local]) -> None:
         """One output: lanes are partial results."""

@@ -114,7 +114,10 @@ def measure(rounds: int = ROUNDS) -> list[dict[str, Any]]:
                 _tell(found)
                 rows += found
             first, second = cases()[:2]
-            rows.append(lab.over_forward(second))
+            how = fl.training(second.optimizer, second.loss)
+            dims = {"batch": BATCH}
+            fl.build(mobilenet(training=True), folder / "forward", train=how, dims=dims).close()
+            rows += lab.over_forward(second, "forward")
             rows.append(lab.overhead(first))
         rows.append(training_memory.row_of(folder / "mobilenet", mobilenet(), BATCH))
     return [*rows, *training_python.measure(mobilenet, BATCH)]
@@ -198,24 +201,34 @@ class _Lab:
         told = f" ({', '.join(slower)})" if slower else ""
         return f"{who} {name}{told}", page, least
 
-    def over_forward(self, case: Case) -> dict[str, Any]:
-        """A step over the forward pass of the same batch, in the page's own thread."""
+    def over_forward(self, case: Case, normalising: str) -> list[dict[str, Any]]:
+        """A step over the forward pass of the same batch, in the page's own thread: as training
+        computes it, with batch norms of the batch (a bundle that does so), and as it is in use,
+        where batch norms are part of the kernels.
+        """
         pages = []
-        for name in ("train", "evaluate"):
+        for name, program in (
+            ("train", case.program), ("evaluate", normalising), ("evaluate", case.program)
+        ):  # fmt: skip
             page = self._page("fanlight")
-            page.evaluate("([what, name]) => takeOut(what, name)", [self._what(case), name])
+            what = {**self._what(case), "bundle": f"/work/{program}/"}
+            page.evaluate("([what, name]) => takeOut(what, name)", [what, name])
             page.evaluate("alone(10)")
             pages.append(page)
-        times: tuple[list[float], ...] = ([], [])
+        times: tuple[list[float], ...] = ([], [], [])
         for _ in range(3 * self.rounds):
             for page, found in zip(pages, times, strict=True):
                 page.bring_to_front()
                 found.append(page.evaluate("alone(3)"))
         for page in pages:
             page.context.close()
-        step, forward = map(statistics.median, times)
-        name = "that step over its forward pass and loss, in Chromium"
-        return row(name, step, "forward", forward, 3.5, times=step / forward, most=True)
+        step, *forwards = map(statistics.median, times)
+        kinds = ("batch norms of the batch", "batch norms in the kernels")
+        return [
+            row(f"that step over its forward pass and loss, {kind}, in Chromium", step, "forward",
+                forward, 3.5, times=step / forward, most=True)
+            for kind, forward in zip(kinds, forwards, strict=True)
+        ]  # fmt: skip
 
     def overhead(self, case: Case) -> dict[str, Any]:
         """What `fit` takes per batch beyond the step, on batches that are all full."""

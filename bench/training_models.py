@@ -24,12 +24,16 @@ def head() -> Any:
     )
 
 
-def mobilenet(alpha: float = 0.25, classes: int = 2) -> Any:
-    """MobileNet v1 with batch norm, at 128 pixels (Howard et al. 2017)."""
+def mobilenet(alpha: float = 0.25, classes: int = 2, training: bool | None = None) -> Any:
+    """MobileNet v1 with batch norm, at 128 pixels (Howard et al. 2017).
+
+    Args:
+        training: True: it always normalises by its batch, as in a step.
+    """
     layers = fl.layers
 
     def norm(x: Any) -> Any:
-        return layers.ReLU(max_value=6.0)(layers.BatchNormalization()(x))
+        return layers.ReLU(max_value=6.0)(layers.BatchNormalization()(x, training=training))
 
     def conv(x: Any, filters: int, size: int, strides: int) -> Any:
         made = layers.Conv2D(filters, size, strides=strides, padding="same", use_bias=False)

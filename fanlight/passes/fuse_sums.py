@@ -81,7 +81,7 @@ class FuseSums(Pass):
                 attrs |= {"axes": rest, "keepdims": True}
                 parts = editor.add(op, *inputs, name=node.name, **attrs)
                 if chosen is not None:
-                    zero = editor.weight(np.float32(0))
+                    zero = editor.weight(np.zeros((), np.float32))
                     parts = editor.add("select", editor.get(chosen[0]), parts, zero)
                     self.hit(context, "chosen")
                 op, inputs, attrs = node.op, [parts], {**node.attrs}

@@ -14,7 +14,7 @@ from fanlight.codegen.describe import graph_file, make_manifest, module_file
 from fanlight.codegen.plan import WEIGHTS_OFFSET, make_plan
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph
-from fanlight.layers.deploy import Training
+from fanlight.layers.deploy import Training, refuse_texts
 from fanlight.layers.free_batch import refuse_fixed_batch
 from fanlight.ops.types import TensorType
 from fanlight.passes import optimize
@@ -88,6 +88,7 @@ def build(
     """
     written = inputs is not None  # a function's constants are what its author wrote
     given = model
+    refuse_texts(model, train is not None)
     if train is not None:
         refuse_train(train, inputs, task, precision)
         refuse_fixed_batch(given)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,25 @@ class Trainable:
             files["still.safetensors"] = packed(self.still)
         return files
 
+    def form(self) -> str:
+        """A hash of what has to be the same for one model to go on with the state of another.
+
+        That is where what lasts lies, what nothing learns, and the model but for its name and how
+        it is trained: what was learnt before the build does not count.
+        """
+        free = self.steps.free
+        described = self.config["model"]
+        if isinstance(described, dict) and isinstance(described.get("config"), dict):
+            described = {**described, "config": {**described["config"], "name": None}}
+        parts = [
+            [(k.path, k.kind, str(k.first.dtype), k.first.shape) for k in self.steps.kept],
+            self._places(),
+            None if free is None else (free.least, free.most),
+            described or self.config["class"],
+            hashlib.sha256(packed(self.still)).hexdigest() if self.still else None,
+        ]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
     def image(self) -> np.ndarray:
         """The bytes of the weight region, with what is kept as it is before the first step."""
         image = self.plan.weight_image()
@@ -71,17 +91,21 @@ class Trainable:
 
     def entry(self) -> bytes:
         """training.json: what is kept and where, and the steps with their inputs and outputs."""
-        names = {k.name for k in self.steps.kept}
+        kept = {k.name for k in self.steps.kept}
         programs = {}
         for part in self.plan.parts[1:]:
             outputs = [(n, v) for n, v in part.graph.outputs if n not in self.steps.updates]
+            inputs = [v for v in part.graph.inputs if v.name not in kept]
+            names = [v.name for v in inputs]
+            if part.name in ("train", "evaluate"):  # labels and their weights are of an output
+                both = [label.name for label in self.steps.labels] * 2
+                names[-len(both) :] = both
             programs[part.name] = {
                 "first": part.first,
                 "last": part.last,
                 "inputs": [
-                    tensor_entry(v.name, v, self.plan.offsets[v], False)
-                    for v in part.graph.inputs
-                    if v.name not in names
+                    tensor_entry(name, v, self.plan.offsets[v], False)
+                    for name, v in zip(names, inputs, strict=True)
                 ],
                 "outputs": [tensor_entry(n, v, self.plan.offsets[v], False) for n, v in outputs],
             }
@@ -100,7 +124,8 @@ class Trainable:
         described = {
             "state": state,
             "programs": programs,
-            "classes": self.steps.classes,
+            "labels": [asdict(label) for label in self.steps.labels],
+            "form": self.form(),
             "metrics": [{"name": n, "size": s} for n, s in self.steps.metrics.items()],
             "config": self.config,
             "head": self.steps.free.layer.name if self.steps.free else None,

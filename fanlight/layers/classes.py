@@ -14,8 +14,11 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.layers.core import Dense
+from fanlight.layers.metric import Metric
 from fanlight.layers.objective import Objective
 from fanlight.layers.optimizer import Optimizer
+from fanlight.layers.optimizers import Muon
+from fanlight.layers.thresholds import evenly
 from fanlight.layers.weight import Weight
 from fanlight.tensor import tensor
 
@@ -57,44 +60,96 @@ def classes_of(model: Any, bound: Any) -> Classes:
     pair = bound if isinstance(bound, tuple | list) and len(bound) == 2 else (2, bound)
     whole = all(isinstance(n, int) and not isinstance(n, bool) for n in pair)
     if not whole or not 1 <= pair[0] <= pair[1]:
-        raise _refused("the most classes, or (least, most)", repr(bound)[:100])
-    outputs = list(model.outputs or ())
+        raise refused("the most classes, or (least, most)", repr(bound)[:100])
+    if not model.functional:
+        raise refused(
+            "a functional model: fl.Sequential, or fl.Model(inputs, outputs)",
+            f"{type(model).__name__}, a class of your own",
+        )
+    outputs = list(model.outputs)
     if len(outputs) != 1:
-        raise _refused("a model with one output", f"{len(outputs)} outputs")
+        raise refused("a model with one output", f"{len(outputs)} outputs")
     output = outputs[0]
     node = output.node
     while not node.layer.weights and len(node.inputs) == 1:
         node = node.inputs[0].node
     layer = node.layer
     if type(layer) is not Dense or layer.units != output.shape[-1]:
-        raise _refused(
+        raise refused(
             "a Dense layer at the end, with one unit per class",
             f"{type(layer).__name__} {layer.name!r} before {list(output.shape)}",
         )
     least, most = pair
     if not least <= layer.units <= most:
-        raise _refused(f"bounds around the {layer.units} of {layer.name!r}", f"{least} to {most}")
+        raise refused(f"bounds around the {layer.units} of {layer.name!r}", f"{least} to {most}")
     if least == most:
-        raise _refused("bounds that leave a choice", f"{least} to {most}")
+        raise refused("bounds that leave a choice", f"{least} to {most}")
     return Classes(layer, least, most, layer.units)
 
 
-def _refused(expected: str, received: str) -> FanlightError:
+def refused(expected: str, received: str, next: str | None = None) -> FanlightError:
+    """E-BUILD-005: there is one number of classes only."""
     return FanlightError(
         "E-BUILD-005",
         "the number of classes of this model cannot be left to the page.",
         where='dims["classes"]',
         expected=expected,
         received=received,
-        next='dims={"classes": 20} for a model that ends in fl.layers.Dense(n), or leave it out.',
+        next=next
+        or 'dims={"classes": 20} for a model that ends in fl.layers.Dense(n), or leave it out.',
     )
 
 
-def refuse_counts(objective: Objective) -> None:
-    """E-BUILD-005 for metrics that are made for a number of classes."""
-    fixed = [m.name for m in objective.every() if getattr(m, "num_classes", None) is not None]
-    if fixed:
-        raise _refused("metrics for any number of classes, such as accuracy", ", ".join(fixed))
+def grown_counts(
+    classes: Classes, objective: Objective, shape: Sequence[int | None]
+) -> Mapping[int, Grown]:
+    """What metrics count, and which of it grows with the number of classes: as `grown` has it.
+
+    Args:
+        shape: of the output.
+
+    Raises:
+        FanlightError: E-BUILD-005 a metric is made for a number of classes.
+    """
+    found: dict[int, Grown] = {}
+    for metric in objective.every():
+        why = _fixed(metric)
+        if why is None and type(metric).build is not Metric.build:
+            other = type(metric).from_config(metric.get_config())
+            other.ready((*shape[:-1], classes.most + 1))
+            metric.ready(shape)
+            for own, most, first in zip(
+                metric.variables, other.variables, other._first, strict=True
+            ):
+                sizes = zip(own.shape, most.shape, strict=True)
+                axes = [i for i, (a, b) in enumerate(sizes) if a != b]
+                if len(axes) == 1:
+                    part = np.split(first, [classes.most], axes[0])[0]
+                    found[id(own)] = Grown(axes[0], part.copy())
+                elif axes:
+                    why = "counts pairs of classes"
+        if why is not None:
+            raise refused(
+                "metrics for any number of classes, such as accuracy",
+                f"{metric.name}, which {why}",
+                "leave the metric out, or give it other arguments; or leave the free number out.",
+            )
+    return found
+
+
+def _fixed(metric: Metric) -> str | None:
+    """Why a metric is one for a number of classes, if it is."""
+    for name in ("num_classes", "num_labels", "class_id", "top_k", "label_weights"):
+        if getattr(metric, name, None) is not None:
+            return f"is made for {name}={getattr(metric, name)}"
+    if getattr(metric, "multi_label", False):
+        return "counts each class apart (multi_label)"
+    if evenly(getattr(metric, "limits", ())):
+        return "counts at evenly spaced thresholds, example by example and class by class"
+    for name in ("average", "class_aggregation"):
+        if getattr(metric, name, "") is None:
+            return f"gives a number for each class ({name}=None)"
+    return None
 
 
 def grown(classes: Classes, optimizer: Optimizer, weights: Sequence[Any]) -> Mapping[int, Grown]:
@@ -104,6 +159,12 @@ def grown(classes: Classes, optimizer: Optimizer, weights: Sequence[Any]) -> Map
         optimizer: is built for `weights`, those that it trains.
     """
     layer = classes.layer
+    if isinstance(optimizer, Muon) and optimizer.slot_shape("velocity", layer.kernel) is None:
+        raise refused(
+            "an optimizer that does the same for any number of classes",
+            f"Muon, which has another way for each shape, for {layer.kernel.path!r}",
+            f'fl.optimizers.Muon(exclude_layers=["{layer.name}"]) moves this layer as Adam does.',
+        )
     pairs: list[tuple[Any, Any]] = []
     inits = {"kernel": layer.kernel_initializer, "bias": layer.bias_initializer}
     wide: dict[int, Weight] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -13,9 +15,10 @@ from fanlight.errors import FanlightError
 from fanlight.graph import Graph, to_text
 from fanlight.layers import losses, optimizers, scope, seeds
 from fanlight.layers.budget import bytes_of
-from fanlight.layers.classes import DIM, Classes, Grown, classes_of, grown, refuse_counts
+from fanlight.layers.classes import DIM, Classes, Grown, classes_of, grown, grown_counts, refused
 from fanlight.layers.file_safetensors import named
 from fanlight.layers.free_batch import refuse_fixed_batch
+from fanlight.layers.hosted import tail_of
 from fanlight.layers.model import Model, _unique, _with_arguments
 from fanlight.layers.objective import Objective
 from fanlight.layers.optimizer import Optimizer
@@ -55,6 +58,8 @@ def training(
 
     Args:
         optimizer, loss, metrics, loss_weights, weighted_metrics, memory: as `compile` takes them.
+            An optimizer that has trained the model goes on in the page from where it is; it stays
+            as it is here.
 
     Raises:
         FanlightError: E-TRAIN-001 there is no loss, or no such amount of memory; E-LAYER-003 a
@@ -98,6 +103,23 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class Label:
+    """What the labels of an output are.
+
+    Attributes:
+        name: of the output.
+        classes: how many there are, where labels are class numbers; or the name of that size.
+        ignored: a class number that the loss passes over.
+        share: whether they are shares, from 0 to 1.
+    """
+
+    name: str
+    classes: int | str | None
+    ignored: int | None
+    share: bool
+
+
+@dataclass(frozen=True)
 class Deployed:
     """The steps of a model as graphs.
 
@@ -109,9 +131,8 @@ class Deployed:
         kept: what lasts.
         updates: output of a graph -> the input that it replaces.
         metrics: name of a number that "train" and "evaluate" report -> how many numbers it is.
-        outputs: names of the outputs that labels belong to.
-        classes: for each, how many class numbers there are, where its labels are such; or the name
-            of that size.
+        labels: what those of each output are: inputs of "train" and "evaluate" behind the
+            examples, followed by weights of the examples for each output.
         free: where the number of classes is chosen in the page.
     """
 
@@ -119,8 +140,7 @@ class Deployed:
     kept: Sequence[Kept]
     updates: Mapping[str, str]
     metrics: Mapping[str, int]
-    outputs: Sequence[str]
-    classes: Sequence[int | str | None]
+    labels: Sequence[Label]
     free: Classes | None = None
 
 
@@ -132,7 +152,8 @@ def deployed(model: Any, how: Training, dims: Mapping[str, Any] | None) -> Deplo
             many classes there may be (see layers/classes.py); default: as many as there are.
 
     Raises:
-        FanlightError: E-BUILD-005 it is no model of layers; what tracing raises.
+        FanlightError: E-BUILD-005 it is no model of layers, takes texts, or learns nothing; what
+            tracing raises.
     """
     if not isinstance(model, Model):
         raise FanlightError(
@@ -142,6 +163,18 @@ def deployed(model: Any, how: Training, dims: Mapping[str, Any] | None) -> Deplo
             expected="fl.Model or fl.Sequential",
             received=repr(model)[:200],
             next="load it by fl.load_model, or leave train out.",
+        )
+    refuse_texts(model, True)
+    if model.built and not model.trainable_weights:
+        still = [layer.name for layer in model.layers if layer.weights]
+        part = f'model.get_layer("{still[-1]}")' if still and model.trainable else "model"
+        raise FanlightError(
+            "E-BUILD-005",
+            "nothing of this model learns.",
+            where="train",
+            expected="a layer with weights that are trainable",
+            received=f"all are frozen: {', '.join(still)}"[:200] if still else "no weights at all",
+            next=f"{part}.trainable = True, or leave train out." if still else "leave train out.",
         )
     bounds = dict(dims or {})
     most, classes = bounds.pop("batch", 32), bounds.pop(DIM, None)
@@ -162,9 +195,14 @@ class _Deploying:
         self.model, self.most = model, most
         self.inputs = model._examples()
         stand_ins = [np.zeros((1, *s), d) for s, d in self.inputs.values()]
-        self.optimizer: Optimizer = how.optimizer
+        # A copy, which shares the variables: none is assigned here.
+        self.optimizer: Optimizer = copy.copy(how.optimizer)
         outputs, output_names = model._outputs_for(stand_ins)
         self.outputs = list(output_names)
+        # No name of ours may be one of an input.
+        self.mark = ""
+        while any(re.fullmatch(rf"{self.mark}(f|state_|w|y)\d+", n) for n in self.inputs):
+            self.mark += "_"
         self.objective = Objective(
             how.loss,
             how.metrics,
@@ -179,8 +217,8 @@ class _Deploying:
         grows: Mapping[int, Grown] = {}
         if classes is not None:
             self.free = classes_of(model, classes)
-            refuse_counts(self.objective)
-            grows = grown(self.free, self.optimizer, model.trainable_weights)
+            counts = grown_counts(self.free, self.objective, self.output_shapes[0])
+            grows = {**grown(self.free, self.optimizer, model.trainable_weights), **counts}
         self.key = Weight(random.key(seeds.fresh()), False, "key", "key")
         self.cut = frontier(model)
         learner: Any = model
@@ -201,13 +239,19 @@ class _Deploying:
             *((v, "metric") for v in self.objective.variables),
             (self.key, "key"),
         ]
+        # Metrics may have counted something here.
+        zeros = {
+            id(v): array
+            for m in self.objective.every()
+            for v, array in zip(m.variables, m._first, strict=True)
+        }
         self.kept = [
             Kept(
-                f"state_{i}",
+                f"{self.mark}state_{i}",
                 inside.get(id(v), str(getattr(v, "path", v.name))),
                 kind,
                 id(v) in trained,
-                grows[id(v)].array if id(v) in grows else v.numpy().copy(),
+                grows[id(v)].array if id(v) in grows else zeros.get(id(v), v.numpy()).copy(),
                 grows[id(v)].axis if id(v) in grows else None,
             )
             for i, (v, kind) in enumerate(self.kinds)
@@ -234,9 +278,10 @@ class _Deploying:
         rows = {n: spec(("batch", *s), d) for n, (s, d) in self.inputs.items()}
         if self.cut:
             sizes = [[int(n or 0) for n in s.shape[1:]] for s in self.cut]
-            rows = {f"f{i}": spec(("batch", *s)) for i, s in enumerate(sizes)}
-        labels = {f"y{i}": self._label(i) for i in range(len(self.outputs))}
-        weights = {f"w{i}": spec(("batch",)) for i in range(len(self.outputs))}
+            rows = {f"{self.mark}f{i}": spec(("batch", *s)) for i, s in enumerate(sizes)}
+        places = range(len(self.outputs))
+        labels = {f"{self.mark}y{i}": self._label_type(i) for i in places}
+        weights = {f"{self.mark}w{i}": spec(("batch",)) for i in places}
         dims = {"batch": self.most}
         one = {n: spec((1, *s), d) for n, (s, d) in self.inputs.items()}
         predict = self._graph("predict", one, {}, {}, None)
@@ -247,28 +292,36 @@ class _Deploying:
         graphs = {"predict": predict, "train": train, "evaluate": evaluate}
         if self.cut:
             graphs["features"] = self._graph("features", one, {}, {}, None)
-        count: Any = DIM if self.free else None
-        classes = [
-            (count or int(s[-1] or 0)) if self._by_number(i) else None
-            for i, s in enumerate(self.output_shapes)
-        ]
-        free = self.free
-        return Deployed(graphs, self.kept, self.updates, names, self.outputs, classes, free)
+        known = [self._label(i) for i in places]
+        return Deployed(graphs, self.kept, self.updates, names, known, self.free)
 
     def _features(self, x: Sequence[Tensor]) -> dict[str, Tensor]:
         base = Model(self.model.inputs, self.cut, name=f"{self.model.name}_features")
         with scope.entered(scope.Scope(False)):
             found = flatten(base(base.arranged(x), training=False))[0]
-        return {f"f{i}": y for i, y in enumerate(found)}
+        return {f"{self.mark}f{i}": y for i, y in enumerate(found)}
 
-    def _label(self, i: int) -> TensorType:
+    def _label(self, i: int) -> Label:
+        shape, loss = self.output_shapes[i], self.objective.losses[i]
+        name = _unique(self.outputs, len(self.output_shapes))[i]
+        if not self._by_number(i):
+            return Label(name, None, None, losses.takes_shares(loss, shape))
+        count = DIM if self.free else int(shape[self._axis(i)] or 0)
+        return Label(name, count, getattr(loss, "ignore_class", None), False)
+
+    def _label_type(self, i: int) -> TensorType:
         """What the labels of an output are: class numbers, or numbers of its shape."""
-        shape: tuple[Any, ...] = tuple(self.output_shapes[i][1:])
+        shape: list[Any] = ["batch", *self.output_shapes[i][1:]]
         if self.free is not None:
-            shape = (*shape[:-1], DIM)
-        if self._by_number(i):
-            return spec(("batch", *shape[:-1]), "int32")
-        return spec(("batch", *shape))
+            shape[-1] = DIM
+        if not self._by_number(i):
+            return spec(shape)
+        del shape[self._axis(i)]
+        return spec(shape, "int32")
+
+    def _axis(self, i: int) -> int:
+        """The dim of an output that has a number for each class."""
+        return int(getattr(self.objective.losses[i], "axis", -1))
 
     def _by_number(self, i: int) -> bool:
         """Whether the labels of an output are class numbers."""
@@ -313,7 +366,56 @@ class _Deploying:
 
         inputs = {**x, **y, **w, **({} if kind == "features" else state)}
         fn = _with_arguments(step, list(inputs))
-        return trace(fn, inputs, f"{self.model.name} {kind}", dims=dims)
+        try:
+            return trace(fn, inputs, f"{self.model.name} {kind}", dims=dims)
+        except (FanlightError, TypeError, ValueError) as error:
+            if self.free is None or getattr(error, "code", "E-TENSOR-017") not in _SIZED:
+                raise
+            reason = getattr(error, "reason", error)
+            raise refused(
+                "a model, a loss, metrics and an optimizer that do the same for any number",
+                f"{reason} ({getattr(error, 'where', kind)})"[:300],
+            ) from error
+
+
+# Errors of what cannot be done for a size that is free.
+_SIZED = ("E-OP-007", "E-TENSOR-015", "E-TENSOR-017")
+
+
+def refuse_texts(model: Any, learns: bool) -> None:
+    """E-BUILD-005 for a model of layers that begins with texts: WebAssembly has none.
+
+    Args:
+        learns: whether it is to be trained in the page: what begins inside another model is not.
+    """
+    if not isinstance(model, Model) or not model.built:
+        return
+    tail = tail_of(model)
+    if model.functional:
+        layers = [node.layer for node in tail.head] if tail else []
+        types = [s.dtype for s in model.inputs]
+    else:
+        layers = [layer for layer in model.layers if getattr(layer, "host", False)]
+        types = list(model._built_types or ())
+    if not layers and "string" not in types:
+        return
+    names = ", ".join(f"{type(layer).__name__} {layer.name!r}" for layer in layers)
+    part = "the layers behind it, as a model of their own,"
+    if tail and len(tail.tail):
+        behind = [f'model.get_layer("{s.name}").output' for s in tail.between]
+        inputs = behind[0] if len(behind) == 1 else f"[{', '.join(behind)}]"
+        part = f"fl.Model({inputs}, model.output)"
+        if learns:
+            given = [f"fl.Input({s.shape[1:]}, dtype={s.dtype!r})" for s in tail.between]
+            part = f"a model of the layers behind it, called again with {', '.join(given)},"
+    raise FanlightError(
+        "E-BUILD-005",
+        "what makes numbers of texts cannot be built for a page.",
+        where=names or f"the inputs of {model.name}",
+        expected="a model that takes numbers",
+        received=f"a model that begins with {names}" if names else "inputs of dtype string",
+        next=f"build {part} and send it the numbers that are made of texts.",
+    )
 
 
 def frontier(model: Model) -> list[Symbolic]:

@@ -514,6 +514,14 @@ def takes_class_numbers(loss: Any, labels: Any, outputs: Any) -> bool:
     return by_shape and several and (len(labels) < len(outputs) or labels[-1] == 1)
 
 
+def takes_shares(loss: Any, outputs: Any) -> bool:
+    """Whether labels are shares, from 0 to 1, to a loss of such outputs."""
+    if isinstance(loss, BinaryCrossentropy | BinaryFocalCrossentropy):
+        return True
+    by_shape = isinstance(loss, Function) and loss.fn is functions.crossentropy
+    return by_shape and bool(outputs) and outputs[-1] == 1
+
+
 def get(given: Any) -> Loss | None:
     """The loss that a name, a description, a function or an object stands for; None stays None."""
     if given is None:

@@ -62,6 +62,12 @@ def counts(
     weights = fn.broadcast_to(weights, p.shape)
     true = cast(fn.not_equal(y, 0.0), "float32")
     right, wrong = true * weights, (1.0 - true) * weights
+    if not each_label and not evenly(thresholds):  # of any number of classes: nothing is reshaped
+        limits = fn.reshape(tensor(np.asarray(thresholds, np.float32)), (-1, *[1] * p.rank))
+        axes = tuple(range(1, p.rank + 1))
+        sums = [fn.sum(fn.where(p > limits, v, 0.0), axes) for v in (right, wrong)]
+        rest = [fn.sum(wrong) - sums[1], fn.sum(right) - sums[0]]
+        return dict(zip(KINDS, [*sums, *rest], strict=True))
     columns = p.shape[-1] if each_label else 1
     parts = [fn.reshape(v, (-1, columns)) for v in (p, right, wrong)]
     if evenly(thresholds):

@@ -48,8 +48,12 @@ FanlightClassifier.bundle = inlineBundle;
 """
 # Of a model that trains: no script can import train.js here, so the page has what it exports.
 _TRAINING = "training.json"
+_STILL = "still.safetensors"
 _GIVE_TRAINING = f"""
 inlineFiles['{_TRAINING}'] = new Blob([take('{_TRAINING}')]);
+if (inlineManifest.files['{_STILL}']) {{
+  inlineFiles['{_STILL}'] = new Blob([take('{_STILL}')], {{ type: 'text/base64' }});
+}}
 globalThis.fanlight = {{ bundle: inlineBundle, ...%s }};
 """
 _STEPS = "import('./steps.js')"
@@ -126,10 +130,12 @@ def single_file(folder: Path) -> str:
         parts.append(("application/json", "graph.json", graph.replace("<", "\\u003c")))
     if trains:  # byte by byte what its hash is of: it has no "<"
         parts.append(("application/json", _TRAINING, _read(folder / _TRAINING, "E-BUNDLE-003")))
-    for entry in [*manifest["modules"], *manifest["weights"]]:
-        data = _bytes(folder, entry["path"])
-        kind = "application/octet-stream;base64"
-        parts.append((kind, entry["path"], base64.b64encode(data).decode()))
+    binary = [entry["path"] for entry in (*manifest["modules"], *manifest["weights"])]
+    if (folder / _STILL).is_file():  # what `save` puts beside what was learnt
+        binary.append(_STILL)
+    for path in binary:
+        data = base64.b64encode(_bytes(folder, path)).decode()
+        parts.append(("application/octet-stream;base64", path, data))
 
     csp = (
         f"default-src 'none'; script-src {_pin(page)} 'wasm-unsafe-eval'; style-src {_pin(style)}; "

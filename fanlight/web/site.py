@@ -15,7 +15,7 @@ from typing import Any
 from fanlight.errors import FanlightError
 from fanlight.pictures import decode_image
 from fanlight.web.card import card_html
-from fanlight.web.modules import join, shorten, strip_comments
+from fanlight.web.modules import join, shorten, strip_comments, tighten
 
 HERE = Path(__file__).parent
 RUNTIME = HERE / "runtime"
@@ -57,7 +57,7 @@ def runtime_files() -> dict[str, bytes]:
 
 def train_files() -> dict[str, bytes]:
     """path -> bytes of what a bundle has beside the runtime if it trains."""
-    files = {name: shorten((RUNTIME / name).read_text("utf-8")) for name in TRAIN}
+    files = {name: tighten((RUNTIME / name).read_text("utf-8")) for name in TRAIN}
     files["train.d.ts"] = (HERE / "types" / "train.d.ts").read_text("utf-8")
     return {name: text.encode() for name, text in files.items()}
 

@@ -13,6 +13,7 @@ from fanlight.built import open_bundle
 from fanlight.errors import FanlightError
 from fanlight.graph import Builder, evaluate, parse, to_text, verify
 from fanlight.layers.classes import classes_of, grown
+from fanlight.layers.deploy import deployed
 from fanlight.ops.types import Dim
 
 LOSS = "sparse_categorical_crossentropy"
@@ -127,3 +128,95 @@ def test_a_weight_of_a_free_size_has_the_size_of_its_array() -> None:
     assert to_text(again) == to_text(graph)
     with pytest.raises(FanlightError, match="E-GRAPH-006"):
         parse(to_text(graph), {"w": np.ones((3, 7), np.float32)})
+
+
+METRICS = {
+    "macro": lambda: fl.metrics.F1Score(average="macro"),
+    "micro": lambda: fl.metrics.F1Score(average="micro"),
+    "weighted": lambda: fl.metrics.FBetaScore(average="weighted", beta=2.0),
+    "r2": lambda: fl.metrics.R2Score(),
+    "r2, by variance": lambda: fl.metrics.R2Score("variance_weighted_average"),
+    "precision": lambda: fl.metrics.Precision(),
+    "true": lambda: fl.metrics.TruePositives([0.2, 0.4]),
+    "top 2": lambda: fl.metrics.TopKCategoricalAccuracy(k=2),
+    "recall": lambda: fl.metrics.Recall(0.3),
+    "cosine": lambda: fl.metrics.CosineSimilarity(),
+}
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("count", [3, 5])
+def test_metrics_count_any_number_of_classes(name: str, count: int) -> None:
+    """Two batches at a number of classes: what Python's metric says of them."""
+    model = net()
+    how = fl.training("sgd", "categorical_crossentropy", [METRICS[name]()])
+    steps = deployed(model, how, {"batch": 8, "classes": 7})
+    rng = np.random.default_rng(3)
+    state = {k.name: k.first for k in steps.kept}
+    for k in steps.kept:
+        if k.axis is not None:
+            state[k.name] = np.take(k.first, range(count), k.axis)
+    same = net(count)
+    for w in same.weights:
+        (own,) = (k.name for k in steps.kept if k.path == w.path)
+        w.assign(state[own])
+    same.compile("sgd", "categorical_crossentropy", metrics=[METRICS[name]()])
+    x = rng.normal(size=(12, 4)).astype(np.float32)
+    y = np.eye(count, dtype=np.float32)[rng.integers(0, count, 12)]
+    graph = steps.graphs["evaluate"]
+    for part in (slice(0, 8), slice(8, 12)):
+        ones = np.ones(len(x[part]), np.float32)
+        given = {**state, model.input.name: x[part], "y0": y[part], "w0": ones}
+        found = evaluate(graph, {v.name: given[v.name] for v in graph.inputs})
+        new = {steps.updates[n]: a for n, a in found.items() if n in steps.updates}
+        state |= new
+    want = same.evaluate(x, y, batch_size=8)
+    np.testing.assert_allclose(found["results"], np.hstack(want), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("metric", "why"),
+    [
+        (lambda: fl.metrics.F1Score(), "average=None"),
+        (lambda: fl.metrics.R2Score(None), "class_aggregation=None"),
+        (lambda: fl.metrics.AUC(multi_label=True, num_labels=3), "num_labels=3"),
+        (lambda: fl.metrics.AUC(multi_label=True), "multi_label"),
+        (lambda: fl.metrics.AUC(), "thresholds"),
+        (lambda: fl.metrics.RecallAtPrecision(0.5), "thresholds"),
+        (lambda: fl.metrics.Precision(class_id=1), "class_id=1"),
+        (lambda: fl.metrics.Recall(top_k=2), "top_k=2"),
+        (lambda: fl.metrics.ConfusionMatrix(), "pairs of classes"),
+        (lambda: fl.metrics.OneHotMeanIoU(3), "num_classes=3"),
+    ],
+)
+def test_metrics_of_a_number_of_classes_say_why(tmp_path: Path, metric: Any, why: str) -> None:
+    how = fl.training("sgd", "categorical_crossentropy", [metric()])
+    with pytest.raises(FanlightError, match="metrics for any number of classes") as caught:
+        fl.build(net(), tmp_path / "b", train=how, dims={"classes": 7})
+    assert caught.value.code == "E-BUILD-005" and why in str(caught.value.received)
+    assert "metric" in str(caught.value.next)
+
+
+def test_what_does_other_things_for_other_sizes_says_so(tmp_path: Path) -> None:
+    how = fl.training("muon", LOSS)
+    with pytest.raises(FanlightError, match="left to the page") as caught:
+        fl.build(net(), tmp_path / "b", train=how, dims={"classes": 7})
+    assert caught.value.code == "E-BUILD-005" and "exclude_layers" in str(caught.value.next)
+    head = net()
+    name = head.layers[1].name
+    how = fl.training(fl.optimizers.Muon(exclude_layers=[name]), LOSS)
+    fl.build(head, tmp_path / "b", train=how, dims={"classes": 7}).close()
+
+    class Own(fl.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = fl.layers.Dense(3)
+
+        def call(self, inputs: Any) -> Any:
+            return self.head(inputs)
+
+    own = Own()
+    own(np.zeros((1, 4), np.float32))
+    with pytest.raises(FanlightError, match="a functional model") as caught:
+        fl.build(own, tmp_path / "own", train=fl.training("sgd", LOSS), dims={"classes": 7})
+    assert "Own" in str(caught.value.received)

@@ -69,7 +69,7 @@ def test_losses_that_take_class_numbers_take_them_in_the_page(loss: Any) -> None
     fl.set_random_seed(4)
     model = fl.Sequential([fl.Input((3,)), layers.Dense(4, activation="softmax")])
     steps = deployed(model, fl.training("sgd", loss), {"batch": 4})
-    assert list(steps.classes) == [4]
+    assert [label.classes for label in steps.labels] == [4]
     rng = np.random.default_rng(1)
     given, labels = rng.normal(size=(3, 3)).astype(np.float32), np.int32([0, 3, 1])
     first = {k.name: k.first for k in steps.kept}

@@ -121,7 +121,7 @@ def test_a_class_of_ones_own_trains(
     before = net(x[:2]).numpy()
     with fl.build(net, toys / "own", train=training(), dims={"batch": 8}) as bundle:
         np.testing.assert_allclose(bundle.run({"x": x[:2]})["output"], before, atol=1e-6)
-    found = trained(bare, "own", {"x": x}, {"y0": y})
+    found = trained(bare, "own", {"x": x}, {"output": y})
     how = training()
     net.compile(how.optimizer, how.loss, metrics=how.metrics)
     losses = fitted(net, x, y)
@@ -152,7 +152,7 @@ def test_a_class_that_no_file_can_name_saves_its_weights(
     net = Net()
     net(x[:1])
     fl.build(net, toys / "nameless", train=training(), dims={"batch": 8}).close()
-    found = trained(bare, "nameless", {"x": x}, {"y0": y})
+    found = trained(bare, "nameless", {"x": x}, {"output": y})
     path = tmp_path / "learnt.safetensors"
     path.write_bytes(bytes(found["file"]))
     with pytest.raises(FanlightError) as error:
@@ -183,7 +183,7 @@ def test_inputs_and_outputs_of_a_class_may_be_dicts(bare: Any, toys: Path) -> No
     with fl.build(net, toys / "named", train=fl.training("sgd", losses), dims={"batch": 8}) as made:
         one = made.run({"word": word[:1], "size": size[:1]})
         assert one["kind"].shape == (1, 4) and one["score"].shape == (1, 1)
-    found = trained(bare, "named", x, {"y0": y["kind"], "y1": y["score"]})
+    found = trained(bare, "named", x, y)
     net.compile("sgd", losses)
     np.testing.assert_allclose(found["losses"], fitted(net, x, y), atol=1e-5)
     want = net.predict(x)

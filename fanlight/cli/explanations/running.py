@@ -156,9 +156,10 @@ RUNNING: dict[str, Explanation] = {
     ),
     # --- the runtime in a page --------------------------------------------------------------------
     "E-WEB-001": Explanation(
-        "load() got an address that is none, or an option with a value that it does not know.",
+        "load() got an address that is none, or it, fit() or evaluate() got an option that there "
+        "is not, or a value that the option cannot have.",
         "load('./site/') takes the folder of the bundle; the message names the option and its "
-        "values.",
+        "values. docs/training.md lists the options of fit and evaluate.",
     ),
     "E-WEB-002": Explanation(
         "The browser is very old, or WebAssembly was switched off by its owner.",
@@ -194,16 +195,21 @@ RUNNING: dict[str, Explanation] = {
         "Use the fanlight.js that lies in the bundle's own folder.",
     ),
     "E-WEB-010": Explanation(
-        "The names given to run() are not those of the model's inputs.",
-        "model.inputs lists them. A complex input z is given as z_real and z_imag.",
+        "The names given to run() are not those of the model's inputs, or those given to fit() and "
+        "evaluate() not those of its inputs and outputs; or one array was given where there are "
+        "several.",
+        "model.inputs and model.outputs list them. A complex input z is given as z_real and "
+        "z_imag.",
     ),
     "E-WEB-011": Explanation(
         "The typed array has more or fewer elements than the input, or a free size needs a shape "
-        "beside the data.",
-        "Give { data, shape }: await model.run({ image: { data: rgba, shape: [h, w, 4] } }).",
+        "beside the data; or fit() got arrays that have different numbers of examples.",
+        "Give { data, shape }: await model.run({ image: { data: rgba, shape: [h, w, 4] } }). Of "
+        "examples the message says how many numbers one has.",
     ),
     "E-WEB-012": Explanation(
-        "A plain array or one of another type was given: nothing is converted in silence.",
+        "A plain array or one of another type was given to run(): nothing is converted in silence. "
+        "fit() and evaluate() take lists, too, but only of numbers, and no weight below 0.",
         "Float32Array for float32, Int32Array for int32, Uint8Array for uint8 and bool.",
     ),
     "E-WEB-013": Explanation(
@@ -247,7 +253,8 @@ RUNNING: dict[str, Explanation] = {
         "Look at the length of what was collected before fit or evaluate is called.",
     ),
     "E-WEB-032": Explanation(
-        "Class numbers count from 0 to one less than the units of the last layer.",
+        "Class numbers count from 0 to one less than the units of the last layer; labels of a "
+        "binary loss are from 0 to 1.",
         "Look at how labels are made; build the model with more units for more classes.",
     ),
     "E-WEB-033": Explanation(
@@ -262,12 +269,15 @@ RUNNING: dict[str, Explanation] = {
         "getWeights() shows names and shapes.",
     ),
     "E-WEB-035": Explanation(
-        "IndexedDB is full or refused, as in some private windows and for files in some browsers.",
+        "IndexedDB is full or refused, as in some private windows and for files in some browsers. "
+        "fit() trains all the same, and gives this error as `unkept` of its result.",
         "Free disk space, or keep what save() gives as a file.",
     ),
     "E-WEB-036": Explanation(
-        "fit was called before an earlier call has ended: both would change the same weights.",
-        "Await the promise of the earlier one, or end it by the signal of an AbortController.",
+        "fit, evaluate or what changes the model was called before an earlier fit, evaluate or "
+        "restore has ended: both would use the same weights and counts.",
+        "Await the promise of the earlier one, or end it by the signal of an AbortController. run, "
+        "classify, pictures, getWeights and save go meanwhile.",
     ),
     "E-WEB-037": Explanation(
         "setClasses was called on a model that was built for one number of classes, or is to keep "

@@ -1,7 +1,7 @@
 import { FanlightError, pixels, said } from './fanlight.js';
 /**
  * @import { Engine } from './fanlight.js'
- * @import { DType, Examples, Kept, Picture, Size, Spec, Tensor, TrainingFile, TypedArray } from './types.js'
+ * @import { DType, Examples, FitOptions, Kept, Picture, Size, Spec, Tensor, TrainingFile, TypedArray } from './types.js'
  * @typedef {{ x: TypedArray[], y: TypedArray[], w: (Float32Array | undefined)[], count: number, raw: TypedArray[], at: number }} Data
  * @typedef {{ data: Data, order: Uint32Array, at: number, size: number, batch: number, kind: 'train' | 'evaluate',
  *   good: Uint8Array | null }} Run
@@ -91,22 +91,25 @@ const view = ({ core }, { offset, dtype, bytes }) => {
 /** The numbers of a value that is kept, as many as there are now. @param {Engine} engine @param {Kept} kept */
 const numbers = (engine, kept) => view(engine, kept).subarray(0, count(sized(engine, kept.shape)));
 
+/** Whether it is an array, and none by names. @param {unknown} given */
+const single = (given) => ArrayBuffer.isView(given) || Array.isArray(given);
+
 /**
  * The arrays of some inputs, one after the other. @param {Spec[]} specs @param {Examples} given @param {string} what
  * @returns {TypedArray[]}
  */
 const arrays = (specs, given, what) => {
-  const one = ArrayBuffer.isView(given) || Array.isArray(given);
+  const one = single(given);
   const expected = specs.map(({ name }) => name);
-  if (one ? specs.length > 1 : expected.some((name) => !Object.hasOwn(Object(given), name))) {
-    fail('E-WEB-010', `These are not the names of ${what}.`, {
-      expected, received: one ? 'one array' : Object.keys(Object(given)) });
+  const names = Object.keys(Object(given));
+  if (one ? specs.length > 1 : String([...names].sort()) !== String([...expected].sort())) {
+    fail('E-WEB-010', `These are not the names of ${what}.`, { expected, received: one ? 'one array' : names });
   }
   return specs.map(({ name, dtype }) => {
     const array = one ? given : /** @type {any} */ (given)[name];
     const Type = ARRAYS[dtype];
     // Numbers that fit are taken as they come: labels are often plain lists, or of another kind.
-    const fits = array instanceof Type || Array.isArray(array) || (ArrayBuffer.isView(array) && what === 'y');
+    const fits = array instanceof Type || Array.isArray(array) || (ArrayBuffer.isView(array) && what !== 'x');
     if (!fits) {
       fail('E-WEB-012', 'An array has the wrong dtype.', {
         where: `${what} "${name}"`, expected: Type.name, received: Object(array).constructor?.name });
@@ -128,15 +131,26 @@ const arrays = (specs, given, what) => {
 const each = (engine, spec) => count(sized(engine, spec.shape.slice(1)));
 
 /**
+ * What is given for each output: one thing for all, or something for those that are named.
+ * @param {any} given @param {TrainingFile['labels']} labels @param {string} what @param {boolean} one @returns {any[]}
+ */
+const named = (given, labels, what, one) => {
+  const expected = labels.map(({ name }) => name);
+  const received = one ? [] : Object.keys(given ?? {});
+  if (!received.every((name) => expected.includes(name))) fail('E-WEB-010', `These are not the names of ${what}.`, { expected, received });
+  return expected.map((name) => (one ? given : given?.[name]));
+};
+
+/**
  * Check examples and keep them here, so that steps need no message each.
- * @param {Engine} engine @param {{ x: Examples, y: Examples, w?: Float32Array, classWeight?: Record<number, number> }} given
+ * @param {Engine} engine
+ * @param {{ x: Examples, y: Examples, w?: FitOptions['sampleWeight'], classWeight?: FitOptions['classWeight'] }} given
  * @returns {Promise<{ id: number, count: number, most: number }>}
  */
 export async function hold(engine, { x, y, w, classWeight }) {
   const training = await opened(engine);
-  const { file } = training;
-  const outputs = file.classes.length;
-  const { train, features } = file.programs;
+  const { labels, programs: { train, features } } = training.file;
+  const outputs = labels.length;
   // What nothing learns is computed once per example, before the first step.
   const begins = features?.inputs ?? train.inputs.slice(0, -2 * outputs);
   const split = begins.length;
@@ -154,29 +168,30 @@ export async function hold(engine, { x, y, w, classWeight }) {
       expected: Number.isInteger(total) ? `${total} examples of ${wide}: ${total * wide}` : `a multiple of ${wide}`,
       received: [...xs, ...ys][i].length });
   });
-  if (w && w.length !== total) {
-    fail('E-WEB-011', 'There is one weight for each example.', { expected: total, received: w.length });
-  }
-  const weights = file.classes.map((known, k) => {
-    const classes = known === null ? null : sized(engine, [known])[0];
-    const labels = ys[k];
-    let own = w;
-    if (classes !== null) {
-      const wrong = labels.findIndex((/** @type {number} */ c) => !(c >= 0 && c < classes));
-      if (wrong >= 0) {
-        fail('E-WEB-032', 'A label names a class that the model does not have.', {
-          where: `example ${Math.floor(wrong / each(engine, inputs[split + k]))}`, expected: `0 to ${classes - 1}`, received: labels[wrong] });
-      }
+  const shares = named(w, labels, 'sampleWeight', single(w));
+  const byClass = named(classWeight, labels, 'classWeight', outputs < 2 && !Object.hasOwn(Object(classWeight), labels[0].name));
+  const weights = labels.map(({ name, classes: known, ignored, share }, k) => {
+    const given = ys[k];
+    const width = each(engine, inputs[split + k]);
+    const numbered = known !== null;
+    const most = numbered ? sized(engine, [known])[0] - 1 : 1;
+    const wrong = numbered || share ? given.findIndex((/** @type {number} */ v) => !(v >= 0 && v <= most) && v !== ignored) : -1;
+    if (wrong >= 0) {
+      fail('E-WEB-032', 'A label is out of range.', {
+        where: `${name}, example ${Math.floor(wrong / width)}`, expected: `${numbered ? 'classes ' : ''}0 to ${most}`, received: given[wrong] });
     }
-    if (classWeight) {
-      const width = each(engine, inputs[split + k]);
-      own = Float32Array.from({ length: total }, (_, i) => {
-        const row = labels.subarray(i * width, (i + 1) * width);
-        const c = classes !== null || width === 1 ? row[0] : row.indexOf(Math.max(...row));
-        return (classWeight[c] ?? 1) * (w ? w[i] : 1);
-      });
-    }
-    return own;
+    const [own] = shares[k] ? /** @type {Float32Array[]} */ (arrays([{ ...inputs[0], name, dtype: 'float32' }], shares[k], 'sampleWeight')) : [];
+    if (own && own.length !== total) fail('E-WEB-011', 'There is one weight for each example.', { expected: total, received: own.length });
+    const of = byClass[k];
+    /** @type {[any, any][]} */
+    const weighs = [...(own ?? []).entries(), ...Object.entries(of ?? {})];
+    const bad = weighs.find((pair) => !pair.every((n) => n >= 0));
+    if (bad) fail('E-WEB-012', 'A weight is no number from 0 on.', { where: name, received: bad.join(': ') });
+    return of ? Float32Array.from({ length: total }, (_, i) => {
+      const row = given.subarray(i * width, (i + 1) * width);
+      const c = numbered || width === 1 ? row[0] : row.indexOf(Math.max(...row));
+      return (of[c] ?? 1) * (own ? own[i] : 1);
+    }) : own;
   });
   const id = ++training.last;
   const data = { x: xs, y: ys, w: weights, count: total, raw: xs, at: total };
@@ -361,7 +376,7 @@ export async function advance(engine, id, ms) {
       fail('E-WEB-033', 'The loss is not finite any more. The weights are those before this epoch.', {
         where: `step ${run.batch} of the epoch`, received: results[0], next: 'a lower learning rate, or look at the data' });
     }
-    logs.push(named(file, results));
+    logs.push(told(file, results));
   }
   if (run.kind === 'train' && spent < Infinity) {
     const [many, counts] = TRIAL[training.turn] ?? [];
@@ -372,7 +387,7 @@ export async function advance(engine, id, ms) {
 }
 
 /** @param {TrainingFile} file @param {Float32Array} results */
-const named = (file, results) => {
+const told = (file, results) => {
   let at = 0;
   return Object.fromEntries(file.metrics.map(({ name, size }) => {
     const part = Array.from(results.subarray(at, at += size));
@@ -516,45 +531,61 @@ export async function file(engine) {
 
 // --- what outlives the page ----------------------------------------------------------------------
 
-/** @param {IDBTransactionMode} mode @param {(table: IDBObjectStore) => IDBRequest} ask @returns {Promise<any>} */
+/** So many versions of a model keep their states under one name: those that did so last. */
+const VERSIONS = 4;
+
+/** All keys that begin with a name. @param {string} name */
+const all = (name) => IDBKeyRange.bound([name], [name, []]);
+
+/** @param {IDBTransactionMode} mode @param {(states: IDBObjectStore) => IDBRequest} ask @returns {Promise<any>} */
 const table = (mode, ask) => new Promise((resolve, reject) => {
-  const opening = indexedDB.open('fanlight-training', 1);
-  opening.onupgradeneeded = () => opening.result.createObjectStore('states');
+  const opening = indexedDB.open('fanlight-learnt', 1);
+  opening.onupgradeneeded = () => {
+    opening.result.createObjectStore('states', { keyPath: ['name', 'form'] }).createIndex('at', ['name', 'at']);
+  };
   opening.onerror = () => reject(opening.error);
-  opening.onblocked = () => reject(new Error('another page holds the database'));
+  opening.onblocked = () => reject('another page holds it');
   opening.onsuccess = () => {
     const base = opening.result;
-    const change = base.transaction('states', mode);
-    const request = ask(change.objectStore('states'));
-    // Only then is it on disk: a page that is closed before has the old state, whole.
-    change.oncomplete = () => resolve(request.result);
-    change.onerror = () => reject(change.error);
-    change.onabort = () => reject(change.error);
+    try {
+      const change = base.transaction('states', mode);
+      const request = ask(change.objectStore('states'));
+      // Only then is it on disk: a page that is closed before has the old state, whole.
+      change.oncomplete = () => resolve(request.result);
+      change.onabort = () => reject(change.error);
+    } catch (error) { // nobody else would hear of it
+      reject(error);
+    }
     base.close();
   };
 });
 
-/** What a state has to be like to be taken back. @param {TrainingFile} file */
-const form = ({ state: all }) => JSON.stringify(all.map(({ path, dtype, shape }) => [path, dtype, shape]));
+/** @param {string} name @returns {(error: unknown) => never} */
+const unkept = (name) => (error) => fail('E-WEB-035', 'The browser does not keep the model.', {
+  where: name, received: String(error), next: 'free disk space, or leave private browsing; save() gives a file' });
 
-/** Keep the state under a name, in this browser. @param {Engine} engine @param {string} name */
+/**
+ * Keep the state under a name, in this browser. What another version of the model keeps there is left alone.
+ * @param {Engine} engine @param {string} name
+ */
 export async function store(engine, name) {
   const training = await opened(engine);
   const { size } = engine.manifest.dims.classes ?? {};
-  const kept = { form: form(training.file), bytes: state(engine, training).slice(), size, at: Date.now() };
-  try {
-    await table('readwrite', (states) => states.put(kept, name));
-  } catch (error) {
-    fail('E-WEB-035', 'The browser does not keep the model.', {
-      where: name, received: said(error), next: 'free disk space, or leave private browsing; save() gives a file' });
-  }
+  const { form } = training.file;
+  const kept = { name, form, at: Date.now(), bytes: state(engine, training).slice(), size };
+  await table('readwrite', (states) => {
+    const put = states.put(kept);
+    const keys = states.index('at').getAllKeys(all(name)); // the oldest first
+    keys.onsuccess = () => keys.result.slice(0, -VERSIONS).forEach((key) => states.delete(key));
+    return put;
+  }).catch(unkept(name));
 }
 
-/** Take the state of a name back: whether there was one that fits. @param {Engine} engine @param {string} name */
+/** Take the state of a name back: whether there was one of this model. @param {Engine} engine @param {string} name */
 export async function restore(engine, name) {
   const training = await opened(engine);
-  const kept = await table('readonly', (states) => states.get(name)).catch(() => undefined);
-  const fits = kept?.form === form(training.file) && kept.bytes?.length === training.end - training.start;
+  const kept = await table('readonly', (states) => states.get([name, training.file.form])).catch(() => undefined);
+  const fits = kept?.bytes.length === training.end - training.start;
   if (fits) {
     state(engine, training).set(kept.bytes);
     setCount(engine, kept.size);
@@ -562,10 +593,10 @@ export async function restore(engine, name) {
   return fits;
 }
 
-/** Forget the state of a name. @param {Engine} engine @param {string} name */
+/** Forget the states of a name, those of all versions. @param {Engine} engine @param {string} name */
 export async function forget(engine, name) {
   await opened(engine);
-  await table('readwrite', (states) => states.delete(name)).catch(() => {});
+  await table('readwrite', (states) => states.delete(all(name))).catch(unkept(name));
 }
 
 /** Begin again: everything is as it was built. @param {Engine} engine */

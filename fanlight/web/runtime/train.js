@@ -1,11 +1,59 @@
 import { FanlightError, Model, load as open, portable } from './fanlight.js';
 /**
- * @import { Examples, FitOptions, History, ImageSource, InlineBundle, LoadOptions, Logs } from './types.js'
- * @import { Tensor, TypedArray } from './types.js'
+ * @import { EvaluateOptions, Examples, FitOptions, History, ImageSource, InlineBundle } from './types.js'
+ * @import { LoadOptions, Logs, Spec, Tensor, TypedArray } from './types.js'
+ * @typedef {[(value: any) => boolean, string]} Rule
  */
 
 /** Milliseconds of steps between two looks at what the page wants: its callbacks, its signal. */
 const TURN_MS = 50;
+
+/** What a model does that nothing may come between. @type {WeakMap<Model, string>} */
+const busy = new WeakMap();
+
+/** @type {Rule} */
+const WHOLE = [(v) => Number.isInteger(v) && v > 0, 'a whole number from 1 on'];
+/** @type {Rule} */
+const CALL = [(v) => typeof v === 'function', 'a function'];
+/** What the options of `fit` may be. @type {Record<string, Rule>} */
+const OPTIONS = {
+  epochs: WHOLE,
+  batchSize: WHOLE,
+  shuffle: [(v) => typeof v === 'boolean', 'true or false'],
+  seed: [Number.isSafeInteger, 'a whole number'],
+  validationSplit: [(v) => typeof v === 'number' && v >= 0 && v < 1, 'a share from 0 to below 1'],
+  validationData: [(v) => Array.isArray(v) && v.length > 1, '[x, y] or [x, y, sampleWeight]'],
+  classWeight: [(v) => Object(v) === v && !(v instanceof Map), 'an object: { 0: 1, 1: 2.5 }'],
+  sampleWeight: [(v) => Object(v) === v, 'an array'],
+  onPrepare: CALL,
+  onEpochEnd: CALL,
+  onBatchEnd: CALL,
+  signal: [(v) => typeof v?.throwIfAborted === 'function', 'controller.signal'],
+};
+
+/** @param {string} reason @param {unknown} expected @param {unknown} received @param {string} [next] @returns {never} */
+const refuse = (reason, expected, received, next) => {
+  throw new FanlightError('E-WEB-001', reason, { expected, received: String(received).slice(0, 99), next });
+};
+
+/** @param {string} text */
+const plain = (text) => text.replaceAll('_', '').toLowerCase();
+
+/**
+ * Refuse options that there are not, and values that they cannot have.
+ * @param {string} method @param {any} given @param {string[]} names
+ */
+const check = (method, given, names) => {
+  if (Object(given) !== given) refuse('The options are wrong.', 'an object', given);
+  for (const [name, value] of Object.entries(given)) {
+    if (!names.includes(name)) {
+      const meant = names.filter((own) => plain(own).startsWith(plain(name).slice(0, 5))).join(' or ');
+      refuse(`${method} has no such option.`, names, name, meant ? `did you mean ${meant}?` : undefined);
+    }
+    const [test, expected] = OPTIONS[name];
+    if (value !== undefined && !test(value)) refuse(`${name} is wrong.`, expected, value);
+  }
+};
 
 /**
  * Open a bundle that was built with `train`: a model that also learns. Given a model that is loaded
@@ -28,7 +76,6 @@ export class TrainableModel {
   restored = false;
   #model;
   #persist;
-  #busy = false;
 
   /** @param {Model} model @param {string} [persist] */
   constructor(model, persist) {
@@ -38,7 +85,11 @@ export class TrainableModel {
 
   get inputs() { return this.#model.inputs; }
 
-  get outputs() { return this.#model.outputs; }
+  /** As of `Model`, of as many classes as there are now. @returns {Spec[]} */
+  get outputs() {
+    const { outputs, dims } = this.#model;
+    return outputs.map((spec) => ({ ...spec, shape: spec.shape.map((d) => dims[d]?.size ?? d) }));
+  }
 
   get labels() { return this.#model.labels; }
 
@@ -79,42 +130,63 @@ export class TrainableModel {
     return this.#model.ask('part', [tag, args]);
   }
 
+  /** Refuse what may not come between. @param {string} what */
+  #free(what) {
+    const before = busy.get(this.#model);
+    if (before) throw new FanlightError('E-WEB-036', `${before} has not ended.`, { where: what, next: `await ${before}` });
+  }
+
+  /**
+   * Do what nothing may come between, with the numbers of examples that are held until then.
+   * @template T @param {string} what @param {(held: number[]) => Promise<T>} act @returns {Promise<T>}
+   */
+  async #alone(what, act) {
+    this.#free(what);
+    busy.set(this.#model, what);
+    /** @type {number[]} */
+    const held = [];
+    try {
+      return await act(held);
+    } finally {
+      busy.delete(this.#model);
+      for (const id of held) this.#part('drop', id).catch(() => {});
+    }
+  }
+
   /**
    * Train. Arrays hold the examples one after the other; labels are class numbers (Int32Array) or numbers
-   * of the shape of the output (Float32Array), as the loss of the model has it.
+   * of the shape of the output (Float32Array), as the loss of the model has it. Of several inputs or
+   * outputs there is an array each, by its name.
    * Rejects with a FanlightError, or with the signal's reason; what was learnt until then stays.
    * @param {Examples} x @param {Examples} y @param {FitOptions} [options] @returns {Promise<History>}
    */
   async fit(x, y, options = {}) {
+    check('fit', options, Object.keys(OPTIONS));
     const {
       epochs = 1, shuffle = true, seed, validationSplit = 0, validationData, classWeight, sampleWeight: w,
       onEpochEnd, onBatchEnd, onPrepare, signal,
     } = options;
     signal?.throwIfAborted();
-    if (this.#busy) throw new FanlightError('E-WEB-036', 'The model is being trained.', { next: 'await the other fit' });
-    this.#busy = true;
-    /** @type {number[]} */
-    const held = [];
-    try {
+    return this.#alone('fit', async (held) => {
       if (seed !== undefined) await this.#part('sow', seed);
       const data = await this.#hold({ x, y, w, classWeight }, held, signal, onPrepare);
       const batchSize = size(options.batchSize, data.most);
-      const from = Math.floor(data.count * (1 - validationSplit)); // as Keras has it
-      if (!(validationSplit >= 0 && validationSplit < 1) || from < 1) {
-        throw new FanlightError('E-WEB-001', 'validationSplit is wrong.', {
-          expected: 'a share from 0 to below 1', received: validationSplit });
+      const from = validationData ? data.count : Math.floor(data.count * (1 - validationSplit)); // as Keras has it
+      if (from < 1) {
+        refuse('validationSplit leaves nothing to learn from.', 'a smaller share', `${validationSplit} of ${data.count}`);
       }
       /** @type {{ id: number, count: number } | undefined} */
-      let check;
+      let other;
       if (validationData) {
-        check = await this.#hold({ x: validationData[0], y: validationData[1] }, held, signal);
+        const [vx, vy, vw] = validationData;
+        other = await this.#hold({ x: vx, y: vy, w: vw }, held, signal);
       }
       /** @type {History} */
       const found = { epoch: [], history: {} };
       for (let epoch = 0; epoch < epochs; epoch++) {
         await this.#part('begin', data.id, { kind: 'train', batchSize, shuffle, from: 0, to: from });
         let logs = await this.#turns(data.id, signal, (batch, each) => onBatchEnd?.(batch, each, epoch));
-        const part = check ? [check.id, 0, check.count] : from < data.count ? [data.id, from, data.count] : undefined;
+        const part = other ? [other.id, 0, other.count] : from < data.count ? [data.id, from, data.count] : undefined;
         if (part) {
           const [id, first, to] = part;
           await this.#part('begin', id, { kind: 'evaluate', batchSize, from: first, to });
@@ -123,13 +195,21 @@ export class TrainableModel {
         }
         found.epoch.push(epoch);
         for (const [name, value] of Object.entries(logs)) (found.history[name] ??= []).push(value);
-        if (this.#persist) await this.store(this.#persist);
+        found.unkept = await this.#keep();
         onEpochEnd?.(epoch, logs);
       }
       return found;
-    } finally {
-      this.#busy = false;
-      for (const id of held) this.#part('drop', id).catch(() => {});
+    });
+  }
+
+  /** Keep what was learnt under the name of `persist`, if there is one: the error where the browser does not. */
+  async #keep() {
+    if (!this.#persist) return undefined;
+    try {
+      return await this.#part('store', this.#persist);
+    } catch (/** @type {any} */ error) {
+      if (error.code !== 'E-WEB-035') throw error;
+      return error;
     }
   }
 
@@ -164,18 +244,17 @@ export class TrainableModel {
 
   /**
    * Loss and metrics of examples. @param {Examples} x @param {Examples} y
-   * @param {{ batchSize?: number, signal?: AbortSignal, sampleWeight?: Float32Array }} [options] @returns {Promise<Logs>}
+   * @param {EvaluateOptions} [options] @returns {Promise<Logs>}
    */
-  async evaluate(x, y, { batchSize, signal, sampleWeight: w } = {}) {
-    /** @type {number[]} */
-    const held = [];
-    try {
+  async evaluate(x, y, options = {}) {
+    check('evaluate', options, ['batchSize', 'sampleWeight', 'signal']);
+    const { batchSize, signal, sampleWeight: w } = options;
+    signal?.throwIfAborted();
+    return this.#alone('evaluate', async (held) => {
       const { id, count, most } = await this.#hold({ x, y, w }, held, signal);
       await this.#part('begin', id, { kind: 'evaluate', batchSize: size(batchSize, most), from: 0, to: count });
-      return await this.#turns(id, signal);
-    } finally {
-      for (const id of held) this.#part('drop', id).catch(() => {});
-    }
+      return this.#turns(id, signal);
+    });
   }
 
   /** The weights by their paths, "dense/kernel". @returns {Promise<Record<string, Tensor>>} */
@@ -187,7 +266,8 @@ export class TrainableModel {
    * Give weights new numbers: all that are named, or none where one does not fit.
    * @param {Record<string, TypedArray | { data: TypedArray }>} weights @returns {Promise<void>}
    */
-  setWeights(weights) {
+  async setWeights(weights) {
+    this.#free('setWeights');
     return this.#part('assign', weights);
   }
 
@@ -204,9 +284,16 @@ export class TrainableModel {
    * @returns {Promise<void>}
    */
   async setClasses(count, keep) {
-    if (this.#busy) throw new FanlightError('E-WEB-036', 'The model is being trained.', { next: 'await fit' });
+    this.#free('setClasses');
     await this.#part('resize', count, keep);
-    if (this.#persist) await this.store();
+    await this.#recount();
+    await this.#keep();
+  }
+
+  /** `outputs` and `dims` say how many classes there are. */
+  async #recount() {
+    const { classes } = this.#model.dims;
+    if (classes) classes.size = await this.#part('classes');
   }
 
   /**
@@ -218,43 +305,52 @@ export class TrainableModel {
   }
 
   /**
-   * Keep what was learnt in this browser, under a name; default: that of `persist`.
+   * Keep what was learnt in this browser, under a name; default: that of `persist`. What other versions of the
+   * model keep under it stays: the last four of them.
    * @param {string} [name] @returns {Promise<void>}
    */
   async store(name) {
+    this.#free('store');
     await this.#part('store', this.#name(name));
   }
 
   /**
-   * Take up what is kept under a name: whether there was such, of a model of this form.
+   * Take up what is kept under a name: whether there was such, of this very model. It is not where
+   * the shape of anything differs, or what nothing learns.
    * @param {string} [name] @returns {Promise<boolean>}
    */
   async restore(name) {
-    return this.#part('restore', this.#name(name));
+    return this.#alone('restore', async () => {
+      const found = await this.#part('restore', this.#name(name));
+      await this.#recount();
+      return found;
+    });
   }
 
-  /** Forget what is kept under a name. @param {string} [name] @returns {Promise<void>} */
+  /** Forget what is kept under a name, by all versions of the model. @param {string} [name] @returns {Promise<void>} */
   async forget(name) {
+    this.#free('forget');
     await this.#part('forget', this.#name(name));
   }
 
   /** @param {string} [name] */
   #name(name = this.#persist) {
     if (name && typeof name === 'string') return name;
-    throw new FanlightError('E-WEB-001', 'This is no name to keep a model under.', {
-      expected: "a text, as in load(url, { persist: 'mine' }) or store('mine')", received: name });
+    return refuse('This is no name to keep a model under.', "load(url, { persist: 'mine' }) or store('mine')", name);
   }
 
   /** Begin again with the weights that were built. @returns {Promise<void>} */
-  reset() {
-    return this.#part('reset');
+  async reset() {
+    this.#free('reset');
+    await this.#part('reset');
+    await this.#recount();
   }
 }
 
 /** @param {number | undefined} asked @param {number} most */
 const size = (asked, most) => {
   const batch = asked ?? Math.min(32, most);
-  if (!Number.isInteger(batch) || batch < 1 || batch > most) {
+  if (batch > most) {
     throw new FanlightError('E-WEB-013', 'batchSize is out of bounds.', {
       expected: `1 to ${most}`, received: batch, next: 'build with a larger dims={"batch": ...}' });
   }

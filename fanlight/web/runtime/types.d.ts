@@ -62,13 +62,26 @@ export interface Manifest {
 export interface TrainingFile {
   state: Kept[];
   programs: { train: Program; evaluate: Program; features?: Program; picture?: Program };
-  /** For each output: how many classes there are, where its labels are class numbers. */
-  classes: (Size | null)[];
+  /** What the labels of each output are. */
+  labels: Label[];
+  /** Of the model and of what nothing learns: states of another form are not taken up. */
+  form: string;
   metrics: { name: string; size: number }[];
   /** The model as Keras describes it: how Python makes it again. */
   config: any;
   /** The layer with a unit for each class, where the number of classes may change. */
   head: string | null;
+}
+
+/** What the labels of an output are. */
+export interface Label {
+  name: string;
+  /** How many classes there are, where they are class numbers. */
+  classes: Size | null;
+  /** A class number that the loss passes over. */
+  ignored: number | null;
+  /** Whether they are shares, from 0 to 1. */
+  share: boolean;
 }
 
 /** Steps first .. last - 1 of the module. */
@@ -90,26 +103,29 @@ export interface Kept {
   bytes: number;
 }
 
-/** Numbers of examples: one after the other, by the name of the input where there are several. */
-export type Examples = TypedArray | Record<string, TypedArray>;
+/** Numbers of examples: one after the other, by the name of the input or output where there are several. */
+export type Examples = Numbers | Record<string, Numbers>;
+export type Numbers = TypedArray | number[];
 
 export type Logs = Record<string, number | number[]>;
 
 export interface FitOptions {
+  /** How often to go through the examples (default 1). */
   epochs?: number;
-  /** Examples per step, at most as many as the bundle was built for. */
+  /** Examples per step, at most as many as the bundle was built for; default: 32, or so many. */
   batchSize?: number;
   /** In another order in every epoch (default true). */
   shuffle?: boolean;
   /** Of shuffling and of random layers: the same seed, the same run. */
   seed?: number;
-  /** This share of the end is kept for validation. */
+  /** This share of the end is kept for validation (default 0); not where there is validationData. */
   validationSplit?: number;
-  validationData?: [Examples, Examples];
-  /** How much the examples of each class count. */
-  classWeight?: Record<number, number>;
-  /** How much each example counts. */
-  sampleWeight?: Float32Array;
+  /** x, y, and how much each of these examples counts. */
+  validationData?: [Examples, Examples, Examples?];
+  /** How much the examples of each class count, 1 where nothing is said; of several outputs by their names. */
+  classWeight?: Record<number, number> | Record<string, Record<number, number>>;
+  /** How much each example counts: for all outputs, or for those that are named. */
+  sampleWeight?: Examples;
   /** Told while what comes before the first step is computed: that is done for so many examples. */
   onPrepare?: (done: number, count: number) => void;
   onEpochEnd?: (epoch: number, logs: Logs) => void;
@@ -118,9 +134,13 @@ export interface FitOptions {
   signal?: AbortSignal;
 }
 
+export type EvaluateOptions = Pick<FitOptions, 'batchSize' | 'sampleWeight' | 'signal'>;
+
 export interface History {
   epoch: number[];
   history: Record<string, (number | number[])[]>;
+  /** Of `persist`: why the browser did not keep what was learnt in the last epoch, if it did not. */
+  unkept?: Error & { code: string };
 }
 
 export interface CodeFile extends HashedFile {

@@ -15,8 +15,9 @@ export class TrainableModel {
     constructor(model: Model, persist?: string);
     /** Whether `load` found what was learnt before. */
     restored: boolean;
-    get inputs(): import("./types.js").Spec[];
-    get outputs(): import("./types.js").Spec[];
+    get inputs(): Spec[];
+    /** As of `Model`, of as many classes as there are now. @returns {Spec[]} */
+    get outputs(): Spec[];
     get labels(): string[] | null;
     get info(): import("./types.js").Info;
     run(inputs: Record<string, import("./types.js").Value>): Promise<Record<string, Tensor>>;
@@ -33,20 +34,17 @@ export class TrainableModel {
     dispose(): void;
     /**
      * Train. Arrays hold the examples one after the other; labels are class numbers (Int32Array) or numbers
-     * of the shape of the output (Float32Array), as the loss of the model has it.
+     * of the shape of the output (Float32Array), as the loss of the model has it. Of several inputs or
+     * outputs there is an array each, by its name.
      * Rejects with a FanlightError, or with the signal's reason; what was learnt until then stays.
      * @param {Examples} x @param {Examples} y @param {FitOptions} [options] @returns {Promise<History>}
      */
     fit(x: Examples, y: Examples, options?: FitOptions): Promise<History>;
     /**
      * Loss and metrics of examples. @param {Examples} x @param {Examples} y
-     * @param {{ batchSize?: number, signal?: AbortSignal, sampleWeight?: Float32Array }} [options] @returns {Promise<Logs>}
+     * @param {EvaluateOptions} [options] @returns {Promise<Logs>}
      */
-    evaluate(x: Examples, y: Examples, { batchSize, signal, sampleWeight: w }?: {
-        batchSize?: number;
-        signal?: AbortSignal;
-        sampleWeight?: Float32Array;
-    }): Promise<Logs>;
+    evaluate(x: Examples, y: Examples, options?: EvaluateOptions): Promise<Logs>;
     /** The weights by their paths, "dense/kernel". @returns {Promise<Record<string, Tensor>>} */
     getWeights(): Promise<Record<string, Tensor>>;
     /**
@@ -72,28 +70,33 @@ export class TrainableModel {
      */
     save(): Promise<File>;
     /**
-     * Keep what was learnt in this browser, under a name; default: that of `persist`.
+     * Keep what was learnt in this browser, under a name; default: that of `persist`. What other versions of the
+     * model keep under it stays: the last four of them.
      * @param {string} [name] @returns {Promise<void>}
      */
     store(name?: string): Promise<void>;
     /**
-     * Take up what is kept under a name: whether there was such, of a model of this form.
+     * Take up what is kept under a name: whether there was such, of this very model. It is not where
+     * the shape of anything differs, or what nothing learns.
      * @param {string} [name] @returns {Promise<boolean>}
      */
     restore(name?: string): Promise<boolean>;
-    /** Forget what is kept under a name. @param {string} [name] @returns {Promise<void>} */
+    /** Forget what is kept under a name, by all versions of the model. @param {string} [name] @returns {Promise<void>} */
     forget(name?: string): Promise<void>;
     /** Begin again with the weights that were built. @returns {Promise<void>} */
     reset(): Promise<void>;
     #private;
 }
+export type Rule = [(value: any) => boolean, string];
 import type { InlineBundle } from './types.js';
 import { Model } from './fanlight.js';
 import type { LoadOptions } from './types.js';
+import type { Spec } from './types.js';
 import type { Tensor } from './types.js';
 import type { ImageSource } from './types.js';
 import type { Examples } from './types.js';
 import type { FitOptions } from './types.js';
 import type { History } from './types.js';
+import type { EvaluateOptions } from './types.js';
 import type { Logs } from './types.js';
 import type { TypedArray } from './types.js';

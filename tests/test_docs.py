@@ -35,7 +35,8 @@ IDS = [p.relative_to(ROOT).as_posix() for p in PAGES]
 CORE = "docs/core.md"
 TUTORIAL = "docs/tutorial.md"
 DATA = "docs/data.md"
-WHOLE = (CORE, TUTORIAL, DATA)  # whose blocks go on from each other
+TRAINING = "docs/training.md"
+WHOLE = (CORE, TUTORIAL, DATA, TRAINING)  # whose blocks go on from each other
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,44 @@ def test_the_page_on_tensors_runs_from_top_to_bottom(
     np.testing.assert_allclose(w, two.numpy(), rtol=1e-4)
     np.testing.assert_allclose(numbers[:3], names["drawn"].numpy(), atol=1e-6)
     assert len({*numbers}) == 6  # another key, other numbers
+
+
+@pytest.mark.chromium
+def test_the_page_on_training_runs_from_top_to_bottom(
+    page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in blocks("python"):
+        if block.page == TRAINING:
+            exec(compile(block.text, f"{block.page}:{block.line}", "exec"), names)
+    names["bundle"].close()
+    script = "\n".join(block.text for block in blocks("js") if block.page == TRAINING)
+    with serve(tmp_path) as site:
+        site.pages["page.html"] = (
+            f'<!doctype html><script type="module">{script}\n'
+            "globalThis.found = [history.loss, loss, accuracy, kind.data.length, kind.shape, "
+            "await model.getClasses(), model.restored, model.outputs[0].shape];"
+            "await model.forget();</script>"
+        )
+        page.goto(site.url + "page.html")
+        page.wait_for_function("globalThis.found !== undefined")
+        losses, loss, accuracy, size, shape, count, restored, outputs = page.evaluate("found")
+    assert len(losses) == 5 and loss < losses[0] and 0 <= accuracy <= 1
+    assert size == 3 and shape == [1, 3] and count == 2 and restored is False
+    assert outputs[-1] == 2
+
+
+def test_the_page_on_training_has_every_option_and_method() -> None:
+    script = (ROOT / "fanlight" / "web" / "runtime" / "train.js").read_text("utf-8")
+    text = (ROOT / TRAINING).read_text("utf-8")
+    table = re.search(r"^const OPTIONS = \{\n(.*?)^\};", script, re.M | re.S)
+    assert table
+    options = re.findall(r"^  (\w+):", table[1], re.M)
+    methods = re.findall(r"^  (?:async |get )?(\w+)\([^)]*\) \{", script, re.M)
+    assert {"epochs", "signal"} <= set(options) and {"fit", "save", "outputs"} <= set(methods)
+    for name in [*options, *(set(methods) - {"constructor"})]:
+        assert re.search(rf"`(?:await model\.)?{name}[(`]", text), name
 
 
 @pytest.mark.slow

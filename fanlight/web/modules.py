@@ -19,7 +19,7 @@ _LINE = re.compile(r"^[ \t]*// .*\n| // .*$", re.M)
 _INDENT = re.compile(r"^[ \t]+", re.M)
 # An import or a text, which stay; or what needs no space around it.
 _TEXT = r"^import .*$|'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|`(?:[^`\\]|\\.)*`"
-_SPACED = re.compile(rf"({_TEXT})| ?([=<>{{}}(),:?&|*;]+) ?", re.M)
+_SPACED = re.compile(rf"({_TEXT})| ?([=<>{{}}()\[\],:?&|*;]+) ?", re.M)
 _NAMED = re.compile(r"^import \{ ([\w, ]+) \} from '\./\w+\.js';\n", re.M)
 _GIVEN = re.compile(r"^export (?:async )?(?:function|class|const) (\w+)", re.M)
 _UNKNOWN = re.compile(

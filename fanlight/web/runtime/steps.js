@@ -137,7 +137,9 @@ const each = (engine, spec) => count(sized(engine, spec.shape.slice(1)));
 const named = (given, labels, what, one) => {
   const expected = labels.map(({ name }) => name);
   const received = one ? [] : Object.keys(given ?? {});
-  if (!received.every((name) => expected.includes(name))) fail('E-WEB-010', `These are not the names of ${what}.`, { expected, received });
+  if (!received.every((name) => expected.includes(name))) {
+    fail('E-WEB-010', `These are not the names of ${what}.`, { expected, received });
+  }
   return expected.map((name) => (one ? given : given?.[name]));
 };
 
@@ -169,19 +171,27 @@ export async function hold(engine, { x, y, w, classWeight }) {
       received: [...xs, ...ys][i].length });
   });
   const shares = named(w, labels, 'sampleWeight', single(w));
-  const byClass = named(classWeight, labels, 'classWeight', outputs < 2 && !Object.hasOwn(Object(classWeight), labels[0].name));
+  const plain = outputs < 2 && !Object.hasOwn(Object(classWeight), labels[0].name);
+  const byClass = named(classWeight, labels, 'classWeight', plain);
   const weights = labels.map(({ name, classes: known, ignored, share }, k) => {
     const given = ys[k];
     const width = each(engine, inputs[split + k]);
     const numbered = known !== null;
     const most = numbered ? sized(engine, [known])[0] - 1 : 1;
-    const wrong = numbered || share ? given.findIndex((/** @type {number} */ v) => !(v >= 0 && v <= most) && v !== ignored) : -1;
+    /** @param {number} v */
+    const misses = (v) => (numbered || share) && !(v >= 0 && v <= most) && v !== ignored;
+    const wrong = given.findIndex(misses);
     if (wrong >= 0) {
       fail('E-WEB-032', 'A label is out of range.', {
-        where: `${name}, example ${Math.floor(wrong / width)}`, expected: `${numbered ? 'classes ' : ''}0 to ${most}`, received: given[wrong] });
+        where: `${name}, example ${Math.floor(wrong / width)}`,
+        expected: `${numbered ? 'classes ' : ''}0 to ${most}`,
+        received: given[wrong] });
     }
-    const [own] = shares[k] ? /** @type {Float32Array[]} */ (arrays([{ ...inputs[0], name, dtype: 'float32' }], shares[k], 'sampleWeight')) : [];
-    if (own && own.length !== total) fail('E-WEB-011', 'There is one weight for each example.', { expected: total, received: own.length });
+    const spec = { ...inputs[0], name, dtype: /** @type {const} */ ('float32') };
+    const [own] = /** @type {Float32Array[]} */ (shares[k] ? arrays([spec], shares[k], 'sampleWeight') : []);
+    if (own && own.length !== total) {
+      fail('E-WEB-011', 'There is one weight for each example.', { expected: total, received: own.length });
+    }
     const of = byClass[k];
     /** @type {[any, any][]} */
     const weighs = [...(own ?? []).entries(), ...Object.entries(of ?? {})];

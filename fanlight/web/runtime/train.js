@@ -202,7 +202,7 @@ export class TrainableModel {
     });
   }
 
-  /** Keep what was learnt under the name of `persist`, if there is one: the error where the browser does not. */
+  /** Keep what was learnt under the name of `persist`, if there is one: the error if the browser does not. */
   async #keep() {
     if (!this.#persist) return undefined;
     try {

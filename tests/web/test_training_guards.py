@@ -279,8 +279,18 @@ def test_labels_of_a_binary_loss_are_shares(here: Any) -> None:
       const wrong = [[0, 1, 2], [0, -1, 1], Float32Array.of(0, NaN, 1)];
       const right = [[0, 0.5, 1], Int32Array.of(0, 1, 1)];
       for (const y of [...wrong, ...right]) codes.push(await told(model.fit(x, y)));
-      return codes;
+      const x3 = Float32Array.of(1, 2, 3, 4, 5, 6), losses = [];
+      const how = { epochs: 2, shuffle: false };
+      const ways = [{ classWeight: { 1: 3 } }, { classWeight: { yes: [1, 3] } },
+        { classWeight: [1, 1], sampleWeight: [1, 3, 3] }, {}];
+      for (const each of ways) {
+        await model.reset();
+        losses.push((await model.fit(x3, [0, 1, 1], { ...how, ...each })).history.loss);
+      }
+      return [...codes, losses];
     }""")
+    *found, losses = found
+    assert losses[0] == losses[1] == losses[2] != losses[3]
     assert [each[:2] for each in found[:3]] == [["E-WEB-032", v] for v in ("2", "-1", "NaN")]
     assert found[0][3] == "yes, example 2" and found[3:] == [["none"], ["none"]]
 

@@ -371,10 +371,9 @@ class _Deploying:
         except (FanlightError, TypeError, ValueError) as error:
             if self.free is None or getattr(error, "code", "E-TENSOR-017") not in _SIZED:
                 raise
-            reason = getattr(error, "reason", error)
             raise refused(
                 "a model, a loss, metrics and an optimizer that do the same for any number",
-                f"{reason} ({getattr(error, 'where', kind)})"[:300],
+                f"{getattr(error, 'message', error)} ({getattr(error, 'where', kind)})"[:300],
             ) from error
 
 

@@ -207,6 +207,14 @@ def test_what_does_other_things_for_other_sizes_says_so(tmp_path: Path) -> None:
     how = fl.training(fl.optimizers.Muon(exclude_layers=[name]), LOSS)
     fl.build(head, tmp_path / "b", train=how, dims={"classes": 7}).close()
 
+    def flat(y: Any, p: Any) -> Any:
+        return fl.sum(fl.reshape(y - p, (-1,)) ** 2)
+
+    with pytest.raises(FanlightError, match="left to the page") as caught:
+        fl.build(net(), tmp_path / "own", train=fl.training("sgd", flat), dims={"classes": 7})
+    assert "cannot be merged" in str(caught.value.received)
+    assert "test_classes.py" in str(caught.value.received)
+
     class Own(fl.Model):
         def __init__(self) -> None:
             super().__init__()

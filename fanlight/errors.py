@@ -49,9 +49,10 @@ CATALOGUE: dict[str, str] = {
     "E-TRAIN-001": "A model was trained before compile, or compile does not fit its outputs.",
     "E-TRAIN-002": "The data of a training do not fit each other, or the model.",
     "E-TRAIN-003": "The loss of a training is not finite any more.",
-    "E-TRAIN-004": "A label names a class that a model does not have, or that has no weight.",
+    "E-TRAIN-004": "A label, or class_weight, names a class that a model does not have.",
     "E-TRAIN-005": "There are no examples to train with.",
     "E-TRAIN-006": "A step of training needs more memory than it may take.",
+    "E-TRAIN-007": "An argument of fit, evaluate or predict is not of the kind that it should be.",
     # --- datasets ----------------------------------------------------------------------------
     "E-DATA-001": "A dataset has no known size, or no end, where one is needed.",
     "E-DATA-002": "A folder or archive has no pictures for a dataset, or not of every class.",
@@ -82,7 +83,7 @@ CATALOGUE: dict[str, str] = {
     "E-INPUT-013": "An image file is missing or cannot be opened.",
     # --- formats: a model file that cannot be read or expressed ------------------------------
     "E-FORMAT-001": "The model path does not exist, or is not a regular file or a folder.",
-    "E-FORMAT-002": "No reader recognises the model: it is none of model.json, .h5, .keras.",
+    "E-FORMAT-002": "No reader knows the model: no model.json, .h5, .keras or .safetensors.",
     "E-FORMAT-003": "A JSON file of the model is not JSON.",
     "E-FORMAT-004": "A file of the model is larger, or nested deeper, than any real model is.",
     "E-FORMAT-005": "A field of a model file is missing or has the wrong type or value.",

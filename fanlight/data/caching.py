@@ -14,7 +14,7 @@ import os
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,11 +96,15 @@ class Memory(_Cache):
 
 
 class Disk(_Cache):
-    """Elements in a file."""
+    """Elements in a file.
 
-    def __init__(self, source: Tasks, path: str | Path) -> None:
+    Args:
+        lineage: what they are made of: a file of others is refused.
+    """
+
+    def __init__(self, source: Tasks, path: str | Path, lineage: Sequence[str] = ()) -> None:
         super().__init__(source)
-        self.path = Path(path)
+        self.path, self.lineage = Path(path), list(lineage)
         self.places: dict[int, tuple[int, int, Any]] = {}
         self.file: Any = None
         self.view: Any = None
@@ -165,6 +169,7 @@ class Disk(_Cache):
             index: Any = {
                 "places": [self.places[at] for at in range(len(labels))],
                 "labels": [n if isinstance(n, str) else int(n) for n in labels] if known else [],
+                "lineage": self.lineage,
             }
             text = json.dumps(index).encode()
             self.file.seek(0, os.SEEK_END)
@@ -193,10 +198,25 @@ class Disk(_Cache):
             index = json.loads(view[size - 8 - length : size - 8]) if length < size else {}
             places = {i: (int(a), int(n), f) for i, (a, n, f) in enumerate(index["places"])}
             labels = dict(enumerate(index["labels"]))
+            lineage = [str(step) for step in index.get("lineage") or ()]
         except (ValueError, TypeError, KeyError, RecursionError) as problem:
             raise self._damaged(f"its index cannot be read: {problem}") from problem
+        if lineage and self.lineage and lineage != self.lineage:
+            raise self._of_others(lineage)
         self.view, self.places, self.count = view, places, len(places)
         self.labels = labels
+
+    def _of_others(self, found: Sequence[str]) -> FanlightError:
+        pairs = itertools.zip_longest(self.lineage, found, fillvalue="nothing more")
+        at, (own, other) = next((i, p) for i, p in enumerate(pairs, 1) if p[0] != p[1])
+        return FanlightError(
+            "E-DATA-009",
+            "this file is the cache of other data, or of data that have changed.",
+            where=str(self.path),
+            expected=f"step {at}: {own}"[:300],
+            received=f"step {at}: {other}"[:300],
+            next="give another path, or delete the file: it is made again.",
+        )
 
     def _damaged(self, received: str) -> FanlightError:
         return FanlightError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fanlight.data import caching, sampling
+from fanlight.data.lineage import Lineage, of_function, told
 from fanlight.data.prefetching import prefetched
 from fanlight.data.progress import tracked
 from fanlight.data.structure import stacked, unstacked, whole, wrong
@@ -30,6 +31,7 @@ class Dataset:
 
     Attributes:
         class_names: of the labels 0, 1, 2, ...; or None.
+        endless: whether it repeats without an end, as far as that is known.
         skipped: (file, why) for what could not be read and was left out.
     """
 
@@ -41,15 +43,33 @@ class Dataset:
         endless: bool = False,
         class_names: Sequence[str] | None = None,
         skipped: Sequence[tuple[str, str]] = (),
+        lineage: Lineage = (),
     ) -> None:
+        self._lineage = lineage
         self._tasks, self._count, self._endless = tasks, count, endless
         self.class_names = None if class_names is None else list(class_names)
         self.skipped = list(skipped)
         self._passes = 0
 
-    def _derived(self, tasks: Tasks, count: int | None, *, endless: bool = False) -> Dataset:
+    @property
+    def endless(self) -> bool:
+        return self._endless
+
+    def _derived(
+        self,
+        tasks: Tasks,
+        count: int | None,
+        *steps: str | Callable[[], str],
+        endless: bool = False,
+    ) -> Dataset:
+        """Another one, made of this one by steps, as its lineage tells them."""
         return Dataset(
-            tasks, count, endless=endless, class_names=self.class_names, skipped=self.skipped
+            tasks,
+            count,
+            endless=endless,
+            class_names=self.class_names,
+            skipped=self.skipped,
+            lineage=(*self._lineage, *steps),
         )
 
     # --- being gone through -----------------------------------------------------------------------
@@ -130,7 +150,8 @@ class Dataset:
             for at, task in enumerate(self._tasks(turn)):
                 yield Applied(fn, task, seed, turn, at)
 
-        return self._derived(tasks, self._count, endless=self._endless)
+        step = f"map {of_function(fn)}" + ("" if seed is None else f", seed {seed}")
+        return self._derived(tasks, self._count, step, endless=self._endless)
 
     def filter(self, wanted: Callable[..., Any]) -> Dataset:
         """Only the elements for which a function says true: wanted(x, y) of tuples."""
@@ -141,7 +162,8 @@ class Dataset:
                 if wanted(*element) if isinstance(element, tuple) else wanted(element):
                     yield Value(element)
 
-        return self._derived(tasks, None, endless=self._endless)
+        step = f"filter {of_function(wanted)}"
+        return self._derived(tasks, None, step, endless=self._endless)
 
     def batch(self, size: int, drop_remainder: bool = False) -> Dataset:
         """Elements by `size` together, stacked; the last batch may be smaller, or is dropped.
@@ -161,7 +183,8 @@ class Dataset:
         count = self._count
         if count is not None:
             count = count // size if drop_remainder else -(-count // size)
-        return self._derived(tasks, count, endless=self._endless)
+        step = f"batch {size}" + (", whole ones" if drop_remainder else "")
+        return self._derived(tasks, count, step, endless=self._endless)
 
     def unbatch(self) -> Dataset:
         """The elements of batches, one by one."""
@@ -171,7 +194,7 @@ class Dataset:
                 for element in unstacked(task()):
                     yield Value(element)
 
-        return self._derived(tasks, None, endless=self._endless)
+        return self._derived(tasks, None, "unbatch", endless=self._endless)
 
     def enumerate(self, start: int = 0) -> Dataset:
         """(number, element): they are counted from `start` on."""
@@ -180,7 +203,7 @@ class Dataset:
             for at, task in enumerate(self._tasks(turn), start):
                 yield Joined([Value(at), task])
 
-        return self._derived(tasks, self._count, endless=self._endless)
+        return self._derived(tasks, self._count, f"enumerate {start}", endless=self._endless)
 
     # --- order and number -------------------------------------------------------------------------
 
@@ -201,6 +224,8 @@ class Dataset:
             self._finite("shuffle")
         else:
             buffer = whole("buffer", buffer)
+        # A fresh seed gives another order in every program, and the same elements.
+        step = "shuffle" if seed is None else f"shuffle, seed {seed}"
         seed = seeds.fresh() if seed is None else whole("seed", seed, 0)
 
         def tasks(turn: Turn) -> Iterator[Task]:
@@ -215,7 +240,7 @@ class Dataset:
             for at in rng.permutation(len(held)):
                 yield held[at]
 
-        return self._derived(tasks, self._count, endless=self._endless)
+        return self._derived(tasks, self._count, step, endless=self._endless)
 
     def repeat(self, count: int | None = None) -> Dataset:
         """The elements `count` times, or without an end."""
@@ -232,7 +257,8 @@ class Dataset:
                     return
 
         whole_count = None if count is None or self._count is None else count * self._count
-        return self._derived(tasks, whole_count, endless=count is None or self._endless)
+        endless = count is None or self._endless
+        return self._derived(tasks, whole_count, f"repeat {count}", endless=endless)
 
     def take(self, count: int) -> Dataset:
         """The first `count` elements."""
@@ -241,6 +267,7 @@ class Dataset:
         return self._derived(
             lambda turn: itertools.islice(self._tasks(turn), count),
             None if left is None else min(left, count),
+            f"take {count}",
         )
 
     def skip(self, count: int) -> Dataset:
@@ -249,6 +276,7 @@ class Dataset:
         return self._derived(
             lambda turn: itertools.islice(self._tasks(turn), count, None),
             None if self._count is None else max(0, self._count - count),
+            f"skip {count}",
             endless=self._endless,
         )
 
@@ -260,6 +288,8 @@ class Dataset:
         return self._derived(
             lambda turn: itertools.chain(self._tasks(turn), other._tasks(turn)),
             many,
+            "concatenate",
+            *other._lineage,
             endless=self._endless or other._endless,
         )
 
@@ -271,6 +301,7 @@ class Dataset:
         return self._derived(
             lambda turn: map(Joined, zip(*(p._tasks(turn) for p in parts), strict=False)),
             min(known) if known and len(known) == len(counts) else None,
+            *(step for other in others for step in ("zip", *other._lineage)),
             endless=not counts,
         )
 
@@ -301,9 +332,10 @@ class Dataset:
         seed = seeds.fresh() if seed is None else whole("seed", seed, 0)
         labels = self._labels(tasks) if stratified else None
         parts = sampling.split(len(tasks), validation, labels, generator(seed, ()))
+        steps = [f"split {validation}, seed {seed}, {part}" for part in ("train", "validation")]
         train, held = (
-            self._derived(lambda turn, own=own: (tasks[i] for i in own), len(own))  # type: ignore[misc]
-            for own in parts
+            self._derived(lambda turn, own=own: (tasks[i] for i in own), len(own), step)  # type: ignore[misc]
+            for own, step in zip(parts, steps, strict=True)
         )
         return train, held
 
@@ -320,6 +352,7 @@ class Dataset:
         self._finite("balanced")
         if how not in ("over", "under"):
             raise wrong("how", '"over" or "under"', how)
+        step = f"balanced {how}" + ("" if seed is None else f", seed {seed}")
         seed = seeds.fresh() if seed is None else whole("seed", seed, 0)
         tasks = list(self._tasks((0,)))
         groups = sampling.by_class(self._labels(tasks))
@@ -329,7 +362,7 @@ class Dataset:
             for at in sampling.equally(groups, many, generator(seed, turn)):
                 yield tasks[at]
 
-        return self._derived(drawn, many * len(groups))
+        return self._derived(drawn, many * len(groups), step)
 
     def _labels(self, tasks: Sequence[Task]) -> list[Any]:
         return sampling.labels(tracked(tasks, len(tasks), "looking at labels"))
@@ -352,13 +385,18 @@ class Dataset:
 
         Put it behind what is slow (decoding), before what is random (shuffle, augmentation): what
         is kept has one order. The file appears when a first pass has come to its end, all at once;
-        later programs read it, so delete it when the data change.
+        later programs read it. It knows what its elements were made of: arrays by their numbers,
+        files by their names and sizes, functions by their code. What functions read elsewhere, and
+        what generators give, it cannot know: delete it when that changes.
 
         Raises:
-            FanlightError: E-DATA-009 the file is something else, or damaged.
+            FanlightError: E-DATA-009 the file is something else, damaged, or of other data.
         """
         self._finite("cache")
-        cache = caching.Memory(self._tasks) if path is None else caching.Disk(self._tasks, path)
+        if path is None:
+            cache: caching.Memory | caching.Disk = caching.Memory(self._tasks)
+        else:
+            cache = caching.Disk(self._tasks, path, told(self._lineage))
         count = self._count if cache.count is None else cache.count
         return self._derived(cache.tasks, count)
 

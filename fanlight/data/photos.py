@@ -13,6 +13,7 @@ import numpy as np
 
 from fanlight.data import archives
 from fanlight.data.dataset import Dataset
+from fanlight.data.lineage import of_files
 from fanlight.data.progress import tracked
 from fanlight.data.structure import wrong
 from fanlight.data.tasks import Task, Turn
@@ -165,7 +166,14 @@ def image_folder(
     def tasks(turn: Turn) -> Iterator[Task]:
         return iter(photos)
 
-    return Dataset(tasks, len(photos), class_names=known, skipped=skipped)
+    form = f"{shape} {channels} {how} {dtype}"
+    return Dataset(
+        tasks,
+        len(photos),
+        class_names=known,
+        skipped=skipped,
+        lineage=(lambda: of_files(files, names, numbers, form),),
+    )
 
 
 def _is_picture(name: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.data.dataset import Dataset
+from fanlight.data.lineage import of_arrays, of_function
 from fanlight.data.structure import described, leaves, wrong
 from fanlight.data.tasks import Row, Rows, Task, Turn, Value
 from fanlight.errors import FanlightError
@@ -44,7 +45,10 @@ def from_arrays(
             received=described(rows.arrays),
         )
     return Dataset(
-        lambda turn: (Row(rows, i) for i in range(rows.count)), rows.count, class_names=class_names
+        lambda turn: (Row(rows, i) for i in range(rows.count)),
+        rows.count,
+        class_names=class_names,
+        lineage=(lambda: of_arrays(rows.arrays),),
     )
 
 
@@ -75,4 +79,5 @@ def from_generator(
         for element in make() if callable(make) else make:
             yield Value(element)
 
-    return Dataset(tasks, count, class_names=class_names)
+    name = of_function(make) if callable(make) else type(make).__qualname__
+    return Dataset(tasks, count, class_names=class_names, lineage=(f"{name}, {count}",))

@@ -13,7 +13,10 @@ from fanlight.formats.files import regular_size
 from fanlight.formats.jsonfile import expect, read_json
 from fanlight.formats.source import Options, Source, make_options
 
-_KNOWN = "model.json of TensorFlow.js (layers-model or graph-model), Keras .h5/.hdf5 or .keras"
+_KNOWN = (
+    "model.json of TensorFlow.js (layers-model or graph-model), Keras .h5/.hdf5 or .keras, or the "
+    ".safetensors that a page has saved"
+)
 # What to do with the formats that people come with.
 _FROM_TF = "convert the TensorFlow model that it came from: model.save('model.keras') in Keras, or "
 _CONVERT = {
@@ -136,7 +139,8 @@ def _model_file(path: Path) -> Path:
         if models
         else _CONVERT[".pb"]
         if (path / "saved_model.pb").is_file()
-        else "this is a bundle, built already: fanlight run or serve it."
+        else "this is a bundle, built already: fl.open_bundle(path).run(inputs) computes with it, "
+        "fanlight serve shows it."
         if (path / "manifest.json").is_file()
         else "check the path.",
     )

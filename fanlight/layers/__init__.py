@@ -107,6 +107,9 @@ from fanlight.layers.model import (
     Input,
     InputLayer,
 )
+from fanlight.layers.nearest import (
+    missing as _missing,
+)
 from fanlight.layers.normalization import (
     BatchNormalization,
     GroupNormalization,
@@ -347,6 +350,9 @@ __all__ = [
     "multiply",
     "subtract",
 ]
+
+
+__getattr__ = _missing("fl.layers", __all__)
 
 
 def __dir__() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from fanlight.layers import activations, constraints, initializers, regularizers
@@ -42,12 +43,16 @@ class ReLU(Layer):
 
 
 class LeakyReLU(Layer):
-    """x from 0 on, negative_slope x below. Source: Maas et al. 2013."""
+    """x from 0 on, negative_slope x below; Keras 2 calls it alpha. Source: Maas et al. 2013."""
 
     fields = ("negative_slope",)
     supports_masking = True
 
     def __init__(self, negative_slope: float = 0.3, **options: Any) -> None:
+        if "alpha" in options:
+            told = "alpha of LeakyReLU is called negative_slope, as in Keras 3"
+            warnings.warn(told, stacklevel=3)  # of the caller: __init__ is wrapped
+            negative_slope = options.pop("alpha")
         super().__init__(**options)
         self.negative_slope = _number(self, "negative_slope", negative_slope, None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from fanlight.layers.checked import Checked
@@ -80,15 +81,64 @@ class Callback(Checked):
 
 
 class CallbackList:
-    """Several callbacks as one."""
+    """Several callbacks as one, for a training loop of your own.
 
-    def __init__(self, parts: Sequence[Callback], model: Any, params: dict[str, Any]) -> None:
-        self.parts = list(parts)
-        for part in self.parts:
-            part.set_params(params)
-            part.set_model(model)
+    It has the methods of a callback, and each tells all of them.
+
+    Args:
+        callbacks: some of them, or one.
+        add_history: whether a `History` is among them, which becomes `model.history`.
+        add_progbar: whether training is shown.
+        model: what is trained.
+        params: what callbacks know of the training: epochs=3, steps=10, verbose=1.
+    """
+
+    def __init__(
+        self,
+        callbacks: Callback | Sequence[Callback] | None = None,
+        add_history: bool = False,
+        add_progbar: bool = False,
+        model: Any = None,
+        **params: Any,
+    ) -> None:
+        given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
+        self.parts: list[Callback] = given
         # Most override few of them: a batch that nobody wants to hear of costs nothing.
         self._heard: dict[str, list[Any]] = {}
+        if add_progbar:
+            from fanlight.layers.progress import shown
+
+            self.parts += shown(params.get("verbose", "auto"))
+        if add_history:
+            history = History()
+            self.parts.append(history)
+            if model is not None:
+                model.history = history
+        self.set_params(params)
+        self.set_model(model)
+
+    def append(self, callback: Callback) -> None:
+        """One more."""
+        self.parts.append(callback)
+        self._heard.clear()
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Tell all of them."""
+        self.params = params
+        for part in self.parts:
+            part.set_params(params)
+
+    def set_model(self, model: Any) -> None:
+        """Tell all of them."""
+        self.model = model
+        for part in self.parts:
+            part.set_model(model)
+
+    def __getattr__(self, name: str) -> Any:
+        """The methods of a callback: `on_epoch_end(3, logs)` tells all of it."""
+        if name.startswith("on_") and hasattr(Callback, name):
+            return partial(self.call, name)
+        raise AttributeError(f"CallbackList has no attribute {name!r}")
 
     @property
     def takes_nan(self) -> bool:

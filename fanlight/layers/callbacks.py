@@ -10,6 +10,7 @@ from fanlight.layers.monitors import (
     ReduceLROnPlateau,
     TerminateOnNaN,
 )
+from fanlight.layers.nearest import missing
 from fanlight.layers.recorders import (
     BackupAndRestore,
     CSVLogger,
@@ -33,6 +34,8 @@ __all__ = [
     "TensorBoard",
     "TerminateOnNaN",
 ]
+
+__getattr__ = missing("fl.callbacks", __all__)
 
 
 def __dir__() -> list[str]:

@@ -10,12 +10,14 @@ import functools
 import inspect
 import math
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from fanlight.errors import FanlightError
+from fanlight.errors import FanlightError, ProtocolError
+from fanlight.layers.nearest import meant
 from fanlight.tensor.caller import caller
 
 
@@ -32,7 +34,10 @@ class Checked:
 
 
 def _checking(init: Callable[..., None]) -> Callable[..., None]:
-    """An `__init__` that refuses what its annotations exclude, unless it does so itself."""
+    """An `__init__` that refuses what its annotations exclude, unless it does so itself.
+
+    Numbers of NumPy become Python's: classes and files know of no others.
+    """
     signature = inspect.signature(init)
     # Only what can be told from an annotation; the class says the rest, and says it better.
     known = {
@@ -44,12 +49,15 @@ def _checking(init: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(init)
     def checked(self: Any, *args: Any, **options: Any) -> None:
+        args = tuple(map(_python, args))
+        options = {k: _python(v) for k, v in options.items()}
         try:
             init(self, *args, **options)
         except FanlightError:
             raise
-        except Exception:
-            wrong = _first_wrong(self, signature, known, args, options)
+        except Exception as error:
+            wrong = _unknown(self, options, error)
+            wrong = wrong or _first_wrong(self, signature, known, args, options)
             if wrong is None:
                 raise
             raise wrong from None
@@ -58,6 +66,41 @@ def _checking(init: Callable[..., None]) -> Callable[..., None]:
             raise wrong
 
     return checked
+
+
+def _python(value: Any) -> Any:
+    """A number of NumPy as one of Python, also in lists and tuples; all else as it is."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if type(value) in (list, tuple) and any(
+        isinstance(v, np.generic) or type(v) in (list, tuple) for v in value
+    ):
+        return type(value)(map(_python, value))
+    return value
+
+
+_UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
+
+
+def _unknown(made: Any, options: Mapping[str, Any], error: Exception) -> FanlightError | None:
+    """E-LAYER-004, a TypeError too, for an argument that the class does not have; or None."""
+    found = _UNEXPECTED.search(str(error)) if isinstance(error, TypeError) else None
+    if found is None or found[1] not in options:
+        return None
+    from fanlight.layers.registry import accepted
+
+    kind, name = type(made), found[1]
+    known = accepted(kind)
+    if name in known:  # a class gives it to its base, which does not take it
+        return None
+    return ProtocolError(
+        "E-LAYER-004",
+        f"{kind.__name__} has no argument {name}.",
+        where=f"{name} of {kind.__name__}, {caller()}",
+        expected=", ".join(sorted(known)),
+        received=f"{name}={options[name]!r}"[:200],
+        next=meant(name, known, f"help({kind.__name__}) tells its arguments."),
+    )
 
 
 def _first_wrong(

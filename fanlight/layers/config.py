@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from fanlight.errors import FanlightError
+from fanlight.layers.nearest import meant
 from fanlight.tensor import Tensor
 from fanlight.tensor.caller import caller
 
@@ -96,7 +97,14 @@ def described(made: Any) -> dict[str, Any]:
     }
 
 
-def lookup(what: str, given: Any, known: Mapping[str, Any], *, call: bool = True) -> Any:
+def lookup(
+    what: str,
+    given: Any,
+    known: Mapping[str, Any],
+    *,
+    call: bool = True,
+    near: Iterable[str] = (),
+) -> Any:
     """The object that a name, a description or an object stands for.
 
     Args:
@@ -104,6 +112,7 @@ def lookup(what: str, given: Any, known: Mapping[str, Any], *, call: bool = True
         given: a name in either style, {"class_name": ..., "config": ...}, an object, or a class.
         known: class or function by name; snake case counts, too.
         call: whether a class that is meant by its name alone is made, without arguments.
+        near: names that somebody may have meant, where that is more than `known`.
 
     Raises:
         FanlightError: E-LAYER-003 there is none of this name; E-LAYER-004 it cannot be made of
@@ -133,7 +142,11 @@ def lookup(what: str, given: Any, known: Mapping[str, Any], *, call: bool = True
             where=f"{what}, {caller()}",
             expected=", ".join(sorted(known)) or f"a {what}",
             received=repr(name)[:200],
-            next=f"give the {what} itself, or register yours: @fl.register().",
+            next=meant(
+                name,
+                (*near, *known, *map(snake, known)),
+                f"give the {what} itself, or register yours: @fl.register().",
+            ),
         )
     if not isinstance(found, type):
         return found
@@ -163,6 +176,8 @@ def _made(what: str, kind: type, make: Callable[[], Any]) -> Any:
     """What `make` gives; E-LAYER-004 where arguments are missing, or are none of the class."""
     try:
         return make()
+    except FanlightError:
+        raise
     except TypeError as error:
         raise _unmade(what, kind, str(error)) from error
 

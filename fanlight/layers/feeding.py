@@ -57,9 +57,14 @@ def _numbers(value: Sequence[Any]) -> bool:
 def array_of(value: Any, what: str) -> Any:
     """An array that training takes: float32, int32, bool or uint8; strings stay."""
     if isinstance(value, Tensor):
-        return value.numpy()
+        found = value.numpy()
+        if found.dtype.kind == "c":
+            raise _complex(what, found)
+        return found
     try:
         array = np.asarray(value)
+        if array.dtype.kind == "c":
+            raise _complex(what, array)
         if array.dtype.kind in "US" or array.dtype == object:
             return array
         found = tensor(array).numpy() if array.dtype.name not in _PLAIN else array
@@ -74,6 +79,17 @@ def array_of(value: Any, what: str) -> Any:
     return found
 
 
+def _complex(what: str, array: np.ndarray) -> FanlightError:
+    return FanlightError(
+        "E-TRAIN-002",
+        f"{what} has complex numbers, and models compute with real ones.",
+        where=f"{what}, {caller()}",
+        expected="arrays of float32, int32, bool or uint8",
+        received=f"{array.dtype}{list(array.shape)}",
+        next=f"np.abs({what}), or np.stack([{what}.real, {what}.imag], -1), which keeps both.",
+    )
+
+
 _PLAIN = ("float32", "int32", "bool", "uint8")
 
 
@@ -86,13 +102,7 @@ def counted(x: Sequence[Any], y: Sequence[Any], w: Sequence[Any]) -> int:
             "the arrays have different numbers of examples.",
             where=caller(),
             expected="as many rows in x as in y and in sample_weight",
-            received=", ".join(
-                f"{name} {list(a.shape)}"
-                for name, part in (("x", x), ("y", y), ("sample_weight", w))
-                for a in part
-                if a is not None
-            )
-            or "nothing",
+            received=_told(x, y, w) or "nothing",
         )
     if not sizes[0]:
         raise FanlightError(
@@ -104,6 +114,15 @@ def counted(x: Sequence[Any], y: Sequence[Any], w: Sequence[Any]) -> int:
             next="look at what was loaded: is the folder empty, or the filter too strict?",
         )
     return sizes[0]
+
+
+def _told(x: Sequence[Any], y: Sequence[Any], w: Sequence[Any]) -> str:
+    return ", ".join(
+        f"{name} {list(a.shape)}"
+        for name, part in (("x", x), ("y", y), ("sample_weight", w))
+        for a in part
+        if a is not None
+    )
 
 
 class Arrays:
@@ -146,10 +165,21 @@ class Stream:
     """Examples that come in batches: a dataset, a generator, anything that can be gone through.
 
     What is no iterator by itself begins anew with every epoch.
+
+    Args:
+        x, y: names of inputs and outputs, where batches have dicts.
+        shapes: of the inputs, where those are known: single examples are told by them.
     """
 
-    def __init__(self, source: Iterable[Any], x: list[str], y: list[str]) -> None:
-        self.source, self.names = source, (x, y)
+    def __init__(
+        self,
+        source: Iterable[Any],
+        x: list[str],
+        y: list[str],
+        shapes: Sequence[Sequence[int | None]] = (),
+    ) -> None:
+        self.source, self.names, self.shapes = source, (x, y), shapes
+        self.endless = bool(getattr(source, "endless", False))
         self.once = iter(source) if hasattr(source, "__next__") else None
         length = getattr(source, "__len__", None)
         self.steps: int | None = None
@@ -173,8 +203,49 @@ class Stream:
             x = arrays_of(parts[0], self.names[0], "x")
             y = arrays_of(parts[1], self.names[1], "y") if len(parts) > 1 else []
             w = arrays_of(parts[2], self.names[1], "sample_weight") if len(parts) > 2 else []
+            if self._single((x, y, w)):
+                raise FanlightError(
+                    "E-TRAIN-002",
+                    "this gives examples one by one, and not in batches.",
+                    where=caller(),
+                    expected="arrays whose first dim counts the examples of a batch",
+                    received=_told(x, y, w),
+                    next="dataset.batch(32) puts 32 of them together."
+                    if hasattr(self.source, "batch")
+                    else "fl.data.from_generator(make).batch(32) puts 32 of them together.",
+                )
             counted(x, y, w)
             yield x, y, w
+
+    def _single(self, groups: Batch) -> bool:
+        """Whether arrays are those of one example."""
+        given = [a for group in groups for a in group if a is not None]
+        if any(not a.ndim for a in given):
+            return True
+        pairs = list(zip(groups[0], self.shapes, strict=False))
+        return bool(pairs) and all(_one(a.shape, shape) for a, shape in pairs)
+
+
+def _one(given: tuple[int, ...], shape: Sequence[int | None]) -> bool:
+    """Whether a shape is that of one example, and of no batch of numbers."""
+    own = tuple(shape[1:])
+    fits = len(given) == len(own) and all(
+        n is None or n == m for n, m in zip(own, given, strict=True)
+    )
+    return fits and own not in ((1,), (None,))
+
+
+def ended(data: Any, steps: int | None, what: str, argument: str) -> None:
+    """E-DATA-001 for a dataset without an end, if nobody says how many batches are meant."""
+    if steps is None and getattr(data, "endless", False):
+        raise FanlightError(
+            "E-DATA-001",
+            f"{what} would never end: this dataset repeats without an end.",
+            where=f"{what}, {caller()}",
+            expected=f"{argument}, or a dataset with an end",
+            received="dataset.repeat()",
+            next=f"give {argument}=100, or leave repeat() out: every epoch begins anew by itself.",
+        )
 
 
 def batches_of(
@@ -185,6 +256,7 @@ def batches_of(
     inputs: Sequence[str],
     outputs: Sequence[str],
     rng: np.random.Generator | None = None,
+    shapes: Sequence[Sequence[int | None]] = (),
 ) -> Arrays | Stream:
     """The batches of what `fit`, `evaluate` or `predict` was given."""
     stream = hasattr(x, "__next__") or (
@@ -201,15 +273,15 @@ def batches_of(
                 expected="y=None: each batch is (x, y)",
                 received="a dataset or generator, and y",
             )
-        return Stream(x, list(inputs), list(outputs))
-    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
-        raise FanlightError(
-            "E-TRAIN-002",
-            "this is no batch size.",
-            where=f"batch_size, {caller()}",
-            expected="a whole number from 1 on",
-            received=repr(batch_size),
-        )
+        if w is not None:
+            raise FanlightError(
+                "E-TRAIN-002",
+                "a dataset gives the weights of its examples, too.",
+                where=caller(),
+                expected="sample_weight=None: each batch is (x, y, sample_weight)",
+                received="a dataset or generator, and sample_weight",
+            )
+        return Stream(x, list(inputs), list(outputs), shapes)
     given = arrays_of(x, inputs, "x"), arrays_of(y, outputs, "y")
     weights = arrays_of(w, outputs, "sample_weight")
     return Arrays(*given, weights, batch_size or 32, rng)

@@ -28,6 +28,7 @@ from fanlight.layers.loss_functions import ALIASES
 from fanlight.layers.model import Model, Sequential
 from fanlight.layers.places import Found, Stored, assign, chains, filed, misfit, optimizer_order
 from fanlight.layers.reading import Reader
+from fanlight.tensor.caller import caller
 
 # An attribute of HDF5 takes 64 kB; longer lists of names are cut.
 _ATTRIBUTE = 64_000
@@ -37,7 +38,23 @@ _ATTRIBUTE = 64_000
 
 
 def write(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
-    """Write a whole model."""
+    """Write a whole model.
+
+    Raises:
+        FanlightError: E-LAYER-009 it is one of somebody's own class: such a file lists layers and
+            how they are connected, which its code alone says. Keras writes a file that it does not
+            read again.
+    """
+    if not model.functional:
+        raise FanlightError(
+            "E-LAYER-009",
+            "an .h5 file cannot hold a model of a class of your own.",
+            where=f"{model.name} ({type(model).__name__}), {caller()}",
+            expected="fl.Sequential, or fl.Model(inputs, outputs)",
+            received=f"{type(model).__name__}, whose layers are connected by its call",
+            next='model.save("model.keras") holds it, if its class has @fl.register() above it; '
+            'model.save_weights("model.weights.h5") keeps the numbers.',
+        )
     h5py = require_h5py("writing")
     description = _legacy(described_model(model))
     told = compiled.described(model) if include_optimizer else None

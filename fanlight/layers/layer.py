@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fanlight.errors import FanlightError
+from fanlight.errors import FanlightError, MissingError
 from fanlight.layers import (
     blank,
     config,
@@ -116,6 +116,19 @@ class Layer(Checked):
         """In which dtype Keras computes it, as `dtype_policy` says."""
         return self.dtype_policy.compute_dtype
 
+    def __getattr__(self, name: str) -> Any:
+        """What is not there: said kindly where `__init__` of the base was never called."""
+        if "_weights" not in vars(self) and not name.startswith("__"):
+            kind = type(self).__name__
+            raise MissingError(
+                "E-LAYER-004",
+                f"{kind} was made without the __init__ of its base.",
+                where=f"{kind}.__init__, {caller()}",
+                expected="super().__init__() as the first line of its __init__",
+                received=f"{kind} without {name}",
+            )
+        return object.__getattribute__(self, name)  # Python's own error, of a property its own
+
     # --- what a layer is made of ------------------------------------------------------------------
 
     def build(self, input_shape: Any) -> None:
@@ -153,6 +166,7 @@ class Layer(Checked):
         made = initializers.get(
             initializer or ("glorot_uniform" if dtype == "float32" else "zeros")
         )
+        shape = tuple(int(n) if isinstance(n, np.integer) else n for n in shape)
         if any(not isinstance(n, int) or n < 0 for n in shape):
             raise FanlightError(
                 "E-LAYER-001",

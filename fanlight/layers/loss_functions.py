@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fanlight.errors import FanlightError
@@ -197,19 +197,39 @@ def categorical_crossentropy(
 def categorical_focal_crossentropy(
     y_true: Any,
     y_pred: Any,
-    alpha: float = 0.25,
+    alpha: float | Sequence[float] = 0.25,
     gamma: float = 2.0,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> Tensor:
-    """-sum alpha (1 - p)^gamma y log p along the axis. Source: Lin et al. 2017."""
+    """-sum alpha (1 - p)^gamma y log p along the axis; alpha may be a number for each class.
+
+    Source: Lin et al. 2017.
+    """
     y, p = cast(tensor(y_true), "float32"), cast(tensor(y_pred), "float32")
     if label_smoothing:
         y = y * (1.0 - label_smoothing) + label_smoothing / y.shape[axis]
     p = fn.softmax(p, axis) if from_logits else p / fn.sum(p, axis, keepdims=True)
     p = fn.clip(p, EPSILON, 1.0 - EPSILON)
-    return fn.sum(alpha * fn.pow(1.0 - p, float(gamma)) * -y * fn.log(p), axis)
+    share: Any = alpha
+    if isinstance(alpha, Sequence):
+        share = _by_class(alpha, p, axis)
+    return fn.sum(share * fn.pow(1.0 - p, float(gamma)) * -y * fn.log(p), axis)
+
+
+def _by_class(alpha: Sequence[float], p: Tensor, axis: int) -> Tensor:
+    """A number for each class, along the axis of the classes."""
+    if len(alpha) != p.shape[axis]:
+        raise FanlightError(
+            "E-LAYER-004",
+            "alpha does not fit the classes of the model.",
+            where=f"alpha of categorical_focal_crossentropy, {caller()}",
+            expected=f"one number, or one for each of {p.shape[axis]} classes",
+            received=f"{len(alpha)} numbers",
+        )
+    sizes = [len(alpha) if d == axis % p.rank else 1 for d in range(p.rank)]
+    return fn.reshape(tensor(list(alpha), "float32"), sizes)
 
 
 def sparse_categorical_crossentropy(

@@ -54,6 +54,7 @@ from fanlight.layers.loss_functions import (
     tversky,
 )
 from fanlight.layers.metric import Mean, MeanMetricWrapper, Metric, Sum
+from fanlight.layers.nearest import missing
 from fanlight.layers.overlaps import (
     BinaryIoU,
     ConfusionMatrix,
@@ -110,6 +111,10 @@ KNOWN: dict[str, Any] = {c.__name__: c for c in CLASSES} | {
 }
 
 
+# What compile takes by name.
+_NAMES = (*KNOWN, *FUNCTIONS, *losses.ALIASES, "acc", "ce", "crossentropy")
+
+
 def function_of(given: Any) -> Callable[..., Tensor]:
     """The function of labels and predictions that a name in a file stands for."""
     given = losses.ALIASES.get(given, given) if isinstance(given, str) else given
@@ -141,7 +146,7 @@ def _made(given: Any, loss: Any) -> Metric:
         name = losses.ALIASES.get(given, given)
         if config.registered(name) is None and name not in KNOWN and name in FUNCTIONS:
             return MeanMetricWrapper(FUNCTIONS[name], given)
-        found: Any = config.lookup("metric", name, KNOWN)
+        found: Any = config.lookup("metric", name, KNOWN, near=_NAMES)
         if not isinstance(found, Metric):
             return MeanMetricWrapper(found, given)
         found.name = given
@@ -247,6 +252,8 @@ __all__ = [
     "top_k_categorical_accuracy",
     "tversky",
 ]
+
+__getattr__ = missing("fl.metrics", __all__)
 
 
 def __dir__() -> list[str]:

@@ -153,6 +153,11 @@ class Model(Trainer, Layer):
         return bool(self._order)
 
     @property
+    def uncallable(self) -> bool:
+        """Whether it is a class that does not say what it computes as a whole."""
+        return not self.functional and type(self).call is Model.call
+
+    @property
     def layers(self) -> list[Layer]:
         """The layers, in order."""
         return list(self._layers) if self.functional else list(self.sublayers())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -228,6 +229,7 @@ class ReduceLROnPlateau(Monitor):
         patience: how many epochs it waits.
         cooldown: how many epochs after that it does not count.
         min_lr: the rate gets no lower.
+        options: epsilon, as Keras 2 calls min_delta.
     """
 
     def __init__(
@@ -240,7 +242,14 @@ class ReduceLROnPlateau(Monitor):
         min_delta: float = 1e-4,
         cooldown: int = 0,
         min_lr: float = 0.0,
+        **options: Any,
     ) -> None:
+        if "epsilon" in options:
+            told = "epsilon of ReduceLROnPlateau is called min_delta, as in Keras 3"
+            warnings.warn(told, stacklevel=3)  # of the caller: __init__ is wrapped
+            min_delta = options.pop("epsilon")
+        if options:
+            raise wrong(self, "argument", "those of its signature", ", ".join(sorted(options)))
         super().__init__(monitor, mode, min_delta)
         if not 0 < factor < 1:
             raise wrong(self, "factor", "a number between 0 and 1", factor)
@@ -313,9 +322,15 @@ def _takes_two(function: Callable[..., Any]) -> bool:
 
 
 class TerminateOnNaN(Callback):
-    """Stop training without an error when the loss is not finite any more."""
+    """Stop training without an error when the loss is not finite any more.
 
-    takes_nan = True
+    Args:
+        raise_error: stop with the error E-TRAIN-003, as without this callback.
+    """
+
+    def __init__(self, raise_error: bool = False) -> None:
+        super().__init__()
+        self.raise_error, self.takes_nan = raise_error, not raise_error
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         loss = (logs or {}).get("loss")

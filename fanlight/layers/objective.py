@@ -22,7 +22,6 @@ class Objective:
     Args:
         names: of the outputs.
         shapes: of the outputs, the first dim being that of the examples.
-        form: dict keys of the outputs, or None where they are a tensor or a list.
     """
 
     def __init__(
@@ -34,7 +33,7 @@ class Objective:
         names: Sequence[str],
         shapes: Sequence[Sequence[int | None]],
     ) -> None:
-        self.names = list(names)
+        self.names, self.outputs = list(names), [tuple(s) for s in shapes]
         self.several = len(self.names) > 1
         self.losses = [losses.get(x) for x in self._each("loss", loss)]
         weights = self._each("loss_weights", loss_weights)
@@ -168,6 +167,12 @@ class Objective:
         for tracker, value in zip(self.trackers, each, strict=True):
             if tracker is not None and value is not None:
                 tracker.update_state(value, size)
+        self.track_metrics(labels, predictions, weights)
+
+    def track_metrics(
+        self, labels: Sequence[Any], predictions: Sequence[Tensor], weights: Sequence[Any]
+    ) -> None:
+        """Take a batch into account in the metrics, and not in the losses."""
         for part, weighted, y, p, w in zip(
             self.metrics, self.weighted, labels, predictions, weights, strict=True
         ):

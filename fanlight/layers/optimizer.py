@@ -9,6 +9,7 @@ from typing import Any
 from fanlight.errors import FanlightError
 from fanlight.layers import config, scope
 from fanlight.layers.checked import Checked
+from fanlight.layers.nearest import meant
 from fanlight.layers.weight import Weight
 from fanlight.tensor import Tensor, cast, tensor
 from fanlight.tensor import functions as fn
@@ -71,7 +72,9 @@ class Optimizer(Checked):
 
         if unknown:
             known = ("learning_rate", *self.fields, *_COMMON)
-            raise self._wrong("argument", ", ".join(known), ", ".join(sorted(unknown)))
+            wrong = self._wrong("argument", ", ".join(known), ", ".join(sorted(unknown)))
+            wrong.next = meant(min(unknown), known)
+            raise wrong
         self.name = name or unique_name(config.snake(type(self).__name__))
         self.weight_decay, self.clipnorm, self.clipvalue = weight_decay, clipnorm, clipvalue
         self.global_clipnorm = global_clipnorm

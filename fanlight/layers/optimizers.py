@@ -9,6 +9,7 @@ from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.layers import config, schedules
+from fanlight.layers.nearest import missing
 from fanlight.layers.optimizer import Optimizer
 from fanlight.layers.weight import Weight
 from fanlight.tensor import Tensor
@@ -573,6 +574,8 @@ __all__ = [
     "get",
     "schedules",
 ]
+
+__getattr__ = missing("fl.optimizers", __all__)
 
 
 def __dir__() -> list[str]:

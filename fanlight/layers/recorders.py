@@ -99,7 +99,7 @@ def _cell(value: Any) -> Any:
 
 
 class TensorBoard(Callback):
-    """Losses and metrics as event files, for `tensorboard --logdir logs`.
+    """Losses, metrics and weights as event files, for `tensorboard --logdir logs`.
 
     Written without TensorFlow: folders train and validation, in them scalars epoch_loss,
     epoch_accuracy, ... by epoch, and batch_loss, ... by step if update_freq asks for it. Of metrics
@@ -107,17 +107,45 @@ class TensorBoard(Callback):
 
     Args:
         log_dir: is made.
-        update_freq: "epoch"; "batch" or a number of batches for those, too.
+        histogram_freq: after every how many epochs the spread of every weight is written; 0: never.
+        write_graph: is taken and writes nothing: `fl.plot_model` and `model.summary()` show layers.
+        write_images, profile_batch, embeddings_freq, embeddings_metadata: nothing here writes
+            those; anything but Keras's defaults is E-LAYER-004.
         write_steps_per_second: how fast training was in each epoch.
+        update_freq: "epoch"; "batch" or a number of batches for those, too.
     """
 
     def __init__(
         self,
         log_dir: str | os.PathLike[str] = "logs",
-        update_freq: int | str = "epoch",
+        histogram_freq: int = 0,
+        write_graph: bool = True,
+        write_images: bool = False,
         write_steps_per_second: bool = False,
+        update_freq: int | str = "epoch",
+        profile_batch: Any = 0,
+        embeddings_freq: int = 0,
+        embeddings_metadata: Any = None,
     ) -> None:
         super().__init__()
+        for name, value, off, instead in (
+            ("write_images", write_images, False, "histogram_freq=1 writes how weights are spread"),
+            ("profile_batch", profile_batch, 0, "fl.profile tells what takes how long"),
+            ("embeddings_freq", embeddings_freq, 0, "layer.get_weights() has the vectors"),
+            (
+                "embeddings_metadata",
+                embeddings_metadata,
+                None,
+                "layer.get_weights() has the vectors",
+            ),
+        ):
+            if value is not off and value != off:
+                refused = wrong(self, name, repr(off), value)
+                refused.next = f"{instead}."
+                raise refused
+        if histogram_freq < 0:
+            raise wrong(self, "histogram_freq", "a number of epochs, or 0", histogram_freq)
+        self.histogram_freq, self.write_graph = histogram_freq, write_graph
         often = 1 if update_freq == "batch" else update_freq
         if often != "epoch" and (not isinstance(often, int) or often < 1):
             raise wrong(self, "update_freq", '"epoch", "batch" or a number', update_freq)
@@ -155,6 +183,9 @@ class TensorBoard(Callback):
             spent = max(time.perf_counter() - self._start, 1e-9)
             own["steps_per_second"] = (self._seen - self._before) / spent
         self._write("train", "epoch_", own, epoch)
+        if self.histogram_freq and epoch % self.histogram_freq == 0:
+            arrays = {f"{w.path}/histogram": w.numpy() for w in self.model.weights}
+            self._writer("train").histograms(epoch, arrays)
         if held:
             self._write("validation", "epoch_", held, epoch)
 

@@ -120,6 +120,7 @@ def load_model(path: Any, compile: bool = True) -> Any:
     from fanlight.layers import file_h5, file_keras, file_safetensors, file_tfjs
 
     source = _path(path)
+    _no_bundle(source)
     kind = kind_of(source)
     if kind == "keras":
         return file_keras.read(source, compile)
@@ -139,6 +140,22 @@ def load_model(path: Any, compile: bool = True) -> Any:
     )
 
 
+def _no_bundle(path: Path) -> None:
+    """E-LAYER-009 for what `fl.build` has written: WebAssembly, of which no layers can be made."""
+    folder = path.parent if path.name == "manifest.json" else path
+    if not (folder / "manifest.json").is_file() or (folder / "model.json").is_file():
+        return
+    raise FanlightError(
+        "E-LAYER-009",
+        "this is a bundle, built already: it computes, and has no layers to train.",
+        where=f"{path}, {caller()}",
+        expected="a .keras or .h5 file, or a folder of TF.js",
+        received="manifest.json and WebAssembly",
+        next="fl.open_bundle(path).run(inputs) computes with it; fl.load_model reads the file that "
+        "it was built from, or what a page that trains it has saved (.safetensors).",
+    )
+
+
 def load(
     path: str | Path,
     *,
@@ -148,8 +165,9 @@ def load(
 ) -> Any:
     """Read a model: TF.js `model.json` (layers or graph), Keras `.h5` or `.keras`, or a folder.
 
-    Such a model is a graph: it is built, checked and quantised. To train one, `fl.load_model` makes
-    it of layers. What a page that trained a model has saved (`.safetensors`) is one of layers.
+    Such a model is a graph: it is built, checked and quantised, and needs no classes of anybody's.
+    To train one, or to use its layers, `fl.load_model` makes it of layers. What a page that trained
+    a model has saved (`.safetensors`) is one of layers with both.
 
     Args:
         path: the file, or the folder that holds it.

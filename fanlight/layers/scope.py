@@ -33,6 +33,9 @@ class Scope:
         self.losses: list[Tensor] = []
         self.draws = 0
 
+    def told(self) -> None:
+        """A variable was told what it becomes."""
+
     def pairs(self) -> list[tuple[Variable, Tensor]]:
         """The updates, in the order in which they were first told."""
         return list(self.updates.values())
@@ -70,6 +73,7 @@ def update(variable: Variable, value: Tensor) -> None:
         variable.assign(value)
     else:
         scope.updates[id(variable)] = (variable, value)
+        scope.told()
 
 
 def newest(variable: Variable) -> Tensor:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.layers import losses, optimizers
+from fanlight.layers import losses, optimizers, schedules
 from fanlight.layers.config import snake
 from fanlight.tensor.caller import caller
 
@@ -22,6 +23,8 @@ _TABLE: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
                 {"rms": "velocity", "momentum": "momentum", "mg": "average_gradient"}),
     "Adam": ("Adam", {"beta1": "beta_1", "beta2": "beta_2", "epsilon": "epsilon"},
              {"m": "momentum", "v": "velocity"}),
+    # TF.js keeps no state of this one: its getWeights and setWeights throw.
+    "Adamax": ("Adamax", {"beta1": "beta_1", "beta2": "beta_2", "epsilon": "epsilon"}, {}),
     "Adagrad": ("Adagrad", {"initialAccumulatorValue": "initial_accumulator_value"},
                 {"accumulator": "accumulator"}),
     "Adadelta": ("Adadelta", {"rho": "rho", "epsilon": "epsilon"},
@@ -165,6 +168,11 @@ def state(optimizer: Any, order: Sequence[tuple[str, Any]]) -> list[tuple[str, n
     """
     kind = _kind(optimizer)
     assert kind is not None  # training_config has refused it
+    if kind == "Adamax":
+        if optimizer.iterations.item():
+            told = "TF.js keeps no state of Adamax: what loads this folder begins its means anew"
+            warnings.warn(told, stacklevel=2)
+        return []
     found = [("iter", np.asarray(optimizer.iterations.numpy(), np.int32))]
     at = {id(w): i for i, w in enumerate(optimizer.trained)}
     if not all(id(w) in at for _, w in order):
@@ -209,6 +217,9 @@ def optimizer_of(told: Mapping[str, Any]) -> Any:
         for spelled in (key, snake(key), name):
             if own.get(spelled) is not None:
                 options[name] = own[spelled]
+    if ours == "Adamax" and own.get("decay"):  # rate / (1 + decay steps), as TF.js has it
+        rate = options.get("learning_rate", 0.001)
+        options["learning_rate"] = schedules.InverseTimeDecay(rate, 1, own["decay"])
     return optimizers.get({"class_name": "SGD" if ours == "Momentum" else ours, "config": options})
 
 

@@ -9,22 +9,24 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.hosts.wasmtime import sensible_threads
-from fanlight.layers import budget, feeding, losses, optimizers, seeds
+from fanlight.layers import budget, feeding, labels, optimizers, seeds
+from fanlight.layers import fit_arguments as wanted
 from fanlight.layers.callbacks import Callback, CallbackList, History
 from fanlight.layers.hosted import tail_of
 from fanlight.layers.layer import shapes_of
 from fanlight.layers.objective import Objective
 from fanlight.layers.optimizer import Optimizer
+from fanlight.layers.own_steps import OwnSteps
 from fanlight.layers.progress import shown
 from fanlight.layers.step import Steps
 from fanlight.layers.symbolic import Symbolic
 from fanlight.layers.weight import Weight
 from fanlight.tensor import random
 from fanlight.tensor.caller import caller
-from fanlight.tensor.tape import unflatten
+from fanlight.tensor.tape import flatten, unflatten
 
 
-class Trainer:
+class Trainer(OwnSteps):
     """The part of `fl.Model` that trains."""
 
     name: str
@@ -36,6 +38,7 @@ class Trainer:
         self.initial_epoch = 0
         self._compiled: dict[str, Any] | None = None
         self._objective: Objective | None = None
+        self._ready = False  # the optimizer has its slots
         self._steps: Steps | None = None
         self._eager = False
         self._threads: int | None = None
@@ -46,7 +49,7 @@ class Trainer:
 
     def _forget(self) -> None:
         """The layers have changed: steps are traced again."""
-        self._objective, self._steps = None, None
+        self._objective, self._steps, self._ready = None, None, False
 
     def compile(
         self,
@@ -77,6 +80,14 @@ class Trainer:
                 What does not fit is computed again when it is needed; the numbers stay the same.
             options: steps_per_execution, jit_compile and auto_scale_loss of Keras are taken and
                 change nothing: every step is compiled.
+
+        A class that overrides `train_step`, `test_step`, `predict_step`, `compute_loss` or
+        `compute_metrics`, with Keras's arguments, is trained by those: op by op, as with
+        run_eagerly, and its Ctrl-C may come in the middle of a step.
+
+        Raises:
+            FanlightError: E-TRAIN-001 losses, metrics or weights do not fit the outputs, which
+                models of stand-ins know by now; E-LAYER-003 a name that is not known.
         """
         unknown = set(options) - {"steps_per_execution", "jit_compile", "auto_scale_loss"}
         if unknown:
@@ -98,6 +109,10 @@ class Trainer:
         self._eager = bool(run_eagerly)
         self._threads, self._memory = budget.counted(threads), budget.bytes_of(memory, "compile")
         self._forget()
+        self._refuse_functions()
+        model: Any = self
+        if model.functional:
+            self._objective = self._made(model.outputs, model.output_names)
 
     # --- what a step needs to know ----------------------------------------------------------------
 
@@ -123,13 +138,15 @@ class Trainer:
         if self._compiled is None:
             return None
         if self._objective is None:
-            outputs, names = self._outputs_for(first)
-            self._objective = Objective(
-                **self._compiled, names=names, shapes=[s.shape for s in outputs]
-            )
-            if self.optimizer is not None:
-                self.optimizer.build(model.trainable_weights)
+            self._objective = self._made(*self._outputs_for(first))
+        if not self._ready and self.optimizer is not None:
+            self.optimizer.build(model.trainable_weights)
+            self._ready = True
         return self._objective
+
+    def _made(self, outputs: Sequence[Symbolic], names: Sequence[str]) -> Objective:
+        assert self._compiled is not None
+        return Objective(**self._compiled, names=names, shapes=[s.shape for s in outputs])
 
     def _outputs_for(self, first: Any) -> tuple[list[Symbolic], list[str]]:
         model: Any = self
@@ -150,20 +167,24 @@ class Trainer:
 
     def _steps_for(self, first: Sequence[Any]) -> Steps:
         objective = self._prepared(first)
-        if self._key is None:
-            self._key = Weight(random.key(seeds.fresh()), False, "key", f"{self.name}/key")
+        key = self._random_key()
         if self._steps is None:
             whole = tail_of(self) or self
             self._steps = Steps(
                 whole,
                 objective,
                 self.optimizer,
-                self._key,
+                key,
                 not self._eager,
                 self._threads or sensible_threads(),
                 self._memory,
             )
         return self._steps
+
+    def _random_key(self) -> Weight:
+        if self._key is None:
+            self._key = Weight(random.key(seeds.fresh()), False, "key", f"{self.name}/key")
+        return self._key
 
     def set_random_key(self, seed: int) -> None:
         """What random layers draw from in training: the same seed, the same numbers.
@@ -177,16 +198,17 @@ class Trainer:
             self._key.assign(key)
 
     def _needs(self, what: str) -> None:
-        if self._compiled is None or (self._compiled["loss"] is None and what == "fit"):
-            missing = "compile" if self._compiled is None else "a loss"
+        own = self._own("train")
+        lossless = self._compiled is not None and self._compiled["loss"] is None
+        if self._compiled is None or (lossless and what == "fit" and not own):
+            compiled = self._compiled is not None
+            why = "compile was given no loss" if compiled else "it was not compiled"
             raise FanlightError(
                 "E-TRAIN-001",
-                f"the model cannot {what} yet: it has no {missing}."
-                if missing != "compile"
-                else f"the model cannot {what} yet: it was not compiled.",
+                f"the model cannot {what} yet: {why}.",
                 where=f"{self.name}.{what}, {caller()}",
                 expected='model.compile("adam", loss="mse")',
-                received=f"no {missing}",
+                received="no loss" if compiled else "no compile",
             )
 
     def _data(
@@ -202,7 +224,8 @@ class Trainer:
             known = model.built_with
             self._input_names_given = list(known if isinstance(known, Mapping) else x)
         names = model.output_names if model.functional else self._label_names(x, y)
-        return feeding.batches_of(x, y, w, batch_size, self._input_order(x), names, rng)
+        shapes = [s.shape for s in model.inputs] if model.functional else []
+        return feeding.batches_of(x, y, w, batch_size, self._input_order(x), names, rng, shapes)
 
     def _label_names(self, x: Any, y: Any) -> list[str]:
         """The outputs that a dict of labels is for, in their order."""
@@ -254,12 +277,17 @@ class Trainer:
             x: arrays (a list or dict of them for several inputs), or a dataset or generator of
                 (x, y) or (x, y, sample_weight) batches.
             y: labels, as many as examples.
-            batch_size: examples per step; default 32.
+            batch_size: examples per step of arrays; default 32. A dataset has batches of its own,
+                and it means nothing then.
+            epochs: the number of the last one; 0 trains nothing.
             verbose: "auto" and 1: a bar; 2: a line per epoch; 0: nothing.
+            callbacks: of `fl.callbacks`, in a list, or one.
             validation_split: this share of the end of the arrays is for validation.
             validation_data: (x, y) or (x, y, sample_weight), or a dataset.
-            class_weight: class number -> how much its examples count.
+            class_weight: class number -> how much its examples count; others count 1.
+            initial_epoch: where training goes on, counted from 0.
             steps_per_epoch: of a dataset without an end.
+            validation_freq: after every how many epochs there is validation, or after which ones.
 
         Returns:
             The history: `history.history["loss"]` has a number per epoch.
@@ -271,11 +299,20 @@ class Trainer:
             FanlightError: E-TRAIN-001 it was not compiled; E-TRAIN-002 data that do not fit;
                 E-TRAIN-003 the loss is not finite any more (weights and optimizer are then as they
                 were before the epoch); E-TRAIN-004 labels out of range;
-                E-TRAIN-005 no examples; E-LAYER-001 data that do not fit a layer.
+                E-TRAIN-005 no examples; E-TRAIN-007 an argument of another kind; E-DATA-001 a
+                dataset without an end; E-LAYER-001 data that do not fit a layer.
         """
         self._needs("fit")
-        rng = seeds.generator() if shuffle else None
+        epochs, initial_epoch = wanted.epochs(epochs, initial_epoch)
+        batch_size = wanted.maybe("batch_size", batch_size)
+        validation_batch_size = wanted.maybe("validation_batch_size", validation_batch_size)
+        steps_per_epoch = wanted.maybe("steps_per_epoch", steps_per_epoch)
+        validation_steps = wanted.maybe("validation_steps", validation_steps)
+        validation_split, verbose = wanted.share(validation_split), wanted.verbosity(verbose)
+        validates, parts = wanted.validated(validation_freq), wanted.callbacks(callbacks)
+        rng = seeds.generator() if wanted.flag("shuffle", shuffle) else None
         data = self._data(x, y, sample_weight, batch_size, rng)
+        feeding.ended(data, steps_per_epoch, "fit", "steps_per_epoch")
         held: Any = None
         if validation_split:
             if not isinstance(data, feeding.Arrays):
@@ -288,9 +325,8 @@ class Trainer:
                 )
             data, held = feeding.split_off(data, validation_split)
         elif validation_data is not None:
-            parts = validation_data if isinstance(validation_data, tuple) else (validation_data,)
-            vx, vy, vw = (*parts, None, None)[:3]
-            held = self._data(vx, vy, vw, validation_batch_size or batch_size)
+            held = self._data(*_three(validation_data), validation_batch_size or batch_size)
+            feeding.ended(held, validation_steps, "validation", "validation_steps")
         history = History()
         steps = steps_per_epoch or data.steps
         params = {
@@ -299,7 +335,7 @@ class Trainer:
             "verbose": verbose,
             "validation": held is not None,
         }
-        told = CallbackList([*(callbacks or ()), *shown(verbose), history], self, params)
+        told = CallbackList([*parts, *shown(verbose), history], model=self, **params)
         self.history, self.stop_training = history, False
         self.initial_epoch = initial_epoch  # a callback that knows of a former training may move it
         logs: dict[str, Any] = {}
@@ -312,7 +348,7 @@ class Trainer:
                 if source is None or steps_per_epoch is None:
                     source = iter(data)
                 logs, source = self._epoch(data, source, steps_per_epoch, class_weight, told, epoch)
-                if held is not None and (epoch + 1) % validation_freq == 0:
+                if held is not None and validates(epoch + 1):
                     found = self._evaluated(held, validation_steps, told)
                     logs |= {f"val_{name}": value for name, value in found.items()}
                 told.call("on_epoch_end", epoch, logs)
@@ -338,7 +374,7 @@ class Trainer:
         epoch: int,
     ) -> tuple[dict[str, Any], Any]:
         logs: dict[str, Any] = {}
-        step, begun = 0, False
+        step = 0
         while most is None or step < most:
             batch = next(source, None)
             if batch is None:
@@ -348,15 +384,10 @@ class Trainer:
                 batch = next(source, None)
                 if batch is None:
                     break
-            steps = self._steps_for(batch[0])
-            assert steps.objective is not None
-            if not begun:
-                steps.objective.reset()
-                begun = True
+            steps = self._begun("train", batch[0], first=not step)
             told.call("on_train_batch_begin", step, {})
             where = f"epoch {epoch + 1}, step {step + 1}"
-            numbers = self._trained(steps, batch, class_weight, where, told.takes_nan)
-            logs = steps.objective.named(numbers)
+            logs = self._trained(steps, batch, class_weight, where, told.takes_nan)
             told.call("on_train_batch_end", step, logs)
             step += 1
             if self.stop_training:
@@ -372,32 +403,57 @@ class Trainer:
             )
         return logs, source
 
+    def _begun(self, kind: str, x: Sequence[Any], first: bool) -> Steps | None:
+        """The steps for a batch, metrics beginning anew with the first; None: they are its own."""
+        if self._own(kind):
+            self._prepare_own(x)
+            if first and kind != "predict":
+                self.reset_metrics()
+            return None
+        steps = self._steps_for(x)
+        if first and steps.objective is not None:
+            steps.objective.reset()
+        return steps
+
+    def _prepare_own(self, x: Sequence[Any]) -> None:
+        """Build the model and its objective, if it can be called as a whole."""
+        model: Any = self
+        self._random_key()
+        if model.functional or not model.uncallable:
+            self._prepared(x)
+
     def _trained(
         self,
-        steps: Steps,
+        steps: Steps | None,
         batch: feeding.Batch,
         class_weight: Mapping[int, float] | None,
         where: str,
         takes_nan: bool = False,
-    ) -> np.ndarray:
-        assert steps.objective is not None
+    ) -> dict[str, Any]:
         x, y, w = batch
-        y, w = self._labels(y, w, len(steps.objective.names))
-        self._check_labels(steps.objective, y, where)
-        if class_weight:
-            w = [_weighted(labels, own, class_weight) for labels, own in zip(y, w, strict=True)]
-        results, total = steps.run("train", (x, y, w))
-        if not takes_nan and not np.isfinite(total[0]):
+        objective = self._objective
+        if steps is None:
+            w = labels.by_class(objective, y, w, class_weight)
+            logs = self._run_own("train", x, y, w, self._random_key())
+            total = logs.get("loss", 0.0)
+        else:
+            assert objective is not None
+            y, w = self._labels(y, w, len(objective.names))
+            labels.check(objective, y, w, f"{self.name}, {where}")
+            w = labels.by_class(objective, y, w, class_weight)
+            results, (total,) = steps.run("train", (x, y, w))
+            logs = objective.named(results)
+        if not takes_nan and not np.isfinite(total).all():
             raise FanlightError(
                 "E-TRAIN-003",
                 "the loss is not finite any more.",
                 where=f"{self.name}.fit, {where}",
                 expected="a number",
-                received=f"{total[0]}{self._first_wrong()}",
+                received=f"{total}{self._first_wrong()}",
                 next="a lower learning rate, clipnorm=1.0 in the optimizer, or a look at the data. "
                 "The weights are those before this epoch.",
             )
-        return results
+        return logs
 
     def _numbers(self) -> list[tuple[Any, np.ndarray]]:
         """What weights and optimizer are now."""
@@ -418,37 +474,6 @@ class Trainer:
                 return f"; {weight.path} is not finite either"
         return ""
 
-    def _check_labels(self, objective: Objective, labels: Sequence[Any], where: str) -> None:
-        """E-TRAIN-004 for class numbers that the model has no output for."""
-        model: Any = self
-        shapes = [s.shape for s in model.outputs] if model.functional else []
-        for loss, y, shape in zip(objective.losses, labels, shapes, strict=False):
-            if y is None or not losses.takes_class_numbers(loss, y.shape, shape):
-                continue
-            size = shape[getattr(loss, "axis", -1)] if shape else None
-            if size is None or not y.size or y.dtype.kind not in "iuf":
-                continue
-            if y.dtype.kind == "f" and not (y == np.floor(y)).all():
-                raise FanlightError(
-                    "E-TRAIN-004",
-                    "a label is no class number.",
-                    where=f"{self.name}, {where}",
-                    expected=f"whole numbers from 0 to {size - 1}",
-                    received=repr(float(y[y != np.floor(y)].reshape(-1)[0])),
-                    next="a loss of numbers, such as mse, takes any; class numbers are whole.",
-                )
-            low, high = y.min(), y.max()
-            ignored = getattr(loss, "ignore_class", None)
-            if (low < 0 and low != ignored) or (high >= size and high != ignored):
-                raise FanlightError(
-                    "E-TRAIN-004",
-                    "a label names a class that the model has no output for.",
-                    where=f"{self.name}, {where}",
-                    expected=f"class numbers from 0 to {size - 1}",
-                    received=f"{low} to {high}",
-                    next="count classes from 0, or give the last layer more units.",
-                )
-
     def train_on_batch(
         self,
         x: Any,
@@ -460,10 +485,8 @@ class Trainer:
         """One step; the loss and metrics of this batch."""
         self._needs("fit")
         batch = next(iter(self._data(x, y, sample_weight, 2**31 - 1)))
-        steps = self._steps_for(batch[0])
-        assert steps.objective is not None
-        steps.objective.reset()
-        logs = steps.objective.named(self._trained(steps, batch, class_weight, "train_on_batch"))
+        steps = self._begun("train", batch[0], first=True)
+        logs = self._trained(steps, batch, class_weight, "train_on_batch")
         return logs if return_dict else _listed(logs)
 
     def test_on_batch(
@@ -487,8 +510,12 @@ class Trainer:
     ) -> Any:
         """Loss and metrics of examples: a list, or a dict by name, or the loss if it is alone."""
         self._needs("evaluate")
+        batch_size, steps = wanted.maybe("batch_size", batch_size), wanted.maybe("steps", steps)
+        wanted.verbosity(verbose)
         data = self._data(x, y, sample_weight, batch_size)
-        told = CallbackList(callbacks or (), self, {"steps": steps or data.steps})
+        feeding.ended(data, steps, "evaluate", "steps")
+        parts = wanted.callbacks(callbacks)
+        told = CallbackList(parts, model=self, steps=steps or data.steps)
         logs = self._evaluated(data, steps, told)
         return logs if return_dict else _listed(logs)
 
@@ -498,15 +525,9 @@ class Trainer:
         for i, (x, y, w) in enumerate(data):
             if most is not None and i >= most:
                 break
-            steps = self._steps_for(x)
-            assert steps.objective is not None
-            if not i:
-                steps.objective.reset()
-            y, w = self._labels(y, w, len(steps.objective.names))
-            self._check_labels(steps.objective, y, f"batch {i + 1}")
+            steps = self._begun("test", x, first=not i)
             told.call("on_test_batch_begin", i, {})
-            (numbers,) = steps.run("test", (x, y, w))
-            logs = steps.objective.named(numbers)
+            logs = self._tested(steps, (x, y, w), f"batch {i + 1}")
             told.call("on_test_batch_end", i, logs)
         if not logs:
             raise FanlightError(
@@ -519,6 +540,17 @@ class Trainer:
         told.call("on_test_end", logs)
         return logs
 
+    def _tested(self, steps: Steps | None, batch: feeding.Batch, where: str) -> dict[str, Any]:
+        x, y, w = batch
+        if steps is None:
+            found: dict[str, Any] = self._run_own("test", x, y, w, self._random_key())
+            return found
+        assert steps.objective is not None
+        y, w = self._labels(y, w, len(steps.objective.names))
+        labels.check(steps.objective, y, w, f"{self.name}, {where}")
+        (numbers,) = steps.run("test", (x, y, w))
+        return steps.objective.named(numbers)
+
     def predict(
         self,
         x: Any,
@@ -529,25 +561,34 @@ class Trainer:
     ) -> Any:
         """The outputs for examples, as arrays in the structure of the model's outputs."""
         model: Any = self
+        batch_size, steps = wanted.maybe("batch_size", batch_size), wanted.maybe("steps", steps)
+        wanted.verbosity(verbose)
         data = self._data(x, None, None, batch_size)
-        told = CallbackList(callbacks or (), self, {"steps": steps or data.steps})
+        feeding.ended(data, steps, "predict", "steps")
+        own, form = self._own("predict"), None
+        told = CallbackList(wanted.callbacks(callbacks), model=self, steps=steps or data.steps)
         told.call("on_predict_begin", {})
         parts: list[list[np.ndarray]] = []
         for i, (given, _, _) in enumerate(data):
             if steps is not None and i >= steps:
                 break
             told.call("on_predict_batch_begin", i, {})
-            running = self._steps_for(given)
-            parts.append(running.run("predict", (given, [], [])))
+            running = self._begun("predict", given, first=not i)
+            if running is None:
+                flat, form = flatten(self._run_own("predict", given, [], [], self._random_key()))
+                parts.append([t.numpy() for t in flat])
+            else:
+                parts.append(running.run("predict", (given, [], [])))
+                form = running.form
             told.call("on_predict_batch_end", i, {})
         told.call("on_predict_end", {})
         joined = [np.concatenate(p) if len(p) > 1 else p[0] for p in zip(*parts, strict=True)]
-        if parts and not model.functional:
-            return unflatten(joined, running.form)
-        form = model.outputs_form
-        if isinstance(form, Mapping):
-            return dict(zip(form, joined, strict=True))
-        if form is not None and not isinstance(form, Symbolic):
+        if parts and (own or not model.functional):
+            return unflatten(joined, form)
+        outputs = model.outputs_form
+        if isinstance(outputs, Mapping):
+            return dict(zip(outputs, joined, strict=True))
+        if outputs is not None and not isinstance(outputs, Symbolic):
             return joined
         return joined[0] if len(joined) == 1 else joined
 
@@ -561,22 +602,10 @@ def _listed(logs: dict[str, Any]) -> Any:
     return values[0] if len(values) == 1 else values
 
 
-def _weighted(labels: Any, own: Any, by_class: Mapping[int, float]) -> Any:
-    """Weights of examples by their classes, times those that they have already."""
-    if labels is None:
-        return own
-    y = np.asarray(labels)
-    if y.ndim > 1 and y.shape[-1] > 1:
-        y = y.argmax(-1)
-    y = y.reshape(len(y), -1)[:, 0].astype(int)
-    missing = sorted(set(y.tolist()) - set(by_class))
-    if missing:
-        raise FanlightError(
-            "E-TRAIN-004",
-            "a class has no weight.",
-            where=f"class_weight, {caller()}",
-            expected="a weight for every class among the labels",
-            received=f"none for {', '.join(map(str, missing[:10]))}",
-        )
-    weights = np.array([by_class[int(c)] for c in y], np.float32)
-    return weights if own is None else weights * np.asarray(own, np.float32).reshape(len(y))
+def _three(data: Any) -> tuple[Any, Any, Any]:
+    """x, y and sample_weight of validation_data; as Keras has it, a list of them is such, too."""
+    parts = tuple(data) if isinstance(data, tuple | list) else (data,)
+    if not 1 <= len(parts) <= 3:
+        expected = "(x, y), (x, y, sample_weight), or a dataset"
+        raise wanted.wrong("validation_data", expected, f"{len(parts)} parts")
+    return (*parts, None, None)[:3]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import io
 import sys
@@ -324,6 +325,70 @@ def test_a_file_that_is_no_cache_is_refused(tmp_path: Path) -> None:
     for damaged in (whole[:-3], whole[:40], whole[:-8] + b"\xff" * 8, whole[:-20] + b"x" * 20):
         path.write_bytes(damaged)
         refused("E-DATA-009", lambda: list(numbers().cache(path)))
+
+
+def test_a_cache_of_other_data_is_refused(tmp_path: Path) -> None:
+    x, path = np.arange(12.0).reshape(6, 2), tmp_path / "c"
+
+    def twice(x: Any) -> Any:
+        return x * 2
+
+    def thrice(x: Any) -> Any:
+        return x * 3
+
+    def times(factor: float) -> Any:
+        return lambda x: x * factor
+
+    def made(
+        array: Any = x, fn: Any = twice, size: int = 2, take: int = 6, seed: int = 1
+    ) -> Dataset:
+        chosen = fl.data.from_arrays(array).take(take).shuffle(seed=seed)
+        return chosen.map(fn).batch(size).cache(path)
+
+    want = [b.tolist() for b in made()]
+    assert [b.tolist() for b in made()] == want
+    changed = x.copy()
+    changed[5, 1] = 0
+    others: list[dict[str, Any]] = [
+        *({"array": changed}, {"array": x[:4]}, {"array": x.astype(np.int32)}),
+        *({"fn": thrice}, {"size": 3}, {"take": 5}, {"seed": 2}),
+    ]
+    for other in others:
+        error = refused("E-DATA-009", lambda o=other: made(**o))
+        assert "other data" in str(error) and str(path) in str(error) and error.expected
+    assert [b.tolist() for b in made()] == want
+    path.unlink()
+    list(made(fn=times(2.0)))
+    list(made(fn=times(2.0)))
+    refused("E-DATA-009", lambda: made(fn=times(3.0)))
+    path.unlink()
+    list(made(fn=functools.partial(np.multiply, 2.0)))
+    refused("E-DATA-009", lambda: made(fn=functools.partial(np.multiply, 3.0)))
+    # What is in no order of its own may be shuffled otherwise by another program.
+    list(fl.data.from_arrays(x).shuffle().cache(tmp_path / "d"))
+    list(fl.data.from_arrays(x).shuffle().cache(tmp_path / "d"))
+    train, held = fl.data.from_arrays(x).split(0.5, seed=0)
+    list(train.cache(tmp_path / "e"))
+    refused("E-DATA-009", lambda: held.cache(tmp_path / "e"))
+
+
+def test_a_cache_of_changed_pictures_is_refused(tmp_path: Path) -> None:
+    from PIL import Image
+
+    photos, path = tmp_path / "photos", tmp_path / "cache"
+    for name, colour in (("a/1.png", 0), ("a/2.png", 90), ("b/1.png", 200)):
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (colour, colour, colour)).save(photos / name)
+
+    def made(size: int = 4) -> Dataset:
+        return fl.data.image_folder(photos, size=size).cache(path)
+
+    list(made())
+    assert [int(y) for _, y in made()] == [0, 0, 1]
+    refused("E-DATA-009", lambda: made(5))
+    Image.new("RGB", (9, 9), (1, 2, 3)).save(photos / "b/2.png")
+    error = refused("E-DATA-009", made)
+    assert "4 files" in str(error.expected) and "3 files" in str(error.received)
 
 
 def test_a_pass_that_breaks_off_leaves_no_file(tmp_path: Path) -> None:

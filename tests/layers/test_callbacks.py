@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import struct
 from pathlib import Path
 from typing import Any
@@ -355,6 +356,99 @@ def test_numbers_per_class_have_a_scalar_each(tmp_path: Path) -> None:
     assert {"epoch_f1_score/0", "epoch_f1_score/1"} < set(scalars(tmp_path / "train"))
 
 
+def test_how_weights_are_spread(tmp_path: Path) -> None:
+    model = network()
+    arrays: dict[int, dict[str, np.ndarray]] = {}
+
+    def keep(epoch: int, logs: Any) -> None:
+        arrays[epoch] = {f"{w.path}/histogram": w.numpy().copy() for w in model.weights}
+
+    notes = callbacks.LambdaCallback(on_epoch_end=keep)
+    fit(model, [callbacks.TensorBoard(tmp_path, 2), notes])
+    found: dict[int, dict[str, dict[int, Any]]] = {}
+    for event in events(tmp_path / "train")[1:]:
+        for _, value in fields(event[5]):
+            parts = dict(fields(value))
+            if 5 in parts:
+                found.setdefault(event.get(2, 0), {})[parts[1].decode()] = dict(fields(parts[5]))
+    assert list(found) == [0, 2]  # as in Keras: every second one, from the first
+    for epoch, by_name in found.items():
+        assert set(by_name) == set(arrays[epoch])
+        for name, parts in by_name.items():
+            array = arrays[epoch][name].astype(np.float64).ravel()
+            limits, counts = (np.frombuffer(parts[i], "<f8") for i in (6, 7))
+            assert parts[3] == array.size == counts.sum() and len(limits) == len(counts)
+            told = [parts[i] for i in (1, 2, 4, 5)]
+            want = [array.min(), array.max(), array.sum(), (array**2).sum()]
+            np.testing.assert_allclose(told, want, rtol=1e-9)
+            for limit, below in zip(limits, counts.cumsum(), strict=True):
+                assert abs(below - (array < limit + 1e-12).sum()) <= 1
+
+
+def test_a_spread_of_equal_and_of_endless_numbers(tmp_path: Path) -> None:
+    from fanlight.layers.events import EventWriter
+
+    writer = EventWriter(tmp_path)
+    writer.histograms(3, {"zeros": np.zeros((2, 2)), "nan": np.full(3, np.nan)})
+    writer.close()
+    (event,) = events(tmp_path)[1:]
+    sizes = [dict(fields(dict(fields(value))[5]))[3] for _, value in fields(event[5])]
+    assert sizes == [4, 0]
+
+
+CALLBACKS = [n for n in callbacks.__all__ if hasattr(keras.callbacks, n)]
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+def test_arguments_and_defaults_are_those_of_keras(name: str) -> None:
+    ours, theirs = (
+        {
+            n: p.default
+            for n, p in inspect.signature(getattr(m, name).__init__).parameters.items()
+            if n != "self" and p.kind is p.POSITIONAL_OR_KEYWORD
+        }
+        for m in (callbacks, keras.callbacks)
+    )
+    assert ours == theirs and list(ours) == list(theirs)
+
+
+def test_a_list_of_callbacks_for_a_loop_of_one_s_own() -> None:
+    heard: list[Any] = []
+
+    class Note(callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            heard.append((epoch, logs, self.params["epochs"], self.model))
+
+    model = network()
+    both = callbacks.CallbackList([Note()], add_history=True, model=model, epochs=2)
+    both.append(Note())
+    both.set_model(model)
+    both.set_params({"epochs": 3})
+    both.on_train_begin()
+    both.on_epoch_end(0, {"loss": 2.0})
+    assert heard == [(0, {"loss": 2.0}, 3, model)] * 2
+    assert model.history.history == {"loss": [2.0]}
+    with pytest.raises(AttributeError):
+        both.on_nothing()
+    shown = callbacks.CallbackList(Note(), add_progbar=True, verbose=2)
+    assert len(shown.parts) == 2
+    heard.clear()
+    fit(model, both, epochs=1)
+    assert [epoch for epoch, *_ in heard] == [0, 0]
+
+
+def test_older_names_and_a_loss_that_ends_training_with_an_error() -> None:
+    with pytest.warns(UserWarning, match="min_delta"):
+        assert callbacks.ReduceLROnPlateau(epsilon=0.5).min_delta == 0.5
+    x = X.copy()
+    x[0] = np.inf
+    model = network()
+    model.fit(x, Y, verbose=0, callbacks=[callbacks.TerminateOnNaN()])
+    with pytest.raises(FanlightError) as error:
+        model.fit(x, Y, verbose=0, callbacks=[callbacks.TerminateOnNaN(raise_error=True)])
+    assert error.value.code == "E-TRAIN-003"
+
+
 # --- going on -------------------------------------------------------------------------------------
 
 
@@ -511,6 +605,12 @@ def test_pictures_without_matplotlib_say_what_to_install() -> None:
         lambda: callbacks.BackupAndRestore(""),
         lambda: callbacks.BackupAndRestore("a", save_freq=0),
         lambda: callbacks.TensorBoard(update_freq="step"),
+        lambda: callbacks.TensorBoard(histogram_freq=-1),
+        lambda: callbacks.TensorBoard(write_images=True),
+        lambda: callbacks.TensorBoard(profile_batch=(2, 4)),
+        lambda: callbacks.TensorBoard(embeddings_freq=1),
+        lambda: callbacks.TensorBoard(embeddings_metadata="words.tsv"),
+        lambda: callbacks.ReduceLROnPlateau(speed=1),
         lambda: callbacks.LearningRateScheduler(0.1),
         lambda: callbacks.LambdaCallback(on_epoch=print),
         lambda: told(callbacks.ModelCheckpoint("{acc}.keras"), curve(0)),

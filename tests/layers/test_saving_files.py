@@ -121,6 +121,39 @@ def test_a_model_of_a_class_of_ones_own_saves_its_weights(tmp_path: Path) -> Non
         np.testing.assert_array_equal(other.predict(x), want)
 
 
+@pytest.mark.parametrize("name", ["m.h5", "m.hdf5"])
+def test_a_model_of_a_registered_class_is_in_no_h5_file(name: str, tmp_path: Path) -> None:
+    @fl.register("saving_files")
+    class Registered(fl.Model):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self.last = L.Dense(2)
+
+        def call(self, inputs: Any) -> Any:
+            return self.last(inputs)
+
+    x, model = nets.numbers(2, 4), Registered()
+    want = model.predict(x)
+    with pytest.raises(FanlightError) as caught:
+        model.save(tmp_path / name)
+    assert caught.value.code == "E-LAYER-009" and "model.keras" in str(caught.value.next)
+    assert not (tmp_path / name).exists()
+    model.save(tmp_path / "m.keras")
+    np.testing.assert_array_equal(fl.load_model(tmp_path / "m.keras").predict(x), want)
+
+
+def test_a_bundle_is_no_model(tmp_path: Path) -> None:
+    fl.build(nets.dense(), tmp_path / "site").close()
+    for path in (tmp_path / "site", tmp_path / "site" / "manifest.json"):
+        with pytest.raises(FanlightError, match="this is a bundle") as caught:
+            fl.load_model(path)
+        assert caught.value.code == "E-LAYER-009" and "fl.open_bundle" in str(caught.value.next)
+    with pytest.raises(FanlightError) as caught:
+        fl.load(tmp_path / "site")
+    assert caught.value.code == "E-FORMAT-002" and "fl.open_bundle" in str(caught.value.next)
+    assert ".safetensors" in str(caught.value.expected)
+
+
 # --- weights that do not fit ----------------------------------------------------------------------
 
 

@@ -76,6 +76,41 @@ def test_tfjs_trains_on_and_gives_back(
     assert losses(back, x, y) == pytest.approx(answer["more"], abs=1e-4)
 
 
+def test_adamax_goes_to_tfjs_and_begins_anew_there(tmp_path: Path) -> None:
+    """TF.js keeps no state of it, not even its own."""
+    model = nets.dense()
+    model.compile(O.Adamax(0.02, beta_1=0.8, epsilon=1e-6), "mse")
+    x, y = nets.inputs_of(model), nets.labels_of(model)
+    model.save(tmp_path / "fresh")
+    losses(model, x, y)
+    with pytest.warns(UserWarning, match="TF.js keeps no state of Adamax"):
+        model.save(tmp_path / "used")
+    for name in ("fresh", "used"):
+        again = fl.load_model(tmp_path / name)
+        options = ("learning_rate", "beta_1", "beta_2", "epsilon")
+        for option in options:
+            want = model.optimizer.get_config()[option]
+            assert again.optimizer.get_config()[option] == pytest.approx(want)
+        assert again.optimizer.iterations.item() == 0
+        answer = run(load=str(tmp_path / name), inputs=x, labels=y, epochs=5)
+        options = {"epochs": 5, "verbose": 0, "shuffle": False, "batch_size": 8}
+        found = again.fit(nets.one(x), nets.one(y), **options).history["loss"]
+        assert found == pytest.approx(answer["loss"], abs=1e-4)
+
+
+def test_the_falling_rate_of_adamax_in_tfjs(tmp_path: Path) -> None:
+    model = nets.dense()
+    model.compile(O.Adamax(0.05), "mse")
+    x, y = nets.inputs_of(model), nets.labels_of(model)
+    model.save(tmp_path)
+    path = tmp_path / "model.json"
+    described = json.loads(path.read_text())
+    described["trainingConfig"]["optimizer_config"]["config"]["decay"] = 0.7
+    path.write_text(json.dumps(described))
+    answer = run(load=str(tmp_path), inputs=x, labels=y, epochs=3)
+    assert losses(fl.load_model(tmp_path), x, y) == pytest.approx(answer["loss"], abs=1e-4)
+
+
 MADE_BY_TFJS = [
     """const m = tf.sequential();
     m.add(tf.layers.conv2d({filters: 3, kernelSize: 3, inputShape: [6, 6, 2], activation: "relu"}));

@@ -58,7 +58,8 @@ DATA: dict[str, Explanation] = {
         "fl.data.from_arrays([1, 2, 3]).batch(2)",
     ),
     "E-DATA-009": Explanation(
-        "The path names a file of another program, or one that was cut short when it was copied.",
+        "The path names a file of another program, one that was cut short when it was copied, or "
+        "the cache of another dataset: other arrays or files, or another function in map().",
         "Give cache() a path of its own. Deleting a cache loses nothing: it is made again.",
     ),
 }

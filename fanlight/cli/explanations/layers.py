@@ -121,10 +121,10 @@ LAYERS: dict[str, Explanation] = {
     ),
     "E-TRAIN-004": Explanation(
         "Classes are counted from 0, so that 3 classes are 0, 1 and 2: labels that begin at 1, or "
-        "a last layer with too few units, lead here. So does class_weight without an entry for a "
-        "class that occurs.",
+        "a last layer with too few units, lead here. So do labels outside 0 to 1 with a binary "
+        "loss, and class_weight with a class that the model does not have.",
         "Subtract 1 from the labels, or give the last layer as many units as there are classes. "
-        "Give class_weight a number for every class.",
+        "Labels of -1 and 1 go with the loss hinge. A class that class_weight leaves out counts 1.",
         wrong=_READY + "model.fit(np.ones((3, 4)), np.array([1, 2, 3]), verbose=0)",
         right=_READY + "model.fit(np.ones((3, 4)), np.array([0, 1, 2]), verbose=0)",
     ),
@@ -144,5 +144,14 @@ LAYERS: dict[str, Explanation] = {
         "it. Smaller pictures and narrower layers help, too.",
         wrong=_MODEL + _BUDGET.format("1 kB") + _STEP,
         right=_MODEL + _BUDGET.format("1 MB") + _STEP,
+    ),
+    "E-TRAIN-007": Explanation(
+        "A number of epochs, steps or examples is no whole number or too small, validation_split "
+        "is no share, verbose or shuffle is none of what they may be, or a class or function "
+        "stands where an object of fl.callbacks should.",
+        "The message names the argument and what it may be; names and defaults are Keras's. A "
+        "callback is made with parentheses: fl.callbacks.EarlyStopping().",
+        wrong=_READY + "model.fit(np.ones((6, 4)), np.zeros(6), epochs=1.5, verbose=0)",
+        right=_READY + "model.fit(np.ones((6, 4)), np.zeros(6), epochs=2, verbose=0)",
     ),
 }

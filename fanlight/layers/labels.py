@@ -1,0 +1,202 @@
+"""Labels that a loss has no meaning for, and weights of examples by their classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.layers import loss_functions, losses
+from fanlight.layers.objective import Objective
+from fanlight.tensor.caller import caller
+
+_FUNCTIONS = (loss_functions.binary_crossentropy, loss_functions.binary_focal_crossentropy)
+
+
+def check(objective: Objective, labels: Sequence[Any], weights: Sequence[Any], where: str) -> None:
+    """E-TRAIN-004 for labels that the outputs of the model cannot be compared with.
+
+    Args:
+        labels, weights: of each output. What weighs nothing may be anything.
+        where: the model and the step, for errors.
+    """
+    given = zip(objective.losses, labels, weights, objective.outputs, strict=False)
+    for loss, y, w, shape in given:
+        if y is None or not y.size or y.dtype.kind not in "iufb":
+            continue
+        counted = _counted(y, w)
+        if not counted.size:
+            continue
+        if _binary(loss, shape):
+            _check_shares(counted, where)
+        elif losses.takes_class_numbers(loss, y.shape, shape):
+            size = _classes(loss, shape)
+            if size is not None:
+                _check_numbers(counted, size, getattr(loss, "ignore_class", None), where)
+
+
+def _counted(y: np.ndarray, w: Any) -> np.ndarray:
+    """The labels that do not weigh 0."""
+    if w is None:
+        return y
+    w = np.asarray(w)
+    if not w.ndim or w.all() or w.shape != y.shape[: w.ndim]:
+        return y
+    kept: np.ndarray = y[w != 0]
+    return kept
+
+
+def _classes(loss: Any, shape: Sequence[int | None]) -> int | None:
+    """How many classes an output has, for a loss of class numbers."""
+    axis = getattr(loss, "axis", -1)
+    return shape[axis] if isinstance(axis, int) and -len(shape) <= axis < len(shape) else None
+
+
+def _binary(loss: Any, shape: Sequence[int | None]) -> bool:
+    """Whether a loss takes labels for probabilities, each by itself."""
+    if isinstance(loss, losses.CategoricalCrossentropy):
+        return False
+    if isinstance(loss, losses.BinaryCrossentropy | losses.BinaryFocalCrossentropy):
+        return True
+    if not isinstance(loss, losses.Function):
+        return False
+    by_shape = loss.fn is loss_functions.crossentropy and (len(shape) < 2 or shape[-1] == 1)
+    return by_shape or loss.fn in _FUNCTIONS
+
+
+def _check_shares(y: np.ndarray, where: str) -> None:
+    right = (y >= 0) & (y <= 1) if y.dtype.kind != "b" else np.ones((), bool)
+    if right.all():
+        return
+    signs = set(np.unique(y).tolist()) == {-1, 1}
+    raise FanlightError(
+        "E-TRAIN-004",
+        "a label is outside what a binary loss takes.",
+        where=where,
+        expected="labels from 0 to 1: 0 and 1, or what lies between",
+        received=repr(float(y[~right].reshape(-1)[0])),
+        next="labels of -1 and 1 go with the loss hinge; (y + 1) / 2 makes them 0 and 1."
+        if signs
+        else "class numbers of more than two classes go with sparse_categorical_crossentropy and "
+        "one unit for each class; other numbers with mse.",
+    )
+
+
+def _check_numbers(y: np.ndarray, size: int, ignored: int | None, where: str) -> None:
+    if y.dtype.kind == "f" and not (y == np.floor(y)).all():
+        raise FanlightError(
+            "E-TRAIN-004",
+            "a label is no class number.",
+            where=where,
+            expected=f"whole numbers from 0 to {size - 1}",
+            received=repr(float(y[y != np.floor(y)].reshape(-1)[0])),
+            next="a loss of numbers, such as mse, takes any; class numbers are whole.",
+        )
+    if ignored is not None:
+        y = y[y != ignored]
+    if not y.size or y.dtype.kind == "b":
+        return
+    low, high = y.min(), y.max()
+    if low < 0 or high >= size:
+        raise FanlightError(
+            "E-TRAIN-004",
+            "a label names a class that the model has no output for.",
+            where=where,
+            expected=f"class numbers from 0 to {size - 1}",
+            received=f"{low} to {high}",
+            next="count classes from 0, or give the last layer more units.",
+        )
+
+
+# --- class_weight ---------------------------------------------------------------------------------
+
+
+def by_class(
+    objective: Objective | None,
+    labels: Sequence[Any],
+    weights: Sequence[Any],
+    given: Mapping[int, float] | None,
+) -> list[Any]:
+    """Weights of examples by their classes, times those that they have already.
+
+    Args:
+        objective: None of a model that says its losses itself.
+
+    Raises:
+        FanlightError: E-TRAIN-004 a class that the model does not have, or no number for one.
+    """
+    if not given:
+        return list(weights)
+    table = _table(given)
+    found, many = [], len(labels)
+    known = objective is not None and len(objective.losses) == many
+    each = objective.losses if known and objective is not None else [None] * many
+    shapes = objective.outputs if known and objective is not None else [()] * many
+    for loss, y, own, shape in zip(each, labels, weights or [None] * many, shapes, strict=True):
+        if y is not None:
+            _check_named(table, _count(loss, np.asarray(y), shape))
+        found.append(_weighted(y, own, table))
+    return found
+
+
+def _table(given: Mapping[int, float]) -> dict[int, float]:
+    wrong = not isinstance(given, Mapping) or not all(
+        isinstance(k, Real) and not isinstance(k, bool) and float(k) == int(k) for k in given
+    )
+    if not wrong:
+        values = list(given.values())
+        wrong = not all(isinstance(v, Real) and float(v) >= 0 for v in values)
+    if wrong:
+        raise FanlightError(
+            "E-TRAIN-004",
+            "class_weight does not say how much classes count.",
+            where=f"class_weight, {caller()}",
+            expected="class number -> a number from 0 on: {0: 1.0, 1: 2.5}",
+            received=repr(given)[:200],
+            next="a class that is left out counts 1.",
+        )
+    return {int(k): float(v) for k, v in given.items()}
+
+
+def _count(loss: Any, y: np.ndarray, shape: Sequence[int | None]) -> int | None:
+    """How many classes there are; None where that is open, as with losses of numbers."""
+    if losses.takes_class_numbers(loss, y.shape, shape):
+        return _classes(loss, shape)
+    if y.ndim > 1 and y.shape[-1] > 1:
+        return int(y.shape[-1])
+    return 2 if _binary(loss, shape) else None
+
+
+def _check_named(table: Mapping[int, float], count: int | None) -> None:
+    unknown = sorted(k for k in table if k < 0 or (count is not None and k >= count))
+    if unknown:
+        raise FanlightError(
+            "E-TRAIN-004",
+            "class_weight names a class that the model does not have.",
+            where=f"class_weight, {caller()}",
+            expected="class numbers from 0 on" if count is None else f"0 to {count - 1}",
+            received=", ".join(map(str, unknown[:10])),
+            next="count classes from 0; a class that is left out counts 1.",
+        )
+
+
+def _weighted(labels: Any, own: Any, table: Mapping[int, float]) -> Any:
+    if labels is None:
+        return own
+    y = np.asarray(labels)
+    if y.ndim > 1 and y.shape[-1] > 1:
+        y = y.argmax(-1)
+    y = y.reshape(len(y), -1)[:, 0].astype(int)
+    weights = np.array([table.get(int(c), 1.0) for c in y], np.float32)
+    return weights if own is None else weights * np.asarray(own, np.float32).reshape(len(y))
+
+
+__all__ = ["by_class", "check"]
+
+
+def __dir__() -> list[str]:
+    """The public names only, for completion."""
+    return sorted(__all__)

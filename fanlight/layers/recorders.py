@@ -139,7 +139,8 @@ class TensorBoard(Callback):
                 "layer.get_weights() has the vectors",
             ),
         ):
-            if value is not off and value != off:
+            plain = value is None or isinstance(value, bool | int)
+            if not plain or value != off:
                 refused = wrong(self, name, repr(off), value)
                 refused.next = f"{instead}."
                 raise refused

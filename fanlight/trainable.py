@@ -21,6 +21,7 @@ from fanlight.layers.compiled import arguments
 from fanlight.layers.deploy import Deployed, Training, deployed
 from fanlight.layers.describe import described_model
 from fanlight.layers.file_safetensors import named, packed
+from fanlight.layers.own_steps import OwnSteps
 from fanlight.ops.types import TensorType
 from fanlight.passes import optimize
 from fanlight.targets import Target
@@ -178,6 +179,16 @@ def trainable(
             expected="a task, or a number of classes that the page chooses",
             received="both",
             next="leave the task out: run gives a score for each class.",
+        )
+    if isinstance(model, OwnSteps) and model.says_steps:
+        raise FanlightError(
+            "E-BUILD-005",
+            "a model whose class says its steps itself cannot learn in a page.",
+            where=f"train=, {type(model).__name__}",
+            expected="a class without train_step, test_step, compute_loss and compute_metrics",
+            received=", ".join(model.says_steps),
+            next="build it without train= for inference; or give its weights to a model without "
+            "them, and the loss to fl.training: a function of labels and predictions may be one.",
         )
     steps = deployed(model, how, dims)
     places, end = lay_out(_types(steps), WEIGHTS_OFFSET)

@@ -232,12 +232,17 @@ class OwnSteps:
 
     # --- how they are run -------------------------------------------------------------------------
 
+    @property
+    def says_steps(self) -> list[str]:
+        """The methods that training and evaluation consist of, as far as its class says them."""
+        return [n for n in (*_METHODS["train"], "test_step") if self._overrides(n)]
+
+    def _overrides(self, name: str) -> bool:
+        return name in vars(self) or getattr(type(self), name) is not getattr(OwnSteps, name)
+
     def _own(self, kind: str) -> bool:
         """Whether a step of a kind is one of somebody's own."""
-        return any(
-            name in vars(self) or getattr(type(self), name) is not getattr(OwnSteps, name)
-            for name in _METHODS[kind]
-        )
+        return any(map(self._overrides, _METHODS[kind]))
 
     def _refuse_functions(self) -> None:
         """E-TRAIN-001 for what Keras lets a class override and nothing here calls."""

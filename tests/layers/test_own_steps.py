@@ -259,3 +259,15 @@ def test_random_layers_draw_other_numbers_in_every_step_and_the_same_of_a_seed()
         model.fit(np.ones((8, 3), np.float32), np.ones(8), 4, epochs=2, verbose=0)
         runs.append(model.sums)
     assert runs[0] == runs[1] and len(set(runs[0])) > 1
+
+
+def test_what_says_its_steps_does_not_learn_in_a_page(tmp_path: Path) -> None:
+    with pytest.raises(FanlightError) as caught:
+        fl.build(
+            made(Stepwise), tmp_path / "a", train=fl.training("adam", "mse"), dims={"batch": 8}
+        )
+    assert caught.value.code == "E-BUILD-005"
+    assert "train_step, test_step" in str(caught.value.received) and not (tmp_path / "a").exists()
+    with fl.build(made(Stepwise), tmp_path / "b") as bundle:
+        (found,) = bundle.run({"x": X[:1]}).values()
+    assert found.shape == (1, 1)

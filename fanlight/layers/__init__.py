@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fanlight.layers.activation_layers import (
     ELU,
     LeakyReLU,
@@ -352,7 +354,8 @@ __all__ = [
 ]
 
 
-__getattr__ = _missing("fl.layers", __all__)
+if not TYPE_CHECKING:  # a name that is not there is an error to mypy
+    __getattr__ = _missing("fl.layers", __all__)
 
 
 def __dir__() -> list[str]:

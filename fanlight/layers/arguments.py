@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from fanlight.layers.layer import Layer, argument_error, input_error
 from fanlight.tensor import Tensor, cast
 from fanlight.tensor import functions as fn
@@ -17,8 +19,15 @@ def whole(layer: Layer, argument: str, value: Any, least: int = 1) -> int:
     return value
 
 
+def listed(value: Any) -> Any:
+    """An array of whole numbers as a list; all else as it is."""
+    whole_numbers = isinstance(value, np.ndarray) and value.ndim and value.dtype.kind in "iu"
+    return value.tolist() if whole_numbers else value
+
+
 def per_dim(layer: Layer, argument: str, value: Any, count: int, least: int = 1) -> tuple[int, ...]:
     """A whole number for each of `count` dims, of one number or of a sequence; E-LAYER-004."""
+    value = listed(value)
     found = tuple(value) if isinstance(value, list | tuple) else (value,) * count
     right = all(isinstance(n, int) and not isinstance(n, bool) and n >= least for n in found)
     if len(found) != count or not right:
@@ -34,6 +43,7 @@ def pairs(layer: Layer, argument: str, value: Any, count: int) -> tuple[tuple[in
     def counts(n: Any) -> bool:
         return isinstance(n, int) and not isinstance(n, bool) and n >= 0
 
+    value = listed(value)
     parts = list(value) if isinstance(value, list | tuple) else [value] * count
     if count == 1 and len(parts) == 2 and all(map(counts, parts)):
         parts = [tuple(parts)]
@@ -102,6 +112,7 @@ __all__ = [
     "channel_axis",
     "data_format",
     "from_last",
+    "listed",
     "one_of",
     "pairs",
     "per_dim",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fanlight.layers.callback import Callback, CallbackList, History
 from fanlight.layers.monitors import (
     EarlyStopping,
@@ -35,7 +37,8 @@ __all__ = [
     "TerminateOnNaN",
 ]
 
-__getattr__ = missing("fl.callbacks", __all__)
+if not TYPE_CHECKING:  # a name that is not there is an error to mypy
+    __getattr__ = missing("fl.callbacks", __all__)
 
 
 def __dir__() -> list[str]:

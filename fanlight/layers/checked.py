@@ -47,16 +47,21 @@ def _checking(init: Callable[..., None]) -> Callable[..., None]:
         and (found := _kinds(str(p.annotation)))
     }
 
+    names = list(signature.parameters)[1:]
+    rows = {name for name, kinds in known.items() if any(map(_item, kinds))}
+
     @functools.wraps(init)
     def checked(self: Any, *args: Any, **options: Any) -> None:
-        args = tuple(map(_python, args))
-        options = {k: _python(v) for k, v in options.items()}
+        named = zip(names[: len(args)], args, strict=False)
+        rest = args[len(names) :]
+        args = (*(_python(v, n in rows) for n, v in named), *map(_python, rest))
+        options = {k: _python(v, k in rows) for k, v in options.items()}
         try:
             init(self, *args, **options)
         except FanlightError:
             raise
         except Exception as error:
-            wrong = _unknown(self, options, error)
+            wrong = _missing(self, init, error) or _unknown(self, options, error)
             wrong = wrong or _first_wrong(self, signature, known, args, options)
             if wrong is None:
                 raise
@@ -68,8 +73,14 @@ def _checking(init: Callable[..., None]) -> Callable[..., None]:
     return checked
 
 
-def _python(value: Any) -> Any:
-    """A number of NumPy as one of Python, also in lists and tuples; all else as it is."""
+def _python(value: Any, row: bool = False) -> Any:
+    """A number of NumPy as one of Python, also in lists and tuples; all else as it is.
+
+    Args:
+        row: whether an array may stand for a list of numbers.
+    """
+    if row and isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "iuf":
+        return value.tolist()
     if isinstance(value, np.generic):
         return value.item()
     if type(value) in (list, tuple) and any(
@@ -77,6 +88,27 @@ def _python(value: Any) -> Any:
     ):
         return type(value)(map(_python, value))
     return value
+
+
+_LACKS = re.compile(r"missing \d+ required .*arguments?: (.*)")
+
+
+def _missing(made: Any, init: Callable[..., None], error: Exception) -> FanlightError | None:
+    """E-LAYER-004, a TypeError too, for arguments that were not given; or None."""
+    if not isinstance(error, TypeError) or not str(error).startswith(f"{init.__qualname__}() "):
+        return None
+    found = _LACKS.search(str(error))
+    if found is None:
+        return None
+    kind, names = type(made).__name__, found[1].replace("'", "")
+    return ProtocolError(
+        "E-LAYER-004",
+        f"{kind} needs {names}.",
+        where=f"{kind}, {caller()}",
+        expected=names,
+        received="nothing",
+        next=f"help({kind}) tells its arguments.",
+    )
 
 
 _UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")

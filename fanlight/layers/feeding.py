@@ -259,9 +259,17 @@ def batches_of(
     shapes: Sequence[Sequence[int | None]] = (),
 ) -> Arrays | Stream:
     """The batches of what `fit`, `evaluate` or `predict` was given."""
+    if x is None:
+        raise FanlightError(
+            "E-TRAIN-002",
+            "there is no x.",
+            where=f"x, {caller()}",
+            expected="arrays, or a dataset or generator of batches",
+            received="None",
+        )
     stream = hasattr(x, "__next__") or (
         hasattr(x, "__iter__")
-        and not isinstance(x, np.ndarray | Tensor | list | tuple | Mapping)
+        and not isinstance(x, np.ndarray | Tensor | list | tuple | Mapping | str | bytes)
         and not hasattr(x, "__array__")
     )
     if stream:

@@ -19,10 +19,21 @@ _FUNCTIONS = (loss_functions.binary_crossentropy, loss_functions.binary_focal_cr
 def check(objective: Objective, labels: Sequence[Any], weights: Sequence[Any], where: str) -> None:
     """E-TRAIN-004 for labels that the outputs of the model cannot be compared with.
 
+    E-TRAIN-002 where there are none.
+
     Args:
         labels, weights: of each output. What weighs nothing may be anything.
         where: the model and the step, for errors.
     """
+    if not any(y is not None for y in labels) and any(x is not None for x in objective.losses):
+        raise FanlightError(
+            "E-TRAIN-002",
+            "there are no labels, and the loss compares predictions with them.",
+            where=where,
+            expected="y, or a dataset of (x, y)",
+            received="x alone",
+            next="a model that makes its input again has it as labels, too: fit(x, x).",
+        )
     given = zip(objective.losses, labels, weights, objective.outputs, strict=False)
     for loss, y, w, shape in given:
         if y is None or not y.size or y.dtype.kind not in "iufb":
@@ -128,7 +139,7 @@ def by_class(
     Raises:
         FanlightError: E-TRAIN-004 a class that the model does not have, or no number for one.
     """
-    if not given:
+    if given is None or (isinstance(given, Mapping) and not given):
         return list(weights)
     table = _table(given)
     found, many = [], len(labels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -116,18 +116,20 @@ class Layer(Checked):
         """In which dtype Keras computes it, as `dtype_policy` says."""
         return self.dtype_policy.compute_dtype
 
-    def __getattr__(self, name: str) -> Any:
-        """What is not there: said kindly where `__init__` of the base was never called."""
-        if "_weights" not in vars(self) and not name.startswith("__"):
-            kind = type(self).__name__
-            raise MissingError(
-                "E-LAYER-004",
-                f"{kind} was made without the __init__ of its base.",
-                where=f"{kind}.__init__, {caller()}",
-                expected="super().__init__() as the first line of its __init__",
-                received=f"{kind} without {name}",
-            )
-        return object.__getattribute__(self, name)  # Python's own error, of a property its own
+    if not TYPE_CHECKING:  # attributes that are not there are errors to mypy
+
+        def __getattr__(self, name: str) -> Any:
+            """What is not there: said kindly where `__init__` of the base was never called."""
+            if "_weights" not in vars(self) and not name.startswith("__"):
+                kind = type(self).__name__
+                raise MissingError(
+                    "E-LAYER-004",
+                    f"{kind} was made without the __init__ of its base.",
+                    where=f"{kind}.__init__, {caller()}",
+                    expected="super().__init__() as the first line of its __init__",
+                    received=f"{kind} without {name}",
+                )
+            return object.__getattribute__(self, name)  # Python's own error, of a property its own
 
     # --- what a layer is made of ------------------------------------------------------------------
 

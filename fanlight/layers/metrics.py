@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fanlight.layers import accuracies, config, overlaps, regression, thresholds
 from fanlight.layers import loss_functions as losses
@@ -253,7 +253,8 @@ __all__ = [
     "tversky",
 ]
 
-__getattr__ = missing("fl.metrics", __all__)
+if not TYPE_CHECKING:  # a name that is not there is an error to mypy
+    __getattr__ = missing("fl.metrics", __all__)
 
 
 def __dir__() -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fanlight.errors import FanlightError
 from fanlight.layers import config, schedules
@@ -575,7 +575,8 @@ __all__ = [
     "schedules",
 ]
 
-__getattr__ = missing("fl.optimizers", __all__)
+if not TYPE_CHECKING:  # a name that is not there is an error to mypy
+    __getattr__ = missing("fl.optimizers", __all__)
 
 
 def __dir__() -> list[str]:

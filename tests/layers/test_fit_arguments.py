@@ -140,6 +140,7 @@ def test_classes_that_class_weight_leaves_out_count_one(form: str) -> None:
         ({0: -1.0}, "-1.0"),
         ({0.5: 1.0}, "0.5"),
         ([1.0, 2.0], "[1.0, 2.0]"),
+        (np.ones(3), "array"),
     ],
 )
 def test_class_weights_that_mean_nothing(given: Any, word: str) -> None:
@@ -185,6 +186,8 @@ def test_numbers_of_numpy_are_numbers() -> None:
             assert not isinstance(value, np.generic), part
             if isinstance(value, dict | list | tuple):
                 leaves += value.values() if isinstance(value, dict) else value
+    assert fl.Input(np.array([3, 2])).shape == (None, 3, 2)
+    assert L.Conv2D(2, np.array([3, 1])).get_config()["kernel_size"] in ([3, 1], (3, 1))
     assert json.loads(model.to_json())["class_name"] == "Sequential"
 
 
@@ -340,6 +343,16 @@ def test_validation_after_some_epochs() -> None:
         told = model.fit(X, Y, epochs=4, validation_data=[X, Y], validation_freq=often, verbose=0)
         assert len(told.history["val_loss"]) == count
     refused("E-TRAIN-007", lambda: model.fit(X, Y, validation_data=(X, Y, Y, Y)), "4 parts")
+
+
+def test_what_is_not_there() -> None:
+    refused("E-TRAIN-002", lambda: made().fit(), "there is no x")
+    refused("E-TRAIN-002", lambda: made().predict(None), "there is no x")
+    for call in (made().fit, made().evaluate, made(Own).train_on_batch):
+        refused("E-TRAIN-002", lambda c=call: c(X), "there are no labels")
+    refused("E-TRAIN-002", lambda: made().fit(X, Y, validation_data=X, verbose=0), "no labels")
+    for text in ("x", b"x"):
+        refused("E-TRAIN-002", lambda t=text: made().fit(t, Y), "numbers of examples")
 
 
 def test_weights_of_another_number_of_examples() -> None:

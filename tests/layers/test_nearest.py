@@ -82,6 +82,9 @@ def test_arguments_that_are_none_at_all_and_those_that_are_missing() -> None:
         fl.layers.Dense(2, colour="red")
     with pytest.raises(TypeError, match=r"Dense.*units"):
         fl.layers.Dense()
+    with pytest.raises(TypeError, match=r"Conv2D needs filters and kernel_size") as caught:
+        fl.layers.Conv2D()
+    assert isinstance(caught.value, FanlightError) and caught.value.code == "E-LAYER-004"
     with pytest.raises(FanlightError, match="E-LAYER-004"):
         fl.optimizers.get({"class_name": "Adam", "config": {"rate": 1}})
 

@@ -32,7 +32,9 @@ from fanlight.layers import (
     metrics,
     optimizers,
     regularizers,
+    utils,
 )
+from fanlight.layers.cloning import clone_model
 from fanlight.layers.config import register
 from fanlight.layers.deploy import training
 from fanlight.layers.describe import model_from_json
@@ -398,6 +400,7 @@ __all__ = [
     "activations",
     "callbacks",
     "clear_session",
+    "clone_model",
     "constraints",
     "dtype_policy",
     "initializers",
@@ -414,6 +417,7 @@ __all__ = [
     "set_dtype_policy",
     "set_random_seed",
     "training",
+    "utils",
     # what computes, and what it does
     "debug",
     "env",

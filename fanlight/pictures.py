@@ -123,6 +123,21 @@ def fit(
     return max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
 
 
+def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
+    """A decoded image as Pillow has it, its orientation and mode as they are in the file.
+
+    Raises:
+        FanlightError: as `decode_image`.
+    """
+    where = str(source) if isinstance(source, str | Path) else "the given bytes"
+    with _quiet(), _opened(source, where) as image, _damage_is_coded(where):
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise _too_large(where, f"{width} x {height} pixels")
+        image.load()
+        return image.copy()
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Pillow warns of odd metadata and large pictures; ours is to decode them or to refuse them."""

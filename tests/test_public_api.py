@@ -29,7 +29,8 @@ PUBLIC |= {
     "vjp", "vmap",
 }  # fmt: skip
 PUBLIC |= {
-    "Input", "Model", "Sequential", "activations", "callbacks", "clear_session", "constraints",
+    "Input", "Model", "Sequential", "activations", "callbacks", "clear_session", "clone_model",
+    "constraints", "utils",
     "initializers", "layers", "losses", "metrics", "optimizers", "register", "regularizers",
     "DTypePolicy", "dtype_policy", "set_dtype_policy", "set_random_seed", "training",
     "load_model", "model_from_json", "plot_confusion", "plot_model",

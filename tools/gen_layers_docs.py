@@ -34,6 +34,25 @@ that Keras compiled with mixed_float16 brings its optimizer, without the scale o
 precision needs; that is kept for Keras. "float64" and quantized policies are refused. Of inputs,
 whole numbers stay whole until a layer computes with them.
 """
+TAIL = """## What Keras has and Fanlight has not
+
+| | instead |
+|---|---|
+| `JaxLayer`, `FlaxLayer`, `TorchModuleWrapper`, `TFSMLayer` | They run code of other frameworks, which neither Python nor a page has here. `fl.layers.Lambda`, or a class of your own, with functions of `fl`. |
+| `MaxNumBoundingBoxes`, `bounding_boxes` | Layers of augmentation move pictures and no boxes; those that would leave boxes or masks behind refuse them. `fl.data.augment` takes the amounts, with which you move yours. |
+| `InputSpec` | Layers check what they are called with, and say what they expected. |
+| `LossScaleOptimizer` | Gradients are float32 and need no scale: take the optimizer that is inside. Files with one load, and keep its state for Keras. |
+| `ProgbarLogger`, `Progbar`, `enable_interactive_logging`, `disable_interactive_logging`, `is_interactive_logging_enabled` | `verbose` of `fit`. |
+| `RemoteMonitor`, `get_file` | Nothing here talks to other machines. A `fl.callbacks.LambdaCallback` may; `fl.callbacks.CSVLogger` and `TensorBoard` write files. |
+| `OrbaxCheckpoint` | `fl.callbacks.ModelCheckpoint`, `BackupAndRestore`. |
+| `image_dataset_from_directory` | `fl.data.image_folder`. |
+| `audio_dataset_from_directory`, `text_dataset_from_directory`, `timeseries_dataset_from_array` | `fl.data.from_generator`, `fl.data.from_arrays`. |
+| `split_dataset` | `dataset.split` of `fl.data`. |
+| `FeatureSpace` | Its layers by themselves: `Normalization`, `StringLookup`, `Discretization`, `HashedCrossing`, `Concatenate`. |
+| `model_to_dot` | `fl.plot_model` draws without Graphviz. |
+| `standardize_dtype`, `Config` | Python's own. |
+| `keras.losses.mean_squared_error` | `fl.losses.mse`: here that name is TensorFlow.js's, which gives one number for all examples. |
+"""  # noqa: E501
 # What all layers take.
 BASE = (
     "name", "trainable", "dtype", "activity_regularizer", "input_shape", "batch_input_shape",
@@ -51,6 +70,7 @@ PARTS: dict[str, tuple[str, ModuleType]] = {
     "Regularizers": ("fl.regularizers", fl.regularizers),
     "Constraints": ("fl.constraints", fl.constraints),
     "Datasets": ("fl.data", fl.data),
+    "Helpers": ("fl.utils", fl.utils),
 }
 
 
@@ -62,7 +82,11 @@ def page() -> str:
         seen: dict[int, str] = {}
         for key in sorted(room.__all__, key=str.lower):
             thing = getattr(room, key)
-            if inspect.ismodule(thing) or key == "get":
+            if inspect.ismodule(thing) or key in ("get", "serialize", "deserialize"):
+                continue
+            own = getattr(thing, "__name__", key)
+            if own != key and own in room.__all__ and getattr(room, own) is thing:
+                lines.append(f"| `{key}` | the same as `{own}` |")
                 continue
             if id(thing) in seen:
                 lines.append(f"| `{key}` | the same as `{seen[id(thing)]}` |")
@@ -70,6 +94,7 @@ def page() -> str:
             seen[id(thing)] = key
             lines.append(f"| `{key}({_arguments(thing)})` | {_told(thing)} |")
         lines.append("")
+    lines.append(TAIL)
     return "\n".join(lines)
 
 

@@ -16,6 +16,17 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.data.tones import (
+    auto_contrast,
+    degenerate_colors,
+    equalize,
+    gaussian_blur,
+    invert,
+    limited_equalize,
+    posterize,
+    sharpen,
+    solarize,
+)
 from fanlight.data.transforms import (
     Range,
     affine,
@@ -37,40 +48,60 @@ from fanlight.data.transforms import (
     translate,
     zoom,
 )
+from fanlight.data.warps import displace, perspective
 from fanlight.tensor import Tensor, cast, random
 from fanlight.tensor import functions as fn
 from fanlight.tensor.arguments import choice, misfit, refused
 
 __all__ = [
     "affine",
+    "auto_contrast",
     "brightness",
     "contrast",
     "crop",
     "cut_mix",
+    "displace",
+    "equalize",
     "erase",
+    "degenerate_colors",
     "flip",
+    "gaussian_blur",
     "grayscale",
     "hue",
     "inside",
+    "invert",
+    "limited_equalize",
     "mix",
     "mix_up",
     "paste",
+    "perspective",
+    "posterize",
     "random_brightness",
     "random_contrast",
     "random_crop",
+    "random_elastic_transform",
     "random_erasing",
+    "random_color_degeneration",
     "random_flip",
+    "random_gaussian_blur",
     "random_grayscale",
     "random_hue",
+    "random_invert",
+    "random_perspective",
+    "random_posterization",
     "random_resized_crop",
     "random_rotation",
     "random_saturation",
+    "random_sharpness",
     "random_shear",
+    "random_solarization",
     "random_translation",
     "random_zoom",
     "rotate",
     "saturation",
+    "sharpen",
     "shear",
+    "solarize",
     "translate",
     "zoom",
 ]
@@ -254,6 +285,82 @@ def random_resized_crop(
     return like(parts, images)
 
 
+def random_perspective(
+    images: Any,
+    factor: Factor = (0.0, 1.0),
+    scale: float = 1.0,
+    *,
+    key: Any,
+    interpolation: str = "bilinear",
+    fill_value: float = 0.0,
+) -> Tensor:
+    """Pictures seen from the side: their corners move.
+
+    Args:
+        factor: the chance for it, or (low, high), of which it is drawn for each picture.
+        scale: how far corners move: at most by half of this share of their coordinates, as Keras
+            has it; so the top left one stays.
+    """
+    op, x = "random_perspective", batch_of("random_perspective", images)
+    keys, (count, height, width, _) = random.split(key), x.shape
+    last = np.array([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]], np.float32)
+    half = 0.5 * float(scale)
+    corners = last + last * random.uniform((count, 4, 2), -half, half, key=keys[0])
+    y = perspective(x, corners, interpolation, fill_value)
+    return like(_by_chance(op, factor, x, y, keys[1]), images)
+
+
+def random_elastic_transform(
+    images: Any,
+    factor: Factor = (0.0, 1.0),
+    scale: Factor = (0.0, 1.0),
+    *,
+    key: Any,
+    interpolation: str = "bilinear",
+    fill_mode: str = "reflect",
+    fill_value: float = 0.0,
+    value_range: Range = (0, 255),
+) -> Tensor:
+    """Pictures bent like rubber: each pixel moves, and its neighbours nearly as much.
+
+    Args:
+        factor: the chance for it, or (low, high), of which it is drawn for each picture.
+        scale: how strongly: of (low, high), one number for all pictures.
+
+    Source: Simard, Steinkraus & Platt 2003.
+    """
+    op, x = "random_elastic_transform", batch_of("random_elastic_transform", images)
+    keys, (count, height, width, _) = random.split(key, 4), x.shape
+    low, high = _bounds(op, "scale", scale)
+    drawn = random.uniform((), low, high, key=keys[0])
+    sigma = drawn * (0.05 * min(height, width))
+    # Neighbours count within three sigmas.
+    size = int(6 * 0.05 * min(height, width) * high) | 1
+    reach = fn.floor(fn.floor(6.0 * sigma) / 2.0)
+    spread = fn.maximum(sigma, 1e-3)
+    moves = []
+    for i in (1, 2):
+        noise = random.standard_normal((count, height, width, 1), key=keys[i]) * sigma
+        smooth = gaussian_blur(noise, size, spread, reach)
+        moves.append(fn.squeeze(smooth, -1) * (drawn * (0.1 * max(height, width))))
+    y = displace(x, moves[0], moves[1], fill_mode, interpolation, fill_value)
+    y = _by_chance(op, factor, x, y, keys[3])
+    return like(fn.clip(y, float(value_range[0]), float(value_range[1])), images)
+
+
+def _by_chance(op: str, factor: Any, x: Tensor, y: Tensor, key: Tensor) -> Tensor:
+    """y for some of the pictures, x for the others.
+
+    Args:
+        factor: the chance, or (low, high), of which it is drawn for each picture.
+    """
+    keys, count = random.split(key), x.shape[0]
+    chances = tuple(factor) if isinstance(factor, list | tuple) else (factor, factor)
+    chance = _drawn(op, "factor", chances, count, keys[0])
+    chosen = random.bernoulli((count,), chance, key=keys[1])
+    return fn.where(fn.reshape(chosen, (-1, 1, 1, 1)), y, x)
+
+
 # --- colours --------------------------------------------------------------------------------------
 
 
@@ -300,6 +407,95 @@ def random_grayscale(images: Any, factor: float = 0.5, *, key: Any) -> Tensor:
     """A share of the pictures in grey."""
     x = batch_of("random_grayscale", images)
     return like(grayscale(x, random.bernoulli((x.shape[0],), float(factor), key=key)), images)
+
+
+def random_color_degeneration(
+    images: Any, factor: Factor = (0.0, 1.0), *, key: Any, value_range: Range = (0, 255)
+) -> Tensor:
+    """Pictures mixed with themselves in grey, by a share of (low, high)."""
+    x = batch_of("random_color_degeneration", images)
+    drawn = _drawn("random_color_degeneration", "factor", factor, x.shape[0], key)
+    return like(degenerate_colors(x, drawn, value_range), images)
+
+
+def random_invert(
+    images: Any, factor: Factor = (0.0, 1.0), *, key: Any, value_range: Range = (0, 255)
+) -> Tensor:
+    """Some of the pictures as negatives.
+
+    Args:
+        factor: the chance, or (low, high), of which it is drawn for each picture.
+    """
+    x = batch_of("random_invert", images)
+    y = invert(x, True, value_range)
+    return like(_by_chance("random_invert", factor, x, y, key), images)
+
+
+def random_posterization(
+    images: Any, bits: Sequence[int] = (1, 8), *, key: Any, value_range: Range = (0, 255)
+) -> Tensor:
+    """Pictures with the first bits of each value only: from low to below high, as Keras has it."""
+    op, x = "random_posterization", batch_of("random_posterization", images)
+    low, high = map(int, bits)
+    if not 1 <= low <= high <= 8:
+        raise refused(op, "bits", "(low, high), from 1 to 8", bits)
+    drawn: Any = float(low)
+    if low < high:
+        drawn = random.uniform_int((x.shape[0],), low, high, key=key)
+    return like(posterize(x, drawn, value_range), images)
+
+
+def random_solarization(
+    images: Any,
+    addition: Factor = (0.0, 0.0),
+    threshold: Factor = (0.0, 0.0),
+    *,
+    key: Any,
+    value_range: Range = (0, 255),
+) -> Tensor:
+    """Pictures inverted from a value on: see `solarize`.
+
+    Args:
+        addition, threshold: (low, high), shares of the range.
+    """
+    op, x = "random_solarization", batch_of("random_solarization", images)
+    keys, count = random.split(key), x.shape[0]
+    more = _drawn(op, "addition", addition, count, keys[0]) * 255.0
+    limit = _drawn(op, "threshold", threshold, count, keys[1]) * 255.0
+    return like(solarize(x, limit, more, value_range), images)
+
+
+def random_sharpness(
+    images: Any, factor: Factor = (0.0, 1.0), *, key: Any, value_range: Range = (0, 255)
+) -> Tensor:
+    """Pictures smoother or sharper: 0 is smooth, 0.5 no change, 1 sharp; of (low, high)."""
+    x = batch_of("random_sharpness", images)
+    drawn = _drawn("random_sharpness", "factor", factor, x.shape[0], key)
+    return like(sharpen(x, drawn * 2.0, value_range), images)
+
+
+def random_gaussian_blur(
+    images: Any,
+    factor: Factor = (0.0, 1.0),
+    kernel_size: int | Sequence[int] = 3,
+    sigma: Factor = (0.0, 1.0),
+    *,
+    key: Any,
+    value_range: Range = (0, 255),
+) -> Tensor:
+    """Some of the pictures blurred.
+
+    Args:
+        factor: the chance, or (low, high), of which it is drawn for each picture.
+        kernel_size: odd: how many pixels wide and high the neighbourhood is, or both.
+        sigma: (low, high), of which it is drawn across and down, for all pictures.
+    """
+    op, x = "random_gaussian_blur", batch_of("random_gaussian_blur", images)
+    keys = random.split(key)
+    drawn = _drawn(op, "sigma", sigma, 2, keys[0]) + 1e-6
+    y = gaussian_blur(x, kernel_size, drawn)
+    y = _by_chance(op, factor, x, y, keys[1])
+    return like(fn.clip(y, float(value_range[0]), float(value_range[1])), images)
 
 
 # --- parts ----------------------------------------------------------------------------------------

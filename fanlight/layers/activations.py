@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from fanlight.layers import config
+from fanlight.layers.config import made_of
 from fanlight.tensor import Tensor, cast, tensor
 from fanlight.tensor import functions as fn
 from fanlight.tensor.gradients import stop_gradient
@@ -214,7 +216,12 @@ KNOWN: dict[str, Any] = {
     "tanh": tanh,
     "gelu_new": lambda x: gelu(x, True),
 }
-__all__ = [*(name for name in KNOWN if name != "gelu_new"), "get"]
+__all__ = [
+    *(name for name in KNOWN if name != "gelu_new"),
+    "deserialize",
+    "get",
+    "serialize",
+]
 
 
 def __dir__() -> list[str]:
@@ -225,6 +232,20 @@ def __dir__() -> list[str]:
 def get(given: Any) -> Any:
     """The activation that a name, a description or a function stands for; None is linear."""
     return linear if given is None else config.function("activation", given, KNOWN)
+
+
+def serialize(activation: Any) -> Any:
+    """What a file has for an activation: class name and arguments, or the name of a function."""
+    return name_of(activation)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The activation that `serialize` described.
+
+    Args:
+        custom_objects: classes and functions of your own that it may name.
+    """
+    return made_of(get, config, custom_objects)
 
 
 def name_of(activation: Any) -> Any:

@@ -55,6 +55,9 @@ class Augmentation(Layer):
 
     seed: int | None = None
     data_format = "channels_last"
+    fills: tuple[str, ...] = FILLS
+    # Whether what is in a picture comes to lie elsewhere: boxes and masks would have to move, too.
+    moves = False
 
     def _set_up(self, seed: Any, data_format: Any = None, interpolation: Any = None) -> None:
         if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
@@ -68,8 +71,8 @@ class Augmentation(Layer):
         self.seed, self.data_format = seed, data_format or "channels_last"
 
     def _filling(self, fill_mode: Any, fill_value: Any) -> None:
-        if fill_mode not in FILLS:
-            raise argument_error(self, "fill_mode", " or ".join(FILLS), fill_mode)
+        if fill_mode not in self.fills:
+            raise argument_error(self, "fill_mode", " or ".join(self.fills), fill_mode)
         if isinstance(fill_value, bool) or not isinstance(fill_value, int | float):
             raise argument_error(self, "fill_value", "a number", fill_value)
 
@@ -100,8 +103,21 @@ class Augmentation(Layer):
         if isinstance(inputs, Mapping):
             if "images" not in inputs:
                 raise input_error(self, 'a dict with "images"', f"{', '.join(map(str, inputs))}")
+            self._refuse_boxes(inputs)
             return {**inputs, "images": self._images(inputs["images"], training)}
         return self._images(inputs, training)
+
+    def _refuse_boxes(self, inputs: Mapping[str, Any]) -> None:
+        beside = {"bounding_boxes", "segmentation_masks"} & set(inputs)
+        if self.moves and beside:
+            raise input_error(
+                self,
+                '"images" and "labels": this layer moves what is in a picture, and no boxes or '
+                "masks with it",
+                ", ".join(sorted(beside)),
+                "layers that only change colours leave boxes and masks as they are; move yours "
+                "with fl.data.augment, which takes the amounts.",
+            )
 
     def _images(self, images: Any, training: bool) -> Tensor:
         x = cast(images, "float32")
@@ -135,6 +151,7 @@ class RandomFlip(Augmentation):
     """Half of the pictures in a mirror, half of them upside down, or both."""
 
     fields = ("mode", "seed", "data_format")
+    moves = True
 
     def __init__(
         self,
@@ -164,6 +181,7 @@ class RandomRotation(Augmentation):
     """
 
     fields = ("factor", "fill_mode", "interpolation", "seed", "fill_value", "data_format")
+    moves = True
 
     def __init__(
         self,
@@ -205,6 +223,7 @@ class RandomTranslation(Augmentation):
         *("height_factor", "width_factor", "fill_mode", "interpolation", "seed"),
         *("fill_value", "data_format"),
     )
+    moves = True
 
     def __init__(
         self,
@@ -249,6 +268,7 @@ class RandomZoom(Augmentation):
     """
 
     fields = RandomTranslation.fields
+    moves = True
 
     def __init__(
         self,
@@ -287,6 +307,7 @@ class _RandomSide(Augmentation):
     """Pictures stretched along one side, about their middle, in a frame that stays."""
 
     fields = ("factor", "interpolation", "seed")
+    moves = True
     tall = False
 
     def __init__(
@@ -345,6 +366,7 @@ class RandomShear(Augmentation):
         *("x_factor", "y_factor", "interpolation", "fill_mode", "fill_value", "data_format"),
         "seed",
     )
+    moves = True
 
     def __init__(
         self,
@@ -383,6 +405,7 @@ class RandomCrop(Augmentation):
     """
 
     fields = ("height", "width", "seed", "data_format")
+    moves = True
 
     def __init__(
         self,
@@ -595,9 +618,12 @@ class RandomErasing(Augmentation):
 class _Mixing(Augmentation):
     """Pictures that are mixed with others; labels of a dict, one-hot, are mixed as much."""
 
+    moves = True
+
     def call(self, inputs: Any, training: bool = False) -> Any:
         if not isinstance(inputs, Mapping) or inputs.get("labels") is None or not training:
             return super().call(inputs, training)
+        self._refuse_boxes(inputs)
         x = cast(inputs["images"], "float32")
         if x.rank != 4:
             raise input_error(self, "a batch of pictures: [N, H, W, C]", x.type)

@@ -55,7 +55,7 @@ def compile_as(model: Any, told: Any, where: object) -> None:
             optimizer = {**optimizer, "config": _renewed(dict(optimizer.get("config") or {}))}
         model.compile(
             optimizers.get(untupled(optimizer)),
-            **{k: untupled(told.get(k)) for k in _OPTIONS},
+            **{k: config.with_scoped(untupled(told.get(k))) for k in _OPTIONS},
             run_eagerly=bool(told.get("run_eagerly") or False),
         )
     except FanlightError as error:

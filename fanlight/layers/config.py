@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,8 @@ from fanlight.tensor.caller import caller
 
 # What users registered: name in a file -> class or function.
 _CUSTOM: dict[str, Any] = {}
+# The same, for as long as a `with` of `custom_objects` lasts.
+_SCOPED: ContextVar[Mapping[str, Any] | None] = ContextVar("custom_objects", default=None)
 
 
 def register(package: str = "Custom", name: str | None = None) -> Callable[[Any], Any]:
@@ -29,12 +33,71 @@ def register(package: str = "Custom", name: str | None = None) -> Callable[[Any]
     return keep
 
 
+@contextmanager
+def custom_objects(objects: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Let files name these classes and functions, by the keys, inside of a `with`.
+
+    What was registered by `register` counts inside, too; these go first.
+    """
+    if objects is not None and not isinstance(objects, Mapping):
+        raise FanlightError(
+            "E-LAYER-004",
+            "these are no custom objects.",
+            where=f"custom_objects, {caller()}",
+            expected='names and what they stand for: {"Swirl": Swirl}',
+            received=repr(objects)[:200],
+        )
+    token = _SCOPED.set({**(_SCOPED.get() or {}), **(objects or {})})
+    try:
+        yield
+    finally:
+        _SCOPED.reset(token)
+
+
+def scoped(name: str) -> Any:
+    """What `custom_objects` says of a name of a file, `package>name` or the name alone; or None."""
+    objects = _SCOPED.get() or {}
+    return objects.get(name, objects.get(name.rpartition(">")[2]))
+
+
+def with_scoped(value: Any) -> Any:
+    """Names and descriptions of what `custom_objects` says, made; all else as it is.
+
+    What is looked up later, when the scope has ended, is found so.
+    """
+    if isinstance(value, str):
+        found = scoped(value)
+        return value if found is None else found
+    if isinstance(value, list | tuple):
+        return [with_scoped(v) for v in value]
+    if not isinstance(value, Mapping):
+        return value
+    if "class_name" not in value:
+        return {k: with_scoped(v) for k, v in value.items()}
+    names = (value.get("registered_name"), value["class_name"], value.get("config"))
+    own = any(isinstance(n, str) and scoped(n) is not None for n in names)
+    return lookup("object", value, {}) if own else value
+
+
 def registered(name: str) -> Any:
     """What was registered under a name of a file, `package>name` or the name alone; or None."""
-    found = _CUSTOM.get(name)
+    found = scoped(name)
+    if found is None:
+        found = _CUSTOM.get(name)
     if found is None:
         found = next((v for k, v in _CUSTOM.items() if k.partition(">")[2] == name), None)
     return found
+
+
+def all_registered() -> dict[str, Any]:
+    """What was registered, by name: the table itself, to which one may add."""
+    return _CUSTOM
+
+
+def made_of(get: Callable[[Any], Any], given: Any, objects: Mapping[str, Any] | None) -> Any:
+    """What `get` makes of a description that may name these objects, too."""
+    with custom_objects(objects):
+        return get(given)
 
 
 def registered_name(made: Any) -> str | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fanlight.layers import config
 from fanlight.layers.checked import Checked
+from fanlight.layers.config import made_of
 from fanlight.tensor import Tensor
 from fanlight.tensor import functions as fn
 
@@ -101,7 +102,19 @@ class MinMaxNorm(Constraint):
 
 _CLASSES = (MaxNorm, MinMaxNorm, NonNeg, UnitNorm)
 KNOWN: dict[str, Any] = {c.__name__: c for c in _CLASSES}
-__all__ = [*KNOWN, "Constraint", "get"]
+# Keras's other names of them.
+max_norm, min_max_norm, non_neg, unit_norm = MaxNorm, MinMaxNorm, NonNeg, UnitNorm
+__all__ = [
+    *(c.__name__ for c in _CLASSES),
+    "Constraint",
+    "deserialize",
+    "get",
+    "max_norm",
+    "min_max_norm",
+    "non_neg",
+    "serialize",
+    "unit_norm",
+]
 
 
 def __dir__() -> list[str]:
@@ -112,3 +125,17 @@ def __dir__() -> list[str]:
 def get(given: Any) -> Any:
     """The constraint that a name, a description or an object stands for; None stays None."""
     return None if given is None else config.function("constraint", given, KNOWN)
+
+
+def serialize(constraint: Any) -> Any:
+    """What a file has for a constraint: class name and arguments, or the name of a function."""
+    return config.plain(constraint)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The constraint that `serialize` described.
+
+    Args:
+        custom_objects: classes and functions of your own that it may name.
+    """
+    return made_of(get, config, custom_objects)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
-from fanlight.layers import activations, config, constraints, initializers, regularizers
+from fanlight.layers import activations, config, constraints, initializers, regularizers, scope
 from fanlight.layers.arguments import data_format as format_of
 from fanlight.layers.arguments import whole
 from fanlight.layers.layer import Layer, argument_error, channels_of, input_error
@@ -211,7 +211,7 @@ class Embedding(Layer):
         weights: the table itself, [input_dim, output_dim], or a list of it.
     """
 
-    fields = (
+    fields: tuple[str, ...] = (
         "input_dim",
         "output_dim",
         "embeddings_initializer",
@@ -263,6 +263,71 @@ class Embedding(Layer):
 
     def compute_mask(self, inputs: Any, mask: Any) -> Any:
         return fn.not_equal(inputs, 0) if self.mask_zero else None
+
+
+class ReversibleEmbedding(Embedding):
+    """`Embedding` that goes both ways: with reverse=True, [N, ..., output_dim] as scores of the
+    rows, [N, ..., input_dim].
+
+    Args:
+        tie_weights: whether scores are by the table itself, and not by a matrix of their own.
+        reverse_dtype: kept for Keras; scores are float32.
+        logit_soft_cap: scores x become c tanh(x / c) of this number c.
+
+    Source: Press & Wolf 2016.
+    """
+
+    fields = (*Embedding.fields, "tie_weights", "reverse_dtype", "logit_soft_cap")
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        tie_weights: bool = True,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
+        mask_zero: bool = False,
+        reverse_dtype: str | None = None,
+        logit_soft_cap: float | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            input_dim,
+            output_dim,
+            embeddings_initializer,
+            embeddings_regularizer,
+            embeddings_constraint,
+            mask_zero,
+            **options,
+        )
+        self.tie_weights, self.reverse_dtype = bool(tie_weights), reverse_dtype
+        self.logit_soft_cap = logit_soft_cap
+        if logit_soft_cap is not None and not logit_soft_cap > 0:
+            raise argument_error(self, "logit_soft_cap", "a number above 0", logit_soft_cap)
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        if not self.tie_weights:
+            self.reverse_embeddings = self.add_weight(
+                (self.output_dim, self.input_dim), self.embeddings_initializer, "reverse_embeddings"
+            )
+
+    def call(self, inputs: Any, reverse: bool = False) -> Tensor:
+        if not reverse:
+            result = super().call(inputs)
+            scope.set_mask(result, super().compute_mask(inputs, None))
+            return result
+        x = cast(inputs, "float32")
+        if self.tie_weights:
+            scores = fn.matmul(x, self.embeddings, transpose_b=True)
+        else:
+            scores = fn.matmul(x, self.reverse_embeddings)
+        cap = self.logit_soft_cap
+        return scores if cap is None else fn.tanh(scores / float(cap)) * float(cap)
+
+    def compute_mask(self, inputs: Any, mask: Any) -> Any:
+        return None  # said in call: scores have none
 
 
 class Masking(Layer):
@@ -511,6 +576,7 @@ __all__ = [
     "Permute",
     "RepeatVector",
     "Reshape",
+    "ReversibleEmbedding",
 ]
 
 

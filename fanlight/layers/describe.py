@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanlight.errors import FanlightError
 from fanlight.layers import config
+from fanlight.layers.config import made_of
 from fanlight.layers.depths import depth_order
 from fanlight.layers.layer import Layer
 from fanlight.layers.symbolic import Node, Symbolic, mapped
@@ -245,10 +246,13 @@ def sequential_from_config(config: Any) -> Any:
     return Reader("a config").sequential(config)
 
 
-def model_from_json(text: str | bytes) -> Any:
+def model_from_json(text: str | bytes, custom_objects: Mapping[str, Any] | None = None) -> Any:
     """The model that `model.to_json()`, of Fanlight, Keras 2, Keras 3 or TF.js, describes.
 
     Its weights are new.
+
+    Args:
+        custom_objects: layers and functions of your own by the names that the text has for them.
 
     Raises:
         FanlightError: E-FORMAT-003 to 005 no description; E-LAYER-008 with all layers that are
@@ -260,7 +264,31 @@ def model_from_json(text: str | bytes) -> Any:
     data = text.encode() if isinstance(text, str) else bytes(text)
     description = parse_json(data, "the JSON text")
     version = description.get("keras_version") if isinstance(description, dict) else None
-    return Reader("the JSON text", *dialect(str(version or "3."))).whole(description)
+    with config.custom_objects(custom_objects):
+        return Reader("the JSON text", *dialect(str(version or "3."))).whole(description)
+
+
+def serialize(layer: Layer) -> dict[str, Any]:
+    """What a file has for a layer or a model: class name and arguments, without weights."""
+    return config.described(layer)
+
+
+def deserialize(
+    config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+) -> Layer:
+    """The layer or the model that `serialize` described, of Fanlight or of Keras; its weights are
+    new.
+
+    Args:
+        custom_objects: layers and functions of your own by the names that it has for them.
+
+    Raises:
+        FanlightError: E-LAYER-008 a layer that is not known; E-LAYER-004 arguments that do not fit.
+    """
+    from fanlight.layers.reading import Reader
+
+    made: Layer = made_of(Reader("a description").layer, config, custom_objects)
+    return made
 
 
 def dialect(version: str) -> tuple[bool, bool]:
@@ -271,12 +299,14 @@ def dialect(version: str) -> tuple[bool, bool]:
 
 __all__ = [
     "described_model",
+    "deserialize",
     "functional_config",
     "layer_from",
     "model_from_config",
     "model_from_json",
     "sequential_config",
     "sequential_from_config",
+    "serialize",
     "to_json",
 ]
 

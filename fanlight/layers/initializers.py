@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.layers import config, seeds
 from fanlight.layers.checked import Checked
+from fanlight.layers.config import made_of
 from fanlight.tensor.caller import caller
 
 Shape = Sequence[int]
@@ -312,6 +313,84 @@ class Identity(Initializer):
         return {"gain": self.gain}
 
 
+# Cosine sums: the coefficients of cos(2 pi k j / n), with changing signs.
+WINDOWS: dict[str, tuple[float, ...]] = {
+    "blackman": (0.42, 0.5, 0.08),
+    "boxcar": (1.0,),
+    "hamming": (0.54, 0.46),
+    "hann": (0.5, 0.5),
+}
+
+
+def window_of(name: str, length: int, periodic: bool) -> np.ndarray:
+    """A window of `WINDOWS`, float64 [length]: one turn of what goes on, or symmetric.
+
+    Source: scipy.signal.get_window.
+    """
+    turn = 2 * np.pi * np.arange(length) / max(1, length if periodic else length - 1)
+    parts = [(-1) ** j * a * np.cos(j * turn) for j, a in enumerate(WINDOWS[name])]
+    return np.sum(parts, axis=0) if length > 1 else np.ones(length)
+
+
+class STFT(Initializer):
+    """A kernel [frame, 1, frequencies] whose convolution is a short-time Fourier transform.
+
+    Args:
+        side: "real" or "imag".
+        window: "hann", "hamming", "blackman" or "boxcar"; numbers for each place of a frame; or
+            None.
+        scaling: "density" divides by the root of the window's sum of squares, "spectrum" by the sum
+            of its sizes; None: neither.
+        periodic: whether the window is one turn of what goes on, or symmetric.
+    """
+
+    def __init__(
+        self,
+        side: str = "real",
+        window: Any = "hann",
+        scaling: str | None = "density",
+        periodic: bool = False,
+    ) -> None:
+        if side not in ("real", "imag"):
+            raise _wrong(self, "side", "real or imag", side)
+        if isinstance(window, str) and window not in WINDOWS:
+            raise _wrong(self, "window", f"{' or '.join(WINDOWS)}, or numbers", window)
+        if scaling not in (None, "density", "spectrum"):
+            raise _wrong(self, "scaling", "density, spectrum or None", scaling)
+        self.side, self.window = side, window
+        self.scaling, self.periodic = scaling, periodic
+
+    def __call__(self, shape: Shape, dtype: str = "float32") -> np.ndarray:
+        if len(shape) != 3 or shape[1] != 1 or shape[2] < 2:
+            raise _not_for("STFT", "[frame, 1, frequencies]", shape)
+        frame, _, count = shape
+        # Whole turns do not count: the remainder keeps the angle exact.
+        turns = (np.arange(frame)[:, None] * np.arange(count)) % (2 * count - 2) / (2 * count - 2)
+        angle = -2 * np.pi * turns[:, None]
+        kernel = np.cos(angle) if self.side == "real" else np.sin(angle)
+        if self.window is not None:
+            window = self._window(frame)
+            by = {"density": math.sqrt((window**2).sum()), "spectrum": np.abs(window).sum()}
+            kernel = kernel * (window[:, None, None] / by.get(str(self.scaling), 1.0))
+        return kernel.astype(DTYPES[dtype])
+
+    def _window(self, frame: int) -> np.ndarray:
+        if not isinstance(self.window, str):
+            given = np.asarray(self.window, np.float64)
+            if given.shape != (frame,):
+                raise _wrong(self, "window", f"{frame} numbers", f"shape {given.shape}")
+            return given
+        return window_of(self.window, frame, bool(self.periodic))
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "side": self.side,
+            "window": config.plain(self.window),
+            "periodic": self.periodic,
+            "scaling": self.scaling,
+        }
+
+
 def _wrong(made: Initializer, argument: str, expected: str, received: Any) -> FanlightError:
     name = type(made).__name__
     return FanlightError(
@@ -346,6 +425,7 @@ _CLASSES = (
     Orthogonal,
     RandomNormal,
     RandomUniform,
+    STFT,
     TruncatedNormal,
     VarianceScaling,
     Zeros,
@@ -354,12 +434,43 @@ KNOWN: dict[str, Any] = {
     **{c.__name__: c for c in _CLASSES},
     "IdentityInitializer": Identity,
     "OrthogonalInitializer": Orthogonal,
+    "STFTInitializer": STFT,
     "LeCunNormal": LecunNormal,  # as TensorFlow.js writes them
     "LeCunUniform": LecunUniform,
     "uniform": RandomUniform,
     "normal": RandomNormal,
 }
-__all__ = [*(c.__name__ for c in _CLASSES), "Initializer", "get"]
+# Keras's other names of them.
+constant = Constant
+glorot_normal = GlorotNormal
+glorot_uniform = GlorotUniform
+he_normal = HeNormal
+he_uniform = HeUniform
+identity = IdentityInitializer = Identity
+lecun_normal = LecunNormal
+lecun_uniform = LecunUniform
+ones = Ones
+orthogonal = OrthogonalInitializer = Orthogonal
+random_normal = RandomNormal
+random_uniform = RandomUniform
+stft = STFTInitializer = STFT
+truncated_normal = TruncatedNormal
+variance_scaling = VarianceScaling
+zeros = Zeros
+_ALIASES = (
+    *("IdentityInitializer", "OrthogonalInitializer", "STFTInitializer", "constant"),
+    *("glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "identity", "lecun_normal"),
+    *("lecun_uniform", "ones", "orthogonal", "random_normal", "random_uniform", "stft"),
+    *("truncated_normal", "variance_scaling", "zeros"),
+)
+__all__ = [
+    *(c.__name__ for c in _CLASSES),
+    *_ALIASES,
+    "Initializer",
+    "deserialize",
+    "get",
+    "serialize",
+]
 
 
 def __dir__() -> list[str]:
@@ -370,3 +481,17 @@ def __dir__() -> list[str]:
 def get(given: Any) -> Any:
     """The initializer that a name, a description or an object stands for; None stays None."""
     return None if given is None else config.function("initializer", given, KNOWN)
+
+
+def serialize(initializer: Any) -> Any:
+    """What a file has for an initializer: class name and arguments, or the name of a function."""
+    return config.plain(initializer)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The initializer that `serialize` described.
+
+    Args:
+        custom_objects: classes and functions of your own that it may name.
+    """
+    return made_of(get, config, custom_objects)

@@ -495,6 +495,8 @@ def shapes_of(value: Any) -> Any:
 
 
 def _stand_ins(shape: Any) -> Any:
+    if isinstance(shape, Mapping):
+        return {k: _stand_ins(s) for k, s in shape.items()}
     if isinstance(shape, list) or (shape and isinstance(shape[0], tuple | list)):
         return [_stand_ins(s) for s in shape]
     return Symbolic(tuple(shape), "float32", None, 0)  # type: ignore[arg-type]

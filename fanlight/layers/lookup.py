@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.layers.arguments import whole
-from fanlight.layers.hashes import bucket
+from fanlight.layers.hashes import bucket, crossed
 from fanlight.layers.layer import Layer, argument_error, input_error
 from fanlight.layers.preprocessing import MODES, batches, check_mode, encoded
 from fanlight.layers.symbolic import Node, Symbolic, symbols
@@ -23,7 +23,7 @@ from fanlight.tensor import functions as fn
 from fanlight.tensor.indices import gather
 from fanlight.tensor.sorting import lower_bound
 
-__all__ = ["Hashing", "IntegerLookup", "StringLookup"]
+__all__ = ["HashedCrossing", "Hashing", "IntegerLookup", "StringLookup"]
 
 
 def __dir__() -> list[str]:
@@ -134,6 +134,60 @@ class Hashing(HostLayer):
             else:
                 found[i] = bucket(str(value), self.num_bins - masked, self.salt) + masked
         return encoded(tensor(found.reshape(values.shape)), self.output_mode, self.num_bins)
+
+
+class HashedCrossing(HostLayer):
+    """Several features together as a bucket: of ("red", 3) one, of ("red", 4) another.
+
+    The buckets are TensorFlow's: see `crossed`. It takes a list of inputs, texts or whole numbers,
+    each [N], [N, 1] or a single one.
+
+    Args:
+        num_bins: how many buckets there are.
+        output_mode: "int", or float32 "one_hot".
+    """
+
+    fields = ("num_bins", "output_mode", "sparse")
+
+    def __init__(
+        self, num_bins: int, output_mode: str = "int", sparse: bool = False, **options: Any
+    ) -> None:
+        default = "int32" if output_mode == "int" else "float32"
+        if options.get("dtype") in (None, "int64"):
+            options["dtype"] = default
+        super().__init__(**options)
+        self.output_mode = check_mode(self, output_mode, ("int", "one_hot"), sparse)
+        whole(self, "num_bins", num_bins)
+        if num_bins >= 2**31:
+            raise argument_error(self, "num_bins", "a whole number of int32", num_bins)
+        self.num_bins, self.sparse, self.output_dtype = num_bins, False, default
+
+    def symbolic_outputs(self, args: tuple[Any, ...], options: dict[str, Any]) -> list[Symbolic]:
+        given = symbols((args, options))
+        self._form = None
+        shape = self.compute_output_shape([s.shape for s in given])
+        return [Symbolic(shape, self.output_dtype, Node(self, args, options), 0)]
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        self._check([tuple(s) for s in input_shape])
+        return mode_shape(tuple(input_shape[0]), self.output_mode, self.num_bins)
+
+    def _check(self, shapes: Sequence[tuple[int | None, ...]]) -> None:
+        wrong = len(shapes) < 2 or any(s != shapes[0] for s in shapes)
+        if wrong or len(shapes[0]) > 2 or (len(shapes[0]) == 2 and shapes[0][1] != 1):
+            expected = "two inputs or more, of one shape: [N], [N, 1] or a single one"
+            raise input_error(self, expected, ", ".join(map(str, shapes)))
+
+    def call(self, inputs: Any) -> Tensor:
+        if not isinstance(inputs, list | tuple):
+            raise input_error(self, "a list of inputs", type(inputs).__name__)
+        columns = [tensor(x).numpy() for x in inputs]
+        self._check([c.shape for c in columns])
+        if any(c.dtype.kind == "f" for c in columns):
+            raise input_error(self, "texts or whole numbers", "numbers with fractions")
+        rows = zip(*(c.reshape(-1).tolist() for c in columns), strict=True)
+        found = np.array([crossed(row, self.num_bins) for row in rows], np.int32)
+        return encoded(tensor(found.reshape(columns[0].shape)), self.output_mode, self.num_bins)
 
 
 class IndexLookup(HostLayer):

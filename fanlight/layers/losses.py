@@ -1,18 +1,45 @@
-"""Losses: `fl.losses`. Classes by Keras's names, and the functions of the Core API.
+"""Losses: `fl.losses`. Classes and functions by Keras's names, and the functions of the Core API.
 
-What the classes give for each example is in `fl.metrics`, by the names of functions.
+Keras's functions give a number for each example. One name is both Keras's and TensorFlow.js's:
+`mean_squared_error` is TensorFlow.js's here, which gives one number for all; Keras's is `mse`, and
+`fl.metrics.mean_squared_error`. As a loss for `compile` either means the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.layers import config, policy, scope
 from fanlight.layers import loss_functions as functions
 from fanlight.layers.checked import Checked
-from fanlight.layers.loss_functions import ALIASES, FUNCTIONS
+from fanlight.layers.config import made_of
+from fanlight.layers.loss_functions import (
+    ALIASES,
+    FUNCTIONS,
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_generalized_cross_entropy,
+    categorical_hinge,
+    circle,
+    cosine_similarity,
+    ctc,
+    dice,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_logarithmic_error,
+    poisson,
+    sparse_categorical_crossentropy,
+    squared_hinge,
+    tversky,
+)
 from fanlight.tensor import Tensor, cast, tensor
 from fanlight.tensor import functions as fn
 from fanlight.tensor.caller import caller
@@ -27,6 +54,14 @@ from fanlight.tensor.losses import (
     sigmoid_cross_entropy,
     softmax_cross_entropy,
 )
+
+# As Keras 2 has them, too.
+mse = MSE = functions.mean_squared_error
+mae = MAE = mean_absolute_error
+mape = MAPE = mean_absolute_percentage_error
+msle = MSLE = mean_squared_logarithmic_error
+kld = KLD = kl_divergence
+logcosh = log_cosh
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none")
 
@@ -531,14 +566,35 @@ def get(given: Any) -> Loss | None:
     found = config.lookup("loss", given, KNOWN)
     if isinstance(found, Loss):
         return found
+    if found is mean_squared_error:  # the one of TensorFlow.js: the same loss
+        return MeanSquaredError()
     if callable(found):
         named = next((c for n, c in _BY_FUNCTION.items() if FUNCTIONS.get(n) is found), None)
         return Function(found) if named is None else named()
     return config.lookup("loss", "", KNOWN)
 
 
+def serialize(loss: Any) -> Any:
+    """What a file has for a loss: class name and arguments, or the name of a function."""
+    return config.plain(loss)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The loss that `serialize` described.
+
+    Args:
+        custom_objects: classes and functions of your own that it may name.
+    """
+    return made_of(get, config, custom_objects)
+
+
 __all__ = [
     "CTC",
+    "KLD",
+    "MAE",
+    "MAPE",
+    "MSE",
+    "MSLE",
     "BinaryCrossentropy",
     "BinaryFocalCrossentropy",
     "CategoricalCrossentropy",
@@ -563,15 +619,44 @@ __all__ = [
     "SquaredHinge",
     "Tversky",
     "absolute_difference",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy",
+    "categorical_hinge",
+    "circle",
     "compute_weighted_loss",
     "cosine_distance",
+    "cosine_similarity",
+    "ctc",
+    "deserialize",
+    "dice",
     "get",
+    "hinge",
     "hinge_loss",
+    "huber",
     "huber_loss",
+    "kl_divergence",
+    "kld",
+    "log_cosh",
     "log_loss",
+    "logcosh",
+    "mae",
+    "mape",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
     "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "mse",
+    "msle",
+    "poisson",
+    "serialize",
     "sigmoid_cross_entropy",
     "softmax_cross_entropy",
+    "sparse_categorical_crossentropy",
+    "squared_hinge",
+    "tversky",
 ]
 
 

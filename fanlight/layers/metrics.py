@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fanlight.layers import accuracies, config, overlaps, regression, thresholds
@@ -29,6 +29,7 @@ from fanlight.layers.accuracies import (
     sparse_top_k_categorical_accuracy,
     top_k_categorical_accuracy,
 )
+from fanlight.layers.config import made_of
 from fanlight.layers.loss_functions import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -172,6 +173,20 @@ def _by_shape(name: str, loss: Any) -> Metric:
     return CategoricalCrossentropy(name, from_logits=logits)
 
 
+def serialize(metric: Any) -> Any:
+    """What a file has for a metric: class name and arguments, or the name of a function."""
+    return config.plain(metric)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The metric that `serialize` described.
+
+    Args:
+        custom_objects: classes and functions of your own that it may name.
+    """
+    return made_of(get, config, custom_objects)
+
+
 __all__ = [
     "AUC",
     "Accuracy",
@@ -233,6 +248,7 @@ __all__ = [
     "concordance_correlation",
     "cosine_similarity",
     "ctc",
+    "deserialize",
     "dice",
     "get",
     "hinge",
@@ -245,6 +261,7 @@ __all__ = [
     "mean_squared_logarithmic_error",
     "pearson_correlation",
     "poisson",
+    "serialize",
     "sparse_categorical_accuracy",
     "sparse_categorical_crossentropy",
     "sparse_top_k_categorical_accuracy",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fanlight.errors import FanlightError
 from fanlight.layers import config, schedules
+from fanlight.layers.composite import MultiOptimizer, OptimizerMap
+from fanlight.layers.config import made_of
 from fanlight.layers.nearest import missing
 from fanlight.layers.optimizer import Optimizer
 from fanlight.layers.weight import Weight
@@ -524,6 +526,56 @@ class Muon(Optimizer):
         return fn.transpose(x) if tall else x
 
 
+class ScheduleFreeAdamW(Optimizer):
+    """AdamW that needs no schedule: gradients are taken between a fast and an averaged weight.
+
+    Args:
+        warmup_steps: over so many steps the learning rate rises from 0.
+
+    Source: Defazio et al. 2024.
+    """
+
+    fields = ("beta_1", "beta_2", "epsilon", "warmup_steps")
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.0025,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        warmup_steps: int = 0,
+        **options: Any,
+    ) -> None:
+        super().__init__(learning_rate, **options)
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+        self.warmup_steps = warmup_steps
+        if not 0 < beta_1 <= 1:
+            raise self._wrong("beta_1", "a number above 0, at most 1", beta_1)
+
+    def slot_groups(self) -> Sequence[Sequence[str]]:
+        return (("momentum", "velocity"),)
+
+    def _slot(self, slot: str, weight: Variable) -> Weight | None:
+        made = super()._slot(slot, weight)
+        if made is not None and slot == "momentum":  # the fast weight begins as the weight
+            made.assign(weight.numpy())
+        return made
+
+    def step(self, weight: Tensor, grad: Tensor, rate: Tensor, slots: dict[str, Tensor]) -> Stepped:
+        fast, v = slots["momentum"], slots["velocity"]
+        if self.warmup_steps > 0:
+            rate = rate * fn.minimum(self.count / float(self.warmup_steps), 1.0)
+        v = v + (fn.square(grad) - v) * (1.0 - self.beta_2)
+        spread = fn.sqrt(v / (1.0 - fn.pow(self.beta_2, self.count))) + self.epsilon
+        # The weight is beta_1 of the average and 1 - beta_1 of the fast one.
+        average = (weight - (1.0 - self.beta_1) * fast) / self.beta_1
+        fast = fast - rate * grad / spread
+        share = 1.0 / self.count
+        average = (1.0 - share) * average + share * fast
+        new = (1.0 - self.beta_1) * fast + self.beta_1 * average
+        return new, {"momentum": fast, "velocity": v}
+
+
 CLASSES = (
     SGD,
     Adadelta,
@@ -535,9 +587,11 @@ CLASSES = (
     Ftrl,
     Lamb,
     Lion,
+    MultiOptimizer,
     Muon,
     Nadam,
     RMSprop,
+    ScheduleFreeAdamW,
 )
 KNOWN: dict[str, Any] = {c.__name__: c for c in CLASSES} | {c.__name__.lower(): c for c in CLASSES}
 
@@ -556,6 +610,20 @@ def get(given: Any) -> Optimizer:
     return found
 
 
+def serialize(optimizer: Any) -> Any:
+    """What a file has for an optimizer: class name and arguments, or the name of a function."""
+    return config.plain(optimizer)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The optimizer that `serialize` described.
+
+    Args:
+        custom_objects: classes and functions of your own that it may name.
+    """
+    return made_of(get, config, custom_objects)
+
+
 __all__ = [
     "SGD",
     "Adadelta",
@@ -567,12 +635,17 @@ __all__ = [
     "Ftrl",
     "Lamb",
     "Lion",
+    "MultiOptimizer",
     "Muon",
     "Nadam",
     "Optimizer",
+    "OptimizerMap",
     "RMSprop",
+    "ScheduleFreeAdamW",
+    "deserialize",
     "get",
     "schedules",
+    "serialize",
 ]
 
 if not TYPE_CHECKING:  # a name that is not there is an error to mypy

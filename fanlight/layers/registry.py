@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from fanlight.layers.config import registered
+from fanlight.layers.config import registered, scoped
 
 # Names of older files, of Keras 2 and of TensorFlow.js.
 _ALIASES = {
@@ -55,7 +55,9 @@ def find(class_name: str, registered_name: Any = None) -> Any:
         made = registered(str(registered_name))
         if made is not None:
             return made
-    own = known().get(class_name)
+    own = scoped(class_name)
+    if own is None:
+        own = known().get(class_name)
     return registered(class_name) if own is None else own
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.layers import config
 from fanlight.layers.checked import Checked
+from fanlight.layers.config import made_of
 from fanlight.tensor import Tensor, tensor
 from fanlight.tensor import functions as fn
 
@@ -105,7 +107,19 @@ class OrthogonalRegularizer(Regularizer):
 
 _CLASSES = (L1, L2, L1L2, OrthogonalRegularizer)
 KNOWN: dict[str, Any] = {c.__name__: c for c in _CLASSES}
-__all__ = [*KNOWN, "Regularizer", "get"]
+# Keras's other names of them.
+l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
+__all__ = [
+    *(c.__name__ for c in _CLASSES),
+    "Regularizer",
+    "deserialize",
+    "get",
+    "l1",
+    "l1_l2",
+    "l2",
+    "orthogonal_regularizer",
+    "serialize",
+]
 
 
 def __dir__() -> list[str]:
@@ -116,3 +130,17 @@ def __dir__() -> list[str]:
 def get(given: Any) -> Any:
     """The regularizer that a name, a description or an object stands for; None stays None."""
     return None if given is None else config.function("regularizer", given, KNOWN)
+
+
+def serialize(regularizer: Any) -> Any:
+    """What a file has for a regularizer: class name and arguments, or the name of a function."""
+    return config.plain(regularizer)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The regularizer that `serialize` described.
+
+    Args:
+        custom_objects: classes and functions of your own that it may name.
+    """
+    return made_of(get, config, custom_objects)

@@ -8,6 +8,7 @@ from typing import Any
 
 from fanlight import formats
 from fanlight.errors import FanlightError
+from fanlight.layers import config
 from fanlight.layers.layer import Layer
 from fanlight.layers.model import not_built
 from fanlight.tensor.caller import caller
@@ -103,15 +104,21 @@ def save_weights(model: Layer, path: Any, overwrite: bool = True) -> None:
         )
 
 
-def load_model(path: Any, compile: bool = True) -> Any:
+def load_model(
+    path: Any,
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+) -> Any:
     """The model of a file, with its weights, ready to train on if it was compiled.
-
-    Layers of your own have to be registered first: `@fl.register()` above their classes.
 
     Args:
         path: a .keras or .h5 file of Keras (2 and 3) or of `model.save`, or the folder or
             model.json of a TF.js layers-model; or what a page that trained a model has saved.
+        custom_objects: layers and functions of your own by the names that the file has for them;
+            those that were registered, `@fl.register()` above them, need not be here.
         compile: whether it is compiled as it was, with the state of its optimizer.
+        safe_mode: as Keras has it; False changes nothing: no code that is in a file is ever run.
 
     Raises:
         FanlightError: E-LAYER-008 with every layer that is not known; E-LAYER-006 weights that do
@@ -121,15 +128,16 @@ def load_model(path: Any, compile: bool = True) -> Any:
 
     source = _path(path)
     _no_bundle(source)
-    kind = kind_of(source)
-    if kind == "keras":
-        return file_keras.read(source, compile)
-    if kind == "h5":
-        return file_h5.read(source, compile)
-    if kind == "tfjs":
-        return file_tfjs.read(source, compile)
-    if kind == "safetensors":
-        return file_safetensors.read_model(source, compile)
+    readers = {
+        "keras": file_keras.read,
+        "h5": file_h5.read,
+        "tfjs": file_tfjs.read,
+        "safetensors": file_safetensors.read_model,
+    }
+    read = readers.get(kind_of(source))
+    if read is not None:
+        with config.custom_objects(custom_objects):
+            return read(source, compile)
     raise FanlightError(
         "E-LAYER-009",
         "the file has weights only, no layers.",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.layers import config
 from fanlight.layers.checked import Checked
+from fanlight.layers.config import made_of
 from fanlight.tensor import Tensor, cast, tensor
 from fanlight.tensor import functions as fn
 from fanlight.tensor.caller import caller
@@ -265,6 +266,20 @@ def get(given: Any) -> LearningRateSchedule:
     return made
 
 
+def serialize(schedule: Any) -> Any:
+    """What a file has for a schedule: class name and arguments, or the name of a function."""
+    return config.plain(schedule)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The schedule that `serialize` described.
+
+    Args:
+        custom_objects: classes and functions of your own that it may name.
+    """
+    return made_of(get, config, custom_objects)
+
+
 __all__ = [
     "CosineDecay",
     "CosineDecayRestarts",
@@ -273,7 +288,9 @@ __all__ = [
     "LearningRateSchedule",
     "PiecewiseConstantDecay",
     "PolynomialDecay",
+    "deserialize",
     "get",
+    "serialize",
 ]
 
 

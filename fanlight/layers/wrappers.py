@@ -12,7 +12,7 @@ from fanlight.layers.wrapping import copy_of, layer_of
 from fanlight.tensor import Tensor, tensor
 from fanlight.tensor import functions as fn
 
-__all__ = ["Bidirectional", "TimeDistributed"]
+__all__ = ["Bidirectional", "Pipeline", "TimeDistributed", "Wrapper"]
 
 
 def __dir__() -> list[str]:
@@ -201,3 +201,51 @@ def _recurrent(outer: Layer, argument: str, given: Any) -> Any:
     if any(not hasattr(layer, field) for field in needed):
         raise argument_error(outer, argument, "a recurrent layer", layer)
     return layer
+
+
+class Wrapper(Layer):
+    """The base of layers of your own that apply another one, which they have as `layer`.
+
+    Args:
+        layer: a layer, or its description in a file.
+    """
+
+    fields = ("layer",)
+
+    def __init__(self, layer: Any, **options: Any) -> None:
+        super().__init__(**options)
+        self.layer = layer_of(self, "layer", layer)
+
+    def build(self, input_shape: Any) -> None:
+        if not self.layer.built:
+            self.layer._build(input_shape)
+
+
+class Pipeline(Layer):
+    """Layers one after the other: of augmentation, in `dataset.map`, or in a model.
+
+    Args:
+        layers: in order.
+    """
+
+    fields = ("layers",)
+
+    def __init__(self, layers: Sequence[Any], **options: Any) -> None:
+        super().__init__(**options)
+        if not isinstance(layers, list | tuple):
+            raise argument_error(self, "layers", "a list of layers", layers)
+        self._row = [layer_of(self, "layers", layer) for layer in layers]
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, in order."""
+        return list(self._row)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        for layer in self._row:
+            inputs = layer(inputs, training=training)
+        return inputs
+
+    def get_config(self) -> dict[str, Any]:
+        base = super().get_config()
+        return {"name": base["name"], "layers": base["layers"]}

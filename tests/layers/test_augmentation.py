@@ -178,7 +178,7 @@ def test_amounts_that_do_not_fit_are_refused() -> None:
 def test_what_is_random_follows_its_key_and_differs_from_picture_to_picture() -> None:
     same = np.broadcast_to(PHOTOS[:1], (6, 10, 14, 3))
     drawn = [getattr(augment, n) for n in augment.__all__ if n.startswith("random_")]
-    assert len(drawn) == 13
+    assert len(drawn) == 21
     for function in drawn:
         options: dict[str, Any] = {}
         if function in (augment.random_crop, augment.random_resized_crop):

@@ -174,10 +174,7 @@ def test_every_name_of_keras_is_known() -> None:
         }
         module = getattr(fl, kind)
         missing = [n for n in sorted(theirs) if n not in module.__all__ and not known(module, n)]
-        assert missing == SPARED.get(kind, []), kind
-
-
-SPARED = {"initializers": ["STFT", "STFTInitializer"]}  # of an audio layer
+        assert missing == [], kind
 
 
 def known(module: Any, name: str) -> bool:

@@ -35,7 +35,8 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
 
     Args:
         default_optimizer: for the weights that no pattern is for.
-        optimizer_map: regular expressions, each of a whole path ("conv.*/kernel"), and optimizers.
+        optimizer_map: regular expressions, each of a whole path (".*conv1/kernel"), and optimizers.
+            Keras puts the name of a Sequential in front of the paths of its weights.
 
     Raises:
         FanlightError: E-LAYER-004 what is no optimizer, a pattern that is there already, or several
@@ -68,6 +69,9 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
         except re.error as error:
             raise _wrong("optimizer_map", "regular expressions", f"{key}: {error}") from None
         self._map[key] = _single(f"optimizer for {key}", optimizer)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._map
 
     def __delitem__(self, key: str) -> None:
         del self._map[key]
@@ -114,7 +118,7 @@ class MultiOptimizer(Optimizer):
         loss_scale_factor: float | None = None,
         name: str | None = None,
     ) -> None:
-        if isinstance(optimizer_map, Mapping) and "class_name" in optimizer_map:
+        if isinstance(optimizer_map, dict) and "class_name" in optimizer_map:  # of a file
             optimizer_map = OptimizerMap.from_config(optimizer_map["config"])
         if not callable(optimizer_map):
             raise _wrong("optimizer_map", "an OptimizerMap or a function of weights", optimizer_map)
@@ -204,7 +208,7 @@ class MultiOptimizer(Optimizer):
         return {
             "name": self.name,
             "loss_scale_factor": self.loss_scale_factor,
-            "optimizer_map": config.plain(self.optimizer_map),
+            "optimizer_map": config.described(self.optimizer_map),
         }
 
     @classmethod

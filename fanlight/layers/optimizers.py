@@ -587,13 +587,13 @@ CLASSES = (
     Ftrl,
     Lamb,
     Lion,
-    MultiOptimizer,
     Muon,
     Nadam,
     RMSprop,
     ScheduleFreeAdamW,
 )
 KNOWN: dict[str, Any] = {c.__name__: c for c in CLASSES} | {c.__name__.lower(): c for c in CLASSES}
+KNOWN["MultiOptimizer"] = MultiOptimizer  # not by its name alone: it is told its optimizers
 
 
 def get(given: Any) -> Optimizer:

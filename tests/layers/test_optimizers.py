@@ -84,6 +84,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         },
     ),
     ("RMSprop", {"learning_rate": 0.01, "loss_scale_factor": 128.0}),
+    ("ScheduleFreeAdamW", {"learning_rate": 0.02}),
+    ("ScheduleFreeAdamW", {"beta_1": 0.8, "warmup_steps": 6, "weight_decay": 0.1, "clipnorm": 1.0}),
 ]
 IDS = [f"{name}-{i}-{'-'.join(options)}"[:60] for i, (name, options) in enumerate(CASES)]
 

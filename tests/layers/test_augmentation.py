@@ -185,6 +185,8 @@ def test_what_is_random_follows_its_key_and_differs_from_picture_to_picture() ->
             options = {"height": 4, "width": 5}
         if function is augment.random_shear:
             options = {"x_factor": 0.5}
+        if function is augment.random_solarization:
+            options = {"threshold": (0.2, 0.9)}
         first = function(same, key=KEY, **options).numpy()
         assert np.array_equal(first, function(same, key=KEY, **options).numpy())
         assert not np.array_equal(first, function(same, key=fl.random.key(8), **options).numpy())

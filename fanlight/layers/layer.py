@@ -24,6 +24,7 @@ from fanlight.layers.symbolic import Node, Symbolic, symbols
 from fanlight.layers.weight import Weight
 from fanlight.ops.types import TensorType
 from fanlight.tensor import Tensor, cast, tensor
+from fanlight.tensor import functions as fn
 from fanlight.tensor.caller import caller
 from fanlight.tensor.calls import unheard
 from fanlight.tensor.core import type_of
@@ -195,6 +196,15 @@ class Layer(Checked):
         )
         self._weights.append(weight)
         return weight
+
+    def add_loss(self, loss: Any) -> None:
+        """Say, within `call`, what training makes small beside the loss of the model.
+
+        Args:
+            loss: a number, numbers whose sum counts, or a list of such.
+        """
+        for value in loss if isinstance(loss, list | tuple) else [loss]:
+            scope.add_loss(fn.sum(cast(tensor(value), "float32")))
 
     # --- being called -----------------------------------------------------------------------------
 

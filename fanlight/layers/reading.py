@@ -274,7 +274,8 @@ class Reader:
                 "registered",
                 received=tally(unknown),
                 next="write the class and register it under its name in the file before you "
-                "load: @fl.register(package, name) above `class NAME(fl.layers.Layer)`.",
+                "load: @fl.register(package, name) above `class NAME(fl.layers.Layer)`; or give it "
+                "to fl.load_model: custom_objects={NAME: class}.",
             )
 
     # --- helpers

@@ -11,6 +11,7 @@ import fanlight as fl
 from fanlight.errors import FanlightError
 from tests.layers.keras_oracle import keras, numbers
 
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of NumPy, in Keras
 layers = fl.layers
 
 
@@ -215,3 +216,31 @@ def test_models_are_called_with_lists_and_dicts() -> None:
     model.compile("sgd", ["mse", "mse"])
     stopped = model.fit(x, [want[0], want[1]], epochs=2, verbose=0)
     assert len(stopped.history["loss"]) == 2 and not model.stop_training
+
+
+def test_layers_add_losses_as_in_keras() -> None:
+    """The divergence of a code from normal numbers, as variational autoencoders have it."""
+
+    def trained(library: Any) -> tuple[list[float], list[Any], float]:
+        class Code(library.layers.Layer):
+            def call(self, inputs: Any) -> Any:
+                ops = fl if library is fl else library.ops
+                self.add_loss(0.3 * ops.mean(inputs * inputs))
+                self.add_loss([0.1 * ops.sum(inputs), 0.2 * inputs[0]])
+                return inputs
+
+        model = library.Sequential(
+            [library.Input((4,)), library.layers.Dense(3), Code(), library.layers.Dense(2)]
+        )
+        model.set_weights([numbers(4, 3), numbers(3), numbers(3, 2), numbers(2)])
+        model.compile(library.optimizers.SGD(0.05), "mse")
+        x, y = numbers(12, 4), numbers(12, 2)
+        options = {"batch_size": 4, "epochs": 3, "shuffle": False, "verbose": 0}
+        history = model.fit(x, y, **options).history["loss"]
+        return history, model.get_weights(), model.evaluate(x, y, batch_size=12, verbose=0)
+
+    ours, theirs = trained(fl), trained(keras)
+    np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-5)
+    for a, b in zip(ours[1], theirs[1], strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    assert ours[2] == pytest.approx(theirs[2], rel=1e-5)

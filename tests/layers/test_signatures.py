@@ -89,7 +89,7 @@ def test_masks_are_passed_on_where_keras_does(name: str) -> None:
 def test_the_list_is_long() -> None:
     """Aliases apart."""
     distinct = {getattr(fl.layers, n) for n in SHARED}
-    assert len(distinct) == 78
+    assert len(distinct) == 79
 
 
 # As Keras 2 and TensorFlow.js write what Keras 3 calls otherwise, or not at all.

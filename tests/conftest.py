@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, settings
 
 from tests.support import SHARED
 
+pytest_plugins = ["tests.conformance"]
+
 settings.register_profile(
     "fanlight",
     deadline=None,  # a shared machine's pauses are not failures

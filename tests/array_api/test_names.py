@@ -21,6 +21,7 @@ from tests.array_api.standard import (
     LEFT_OUT,
     METHODS,
 )
+from tests.conformance import ARRAY_API, counted
 from tests.support import ROOT
 
 ALL = [
@@ -54,6 +55,7 @@ def test_every_function_is_there_with_its_signature(
     assert plain(function) == form
     assert inspect.getdoc(function)
     assert name in module.__all__
+    counted(ARRAY_API, 1, of=1)
 
 
 def test_dtypes_constants_and_what_is_left_out() -> None:

@@ -19,8 +19,10 @@ from keras.src.initializers import constant_initializers, random_initializers  #
 from fanlight.layers import Layer, scope  # noqa: E402
 from fanlight.tensor import tensor  # noqa: E402
 from fanlight.tensor.tape import flatten, recording  # noqa: E402
+from tests.conformance import LEARNING, compared  # noqa: E402
 
 TOLERANCE = 1e-5
+STEPS, AFTER_STEPS = 20, 1e-4
 
 
 def numbers(*shape: int, seed: int = 0) -> np.ndarray:
@@ -127,6 +129,7 @@ def check_config(ours: Layer, theirs: Any) -> None:
     assert plain_config(again.get_config()) == other
     back = type(ours).from_config(theirs.get_config())
     assert plain_config(back.get_config()) == own
+    compared("layers", type(ours).__name__, "configs")
 
 
 def check_layer(
@@ -137,8 +140,8 @@ def check_layer(
     values: Sequence[np.ndarray] | None = None,
     mask: Any = None,
     config: bool = True,
-    tolerance: float = TOLERANCE,
     shape: bool = True,
+    steps: bool = False,
 ) -> Any:
     """Compare a layer with Keras's: outputs, gradients, weights, shape, configuration.
 
@@ -147,6 +150,8 @@ def check_layer(
         values: inputs instead of random ones.
         mask: what both are given as `mask`.
         config, shape: whether configurations and `compute_output_shape` are compared.
+        steps: whether weights are compared after 20 steps, too, down the slope of half the squares
+            of what the output lacks to random numbers.
 
     Returns:
         Our output.
@@ -172,7 +177,7 @@ def check_layer(
     if "training" in theirs.call.__code__.co_varnames:
         called["training"] = training
 
-    def of_keras(train: Any, x: Any) -> Any:
+    def of_keras(train: Any, fixed: Any, x: Any) -> Any:
         given = iter(x)
         whole = [next(given) if f else a for f, a in zip(floats, arrays, strict=True)]
         kept = {
@@ -185,11 +190,11 @@ def check_layer(
     varied = [jax.numpy.asarray(a) for f, a in zip(floats, arrays, strict=True) if f]
 
     @jax.jit
-    def both(train: Any, x: Any) -> Any:
-        y, pull, after = jax.vjp(of_keras, train, x, has_aux=True)
-        return y, pull(numbers(*y.shape, seed=7)), after
+    def both(train: Any, fixed: Any, x: Any, share: Any) -> Any:
+        y, pull, after = jax.vjp(lambda t, v: of_keras(t, fixed, v), train, x, has_aux=True)
+        return y, pull(share * y + numbers(*y.shape, seed=7)), after
 
-    expected, (their_grads, their_slopes), after = both(train, varied)
+    expected, (their_grads, their_slopes), after = both(train, fixed, varied, 0.0)
     probe = numbers(*expected.shape, seed=7)
 
     # Ours.
@@ -204,9 +209,9 @@ def check_layer(
     close(y.numpy(), expected, "output")
     grads = tape.pull([y], [tensor(probe)], [*watched, *own])
     for i, (g, t) in enumerate(zip(grads[: len(watched)], their_slopes, strict=True)):
-        close(g.numpy(), t, f"gradient of input {i}", tolerance)
+        close(g.numpy(), t, f"gradient of input {i}")
     for w, g, t in zip(own, grads[len(watched) :], their_grads, strict=True):
-        close(g.numpy(), t, f"gradient of {w.name}", tolerance)
+        close(g.numpy(), t, f"gradient of {w.name}")
 
     # What weights become.
     became = {id(v): new for v, new in step.pairs()}
@@ -221,6 +226,27 @@ def check_layer(
         assert ours.compute_output_shape(given) == tuple(theirs.compute_output_shape(given))
     if config:
         check_config(ours, theirs)
+    name = type(ours).__name__
+    compared("layers", name, "outputs", *(["gradients"] if grads else []))
+    assert name in LEARNING or not own, f"{name} learns: tests/conformance.py should say so"
+    if steps and own:
+        rate = 0.1 / max([1.0, *(float(np.abs(g).max(initial=0.0)) for g in their_grads)])
+        for _ in range(STEPS):
+            _, (slopes, _), fixed = both(train, fixed, varied, 1.0)
+            train = [v - rate * g for v, g in zip(train, slopes, strict=True)]
+            with scope.entered(scope.Scope(training)) as step, recording(own) as tape:
+                z = ours(tensors if several else tensors[0], **options)
+            moved = tape.pull([z], [tensor(z.numpy() + probe)], own)
+            new = [
+                w.numpy() - np.float32(rate) * g.numpy() for w, g in zip(own, moved, strict=True)
+            ]
+            for w, value in [*zip(own, new, strict=True), *step.pairs()]:
+                w.assign(value)
+        learnt = {id(v): a for v, a in zip(theirs.trainable_variables, train, strict=True)}
+        learnt |= {id(v): a for v, a in zip(theirs.non_trainable_variables, fixed, strict=True)}
+        for w, v in zip(ours.weights, theirs.weights, strict=True):
+            close(w.numpy(), learnt[id(v)], f"{w.name} after {STEPS} steps", AFTER_STEPS)
+        compared("layers", name, "20 steps")
     return y
 
 

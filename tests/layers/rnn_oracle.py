@@ -10,7 +10,8 @@ import numpy as np
 
 import fanlight as fl
 from fanlight.tensor.tape import recording
-from tests.layers.keras_oracle import jax, keras
+from tests.conformance import LEARNING, compared
+from tests.layers.keras_oracle import AFTER_STEPS, STEPS, close, jax, keras
 
 
 def random(*shape: int, seed: int = 0) -> np.ndarray:
@@ -52,11 +53,12 @@ def _mapped(value: Any, change: Any) -> Any:
 
 
 def same(
-    ours: Any, *args: Any, tolerance: float = 1e-5, gradients: bool = True, **options: Any
+    ours: Any, *args: Any, gradients: bool = True, steps: bool = False, **options: Any
 ) -> list[Any]:
     """Outputs and gradients of the inputs and weights are those of Keras; gives the outputs.
 
     Args:
+        steps: whether weights are compared after 20 steps of training, too.
         args, options: what both are called with. Gradients are taken after float32 arguments.
     """
     theirs = pair(ours, *args)
@@ -66,42 +68,55 @@ def same(
         left = dict(zip(map(id, spots), values, strict=True))
         return _mapped(args, lambda a: left.get(id(a), a))
 
-    def compute(parameters: Any, values: Any) -> Any:
+    def compute(parameters: Any, values: Any, square: Any) -> Any:
         state = [v.value for v in theirs.non_trainable_variables]
         ys, _ = theirs.stateless_call(parameters, state, *filled(values), **options)
         ys = flat(ys)
         shares = [random(*y.shape, seed=3) for y in ys]
-        return sum((y * s).sum() for y, s in zip(ys, shares, strict=True)), ys
+        return sum((y * s + square * y * y).sum() for y, s in zip(ys, shares, strict=True)), ys
 
     kept = [v.value for v in theirs.trainable_variables]
     arrays = [jax.numpy.asarray(x) for x in spots]
-    run = jax.value_and_grad(compute, (0, 1), has_aux=True) if gradients else compute
-    made = jax.jit(run)(kept, arrays)
+    run = jax.jit(jax.value_and_grad(compute, (0, 1), has_aux=True) if gradients else compute)
+    made = run(kept, arrays, 0.0)
     wanted = [np.asarray(y) for y in (made[0][1] if gradients else made[1])]
 
-    def own(values: Sequence[Any]) -> Any:
+    def own(values: Sequence[Any], square: float = 0.0) -> Any:
         ys = flat(ours(*filled(values), **options))
         shares = [random(*y.shape, seed=3) for y in ys]
         total = fl.scalar(0.0)
         for y, s in zip(ys, shares, strict=True):
-            total = total + fl.sum(y * s)
+            total = total + fl.sum(y * s + square * y * y)
         return total
 
     outputs = flat(ours(*args, **options))
     assert [y.shape for y in outputs] == [y.shape for y in wanted]
+    name = type(ours).__name__
     for y, w in zip(outputs, wanted, strict=True):
-        np.testing.assert_allclose(y.numpy(), w, rtol=tolerance, atol=tolerance)
+        close(y.numpy(), w, "output")
+    compared("layers", name, "outputs")
+    tensors = [fl.tensor(x) for x in spots]
+    weights = list(ours.trainable_weights)
+    assert name in LEARNING or not weights, f"{name} learns: tests/conformance.py should say so"
     if gradients:
-        tensors = [fl.tensor(x) for x in spots]
-        weights = list(ours.trainable_weights)
         found = gradients_of(lambda: own(tensors), [*weights, *tensors])
         expected = [np.asarray(g) for g in (*made[1][0], *made[1][1])]
         for i, (g, w) in enumerate(zip(found, expected, strict=True)):
-            size = max(1.0, float(np.abs(w).max(initial=0.0)))
             what = weights[i].path if i < len(weights) else f"argument {i - len(weights)}"
-            np.testing.assert_allclose(
-                g.numpy(), w, rtol=tolerance, atol=tolerance * size, err_msg=f"gradient of {what}"
-            )
+            close(g.numpy(), w, f"gradient of {what}")
+        compared("layers", name, "gradients")
+    if steps and weights:
+        rate = 0.1 / max([1.0, *(float(np.abs(g).max(initial=0.0)) for g in made[1][0])])
+        for _ in range(STEPS):
+            slopes = run(kept, arrays, 0.5)[1][0]
+            kept = [v - rate * g for v, g in zip(kept, slopes, strict=True)]
+            slopes = gradients_of(lambda: own(tensors, 0.5), weights)
+            new = [w.numpy() - np.float32(rate) * g.numpy() for w, g in zip(weights, slopes)]
+            for weight, value in zip(weights, new, strict=True):
+                weight.assign(value)
+        for weight, v in zip(weights, kept, strict=True):
+            close(weight.numpy(), v, f"{weight.path} after {STEPS} steps", AFTER_STEPS)
+        compared("layers", name, "20 steps")
     return outputs
 
 
@@ -121,6 +136,7 @@ def both_ways(ours: Any) -> None:
     assert set(config) - {"build_config"} <= set(own)  # Keras leaves out a seed here and there
     assert again.get_config() == own
     assert plain(other(again).get_config()) == plain(config)
+    compared("layers", type(ours).__name__, "configs")
 
 
 def plain(value: Any) -> Any:

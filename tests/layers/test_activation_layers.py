@@ -10,6 +10,7 @@ import pytest
 import fanlight as fl
 from fanlight.errors import FanlightError
 from fanlight.layers import activations
+from tests.conformance import compared
 from tests.layers.keras_oracle import check_layer, close, jax, keras, numbers
 
 
@@ -32,6 +33,8 @@ def test_activation(name: str) -> None:
     close(ours(fl.tensor(x)).numpy(), expected, name)
     slope = fl.grad(lambda t: fl.sum(ours(t) * probe))(fl.tensor(x))
     close(slope.numpy(), pull(jax.numpy.asarray(probe))[0], f"gradient of {name}")
+    if name in fl.activations.__all__:
+        compared("activations", name, "outputs", "gradients")
 
 
 @pytest.mark.parametrize("axis", [-1, 0])
@@ -50,12 +53,16 @@ def test_sparsemax(axis: int) -> None:
     has = expected > 0
     mean = (probe * has).sum(axis, keepdims=True) / has.sum(axis, keepdims=True)
     close(slope.numpy(), np.where(has, probe - mean, 0), "gradient")
+    compared("activations", "sparsemax", "defined", "gradients")
 
 
 def test_the_hard_sigmoid_of_keras_2() -> None:
     x = 3.0 * numbers(4, 6)
     expected = np.clip(0.2 * x + 0.5, 0, 1)
     close(fl.activations.hard_sigmoid_2(x).numpy(), expected, "hard_sigmoid_2")
+    slope = fl.grad(lambda t: fl.sum(fl.activations.hard_sigmoid_2(t)))(fl.tensor(x))
+    close(slope.numpy(), np.where(np.abs(x) < 2.5, 0.2, 0), "gradient")
+    compared("activations", "hard_sigmoid_2", "defined", "gradients")
 
 
 def test_every_activation_of_keras_is_known() -> None:
@@ -82,7 +89,12 @@ def test_activations_with_arguments() -> None:
         ("squareplus", {"b": 2.0}),
         ("threshold", {"threshold": 0.5, "default_value": -1.0}),
     ):
-        close(getattr(ours, name)(x, **options).numpy(), getattr(theirs, name)(x, **options), name)
+        f, g = getattr(ours, name), getattr(theirs, name)
+        close(f(x, **options).numpy(), g(x, **options), name)
+        slope = fl.grad(lambda t, f=f, o=options: fl.sum(fl.square(f(t, **o))))(fl.tensor(x))
+        wanted = jax.jit(jax.grad(lambda t, g=g, o=options: (g(t, **o) ** 2).sum()))
+        close(slope.numpy(), wanted(jax.numpy.asarray(x)), f"gradient of {name}")
+        compared("activations", name, "outputs", "gradients")
 
 
 def test_names_of_activations_in_configurations() -> None:
@@ -115,7 +127,7 @@ def test_unknown_activation() -> None:
     ids=str,
 )
 def test_layer(name: str, options: dict[str, Any]) -> None:
-    check_layer(*pair(name, **options), (2, 3, 4, 5))
+    check_layer(*pair(name, **options), (2, 3, 4, 5), steps=name == "PReLU")
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 4), (4,), (2, 1, 4)])
@@ -143,6 +155,9 @@ def test_thresholded_relu() -> None:
     np.testing.assert_array_equal(layer(x).numpy(), np.where(x > 0.5, x, 0))
     again = fl.layers.ThresholdedReLU.from_config(layer.get_config())
     assert again.theta == 0.5
+    slope = fl.grad(lambda t: fl.sum(layer(t)))(fl.tensor(x))
+    np.testing.assert_array_equal(slope.numpy(), np.where(x > 0.5, 1, 0))
+    compared("layers", "ThresholdedReLU", "defined", "gradients")
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ MASKS = [
     ids=["dot", "concat", "scaled", "additive", "unscaled"],
 )
 def test_of_vectors(layer: Any) -> None:
-    same(layer(), [Q, V])
+    same(layer(), [Q, V], steps=True)
     same(layer(), [Q, V, K], mask=MASKS, return_attention_scores=True, use_causal_mask=True)
 
 
@@ -49,7 +49,7 @@ HEADS: dict[str, Any] = {
 @pytest.mark.parametrize("kind", HEADS)
 def test_heads(kind: str) -> None:
     # Keras on JAX computes a value_dim of its own only where it gives the weights, too.
-    same(HEADS[kind](), Q, V, K, return_attention_scores=kind == "sizes")
+    same(HEADS[kind](), Q, V, K, return_attention_scores=kind == "sizes", steps=True)
 
 
 @pytest.mark.parametrize("kind", HEADS)

@@ -31,7 +31,7 @@ def pair(name: str, *args: Any, **options: Any) -> tuple[Any, Any]:
     ids=str,
 )
 def test_conv(dims: int, options: dict[str, Any]) -> None:
-    check_layer(*pair(f"Conv{dims}D", 8, 3, **options), (2, *SIZES[dims], 4))
+    check_layer(*pair(f"Conv{dims}D", 8, 3, **options), (2, *SIZES[dims], 4), steps=not options)
 
 
 def test_causal() -> None:
@@ -91,7 +91,8 @@ def test_conv_channels_first() -> None:
 )
 def test_conv_transpose(dims: int, options: dict[str, Any]) -> None:
     shape = {1: (5,), 2: (4, 3), 3: (3, 2, 3)}[dims]
-    check_layer(*pair(f"Conv{dims}DTranspose", 3, 3, **options), (2, *shape, 4))
+    layers = pair(f"Conv{dims}DTranspose", 3, 3, **options)
+    check_layer(*layers, (2, *shape, 4), steps=not options)
 
 
 @pytest.mark.parametrize("kernel", [1, 2, 4, 5])
@@ -117,7 +118,8 @@ def test_conv_transpose_kernels(kernel: int, strides: int, padding: str) -> None
     ids=str,
 )
 def test_depthwise(name: str, options: dict[str, Any]) -> None:
-    check_layer(*pair(name, 3, **options), (2, *SIZES[1 if "1D" in name else 2], 4))
+    shape = (2, *SIZES[1 if "1D" in name else 2], 4)
+    check_layer(*pair(name, 3, **options), shape, steps=not options)
 
 
 @pytest.mark.parametrize("name", ["SeparableConv1D", "SeparableConv2D"])
@@ -125,7 +127,8 @@ def test_depthwise(name: str, options: dict[str, Any]) -> None:
     "options", [{}, {"depth_multiplier": 2, "padding": "same", "strides": 2}], ids=str
 )
 def test_separable(name: str, options: dict[str, Any]) -> None:
-    check_layer(*pair(name, 5, 3, **options), (2, *SIZES[1 if "1D" in name else 2], 4))
+    shape = (2, *SIZES[1 if "1D" in name else 2], 4)
+    check_layer(*pair(name, 5, 3, **options), shape, steps=not options)
 
 
 def test_aliases() -> None:

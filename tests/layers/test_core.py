@@ -29,7 +29,7 @@ def pair(name: str, *args: Any, **options: Any) -> tuple[Any, Any]:
     ids=str,
 )
 def test_dense(options: dict[str, Any], shape: Any) -> None:
-    check_layer(*pair("Dense", 5, **options), shape)
+    check_layer(*pair("Dense", 5, **options), shape, steps=True)
 
 
 def test_activation_flatten_identity() -> None:
@@ -51,7 +51,7 @@ def test_shapes() -> None:
 
 def test_embedding() -> None:
     x = np.array([[1, 0, 4], [2, 2, 0]], np.int32)
-    check_layer(*pair("Embedding", 5, 3), values=[x])
+    check_layer(*pair("Embedding", 5, 3), values=[x], steps=True)
     options = {"embeddings_initializer": "normal", "embeddings_regularizer": "l2"}
     check_layer(*pair("Embedding", 5, 3, mask_zero=True, **options), values=[x])
 
@@ -92,7 +92,7 @@ def test_masking(value: float) -> None:
 def test_einsum_dense(args: Any, options: dict[str, Any], shape: Any) -> None:
     # Keras gives no sizes where output_shape has None, even if it could know them.
     known = None not in args[1] if isinstance(args[1], tuple) else True
-    check_layer(*pair("EinsumDense", *args, **options), shape, shape=known)
+    check_layer(*pair("EinsumDense", *args, **options), shape, shape=known, steps=True)
 
 
 def double(x: Any, by: float = 2.0) -> Any:

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 import fanlight as fl
+from tests.conformance import KERAS_JS, counted
+from tests.layers.keras_oracle import close
 
 HERE = Path(__file__).parent
 ARGUMENTS: dict[str, dict[str, Any]] = json.loads((HERE / "keras_js.json").read_text())
@@ -100,7 +102,8 @@ def test_layer(shared: Path, kind: str) -> None:
         if options.get("stateful"):  # the files have what a second call gives after the first
             layer.reset_states()
             layer(x)
-        np.testing.assert_allclose(layer(x).numpy()[0], expected, atol=2e-5, err_msg=key)
+        close(layer(x).numpy()[0], expected, key)
+    counted(KERAS_JS, len(found), of=len(found))
 
 
 def chain(layers: list[Any], x: Any) -> Any:
@@ -131,7 +134,8 @@ def test_network(shared: Path, key: str) -> None:
     model = network(NETWORKS[key], [a.shape[1:] for a in x])
     model.set_weights([array(w) for w in case["weights"]])
     found = model(x if len(x) > 1 else x[0]).numpy()[0]
-    np.testing.assert_allclose(found, array(case["expected"]), rtol=1e-5, atol=5e-5, err_msg=key)
+    close(found, array(case["expected"]), key)
+    counted(KERAS_JS, 1, of=1)
 
 
 OPTIONS: dict[str, dict[str, float]] = {
@@ -148,16 +152,15 @@ def test_activations(shared: Path) -> None:
         known = fl.activations.hard_sigmoid_2 if name == "hard_sigmoid" else None
         options = OPTIONS.get(key, {})
         y = (known or fl.activations.get(name))(fl.tensor(array(case["input"])), **options)
-        np.testing.assert_allclose(y.numpy(), array(case["expected"]), atol=2e-5, err_msg=key)
+        close(y.numpy(), array(case["expected"]), key)
     assert len(found) == 33
+    counted(KERAS_JS, len(found), of=len(found))
 
 
 def test_how_many(shared: Path) -> None:
-    """Every case of every file is compared above; the count is printed with -s."""
+    """Every case of every file is compared above."""
     files = of_keras_js(shared).rglob("*.json")
     there = {key for path in files for key in json.loads(path.read_text())}
     activations = {key for key in there if key.startswith("activations.")}
     compared = ARGUMENTS.keys() | NETWORKS.keys() | activations
     assert there == compared and len(there) == 334
-    print(f"\nkeras.js: {len(ARGUMENTS)} layers, {len(NETWORKS)} networks and ", end="")
-    print(f"{len(activations)} activations are as Keras 2 gave them")

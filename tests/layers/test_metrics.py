@@ -10,6 +10,8 @@ import pytest
 import fanlight as fl
 from fanlight.errors import FanlightError
 from fanlight.layers import metrics, scope
+from tests.conformance import compared
+from tests.layers import keras_oracle
 from tests.layers.keras_oracle import keras
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -160,7 +162,7 @@ WEIGHTS = RNG.uniform(0.1, 2.0, (BATCHES, N)).astype(np.float32)
 
 
 def close(ours: Any, theirs: Any, tolerance: float = 1e-5) -> None:
-    np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), tolerance, tolerance)
+    keras_oracle.close(ours, theirs, "", tolerance)
 
 
 def pair(name: str, options: dict[str, Any]) -> tuple[Any, Any]:
@@ -187,6 +189,7 @@ def test_several_batches_with_and_without_weights(
         again = getattr(metrics, name)(**options)
         again.update_state(y[0], p[0])
         close(ours.result(), again.result(), 0)
+    compared("metrics", name, "outputs")
 
 
 @pytest.mark.parametrize(("name", "options", "case"), CASES, ids=IDS)
@@ -201,6 +204,7 @@ def test_configurations_go_both_ways(name: str, options: dict[str, Any], case: s
     close(forth.result(), ours.result())
     assert set(theirs.get_config()) - {"dtype"} <= set(ours.get_config())
     assert type(metrics.get(keras.metrics.serialize(theirs))) is type(ours)
+    compared("metrics", name, "configs")
 
 
 def test_default_names_are_those_of_keras() -> None:
@@ -275,6 +279,10 @@ def test_mean_and_sum() -> None:
             theirs.update_state(values, weights)
             close(ours.result(), theirs.result())
         assert ours.name == theirs.name
+        back = type(theirs).from_config(ours.get_config())
+        assert back.get_config() == theirs.get_config()
+        assert type(ours).from_config(theirs.get_config()).get_config() == ours.get_config()
+        compared("metrics", name, "outputs", "configs")
     assert metrics.Mean().result().item() == 0.0
     assert metrics.Mean()([1.0, 3.0]).item() == 2.0
 
@@ -314,6 +322,7 @@ def test_confusion_matrix() -> None:
     wanted = [[((y[0] == a) & (above == b)).sum() for b in (False, True)] for a in (0, 1)]
     np.testing.assert_array_equal(m.result().numpy(), wanted)
     assert type(m).from_config(m.get_config()).get_config() == m.get_config()
+    compared("metrics", "ConfusionMatrix", "defined")
 
 
 def test_fit_reports_matrices_and_numbers_per_class() -> None:
@@ -371,7 +380,7 @@ def test_all_that_fit_reports_of_two_outputs() -> None:
         found.append(history.history)
     assert found[0].keys() == found[1].keys() and "val_kind_wa" in found[0]
     for name, values in found[0].items():
-        close(found[1][name], values, 1e-4)
+        close(found[1][name], values)
 
 
 @pytest.mark.parametrize("loss", ["mse", "crossentropy", "ce"])
@@ -416,6 +425,17 @@ def test_a_function_of_ones_own() -> None:
     again.update_state(y[0], p[0])
     close(m.result(), again.result())
     assert m.name == "off" and metrics.get(off).name == "off"
+    ours = metrics.MeanMetricWrapper(fl.metrics.huber, name="far", delta=0.5)
+    theirs = keras.metrics.MeanMetricWrapper(keras.losses.huber, name="far", delta=0.5)
+    for i in range(BATCHES):
+        ours.update_state(y[i], p[i], WEIGHTS[i])
+        theirs.update_state(y[i], p[i], WEIGHTS[i])
+    close(ours.result(), theirs.result())
+    for back in (type(theirs).from_config(ours.get_config()),
+                 type(ours).from_config(theirs.get_config())):  # fmt: skip
+        back.update_state(y[0], p[0])
+        close(back.result(), np.mean(np.asarray(keras.losses.huber(y[0], p[0], 0.5))))
+    compared("metrics", "MeanMetricWrapper", "outputs", "configs")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import pytest
 from sklearn import datasets
 
 import fanlight as fl
+from tests.conformance import NETWORKS, counted
 from tests.layers.keras_oracle import keras
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
@@ -124,6 +125,7 @@ def test_batch_normalization_and_dropout() -> None:
     ours, theirs = both(convolutional, given, "sparse_categorical_crossentropy", 0.005, 5)
     accuracies = (right(t.outputs[0], given.held_y) for t in (ours, theirs))
     reaches("convolutions", *accuracies, floor=0.9, tolerance=0.02)
+    counted(NETWORKS, 1, of=1)
 
 
 def residual(lib: Any) -> Any:
@@ -158,6 +160,7 @@ def test_residual_network_with_two_outputs() -> None:
     for i, (name, labels) in enumerate((("digit", given.held_y), ("odd", given.held_y % 2))):
         accuracies = (right(t.outputs[i], labels) for t in (ours, theirs))
         reaches(f"residual, {name}", *accuracies, floor=0.9, tolerance=0.015)
+    counted(NETWORKS, 1, of=1)
 
 
 def transformer(lib: Any) -> Any:
@@ -180,6 +183,7 @@ def test_transformer() -> None:
     ours, theirs = both(transformer, two, "sparse_categorical_crossentropy", 0.005, 8, same=0.02)
     accuracies = (right(t.outputs[0], given.held_y) for t in (ours, theirs))
     reaches("transformer", *accuracies, floor=0.85, tolerance=0.015)
+    counted(NETWORKS, 1, of=1)
 
 
 def autoencoder(lib: Any) -> Any:
@@ -207,6 +211,7 @@ def test_autoencoder() -> None:
     print(f"\nautoencoder: {mine:.4f}, {keras_s:.4f} with Keras, {mean:.4f} by the mean")
     assert mine < 0.4 * mean
     assert mine < 1.02 * keras_s
+    counted(NETWORKS, 1, of=1)
 
 
 # --- text -----------------------------------------------------------------------------------------
@@ -256,6 +261,7 @@ def test_bidirectional_lstm_on_text() -> None:
     ours, theirs = both(recurrent, given, "binary_crossentropy", 0.01, 8, same=0.05)
     accuracies = (right(t.outputs[0], given.held_y[:, 0]) for t in (ours, theirs))
     reaches("text", *accuracies, floor=0.8, tolerance=0.02)
+    counted(NETWORKS, 1, of=1)
 
 
 # --- photos ---------------------------------------------------------------------------------------
@@ -296,3 +302,4 @@ def test_head_of_a_published_network(shared: Path) -> None:
     ours, theirs = both(head, given, "sparse_categorical_crossentropy", 0.003, 6, same=0.01)
     accuracies = (right(t.outputs[0], given.held_y) for t in (ours, theirs))
     reaches("photos", *accuracies, floor=0.85, tolerance=0.02)
+    counted(NETWORKS, 1, of=1)

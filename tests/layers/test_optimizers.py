@@ -11,12 +11,12 @@ import fanlight as fl
 from fanlight.errors import FanlightError
 from fanlight.layers import optimizers
 from fanlight.layers.weight import Weight
-from tests.layers.keras_oracle import keras
+from tests.conformance import compared
+from tests.layers.keras_oracle import AFTER_STEPS, STEPS, close, keras
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 RNG = np.random.default_rng(2)
-STEPS = 20
 X = RNG.normal(size=(STEPS, 8, 5)).astype(np.float32)
 Y = RNG.integers(0, 3, (STEPS, 8)).astype(np.int32)
 FIRST = [RNG.normal(size=shape).astype(np.float32) * 0.5 for shape in ((5, 4), (4,), (4, 3), (3,))]
@@ -142,16 +142,17 @@ def test_steps_by_the_same_gradients(name: str, options: dict[str, Any]) -> None
         pulled = gradients(np, [np.asarray(w.value) for w in other], x, y)
         apply([g * scale for g in pulled], other)
         for a, b in zip(mine, other, strict=True):
-            np.testing.assert_allclose(a.numpy(), np.asarray(b.value), 1e-4, 1e-4)
+            close(a.numpy(), b.value, a.path, AFTER_STEPS)
     kept = [v.numpy() for v in ours.variables]
     wanted = [np.asarray(v.value) for v in theirs.variables]
     assert [v.shape for v in kept] == [v.shape for v in wanted]
-    for a, b in zip(kept, wanted, strict=True):
-        np.testing.assert_allclose(a, b, 1e-3, 1e-4)
+    for v, a, b in zip(ours.variables, kept, wanted, strict=True):
+        close(a, b, v.path, AFTER_STEPS)
     ours.finalize_variable_values(mine)
     theirs.finalize_variable_values(other)
     for a, b in zip(mine, other, strict=True):
-        np.testing.assert_allclose(a.numpy(), np.asarray(b.value), 1e-4, 1e-4)
+        close(a.numpy(), b.value, a.path, AFTER_STEPS)
+    compared("optimizers", name, "20 steps")
 
 
 # Where the whole of Keras's fit is compared, it takes seconds: a few of them do.
@@ -179,9 +180,9 @@ def test_fit(name: str, options: dict[str, Any]) -> None:
         )
         losses.append((history.history["loss"], model.get_weights()))
     assert model._steps.compiled
-    np.testing.assert_allclose(losses[0][0], losses[1][0], 1e-4)
-    for a, b in zip(losses[0][1], losses[1][1], strict=True):
-        np.testing.assert_allclose(a, b, 1e-4, 1e-4)
+    close(losses[1][0], losses[0][0], "losses")
+    for a, b in zip(losses[1][1], losses[0][1], strict=True):
+        close(a, b, "weights", AFTER_STEPS)
 
 
 @pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
@@ -200,7 +201,7 @@ def test_every_optimizer_in_the_compiled_step(name: str, options: dict[str, Any]
         assert model._steps.compiled is not eager, model._steps.why
         found.append(model.get_weights())
     for a, b in zip(*found, strict=True):
-        np.testing.assert_allclose(a, b, 1e-4, 1e-4)
+        close(a, b, "weights", AFTER_STEPS)
 
 
 @pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
@@ -218,6 +219,7 @@ def test_configurations_go_both_ways(name: str, options: dict[str, Any]) -> None
     }
     again = optimizers.get(keras.optimizers.serialize(theirs))
     assert type(again) is type(ours) and again.name == theirs.name
+    compared("optimizers", name, "configs")
 
 
 def test_names_and_defaults() -> None:

@@ -9,7 +9,8 @@ import pytest
 
 import fanlight as fl
 from fanlight.errors import FanlightError
-from tests.layers.keras_oracle import close, keras, numbers, plain_config
+from tests.conformance import compared
+from tests.layers.keras_oracle import close, jax, keras, numbers, plain_config
 
 SHAPE = (60, 80)
 # name, arguments, then mean, standard deviation and bounds as Keras documents them
@@ -49,6 +50,7 @@ def test_spread(name: str, options: Any, mean: float, spread: float, bound: floa
     other = getattr(fl.initializers, name)(**options)
     assert (other(SHAPE) != other(SHAPE)).any()
     check(ours, theirs)
+    compared("initializers", name, "outputs", "configs")
 
 
 def check(ours: Any, theirs: Any) -> None:
@@ -79,10 +81,14 @@ def test_fixed_values() -> None:
     ):
         close(ours(shape), theirs(shape), type(ours).__name__)
         check(ours, theirs)
+        compared("initializers", type(ours).__name__, "outputs", "configs")
     close(fl.initializers.Identity(2.0)((3, 4)), keras.initializers.Identity(2.0)((3, 4)), "eye")
     # Keras's class says nothing of its gain.
     again = keras.initializers.Identity.from_config(fl.initializers.Identity(2.0).get_config())
     assert again.gain == 2.0
+    again = fl.initializers.Identity.from_config(keras.initializers.Identity(2.0).get_config())
+    assert isinstance(again, fl.initializers.Identity)
+    compared("initializers", "Identity", "outputs", "configs")
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (3, 6), (6, 3), (2, 3, 4)])
@@ -92,7 +98,13 @@ def test_orthogonal(shape: Any) -> None:
     least = min(matrix.shape)
     product = matrix.T @ matrix if matrix.shape[0] >= matrix.shape[1] else matrix @ matrix.T
     np.testing.assert_allclose(product, 4 * np.eye(least), atol=1e-5)
+    theirs = np.asarray(keras.initializers.Orthogonal(gain=2.0, seed=1)(shape)).reshape(
+        matrix.shape
+    )
+    same = theirs.T @ theirs if matrix.shape[0] >= matrix.shape[1] else theirs @ theirs.T
+    close(product, same, "product")
     check(fl.initializers.Orthogonal(2.0, 1), keras.initializers.Orthogonal(2.0, 1))
+    compared("initializers", "Orthogonal", "outputs", "configs")
 
 
 @pytest.mark.parametrize(
@@ -144,6 +156,7 @@ def test_constraint(name: str, options: Any) -> None:
     w = numbers(4, 5)
     close(ours(fl.tensor(w)).numpy(), theirs(keras.ops.array(w)), name)
     check(ours, theirs)
+    compared("constraints", name, "outputs", "configs")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +175,10 @@ def test_regularizer(name: str, options: Any) -> None:
     theirs = getattr(keras.regularizers, name)(**options)
     w = numbers(4, 5)
     close(ours(fl.tensor(w)).numpy(), theirs(keras.ops.array(w)), name)
+    slope = fl.grad(ours)(fl.tensor(w))
+    close(slope.numpy(), jax.grad(theirs)(keras.ops.array(w)), f"gradient of {name}")
     check(ours, theirs)
+    compared("regularizers", name, "outputs", "gradients", "configs")
 
 
 def test_every_name_of_keras_is_known() -> None:

@@ -13,6 +13,7 @@ import pytest
 import fanlight as fl
 from fanlight.errors import FanlightError
 from fanlight.layers.hashes import siphash
+from tests.conformance import compared
 
 RNG = np.random.default_rng(0)
 L = fl.layers
@@ -44,20 +45,27 @@ def again(layer: Any) -> Any:
 
 @pytest.mark.parametrize("axis", [-1, None, 1, (1, 2), 2])
 def test_normalization_is_that_of_keras(keras: Any, axis: Any) -> None:
+    import jax
+
     x = RNG.normal(3, 5, (8, 3, 4)).astype(np.float32)
     for invert in (False, True):
         ours, theirs = (m.layers.Normalization(axis=axis, invert=invert) for m in (fl, keras))
         ours.adapt(x)
         theirs.adapt(x)
         want = np.asarray(theirs(x))
-        np.testing.assert_allclose(ours(x).numpy(), want, atol=1e-4, rtol=1e-5)
+        np.testing.assert_allclose(ours(x).numpy(), want, atol=1e-5, rtol=1e-5)
         assert [w.shape for w in ours.weights] == [tuple(w.shape) for w in theirs.weights]
         assert [w.name for w in ours.weights] == ["mean", "variance", "count"]
+        slope = fl.grad(lambda t, ours=ours: fl.sum(fl.square(ours(t))))(fl.tensor(x)).numpy()
+        wanted = jax.grad(lambda t, theirs=theirs: (theirs(t) ** 2).sum())(jax.numpy.asarray(x))
+        np.testing.assert_allclose(slope, np.asarray(wanted), atol=1e-5, rtol=1e-5)
         taken = type(ours).from_config(theirs.get_config())
         taken(x)
         taken.set_weights([np.asarray(w) for w in theirs.get_weights()])
-        np.testing.assert_allclose(taken(x).numpy(), want, atol=1e-4, rtol=1e-5)
-        keras.layers.Normalization.from_config(ours.get_config())
+        np.testing.assert_allclose(taken(x).numpy(), want, atol=1e-5, rtol=1e-5)
+        back = keras.layers.Normalization.from_config(ours.get_config())
+        assert back.axis == theirs.axis and back.invert == theirs.invert
+        compared("layers", "Normalization", "outputs", "gradients", "configs")
 
 
 def test_normalization_of_batches_and_datasets_is_that_of_all() -> None:
@@ -88,8 +96,8 @@ def test_normalization_with_numbers_that_are_given(keras: Any) -> None:
         options = {"axis": axis, "mean": mean, "variance": variance}
         ours, theirs = (m.layers.Normalization(**options) for m in (fl, keras))
         want = np.asarray(theirs(x))
-        np.testing.assert_allclose(ours(x).numpy(), want, rtol=1e-5, atol=1e-4)
-        np.testing.assert_allclose(again(ours)(x).numpy(), want, rtol=1e-5, atol=1e-4)
+        np.testing.assert_allclose(ours(x).numpy(), want, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(again(ours)(x).numpy(), want, rtol=1e-5, atol=1e-5)
         assert ours.weights == []
     refused("E-LAYER-004", lambda: L.Normalization(mean=1.0))
     refused("E-LAYER-004", lambda: L.Normalization(mean=[1.0], variance=[1.0, 2.0]))
@@ -116,7 +124,9 @@ def test_discretization_is_that_of_keras(keras: Any, mode: str) -> None:
         np.testing.assert_array_equal(found, want)
         assert found.dtype == (np.int32 if mode == "int" else np.float32)
     assert ours.compute_output_shape((None, 4)) == (None, *want.shape[1:])
-    keras.layers.Discretization.from_config(ours.get_config())
+    back = keras.layers.Discretization.from_config(ours.get_config())
+    np.testing.assert_array_equal(np.asarray(back(x)), want)
+    compared("layers", "Discretization", "outputs", "configs")
 
 
 @pytest.mark.parametrize("count", [3, 40, 100])
@@ -158,7 +168,9 @@ def test_category_encoding_is_that_of_keras(keras: Any, mode: str) -> None:
         np.testing.assert_array_equal(ours(x).numpy(), want)
         np.testing.assert_array_equal(again(ours)(x).numpy(), want)
     assert ours.compute_output_shape((None, 3)) == theirs.compute_output_shape((None, 3))
-    keras.layers.CategoryEncoding.from_config(ours.get_config())
+    back = keras.layers.CategoryEncoding.from_config(ours.get_config())
+    assert (back.num_tokens, back.output_mode) == (5, mode)
+    compared("layers", "CategoryEncoding", "outputs", "configs")
     if mode == "count":
         weights = np.array([[0.5, 2, 3]], np.float32)
         x = np.array([[1, 3, 1]], np.int32)
@@ -214,6 +226,7 @@ def test_hashing_as_keras_documents_it() -> None:
         {"num_bins": 3, "output_mode": "tf_idf"},
     ):
         refused("E-LAYER-004", lambda wrong=wrong: L.Hashing(**wrong))
+    compared("layers", "Hashing", "defined")
 
 
 # --- lookups --------------------------------------------------------------------------------------
@@ -253,6 +266,7 @@ def test_string_lookup_as_keras_documents_it() -> None:
     assert back(np.array([[1, 3, 4], [4, 0, 9]])).numpy().tolist() == [
         ["a", "c", "d"], ["d", "[UNK]", "[UNK]"]
     ]  # fmt: skip
+    compared("layers", "StringLookup", "defined")
 
 
 def test_weights_of_special_tokens_are_kept() -> None:
@@ -384,6 +398,7 @@ def test_integer_lookup_as_keras_documents_it() -> None:
     for layer in (several, count, idf, back, masked, dropped, hashed):
         given = np.array([[0, 12, 3]])
         assert again(layer)(given).numpy().tolist() == layer(given).numpy().tolist()
+    compared("layers", "IntegerLookup", "defined")
 
 
 # --- texts ----------------------------------------------------------------------------------------
@@ -404,6 +419,7 @@ def test_text_vectorization_as_keras_documents_it() -> None:
     free = L.TextVectorization(vocabulary=["a"])
     assert free(["a b a", "a", ""]).numpy().tolist() == [[2, 1, 2], [2, 0, 0], [0, 0, 0]]
     assert free(["", ""]).shape == (2, 0)
+    compared("layers", "TextVectorization", "defined")
 
 
 def test_texts_are_standardized_and_split() -> None:

@@ -10,6 +10,7 @@ import pytest
 import fanlight as fl
 from fanlight.errors import FanlightError
 from fanlight.layers import scope
+from tests.conformance import compared
 from tests.layers.keras_oracle import check_config, check_layer, close, keras, numbers
 
 RANDOM = [
@@ -42,6 +43,7 @@ def test_nothing_at_inference(name: str, args: Any, options: Any, shape: Any) ->
     ours, theirs = pair(name, *args, **options)
     x = numbers(*shape)
     np.testing.assert_array_equal(ours(x).numpy(), x)
+    np.testing.assert_array_equal(np.asarray(theirs(x, training=False)), x)
     assert ours.compute_output_shape((None, *shape[1:])) == (None, *shape[1:])
     check_config(ours, theirs)
 
@@ -64,6 +66,24 @@ def test_seeds(name: str, args: Any, options: Any, shape: Any) -> None:
     assert any((a != apart[0]).any() for a in apart)
 
 
+@pytest.mark.parametrize(("name", "args", "options", "shape"), RANDOM)
+def test_gradients_are_those_of_the_numbers_drawn(
+    name: str, args: Any, options: Any, shape: Any
+) -> None:
+    """Of the same numbers, the output is the slope times the input, and what zeros give."""
+    layer, _ = pair(name, *args, **options)
+    x = numbers(*shape)
+
+    def given(t: Any) -> Any:
+        with scope.entered(scope.Scope(True, fl.random.key(3))):
+            return layer(t)
+
+    slope = fl.grad(lambda t: fl.sum(given(t)))(fl.tensor(x)).numpy()
+    zeros = given(np.zeros(shape, np.float32)).numpy()
+    close(slope * x + zeros, given(x).numpy(), "output")
+    compared("layers", name, "gradients")
+
+
 def test_dropout_statistics() -> None:
     x = np.ones((200, 200), np.float32)
     y = trained(fl.layers.Dropout(0.3), x)
@@ -72,6 +92,7 @@ def test_dropout_statistics() -> None:
     np.testing.assert_allclose(kept.mean(), 0.7, atol=0.01)
     np.testing.assert_array_equal(trained(fl.layers.Dropout(1.0), x), 0)
     np.testing.assert_array_equal(trained(fl.layers.Dropout(0.0), x), x)
+    compared("layers", "Dropout", "defined")
 
 
 def test_dropout_gradient_is_that_of_what_is_kept() -> None:
@@ -107,6 +128,7 @@ def test_spatial_dropout_drops_channels(name: str, shape: Any, axes: Any) -> Non
         first = getattr(fl.layers, name)(0.5, data_format="channels_first")
         moved = trained(first, np.ones((9, 8, *shape[1:-1]), np.float32))
         np.testing.assert_array_equal(moved, np.moveaxis(y, -1, 1))
+    compared("layers", name, "defined")
 
 
 def test_gaussian_statistics() -> None:
@@ -115,6 +137,8 @@ def test_gaussian_statistics() -> None:
     np.testing.assert_allclose([noise.mean(), noise.std()], [0, 0.5], atol=0.01)
     factor = trained(fl.layers.GaussianDropout(0.2), x) / x
     np.testing.assert_allclose([factor.mean(), factor.std()], [1, 0.5], atol=0.01)
+    for name in ("GaussianNoise", "GaussianDropout"):
+        compared("layers", name, "defined")
 
 
 def test_alpha_dropout_keeps_mean_and_variance() -> None:
@@ -127,6 +151,7 @@ def test_alpha_dropout_keeps_mean_and_variance() -> None:
     p, rate = -1.7580993408473766, 0.3
     a = ((1 - rate) * (1 + rate * p**2)) ** -0.5
     np.testing.assert_allclose(levels[counts.argmax()], a * p - a * p * rate, atol=1e-4)
+    compared("layers", "AlphaDropout", "defined")
 
 
 def test_layers_of_one_step_differ() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import fanlight as fl
+from tests.conformance import IN_KERAS, counted
 from tests.layers import nets
 from tests.layers.keras_oracle import keras
 from tests.layers.nets import L
@@ -56,6 +57,7 @@ def test_keras_loads_what_we_save(make: Callable[[], Any], kind: str, tmp_path: 
     theirs.save(tmp_path / f"k{kind}")
     back = fl.load_model(tmp_path / f"k{kind}")
     same(want, nets.predicted(back, x), 1e-6)
+    counted(IN_KERAS, 1, of=1)
 
 
 @pytest.mark.parametrize("make", NETS)
@@ -103,6 +105,7 @@ def test_training_goes_on_in_keras_and_back(make: Callable[[Any], Any], tmp_path
     theirs.save(tmp_path / "k.keras")
     back = fl.load_model(tmp_path / "k.keras")
     np.testing.assert_allclose(losses(back, x, y), losses(theirs, x, y), rtol=0, atol=1e-4)
+    counted(IN_KERAS, 1, of=1)
 
 
 def test_training_goes_on_with_several_outputs_and_from_h5(tmp_path: Path) -> None:
@@ -211,3 +214,4 @@ def test_layers_that_file_weights_in_their_own_way(
         same(want, answers(theirs, x))
         theirs.save(tmp_path / f"k{name}")
         same(want, nets.predicted(fl.load_model(tmp_path / f"k{name}"), x))
+    counted(IN_KERAS, 1, of=1)

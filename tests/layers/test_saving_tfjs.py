@@ -12,6 +12,7 @@ import pytest
 
 import fanlight as fl
 from fanlight.errors import FanlightError
+from tests.conformance import IN_TFJS, counted
 from tests.layers import nets
 from tests.layers.nets import L
 from tests.layers.tfjs_peer import run
@@ -74,6 +75,7 @@ def test_tfjs_trains_on_and_gives_back(
     for ours, theirs in zip(nets.predicted(back, x), answer["after"], strict=True):
         np.testing.assert_allclose(np.reshape(theirs, ours.shape), ours, rtol=0, atol=1e-5)
     assert losses(back, x, y) == pytest.approx(answer["more"], abs=1e-4)
+    counted(IN_TFJS, 1, of=1)
 
 
 def test_adamax_goes_to_tfjs_and_begins_anew_there(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import fanlight as fl
 from fanlight.errors import FanlightError
 from fanlight.layers import schedules
+from tests.conformance import compared
 from tests.layers.keras_oracle import jax, keras
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -49,6 +50,7 @@ def test_rates(name: str, options: dict[str, Any]) -> None:
         wanted = float(whole(step))
         np.testing.assert_allclose(ours(step).item(), wanted, 1e-5, 1e-8)
         np.testing.assert_allclose(traced(fl.tensor(step)).item(), wanted, 1e-5, 1e-8)
+    compared("schedules", name, "outputs")
 
 
 @pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
@@ -66,6 +68,7 @@ def test_configurations_go_both_ways(name: str, options: dict[str, Any]) -> None
         np.testing.assert_allclose(float(back.learning_rate), first, 1e-6)
         same = fl.optimizers.get({"class_name": "SGD", "config": optimizer.get_config()})
         assert same.get_config() == fl.optimizers.SGD.from_config(same.get_config()).get_config()
+    compared("schedules", name, "configs")
 
 
 def test_a_schedule_in_training() -> None:

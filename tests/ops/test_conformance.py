@@ -13,6 +13,7 @@ import pytest
 
 import fanlight as fl
 from fanlight.environment import stayed_with_numpy
+from tests.conformance import KERNELS, counted
 from tools import conformance
 from tools.browser_ops import computing_on
 
@@ -49,6 +50,7 @@ def test_recorded_kernels(shared: Path, host: str) -> None:
         *("dtype complex64", "dtype string", "any order will do"),
         "a value that the record lost",
     }
+    counted(KERNELS.format(host), counts["passed"], of=len(outcomes))
 
 
 def spread(path: Path, most: int) -> list[tuple[int, dict[str, Any]]]:
@@ -77,7 +79,9 @@ def test_recorded_kernels_in_a_page(shared: Path, chromium_path: str, host: str)
     assert sum(count for count, _ in stayed.values()) <= 20
     failed = {o.line: f"{o.kernel}: {o.why}" for o in outcomes if o.status == "failed"}
     assert set(failed) <= set(EXPLAINED), failed
-    assert sum(o.status == "passed" for o in outcomes) >= 400
+    passed = sum(o.status == "passed" for o in outcomes)
+    assert passed >= 400
+    counted(KERNELS.format(host), passed, of=len(outcomes))
 
 
 @pytest.mark.chromium

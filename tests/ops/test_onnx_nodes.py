@@ -10,6 +10,7 @@ import pytest
 
 import fanlight as fl
 from fanlight.environment import stayed_with_numpy
+from tests.conformance import NODES, counted
 from tools import onnx_nodes
 
 pytest.importorskip("onnx", reason="onnx is not installed, so none of its 1,884 node tests run")
@@ -73,6 +74,7 @@ def test_onnx_nodes(cases: list[Any], host: str, passed: int, left: int) -> None
     assert set(reasons) <= {*NO_DTYPE, *NO_MEANING, NOT_COMPILED}
     counts = Counter(o.status for o in outcomes)
     assert counts["passed"] >= passed, counts
+    counted(NODES.format(host), counts["passed"], of=len(outcomes))
 
 
 def test_a_wrong_value_is_seen() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from fanlight.web.single_file import single_file
 from tests.codegen.test_expand import HALVES, float_bits
+from tests.conformance import FIREFOX, counted
 from tests.web import byte_nets, families, free_sizes, halves, test_training_file, training
 from tests.web.server import serve
 
@@ -111,7 +112,8 @@ def test_any_number_of_rows(journeys: dict[str, Any], simd: str) -> None:
 def test_a_page_trains_as_python_does(
     journeys: dict[str, Any], training_bundle: Path, simd: str
 ) -> None:
-    training.as_python(answer(journeys, f"training {simd}"), training_bundle)
+    same = training.as_python(answer(journeys, f"training {simd}"), training_bundle)
+    counted(FIREFOX, same, of=same)
 
 
 def test_every_half_is_exact(journeys: dict[str, Any]) -> None:

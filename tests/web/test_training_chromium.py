@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.conformance import CHROMIUM, counted
 from tests.web import training
 
 pytestmark = pytest.mark.chromium
@@ -15,7 +16,8 @@ pytestmark = pytest.mark.chromium
 @pytest.mark.parametrize("simd", ["relaxed", "plain"])
 def test_a_page_trains_as_python_does(bare: Any, training_bundle: Path, simd: str) -> None:
     found = bare.evaluate(f"(simd) => ({training.JOURNEY})(simd, 'training')", simd)
-    training.as_python(found, training_bundle)
+    same = training.as_python(found, training_bundle)
+    counted(CHROMIUM, same, of=same)
 
 
 def test_what_nothing_learns_is_computed_once(bare: Any, toys: Path) -> None:

@@ -95,8 +95,8 @@ ERRORS = (
 ).split()
 
 
-def as_python(found: dict[str, Any], folder: Path) -> None:
-    """What a page found is what Python found, and errors have their codes."""
+def as_python(found: dict[str, Any], folder: Path) -> int:
+    """What a page found is what Python found, and errors have their codes; how many losses are."""
     want = json.loads((folder / "python.json").read_text())
     assert len(found["losses"]) == len(want["losses"]) == STEPS > 50
     # All that a page finds is within what the losses of the first 50 steps have to be.
@@ -128,3 +128,4 @@ def as_python(found: dict[str, Any], folder: Path) -> None:
     assert learnt.optimizer.iterations.item() == 27  # since it began again
     learnt.fit(x, y, BATCH, verbose=0)  # and learns on
     assert found["restored"] == [True, False] and found["kept"] == found["before"]
+    return len(found["losses"][:50])

@@ -160,6 +160,19 @@ def described(made: Any) -> dict[str, Any]:
     }
 
 
+def function_described(made: Any) -> Any:
+    """A function as Keras 3 writes one, which takes no mere name for it; else as `plain` has it."""
+    name = plain(made)
+    if not isinstance(name, str):
+        return name
+    return {
+        "module": "builtins",
+        "class_name": "function",
+        "config": name,
+        "registered_name": registered_name(made) or "function",
+    }
+
+
 def lookup(
     what: str,
     given: Any,

@@ -177,7 +177,8 @@ class Function(Loss):
         return tensor(self.fn(y_true, y_pred, **self.options))
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"fn": config.plain(self.fn)} | config.plain(self.options)
+        own = {"fn": config.function_described(self.fn)}
+        return super().get_config() | own | config.plain(self.options)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Loss:

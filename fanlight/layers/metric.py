@@ -217,7 +217,8 @@ class MeanMetricWrapper(Mean):
         super().update_state(values, sample_weight)
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"fn": config.plain(self.fn)} | config.plain(self.options)
+        own = {"fn": config.function_described(self.fn)}
+        return super().get_config() | own | config.plain(self.options)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Metric:

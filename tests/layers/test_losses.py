@@ -229,6 +229,10 @@ def test_a_function_is_a_loss() -> None:
     again = losses.get({"class_name": "LossFunctionWrapper", "config": kept.get_config()})
     assert again.name == "far"
     close(again(OTHER, REAL), losses.Huber(0.5)(OTHER, REAL))
+    wrapper = keras.src.losses.losses.LossFunctionWrapper
+    close(wrapper.from_config(kept.get_config())(OTHER, REAL), kept(OTHER, REAL))
+    theirs = wrapper(keras.losses.huber, name="far", delta=0.5)
+    close(losses.Function.from_config(theirs.get_config())(OTHER, REAL), theirs(OTHER, REAL))
 
 
 def test_losses_are_traced_into_the_step() -> None:

@@ -3,9 +3,10 @@
     python tools/tutorial_pictures.py [--to docs/tutorial]
 
 Its Python blocks run from top to bottom in a folder of their own and draw history.svg and
-confusion.svg; what they build for photos is opened in Chromium, where the page is taught by the
-tutorial's script: page.png shows it afterwards. The photos are drawn here (balls and boxes on a
-table), so that the picture is ours; the published MobileNet is read from ../shared.
+confusion.svg; what they build for photos is opened in Chromium, where the tutorial's script
+teaches the page: page.png shows it afterwards. The photos are drawn here, so that the picture is
+ours: Python learns from balls and boxes on a table, the page from pencil sketches of them. The
+published MobileNet is read from ../shared.
 """
 
 from __future__ import annotations
@@ -68,8 +69,23 @@ def _box(at: np.ndarray, rays: np.ndarray, middle: np.ndarray, size: float, turn
     return t, face @ frame
 
 
-def photo(kind: str, rng: np.random.Generator, dusk: bool = False) -> np.ndarray:
-    """uint8 [SIDE, SIDE, 3]: a ball or a box on a table, by day or at dusk."""
+def _drawn(t: np.ndarray, normal: np.ndarray, lit: np.ndarray, shade: np.ndarray) -> np.ndarray:
+    """Pencil on paper: lines where surfaces end or turn sharply, hatches where no light comes."""
+    inside = np.isfinite(t)
+    surface = np.where(inside[..., None], normal, 0.0)
+    line = np.zeros(t.shape, bool)
+    for step in (1, 2):
+        for axis in (0, 1):
+            moved = np.roll(surface, step, axis)
+            line |= np.abs(surface - moved).sum(-1) > 0.6
+    v, u = np.mgrid[:SIDE, :SIDE]
+    hatched = np.where(inside, lit < 0.45, shade > 0.5) & ((u + v) % 7 < 2)
+    ink = np.where(line, 0.75, np.where(hatched, 0.35, 0.0))
+    return np.array([0.97, 0.96, 0.93]) - ink[..., None] * [0.9, 0.9, 0.85]
+
+
+def photo(kind: str, rng: np.random.Generator, sketch: bool = False) -> np.ndarray:
+    """uint8 [SIDE, SIDE, 3]: a ball or a box on a table, or a pencil sketch of one."""
     size = rng.uniform(0.45, 0.75)
     middle = np.array([rng.uniform(-0.6, 0.6), size, rng.uniform(-0.5, 0.5)])
     turn, colour = rng.uniform(0, np.pi / 2), rng.uniform(0.25, 0.95, 3)
@@ -100,13 +116,15 @@ def photo(kind: str, rng: np.random.Generator, dusk: bool = False) -> np.ndarray
     shine = np.clip((normal * ((light - rays) / np.sqrt(2))).sum(-1), 0, 1)[..., None] ** 40
     own = colour * (0.3 + 0.75 * facing) + 0.25 * shine
     image = np.where(np.isfinite(t)[..., None], own, ground)
-    if dusk:
-        image = image * [0.42, 0.44, 0.68]
-    image += rng.normal(0, 0.012, image.shape)
+    if sketch:
+        image = _drawn(t, normal, facing[..., 0], shade * (t == np.inf) * (down < 12))
+    image = image + rng.normal(0, 0.012, image.shape)
     return (np.clip(image, 0, 1) * 255).astype(np.uint8)
 
 
-def write_photos(folder: Path, count: int, seed: int, dusk: bool = False) -> list[tuple[str, str]]:
+def write_photos(
+    folder: Path, count: int, seed: int, sketch: bool = False
+) -> list[tuple[str, str]]:
     """`count` JPEG files of each kind, as ball/0.jpg; gives (kind, path in the folder)."""
     from PIL import Image
 
@@ -114,7 +132,7 @@ def write_photos(folder: Path, count: int, seed: int, dusk: bool = False) -> lis
     for kind in ("ball", "box"):
         (folder / kind).mkdir(parents=True)
         for i in range(count):
-            Image.fromarray(photo(kind, rng, dusk)).save(folder / kind / f"{i}.jpg", quality=90)
+            Image.fromarray(photo(kind, rng, sketch)).save(folder / kind / f"{i}.jpg", quality=90)
             made.append((kind, f"{folder.name}/{kind}/{i}.jpg"))
     return made
 
@@ -157,9 +175,9 @@ const told = (epoch, { loss }) => {
 };
 SCRIPT
 const after = await learner.evaluate(x, y);
-document.querySelector('#told').textContent = `Taught by these ${mine.length} photos, ` +
-  `taken at dusk: ${Math.round(before.accuracy * mine.length)} of them were right before, ` +
-  `${Math.round(after.accuracy * mine.length)} are now.`;
+document.querySelector('#told').textContent = `Taught by these ${mine.length} sketches: ` +
+  `${Math.round(before.accuracy * mine.length)} of them were right before, ` +
+  `${Math.round(after.accuracy * mine.length)} are now. The one above is new to it.`;
 globalThis.found = { before, after, losses, answer };
 </script>"""
 
@@ -171,7 +189,10 @@ def script() -> str:
         ("{ epochs: 30 }", "{ epochs: 30, onEpochEnd: told }"),
         ("await learner.fit", "const before = await learner.evaluate(x, y);\nawait learner.fit"),
         ("{ persist: 'my pets' }", "{}"),
-        ("element.classify(mine[0])", "element.classify(mine[mine.length - 3])"),
+        (
+            "element.classify(mine[0])",
+            "element.classify(await (await fetch('new/ball/0.jpg')).blob())",
+        ),
     ):
         if text.count(old) != 1:
             raise SystemExit(f"the tutorial's script has no {old} any more: change this tool, too")
@@ -189,7 +210,7 @@ def taken(site_url: str) -> bytes:
         page = browser.new_page(viewport={"width": 1060, "height": 400})
         page.on("pageerror", lambda error: print(error, file=sys.stderr))
         page.goto(site_url + "page.html")
-        page.wait_for_function("globalThis.found !== undefined", timeout=240_000)
+        page.wait_for_function("globalThis.found !== undefined", timeout=120_000)
         found = page.evaluate("found")
         print(f"before {found['before']}, after {found['after']}, answer {found['answer']}")
         page.wait_for_timeout(500)
@@ -215,7 +236,8 @@ def main() -> None:
             plain = "model.json" if file.suffix == ".json" else file.name
             (desk / "mobilenet" / plain).symlink_to(file)
         write_photos(desk / "photos", 48, seed=1)
-        mine = write_photos(desk / "mine", 6, seed=2, dusk=True)
+        mine = write_photos(desk / "mine", 6, seed=2, sketch=True)
+        write_photos(desk / "new", 1, seed=3, sketch=True)
         os.chdir(desk)
         names: dict[str, Any] = {}
         for block in blocks("python"):

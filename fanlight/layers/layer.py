@@ -485,7 +485,8 @@ def tensors_of(value: Any) -> Any:
         return {k: tensors_of(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         made = [tensors_of(v) for v in value]
-        if made and isinstance(value, list) and not any(isinstance(v, Tensor) for v in made):
+        several = any(isinstance(v, Tensor) or (isinstance(v, list | tuple) and v) for v in made)
+        if made and isinstance(value, list) and not several:
             return tensor(value)  # nested lists of numbers
         return made if isinstance(value, list) else tuple(made)
     return value

@@ -38,7 +38,7 @@ def pair(ours: Any, *args: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs(*_mapped(args, lambda a: keras.Input(batch_shape=a.shape, dtype=str(a.dtype))))
-    ours(*args)
+    ours(*_mapped(args, fl.tensor))
     assert [tuple(w.shape) for w in theirs.weights] == [w.shape for w in ours.weights]
     numbers = [random(*w.shape, seed=7 + i) * 0.6 for i, w in enumerate(ours.weights)]
     theirs.set_weights(numbers)
@@ -68,6 +68,8 @@ def same(
         left = dict(zip(map(id, spots), values, strict=True))
         return _mapped(args, lambda a: left.get(id(a), a))
 
+    given = _mapped(args, fl.tensor)
+
     def compute(parameters: Any, values: Any, square: Any) -> Any:
         state = [v.value for v in theirs.non_trainable_variables]
         ys, _ = theirs.stateless_call(parameters, state, *filled(values), **options)
@@ -89,7 +91,7 @@ def same(
             total = total + fl.sum(y * s + square * y * y)
         return total
 
-    outputs = flat(ours(*args, **options))
+    outputs = flat(ours(*given, **options))
     assert [y.shape for y in outputs] == [y.shape for y in wanted]
     name = type(ours).__name__
     for y, w in zip(outputs, wanted, strict=True):

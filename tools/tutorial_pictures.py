@@ -171,13 +171,14 @@ const told = (epoch, { loss }) => {
     `<path d="M0 124H352" stroke="#e2dccf"/><polyline points="${losses.map(at).join(' ')}"
       fill="none" stroke="#e8912d" stroke-width="3"/>
      <text x="352" y="14" text-anchor="end" font-size="13" fill="#6a6353">loss, epoch ${epoch + 1}:
-      ${loss.toFixed(3)}</text>`;
+      ${loss.toPrecision(1)}</text>`;
 };
 SCRIPT
 const after = await learner.evaluate(x, y);
-document.querySelector('#told').textContent = `Taught by these ${mine.length} sketches: ` +
-  `${Math.round(before.accuracy * mine.length)} of them were right before, ` +
-  `${Math.round(after.accuracy * mine.length)} are now. The one above is new to it.`;
+const right = ({ accuracy, loss }) =>
+  `${Math.round(accuracy * mine.length)} of ${mine.length} right, loss ${loss.toPrecision(1)}`;
+document.querySelector('#told').textContent = `Taught by these sketches for 30 epochs. ` +
+  `Before: ${right(before)}; now: ${right(after)}. The sketch above is new to it.`;
 globalThis.found = { before, after, losses, answer };
 </script>"""
 

@@ -10,7 +10,9 @@ import pytest
 import fanlight as fl
 from fanlight.errors import FanlightError
 from fanlight.layers import scope
-from tests.layers.keras_oracle import check_layer, close, keras, numbers, updated
+from fanlight.tensor.tape import recording
+from tests.conformance import compared
+from tests.layers.keras_oracle import check_layer, close, jax, keras, numbers, updated
 
 
 def pair(name: str, *args: Any, **options: Any) -> tuple[Any, Any]:
@@ -172,6 +174,46 @@ def test_spectral_norm(training: bool) -> None:
     assert isinstance(again.layer, fl.layers.Dense) and again.layer.units == 4
     back = type(theirs).from_config(ours.get_config())
     assert back.layer.units == 4 and back.power_iterations == 2
+    compared("layers", "SpectralNormalization", "outputs", "configs")
+
+
+def test_spectral_norm_in_twenty_steps() -> None:
+    """The kernel is assigned in a step; it is moved from what it was before."""
+    theirs = keras.layers.SpectralNormalization(keras.layers.Dense(4))
+    theirs.build((None, 3))
+    ours = fl.layers.SpectralNormalization(fl.layers.Dense(4))
+    x, target = numbers(5, 3), numbers(5, 4, seed=1)
+    ours(x)
+    weights = [numbers(*w.shape, seed=i) for i, w in enumerate(theirs.weights)]
+    ours.set_weights(weights)
+    theirs.set_weights(weights)
+
+    @jax.jit
+    def step(train: Any, fixed: Any) -> Any:
+        def loss(t: Any) -> Any:
+            y, after = theirs.stateless_call(t, fixed, x, training=True)
+            return 0.5 * ((y - target) ** 2).sum(), after
+
+        slopes, after = jax.grad(loss, has_aux=True)(train)
+        return slopes, [v - 0.02 * g for v, g in zip(train, slopes, strict=True)], after
+
+    train = [v.value for v in theirs.trainable_variables]
+    fixed = [v.value for v in theirs.non_trainable_variables]
+    own = ours.trainable_weights
+    for i in range(20):
+        slopes, train, fixed = step(train, fixed)
+        with scope.entered(scope.Scope(True)) as mine, recording(own) as tape:
+            y = ours(x)
+        grads = tape.pull([y], [fl.tensor(y.numpy() - target)], own)
+        if i == 0:
+            for w, g, wanted in zip(own, grads, slopes, strict=True):
+                close(g.numpy(), wanted, f"gradient of {w.name}")
+        new = [w.numpy() - np.float32(0.02) * g.numpy() for w, g in zip(own, grads, strict=True)]
+        for w, value in [*mine.pairs(), *zip(own, new, strict=True)]:
+            w.assign(value)
+    for w, v in zip(own, train, strict=True):
+        close(w.numpy(), v, f"{w.name} after 20 steps", 1e-4)
+    compared("layers", "SpectralNormalization", "gradients", "20 steps")
 
 
 def test_spectral_norm_is_one_after_training() -> None:

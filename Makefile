@@ -10,6 +10,8 @@ SHELL := /bin/bash
 
 PORT ?= 8000
 ARGS ?=
+# Processes that run tests: each keeps about one core busy. 0: none but pytest's own, for a debugger.
+WORKERS ?= 2
 PY := .venv/bin/python
 TSC := tools/with_node.sh node node_modules/typescript/bin/tsc
 
@@ -43,7 +45,7 @@ demo: $(PYTHON_READY)
 
 test: setup
 	@$(TSC) -p tsconfig.json
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: $(PYTHON_READY) $(NODE_READY)
 	@$(PY) -m ruff check .

@@ -27,6 +27,21 @@ def _in_ci() -> bool:
     return os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `-n 2`, a file's tests run in one process, and those in browsers run in the same one.
+
+    What they share (bundles, the browser) is made once, and no two browsers want the cores at once.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class Files(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "tests/web" if nodeid.startswith("tests/web/") else nodeid.split("::")[0]
+
+    return Files(config, log)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of shared test data (photos, published models): `../shared` or FANLIGHT_SHARED."""

@@ -282,7 +282,8 @@ class Trainer(OwnSteps):
             epochs: the number of the last one; 0 trains nothing.
             verbose: "auto" and 1: a bar; 2: a line per epoch; 0: nothing.
             callbacks: of `fl.callbacks`, in a list, or one.
-            validation_split: this share of the end of the arrays is for validation.
+            validation_split: this share of the end of the arrays is for validation; validation_data
+                goes before it.
             validation_data: (x, y) or (x, y, sample_weight), or a dataset.
             class_weight: class number -> how much its examples count; others count 1.
             initial_epoch: where training goes on, counted from 0.
@@ -314,7 +315,10 @@ class Trainer(OwnSteps):
         data = self._data(x, y, sample_weight, batch_size, rng)
         feeding.ended(data, steps_per_epoch, "fit", "steps_per_epoch")
         held: Any = None
-        if validation_split:
+        if validation_data is not None:  # before a share, as Keras has it
+            held = self._data(*_three(validation_data), validation_batch_size or batch_size)
+            feeding.ended(held, validation_steps, "validation", "validation_steps")
+        elif validation_split:
             if not isinstance(data, feeding.Arrays):
                 raise FanlightError(
                     "E-TRAIN-002",
@@ -324,9 +328,6 @@ class Trainer(OwnSteps):
                     received="a dataset or generator",
                 )
             data, held = feeding.split_off(data, validation_split)
-        elif validation_data is not None:
-            held = self._data(*_three(validation_data), validation_batch_size or batch_size)
-            feeding.ended(held, validation_steps, "validation", "validation_steps")
         history = History()
         steps = steps_per_epoch or data.steps
         params = {

@@ -423,3 +423,12 @@ def test_a_class_that_forgets_its_base() -> None:
     assert not hasattr(Layer(), "built") and Layer().size == 3
     with pytest.raises(AttributeError, match="nothing"):
         _ = L.Dense(2).nothing
+
+
+def test_validation_data_goes_before_a_share() -> None:
+    """As in Keras: nothing is held back where there is data of its own."""
+    losses = []
+    for more in ({}, {"validation_split": 0.5}):
+        found = made().fit(X, Y, shuffle=False, validation_data=(X[:6], Y[:6]), verbose=0, **more)
+        losses.append((found.history["loss"], found.history["val_loss"]))
+    assert losses[0] == losses[1]

@@ -210,7 +210,7 @@ def test_a_layer_of_more_dims(name: str, options: dict[str, Any], shape: tuple[i
 def test_layers_of_the_host_say_so(name: str, tmp_path: Path) -> None:
     more = {"output_sequence_length": 3} if name == "TextVectorization" else {}
     model, _ = model_of(name, {**right_of(name), **more})
-    with pytest.raises(FanlightError, match="E-BUILD-005|E-TENSOR-003") as caught:
+    with pytest.raises(FanlightError, match=r"E-BUILD-005|E-TENSOR-003") as caught:
         fl.build(model, tmp_path / "out", train=fl.training("sgd", "mse"))
     assert caught.value.next, HOST[name]
 

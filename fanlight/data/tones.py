@@ -15,7 +15,6 @@ from fanlight.data.transforms import Range, batch_of, each, like
 from fanlight.tensor import Tensor, cast, image
 from fanlight.tensor import functions as fn
 from fanlight.tensor.arguments import misfit, refused
-from fanlight.tensor.blocks import mirror_pad
 from fanlight.tensor.indices import gather
 from fanlight.tensor.scans import cumsum
 from fanlight.tensor.segments import unsorted_segment_sum
@@ -161,8 +160,8 @@ def equalize(images: Any, bins: int = 256, value_range: Range = (0, 255)) -> Ten
     each by itself. Source: Gonzalez & Woods, Digital Image Processing, section 3.3.
     """
     x = batch_of("equalize", images)
-    if not isinstance(bins, int) or isinstance(bins, bool) or bins < 2:
-        raise refused("equalize", "bins", "a whole number from 2 on", bins)
+    if not isinstance(bins, int) or isinstance(bins, bool) or not 2 <= bins <= 65536:
+        raise refused("equalize", "bins", "a whole number from 2 to 65,536", bins)
     channels = x.shape[-1]
     values = _to_bytes(x, value_range)
     rows = fn.reshape(fn.transpose(values, (3, 0, 1, 2)), (channels, -1))
@@ -201,8 +200,10 @@ def limited_equalize(
     tall, wide = -(-height // down), -(-width // across)
     values = _to_bytes(x, value_range)
     below, right = tall * down - height, wide * across - width
-    if below or right:
-        values = mirror_pad(values, [(0, 0), (0, below), (0, right), (0, 0)], "symmetric")
+    for axis, more in ((1, below), (2, right)):
+        if more:  # in a mirror, as often as it takes
+            places = np.pad(np.arange(x.shape[axis], dtype=np.int32), (0, more), "symmetric")
+            values = gather(values, places, axis)
     pixels = cast(fn.clip(values, 0.0, 255.0), "int32")
     parts = fn.reshape(pixels, (count, down, tall, across, wide, channels))
     parts = fn.transpose(parts, (0, 1, 3, 5, 2, 4))

@@ -332,6 +332,15 @@ def window_of(name: str, length: int, periodic: bool) -> np.ndarray:
     return np.sum(parts, axis=0) if length > 1 else np.ones(length)
 
 
+def numbers_of(window: Any, length: int) -> np.ndarray | None:
+    """A window that is given by its numbers, float64 [length]; None if it is none of them."""
+    try:
+        made = np.asarray(window, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return made if made.shape == (length,) and np.isfinite(made).all() else None
+
+
 class STFT(Initializer):
     """A kernel [frame, 1, frequencies] whose convolution is a short-time Fourier transform.
 
@@ -371,14 +380,14 @@ class STFT(Initializer):
         if self.window is not None:
             window = self._window(frame)
             by = {"density": math.sqrt((window**2).sum()), "spectrum": np.abs(window).sum()}
-            kernel = kernel * (window[:, None, None] / by.get(str(self.scaling), 1.0))
+            kernel = kernel * (window[:, None, None] / (by.get(str(self.scaling), 1.0) or 1.0))
         return kernel.astype(DTYPES[dtype])
 
     def _window(self, frame: int) -> np.ndarray:
         if not isinstance(self.window, str):
-            given = np.asarray(self.window, np.float64)
-            if given.shape != (frame,):
-                raise _wrong(self, "window", f"{frame} numbers", f"shape {given.shape}")
+            given = numbers_of(self.window, frame)
+            if given is None:
+                raise _wrong(self, "window", f"{frame} numbers", self.window)
             return given
         return window_of(self.window, frame, bool(self.periodic))
 

@@ -153,7 +153,8 @@ class HashedCrossing(HostLayer):
         self, num_bins: int, output_mode: str = "int", sparse: bool = False, **options: Any
     ) -> None:
         default = "int32" if output_mode == "int" else "float32"
-        if options.get("dtype") in (None, "int64"):
+        given = options.get("dtype")
+        if given is None or (isinstance(given, str) and given == "int64"):  # Keras's own
             options["dtype"] = default
         super().__init__(**options)
         self.output_mode = check_mode(self, output_mode, ("int", "one_hot"), sparse)

@@ -9,7 +9,7 @@ import numpy as np
 
 from fanlight.layers import initializers
 from fanlight.layers.arguments import whole
-from fanlight.layers.initializers import WINDOWS, window_of
+from fanlight.layers.initializers import WINDOWS, numbers_of, window_of
 from fanlight.layers.layer import Layer, argument_error, input_error
 from fanlight.tensor import Tensor, cast, signal
 from fanlight.tensor import functions as fn
@@ -27,6 +27,17 @@ EPSILON = 1e-7
 def __dir__() -> list[str]:
     """The public names only, for completion."""
     return sorted(__all__)
+
+
+# Samples of a window, and bands: more would fill the memory before anything else is wrong.
+MOST = 2**20
+
+
+def _count(layer: Layer, argument: str, value: Any, least: int = 1) -> int:
+    """A whole number up to MOST; E-LAYER-004."""
+    if whole(layer, argument, value, least) > MOST:
+        raise argument_error(layer, argument, f"a whole number up to {MOST:,}", value)
+    return int(value)
 
 
 def _number(layer: Layer, argument: str, value: Any, least: float) -> float:
@@ -79,14 +90,14 @@ class MelSpectrogram(Layer):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.fft_length = whole(self, "fft_length", fft_length, 2)
+        self.fft_length = _count(self, "fft_length", fft_length, 2)
         self.sequence_stride = whole(self, "sequence_stride", sequence_stride)
-        self.sequence_length = whole(self, "sequence_length", sequence_length or fft_length)
+        self.sequence_length = _count(self, "sequence_length", sequence_length or fft_length)
         if self.sequence_length > fft_length:
             expected = f"at most fft_length, {fft_length}"
             raise argument_error(self, "sequence_length", expected, sequence_length)
         self.window, self.sampling_rate = window, whole(self, "sampling_rate", sampling_rate)
-        self.num_mel_bins = whole(self, "num_mel_bins", num_mel_bins)
+        self.num_mel_bins = _count(self, "num_mel_bins", num_mel_bins)
         self.min_freq = _number(self, "min_freq", min_freq, 0.0)
         self.max_freq = _number(self, "max_freq", max_freq or sampling_rate // 2, 0.0)
         if self.min_freq >= self.max_freq:
@@ -108,10 +119,11 @@ class MelSpectrogram(Layer):
                 raise argument_error(self, "window", expected, self.window)
             made = window_of(self.window, self.sequence_length, True)
         else:
-            made = np.asarray(self.window, np.float64)
-            if made.shape != (self.sequence_length,):
-                expected = f"{self.sequence_length} numbers"
-                raise argument_error(self, "window", expected, f"shape {made.shape}")
+            given = numbers_of(self.window, self.sequence_length)
+            if given is None:
+                expected = f"hann, hamming, {self.sequence_length} numbers or None"
+                raise argument_error(self, "window", expected, self.window)
+            made = given
         before = (self.fft_length - self.sequence_length) // 2
         after = self.fft_length - self.sequence_length - before
         return np.pad(made, (before, after)).astype(np.float32)
@@ -193,11 +205,11 @@ class STFTSpectrogram(Layer):
         super().__init__(**options)
         if mode not in MODES:
             raise argument_error(self, "mode", ", ".join(MODES), mode)
-        self.mode, self.frame_length = mode, whole(self, "frame_length", frame_length, 2)
+        self.mode, self.frame_length = mode, _count(self, "frame_length", frame_length, 2)
         if frame_step is not None and whole(self, "frame_step", frame_step) > frame_length:
             expected = f"at most frame_length, {frame_length}"
             raise argument_error(self, "frame_step", expected, frame_step)
-        if fft_length is not None and whole(self, "fft_length", fft_length) < frame_length:
+        if fft_length is not None and _count(self, "fft_length", fft_length) < frame_length:
             expected = f"at least frame_length, {frame_length}"
             raise argument_error(self, "fft_length", expected, fft_length)
         self.frame_step, self.fft_length = frame_step, fft_length

@@ -83,8 +83,8 @@ class Equalization(Augmentation):
     ) -> None:
         super().__init__(**options)
         self._set_up(None, data_format)
-        if isinstance(bins, bool) or not isinstance(bins, int) or bins < 2:
-            raise argument_error(self, "bins", "a whole number from 2 on", bins)
+        if isinstance(bins, bool) or not isinstance(bins, int) or not 2 <= bins <= 65536:
+            raise argument_error(self, "bins", "a whole number from 2 to 65,536", bins)
         self.value_range, self.bins = self._range(value_range), bins
 
     def augmented(self, x: Tensor, key: Tensor) -> Tensor:

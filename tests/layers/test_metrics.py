@@ -219,7 +219,7 @@ def test_default_names_are_those_of_keras() -> None:
 
 def test_every_metric_of_keras_is_here_and_tested() -> None:
     theirs = {n for n in dir(keras.metrics) if not n.startswith("_")}
-    assert theirs - set(metrics.__all__) == {"deserialize", "serialize"}
+    assert theirs <= set(metrics.__all__)
     tested = {name for name, _, _ in CASES} | {"Mean", "Sum", "MeanMetricWrapper", "Metric"}
     assert {n for n in metrics.__all__ if n[0].isupper()} - tested == {"ConfusionMatrix"}
 

@@ -90,7 +90,9 @@ def one_wrong(kind: type, right: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 # Functions of the caller's may raise what they like.
-FUNCTIONS = {"arguments", "fn", "function", "mask", "schedule", "split", "standardize"}
+FUNCTIONS = {
+    "arguments", "fn", "function", "mask", "optimizer_map", "schedule", "split", "standardize",
+}  # fmt: skip
 
 
 def told(name: str, options: dict[str, Any], right: dict[str, Any]) -> str:
@@ -127,21 +129,27 @@ RIGHT: dict[str, dict[str, Any]] = {
     "Embedding": {"input_dim": 3, "output_dim": 2},
     "GroupNormalization": {"groups": 1},
     "GroupQueryAttention": {"head_dim": 2, "num_query_heads": 2, "num_key_value_heads": 1},
+    "HashedCrossing": {"num_bins": 3},
     "Hashing": {"num_bins": 3},
     "InputLayer": {"shape": (3,)},
     "IntegerLookup": {"vocabulary": [0, 1, 2]},
     "Lambda": {"function": twice},
+    "MelSpectrogram": {"fft_length": 8, "num_mel_bins": 2, "sequence_stride": 4},
     "MultiHeadAttention": {"num_heads": 2, "key_dim": 2},
     "Normalization": {"mean": 0.0, "variance": 1.0},
     "Permute": {"dims": (2, 1)},
+    "Pipeline": {"layers": [fl.layers.Dense(2)]},
     "RNN": {"cell": fl.layers.SimpleRNNCell(2)},
     "RandomCrop": {"height": 2, "width": 2},
     "RandomHeight": {"factor": 0.2},
+    "RandomPosterization": {"factor": 4},
     "RandomWidth": {"factor": 0.2},
     "RepeatVector": {"n": 2},
     "Rescaling": {"scale": 0.5},
     "Reshape": {"target_shape": (-1,)},
     "Resizing": {"height": 2, "width": 2},
+    "ReversibleEmbedding": {"input_dim": 3, "output_dim": 2},
+    "STFTSpectrogram": {"frame_length": 2},
     "SpectralNormalization": {"layer": fl.layers.Dense(2)},
     "StackedRNNCells": {"cells": [fl.layers.SimpleRNNCell(2)]},
     "StringLookup": {"vocabulary": ["a", "b"]},
@@ -161,7 +169,9 @@ ARGUMENTS = {
     "factor": 0.2,
     "stddev": 0.2,
 }
-LAYERS = {k: v for k, v in classes(fl.layers).items() if k not in ("Layer", "DTypePolicy")}
+LAYERS = {
+    k: v for k, v in classes(fl.layers).items() if k not in ("Layer", "DTypePolicy", "Wrapper")
+}
 
 
 def right_of(name: str) -> dict[str, Any]:
@@ -177,8 +187,12 @@ def input_of(name: str) -> Any:
         return [SEQUENCE, SEQUENCE]
     if "Attention" in name:
         return SEQUENCE
-    if name in ("Embedding", "IntegerLookup", "CategoryEncoding", "Hashing"):
+    if name in ("Embedding", "ReversibleEmbedding", "IntegerLookup", "CategoryEncoding", "Hashing"):
         return WHOLE
+    if name == "HashedCrossing":
+        return [WHOLE[:, 0], WHOLE[:, 1]]
+    if name == "MelSpectrogram":
+        return floats(2, 20)
     if name in ("StringLookup", "TextVectorization"):
         return TEXTS
     if name.startswith("ConvLSTM"):
@@ -267,7 +281,11 @@ PARTS: dict[str, dict[str, dict[str, Any]]] = {
         "SensitivityAtSpecificity": {"specificity": 0.5},
         "SpecificityAtSensitivity": {"sensitivity": 0.5},
     },
-    "optimizers": {},
+    "optimizers": {
+        "MultiOptimizer": {
+            "optimizer_map": fl.optimizers.OptimizerMap(fl.optimizers.SGD())
+        },
+    },
     "schedules": {
         "CosineDecay": {"initial_learning_rate": 0.1, "decay_steps": 3},
         "CosineDecayRestarts": {"initial_learning_rate": 0.1, "first_decay_steps": 3},
@@ -292,7 +310,7 @@ PARTS: dict[str, dict[str, dict[str, Any]]] = {
 }  # fmt: skip
 BASES = {
     "Callback", "Constraint", "Initializer", "LearningRateSchedule", "Loss", "Metric", "Optimizer",
-    "Regularizer", "CallbackList",
+    "Regularizer", "CallbackList", "OptimizerMap",
 }  # fmt: skip
 
 
@@ -334,7 +352,7 @@ def put_to_use(room: str, made: Any) -> None:
         made(fl.scalar(1, "int32"))
         made.get_config()
     elif room == "initializers":
-        made((3, 3))
+        made((3, 1, 3) if type(made).__name__ == "STFT" else (3, 3))
         made.get_config()
     elif room in ("constraints", "regularizers"):
         made(fl.tensor(floats(3, 3)))

@@ -44,7 +44,8 @@ def __dir__() -> list[str]:
 
 
 class Augmentation(Layer):
-    """The base of layers that change pictures in training only.
+    """The base of layers that change pictures in training, and where they are called by
+    themselves, as on a dataset; a model says whether it trains.
 
     One of your own has `augmented(x, key)`: float32 [N, H, W, C] and a key of `fl.random`.
 
@@ -58,6 +59,7 @@ class Augmentation(Layer):
     fills: tuple[str, ...] = FILLS
     # Whether what is in a picture comes to lie elsewhere: boxes and masks would have to move, too.
     moves = False
+    trains_alone = True
 
     def _set_up(self, seed: Any, data_format: Any = None, interpolation: Any = None) -> None:
         if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):

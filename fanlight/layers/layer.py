@@ -71,10 +71,12 @@ class Layer(Checked):
     Attributes:
         fields: names of the attributes that `get_config` writes and `__init__` takes.
         supports_masking: whether a mask of its input is one of its output.
+        trains_alone: whether it behaves as in training where it is called by itself.
     """
 
     fields: tuple[str, ...] = ()
     supports_masking = False
+    trains_alone = False
     keras_module = "keras.layers"
 
     def __init__(
@@ -233,7 +235,7 @@ class Layer(Checked):
         takes = _signature(type(self))
         if "training" in takes and options.get("training") is None:
             step = scope.current()
-            options["training"] = step.training if step is not None else False
+            options["training"] = step.training if step is not None else self.trains_alone
         if options.get("mask") is None:
             options.pop("mask", None)
         mask = options.get("mask", _masks(args[0]) if args else None)

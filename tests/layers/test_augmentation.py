@@ -14,6 +14,7 @@ import fanlight as fl
 from fanlight.data import augment, transforms
 from fanlight.errors import FanlightError
 from tests.conformance import compared
+from tests.layers.keras_oracle import keras
 
 ndimage = pytest.importorskip("scipy.ndimage")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -321,7 +322,7 @@ LAYERS: dict[str, dict[str, Any]] = {
 def test_layers_change_pictures_in_training_only(name: str) -> None:
     layer = getattr(fl.layers, name)(**LAYERS[name])
     x = PHOTOS / 255 if LAYERS[name].get("value_range") == (0, 1) else PHOTOS
-    still = layer(x).numpy()
+    still = layer(x, training=False).numpy()
     if name == "RandomCrop":
         assert still.shape == (4, 6, 7, 3)
     else:
@@ -364,9 +365,9 @@ def test_crops_of_testing_and_of_small_pictures() -> None:
     crop = fl.layers.RandomCrop(4, 4)
     same = fl.layers.RandomCrop(10, 14)
     np.testing.assert_array_equal(same(PHOTOS, training=True).numpy(), PHOTOS)
-    np.testing.assert_array_equal(same(PHOTOS).numpy(), PHOTOS)
+    np.testing.assert_array_equal(same(PHOTOS, training=False).numpy(), PHOTOS)
     middle = fl.image.resize_bilinear(PHOTOS[:, :, 2:12], (4, 4), half_pixel_centers=True)
-    np.testing.assert_array_equal(crop(PHOTOS).numpy(), middle.numpy())
+    np.testing.assert_array_equal(crop(PHOTOS, training=False).numpy(), middle.numpy())
     large = fl.layers.RandomCrop(20, 28)
     assert large(PHOTOS, training=True).shape == (4, 20, 28, 3)
     found = crop(PHOTOS, training=True).numpy()
@@ -401,7 +402,7 @@ def test_labels_are_mixed_with_their_pictures() -> None:
         held = layer({"images": x, "labels": np.eye(4)}, training=True)
         shares = held["images"].numpy().mean((1, 2))
         assert np.abs(shares - held["labels"].numpy()).max() < 0.07
-        plain = layer({"images": x, "labels": np.eye(4)})
+        plain = layer({"images": x, "labels": np.eye(4)}, training=False)
         np.testing.assert_array_equal(np.asarray(plain["labels"]), np.eye(4))
         assert not np.array_equal(layer(x, training=True).numpy(), x)
 
@@ -489,3 +490,17 @@ def test_the_same_seed_is_the_same_run_compiled_or_not() -> None:
     compiled = losses(False)
     assert losses(False) == compiled
     np.testing.assert_allclose(losses(True), compiled, rtol=1e-4)
+
+
+def test_called_by_itself_it_changes_pictures_as_in_keras() -> None:
+    x = np.random.default_rng(0).uniform(0, 255, (4, 8, 8, 3)).astype(np.float32)
+    ours = fl.layers.RandomFlip("horizontal_and_vertical", seed=1)
+    theirs = keras.layers.RandomFlip("horizontal_and_vertical", seed=1)
+    for layer in (ours, theirs):
+        assert not np.array_equal(np.asarray(layer(x)), x)
+        assert np.array_equal(np.asarray(layer(x, training=False)), x)
+    model = fl.Sequential([fl.Input((8, 8, 3)), ours])
+    assert np.array_equal(model.predict(x, verbose=0), x)
+    assert np.array_equal(model(x).numpy(), x)  # a model says that it does not train
+    mapped = fl.data.from_arrays(x).batch(4).map(ours)
+    assert not np.array_equal(np.asarray(mapped.first()), x)

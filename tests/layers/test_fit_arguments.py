@@ -87,7 +87,7 @@ BINARY: list[Any] = [
 
 
 @pytest.mark.parametrize("kind", [functional, Own])
-@pytest.mark.parametrize("loss", BINARY, ids=str)
+@pytest.mark.parametrize("loss", BINARY, ids=["name", "short", "focal", "smoothed", "function"])
 def test_labels_of_binary_losses(kind: Any, loss: Any) -> None:
     model = made(kind, 1, loss=loss, activation="sigmoid")
     for right in (Y > 0, (Y > 0).astype(np.int32), np.linspace(0, 1, 24), np.zeros((24, 1))):

@@ -179,7 +179,7 @@ def test_amounts_that_do_not_fit_are_refused() -> None:
 def test_layers_change_pictures_in_training_and_follow_seeds(name: str) -> None:
     layer = getattr(fl.layers, name)(**LAYERS[name])
     x = PHOTOS / 255 if LAYERS[name].get("value_range") == (0, 1) else PHOTOS
-    still = layer(x).numpy()
+    still = layer(x, training=False).numpy()
     assert layer.compute_output_shape((None, 16, 20, 3)) == (None, 16, 20, 3)
     made = type(layer).from_config(json.loads(json.dumps(layer.get_config())))
     assert made.get_config() == layer.get_config() and set(LAYERS[name]) <= set(layer.get_config())

@@ -10,7 +10,6 @@ from fanlight.graph import Graph
 from fanlight.layers import config, scope
 from fanlight.layers.depths import depth_order
 from fanlight.layers.layer import Layer, argument_error, tensors_of, unique_name
-from fanlight.layers.reported import Reported
 from fanlight.layers.symbolic import Node, Symbolic, mapped, symbols
 from fanlight.layers.training import Trainer
 from fanlight.tensor import Tensor, spec
@@ -98,7 +97,7 @@ def Input(  # Keras's name
     return made
 
 
-class Model(Reported, Trainer, Layer):
+class Model(Trainer, Layer):
     """Layers that make one function together.
 
     `fl.Model(inputs, outputs)` is what lies between stand-ins: each a `Symbolic`, or a list or dict

@@ -67,6 +67,7 @@ class OwnSteps:
     name: str
     optimizer: Any
     trainable_weights: list[Any]
+    _compiled: dict[str, Any] | None
     _objective: Objective | None
     _own_steps = 0
 
@@ -186,9 +187,20 @@ class OwnSteps:
         return value, tape.pull([scaled], [fn.ones_like(scaled)], wanted)
 
     @property
+    def compiled(self) -> bool:
+        """Whether `compile` has said how it is trained."""
+        return self._compiled is not None
+
+    @property
     def metrics(self) -> list[Metric]:
-        """The loss, the metrics of compile, and those among the attributes, in order."""
+        """The loss, the metrics of compile, and those among the attributes, in order. Those of
+        compile are there once its outputs are known.
+        """
+        model: Any = self
         objective = self._objective
+        if objective is None and self._compiled is not None and model.functional:
+            shapes = [s.shape for s in model.outputs]
+            objective = Objective(**self._compiled, names=model.output_names, shapes=shapes)
         found = {id(m): m for m in (objective.every() if objective is not None else ())}
         found.update((id(m), m) for m in _metrics_in(self))
         return list(found.values())

@@ -169,7 +169,7 @@ class _Work(ABC):
         if asked and elementwise(node):
             self.made[of] = self.filled(outputs[0], of, asked)
             self.full[of] = asked
-        elif asked and node.op == "pad" and self.full.get(node.inputs[0]) == asked:
+        elif asked and _framed(node, asked) and self.full.get(node.inputs[0]) == asked:
             self.full[of] = asked
 
     def at_bound(self, value: Value) -> Value:
@@ -447,12 +447,17 @@ def _asked(graph: Graph) -> dict[Value, Fills]:
             wanted = {axis: fill for axis, fill in fills.items() if fill is not None}
             if len(wanted) == 1:
                 found.setdefault(v, wanted)
-        if node.op == "pad":
-            # A frame of the same number can lie around what is filled.
-            for axis, fill in found.get(node.output, {}).items():
-                if node.attrs["value"] == fill and tuple(node.attrs["paddings"][axis]) == (0, 0):
-                    found.setdefault(node.inputs[0], {axis: fill})
+        if node.op == "pad" and node.output in found and _framed(node, found[node.output]):
+            found.setdefault(node.inputs[0], found[node.output])
     return found
+
+
+def _framed(node: Node, fills: Fills) -> bool:
+    """Whether a node only puts a frame of the number around what is filled with it."""
+    return node.op == "pad" and all(
+        node.attrs["value"] == fill and tuple(node.attrs["paddings"][axis]) == (0, 0)
+        for axis, fill in fills.items()
+    )
 
 
 def symbolic_node(node: Node) -> bool:

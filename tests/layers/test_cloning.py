@@ -179,9 +179,9 @@ def test_metrics_of_a_model() -> None:
     assert list(history) == model.metrics_names == wanted
     found = model.get_metrics_result()
     for name in wanted:
-        assert found[name] == pytest.approx(history[name][0], rel=1e-6)
+        assert float(found[name]) == pytest.approx(history[name][0], rel=1e-6)
     model.reset_metrics()
-    assert model.get_metrics_result()["mae"] == 0.0
+    assert float(model.get_metrics_result()["mae"]) == 0.0
     several = branched()
     several.compile("sgd", "mse", metrics=[["mae"], None])
     inner, last = several.output_names

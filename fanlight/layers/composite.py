@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
@@ -167,6 +168,28 @@ class MultiOptimizer(Optimizer):
         for optimizer, places in self._parts(weights):
             if places:
                 optimizer.build([weights[i] for i in places])
+
+    def sharing(self) -> MultiOptimizer:
+        pairs: list[tuple[Optimizer, Optimizer]] = []
+
+        def of(optimizer: Optimizer) -> Optimizer:
+            found = [copied for own, copied in pairs if own is optimizer]
+            if not found:
+                found = [_single("optimizer", optimizer).sharing()]
+                pairs.append((optimizer, found[0]))
+            return found[0]
+
+        made: MultiOptimizer = copy.copy(self)
+        made.optimizers = [of(o) for o in self.optimizers]
+        given = self.optimizer_map
+        if isinstance(given, OptimizerMap):
+            table = copy.copy(given)
+            table.default_optimizer = of(given.default_optimizer)
+            table._map = {pattern: of(o) for pattern, o in given._map.items()}
+            made.optimizer_map = table
+        else:
+            made.optimizer_map = lambda weight: of(given(weight))
+        return made
 
     @property
     def variables(self) -> list[Weight]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -195,8 +194,7 @@ class _Deploying:
         self.model, self.most = model, most
         self.inputs = model._examples()
         stand_ins = [np.zeros((1, *s), d) for s, d in self.inputs.values()]
-        # A copy, which shares the variables: none is assigned here.
-        self.optimizer: Optimizer = copy.copy(how.optimizer)
+        self.optimizer: Optimizer = how.optimizer.sharing()  # no variable is assigned here
         outputs, output_names = model._outputs_for(stand_ins)
         self.outputs = list(output_names)
         # No name of ours may be one of an input.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -156,6 +157,10 @@ class Optimizer(Checked):
             return cast(tensor(self._schedule(self.iterations)), "float32")
         assert self._rate is not None  # set in __init__
         return self._rate
+
+    def sharing(self) -> Optimizer:
+        """A copy with the same variables; what is built of it is its own."""
+        return copy.copy(self)
 
     # --- slots ------------------------------------------------------------------------------------
 

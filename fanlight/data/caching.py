@@ -100,9 +100,12 @@ class Disk(_Cache):
 
     Args:
         lineage: what they are made of: a file of others is refused.
+        anew: whether a file that is there may be of others all the same: it is replaced.
     """
 
-    def __init__(self, source: Tasks, path: str | Path, lineage: Sequence[str] = ()) -> None:
+    def __init__(
+        self, source: Tasks, path: str | Path, lineage: Sequence[str] = (), anew: bool = False
+    ) -> None:
         super().__init__(source)
         self.path, self.lineage = Path(path), list(lineage)
         self.places: dict[int, tuple[int, int, Any]] = {}
@@ -110,6 +113,8 @@ class Disk(_Cache):
         self.view: Any = None
         if self.path.exists():
             self._open()
+            if anew:
+                self.view, self.places, self.count, self.labels = None, {}, None, {}
 
     def size(self) -> int:
         return len(self.places)

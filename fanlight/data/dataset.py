@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,9 @@ class Dataset:
             for at, task in enumerate(self._tasks(turn)):
                 yield Applied(fn, task, seed, turn, at)
 
-        step = f"map {of_function(fn)}" + ("" if seed is None else f", seed {seed}")
+        def step() -> str:
+            return f"map {of_function(fn)}" + ("" if seed is None else f", seed {seed}")
+
         return self._derived(tasks, self._count, step, endless=self._endless)
 
     def filter(self, wanted: Callable[..., Any]) -> Dataset:
@@ -162,7 +165,9 @@ class Dataset:
                 if wanted(*element) if isinstance(element, tuple) else wanted(element):
                     yield Value(element)
 
-        step = f"filter {of_function(wanted)}"
+        def step() -> str:
+            return f"filter {of_function(wanted)}"
+
         return self._derived(tasks, None, step, endless=self._endless)
 
     def batch(self, size: int, drop_remainder: bool = False) -> Dataset:
@@ -386,8 +391,11 @@ class Dataset:
         Put it behind what is slow (decoding), before what is random (shuffle, augmentation): what
         is kept has one order. The file appears when a first pass has come to its end, all at once;
         later programs read it. It knows what its elements were made of: arrays by their numbers,
-        files by their names and sizes, functions by their code. What functions read elsewhere, and
-        what generators give, it cannot know: delete it when that changes.
+        files by their names, sizes and times of change, functions by their code and by what they
+        hold (layers, arrays, objects, variables of their module; what Python and packages have, by
+        its name). Where a function holds what cannot be told, such as an open file, a warning says
+        so, and every program computes the elements anew. What functions and generators read
+        elsewhere it cannot know: delete the file when that changes.
 
         Raises:
             FanlightError: E-DATA-009 the file is something else, damaged, or of other data.
@@ -396,7 +404,14 @@ class Dataset:
         if path is None:
             cache: caching.Memory | caching.Disk = caching.Memory(self._tasks)
         else:
-            cache = caching.Disk(self._tasks, path, told(self._lineage))
+            lineage, untold = told(self._lineage)
+            if untold:
+                warnings.warn(
+                    f"the cache {path} is computed anew by every program: {untold}, of which it "
+                    "cannot be told whether it has changed",
+                    stacklevel=2,
+                )
+            cache = caching.Disk(self._tasks, path, lineage, anew=bool(untold))
         count = self._count if cache.count is None else cache.count
         return self._derived(cache.tasks, count)
 

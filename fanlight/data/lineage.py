@@ -4,93 +4,63 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fanlight.data.archives import Files
+from fanlight.data.states import Untold, digest, digest_of_array
 from fanlight.data.structure import described, leaves
 
 # Steps from the source on; those that cost time to tell are functions.
 Lineage = tuple[str | Callable[[], str], ...]
-_PLAIN = (bool, int, float, str, bytes, type(None))
 
 
-def told(lineage: Lineage) -> list[str]:
-    """The steps as texts."""
-    return [step if isinstance(step, str) else step() for step in lineage]
+def told(lineage: Lineage) -> tuple[list[str], str]:
+    """The steps as texts, and why they do not tell everything: "" if they do."""
+    steps, why = [], ""
+    for step in lineage:
+        try:
+            steps.append(step if isinstance(step, str) else step())
+        except Untold as error:
+            steps.append(f"untold: {error}")
+            why = why or str(error)
+    return steps, why
 
 
 def of_arrays(arrays: Any) -> str:
     """Arrays, by their numbers."""
-    found = _hash()
-    for leaf in leaves(arrays):
-        array = np.asarray(leaf)
-        if array.dtype == object:
-            array = array.astype(str)
-        found.update(f"{array.dtype}{array.shape}".encode())
-        found.update(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data)
-    return f"{described(arrays)} {found.hexdigest()}"
+    parts = " ".join(digest_of_array(leaf) for leaf in leaves(arrays))
+    return f"{described(arrays)} {parts}"
 
 
 def of_files(files: Files, names: Sequence[str], labels: Sequence[Any], form: str) -> str:
-    """Files of a folder or archive, by their names and sizes, and their labels."""
-    found = _hash()
+    """Files by their names, sizes and times of change, and their labels; an archive as one file."""
+    found = hashlib.blake2b(digest_size=8)
     folder = files.where.is_dir()
     if not folder:
-        found.update(str(files.where.stat().st_size).encode())
+        found.update(_stamp(files.where).encode())
     for name, label in zip(names, labels, strict=True):
-        size = (files.where / name).stat().st_size if folder else 0
-        found.update(f"{name}\0{size}\0{label}\n".encode())
+        stamp = _stamp(files.where / name) if folder else ""
+        found.update(f"{name}\0{stamp}\0{label}\n".encode())
     return f"{len(names)} files of {files.where.name}, {form} {found.hexdigest()}"
 
 
+def _stamp(path: Path) -> str:
+    status = os.stat(path)
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
 def of_function(fn: Any) -> str:
-    """A function by its name, its code, and the plain values that it holds."""
-    if isinstance(fn, functools.partial):
-        plain = [v for v in (*fn.args, *sorted(fn.keywords.items())) if _plain(v)]
-        return f"{of_function(fn.func)} of {plain}"
-    name = getattr(fn, "__qualname__", type(fn).__qualname__)
-    inner = fn if hasattr(fn, "__code__") else getattr(fn, "__func__", None)
-    if inner is None:
-        inner = vars(type(fn)).get("__call__")
-    code = getattr(inner, "__code__", None)
-    if code is None:
-        return str(name)
-    found = _hash()
-    _add(found, code)
-    held = [c.cell_contents for c in getattr(inner, "__closure__", None) or () if _filled(c)]
-    for value in (*held, *(getattr(inner, "__defaults__", None) or ())):
-        if _plain(value):
-            found.update(repr(value).encode())
-    return f"{name} {found.hexdigest()}"
+    """A function, or what else gives elements, by its name, its code, and all that it holds.
 
-
-def _add(found: Any, code: Any) -> None:
-    found.update(code.co_code)
-    found.update(repr(code.co_names).encode())
-    for value in code.co_consts:
-        if hasattr(value, "co_code"):
-            _add(found, value)
-        elif _plain(value):
-            found.update(repr(value).encode())
-
-
-def _plain(value: Any) -> bool:
-    """Whether what a value prints as is what it is."""
-    if isinstance(value, tuple | list):
-        return all(map(_plain, value))
-    return isinstance(value, _PLAIN)
-
-
-def _filled(cell: Any) -> bool:
+    Raises:
+        Untold: it holds what cannot be told.
+    """
+    inner = fn.func if isinstance(fn, functools.partial) else fn
+    name = getattr(inner, "__qualname__", type(inner).__qualname__)
     try:
-        _ = cell.cell_contents
-    except ValueError:  # of a name that is not assigned yet
-        return False
-    return True
-
-
-def _hash() -> Any:
-    return hashlib.blake2b(digest_size=8)
+        return f"{name} {digest(fn)}"
+    except Untold as error:
+        raise Untold(f"{name} holds {error}") from error

@@ -79,5 +79,9 @@ def from_generator(
         for element in make() if callable(make) else make:
             yield Value(element)
 
-    name = of_function(make) if callable(make) else type(make).__qualname__
-    return Dataset(tasks, count, class_names=class_names, lineage=(f"{name}, {count}",))
+    return Dataset(
+        tasks,
+        count,
+        class_names=class_names,
+        lineage=(lambda: f"{of_function(make)}, {count}",),
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import io
+import os
 import sys
 import threading
 import time
@@ -266,6 +267,9 @@ class Counted:
     def __init__(self) -> None:
         self.calls = 0
 
+    def __getstate__(self) -> Any:
+        """Nothing: how often it was called changes nothing of what it gives."""
+
     def __call__(self, x: Any) -> Any:
         self.calls += 1
         return {"a": np.full((2,), x, np.float32), "b": (x, f"t{x}")}
@@ -364,12 +368,51 @@ def test_a_cache_of_other_data_is_refused(tmp_path: Path) -> None:
     path.unlink()
     list(made(fn=functools.partial(np.multiply, 2.0)))
     refused("E-DATA-009", lambda: made(fn=functools.partial(np.multiply, 3.0)))
+    path.unlink()
+    list(made(fn=fl.layers.Rescaling(2.0)))
+    assert [b.tolist() for b in made(fn=fl.layers.Rescaling(2.0))] == want
+    refused("E-DATA-009", lambda: made(fn=fl.layers.Rescaling(3.0)))
     # What is in no order of its own may be shuffled otherwise by another program.
     list(fl.data.from_arrays(x).shuffle().cache(tmp_path / "d"))
     list(fl.data.from_arrays(x).shuffle().cache(tmp_path / "d"))
     train, held = fl.data.from_arrays(x).split(0.5, seed=0)
     list(train.cache(tmp_path / "e"))
     refused("E-DATA-009", lambda: held.cache(tmp_path / "e"))
+
+
+def test_a_cache_of_generators(tmp_path: Path) -> None:
+    def made(given: Any) -> Dataset:
+        return fl.data.from_generator(given).cache(tmp_path / "c")
+
+    assert [int(x) for x in made([1, 2])] == [int(x) for x in made([1, 2])] == [1, 2]
+    refused("E-DATA-009", lambda: made([1, 3]))
+    (tmp_path / "c").unlink()
+    list(made(lambda: iter(range(2))))
+    refused("E-DATA-009", lambda: made(lambda: iter(range(3))))
+
+
+def test_a_cache_of_what_cannot_be_told_is_computed_anew(tmp_path: Path) -> None:
+    """Once in a program; it replaces a file of its own kind, and no other."""
+    path, lock, calls = tmp_path / "c", threading.Lock(), [0]
+
+    def made() -> Dataset:
+        def slow(x: Any) -> Any:
+            with lock:
+                calls[0] += 1
+            return x * 2.0
+
+        with pytest.warns(UserWarning, match="anew by every program: .*slow holds a _thread.lock"):
+            return numbers(3).map(slow).cache(path)
+
+    for passes in (1, 2):
+        data = made()
+        for _ in range(2):
+            assert [float(x) for x in data] == [0.0, 2.0, 4.0]
+        assert calls[0] == 3 * passes and path.exists()
+    refused("E-DATA-009", lambda: numbers(3).cache(path))
+    path.write_bytes(b"no cache")
+    refused("E-DATA-009", made)
+    assert path.read_bytes() == b"no cache"
 
 
 def test_a_cache_of_changed_pictures_is_refused(tmp_path: Path) -> None:
@@ -386,6 +429,11 @@ def test_a_cache_of_changed_pictures_is_refused(tmp_path: Path) -> None:
     list(made())
     assert [int(y) for _, y in made()] == [0, 0, 1]
     refused("E-DATA-009", lambda: made(5))
+    before = (photos / "a/1.png").stat()
+    os.utime(photos / "a/1.png", ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    refused("E-DATA-009", made)  # of the same size, written again
+    os.utime(photos / "a/1.png", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert len(list(made())) == 3
     Image.new("RGB", (9, 9), (1, 2, 3)).save(photos / "b/2.png")
     error = refused("E-DATA-009", made)
     assert "4 files" in str(error.expected) and "3 files" in str(error.received)

@@ -36,6 +36,15 @@ def check(objective: Objective, labels: Sequence[Any], weights: Sequence[Any], w
         )
     given = zip(objective.losses, labels, weights, objective.outputs, strict=False)
     for loss, y, w, shape in given:
+        if w is not None and w.dtype.kind not in "iufb":
+            raise _no_numbers(
+                "sample_weight", w, where, "a number for each example says how much it counts."
+            )
+        if y is not None and y.dtype.kind in "USO" and losses.compares_numbers(loss):
+            todo = (
+                "names of classes become numbers by classes, y = np.unique(y, return_inverse=True)."
+            )
+            raise _no_numbers("y", y, where, todo)
         if y is None or not y.size or y.dtype.kind not in "iufb":
             continue
         counted = _counted(y, w)
@@ -47,6 +56,17 @@ def check(objective: Objective, labels: Sequence[Any], weights: Sequence[Any], w
             size = _classes(loss, shape)
             if size is not None:
                 _check_numbers(counted, size, getattr(loss, "ignore_class", None), where)
+
+
+def _no_numbers(what: str, array: np.ndarray, where: str, todo: str) -> FanlightError:
+    return FanlightError(
+        "E-TRAIN-002",
+        f"{what} has no numbers.",
+        where=f"{what}, {where}",
+        expected="an array of float32, int32, bool or uint8",
+        received=f"{array.dtype}{list(array.shape)}: {array.reshape(-1)[:1].tolist()}"[:200],
+        next=todo,
+    )
 
 
 def _counted(y: np.ndarray, w: Any) -> np.ndarray:
@@ -137,7 +157,8 @@ def by_class(
         objective: None of a model that says its losses itself.
 
     Raises:
-        FanlightError: E-TRAIN-004 a class that the model does not have, or no number for one.
+        FanlightError: E-TRAIN-004 a class that the model does not have, no number for one, or
+            several classes for each example.
     """
     if given is None or (isinstance(given, Mapping) and not given):
         return list(weights)
@@ -148,7 +169,9 @@ def by_class(
     shapes = objective.outputs if known and objective is not None else [()] * many
     for loss, y, own, shape in zip(each, labels, weights or [None] * many, shapes, strict=True):
         if y is not None:
-            _check_named(table, _count(loss, np.asarray(y), shape))
+            y = np.asarray(y)
+            _check_named(table, _count(loss, y, shape))
+            y = _one_each(y, losses.takes_class_numbers(loss, y.shape, shape))
         found.append(_weighted(y, own, table))
     return found
 
@@ -194,15 +217,33 @@ def _check_named(table: Mapping[int, float], count: int | None) -> None:
         )
 
 
-def _weighted(labels: Any, own: Any, table: Mapping[int, float]) -> Any:
-    if labels is None:
-        return own
-    y = np.asarray(labels)
-    if y.ndim > 1 and y.shape[-1] > 1:
+def _one_each(y: np.ndarray, numbered: bool) -> np.ndarray:
+    """The class of each example, of labels that are class numbers or numbers per class."""
+    if not numbered and y.ndim > 1 and y.shape[-1] > 1:
         y = y.argmax(-1)
-    y = y.reshape(len(y), -1)[:, 0].astype(int)
-    weights = np.array([table.get(int(c), 1.0) for c in y], np.float32)
-    return weights if own is None else weights * np.asarray(own, np.float32).reshape(len(y))
+    if y.size != len(y):
+        raise FanlightError(
+            "E-TRAIN-004",
+            "class_weight needs one class for each example.",
+            where=f"class_weight, {caller()}",
+            expected="as many classes as examples",
+            received=f"{y.size // len(y)} for each",
+            next="sample_weight may have a number for each of them: table[y], say, where table is "
+            "an array of a weight per class.",
+        )
+    return y.reshape(-1)
+
+
+def _weighted(classes: np.ndarray | None, own: Any, table: Mapping[int, float]) -> Any:
+    if classes is None:
+        return own
+    # As Keras has it, numbers between classes count as the nearest one.
+    nearest = np.round(classes.astype(np.float64)).tolist()
+    weights = np.array([table.get(c, 1.0) for c in nearest], np.float32)
+    if own is None:
+        return weights
+    own = np.asarray(own, np.float32)
+    return weights.reshape(-1, *[1] * (own.ndim - 1)) * own
 
 
 __all__ = ["by_class", "check"]

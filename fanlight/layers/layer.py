@@ -251,6 +251,9 @@ class Layer(Checked):
                 scope.add_loss(self.activity_regularizer(y) / float(y.shape[0]))
         if args:
             _set_masks(result, self.compute_mask(args[0], mask))
+        step = scope.current()
+        if step is not None:
+            step.called(self, args, result)
         return result
 
     def _build(self, shapes: Any) -> None:

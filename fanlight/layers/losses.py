@@ -76,6 +76,25 @@ def reduced_weights(values: Tensor, weights: Any) -> tuple[Tensor, Tensor]:
     return values, weights
 
 
+def _fitting(values: Tensor, weights: Any) -> Tensor:
+    """Weights of examples, with as many dims as their losses."""
+    given = tensor(weights)
+    made = reduced_weights(values, given)[1]
+    pairs = zip(made.shape, values.shape, strict=False)
+    if values.rank and (
+        made.rank > values.rank or any(w not in (1, v) and v != 1 for w, v in pairs)
+    ):
+        raise FanlightError(
+            "E-TRAIN-002",
+            "sample_weight does not fit the losses of the examples.",
+            where=f"sample_weight, {caller()}",
+            expected=f"the shape {list(values.shape)}, or its first dims",
+            received=list(given.shape),
+            next="a weight for each example: an array with one dim.",
+        )
+    return made
+
+
 def reduced(values: Tensor, weights: Any, reduction: str, mask: Any = None) -> Tensor:
     """Losses of examples, times their weights, as one number.
 
@@ -85,7 +104,7 @@ def reduced(values: Tensor, weights: Any, reduction: str, mask: Any = None) -> T
         mask: which elements count; the number of those divides, instead of all.
     """
     if weights is not None:
-        weights = reduced_weights(values, weights)[1]
+        weights = _fitting(values, weights)
     if mask is not None:
         mask = cast(tensor(mask), "float32")
         if reduction in ("sum_over_batch_size", "mean"):
@@ -548,6 +567,11 @@ def takes_class_numbers(loss: Any, labels: Any, outputs: Any) -> bool:
     by_shape = isinstance(loss, Function) and loss.fn is functions.crossentropy
     several = len(outputs) > 1 and outputs[-1] != 1
     return by_shape and several and (len(labels) < len(outputs) or labels[-1] == 1)
+
+
+def compares_numbers(loss: Any) -> bool:
+    """Whether a loss is one of those here, none of which takes texts."""
+    return type(loss) in CLASSES
 
 
 def takes_shares(loss: Any, outputs: Any) -> bool:

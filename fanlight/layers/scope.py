@@ -36,6 +36,9 @@ class Scope:
     def told(self) -> None:
         """A variable was told what it becomes."""
 
+    def called(self, layer: Any, args: Any, result: Any) -> None:
+        """A layer has been called."""
+
     def pairs(self) -> list[tuple[Variable, Tensor]]:
         """The updates, in the order in which they were first told."""
         return list(self.updates.values())

@@ -71,7 +71,7 @@ class Steps:
             tape = Tape(weights)
             with listening(tape):
                 outputs = self.forward(x, True)
-                loss, each = self.objective.loss(y, outputs, w)
+                loss, each = self._loss(y, outputs, w)
                 total = self._penalised(loss, step)
                 scale = self.optimizer.loss_scale_factor
                 scaled = total * float(scale) if scale else total
@@ -85,7 +85,7 @@ class Steps:
         assert self.objective is not None
         with scope.entered(scope.Scope(False)) as step:
             outputs = self.forward(x, False)
-            loss, each = self.objective.loss(y, outputs, w)
+            loss, each = self._loss(y, outputs, w)
             self.objective.track(self._penalised(loss, step), each, y, outputs, w)
             return [self.objective.results()], step.pairs()
 
@@ -93,6 +93,15 @@ class Steps:
         """The outputs of a batch."""
         with scope.entered(scope.Scope(False)) as step:
             return self.forward(x, False), step.pairs()
+
+    def _loss(self, y: Any, outputs: Any, w: Any) -> tuple[Tensor, list[Tensor | None]]:
+        assert self.objective is not None
+        try:
+            return self.objective.loss(y, outputs, w)
+        except FanlightError as error:
+            if error.code == "E-TRAIN-002":  # of a loss, which does not know whose it is
+                error.where = f"{self.model.name}, {error.where}"
+            raise
 
     def _penalised(self, loss: Tensor, step: scope.Scope) -> Tensor:
         penalties = list(step.losses)

@@ -9,7 +9,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.hosts.wasmtime import sensible_threads
-from fanlight.layers import budget, feeding, labels, optimizers, seeds
+from fanlight.layers import budget, feeding, labels, nonfinite, optimizers, seeds
 from fanlight.layers import fit_arguments as wanted
 from fanlight.layers.callbacks import Callback, CallbackList, History
 from fanlight.layers.hosted import tail_of
@@ -298,10 +298,11 @@ class Trainer(OwnSteps):
 
         Raises:
             FanlightError: E-TRAIN-001 it was not compiled; E-TRAIN-002 data that do not fit;
-                E-TRAIN-003 the loss is not finite any more (weights and optimizer are then as they
-                were before the epoch); E-TRAIN-004 labels out of range;
-                E-TRAIN-005 no examples; E-TRAIN-007 an argument of another kind; E-DATA-001 a
-                dataset without an end; E-LAYER-001 data that do not fit a layer.
+                E-TRAIN-003 the loss or a weight is not finite any more (weights and optimizer are
+                then as they were before the epoch); E-TRAIN-004 labels out of range, or a
+                class_weight that means nothing; E-TRAIN-005 no examples; E-TRAIN-007 an argument of
+                another kind; E-DATA-001 a dataset without an end; E-LAYER-001 data that do not fit
+                a layer.
         """
         self._needs("fit")
         epochs, initial_epoch = wanted.epochs(epochs, initial_epoch)
@@ -348,16 +349,16 @@ class Trainer(OwnSteps):
                 good = self._numbers()
                 if source is None or steps_per_epoch is None:
                     source = iter(data)
-                logs, source = self._epoch(data, source, steps_per_epoch, class_weight, told, epoch)
+                logs, source = self._epoch(
+                    data, source, steps_per_epoch, class_weight, told, epoch, good
+                )
                 if held is not None and validates(epoch + 1):
                     found = self._evaluated(held, validation_steps, told)
                     logs |= {f"val_{name}": value for name, value in found.items()}
                 told.call("on_epoch_end", epoch, logs)
                 if self.stop_training:
                     break
-        except BaseException as error:
-            if isinstance(error, FanlightError) and error.code == "E-TRAIN-003":
-                self._back_to(good)
+        except BaseException:
             told.call("on_train_break", logs)
             raise
         if self.optimizer is not None:
@@ -373,7 +374,13 @@ class Trainer(OwnSteps):
         class_weight: Mapping[int, float] | None,
         told: CallbackList,
         epoch: int,
+        good: nonfinite.Numbers,
     ) -> tuple[dict[str, Any], Any]:
+        """One epoch: what it reports, and the rest of the source.
+
+        Args:
+            good: weights and optimizer as they are before it, and again if it goes wrong.
+        """
         logs: dict[str, Any] = {}
         step = 0
         while most is None or step < most:
@@ -385,10 +392,11 @@ class Trainer(OwnSteps):
                 batch = next(source, None)
                 if batch is None:
                     break
+            last = batch
             steps = self._begun("train", batch[0], first=not step)
             told.call("on_train_batch_begin", step, {})
             where = f"epoch {epoch + 1}, step {step + 1}"
-            logs = self._trained(steps, batch, class_weight, where, told.takes_nan)
+            logs = self._trained(steps, batch, class_weight, where, told.takes_nan, good)
             told.call("on_train_batch_end", step, logs)
             step += 1
             if self.stop_training:
@@ -401,6 +409,12 @@ class Trainer(OwnSteps):
                 expected="at least one batch in every epoch",
                 received="none",
                 next="a generator is gone through once: give a dataset, or steps_per_epoch.",
+            )
+        # A loss is that of the weights before its step: what the last one made, nobody has seen.
+        if not told.takes_nan and nonfinite.spoiled(good) is not None:
+            total = logs.get("loss", 0.0)
+            raise self._not_finite(
+                "a weight, or the state of the optimizer,", total, steps, last, where, good
             )
         return logs, source
 
@@ -430,7 +444,9 @@ class Trainer(OwnSteps):
         class_weight: Mapping[int, float] | None,
         where: str,
         takes_nan: bool = False,
+        good: nonfinite.Numbers | None = None,
     ) -> dict[str, Any]:
+        """One step; `good` is where weights and optimizer go back to if the loss is not finite."""
         x, y, w = batch
         objective = self._objective
         if steps is None:
@@ -445,35 +461,46 @@ class Trainer(OwnSteps):
             results, (total,) = steps.run("train", (x, y, w))
             logs = objective.named(results)
         if not takes_nan and not np.isfinite(total).all():
-            raise FanlightError(
-                "E-TRAIN-003",
-                "the loss is not finite any more.",
-                where=f"{self.name}.fit, {where}",
-                expected="a number",
-                received=f"{total}{self._first_wrong()}",
-                next="a lower learning rate, clipnorm=1.0 in the optimizer, or a look at the data. "
-                "The weights are those before this epoch.",
-            )
+            raise self._not_finite("the loss", total, steps, (x, y, w), where, good)
         return logs
+
+    def _not_finite(
+        self,
+        what: str,
+        total: Any,
+        steps: Steps | None,
+        batch: feeding.Batch,
+        where: str,
+        good: nonfinite.Numbers | None,
+    ) -> FanlightError:
+        """The error of a step that went wrong; weights are `good` again, if there are such."""
+        finite = [(v, np.zeros_like(a)) for v, a in self._numbers()]
+        spoiled = nonfinite.spoiled(finite if good is None else good)
+        found = [str(total), spoiled and f"{spoiled} is not finite"]
+        for variable, array in good or ():
+            variable.assign(array)
+        try:  # found with the weights before: those after show nothing but the damage
+            if steps is not None and steps.objective is not None:
+                y, w = self._labels(*batch[1:], len(steps.objective.names))
+                found.append(nonfinite.origin(steps, (batch[0], y, w)))
+        except FanlightError:
+            pass  # a model that NumPy cannot follow: this error is not what the user has to read
+        again = "" if good is None else " The weights are those before this epoch."
+        return FanlightError(
+            "E-TRAIN-003",
+            f"{what} is not finite any more.",
+            where=f"{self.name}.fit, {where}",
+            expected="finite numbers",
+            received="; ".join(filter(None, found)),
+            next="a lower learning rate, clipnorm=1.0 in the optimizer, or a look at the data."
+            + again,
+        )
 
     def _numbers(self) -> list[tuple[Any, np.ndarray]]:
         """What weights and optimizer are now."""
         model: Any = self
         kept = [] if self.optimizer is None else self.optimizer.variables
         return [(v, v.numpy()) for v in (*model.weights, *kept)]
-
-    def _back_to(self, good: list[tuple[Any, np.ndarray]]) -> None:
-        """Leave weights and optimizer as they were before an epoch that went wrong."""
-        for variable, array in good:
-            variable.assign(array)
-
-    def _first_wrong(self) -> str:
-        """The first layer whose weights are not finite, for the message."""
-        model: Any = self
-        for weight in model.weights:
-            if weight.dtype == "float32" and not np.isfinite(weight.numpy()).all():
-                return f"; {weight.path} is not finite either"
-        return ""
 
     def train_on_batch(
         self,

@@ -150,6 +150,89 @@ def test_class_weights_that_mean_nothing(given: Any, word: str) -> None:
     refused("E-TRAIN-004", lambda: binary.fit(X, Y > 0, class_weight={2: 1.0}, verbose=0), "0 to 1")
 
 
+def stepwise() -> Any:
+    """A class for each of three steps."""
+    model = fl.Sequential([fl.Input((3, 4)), L.Dense(3, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
+@pytest.mark.parametrize("labels", [Y.reshape(8, 3), Y.reshape(8, 3, 1)])
+def test_class_weights_are_of_one_class_for_each_example(labels: Any) -> None:
+    x, table = X.reshape(8, 3, 4), np.float32([1, 10, 1])
+    model = stepwise()
+    fit = lambda: model.fit(x, labels, class_weight={1: 10.0}, verbose=0)  # noqa: E731
+    error = refused("E-TRAIN-004", fit, "sample_weight", "3 for each")
+    assert "class_weight" in str(error.where)
+    weights = table[labels].reshape(8, 3)
+    found = model.fit(x, labels, sample_weight=weights, shuffle=False, verbose=0).history["loss"]
+    flat = made()
+    flat.set_weights(stepwise().get_weights())
+    model.set_weights(flat.get_weights())
+    want = flat.evaluate(X, Y, sample_weight=table[Y], batch_size=24)
+    assert model.evaluate(x, labels, sample_weight=weights) == pytest.approx(want, abs=1e-5)
+    assert np.isfinite(found).all()
+
+
+def test_class_weights_of_steps_with_numbers_per_class_are_refused() -> None:
+    model = fl.Sequential([fl.Input((3, 4)), L.Dense(3, activation="softmax")])
+    model.compile("sgd", "categorical_crossentropy")
+    x, y = X.reshape(8, 3, 4), np.eye(3, dtype=np.float32)[Y].reshape(8, 3, 3)
+    refused("E-TRAIN-004", lambda: model.fit(x, y, class_weight={1: 2.0}, verbose=0), "3 for each")
+
+
+def test_shares_count_as_the_nearest_class() -> None:
+    """As in Keras, which rounds."""
+    y = np.float32([0.9, 0.2, 0.5, 1.0] * 6)
+    losses = []
+    for given in ({"class_weight": {1: 5.0}}, {"sample_weight": np.where(y > 0.5, 5, 1)}):
+        model = made(units=1, loss="binary_crossentropy", activation="sigmoid")
+        losses += model.fit(X, y, shuffle=False, verbose=0, **given).history["loss"]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+
+
+# --- weights of examples, labels that are no numbers ----------------------------------------------
+
+
+@pytest.mark.parametrize("count", [24, 2])
+@pytest.mark.parametrize("call", ["fit", "evaluate", "train_on_batch"])
+def test_a_sample_weight_of_another_shape(call: str, count: int) -> None:
+    model = made()
+    weights = np.ones((count, 2), np.float32)
+    ask = lambda: getattr(model, call)(X[:count], Y[:count], sample_weight=weights)  # noqa: E731
+    error = refused("E-TRAIN-002", ask, f"[{count}, 2]", f"[{count}]")
+    assert "sample_weight" in str(error.where) and model.name in str(error.where)
+
+
+def test_sample_weights_with_a_last_dim_of_one_are_those_of_examples() -> None:
+    weights = RNG.random(24).astype(np.float32)
+    one, other = made(), made()
+    want = one.fit(X, Y, sample_weight=weights, shuffle=False, verbose=0).history["loss"]
+    found = other.fit(X, Y, sample_weight=weights[:, None], shuffle=False, verbose=0)
+    np.testing.assert_allclose(found.history["loss"], want, atol=1e-6)
+    both = made().fit(
+        X, Y, sample_weight=weights[:, None], class_weight={1: 2.0}, shuffle=False, verbose=0
+    )
+    doubled = np.where(Y == 1, 2, 1).astype(np.float32) * weights
+    want = made().fit(X, Y, sample_weight=doubled, shuffle=False, verbose=0).history["loss"]
+    np.testing.assert_allclose(both.history["loss"], want, atol=1e-6)
+
+
+def test_sample_weights_may_be_negative() -> None:
+    """As in Keras: what an example teaches is to be unlearnt."""
+    ones = np.ones(24, np.float32)
+    assert made().evaluate(X, Y, sample_weight=-ones) == pytest.approx(-made().evaluate(X, Y))
+
+
+@pytest.mark.parametrize("what", ["y", "sample_weight"])
+@pytest.mark.parametrize("call", ["fit", "evaluate"])
+def test_texts_are_no_labels_and_no_weights(call: str, what: str) -> None:
+    model = made()
+    given = {"y": Y, "sample_weight": np.ones(24)} | {what: np.array(["cat", "dog"] * 12)}
+    error = refused("E-TRAIN-002", lambda: getattr(model, call)(X, **given), "<U3[24]", "number")
+    assert what in str(error.where) and model.name in str(error.where)
+
+
 # --- numbers of NumPy -----------------------------------------------------------------------------
 
 

@@ -38,6 +38,108 @@ def test_a_loss_that_is_not_finite_leaves_the_last_good_epoch(eagerly: bool) -> 
     assert np.isfinite(model.get_weights()[0]).all()
 
 
+class Root(fl.layers.Layer):
+    def call(self, x: Any) -> Any:
+        return fl.sqrt(x)
+
+
+class Log(fl.layers.Layer):
+    def call(self, x: Any) -> Any:
+        return fl.log(x - x - 1)
+
+
+def rooted() -> Any:
+    """Its first step has a finite loss, and a gradient that is not."""
+    dense = fl.layers.Dense(1, kernel_initializer="zeros", name="first")
+    model = fl.Sequential([fl.Input((4,)), dense, Root(name="root")])
+    model.compile("sgd", "mse")
+    return model
+
+
+class Seen(fl.callbacks.Callback):
+    def __init__(self) -> None:
+        super().__init__()
+        self.epochs: list[int] = []
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.epochs.append(epoch)
+
+
+@pytest.mark.parametrize(("size", "step", "loss"), [(16, 1, "1.0"), (8, 2, "inf")])
+def test_the_last_step_of_an_epoch_may_spoil_the_weights(size: int, step: int, loss: str) -> None:
+    model, seen = rooted(), Seen()
+    x, y = np.ones((16, 4), np.float32), np.ones((16, 1), np.float32)
+    with pytest.raises(FanlightError, match="E-TRAIN-003") as caught:
+        model.fit(x, y, size, verbose=0, callbacks=[seen], validation_data=(x, y))
+    error = caught.value
+    assert f"epoch 1, step {step}" in str(error.where)
+    told = f"{loss}; first/kernel is not finite; the gradient in layer root (Root) is not finite"
+    assert error.received == told
+    assert seen.epochs == [] and not model.history.history
+    assert "before this epoch" in str(error.next)
+    for weight in model.get_weights():
+        np.testing.assert_array_equal(weight, 0)
+    assert model.optimizer.iterations.item() == 0
+
+
+def test_who_takes_nan_is_told_by_the_loss_alone() -> None:
+    model = rooted()
+    x, y = np.ones((16, 4), np.float32), np.ones((16, 1), np.float32)
+    stop = fl.callbacks.TerminateOnNaN()
+    history = model.fit(x, y, 16, epochs=3, verbose=0, callbacks=[stop]).history
+    assert history["loss"][0] == 1 and not np.isfinite(history["loss"][1:]).any()
+
+
+def test_what_was_not_finite_before_spoils_nothing() -> None:
+    class Best(fl.layers.Layer):
+        def build(self, shape: Any) -> None:
+            self.best = self.add_weight((2,), "zeros", trainable=False, name="best")
+
+        def call(self, x: Any) -> Any:
+            return x
+
+    best = Best()
+    model = fl.Sequential([fl.Input((4,)), best, fl.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    best.best.assign(np.float32([np.inf, 0]))
+    x, y = np.ones((16, 4), np.float32), np.ones((16, 1), np.float32)
+    assert len(model.fit(x, y, epochs=2, verbose=0).history["loss"]) == 2
+    best.best.assign(np.float32([np.inf, np.nan]))
+    assert len(model.fit(x, y, epochs=2, verbose=0).history["loss"]) == 2
+
+
+def origins() -> dict[str, Any]:
+    dense = fl.layers.Dense
+    x = np.ones((8, 4), np.float32)
+    y = np.ones((8, 1), np.float32)
+    return {
+        "the output of layer log (Log)": ([dense(2), Log(name="log"), dense(1)], x, y),
+        "x is not finite": ([dense(1)], np.where(np.eye(8, 4) > 0, np.inf, x), y),
+        "y is not finite": ([dense(1)], x, y * np.nan),
+        "the loss is not finite": ([dense(1)], x * 1e30, y),
+    }
+
+
+@pytest.mark.parametrize("told", origins())
+def test_the_error_names_where_it_began(told: str) -> None:
+    layers, x, y = origins()[told]
+    model = fl.Sequential([fl.Input((4,)), *layers])
+    model.compile("sgd", "mse")
+    with pytest.raises(FanlightError, match="E-TRAIN-003") as caught:
+        model.fit(x, y, verbose=0)
+    assert told in str(caught.value.received)
+
+
+def test_one_step_alone_does_not_promise_the_weights_before() -> None:
+    model = rooted()
+    x, y = np.ones((16, 4), np.float32), np.ones((16, 1), np.float32)
+    model.train_on_batch(x, y)
+    with pytest.raises(FanlightError, match="E-TRAIN-003") as caught:
+        model.train_on_batch(x, y)
+    assert "before" not in str(caught.value.next)
+    assert "the output of layer first (Dense)" in str(caught.value.received)
+
+
 def test_an_interrupt_leaves_whole_steps() -> None:
     model = ready()
 

@@ -37,7 +37,7 @@ def test_the_runtime_is_small() -> None:
     assert sum(sizes.values()) <= 13 * 1024, sizes
     assert later <= 4.25 * 1024
     training = [gzip.compress(d, 9) for name, d in train_files().items() if name.endswith(".js")]
-    assert sum(map(len, training)) <= 9 * 1024  # pages that train fetch these, too
+    assert sum(map(len, training)) <= 9.5 * 1024  # pages that train fetch these, too
 
 
 def test_shipped_scripts_have_no_types_left_and_no_other_imports() -> None:

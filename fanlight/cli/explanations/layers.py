@@ -103,7 +103,8 @@ LAYERS: dict[str, Explanation] = {
     ),
     "E-TRAIN-002": Explanation(
         "x, y and sample_weight have different numbers of rows, an input or output of the model "
-        "has no array, lists are of different lengths, or the labels do not fit the outputs.",
+        "has no array, lists are of different lengths, or the labels do not fit the outputs. So do "
+        "labels that are texts, and a sample_weight that has other dims than the losses have.",
         "Compare the shapes in the message: the first dim counts examples everywhere. Several "
         "inputs or outputs are given as a list in their order, or as a dict by their names.",
         wrong=_READY + "model.fit(np.ones((6, 4)), np.zeros(5), verbose=0)",
@@ -111,7 +112,10 @@ LAYERS: dict[str, Explanation] = {
     ),
     "E-TRAIN-003": Explanation(
         "A learning rate that is too high made numbers grow without end, or the data have a NaN "
-        "in them, or a loss takes the logarithm or the root of what it should not.",
+        "in them, or something takes the logarithm or the root of what it should not. Received "
+        "says the loss of the step, the first weight that is not finite after it, and what made "
+        "the first such number, computed with the weights before the epoch: the data, the output "
+        "of a layer, or a gradient.",
         "Look at the data first: np.isfinite(x).all(). Then lower the learning rate, give the "
         "optimizer clipnorm=1.0, and use a loss with from_logits=True instead of a softmax before "
         "it. fl.callbacks.ModelCheckpoint keeps the last good epoch; with "
@@ -122,9 +126,11 @@ LAYERS: dict[str, Explanation] = {
     "E-TRAIN-004": Explanation(
         "Classes are counted from 0, so that 3 classes are 0, 1 and 2: labels that begin at 1, or "
         "a last layer with too few units, lead here. So do labels outside 0 to 1 with a binary "
-        "loss, and class_weight with a class that the model does not have.",
+        "loss, and class_weight with a class that the model does not have, or with labels that "
+        "have several classes for each example.",
         "Subtract 1 from the labels, or give the last layer as many units as there are classes. "
-        "Labels of -1 and 1 go with the loss hinge. A class that class_weight leaves out counts 1.",
+        "Labels of -1 and 1 go with the loss hinge. A class that class_weight leaves out counts 1. "
+        "Where each example has several classes, sample_weight says what each of them counts.",
         wrong=_READY + "model.fit(np.ones((3, 4)), np.array([1, 2, 3]), verbose=0)",
         right=_READY + "model.fit(np.ones((3, 4)), np.array([0, 1, 2]), verbose=0)",
     ),

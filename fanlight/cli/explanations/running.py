@@ -254,12 +254,14 @@ RUNNING: dict[str, Explanation] = {
     ),
     "E-WEB-032": Explanation(
         "Class numbers count from 0 to one less than the units of the last layer; labels of a "
-        "binary loss are from 0 to 1.",
+        "binary loss are from 0 to 1. classWeight names such classes, of labels that have one for "
+        "each example.",
         "Look at how labels are made; build the model with more units for more classes.",
     ),
     "E-WEB-033": Explanation(
         "A step gave NaN or infinity: the learning rate is too high, or the data hold such "
-        "numbers. The weights are those before the epoch.",
+        "numbers. The weights are those before the epoch. Received says the loss, and the first "
+        "weight that is not finite after the step.",
         "A lower learning rate or clipnorm=1.0 in the optimizer that the bundle is built with; "
         "inputs between 0 and 1.",
     ),

@@ -115,14 +115,20 @@ const arrays = (specs, given, what) => {
         where: `${what} "${name}"`, expected: Type.name, received: Object(array).constructor?.name });
     }
     if (array instanceof Type) return array;
-    // Type.from would make 0 of what is no number, and of 0.7.
-    const is = dtype === 'int32' ? Number.isInteger : Number.isFinite;
-    const wrong = Array.prototype.findIndex.call(array, (value) => !is(value));
-    const where = `${what} "${name}", element ${wrong}`;
-    if (wrong >= 0 && dtype === 'int32') {
-      fail('E-WEB-032', 'A label is no class number.', { where, expected: 'a whole number', received: array[wrong] });
+    // Type.from would make 0 of what is no number, and of 0.7, and 44 of 300.
+    const cell = new Type(1);
+    const wrong = Array.prototype.findIndex.call(array, (value) => {
+      if (typeof value !== 'number') return true;
+      cell[0] = value;
+      return dtype === 'float32' ? !Number.isFinite(cell[0]) : cell[0] !== value;
+    });
+    if (wrong >= 0) {
+      const number = what === 'y' && dtype === 'int32';
+      fail(number ? 'E-WEB-032' : 'E-WEB-012', number ? 'A label is no class number.' : 'A number does not fit the dtype.', {
+        where: `${what} "${name}", element ${wrong}`,
+        expected: number ? 'a whole number' : `numbers of ${Type.name}`,
+        received: String(array[wrong]) }); // a BigInt is no JSON
     }
-    if (wrong >= 0) fail('E-WEB-012', 'An array holds what is no number.', { where, expected: 'numbers', received: array[wrong] });
     return Type.from(array);
   });
 };
@@ -178,30 +184,43 @@ export async function hold(engine, { x, y, w, classWeight }) {
     const width = each(engine, inputs[split + k]);
     const numbered = known !== null;
     const most = numbered ? sized(engine, [known])[0] - 1 : 1;
-    /** @param {number} v */
-    const misses = (v) => (numbered || share) && !(v >= 0 && v <= most) && v !== ignored;
-    const wrong = given.findIndex(misses);
+    const spec = { ...inputs[0], name, dtype: /** @type {const} */ ('float32') };
+    const [own] = /** @type {Float32Array[]} */ (shares[k] ? arrays([spec], shares[k], 'sampleWeight') : []);
+    if (own && own.length !== total) {
+      fail('E-WEB-011', 'There is one weight for each example.', { expected: total, received: own.length });
+    }
+    // What weighs nothing may be anything.
+    const wrong = given.findIndex((v, i) => (
+      (numbered || share) && !(v >= 0 && v <= most) && v !== ignored && own?.[Math.floor(i / width)] !== 0));
     if (wrong >= 0) {
       fail('E-WEB-032', 'A label is out of range.', {
         where: `${name}, example ${Math.floor(wrong / width)}`,
         expected: `${numbered ? 'classes ' : ''}0 to ${most}`,
         received: given[wrong] });
     }
-    const spec = { ...inputs[0], name, dtype: /** @type {const} */ ('float32') };
-    const [own] = /** @type {Float32Array[]} */ (shares[k] ? arrays([spec], shares[k], 'sampleWeight') : []);
-    if (own && own.length !== total) {
-      fail('E-WEB-011', 'There is one weight for each example.', { expected: total, received: own.length });
-    }
     const of = byClass[k];
     /** @type {[any, any][]} */
-    const weighs = [...(own ?? []).entries(), ...Object.entries(of ?? {})];
-    const bad = weighs.find((pair) => !pair.every((n) => n >= 0));
-    if (bad) fail('E-WEB-012', 'A weight is no number from 0 on.', { where: name, received: bad.join(': ') });
-    return of ? Float32Array.from({ length: total }, (_, i) => {
+    const weighs = Object.entries(of ?? {});
+    const bad = weighs.find((pair) => !pair.every((n) => n >= 0)) ?? [...(own ?? []).entries()].find(([, n]) => !Number.isFinite(n));
+    if (bad) fail('E-WEB-012', 'A weight is no number, or one of a class is below 0.', { where: name, received: bad.join(': ') });
+    if (!of) return own;
+    const { shape } = inputs[split + k];
+    const wide = numbered ? 1 : shape.length > 1 ? sized(engine, shape.slice(-1))[0] : 1;
+    if (wide < width) {
+      fail('E-WEB-032', 'classWeight needs one class for each example.', {
+        where: name, received: `${width / wide} for each`, next: 'sampleWeight, which is of examples' });
+    }
+    const last = numbered || (share && wide < 2) ? most : wide > 1 ? wide - 1 : Infinity;
+    const no = weighs.find(([c]) => !(Number.isInteger(+c) && c <= last));
+    if (no) {
+      fail('E-WEB-032', 'classWeight names a class that there is not.', { where: name, expected: `0 to ${last}`, received: no[0] });
+    }
+    return Float32Array.from({ length: total }, (_, i) => {
       const row = given.subarray(i * width, (i + 1) * width);
-      const c = numbered || width === 1 ? row[0] : row.indexOf(Math.max(...row));
+      // The nearest class as Python rounds: halves to even ones, which is what float64 does up there.
+      const c = wide > 1 ? row.indexOf(Math.max(...row)) : row[0] + 2 ** 52 - 2 ** 52;
       return (of[c] ?? 1) * (own ? own[i] : 1);
-    }) : own;
+    });
   });
   const id = ++training.last;
   const data = { x: xs, y: ys, w: weights, count: total, raw: xs, at: total };
@@ -381,10 +400,21 @@ export async function advance(engine, id, ms) {
     core.calls++;
     run.at += rows.length;
     run.batch++;
-    if (run.good && !Number.isFinite(results[0])) {
-      state(engine, training).set(run.good);
-      fail('E-WEB-033', 'The loss is not finite any more. The weights are those before this epoch.', {
-        where: `step ${run.batch} of the epoch`, received: results[0], next: 'a lower learning rate, or look at the data' });
+    const { good } = run;
+    // A loss is that of the weights before its step: what the last one made, nobody has seen.
+    const lost = !Number.isFinite(results[0]);
+    const wrong = good && (lost || run.at >= run.order.length) && file.state.find((kept) => {
+      if (kept.kind === 'metric' || kept.dtype !== 'float32') return false;
+      const now = numbers(engine, kept);
+      const before = new Float32Array(good.buffer, kept.offset - training.start, now.length);
+      return now.some((/** @type {number} */ v, /** @type {number} */ i) => !Number.isFinite(v) && Number.isFinite(before[i]));
+    });
+    if (good && (lost || wrong)) {
+      state(engine, training).set(good);
+      fail('E-WEB-033', 'The loss or a weight is not finite any more. The weights are those before this epoch.', {
+        where: `step ${run.batch} of the epoch`,
+        received: wrong ? `${results[0]}; ${wrong.path} is not finite` : results[0],
+        next: 'a lower learning rate, or look at the data' });
     }
     logs.push(told(file, results));
   }

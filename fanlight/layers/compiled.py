@@ -11,6 +11,7 @@ from fanlight.errors import FanlightError
 from fanlight.layers import config, optimizers
 from fanlight.layers.places import Found, Stored, assign, optimizer_order
 from fanlight.layers.reading import untupled
+from fanlight.tensor.caller import warn
 
 _OPTIONS = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
@@ -123,11 +124,7 @@ def unwrapped(optimizer: Any) -> Any:
 
 
 def restore(model: Any, arrays: Sequence[Stored], where: object) -> None:
-    """Give the optimizer its state, in Keras's order.
-
-    Raises:
-        FanlightError: E-LAYER-006 it does not fit.
-    """
+    """Give the optimizer its state, in Keras's order; it begins anew where that does not fit."""
     if model.optimizer is None or not arrays:
         return
     if len(arrays) > 2:
@@ -139,8 +136,27 @@ def restore(model: Any, arrays: Sequence[Stored], where: object) -> None:
         (name, weight, arrays[i] if i < len(arrays) else None)
         for i, (name, weight) in enumerate(own)
     ]
+    give(Found(pairs, [a.name for a in arrays[len(own) :]]), where)
+
+
+def give(state: Found, where: object) -> None:
+    """Give the variables of an optimizer what a file has for them, or tell that it begins anew."""
     try:
-        assign(Found(pairs, [a.name for a in arrays[len(own) :]]), where)
+        assign(state, where)
     except FanlightError as error:
-        error.next = "fl.load_model(path, compile=False) leaves the state of training out."
-        raise
+        if error.code != "E-LAYER-006":
+            raise
+        begins_anew(error.received, where)
+
+
+def begins_anew(wrong: object, where: object) -> None:
+    """Warn that the state of an optimizer was passed over.
+
+    It is of weights that train no more, or lacks some that do now: `trainable` was changed between
+    training and saving. Keras warns and loads such a file, too.
+    """
+    first, _, more = str(wrong).partition("; ")
+    warn(
+        f"{where}: the state of the optimizer is not that of the weights that train ({first}"
+        f"{', and others' if more else ''}): it begins anew. All weights of the model are loaded."
+    )

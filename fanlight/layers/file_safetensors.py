@@ -21,7 +21,7 @@ from fanlight.formats.jsonfile import dims, expect, parse_json
 from fanlight.formats.manifest import checked
 from fanlight.layers.atomic import write_file
 from fanlight.layers.blank import blank
-from fanlight.layers.compiled import compile_as
+from fanlight.layers.compiled import compile_as, give
 from fanlight.layers.describe import model_from_json
 from fanlight.layers.layer import Layer
 from fanlight.layers.places import Found, Stored, assign, misfit, places
@@ -119,7 +119,7 @@ def read_model(path: Path, compile: bool) -> Any:
             optimizer.build(model.trainable_weights)
             state = [(f"optimizer/{v.path}", v) for v in optimizer.variables]
             kept = _in_order(state, kept)
-            assign(Found([(n, v, kept.get(n)) for n, v in state], []), path)
+            give(Found([(n, v, kept.get(n)) for n, v in state], []), path)
     return model
 
 

@@ -21,7 +21,7 @@ from fanlight.layers.atomic import new_folder
 from fanlight.layers.blank import blank
 from fanlight.layers.describe import dialect
 from fanlight.layers.layer import Layer
-from fanlight.layers.places import Found, Stored, assign, misfit, places
+from fanlight.layers.places import Found, Stored, assign, places
 from fanlight.layers.reading import Reader
 from fanlight.layers.tfjs_form import Form, tfjs_weights
 from fanlight.tensor.caller import caller
@@ -203,9 +203,7 @@ def _train_on(
     order = [(stored.get(id(w), w.path), w) for w in model.trainable_weights]
     wrong = tfjs_training.restore(model, order, folder.optimizer)
     if wrong:
-        unfit = misfit(wrong, folder.path)
-        unfit.next = "fl.load_model(path, compile=False) leaves the state of training out."
-        raise unfit
+        compiled.begins_anew("; ".join(wrong), folder.path)
 
 
 def read_weights(model: Layer, path: Path, by_name: bool, skip: bool) -> None:

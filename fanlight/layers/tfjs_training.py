@@ -241,8 +241,8 @@ def restore(model: Any, order: Sequence[tuple[str, Any]], arrays: Mapping[str, A
             continue
         for name, weight in order:
             array = arrays.get(f"{name}/{theirs}")
-            if array is None and len(arrays) < 2:
-                continue
+            if array is None and len(arrays) < 2 and not np.any(arrays.get("iter", 0)):
+                continue  # no step yet
             if array is None or tuple(array.shape) != tuple(weight.shape):
                 has = "nothing" if array is None else list(array.shape)
                 wrong.append(f"{name}/{theirs} {list(weight.shape)} from {has}")

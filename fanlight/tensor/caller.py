@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 from types import FrameType
 
@@ -25,6 +26,15 @@ def caller() -> str:
     """The line of the user's code that led here: "file.py:12"."""
     frame, _ = _frames()
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+
+
+def warn(told: str) -> None:
+    """A warning at the line of the user's code that led here."""
+    frame, _ = _frames()
+    level, at = 1, sys._getframe()
+    while at is not frame and at.f_back is not None:
+        level, at = level + 1, at.f_back
+    warnings.warn(told, stacklevel=level)
 
 
 def place() -> str:

@@ -59,7 +59,8 @@ DATA: dict[str, Explanation] = {
     ),
     "E-DATA-009": Explanation(
         "The path names a file of another program, one that was cut short when it was copied, or "
-        "the cache of another dataset: other arrays or files, or another function in map(), or one that holds other values.",
+        "the cache of another dataset: other arrays or files, or another function in map(), or one "
+        "that holds other values.",
         "Give cache() a path of its own. Deleting a cache loses nothing: it is made again.",
     ),
 }

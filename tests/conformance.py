@@ -31,8 +31,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 # Layers with weights that learn; `check_layer` and `same` refuse to compare one that is not here.
 LEARNING = frozenset(
     "AdditiveAttention Attention BatchNormalization Bidirectional Conv1D Conv1DTranspose Conv2D "
-    "Conv2DTranspose Conv3D Conv3DTranspose ConvLSTM1D ConvLSTM2D ConvLSTM3D Dense "
-    "DepthwiseConv1D DepthwiseConv2D EinsumDense Embedding GRU GRUCell GroupNormalization "
+    "Conv2DTranspose Conv3D Conv3DTranspose ConvLSTM1D ConvLSTM2D ConvLSTM2DCell ConvLSTM3D "
+    "Dense DepthwiseConv1D DepthwiseConv2D EinsumDense Embedding GRU GRUCell GroupNormalization "
     "GroupQueryAttention LSTM LSTMCell LayerNormalization MultiHeadAttention PReLU "
     "RMSNormalization RNN SeparableConv1D SeparableConv2D SimpleRNN SimpleRNNCell "
     "SpectralNormalization StackedRNNCells TimeDistributed".split()

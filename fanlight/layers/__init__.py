@@ -44,6 +44,7 @@ from fanlight.layers.cells import (
 from fanlight.layers.conv_recurrent import (
     ConvLSTM1D,
     ConvLSTM2D,
+    ConvLSTM2DCell,
     ConvLSTM3D,
 )
 from fanlight.layers.convolution import (
@@ -265,6 +266,7 @@ __all__ = [
     "Conv3DTranspose",
     "ConvLSTM1D",
     "ConvLSTM2D",
+    "ConvLSTM2DCell",
     "ConvLSTM3D",
     "Convolution1D",
     "Convolution1DTranspose",

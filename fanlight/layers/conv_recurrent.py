@@ -1,4 +1,4 @@
-"""Long short-term memories whose products are convolutions: ConvLSTM1D, 2D and 3D."""
+"""Long short-term memories whose products are convolutions: ConvLSTM1D, 2D, 3D, and a cell."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fanlight.tensor import Tensor, cast
 from fanlight.tensor import functions as fn
 from fanlight.tensor.windows import conv1d, conv2d, conv3d, padding_pairs, places
 
-__all__ = ["ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "ConvLSTMCell"]
+__all__ = ["ConvLSTM1D", "ConvLSTM2D", "ConvLSTM2DCell", "ConvLSTM3D", "ConvLSTMCell"]
 
 _CONVOLUTIONS = {1: conv1d, 2: conv2d, 3: conv3d}
 
@@ -183,14 +183,88 @@ class ConvLSTMCell(RecurrentCell):
         x = cast(inputs, "float32")
         if x.rank != self.rank + 2:
             raise input_error(self, f"{self.rank + 2} dims", x.type)
-        drawn = self.drawn(x.shape, states[0].shape, training)
-        return self.advance(self.project(x, drawn), list(states), self.fixed(), drawn)
+        before = list(states) if isinstance(states, list | tuple) else [states]
+        wanted = self.get_initial_state(x.shape[0])
+        if [tuple(s.shape) for s in before] != [s.shape for s in wanted]:
+            expected = ", ".join(str(list(s.shape)) for s in wanted)
+            received = ", ".join(str(list(s.shape)) for s in before)
+            raise input_error(self, f"states {expected}", received or "no states")
+        drawn = self.drawn(x.shape, wanted[0].shape, training)
+        return self.advance(self.project(x, drawn), before, self.fixed(), drawn)
 
     def _last(self, x: Tensor) -> Tensor:
         return fn.transpose(x, (0, *range(2, x.rank), 1)) if self.first else x
 
     def _out(self, x: Tensor) -> Tensor:
         return fn.transpose(x, (0, x.rank - 1, *range(1, x.rank - 1))) if self.first else x
+
+
+class ConvLSTM2DCell(ConvLSTMCell):
+    """One step of `ConvLSTM2D`: of [examples, H, W, channels] and the states h and c.
+
+    In `RNN` it is `ConvLSTM2D`. Keras has no such class; TF.js has.
+
+    Args:
+        filters: channels of the output.
+        kernel_size, strides, dilation_rate: a number, or one for each dim of space.
+        padding: valid or same, of the inputs; states keep their size.
+        data_format: channels_last, or channels_first: channels right after the examples.
+
+    Source: Shi et al. 2015.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        unit_forget_bias: bool = True,
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            2,
+            filters,
+            kernel_size,
+            strides,
+            padding,
+            data_format,
+            dilation_rate,
+            activation,
+            recurrent_activation,
+            use_bias,
+            kernel_initializer,
+            recurrent_initializer,
+            bias_initializer,
+            unit_forget_bias,
+            kernel_regularizer,
+            recurrent_regularizer,
+            bias_regularizer,
+            kernel_constraint,
+            recurrent_constraint,
+            bias_constraint,
+            dropout,
+            recurrent_dropout,
+            seed,
+            **options,
+        )
 
 
 _FIELDS = (*ConvLSTMCell.fields, *_LAYER)

@@ -55,6 +55,7 @@ _WITHOUT: dict[str, dict[str, tuple[Any, ...]]] = {
     "GlobalAveragePooling2D": {"keepdims": (False,)},
     "GlobalMaxPooling1D": {"keepdims": (False,)},
     "GlobalMaxPooling2D": {"keepdims": (False,)},
+    "ConvLSTM2D": {"unroll": (False, True), "zero_output_for_mask": (False,)},
     "GRU": {"reset_after": (False,)},
     "GRUCell": {"reset_after": (False,)},
     "UpSampling2D": {"interpolation": ("nearest",)},  # bilinear: another sampling than Keras's
@@ -146,6 +147,11 @@ class Form:
         kind = str(description.get("class_name"))
         own = dict(description.get("config") or {})
         label = f"{label} ({kind})"
+        cell = own.get("cell")
+        if kind == "RNN" and isinstance(cell, Mapping) and cell["class_name"] == "ConvLSTM2DCell":
+            # RNN of TF.js takes one dim behind the steps: its layer of this cell takes three.
+            kind, own = "ConvLSTM2D", {**cell["config"], **own}
+            del own["cell"]
         if kind not in KNOWN or description.get("registered_name"):
             self.wrong.append(f"{label}: no such layer")
             return {}

@@ -22,6 +22,10 @@ def random(*shape: int, seed: int = 0) -> np.ndarray:
 
 def other(ours: Any) -> Any:
     """Keras's layer of our config."""
+    if isinstance(ours, fl.layers.ConvLSTM2DCell):  # Keras has it inside of a layer only
+        cell = keras.layers.ConvLSTM2D.from_config(ours.get_config()).cell
+        cell.name = ours.name
+        return cell
     return getattr(keras.layers, type(ours).__name__).from_config(ours.get_config())
 
 

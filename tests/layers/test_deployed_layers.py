@@ -145,6 +145,8 @@ NOT_CALLED = {"InputLayer"}  # it is what fl.Input makes; every model here begin
 
 
 def called(name: str, layer: Any, x: Sequence[Any]) -> Any:
+    if name == "ConvLSTM2DCell":
+        return L.RNN(layer)(L.Reshape((1, *x[0].shape[1:]))(x[0]))
     if name.endswith(("Cell", "Cells")):
         return L.RNN(layer)(L.Reshape((1, -1))(x[0]))
     if name in ("GroupQueryAttention", "MultiHeadAttention"):

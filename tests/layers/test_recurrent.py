@@ -131,6 +131,41 @@ def test_cells(cell: Any) -> None:
     assert len(same(cell, x, states, steps=True)) == 1 + len(states)
 
 
+@pytest.mark.parametrize("options", [{"padding": "same", "strides": 2}, {"dilation_rate": 2}])
+def test_convolutional_cells(options: dict[str, Any]) -> None:
+    cell = L.ConvLSTM2DCell(2, (3, 2), **options)
+    x = random(2, 5, 4, 3)
+    size = (3, 2) if options.get("padding") else (1, 2)
+    states = [random(2, *size, 2, seed=i) for i in range(2)]
+    assert [y.shape for y in same(cell, x, states, steps=True)] == [(2, *size, 2)] * 3
+
+
+@pytest.mark.parametrize("options", [{}, {"data_format": "channels_first", "padding": "same"}])
+def test_a_convolutional_cell_in_a_layer(options: dict[str, Any]) -> None:
+    """It gives what `ConvLSTM2D` gives, in training, too, and comes back from a file."""
+    how = {"return_sequences": True, "return_state": True}
+    layer = L.ConvLSTM2D(2, 2, dropout=0.3, recurrent_dropout=0.2, seed=3, **options, **how)
+    cell = L.ConvLSTM2DCell(2, 2, dropout=0.3, recurrent_dropout=0.2, seed=3, **options)
+    turned = L.RNN(cell, **how)
+    x = random(2, 3, 4, 4, 4)
+    layer(x), turned(x)
+    turned.set_weights(layer.get_weights())
+    again = L.RNN.from_config(turned.get_config())
+    again(x)
+    again.set_weights(layer.get_weights())
+    assert type(again.cell) is L.ConvLSTM2DCell
+    assert again.get_config() == turned.get_config()
+    for options in ({}, {"training": True}):
+        if options:
+            fl.set_random_seed(1)
+        wanted = layer(x, **options)
+        for other in (turned, again):
+            if options:
+                fl.set_random_seed(1)
+            for a, b in zip(other(x, **options), wanted, strict=True):
+                np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
 def test_stacked_cells() -> None:
     cells = L.StackedRNNCells([L.LSTMCell(4), L.GRUCell(3)])
     states = [[random(2, 4), random(2, 4, seed=1)], [random(2, 3)]]
@@ -143,6 +178,7 @@ def test_stacked_cells() -> None:
         L.SimpleRNNCell(3, seed=4),
         L.LSTMCell(3, kernel_regularizer="l2", unit_forget_bias=False),
         L.GRUCell(3, reset_after=False),
+        L.ConvLSTM2DCell(3, 2, strides=2, padding="same", kernel_regularizer="l2"),
         L.StackedRNNCells([L.LSTMCell(3), L.GRUCell(2)]),
         L.RNN(L.LSTMCell(3), return_sequences=True),
         L.SimpleRNN(3, stateful=True, bias_constraint="non_neg"),
@@ -346,6 +382,13 @@ def test_shapes_and_graphs() -> None:
         (lambda: L.ConvLSTM2D(2, 3, strides=2, dilation_rate=2), "E-LAYER-004"),
         (lambda: L.ConvLSTM2D(2, (3, 3, 3)), "E-LAYER-004"),
         (lambda: L.ConvLSTM1D(2, 3)(X), "E-LAYER-001"),
+        (lambda: L.RNN(L.ConvLSTM2DCell(2, 3))(X), "E-LAYER-001"),
+        (
+            lambda: L.RNN([L.ConvLSTM2DCell(2, 3), L.ConvLSTM2DCell(2, 3)])(random(1, 2, 5, 5, 1)),
+            "E-LAYER-001",
+        ),
+        (lambda: L.ConvLSTM2DCell(2, 3)(random(2, 5, 5, 1), [random(2, 2)] * 2), "E-LAYER-001"),
+        (lambda: L.ConvLSTM2DCell(2, 3, padding="causal"), "E-LAYER-004"),
         (lambda: L.RNN({"class_name": "NoCell", "config": {}}), "E-LAYER-003"),
         (lambda: L.LSTMCell(3)(X, [random(2, 3)] * 2), "E-LAYER-001"),
     ],

@@ -44,12 +44,26 @@ def old_rnn() -> Any:
     return nets.rnn(reset_after=False)
 
 
+def convolved_sequence() -> Any:
+    """The cell alone is part of no model of TF.js: it is written as the layer that it is in."""
+    cell = L.ConvLSTM2DCell(2, 2, padding="same", recurrent_activation="hard_sigmoid_2")
+    layers = [
+        fl.Input((3, 5, 4, 2)),
+        L.ConvLSTM2D(3, (2, 3), strides=2, padding="same", return_sequences=True, name="first"),
+        L.RNN(cell, name="second", unroll=True),
+        L.Flatten(name="flat"),
+        L.Dense(2, name="head"),
+    ]
+    return fl.Sequential(layers)
+
+
 CASES: list[tuple[Callable[[], Any], Callable[[], Any], Any]] = [
     (nets.dense, lambda: O.SGD(0.1), "mse"),
     (nets.shared, lambda: O.Adam(0.01), {"inner": "mse", "sum": "mae"}),
     (nets.shared, lambda: O.SGD(0.1, momentum=0.9, nesterov=True), ["mse", "mae"]),
     (plain_cnn, lambda: O.RMSprop(0.01, momentum=0.3), "categorical_crossentropy"),
     (old_rnn, lambda: O.Adagrad(0.1), "mse"),
+    (convolved_sequence, lambda: O.SGD(0.1), "mse"),
 ]
 
 
@@ -128,6 +142,11 @@ MADE_BY_TFJS = [
     m.add(tf.layers.rnn({cell: [tf.layers.lstmCell({units: 2}), tf.layers.gruCell({units: 3})]}));
     m.add(tf.layers.dense({units: 2}));
     m.compile({optimizer: tf.train.rmsprop(0.01), loss: "meanSquaredError"}); return m;""",
+    """const m = tf.sequential();
+    m.add(tf.layers.convLstm2d({filters: 2, kernelSize: 2, strides: 2, inputShape: [3, 4, 4, 2]}));
+    m.add(tf.layers.flatten());
+    m.add(tf.layers.dense({units: 2}));
+    m.compile({optimizer: tf.train.sgd(0.1), loss: "meanSquaredError"}); return m;""",
     """const i = tf.input({shape: [4]}), j = tf.input({shape: [4]});
     const d = tf.layers.dense({units: 3});
     const inner = tf.sequential({layers: [tf.layers.dense({units: 2, inputShape: [3]})]});
@@ -139,7 +158,9 @@ MADE_BY_TFJS = [
 
 @pytest.mark.parametrize("script", MADE_BY_TFJS)
 def test_models_that_tfjs_has_made(script: str, tmp_path: Path) -> None:
-    shapes = {0: [(8, 6, 6, 2)], 1: [(8, 4, 3)], 2: [(8, 4), (8, 4)]}[MADE_BY_TFJS.index(script)]
+    shapes = {0: [(8, 6, 6, 2)], 1: [(8, 4, 3)], 2: [(8, 3, 4, 4, 2)], 3: [(8, 4), (8, 4)]}[
+        MADE_BY_TFJS.index(script)
+    ]
     x = [nets.numbers(*s, seed=i) for i, s in enumerate(shapes)]
     y = [np.abs(nets.numbers(8, 2))]
     answer = run(script=script, inputs=x, labels=y, epochs=2, save=str(tmp_path), more=3)

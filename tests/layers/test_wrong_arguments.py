@@ -195,6 +195,8 @@ def input_of(name: str) -> Any:
         return floats(2, 20)
     if name in ("StringLookup", "TextVectorization"):
         return TEXTS
+    if name == "ConvLSTM2DCell":
+        return floats(2, 2, 2, 1)
     if name.startswith("ConvLSTM"):
         return floats(1, 1, *[2] * int(name[-2]), 1)
     if name.endswith("Cell") or name == "StackedRNNCells":
@@ -216,6 +218,8 @@ def used(layer: Any, x: Any) -> Any:
         y = layer(x, x)
     elif type(layer).__name__ in ("Attention", "AdditiveAttention"):
         y = layer([x, x])
+    elif isinstance(layer, fl.layers.ConvLSTM2DCell):
+        y = layer(x, [np.zeros((2, 1, 1, min(layer.filters, 8)), np.float32)] * 2)
     elif type(layer).__name__.endswith(("Cell", "Cells")):
         states = layer.state_size
         sizes = states if isinstance(states, list | tuple) else [states]

@@ -346,12 +346,9 @@ class Trainer(OwnSteps):
             told.call("on_train_begin", {})
             for epoch in range(self.initial_epoch, epochs):
                 told.call("on_epoch_begin", epoch, {})
-                good = self._numbers()
                 if source is None or steps_per_epoch is None:
                     source = iter(data)
-                logs, source = self._epoch(
-                    data, source, steps_per_epoch, class_weight, told, epoch, good
-                )
+                logs, source = self._epoch(data, source, steps_per_epoch, class_weight, told, epoch)
                 if held is not None and validates(epoch + 1):
                     found = self._evaluated(held, validation_steps, told)
                     logs |= {f"val_{name}": value for name, value in found.items()}
@@ -374,14 +371,10 @@ class Trainer(OwnSteps):
         class_weight: Mapping[int, float] | None,
         told: CallbackList,
         epoch: int,
-        good: nonfinite.Numbers,
     ) -> tuple[dict[str, Any], Any]:
-        """One epoch: what it reports, and the rest of the source.
-
-        Args:
-            good: weights and optimizer as they are before it, and again if it goes wrong.
-        """
+        """One epoch: what it reports, and the rest of the source."""
         logs: dict[str, Any] = {}
+        good: nonfinite.Numbers = ()  # weights and optimizer before it: again, if it goes wrong
         step = 0
         while most is None or step < most:
             batch = next(source, None)
@@ -394,6 +387,8 @@ class Trainer(OwnSteps):
                     break
             last = batch
             steps = self._begun("train", batch[0], first=not step)
+            if not step:  # the first batch may be what builds the model
+                good = self._numbers()
             told.call("on_train_batch_begin", step, {})
             where = f"epoch {epoch + 1}, step {step + 1}"
             logs = self._trained(steps, batch, class_weight, where, told.takes_nan, good)

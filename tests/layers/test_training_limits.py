@@ -82,6 +82,30 @@ def test_the_last_step_of_an_epoch_may_spoil_the_weights(size: int, step: int, l
     assert model.optimizer.iterations.item() == 0
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_a_model_that_the_first_batch_builds_is_undone_too(own: bool) -> None:
+    class Net(fl.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = fl.layers.Dense(1, kernel_initializer="zeros", name="first")
+
+        def call(self, x: Any) -> Any:
+            return fl.sqrt(self.first(x))
+
+    class Own(Net):
+        def train_step(self, data: Any) -> Any:
+            return super().train_step(data)
+
+    model = Own() if own else Net()
+    model.compile("sgd", "mse")
+    x, y = np.ones((16, 4), np.float32), np.ones((16, 1), np.float32)
+    with pytest.raises(FanlightError, match="E-TRAIN-003") as caught:
+        model.fit(x, y, 16, verbose=0)
+    assert "first/kernel is not finite" in str(caught.value.received)
+    for weight in model.get_weights():
+        np.testing.assert_array_equal(weight, 0)
+
+
 def test_who_takes_nan_is_told_by_the_loss_alone() -> None:
     model = rooted()
     x, y = np.ones((16, 4), np.float32), np.ones((16, 1), np.float32)

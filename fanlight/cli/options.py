@@ -233,10 +233,14 @@ def _no_labels(path: str, received: str) -> FanlightError:
 def load_model(source: str, options: ModelOptions) -> Model:
     """Read the source that a command names."""
     import fanlight as fl
+    from fanlight.layers.saving import graph_of
 
     require_path(source)
     weights = "random" if options.random_weights else "stored"
-    return fl.load(source, size=options.size, weights=weights)
+    model = fl.load(source, size=options.size, weights=weights)
+    if not isinstance(model, fl.LoadedModel):  # one of layers: what a page has saved
+        return graph_of(model, source)
+    return model
 
 
 def choose_task(model: Model, options: ModelOptions, *, default: str = "none") -> Task | None:

@@ -8,6 +8,8 @@ from typing import Any
 
 from fanlight import formats
 from fanlight.errors import FanlightError
+from fanlight.formats.model import Model as LoadedModel
+from fanlight.formats.source import Port, Source
 from fanlight.layers import config
 from fanlight.layers.layer import Layer
 from fanlight.layers.model import not_built
@@ -173,9 +175,10 @@ def load(
 ) -> Any:
     """Read a model: TF.js `model.json` (layers or graph), Keras `.h5` or `.keras`, or a folder.
 
-    Such a model is a graph: it is built, checked and quantised, and needs no classes of anybody's.
-    To train one, or to use its layers, `fl.load_model` makes it of layers. What a page that trained
-    a model has saved (`.safetensors`) is one of layers with both.
+    Such a model is a graph: it is built, checked and quantised. Layers that are not read as graphs
+    (recurrent ones, attention, your own) are made as `fl.load_model` makes them. To train one, or
+    to use its layers, `fl.load_model` makes it of layers. What a page that trained a model has
+    saved (`.safetensors`) is one of layers with both.
 
     Args:
         path: the file, or the folder that holds it.
@@ -188,7 +191,43 @@ def load(
     """
     if isinstance(path, str | Path) and str(path).lower().endswith(".safetensors"):
         return load_model(path)
-    return formats.load(path, size=size, input_shapes=input_shapes, weights=weights)
+    try:
+        return formats.load(path, size=size, input_shapes=input_shapes, weights=weights)
+    except FanlightError as error:
+        if error.code not in ("E-FORMAT-012", "E-FORMAT-014") or weights != "stored":
+            raise
+        return _by_layers(path, error)
+
+
+def _by_layers(path: str | Path, error: FanlightError) -> LoadedModel:
+    """The graph of a file whose layers have no reader of their own: that of `load_model`'s model.
+
+    Args:
+        error: what the reader of graphs says; raised if there are no such layers either.
+    """
+    try:
+        return graph_of(load_model(path, compile=False), path)
+    except FanlightError as other:
+        if other.code == "E-LAYER-008":  # its list has those alone that nobody knows
+            error.message, error.expected = other.message, other.expected
+            error.received, error.next = other.received, other.next
+        elif error.code == "E-FORMAT-014" and other.code.startswith("E-LAYER-"):
+            raise other from None
+    raise error
+
+
+def graph_of(model: Any, path: str | Path) -> LoadedModel:
+    """A model of layers as one that is read as a graph, for inference."""
+    kinds = {"keras": "keras-v3", "h5": "keras-h5", "tfjs": "tfjs-layers"}
+    kind = kind_of(Path(path))
+    graph = model.graph
+    source = Source(
+        graph=graph,
+        format=kinds.get(kind, kind),
+        inputs=tuple(Port(v.name, v.name, model.batched[v.name]) for v in graph.inputs),
+        outputs=tuple(Port(n, n, tuple(v.type.shape[:1]) == (1,)) for n, v in graph.outputs),
+    )
+    return LoadedModel(source)
 
 
 def load_weights(

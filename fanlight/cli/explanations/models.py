@@ -71,10 +71,11 @@ MODELS: dict[str, Explanation] = {
         "fl.build builds those, too.",
     ),
     "E-FORMAT-014": Explanation(
-        "The model has custom, Lambda, recurrent or attention layers; all that are unknown are "
-        "listed. A subclassed model keeps its code in Python, and its file has none.",
-        "Replace these layers by those that docs/formats.md lists, or write the model as a "
-        "function of tensors and use fl.build.",
+        "The model has custom layers or Lambda; all that are unknown are listed. Their code is in "
+        "Python, and the file has none.",
+        "Write the class with @fl.register(package, name) above it, then fl.load or "
+        "fl.load_model(path) knows it, and fl.build builds it (the command line knows no classes "
+        "of yours). Or replace these layers by those of fl.layers.",
     ),
     "E-FORMAT-015": Explanation(
         "The graph holds a loop: a recurrent layer that was not unrolled, or a damaged file.",

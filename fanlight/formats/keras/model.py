@@ -88,12 +88,12 @@ def _refuse_unsupported(model: ModelConfig) -> None:
         plural = "s" if len(unknown) > 1 else ""
         raise FanlightError(
             "E-FORMAT-014",
-            f"the model uses {len(unknown)} kind{plural} of layer that Fanlight does not have.",
+            f"the model uses {len(unknown)} kind{plural} of layer that are not read as graphs.",
             where=model.where,
             expected=f"some of the {len(LAYERS)} kinds of layer that docs/formats.md lists",
             received=tally(unknown),
-            next="replace these layers, or ask for them in an issue; recurrent and attention "
-            "layers, masks and custom layers are not supported yet.",
+            next="fl.load_model(path) makes recurrent, attention and other layers of fl.layers, "
+            "and classes that you register; fl.build builds what it gives.",
         )
 
 

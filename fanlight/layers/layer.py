@@ -412,7 +412,13 @@ class Layer(Checked):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
         """The layer of such arguments."""
-        return cls(**{k: v for k, v in config.items() if k not in _OFF or v is not None})
+        own = {k: v for k, v in config.items() if k not in _OFF or v is not None}
+        if own.get("autocast") is True:  # Keras writes it for classes without a get_config
+            from fanlight.layers.registry import accepted
+
+            if "autocast" not in accepted(cls):
+                del own["autocast"]
+        return cls(**own)
 
     def get_build_config(self) -> dict[str, Any] | None:
         """The shapes that it was built with."""

@@ -45,6 +45,7 @@ class Objective:
         self.trackers = [Mean(f"{n}_loss") if many else None for n in self.names]
         self.metrics = self._metrics("metrics", metric, shapes)
         self.weighted = self._metrics("weighted_metrics", weighted, shapes)
+        self._tell_apart()
         if all(x is None for x in self.losses):
             self.losses = [None] * len(self.names)
 
@@ -86,6 +87,23 @@ class Objective:
                         m.name = prefix + m.name
             made.append(found)
         return made
+
+    def _tell_apart(self) -> None:
+        """Give metrics of one name names that differ, as Keras does: weighted_mae, mae_1."""
+        taken: set[str] = set()
+        for weighted, each in ((False, self.metrics), (True, self.weighted)):
+            for output, part in zip(self.names, each, strict=True):
+                prefix = f"{output}_" if self.several else ""
+                for m in part:
+                    name = m.name
+                    if name in taken and weighted:
+                        name = f"{prefix}weighted_{name.removeprefix(prefix)}"
+                    base, count = name, 0
+                    while name in taken:
+                        count += 1
+                        name = f"{base}_{count}"
+                    m.name = name
+                    taken.add(name)
 
     def _wrong(self, what: str, received: str) -> FanlightError:
         return FanlightError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +70,16 @@ def test_classes_that_are_registered_are_known_and_others_are_named(tmp_path: Pa
     model.save(path)
     x = np.ones((1, 6, 4), np.float32)
     assert np.allclose(fl.load(path)(x), model.predict(x, verbose=0), atol=1e-6)
+
+
+def test_what_keras_writes_for_a_class_without_get_config(tmp_path: Path) -> None:
+    class Twice(L.Layer):
+        def call(self, x: Any) -> Any:
+            return 2 * x
+
+    described = fl.Sequential([L.Input((3,)), Twice(name="two")]).get_config()
+    described["layers"][1]["config"] |= {"autocast": True, "activity_regularizer": None}
+    text = json.dumps({"class_name": "Sequential", "config": described})
+    again = fl.model_from_json(text, custom_objects={"Twice": Twice})
+    x = np.ones((1, 3), np.float32)
+    assert np.array_equal(again.predict(x, verbose=0), 2 * x)

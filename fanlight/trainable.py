@@ -19,8 +19,7 @@ from fanlight.jit import fitted
 from fanlight.layers.classes import DIM
 from fanlight.layers.compiled import arguments
 from fanlight.layers.deploy import Deployed, Training, deployed
-from fanlight.layers.describe import described_model
-from fanlight.layers.file_safetensors import named, packed
+from fanlight.layers.file_safetensors import model_or_none, named, packed
 from fanlight.layers.own_steps import OwnSteps
 from fanlight.ops.types import TensorType
 from fanlight.passes import optimize
@@ -214,19 +213,9 @@ def trainable(
         with_weights(graphs["predict"], first),
         replace(plan, graph=with_weights(plan.graph, first)),
         steps,
-        {"model": _described(model), "class": type(model).__name__, "compile": compiled},
+        {"model": model_or_none(model), "class": type(model).__name__, "compile": compiled},
         [(n, w) for n, w in named(model) if n not in {k.path for k in steps.kept}],
     )
-
-
-def _described(model: Any) -> Any:
-    """The model as files name it; None if it is of a class that a file cannot name."""
-    try:
-        return described_model(model)
-    except FanlightError as error:
-        if model.functional or error.code != "E-LAYER-009":
-            raise
-        return None
 
 
 def with_weights(graph: Graph, arrays: Mapping[str, np.ndarray]) -> Graph:

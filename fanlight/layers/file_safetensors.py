@@ -21,8 +21,8 @@ from fanlight.formats.jsonfile import dims, expect, parse_json
 from fanlight.formats.manifest import checked
 from fanlight.layers.atomic import write_file
 from fanlight.layers.blank import blank
-from fanlight.layers.compiled import compile_as, give
-from fanlight.layers.describe import model_from_json
+from fanlight.layers.compiled import compile_as, described, give
+from fanlight.layers.describe import described_model, model_from_json
 from fanlight.layers.layer import Layer
 from fanlight.layers.places import Found, Stored, assign, misfit, places
 
@@ -42,9 +42,38 @@ def write(model: Layer, path: Path, overwrite: bool) -> None:
     write_file(path, packed(named(model)), overwrite)
 
 
-def packed(weights: Iterable[tuple[str, Any]]) -> bytes:
-    """The bytes of a file of some weights and their names."""
-    header: dict[str, Any] = {"__metadata__": {"format": "fanlight"}}
+def write_model(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
+    """Write a whole model, as `save` of a page that trains one does.
+
+    Of a class that a file cannot name it has the weights, and what the class is called.
+    """
+    told, state = None, []
+    if include_optimizer:
+        told, optimizer = described(model), model.optimizer
+        if optimizer is not None and optimizer.trained:  # it has made a step
+            state = [(f"optimizer/{v.path}", v) for v in optimizer.variables]
+    about = {"model": model_or_none(model), "class": type(model).__name__, "compile": told}
+    write_file(path, packed([*named(model), *state], json.dumps(about)), overwrite)
+
+
+def model_or_none(model: Any) -> Any:
+    """The model as files name it; None if it is of a class that a file cannot name."""
+    try:
+        return described_model(model)
+    except FanlightError as error:
+        if model.functional or error.code != "E-LAYER-009":
+            raise
+        return None
+
+
+def packed(weights: Iterable[tuple[str, Any]], config: str | None = None) -> bytes:
+    """The bytes of a file of some weights and their names.
+
+    Args:
+        config: what the file says of its model and its training, as JSON.
+    """
+    about = {"format": "fanlight"} | ({} if config is None else {"config": config, "holds": "all"})
+    header: dict[str, Any] = {"__metadata__": about}
     parts: list[bytes] = []
     at = 0
     for name, weight in weights:
@@ -63,7 +92,7 @@ def packed(weights: Iterable[tuple[str, Any]]) -> bytes:
 
 
 def read_model(path: Path, compile: bool) -> Any:
-    """The model that a page has trained: what it saves tells of its layers and its training.
+    """The model that a page, or `model.save`, has saved with its layers and its training.
 
     Raises:
         FanlightError: E-LAYER-009 the file has weights only; E-LAYER-006 it lacks some.
@@ -72,17 +101,18 @@ def read_model(path: Path, compile: bool) -> Any:
     told = header.get("__metadata__")
     text = told.get("config") if isinstance(told, dict) else None
     if not isinstance(text, str):
+        _arrays(header, body, path)  # a damaged file is that first
         raise FanlightError(
             "E-LAYER-009",
             "the file has weights only, no layers.",
             where=str(path),
-            expected="what `save` of a trained page gives, a .keras or .h5 file, or one of TF.js",
+            expected="what model.save, or `save` of a trained page, gives",
             received=path.name,
             next="make the model first, then model.load_weights(path).",
         )
-    described = expect(parse_json(text.encode(), f"config in {path}"), dict, "config", str(path))
-    if described.get("model") is None:
-        name = str(described.get("class"))[:80]
+    about = expect(parse_json(text.encode(), f"config in {path}"), dict, "config", str(path))
+    if about.get("model") is None:
+        name = str(about.get("class"))[:80]
         raise FanlightError(
             "E-LAYER-009",
             "the file has the weights of a model of a class of your own, not the class.",
@@ -96,7 +126,7 @@ def read_model(path: Path, compile: bool) -> Any:
     stored, kept = _apart(_arrays(header, body, path))
     # What nothing learnt is not in the file, so the model may be larger; but not without end.
     with blank(max(sum(prod(a.shape) for a in stored.values()), _MOST_BLANK)):
-        model = model_from_json(json.dumps(described.get("model")))
+        model = model_from_json(json.dumps(about.get("model")))
     own = named(model)
     stored = _in_order(own, stored)
     pairs = [(n, w, stored.get(n)) for n, w in own]
@@ -113,9 +143,9 @@ def read_model(path: Path, compile: bool) -> Any:
         )
     assign(Found(pairs, []), path)
     if compile:
-        compile_as(model, described.get("compile"), path)
+        compile_as(model, about.get("compile"), path)
         optimizer = model.optimizer
-        if optimizer is not None:
+        if optimizer is not None and kept:
             optimizer.build(model.trainable_weights)
             state = [(f"optimizer/{v.path}", v) for v in optimizer.variables]
             kept = _in_order(state, kept)
@@ -164,8 +194,9 @@ def read(model: Layer, path: Path, by_name: bool, skip: bool) -> None:
     header, body = _header(path)
     stored = _arrays(header, body, path)
     told = header.get("__metadata__")
-    page = isinstance(told, dict) and "config" in told
-    if page:
+    whole = isinstance(told, dict) and "config" in told
+    page = whole and told.get("holds") != "all"  # what a page has learnt, and nothing else
+    if whole:
         stored = _apart(stored)[0]
     own = named(model)
     if not by_name or page:

@@ -400,9 +400,9 @@ class Model(Trainer, Layer):
         """Write the model with its weights, and what training needs to go on.
 
         Args:
-            path: a name that ends in .keras, .h5 or .hdf5; a folder, or its model.json, for TF.js;
-                or .safetensors for the weights alone. An older file is replaced when all of the
-                new one is written.
+            path: a name that ends in .keras, .h5, .hdf5 or .safetensors (which Fanlight alone
+                reads as a model, and others as weights); a folder, or its model.json, for TF.js.
+                An older file is replaced when all of the new one is written.
             overwrite: whether there may be an older one.
             include_optimizer: whether compile's arguments and the optimizer's state go with it.
 

@@ -66,11 +66,11 @@ def save_model(
     model: Any, path: Any, overwrite: bool = True, include_optimizer: bool = True
 ) -> None:
     """See `Model.save`."""
-    from fanlight.layers import file_h5, file_keras, file_tfjs
+    from fanlight.layers import file_h5, file_keras, file_safetensors, file_tfjs
 
     target = _path(path)
     kind = kind_of(target)
-    if kind in ("weights", "safetensors"):
+    if kind == "weights":
         save_weights(model, target, overwrite)
         return
     _built(model)
@@ -78,6 +78,8 @@ def save_model(
         file_keras.write(model, target, overwrite, include_optimizer)
     elif kind == "h5":
         file_h5.write(model, target, overwrite, include_optimizer)
+    elif kind == "safetensors":
+        file_safetensors.write_model(model, target, overwrite, include_optimizer)
     else:
         file_tfjs.write(model, target, overwrite, include_optimizer)
 
@@ -116,7 +118,8 @@ def load_model(
 
     Args:
         path: a .keras or .h5 file of Keras (2 and 3) or of `model.save`, or the folder or
-            model.json of a TF.js layers-model; or what a page that trained a model has saved.
+            model.json of a TF.js layers-model; or the .safetensors of `model.save` or of a page
+            that trained a model.
         custom_objects: layers and functions of your own by the names that the file has for them;
             those that were registered, `@fl.register()` above them, need not be here.
         compile: whether it is compiled as it was, with the state of its optimizer.

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import fanlight as fl
+from fanlight.errors import FanlightError
 from tests.layers.nets import L
 
 X = np.linspace(-1, 1, 32, dtype=np.float32).reshape(8, 4)
@@ -27,13 +28,13 @@ def changed(first: bool) -> Any:
 
 
 @pytest.mark.parametrize("first", [True, False])
-@pytest.mark.parametrize("name", ["m.keras", "m.h5", "m"])
+@pytest.mark.parametrize("name", ["m.keras", "m.h5", "m.safetensors", "m"])
 def test_the_optimizer_begins_anew_where_it_had_other_weights(
     name: str, first: bool, tmp_path: Path
 ) -> None:
     model, path = changed(first), tmp_path / name
     model.save(path)
-    if name == "m" and first:  # TF.js files the state weight by weight: that of `two` is there
+    if name in ("m", "m.safetensors") and first:  # the state of `two` is there by its name
         again = fl.load_model(path)
         assert again.optimizer.iterations.item() == 1
     else:
@@ -70,3 +71,37 @@ def test_a_state_that_fits_is_loaded_without_a_word(tmp_path: Path) -> None:
         again = fl.load_model(path)
     assert again.optimizer.iterations.item() == 1
     assert not again.layers[0].trainable
+
+
+def test_safetensors_hold_the_whole_model(tmp_path: Path) -> None:
+    model, path = changed(False), tmp_path / "m.safetensors"
+    model.compile(fl.optimizers.Adam(0.01), "mse")
+    model.fit(X, Y, epochs=2, verbose=0)
+    model.save(path)
+    again = fl.load_model(path)
+    for each in (model, again):
+        each.fit(X, Y, epochs=1, shuffle=False, verbose=0)
+    assert again.optimizer.iterations.item() == 3
+    for one, other in zip(model.weights, again.weights, strict=True):
+        assert np.array_equal(one.numpy(), other.numpy())
+    model.save(path, include_optimizer=False)
+    assert fl.load_model(path).optimizer is None
+    other = changed(False)
+    other.load_weights(path)
+    assert np.array_equal(other.predict(X, verbose=0), model.predict(X, verbose=0))
+    model.save_weights(path)
+    with pytest.raises(FanlightError) as caught:
+        fl.load_model(path)
+    assert caught.value.code == "E-LAYER-009"
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_safetensors_that_are_cut_off_are_damaged(whole: bool, tmp_path: Path) -> None:
+    model, path = changed(True), tmp_path / "m.safetensors"
+    (model.save if whole else model.save_weights)(path)
+    data = path.read_bytes()
+    for end in (len(data) - 4, len(data) // 2, 20, 4):
+        path.write_bytes(data[:end])
+        with pytest.raises(FanlightError) as caught:
+            fl.load_model(path)
+        assert caught.value.code == "E-FORMAT-007" and "damaged" in str(caught.value)

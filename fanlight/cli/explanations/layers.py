@@ -81,7 +81,7 @@ LAYERS: dict[str, Explanation] = {
     ),
     "E-LAYER-009": Explanation(
         "The ending of the name says what is written, and this kind of file cannot hold what was "
-        "asked: TF.js has no GRU with reset_after, .safetensors has weights and no layers, and the "
+        "asked: TF.js has no GRU with reset_after, save_weights keeps no layers, and the "
         "code of a class of your own is in no file.",
         "Save as .keras, which holds everything; or change the layer that the message names. A "
         "class of your own is named by a file if it has @fl.register() above it and a get_config "

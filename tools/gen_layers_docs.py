@@ -52,6 +52,10 @@ TAIL = """## What Keras has and Fanlight has not
 | `model_to_dot` | `fl.plot_model` draws without Graphviz. |
 | `standardize_dtype`, `Config` | Python's own. |
 | `keras.losses.mean_squared_error` | `fl.losses.mse`: here that name is TensorFlow.js's, which gives one number for all examples. |
+| `keras.applications`, `keras.datasets` | Nothing is downloaded. `fl.load_model` reads files of Keras and TF.js, `fl.default_model` is in the package, `fl.data` reads folders and arrays. |
+| `keras.preprocessing`, `keras.tree` | Layers (`Resizing`, `TextVectorization`, ...) and `fl.data`; for nested structures Python's own loops. |
+| `keras.mixed_precision`, `keras.backend` | `fl.set_dtype_policy`; `fl.set_backend` and the functions of `fl`. |
+| `keras.ops` | The functions are in `fl` itself: `fl.softmax`, `fl.matmul`. |
 """  # noqa: E501
 # What all layers take.
 BASE = (

@@ -89,7 +89,7 @@ def ranked(layer: Layer, inputs: Any, rank: int, moved: bool = False) -> Tensor:
             layer,
             f"{rank} dims, the first of which counts examples",
             x.type,
-            "the first dim counts examples: x[None] is a batch of one.",
+            "the first dim counts examples: x[None] is a batch of one." if x.rank < rank else None,
         )
     return x
 

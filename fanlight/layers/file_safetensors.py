@@ -194,8 +194,9 @@ def read(model: Layer, path: Path, by_name: bool, skip: bool) -> None:
     header, body = _header(path)
     stored = _arrays(header, body, path)
     told = header.get("__metadata__")
-    whole = isinstance(told, dict) and "config" in told
-    page = whole and told.get("holds") != "all"  # what a page has learnt, and nothing else
+    about = told if isinstance(told, dict) else {}
+    whole = "config" in about
+    page = whole and about.get("holds") != "all"  # what a page has learnt, and nothing else
     if whole:
         stored = _apart(stored)[0]
     own = named(model)

@@ -469,7 +469,9 @@ def channels_of(layer: Layer, shape: Any, rank: int | None = None, axis: int = -
             layer,
             f"{dims}, the size of dim {axis} known",
             f"shape {shape}",
-            "the first dim counts examples: x[None] is a batch of one." if rank else None,
+            "the first dim counts examples: x[None] is a batch of one."
+            if rank and isinstance(shape, tuple) and len(shape) < rank
+            else None,
         )
     return int(shape[axis])
 

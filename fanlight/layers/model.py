@@ -10,6 +10,7 @@ from fanlight.graph import Graph
 from fanlight.layers import config, scope
 from fanlight.layers.depths import depth_order
 from fanlight.layers.layer import Layer, argument_error, tensors_of, unique_name
+from fanlight.layers.nearest import meant
 from fanlight.layers.symbolic import Node, Symbolic, mapped, symbols
 from fanlight.layers.training import Trainer
 from fanlight.tensor import Tensor, spec
@@ -186,6 +187,7 @@ class Model(Trainer, Layer):
             where=f"{self.name}.get_layer, {caller()}",
             expected=", ".join(x.name for x in layers[:40]),
             received=repr(name) if index is None else f"index {index}",
+            next=meant(name, [x.name for x in layers]) if index is None else None,
         )
 
     @property
@@ -274,7 +276,12 @@ class Model(Trainer, Layer):
                 received=", ".join(str(getattr(x, "type", type(x).__name__)) for x in found)
                 if not isinstance(inputs, Mapping)
                 else f"names {', '.join(map(str, inputs))}",
-                next="the first dim counts examples: x[None] is a batch of one.",
+                next="the first dim counts examples: x[None] is a batch of one."
+                if any(
+                    hasattr(x, "shape") and len(x.shape) < s.rank
+                    for s, x in zip(wanted, found, strict=False)
+                )
+                else None,
             )
         return found
 

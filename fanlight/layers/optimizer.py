@@ -74,7 +74,9 @@ class Optimizer(Checked):
         if unknown:
             known = ("learning_rate", *self.fields, *_COMMON)
             wrong = self._wrong("argument", ", ".join(known), ", ".join(sorted(unknown)))
-            wrong.next = meant(min(unknown), known)
+            wrong.next = (
+                "did you mean 'learning_rate'?" if "lr" in unknown else meant(min(unknown), known)
+            )
             raise wrong
         self.name = name or unique_name(config.snake(type(self).__name__))
         self.weight_decay, self.clipnorm, self.clipvalue = weight_decay, clipnorm, clipvalue

@@ -21,7 +21,7 @@ from fanlight.tensor import Tensor
 from fanlight.tensor.calls import state as tracing_state
 from fanlight.tensor.calls import unheard
 from fanlight.tensor.trace import capture
-from fanlight.tensor.variables import Variable
+from fanlight.tensor.variables import Variable, not_kept
 
 # Results of a step, and the variables that it changes with their new values.
 Made = tuple[Sequence[Tensor], Sequence[tuple[Variable, Tensor]]]
@@ -82,6 +82,9 @@ class Kept:
         with unheard():
             graph = capture(named, names, types, name, variables=read)
         of = dict(zip(map(id, read), [v.name for v in graph.inputs[len(types) :]], strict=True))
+        lost = [v for v in updated if id(v) not in self._places]
+        if lost:
+            raise not_kept(lost[0], "make it by add_weight of a layer that is part of the model.")
         places = {of[i]: at for i, (_, at) in self._places.items() if i in of}
         updates = {f"update_{i}": of[id(v)] for i, v in enumerate(updated)}
         state = State(places, updates, self._end)

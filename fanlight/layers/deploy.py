@@ -29,7 +29,7 @@ from fanlight.tensor import Tensor, random, spec
 from fanlight.tensor.caller import caller
 from fanlight.tensor.tape import flatten
 from fanlight.tensor.trace import capture, trace
-from fanlight.tensor.variables import Variable, bound
+from fanlight.tensor.variables import Variable, bound, not_kept
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,8 @@ class _Deploying:
         if self.cut:
             learner = Model(self.cut, model.outputs_form, name=f"{model.name}_learner")
         self.steps = Steps(learner, self.objective, self.optimizer, self.key, True)
-        self.whole = Steps(model, None, None, self.key, True)
+        # Nothing moves a key on where a page predicts.
+        self.whole = Steps(model, None, None, None, True)
         trained = {id(w) for w in model.trainable_weights}
         updated = trained | {id(w) for w in self._changing()}
         inside = {id(w): name for name, w in named(model)}
@@ -258,14 +259,16 @@ class _Deploying:
         self.updates: dict[str, str] = {}
 
     def _changing(self) -> list[Weight]:
-        """Weights that no optimizer moves, and that training changes: averages of batch norms."""
+        """Weights that no optimizer moves, and that steps change: averages of batch norms."""
         found: list[Weight] = []
         model, of = self.model, {id(w): w for w in self.model.weights}
 
         def seen(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
-            with scope.entered(scope.Scope(True, random.key(0))) as step:
-                outputs = flatten(model(model.arranged(list(parts.values())), training=True))[0]
-            found.extend(of[key] for key in step.updates if key in of)
+            given = list(parts.values())
+            for training in (True, False):
+                with scope.entered(scope.Scope(training, random.key(0))) as step:
+                    outputs = flatten(model(model.arranged(given), training=training))[0]
+                found.extend(of[key] for key in step.updates if key in of)
             return {"y": outputs[0]}
 
         inputs = {n: spec((2, *s), d) for n, (s, d) in self.inputs.items()}
@@ -357,9 +360,10 @@ class _Deploying:
             made = {"results": results[0]}
             for variable, value in updates:
                 name = self.at.get(id(variable))
-                if name is not None:
-                    made[f"new_{name}"] = value
-                    self.updates[f"new_{name}"] = name
+                if name is None:
+                    raise not_kept(variable, "make it by add_weight of a layer of the model.")
+                made[f"new_{name}"] = value
+                self.updates[f"new_{name}"] = name
             return made
 
         inputs = {**x, **y, **w, **({} if kind == "features" else state)}

@@ -59,8 +59,10 @@ class Tail:
         known: dict[int, Any] = {}
         for symbol, array in zip(self.model.inputs, x, strict=True):
             known[id(symbol)] = tensor(array)
-        with scope.entered(scope.Scope()):
+        with scope.entered(scope.Scope()) as step:
             _follow(self.head, known, False)
+        for variable, value in step.pairs():
+            variable.assign(value)
         return [known[id(s)].numpy() for s in self.between]
 
     def __call__(self, between: Sequence[Any], training: bool = False) -> Any:

@@ -23,7 +23,7 @@ from fanlight.layers.checked import Checked
 from fanlight.layers.symbolic import Node, Symbolic, symbols
 from fanlight.layers.weight import Weight
 from fanlight.ops.types import TensorType
-from fanlight.tensor import Tensor, cast, tensor
+from fanlight.tensor import Tensor, cast, random, tensor
 from fanlight.tensor import functions as fn
 from fanlight.tensor.caller import caller
 from fanlight.tensor.calls import unheard
@@ -257,7 +257,8 @@ class Layer(Checked):
         return result
 
     def _build(self, shapes: Any) -> None:
-        self.build(shapes)
+        with scope.entered(scope.Building()):
+            self.build(shapes)
         self.built, self.built_with = True, shapes
 
     def _symbolic(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
@@ -289,7 +290,7 @@ class Layer(Checked):
             nonlocal found
             left = dict(zip(map(id, given), parts, strict=False))
             own = symbolic.mapped((args, options), lambda s: left[id(s)])
-            with scope.entered(scope.Scope()):
+            with scope.entered(scope.Scope(key=random.key(0))):
                 outputs, self._form = flatten(self(*own[0], **own[1]))
             found = [y.type for y in outputs]
             return {f"y{i}": y for i, y in enumerate(outputs)}

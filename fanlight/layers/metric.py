@@ -24,11 +24,11 @@ from fanlight.tensor.core import type_of
 class Metric(Checked):
     """A number of all examples so far.
 
-    A metric of your own makes variables by `add_variable`, says in `update_state` what they become
-    (`self.update(v, value)`; what they are is `self.value(v)`), and computes `result` of them. All
-    of this is traced into the step, so it is made of tensor functions. Where variables depend on
-    the size of the predictions, it makes them in `build(shape)`, and calls `self.ready(y_pred)`
-    first in `update_state`.
+    A metric of your own makes variables by `add_weight`, assigns them in `update_state`
+    (`self.total.assign_add(x)`; `self.update(v, value)` is the same with a cast), and computes
+    `result` of them. All of this is traced into the step, so it is made of tensor functions. Where
+    variables depend on the size of the predictions, it makes them in `build(shape)`, and calls
+    `self.ready(y_pred)` first in `update_state`.
 
     Attributes:
         direction: "up" where more is better, "down" where less is, None where that is open.
@@ -37,6 +37,7 @@ class Metric(Checked):
     fields: tuple[str, ...] = ()
     keras_module = "keras.metrics"
     direction: str | None = None
+    dtype = "float32"  # in which it counts, whatever it was asked for
 
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         # Keras counts names that nobody chose: auc, auc_1, ...
@@ -80,7 +81,7 @@ class Metric(Checked):
 
     def update(self, variable: Weight, value: Any) -> None:
         """What a variable becomes."""
-        scope.update(variable, cast(value, variable.dtype))
+        variable.assign(cast(value, variable.dtype))
 
     def add(self, variable: Weight, value: Any) -> None:
         """What is added to a variable."""

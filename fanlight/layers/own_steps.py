@@ -45,9 +45,9 @@ class AtOnce(scope.Scope):
 
     def settle(self) -> None:
         """Give variables the values that they were told."""
-        pairs, self.updates = self.pairs(), {}
+        pairs, self.updates, self.assigned = self.pairs(), {}, {}
         for variable, value in pairs:
-            variable.assign(value)
+            variable.put(value)
 
 
 def _structure(parts: Sequence[Any]) -> Any:
@@ -282,7 +282,7 @@ class OwnSteps:
             data = (inputs,)
         self._own_steps += 1
         training = kind == "train"
-        drawn = random.fold_in(key, self._own_steps) if training else None
+        drawn = random.fold_in(key, self._own_steps)
         with scope.entered(AtOnce(training, drawn)) as step:
             result = getattr(self, f"{kind}_step")(data)
             made = result if kind == "predict" else self._reported(kind, result)

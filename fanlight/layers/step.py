@@ -17,13 +17,20 @@ from fanlight.layers.weight import Weight
 from fanlight.ops.types import TensorType
 from fanlight.tensor import Tensor, random, tensor
 from fanlight.tensor import functions as fn
-from fanlight.tensor.calls import listening
+from fanlight.tensor.calls import listening, newest
 from fanlight.tensor.tape import Tape, flatten
 from fanlight.tensor.variables import Variable
 
 # Inputs, labels and weights of examples of a batch; None where there is none.
 Parts = tuple[Sequence[Any], Sequence[Any], Sequence[Any]]
 Made = tuple[list[Tensor], list[tuple[Variable, Tensor]]]
+
+# Errors of what NumPy can do, or is refused by again: no kernel, no wasmtime, numbers are asked
+# for, draws and assignments in what is traced by itself, variables of nobody, dtypes of storage.
+_BY_NUMPY = (
+    *("E-BUILD-001", "E-HOST-001", "E-TENSOR-003"),
+    *("E-TENSOR-020", "E-TENSOR-021", "E-TENSOR-022"),
+)
 
 
 class Steps:
@@ -41,7 +48,7 @@ class Steps:
         model: Any,
         objective: Objective | None,
         optimizer: Optimizer | None,
-        key: Weight,
+        key: Weight | None,
         compiled: bool,
         threads: int = 1,
         memory: int | None = None,
@@ -60,11 +67,12 @@ class Steps:
         """The outputs of the model."""
         made: list[Tensor]
         made, self.form = flatten(self.model(self.model.arranged(x), training=training))
-        return made
+        return [newest(y) for y in made]
 
     def train(self, x: Sequence[Any], y: Sequence[Any], w: Sequence[Any]) -> Made:
         """One step of training: results, and what variables become."""
         assert self.objective is not None and self.optimizer is not None
+        assert self.key is not None
         weights: list[Any] = self.model.trainable_weights
         key = random.fold_in(self.key, self.optimizer.iterations)
         with scope.entered(scope.Scope(True, key)) as step:
@@ -83,7 +91,7 @@ class Steps:
     def test(self, x: Sequence[Any], y: Sequence[Any], w: Sequence[Any]) -> Made:
         """Results of a batch, without training."""
         assert self.objective is not None
-        with scope.entered(scope.Scope(False)) as step:
+        with scope.entered(scope.Scope(False, source=self.key)) as step:
             outputs = self.forward(x, False)
             loss, each = self._loss(y, outputs, w)
             self.objective.track(self._penalised(loss, step), each, y, outputs, w)
@@ -91,7 +99,7 @@ class Steps:
 
     def predict(self, x: Sequence[Any], y: Sequence[Any] = (), w: Sequence[Any] = ()) -> Made:
         """The outputs of a batch."""
-        with scope.entered(scope.Scope(False)) as step:
+        with scope.entered(scope.Scope(False, source=self.key)) as step:
             return self.forward(x, False), step.pairs()
 
     def _loss(self, y: Any, outputs: Any, w: Any) -> tuple[Tensor, list[Tensor | None]]:
@@ -138,7 +146,9 @@ class Steps:
         return tuple(id(w) for w in self.model.trainable_weights)
 
     def _variables(self) -> list[Variable]:
-        found: list[Any] = [*self.model.weights, *self.model.state_variables, self.key]
+        found: list[Any] = [*self.model.weights, *self.model.state_variables]
+        if self.key is not None:
+            found.append(self.key)
         if self.objective is not None:
             found += self.objective.variables
         if self.optimizer is not None:
@@ -163,7 +173,7 @@ class Steps:
             memory = self.memory if kind == "train" else None
             return self.home.compile(traced, types, f"{self.model.name} {kind}", memory)
         except FanlightError as error:
-            if error.code in ("E-BUILD-001", "E-HOST-001", "E-TENSOR-003", "E-TENSOR-022"):
+            if error.code in _BY_NUMPY:
                 self.why = str(error)
                 self.compiled = False
                 return None

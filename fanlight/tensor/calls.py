@@ -87,6 +87,22 @@ class Call:
     backward: Callable[..., Sequence[Any]] | None = None
 
 
+class Step(Protocol):
+    """A step of a model that goes on: layers/scope.py.
+
+    Attributes:
+        assigned: what variables were assigned in it, by their identity: they change when it ends.
+    """
+
+    assigned: dict[int, Tensor]
+
+    def draw(self) -> Tensor | None:
+        """A key for random numbers; None where nothing seeds any."""
+
+    def assign(self, variable: Any, value: Tensor) -> None:
+        """A variable is assigned a value."""
+
+
 class _State(threading.local):
     """What goes on in a thread: with `shared`, the only global state of the room."""
 
@@ -95,6 +111,8 @@ class _State(threading.local):
         self.watchers: list[Watcher] = []
         # Of fl.tidy: what was made in each, and leaves with its last name.
         self.scopes: list[set[ref[Tensor]]] = []
+        self.steps: list[Step] = []  # the last of them goes on
+        self.pulls = 0  # of gradients: what was computed stays as it was
         self.traces = 0  # functions that are being traced
         # Of those, the one that is compiled: variables are inputs of it, and have no numbers.
         self.compiling: Any = None
@@ -146,6 +164,13 @@ def tell(call: Call) -> None:
             level.told(call)
     for listener in tuple(state.listeners):
         listener.heard(call)
+
+
+def newest(x: Tensor) -> Tensor:
+    """What a variable was assigned in the step that goes on; x itself where it was not."""
+    if not state.steps or state.pulls:
+        return x
+    return state.steps[-1].assigned.get(id(x), x)
 
 
 def tracing() -> bool:

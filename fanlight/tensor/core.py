@@ -23,7 +23,7 @@ from fanlight.ops.types import TensorType
 from fanlight.tensor import stored
 from fanlight.tensor.caller import caller as caller
 from fanlight.tensor.caller import function_called, place
-from fanlight.tensor.calls import Call, Level, deepest, shared, state, tell, watch
+from fanlight.tensor.calls import Call, Level, deepest, newest, shared, state, tell, watch
 from fanlight.tensor.standard import Standard
 from fanlight.tensor.stored import STORED
 
@@ -729,6 +729,8 @@ def apply(op: str, *values: Any, **attrs: Any) -> Any:
             caller; E-TENSOR-00x where a value is no tensor.
     """
     inputs = tuple(v if isinstance(v, Tensor) else tensor(v) for v in values)
+    if state.steps and state.steps[-1].assigned:
+        inputs = tuple(newest(x) if x.varies else x for x in inputs)
     level = deepest(inputs)
     start = perf_counter() if state.watchers else 0.0
     try:

@@ -4,17 +4,18 @@ A key is two int32 words. Whatever is drawn with it is known by the key alone, o
 (ops/random.py has the cipher): whole numbers and `uniform` to the bit, what goes through logarithms
 up to rounding. So a key is used once; `split` makes several of one, and `fold_in` one per step.
 
-Every function takes `key`, or `seed` (a whole number, of which it makes one). Without either it
-takes a fresh key from the operating system. In a function that is traced that is refused, as it
-would happen once and give the same numbers for ever: there the key is an input.
+Every function takes `key`, or `seed` (a whole number, of which it makes one, or a SeedGenerator).
+Without either it takes a fresh key: in a step of a model (in `call` of a layer, say) one of the
+step's, else one of `fl.set_random_seed` or of the operating system. In a function that is traced by
+itself that is refused, as it would happen once and give the same numbers for ever: there the key is
+an input.
 """
 
 from __future__ import annotations
 
 import math
-import secrets
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -22,13 +23,15 @@ from fanlight.errors import FanlightError
 from fanlight.ops import random as cipher
 from fanlight.ops import scalar as sc
 from fanlight.tensor import functions as fn
+from fanlight.tensor import seeds
 from fanlight.tensor.arguments import as_whole, flag
-from fanlight.tensor.calls import tracing
+from fanlight.tensor.calls import state, tracing
 from fanlight.tensor.core import Tensor, apply, caller, cast, tensor
 from fanlight.tensor.gradients import stop_gradient
 from fanlight.tensor.indices import gather
 
 __all__ = [
+    "SeedGenerator",
     "bernoulli",
     "bits",
     "categorical",
@@ -57,6 +60,7 @@ def __dir__() -> list[str]:
 
 
 Shape = int | Sequence[int]
+Seed: TypeAlias = "int | SeedGenerator | None"
 
 # Sequences of a key that no distribution draws from.
 _SPLIT, _FOLD = 1, 2
@@ -101,26 +105,91 @@ def fold_in(key: Any, number: Any) -> Tensor:
     return fn.concat([apply("fused", *given, body=sc.to_text(word)) for word in made])
 
 
-def _key_of(key: Any, seed: int | None) -> Tensor:
+class SeedGenerator:
+    """What gives another key at every draw: `fl.random.normal(shape, seed=generator)`.
+
+    In a step of a model (in `call` of a layer) its keys depend on the seed of the run, on the place
+    among the draws of the step, and on this seed; elsewhere on this seed, and on how many there
+    were before.
+
+    Args:
+        seed: a whole number; default: a fresh one.
+
+    Raises:
+        FanlightError: E-OP-005 the seed is no whole number.
+    """
+
+    def __init__(self, seed: int | None = None, name: str | None = None) -> None:
+        found = as_whole(seeds.fresh() % 2**31 if seed is None else seed)
+        if found is None:
+            raise _wrong("seed", "a whole number, or None", seed)
+        self.seed, self.name, self.count = found, name, 0
+
+    def next(self, ordered: bool = True) -> Tensor:
+        """int32 [2]: the next key. `ordered` is Keras's: keys are in order here in any case.
+
+        Raises:
+            FanlightError: E-TENSOR-020 a function is being traced, and no step of a model.
+        """
+        step = state.steps[-1] if state.steps else None
+        drawn = None if step is None else step.draw()
+        if drawn is not None:
+            return fold_in(drawn, self.seed % 2**31)
+        if tracing():
+            raise _undrawn()
+        self.count += 1
+        return fold_in(_made(self.seed), self.count - 1)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make it again."""
+        return {"seed": self.seed, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> SeedGenerator:
+        """The generator of such arguments."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"SeedGenerator({self.seed})"
+
+
+def _undrawn() -> FanlightError:
+    """E-TENSOR-020: a function that is traced has no key."""
+    inside = bool(state.steps)
+    return FanlightError(
+        "E-TENSOR-020",
+        "a traced function would draw its random numbers once, and give them for ever.",
+        where=caller(),
+        expected="numbers that are drawn in a step of fit, evaluate or predict, and in no loop"
+        if inside
+        else "key=..., an input of the function: int32 [2]",
+        received="neither key nor seed",
+        next="draw where `training` is true (a page that predicts has no key), and before a loop; "
+        "or make what is drawn an input. With seed=n the numbers are constants."
+        if inside
+        else "call it with fl.random.key(n), and use fl.random.split(key) or "
+        "fl.random.fold_in(key, step) for more; a page gives two random numbers. With seed=n "
+        "the numbers are constants.",
+    )
+
+
+def _key_of(key: Any, seed: Seed) -> Tensor:
     """The key of a call; a fresh one if there is neither key nor seed."""
     if key is not None and seed is not None:
         raise _wrong("seed", "a key or a seed, not both", seed)
     if key is not None:
         return _checked(key)
+    if isinstance(seed, SeedGenerator):
+        return seed.next()
     if seed is not None:
         return _made(seed)
+    step = state.steps[-1] if state.steps else None
+    drawn = None if step is None else step.draw()
+    if drawn is not None:
+        return drawn
     if tracing():
-        raise FanlightError(
-            "E-TENSOR-020",
-            "a traced function would draw its random numbers once, and give them for ever.",
-            where=caller(),
-            expected="key=..., an input of the function: int32 [2]",
-            received="neither key nor seed",
-            next="call it with fl.random.key(n), and use fl.random.split(key) or "
-            "fl.random.fold_in(key, step) for more; a page gives two random numbers. With seed=n "
-            "the numbers are constants.",
-        )
-    return _made(secrets.randbits(64))
+        raise _undrawn()
+    return _made(seeds.fresh())
 
 
 _made = key  # where an argument has the name
@@ -168,7 +237,7 @@ def _wrong(
 # --- numbers of equal chances ---------------------------------------------------------------------
 
 
-def bits(shape: Shape, *, key: Any = None, seed: int | None = None, stream: int = 0) -> Tensor:
+def bits(shape: Shape, *, key: Any = None, seed: Seed = None, stream: int = 0) -> Tensor:
     """int32 of a shape, every bit random; see the op `random_bits`."""
     made = _key_of(key, seed)
     result: Tensor = apply("random_bits", made, shape=fn.shape_of(shape), stream=stream)
@@ -196,7 +265,7 @@ def uniform(
     high: Any = 1.0,
     *,
     key: Any = None,
-    seed: int | None = None,
+    seed: Seed = None,
 ) -> Tensor:
     """float32 in [low, high): 24 random bits of that distance, the same on every machine.
 
@@ -227,14 +296,12 @@ def uniform(
     return y if first == last else fn.minimum(y, float(np.nextafter(last, first)))
 
 
-def rand(shape: Shape, *, key: Any = None, seed: int | None = None) -> Tensor:
+def rand(shape: Shape, *, key: Any = None, seed: Seed = None) -> Tensor:
     """float32 in [0, 1); see `uniform`."""
     return uniform(shape, key=key, seed=seed)
 
 
-def uniform_int(
-    shape: Shape, low: int, high: int, *, key: Any = None, seed: int | None = None
-) -> Tensor:
+def uniform_int(shape: Shape, low: int, high: int, *, key: Any = None, seed: Seed = None) -> Tensor:
     """int32 in [low, high), the same on every machine.
 
     The upper word of (32 random bits) * (high - low), whose chances differ by less than
@@ -262,7 +329,7 @@ def _scaled(x: sc.Expr, upper: int, lower: int) -> sc.Expr:
     return high * upper + sc.make("shr_u", right, 16) + sc.make("shr_u", left, 16)
 
 
-def bernoulli(shape: Shape, p: Any = 0.5, *, key: Any = None, seed: int | None = None) -> Tensor:
+def bernoulli(shape: Shape, p: Any = 0.5, *, key: Any = None, seed: Seed = None) -> Tensor:
     """bool: true with the chance p (a number, or a tensor that broadcasts to the shape)."""
     _no_key(key, seed, p=p)
     return fn.less(_unit(shape, _key_of(key, seed)), cast(p, "float32"))
@@ -297,9 +364,7 @@ _NORMAL = math.sqrt(2) * _inverse_erf(_SIGNED)
 _GUMBEL = -sc.log(-sc.log(0.5 * _SIGNED + 0.5))
 
 
-def standard_normal(
-    shape: Shape, *, key: Any = None, seed: int | None = None, stream: int = 0
-) -> Tensor:
+def standard_normal(shape: Shape, *, key: Any = None, seed: Seed = None, stream: int = 0) -> Tensor:
     """float32 of the normal distribution with mean 0 and deviation 1, all below 5.3 in size.
 
     sqrt(2) erfinv(x) of x uniform in (-1, 1). Source: Giles 2012, "Approximating the erfinv
@@ -315,7 +380,7 @@ def normal(
     stddev: Any = 1.0,
     *,
     key: Any = None,
-    seed: int | None = None,
+    seed: Seed = None,
 ) -> Tensor:
     """float32 of the normal distribution; mean and stddev may be tensors (gradients pass)."""
     _no_key(key, seed, mean=mean, stddev=stddev)
@@ -329,7 +394,7 @@ def truncated_normal(
     *,
     bound: float = 2.0,
     key: Any = None,
-    seed: int | None = None,
+    seed: Seed = None,
 ) -> Tensor:
     """float32 of the normal distribution without what is more than `bound` standard deviations off.
 
@@ -345,7 +410,7 @@ def truncated_normal(
     return fn.clip(made, -float(bound), float(bound)) * stddev + mean
 
 
-def gumbel(shape: Shape, *, key: Any = None, seed: int | None = None) -> Tensor:
+def gumbel(shape: Shape, *, key: Any = None, seed: Seed = None) -> Tensor:
     """float32 of the Gumbel distribution: -log(-log(u)), u uniform in (0, 1)."""
     drawn = bits(shape, key=_key_of(key, seed))
     return _fused(drawn, _GUMBEL)
@@ -357,7 +422,7 @@ def gamma(
     beta: Any = 1.0,
     *,
     key: Any = None,
-    seed: int | None = None,
+    seed: Seed = None,
 ) -> Tensor:
     """float32 of the gamma distribution of shape alpha > 0 and rate beta > 0 (mean alpha / beta).
 
@@ -394,9 +459,7 @@ def gamma(
     return made / beta
 
 
-def categorical(
-    logits: Any, num_samples: int = 1, *, key: Any = None, seed: int | None = None
-) -> Tensor:
+def categorical(logits: Any, num_samples: int = 1, *, key: Any = None, seed: Seed = None) -> Tensor:
     """int32 [..., num_samples]: classes drawn with the chances softmax(logits).
 
     Of logits [..., classes]: the class with the greatest logit after a Gumbel number is added to
@@ -425,7 +488,7 @@ def multinomial(
     normalized: bool = False,
     *,
     key: Any = None,
-    seed: int | None = None,
+    seed: Seed = None,
 ) -> Tensor:
     """categorical; with `normalized` the logits are chances that sum to 1."""
     if flag("multinomial", "normalized", normalized):
@@ -433,13 +496,13 @@ def multinomial(
     return categorical(logits, num_samples, key=key, seed=seed)
 
 
-def permutation(count: int, *, key: Any = None, seed: int | None = None) -> Tensor:
+def permutation(count: int, *, key: Any = None, seed: Seed = None) -> Tensor:
     """int32 [count]: 0, 1, ..., count - 1 in a random order: that of random words."""
     many = fn.count_of(count)
     return fn.top_k(bits(many, key=key, seed=seed), many)[1]
 
 
-def shuffle(x: Any, axis: int = 0, *, key: Any = None, seed: int | None = None) -> Tensor:
+def shuffle(x: Any, axis: int = 0, *, key: Any = None, seed: Seed = None) -> Tensor:
     """x with its slices along an axis in a random order."""
     x = tensor(x)
     at = fn.axis_of(x.type, axis, "shuffle")
@@ -452,7 +515,7 @@ def dropout(
     noise_shape: Shape | None = None,
     *,
     key: Any = None,
-    seed: int | None = None,
+    seed: Seed = None,
 ) -> Tensor:
     """x / (1 - rate), with each element 0 by the chance `rate` (Srivastava et al. 2014).
 

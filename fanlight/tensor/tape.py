@@ -99,6 +99,15 @@ class Tape:
                     received=repr(x)[:100],
                     next="take the gradient first, or give the function fl.clone(v).",
                 )
+        state.pulls += 1  # variables are what they were when the calls happened
+        try:
+            return self._pulled(outputs, grads, inputs)
+        finally:
+            state.pulls -= 1
+
+    def _pulled(
+        self, outputs: Sequence[Tensor], grads: Sequence[Tensor], inputs: Sequence[Tensor]
+    ) -> list[Tensor]:
         known: dict[int, Any] = {}
         for y, g in zip(outputs, grads, strict=True):
             if id(y) in self.reached:

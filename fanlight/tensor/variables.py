@@ -12,7 +12,7 @@ import numpy as np
 from fanlight.dtypes import COMPLEX, STRING
 from fanlight.errors import FanlightError
 from fanlight.tensor.arguments import flag, function_of, listed, refused
-from fanlight.tensor.calls import Call, listened, listening, state, tracing
+from fanlight.tensor.calls import Call, listened, listening, newest, state, tracing
 from fanlight.tensor.core import Tensor, caller, tensor
 from fanlight.tensor.tape import Tape
 
@@ -93,23 +93,39 @@ class Variable(Tensor):
     def _value(self, value: Any) -> None:
         """See _trace."""
 
+    def numpy(self) -> np.ndarray:
+        """The numbers as an array; in a step of a model, what they were last assigned there."""
+        new = newest(self)
+        return super().numpy() if new is self else new.numpy()
+
     def assign(self, value: Any) -> Variable:
         """Replace the numbers; gives the variable.
+
+        In a step of a model (in `call` of a layer, or `update_state` of a metric) what reads it
+        from here on reads the new value. The numbers are replaced when the step ends.
 
         Raises:
             FanlightError: E-OP-003 the value has another dtype, or numbers that this one would
                 change: 1.7 in int32; E-OP-004 it has another shape; E-TENSOR-021 a function is
-                being traced or derived.
+                being traced or derived, and no step of a model.
         """
-        if tracing() or listened():
-            raise FanlightError(
-                "E-TENSOR-021",
-                "a variable cannot be assigned while a function is traced or derived.",
-                where=f"{self.name}, {caller()}",
-                expected="functions that give back what they change",
-                received=f"an assignment to {self.name}",
-                next="return the new value, and assign it outside: v.assign(step(v, x)).",
-            )
+        step = state.steps[-1] if state.steps else None
+        if step is None and (tracing() or listened()):
+            raise not_kept(self)
+        new = self._checked(value)
+        if step is None:
+            return self.put(new)
+        step.assign(self, newest(new))
+        return self
+
+    def put(self, new: Tensor) -> Variable:
+        """Replace the numbers now, in a step, too, by what has the same shape and dtype."""
+        super().numpy()  # refuses what was disposed
+        self._array = _own(new)
+        return self
+
+    def _checked(self, value: Any) -> Tensor:
+        """A value that can be assigned; E-OP-003, E-OP-004."""
         new = _fitting(value, self.dtype)
         for code, what, wanted, found in (
             ("E-OP-003", "dtype", self.dtype, new.dtype),
@@ -126,9 +142,7 @@ class Variable(Tensor):
                     if what == "dtype"
                     else "make a new variable for another shape.",
                 )
-        self.numpy()  # refuses what was disposed
-        self._array = _own(new)
-        return self
+        return new
 
     def assign_add(self, value: Any) -> Variable:
         """Add to the numbers; see assign."""
@@ -137,6 +151,18 @@ class Variable(Tensor):
     def assign_sub(self, value: Any) -> Variable:
         """Subtract from the numbers; see assign."""
         return self.assign(self - value)
+
+
+def not_kept(variable: Variable, next: str | None = None) -> FanlightError:
+    """E-TENSOR-021: nothing keeps track of an assignment."""
+    return FanlightError(
+        "E-TENSOR-021",
+        "a variable cannot be assigned while a function is traced or derived.",
+        where=f"{variable.name}, {caller()}",
+        expected="functions that give back what they change",
+        received=f"an assignment to {variable.name}",
+        next=next or "return the new value, and assign it outside: v.assign(step(v, x)).",
+    )
 
 
 class _Bound:

@@ -36,7 +36,8 @@ CORE = "docs/core.md"
 TUTORIAL = "docs/tutorial.md"
 DATA = "docs/data.md"
 TRAINING = "docs/training.md"
-WHOLE = (CORE, TUTORIAL, DATA, TRAINING)  # whose blocks go on from each other
+OWN = "docs/own.md"
+WHOLE = (CORE, TUTORIAL, DATA, TRAINING, OWN)  # whose blocks go on from each other
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,17 @@ def test_the_page_on_training_runs_from_top_to_bottom(
     assert len(losses) == 5 and loss < losses[0] and 0 <= accuracy <= 1
     assert size == 3 and shape == [1, 3] and count == 2 and restored is False
     assert outputs[-1] == 2
+
+
+def test_the_page_on_layers_of_ones_own_runs_from_top_to_bottom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in blocks("python"):
+        if block.page == OWN:
+            exec(compile(block.text, f"{block.page}:{block.line}", "exec"), names)
+    assert names["own"].first.steps.item() == 4.0  # 2 epochs of 2 batches
 
 
 def test_the_page_on_training_has_every_option_and_method() -> None:

@@ -18,7 +18,8 @@ import fanlight as fl
 PAGE = Path(__file__).parents[1] / "docs" / "layers.md"
 HEAD = """# Layers, and what else models are made of
 
-Names, arguments and defaults are Keras's. [tutorial.md](tutorial.md) shows how they go together;
+Names, arguments and defaults are Keras's. [tutorial.md](tutorial.md) shows how they go
+together, [own.md](own.md) how to write your own;
 `help(fl.layers.Dense)` and its like say more of each, with formulas and sources. All layers take
 `name`, `trainable`, `dtype` and `activity_regularizer`, too. Written by `tools/gen_layers_docs.py`.
 

@@ -212,7 +212,7 @@ def test_what_does_other_things_for_other_sizes_says_so(tmp_path: Path) -> None:
 
     with pytest.raises(FanlightError, match="left to the page") as caught:
         fl.build(net(), tmp_path / "own", train=fl.training("sgd", flat), dims={"classes": 7})
-    assert "cannot be merged" in str(caught.value.received)
+    assert "is merged with dims behind it alone" in str(caught.value.received)
     assert "test_classes.py" in str(caught.value.received)
 
     class Own(fl.Model):

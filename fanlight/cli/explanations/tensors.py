@@ -213,8 +213,9 @@ TENSORS: dict[str, Explanation] = {
         'fl.build(total, "out", inputs=rows, dims={"batch": 8})',
     ),
     "E-TENSOR-020": Explanation(
-        "Eagerly a key may be left out of fl.random and fl.dropout: each call draws a new one. A "
-        "traced function would draw it once, and give the same numbers for ever.",
+        "Eagerly, and in a layer's call while a model trains, a key may be left out of fl.random "
+        "and fl.dropout: each call draws a new one. A function that is traced by itself, the body "
+        "of a loop and a page that predicts would draw once, and give the same numbers for ever.",
         "Make the key an argument, and call with fl.random.key(n); more keys come of "
         "fl.random.split(key) and fl.random.fold_in(key, step). With seed=n the numbers are "
         "constants.",
@@ -222,8 +223,9 @@ TENSORS: dict[str, Explanation] = {
         right="fl.jit(lambda x, k: fl.dropout(x, 0.5, key=k))(fl.ones(4), fl.random.key(1))",
     ),
     "E-TENSOR-021": Explanation(
-        "A variable is assigned inside a function that is traced or derived, or between a function "
-        "and its gradient.",
+        "A variable is assigned inside a function that is traced or derived, in the body of a "
+        "loop, or between a function and its gradient. A layer's call and a metric's update_state "
+        "may assign what add_weight made.",
         "Return the new value, and assign it outside: v.assign(step(x)).",
         wrong="v = fl.variable(3.0)\nfl.jit(lambda x: v.assign(x * v))(2.0)",
         right="v = fl.variable(3.0)\nv.assign(fl.jit(lambda x: x * v)(2.0))",

@@ -40,6 +40,9 @@ from fanlight.layers.deploy import training
 from fanlight.layers.describe import model_from_json
 from fanlight.layers.layer import clear_session
 from fanlight.layers.model import Input, Model, Sequential
+from fanlight.layers.operations import PUBLIC as _OPERATIONS
+from fanlight.layers.operations import bind as _bind_operations
+from fanlight.layers.operations import standing as _standing
 from fanlight.layers.plot import plot_model
 from fanlight.layers.plots import plot_confusion
 from fanlight.layers.policy import DTypePolicy, dtype_policy, set_dtype_policy
@@ -368,6 +371,12 @@ from fanlight.tensor.windows import (
     separable_conv2d,
 )
 from fanlight.version import __version__ as __version__
+
+# What fl.Input and layers give, they take, too: each makes a layer of itself then.
+for _name in _OPERATIONS:
+    globals()[_name] = _standing(_name)
+_bind_operations()
+del _name
 
 if not _TYPE_CHECKING:  # for type checkers a name that is not there stays an error
 

@@ -7,12 +7,16 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fanlight.errors import FanlightError
 from fanlight.layers import config
 from fanlight.layers.config import made_of
 from fanlight.layers.depths import depth_order
 from fanlight.layers.layer import Layer
+from fanlight.layers.operations import Operation
 from fanlight.layers.symbolic import Node, Symbolic, mapped
+from fanlight.tensor import Tensor
 from fanlight.tensor.caller import caller
 
 if TYPE_CHECKING:
@@ -189,8 +193,10 @@ def _node(node: Node, ref: Any) -> dict[str, Any]:
         where = {"shape": list(symbol.shape), "dtype": dtype, "keras_history": ref(symbol)}
         return {"class_name": "__keras_tensor__", "config": where}
 
+    layer = node.layer
+    args = layer.operands_in_file(node.args) if isinstance(layer, Operation) else node.args
     return {
-        "args": [_tupled(mapped(a, keras_tensor)) for a in node.args],
+        "args": [_tupled(mapped(a, keras_tensor)) for a in args],
         "kwargs": {k: _tupled(mapped(v, keras_tensor)) for k, v in node.options.items()},
     }
 
@@ -217,6 +223,15 @@ def _tupled(value: Any) -> Any:
         return [_tupled(v) for v in value]
     if isinstance(value, Mapping):
         return {k: _tupled(v) for k, v in value.items()}
+    if isinstance(value, slice):
+        own = {"start": value.start, "stop": value.stop, "step": value.step}
+        return {"class_name": "__slice__", "config": own}
+    if value is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}}
+    if isinstance(value, np.ndarray | Tensor):
+        array = np.asarray(value)
+        own = {"value": array.tolist(), "dtype": str(array.dtype)}
+        return {"class_name": "__numpy__", "config": own}
     return config.plain(value)
 
 

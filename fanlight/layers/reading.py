@@ -221,7 +221,8 @@ class Reader:
         """Arithmetic in a functional model, which is a layer of its own in a file; or None."""
         from fanlight.layers.operations import operation
 
-        return operation(entry)
+        label = f"operation {entry.get('name')!r}"
+        return self._guarded(label, lambda: operation(entry, self.where))
 
     def _guarded(self, what: str, make: Any) -> Any:
         """What `make` gives; whatever a hostile description makes it raise becomes coded."""
@@ -245,7 +246,7 @@ class Reader:
     def refuse_unknown(self, entries: list[Any]) -> None:
         """E-LAYER-008 with all layers, also of nested models, that have no class here."""
         from fanlight.formats.names import tally
-        from fanlight.layers.operations import operation
+        from fanlight.layers.operations import is_operation
 
         known, unknown = registry.known(), {}  # type: ignore[var-annotated]
         waiting = [e for e in reversed(entries) if isinstance(e, dict)]
@@ -255,7 +256,8 @@ class Reader:
             if not isinstance(name, str):
                 continue
             own = inner if isinstance(inner, dict) else {"layers": inner}
-            if registry.find(name, entry.get("registered_name")) is None and not operation(entry):
+            known_class = registry.find(name, entry.get("registered_name")) is not None
+            if not known_class and not is_operation(entry):
                 label = str(entry.get("name") or own.get("name") or "?")
                 unknown.setdefault(str(entry.get("registered_name") or name), []).append(label)
             for key in _INSIDE:
@@ -482,6 +484,9 @@ class _Graph:
                 return self._tensor(ref)
             if value.get("class_name") == "__tuple__":
                 return tuple(self._value(v) for v in _items(value))
+            made = _constant(value)
+            if made is not None:
+                return made
             return {k: self._value(v) for k, v in value.items()}
         if isinstance(value, list):
             ref = _reference(value)
@@ -489,6 +494,20 @@ class _Graph:
                 return self._tensor(ref)  # Keras 2: a tensor among the options
             return [self._value(v) for v in value]
         return value
+
+
+def _constant(value: Mapping[str, Any]) -> Any:
+    """What Keras 3 writes in words among the arguments of a call: parts of an index, and arrays."""
+    kind, own = value.get("class_name"), value.get("config")
+    if kind == "__ellipsis__":
+        return ...
+    if not isinstance(own, Mapping):
+        return None
+    if kind == "__slice__":
+        return slice(own.get("start"), own.get("stop"), own.get("step"))
+    if kind in ("__numpy__", "__tensor__"):
+        return np.asarray(own.get("value"), str(own.get("dtype", "float32")))
+    return None
 
 
 def _by_default(layer: Any) -> bool:

@@ -38,9 +38,14 @@ def known() -> dict[str, Any]:
     from fanlight.layers import merging, reshaping
     from fanlight.layers.layer import Layer
     from fanlight.layers.model import Model, Sequential
+    from fanlight.layers.operations import Operation
 
     # What the arithmetic of stand-ins makes.
-    found: dict[str, Any] = {"Add": merging.Add, "Rescaling": reshaping.Rescaling}
+    found: dict[str, Any] = {
+        "Add": merging.Add,
+        "Operation": Operation,
+        "Rescaling": reshaping.Rescaling,
+    }
     for name in layers.__all__:
         made = getattr(layers, name)
         if isinstance(made, type) and issubclass(made, Layer):

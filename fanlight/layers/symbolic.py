@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fanlight.errors import FanlightError
+from fanlight.errors import FanlightError, MissingError, ProtocolError
 from fanlight.ops.types import TensorType
 from fanlight.tensor import Tensor
 from fanlight.tensor.caller import caller
@@ -61,17 +61,35 @@ class Symbolic:
     def __repr__(self) -> str:
         return f"<symbolic {self.name}: {self.dtype}{list(self.shape)}>"
 
-    # Arithmetic makes layers, as in Keras.
+    # Arithmetic makes layers, as in Keras: see operations.py, which also gives it methods.
+
+    __array_ufunc__ = None  # of arrays beside it, its own operators are asked
+
+    if not TYPE_CHECKING:  # the methods of tensors
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            raise MissingError(
+                "E-TENSOR-003",
+                f"this tensor has no {name}: it stands for what a layer will give.",
+                where=caller(),
+                expected="a method of tensors that gives others, or a layer",
+                received=repr(self),
+                next=_NEXT,
+            )
 
     def __add__(self, other: Any) -> Any:
         return _binary("Add", self, other)
 
-    __radd__ = __add__
+    def __radd__(self, other: Any) -> Any:
+        return _binary("Add", other, self)
 
     def __mul__(self, other: Any) -> Any:
         return _binary("Multiply", self, other)
 
-    __rmul__ = __mul__
+    def __rmul__(self, other: Any) -> Any:
+        return _binary("Multiply", other, self)
 
     def __sub__(self, other: Any) -> Any:
         return _binary("Subtract", self, other)
@@ -80,31 +98,119 @@ class Symbolic:
         return _binary("Subtract", other, self)
 
     def __neg__(self) -> Any:
-        return _binary("Multiply", self, -1.0)
+        return _operation("neg", self) if self.dtype != "float32" else _binary("Multiply", self, -1)
 
     def __truediv__(self, other: Any) -> Any:
-        if isinstance(other, int | float):
+        if isinstance(other, int | float) and other and self.dtype == "float32":
             return _binary("Multiply", self, 1.0 / other)
-        return NotImplemented
+        return _operation("div", self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return _operation("div", other, self)
+
+    def __floordiv__(self, other: Any) -> Any:
+        return _operation("floor_div", self, other)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return _operation("floor_div", other, self)
+
+    def __mod__(self, other: Any) -> Any:
+        return _operation("floor_mod", self, other)
+
+    def __rmod__(self, other: Any) -> Any:
+        return _operation("floor_mod", other, self)
+
+    def __pow__(self, other: Any) -> Any:
+        return _operation("pow", self, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return _operation("pow", other, self)
+
+    def __matmul__(self, other: Any) -> Any:
+        return _operation("matmul", self, other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return _operation("matmul", other, self)
+
+    def __abs__(self) -> Any:
+        return _operation("abs", self)
+
+    # == and != stay Python's: stand-ins are looked for in lists. fl.equal(a, b) compares numbers.
+
+    def __lt__(self, other: Any) -> Any:
+        return _operation("less", self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return _operation("less_equal", self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return _operation("greater", self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return _operation("greater_equal", self, other)
+
+    def __getitem__(self, key: Any) -> Any:
+        return _operation("getitem", self, key)
+
+    @property
+    def T(self) -> Any:
+        """It with its dims reversed."""
+        return _operation("transpose", self)
+
+    # --- what only numbers have
 
     def __bool__(self) -> bool:
-        raise FanlightError(
+        raise self._no_numbers(FanlightError, "layers on it, and fl.Model(inputs, outputs)")
+
+    def __iter__(self) -> Any:
+        raise self._no_numbers(ProtocolError, "its parts by their places: h[:, 0]")
+
+    def __len__(self) -> int:
+        raise self._no_numbers(ProtocolError, "h.shape, with None where a size is free")
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        raise self._no_numbers(FanlightError, "a function of fl that takes it, or a layer")
+
+    def _no_numbers(self, kind: type[FanlightError], expected: str) -> FanlightError:
+        return kind(
             "E-TENSOR-003",
             "this tensor has no numbers: it stands for what a layer will give.",
             where=caller(),
-            expected="layers on it, and fl.Model(inputs, outputs) to compute",
+            expected=expected,
             received=repr(self),
+            next=_NEXT,
         )
+
+
+_NEXT = (
+    "most functions of fl take it, as fl.mean(h, 1) or h[:, 0]; what does not goes into a layer of "
+    "your own, or into fl.layers.Lambda(function), with @fl.register() above the function for files"
+)
+
+
+def _operation(name: str, *operands: Any) -> Any:
+    """A layer of a function; NotImplemented for what is no operand."""
+    from fanlight.layers import operations
+
+    kinds = (Symbolic, Tensor, bool, int, float, np.ndarray, np.generic)
+    if name != "getitem" and not all(isinstance(x, kinds) for x in operands):
+        return NotImplemented
+    return operations.operate(name, *operands)
+
+
+_FUNCTIONS = {"Add": "add", "Multiply": "mul", "Subtract": "sub"}
 
 
 def _binary(kind: str, a: Any, b: Any) -> Any:
     from fanlight.layers import merging, reshaping
 
     if isinstance(a, Symbolic) and isinstance(b, Symbolic):
+        if a.rank != b.rank or a.dtype != b.dtype:  # which layers arrange in their own way
+            return _operation(_FUNCTIONS[kind], a, b)
         return getattr(merging, kind)()([a, b])
     (x, number), flipped = ((a, b), False) if isinstance(a, Symbolic) else ((b, a), True)
-    if not isinstance(number, int | float):
-        return NotImplemented
+    if not isinstance(number, int | float) or x.dtype != "float32":
+        return _operation(_FUNCTIONS[kind], a, b)
     if kind == "Multiply":
         return reshaping.Rescaling(float(number))(x)
     if kind == "Add":

@@ -179,7 +179,7 @@ class Operation(Layer):
         index = self.function == "getitem" and isinstance(args[1], tuple)
         return (args[0], list(args[1])) if index else args
 
-    def call(self, *operands: Any) -> Any:  # type: ignore[override]
+    def call(self, *operands: Any) -> Any:
         compute = FUNCTIONS[self.function]
         if self.function == "einsum":
             return compute(self.arguments["equation"], *operands)

@@ -29,10 +29,11 @@ APART = {
 }  # fmt: skip
 # Parts of models and datasets: tests/layers, tests/data. The losses of the Core API are below.
 LAYERS = {
-    "Input", "activations", "callbacks", "clear_session", "constraints", "data", "dtype_policy",
+    "Input", "activations", "callbacks", "clear_session", "clone_model", "constraints", "data",
+    "dtype_policy",
     "initializers", "layers", "load_model", "losses", "metrics", "model_from_json", "optimizers",
     "plot_confusion", "plot_model", "register", "regularizers", "set_dtype_policy",
-    "set_random_seed", "training",
+    "set_random_seed", "training", "utils",
 }  # fmt: skip
 PROTOCOLS = (
     "__add__ __and__ __eq__ __float__ __floordiv__ __format__ __getitem__ __index__ __int__ "

@@ -53,7 +53,9 @@ class _Search:
     def __init__(self, frame: FrameType) -> None:
         # Names in frames that run, by identity of what they stand for.
         self.locals: dict[int, list[_Path]] = {}
-        self.globals = {id(vars(m)): n for n, m in [*sys.modules.items()] if hasattr(m, "__dict__")}
+        modules = [(n, m) for n, m in [*sys.modules.items()] if hasattr(m, "__dict__")]
+        # Some make a new dict whenever they are asked: its identity is soon another thing's.
+        self.globals = {id(vars(m)): n for n, m in modules if vars(m) is vars(m)}
         self.own: set[int] = set()  # containers of this search
         others = sys._current_frames()
         del others[threading.get_ident()]  # held, the frame that runs would never be freed

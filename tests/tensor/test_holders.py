@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
 from typing import Any
 
@@ -98,7 +99,6 @@ def test_variables_scopes_views_and_gradients() -> None:
     assert [n.split(" in ")[0] for n in h["by"]] in (
         ["x", "another tensor, y[0]"],
         ["y[0]", "another tensor, x"],
-        ["x", "another tensor, a list"],  # in a worker of pytest-xdist y is not found by name
     )
 
     def made() -> None:
@@ -118,6 +118,18 @@ def test_variables_scopes_views_and_gradients() -> None:
     parts = [h["by"] for h in fl.memory(held=True)["held"] if h["shape"] == (7, 1015)]
     assert sorted(n.split(" in ")[0] for names in parts for n in names) == ["z[0]", "z[1]"]
     del v, x, y, z
+
+
+def test_modules_that_make_their_dict_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Made:
+        @property
+        def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+            return {"a": 1}
+
+    for i in range(50):
+        monkeypatch.setitem(sys.modules, f"made_anew_{i}", Made())
+    search = holders._Search(sys._getframe())
+    assert not [n for n in search.globals.values() if n.startswith("made_anew")]
 
 
 def test_the_counts_and_the_order() -> None:

@@ -164,19 +164,22 @@ def equalize(images: Any, bins: int = 256, value_range: Range = (0, 255)) -> Ten
         raise refused("equalize", "bins", "a whole number from 2 to 65,536", bins)
     channels = x.shape[-1]
     values = _to_bytes(x, value_range)
-    rows = fn.reshape(fn.transpose(values, (3, 0, 1, 2)), (channels, -1))
-    counted = cast(fn.clip(rows * float(bins - 1) / 255.0, 0.0, bins - 1.0), "int32")
-    below = cumsum(_counted(counted, channels, bins), 1)
+    # The pictures stay the first dim, so that a batch may be of any size.
+    first = np.arange(channels, dtype=np.int32) * bins  # where each channel's bins begin
+    counted = cast(fn.clip(values * float(bins - 1) / 255.0, 0.0, bins - 1.0), "int32")
+    places = fn.reshape(counted + first, (-1,))
+    ones = fn.ones((places.shape[0],), "float32")
+    counts = unsorted_segment_sum(ones, places, channels * bins)
+    below = cumsum(fn.reshape(counts, (channels, bins)), 1)
     some = below > 0.0
     least = fn.min(fn.where(some, below, np.float32(np.inf)), 1, keepdims=True)
     span = below[:, -1:] - least
     flat = fn.equal(span, 0.0)  # one bin has them all
     table = (below - least) * 255.0 / fn.where(flat, 1.0, span)
     table = fn.clip(fn.round(table), 0.0, 255.0)
-    found = cast(fn.clip(rows / 255.0 * float(bins - 1), 0.0, bins - 1.0), "int32")
-    y = gather(table, found, axis=1, batch_dims=1)
-    y = fn.where(flat, rows, y)
-    y = fn.transpose(fn.reshape(y, (channels, *x.shape[:3])), (1, 2, 3, 0))
+    found = cast(fn.clip(values / 255.0 * float(bins - 1), 0.0, bins - 1.0), "int32")
+    y = gather(fn.reshape(table, (-1,)), found + first, 0)
+    y = fn.where(fn.reshape(flat, (channels,)), values, y)
     return like(_from_bytes(y, value_range), images)
 
 

@@ -137,6 +137,7 @@ SHAPES: dict[str, tuple[int, ...]] = {
 }
 # A page has no strings, and none of the functions of Python that hash.
 HOST = {
+    "HashedCrossing": "hashes are computed in Python",
     "Hashing": "hashes are computed in Python",
     "StringLookup": "takes strings",
     "TextVectorization": "takes strings",

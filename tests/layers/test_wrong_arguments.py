@@ -138,7 +138,7 @@ RIGHT: dict[str, dict[str, Any]] = {
     "MultiHeadAttention": {"num_heads": 2, "key_dim": 2},
     "Normalization": {"mean": 0.0, "variance": 1.0},
     "Permute": {"dims": (2, 1)},
-    "Pipeline": {"layers": [fl.layers.Dense(2)]},
+    "Pipeline": {"layers": [fl.layers.Dense(2, name="piped")]},
     "RNN": {"cell": fl.layers.SimpleRNNCell(2)},
     "RandomCrop": {"height": 2, "width": 2},
     "RandomHeight": {"factor": 0.2},
@@ -179,6 +179,12 @@ def right_of(name: str) -> dict[str, Any]:
     return RIGHT.get(name) or {n: ARGUMENTS[n] for n in needed}
 
 
+PICTURES = (
+    *("AugMix", "AutoContrast", "Center", "ContrastLimited", "CutMix", "Equalization", "MixUp"),
+    *("Rand", "Resizing", "Solarization"),
+)
+
+
 def input_of(name: str) -> Any:
     """An input that the layer takes."""
     if name in ("Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply"):
@@ -207,7 +213,7 @@ def input_of(name: str) -> Any:
         return floats(1, *[3] * int(name[-2]), 1)
     if "3D" in name:
         return VOLUME
-    if "2D" in name or name.startswith(("Random", "Center", "Resizing", "MixUp", "CutMix")):
+    if "2D" in name or name.startswith(PICTURES):
         return IMAGE
     return SEQUENCE
 

@@ -171,9 +171,9 @@ def equalize(images: Any, bins: int = 256, value_range: Range = (0, 255)) -> Ten
     ones = fn.ones((places.shape[0],), "float32")
     counts = unsorted_segment_sum(ones, places, channels * bins)
     below = cumsum(fn.reshape(counts, (channels, bins)), 1)
-    some = below > 0.0
-    least = fn.min(fn.where(some, below, np.float32(np.inf)), 1, keepdims=True)
-    span = below[:, -1:] - least
+    total = below[:, -1:]
+    least = fn.min(fn.where(below > 0.0, below, total), 1, keepdims=True)
+    span = total - least
     flat = fn.equal(span, 0.0)  # one bin has them all
     table = (below - least) * 255.0 / fn.where(flat, 1.0, span)
     table = fn.clip(fn.round(table), 0.0, 255.0)

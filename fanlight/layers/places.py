@@ -15,6 +15,7 @@ from fanlight.layers.layer import Layer
 from fanlight.layers.model import Model, Sequential
 from fanlight.layers.optimizer import Optimizer
 from fanlight.layers.weight import Weight
+from fanlight.layers.wrappers import Pipeline
 from fanlight.tensor import cast, tensor
 from fanlight.tensor.caller import caller
 
@@ -66,7 +67,7 @@ def _children(layer: Layer) -> list[tuple[str, Layer]]:
     if isinstance(layer, Model) and layer.functional:
         return list(_counted("layers", depth_order(layer)))
     held = {k: v for k, v in vars(layer).items() if k not in _APART}
-    if isinstance(layer, Model):
+    if isinstance(layer, Model | Pipeline):
         held["layers"] = layer.layers
     own = type(layer).__module__.startswith("fanlight.")
     found: list[tuple[str, Layer]] = []

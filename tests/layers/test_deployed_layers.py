@@ -194,6 +194,13 @@ FURTHER: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
     ("ConvLSTM2D", {"filters": 2, "kernel_size": 2, "return_sequences": True}, (3, 4, 3, 2)),
     ("RandomRotation", {"factor": 0.2, "fill_mode": "constant"}, (4, 5, 2)),
     ("RandomZoom", {"height_factor": 0.3, "fill_mode": "wrap"}, (4, 5, 2)),
+    # Histograms of more than one bin: of the whole batch, and of parts of each picture.
+    ("Equalization", {"value_range": (0, 1)}, (4, 5, 3)),
+    (
+        "ContrastLimitedAdaptiveHistogramEqualization",
+        {"value_range": (0, 1), "tile_grid_size": (2, 2)},
+        (4, 5, 3),
+    ),
     ("Dense", {"units": 3}, (2, 3, 4)),
     ("LayerNormalization", {"axis": (1, 2)}, (3, 4)),
     ("BatchNormalization", {"axis": 1}, (3, 4, 2)),
@@ -277,6 +284,7 @@ MERGED = [
     ("Conv3D", {"filters": 2, "kernel_size": 2}, (3, 4, 3, 2)),
     ("ConvLSTM2D", {"filters": 2, "kernel_size": 2}, (3, 4, 3, 2)),
     ("RandomRotation", {"factor": 0.2}, (4, 5, 2)),
+    ("Equalization", {"value_range": (0, 1), "bins": 16}, (4, 5, 2)),
 ]
 
 

@@ -235,6 +235,23 @@ def test_pipeline() -> None:
         fl.layers.Pipeline([3])
 
 
+@pytest.mark.filterwarnings("ignore:`build\\(\\)` was called:UserWarning")  # Keras's, of its own
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.parametrize("ending", ["keras", "h5", "safetensors"])
+def test_pipeline_of_weights_in_files(ending: str, tmp_path: Path) -> None:
+    inner = [fl.layers.Dense(3), fl.layers.Dense(2)]
+    x, path = numbers(4, 2, 3), tmp_path / f"model.{ending}"
+    model = fl.Sequential([fl.Input((2, 3)), fl.layers.Pipeline(inner), fl.layers.Dense(2)])
+    want = model.predict(x)
+    model.save(path)
+    close(fl.load_model(path).predict(x), want, ending)
+    if ending == "keras":  # and Keras has them at the same places
+        theirs = keras.models.load_model(path)
+        close(theirs(x), want, "Keras")
+        theirs.save(path)
+        close(fl.load_model(path).predict(x), want, "Keras's own file")
+
+
 def test_wrappers_of_one_s_own() -> None:
     class Twice(fl.layers.Wrapper):
         def call(self, inputs: Any) -> Any:

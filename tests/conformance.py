@@ -34,8 +34,8 @@ LEARNING = frozenset(
     "Conv2DTranspose Conv3D Conv3DTranspose ConvLSTM1D ConvLSTM2D ConvLSTM2DCell ConvLSTM3D "
     "Dense DepthwiseConv1D DepthwiseConv2D EinsumDense Embedding GRU GRUCell GroupNormalization "
     "GroupQueryAttention LSTM LSTMCell LayerNormalization MultiHeadAttention PReLU "
-    "RMSNormalization RNN SeparableConv1D SeparableConv2D SimpleRNN SimpleRNNCell "
-    "SpectralNormalization StackedRNNCells TimeDistributed".split()
+    "RMSNormalization RNN ReversibleEmbedding STFTSpectrogram SeparableConv1D SeparableConv2D "
+    "SimpleRNN SimpleRNNCell SpectralNormalization StackedRNNCells TimeDistributed".split()
 )
 
 # Compared with something else than Keras 3 ("defined" instead of "outputs"), and why.
@@ -52,7 +52,8 @@ ELSEWHERE: dict[str, dict[str, str]] = {
             DRAWN,
         ),
         **dict.fromkeys(
-            ("Hashing", "IntegerLookup", "StringLookup", "TextVectorization"), NEEDS_TENSORFLOW
+            ("HashedCrossing", "Hashing", "IntegerLookup", "StringLookup", "TextVectorization"),
+            NEEDS_TENSORFLOW,
         ),
     },
     "activations": {"hard_sigmoid_2": NO_KERAS, "sparsemax": WRONG_KERAS},
@@ -64,8 +65,9 @@ WITHOUT: dict[tuple[str, str], dict[str, str]] = {
     ("layers", "gradients"): dict.fromkeys(
         (
             *("CategoryEncoding", "Discretization"),
-            *("Hashing", "IntegerLookup", "StringLookup"),
-            "TextVectorization",
+            *("ContrastLimitedAdaptiveHistogramEqualization", "Equalization"),
+            *("HashedCrossing", "Hashing", "IntegerLookup", "StringLookup"),
+            *("RandomPosterization", "TextVectorization"),
         ),
         "what it gives is counted or looked up",
     ),
@@ -94,10 +96,11 @@ COUNTS = (
     *(NODES.format(host) for host in ("numpy", "wasm", "jit")),
 )
 
-# Public, but no members: bases, what stands for an input or for a function of one's own.
+# Public, but no members: bases, what stands for an input or for a function of one's own, what
+# writes and reads descriptions.
 NO_MEMBERS = frozenset(
-    "Layer InputLayer Loss Function Metric Optimizer LearningRateSchedule Initializer Constraint "
-    "Regularizer get".split()
+    "Layer Wrapper InputLayer Loss Function Metric Optimizer LearningRateSchedule Initializer "
+    "Constraint Regularizer deserialize get serialize".split()
 )
 
 _ORDER = ("outputs", "gradients", "20 steps", "configs")

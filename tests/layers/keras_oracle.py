@@ -142,6 +142,7 @@ def check_layer(
     config: bool = True,
     shape: bool = True,
     steps: bool = False,
+    tolerance: float | None = None,
 ) -> Any:
     """Compare a layer with Keras's: outputs, gradients, weights, shape, configuration.
 
@@ -152,10 +153,13 @@ def check_layer(
         config, shape: whether configurations and `compute_output_shape` are compared.
         steps: whether weights are compared after 20 steps, too, down the slope of half the squares
             of what the output lacks to random numbers.
+        tolerance: of outputs, gradients and what weights become, instead of `TOLERANCE`; the test
+            says why.
 
     Returns:
         Our output.
     """
+    near = TOLERANCE if tolerance is None else tolerance
     arrays = list(values) if values is not None else []
     arrays += [numbers(*s, seed=i) for i, s in enumerate(input_shapes)]
     several = len(arrays) > 1
@@ -206,19 +210,19 @@ def check_layer(
     options = {k: _as_tensors(v) for k, v in options.items()}
     with scope.entered(scope.Scope(training)) as step, recording([*watched, *own]) as tape:
         y = ours(tensors if several else tensors[0], **options)
-    close(y.numpy(), expected, "output")
+    close(y.numpy(), expected, "output", near)
     grads = tape.pull([y], [tensor(probe)], [*watched, *own])
     for i, (g, t) in enumerate(zip(grads[: len(watched)], their_slopes, strict=True)):
-        close(g.numpy(), t, f"gradient of input {i}")
+        close(g.numpy(), t, f"gradient of input {i}", near)
     for w, g, t in zip(own, grads[len(watched) :], their_grads, strict=True):
-        close(g.numpy(), t, f"gradient of {w.name}")
+        close(g.numpy(), t, f"gradient of {w.name}", near)
 
     # What weights become.
     became = {id(v): new for v, new in step.pairs()}
     left = dict(zip(map(id, theirs.non_trainable_variables), after, strict=True))
     for w, v in zip(ours.weights, theirs.weights, strict=True):
         if not w.trainable:
-            close(became.get(id(w), w).numpy(), left[id(v)], f"{w.name} afterwards")
+            close(became.get(id(w), w).numpy(), left[id(v)], f"{w.name} afterwards", near)
 
     if shape:
         free = [(None, *a.shape[1:]) for a in arrays]
@@ -245,7 +249,7 @@ def check_layer(
         learnt = {id(v): a for v, a in zip(theirs.trainable_variables, train, strict=True)}
         learnt |= {id(v): a for v, a in zip(theirs.non_trainable_variables, fixed, strict=True)}
         for w, v in zip(ours.weights, theirs.weights, strict=True):
-            close(w.numpy(), learnt[id(v)], f"{w.name} after {STEPS} steps", AFTER_STEPS)
+            close(w.numpy(), learnt[id(v)], f"{w.name} after {STEPS} steps", max(AFTER_STEPS, near))
         compared("layers", name, "20 steps")
     return y
 

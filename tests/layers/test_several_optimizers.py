@@ -11,6 +11,7 @@ import pytest
 
 import fanlight as fl
 from fanlight.errors import FanlightError
+from tests.conformance import compared
 from tests.layers.keras_oracle import keras
 from tests.layers.test_optimizers import FIRST, X, Y
 
@@ -53,6 +54,8 @@ def test_steps_are_keras_s() -> None:
         np.testing.assert_allclose(a, b, 1e-4, 1e-4)
     shapes = [[tuple(v.shape) for v in variables] for *_, variables in found]
     assert shapes[0] == shapes[1]
+    for name in ("MultiOptimizer", "OptimizerMap"):
+        compared("optimizers", name, "20 steps")
 
 
 def test_one_step_op_by_op_is_the_compiled_one_and_a_file_keeps_it(tmp_path: Path) -> None:
@@ -75,6 +78,11 @@ def test_configurations_and_maps() -> None:
     assert [type(o).__name__ for o in theirs.optimizers] == ["SGD", "Adam", "SGD"]
     back = fl.optimizers.deserialize(keras.optimizers.serialize(theirs))
     assert [type(o).__name__ for o in back.optimizers] == ["SGD", "Adam", "SGD"]
+    assert list(theirs.optimizer_map) == list(back.optimizer_map) == [".*/bias", ".*second/kernel"]
+    assert theirs.optimizer_map["first/bias"].momentum == np.float32(0.9)
+    assert back.optimizer_map["first/bias"].momentum == 0.9
+    for name in ("MultiOptimizer", "OptimizerMap"):
+        compared("optimizers", name, "configs")
     table = optimizer.optimizer_map
     assert len(table) == 2 and list(table) == [".*/bias", ".*second/kernel"]
     assert table["first/bias"].momentum == 0.9 and table["first/kernel"].momentum == 0.0

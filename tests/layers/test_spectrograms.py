@@ -11,8 +11,10 @@ import pytest
 
 import fanlight as fl
 from fanlight.errors import FanlightError
+from tests.conformance import compared
 from tests.layers.keras_oracle import check_config, check_layer, close, jax, keras, numbers
 
+STEADY = ("psd", "real", "imag")  # whose slopes are bounded: 20 steps stay side by side
 MODES = ("log", "magnitude", "psd", "real", "imag", "angle", "stft")
 
 
@@ -27,6 +29,7 @@ def test_kernels(side: str, options: dict[str, Any]) -> None:
     close(ours((32, 1, 17)), theirs((32, 1, 17)), side)
     assert ours.get_config() == {**theirs.get_config(), "window": options.get("window", "hann")}
     assert isinstance(fl.initializers.get(keras.initializers.serialize(theirs)), type(ours))
+    compared("initializers", "STFT", "outputs", "configs")
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -34,7 +37,7 @@ def test_stft(mode: str) -> None:
     options: dict[str, Any] = {"mode": mode, "frame_length": 32, "frame_step": 8}
     ours, theirs = fl.layers.STFTSpectrogram(**options), keras.layers.STFTSpectrogram(**options)
     tolerance = 1e-4 if mode in ("angle", "log") else 1e-5  # steep where numbers are near 0
-    check_layer(ours, theirs, (2, 100, 2), tolerance=tolerance)
+    check_layer(ours, theirs, (2, 100, 2), tolerance=tolerance, steps=mode in STEADY)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +109,7 @@ def test_mel(options: dict[str, Any]) -> None:
     slope = fl.grad(lambda v: fl.sum(ours(v) * probe))(fl.tensor(x)).numpy()
     wanted = jax.jit(jax.grad(lambda v: (theirs(v) * probe).sum()))(x)
     close(slope, wanted, "gradient", 1e-4 if options.get("power_to_db", True) else 1e-5)
+    compared("layers", "MelSpectrogram", "outputs", "gradients")
 
 
 def test_mel_is_built(tmp_path: Path) -> None:
@@ -158,6 +162,7 @@ def test_crossed_features_are_in_tensorflow_s_buckets() -> None:
     assert column.tolist() == [[1], [4], [1], [1], [3]]
     hot = fl.layers.HashedCrossing(5, output_mode="one_hot")([texts, whole]).numpy()
     np.testing.assert_array_equal(hot, np.eye(5, dtype=np.float32)[[1, 4, 1, 1, 3]])
+    compared("layers", "HashedCrossing", "defined")
     again = fl.layers.HashedCrossing.from_config(json.loads(json.dumps(layer.get_config())))
     assert again.get_config() == layer.get_config()
     for wrong in ([texts], [texts, whole[:3]], [texts, whole.astype(float) + 0.5], texts):
@@ -206,6 +211,19 @@ def test_embedding_both_ways(tie_weights: bool) -> None:
     wanted = jax.grad(of_keras)([v.value for v in theirs.trainable_variables])
     for w, g in zip(ours.weights, wanted, strict=True):
         close(slopes[w.name].numpy(), g, w.name)
+    compared("layers", "ReversibleEmbedding", "outputs", "gradients")
+    first = ours.get_weights()
+    values = [v.value for v in theirs.trainable_variables]
+    slope = jax.jit(jax.grad(of_keras))
+    for _ in range(20):
+        values = [v - 0.1 * g for v, g in zip(values, slope(values), strict=True)]
+        slopes = fl.variable_grads(lambda: fl.sum(ours(ours(ids), reverse=True) * probe))[1]
+        for w in ours.weights:
+            w.assign(w.numpy() - np.float32(0.1) * slopes[w.name].numpy())
+    for w, v in zip(ours.weights, values, strict=True):
+        close(w.numpy(), v, f"{w.name} after 20 steps", 1e-4)
+    compared("layers", "ReversibleEmbedding", "20 steps")
+    ours.set_weights(first)
     x = fl.Input((3,), dtype="int32")
     model = fl.Model(x, ours(ours(x), reverse=True))
     want = np.asarray(theirs(theirs(ids), reverse=True))
@@ -227,6 +245,15 @@ def test_pipeline() -> None:
     assert [type(p).__name__ for p in theirs.layers] == ["AutoContrast", "RandomInvert"]
     back = fl.layers.Pipeline.from_config(theirs.get_config())
     assert [p.name for p in back.layers] == [p.name for p in layer.layers]
+    for one, other in zip(layer.layers, theirs.layers, strict=True):
+        check_config(one, other)
+    compared("layers", "Pipeline", "configs")
+    close(layer(x).numpy(), theirs(x, training=False), "outputs")
+    probe = numbers(*x.shape)
+    slope = fl.grad(lambda v: fl.sum(layer(v) * probe))(fl.tensor(x)).numpy()
+    wanted = jax.jit(jax.grad(lambda v: (theirs(v, training=False) * probe).sum()))(x)
+    close(slope, wanted, "gradient")
+    compared("layers", "Pipeline", "outputs", "gradients")
     model = fl.Sequential([fl.Input((4, 4, 3)), layer, fl.layers.Flatten(), fl.layers.Dense(1)])
     again = fl.model_from_json(model.to_json())
     again.set_weights(model.get_weights())

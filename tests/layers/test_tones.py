@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 
 import fanlight as fl
-from fanlight.data import augment, tones, warps
+from fanlight.data import augment, tones, transforms, warps
 from fanlight.errors import FanlightError
-from tests.layers.keras_oracle import keras
+from tests.conformance import compared
+from tests.layers.keras_oracle import jax, keras
 
 RNG = np.random.default_rng(5)
 PHOTOS = RNG.uniform(0, 255, (4, 16, 20, 3)).astype(np.float32)
@@ -54,6 +56,18 @@ def close(found: Any, want: Any, tolerance: float = 1e-5) -> None:
     np.testing.assert_allclose(found.numpy(), want, rtol=0, atol=tolerance * scale)
 
 
+def same(
+    name: str, ours: Any, theirs: Any, x: np.ndarray = PHOTOS, tolerance: float = 1e-5
+) -> None:
+    """Both make the same of pictures, with the same gradient."""
+    wanted, pull = jax.vjp(theirs, keras.ops.convert_to_tensor(x))
+    close(ours(fl.tensor(x)), wanted, tolerance)
+    probe = np.random.default_rng(1).normal(size=wanted.shape).astype(np.float32)
+    slope = fl.grad(lambda v: fl.sum(ours(v) * probe))(fl.tensor(x))
+    close(slope, pull(keras.ops.convert_to_tensor(probe))[0], tolerance)
+    compared("layers", name, "outputs", "gradients")
+
+
 # --- given amounts --------------------------------------------------------------------------------
 
 
@@ -63,22 +77,38 @@ def test_values_are_keras_s(value_range: tuple[float, float]) -> None:
     x = PHOTOS / 255 * (high - low) + low
     layers, share = keras.layers, np.array([0.3, 0.0, 1.0, 0.7], np.float32)
     column = share[:, None, None, None]
-    ours = tones.degenerate_colors(x, share, value_range)
-    layer = layers.RandomColorDegeneration(1.0, value_range)
-    close(ours, keras_of(layer, {"factor": column}, x))
-    ours = tones.sharpen(x, 2 * share, value_range)
-    close(ours, keras_of(layers.RandomSharpness(1.0, value_range), {"factor": share}, x))
-    ours = tones.solarize(x, share * 255, 40.0, value_range)
-    change = {"thresholds": column * 255, "additions": np.float32(40)}
-    close(ours, keras_of(layers.Solarization(1.0, 1.0, value_range), change, x), 2e-5)
-    close(tones.auto_contrast(x, value_range), keras_of(layers.AutoContrast(value_range), None, x))
+
+    def beside(name: str, ours: Any, change: Any, *options: Any, tolerance: float = 1e-5) -> None:
+        layer = getattr(layers, name)(*options, value_range)
+        same(name, ours, lambda v: layer.transform_images(v, change, True), x, tolerance)
+
+    beside(
+        "RandomColorDegeneration",
+        lambda v: tones.degenerate_colors(v, share, value_range),
+        {"factor": column},
+        1.0,
+    )
+    beside(
+        "RandomSharpness",
+        lambda v: tones.sharpen(v, 2 * share, value_range),
+        {"factor": share},
+        1.0,
+    )
+    beside(
+        "Solarization",
+        lambda v: tones.solarize(v, share * 255, 40.0, value_range),
+        {"thresholds": column * 255, "additions": np.float32(40)},
+        *(1.0, 1.0),
+        tolerance=2e-5,
+    )
+    beside("AutoContrast", lambda v: tones.auto_contrast(v, value_range), None)
     which = np.array([True, False, True, False])
     ours = tones.invert(x, which, value_range).numpy()
     np.testing.assert_allclose(ours[which], low + high - x[which], atol=1e-5)
     np.testing.assert_array_equal(ours[~which], x[~which])
     if low == 0:  # Keras takes high - x, which is the same then
-        layer = layers.RandomInvert(1.0, value_range)
-        close(tones.invert(x, which, value_range), keras_of(layer, {"apply_inversion": which}, x))
+        change = {"apply_inversion": which}
+        beside("RandomInvert", lambda v: tones.invert(v, which, value_range), change, 1.0)
 
 
 def test_posterization_is_keras_s() -> None:
@@ -86,6 +116,7 @@ def test_posterization_is_keras_s() -> None:
     layer = keras.layers.RandomPosterization(8)
     want = keras_of(layer, {"shift_factor": 8 - bits}, WHOLE)
     np.testing.assert_array_equal(tones.posterize(WHOLE, bits).numpy(), want)
+    compared("layers", "RandomPosterization", "outputs")
     small = tones.posterize(WHOLE / 255, bits, (0, 1)).numpy()
     # A value that a range brings just below a whole number loses it, in Keras as well.
     near = np.abs(small * 255 - want) < 1e-3
@@ -100,6 +131,13 @@ def test_blur_is_keras_s(kernel_size: Any) -> None:
     want = keras.ops.image.gaussian_blur(PHOTOS, size, sigma, **last)
     close(tones.gaussian_blur(PHOTOS, kernel_size, sigma), want)
     close(tones.gaussian_blur(PHOTOS[0], kernel_size, sigma), np.asarray(want)[0])
+    layer = keras.layers.RandomGaussianBlur(1.0, size, 1.0)
+    change = {"blur_factor": sigma, "should_apply_blur": np.ones(4, bool)}
+    same(
+        "RandomGaussianBlur",
+        lambda v: tones.gaussian_blur(v, kernel_size, sigma),
+        lambda v: layer.transform_images(v, change, True),
+    )
     near = tones.gaussian_blur(PHOTOS, 9, 1.3, reach=1)
     close(near, keras.ops.image.gaussian_blur(PHOTOS, (3, 3), (1.3, 1.3), **last))
 
@@ -109,6 +147,7 @@ def test_equalization_is_keras_s_and_spreads_values() -> None:
         layer = keras.layers.Equalization((0, 255), bins)
         found = tones.equalize(WHOLE, bins).numpy()
         np.testing.assert_allclose(found, keras_of(layer, None, WHOLE), atol=1e-3)
+        compared("layers", "Equalization", "outputs")
     dark = WHOLE[:1] / 8 + 60
     spread = tones.equalize(dark).numpy()
     assert spread.min() == 0 and spread.max() == 255 and spread.std() > 5 * dark.std()
@@ -124,6 +163,7 @@ def test_limited_equalization_is_keras_s(tiles: tuple[int, int], clip_limit: flo
     kind = keras.layers.ContrastLimitedAdaptiveHistogramEqualization
     layer = kind((0, 255), clip_limit, tiles)
     close(tones.limited_equalize(WHOLE, clip_limit, tiles), keras_of(layer, None, WHOLE))
+    compared("layers", kind.__name__, "outputs")
 
 
 def test_perspective_is_keras_s() -> None:
@@ -137,8 +177,21 @@ def test_perspective_is_keras_s() -> None:
         found = warps.perspective(PHOTOS, corners, interpolation, 9.0).numpy()
         differs = np.abs(found - np.asarray(want)) > 0.05
         assert differs.mean() < (0.002 if interpolation == "nearest" else 1e-9)
-    same = warps.perspective(PHOTOS, last).numpy()
-    np.testing.assert_allclose(same, PHOTOS, atol=1e-3)
+    still = warps.perspective(PHOTOS, last).numpy()
+    np.testing.assert_allclose(still, PHOTOS, atol=1e-3)
+    layer = keras.layers.RandomPerspective(1.0, fill_value=9.0)
+    change = {
+        "start_points": starts,
+        "end_points": corners,
+        "apply_perspective": np.ones(4, bool),
+        "input_shape": PHOTOS.shape,
+    }
+    same(
+        "RandomPerspective",
+        lambda v: warps.perspective(v, corners, "bilinear", 9.0),
+        lambda v: layer.transform_images(v, change, True),
+        tolerance=1e-4,  # where a pixel comes from is a ratio of sums of squares
+    )
 
 
 @pytest.mark.parametrize("fill_mode", ["reflect", "mirror", "wrap", "nearest", "constant"])
@@ -153,6 +206,60 @@ def test_displacement_is_that_of_keras_s_coordinates(fill_mode: str) -> None:
                 PHOTOS[i, ..., c], at, 1, fill_mode=fill_mode, fill_value=5.0
             )
             np.testing.assert_allclose(found[i, ..., c], np.asarray(want), atol=0.02)
+
+
+def test_rubber_is_keras_s() -> None:
+    """Given the noise: Keras takes the same for both directions."""
+    noise = RNG.normal(size=(4, 16, 20)).astype(np.float32)
+    layer = keras.layers.RandomElasticTransform(1.0, 0.8)
+    change = {
+        "apply_transform": np.ones(4, bool),
+        "distortion_factor": np.float32(0.8),
+        "seed": 1,
+    }
+    given = fl.tensor(noise[..., None])
+    with (
+        mock.patch.object(augment.random, "standard_normal", lambda *a, **k: given),
+        mock.patch.object(jax.random, "normal", lambda *a, **k: jax.numpy.asarray(noise)),
+    ):
+        same(
+            "RandomElasticTransform",
+            lambda v: augment.random_elastic_transform(
+                v, (1.0, 1.0), (0.8, 0.8), key=fl.random.key(1)
+            ),
+            lambda v: layer.transform_images(v, change, True),
+            tolerance=1e-4,  # 0.02 of a value that is 255: see the displacement
+        )
+
+
+def test_jitter_is_keras_s() -> None:
+    """Given the amounts: one after the other, in Keras's order."""
+    options = dict.fromkeys(("brightness_factor", "contrast_factor", "hue_factor"), 0.5)
+    ours, theirs = (m.layers.RandomColorJitter((0, 255), saturation_factor=0.5, **options)
+                    for m in (fl, keras))  # fmt: skip
+    share = np.array([0.2, 0.45, 0.6, 0.1], np.float32)
+    column = share[:, None, None, None]
+    drawn = {
+        "random_brightness": {"rgb_delta": 51 * column},
+        "random_contrast": {"contrast_factor": 0.5 + column},
+        "random_saturation": {"factor": share},
+        "random_hue": {"factor": share},
+    }
+    for name, amounts in drawn.items():
+        getattr(theirs, name).get_random_transformation = lambda *a, amounts=amounts, **k: amounts
+    changes = (
+        lambda v, key: transforms.brightness(v, share / 5),
+        lambda v, key: transforms.contrast(v, 0.5 + share),
+        lambda v, key: transforms.saturation(v, share),
+        lambda v, key: transforms.hue(v, share),
+    )
+    for layer, change in zip(ours.changes, changes, strict=True):
+        layer.augmented = change
+    same(
+        "RandomColorJitter",
+        lambda v: ours.augmented(v, fl.random.key(1)),
+        lambda v: theirs.transform_images(v, None, True),
+    )
 
 
 def test_amounts_that_do_not_fit_are_refused() -> None:
@@ -229,6 +336,7 @@ def test_keras_takes_our_configs_and_we_take_its() -> None:
             assert a == b, (name, key)
         again = getattr(fl.layers, name).from_config(theirs.get_config())
         assert set(again.get_config()) == set(ours.get_config()), name
+        compared("layers", name, "configs")
 
 
 def test_defaults_are_keras_s() -> None:

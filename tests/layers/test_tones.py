@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -13,6 +14,7 @@ import pytest
 import fanlight as fl
 from fanlight.data import augment, tones, transforms, warps
 from fanlight.errors import FanlightError
+from fanlight.layers.warping import random
 from tests.conformance import compared
 from tests.layers.keras_oracle import jax, keras
 
@@ -41,6 +43,7 @@ LAYERS: dict[str, dict[str, Any]] = {
     "RandomSharpness": {"factor": (0.1, 0.9), "value_range": (0, 1)},
     "Solarization": {"addition_factor": (0.1, 0.3), "threshold_factor": 0.6},
 }
+TWO_CHAINS = {"num_chains": 2, "chain_depth": 2}
 ALWAYS = ("AutoContrast", "ContrastLimitedAdaptiveHistogramEqualization")
 
 
@@ -260,6 +263,48 @@ def test_jitter_is_keras_s() -> None:
         lambda v: ours.augmented(v, fl.random.key(1)),
         lambda v: theirs.transform_images(v, None, True),
     )
+
+
+@pytest.mark.parametrize("name", ["RandAugment", "AugMix"])
+def test_changes_that_are_drawn_are_composed_as_keras_composes_them(name: str) -> None:
+    """Given which of three changes come, their amounts, and the shares of a mixture."""
+    share = np.array([0.2, 0.45, 0.6, 0.1], np.float32)
+    column = share[:, None, None, None]
+    given = {
+        "random_brightness": {"rgb_delta": 51 * column},
+        "random_color_degeneration": {"factor": column},
+        "auto_contrast": None,
+    }
+    changes = (
+        lambda v, key: transforms.brightness(v, share / 5),
+        lambda v, key: tones.degenerate_colors(v, share),
+        lambda v, key: tones.auto_contrast(v),
+    )
+    ours = getattr(fl.layers, name)(**({"num_ops": 3} if name == "RandAugment" else TWO_CHAINS))
+    ours.changes = [SimpleNamespace(augmented=c) for c in changes]
+    names, amounts = list(given), list(given.values())
+    if name == "RandAugment":
+        which, change = [2, 0, 1], {"layer_idxes": np.array([2, 0, 1]), "transforms": given}
+        theirs = keras.layers.RandAugment(num_ops=3)
+    else:
+        which = [2, 0, 1, 3]  # the last is none
+        steps = [{"layer_name": names[i], "transformation": amounts[i]} for i in which[:3]]
+        change = {
+            "chain_mixing_weights": np.array([0.25, 0.75], np.float32),
+            "weight_sample": np.float32(0.4),
+            "chain_transforms": [steps[:2], steps[2:]],
+        }
+        theirs = keras.layers.AugMix(**TWO_CHAINS)
+
+    def of_ours(v: Any) -> Any:
+        drawn = iter(([0.5, 1.5], 0.8, 1.2))  # of gamma distributions: their shares of the sum
+        with (
+            mock.patch.object(random, "uniform_int", lambda *a, **k: fl.tensor(np.int32(which))),
+            mock.patch.object(random, "gamma", lambda *a, **k: fl.tensor(np.float32(next(drawn)))),
+        ):
+            return ours.augmented(v, fl.random.key(1))
+
+    same(name, of_ours, lambda v: theirs.transform_images(v, change, True))
 
 
 def test_amounts_that_do_not_fit_are_refused() -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.errors import FanlightError
 from fanlight.tensor import Tensor
 
 MOST = 1_000_000  # values of one function; arrays are one each
@@ -194,8 +195,9 @@ class _Walk:
         if hasattr(value, "__wrapped__"):  # a function with a memory, or compiled
             self.each((type(value), value.__wrapped__))
             return
-        if hasattr(value, "__array__") and not isinstance(value, np.ndarray):
-            self.array(np.asarray(value))
+        array = _array(value)
+        if array is not None:
+            self.array(array)
             return
         try:
             rule = copyreg.dispatch_table.get(type(value))
@@ -210,6 +212,16 @@ class _Walk:
         if not _installed(module) or not _found(value, module, parts):
             raise Untold(_called(value))
         self.note("named", module, parts)
+
+
+def _array(value: Any) -> np.ndarray | None:
+    """What is an array to NumPy; None of others, and of what stands for numbers to come."""
+    if not hasattr(value, "__array__") or isinstance(value, np.ndarray):
+        return None
+    try:
+        return np.asarray(value)
+    except FanlightError:
+        return None
 
 
 def _called(value: Any) -> str:

@@ -19,6 +19,12 @@ def _frames() -> tuple[FrameType, FrameType]:
     frame = called = sys._getframe(1)
     while frame.f_code.co_filename.startswith(PACKAGE) and frame.f_back is not None:
         frame, called = frame.f_back, frame
+    inner = called.f_locals.get("function")
+    if called.f_code.co_name == "either" and inner is not None:  # fl's functions of stand-ins
+        at: FrameType | None = sys._getframe(1)
+        while at is not None and at.f_back is not called:
+            at = at.f_back
+        called = at or called
     return frame, called
 
 

@@ -36,6 +36,7 @@ from fanlight.tensor import (
     statistics,
     tensor,
 )
+from fanlight.tensor.caller import hands_on
 
 # --- what operations there are --------------------------------------------------------------------
 
@@ -236,6 +237,7 @@ def standing(name: str) -> Callable[..., Any]:
     function = PUBLIC[name]
 
     @functools.wraps(function)
+    @hands_on
     def either(*args: Any, **options: Any) -> Any:
         for value in (*args, *options.values()):
             if isinstance(value, Symbolic) or (

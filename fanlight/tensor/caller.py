@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType, FunctionType
+from typing import Any, cast
 
 PACKAGE = str(Path(__file__).resolve().parent.parent)
 
@@ -14,17 +16,23 @@ PACKAGE = str(Path(__file__).resolve().parent.parent)
 _MODULES = ("fused", "image", "linalg", "losses", "random", "signal", "string")
 
 
+# Functions that hand a call on: what they call is what the user's code called.
+_HANDING_ON: set[CodeType] = set()
+
+
+def hands_on(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a function that only hands a call of the user's on to another."""
+    _HANDING_ON.add(cast(FunctionType, function).__code__)
+    return function
+
+
 def _frames() -> tuple[FrameType, FrameType]:
     """The last frame of the user's code, and the one that it called."""
     frame = called = sys._getframe(1)
     while frame.f_code.co_filename.startswith(PACKAGE) and frame.f_back is not None:
-        frame, called = frame.f_back, frame
-    inner = called.f_locals.get("function")
-    if called.f_code.co_name == "either" and inner is not None:  # fl's functions of stand-ins
-        at: FrameType | None = sys._getframe(1)
-        while at is not None and at.f_back is not called:
-            at = at.f_back
-        called = at or called
+        if frame.f_code not in _HANDING_ON:
+            called = frame
+        frame = frame.f_back
     return frame, called
 
 

@@ -72,10 +72,12 @@ class FuseSums(Pass):
             op, attrs = node.op, {**node.attrs}
             inputs = [editor.get(v) for v in node.inputs]
             if taken is not None:
-                expr, mean = taken.expr if chosen is None else chosen[1], node.op == "mean"
-                of, expr = _renumbered(taken.body.inputs, expr)
+                # All inputs: one that is not read may say how long the others are.
+                of, expr = list(taken.body.inputs), taken.expr
+                if chosen is not None:
+                    of, expr = _renumbered(of, chosen[1])
                 op, inputs = "fused_sum", [editor.get(v) for v in of]
-                attrs |= {"body": str(expr), "mean": mean}
+                attrs |= {"body": str(expr), "mean": node.op == "mean"}
                 self.hit(context, taken.node.op)
             if rest:
                 attrs |= {"axes": rest, "keepdims": True}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import fanlight as fl
+from fanlight.graph import evaluate
 from fanlight.passes import pipeline
 from fanlight.tensor.trace import trace
 
@@ -61,3 +62,22 @@ def test_no_pass_over_a_batch_only_fills_it() -> None:
     assert chosen and max(chosen) <= 16 * 8
     sums = [n for n in made.nodes if n.op == "fused_sum" and n.attrs["axes"] != (0,)]
     assert len(sums) == 3 and not any("select" in n.attrs["body"] for n in sums)
+
+
+def test_what_is_chosen_twice_keeps_its_length() -> None:
+    """The inner choice is made already, and its other side alone is as long as the whole."""
+
+    def f(m: Any, a: Any, b: Any) -> dict[str, Any]:
+        return {"y": fl.sum(fl.where(m, fl.where(m, a, b), 0.0), axis=(1, 2))}
+
+    given = {
+        "m": np.array([True, False, True, True]).reshape(4, 1, 1),
+        "a": RNG.normal(size=(4, 1, 8)).astype(np.float32),
+        "b": RNG.normal(size=(4, 3, 8)).astype(np.float32),
+    }
+    types = {name: fl.spec(x.shape, str(x.dtype)) for name, x in given.items()}
+    graph = trace(f, types, "g")
+    made = pipeline.run(graph, pipeline.PIPELINE_F32)
+    assert [n.op for n in made.nodes] == ["fused_sum"]
+    found, wanted = evaluate(made, given)["y"], evaluate(graph, given)["y"]
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)

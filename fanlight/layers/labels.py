@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.layers import loss_functions, losses
+from fanlight.layers import losses
 from fanlight.layers.objective import Objective
 from fanlight.tensor.caller import caller
-
-_FUNCTIONS = (loss_functions.binary_crossentropy, loss_functions.binary_focal_crossentropy)
 
 
 def check(objective: Objective, labels: Sequence[Any], weights: Sequence[Any], where: str) -> None:
@@ -50,7 +48,7 @@ def check(objective: Objective, labels: Sequence[Any], weights: Sequence[Any], w
         counted = _counted(y, w)
         if not counted.size:
             continue
-        if _binary(loss, shape):
+        if losses.takes_shares(loss, shape):
             _check_shares(counted, where)
         elif losses.takes_class_numbers(loss, y.shape, shape):
             size = _classes(loss, shape)
@@ -84,18 +82,6 @@ def _classes(loss: Any, shape: Sequence[int | None]) -> int | None:
     """How many classes an output has, for a loss of class numbers."""
     axis = getattr(loss, "axis", -1)
     return shape[axis] if isinstance(axis, int) and -len(shape) <= axis < len(shape) else None
-
-
-def _binary(loss: Any, shape: Sequence[int | None]) -> bool:
-    """Whether a loss takes labels for probabilities, each by itself."""
-    if isinstance(loss, losses.CategoricalCrossentropy):
-        return False
-    if isinstance(loss, losses.BinaryCrossentropy | losses.BinaryFocalCrossentropy):
-        return True
-    if not isinstance(loss, losses.Function):
-        return False
-    by_shape = loss.fn is loss_functions.crossentropy and (len(shape) < 2 or shape[-1] == 1)
-    return by_shape or loss.fn in _FUNCTIONS
 
 
 def _check_shares(y: np.ndarray, where: str) -> None:
@@ -201,7 +187,7 @@ def _count(loss: Any, y: np.ndarray, shape: Sequence[int | None]) -> int | None:
         return _classes(loss, shape)
     if y.ndim > 1 and y.shape[-1] > 1:
         return int(y.shape[-1])
-    return 2 if _binary(loss, shape) else None
+    return 2 if losses.takes_shares(loss, shape) else None
 
 
 def _check_named(table: Mapping[int, float], count: int | None) -> None:

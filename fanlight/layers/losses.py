@@ -575,11 +575,15 @@ def compares_numbers(loss: Any) -> bool:
 
 
 def takes_shares(loss: Any, outputs: Any) -> bool:
-    """Whether labels are shares, from 0 to 1, to a loss of such outputs."""
+    """Whether labels are shares, from 0 to 1, each by itself, to a loss of such outputs."""
+    if isinstance(loss, CategoricalCrossentropy):
+        return False
     if isinstance(loss, BinaryCrossentropy | BinaryFocalCrossentropy):
         return True
-    by_shape = isinstance(loss, Function) and loss.fn is functions.crossentropy
-    return by_shape and bool(outputs) and outputs[-1] == 1
+    if not isinstance(loss, Function):
+        return False
+    by_shape = loss.fn is functions.crossentropy and (len(outputs) < 2 or outputs[-1] == 1)
+    return by_shape or loss.fn in (binary_crossentropy, binary_focal_crossentropy)
 
 
 def get(given: Any) -> Loss | None:

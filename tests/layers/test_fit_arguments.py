@@ -515,3 +515,22 @@ def test_validation_data_goes_before_a_share() -> None:
         found = made().fit(X, Y, shuffle=False, validation_data=(X[:6], Y[:6]), verbose=0, **more)
         losses.append((found.history["loss"], found.history["val_loss"]))
     assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize(
+    ("loss", "shape", "shares"),
+    [
+        ("binary_crossentropy", (None, 3), True),
+        ("binary_focal_crossentropy", (None, 3), True),
+        ("crossentropy", (None, 1), True),
+        ("crossentropy", (None, 3), False),
+        ("categorical_crossentropy", (None, 3), False),  # one for all classes together
+        ("mse", (None, 1), False),
+    ],
+)
+def test_which_labels_are_shares(loss: str, shape: Any, shares: bool) -> None:
+    """The rule of fit, and of the pages that train."""
+    assert fl.losses.get(loss) is not None
+    from fanlight.layers.losses import takes_shares
+
+    assert takes_shares(fl.losses.get(loss), shape) is shares

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fanlight.errors import FanlightError
+from fanlight.layers.atomic import write_file
 from fanlight.pictures import open_image
 from fanlight.tensor.caller import caller
 
@@ -20,9 +22,10 @@ _MODES = {"grayscale": "L", "rgb": "RGB", "rgba": "RGBA"}
 _METHODS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 
 
-def _wrong(argument: str, expected: str, received: Any) -> FanlightError:
+def wrong(argument: str, expected: str, received: Any, code: str = "E-LAYER-004") -> FanlightError:
+    """The error of an argument of a function of `fl.utils`."""
     return FanlightError(
-        "E-INPUT-002" if argument == "x" else "E-LAYER-004",
+        code,
         f"this is no {argument}.",
         where=f"{argument}, {caller()}",
         expected=expected,
@@ -32,7 +35,7 @@ def _wrong(argument: str, expected: str, received: Any) -> FanlightError:
 
 def _first(data_format: Any) -> bool:
     if data_format not in (None, "channels_last", "channels_first"):
-        raise _wrong("data_format", "channels_last or channels_first", data_format)
+        raise wrong("data_format", "channels_last or channels_first", data_format)
     return bool(data_format == "channels_first")
 
 
@@ -58,9 +61,9 @@ def load_img(
     from PIL import Image
 
     if color_mode not in _MODES:
-        raise _wrong("color_mode", ", ".join(_MODES), color_mode)
+        raise wrong("color_mode", ", ".join(_MODES), color_mode)
     if interpolation not in _METHODS:
-        raise _wrong("interpolation", ", ".join(_METHODS), interpolation)
+        raise wrong("interpolation", ", ".join(_METHODS), interpolation)
     picture: Any = open_image(path)
     deep = color_mode == "grayscale" and picture.mode in ("I;16", "I")
     if picture.mode != _MODES[color_mode] and not deep:
@@ -87,7 +90,7 @@ def img_to_array(img: Any, data_format: str | None = None, dtype: Any = None) ->
     if x.ndim == 2:
         x = x[..., None]
     if x.ndim != 3:
-        raise _wrong("x", "a picture: [H, W] or [H, W, C]", f"shape {x.shape}")
+        raise wrong("x", "a picture: [H, W] or [H, W, C]", f"shape {x.shape}", "E-INPUT-002")
     return x.transpose(2, 0, 1) if _first(data_format) else x
 
 
@@ -105,7 +108,7 @@ def array_to_img(
     if array.ndim == 3 and _first(data_format):
         array = array.transpose(1, 2, 0)
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
-        raise _wrong("x", "[H, W, C] with 1, 3 or 4 channels", f"shape {array.shape}")
+        raise wrong("x", "[H, W, C] with 1, 3 or 4 channels", f"shape {array.shape}", "E-INPUT-002")
     if scale and array.size:
         array = array - array.min()
         array = array * (255 / array.max()) if array.max() else array
@@ -123,7 +126,7 @@ def save_img(
     scale: bool = True,
     **options: Any,
 ) -> None:
-    """Write an array [H, W, C] as a picture.
+    """Write an array [H, W, C] as a picture; a file that is there stays whole until then.
 
     Args:
         file_format: default: what the path ends in.
@@ -135,10 +138,13 @@ def save_img(
     picture = array_to_img(x, data_format, scale)
     if kind == "jpeg" and picture.mode == "RGBA":  # a JPEG has no transparency
         picture = picture.convert("RGB")
+    data: Any = io.BytesIO() if named else path
     try:
-        picture.save(path, format=kind, **options)
+        picture.save(data, format=kind, **options)
     except (KeyError, ValueError, OSError) as error:
-        raise _wrong("path", "a file that can be written as a picture", str(error)) from None
+        raise wrong("path", "a file that can be written as a picture", str(error)) from None
+    if named:
+        write_file(Path(path), data.getvalue())
 
 
 __all__ = ["array_to_img", "img_to_array", "load_img", "save_img"]

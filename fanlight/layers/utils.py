@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from fanlight.errors import FanlightError
 from fanlight.layers import (
     activations,
     constraints,
@@ -24,14 +23,19 @@ from fanlight.layers import (
 )
 from fanlight.layers import config as configs
 from fanlight.layers.describe import deserialize
-from fanlight.layers.image_files import array_to_img, img_to_array, load_img, save_img
+from fanlight.layers.image_files import (
+    array_to_img,
+    img_to_array,
+    load_img,
+    save_img,
+    wrong,
+)
 from fanlight.layers.layer import Layer, clear_session
 from fanlight.layers.plot import plot_model
 from fanlight.layers.seeds import set_random_seed
 from fanlight.layers.symbolic import Symbolic
 from fanlight.tensor import Tensor, cast
 from fanlight.tensor import functions as fn
-from fanlight.tensor.caller import caller
 
 __all__ = [
     "CustomObjectScope",
@@ -66,16 +70,6 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-def _wrong(argument: str, expected: str, received: Any) -> FanlightError:
-    return FanlightError(
-        "E-LAYER-004",
-        f"this is no {argument}.",
-        where=f"{argument}, {caller()}",
-        expected=expected,
-        received=received if isinstance(received, str) else repr(received)[:200],
-    )
-
-
 # --- arrays ---------------------------------------------------------------------------------------
 
 
@@ -95,18 +89,18 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Any:
     if isinstance(x, Tensor):
         numbers = fn.squeeze(x, -1) if x.rank > 1 and x.shape[-1] == 1 else x
         if num_classes is None:
-            raise _wrong("num_classes", "a whole number, for the classes of a tensor", None)
+            raise wrong("num_classes", "a whole number, for the classes of a tensor", None)
         return fn.one_hot(cast(numbers, "int32"), num_classes)
     given = np.asarray(x)
     if given.dtype.kind not in "iufb":
-        raise _wrong("x", "whole numbers from 0 on", x)
+        raise wrong("x", "whole numbers from 0 on", x)
     whole = given.astype(np.int64)
     if whole.ndim > 1 and whole.shape[-1] == 1:
         whole = whole[..., 0]
     count = int(whole.max(initial=-1)) + 1 if not num_classes else int(num_classes)
     if whole.size and not 0 <= whole.min() <= whole.max() < count:
         received = f"numbers from {whole.min()} to {whole.max()}"
-        raise _wrong("x", f"class numbers from 0 to {count - 1}", received)
+        raise wrong("x", f"class numbers from 0 to {count - 1}", received)
     made = np.zeros((*whole.shape, count), np.float32)
     np.put_along_axis(made, whole[..., None], 1.0, -1)
     return made
@@ -146,22 +140,22 @@ def pad_sequences(
     """
     for argument, side in (("padding", padding), ("truncating", truncating)):
         if side not in ("pre", "post"):
-            raise _wrong(argument, "pre or post", side)
+            raise wrong(argument, "pre or post", side)
     if not hasattr(sequences, "__len__") or any(not hasattr(s, "__len__") for s in sequences):
-        raise _wrong("sequences", "a list of sequences", sequences)
+        raise wrong("sequences", "a list of sequences", sequences)
     longest = max((len(s) for s in sequences), default=0) if maxlen is None else int(maxlen)
     item = next((np.asarray(s).shape[1:] for s in sequences if len(s)), ())
     try:
         made = np.full((len(sequences), longest, *item), value, dtype)
     except (TypeError, ValueError) as error:
-        raise _wrong("value", f"what {dtype} can hold", f"{value!r}: {error}") from None
+        raise wrong("value", f"what {dtype} can hold", f"{value!r}: {error}") from None
     for i, sequence in enumerate(sequences):
         part = sequence[-longest:] if truncating == "pre" else sequence[:longest]
         if not longest or not len(part):
             continue
         array = np.asarray(part, dtype)
         if array.shape[1:] != item:
-            raise _wrong("sequences", f"items of shape {item}", f"{array.shape[1:]} in row {i}")
+            raise wrong("sequences", f"items of shape {item}", f"{array.shape[1:]} in row {i}")
         if padding == "post":
             made[i, : len(array)] = array
         else:
@@ -180,7 +174,7 @@ def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
     """(x, y, sample_weight) of what a dataset gives; None for what is not there."""
     parts = tuple(data) if isinstance(data, list | tuple) else (data,)
     if not 1 <= len(parts) <= 3:
-        raise _wrong("data", "x, (x, y) or (x, y, sample_weight)", f"{len(parts)} parts")
+        raise wrong("data", "x, (x, y) or (x, y, sample_weight)", f"{len(parts)} parts")
     x, y, weight = (*parts, None, None)[:3]
     return x, y, weight
 

@@ -379,3 +379,23 @@ def test_stand_ins() -> None:
     assert fl.utils.is_keras_tensor(y) and not fl.utils.is_keras_tensor(fl.ones((2,)))
     found = fl.utils.get_source_inputs(y)
     assert {id(s) for s in found} == {id(a), id(b)}
+
+
+def test_a_picture_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.png"
+    fl.utils.save_img(path, np.zeros((2, 2, 3)))
+    before = path.read_bytes()
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full)
+        with pytest.raises(FanlightError, match="E-LAYER-010"):
+            fl.utils.save_img(path, np.ones((4, 4, 3)))
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+    with pytest.raises(FanlightError, match="E-LAYER-004"):
+        fl.utils.save_img(tmp_path / "x.nothing", np.ones((4, 4, 3)))
+    assert list(tmp_path.iterdir()) == [path]

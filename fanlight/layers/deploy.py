@@ -16,7 +16,6 @@ from fanlight.layers import losses, optimizers, scope, seeds
 from fanlight.layers.budget import bytes_of
 from fanlight.layers.classes import DIM, Classes, Grown, classes_of, grown, grown_counts, refused
 from fanlight.layers.file_safetensors import named
-from fanlight.layers.free_batch import refuse_fixed_batch
 from fanlight.layers.hosted import tail_of
 from fanlight.layers.model import Model, _unique, _with_arguments
 from fanlight.layers.objective import Objective
@@ -151,7 +150,7 @@ def deployed(model: Any, how: Training, dims: Mapping[str, Any] | None) -> Deplo
             many classes there may be (see layers/classes.py); default: as many as there are.
 
     Raises:
-        FanlightError: E-BUILD-005 it is no model of layers, takes texts, or learns nothing; what
+        FanlightError: E-BUILD-005 it is no model of layers, or learns nothing; what
             tracing raises.
     """
     if not isinstance(model, Model):
@@ -163,7 +162,6 @@ def deployed(model: Any, how: Training, dims: Mapping[str, Any] | None) -> Deplo
             received=repr(model)[:200],
             next="load it by fl.load_model, or leave train out.",
         )
-    refuse_texts(model, True)
     if model.built and not model.trainable_weights:
         still = [layer.name for layer in model.layers if layer.weights]
         part = f'model.get_layer("{still[-1]}")' if still and model.trainable else "model"
@@ -185,7 +183,6 @@ def deployed(model: Any, how: Training, dims: Mapping[str, Any] | None) -> Deplo
             expected='{"batch": 64}, {"classes": 20}, or both',
             received=", ".join(map(str, bounds)),
         )
-    refuse_fixed_batch(model)
     return _Deploying(model, how, most, classes).made()
 
 

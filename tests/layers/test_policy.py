@@ -163,6 +163,7 @@ def test_dtypes_of_results(name: str, arguments: dict[str, Any], dtype: str) -> 
 
 
 def theirs(policy: str) -> Any:
+    keras.utils.set_random_seed(0)  # from some weights a scaled loss overflows: no step
     keras.config.set_dtype_policy(policy)
     model = keras.Sequential(
         [

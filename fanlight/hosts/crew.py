@@ -19,7 +19,7 @@ import numpy as np
 import wasmtime
 
 from fanlight.hosts.team import SHARED, SharedMemory, Words
-from fanlight.hosts.wasmtime import engine, exported_run, whole
+from fanlight.hosts.wasmtime import compiled, engine, exported_run, whole
 
 MOST_PAGES = 65536  # of a memory with addresses of 32 bits
 
@@ -135,7 +135,7 @@ class SharedRoom:
             self._pages, self._bytes = pages, self._shared.array(pages)
         patched = bytearray(code)
         patched[flags] = SHARED
-        module = wasmtime.Module(engine(), bytes(patched))
+        module = compiled(bytes(patched))
         stores = self._stores[:threads]
         instances = [wasmtime.Instance(store, module, [self._shared]) for store in stores]
         once = whole(instances[0], stores[0])

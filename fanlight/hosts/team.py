@@ -10,7 +10,7 @@ import numpy as np
 import wasmtime
 from wasmtime import _ffi as ffi
 
-from fanlight.hosts.wasmtime import exported_expand, exported_run
+from fanlight.hosts.wasmtime import compiled, engine, exported_expand, exported_run
 
 PAGE = 65536
 SHARED = 3
@@ -67,22 +67,19 @@ class Team:
     """`count` instances of a module on one memory; the first belongs to the calling thread.
 
     Args:
-        engine: has threads and shared memory switched on.
         code: the module's bytes, which import an unshared memory.
         flags, control: the module's `threads` entry of the manifest.
         pages: size of the memory.
         count: threads, at least 2.
     """
 
-    def __init__(
-        self, engine: Any, code: bytes, flags: int, control: int, pages: int, count: int
-    ) -> None:
+    def __init__(self, code: bytes, flags: int, control: int, pages: int, count: int) -> None:
         patched = bytearray(code)
         patched[flags] = SHARED
-        module = wasmtime.Module(engine, bytes(patched))
+        module = compiled(bytes(patched))
         limits = wasmtime.MemoryType(wasmtime.Limits(pages, pages), shared=True)
-        self._memory = SharedMemory(engine, limits)
-        self._stores = [wasmtime.Store(engine) for _ in range(count)]
+        self._memory = SharedMemory(engine(), limits)
+        self._stores = [wasmtime.Store(engine()) for _ in range(count)]
         instances = [wasmtime.Instance(store, module, [self._memory]) for store in self._stores]
         pairs = list(zip(instances, self._stores, strict=True))
         self._runs = [exported_run(instance, store) for instance, store in pairs]

@@ -6,6 +6,7 @@ import atexit
 import functools
 import math
 import os
+import threading
 import time
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -44,14 +45,40 @@ def engine() -> Any:
             received="not installed",
             next="pip install wasmtime, or use host='numpy'.",
         ) from error
+    # Freed while wasmtime's own module still stands; at the very end it could not be.
+    atexit.register(engine.cache_clear)
+    return wasmtime.Engine(_config())
+
+
+def _config() -> Any:
+    import wasmtime
+
     config = wasmtime.Config()
     config.wasm_simd = True
     config.wasm_relaxed_simd = True
     config.wasm_threads = True
     config.shared_memory = True
-    # Freed while wasmtime's own module still stands; at the very end it could not be.
-    atexit.register(engine.cache_clear)
-    return wasmtime.Engine(config)
+    return config
+
+
+# Whether this process is the child of a fork that came after `import fanlight`.
+_forked = threading.Event()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked.set)
+
+
+def compiled(code: bytes) -> Any:
+    """The module of these bytes, for `engine()`; raises as `wasmtime` does."""
+    import wasmtime
+
+    own = engine()
+    if not _forked.is_set():
+        return wasmtime.Module(own, code)
+    # wasmtime compiles with threads that the child of a fork does not have, and would wait for them
+    config = _config()
+    config.parallel_compilation = False
+    module = wasmtime.Module(wasmtime.Engine(config), code)
+    return wasmtime.Module.deserialize(own, module.serialize())
 
 
 def _refused(module: Mapping[str, Any], received: str) -> FanlightError:
@@ -120,7 +147,7 @@ class _Memory:
     def _instance(self, code: bytes) -> Any:
         import wasmtime
 
-        return wasmtime.Instance(self._store, wasmtime.Module(engine(), code), [self._memory])
+        return wasmtime.Instance(self._store, compiled(code), [self._memory])
 
     def bytes(self) -> np.ndarray:
         """The memory as a writable uint8 array, which stays where it is until the memory grows
@@ -206,7 +233,7 @@ class WasmtimeHost:
         variants: Collection[str] = (),
         threads: int = 1,
     ) -> None:
-        own = engine()
+        engine()  # which says what to do where wasmtime is missing
         import wasmtime
 
         self.manifest = bundle.manifest
@@ -231,7 +258,7 @@ class WasmtimeHost:
             else:
                 from fanlight.hosts.team import Team
 
-                self._instance = Team(own, code, **entry["threads"], pages=pages, count=threads)
+                self._instance = Team(code, **entry["threads"], pages=pages, count=threads)
         except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
             raise _refused(entry, str(error)[:500]) from error
         except TypeError as error:

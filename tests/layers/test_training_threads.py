@@ -179,7 +179,9 @@ assert programs(model) == [2]
 child = os.fork()
 if not child:
     signal.alarm(60)  # it shall not outlive the test
-    os._exit(0 if min(model.train_on_batch(x, y) for _ in range(4)) > 0 else 1)
+    known = min(model.train_on_batch(x, y) for _ in range(4)) > 0
+    new = min(compiled(2).train_on_batch(x[:7], y[:7]) for _ in range(4)) > 0  # and compiles
+    os._exit(0 if known and new else 1)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 

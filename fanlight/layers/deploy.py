@@ -11,23 +11,23 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.graph import Graph, to_text
+from fanlight.graph import Graph
 from fanlight.layers import losses, optimizers, scope, seeds
 from fanlight.layers.budget import bytes_of
 from fanlight.layers.classes import DIM, Classes, Grown, classes_of, grown, grown_counts, refused
 from fanlight.layers.file_safetensors import named
+from fanlight.layers.frontier import frontier
 from fanlight.layers.hosted import tail_of
 from fanlight.layers.model import Model, _unique, _with_arguments
 from fanlight.layers.objective import Objective
 from fanlight.layers.optimizer import Optimizer
 from fanlight.layers.step import Steps
-from fanlight.layers.symbolic import Node, Symbolic, mapped, trial_shape
 from fanlight.layers.weight import Weight
 from fanlight.ops.types import TensorType
 from fanlight.tensor import Tensor, random, spec
 from fanlight.tensor.caller import caller
 from fanlight.tensor.tape import flatten
-from fanlight.tensor.trace import capture, trace
+from fanlight.tensor.trace import trace
 from fanlight.tensor.variables import Variable, bound, not_kept
 
 
@@ -414,55 +414,3 @@ def refuse_texts(model: Any, learns: bool) -> None:
         received=f"a model that begins with {names}" if names else "inputs of dtype string",
         next=f"build {part} and send it the numbers that are made of texts.",
     )
-
-
-def frontier(model: Model) -> list[Symbolic]:
-    """Where learning begins: the stand-ins that nothing changes before, and something does behind.
-
-    Empty where that is the input itself. A layer changes nothing if no weight of it trains, and if
-    it does in training what it does otherwise.
-    """
-    still = {id(s) for s in model.inputs}
-    edge: dict[int, Symbolic] = {}
-    for node in model._order:
-        if not node.args:
-            continue
-        if all(id(s) in still for s in node.inputs) and _still(node):
-            still |= {id(s) for s in node.outputs}
-        else:
-            edge.update((id(s), s) for s in node.inputs if id(s) in still)
-    edge.update((id(s), s) for s in model.outputs if id(s) in still)
-    begins = {id(s) for s in model.inputs}
-    found = list(edge.values())
-    whole = all(s.dtype == "float32" and None not in s.shape[1:] for s in found)
-    return [] if not whole or all(id(s) in begins for s in found) else found
-
-
-def _still(node: Node) -> bool:
-    """Whether training leaves a call as it is."""
-    if node.layer.trainable_weights:
-        return False
-    texts = []
-    given = node.inputs
-    types = [TensorType(trial_shape(s.shape, 0), s.dtype) for s in given]
-    for training in (False, True):
-
-        def traced(parts: Sequence[Tensor], training: bool = training) -> dict[str, Tensor]:
-            left = dict(zip(map(id, given), parts, strict=True))
-            args, options = mapped((node.args, node.options), lambda s: left[id(s)])
-            with scope.entered(scope.Scope(training, random.key(0))) as step:
-                outputs = flatten(node.layer(*args, **{"training": training, **options}))[0]
-            if step.updates or step.losses or step.draws:
-                raise _ChangesError
-            return {f"y{i}": y for i, y in enumerate(outputs)}
-
-        try:
-            names = [f"x{i}" for i in range(len(types))]
-            texts.append(to_text(capture(traced, names, types, node.layer.name)))
-        except _ChangesError:
-            return False
-    return texts[0] == texts[1]
-
-
-class _ChangesError(Exception):
-    """A layer does something for the next step."""

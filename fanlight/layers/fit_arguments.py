@@ -78,6 +78,19 @@ def verbosity(value: Any) -> Any:
     raise wrong("verbose", '"auto", 0, 1 or 2', value)
 
 
+def unpacked(name: str, data: Any) -> tuple[Any, Any, Any]:
+    """x, y and sample_weight of a tuple or a list of one to three parts, or of x alone.
+
+    None stands for what is not there. Source: keras.utils.unpack_x_y_sample_weight.
+    """
+    parts = tuple(data) if isinstance(data, tuple | list) else (data,)
+    if not 1 <= len(parts) <= 3:
+        expected = "x, (x, y), (x, y, sample_weight), or a dataset"
+        raise wrong(name, expected, f"{len(parts)} parts")
+    x, y, weight = (*parts, None, None)[:3]
+    return x, y, weight
+
+
 def callbacks(value: Any) -> list[Callback]:
     """Callbacks: a list of them, or one."""
     if value is None:
@@ -123,6 +136,7 @@ __all__ = [
     "flag",
     "maybe",
     "share",
+    "unpacked",
     "validated",
     "verbosity",
     "whole",

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
+from fanlight.layers import fit_arguments as wanted
 from fanlight.layers import scope
 from fanlight.layers.metric import Metric
 from fanlight.layers.objective import Objective
@@ -54,13 +55,6 @@ def _structure(parts: Sequence[Any]) -> Any:
     return None if not parts else parts[0] if len(parts) == 1 else list(parts)
 
 
-def unpacked(data: Any) -> tuple[Any, Any, Any]:
-    """x, y and sample_weight of what a step is given: None where there is none."""
-    if not isinstance(data, tuple):
-        return data, None, None
-    return (*data, None, None)[:3]
-
-
 class OwnSteps:
     """The part of a model whose methods a class may override."""
 
@@ -92,7 +86,7 @@ class OwnSteps:
                 self.optimizer.apply(grads, self.trainable_weights)
                 return {"loss": loss}
         """
-        x, y, w = unpacked(data)
+        x, y, w = wanted.unpacked("data", data)
         predicted: list[Any] = []
 
         def loss() -> Tensor:
@@ -106,14 +100,14 @@ class OwnSteps:
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """One step of evaluation and validation; see `train_step`."""
-        x, y, w = unpacked(data)
+        x, y, w = wanted.unpacked("data", data)
         predicted = self(x, training=False)  # type: ignore[operator]
         self._track(self._loss(x, y, predicted, w, False), predicted)
         return self.compute_metrics(x, y, predicted, w)
 
     def predict_step(self, data: Any) -> Any:
         """The outputs for a batch; see `train_step`."""
-        return self(unpacked(data)[0], training=False)  # type: ignore[operator]
+        return self(wanted.unpacked("data", data)[0], training=False)  # type: ignore[operator]
 
     def compute_loss(
         self,
@@ -326,7 +320,7 @@ def _metrics_in(owner: Any) -> Iterator[Metric]:
                 yield part
 
 
-__all__ = ["OwnSteps", "unpacked"]
+__all__ = ["OwnSteps"]
 
 
 def __dir__() -> list[str]:

@@ -317,7 +317,7 @@ class Trainer(OwnSteps):
         feeding.ended(data, steps_per_epoch, "fit", "steps_per_epoch")
         held: Any = None
         if validation_data is not None:  # before a share, as Keras has it
-            held = self._data(*_three(validation_data), validation_batch_size or batch_size)
+            held = self._data(*wanted.unpacked("validation_data", validation_data), validation_batch_size or batch_size)
             feeding.ended(held, validation_steps, "validation", "validation_steps")
         elif validation_split:
             if not isinstance(data, feeding.Arrays):
@@ -623,12 +623,3 @@ class Trainer(OwnSteps):
 def _listed(logs: dict[str, Any]) -> Any:
     values = list(logs.values())
     return values[0] if len(values) == 1 else values
-
-
-def _three(data: Any) -> tuple[Any, Any, Any]:
-    """x, y and sample_weight of validation_data; as Keras has it, a list of them is such, too."""
-    parts = tuple(data) if isinstance(data, tuple | list) else (data,)
-    if not 1 <= len(parts) <= 3:
-        expected = "(x, y), (x, y, sample_weight), or a dataset"
-        raise wanted.wrong("validation_data", expected, f"{len(parts)} parts")
-    return (*parts, None, None)[:3]

@@ -23,6 +23,7 @@ from fanlight.layers import (
 )
 from fanlight.layers import config as configs
 from fanlight.layers.describe import deserialize
+from fanlight.layers.fit_arguments import unpacked
 from fanlight.layers.image_files import (
     array_to_img,
     img_to_array,
@@ -172,11 +173,7 @@ def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> 
 
 def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
     """(x, y, sample_weight) of what a dataset gives; None for what is not there."""
-    parts = tuple(data) if isinstance(data, list | tuple) else (data,)
-    if not 1 <= len(parts) <= 3:
-        raise wrong("data", "x, (x, y) or (x, y, sample_weight)", f"{len(parts)} parts")
-    x, y, weight = (*parts, None, None)[:3]
-    return x, y, weight
+    return unpacked("data", data)
 
 
 class PyDataset:

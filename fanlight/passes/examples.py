@@ -85,5 +85,5 @@ def to_markdown() -> str:
             if properties:
                 lines += ["", f"{title}: {', '.join(map(str, properties))}."]
         for title, graph in (("Before", found.before), ("After", found.after)):
-            lines += ["", f"{title}:", "", "```", graph, "```"]
+            lines += ["", f"{title}:", "```", graph, "```"]
     return "\n".join(lines) + "\n"

@@ -311,8 +311,10 @@ def test_parts_of_batches() -> None:
     assert fl.utils.unpack_x_y_sample_weight(1) == (1, None, None)
     assert fl.utils.pack_x_y_sample_weight([1]) == ([1],)
     assert fl.utils.pack_x_y_sample_weight(1, 2, 3) == (1, 2, 3)
-    with pytest.raises(FanlightError, match="E-LAYER-004"):
-        fl.utils.unpack_x_y_sample_weight((1, 2, 3, 4))
+    assert fl.utils.unpack_x_y_sample_weight([1, 2, 3]) == (1, 2, 3)
+    for parts in ((1, 2, 3, 4), ()):
+        with pytest.raises(FanlightError, match="E-TRAIN-007"):
+            fl.utils.unpack_x_y_sample_weight(parts)
 
 
 def test_batches_by_their_numbers() -> None:

@@ -159,7 +159,13 @@ def grown(classes: Classes, optimizer: Optimizer, weights: Sequence[Any]) -> Map
         optimizer: is built for `weights`, those that it trains.
     """
     layer = classes.layer
-    if isinstance(optimizer, Muon) and optimizer.slot_shape("velocity", layer.kernel) is None:
+    parts = [(o, [weights[i] for i in places]) for o, places in optimizer.parts(weights)]
+    if any(
+        isinstance(o, Muon)
+        and any(w is layer.kernel for w in own)
+        and o.slot_shape("velocity", layer.kernel) is None
+        for o, own in parts
+    ):
         raise refused(
             "an optimizer that does the same for any number of classes",
             f"Muon, which has another way for each shape, for {layer.kernel.path!r}",
@@ -174,9 +180,11 @@ def grown(classes: Classes, optimizer: Optimizer, weights: Sequence[Any]) -> Map
         array = np.asarray(inits[weight.name](shape, "float32"))
         wide[id(weight)] = Weight(tensor(array), weight.trainable, weight.name, weight.path)
         pairs.append((weight, wide[id(weight)]))
-    other = type(optimizer).from_config(optimizer.get_config())
-    other.build([wide.get(id(w), w) for w in weights])
-    pairs += zip(optimizer.variables, other.variables, strict=True)
+    for inner, own_weights in parts:
+        other = type(inner).from_config(inner.get_config())
+        if own_weights:
+            other.build([wide.get(id(w), w) for w in own_weights])
+        pairs += zip(inner.variables, other.variables, strict=True)
     found: dict[int, Grown] = {}
     for own, most in pairs:
         axes = [i for i, (a, b) in enumerate(zip(own.shape, most.shape, strict=True)) if a != b]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.layers import config, scope
 from fanlight.layers.optimizer import Optimizer
+from fanlight.layers.patterns import Pattern
 from fanlight.layers.weight import Weight
 from fanlight.tensor.caller import caller
 from fanlight.tensor.variables import Variable
+
+_MOST_PATTERNS = 256
 
 
 def _wrong(argument: str, expected: str, received: Any) -> FanlightError:
@@ -37,11 +39,12 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
     Args:
         default_optimizer: for the weights that no pattern is for.
         optimizer_map: regular expressions, each of a whole path (".*conv1/kernel"), and optimizers.
-            Keras puts the name of a Sequential in front of the paths of its weights.
+            Keras puts the name of a Sequential in front of the paths of its weights. Nothing that
+            looks around or back: patterns may be of a file, and end in bounded time.
 
     Raises:
-        FanlightError: E-LAYER-004 what is no optimizer, a pattern that is there already, or several
-            for one weight.
+        FanlightError: E-LAYER-004 what is no optimizer, a pattern that is there already or is not
+            matched, several for one weight, or more than 256.
     """
 
     keras_module = "keras.optimizers"
@@ -51,13 +54,14 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
     ) -> None:
         self.default_optimizer = _single("default_optimizer", default_optimizer)
         self._map: dict[str, Optimizer] = {}
+        self._patterns: dict[str, Pattern] = {}
         for pattern, optimizer in (optimizer_map or {}).items():
             self[pattern] = optimizer
 
     def __getitem__(self, key: str) -> Optimizer:
         if key in self._map:
             return self._map[key]
-        found = [pattern for pattern in self._map if re.fullmatch(pattern, key)]
+        found = [pattern for pattern in self._map if self._patterns[pattern].matches(key)]
         if len(found) > 1:
             raise _wrong("optimizer_map", f"one pattern for {key}", ", ".join(found))
         return self._map[found[0]] if found else self.default_optimizer
@@ -65,10 +69,9 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
     def __setitem__(self, key: str, optimizer: Optimizer) -> None:
         if not isinstance(key, str) or key in self._map:
             raise _wrong("optimizer_map", "patterns that differ", key)
-        try:
-            re.compile(key)
-        except re.error as error:
-            raise _wrong("optimizer_map", "regular expressions", f"{key}: {error}") from None
+        if len(self._map) >= _MOST_PATTERNS:
+            raise _wrong("optimizer_map", f"at most {_MOST_PATTERNS} patterns", key)
+        self._patterns[key] = Pattern(key, "optimizer_map")
         self._map[key] = _single(f"optimizer for {key}", optimizer)
 
     def __contains__(self, key: object) -> bool:
@@ -99,8 +102,18 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
         """The map of such arguments."""
         from fanlight.layers import optimizers
 
-        rows = {k: optimizers.get(v) for k, v in (config.get("optimizer_map") or {}).items()}
-        return cls(optimizers.get(config["default_optimizer"]), rows)
+        made: list[tuple[Any, Optimizer]] = []
+
+        def of(description: Any) -> Optimizer:
+            """One for all patterns that it stands under: names of optimizers are counted."""
+            for told, optimizer in made:
+                if told == description:
+                    return optimizer
+            made.append((description, optimizers.get(description)))
+            return made[-1][1]
+
+        rows = {k: of(v) for k, v in (config.get("optimizer_map") or {}).items()}
+        return cls(of(config["default_optimizer"]), rows)
 
 
 class MultiOptimizer(Optimizer):
@@ -158,14 +171,13 @@ class MultiOptimizer(Optimizer):
     def version(self, value: int) -> None:
         """It follows from those inside."""
 
-    def _parts(self, weights: Sequence[Variable]) -> list[tuple[Optimizer, list[int]]]:
-        """Optimizers with the numbers of their weights."""
+    def parts(self, weights: Sequence[Variable]) -> list[tuple[Optimizer, list[int]]]:
         owners = [self._take(self.optimizer_map(w)) for w in weights]
         return [(o, [i for i, owner in enumerate(owners) if owner is o]) for o in self.optimizers]
 
     def build(self, weights: Sequence[Variable]) -> None:
         self.trained = list(weights)
-        for optimizer, places in self._parts(weights):
+        for optimizer, places in self.parts(weights):
             if places:
                 optimizer.build([weights[i] for i in places])
 
@@ -210,7 +222,7 @@ class MultiOptimizer(Optimizer):
             for variable, value in step.pairs():
                 variable.assign(value)
             return
-        for optimizer, places in self._parts(weights):
+        for optimizer, places in self.parts(weights):
             if places:
                 optimizer.apply([grads[i] for i in places], [weights[i] for i in places])
         scope.update(self.iterations, self.iterations + 1)

@@ -160,6 +160,10 @@ class Optimizer(Checked):
         assert self._rate is not None  # set in __init__
         return self._rate
 
+    def parts(self, weights: Sequence[Variable]) -> list[tuple[Optimizer, list[int]]]:
+        """Which optimizers move these weights: each with the numbers of its own."""
+        return [(self, list(range(len(weights))))]
+
     def sharing(self) -> Optimizer:
         """A copy with the same variables; what is built of it is its own."""
         return copy.copy(self)

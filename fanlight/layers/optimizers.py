@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from fanlight.layers.composite import MultiOptimizer, OptimizerMap
 from fanlight.layers.config import made_of
 from fanlight.layers.nearest import missing
 from fanlight.layers.optimizer import Optimizer
+from fanlight.layers.patterns import Pattern
 from fanlight.layers.weight import Weight
 from fanlight.tensor import Tensor
 from fanlight.tensor import functions as fn
@@ -425,7 +425,8 @@ class Muon(Optimizer):
     Source: Jordan 2024, kellerjordan.github.io/posts/muon.
 
     Args:
-        exclude_layers: texts; weights with one of them in their path go by AdamW, too.
+        exclude_layers: texts, or regular expressions as an `OptimizerMap` has them; weights with
+            one of them in their path go by AdamW, too.
         exclude_embeddings: whether those of embeddings do.
         muon_a, muon_b, muon_c: the polynomial that brings singular values to 1.
         ns_steps: how often it is applied.
@@ -475,6 +476,7 @@ class Muon(Optimizer):
         self.adam_beta_1, self.adam_beta_2 = adam_beta_1, adam_beta_2
         self.adam_weight_decay, self.epsilon = adam_weight_decay, epsilon
         self.exclude_layers = list(exclude_layers or ())
+        self._excluded = [Pattern(p, "exclude_layers", anywhere=True) for p in self.exclude_layers]
         self.exclude_embeddings = exclude_embeddings
         self.muon_a, self.muon_b, self.muon_c = muon_a, muon_b, muon_c
         self.adam_lr_ratio, self.momentum, self.ns_steps = adam_lr_ratio, momentum, ns_steps
@@ -485,7 +487,7 @@ class Muon(Optimizer):
     def _by_adam(self, weight: Variable) -> bool:
         path = str(getattr(weight, "path", weight.name))
         embedding = self.exclude_embeddings and "embedding" in path.lower()
-        named = any(re.search(text, path) for text in self.exclude_layers)
+        named = any(pattern.matches(path) for pattern in self._excluded)
         return weight.rank != 2 or embedding or named
 
     def slot_shape(self, slot: str, weight: Variable) -> tuple[int, ...] | None:

@@ -317,7 +317,10 @@ class Trainer(OwnSteps):
         feeding.ended(data, steps_per_epoch, "fit", "steps_per_epoch")
         held: Any = None
         if validation_data is not None:  # before a share, as Keras has it
-            held = self._data(*wanted.unpacked("validation_data", validation_data), validation_batch_size or batch_size)
+            held = self._data(
+                *wanted.unpacked("validation_data", validation_data),
+                validation_batch_size or batch_size,
+            )
             feeding.ended(held, validation_steps, "validation", "validation_steps")
         elif validation_split:
             if not isinstance(data, feeding.Arrays):

@@ -115,6 +115,83 @@ def test_slots_grow_with_their_weights(name: str) -> None:
         assert np.array_equal(np.split(part.array, [3], part.axis)[0], v.numpy())
 
 
+def under_two_patterns() -> Any:
+    """One optimizer for kernels of both layers and for the bias of the head; another for the rest.
+
+    Both keep what they saw of the head, and the first one counts its steps once.
+    """
+    kind = fl.optimizers
+    one = kind.Adam(0.02)
+    rows = {r".*/kernel": one, r"dense_1/bias": one}
+    return kind.MultiOptimizer(kind.OptimizerMap(kind.SGD(0.1, momentum=0.9), rows))
+
+
+def by_a_function() -> Any:
+    one, rest = fl.optimizers.Adam(0.02), fl.optimizers.SGD(0.1, momentum=0.9)
+    return fl.optimizers.MultiOptimizer(lambda w: rest if w.path.endswith("dense/bias") else one)
+
+
+@pytest.mark.parametrize("optimizer", [under_two_patterns, by_a_function])
+def test_several_optimizers_of_a_free_number_of_classes(optimizer: Any, tmp_path: Path) -> None:
+    """Three classes, then five of which two are new: WebAssembly, NumPy and `fit` step alike."""
+    batch, rng = 8, np.random.default_rng(5)
+    x = rng.normal(size=(batch, 4)).astype(np.float32)
+    model = net()
+    steps = deployed(model, fl.training(optimizer(), LOSS), {"batch": batch, "classes": 7})
+    assert sum(k.path.endswith("iteration") for k in steps.kept) == 3  # both, and around them
+    grows = [k for k in steps.kept if k.axis is not None and k.kind == "optimizer"]
+    assert [k.first.shape for k in grows] == [(5, 7), (5, 7), (7,), (7,)]
+    name, anew = model.input.name, {k.name: k.first for k in steps.kept if k.kind == "metric"}
+    with fl.build(steps.graphs["train"], tmp_path / "step") as bundle:
+        states: dict[str, dict[str, Any]] = {"wasm": {}, "numpy": {}}
+        for count in (3, 5):
+            y = (np.arange(batch) % count).astype(np.int32)
+            told = {}
+            for host, state in states.items():
+                for k in steps.kept:
+                    first = k.first if k.axis is None else np.take(k.first, range(count), k.axis)
+                    if k.axis is not None and k.name in state:  # the columns that there were
+                        had = state[k.name]
+                        first[tuple(slice(n) for n in had.shape)] = had
+                        state[k.name] = first
+                    state.setdefault(k.name, first)
+                if host == "wasm":
+                    same = net(count)
+                    same.compile(optimizer(), LOSS)
+                    same.optimizer.build(same.trainable_weights)
+                    owns = [*same.weights, *same.optimizer.variables]
+                    paths = {k.path: state[k.name] for k in steps.kept}
+                    for own in owns:
+                        own.assign(paths[own.path])
+                told[host] = []
+                for _ in range(4):
+                    given = {**state, **anew, name: x, "y0": y, "w0": np.ones(batch, np.float32)}
+                    given = {v.name: given[v.name] for v in steps.graphs["train"].inputs}
+                    found = bundle.run(given, host=host)
+                    told[host].append(found["results"][0])
+                    state |= {steps.updates[n]: a for n, a in found.items() if n in steps.updates}
+            np.testing.assert_allclose(told["wasm"], told["numpy"], rtol=1e-5)
+            history = same.fit(x, y, batch, epochs=4, shuffle=False, verbose=0).history["loss"]
+            np.testing.assert_allclose(told["wasm"], history, rtol=1e-4)
+            assert history[-1] < history[0]
+            for own in (*same.weights, *same.optimizer.variables):
+                (kept,) = (k.name for k in steps.kept if k.path == own.path)
+                np.testing.assert_allclose(states["wasm"][kept], own.numpy(), atol=1e-5)
+
+
+def test_muon_among_several_optimizers_says_so_where_the_head_is_its() -> None:
+    kind, model = fl.optimizers, net()
+    for pattern, refused in ((r"dense_1/kernel", True), (r"dense/kernel", False)):
+        optimizer = kind.MultiOptimizer(kind.OptimizerMap(kind.SGD(), {pattern: kind.Muon()}))
+        optimizer.build(model.trainable_weights)
+        free = classes_of(model, 7)
+        if refused:
+            with pytest.raises(FanlightError, match="Muon, which has another way"):
+                grown(free, optimizer, model.trainable_weights)
+        else:
+            assert len(grown(free, optimizer, model.trainable_weights)) == 2
+
+
 def test_a_weight_of_a_free_size_has_the_size_of_its_array() -> None:
     builder = Builder("g")
     x = builder.input("x", (2, 3), "float32")

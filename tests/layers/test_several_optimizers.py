@@ -69,6 +69,22 @@ def test_one_step_op_by_op_is_the_compiled_one_and_a_file_keeps_it(tmp_path: Pat
     assert type(theirs.optimizer).__name__ == "MultiOptimizer"
 
 
+@pytest.mark.parametrize("name", ["m.keras", "m.h5", "m.safetensors"])
+def test_one_optimizer_under_two_patterns_is_one_in_a_file(name: str, tmp_path: Path) -> None:
+    kind = fl.optimizers
+    one = kind.Adam(0.01)
+    table = kind.OptimizerMap(kind.SGD(0.1), {".*/bias": one, ".*second/kernel": one})
+    model = model_of(fl, kind.MultiOptimizer(table))
+    fitted(model)
+    model.save(tmp_path / name)
+    again = fl.load_model(tmp_path / name)
+    rows = again.optimizer.optimizer_map
+    assert rows["first/bias"] is rows["second/kernel"] is not rows["first/kernel"]
+    for own, other in zip(model.optimizer.variables, again.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(own.numpy(), other.numpy())
+    np.testing.assert_allclose(fitted(again), fitted(model), 1e-5)
+
+
 def test_configurations_and_maps() -> None:
     optimizer = made(fl)
     told = json.loads(json.dumps(optimizer.get_config()))

@@ -109,8 +109,6 @@ def _unlike(optimizer: Any) -> list[str]:
     keys = ("weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "use_ema",
             "loss_scale_factor", "gradient_accumulation_steps", "amsgrad")  # fmt: skip
     wrong = [f"{k} of the optimizer" for k in keys if own.get(k)]
-    if type(optimizer).__name__ == "Adadelta":
-        wrong.append("Adadelta, which divides by another spread in TF.js")
     if optimizer._schedule is not None:
         wrong.append("a schedule of learning rates")
     return wrong
@@ -173,6 +171,12 @@ def state(optimizer: Any, order: Sequence[tuple[str, Any]]) -> list[tuple[str, n
             told = "TF.js keeps no state of Adamax: what loads this folder begins its means anew"
             warnings.warn(told, stacklevel=2)
         return []
+    if kind == "Adadelta":
+        told = (
+            "Adadelta in TF.js divides by the spread before a step, not after it: what loads this "
+            "folder goes on from this state, by other steps"
+        )
+        warnings.warn(told, stacklevel=2)
     found = [("iter", np.asarray(optimizer.iterations.numpy(), np.int32))]
     at = {id(w): i for i, w in enumerate(optimizer.trained)}
     if not all(id(w) in at for _, w in order):

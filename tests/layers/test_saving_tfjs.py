@@ -114,6 +114,51 @@ def test_adamax_goes_to_tfjs_and_begins_anew_there(tmp_path: Path) -> None:
         assert found == pytest.approx(answer["loss"], abs=1e-4)
 
 
+class AdadeltaOfTFJS(O.Adadelta):
+    """What TF.js calls so: it divides by the spread of the gradients before this one."""
+
+    def step(self, weight: Any, grad: Any, rate: Any, slots: dict[str, Any]) -> Any:
+        grads, moves = slots["accumulated_grad"], slots["accumulated_delta_var"]
+        move = grad * fl.sqrt(moves + self.epsilon) / fl.sqrt(grads + self.epsilon)
+        changed = {
+            "accumulated_grad": self.rho * grads + (1.0 - self.rho) * grad * grad,
+            "accumulated_delta_var": self.rho * moves + (1.0 - self.rho) * move * move,
+        }
+        return weight - rate * move, changed
+
+
+def test_adadelta_goes_on_in_tfjs_by_its_steps_and_comes_back(tmp_path: Path) -> None:
+    model = nets.dense()
+    model.compile(O.Adadelta(0.5, rho=0.9, epsilon=1e-5), "mse")
+    x, y = nets.inputs_of(model), nets.labels_of(model)
+    with pytest.warns(UserWarning, match="Adadelta in TF.js divides by the spread before a step"):
+        model.save(tmp_path / "fresh")
+    losses(model, x, y)
+    with pytest.warns(UserWarning, match="by other steps"):
+        model.save(tmp_path / "used")
+    for name in ("fresh", "used"):
+        again = fl.load_model(tmp_path / name)
+        assert again.optimizer.iterations.item() == (0 if name == "fresh" else 3)
+        theirs = AdadeltaOfTFJS(0.5, rho=0.9, epsilon=1e-5)
+        theirs.build(again.trainable_weights)
+        again.optimizer.build(again.trainable_weights)
+        if name == "used":
+            own = model.optimizer.variables
+            for a, b in zip(own, again.optimizer.variables, strict=True):
+                np.testing.assert_array_equal(a.numpy(), b.numpy())
+        for a, b in zip(theirs.variables, again.optimizer.variables, strict=True):
+            a.assign(b.numpy())
+        again.compile(theirs, "mse")
+        folder = str(tmp_path / f"{name} of TF.js")
+        answer = run(load=str(tmp_path / name), inputs=x, labels=y, epochs=3, save=folder)
+        assert losses(again, x, y) == pytest.approx(answer["loss"], abs=1e-4)
+        back = fl.load_model(folder)
+        assert type(back.optimizer) is O.Adadelta
+        for a, b in zip(theirs.variables, back.optimizer.variables, strict=True):
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-3, atol=1e-6)
+        losses(back, x, y)
+
+
 def test_the_falling_rate_of_adamax_in_tfjs(tmp_path: Path) -> None:
     model = nets.dense()
     model.compile(O.Adamax(0.05), "mse")

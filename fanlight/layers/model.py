@@ -484,11 +484,20 @@ class Sequential(Model):
         super().__init__(name=name or unique_name("sequential"), dtype=dtype)
         self._row: list[Layer] = []
         self._begin: InputLayer | None = None
-        for layer in layers or ():
-            self.add(layer)
+        self._extend(layers or ())
 
     def add(self, layer: Any) -> None:
         """Put a layer at the end."""
+        self._extend((layer,))
+
+    def _extend(self, layers: Sequence[Any]) -> None:
+        """Put layers at the end, and connect all of them once."""
+        for layer in layers:
+            self._append(layer)
+        if layers:
+            self._row_changed()
+
+    def _append(self, layer: Any) -> None:
         if isinstance(layer, Symbolic) and isinstance(layer.node.layer, InputLayer):
             layer = layer.node.layer
         if not isinstance(layer, Layer):
@@ -512,7 +521,6 @@ class Sequential(Model):
                 if shape is not None:
                     self._begin = InputLayer(batch_shape=shape, name=unique_name("input_layer"))
             self._row.append(layer)
-        self._row_changed()
 
     def pop(self) -> Layer:
         """Take the last layer away, and give it."""

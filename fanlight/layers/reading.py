@@ -89,8 +89,7 @@ class Reader:
         self.refuse_unknown(entries)
         layers = [self.layer(e) for e in entries]
         made = Sequential(name=self._name(own), dtype=own.get("dtype"))
-        for layer in layers:
-            self._guarded(f"layer {layer.name}", lambda layer=layer: made.add(layer))
+        self._guarded(f"the layers of {made.name}", lambda: made._extend(layers))
         shape = own.get("build_input_shape") or own.get("batch_input_shape")
         if not made.built and layers and shape and made._begin is None:
             sizes = self._shape(shape)

@@ -407,3 +407,18 @@ def test_the_reader_of_graphs_takes_what_we_save(tmp_path: Path) -> None:
         found = next(iter(found.values())) if isinstance(found, dict) else found
         want = nets.predicted(model, x)[0]
         np.testing.assert_allclose(np.asarray(found), want, rtol=0, atol=1e-5)
+
+
+def test_a_row_of_many_layers_is_connected_once(monkeypatch: Any) -> None:
+    """Not anew after every layer of a file: that takes a time that grows with its square."""
+    calls: list[str] = []
+    call = fl.layers.ReLU.call
+    monkeypatch.setattr(
+        fl.layers.ReLU, "call", lambda self, x: calls.append(self.name) or call(self, x)
+    )
+    model = fl.Sequential([fl.Input((2,)), *(fl.layers.ReLU() for _ in range(20))])
+    assert len(calls) <= 3 * 20
+    text = model.to_json()
+    calls.clear()
+    fl.model_from_json(text)
+    assert len(calls) <= 3 * 20

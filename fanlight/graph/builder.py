@@ -86,6 +86,11 @@ class Builder:
         return self._weights.get(value)
 
     @property
+    def nodes(self) -> Sequence[Node]:
+        """The nodes so far, in order."""
+        return self._nodes
+
+    @property
     def last(self) -> Node:
         """The node that was added last."""
         return self._nodes[-1]

@@ -6,7 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
-from fanlight.layers import activations, config, constraints, initializers, regularizers, scope
+from fanlight.layers import (
+    activations,
+    config,
+    constraints,
+    initializers,
+    ranges,
+    regularizers,
+    scope,
+)
 from fanlight.layers.arguments import data_format as format_of
 from fanlight.layers.arguments import whole
 from fanlight.layers.layer import Layer, argument_error, channels_of, input_error
@@ -206,7 +214,8 @@ class Embedding(Layer):
     """Whole numbers [N, ...] as rows of a table: [N, ..., output_dim].
 
     Args:
-        input_dim: how many rows there are: numbers go from 0 to below it.
+        input_dim: how many rows there are: numbers go from 0 to below it. Others are refused with
+            E-LAYER-001 where they are inputs of a step or known at once; built, they are clamped.
         mask_zero: whether 0 says that there is nothing: later layers leave such places out.
         weights: the table itself, [input_dim, output_dim], or a list of it.
     """
@@ -258,6 +267,7 @@ class Embedding(Layer):
             self._table = None
 
     def call(self, inputs: Any) -> Tensor:
+        ranges.looked_up(self, inputs, self.input_dim)
         x = inputs if inputs.dtype == "int32" else cast(inputs, "int32")
         return indices.gather(self.embeddings, x)
 

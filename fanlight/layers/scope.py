@@ -32,6 +32,7 @@ class Scope:
         updates: what variables become at the end of the step.
         assigned: those of them which reads see at once: what users assign.
         losses: of activities, each a number.
+        looked_up: layers with traced numbers that they look up, and how many rows there are.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Scope:
         self.updates: dict[int, tuple[Variable, Tensor]] = {}
         self.assigned: dict[int, Tensor] = {}
         self.losses: list[Tensor] = []
+        self.looked_up: list[tuple[Any, Tensor, int]] = []
         self.draws = 0
         self.depth = 0  # how many functions were being traced when it was entered
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.kept import Kept, Program
-from fanlight.layers import scope
+from fanlight.layers import ranges, scope
 from fanlight.layers.hosted import Tail
 from fanlight.layers.objective import Objective
 from fanlight.layers.optimizer import Optimizer
@@ -58,7 +58,8 @@ class Steps:
         self.threads, self.memory = threads, memory
         self.form: Any = None  # of the outputs, as `unflatten` takes it
         self.home: Kept | None = None
-        self._programs: dict[Any, Program] = {}
+        self.lookups: Sequence[ranges.Lookup] = ()  # of the step that was traced last
+        self._programs: dict[Any, tuple[Program, Sequence[ranges.Lookup]]] = {}
         self._kept: list[int] = []
 
     # --- what they compute ------------------------------------------------------------------------
@@ -67,6 +68,9 @@ class Steps:
         """The outputs of the model."""
         made: list[Tensor]
         made, self.form = flatten(self.model(self.model.arranged(x), training=training))
+        step = scope.current()
+        assert step is not None  # every kind of step enters one
+        self.lookups = ranges.lookups(step, x)
         return [newest(y) for y in made]
 
     def train(self, x: Sequence[Any], y: Sequence[Any], w: Sequence[Any]) -> Made:
@@ -134,12 +138,15 @@ class Steps:
         key: tuple[Any, ...] = (kind, types, holes, self._trainable() if kind == "train" else ())
         if self.optimizer is not None:
             key = (*key, self.optimizer.version)
-        program = self._programs.get(key)
-        if program is None:
+        known = self._programs.get(key)
+        if known is None:
             program = self._compile(kind, types, holes)
             if program is None:
                 return self._by_numpy(kind, parts)
-            self._programs[key] = program
+            known = self._programs[key] = program, self.lookups
+        program, lookups = known
+        for lookup in lookups:
+            lookup.check(flat)
         return program(flat)
 
     def _trainable(self) -> tuple[int, ...]:

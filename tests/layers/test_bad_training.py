@@ -353,3 +353,69 @@ def test_a_label_that_is_no_class_number(labels: list[float]) -> None:
             call(x, y, verbose=0)
         assert caught.value.code == "E-TRAIN-004"
     net.fit(x, np.float32([0, 1]), verbose=0)
+
+
+# --- numbers that an Embedding has no row for -----------------------------------------------------
+
+
+class Recommender(fl.Model):
+    """Users and items, whose numbers are the columns of one input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.users = fl.layers.Embedding(3, 2, name="users")
+        self.items = fl.layers.Embedding(7, 2, name="items")
+
+    def call(self, x: Any) -> Any:
+        return fl.sum(self.users(x[:, 0]) * self.items(x[:, 1]), -1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("ids", "told"),
+    [
+        ([[0, 5]], ("5 at [0, 1]", "input_dim=6")),
+        ([[-1, 4], [9, 9]], ("-1 at [0, 0], and 2 more", "mask_zero=True")),
+        ([[0.5, np.nan]], ("nan at [0, 1]",)),
+        ([[2.0, -1.5]], ("-1.5 at [0, 1]",)),
+    ],
+)
+def test_an_embedding_names_a_number_without_a_row(
+    ids: list[list[float]], told: tuple[str, ...]
+) -> None:
+    words = fl.layers.Embedding(5, 3, name="words")
+    dtype = "int32" if np.asarray(ids).dtype.kind == "i" else "float32"
+    model = fl.Sequential([fl.Input((2,), dtype=dtype), words, fl.layers.Flatten(), DENSE(1)])
+    model.compile("sgd", "mse")
+    x, y = np.asarray(ids, dtype), np.zeros((len(ids), 1))
+    before = model.get_weights()
+    for call in (
+        lambda: words(x),
+        lambda: model(x),
+        lambda: model.predict(x),
+        lambda: model.evaluate(x, y),
+        lambda: model.fit(x, y, verbose=0, shuffle=False),
+        lambda: model.train_on_batch(x, y),
+    ):
+        refused("E-LAYER-001", call, "layer words (Embedding)", "from 0 to 4", *told)
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    model.fit(np.array([[0, 4]], dtype), y[:1], verbose=0)
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_an_embedding_of_a_part_of_an_input_names_a_number_without_a_row(eager: bool) -> None:
+    model = Recommender()
+    model.compile("sgd", "mse", run_eagerly=eager)
+    y = np.zeros((2, 1))
+    model.fit(np.array([[0, 5], [2, 6]]), y, verbose=0)  # items above all users
+    bad_user, bad_item = np.array([[0, 1], [3, 1]]), np.array([[0, 1], [2, 7]])
+    refused("E-LAYER-001", lambda: model.fit(bad_user, y, verbose=0), "layer users", "3 at")
+    refused("E-LAYER-001", lambda: model.predict(bad_item), "layer items", "7 at [1]")
+
+
+def test_an_embedding_of_what_is_computed_clamps() -> None:
+    """What no step can see before it runs stays what built models do."""
+    inputs = fl.Input((1,))
+    words = fl.layers.Embedding(4, 1, embeddings_initializer=fl.initializers.Constant(2.0))
+    model = fl.Model(inputs, words(fl.layers.Rescaling(10.0)(inputs)))
+    np.testing.assert_array_equal(model.predict(np.ones((1, 1))), [[[2.0]]])

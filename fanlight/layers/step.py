@@ -193,12 +193,12 @@ class Steps:
         if self.optimizer is not None and kind == "train":
             self.optimizer.build(self.model.trainable_weights)
         results, pairs = getattr(self, kind)(*groups)
-        _assign_all(pairs)
+        assign_pairs(pairs)
         return [y.numpy() for y in results]
 
 
-def _assign_all(pairs: Sequence[tuple[Variable, Tensor]]) -> None:
-    """Give variables the values of a step: all of them, also if an interrupt comes in between."""
+def assign_pairs(pairs: Sequence[tuple[Variable, Any]]) -> None:
+    """Give variables their values: all of them, also if an interrupt comes in between."""
     try:
         for variable, value in pairs:
             variable.assign(value)

@@ -18,7 +18,7 @@ from fanlight.layers.objective import Objective
 from fanlight.layers.optimizer import Optimizer
 from fanlight.layers.own_steps import OwnSteps
 from fanlight.layers.progress import shown
-from fanlight.layers.step import Steps
+from fanlight.layers.step import Steps, assign_pairs
 from fanlight.layers.symbolic import Symbolic
 from fanlight.layers.weight import Weight
 from fanlight.tensor import random
@@ -379,26 +379,40 @@ class Trainer(OwnSteps):
         logs: dict[str, Any] = {}
         good: nonfinite.Numbers = ()  # weights and optimizer before it: again, if it goes wrong
         step = 0
-        while most is None or step < most:
-            batch = next(source, None)
-            if batch is None:
-                if most is None:
-                    break
-                source = iter(data)  # a dataset that ends sooner begins again
+
+        def spoiled() -> FanlightError | None:
+            """The error, and all as before the epoch, where the last step has spoiled weights."""
+            # A loss is that of the weights before its step: what that made, nobody has seen.
+            if told.takes_nan or nonfinite.spoiled(good) is None:
+                return None
+            what, total = "a weight, or the state of the optimizer,", logs.get("loss", 0.0)
+            return self._not_finite(what, total, steps, last, where, good)
+
+        try:
+            while most is None or step < most:
                 batch = next(source, None)
                 if batch is None:
+                    if most is None:
+                        break
+                    source = iter(data)  # a dataset that ends sooner begins again
+                    batch = next(source, None)
+                    if batch is None:
+                        break
+                steps = self._begun("train", batch[0], first=not step)
+                if not step:  # the first batch may be what builds the model
+                    good = self._numbers()
+                told.call("on_train_batch_begin", step, {})
+                last, where = batch, f"epoch {epoch + 1}, step {step + 1}"
+                logs = self._trained(steps, batch, class_weight, where, told.takes_nan, good)
+                told.call("on_train_batch_end", step, logs)
+                step += 1
+                if self.stop_training:
                     break
-            last = batch
-            steps = self._begun("train", batch[0], first=not step)
-            if not step:  # the first batch may be what builds the model
-                good = self._numbers()
-            told.call("on_train_batch_begin", step, {})
-            where = f"epoch {epoch + 1}, step {step + 1}"
-            logs = self._trained(steps, batch, class_weight, where, told.takes_nan, good)
-            told.call("on_train_batch_end", step, logs)
-            step += 1
-            if self.stop_training:
-                break
+        except BaseException as error:  # Ctrl-C, or of a callback or dataset: it stays what it is
+            found = spoiled()
+            if found is not None:
+                error.add_note(str(found))
+            raise
         if not step:
             raise FanlightError(
                 "E-TRAIN-005",
@@ -408,12 +422,9 @@ class Trainer(OwnSteps):
                 received="none",
                 next="a generator is gone through once: give a dataset, or steps_per_epoch.",
             )
-        # A loss is that of the weights before its step: what the last one made, nobody has seen.
-        if not told.takes_nan and nonfinite.spoiled(good) is not None:
-            total = logs.get("loss", 0.0)
-            raise self._not_finite(
-                "a weight, or the state of the optimizer,", total, steps, last, where, good
-            )
+        found = spoiled()
+        if found is not None:
+            raise found
         return logs, source
 
     def _begun(self, kind: str, x: Sequence[Any], first: bool) -> Steps | None:
@@ -475,8 +486,7 @@ class Trainer(OwnSteps):
         finite = [(v, np.zeros_like(a)) for v, a in self._numbers()]
         spoiled = nonfinite.spoiled(finite if good is None else good)
         found = [str(total), spoiled and f"{spoiled} is not finite"]
-        for variable, array in good or ():
-            variable.assign(array)
+        assign_pairs(good or ())
         try:  # found with the weights before: those after show nothing but the damage
             if steps is not None and steps.objective is not None:
                 y, w = self._labels(*batch[1:], len(steps.objective.names))

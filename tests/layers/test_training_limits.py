@@ -182,6 +182,78 @@ def test_an_interrupt_leaves_whole_steps() -> None:
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+class Broken(fl.callbacks.Callback):
+    """Raises in the middle of an epoch, when its step with this number has begun or ended."""
+
+    def __init__(self, error: BaseException, method: str, step: int = 0) -> None:
+        super().__init__()
+        setattr(self, method, self._break)
+        self.error, self.step = error, step
+
+    def _break(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if batch == self.step:
+            raise self.error
+
+
+def noted(error: BaseException) -> str:
+    return "\n".join(getattr(error, "__notes__", []))
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+@pytest.mark.parametrize(
+    ("error", "method", "at"),
+    [
+        (KeyboardInterrupt(), "on_train_batch_end", 0),
+        (ValueError("own"), "on_train_batch_begin", 1),
+    ],
+)
+def test_what_breaks_off_behind_a_spoiled_step_leaves_the_last_good_epoch(
+    error: BaseException, method: str, at: int, eagerly: bool
+) -> None:
+    model = rooted()
+    model.compile("sgd", "mse", run_eagerly=eagerly)
+    x, y = np.ones((16, 4), np.float32), np.ones((16, 1), np.float32)
+    with pytest.raises(type(error)) as caught:
+        model.fit(x, y, 8, verbose=0, callbacks=[Broken(error, method, at)])
+    assert caught.value is error
+    told = noted(error)
+    assert "E-TRAIN-003" in told and "epoch 1, step 1" in told and "before this epoch" in told
+    assert "first/kernel is not finite; the gradient in layer root (Root)" in told
+    for weight in model.get_weights():
+        np.testing.assert_array_equal(weight, 0)
+    assert model.optimizer.iterations.item() == 0
+
+
+def test_a_dataset_that_breaks_behind_a_spoiled_step_leaves_the_last_good_epoch() -> None:
+    def batches() -> Any:
+        yield np.ones((8, 4), np.float32), np.ones((8, 1), np.float32)
+        raise OSError("the file is gone")
+
+    model = rooted()
+    with pytest.raises(OSError, match="gone") as caught:
+        model.fit(batches(), verbose=0)
+    assert "before this epoch" in noted(caught.value)
+    for weight in model.get_weights():
+        np.testing.assert_array_equal(weight, 0)
+
+
+def test_what_breaks_off_behind_good_steps_keeps_them() -> None:
+    model, error = ready(), KeyboardInterrupt()
+    x, y = np.ones((12, 4), np.float32), np.ones((12, 3), np.float32)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, 4, verbose=0, callbacks=[Broken(error, "on_train_batch_end", 1)])
+    assert model.optimizer.iterations.item() == 2 and not noted(error)
+
+
+def test_what_breaks_off_is_left_to_who_takes_nan() -> None:
+    model, error = rooted(), KeyboardInterrupt()
+    x, y = np.ones((16, 4), np.float32), np.ones((16, 1), np.float32)
+    parts = [Broken(error, "on_train_batch_end"), fl.callbacks.TerminateOnNaN()]
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, 8, verbose=0, callbacks=parts)
+    assert not np.isfinite(model.get_weights()[0]).all() and not noted(error)
+
+
 def test_a_step_is_the_same_compiled_and_by_numpy() -> None:
     x = np.random.default_rng(0).random((12, 4), np.float32)
     y = x[:, :3] * 2

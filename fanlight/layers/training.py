@@ -47,6 +47,15 @@ class Trainer(OwnSteps):
         self._form: Any = None
         self._key: Weight | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles have of it: all but the compiled steps, which are made again.
+
+        The calls of its layers go first, in their order: from the last one back to the first,
+        deep models are too deep for Python.
+        """
+        calls = {k: v for k, v in vars(self).items() if k == "_order"}
+        return {**calls, **vars(self), "_steps": None}
+
     def _forget(self) -> None:
         """The layers have changed: steps are traced again."""
         self._objective, self._steps, self._ready = None, None, False

@@ -61,6 +61,12 @@ class Variable(Tensor):
             array.flags.writeable = False
         self._numbers, self._away = array, None
 
+    def __getstate__(self) -> Any:
+        """What copies and pickles have of it: the numbers, and not the memory that they were in."""
+        if self._away is not None:
+            self._array = self._away.read(self)
+        return super().__getstate__()
+
     @property
     def here(self) -> np.ndarray | None:
         """The numbers, if they are here."""

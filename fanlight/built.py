@@ -130,14 +130,11 @@ class Bundle:
         An image input takes RGB or RGBA uint8 [height, width, 3 or 4]. Inputs whose first dim was
         free in the source take a batch.
         """
-        given: Any = inputs  # what is no mapping, the host refuses
-        if isinstance(inputs, Mapping):
-            given = {n: np.asarray(x) for n, x in inputs.items()}
-        return self.host(host).run(given)
+        return self.host(host).run(inputs)
 
     def profile(self, inputs: Mapping[str, Any], *, host: str = "wasm") -> list[dict[str, Any]]:
         """Milliseconds per kernel on "wasm", "wasm-plain" or "browser"."""
-        return self.host(host).profile({n: np.asarray(x) for n, x in inputs.items()})
+        return self.host(host).profile(inputs)
 
     def close(self) -> None:
         """Stop the hosts that were started."""

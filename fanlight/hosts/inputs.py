@@ -53,7 +53,8 @@ def with_alpha(array: np.ndarray) -> np.ndarray:
 def check_and_split(manifest: Mapping[str, Any], inputs: Mapping[str, np.ndarray]) -> Items:
     """Check inputs against the manifest's tensors; coded errors E-INPUT-00x where they do not fit.
 
-    An image input [height, width, 4] also takes RGB [H, W, 3] uint8.
+    An image input [height, width, 4] also takes RGB [H, W, 3] uint8. Numbers in lists have no dtype
+    yet: they get that of the input, if it holds them.
     """
     tensors = {t["name"]: t for t in manifest["inputs"]}
     if not isinstance(inputs, Mapping):
@@ -77,7 +78,7 @@ def check_and_split(manifest: Mapping[str, Any], inputs: Mapping[str, np.ndarray
     dims: dict[str, int] = {}
     batch: int | None = None
     for name, tensor in tensors.items():
-        array = np.asarray(inputs[name])
+        array = _array(name, tensor, inputs[name])
         rgb = array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8
         if rgb and tensor["shape"][2:] == [4] and tensor["dtype"] == "uint8":
             array = with_alpha(array)
@@ -101,6 +102,31 @@ def check_and_split(manifest: Mapping[str, Any], inputs: Mapping[str, np.ndarray
     batched = frozenset(n for n, t in tensors.items() if t["batched"])
     # A batch of one is the declared shape itself.
     return Items(arrays, None if batch == 1 else batch, batched, dims)
+
+
+def _array(name: str, tensor: Mapping[str, Any], given: Any) -> np.ndarray:
+    try:
+        array = np.asarray(given)
+    except ValueError as problem:
+        raise FanlightError(
+            "E-INPUT-002",
+            f"the input {name!r} is no array.",
+            where=name,
+            expected=f"{tensor['dtype']}{tensor['shape']}",
+            received=f"{type(given).__name__}: {problem}"[:200],
+            next="give lists of one length, or pad them.",
+        ) from None
+    own = dtypes.to_numpy(tensor["dtype"])
+    plain = isinstance(given, list | tuple | bool | int | float)
+    if plain and _RANKS.get(array.dtype.kind, 3) <= _RANKS[own.kind]:
+        with np.errstate(over="ignore"):
+            made = array.astype(own)
+        if own.kind == "f" or (made == array).all():
+            return made
+    return array
+
+
+_RANKS = {"b": 0, "u": 1, "i": 1, "f": 2}  # kinds of dtypes: the higher hold the lower
 
 
 def _checked_dtype(name: str, tensor: Mapping[str, Any], array: np.ndarray) -> np.ndarray:

@@ -49,3 +49,27 @@ def test_numbers_without_dims_and_numbers_that_do_not_fit(tmp_path: Path, host: 
         with pytest.raises(fl.FanlightError, match="E-INPUT-003") as caught:
             bundle.run({"x": np.array([2**40, 2, 3]), "n": 1}, host=host)
         assert "1099511627776" in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["wasm", "numpy"])
+def test_numbers_in_lists_get_the_dtype_of_their_input(tmp_path: Path, host: str) -> None:
+    inputs = {"x": fl.spec((2, 2)), "i": fl.spec((2,), "int32"), "b": fl.spec((2,), "uint8")}
+    good = {"x": [[1, 2], [3, 4]], "i": (5, True), "b": [0, 255]}
+    with fl.build(
+        lambda x, i, b: {"x": x / 2, "i": i, "b": b}, tmp_path / "site", inputs=inputs
+    ) as bundle:
+        made = bundle.run(good, host=host)
+        assert made["x"].tolist() == [[0.5, 1], [1.5, 2]] and made["x"].dtype == np.float32
+        assert made["i"].tolist() == [5, 1] and made["b"].tolist() == [0, 255]
+        for wrong, code in (
+            ({"i": [0.5, 1]}, "E-INPUT-003"),
+            ({"i": [2**40, 1]}, "E-INPUT-003"),
+            ({"b": [256, 0]}, "E-INPUT-003"),
+            ({"b": [-1, 0]}, "E-INPUT-003"),
+            ({"x": [["1", "2"], ["3", "4"]]}, "E-INPUT-003"),
+            ({"x": [[1, 2], [3]]}, "E-INPUT-002"),
+            ({"x": np.array([[1, 2], [3, 4]])}, "E-INPUT-003"),  # which says what it is
+        ):
+            with pytest.raises(fl.FanlightError) as caught:
+                bundle.run(good | wrong, host=host)
+            assert caught.value.code == code, str(caught.value)

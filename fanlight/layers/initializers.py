@@ -13,8 +13,11 @@ from fanlight.layers import config, seeds
 from fanlight.layers.checked import Checked
 from fanlight.layers.config import made_of
 from fanlight.tensor.caller import caller
+from fanlight.tensor.random import SeedGenerator
 
 Shape = Sequence[int]
+# A number, what gives another one at each draw, or what a file has for that.
+Seed = int | SeedGenerator | Mapping[str, Any] | None
 DTYPES = {"float32": np.float32, "int32": np.int32, "bool": np.bool_}
 
 
@@ -76,23 +79,39 @@ class Constant(Initializer):
 
 
 class _Random(Initializer):
-    """One with a seed: the same seed gives the same numbers; None gives others each time."""
+    """One with a seed: the same seed gives the same numbers; None gives others each time.
 
-    def __init__(self, seed: int | None = None) -> None:
-        self.seed = seed
+    So does `fl.random.SeedGenerator(n)`, whose draws are the same in every run.
+    """
+
+    def __init__(self, seed: Seed = None) -> None:
+        own = seed.get("config") if isinstance(seed, Mapping) else None  # of a file
+        found = SeedGenerator.from_config(dict(own)) if isinstance(own, Mapping) else seed
+        if not isinstance(found, int | SeedGenerator | None) or isinstance(found, bool):
+            raise FanlightError(
+                "E-LAYER-004",
+                f"{type(self).__name__} does not take this seed.",
+                where=f"seed of {type(self).__name__}, {caller()}",
+                expected="a whole number, fl.random.SeedGenerator(n) or None",
+                received=repr(seed)[:200],
+            )
+        self.seed = found
 
     def numbers(self) -> np.random.Generator:
-        """Where they come from."""
+        """Where they come from: of a generator other ones each time."""
+        if isinstance(self.seed, SeedGenerator):
+            high, low = (int(n) % 2**32 for n in self.seed.own().numpy())
+            return seeds.generator(high << 32 | low)
         return seeds.generator(self.seed)
 
     def get_config(self) -> dict[str, Any]:
-        return {"seed": self.seed}
+        return {"seed": config.plain(self.seed)}
 
 
 class RandomNormal(_Random):
     """Normal numbers."""
 
-    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Seed = None) -> None:
         super().__init__(seed)
         self.mean, self.stddev = mean, stddev
         if stddev < 0:
@@ -102,7 +121,7 @@ class RandomNormal(_Random):
         return self.numbers().normal(self.mean, self.stddev, shape).astype(DTYPES[dtype])
 
     def get_config(self) -> dict[str, Any]:
-        return {"mean": self.mean, "stddev": self.stddev, "seed": self.seed}
+        return {"mean": self.mean, "stddev": self.stddev, "seed": config.plain(self.seed)}
 
 
 class TruncatedNormal(RandomNormal):
@@ -116,9 +135,7 @@ class TruncatedNormal(RandomNormal):
 class RandomUniform(_Random):
     """Uniform numbers."""
 
-    def __init__(
-        self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None
-    ) -> None:
+    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: Seed = None) -> None:
         super().__init__(seed)
         self.minval, self.maxval = minval, maxval
         if minval > maxval:
@@ -128,7 +145,7 @@ class RandomUniform(_Random):
         return self.numbers().uniform(self.minval, self.maxval, shape).astype(DTYPES[dtype])
 
     def get_config(self) -> dict[str, Any]:
-        return {"minval": self.minval, "maxval": self.maxval, "seed": self.seed}
+        return {"minval": self.minval, "maxval": self.maxval, "seed": config.plain(self.seed)}
 
 
 def truncated(rng: np.random.Generator, shape: Shape) -> np.ndarray:
@@ -172,7 +189,7 @@ class VarianceScaling(_Random):
         scale: float = 1.0,
         mode: str = "fan_in",
         distribution: str = "truncated_normal",
-        seed: int | None = None,
+        seed: Seed = None,
         input_axes: Sequence[int] | None = None,
         output_axes: Sequence[int] | None = None,
     ) -> None:
@@ -215,7 +232,7 @@ class VarianceScaling(_Random):
             "scale": self.scale,
             "mode": self.mode,
             "distribution": self.distribution,
-            "seed": self.seed,
+            "seed": config.plain(self.seed),
         } | self.axes()
 
     def axes(self) -> dict[str, Any]:
@@ -231,14 +248,14 @@ class _Named(VarianceScaling):
 
     def __init__(
         self,
-        seed: int | None = None,
+        seed: Seed = None,
         input_axes: Sequence[int] | None = None,
         output_axes: Sequence[int] | None = None,
     ) -> None:
         super().__init__(*self.form, seed, input_axes, output_axes)
 
     def get_config(self) -> dict[str, Any]:
-        return {"seed": self.seed} | self.axes()
+        return {"seed": config.plain(self.seed)} | self.axes()
 
 
 class GlorotUniform(_Named):
@@ -280,7 +297,7 @@ class LecunNormal(_Named):
 class Orthogonal(_Random):
     """Rows or columns at right angles, of a matrix [all other dims, last]: Saxe et al. 2013."""
 
-    def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
+    def __init__(self, gain: float = 1.0, seed: Seed = None) -> None:
         super().__init__(seed)
         self.gain = gain
 
@@ -295,7 +312,7 @@ class Orthogonal(_Random):
         return (self.gain * q.reshape(shape)).astype(DTYPES[dtype])
 
     def get_config(self) -> dict[str, Any]:
-        return {"gain": self.gain, "seed": self.seed}
+        return {"gain": self.gain, "seed": config.plain(self.seed)}
 
 
 class Identity(Initializer):

@@ -119,6 +119,8 @@ class SeedGenerator:
         FanlightError: E-OP-005 the seed is no whole number.
     """
 
+    keras_module = "keras.random"
+
     def __init__(self, seed: int | None = None, name: str | None = None) -> None:
         found = as_whole(seeds.fresh() % 2**31 if seed is None else seed)
         if found is None:
@@ -137,6 +139,10 @@ class SeedGenerator:
             return fold_in(drawn, self.seed % 2**31)
         if tracing():
             raise _undrawn()
+        return self.own()
+
+    def own(self) -> Tensor:
+        """int32 [2]: the next key of the seed alone, whatever step goes on."""
         self.count += 1
         return fold_in(_made(self.seed), self.count - 1)
 
@@ -156,6 +162,18 @@ class SeedGenerator:
 def _undrawn() -> FanlightError:
     """E-TENSOR-020: a function that is traced has no key."""
     inside = bool(state.steps)
+    if inside and state.traces > getattr(state.steps[-1], "depth", 0):
+        return FanlightError(
+            "E-TENSOR-020",
+            "the body of a loop or a branch is traced once, and cannot draw at every turn.",
+            where=caller(),
+            expected="numbers that are drawn before the loop, or a key",
+            received="neither key nor seed",
+            next="draw for all turns before it, noise = fl.random.normal((turns, n)), and give "
+            "that to fl.scan with xs; or take a key along: in the body "
+            "key=fl.random.fold_in(key, i), where key = fl.random.SeedGenerator().next() before "
+            "it.",
+        )
     return FanlightError(
         "E-TENSOR-020",
         "a traced function would draw its random numbers once, and give them for ever.",

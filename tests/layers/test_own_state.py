@@ -305,3 +305,38 @@ def test_a_step_of_ones_own_assigns() -> None:
 def test_a_page_assigns_as_python_does() -> None:
     how = fl.training(fl.optimizers.SGD(0.05), "mse", metrics=[TruePositives()])
     same(net(Counter()), how, [X[:8]], Y[:8], tested=True)
+
+
+class Jitter(fl.layers.Layer):
+    """Adds noise at every turn of a loop, in one of several ways."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.way = way
+
+    def call(self, x: Any) -> Any:
+        turns = fl.transpose(x)  # [4, examples]
+        begin = fl.zeros((x.shape[0],))
+        if self.way == "within":
+            return fl.scan(lambda c, t: (c + t + fl.random.normal(c.shape), c), begin, turns)[0]
+        if self.way == "before":
+            noise = fl.random.normal(turns.shape)
+            return fl.scan(lambda c, t: (c + t, c), begin, turns + noise)[0]
+        key = fl.random.SeedGenerator(3).next()
+
+        def turn(c: Any, t: Any) -> Any:
+            total, i = c
+            noise = fl.random.normal(total.shape, key=fl.random.fold_in(key, i))
+            return (total + t + noise, i + 1), total
+
+        return fl.scan(turn, (begin, fl.tensor(0)), turns)[0][0]
+
+
+def test_a_draw_in_the_body_of_a_loop_is_told_where_to_go() -> None:
+    x = np.zeros((3, 4), np.float32)
+    with pytest.raises(FanlightError, match="E-TENSOR-020") as caught:
+        fl.Sequential([fl.Input((4,)), Jitter("within")])
+    assert "before" in str(caught.value.next) and "fl.random.fold_in" in str(caught.value.next)
+    for way in ("before", "key"):  # as the error says
+        found = fl.Sequential([fl.Input((4,)), Jitter(way)]).predict(x)
+        assert found.shape == (3,) and len(set(found.tolist())) == 3

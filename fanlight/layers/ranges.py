@@ -24,7 +24,7 @@ from fanlight.tensor.trace import Trace
 
 def check(layer: Layer, ids: np.ndarray, size: int) -> None:
     """E-LAYER-001 for the first number that is none of 0 to below `size`; floats are cut off."""
-    if not ids.size:
+    if not ids.size or ids.dtype.kind not in "biuf":  # texts are refused as what cannot be cast
         return
     least, most = ids.min(), ids.max()  # either is NaN where there is one
     if least > -1 and most < size:

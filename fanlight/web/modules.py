@@ -17,8 +17,8 @@ _BLOCK_LINE = re.compile(r"^[ \t]*/\*\*(?: |\n)(?:[^*]|\*(?!/))*\*/[ \t]*\n", re
 _BLOCK_INLINE = re.compile(r"/\*\* @type (?:[^*]|\*(?!/))*\*/ ?")
 _LINE = re.compile(r"^[ \t]*// .*\n| // .*$", re.M)
 _INDENT = re.compile(r"^[ \t]+", re.M)
-# An import or a text, which stay; or what needs no space around it.
-_TEXT = r"^import .*$|'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|`(?:[^`\\]|\\.)*`"
+# An import, the notice or a text, which stay; or what needs no space around it.
+_TEXT = r"^(?:import|//) .*$|'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|`(?:[^`\\]|\\.)*`"
 _SPACED = re.compile(rf"({_TEXT})| ?([=<>{{}}()\[\],:?&|*;]+) ?", re.M)
 _NAMED = re.compile(r"^import \{ ([\w, ]+) \} from '\./\w+\.js';\n", re.M)
 _GIVEN = re.compile(r"^export (?:async )?(?:function|class|const) (\w+)", re.M)
@@ -42,11 +42,11 @@ def shorten(source: str) -> str:
 
 
 def tighten(source: str) -> str:
-    """Shortened JavaScript without the spaces around its brackets, commas and operators.
+    """JavaScript that `shorten` or `join` made, without spaces around brackets and operators.
 
     Only for our own files: no template stands in another, and no regular expression has a space.
     """
-    return _SPACED.sub(lambda found: found[1] or found[2], shorten(source))
+    return _SPACED.sub(lambda found: found[1] or found[2], source)
 
 
 def join(paths: Iterable[Path], *, exports: bool) -> str:

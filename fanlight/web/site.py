@@ -45,9 +45,8 @@ MAX_SAMPLES = 12
 @cache
 def runtime_files() -> dict[str, bytes]:
     """path -> bytes of the runtime: JavaScript made short, the style sheet, the types."""
-    files = {"fanlight.js": join(CORE, exports=True)}
-    for name in ("worker.js", "element.js", *LAZY):
-        files[name] = shorten((RUNTIME / name).read_text("utf-8"))
+    files = {"fanlight.js": tighten(join(CORE, exports=True))}
+    files |= {name: _short(name) for name in ("worker.js", "element.js", *LAZY)}
     for path in (RUNTIME / "element.css", RUNTIME / "types.d.ts"):
         files[path.name] = path.read_text("utf-8")
     for name in TYPES:
@@ -57,9 +56,13 @@ def runtime_files() -> dict[str, bytes]:
 
 def train_files() -> dict[str, bytes]:
     """path -> bytes of what a bundle has beside the runtime if it trains."""
-    files = {name: tighten((RUNTIME / name).read_text("utf-8")) for name in TRAIN}
+    files = {name: _short(name) for name in TRAIN}
     files["train.d.ts"] = (HERE / "types" / "train.d.ts").read_text("utf-8")
     return {name: text.encode() for name, text in files.items()}
+
+
+def _short(name: str) -> str:
+    return tighten(shorten((RUNTIME / name).read_text("utf-8")))
 
 
 def page_files(

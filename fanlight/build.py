@@ -77,8 +77,8 @@ def build(
         dims: for a function with sizes that are free, `fl.spec(("batch", 3))`: the greatest size
             of each, `{"batch": 64}`, or (least, greatest).
         train: what `fl.training` gives: the model can then be trained in the page, by steps of up
-            to dims["batch"] examples (default 32); with dims={"classes": 20} the page chooses how
-            many classes there are. With a task, `pictures` of train.js makes what the steps take.
+            to dims["batch"] examples (default 32); with dims={"classes": 20} the page chooses the
+            classes and their names. With a task, its `pictures` makes what the steps take.
 
     Returns:
         The bundle, ready to run: `bundle.run({"image": rgb})`.

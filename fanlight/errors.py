@@ -174,7 +174,7 @@ CATALOGUE: dict[str, str] = {
     "E-WEB-034": "Weights that a page gives do not fit the model (all are listed).",
     "E-WEB-035": "The browser does not keep what a page has learnt.",
     "E-WEB-036": "A model is to be changed while it is being trained or evaluated.",
-    "E-WEB-037": "The number of classes cannot be changed so.",
+    "E-WEB-037": "The classes cannot be changed so.",
 }
 
 

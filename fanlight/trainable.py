@@ -170,15 +170,6 @@ def trainable(
     With a task, predicting begins with a picture; what the task does to one is a program of its
     own, too, "picture": what it gives is what the steps take.
     """
-    if task is not None and DIM in (dims or {}):
-        raise FanlightError(
-            "E-BUILD-005",
-            "a task has labels for the classes that there are.",
-            where=f'dims["{DIM}"]',
-            expected="a task, or a number of classes that the page chooses",
-            received="both",
-            next="leave the task out: run gives a score for each class.",
-        )
     if isinstance(model, OwnSteps) and model.says_steps:
         raise FanlightError(
             "E-BUILD-005",

@@ -189,15 +189,55 @@ def test_the_page_on_training_runs_from_top_to_bottom(
         site.pages["page.html"] = (
             f'<!doctype html><script type="module">{script}\n'
             "globalThis.found = [history.loss, loss, accuracy, kind.data.length, kind.shape, "
-            "await model.getClasses(), model.restored, model.outputs[0].shape];"
+            "await model.getClasses(), model.restored, model.outputs[0].shape, model.labels];"
             "await model.forget();</script>"
         )
         page.goto(site.url + "page.html")
         page.wait_for_function("globalThis.found !== undefined")
-        losses, loss, accuracy, size, shape, count, restored, outputs = page.evaluate("found")
+        losses, loss, accuracy, size, shape, count, restored, *ends = page.evaluate("found")
     assert len(losses) == 5 and loss < losses[0] and 0 <= accuracy <= 1
     assert size == 3 and shape == [1, 3] and count == 2 and restored is False
-    assert outputs[-1] == 2
+    assert ends[0][-1] == 2 and ends[1] == ["tulip", "crocus"]
+
+
+@pytest.mark.chromium
+def test_the_page_that_is_taught_learns_photos_and_names(
+    page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.web.test_training_pictures import photos, png
+
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in blocks("python"):
+        if block.page == TRAINING:
+            exec(compile(block.text, f"{block.page}:{block.line}", "exec"), names)
+    names["bundle"].close()
+    (html,) = (block.text for block in blocks("html") if block.page == TRAINING)
+    pictures = [
+        {"name": f"{i}.png", "mimeType": "image/png", "buffer": bytes(png(photo))}
+        for i, photo in enumerate(photos())
+    ]
+    with serve(tmp_path) as site:
+        site.pages["taught.html"] = html
+        page.goto(site.url + "taught.html")
+        page.get_by_text("Ready.").wait_for()
+        page.click("#learn")  # nothing was shown
+        page.get_by_text("The number of classes is out of bounds.").wait_for()
+        for i, name in enumerate(("red", "green", "blue")):
+            page.fill("#name", name)
+            page.set_input_files("#photos", pictures[i::3])
+        page.click("#learn")
+        page.get_by_text("red, green, blue: 100 % of the photos are right").wait_for()
+        for _ in range(2):  # and on the next visit
+            page.set_input_files("fanlight-classifier input[type=file]", pictures[1])
+            page.locator("fanlight-classifier li .name").first.wait_for()
+            assert page.locator("fanlight-classifier li .name").count() == 3
+            assert (
+                page.locator("fanlight-classifier li .name").first.inner_text() == "Green"
+            )  # by CSS
+            page.reload()
+            page.wait_for_function("document.querySelector('fanlight-classifier').ready")
+            page.wait_for_timeout(500)
 
 
 def test_the_page_on_layers_of_ones_own_runs_from_top_to_bottom(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -241,9 +242,12 @@ def _check_names(manifest: dict[str, Any], where: object) -> None:
 
 
 def _check_labels(manifest: dict[str, Any], task: dict[str, Any], where: object) -> None:
-    """A classifier has one label per score."""
+    """A classifier has one label per score, of as many as there are until a page changes that."""
     scores = next(t for t in manifest["outputs"] if t["name"] == task["scores"])
-    count = scores["bytes"] // dtypes.size(scores["dtype"])
+    dims = manifest["dims"]
+    count = prod(
+        dims.get(d, {}).get("size", 0) if isinstance(d, str) else d for d in scores["shape"]
+    )
     if len(task["labels"]) != count:
         raise FanlightError(
             "E-BUNDLE-002",

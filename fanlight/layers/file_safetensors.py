@@ -53,6 +53,7 @@ def write_model(model: Any, path: Path, overwrite: bool, include_optimizer: bool
         if optimizer is not None and optimizer.trained:  # it has made a step
             state = [(f"optimizer/{v.path}", v) for v in optimizer.variables]
     about = {"model": model_or_none(model), "class": type(model).__name__, "compile": told}
+    about["labels"] = list(model.labels) if model.labels else None
     write_file(path, packed([*named(model), *state], json.dumps(about)), overwrite)
 
 
@@ -142,6 +143,9 @@ def read_model(path: Path, compile: bool) -> Any:
             "model.load_weights(path, by_name=True).",
         )
     assign(Found(pairs, []), path)
+    labels = about.get("labels")
+    if isinstance(labels, list) and labels:
+        model.labels = tuple(map(str, labels))
     if compile:
         compile_as(model, about.get("compile"), path)
         optimizer = model.optimizer

@@ -104,9 +104,15 @@ class Model(Trainer, Layer):
     `fl.Model(inputs, outputs)` is what lies between stand-ins: each a `Symbolic`, or a list or dict
     of them. A class of your own makes layers in `__init__` and calls them in `call`.
 
+    Attributes:
+        labels: names of the classes, if a page that trained the model had some; the task of a
+            build takes them where it is given none.
+
     Raises:
         FanlightError: E-LAYER-005 the outputs need an input that is not among the inputs.
     """
+
+    labels: Sequence[str] | None = None
 
     def __init__(
         self, inputs: Any = None, outputs: Any = None, *, name: str | None = None, **options: Any

@@ -14,6 +14,7 @@ from fanlight.graph import Builder, Graph, Value, evaluate
 from fanlight.graph.core import Node
 from fanlight.ops import scalar as sc
 from fanlight.ops.row import lookup
+from fanlight.ops.symbols import actual_sizes
 from fanlight.ops.types import Dim
 from fanlight.pictures import decode_image
 
@@ -52,20 +53,26 @@ class Classify:
         """The graph from RGBA bytes to sorted scores, and the manifest's `task` entry.
 
         Args:
-            graph: one float input [1, h, w, 1 or 3]; first output with n scores.
+            graph: one float input [1, h, w, 1 or 3]; first output with n scores. n may be a size
+                that weights tell.
             labels: the labels that the model's source carries, used if the task has none.
 
         Raises:
-            FanlightError: E-BUILD-002 label count, E-BUILD-003 the model is no image classifier.
+            FanlightError: E-BUILD-002 label count, E-BUILD-003 the model is no image classifier,
+                E-BUILD-005 a background class where the number of classes is free.
         """
         builder = Builder(graph.name)
         x, size, (low, high) = self._prepare(builder, graph)
         source = graph.inputs[0]
         answer = next(iter(builder.inline(graph, {source.name: x}).values()))
         scores = self._scores(builder, graph, answer)
-        count = scores.type.size
-        names = self._names(count, labels)
-        top, indices = builder.add("top_k", scores, k=count, name="postprocess/top")
+        (count,) = scores.type.shape
+        if isinstance(count, Dim):  # a page chooses it; until then it is that of the weights
+            names = self._names(self._told_by_weights(graph, count), labels)
+            top, indices = builder.add("sort", scores, descending=True, name="postprocess/top")
+        else:
+            names = self._names(count, labels)
+            top, indices = builder.add("top_k", scores, k=count, name="postprocess/top")
         built = builder.finish({"scores": scores, "top_scores": top, "top_indices": indices})
         entry = {
             "kind": "classify",
@@ -170,13 +177,29 @@ class Classify:
         shape = answer.type.bound
         if answer.dtype != "float32" or max(shape, default=0) != answer.type.size:
             raise self._misfit(graph, f"a first output {answer.type}")
-        scores = builder.add("reshape", answer, shape=(answer.type.size,))
+        count = answer.type.shape[int(np.argmax(shape))] if shape else 1
+        scores = builder.add("reshape", answer, shape=(count,))
         if final_op(graph) not in ("softmax", "sigmoid"):
             scores = builder.add("softmax", scores, axis=-1, name="postprocess/softmax")
         if self.background:
+            if isinstance(count, Dim):
+                raise FanlightError(
+                    "E-BUILD-005",
+                    "a background class does not go with a number of classes that is free.",
+                    where="background",
+                    expected="a model with a score for each label",
+                    received=f"background=True, and {count} scores",
+                    next="leave background out, or leave the number of classes as it is.",
+                )
             size = (answer.type.size - 1,)
             scores = builder.add("slice", scores, begin=(1,), size=size, name="postprocess/skip")
         return scores
+
+    def _told_by_weights(self, graph: Graph, count: Dim) -> int:
+        sizes = actual_sizes([v.type for v in graph.weights], list(graph.weights.values()))
+        if count.name not in sizes:
+            raise self._misfit(graph, f"{count} scores")
+        return count.at(sizes)
 
     def _names(self, count: int, labels: Sequence[str] | None) -> Sequence[str]:
         names: Sequence[str] = labels or [f"class {i}" for i in range(count)]

@@ -29,7 +29,9 @@ LAZY = ("threads.js", "choice.js", "keep.js")
 # Of bundles that train: what a page imports, and what works beside the engine.
 TRAIN = ("train.js", "steps.js")
 # Generated from the JSDoc by `npm run types`; types.d.ts, which they share, is written by hand.
-TYPES = ("fanlight.d.ts", "element.d.ts", "engine.d.ts", "errors.d.ts", "image.d.ts")
+TYPES = tuple(
+    f"{name}.d.ts" for name in ("fanlight", "element", "engine", "bundle", "errors", "image")
+)
 
 # What a page may load and do: its own files, WebAssembly, pictures and video from this device.
 # blob: is for previews and for the worker, which obeys this policy because it starts from one.

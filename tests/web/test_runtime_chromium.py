@@ -260,6 +260,18 @@ def test_missing_files_and_folders(bare: Any, site: Site) -> None:
     for wrong in ("'wide'", "['wider']"):
         problem = bare.evaluate(f"() => caught(load('double', {{ variants: {wrong} }}))")
         assert problem["code"] == "E-WEB-001", problem
+    for wrong, next in (
+        ("perist: 'a'", None),
+        ("thread: 1", "threads"),
+        ("on_progress: 1", "onProgress"),
+    ):
+        problem = bare.evaluate(f"() => caught(load('double', {{ {wrong} }}))")
+        assert problem["code"] == "E-WEB-001" and problem["received"] == wrong.split(":")[0]
+        assert (
+            problem["next"] == (next and f"did you mean {next}?")
+            and "signal" in problem["expected"]
+        )
+    assert bare.evaluate("() => caught(load('double', 7))")["code"] == "E-WEB-001"
     assert bare.evaluate("() => load(new URL('double/manifest.json', location.href)).then(() => 1)")
 
 

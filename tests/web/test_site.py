@@ -143,8 +143,12 @@ def test_an_unknown_style_is_refused(tmp_path: Path, text: str) -> None:
 def test_joined_modules_keep_the_last_ones_exports() -> None:
     text = join(CORE, exports=True)
     assert re.findall(r"^export (.*)", text, re.M) == [
-        "{ Engine, FanlightError, pixels, portable, said };",
+        "{ ARRAYS, Engine, FanlightError, checkNames, checkSize, count, fail, pixels, portable, "
+        "said };",
         "class Model {",
+        "const checkOptions = (method, given, names) => {",
+        "const LOAD_OPTIONS = ['backend', 'cache', 'onProgress', 'signal', 'simd', 'threads', "
+        "'variants', 'worker'];",
         "async function load(url, options = {}) {",
     ]
     assert "export" not in re.sub(r"exports", "", join(CORE, exports=False))

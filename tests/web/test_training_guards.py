@@ -34,6 +34,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fl.build(net, folder / "teach", task=TASK, train=how, dims={"batch": 8}).close()
     fl.build(heads(), folder / "heads", train=heads_how(), dims={"batch": 8}).close()
     yes = fl.Sequential([fl.Input((2,)), L.Dense(1, activation="sigmoid", name="yes")])
+    rows = fl.training("sgd", "categorical_crossentropy")
+    fl.build(net, folder / "rows", train=rows, dims={"batch": 8}).close()
     fl.build(yes, folder / "yes", train=fl.training("sgd", "binary_crossentropy")).close()
     return folder
 
@@ -166,7 +168,7 @@ OTHERS = {
     "{ sampleWeight: [1, NaN, 1] }": ("E-WEB-012", "NaN"),
     "{ sampleWeight: { hat: [1, 1, 1] } }": ("E-WEB-010", "hat"),
     "{ sampleWeight: Float32Array.of(1, NaN, 1) }": ("E-WEB-012", "1: NaN"),
-    "{ sampleWeight: { head: 3 } }": ("E-WEB-010", ""),
+    "{ sampleWeight: { head: 3 } }": ("E-WEB-010", "3"),
     "{ classWeight: { red: 2 } }": ("E-WEB-012", "red: 2"),
     "{ classWeight: { 0: NaN } }": ("E-WEB-012", "0: NaN"),
     "{ classWeight: { 0: -1 } }": ("E-WEB-012", "0: -1"),
@@ -271,6 +273,86 @@ def test_weights_of_examples_and_classes_are_as_in_python(here: Any) -> None:
     codes = [code for code, _ in found["wrong"]]
     assert codes == ["E-WEB-010"] * 7 + ["E-WEB-032"]
     assert found["wrong"][0][1] == ["y0", "y1"] and found["wrong"][6][1] == ["0"]
+
+
+# What is passed as x and y, where it is refused: the code, what came, what to do next.
+MISUSES = {
+    "teach: photos(6), [0, 1, 2, 0, 1, 2].flatMap((c) => [0, 1, 2].map((i) => +(i === c)))": (
+        "E-WEB-011",
+        "18",
+        'pass class numbers, not rows, or build with loss="categorical_crossentropy"',
+    ),
+    "rows: photos(6), [0, 1, 2, 0, 1, 2]": (
+        "E-WEB-011",
+        "6",
+        'pass rows, not class numbers, or build with loss="sparse_categorical_crossentropy"',
+    ),
+    "teach: photos(6), classes(5)": ("E-WEB-011", "5", None),
+    "teach: photos(2), ['red', 'green']": (
+        "E-WEB-032",
+        "red",
+        "pass y.map((name) => labels.indexOf(name))",
+    ),
+    "teach: { data: photos(2), shape: [2, 8, 10, 3] }, classes(2)": (
+        "E-WEB-010",
+        "data,shape",
+        "pass its data, an array",
+    ),
+    "heads: { word: { data: [1] }, size: [1, 2, 3, 4] }, { kind: [1], score: [1] }": (
+        "E-WEB-012",
+        "Object",
+        "pass its data, an array",
+    ),
+    "heads: [1], { kind: [1], score: [1] }": ("E-WEB-010", "one array", "pass an array for each"),
+    "teach: [[1, 2], [3, 4]], classes(2)": ("E-WEB-012", "1,2", "pass x.flat()"),
+    "teach: photos(2), 'red'": ("E-WEB-010", "red", "pass an array"),
+    "teach: photos(2)": ("E-WEB-010", "undefined", "pass an array"),
+}
+
+
+def test_what_fit_cannot_take_says_what_to_do(here: Any) -> None:
+    found = here.evaluate(
+        """async (misuses) => {
+      const found = {};
+      for (const each of misuses) {
+        const [folder, given] = each.split(/: (.*)/);
+        const model = await load(folder);
+        found[each] = await told(model.fit(...(0, eval)(`[${given}]`)));
+        model.dispose();
+      }
+      return found;
+    }""",
+        list(MISUSES),
+    )
+    for given, (code, received, next) in MISUSES.items():
+        assert found[given][:3] == [code, received, next], given
+
+
+def test_run_and_load_say_what_to_do(here: Any) -> None:
+    found = here.evaluate("""async () => {
+      const model = await load('yes');
+      const run = (x) => told(model.run({ [model.inputs[0].name]: x }));
+      const found = [await run(new Float32Array(12)), await run(new Float32Array(7))];
+      found.push(await run({ data: new Float32Array(12), shape: [6, 2] }));
+      for (const options of [{ perist: 'a' }, { thread: 2 }, 7]) {
+        found.push(await told(load('yes', options)));
+      }
+      found.push(await told(model.setClasses(3)));
+      return found;
+    }""")
+    assert found[0][:3] == [
+        "E-WEB-011",
+        "12 elements and no shape",
+        "pass { data, shape: [6,2] }",
+    ]
+    assert found[1][2] is None and found[2] == ["none"]
+    names = [(code, received, next) for code, received, next, _ in found[3:6]]
+    assert names == [
+        ("E-WEB-001", "perist", "did you mean persist?"),
+        ("E-WEB-001", "thread", "did you mean threads?"),
+        ("E-WEB-001", "7", None),
+    ]
+    assert found[6][0] == "E-WEB-037" and "dims=" in found[6][2]
 
 
 def test_labels_of_a_binary_loss_are_shares(here: Any) -> None:

@@ -282,10 +282,12 @@ RUNNING: dict[str, Explanation] = {
         "classify, pictures, getWeights and save go meanwhile.",
     ),
     "E-WEB-037": Explanation(
-        "setClasses was called on a model that was built for one number of classes, or is to keep "
-        "classes that there are not, or more than there will be.",
-        'Build it with dims={"classes": 20}; keep lists numbers of classes of now, each once, the '
-        "first of the new ones in their order: setClasses(3, [0, 2]).",
+        "setClasses was called on a model that was built for one number of classes, was given "
+        "names that are empty or the same, or is to keep classes that there are not, or more than "
+        "there will be.",
+        'Build it with dims={"classes": 20}; give each class a name of its own; keep lists numbers '
+        "of classes of now, each once, the first of the new ones in their order: setClasses(3, "
+        "[0, 2]).",
     ),
     "E-WEB-020": Explanation(
         "worker.js could not be loaded (not uploaded, or worker-src of the policy forbids it), or "

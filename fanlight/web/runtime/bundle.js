@@ -11,6 +11,28 @@ export const ARRAYS = { float32: Float32Array, int32: Int32Array, uint8: Uint8Ar
 /** The number of elements of a shape. @param {number[]} shape */
 export const count = (shape) => shape.reduce((a, b) => a * b, 1);
 
+/**
+ * Refuse other names than those of some tensors.
+ * @param {string} what @param {string[]} expected @param {string[]} received @param {string} [next]
+ */
+export const checkNames = (what, expected, received, next) => {
+  if (String([...received].sort()) !== String([...expected].sort())) {
+    fail('E-WEB-010', `These are not the names of ${what}.`, { expected, received, next });
+  }
+};
+
+/**
+ * Refuse a size that is out of bounds.
+ * @param {string} what @param {{ min: number, max: number }} bounds @param {any} received
+ * @param {string} [dim] that the build was given
+ */
+export const checkSize = (what, { min, max }, received, dim) => {
+  if (!(Number.isInteger(received) && received >= min && received <= max)) {
+    fail('E-WEB-013', `${what} is out of bounds.`, { expected: `${min} to ${max}`, received,
+      next: dim && received > max ? `build with a larger dims={"${dim}": ...}` : undefined });
+  }
+};
+
 /** @param {RegExp} form @returns {(v: any) => boolean} */
 const like = (form) => (v) => typeof v === 'string' && form.test(v);
 const text = like(/./);

@@ -1,4 +1,4 @@
-import { ARRAYS, Files, count, readManifest } from './bundle.js';
+import { ARRAYS, Files, checkNames, checkSize, count, readManifest } from './bundle.js';
 import { FanlightError, fail, said } from './errors.js';
 import { pixels } from './image.js';
 /**
@@ -199,11 +199,7 @@ export class Engine {
    */
   #accept(inputs) {
     const { inputs: specs, dims } = this.manifest;
-    const expected = specs.map(({ name }) => name);
-    const received = Object.keys(Object(inputs));
-    if (String([...received].sort()) !== String([...expected].sort())) {
-      fail('E-WEB-010', 'These are not the names of the inputs.', { expected, received });
-    }
+    checkNames('the inputs', specs.map(({ name }) => name), Object.keys(Object(inputs)));
     /** @type {Record<string, any>} */
     const sizes = {};
     for (const name in dims) sizes[name] = dims[name].size;
@@ -227,10 +223,13 @@ export class Engine {
         return spec.batched && !i || d === (sizes[size] ?? size);
       });
       if (!fits || n < 1 || data.length !== count(given) || (items ||= n) !== n) {
+        const each = spec.shape.slice(1);
+        const many = data.length / count(/** @type {number[]} */ (each));
         fail('E-WEB-011', 'An input has the wrong shape.', {
           where,
           expected: spec.batched ? ['items', ...spec.shape.slice(1)] : spec.shape,
           received: shape ?? `${data.length} elements and no shape`,
+          next: spec.batched && !shape && Number.isInteger(many) ? `pass { data, shape: [${[many, ...each]}] }` : undefined,
         });
       }
       const each = data.length / n;
@@ -238,11 +237,7 @@ export class Engine {
       return (i) => this.#view(spec, each).set(data.subarray(i * each, (i + 1) * each));
     });
     for (const name in dims) {
-      const { min, max } = dims[name];
-      const received = sizes[name];
-      if (received < min || received > max) {
-        fail('E-WEB-013', `${name} is out of bounds.`, { expected: `${min} to ${max}`, received });
-      }
+      if (sizes[name] !== undefined) checkSize(name, dims[name], sizes[name]);
     }
     /** @param {number} i */
     const write = (i) => {
@@ -326,7 +321,7 @@ export class Engine {
       scores = Float32Array.from(indices, (index) => all[index]);
     }
     return Array.from(indices.subarray(0, top), (index, i) => (
-      { label: task.labels?.[index] ?? String(index), index, score: scores[i] }));
+      { label: this.about.labels?.[index] ?? String(index), index, score: scores[i] }));
   }
 
   /**

@@ -1,4 +1,4 @@
-import { readManifest } from './bundle.js';
+import { ARRAYS, checkNames, checkSize, count, readManifest } from './bundle.js';
 import { Engine } from './engine.js';
 import { FanlightError, fail, said } from './errors.js';
 import { pixels, portable } from './image.js';
@@ -9,7 +9,7 @@ import { pixels, portable } from './image.js';
  * @typedef {(reason: unknown) => void} Shut
  * @typedef {{ call: Call, close: Shut, end: Shut, started: Promise<void>, info?: {} }} Link
  */
-export { Engine, FanlightError, pixels, portable, said };
+export { ARRAYS, Engine, FanlightError, checkNames, checkSize, count, fail, pixels, portable, said };
 
 const gone = new FinalizationRegistry((/** @type {() => void} */ close) => close());
 
@@ -75,6 +75,22 @@ export class Model {
   }
 }
 
+/** @param {string} text */
+const plain = (text) => text.replaceAll('_', '').toLowerCase();
+
+/** Refuse options that there are not. @param {string} method @param {any} given @param {string[]} names */
+export const checkOptions = (method, given, names) => {
+  if (Object(given) !== given) fail('E-WEB-001', 'The options are wrong.', { expected: 'an object', received: String(given) });
+  const received = Object.keys(given).find((name) => !names.includes(name));
+  if (received === undefined) return;
+  const meant = names.filter((name) => plain(name).startsWith(plain(received).slice(0, 3))).join(' or ');
+  fail('E-WEB-001', `${method} has no such option.`, {
+    expected: names, received, next: meant ? `did you mean ${meant}?` : undefined });
+};
+
+/** The options of `load`. */
+export const LOAD_OPTIONS = ['backend', 'cache', 'onProgress', 'signal', 'simd', 'threads', 'variants', 'worker'];
+
 /**
  * Open a bundle: the URL of its folder or manifest, or one that is already in memory.
  * Rejects with a FanlightError, or with the signal's reason when it is aborted.
@@ -84,6 +100,7 @@ export async function load(url, options = {}) {
   const {
     backend, worker = /** @type {InlineBundle} */ (url)?.worker ?? true, onProgress, signal, ...rest
   } = options;
+  checkOptions('load', options, LOAD_OPTIONS);
   signal?.throwIfAborted();
   const { simd, threads } = rest;
   /** @param {unknown} known @param {string} name @param {string} expected @param {unknown} received */

@@ -1,31 +1,26 @@
-import { FanlightError, pixels, said } from './fanlight.js';
+import { ARRAYS, checkNames, checkSize, count, fail, pixels, said } from './fanlight.js';
 /**
  * @import { Engine } from './fanlight.js'
- * @import { DType, Examples, FitOptions, Kept, Picture, Size, Spec, Tensor, TrainingFile, TypedArray } from './types.js'
+ * @import { DType, Examples, FitOptions, Kept, Picture, Program, Size, Spec, Tensor, TrainingFile, TypedArray } from './types.js'
  * @typedef {{ x: TypedArray[], y: TypedArray[], w: (Float32Array | undefined)[], count: number, raw: TypedArray[], at: number }} Data
  * @typedef {{ data: Data, order: Uint32Array, at: number, size: number, batch: number, kind: 'train' | 'evaluate',
  *   good: Uint8Array | null }} Run
  * @typedef {{ file: TrainingFile, first: Uint8Array, start: number, end: number, classes: number | undefined,
- *   runs: Map<number, Run>, last: number, random: () => number, sets: Map<number, Data>, threads: number, turn: number,
- *   best: number[] }} Training
+ *   labels: string[] | null, runs: Map<number, Run>, last: number, random: () => number, sets: Map<number, Data>,
+ *   threads: number, turn: number, best: number[] }} Training
  */
 
-/** @type {Record<DType, any>} */
-const ARRAYS = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array, bool: Uint8Array };
 /** @type {WeakMap<Engine, Promise<Training>>} */
 const known = new WeakMap();
-
-/** @param {string} code @param {string} reason @param {object} [details] @returns {never} */
-const fail = (code, reason, details) => {
-  throw new FanlightError(code, reason, details);
-};
-
-/** @param {number[]} shape */
-const count = (shape) => shape.reduce((a, b) => a * b, 1);
 
 /** A shape with the number of classes that there are now. @param {Engine} engine @param {Size[]} shape */
 const sized = ({ manifest: { dims } }, shape) => (
   shape.map((d) => /** @type {number} */ (typeof d === 'string' ? dims[d].size : d)));
+
+/** Tell the module what a size is, if it is a free one. @param {Engine} engine @param {string} name @param {any} size */
+const setSize = ({ core, manifest: { dims } }, name, size) => {
+  if (dims[name]) new Int32Array(core.memory.buffer)[dims[name].offset / 4] = size;
+};
 
 /** A small generator of numbers in [0, 1): the same for the same seed. @param {number} seed */
 const generator = (seed) => () => {
@@ -47,7 +42,7 @@ const opened = (engine) => {
 };
 
 /** training.json, checked: no place may lie outside the memory. @param {Engine} engine @returns {Promise<Training>} */
-async function read({ core, manifest }) {
+async function read({ about: { labels }, core, manifest }) {
   const path = 'training.json';
   const entry = Object.hasOwn(manifest.files ?? {}, path) ? manifest.files[path] : undefined;
   if (!entry) fail('E-WEB-030', 'This bundle cannot be trained.', { next: 'build it with train=fl.training(...)' });
@@ -58,19 +53,14 @@ async function read({ core, manifest }) {
   try {
     file = JSON.parse(new TextDecoder().decode(bytes));
     const size = manifest.memory.pages * 65536;
-    const places = [...file.state, ...Object.values(file.programs).flatMap((p) => [...p.inputs, ...p.outputs])];
-    for (const { offset, bytes: n, dtype } of places) {
-      const wide = ARRAYS[dtype].BYTES_PER_ELEMENT;
-      if (!(Number.isInteger(offset) && Number.isInteger(n) && offset >= 0 && offset % wide === 0 && offset + n <= size)) {
-        throw new Error('a place outside the memory');
-      }
-    }
-    if (file.state.some(({ shape }) => shape.some((d) => typeof d === 'string' && !manifest.dims[d]?.size))) {
-      throw new Error('an unknown size');
-    }
-    for (const { first, last } of Object.values(file.programs)) {
-      if (!(Number.isInteger(first) && Number.isInteger(last) && first < last)) throw new Error('no steps');
-    }
+    const programs = Object.values(file.programs);
+    const places = [...file.state, ...programs.flatMap((p) => [...p.inputs, ...p.outputs])];
+    const right = places.every(({ offset, bytes: n, dtype }) => (
+      Number.isInteger(offset) && Number.isInteger(n) && offset >= 0 && offset + n <= size
+      && offset % ARRAYS[dtype].BYTES_PER_ELEMENT === 0))
+      && file.state.every(({ shape }) => shape.every((d) => typeof d !== 'string' || manifest.dims[d]?.size))
+      && programs.every(({ first, last }) => Number.isInteger(first) && Number.isInteger(last) && first < last);
+    if (!right) throw new Error('a place, a size or steps that there are not');
   } catch (error) {
     return fail('E-WEB-007', 'training.json is wrong.', { received: said(error), next: 'build the bundle again' });
   }
@@ -78,18 +68,23 @@ async function read({ core, manifest }) {
   const end = Math.max(...file.state.map(({ offset, bytes: n }) => offset + n));
   const first = new Uint8Array(core.memory.buffer, start, end - start).slice();
   const classes = manifest.dims.classes?.size;
-  return { file, first, start, end, classes, runs: new Map(), sets: new Map(), last: 0, random: generator(0),
+  return { file, first, start, end, classes, labels, runs: new Map(), sets: new Map(), last: 0, random: generator(0),
     threads: 0, turn: 0, best: [] };
 }
 
 /** @param {Engine} engine @param {{ offset: number, dtype: DType, bytes: number }} place */
 const view = ({ core }, { offset, dtype, bytes }) => {
+  /** @type {any} */
   const Type = ARRAYS[dtype];
   return new Type(core.memory.buffer, offset, bytes / Type.BYTES_PER_ELEMENT);
 };
 
 /** The numbers of a value that is kept, as many as there are now. @param {Engine} engine @param {Kept} kept */
 const numbers = (engine, kept) => view(engine, kept).subarray(0, count(sized(engine, kept.shape)));
+
+/** A value that is kept as it was built. @param {Training} training @param {Kept} kept */
+const built = ({ first, start }, { offset, bytes, dtype }) => (
+  new ARRAYS[dtype](first.slice(offset - start, offset - start + bytes).buffer));
 
 /** Whether it is an array, and none by names. @param {unknown} given */
 const single = (given) => ArrayBuffer.isView(given) || Array.isArray(given);
@@ -100,19 +95,21 @@ const single = (given) => ArrayBuffer.isView(given) || Array.isArray(given);
  */
 const arrays = (specs, given, what) => {
   const one = single(given);
-  const expected = specs.map(({ name }) => name);
-  const names = Object.keys(Object(given));
-  if (one ? specs.length > 1 : String([...names].sort()) !== String([...expected].sort())) {
-    fail('E-WEB-010', `These are not the names of ${what}.`, { expected, received: one ? 'one array' : names });
+  /** What to do where there is no array. @param {any} value */
+  const next = (value) => (single(value?.data) ? 'pass its data, an array' : undefined);
+  if (!one || specs.length > 1) {
+    const received = one ? ['one array'] : Object(given) === given ? Object.keys(given) : [String(given)];
+    checkNames(what, specs.map(({ name }) => name), received, next(given) ?? `pass an array${specs.length > 1 ? ' for each' : ''}`);
   }
   return specs.map(({ name, dtype }) => {
     const array = one ? given : /** @type {any} */ (given)[name];
+    /** @type {any} */
     const Type = ARRAYS[dtype];
     // Numbers that fit are taken as they come: labels are often plain lists, or of another kind.
     const fits = array instanceof Type || Array.isArray(array) || (ArrayBuffer.isView(array) && what !== 'x');
     if (!fits) {
       fail('E-WEB-012', 'An array has the wrong dtype.', {
-        where: `${what} "${name}"`, expected: Type.name, received: Object(array).constructor?.name });
+        where: `${what} "${name}"`, expected: Type.name, received: Object(array).constructor?.name, next: next(array) });
     }
     if (array instanceof Type) return array;
     // Type.from would make 0 of what is no number, and of 0.7, and 44 of 300.
@@ -127,7 +124,9 @@ const arrays = (specs, given, what) => {
       fail(number ? 'E-WEB-032' : 'E-WEB-012', number ? 'A label is no class number.' : 'A number does not fit the dtype.', {
         where: `${what} "${name}", element ${wrong}`,
         expected: number ? 'a whole number' : `numbers of ${Type.name}`,
-        received: String(array[wrong]) }); // a BigInt is no JSON
+        received: String(array[wrong]), // a BigInt is no JSON
+        next: Array.isArray(array[wrong]) ? `pass ${what}.flat()`
+          : number && typeof array[wrong] === 'string' ? 'pass y.map((name) => labels.indexOf(name))' : undefined });
     }
     return Type.from(array);
   });
@@ -171,10 +170,16 @@ export async function hold(engine, { x, y, w, classWeight }) {
   sizes.forEach((n, i) => {
     if (n === total && Number.isInteger(n)) return;
     const wide = each(engine, inputs[i]);
+    const { length } = [...xs, ...ys][i];
+    const known = labels[i - split]?.classes;
     fail('E-WEB-011', 'The arrays have different numbers of examples.', {
       where: inputs[i].name,
       expected: Number.isInteger(total) ? `${total} examples of ${wide}: ${total * wide}` : `a multiple of ${wide}`,
-      received: [...xs, ...ys][i].length });
+      received: length,
+      next: known && length === total * wide * sized(engine, [known])[0]
+        ? 'pass class numbers, not rows, or build with loss="categorical_crossentropy"'
+        : known === null && length === total
+          ? 'pass rows, not class numbers, or build with loss="sparse_categorical_crossentropy"' : undefined });
   });
   const shares = named(w, labels, 'sampleWeight', single(w));
   const plain = outputs < 2 && !Object.hasOwn(Object(classWeight), labels[0].name);
@@ -239,8 +244,7 @@ export async function hold(engine, { x, y, w, classWeight }) {
 export async function prepare(engine, id, ms) {
   const training = await opened(engine);
   const data = /** @type {Data} */ (training.sets.get(id));
-  const { features } = training.file.programs;
-  if (!features) return data.count;
+  const features = /** @type {Program} */ (training.file.programs.features); // or all is done
   const { core } = engine;
   const begun = performance.now();
   for (; data.at < data.count && performance.now() - begun < ms; data.at++) {
@@ -267,9 +271,7 @@ export async function picture(engine, given) {
   }
   const { data, shape } = await pixels(given, manifest, manifest.task.image);
   const [image] = program.inputs;
-  image.shape.forEach((d, i) => {
-    if (typeof d === 'string') new Int32Array(core.memory.buffer, manifest.dims[d].offset, 1)[0] = shape[i];
-  });
+  image.shape.forEach((d, i) => setSize(engine, String(d), shape[i]));
   new Uint8Array(core.memory.buffer, image.offset, data.length).set(data);
   core.walk(program.first, program.last);
   core.calls++;
@@ -308,8 +310,7 @@ export async function begin(engine, id, { kind, batchSize, shuffle = false, from
   }
   for (const kept of training.file.state) {
     if (kept.kind !== 'metric') continue;
-    const at = kept.offset - training.start;
-    new Uint8Array(engine.core.memory.buffer, kept.offset, kept.bytes).set(training.first.subarray(at, at + kept.bytes));
+    view(engine, kept).set(built(training, kept));
   }
   const good = kind === 'train' ? state(engine, training).slice() : null;
   training.runs.set(id, { data, order, at: 0, size: batchSize, batch: 0, kind, good });
@@ -361,14 +362,12 @@ export async function advance(engine, id, ms) {
   const run = /** @type {Run} */ (training.runs.get(id));
   const { file } = training;
   const { first, last, inputs, outputs } = file.programs[run.kind];
-  const { core, manifest } = engine;
+  const { core, manifest: { dims } } = engine;
   await share(engine, training);
   const views = inputs.map((spec) => view(engine, spec));
   const sources = [...run.data.x, ...run.data.y, ...run.data.w];
   const widths = inputs.map((spec) => each(engine, spec));
-  const { batch, classes } = manifest.dims;
-  const size = batch && new Int32Array(core.memory.buffer, batch.offset, 1);
-  if (classes) new Int32Array(core.memory.buffer, classes.offset, 1)[0] = Number(classes.size);
+  setSize(engine, 'classes', dims.classes?.size);
   const results = view(engine, outputs[0]);
   const begun = performance.now();
   let spent = Infinity;
@@ -386,7 +385,7 @@ export async function advance(engine, id, ms) {
         target.set(source.subarray(rows[k] * width, (rows[k] + 1) * width), k * width);
       }
     });
-    if (size) size[0] = rows.length;
+    setSize(engine, 'batch', rows.length);
     const start = performance.now();
     try {
       core.walk(first, last);
@@ -435,36 +434,52 @@ const told = (file, results) => {
   }));
 };
 
-/** @param {Engine} engine @param {number | undefined} size */
-const setCount = ({ manifest: { dims } }, size) => {
-  if (dims.classes) dims.classes.size = size;
+/**
+ * So many classes are there now, and the first of them have these names; null: none has a name.
+ * @param {Engine} engine @param {number} size @param {string[] | null} labels
+ */
+const setClasses = ({ about, manifest: { dims } }, size, labels) => {
+  if (!dims.classes) return;
+  dims.classes.size = size;
+  if (labels) {
+    labels = labels.slice(0, size);
+    for (let k = labels.length; labels.length < size; k++) if (!labels.includes(`class ${k}`)) labels.push(`class ${k}`);
+  }
+  about.labels = labels;
 };
 
-/** How many classes there are; null where that is for good. @param {Engine} engine @returns {Promise<number | null>} */
-export async function classes({ manifest: { dims } }) {
-  return dims.classes?.size ?? null;
+/** How many classes there are, null where that is for good, and their names. @param {Engine} engine */
+export async function classes({ about: { labels }, manifest: { dims } }) {
+  return { size: dims.classes?.size ?? null, labels };
 }
 
 /**
- * Change the number of classes. Those that stay keep what they have learnt, new ones begin as they were built.
- * @param {Engine} engine @param {number} size
- * @param {number[]} [keep] which of the old classes the first of the new ones are; default: as many as there are
+ * Change the classes. Those that stay keep what they have learnt, new ones begin as they were built.
+ * @param {Engine} engine @param {number | string[]} given how many there are, or their names
+ * @param {number[]} [keep] which of the old classes the first of the new ones are; default: those of the same names,
+ *   without names as many as there are
  */
-export async function resize(engine, size, keep) {
+export async function resize(engine, given, keep) {
   const training = await opened(engine);
-  const { min, max, size: before } = engine.manifest.dims.classes ?? {};
-  if (!before) {
-    fail('E-WEB-037', 'The number of classes of this model is fixed.', { next: 'build it with dims={"classes": 20}' });
+  const { classes } = engine.manifest.dims;
+  const { labels } = engine.about;
+  if (!classes) {
+    return fail('E-WEB-037', 'The number of classes of this model is fixed.', { next: 'build it with dims={"classes": 20}' });
   }
-  const from = keep ?? Array.from({ length: Math.min(before, size) }, (_, i) => i);
-  if (!(Number.isInteger(size) && size >= min && size <= max)) {
-    fail('E-WEB-013', 'The number of classes is out of bounds.', { expected: `${min} to ${max}`, received: size });
+  const before = /** @type {number} */ (classes.size);
+  const names = Array.isArray(given) ? [...given] : undefined;
+  const size = /** @type {number} */ (names ? names.length : given);
+  checkSize('The number of classes', classes, size, 'classes');
+  if (names && (new Set(names).size < size || !names.every((name) => name && typeof name === 'string'))) {
+    fail('E-WEB-037', 'These are no names of classes.', { expected: 'different texts', received: names });
   }
-  if (from.length > size || new Set(from).size < from.length || !from.every((c) => Number.isInteger(c) && c >= 0 && c < before)) {
+  if (keep && !(Array.isArray(keep) && keep.length <= size && new Set(keep).size === keep.length
+      && keep.every((c) => Number.isInteger(c) && c >= 0 && c < before))) {
     fail('E-WEB-037', 'These classes cannot be kept.', {
-      expected: `at most ${size} different ones of 0 to ${before - 1}`, received: from });
+      expected: `at most ${size} different ones of 0 to ${before - 1}`, received: keep });
   }
-  const built = /** @type {number} */ (training.classes);
+  const from = keep ?? (names && labels ? names.map((name) => labels.indexOf(name)) : [...Array(Math.min(before, size)).keys()]);
+  const begun = /** @type {number} */ (training.classes);
   for (const kept of training.file.state) {
     const axis = kept.shape.findIndex((d) => typeof d === 'string');
     if (axis < 0) continue;
@@ -472,19 +487,18 @@ export async function resize(engine, size, keep) {
     const outer = count(sized(engine, kept.shape.slice(0, axis)));
     const target = view(engine, kept);
     const old = target.slice();
-    const at = kept.offset - training.start;
-    const first = new ARRAYS[kept.dtype](training.first.slice(at, at + kept.bytes).buffer);
+    const first = built(training, kept);
     for (let o = 0; o < outer; o++) {
       for (let c = 0; c < size; c++) {
         // As built: the columns of the classes that there were, then those of all others.
-        const [source, place] = c < from.length ? [old, o * before + from[c]]
-          : c < built ? [first, o * built + c]
-          : [first, (outer - o) * built + o * max + c - built];
+        const [source, place] = from[c] >= 0 ? [old, o * before + from[c]]
+          : c < begun ? [first, o * begun + c]
+          : [first, (outer - o) * begun + o * classes.max + c - begun];
         target.set(source.subarray(place * inner, (place + 1) * inner), (o * size + c) * inner);
       }
     }
   }
-  setCount(engine, size);
+  setClasses(engine, size, names ?? (labels && from.map((c) => labels[c])));
 }
 
 /** The weights of the model, by their paths. @param {Engine} engine @returns {Promise<Record<string, Tensor>>} */
@@ -540,6 +554,7 @@ export async function file(engine) {
   const kept = all.filter(({ kind }) => kind !== 'metric');
   const { size } = engine.manifest.dims.classes ?? {};
   if (size) config.model.config.layers.find((/** @type {any} */ one) => one.config.name === head).config.units = size;
+  config.labels = engine.about.labels;
   const still = await unchanged(engine);
   /** @type {Record<string, unknown>} */
   const header = { ...still.header, __metadata__: { format: 'fanlight', config: JSON.stringify(config) } };
@@ -551,16 +566,13 @@ export async function file(engine) {
       shape: sized(engine, shape),
       data_offsets: [at, at += numbers(engine, each).byteLength] };
   }
-  let text = JSON.stringify(header);
-  text += ' '.repeat(-text.length & 7);
-  const json = new TextEncoder().encode(text);
-  const pad = -json.length & 7;
-  const out = new Uint8Array(8 + json.length + pad + at);
-  new DataView(out.buffer).setBigUint64(0, BigInt(json.length + pad), true);
+  const json = new TextEncoder().encode(JSON.stringify(header));
+  let to = 8 + Math.ceil(json.length / 8) * 8;
+  const out = new Uint8Array(to + at).fill(32, 8, to);
+  new DataView(out.buffer).setBigUint64(0, BigInt(to - 8), true);
   out.set(json, 8);
-  out.fill(32, 8 + json.length, 8 + json.length + pad);
-  out.set(still.body, 8 + json.length + pad);
-  let to = 8 + json.length + pad + still.body.length;
+  out.set(still.body, to);
+  to += still.body.length;
   for (const each of kept) {
     const { byteOffset, byteLength } = numbers(engine, each);
     out.set(new Uint8Array(engine.core.memory.buffer, byteOffset, byteLength), to);
@@ -612,7 +624,8 @@ export async function store(engine, name) {
   const training = await opened(engine);
   const { size } = engine.manifest.dims.classes ?? {};
   const { form } = training.file;
-  const kept = { name, form, at: Date.now(), bytes: state(engine, training).slice(), size };
+  const { labels } = engine.about;
+  const kept = { name, form, at: Date.now(), bytes: state(engine, training).slice(), size, labels };
   await table('readwrite', (states) => {
     const put = states.put(kept);
     const keys = states.index('at').getAllKeys(all(name)); // the oldest first
@@ -628,7 +641,7 @@ export async function restore(engine, name) {
   const fits = kept?.bytes.length === training.end - training.start;
   if (fits) {
     state(engine, training).set(kept.bytes);
-    setCount(engine, kept.size);
+    setClasses(engine, kept.size, kept.labels ?? training.labels); // before builds with a task there were no names
   }
   return fits;
 }
@@ -643,5 +656,5 @@ export async function forget(engine, name) {
 export async function reset(engine) {
   const training = await opened(engine);
   state(engine, training).set(training.first);
-  setCount(engine, training.classes);
+  setClasses(engine, Number(training.classes), training.labels);
 }

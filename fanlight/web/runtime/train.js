@@ -1,4 +1,4 @@
-import { FanlightError, Model, load as open, portable } from './fanlight.js';
+import { LOAD_OPTIONS, Model, checkOptions, checkSize, fail, load as open, portable } from './fanlight.js';
 /**
  * @import { EvaluateOptions, Examples, FitOptions, History, ImageSource, InlineBundle } from './types.js'
  * @import { LoadOptions, Logs, Spec, Tensor, TypedArray } from './types.js'
@@ -32,24 +32,16 @@ const OPTIONS = {
 };
 
 /** @param {string} reason @param {unknown} expected @param {unknown} received @param {string} [next] @returns {never} */
-const refuse = (reason, expected, received, next) => {
-  throw new FanlightError('E-WEB-001', reason, { expected, received: String(received).slice(0, 99), next });
-};
-
-/** @param {string} text */
-const plain = (text) => text.replaceAll('_', '').toLowerCase();
+const refuse = (reason, expected, received, next) => (
+  fail('E-WEB-001', reason, { expected, received: String(received).slice(0, 99), next }));
 
 /**
  * Refuse options that there are not, and values that they cannot have.
  * @param {string} method @param {any} given @param {string[]} names
  */
 const check = (method, given, names) => {
-  if (Object(given) !== given) refuse('The options are wrong.', 'an object', given);
+  checkOptions(method, given, names);
   for (const [name, value] of Object.entries(given)) {
-    if (!names.includes(name)) {
-      const meant = names.filter((own) => plain(own).startsWith(plain(name).slice(0, 5))).join(' or ');
-      refuse(`${method} has no such option.`, names, name, meant ? `did you mean ${meant}?` : undefined);
-    }
     const [test, expected] = OPTIONS[name];
     if (value !== undefined && !test(value)) refuse(`${name} is wrong.`, expected, value);
   }
@@ -59,11 +51,13 @@ const check = (method, given, names) => {
  * Open a bundle that was built with `train`: a model that also learns. Given a model that is loaded
  * already, as `await element.ready` of a page that classifies, it is that one which learns.
  * @param {string | URL | InlineBundle | Model} source
- * @param {LoadOptions & { persist?: string }} [options] persist: a name under which this browser keeps what was
+ * @param {LoadOptions & { persist?: string }} [given] persist: a name under which this browser keeps what was
  *   learnt, after every epoch; what is there already is taken up again
  * @returns {Promise<TrainableModel>}
  */
-export async function load(source, { persist, ...options } = {}) {
+export async function load(source, given = {}) {
+  checkOptions('load', given, [...LOAD_OPTIONS, 'persist']);
+  const { persist, ...options } = given;
   const opened = source instanceof Model ? source : await open(source, options);
   const model = new TrainableModel(opened, persist);
   if (persist !== undefined) model.restored = await model.restore(persist);
@@ -133,7 +127,7 @@ export class TrainableModel {
   /** Refuse what may not come between. @param {string} what */
   #free(what) {
     const before = busy.get(this.#model);
-    if (before) throw new FanlightError('E-WEB-036', `${before} has not ended.`, { where: what, next: `await ${before}` });
+    if (before) fail('E-WEB-036', `${before} has not ended.`, { where: what, next: `await ${before}` });
   }
 
   /**
@@ -170,7 +164,7 @@ export class TrainableModel {
     return this.#alone('fit', async (held) => {
       if (seed !== undefined) await this.#part('sow', seed);
       const data = await this.#hold({ x, y, w, classWeight }, held, signal, onPrepare);
-      const batchSize = size(options.batchSize, data.most);
+      const batchSize = size(data.most, options.batchSize);
       const from = validationData ? data.count : Math.floor(data.count * (1 - validationSplit)); // as Keras has it
       if (from < 1) {
         refuse('validationSplit leaves nothing to learn from.', 'a smaller share', `${validationSplit} of ${data.count}`);
@@ -184,6 +178,7 @@ export class TrainableModel {
       /** @type {History} */
       const found = { epoch: [], history: {} };
       for (let epoch = 0; epoch < epochs; epoch++) {
+        signal?.throwIfAborted(); // by onEpochEnd
         await this.#part('begin', data.id, { kind: 'train', batchSize, shuffle, from: 0, to: from });
         let logs = await this.#turns(data.id, signal, (batch, each) => onBatchEnd?.(batch, each, epoch));
         const part = other ? [other.id, 0, other.count] : from < data.count ? [data.id, from, data.count] : undefined;
@@ -252,7 +247,7 @@ export class TrainableModel {
     signal?.throwIfAborted();
     return this.#alone('evaluate', async (held) => {
       const { id, count, most } = await this.#hold({ x, y, w }, held, signal);
-      await this.#part('begin', id, { kind: 'evaluate', batchSize: size(batchSize, most), from: 0, to: count });
+      await this.#part('begin', id, { kind: 'evaluate', batchSize: size(most, batchSize), from: 0, to: count });
       return this.#turns(id, signal);
     });
   }
@@ -272,28 +267,31 @@ export class TrainableModel {
   }
 
   /** How many classes there are; null where that is for good. @returns {Promise<number | null>} */
-  getClasses() {
-    return this.#part('classes');
+  async getClasses() {
+    return (await this.#part('classes')).size;
   }
 
   /**
-   * Change the number of classes of a model that was built with dims={"classes": ...}. Those that stay keep what
-   * they have learnt, new ones begin as they were built.
-   * @param {number} count @param {number[]} [keep] which of the old classes the first of the new ones are, by their
-   *   numbers; default: as many as there are. [0, 2] lets class 1 go.
+   * Change the classes of a model that was built with dims={"classes": ...}. Those that stay keep what they have
+   * learnt, new ones begin as they were built. `labels` has their names.
+   * @param {number | string[]} classes how many there are, or their names
+   * @param {number[]} [keep] which of the old classes the first of the new ones are, by their numbers: [0, 2] lets
+   *   class 1 go. Default: those whose names stay; without names as many as there are.
    * @returns {Promise<void>}
    */
-  async setClasses(count, keep) {
+  async setClasses(classes, keep) {
     this.#free('setClasses');
-    await this.#part('resize', count, keep);
+    await this.#part('resize', classes, keep);
     await this.#recount();
     await this.#keep();
   }
 
-  /** `outputs` and `dims` say how many classes there are. */
+  /** `outputs`, `dims` and `labels` say which classes there are. */
   async #recount() {
-    const { classes } = this.#model.dims;
-    if (classes) classes.size = await this.#part('classes');
+    const { dims } = this.#model;
+    const { size, labels } = await this.#part('classes');
+    this.#model.labels = labels;
+    if (dims.classes) dims.classes.size = size;
   }
 
   /**
@@ -347,12 +345,8 @@ export class TrainableModel {
   }
 }
 
-/** @param {number | undefined} asked @param {number} most */
-const size = (asked, most) => {
-  const batch = asked ?? Math.min(32, most);
-  if (batch > most) {
-    throw new FanlightError('E-WEB-013', 'batchSize is out of bounds.', {
-      expected: `1 to ${most}`, received: batch, next: 'build with a larger dims={"batch": ...}' });
-  }
-  return batch;
+/** @param {number} most @param {number} [asked] */
+const size = (most, asked = Math.min(32, most)) => {
+  checkSize('batchSize', { min: 1, max: most }, asked, 'batch');
+  return asked;
 };

@@ -42,6 +42,9 @@ export class Model {
     dispose(): void;
     #private;
 }
+export function checkOptions(method: string, given: any, names: string[]): void;
+/** The options of `load`. */
+export const LOAD_OPTIONS: string[];
 export type Call = (tag: string, args: unknown[]) => Promise<any>;
 export type Shut = (reason: unknown) => void;
 export type Link = {
@@ -53,8 +56,13 @@ export type Link = {
 };
 import type { InlineBundle } from './types.js';
 import type { LoadOptions } from './types.js';
+import { ARRAYS } from './bundle.js';
 import { Engine } from './engine.js';
 import { FanlightError } from './errors.js';
+import { checkNames } from './bundle.js';
+import { checkSize } from './bundle.js';
+import { count } from './bundle.js';
+import { fail } from './errors.js';
 import { pixels } from './image.js';
 import { portable } from './image.js';
 import { said } from './errors.js';
@@ -64,4 +72,4 @@ import type { ImageSource } from './types.js';
 import type { Prediction } from './types.js';
 import type { KernelTime } from './types.js';
 import type { About } from './types.js';
-export { Engine, FanlightError, pixels, portable, said };
+export { ARRAYS, Engine, FanlightError, checkNames, checkSize, count, fail, pixels, portable, said };

@@ -2,11 +2,11 @@
  * Open a bundle that was built with `train`: a model that also learns. Given a model that is loaded
  * already, as `await element.ready` of a page that classifies, it is that one which learns.
  * @param {string | URL | InlineBundle | Model} source
- * @param {LoadOptions & { persist?: string }} [options] persist: a name under which this browser keeps what was
+ * @param {LoadOptions & { persist?: string }} [given] persist: a name under which this browser keeps what was
  *   learnt, after every epoch; what is there already is taken up again
  * @returns {Promise<TrainableModel>}
  */
-export function load(source: string | URL | InlineBundle | Model, { persist, ...options }?: LoadOptions & {
+export function load(source: string | URL | InlineBundle | Model, given?: LoadOptions & {
     persist?: string;
 }): Promise<TrainableModel>;
 /** A loaded model that learns. Everything is computed on this device. Made by `load`. */
@@ -57,13 +57,14 @@ export class TrainableModel {
     /** How many classes there are; null where that is for good. @returns {Promise<number | null>} */
     getClasses(): Promise<number | null>;
     /**
-     * Change the number of classes of a model that was built with dims={"classes": ...}. Those that stay keep what
-     * they have learnt, new ones begin as they were built.
-     * @param {number} count @param {number[]} [keep] which of the old classes the first of the new ones are, by their
-     *   numbers; default: as many as there are. [0, 2] lets class 1 go.
+     * Change the classes of a model that was built with dims={"classes": ...}. Those that stay keep what they have
+     * learnt, new ones begin as they were built. `labels` has their names.
+     * @param {number | string[]} classes how many there are, or their names
+     * @param {number[]} [keep] which of the old classes the first of the new ones are, by their numbers: [0, 2] lets
+     *   class 1 go. Default: those whose names stay; without names as many as there are.
      * @returns {Promise<void>}
      */
-    setClasses(count: number, keep?: number[]): Promise<void>;
+    setClasses(classes: number | string[], keep?: number[]): Promise<void>;
     /**
      * What was learnt, optimizer included, as a file that `fl.load` reads in Python: its name ends in .safetensors.
      * @returns {Promise<File>}

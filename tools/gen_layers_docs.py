@@ -52,7 +52,6 @@ TAIL = """## What Keras has and Fanlight has not
 | `FeatureSpace` | Its layers by themselves: `Normalization`, `StringLookup`, `Discretization`, `HashedCrossing`, `Concatenate`. |
 | `model_to_dot` | `fl.plot_model` draws without Graphviz. |
 | `standardize_dtype`, `Config` | Python's own. |
-| `keras.losses.mean_squared_error` | `fl.losses.mse`: here that name is TensorFlow.js's, which gives one number for all examples. |
 | `keras.applications`, `keras.datasets` | Nothing is downloaded. `fl.load_model` reads files of Keras and TF.js, `fl.default_model` is in the package, `fl.data` reads folders and arrays. |
 | `keras.preprocessing`, `keras.tree` | Layers (`Resizing`, `TextVectorization`, ...) and `fl.data`; for nested structures Python's own loops. |
 | `keras.mixed_precision`, `keras.backend` | `fl.set_dtype_policy`; `fl.set_backend` and the functions of `fl`. |

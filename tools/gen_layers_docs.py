@@ -47,7 +47,7 @@ TAIL = """## What Keras has and Fanlight has not
 | `RemoteMonitor`, `get_file` | Nothing here talks to other machines. A `fl.callbacks.LambdaCallback` may; `fl.callbacks.CSVLogger` and `TensorBoard` write files. |
 | `OrbaxCheckpoint` | `fl.callbacks.ModelCheckpoint`, `BackupAndRestore`. |
 | `image_dataset_from_directory` | `fl.data.image_folder`. |
-| `audio_dataset_from_directory`, `text_dataset_from_directory`, `timeseries_dataset_from_array` | `fl.data.from_generator`, `fl.data.from_arrays`. |
+| `audio_dataset_from_directory`, `text_dataset_from_directory` | `fl.data.from_generator`, `fl.data.from_arrays`. |
 | `split_dataset` | `dataset.split` of `fl.data`. |
 | `FeatureSpace` | Its layers by themselves: `Normalization`, `StringLookup`, `Discretization`, `HashedCrossing`, `Concatenate`. |
 | `model_to_dot` | `fl.plot_model` draws without Graphviz. |
@@ -105,10 +105,14 @@ def page() -> str:
 def _arguments(thing: Any) -> str:
     parts = []
     for name, p in inspect.signature(thing).parameters.items():
-        if name in ("options", "self", *BASE):
+        # Of layers that are made of it, input_dim is an argument of their own.
+        needed = p.default is p.empty and p.kind is not p.VAR_KEYWORD
+        if name in ("options", "self") or (name in BASE and not needed):
             continue
         if p.kind is p.VAR_POSITIONAL:
             parts.append(f"*{name}")
+        elif p.kind is p.VAR_KEYWORD:
+            parts.append(f"**{name}")
         elif p.default is p.empty:
             parts.append(name)
         elif p.default is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.data.series import timeseries_dataset_from_array
 from fanlight.layers import (
     activations,
     constraints,
@@ -60,6 +61,7 @@ __all__ = [
     "save_img",
     "serialize_keras_object",
     "set_random_seed",
+    "timeseries_dataset_from_array",
     "to_categorical",
     "unpack_x_y_sample_weight",
 ]

@@ -34,7 +34,6 @@ MISSING: dict[str, set[str]] = {
         "disable_interactive_logging", "enable_interactive_logging", "get_file",
         "image_dataset_from_directory", "is_interactive_logging_enabled", "legacy",
         "model_to_dot", "split_dataset", "standardize_dtype", "text_dataset_from_directory",
-        "timeseries_dataset_from_array",
     },
 }  # fmt: skip
 
@@ -311,6 +310,13 @@ def test_arrays_are_made_as_keras_makes_them() -> None:
     ):
         with pytest.raises(FanlightError, match="E-LAYER-004"):
             bad()  # fmt: skip
+
+
+def test_windows_of_series_have_keras_s_arguments() -> None:
+    """What they give is in tests/data/test_series.py: Keras's needs TensorFlow."""
+    name = "timeseries_dataset_from_array"
+    ours, theirs = (inspect.signature(getattr(m.utils, name)).parameters for m in (fl, keras))
+    assert [(n, p.default) for n, p in ours.items()] == [(n, p.default) for n, p in theirs.items()]
 
 
 @pytest.mark.parametrize("padding", ["pre", "post"])

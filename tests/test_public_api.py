@@ -311,6 +311,58 @@ def test_a_name_of_a_room_says_which() -> None:
         fl.inv  # type: ignore[attr-defined]  # noqa: B018
 
 
+def leads_somewhere(told: str) -> None:
+    """Every `fl.path` of a text is there, and so is every method of `dataset` and `model`."""
+    rooms: dict[str, Any] = {
+        "fl": fl, "dataset": fl.data.from_arrays([1.0]), "model": fl.Sequential(),
+    }  # fmt: skip
+    for first, path in re.findall(r"\b(fl|dataset|model)\.([\w.]*\w)", told):
+        thing = rooms[first]
+        if path not in ("keras", "json"):  # "model.keras" is a file
+            for part in path.split("."):
+                thing = getattr(thing, part)
+
+
+def test_what_others_have_elsewhere_is_told() -> None:
+    from fanlight.tensor import names
+
+    rooms = {"utils": fl.utils, "data": fl.data}
+    owners: list[tuple[Any, dict[str, str]]] = [
+        (fl, names.TOLD),
+        (fl.data.from_arrays([1.0]), names.METHODS_OF_DATASETS),
+        (fl.Sequential([fl.Input((2,)), fl.layers.Dense(1)]), names.METHODS_OF_MODELS),
+        *((room, {n: t for n, t in names.DATASETS.items() if n not in room.__all__})
+          for room in rooms.values()),
+    ]  # fmt: skip
+    for owner, table in owners:
+        for name, told in table.items():
+            assert not hasattr(owner, name), (owner, name)
+            with pytest.raises(AttributeError, match=rf"no attribute '{name}': ") as caught:
+                getattr(owner, name)
+            assert str(caught.value).endswith(told)
+            leads_somewhere(told)
+        with pytest.raises(AttributeError, match="no attribute 'zyzzyva'"):
+            _ = owner.zyzzyva
+    for name in ("from_tensor_slices", "from_generator"):
+        with pytest.raises(AttributeError, match=r"'Dataset' has no attribute .*: fl\.data\.from_"):
+            getattr(fl.data.Dataset, name)
+    for name in ("FeatureSpace", "Progbar", "get_file", "model_to_dot"):
+        with pytest.raises(AttributeError, match=rf"no attribute '{name}': ") as caught:
+            getattr(fl.utils, name)
+        leads_somewhere(str(caught.value).partition(": ")[2])
+
+
+def test_a_class_says_in_which_room_it_is() -> None:
+    for name, place in {
+        "Metric": "metrics.Metric", "Dense": "layers.Dense", "Adam": "optimizers.Adam",
+        "Callback": "callbacks.Callback", "Loss": "losses.Loss", "L2": "regularizers.L2",
+        "Dataset": "data.Dataset", "image_folder": "data.image_folder",
+        "to_categorical": "utils.to_categorical", "MaxNorm": "constraints.MaxNorm",
+    }.items():  # fmt: skip
+        with pytest.raises(AttributeError, match=rf"'{name}': it is fl\.{place}$"):
+            getattr(fl, name)
+
+
 def test_a_name_that_nobody_has() -> None:
     with pytest.raises(AttributeError, match=r"no attribute 'softmxa': is fl\.softmax what"):
         fl.softmxa  # type: ignore[attr-defined]  # noqa: B018

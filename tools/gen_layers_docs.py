@@ -54,7 +54,9 @@ TAIL = """## What Keras has and Fanlight has not
 | `standardize_dtype`, `Config` | Python's own. |
 | `keras.applications`, `keras.datasets` | Nothing is downloaded. `fl.load_model` reads files of Keras and TF.js, `fl.default_model` is in the package, `fl.data` reads folders and arrays. |
 | `keras.preprocessing`, `keras.tree` | Layers (`Resizing`, `TextVectorization`, ...) and `fl.data`; for nested structures Python's own loops. |
-| `keras.mixed_precision`, `keras.backend` | `fl.set_dtype_policy`; `fl.set_backend` and the functions of `fl`. |
+| `keras.mixed_precision`, `keras.backend`, `keras.config` | `fl.set_dtype_policy`; `fl.set_backend` and the functions of `fl`. Numbers are float32, images `[N, H, W, C]`. |
+| `model.export` | `fl.build(model, "site/")`; `model.save`, also for TF.js. |
+| `tf.data.Dataset.from_tensor_slices`, `cardinality`, `as_numpy_iterator` | `fl.data.from_arrays`, `len(dataset)`, `for x, y in dataset`. |
 | `keras.ops` | The functions are in `fl` itself: `fl.softmax`, `fl.matmul`. |
 """  # noqa: E501
 # What all layers take.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as Row
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,6 +37,7 @@ from fanlight.layers.seeds import set_random_seed
 from fanlight.layers.symbolic import Symbolic
 from fanlight.tensor import Tensor, cast
 from fanlight.tensor import functions as fn
+from fanlight.tensor.names import DATASETS, elsewhere
 
 __all__ = [
     "CustomObjectScope",
@@ -71,6 +72,16 @@ def __dir__() -> list[str]:
     """The public names only, for completion."""
     return sorted(__all__)
 
+
+_TOLD = {
+    "FeatureSpace": "its layers by themselves: fl.layers.Normalization, fl.layers.StringLookup, "
+    "fl.layers.HashedCrossing, fl.layers.Concatenate",
+    "Progbar": "fit(..., verbose=1) shows it",
+    "get_file": "nothing is downloaded",
+    "model_to_dot": "fl.plot_model draws without Graphviz",
+}
+if not TYPE_CHECKING:  # a name that is not there is an error to mypy
+    __getattr__ = elsewhere("fl.utils", DATASETS | _TOLD)
 
 # --- arrays ---------------------------------------------------------------------------------------
 

@@ -64,7 +64,7 @@ def test_windows_one_by_one_shuffled_and_cached(tmp_path: Path) -> None:
     plain = windows(fl.tensor(DATA), list(DATA), 3, batch_size=None)
     assert len(plain) == 98 and plain.first()[0].tolist() == [0, 1, 2]
     mixed = windows(DATA, DATA, 3, batch_size=98, shuffle=True, seed=4)
-    first, second = mixed.first(), list(mixed)[0]
+    first, second = mixed.first(), next(iter(mixed))
     assert sorted(first[1]) == list(range(98)) != first[1].tolist()
     np.testing.assert_array_equal(first[0], first[1][:, None] + np.arange(3))
     np.testing.assert_array_equal(first[0], second[0])  # `first` looks, and is no pass

@@ -15,7 +15,7 @@ from __future__ import annotations
 import builtins
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from fanlight import array_api, data, layers
+from fanlight import array_api, data, layers, models
 from fanlight.build import build
 from fanlight.built import Bundle, open_bundle
 from fanlight.check import check
@@ -32,13 +32,14 @@ from fanlight.layers import (
     metrics,
     optimizers,
     regularizers,
+    saving,
     utils,
 )
 from fanlight.layers.cloning import clone_model
 from fanlight.layers.config import register
 from fanlight.layers.deploy import training
 from fanlight.layers.describe import model_from_json
-from fanlight.layers.layer import clear_session
+from fanlight.layers.layer import Layer, clear_session
 from fanlight.layers.model import Input, Model, Sequential
 from fanlight.layers.operations import PUBLIC as _OPERATIONS
 from fanlight.layers.operations import bind as _bind_operations
@@ -46,7 +47,7 @@ from fanlight.layers.operations import standing as _standing
 from fanlight.layers.plot import plot_model
 from fanlight.layers.plots import plot_confusion
 from fanlight.layers.policy import DTypePolicy, dtype_policy, set_dtype_policy
-from fanlight.layers.saving import load, load_model
+from fanlight.layers.saving import load, load_model, save_model
 from fanlight.layers.seeds import set_random_seed
 from fanlight.models import default_model, tasks
 from fanlight.ops.types import Dim
@@ -407,6 +408,7 @@ __all__ = [
     # layers, and models that learn
     "DTypePolicy",
     "Input",
+    "Layer",
     "Model",
     "Sequential",
     "activations",
@@ -421,11 +423,14 @@ __all__ = [
     "losses",
     "metrics",
     "model_from_json",
+    "models",
     "optimizers",
     "plot_model",
     "plot_confusion",
     "register",
     "regularizers",
+    "save_model",
+    "saving",
     "set_dtype_policy",
     "set_random_seed",
     "training",

@@ -34,6 +34,7 @@ PUBLIC |= {
     "initializers", "layers", "losses", "metrics", "optimizers", "register", "regularizers",
     "DTypePolicy", "dtype_policy", "set_dtype_policy", "set_random_seed", "training",
     "load_model", "model_from_json", "plot_confusion", "plot_model",
+    "Layer", "models", "save_model", "saving",
 }  # fmt: skip
 PUBLIC |= {"cond", "data", "scan", "while_loop"}
 PUBLIC |= {"debug", "env", "get_backend", "profile", "set_backend", "time"}

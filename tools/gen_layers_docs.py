@@ -48,6 +48,7 @@ TAIL = """## What Keras has and Fanlight has not
 | `OrbaxCheckpoint` | `fl.callbacks.ModelCheckpoint`, `BackupAndRestore`. |
 | `image_dataset_from_directory` | `fl.data.image_folder`. |
 | `audio_dataset_from_directory`, `text_dataset_from_directory` | `fl.data.from_generator`, `fl.data.from_arrays`. |
+| `KerasFileEditor` | `fl.load_model`, `model.get_weights` and `set_weights`, `model.load_weights(path, by_name=True, skip_mismatch=True)`. |
 | `split_dataset` | `dataset.split` of `fl.data`. |
 | `FeatureSpace` | Its layers by themselves: `Normalization`, `StringLookup`, `Discretization`, `HashedCrossing`, `Concatenate`. |
 | `model_to_dot` | `fl.plot_model` draws without Graphviz. |
@@ -57,7 +58,7 @@ TAIL = """## What Keras has and Fanlight has not
 | `keras.mixed_precision`, `keras.backend`, `keras.config` | `fl.set_dtype_policy`; `fl.set_backend` and the functions of `fl`. Numbers are float32, images `[N, H, W, C]`. |
 | `model.export` | `fl.build(model, "site/")`; `model.save`, also for TF.js. |
 | `tf.data.Dataset.from_tensor_slices`, `cardinality`, `as_numpy_iterator` | `fl.data.from_arrays`, `len(dataset)`, `for x, y in dataset`. |
-| `keras.ops` | The functions are in `fl` itself: `fl.softmax`, `fl.matmul`. |
+| `keras.ops` | The functions are in `fl` itself: `fl.softmax`, `fl.matmul`; `fl.ops` is the table of operations. |
 """  # noqa: E501
 # What all layers take.
 BASE = (
@@ -76,6 +77,8 @@ PARTS: dict[str, tuple[str, ModuleType]] = {
     "Regularizers": ("fl.regularizers", fl.regularizers),
     "Constraints": ("fl.constraints", fl.constraints),
     "Datasets": ("fl.data", fl.data),
+    "Models": ("fl.models", fl.models),
+    "Saving": ("fl.saving", fl.saving),
     "Helpers": ("fl.utils", fl.utils),
 }
 

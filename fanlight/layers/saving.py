@@ -1,4 +1,7 @@
-"""Models and weights to and from files; what a file is follows from its name and its content."""
+"""Models and weights to and from files; what a file is follows from its name and its content.
+
+As `fl.saving` it has the names of `keras.saving`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,16 @@ from fanlight.formats.source import Port, Source
 from fanlight.layers import config
 from fanlight.layers.layer import Layer
 from fanlight.layers.model import not_built
+from fanlight.layers.utils import (
+    CustomObjectScope,
+    custom_object_scope,
+    deserialize_keras_object,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+    serialize_keras_object,
+)
 from fanlight.tensor.caller import caller
 
 _H5 = (".h5", ".hdf5")
@@ -252,7 +265,20 @@ def load_weights(
     readers[kind](model, source, by_name, skip_mismatch)
 
 
-__all__ = ["load_model", "load_weights", "save_model", "save_weights"]
+__all__ = [
+    "CustomObjectScope",
+    "custom_object_scope",
+    "deserialize_keras_object",
+    "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
+    "load_model",
+    "load_weights",
+    "register_keras_serializable",
+    "save_model",
+    "save_weights",
+    "serialize_keras_object",
+]
 
 
 def __dir__() -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 # The families, in the order in which docs/ops.md lists them. Importing one registers its rows.
 # ruff: isort: off
 from fanlight.ops import elementwise as _elementwise  # noqa: F401
@@ -32,3 +34,18 @@ from fanlight.ops.types import Dim, TensorType
 # ruff: isort: on
 
 __all__ = ["TABLE", "Attr", "Dim", "Row", "TensorType", "Unsupported", "lookup"]
+
+
+if not _TYPE_CHECKING:  # a name that is not there is an error to mypy
+
+    def __getattr__(name: str) -> object:
+        # Python itself asks for names that begin otherwise.
+        told = (
+            ""
+            if name.startswith("_")
+            else (
+                f": it is the table of operations; functions of tensors, which Keras has in keras.ops, "
+                f"are in fanlight itself: fl.{name}"
+            )
+        )
+        raise AttributeError(f"module 'fanlight.ops' has no attribute {name!r}{told}", name=name)

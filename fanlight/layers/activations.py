@@ -9,6 +9,8 @@ import numpy as np
 
 from fanlight.layers import config
 from fanlight.layers.config import made_of
+from fanlight.layers.standing import standing
+from fanlight.layers.symbolic import Symbolic
 from fanlight.tensor import Tensor, cast, tensor
 from fanlight.tensor import functions as fn
 from fanlight.tensor.gradients import stop_gradient
@@ -16,11 +18,12 @@ from fanlight.tensor.scans import cumsum
 from fanlight.tensor.sorting import sort
 
 
-def linear(x: Any) -> Tensor:
+def linear(x: Any) -> Any:
     """x."""
-    return tensor(x)
+    return x if isinstance(x, Symbolic) else tensor(x)
 
 
+@standing("activations")
 def relu(
     x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
 ) -> Tensor:
@@ -35,6 +38,7 @@ def relu(
     return y
 
 
+@standing("activations")
 def elu(x: Any, alpha: float = 1.0) -> Tensor:
     """x from 0 on, alpha (exp(x) - 1) below. Source: Clevert et al. 2015."""
     x = cast(x, "float32")
@@ -43,26 +47,31 @@ def elu(x: Any, alpha: float = 1.0) -> Tensor:
     return fn.where(x > 0, x, alpha * fn.expm1(fn.minimum(x, 0.0)))
 
 
+@standing("activations")
 def hard_sigmoid(x: Any) -> Tensor:
     """clip(x / 6 + 0.5, 0, 1), as Keras 3 has it."""
     return fn.relu6(cast(x, "float32") + 3.0) * (1.0 / 6.0)
 
 
+@standing("activations")
 def hard_sigmoid_2(x: Any) -> Tensor:
     """clip(0.2 x + 0.5, 0, 1), as Keras 2 and TensorFlow.js have it."""
     return fn.hard_sigmoid(cast(x, "float32"), 0.2, 0.5)
 
 
+@standing("activations")
 def softmax(x: Any, axis: int = -1) -> Tensor:
     """exp(x) over its sum along the axis."""
     return fn.softmax(cast(x, "float32"), axis)
 
 
+@standing("activations")
 def log_softmax(x: Any, axis: int = -1) -> Tensor:
     """The logarithm of softmax."""
     return fn.log_softmax(cast(x, "float32"), axis)
 
 
+@standing("activations")
 def gelu(x: Any, approximate: bool = False) -> Tensor:
     """x Phi(x); approximate: by tanh. Source: Hendrycks & Gimpel 2016."""
     x = cast(x, "float32")
@@ -72,16 +81,19 @@ def gelu(x: Any, approximate: bool = False) -> Tensor:
     return 0.5 * x * (1.0 + fn.tanh(inner))
 
 
+@standing("activations")
 def exponential(x: Any) -> Tensor:
     """exp(x)."""
     return fn.exp(cast(x, "float32"))
 
 
+@standing("activations")
 def leaky_relu(x: Any, negative_slope: float = 0.2) -> Tensor:
     """x from 0 on, negative_slope x below."""
     return fn.leaky_relu(cast(x, "float32"), negative_slope)
 
 
+@standing("activations")
 def glu(x: Any, axis: int = -1) -> Tensor:
     """The first half along the axis times the sigmoid of the second: Dauphin et al. 2016."""
     x = cast(x, "float32")
@@ -90,58 +102,68 @@ def glu(x: Any, axis: int = -1) -> Tensor:
     return halves[0] * fn.sigmoid(halves[1])
 
 
+@standing("activations")
 def celu(x: Any, alpha: float = 1.0) -> Tensor:
     """max(x, 0) + min(alpha (exp(x / alpha) - 1), 0). Source: Barron 2017."""
     x = cast(x, "float32")
     return fn.maximum(x, 0.0) + alpha * fn.expm1(fn.minimum(x, 0.0) / alpha)
 
 
+@standing("activations")
 def hard_tanh(x: Any) -> Tensor:
     """clip(x, -1, 1)."""
     return fn.clip(cast(x, "float32"), -1.0, 1.0)
 
 
+@standing("activations")
 def hard_shrink(x: Any, threshold: float = 0.5) -> Tensor:
     """x where it is beyond the threshold, else 0."""
     x = cast(x, "float32")
     return fn.where(fn.abs(x) > threshold, x, 0.0)
 
 
+@standing("activations")
 def soft_shrink(x: Any, threshold: float = 0.5) -> Tensor:
     """x, brought nearer to 0 by the threshold."""
     x = cast(x, "float32")
     return fn.sign(x) * fn.maximum(fn.abs(x) - threshold, 0.0)
 
 
+@standing("activations")
 def tanh_shrink(x: Any) -> Tensor:
     """x - tanh(x)."""
     x = cast(x, "float32")
     return x - fn.tanh(x)
 
 
+@standing("activations")
 def threshold(x: Any, threshold: float, default_value: float) -> Tensor:
     """x beyond the threshold, else default_value."""
     x = cast(x, "float32")
     return fn.where(x > threshold, x, float(default_value))
 
 
+@standing("activations")
 def squareplus(x: Any, b: float = 4.0) -> Tensor:
     """(x + sqrt(x^2 + b)) / 2. Source: Barron 2021."""
     x = cast(x, "float32")
     return (x + fn.sqrt(x * x + b)) * 0.5
 
 
+@standing("activations")
 def sparse_plus(x: Any) -> Tensor:
     """0 below -1, x above 1, (x + 1)^2 / 4 between."""
     x = cast(x, "float32")
     return fn.where(x <= -1.0, 0.0, fn.where(x < 1.0, 0.25 * fn.square(x + 1.0), x))
 
 
+@standing("activations")
 def sparse_sigmoid(x: Any) -> Tensor:
     """clip((x + 1) / 2, 0, 1)."""
     return fn.clip(0.5 * (cast(x, "float32") + 1.0), 0.0, 1.0)
 
 
+@standing("activations")
 def sparsemax(x: Any, axis: int = -1) -> Tensor:
     """The nearest shares along the axis, of which many are 0: Martins & Astudillo 2016.
 
@@ -162,18 +184,22 @@ def sparsemax(x: Any, axis: int = -1) -> Tensor:
     return fn.where(has, fn.relu(x - t), 0.0)
 
 
+@standing("activations")
 def silu(x: Any) -> Tensor:
     """x sigmoid(x). Source: Elfwing et al. 2017; as swish: Ramachandran et al. 2017."""
     return fn.swish(cast(x, "float32"))
 
 
+@standing("activations")
 def hard_silu(x: Any) -> Tensor:
     """x clip(x / 6 + 0.5, 0, 1). Source: Howard et al. 2019."""
     return fn.hard_swish(cast(x, "float32"))
 
 
-mish, relu6, selu, sigmoid = fn.mish, fn.relu6, fn.selu, fn.sigmoid
-softplus, softsign, tanh, log_sigmoid = fn.softplus, fn.softsign, fn.tanh, fn.log_sigmoid
+_alike = standing("activations")
+mish, relu6, selu, sigmoid = map(_alike, (fn.mish, fn.relu6, fn.selu, fn.sigmoid))
+softplus, softsign, tanh = map(_alike, (fn.softplus, fn.softsign, fn.tanh))
+log_sigmoid = _alike(fn.log_sigmoid)
 swish, hard_swish = silu, hard_silu
 
 KNOWN: dict[str, Any] = {

@@ -43,6 +43,8 @@ def _alike(room: str, pairs: str, operands: int = 1) -> list[Kind]:
 
 _AXES = {"axis": "axis", "keepdims": "keepdims"}
 _AXIS = {"axis": "axis"}
+_LAST_TWO = {"axis1": -2, "axis2": -1}
+_CHANNELS = {"data_format": "channels_last"}
 
 
 def _over(pairs: str, **always: Any) -> list[Kind]:
@@ -51,7 +53,58 @@ def _over(pairs: str, **always: Any) -> list[Kind]:
     return [Kind(function, "numpy", name, _AXES, always) for function, name in split]
 
 
+# Of functions of rooms. Where a class is one of fl itself, too, that one is read: see BY_CLASS.
+_ROOMS: tuple[Kind, ...] = (
+    Kind("activations.celu", "nn", "Celu", {"alpha": "alpha"}),
+    Kind("activations.elu", "nn", "Elu", {"alpha": "alpha"}),
+    Kind("activations.gelu", "nn", "Gelu", {"approximate": "approximate"},
+         stated={"approximate": False}),
+    Kind("activations.glu", "nn", "Glu", _AXIS),
+    Kind("activations.hard_shrink", "nn", "HardShrink", {"threshold": "threshold"}),
+    Kind("activations.leaky_relu", "nn", "LeakyRelu", {"negative_slope": "negative_slope"}),
+    Kind("activations.log_softmax", "nn", "LogSoftmax", _AXIS),
+    Kind("activations.soft_shrink", "nn", "SoftShrink", {"threshold": "threshold"}),
+    Kind("activations.softmax", "nn", "Softmax", _AXIS),
+    Kind("activations.sparsemax", "nn", "Sparsemax", _AXIS),
+    Kind("activations.squareplus", "nn", "Squareplus", {"b": "b"}),
+    Kind("activations.threshold", "nn", "Threshold",
+         {"threshold": "threshold", "default_value": "default_value"}),
+    *_alike(
+        "nn",
+        """activations.hard_tanh:HardTanh activations.sparse_plus:SparsePlus
+        activations.sparse_sigmoid:SparseSigmoid activations.tanh_shrink:TanhShrink""",
+    ),
+    Kind("linalg.cholesky", "linalg", "Cholesky", always={"upper": False}),
+    *_alike("linalg", "linalg.det:Det linalg.eigh:Eigh linalg.inverse:Inv"),
+    Kind("linalg.solve", "linalg", "Solve", operands=2),
+    Kind("linalg.slogdet", "numpy", "Slogdet"),
+    Kind("linalg.qr", "linalg", "Qr", always={"mode": "reduced"}),
+    Kind("linalg.pinv", "linalg", "Pinv", {"rcond": "rcond"}, stated={"rcond": 1e-6}),
+    Kind("linalg.svd", "linalg", "SVD",
+         {"full_matrices": "full_matrices", "compute_uv": "compute_uv"},
+         stated={"full_matrices": False, "compute_uv": True}),
+    Kind("linalg.triangular_solve", "linalg", "SolveTriangular", {"lower": "lower"},
+         stated={"lower": True}, operands=2),
+    Kind("linalg.norm", "linalg", "Norm", {"ord": "ord", **_AXES}),
+    Kind("linalg.diagonal", "numpy", "Diagonal", {"offset": "offset"}, _LAST_TWO),
+    Kind("linalg.trace", "numpy", "Trace", always={"offset": 0, **_LAST_TWO}),
+    Kind("linalg.tril", "numpy", "Tril", always={"k": 0}),
+    Kind("linalg.triu", "numpy", "Triu", always={"k": 0}),
+    Kind("image.flip_left_right", "numpy", "Flip", always={"axis": -2}),
+    Kind("image.flip_up_down", "numpy", "Flip", always={"axis": -3}),
+    Kind("image.grayscale_to_rgb", "numpy", "Repeat", always={"repeats": 3, "axis": -1}),
+    Kind("image.rgb_to_grayscale", "image", "RGBToGrayscale", always=_CHANNELS),
+    Kind("image.interpolate", "image", "Resize",
+         {"size": "size", "interpolation": "method", "antialias": "antialias"},
+         {"crop_to_aspect_ratio": False, "pad_to_aspect_ratio": False, "fill_mode": "constant",
+          "fill_value": 0.0, **_CHANNELS}),
+    Kind("image.transform", "image", "AffineTransform",
+         {"interpolation": "interpolation", "fill_mode": "fill_mode", "fill_value": "fill_value"},
+         _CHANNELS, stated={"interpolation": "nearest"}, operands=2),
+)  # fmt: skip
+
 KINDS: tuple[Kind, ...] = (
+    *_ROOMS,
     Kind("getitem", "numpy", "GetItem", operands=2),
     *_alike(
         "numpy",
@@ -156,6 +209,8 @@ def written(function: str, arguments: Mapping[str, Any]) -> tuple[Kind, dict[str
         return None
     if function == "split" and not isinstance(arguments.get("parts"), int):
         return None  # Keras has where the parts end, which sizes and -1 do not say
+    if function == "image.interpolate" and _other_filter(arguments):
+        return None
     return kind, {**kind.always, **kind.stated, **{ours[k]: v for k, v in arguments.items()}}
 
 
@@ -164,13 +219,23 @@ def read(kind: Kind, config: Mapping[str, Any]) -> tuple[dict[str, Any], list[st
     made: dict[str, Any] = {}
     wrong: list[str] = []
     for key, value in config.items():
+        if key == "rcond" and value is None:
+            continue  # a bound of Keras's own, as ours is
         if key in kind.arguments:
             made[kind.arguments[key]] = value
         elif key in kind.always:
-            wrong += [f"{key}={value!r}"] if value != kind.always[key] else []
+            same = value == kind.always[key] or (key == "data_format" and value is None)
+            wrong += [] if same else [f"{key}={value!r}"]
         elif key not in ("name", "trainable", "dtype"):
             wrong.append(f"{key}={value!r}")
+    if kind.function == "image.interpolate" and _other_filter(made):
+        wrong.append(f"interpolation={made['method']!r}")
     return made, wrong
+
+
+def _other_filter(arguments: Mapping[str, Any]) -> bool:
+    """Whether Keras enlarges a picture by another filter: a bicubic one of a = -0.5."""
+    return arguments.get("method") == "bicubic" and not arguments.get("antialias")
 
 
 __all__ = ["BY_CLASS", "BY_FUNCTION", "KINDS", "Kind", "read", "written"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.layers import scope
+from fanlight.layers.standing import standing
 from fanlight.tensor import Tensor, cast, tensor
 from fanlight.tensor import functions as fn
 from fanlight.tensor.caller import caller
@@ -33,24 +34,28 @@ def alike(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return a, b
 
 
+@standing("losses")
 def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
     """mean (y_true - y_pred)^2 over the last dim."""
     a, b = _floats(y_true, y_pred)
     return fn.mean(fn.squared_difference(a, b), -1)
 
 
+@standing("losses")
 def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
     """mean |y_true - y_pred| over the last dim."""
     a, b = _floats(y_true, y_pred)
     return fn.mean(fn.abs(a - b), -1)
 
 
+@standing("losses")
 def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Tensor:
     """100 mean |(y_true - y_pred) / y_true| over the last dim."""
     a, b = _floats(y_true, y_pred)
     return 100.0 * fn.mean(fn.abs((a - b) / fn.maximum(fn.abs(a), EPSILON)), -1)
 
 
+@standing("losses")
 def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Tensor:
     """mean (log(y_true + 1) - log(y_pred + 1))^2 over the last dim."""
     a, b = _floats(y_true, y_pred)
@@ -64,18 +69,21 @@ def _signs(y_true: Tensor) -> Tensor:
     return fn.where(binary, 2.0 * y_true - 1.0, y_true)
 
 
+@standing("losses")
 def hinge(y_true: Any, y_pred: Any) -> Tensor:
     """mean max(1 - y_true y_pred, 0); labels are -1 and 1, or 0 and 1."""
     a, b = _floats(y_true, y_pred)
     return fn.mean(fn.maximum(1.0 - _signs(a) * b, 0.0), -1)
 
 
+@standing("losses")
 def squared_hinge(y_true: Any, y_pred: Any) -> Tensor:
     """mean max(1 - y_true y_pred, 0)^2; labels are -1 and 1, or 0 and 1."""
     a, b = _floats(y_true, y_pred)
     return fn.mean(fn.square(fn.maximum(1.0 - _signs(a) * b, 0.0)), -1)
 
 
+@standing("losses")
 def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:
     """max(1 + greatest y_pred of a wrong class - y_pred of the right one, 0)."""
     a, b = _floats(y_true, y_pred)
@@ -84,6 +92,7 @@ def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:
     return fn.maximum(wrong - right + 1.0, 0.0)
 
 
+@standing("losses")
 def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
     """mean of error^2 / 2 up to delta, delta |error| - delta^2 / 2 beyond. Source: Huber 1964."""
     a, b = _floats(y_true, y_pred)
@@ -92,6 +101,7 @@ def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
     return fn.mean(fn.where(error <= delta, 0.5 * fn.square(error), far), -1)
 
 
+@standing("losses")
 def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
     """mean log(cosh(y_pred - y_true)) over the last dim."""
     a, b = _floats(y_true, y_pred)
@@ -99,12 +109,14 @@ def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
     return fn.mean(error + fn.softplus(-2.0 * error) - 0.6931471805599453, -1)
 
 
+@standing("losses")
 def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
     """sum y_true log(y_true / y_pred) over the last dim."""
     a, b = (fn.clip(v, EPSILON, 1.0) for v in _floats(y_true, y_pred))
     return fn.sum(a * fn.log(a / b), -1)
 
 
+@standing("losses")
 def poisson(y_true: Any, y_pred: Any) -> Tensor:
     """mean y_pred - y_true log(y_pred) over the last dim."""
     a, b = _floats(y_true, y_pred)
@@ -115,12 +127,14 @@ def _unit(x: Tensor, axis: int) -> Tensor:
     return x * fn.rsqrt(fn.maximum(fn.sum(fn.square(x), axis, keepdims=True), 1e-12))
 
 
+@standing("losses")
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
     """The negative cosine of the angle between them: -1 where they are alike."""
     a, b = _floats(y_true, y_pred)
     return -fn.sum(_unit(a, axis) * _unit(b, axis), axis)
 
 
+@standing("losses")
 def binary_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -143,6 +157,7 @@ def binary_crossentropy(
     return fn.mean(each, axis)
 
 
+@standing("losses")
 def binary_focal_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -175,6 +190,7 @@ def _log_probabilities(p: Tensor, from_logits: bool, axis: int) -> Tensor:
     return fn.log(fn.clip(p, EPSILON, 1.0 - EPSILON))
 
 
+@standing("losses")
 def categorical_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -194,6 +210,7 @@ def categorical_crossentropy(
     return -fn.sum(y * _log_probabilities(p, from_logits, axis), axis)
 
 
+@standing("losses")
 def categorical_focal_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -232,6 +249,7 @@ def _by_class(alpha: Sequence[float], p: Tensor, axis: int) -> Tensor:
     return fn.reshape(tensor(list(alpha), "float32"), sizes)
 
 
+@standing("losses")
 def sparse_categorical_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -271,6 +289,7 @@ def _classes(op: str, expected: str, y: Tensor, p: Tensor) -> FanlightError:
     )
 
 
+@standing("losses")
 def dice(y_true: Any, y_pred: Any, axis: Any = None) -> Tensor:
     """1 - 2 |overlap| / (|y_true| + |y_pred|). Source: Milletari et al. 2016."""
     a, b = _floats(y_true, y_pred)
@@ -278,6 +297,7 @@ def dice(y_true: Any, y_pred: Any, axis: Any = None) -> Tensor:
     return 1.0 - fn.div(2.0 * overlap, fn.sum(a, axis) + fn.sum(b, axis) + EPSILON)
 
 
+@standing("losses")
 def tversky(
     y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Any = None
 ) -> Tensor:
@@ -291,6 +311,7 @@ def tversky(
     return 1.0 - overlap / (overlap + alpha * missed + beta * wrong + EPSILON)
 
 
+@standing("losses")
 def circle(
     y_true: Any,
     y_pred: Any,
@@ -329,6 +350,7 @@ def _log_sum(x: Tensor, counts: Tensor) -> Tensor:
     return log_sum_exp(fn.where(counts, x, -1e30), 1)
 
 
+@standing("losses")
 def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float = 0.5) -> Tensor:
     """(1 - p^q) / q of the class that y_true names by its number. Source: Zhang & Sabuncu 2018."""
     y, p = tensor(y_true), cast(tensor(y_pred), "float32")
@@ -341,6 +363,7 @@ def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float = 0
 _NEVER = -1e5  # the logarithm of a probability that is as good as 0
 
 
+@standing("losses")
 def ctc(y_true: Any, y_pred: Any) -> Tensor:
     """-log of the probability that a sequence says the labels, with blanks and repeats anywhere.
 

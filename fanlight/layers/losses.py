@@ -41,20 +41,22 @@ from fanlight.layers.loss_functions import (
     squared_hinge,
     tversky,
 )
+from fanlight.layers.standing import standing
 from fanlight.tensor import Tensor, cast, tensor
 from fanlight.tensor import functions as fn
+from fanlight.tensor import losses as core
 from fanlight.tensor.caller import caller
-from fanlight.tensor.losses import (
-    absolute_difference,
-    compute_weighted_loss,
-    cosine_distance,
-    hinge_loss,
-    huber_loss,
-    log_loss,
-    sigmoid_cross_entropy,
-    softmax_cross_entropy,
-)
 
+# Those of the Core API.
+_alike = standing("losses")
+absolute_difference = _alike(core.absolute_difference)
+compute_weighted_loss = _alike(core.compute_weighted_loss)
+cosine_distance = _alike(core.cosine_distance)
+hinge_loss = _alike(core.hinge_loss)
+huber_loss = _alike(core.huber_loss)
+log_loss = _alike(core.log_loss)
+sigmoid_cross_entropy = _alike(core.sigmoid_cross_entropy)
+softmax_cross_entropy = _alike(core.softmax_cross_entropy)
 # As Keras 2 has them, too.
 mse = MSE = mean_squared_error
 mae = MAE = mean_absolute_error

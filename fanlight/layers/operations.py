@@ -8,7 +8,6 @@ of files become the layers that the stand-ins' own arithmetic makes.
 
 from __future__ import annotations
 
-import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping
@@ -17,9 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.layers import activations as _activations  # noqa: F401  # its functions are some
 from fanlight.layers import config as configs
+from fanlight.layers import losses as _losses  # noqa: F401
 from fanlight.layers.kinds import BY_CLASS, BY_FUNCTION, read, written
 from fanlight.layers.layer import Layer, argument_error
+from fanlight.layers.standing import FUNCTIONS as _ROOMS
+from fanlight.layers.standing import either
 from fanlight.layers.symbolic import Symbolic, symbols
 from fanlight.tensor import (
     arithmetic,
@@ -27,7 +30,9 @@ from fanlight.tensor import (
     core,
     einsum,
     functions,
+    image,
     indices,
+    linalg,
     matrices,
     neural,
     parts,
@@ -36,7 +41,6 @@ from fanlight.tensor import (
     statistics,
     tensor,
 )
-from fanlight.tensor.caller import hands_on
 
 # --- what operations there are --------------------------------------------------------------------
 
@@ -136,7 +140,19 @@ PUBLIC: dict[str, Callable[..., Any]] = {
     **_of(sorting, "argsort sort"),
     **_of(statistics, "std var"),
 }
-FUNCTIONS: dict[str, Callable[..., Any]] = PUBLIC | _OWN
+# How many boxes are left hangs on numbers, too; and threshold takes one image, no batch.
+_TENSORS: dict[str, dict[str, Callable[..., Any]]] = {
+    "linalg": _of(linalg, " ".join(linalg.__all__)),
+    "image": _of(
+        image, " ".join(n for n in image.__all__ if "suppression" not in n and n != "threshold")
+    ),
+}
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **PUBLIC,
+    **_OWN,
+    **_ROOMS,
+    **{f"{room}.{n}": f for room, named in _TENSORS.items() for n, f in named.items()},
+}
 
 
 class Operation(Layer):
@@ -157,7 +173,8 @@ class Operation(Layer):
         if options["name"] is None and function in FUNCTIONS:
             from fanlight.layers.layer import unique_name
 
-            options["name"] = unique_name(configs.snake(kind.name) if kind else function)
+            own = function.rpartition(".")[2]
+            options["name"] = unique_name(configs.snake(kind.name) if kind else own)
         super().__init__(**options)
         if function not in FUNCTIONS:
             raise argument_error(self, "function", "a function of tensors of fl", function)
@@ -223,7 +240,16 @@ def symbolic_call(name: str, args: tuple[Any, ...], options: Mapping[str, Any]) 
     """What a function gives that is called with stand-ins among its arguments."""
     if name == "einsum":
         return operate(name, *args[1:], equation=args[0])
-    bound = inspect.signature(FUNCTIONS[name]).bind(*args, **options)
+    try:
+        bound = inspect.signature(FUNCTIONS[name]).bind(*args, **options)
+    except TypeError as error:
+        raise TypeError(f"fl.{name}: {error}") from None
+    if "." in name:  # what is said at its default is not said
+        defaults = bound.signature.parameters
+        for key in [k for k, v in bound.arguments.items() if _same(v, defaults[k].default)]:
+            del bound.arguments[key]
+    if name.startswith("activations."):
+        return _activation(name, **bound.arguments)
     names = list(bound.arguments)
     last = max(i for i, key in enumerate(names) if symbols(bound.arguments[key]))
     kind = BY_FUNCTION.get(name)
@@ -232,21 +258,28 @@ def symbolic_call(name: str, args: tuple[Any, ...], options: Mapping[str, Any]) 
     return operate(name, *operands, **{key: bound.arguments[key] for key in names[count:]})
 
 
+def _same(value: Any, default: Any) -> bool:
+    return type(value) is type(default) and not symbols(value) and bool(value == default)
+
+
+def _activation(name: str, x: Any, **arguments: Any) -> Any:
+    """An activation: the layer of its name, or an operation where it has arguments."""
+    from fanlight.layers.activation_layers import ReLU
+    from fanlight.layers.core import Activation
+
+    own = name.rpartition(".")[2]
+    if own == "relu" and arguments:
+        return ReLU(**arguments)(x)
+    if not arguments and own != "glu":  # which in Keras the layer gives as wide as its input
+        return Activation(own)(x)
+    return operate(
+        name, x if x.dtype == "float32" else operate("cast", x, dtype="float32"), **arguments
+    )
+
+
 def standing(name: str) -> Callable[..., Any]:
     """A function of fl that takes stand-ins, too."""
-    function = PUBLIC[name]
-
-    @functools.wraps(function)
-    @hands_on
-    def either(*args: Any, **options: Any) -> Any:
-        for value in (*args, *options.values()):
-            if isinstance(value, Symbolic) or (
-                isinstance(value, list | tuple) and any(isinstance(v, Symbolic) for v in value)
-            ):
-                return symbolic_call(name, args, options)
-        return function(*args, **options)
-
-    return either
+    return either(name, PUBLIC[name])
 
 
 # --- stand-ins ------------------------------------------------------------------------------------
@@ -282,8 +315,13 @@ def _argmin_method(self: Symbolic, axis: int = 0) -> Any:
 
 
 def bind() -> None:
-    """Give stand-ins the methods of tensors that are operations; called once."""
+    """Give stand-ins the methods of tensors that are operations, and to functions of rooms of
+    tensors that they take them; called once."""
     from fanlight.tensor.methods import TABLE
+
+    for room, module in (("linalg", linalg), ("image", image)):
+        for name, function in _TENSORS[room].items():
+            setattr(module, name, either(f"{room}.{name}", function))
 
     for name in set(TABLE) & set(PUBLIC) - {"concat", "stack", "where", "reshape"}:
         setattr(Symbolic, name, _method(name))

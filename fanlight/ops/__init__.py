@@ -39,13 +39,8 @@ __all__ = ["TABLE", "Attr", "Dim", "Row", "TensorType", "Unsupported", "lookup"]
 if not _TYPE_CHECKING:  # a name that is not there is an error to mypy
 
     def __getattr__(name: str) -> object:
-        # Python itself asks for names that begin otherwise.
-        told = (
-            ""
-            if name.startswith("_")
-            else (
-                f": it is the table of operations; functions of tensors, which Keras has in keras.ops, "
-                f"are in fanlight itself: fl.{name}"
-            )
-        )
-        raise AttributeError(f"module 'fanlight.ops' has no attribute {name!r}{told}", name=name)
+        told = f"module 'fanlight.ops' has no attribute {name!r}"
+        if not name.startswith("_"):  # as those that Python itself asks for
+            told += ": it is the table of operations; functions of tensors, which Keras has in "
+            told += f"keras.ops, are in fanlight itself: fl.{name}"
+        raise AttributeError(told, name=name)

@@ -69,7 +69,9 @@ def function_called() -> str:
     """The function that the user's code called, such as "fl.layer_norm"; "" if it has no name."""
     _, frame = _frames()
     name = frame.f_code.co_name
-    known = getattr(frame.f_globals.get(name), "__code__", None) is frame.f_code
+    found = frame.f_globals.get(name)
+    found = getattr(found, "__wrapped__", found)  # of one that takes stand-ins, too
+    known = getattr(found, "__code__", None) is frame.f_code
     if not known or name.startswith("_"):
         return ""
     module = str(frame.f_globals["__name__"]).rpartition(".")[2]

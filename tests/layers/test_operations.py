@@ -90,3 +90,110 @@ def test_what_needs_numbers_says_what_to_do(use: Any) -> None:
     with pytest.raises(fl.FanlightError, match="E-TENSOR-003") as error:
         use(fl.Input((4, 6)))
     assert "fl.layers.Lambda" in str(error.value.next)
+
+
+# --- functions of rooms ---------------------------------------------------------------------------
+
+SQUARES = nets.numbers(3, 4, 4)
+POSITIVE = SQUARES @ SQUARES.transpose(0, 2, 1) + 4 * np.eye(4, dtype=np.float32)
+PICTURES = np.abs(nets.numbers(3, 6, 8, 3))
+MOVED = np.array([[1, 0.1, 0.5, 0, 1, 0.2, 0, 0]] * 3, np.float32)
+SHARES = np.abs(nets.numbers(3, 4)) / np.abs(nets.numbers(3, 4)).sum(-1, keepdims=True)
+# What Keras has an operation or a layer of: it reads them.
+SHARED: dict[str, tuple[Any, tuple[np.ndarray, ...]]] = {
+    **{
+        f"activations.{n}": (getattr(fl.activations, n), (SQUARES,))
+        for n in fl.activations.__all__
+        if n not in ("get", "serialize", "deserialize", "threshold", "sparsemax", "hard_sigmoid_2")
+    },
+    "threshold": (lambda h: fl.activations.threshold(h, 0.2, -1.0), (SQUARES,)),
+    "celu": (lambda h: fl.activations.celu(h, 0.5), (SQUARES,)),
+    "relu": (lambda h: fl.activations.relu(h, max_value=0.5), (SQUARES,)),
+    "softmax": (lambda h: fl.activations.softmax(h, axis=1), (SQUARES,)),
+    "whole": (lambda h: fl.activations.softmax(fl.cast(h, "int32"), 1), (9 * SQUARES,)),
+    **{
+        f"linalg.{n}": (getattr(fl.linalg, n), (POSITIVE,))
+        for n in "cholesky det inverse slogdet qr pinv trace tril triu diagonal norm".split()
+    },
+    "singular": (lambda h: fl.linalg.svd(h, compute_uv=False), (SQUARES,)),
+    "solve": (fl.linalg.solve, (POSITIVE, SQUARES)),
+    "lower": (fl.linalg.triangular_solve, (POSITIVE, SQUARES)),
+    "left_right": (fl.image.flip_left_right, (PICTURES,)),
+    "up_down": (fl.image.flip_up_down, (PICTURES,)),
+    "gray": (fl.image.rgb_to_grayscale, (PICTURES,)),
+    "rgb": (fl.image.grayscale_to_rgb, (PICTURES[..., :1],)),
+    "smaller": (lambda h: fl.image.interpolate(h, (5, 12), "bicubic", True), (PICTURES,)),
+    "moved": (lambda h, m: fl.image.transform(h, m, "bilinear", "reflect"), (PICTURES, MOVED)),
+}
+# What only Fanlight has.
+OURS: dict[str, tuple[Any, tuple[np.ndarray, ...]]] = {
+    "eigvalsh": (fl.linalg.eigvalsh, (POSITIVE,)),
+    "band": (lambda h: fl.linalg.band_part(h, 1, upper=0), (SQUARES,)),
+    "all_of_qr": (lambda h: fl.linalg.qr(h, full_matrices=True), (SQUARES[..., :2],)),
+    "bicubic": (lambda h: fl.image.interpolate(h, (12, 9), "bicubic"), (PICTURES,)),
+    "bilinear": (lambda h: fl.image.resize_bilinear(h, (5, 9)), (PICTURES,)),
+    "turned": (lambda h: fl.image.rotate_with_offset(h, 0.3), (PICTURES,)),
+    "mse": (fl.losses.mse, (SHARES, SHARES[::-1])),
+    "all": (fl.losses.mean_squared_error, (SHARES, SHARES[::-1])),
+    "hinge": (fl.losses.hinge, (SHARES, SHARES[::-1])),
+    "crossentropy": (
+        lambda a, b: fl.losses.categorical_crossentropy(a, b, label_smoothing=0.1),
+        (np.eye(4, dtype=np.float32)[[0, 2, 1]], SHARES),
+    ),
+}
+
+
+def made_of(make: Any, given: tuple[np.ndarray, ...], path: Path) -> tuple[Any, list[np.ndarray]]:
+    """What the model of a function gives, compared with the function's; and its file."""
+    inputs = [fl.Input(x.shape[1:]) for x in given]
+    model = fl.Model(inputs, make(*inputs))
+    found, wanted = model.predict(list(given)), make(*given)
+    found, wanted = (list(v) if isinstance(v, tuple | list) else [v] for v in (found, wanted))
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a, np.asarray(b), rtol=1e-4, atol=1e-4)
+    model.save(path)
+    again = fl.load_model(path).predict(list(given))
+    for a, b in zip(found, again if isinstance(again, list) else [again], strict=True):
+        np.testing.assert_array_equal(a, b)
+    return model, found
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of NumPy, in Keras
+@pytest.mark.parametrize("name", SHARED)
+def test_functions_of_rooms_are_operations_of_keras(name: str, tmp_path: Path) -> None:
+    keras = pytest.importorskip("keras")
+    make, given = SHARED[name]
+    _, found = made_of(make, given, tmp_path / "m.keras")
+    theirs = keras.models.load_model(tmp_path / "m.keras")(list(given))
+    theirs = list(theirs) if isinstance(theirs, tuple | list) else [theirs]
+    for a, b in zip(found, theirs, strict=True):
+        np.testing.assert_allclose(a, np.asarray(b), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_functions_of_rooms_that_keras_has_not_are_ours_in_files(name: str, tmp_path: Path) -> None:
+    make, given = OURS[name]
+    model, _ = made_of(make, given, tmp_path / "m.h5")
+    assert '"class_name": "Operation"' in model.to_json()
+    with pytest.raises(fl.FanlightError, match="E-LAYER-009") as error:
+        model.save(tmp_path / "tfjs")
+    assert "(Operation): no such layer" in str(error.value.received)
+
+
+def test_activations_are_layers_that_tfjs_has_too(tmp_path: Path) -> None:
+    h = fl.Input((4,))
+    model = fl.Model(h, fl.activations.relu(fl.activations.linear(h)))
+    model.save(tmp_path / "tfjs")
+    assert fl.load_model(tmp_path / "tfjs").get_config()["layers"][1]["class_name"] == "Activation"
+
+
+def test_functions_of_rooms_are_themselves_as_arguments() -> None:
+    model = fl.Sequential([fl.Input((4,)), fl.layers.Dense(4, activation=fl.activations.silu)])
+    assert model.get_config()["layers"][1]["config"]["activation"] == "silu"
+    assert isinstance(fl.losses.get(fl.losses.mean_squared_error), fl.losses.MeanSquaredError)
+    assert isinstance(fl.losses.get(fl.losses.mse), fl.losses.MeanSquaredError)
+    with pytest.raises(fl.FanlightError) as error:
+        fl.linalg.cholesky(np.ones((3, 2), np.float32))
+    assert "test_operations.py" in str(error.value.where)
+    with pytest.raises(TypeError, match=r"fl\.linalg\.svd: .*'rank'"):
+        fl.linalg.svd(fl.Input((4, 4)), rank=3)  # type: ignore[call-arg]

@@ -183,6 +183,8 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind("swapaxes", "numpy", "Swapaxes", {"axis1": "axis1", "axis2": "axis2"}),
     Kind("roll", "numpy", "Roll", {"shift": "shift", "axis": "axis"}),
+    Kind("pad", "numpy", "Pad", {"pad_width": "paddings"}, {"mode": "constant"}),
+    Kind("padded", "numpy", "Pad", {"pad_width": "pad_width", "mode": "mode"}),
     Kind("reverse", "numpy", "Flip", _AXIS),
     Kind("tile", "numpy", "Tile", {"repeats": "multiples"}),
     Kind("broadcast_to", "numpy", "BroadcastTo", {"shape": "shape"}),

@@ -19,6 +19,7 @@ import numpy as np
 from fanlight.layers import activations as _activations  # noqa: F401  # its functions are some
 from fanlight.layers import config as configs
 from fanlight.layers import losses as _losses  # noqa: F401
+from fanlight.layers import tf_functions
 from fanlight.layers.kinds import BY_CLASS, BY_FUNCTION, read, written
 from fanlight.layers.layer import Layer, argument_error
 from fanlight.layers.standing import FUNCTIONS as _ROOMS
@@ -27,6 +28,7 @@ from fanlight.layers.symbolic import Symbolic, symbols
 from fanlight.tensor import (
     arithmetic,
     bitwise,
+    blocks,
     core,
     einsum,
     functions,
@@ -97,12 +99,22 @@ def _take(x: Any, places: Any, axis: int | None = None) -> Any:
     return indices.gather(x, functions.where(places < 0, places + length, places), axis)
 
 
+def _padded(x: Any, value: Any = None, pad_width: Any = 0, mode: str = "constant") -> Any:
+    """x, padded as numpy.pad has it: one width, or a pair of them, is that of all dims."""
+    x, widths = tensor(x), np.asarray(pad_width)
+    pairs = [(int(a), int(b)) for a, b in np.broadcast_to(widths, (x.rank, 2))]
+    if mode == "constant":
+        return functions.pad(x, pairs, 0 if value is None else value)
+    return blocks.mirror_pad(x, pairs, mode)
+
+
 # Those of Keras that no function of fl is.
 _OWN: dict[str, Callable[..., Any]] = {
     "getitem": _getitem,
     "argmax": _argmax,
     "argmin": _argmin,
     "normalize": _normalize,
+    "padded": _padded,
     "array_split": _array_split,
     "take": _take,
 }
@@ -337,20 +349,13 @@ def bind() -> None:
 
 # --- files ----------------------------------------------------------------------------------------
 
-_BINARY: dict[str, Callable[[Any, Any], Any]] = {
+BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "add": lambda a, b: a + b,
-    "subtract": lambda a, b: a - b,
-    "multiply": lambda a, b: a * b,
-    "divide": lambda a, b: a / b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b,
 }
-_NAMES = {
-    "sub": "subtract",
-    "mul": "multiply",
-    "truediv": "divide",
-    "true_divide": "divide",
-    "truedivide": "divide",
-    "realdiv": "divide",
-}
+_NAMES = {"subtract": "sub", "multiply": "mul", "divide": "div", "truedivide": "div"}
 # Activations that are operations in a file.
 _UNARY = {
     "relu": "relu",
@@ -421,9 +426,10 @@ def _elementary(entry: Mapping[str, Any]) -> Any:
     kind, module = str(entry.get("class_name")), entry.get("module")
     inner = entry.get("config")
     own = inner if isinstance(inner, Mapping) else {}
-    if kind == "TFOpLambda":
-        name = str(own.get("function")).rpartition(".")[2]
-    elif isinstance(module, str) and module.startswith("keras.src.ops"):
+    function = tf_functions.named(entry)
+    if function is not None:
+        return tf_functions.found(function)
+    if isinstance(module, str) and module.startswith("keras.src.ops"):
         name = kind.lower()
     elif not module and kind in ("Add", "Subtract", "Multiply") and _has_number(entry):
         name = kind.lower()  # the .h5 files of Keras 3 leave out the module
@@ -432,8 +438,8 @@ def _elementary(entry: Mapping[str, Any]) -> Any:
     else:
         return None
     name = _NAMES.get(name, name)
-    if name in _BINARY:
-        return _called(_BINARY[name], 2)
+    if name in BINARY:
+        return _called(BINARY[name], 2)
     # Those with arguments of their own are operations: Keras's gelu is approximate there.
     said = set(own) - {"name", "trainable", "dtype", "axis", "function"}
     if name in _UNARY and not said and own.get("axis", -1) == -1:
@@ -471,8 +477,8 @@ def _activated(name: str) -> Callable[..., Any]:
     return operator
 
 
-__all__ = ["FUNCTIONS", "PUBLIC", "Operation", "bind", "is_operation", "operation", "operate",
-           "standing", "symbolic_call"]  # fmt: skip
+__all__ = ["BINARY", "FUNCTIONS", "PUBLIC", "Operation", "bind", "is_operation", "operate",
+           "operation", "standing", "symbolic_call"]  # fmt: skip
 
 
 def __dir__() -> list[str]:

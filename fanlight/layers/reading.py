@@ -247,6 +247,7 @@ class Reader:
         """E-LAYER-008 with all layers, also of nested models, that have no class here."""
         from fanlight.formats.names import tally
         from fanlight.layers.operations import is_operation
+        from fanlight.layers.tf_functions import named
 
         known, unknown = registry.known(), {}  # type: ignore[var-annotated]
         waiting = [e for e in reversed(entries) if isinstance(e, dict)]
@@ -259,7 +260,10 @@ class Reader:
             known_class = registry.find(name, entry.get("registered_name")) is not None
             if not known_class and not is_operation(entry):
                 label = str(entry.get("name") or own.get("name") or "?")
-                unknown.setdefault(str(entry.get("registered_name") or name), []).append(label)
+                function = named(entry)
+                kind = str(entry.get("registered_name") or name)
+                kind = kind if function is None else f"{name} {function}"
+                unknown.setdefault(kind, []).append(label)
             for key in _INSIDE:
                 value = own.get(key)
                 if isinstance(value, dict):
@@ -268,6 +272,12 @@ class Reader:
                     waiting += [v for v in reversed(value) if isinstance(v, dict)]
         if unknown:
             plural = "s" if len(unknown) > 1 else ""
+            functions = ""
+            if any(" " in kind for kind in unknown):
+                functions = (
+                    " Of a function of TensorFlow, a function by that name, such as "
+                    'custom_objects={"signal.fft": function} or @fl.register(name="signal.fft").'
+                )
             raise FanlightError(
                 "E-LAYER-008",
                 f"the file has {len(unknown)} kind{plural} of layer that Fanlight does not know.",
@@ -277,7 +287,7 @@ class Reader:
                 received=tally(unknown),
                 next="write the class and register it under its name in the file before you "
                 "load: @fl.register(package, name) above `class NAME(fl.layers.Layer)`; or give it "
-                "to fl.load_model: custom_objects={NAME: class}.",
+                "to fl.load_model: custom_objects={NAME: class}." + functions,
             )
 
     # --- helpers

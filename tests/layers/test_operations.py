@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -197,3 +198,131 @@ def test_functions_of_rooms_are_themselves_as_arguments() -> None:
     assert "test_operations.py" in str(error.value.where)
     with pytest.raises(TypeError, match=r"fl\.linalg\.svd: .*'rank'"):
         fl.linalg.svd(fl.Input((4, 4)), rank=3)  # type: ignore[call-arg]
+
+
+# --- functions of TensorFlow, and of padding ------------------------------------------------------
+
+
+def keras_2(calls: list[tuple[str, Any, dict[str, Any]]], kind: str = "TFOpLambda") -> str:
+    """A model x [None, 4, 6] -> the last of calls (function, input or inputs, arguments)."""
+    first = {"name": "x", "batch_input_shape": [None, 4, 6], "dtype": "float32"}
+    layers = [{"class_name": "InputLayer", "name": "x", "config": first, "inbound_nodes": []}]
+    for i, (function, given, options) in enumerate(calls):
+        own = {"name": f"f{i}", "trainable": True, "dtype": "float32", "function": function}
+        found = "SlicingOpLambda" if function == "__operators__.getitem" else kind
+        if isinstance(given, list):
+            node: Any = [[[name, 0, 0, options] for name in given]]
+        elif isinstance(given, str):
+            node = [[given, 0, 0, options]]
+        else:
+            node = [["_CONSTANT_VALUE", -1, given, options]]
+        layers.append({"class_name": found, "name": f"f{i}", "config": own, "inbound_nodes": node})
+    last = f"f{len(calls) - 1}"
+    own = {"name": "m", "layers": layers, "input_layers": [["x", 0, 0]],
+           "output_layers": [[last, 0, 0]]}  # fmt: skip
+    return json.dumps({"class_name": "Functional", "config": own, "keras_version": "2.15.0"})
+
+
+ALL = {"start": None, "stop": None, "step": None}
+
+
+def softmax(x: np.ndarray, axis: int) -> np.ndarray:
+    shares = np.exp(x)
+    return np.asarray(shares / shares.sum(axis, keepdims=True))
+
+
+TF_CASES: dict[str, tuple[list[tuple[str, Any, dict[str, Any]]], Any]] = {
+    "slice": ([("__operators__.getitem", "x",
+                {"slice_spec": [ALL, {"start": 1, "stop": None, "step": 2}]})],
+              lambda x: x[:, 1::2]),
+    "place": ([("__operators__.getitem", "x",
+                {"slice_spec": {"class_name": "__tuple__", "items": [
+                    {"class_name": "__ellipsis__"}, -1, None]}})], lambda x: x[..., -1, None]),
+    "plus": ([("__operators__.add", "x", {"y": ["x", 0, 0], "name": None})], lambda x: x + x),
+    "minus": ([("math.subtract", 2.0, {"y": ["x", 0, 0], "name": None})], lambda x: 2 - x),
+    "times": ([("math.multiply", "x", {"y": [1.0, 2, 3, 4, 5, 6]})],
+              lambda x: x * np.arange(1, 7, dtype=np.float32)),
+    "over": ([("math.truediv", "x", {"y": 4.0})], lambda x: x / 4),
+    "relu": ([("nn.relu", "x", {"name": None})], lambda x: np.maximum(x, 0)),
+    "softmax": ([("nn.softmax", "x", {"axis": 1})], lambda x: softmax(x, 1)),
+    "reshape": ([("reshape", "x", {"shape": [-1, 24]})], lambda x: x.reshape(-1, 24)),
+    "concat": ([("math.square", "x", {}), ("concat", ["x", "f0"], {"axis": -1})],
+               lambda x: np.concatenate([x, x * x], -1)),
+    "mean": ([("math.reduce_mean", "x", {"axis": [1, 2], "keepdims": True})],
+             lambda x: x.mean((1, 2), keepdims=True)),
+    "dims": ([("expand_dims", "x", {"axis": 1}), ("compat.v1.squeeze", "f0", {"axis": [1]})],
+             lambda x: x),
+    "transpose": ([("compat.v1.transpose", "x",
+                    {"perm": [0, 2, 1], "conjugate": False, "name": "transpose"})],
+                  lambda x: x.transpose(0, 2, 1)),
+    "cast": ([("cast", "x", {"dtype": "int32"}), ("cast", "f0", {"dtype": "float32"})], np.trunc),
+    "gather": ([("compat.v1.gather", "x", {"indices": [2, 0], "axis": 1})],
+               lambda x: x[:, [2, 0]]),
+    "matmul": ([("linalg.matmul", "x", {"b": ["x", 0, 0], "transpose_b": True,
+                                        "adjoint_a": False})],
+               lambda x: x @ x.transpose(0, 2, 1)),
+    "unit": ([("math.l2_normalize", "x", {"axis": -1})],
+             lambda x: x / np.linalg.norm(x, axis=-1, keepdims=True)),
+    "pad": ([("compat.v1.pad", "x", {"paddings": [[0, 0], [1, 0], [0, 2]], "mode": "CONSTANT",
+                                     "constant_values": 3})],
+            lambda x: np.pad(x, [(0, 0), (1, 0), (0, 2)], constant_values=3)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TF_CASES)
+def test_functions_of_tensorflow_are_read(name: str, tmp_path: Path) -> None:
+    calls, wanted = TF_CASES[name]
+    model = fl.model_from_json(keras_2(calls))
+    x = nets.numbers(3, 4, 6)
+    y = model.predict(x)
+    np.testing.assert_allclose(y, wanted(x), rtol=1e-5, atol=1e-5)
+    model.save(tmp_path / "m.keras")
+    np.testing.assert_array_equal(fl.load_model(tmp_path / "m.keras").predict(x), y)
+
+
+def test_functions_of_tensorflow_that_nobody_knows_are_all_listed_and_may_be_registered() -> None:
+    text = keras_2([("signal.fft", "x", {}), ("strings.split", "f0", {}), ("nn.relu", "f1", {})])
+    with pytest.raises(fl.FanlightError, match="E-LAYER-008") as error:
+        fl.model_from_json(text)
+    assert "TFOpLambda signal.fft" in str(error.value.received)
+    assert "TFOpLambda strings.split" in str(error.value.received)
+    assert "custom_objects=" in str(error.value.next)
+
+    def shifted(x: Any, by: float = 1.0) -> Any:
+        return x + by
+
+    text = keras_2([("own.shifted", "x", {"by": 2.0, "name": None})])
+    model = fl.model_from_json(text, custom_objects={"own.shifted": shifted})
+    x = nets.numbers(3, 4, 6)
+    np.testing.assert_allclose(model.predict(x), x + 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("function", "options"),
+    [("nn.relu", {"alpha": 3}), ("reshape", {"shape": [["x", 0, 0], 3]}), ("math.add", {}),
+     ("transpose", {"perm": [0, 2, 1], "conjugate": True})],
+)  # fmt: skip
+def test_arguments_of_tensorflow_that_do_not_fit_are_refused(function: str, options: Any) -> None:
+    with pytest.raises(fl.FanlightError, match="E-LAYER-004") as error:
+        fl.model_from_json(keras_2([(function, "x", options)]))
+    assert "f0" in str(error.value.where)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of NumPy, in Keras
+def test_padding_of_keras_is_read_and_ours_written_as_keras_s(tmp_path: Path) -> None:
+    keras = pytest.importorskip("keras")
+    pad = keras.ops.pad
+    h = keras.Input((4, 6))
+    ways = [pad(h, ((0, 0), (1, 0), (0, 2))), pad(h, ((0, 0), (1, 2), (0, 0)), mode="reflect"),
+            pad(h, ((0, 0), (1, 2), (1, 1)), mode="symmetric"),
+            pad(h, ((0, 0), (0, 1), (0, 0)), constant_values=3.0)]  # fmt: skip
+    theirs = keras.Model(h, ways)
+    theirs.save(tmp_path / "theirs.keras")
+    x = nets.numbers(3, 4, 6)
+    model = fl.load_model(tmp_path / "theirs.keras")
+    for a, b in zip(model.predict(x), theirs(x), strict=True):
+        np.testing.assert_allclose(a, np.asarray(b), rtol=1e-6)
+    s = fl.Input((4, 6))
+    fl.Model(s, fl.pad(s, [(0, 0), (1, 0), (0, 2)])).save(tmp_path / "ours.keras")
+    again = keras.models.load_model(tmp_path / "ours.keras")(x)
+    np.testing.assert_array_equal(np.asarray(again), np.pad(x, [(0, 0), (1, 0), (0, 2)]))

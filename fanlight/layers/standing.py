@@ -51,7 +51,10 @@ def standing(room: str, name: str | None = None) -> Callable[[Function], Functio
     def wrapped(function: Function) -> Function:
         path = f"{room}.{name or function.__name__}"
         FUNCTIONS[path] = function
-        return cast(Function, either(path, function))
+        made = either(path, function)
+        if function.__module__.startswith("fanlight.tensor."):  # pickles look where it is
+            made.__module__ = f"fanlight.layers.{room}"
+        return cast(Function, made)
 
     return wrapped
 

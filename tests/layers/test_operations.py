@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,8 @@ def test_functions_of_rooms_are_themselves_as_arguments() -> None:
     assert model.get_config()["layers"][1]["config"]["activation"] == "silu"
     assert isinstance(fl.losses.get(fl.losses.mean_squared_error), fl.losses.MeanSquaredError)
     assert isinstance(fl.losses.get(fl.losses.mse), fl.losses.MeanSquaredError)
+    kept = (fl.activations.mish, fl.linalg.det, fl.losses.mse, fl.losses.mean_squared_error)
+    assert all(pickle.loads(pickle.dumps(f)) is f for f in kept)
     with pytest.raises(fl.FanlightError) as error:
         fl.linalg.cholesky(np.ones((3, 2), np.float32))
     assert "test_operations.py" in str(error.value.where)

@@ -382,7 +382,10 @@ del _name
 if not _TYPE_CHECKING:  # for type checkers a name that is not there stays an error
 
     def __getattr__(name: str) -> object:
-        rooms = (linalg, signal, image, losses, random, string)
+        rooms = (
+            *(linalg, signal, image, losses, random, string, layers, metrics, optimizers),
+            *(callbacks, initializers, regularizers, constraints, data, utils),
+        )
         names = {room.__name__.rpartition(".")[2]: room.__all__ for room in rooms}
         raise _missing(name, __all__, array_api.__all__, names)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import importlib
+import inspect
 import re
 import shlex
 import subprocess
@@ -515,6 +516,30 @@ def test_decisions_are_numbered_and_linked() -> None:
 def test_the_page_of_layers_is_up_to_date() -> None:
     done = run_python("tools/gen_layers_docs.py", "--check")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+LAYER_ROWS = re.findall(
+    r"^\| `(\w+)\((.*)\)` \|", (ROOT / "docs" / "layers.md").read_text("utf-8"), re.MULTILINE
+)
+
+
+@pytest.mark.parametrize("module", [
+    fl.layers, fl.losses, fl.metrics, fl.optimizers, fl.optimizers.schedules, fl.callbacks, fl.data,
+    fl.utils,
+])  # fmt: skip
+def test_rows_of_the_page_on_layers_begin_with_what_has_to_be_given(module: Any) -> None:
+    wrong = []
+    for name, shown in LAYER_ROWS:
+        if not hasattr(module, name) or inspect.ismodule(getattr(module, name)):
+            continue
+        parameters = inspect.signature(getattr(module, name)).parameters.values()
+        names = [p.name for p in parameters if p.default is p.empty
+                 and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]  # fmt: skip
+        # Of a name that several rooms have, each has its row.
+        rows = [s for n, s in LAYER_ROWS if n == name]
+        if not any([s for s in row.split(", ") if s.isidentifier()] == names for row in rows):
+            wrong.append((name, shown, names))
+    assert wrong == []
 
 
 def test_javascript_of_the_readme_uses_what_the_runtime_offers() -> None:

@@ -150,7 +150,7 @@ rotateWithOffset threshold transform
 """,
     "linalg": "bandPart gramSchmidt qr",
     "losses": """
-absoluteDifference computeWeightedLoss cosineDistance hingeLoss huberLoss logLoss meanSquaredError
+absoluteDifference computeWeightedLoss cosineDistance hingeLoss huberLoss logLoss
 sigmoidCrossEntropy softmaxCrossEntropy
 """,
     "signal": "frame hammingWindow hannWindow stft",
@@ -168,6 +168,8 @@ RENAMED = {
     "topk": "top_k",
     "whereAsync": "where_indices",
 }
+# The one whose name Keras has for another function.
+COMPOSED = ("`losses.meanSquaredError`", "`fl.losses.compute_weighted_loss(fl.squared_difference(")
 
 
 def snake_case(name: str) -> str:
@@ -178,6 +180,7 @@ def snake_case(name: str) -> str:
 
 def test_every_op_of_tensorflow_js_has_its_function() -> None:
     missing, page = [], (ROOT / "docs" / "core.md").read_text("utf-8")
+    assert all(told in page for told in COMPOSED)
     for room, names in TFJS.items():
         place = getattr(fl, room) if room else fl
         for name in names.split():
@@ -307,6 +310,58 @@ def test_a_name_of_a_room_says_which() -> None:
         fl.solve  # type: ignore[attr-defined]  # noqa: B018
     with pytest.raises(AttributeError, match=r"inv is fl\.linalg\.inverse here"):
         fl.inv  # type: ignore[attr-defined]  # noqa: B018
+
+
+def leads_somewhere(told: str) -> None:
+    """Every `fl.path` of a text is there, and so is every method of `dataset` and `model`."""
+    rooms: dict[str, Any] = {
+        "fl": fl, "dataset": fl.data.from_arrays([1.0]), "model": fl.Sequential(),
+    }  # fmt: skip
+    for first, path in re.findall(r"\b(fl|dataset|model)\.([\w.]*\w)", told):
+        thing = rooms[first]
+        if path not in ("keras", "json"):  # "model.keras" is a file
+            for part in path.split("."):
+                thing = getattr(thing, part)
+
+
+def test_what_others_have_elsewhere_is_told() -> None:
+    from fanlight.tensor import names
+
+    rooms = {"utils": fl.utils, "data": fl.data}
+    owners: list[tuple[Any, dict[str, str]]] = [
+        (fl, names.TOLD),
+        (fl.data.from_arrays([1.0]), names.METHODS_OF_DATASETS),
+        (fl.Sequential([fl.Input((2,)), fl.layers.Dense(1)]), names.METHODS_OF_MODELS),
+        *((room, {n: t for n, t in names.DATASETS.items() if n not in room.__all__})
+          for room in rooms.values()),
+    ]  # fmt: skip
+    for owner, table in owners:
+        for name, told in table.items():
+            assert not hasattr(owner, name), (owner, name)
+            with pytest.raises(AttributeError, match=rf"no attribute '{name}': ") as caught:
+                getattr(owner, name)
+            assert str(caught.value).endswith(told)
+            leads_somewhere(told)
+        with pytest.raises(AttributeError, match="no attribute 'zyzzyva'"):
+            _ = owner.zyzzyva
+    for name in ("from_tensor_slices", "from_generator"):
+        with pytest.raises(AttributeError, match=r"'Dataset' has no attribute .*: fl\.data\.from_"):
+            getattr(fl.data.Dataset, name)
+    for name in ("FeatureSpace", "Progbar", "get_file", "model_to_dot"):
+        with pytest.raises(AttributeError, match=rf"no attribute '{name}': ") as caught:
+            getattr(fl.utils, name)
+        leads_somewhere(str(caught.value).partition(": ")[2])
+
+
+def test_a_class_says_in_which_room_it_is() -> None:
+    for name, place in {
+        "Metric": "metrics.Metric", "Dense": "layers.Dense", "Adam": "optimizers.Adam",
+        "Callback": "callbacks.Callback", "Loss": "losses.Loss", "L2": "regularizers.L2",
+        "Dataset": "data.Dataset", "image_folder": "data.image_folder",
+        "to_categorical": "utils.to_categorical", "MaxNorm": "constraints.MaxNorm",
+    }.items():  # fmt: skip
+        with pytest.raises(AttributeError, match=rf"'{name}': it is fl\.{place}$"):
+            getattr(fl, name)
 
 
 def test_a_name_that_nobody_has() -> None:

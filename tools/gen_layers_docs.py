@@ -47,16 +47,17 @@ TAIL = """## What Keras has and Fanlight has not
 | `RemoteMonitor`, `get_file` | Nothing here talks to other machines. A `fl.callbacks.LambdaCallback` may; `fl.callbacks.CSVLogger` and `TensorBoard` write files. |
 | `OrbaxCheckpoint` | `fl.callbacks.ModelCheckpoint`, `BackupAndRestore`. |
 | `image_dataset_from_directory` | `fl.data.image_folder`. |
-| `audio_dataset_from_directory`, `text_dataset_from_directory`, `timeseries_dataset_from_array` | `fl.data.from_generator`, `fl.data.from_arrays`. |
+| `audio_dataset_from_directory`, `text_dataset_from_directory` | `fl.data.from_generator`, `fl.data.from_arrays`. |
 | `KerasFileEditor` | `fl.load_model`, `model.get_weights` and `set_weights`, `model.load_weights(path, by_name=True, skip_mismatch=True)`. |
 | `split_dataset` | `dataset.split` of `fl.data`. |
 | `FeatureSpace` | Its layers by themselves: `Normalization`, `StringLookup`, `Discretization`, `HashedCrossing`, `Concatenate`. |
 | `model_to_dot` | `fl.plot_model` draws without Graphviz. |
 | `standardize_dtype`, `Config` | Python's own. |
-| `keras.losses.mean_squared_error` | `fl.losses.mse`: here that name is TensorFlow.js's, which gives one number for all examples. |
 | `keras.applications`, `keras.datasets` | Nothing is downloaded. `fl.load_model` reads files of Keras and TF.js, `fl.default_model` is in the package, `fl.data` reads folders and arrays. |
 | `keras.preprocessing`, `keras.tree` | Layers (`Resizing`, `TextVectorization`, ...) and `fl.data`; for nested structures Python's own loops. |
-| `keras.mixed_precision`, `keras.backend` | `fl.set_dtype_policy`; `fl.set_backend` and the functions of `fl`. |
+| `keras.mixed_precision`, `keras.backend`, `keras.config` | `fl.set_dtype_policy`; `fl.set_backend` and the functions of `fl`. Numbers are float32, images `[N, H, W, C]`. |
+| `model.export` | `fl.build(model, "site/")`; `model.save`, also for TF.js. |
+| `tf.data.Dataset.from_tensor_slices`, `cardinality`, `as_numpy_iterator` | `fl.data.from_arrays`, `len(dataset)`, `for x, y in dataset`. |
 | `keras.ops` | The functions are in `fl` itself: `fl.softmax`, `fl.matmul`; `fl.ops` is the table of operations. |
 """  # noqa: E501
 # What all layers take.
@@ -109,10 +110,14 @@ def page() -> str:
 def _arguments(thing: Any) -> str:
     parts = []
     for name, p in inspect.signature(thing).parameters.items():
-        if name in ("options", "self", *BASE):
+        # Of layers that are made of it, input_dim is an argument of their own.
+        needed = p.default is p.empty and p.kind is not p.VAR_KEYWORD
+        if name in ("options", "self") or (name in BASE and not needed):
             continue
         if p.kind is p.VAR_POSITIONAL:
             parts.append(f"*{name}")
+        elif p.kind is p.VAR_KEYWORD:
+            parts.append(f"**{name}")
         elif p.default is p.empty:
             parts.append(name)
         elif p.default is not None:

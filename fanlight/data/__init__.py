@@ -7,11 +7,15 @@ model.fit(train, validation_data=held.batch(32))
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from fanlight.data import augment
 from fanlight.data.dataset import Dataset
 from fanlight.data.photos import image_folder
 from fanlight.data.sources import from_arrays, from_generator
 from fanlight.data.tables import from_csv
+from fanlight.tensor.names import DATASETS as _DATASETS
+from fanlight.tensor.names import elsewhere as _elsewhere
 
 __all__ = [
     "Dataset",
@@ -26,3 +30,7 @@ __all__ = [
 def __dir__() -> list[str]:
     """What completion offers: what is public."""
     return sorted(__all__)
+
+
+if not _TYPE_CHECKING:  # a name that is not there is an error to mypy
+    __getattr__ = _elsewhere("fl.data", _DATASETS)

@@ -6,7 +6,7 @@ import itertools
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fanlight.data import caching, sampling
 from fanlight.data.lineage import Lineage, of_function, told
@@ -17,6 +17,7 @@ from fanlight.data.tasks import Applied, Batch, Joined, Task, Turn, Value, gener
 from fanlight.errors import FanlightError, ProtocolError
 from fanlight.tensor import seeds
 from fanlight.tensor.caller import caller
+from fanlight.tensor.names import METHODS_OF_DATASETS, Elsewhere, no_attribute
 
 Tasks = Callable[[Turn], Iterator[Task]]
 
@@ -51,6 +52,13 @@ class Dataset:
         self.class_names = None if class_names is None else list(class_names)
         self.skipped = list(skipped)
         self._passes = 0
+
+    if not TYPE_CHECKING:  # what tf.data.Dataset has, and is not there: an error to mypy
+        from_tensor_slices = Elsewhere("fl.data.from_arrays(x, y)")
+        from_generator = Elsewhere("fl.data.from_generator(make)")
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute("'Dataset' object", name, METHODS_OF_DATASETS)
 
     @property
     def endless(self) -> bool:

@@ -366,7 +366,9 @@ class _Deploying:
         inputs = {**x, **y, **w, **({} if kind == "features" else state)}
         fn = _with_arguments(step, list(inputs))
         try:
-            return trace(fn, inputs, f"{self.model.name} {kind}", dims=dims)
+            # A bundle that learns is called what one that does not is called.
+            name = self.model.name if kind == "predict" else f"{self.model.name} {kind}"
+            return trace(fn, inputs, name, dims=dims)
         except (FanlightError, TypeError, ValueError) as error:
             if self.free is None or getattr(error, "code", "E-TENSOR-017") not in _SIZED:
                 raise

@@ -34,7 +34,7 @@ def alike(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return a, b
 
 
-@standing("losses", "mse")
+@standing("losses")
 def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
     """mean (y_true - y_pred)^2 over the last dim."""
     a, b = _floats(y_true, y_pred)

@@ -1,8 +1,8 @@
 """Losses: `fl.losses`. Classes and functions by Keras's names, and the functions of the Core API.
 
 Keras's functions give a number for each example. One name is both Keras's and TensorFlow.js's:
-`mean_squared_error` is TensorFlow.js's here, which gives one number for all; Keras's is `mse`, and
-`fl.metrics.mean_squared_error`. As a loss for `compile` either means the same.
+`mean_squared_error` is Keras's. What tf.losses.meanSquaredError computes, one number for all, is
+`compute_weighted_loss(fl.squared_difference(labels, predictions), weights, reduction)`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from fanlight.layers.loss_functions import (
     log_cosh,
     mean_absolute_error,
     mean_absolute_percentage_error,
+    mean_squared_error,
     mean_squared_logarithmic_error,
     poisson,
     sparse_categorical_crossentropy,
@@ -54,11 +55,10 @@ cosine_distance = _alike(core.cosine_distance)
 hinge_loss = _alike(core.hinge_loss)
 huber_loss = _alike(core.huber_loss)
 log_loss = _alike(core.log_loss)
-mean_squared_error = _alike(core.mean_squared_error)
 sigmoid_cross_entropy = _alike(core.sigmoid_cross_entropy)
 softmax_cross_entropy = _alike(core.softmax_cross_entropy)
 # As Keras 2 has them, too.
-mse = MSE = functions.mean_squared_error
+mse = MSE = mean_squared_error
 mae = MAE = mean_absolute_error
 mape = MAPE = mean_absolute_percentage_error
 msle = MSLE = mean_squared_logarithmic_error
@@ -597,8 +597,6 @@ def get(given: Any) -> Loss | None:
     found = config.lookup("loss", given, KNOWN)
     if isinstance(found, Loss):
         return found
-    if found is mean_squared_error:  # the one of TensorFlow.js: the same loss
-        return MeanSquaredError()
     if callable(found):
         named = next((c for n, c in _BY_FUNCTION.items() if FUNCTIONS.get(n) is found), None)
         return Function(found) if named is None else named()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph
@@ -15,6 +15,7 @@ from fanlight.layers.symbolic import Node, Symbolic, mapped, symbols
 from fanlight.layers.training import Trainer
 from fanlight.tensor import Tensor, spec
 from fanlight.tensor.caller import caller
+from fanlight.tensor.names import METHODS_OF_MODELS, no_attribute
 from fanlight.tensor.tape import flatten
 from fanlight.tensor.trace import trace
 
@@ -151,6 +152,13 @@ class Model(Trainer, Layer):
             )
         self.built = True
         self.built_with = mapped(inputs, lambda s: s.shape)
+
+    if not TYPE_CHECKING:  # attributes that are not there are errors to mypy
+
+        def __getattr__(self, name: str) -> Any:
+            if name in METHODS_OF_MODELS and "_weights" in vars(self):
+                raise no_attribute(f"{type(self).__name__!r} object", name, METHODS_OF_MODELS)
+            return super().__getattr__(name)
 
     # --- structure --------------------------------------------------------------------------------
 

@@ -41,15 +41,11 @@ def either(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return called
 
 
-def standing(room: str, name: str | None = None) -> Callable[[Function], Function]:
-    """Let a function of a room of fl, "losses", take stand-ins: `@standing("losses")` above it.
-
-    Args:
-        name: under which the room has it, if that is not its own.
-    """
+def standing(room: str) -> Callable[[Function], Function]:
+    """Let a function of a room of fl, "losses", take stand-ins: `@standing("losses")` above it."""
 
     def wrapped(function: Function) -> Function:
-        path = f"{room}.{name or function.__name__}"
+        path = f"{room}.{function.__name__}"
         FUNCTIONS[path] = function
         made = either(path, function)
         if function.__module__.startswith("fanlight.tensor."):  # pickles look where it is

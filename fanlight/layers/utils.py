@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as Row
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fanlight.data.series import timeseries_dataset_from_array
 from fanlight.layers import (
     activations,
     constraints,
@@ -37,6 +38,7 @@ from fanlight.layers.seeds import set_random_seed
 from fanlight.layers.symbolic import Symbolic
 from fanlight.tensor import Tensor, cast
 from fanlight.tensor import functions as fn
+from fanlight.tensor.names import DATASETS, elsewhere
 
 __all__ = [
     "CustomObjectScope",
@@ -61,6 +63,7 @@ __all__ = [
     "save_img",
     "serialize_keras_object",
     "set_random_seed",
+    "timeseries_dataset_from_array",
     "to_categorical",
     "unpack_x_y_sample_weight",
 ]
@@ -70,6 +73,16 @@ def __dir__() -> list[str]:
     """The public names only, for completion."""
     return sorted(__all__)
 
+
+_TOLD = {
+    "FeatureSpace": "its layers by themselves: fl.layers.Normalization, fl.layers.StringLookup, "
+    "fl.layers.HashedCrossing, fl.layers.Concatenate",
+    "Progbar": "fit(..., verbose=1) shows it",
+    "get_file": "nothing is downloaded",
+    "model_to_dot": "fl.plot_model draws without Graphviz",
+}
+if not TYPE_CHECKING:  # a name that is not there is an error to mypy
+    __getattr__ = elsewhere("fl.utils", DATASETS | _TOLD)
 
 # --- arrays ---------------------------------------------------------------------------------------
 

@@ -6,6 +6,9 @@ Each takes `weights`, which broadcast to the losses, and a `reduction`:
 "sum": their sum;
 "mean": their sum divided by that of the weights;
 "sum_by_nonzero_weights" (the default): their sum divided by the number of weights that are not 0.
+
+tf.losses.meanSquaredError is `compute_weighted_loss(fl.squared_difference(labels, predictions))`:
+`fl.losses.mean_squared_error` is Keras's.
 """
 
 from __future__ import annotations
@@ -28,7 +31,6 @@ __all__ = [
     "hinge_loss",
     "huber_loss",
     "log_loss",
-    "mean_squared_error",
     "sigmoid_cross_entropy",
     "softmax_cross_entropy",
 ]
@@ -90,15 +92,6 @@ def absolute_difference(
     """|labels - predictions|."""
     labels, predictions = _pair(labels, predictions)
     return compute_weighted_loss(fn.abs(labels - predictions), weights, reduction)
-
-
-def mean_squared_error(
-    labels: Any, predictions: Any, weights: Any = None, reduction: str = _DEFAULT
-) -> Tensor:
-    """(labels - predictions)^2."""
-    labels, predictions = _pair(labels, predictions)
-    losses = fn.squared_difference(labels, predictions)
-    return compute_weighted_loss(losses, weights, reduction)
 
 
 def cosine_distance(

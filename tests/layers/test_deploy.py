@@ -35,6 +35,20 @@ def examples(count: int = 8) -> tuple[np.ndarray, np.ndarray]:
     return rng.random((count, 4), np.float32), (np.arange(count) % 3).astype(np.int32)
 
 
+def test_a_bundle_that_learns_is_called_by_the_name_of_its_model(tmp_path: Path) -> None:
+    model = fl.Sequential([fl.Input((4,)), L.Dense(3)], name="house_prices")
+    for train in (None, fl.training("sgd", "mse")):
+        with fl.build(model, tmp_path / "b", train=train) as bundle:
+            assert bundle.manifest["name"] == "house_prices"
+        page = (tmp_path / "b" / "index.html").read_text("utf-8")
+        assert "<title>house_prices" in page and "<h1>house_prices</h1>" in page
+        package = json.loads((tmp_path / "b" / "package.json").read_bytes())
+        assert package["name"] == "house_prices"
+    fl.build(model, tmp_path / "b", train=fl.training("sgd", "mse"), title="What a house costs")
+    page = (tmp_path / "b" / "index.html").read_text("utf-8")
+    assert "<title>What a house costs" in page and "<h1>What a house costs</h1>" in page
+
+
 def test_an_optimizer_stays_as_it_is_and_goes_on_in_the_page() -> None:
     """One object trains two models, and is given to two builds: each has what is its own."""
     fl.clear_session()

@@ -36,7 +36,6 @@ MISSING: dict[str, set[str]] = {
         "disable_interactive_logging", "enable_interactive_logging", "get_file",
         "image_dataset_from_directory", "is_interactive_logging_enabled", "legacy",
         "model_to_dot", "split_dataset", "standardize_dtype", "text_dataset_from_directory",
-        "timeseries_dataset_from_array",
     },
 }  # fmt: skip
 
@@ -71,47 +70,74 @@ def test_functions_of_keras_ops_are_not_looked_for_in_the_table_of_operations() 
 
 # --- losses ---------------------------------------------------------------------------------------
 
-PAIRS: dict[str, tuple[Any, Any]] = {
-    "sparse_categorical_crossentropy": (np.array([2, 0, 1]), None),
-    "categorical_generalized_cross_entropy": (np.array([2, 0, 1]), None),
-}
-FUNCTIONS = [
-    n
-    for n in fl.losses.__all__
-    if inspect.isfunction(getattr(fl.losses, n)) and hasattr(keras.losses, n)
-    and n not in ("get", "serialize", "deserialize", "ctc", "circle", "mean_squared_error")
-]  # fmt: skip
+SPOKEN = np.array([[1, 2, 0], [3, 1, 2]], np.int32)
+KINDS_OF_CASES = ("rows", "two axes")
 
 
-@pytest.mark.parametrize("name", [*FUNCTIONS, "mse"])
-def test_functions_of_losses_are_keras_s(name: str) -> None:
-    logits = numbers(3, 4)
+def _example(name: str, axes: str) -> tuple[Any, Any, dict[str, Any]]:
+    """Labels, predictions and options that a function of losses or metrics takes."""
+    more = () if axes == "rows" else (5,)
+    logits = numbers(3, *more, 4)
     shares = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-    labels, _ = PAIRS.get(name, (np.eye(4, dtype=np.float32)[[1, 0, 3]], None))
-    theirs = getattr(keras.losses, "mean_squared_error" if name == "mse" else name)
-    options = {"q": 0.4} if name == "categorical_generalized_cross_entropy" else {}
-    found = getattr(fl.losses, name)(labels, shares, **options)
-    close(found.numpy(), theirs(labels, shares, **options), name)
-    ours = inspect.signature(getattr(fl.losses, name)).parameters
-    wanted = inspect.signature(theirs).parameters
-    assert list(ours) == list(wanted)
+    classes = np.random.default_rng(1).integers(0, 4, (3, *more)).astype(np.int32)
+    if name == "ctc":
+        return SPOKEN, numbers(2, 7, 4), {}
+    if name == "circle":
+        return np.array([0, 1, 1]), logits[:, 0] if more else logits, {}
+    if name == "categorical_generalized_cross_entropy":
+        return classes, shares, {"q": 0.4}
+    if "top_k" in name:
+        labels = classes if name.startswith("sparse") else np.eye(4, dtype=np.float32)[classes]
+        return labels, shares, {"k": 2}
+    if name.startswith("sparse"):
+        return classes, shares, {}
+    return np.eye(4, dtype=np.float32)[classes], shares, {}
+
+
+SWEPT = [
+    (room, n)
+    for room in ("losses", "metrics")
+    for n in dir(getattr(keras, room))
+    if inspect.isfunction(getattr(getattr(keras, room), n))
+    and n not in ("get", "serialize", "deserialize")
+]
+
+
+@pytest.mark.parametrize("axes", KINDS_OF_CASES)
+@pytest.mark.parametrize(("room", "name"), SWEPT)
+def test_functions_of_losses_and_metrics_are_keras_s(room: str, name: str, axes: str) -> None:
+    labels, shares, options = _example(name, axes)
+    ours, theirs = getattr(getattr(fl, room), name), getattr(getattr(keras, room), name)
+    close(ours(labels, shares, **options).numpy(), theirs(labels, shares, **options), name)
+    found, wanted = (inspect.signature(f).parameters for f in (ours, theirs))
+    assert list(found) == list(wanted)
     for key, p in wanted.items():
         if p.default is not p.empty:
-            assert ours[key].default == p.default, key
+            assert found[key].default == p.default, key
 
 
-def test_the_one_name_that_two_apis_have() -> None:
-    """tf.losses.meanSquaredError gives one number, keras.losses.mean_squared_error one for each."""
+def test_every_loss_and_metric_of_keras_is_swept() -> None:
+    both = [n for room, n in SWEPT if room == "losses"]
+    assert len(both) >= 22 and len(SWEPT) >= 45
+
+
+def test_other_names_of_losses() -> None:
+    """Short names are the long ones, and as a loss each is the class."""
     y, p = numbers(5, 3), numbers(5, 3, seed=1)
-    assert fl.losses.mean_squared_error(y, p).rank == 0
     each = keras.losses.mean_squared_error(y, p)
-    for function in (fl.losses.mse, fl.losses.MSE, fl.metrics.mean_squared_error):
-        close(function(y, p).numpy(), each, "mse")
-    close(fl.losses.mean_squared_error(y, p).numpy(), np.mean(each), "both together")
-    # As a loss they are one: sample weights count, too.
+    assert fl.losses.mean_squared_error is fl.losses.mse is fl.losses.MSE
+    assert fl.losses.mean_squared_error is fl.metrics.mean_squared_error
+    for short, long in (("MAE", "mean_absolute_error"), ("KLD", "kl_divergence"),
+                        ("MAPE", "mean_absolute_percentage_error"), ("logcosh", "log_cosh"),
+                        ("MSLE", "mean_squared_logarithmic_error")):  # fmt: skip
+        assert getattr(fl.losses, short) is getattr(fl.losses, long)
+        assert getattr(fl.losses, short.lower()) is getattr(fl.losses, long)
+    # tf.losses.meanSquaredError gives one number.
+    one = fl.losses.compute_weighted_loss(fl.squared_difference(y, p))
+    close(one.numpy(), np.mean(each), "both together")
     weight = np.array([1.0, 0.0, 2.0, 0.5, 1.0], np.float32)
     results = []
-    for loss in (fl.losses.mean_squared_error, fl.losses.mse, "mse"):
+    for loss in (fl.losses.mean_squared_error, fl.losses.MeanSquaredError(), "mse"):
         model = fl.Sequential([fl.Input((3,)), fl.layers.Dense(3, kernel_initializer="ones")])
         model.compile("sgd", loss)
         results.append(model.evaluate(p, y, sample_weight=weight))
@@ -298,6 +324,13 @@ def test_arrays_are_made_as_keras_makes_them() -> None:
     ):
         with pytest.raises(FanlightError, match="E-LAYER-004"):
             bad()  # fmt: skip
+
+
+def test_windows_of_series_have_keras_s_arguments() -> None:
+    """What they give is in tests/data/test_series.py: Keras's needs TensorFlow."""
+    name = "timeseries_dataset_from_array"
+    ours, theirs = (inspect.signature(getattr(m.utils, name)).parameters for m in (fl, keras))
+    assert [(n, p.default) for n, p in ours.items()] == [(n, p.default) for n, p in theirs.items()]
 
 
 @pytest.mark.parametrize("padding", ["pre", "post"])

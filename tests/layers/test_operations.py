@@ -136,7 +136,7 @@ OURS: dict[str, tuple[Any, tuple[np.ndarray, ...]]] = {
     "bilinear": (lambda h: fl.image.resize_bilinear(h, (5, 9)), (PICTURES,)),
     "turned": (lambda h: fl.image.rotate_with_offset(h, 0.3), (PICTURES,)),
     "mse": (fl.losses.mse, (SHARES, SHARES[::-1])),
-    "all": (fl.losses.mean_squared_error, (SHARES, SHARES[::-1])),
+    "all": (fl.losses.absolute_difference, (SHARES, SHARES[::-1])),
     "hinge": (fl.losses.hinge, (SHARES, SHARES[::-1])),
     "crossentropy": (
         lambda a, b: fl.losses.categorical_crossentropy(a, b, label_smoothing=0.1),

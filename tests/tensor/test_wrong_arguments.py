@@ -31,9 +31,9 @@ APART = {
 LAYERS = {
     "Input", "activations", "callbacks", "clear_session", "clone_model", "constraints", "data",
     "dtype_policy",
-    "initializers", "layers", "load_model", "losses", "metrics", "model_from_json", "optimizers",
-    "plot_confusion", "plot_model", "register", "regularizers", "set_dtype_policy",
-    "set_random_seed", "training", "utils",
+    "initializers", "layers", "load_model", "losses", "metrics", "model_from_json", "models",
+    "optimizers", "plot_confusion", "plot_model", "register", "regularizers", "save_model",
+    "saving", "set_dtype_policy", "set_random_seed", "training", "utils",
 }  # fmt: skip
 PROTOCOLS = (
     "__add__ __and__ __eq__ __float__ __floordiv__ __format__ __getitem__ __index__ __int__ "

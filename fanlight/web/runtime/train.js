@@ -43,7 +43,7 @@ const check = (method, given, names) => {
   checkOptions(method, given, names);
   for (const [name, value] of Object.entries(given)) {
     const [test, expected] = OPTIONS[name];
-    if (value !== undefined && !test(value)) refuse(`${name} is wrong.`, expected, value);
+    if (value !== undefined && !test(value)) refuse(`${name} is wrong.`, expected, typeof value === 'string' ? `'${value}'` : value);
   }
 };
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fanlight.layers import scope
+from fanlight.layers.inputs import fitted
 from fanlight.layers.symbolic import Node, Symbolic, mapped
 from fanlight.tensor import tensor
 from fanlight.tensor.tape import flatten
@@ -57,8 +58,10 @@ class Tail:
     def prepared(self, x: Sequence[Any]) -> list[Any]:
         """What is between, as arrays, for arrays of the model's inputs."""
         known: dict[int, Any] = {}
-        for symbol, array in zip(self.model.inputs, x, strict=True):
-            known[id(symbol)] = tensor(array)
+        model, given = self.model, [tensor(array) for array in x]
+        given = fitted(model.name, model.inputs_form, model.inputs, given)
+        for symbol, value in zip(model.inputs, given, strict=True):
+            known[id(symbol)] = value
         with scope.entered(scope.Scope()) as step:
             _follow(self.head, known, False)
         for variable, value in step.pairs():

@@ -466,14 +466,14 @@ def channels_of(layer: Layer, shape: Any, rank: int | None = None, axis: int = -
     wrong = not isinstance(shape, tuple) or (rank is not None and len(shape) != rank)
     if wrong or not shape or shape[axis] is None:
         dims = f"{rank} dims" if rank is not None else "at least two dims"
-        raise input_error(
-            layer,
-            f"{dims}, the size of dim {axis} known",
-            f"shape {shape}",
+        few = isinstance(shape, tuple) and (len(shape) < rank if rank else shape == (None,))
+        then = (
             "the first dim counts examples: x[None] is a batch of one."
-            if rank and isinstance(shape, tuple) and len(shape) < rank
-            else None,
+            if rank
+            else "x[:, None] has one number in each example; models with fl.Input((1,)) add that dim."
         )
+        expected = f"{dims}, the size of dim {axis} known"
+        raise input_error(layer, expected, f"shape {shape}", then if few else None)
     return int(shape[axis])
 
 

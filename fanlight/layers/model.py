@@ -9,6 +9,7 @@ from fanlight.errors import FanlightError
 from fanlight.graph import Graph
 from fanlight.layers import config, scope
 from fanlight.layers.depths import depth_order
+from fanlight.layers.inputs import fitted
 from fanlight.layers.layer import Layer, argument_error, tensors_of, unique_name
 from fanlight.layers.nearest import meant
 from fanlight.layers.symbolic import Node, Symbolic, mapped, symbols
@@ -251,7 +252,7 @@ class Model(Trainer, Layer):
         if not self.functional:
             raise config.unwritten(self, "call")
         known: dict[int, Any] = {}
-        given = self._given(inputs)
+        given = fitted(self.name, self.inputs_form, self.inputs, inputs)
         for symbol, x in zip(self.inputs, given, strict=True):
             known[id(symbol)] = x
         for node in self._order:
@@ -263,41 +264,6 @@ class Model(Trainer, Layer):
             results, _ = flatten(node.layer(*args, **options))
             known.update(zip(map(id, node.outputs), results, strict=True))
         return mapped(self.outputs_form, lambda s: known[id(s)])
-
-    def _given(self, inputs: Any) -> list[Any]:
-        """The inputs in the order of the stand-ins, and with their ranks."""
-        form, wanted = self.inputs_form, self.inputs
-        if isinstance(inputs, Mapping):
-            names = list(form) if isinstance(form, Mapping) else [s.name for s in wanted]
-            if set(names) <= set(inputs):
-                inputs = [inputs[n] for n in names]
-        found = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
-        wrong = len(found) != len(wanted) or any(isinstance(x, Mapping) for x in found)
-        fits = not wrong and all(
-            isinstance(x, Symbolic)
-            or (
-                len(x.shape) == s.rank
-                and all(n is None or n == m for n, m in zip(s.shape, x.shape, strict=True))
-            )
-            for s, x in zip(wanted, found, strict=True)
-        )
-        if not fits:
-            raise FanlightError(
-                "E-LAYER-001",
-                f"these are not the inputs of {self.name}.",
-                where=f"{self.name}, {caller()}",
-                expected=", ".join(f"{s.name}: {s.dtype}{list(s.shape)}" for s in wanted),
-                received=", ".join(str(getattr(x, "type", type(x).__name__)) for x in found)
-                if not isinstance(inputs, Mapping)
-                else f"names {', '.join(map(str, inputs))}",
-                next="the first dim counts examples: x[None] is a batch of one."
-                if any(
-                    hasattr(x, "shape") and len(x.shape) < s.rank
-                    for s, x in zip(wanted, found, strict=False)
-                )
-                else None,
-            )
-        return found
 
     def symbolic_outputs(self, args: tuple[Any, ...], options: dict[str, Any]) -> list[Symbolic]:
         if not self.functional or all(s.dtype != "string" for s in self.inputs):

@@ -15,6 +15,7 @@ from fanlight.codegen.plan import WEIGHTS_OFFSET, make_plan
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph
 from fanlight.layers.deploy import Training, refuse_texts
+from fanlight.layers.foreign import refuse_model
 from fanlight.layers.free_batch import refuse_fixed_batch
 from fanlight.ops.types import TensorType
 from fanlight.passes import optimize
@@ -88,6 +89,7 @@ def build(
     """
     written = inputs is not None  # a function's constants are what its author wrote
     given = model
+    refuse_model(model)
     refuse_texts(model, train is not None)
     if train is not None:
         refuse_train(train, inputs, task, precision)

@@ -14,6 +14,7 @@ from fanlight.formats.model import Model
 from fanlight.formats.source import Port, Source
 from fanlight.graph import Graph
 from fanlight.graph.evaluate import check_inputs, evaluate
+from fanlight.layers.foreign import refuse_model
 from fanlight.models import tasks
 from fanlight.passes.quantize import Report, quantize_graph
 from fanlight.passes.quantize.search import Advance
@@ -65,6 +66,7 @@ def quantize(
         FanlightError: E-CALIB-00x; E-BUILD-003 photos for a model that takes none; E-INPUT-00x
             arrays that do not fit the model.
     """
+    refuse_model(model)
     if not isinstance(model, Graph) and not hasattr(model, "graph"):
         raise FanlightError(
             "E-CALIB-005",

@@ -8,6 +8,7 @@ from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.layers.callback import Callback, CallbackList
+from fanlight.layers.foreign import instead, of_keras
 from fanlight.tensor.caller import caller
 
 
@@ -110,6 +111,8 @@ def callbacks(value: Any) -> list[Callback]:
 
 
 def _instead(part: Any) -> str | None:
+    if of_keras(part):
+        return instead(part)
     name = getattr(part, "__name__", "")
     if isinstance(part, type) and issubclass(part, Callback):
         return f"a class is no callback yet: {name}(), with parentheses."

@@ -470,7 +470,7 @@ def channels_of(layer: Layer, shape: Any, rank: int | None = None, axis: int = -
         then = (
             "the first dim counts examples: x[None] is a batch of one."
             if rank
-            else "x[:, None] has one number in each example; models with fl.Input((1,)) add that dim."
+            else "x[:, None] has one number in each example; fl.Input((1,)) in front does it."
         )
         expected = f"{dims}, the size of dim {axis} known"
         raise input_error(layer, expected, f"shape {shape}", then if few else None)

@@ -9,6 +9,7 @@ from fanlight.errors import FanlightError
 from fanlight.graph import Graph
 from fanlight.layers import config, scope
 from fanlight.layers.depths import depth_order
+from fanlight.layers.foreign import instead, of_keras
 from fanlight.layers.inputs import fitted
 from fanlight.layers.layer import Layer, argument_error, tensors_of, unique_name
 from fanlight.layers.nearest import meant
@@ -487,7 +488,9 @@ class Sequential(Model):
                 where=f"{self.name}, {caller()}",
                 expected="a layer, or fl.Input(shape) first",
                 received=repr(layer)[:100],
-                next="a class is no layer yet: fl.layers.Flatten(), with parentheses."
+                next=instead(layer)
+                if of_keras(layer)
+                else "a class is no layer yet: fl.layers.Flatten(), with parentheses."
                 if isinstance(layer, type)
                 else None,
             )

@@ -8,6 +8,7 @@ from typing import Any
 from fanlight.errors import FanlightError
 from fanlight.graph.drawing import Box, Drawing
 from fanlight.layers.atomic import write_file
+from fanlight.layers.foreign import refuse_model
 from fanlight.layers.model import Model, not_built
 from fanlight.layers.summary import shape_text, shown_shape
 from fanlight.layers.symbolic import Node
@@ -62,6 +63,7 @@ def plot_model(
     Raises:
         FanlightError: E-LAYER-002 the model is not built; E-LAYER-010 a file of another kind.
     """
+    refuse_model(model)
     path = None if to_file is None else Path(to_file)
     if path is not None and path.suffix.lower() != ".svg":
         raise FanlightError(

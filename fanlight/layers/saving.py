@@ -14,6 +14,7 @@ from fanlight.errors import FanlightError
 from fanlight.formats.model import Model as LoadedModel
 from fanlight.formats.source import Port, Source
 from fanlight.layers import config
+from fanlight.layers.foreign import refuse_model
 from fanlight.layers.layer import Layer
 from fanlight.layers.model import not_built
 from fanlight.layers.utils import (
@@ -144,6 +145,7 @@ def load_model(
     """
     from fanlight.layers import file_h5, file_keras, file_safetensors, file_tfjs
 
+    refuse_model(path)
     source = _path(path)
     _no_bundle(source)
     readers = {
@@ -205,6 +207,7 @@ def load(
     Raises:
         FanlightError: E-FORMAT-nnn, telling what in which file cannot be read.
     """
+    refuse_model(path)
     if isinstance(path, str | Path) and str(path).lower().endswith(".safetensors"):
         return load_model(path)
     try:

@@ -9,7 +9,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.hosts.wasmtime import sensible_threads
-from fanlight.layers import budget, feeding, labels, nonfinite, optimizers, seeds
+from fanlight.layers import budget, feeding, foreign, labels, nonfinite, optimizers, seeds
 from fanlight.layers import fit_arguments as wanted
 from fanlight.layers.callbacks import Callback, CallbackList, History
 from fanlight.layers.hosted import tail_of
@@ -17,7 +17,7 @@ from fanlight.layers.layer import shapes_of
 from fanlight.layers.objective import Objective
 from fanlight.layers.optimizer import Optimizer
 from fanlight.layers.own_steps import OwnSteps
-from fanlight.layers.progress import shown
+from fanlight.layers.progress import broken_off, pass_shown, shown
 from fanlight.layers.step import Steps, assign_pairs
 from fanlight.layers.symbolic import Symbolic
 from fanlight.layers.weight import Weight
@@ -96,7 +96,8 @@ class Trainer(OwnSteps):
 
         Raises:
             FanlightError: E-TRAIN-001 losses, metrics or weights do not fit the outputs, which
-                models of stand-ins know by now; E-LAYER-003 a name that is not known.
+                models of stand-ins know by now; E-LAYER-003 a name that is not known; E-LAYER-004
+                an object of Keras.
         """
         unknown = set(options) - {"steps_per_execution", "jit_compile", "auto_scale_loss"}
         if unknown:
@@ -108,6 +109,9 @@ class Trainer(OwnSteps):
                 "threads, memory",
                 received=", ".join(sorted(unknown)),
             )
+        parts = {"optimizer": optimizer, "loss": loss, "metrics": metrics}
+        for what, part in {**parts, "weighted_metrics": weighted_metrics}.items():
+            foreign.refuse_parts(what, part)
         self.optimizer = optimizers.get(optimizer)
         self._compiled = {
             "loss": loss,
@@ -547,21 +551,25 @@ class Trainer(OwnSteps):
         x: Any = None,
         y: Any = None,
         batch_size: int | None = None,
-        verbose: Any = 0,
+        verbose: Any = "auto",
         sample_weight: Any = None,
         steps: int | None = None,
         callbacks: Sequence[Callback] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """Loss and metrics of examples: a list, or a dict by name, or the loss if it is alone."""
+        """Loss and metrics of examples: a list, or a dict by name, or the loss if it is alone.
+
+        Args:
+            verbose: 1: a bar; 2: a line; 0: nothing; "auto": a bar in a terminal, else nothing.
+        """
         self._needs("evaluate")
         batch_size, steps = wanted.maybe("batch_size", batch_size), wanted.maybe("steps", steps)
-        wanted.verbosity(verbose)
+        parts = [*wanted.callbacks(callbacks), *pass_shown(wanted.verbosity(verbose))]
         data = self._data(x, y, sample_weight, batch_size)
         feeding.ended(data, steps, "evaluate", "steps")
-        parts = wanted.callbacks(callbacks)
         told = CallbackList(parts, model=self, steps=steps or data.steps)
-        logs = self._evaluated(data, steps, told)
+        with broken_off(told):
+            logs = self._evaluated(data, steps, told)
         return logs if return_dict else _listed(logs)
 
     def _evaluated(self, data: Any, most: int | None, told: CallbackList) -> dict[str, Any]:
@@ -600,22 +608,42 @@ class Trainer(OwnSteps):
         self,
         x: Any,
         batch_size: int | None = None,
-        verbose: Any = 0,
+        verbose: Any = "auto",
         steps: int | None = None,
         callbacks: Sequence[Callback] | None = None,
     ) -> Any:
-        """The outputs for examples, as arrays in the structure of the model's outputs."""
+        """The outputs for examples, as arrays in the structure of the model's outputs.
+
+        Args:
+            verbose: 1: a bar; 2: a line; 0: nothing; "auto": a bar in a terminal, else nothing.
+        """
         model: Any = self
         batch_size, steps = wanted.maybe("batch_size", batch_size), wanted.maybe("steps", steps)
-        wanted.verbosity(verbose)
+        heard = [*wanted.callbacks(callbacks), *pass_shown(wanted.verbosity(verbose))]
         data = self._data(x, None, None, batch_size)
         feeding.ended(data, steps, "predict", "steps")
-        own, form = self._own("predict"), None
-        told = CallbackList(wanted.callbacks(callbacks), model=self, steps=steps or data.steps)
+        told = CallbackList(heard, model=self, steps=steps or data.steps)
+        with broken_off(told):
+            parts, form = self._predicted(data, steps, told)
+        joined = [np.concatenate(p) if len(p) > 1 else p[0] for p in zip(*parts, strict=True)]
+        if parts and (self._own("predict") or not model.functional):
+            return unflatten(joined, form)
+        outputs = model.outputs_form
+        if isinstance(outputs, Mapping):
+            return dict(zip(outputs, joined, strict=True))
+        if outputs is not None and not isinstance(outputs, Symbolic):
+            return joined
+        return joined[0] if len(joined) == 1 else joined
+
+    def _predicted(
+        self, data: Any, most: int | None, told: CallbackList
+    ) -> tuple[list[list[np.ndarray]], Any]:
+        """The outputs of each batch, flat, and their form."""
+        form: Any = None
         told.call("on_predict_begin", {})
         parts: list[list[np.ndarray]] = []
         for i, (given, _, _) in enumerate(data):
-            if steps is not None and i >= steps:
+            if most is not None and i >= most:
                 break
             told.call("on_predict_batch_begin", i, {})
             running = self._begun("predict", given, first=not i)
@@ -627,19 +655,11 @@ class Trainer(OwnSteps):
                 form = running.form
             told.call("on_predict_batch_end", i, {})
         told.call("on_predict_end", {})
-        joined = [np.concatenate(p) if len(p) > 1 else p[0] for p in zip(*parts, strict=True)]
-        if parts and (own or not model.functional):
-            return unflatten(joined, form)
-        outputs = model.outputs_form
-        if isinstance(outputs, Mapping):
-            return dict(zip(outputs, joined, strict=True))
-        if outputs is not None and not isinstance(outputs, Symbolic):
-            return joined
-        return joined[0] if len(joined) == 1 else joined
+        return parts, form
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch."""
-        return self.predict(x, 2**31 - 1)
+        return self.predict(x, 2**31 - 1, 0)
 
 
 def _listed(logs: dict[str, Any]) -> Any:

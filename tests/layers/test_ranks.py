@@ -25,9 +25,7 @@ def pair(*shape: int, flat: bool = False) -> tuple[Any, Any]:
     fl.set_random_seed(1)
     ours = fl.Sequential([fl.Input(shape), *([L.Flatten()] if flat else []), L.Dense(2)])
     k = keras.layers
-    theirs = keras.Sequential(
-        [keras.Input(shape), *([k.Flatten()] if flat else []), k.Dense(2)]
-    )
+    theirs = keras.Sequential([keras.Input(shape), *([k.Flatten()] if flat else []), k.Dense(2)])
     theirs.set_weights(ours.get_weights())
     for module, model in ((fl, ours), (keras, theirs)):
         model.compile(module.optimizers.SGD(0.01), "mse", metrics=["mae"])

@@ -116,6 +116,18 @@ def unwritten(made: Any, method: str) -> FanlightError:
     )
 
 
+def nothing(what: str, named: str) -> FanlightError:
+    """E-LAYER-004: what somebody's own class or function gives is None."""
+    return FanlightError(
+        "E-LAYER-004",
+        f"{what} gives nothing.",
+        where=f"{what}, {caller()}",
+        expected="a tensor",
+        received="None",
+        next=f"end {named} with return.",
+    )
+
+
 def snake(name: str) -> str:
     """MeanSquaredError -> mean_squared_error, as Keras names what has no name."""
     out = ""

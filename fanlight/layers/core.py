@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
+from fanlight.errors import FanlightError
 from fanlight.layers import (
     activations,
     config,
@@ -20,6 +21,7 @@ from fanlight.layers.arguments import whole
 from fanlight.layers.layer import Layer, argument_error, channels_of, input_error
 from fanlight.tensor import Tensor, cast, einsum, indices
 from fanlight.tensor import functions as fn
+from fanlight.tensor.caller import caller
 
 
 class Dense(Layer):
@@ -423,14 +425,27 @@ class Lambda(Layer):
         """A function as Keras's files name it; E-LAYER-004 for one that is not registered."""
         name = config.registered_name(function)
         if name is None:
-            expected = "a function that is registered: @fl.register() above it"
-            raise argument_error(self, argument, expected, function)
+            raise self._unregistered(argument, function)
         return {
             "module": "builtins",
             "class_name": "function",
             "config": name,
             "registered_name": "function",
         }
+
+    def _unregistered(self, argument: str, function: Any) -> FanlightError:
+        name = getattr(function, "__name__", "")
+        todo = f"write @fl.register() in the line above def {name}, here and where it is loaded."
+        if not name.isidentifier():  # a lambda, or an object
+            todo = "give it a name: @fl.register(), and below it def double(x): return x * 2."
+        return FanlightError(
+            "E-LAYER-004",
+            f"a file names the {argument} of Lambda {self.name}, and this one has no name there.",
+            where=f"{argument} of {self.name}, {caller()}",
+            expected="a function that is registered: @fl.register() above it",
+            received=repr(function)[:200],
+            next=todo,
+        )
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:

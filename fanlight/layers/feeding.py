@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -65,6 +68,8 @@ def array_of(value: Any, what: str) -> Any:
         array = np.asarray(value)
         if array.dtype.kind == "c":
             raise _complex(what, array)
+        if array.dtype == object:
+            _refuse_objects(what, array)
         if array.dtype.kind in "US" or array.dtype == object:
             return array
         found = tensor(array).numpy() if array.dtype.name not in _PLAIN else array
@@ -77,6 +82,30 @@ def array_of(value: Any, what: str) -> Any:
             received=f"{type(value).__name__}: {problem}"[:200],
         ) from None
     return found
+
+
+def _refuse_objects(what: str, array: np.ndarray) -> None:
+    """E-TRAIN-002 for numbers as Python's objects, which the values of a data frame are."""
+    values = array.reshape(-1).tolist()
+    kinds = [isinstance(v, Real | np.bool_) for v in values]
+    if not any(kinds):
+        return  # texts
+    todo = f'{what}.astype("float32") makes numbers of them.'
+    if not all(kinds):
+        place = np.unravel_index(kinds.index(False), array.shape)
+        found = repr(array[place])[:60]
+        todo = f"{what}{list(map(int, place))} is {found}: make it a number, or leave it out; then "
+        todo += f'{what}.astype("float32").'
+        if all(isinstance(v, str) or (isinstance(v, float) and math.isnan(v)) for v in values):
+            todo = 'they are texts, and nan where there is none: frame.fillna("") before.'
+    raise FanlightError(
+        "E-TRAIN-002",
+        f"{what} is an array of objects, and not of numbers.",
+        where=f"{what}, {caller()}",
+        expected="an array of float32, int32, bool or uint8",
+        received=f"object{list(array.shape)}",
+        next=todo,
+    )
 
 
 def _complex(what: str, array: np.ndarray) -> FanlightError:
@@ -267,6 +296,7 @@ def batches_of(
             expected="arrays, or a dataset or generator of batches",
             received="None",
         )
+    _refuse_sources(x)
     stream = hasattr(x, "__next__") or (
         hasattr(x, "__iter__")
         and not isinstance(x, np.ndarray | Tensor | list | tuple | Mapping | str | bytes)
@@ -291,8 +321,54 @@ def batches_of(
             )
         return Stream(x, list(inputs), list(outputs), shapes)
     given = arrays_of(x, inputs, "x"), arrays_of(y, outputs, "y")
+    if isinstance(x, list | tuple):
+        _refuse_rows(given[0], given[1], len(shapes))
     weights = arrays_of(w, outputs, "sample_weight")
     return Arrays(*given, weights, batch_size or 32, rng)
+
+
+def _refuse_sources(x: Any) -> None:
+    """E-TRAIN-002 for what data could be had from, and are not had from yet."""
+    if isinstance(x, str | bytes | Path):
+        received = f"a text, {x!r}"[:200] if not isinstance(x, Path) else f"a path, {x}"
+        todo = "fl.data.from_csv(path, label).batch(32) reads a table, np.load(path) an array; "
+        todo += 'texts themselves are in a list: ["a text"].'
+    elif isinstance(x, FunctionType | MethodType | type):
+        received = f"a class, {x.__name__}" if isinstance(x, type) else f"a function, {x.__name__}"
+        todo = f"call it: {x.__name__}(); of a generator, fl.data.from_generator({x.__name__})"
+        todo += ".batch(32) puts examples together and begins anew with every epoch."
+    else:
+        return
+    raise FanlightError(
+        "E-TRAIN-002",
+        "x is no data.",
+        where=f"x, {caller()}",
+        expected="arrays, or a dataset or generator of batches",
+        received=received,
+        next=todo,
+    )
+
+
+def _refuse_rows(x: Sequence[Any], y: Sequence[Any], count: int) -> None:
+    """E-TRAIN-002 for a list of examples, where a list is of the arrays of several inputs.
+
+    Args:
+        count: how many inputs there are; 0: not known, and told by the labels.
+    """
+    rows = {len(a) if a.ndim else 0 for a in x}
+    rowed = len(x) > 1 and rows != {len(x)} and bool(y) and all(a.shape[:1] == (len(x),) for a in y)
+    if not (len(x) != count if count else rowed):
+        return
+    wanted = "one input" if count == 1 else f"{count} inputs" if count else "as many examples"
+    alike = len({a.shape for a in x}) == 1 and count < 2
+    raise FanlightError(
+        "E-TRAIN-002",
+        f"x has {len(x)} arrays, the model {wanted}.",
+        where=f"x, {caller()}",
+        expected="an array; a list has an array for each input",
+        received=", ".join(f"{list(a.shape)}" for a in x[:3]) + (", ..." if len(x) > 3 else ""),
+        next="np.stack(x) makes one array of its rows." if alike else None,
+    )
 
 
 def split_off(data: Arrays, share: float) -> tuple[Arrays, Arrays]:

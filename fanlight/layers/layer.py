@@ -245,13 +245,17 @@ class Layer(Checked):
             options.pop("mask", None)
         if "training" not in takes:
             options.pop("training", None)
+        step = scope.current()
+        told = len(step.losses) if step is not None else 0
         result = self.call(*args, **options)
+        if result is None and (step is None or len(step.losses) == told):
+            kind = type(self).__name__
+            raise config.nothing(f"layer {self.name} ({kind})", f"{kind}.call")
         if self.activity_regularizer is not None:
             for y in flatten(result)[0]:
                 scope.add_loss(self.activity_regularizer(y) / float(y.shape[0]))
         if args:
             _set_masks(result, self.compute_mask(args[0], mask))
-        step = scope.current()
         if step is not None:
             step.called(self, args, result)
         return result

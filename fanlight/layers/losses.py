@@ -165,6 +165,8 @@ class Loss(Checked):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         """The loss of all examples together."""
         mask, values = scope.mask_of(y_pred), self.call(y_true, y_pred)
+        if values is None:
+            raise config.nothing(f"the loss {self.name}", f"{type(self).__name__}.call")
         own = scope.mask_of(values)
         if mask is not None and own is not None:
             mask = fn.logical_and(mask, own)
@@ -195,7 +197,10 @@ class Function(Loss):
         self.fn, self.options = fn, options
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
-        return tensor(self.fn(y_true, y_pred, **self.options))
+        values = self.fn(y_true, y_pred, **self.options)
+        if values is None:
+            raise config.nothing(f"the loss {self.name}", "the function")
+        return tensor(values)
 
     def get_config(self) -> dict[str, Any]:
         own = {"fn": config.function_described(self.fn)}

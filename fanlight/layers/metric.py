@@ -208,7 +208,10 @@ class MeanMetricWrapper(Mean):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         mask = scope.mask_of(y_pred)
         y_true, y_pred = tensor(y_true), tensor(y_pred)
-        values = tensor(self.fn(y_true, y_pred, **self.options))
+        values = self.fn(y_true, y_pred, **self.options)
+        if values is None:
+            raise config.nothing(f"the metric {self.name}", "the function")
+        values = tensor(values)
         if mask is not None:
             mask = cast(mask, "float32")
             if sample_weight is not None:

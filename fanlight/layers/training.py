@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -330,10 +331,11 @@ class Trainer(OwnSteps):
         feeding.ended(data, steps_per_epoch, "fit", "steps_per_epoch")
         held: Any = None
         if validation_data is not None:  # before a share, as Keras has it
-            held = self._data(
-                *wanted.unpacked("validation_data", validation_data),
-                validation_batch_size or batch_size,
-            )
+            with _of_validation():
+                held = self._data(
+                    *wanted.unpacked("validation_data", validation_data),
+                    validation_batch_size or batch_size,
+                )
             feeding.ended(held, validation_steps, "validation", "validation_steps")
         elif validation_split:
             if not isinstance(data, feeding.Arrays):
@@ -366,7 +368,8 @@ class Trainer(OwnSteps):
                     source = iter(data)
                 logs, source = self._epoch(data, source, steps_per_epoch, class_weight, told, epoch)
                 if held is not None and validates(epoch + 1):
-                    found = self._evaluated(held, validation_steps, told)
+                    with _of_validation():
+                        found = self._evaluated(held, validation_steps, told)
                     logs |= {f"val_{name}": value for name, value in found.items()}
                 told.call("on_epoch_end", epoch, logs)
                 if self.stop_training:
@@ -660,6 +663,16 @@ class Trainer(OwnSteps):
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch."""
         return self.predict(x, 2**31 - 1, 0)
+
+
+@contextmanager
+def _of_validation() -> Iterator[None]:
+    """Errors say that it is the validation data."""
+    try:
+        yield
+    except FanlightError as error:
+        error.where = f"the validation data, {error.where}"
+        raise
 
 
 def _listed(logs: dict[str, Any]) -> Any:

@@ -180,7 +180,7 @@ class Tensor(Methods, Standard):
     def item(self) -> float | int | bool:
         """The only element, as a Python number."""
         if self.size != 1:
-            raise FanlightError(
+            raise ProtocolError(  # a TypeError, as Python's float() and NumPy have it
                 "E-TENSOR-008",
                 "only a tensor of one element is a number.",
                 where=caller(),
@@ -601,20 +601,24 @@ def _array(value: Any) -> np.ndarray:
         strings = stored.strings(value)
         if strings is None:
             what = "None" if value is None else f"{type(value).__name__} of {array.dtype}"
-            raise _no_tensor(value, what if value is None else f"{what}, not all strings")
+            raise _no_tensor(value, what if value is None else f"{what}, not all strings", _OBJECTS)
         return strings
     if array.dtype.kind not in "fiubc":
         raise _no_tensor(value, f"{type(value).__name__} of {array.dtype}")
     return array
 
 
-def _no_tensor(value: Any, received: str) -> FanlightError:
+_OBJECTS = 'x.astype("float32") makes numbers of an array of objects, as that of a data frame.'
+
+
+def _no_tensor(value: Any, received: str, next: str | None = None) -> FanlightError:
     return FanlightError(
         "E-TENSOR-001",
         "a tensor cannot be made of this.",
         where=caller(),
         expected="numbers, in lists of equal lengths, or an array of numbers",
         received=received,
+        next=next,
     )
 
 

@@ -79,3 +79,17 @@ def test_what_a_gradient_depends_on_is_not_read() -> None:
         fl.grad(lambda x: Reader(x) and fl.sum(x))(fl.ones(3))
     with pytest.raises(FanlightError, match="E-TENSOR-003"):
         fl.jit(lambda x: Reader(x) and x)(fl.ones(3))
+
+
+def test_many_elements_are_no_number_as_numpy_and_matplotlib_have_it() -> None:
+    x = fl.tensor([[1.0, 2.0], [3.0, 5.0]])
+    for kind in (float, int):
+        with pytest.raises(TypeError) as caught:
+            kind(x)
+        assert isinstance(caught.value, FanlightError) and caught.value.code == "E-TENSOR-008"
+    figure = pytest.importorskip("matplotlib.figure", reason="matplotlib is optional")
+    axes = figure.Figure().subplots()
+    columns = axes.plot(x)
+    assert [list(line.get_ydata()) for line in columns] == [[1.0, 3.0], [2.0, 5.0]]
+    (line,) = axes.plot(x[0], x[1])
+    assert list(line.get_ydata()) == [3.0, 5.0]

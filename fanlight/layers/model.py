@@ -90,7 +90,8 @@ def Input(  # Keras's name
     """A stand-in for the input of a model: layers are called with it.
 
     Args:
-        shape: of one example, None for a free size: `fl.Input((28, 28, 1))`.
+        shape: of one example, None for a free size: `fl.Input((28, 28, 1))`. The model that begins
+            here takes arrays that have a last dim of size 1 more or less, too: [n, 28, 28].
         batch_size: how many examples there always are, if that is fixed.
         batch_shape: the whole shape, instead of both.
     """

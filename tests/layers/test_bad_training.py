@@ -325,7 +325,7 @@ def test_unknown_layers_of_a_file_are_all_listed_with_how_to_register_them(
     with zipfile.ZipFile(path) as archive:
         members = {n: archive.read(n) for n in archive.namelist()}
     config = json.loads(members["config.json"])
-    for entry, name in zip(config["config"]["layers"][1:], ("Swirl", "Twirl"), strict=True):
+    for entry, name in zip(config["config"]["layers"][1:], ("Whirl", "Twirl"), strict=True):
         entry |= {"class_name": name, "registered_name": f"mine>{name}", "module": None}
     members["config.json"] = json.dumps(config).encode()
     with zipfile.ZipFile(path, "w") as archive:
@@ -333,14 +333,14 @@ def test_unknown_layers_of_a_file_are_all_listed_with_how_to_register_them(
             archive.writestr(name, content)
     refused(
         "E-LAYER-008",
-        lambda: fl.load_model(path), "2 kinds of layer", "mine>Swirl",
+        lambda: fl.load_model(path), "2 kinds of layer", "mine>Whirl",
         "mine>Twirl", "hidden", "@fl.register(package, name)",
     )  # fmt: skip
-    for name in ("Swirl", "Twirl"):
+    for name in ("Whirl", "Twirl"):
         made = type(name, (DENSE,), {"__module__": __name__})
         fl.register("mine", name)(made)
     made = fl.model_from_json(members["config.json"])
-    assert [type(layer).__name__ for layer in made.layers] == ["Swirl", "Twirl"]
+    assert [type(layer).__name__ for layer in made.layers] == ["Whirl", "Twirl"]
 
 
 @pytest.mark.parametrize("labels", [[0.5, 1.0], [float("nan"), 1.0]])

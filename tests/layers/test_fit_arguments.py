@@ -435,7 +435,7 @@ def test_what_is_not_there() -> None:
         refused("E-TRAIN-002", lambda c=call: c(X), "there are no labels")
     refused("E-TRAIN-002", lambda: made().fit(X, Y, validation_data=X, verbose=0), "no labels")
     for text in ("x", b"x"):
-        refused("E-TRAIN-002", lambda t=text: made().fit(t, Y), "numbers of examples")
+        refused("E-TRAIN-002", lambda t=text: made().fit(t, Y), "x is no data")
 
 
 def test_weights_of_another_number_of_examples() -> None:

@@ -35,6 +35,7 @@ class Dataset:
         class_names: of the labels 0, 1, 2, ...; or None.
         endless: whether it repeats without an end, as far as that is known.
         skipped: (file, why) for what could not be read and was left out.
+        passes: how often it was gone through; what is random follows the number of the pass.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Dataset:
         self._tasks, self._count, self._endless = tasks, count, endless
         self.class_names = None if class_names is None else list(class_names)
         self.skipped = list(skipped)
-        self._passes = 0
+        self.passes = 0
 
     if not TYPE_CHECKING:  # what tf.data.Dataset has, and is not there: an error to mypy
         from_tensor_slices = Elsewhere("fl.data.from_arrays(x, y)")
@@ -84,8 +85,8 @@ class Dataset:
     # --- being gone through -----------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[Any]:
-        turn = (self._passes,)
-        self._passes += 1
+        turn = (self.passes,)
+        self.passes += 1
         return (task() for task in self._tasks(turn))
 
     def __len__(self) -> int:
@@ -111,7 +112,7 @@ class Dataset:
 
     def first(self) -> Any:
         """The first element of a pass, for a look at it."""
-        for task in self._tasks((self._passes,)):
+        for task in self._tasks((self.passes,)):
             return task()
         raise FanlightError(
             "E-DATA-001",
@@ -124,8 +125,8 @@ class Dataset:
     def arrays(self, threads: int = 4) -> Any:
         """All elements of a pass in memory: arrays that have a row for each, in their structure."""
         self._finite("arrays")
-        turn = (self._passes,)
-        self._passes += 1
+        turn = (self.passes,)
+        self.passes += 1
         tasks = prefetched(self._tasks(turn), 4 * whole("threads", threads), threads)
         made = [task() for task in tracked(tasks, self._count, "reading examples")]
         if not made:

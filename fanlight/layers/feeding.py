@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.tensor import Tensor, tensor
-from fanlight.tensor.caller import caller
+from fanlight.tensor.caller import caller, warn
 
 Batch = tuple[list[np.ndarray], list[Any], list[Any]]
 
@@ -178,6 +179,19 @@ class Arrays:
         """Batches of an epoch."""
         return -(-self.count // self.batch_size)
 
+    def dry(self) -> bool:
+        """Whether there is nothing more: arrays can be gone through again."""
+        return False
+
+    def state(self) -> Any:
+        """What the order of the next pass follows, as JSON takes it."""
+        return None if self.rng is None else _told_state(self.rng.bit_generator.state)
+
+    def restore(self, state: Any) -> None:
+        """Let the next pass follow what `state` gave."""
+        if self.rng is not None and state is not None:
+            self.rng.bit_generator.state = state
+
     def __iter__(self) -> Iterator[Batch]:
         order = None if self.rng is None else self.rng.permutation(self.count)
         for start in range(0, self.count, self.batch_size):
@@ -188,6 +202,13 @@ class Arrays:
                 [None if a is None else a[part] for a in group]
                 for group in (self.x, self.y, self.w)
             )
+
+
+def _told_state(value: Any) -> Any:
+    """The state of a generator of NumPy with lists for arrays."""
+    if isinstance(value, Mapping):
+        return {k: _told_state(v) for k, v in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
 class Stream:
@@ -210,6 +231,7 @@ class Stream:
         self.source, self.names, self.shapes = source, (x, y), shapes
         self.endless = bool(getattr(source, "endless", False))
         self.once = iter(source) if hasattr(source, "__next__") else None
+        self._ahead: list[Any] = []  # of it: what `dry` has looked at
         length = getattr(source, "__len__", None)
         self.steps: int | None = None
         if length is not None:
@@ -218,8 +240,34 @@ class Stream:
             except TypeError:
                 self.steps = None
 
+    def state(self) -> Any:
+        """How often a dataset was gone through, which its order follows; None of others."""
+        return getattr(self.source, "passes", None)
+
+    def restore(self, state: Any) -> None:
+        """Let the next pass be the one that `state` told."""
+        if state is not None and hasattr(self.source, "passes"):
+            self.source.passes = state
+
+    def dry(self) -> bool:
+        """Whether a generator has given all that it has."""
+        if self.once is None or self._ahead:
+            return False
+        self._ahead = list(itertools.islice(self.once, 1))
+        return not self._ahead
+
+    def _items(self) -> Iterator[Any]:
+        if self.once is None:
+            yield from self.source
+        while self.once is not None:
+            try:
+                item = self._ahead.pop() if self._ahead else next(self.once)
+            except StopIteration:
+                return
+            yield item
+
     def __iter__(self) -> Iterator[Batch]:
-        for item in self.once if self.once is not None else self.source:
+        for item in self._items():
             parts = item if isinstance(item, tuple) else (item,)
             if not 1 <= len(parts) <= 3:
                 raise FanlightError(
@@ -262,6 +310,111 @@ def _one(given: tuple[int, ...], shape: Sequence[int | None]) -> bool:
         n is None or n == m for n, m in zip(own, given, strict=True)
     )
     return fits and own not in ((1,), (None,))
+
+
+class Epochs:
+    """The batches of training, epoch after epoch.
+
+    Args:
+        most: steps_per_epoch: the next epoch goes on where the one before ended. None: an epoch is
+            a pass over the data.
+        held: the examples of validation, whose place a backup needs, too.
+    """
+
+    def __init__(self, data: Arrays | Stream, most: int | None, held: Any = None) -> None:
+        self.data, self.most, self.held = data, most, held
+        self._left: Iterator[Batch] | None = None  # of the pass
+        self._before: Any = None  # the state that the pass began with
+        self._taken, self._given = 0, 0  # of the pass, and of all passes
+        self.begun = self.state()
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The batches of one epoch.
+
+        It ends where the data end, with a warning if that is before `most` steps.
+        """
+        if self.most is None:
+            self._left = None
+        self.begun = self.state()
+        step = 0
+        while self.most is None or step < self.most:
+            batch = self._next(begins=not step)
+            if batch is None:
+                break
+            step += 1
+            yield batch
+        if self.most is not None and 0 < step < self.most:
+            self._left = None
+            warn(
+                f"this epoch ends after {step} of {self.most} steps, as the data do: they need "
+                "steps_per_epoch * epochs batches; a dataset can have them by repeat()"
+            )
+
+    def _next(self, begins: bool) -> Batch | None:
+        """The next batch of the pass; where an epoch begins, of a new one if this has ended."""
+        again = begins and self._taken > 0
+        if self._left is None:
+            self._begin()
+            again = False
+        assert self._left is not None
+        batch = next(self._left, None)
+        if batch is None and again:
+            self._begin()
+            batch = next(self._left, None)
+        if batch is not None:
+            self._taken, self._given = self._taken + 1, self._given + 1
+        return batch
+
+    def _begin(self) -> None:
+        self._before, self._taken = self.data.state(), 0
+        self._left = iter(self.data)
+
+    def over(self) -> bool:
+        """Whether a generator has given all that it has, before an epoch that is to follow."""
+        return self._given > 0 and self.data.dry()
+
+    # --- of backups -------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Where the next epoch begins, as JSON takes it; `begun` is where this one did."""
+        inside = self.most is not None and self._left is not None
+        return {
+            "pass": self._before if inside else self.data.state(),
+            "taken": self._taken if inside else 0,
+            "held": None if self.held is None else self.held.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Begin the next epoch where `state` says. A generator gives what it gives next."""
+        self.data.restore(state["pass"])
+        if getattr(self.data, "once", None) is None:
+            for _ in range(state["taken"]):
+                self._next(begins=False)
+        if self.held is not None:
+            self.held.restore(state["held"])
+
+
+def taken(data: Arrays | Stream, most: int | None, what: str, argument: str) -> Iterator[Batch]:
+    """The batches of data, at most so many: what is beyond them a generator keeps.
+
+    Raises:
+        FanlightError: E-TRAIN-005 there are none.
+    """
+    count = 0
+    for batch in itertools.islice(data, most):
+        count += 1
+        yield batch
+    if not count:
+        raise FanlightError(
+            "E-TRAIN-005",
+            "the dataset has given no batch.",
+            where=f"{what}, {caller()}",
+            expected="at least one batch",
+            received="none",
+            next="a generator is gone through once: give a dataset, or a new one.",
+        )
+    if most is not None and count < most:
+        warn(f"{argument} is {most}, and the data have ended after {count}")
 
 
 def ended(data: Any, steps: int | None, what: str, argument: str) -> None:

@@ -211,8 +211,11 @@ class TensorBoard(Callback):
 class BackupAndRestore(Callback):
     """Training that was broken off goes on where it was: call `fit` again with the same arguments.
 
-    Weights, the state of the optimizer and that of random numbers are written to one file, which
-    is replaced at once, so that it is whole at any time. At the end it is deleted.
+    Weights, the state of the optimizer, that of random numbers and the place in the data are
+    written to one file, which is replaced at once, so that it is whole at any time. At the end it
+    is deleted. What follows has the numbers of a training that was not broken off, if the program
+    makes the same data: of `fl.data`, what is random needs seeds of its own, or
+    `fl.set_random_seed`. A generator goes on with what it gives next. Other callbacks begin anew.
 
     Args:
         backup_dir: a folder of this training alone.
@@ -236,7 +239,7 @@ class BackupAndRestore(Callback):
         self.folder, self.save_freq = Path(backup_dir), save_freq
         self.double_checkpoint, self.delete_checkpoint = double_checkpoint, delete_checkpoint
         self._file, self._last = self.folder / "latest.npz", self.folder / "before.npz"
-        self._found: list[np.ndarray] | None = None
+        self._found: tuple[dict[str, Any], list[np.ndarray]] | None = None
         self._seen, self._epoch = 0, 0
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -244,23 +247,32 @@ class BackupAndRestore(Callback):
         for path in (self._file, self._last):
             if not path.exists():
                 continue
-            read = _read(path)
-            if read is not None:
-                self.model.initial_epoch, self._found = read
-                return
+            self._found = _read(path)
+            if self._found is None:
+                continue
+            self.model.initial_epoch, place = self._found[0]["epoch"], self._found[0]["data"]
+            if self.model.built:
+                # At once: other callbacks set rates and the like before the first batch.
+                self.model.optimizer.build(self.model.trainable_weights)
+                self._restore()
+            self.model._feed.restore(place)
+            return
         if self._file.exists():
             expected = "a backup of this training"
             raise wrong(self, "backup_dir", expected, f"{self._file}, which is damaged")
 
     def _state(self) -> list[Any]:
         model = self.model
-        return [*model.weights, *model.optimizer.variables, model._key]
+        kept = [*model.weights, *model.state_variables, *model.optimizer.variables]
+        return [*kept, model._random_key()]
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        # Not before: a model may be built by its first batch.
-        if self._found is None:
-            return
-        state, found = self._state(), self._found
+        if self._found is not None:  # of a model that its first batch has built
+            self._restore()
+
+    def _restore(self) -> None:
+        assert self._found is not None
+        (meta, found), state = self._found, self._state()
         self._found = None
         if [v.shape for v in state] != [a.shape for a in found]:
             raise FanlightError(
@@ -273,6 +285,7 @@ class BackupAndRestore(Callback):
             )
         for variable, array in zip(state, found, strict=True):
             variable.assign(array)
+        self.model._own_steps = meta["own_steps"]
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
@@ -280,19 +293,18 @@ class BackupAndRestore(Callback):
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self._seen += 1
         if isinstance(self.save_freq, int) and self._seen % self.save_freq == 0:
-            self._write(self._epoch)
+            self._write(self._epoch, self.model._feed.begun)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if self.save_freq == "epoch":
-            self._write(epoch + 1)
+            self._write(epoch + 1, self.model._feed.state())
 
-    def _write(self, epoch: int) -> None:
+    def _write(self, epoch: int, place: dict[str, Any]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         arrays = {f"a{i:05d}": v.numpy() for i, v in enumerate(self._state())}
+        meta = {"epoch": epoch, "data": place, "own_steps": self.model._own_steps}
         memory = io.BytesIO()
-        np.savez(
-            memory, meta=np.frombuffer(json.dumps({"epoch": epoch}).encode(), np.uint8), **arrays
-        )
+        np.savez(memory, meta=np.frombuffer(json.dumps(meta).encode(), np.uint8), **arrays)
         part = self.folder / "latest.part"
         part.write_bytes(memory.getvalue())
         if self.double_checkpoint and self._file.exists():
@@ -300,16 +312,17 @@ class BackupAndRestore(Callback):
         os.replace(part, self._file)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        if self.delete_checkpoint and self.folder.exists():
+        if self.delete_checkpoint and self.folder.exists() and self._found is None:
             shutil.rmtree(self.folder)
 
 
-def _read(path: Path) -> tuple[int, list[np.ndarray]] | None:
-    """Epoch and arrays of a backup; None if it is damaged."""
+def _read(path: Path) -> tuple[dict[str, Any], list[np.ndarray]] | None:
+    """What a backup says of its place, and its arrays; None if it is damaged."""
     try:
         with np.load(path, allow_pickle=False) as kept:
             meta = json.loads(kept["meta"].tobytes())
-            return int(meta["epoch"]), [kept[n] for n in sorted(kept.files) if n != "meta"]
+            meta = {k: meta[k] for k in ("epoch", "data", "own_steps")}
+            return meta, [kept[n] for n in sorted(kept.files) if n != "meta"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 

@@ -23,7 +23,7 @@ from fanlight.layers.step import Steps, assign_pairs
 from fanlight.layers.symbolic import Symbolic
 from fanlight.layers.weight import Weight
 from fanlight.tensor import random
-from fanlight.tensor.caller import caller
+from fanlight.tensor.caller import caller, warn
 from fanlight.tensor.tape import flatten, unflatten
 
 
@@ -47,6 +47,7 @@ class Trainer(OwnSteps):
         self._memory: int | None = None
         self._form: Any = None
         self._key: Weight | None = None
+        self._feed: feeding.Epochs | None = None  # of the fit that goes on
 
     def __getstate__(self) -> dict[str, Any]:
         """What copies and pickles have of it: all but the compiled steps, which are made again.
@@ -301,7 +302,10 @@ class Trainer(OwnSteps):
             validation_data: (x, y) or (x, y, sample_weight), or a dataset.
             class_weight: class number -> how much its examples count; others count 1.
             initial_epoch: where training goes on, counted from 0.
-            steps_per_epoch: of a dataset without an end.
+            steps_per_epoch: of a dataset without an end. The next epoch goes on where the one
+                before ended. An epoch ends where the data end, with a warning if that is sooner,
+                and the next one begins them anew; of a generator training ends with them.
+            validation_steps: so many batches at most are for validation each time.
             validation_freq: after every how many epochs there is validation, or after which ones.
 
         Returns:
@@ -359,17 +363,28 @@ class Trainer(OwnSteps):
         self.history, self.stop_training = history, False
         self.initial_epoch = initial_epoch  # a callback that knows of a former training may move it
         logs: dict[str, Any] = {}
-        source: Any = None
+        feed = self._feed = feeding.Epochs(data, steps_per_epoch, held)
         try:
             told.call("on_train_begin", {})
             for epoch in range(self.initial_epoch, epochs):
+                if feed.over():
+                    warn(
+                        f"training ends after epoch {epoch} of {epochs}: the generator has no more "
+                        "batches; a dataset can be gone through again"
+                    )
+                    break
                 told.call("on_epoch_begin", epoch, {})
-                if source is None or steps_per_epoch is None:
-                    source = iter(data)
-                logs, source = self._epoch(data, source, steps_per_epoch, class_weight, told, epoch)
-                if held is not None and validates(epoch + 1):
+                logs = self._epoch(feed, class_weight, told, epoch)
+                validated = held is not None and validates(epoch + 1)
+                if validated and any(n.startswith("val_") for n in history.history) and held.dry():
+                    warn(
+                        f"no validation after epoch {epoch} of {epochs}: the generator of "
+                        "validation_data has no more batches; a dataset can be gone through again"
+                    )
+                    validated, held = False, None
+                if validated:
                     with _of_validation():
-                        found = self._evaluated(held, validation_steps, told)
+                        found = self._evaluated(held, validation_steps, told, "validation_steps")
                     logs |= {f"val_{name}": value for name, value in found.items()}
                 told.call("on_epoch_end", epoch, logs)
                 if self.stop_training:
@@ -377,6 +392,8 @@ class Trainer(OwnSteps):
         except BaseException:
             told.call("on_train_break", logs)
             raise
+        finally:
+            self._feed = None
         if self.optimizer is not None:
             self.optimizer.finalize_variable_values()
         told.call("on_train_end", logs)
@@ -384,14 +401,12 @@ class Trainer(OwnSteps):
 
     def _epoch(
         self,
-        data: Any,
-        source: Any,
-        most: int | None,
+        feed: feeding.Epochs,
         class_weight: Mapping[int, float] | None,
         told: CallbackList,
         epoch: int,
-    ) -> tuple[dict[str, Any], Any]:
-        """One epoch: what it reports, and the rest of the source."""
+    ) -> dict[str, Any]:
+        """One epoch: what it reports."""
         logs: dict[str, Any] = {}
         good: nonfinite.Numbers = ()  # weights and optimizer before it: again, if it goes wrong
         step = 0
@@ -405,15 +420,7 @@ class Trainer(OwnSteps):
             return self._not_finite(what, total, steps, last, where, good)
 
         try:
-            while most is None or step < most:
-                batch = next(source, None)
-                if batch is None:
-                    if most is None:
-                        break
-                    source = iter(data)  # a dataset that ends sooner begins again
-                    batch = next(source, None)
-                    if batch is None:
-                        break
+            for batch in feed:
                 steps = self._begun("train", batch[0], first=not step)
                 if not step:  # the first batch may be what builds the model
                     good = self._numbers()
@@ -441,7 +448,7 @@ class Trainer(OwnSteps):
         found = spoiled()
         if found is not None:
             raise found
-        return logs, source
+        return logs
 
     def _begun(self, kind: str, x: Sequence[Any], first: bool) -> Steps | None:
         """The steps for a batch, metrics beginning anew with the first; None: they are its own."""
@@ -572,27 +579,20 @@ class Trainer(OwnSteps):
         feeding.ended(data, steps, "evaluate", "steps")
         told = CallbackList(parts, model=self, steps=steps or data.steps)
         with broken_off(told):
-            logs = self._evaluated(data, steps, told)
+            logs = self._evaluated(data, steps, told, "steps")
         return logs if return_dict else _listed(logs)
 
-    def _evaluated(self, data: Any, most: int | None, told: CallbackList) -> dict[str, Any]:
+    def _evaluated(
+        self, data: Any, most: int | None, told: CallbackList, argument: str
+    ) -> dict[str, Any]:
         logs: dict[str, Any] = {}
         told.call("on_test_begin", {})
-        for i, (x, y, w) in enumerate(data):
-            if most is not None and i >= most:
-                break
+        batches = feeding.taken(data, most, f"{self.name}.evaluate", argument)
+        for i, (x, y, w) in enumerate(batches):
             steps = self._begun("test", x, first=not i)
             told.call("on_test_batch_begin", i, {})
             logs = self._tested(steps, (x, y, w), f"batch {i + 1}")
             told.call("on_test_batch_end", i, logs)
-        if not logs:
-            raise FanlightError(
-                "E-TRAIN-005",
-                "the dataset has given no batch.",
-                where=f"{self.name}.evaluate, {caller()}",
-                expected="at least one batch",
-                received="none",
-            )
         told.call("on_test_end", logs)
         return logs
 
@@ -645,9 +645,8 @@ class Trainer(OwnSteps):
         form: Any = None
         told.call("on_predict_begin", {})
         parts: list[list[np.ndarray]] = []
-        for i, (given, _, _) in enumerate(data):
-            if most is not None and i >= most:
-                break
+        batches = feeding.taken(data, most, f"{self.name}.predict", "steps")
+        for i, (given, _, _) in enumerate(batches):
             told.call("on_predict_batch_begin", i, {})
             running = self._begun("predict", given, first=not i)
             if running is None:

@@ -467,31 +467,158 @@ class Stop(callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("double", [False, True])
-def test_training_goes_on_where_it_broke_off(tmp_path: Path, double: bool) -> None:
-    folder = tmp_path / "backup"
+class Own(fl.Model):
+    """A model of steps of its own, which draw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = fl.layers.Dense(2, "softmax")
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return self.inner(fl.layers.Dropout(0.5)(x, training=training))
+
+    def train_step(self, data: Any) -> Any:
+        return super().train_step(data)
+
+
+def drawing(kind: str) -> Any:
+    """A model of which training draws random numbers, or keeps more than weights."""
+    layers: list[Any] = [fl.layers.Dropout(0.5), fl.layers.Dense(2, "softmax")]
+    if kind == "stateful":
+        row = fl.layers.GRU(4, stateful=True)
+        layers = [fl.layers.Reshape((3, 1)), row, fl.layers.GaussianNoise(0.5), layers[1]]
+    begin = fl.Input((3,), batch_size=8 if kind == "stateful" else None)
+    model = Own() if kind == "own steps" else fl.Sequential([begin, *layers])
+    if kind == "built by its first batch":
+        model = fl.Sequential(layers)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
+
+def pipeline(batch: int = 8) -> Any:
+    """Batches in another order at each pass, with noise of their own."""
+
+    def noisy(x: Any, y: Any, key: Any) -> Any:
+        return x + 0.1 * fl.random.normal(x.shape, key=key), y
+
+    return fl.data.from_arrays(X, Y).shuffle().map(noisy, seed=4).batch(batch)
+
+
+# What fit is given, and whether it is a dataset: made anew for each run, as a program does.
+DATA: dict[str, Any] = {
+    "in order": lambda: ((X, Y), {"shuffle": False}),
+    "arrays": lambda: ((X, Y), {}),
+    "a share": lambda: ((X, Y), {"validation_split": 1 / 3}),
+    "a dataset": lambda: ((pipeline(),), {}),
+    "validated": lambda: ((pipeline(),), {"validation_data": pipeline()}),
+    "parts of arrays": lambda: ((X, Y), {"steps_per_epoch": 2}),
+    "parts of a dataset": lambda: (
+        (pipeline().repeat(),),
+        {"steps_per_epoch": 2, "validation_data": pipeline().repeat(), "validation_steps": 1},
+    ),
+    "ahead": lambda: ((pipeline().prefetch(2),), {"steps_per_epoch": 3}),
+}
+
+
+def run(kind: str, data: str, seed: int | None, *given: Any) -> tuple[Any, Any]:
     fl.set_random_seed(7)
-    first = network().get_weights()
+    model = drawing(kind)
+    args, options = DATA[data]()
+    if seed is None:  # what is drawn from here on is that of this run alone
+        fl.set_random_seed(None)
+    options = {"batch_size": 8, "verbose": 0, "epochs": 5, "callbacks": list(given)} | options
+    return model, model.fit(*args, **options)
 
-    def trained(given: list[Any]) -> Any:
-        model = network()
-        model.set_weights(first)
-        history = fit(model, given, 5, shuffle=False)
-        return model, history
 
-    whole, history = trained([])
-    backup = callbacks.BackupAndRestore(folder, double_checkpoint=double)
-    with pytest.raises(KeyboardInterrupt):
-        trained([backup, Stop(3, 1)])
+@pytest.mark.parametrize(
+    ("kind", "data", "seed", "options"),
+    [
+        *(("dropout", data, 7, {}) for data in DATA),
+        ("dropout", "arrays", None, {}),
+        ("dropout", "arrays", 7, {"double_checkpoint": True}),
+        ("own steps", "arrays", 7, {}),
+        ("stateful", "arrays", 7, {}),
+        ("built by its first batch", "arrays", 7, {}),
+    ],
+)
+def test_training_goes_on_where_it_broke_off(
+    tmp_path: Path, kind: str, data: str, seed: int | None, options: dict[str, Any]
+) -> None:
+    folder = tmp_path / "backup"
+    whole, history = run(kind, data, 7)
+
+    def backup() -> Any:
+        return callbacks.BackupAndRestore(folder, **options)
+
+    # Twice, as a training that goes on may be broken off again.
+    for stop in (Stop(1, 0), Stop(3, 0)):
+        with pytest.raises(KeyboardInterrupt):
+            run(kind, data, 7, backup(), stop)
     assert (folder / "latest.npz").exists()
+    double = options.get("double_checkpoint", False)
     if double:
         (folder / "latest.npz").write_bytes(b"PK damaged")
-    again, rest = trained([callbacks.BackupAndRestore(folder, double_checkpoint=double)])
+    again, rest = run(kind, data, seed, backup())
     assert rest.epoch == ([2, 3, 4] if double else [3, 4])
+    for name, values in history.history.items():
+        assert rest.history[name] == values[-len(rest.epoch) :], name
     for a, b in zip(whole.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_allclose(a, b, 1e-6)
-    np.testing.assert_allclose(rest.history["loss"], history.history["loss"][-len(rest.epoch) :])
+        np.testing.assert_array_equal(a, b)
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("data", ["arrays", "a dataset", "parts of a dataset"])
+def test_an_epoch_that_was_begun_begins_again_in_its_order(tmp_path: Path, data: str) -> None:
+    def losses(*given: Any) -> list[float]:
+        """Of each batch, by weights that do not move."""
+        fl.set_random_seed(7)
+        model = network(fl.optimizers.SGD(0.0))
+        found: list[float] = []
+        watch = callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: found.append(logs["loss"])
+        )
+        args, options = DATA[data]()
+        model.fit(*args, batch_size=8, epochs=5, verbose=0, callbacks=[watch, *given], **options)
+        return found
+
+    whole = losses()
+    steps = len(whole) // 5
+    backup = callbacks.BackupAndRestore(tmp_path / "b", save_freq=1)
+    with pytest.raises(KeyboardInterrupt):
+        losses(backup, Stop(3, 0))
+    assert losses(backup) == whole[3 * steps :]
+    assert len(set(whole)) > 10, "batches that could be told apart"
+
+
+def test_a_backup_gives_way_to_rates_that_other_callbacks_set(tmp_path: Path) -> None:
+    rates: list[Any] = []
+
+    def trained(*given: Any) -> None:
+        fl.set_random_seed(7)
+        seen = callbacks.LambdaCallback(
+            on_train_batch_begin=lambda batch, logs: rates.append(
+                model.optimizer.learning_rate.item()
+            )
+        )
+        slow = callbacks.LearningRateScheduler(lambda epoch: 1 / (epoch + 1))
+        model = network()
+        fit(model, [callbacks.BackupAndRestore(tmp_path / "b"), slow, seen, *given], 4)
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(Stop(1, 1))
+    rates.clear()
+    trained()
+    np.testing.assert_allclose(rates, np.repeat([1 / 2, 1 / 3, 1 / 4], 3))
+
+
+def test_a_backup_of_the_last_epoch_is_the_model(tmp_path: Path) -> None:
+    keep = callbacks.BackupAndRestore(tmp_path / "b", delete_checkpoint=False)
+    model = network()
+    fit(model, keep)
+    again = network()
+    assert fit(again, callbacks.BackupAndRestore(tmp_path / "b")).epoch == []
+    for a, b in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_a_backup_that_does_not_fit(tmp_path: Path) -> None:

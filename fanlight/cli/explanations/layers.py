@@ -136,7 +136,7 @@ LAYERS: dict[str, Explanation] = {
     ),
     "E-TRAIN-005": Explanation(
         "An array has no rows, a folder was empty, a filter left nothing, or a generator had been "
-        "gone through already when the second epoch began.",
+        "gone through already when training began.",
         "Look at len(x) and at where it came from. Give a dataset that can be gone through again, "
         "or steps_per_epoch with a generator that does not end.",
         wrong=_READY + "model.fit(np.ones((0, 4)), np.zeros(0), verbose=0)",

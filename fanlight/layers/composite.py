@@ -162,6 +162,10 @@ class MultiOptimizer(Optimizer):
             raise _wrong("learning_rate", "optimizer.optimizers[i].learning_rate", value)
         self._rate = self._own((), "learning_rate", "float32", 0.0)  # as Keras keeps one
 
+    def refuse_rate(self, who: str) -> None:
+        """E-LAYER-004: there is no rate of all that could be set."""
+        raise _wrong("learning_rate", "optimizer.optimizers[i].learning_rate", who)
+
     @property
     def version(self) -> int:
         """Changes when a schedule of one of them does: traced steps hold for one version."""

@@ -10,16 +10,59 @@ from fanlight.layers import scope
 from fanlight.layers.standing import standing
 from fanlight.tensor import Tensor, cast, tensor
 from fanlight.tensor import functions as fn
-from fanlight.tensor.caller import caller
+from fanlight.tensor.caller import caller, place
 from fanlight.tensor.control import scan
 from fanlight.tensor.neural import log_sum_exp
 
 EPSILON = 1e-7
 
 
-def _floats(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
-    """Both as float32, one of them with a last dim of 1 where the other lacks it."""
-    return alike(cast(tensor(y_true), "float32"), cast(tensor(y_pred), "float32"))
+MISFIT = "labels and predictions do not fit."  # the message of all errors of that
+
+
+def _floats(y_true: Any, y_pred: Any, same: bool = False) -> tuple[Tensor, Tensor]:
+    """Both as float32, one of them with a last dim of 1 where the other lacks it.
+
+    Args:
+        same: whether they must have one shape, instead of such that broadcast.
+
+    Raises:
+        FanlightError: E-OP-004 they do not.
+    """
+    y, p = cast(tensor(y_true), "float32"), cast(tensor(y_pred), "float32")
+    a, b = alike(y, p)
+    if a.shape != b.shape and (same or not _broadcast(a.shape, b.shape)):
+        raise _misfit(y, p)
+    return a, b
+
+
+def _broadcast(a: Sequence[int], b: Sequence[int]) -> bool:
+    pairs = zip(reversed(a), reversed(b), strict=False)
+    return all(m == n or 1 in (m, n) for m, n in pairs)
+
+
+def _misfit(y: Tensor, p: Tensor) -> FanlightError:
+    units, each = (x.shape[-1] if x.rank else 1 for x in (p, y))
+    if units == 1 and y.rank == p.rank and each > 1:
+        todo = (
+            f"give the last layer {each} units; or one number for each example, which of one-hot "
+            "labels are y.argmax(-1)."
+        )
+    elif units > 1 and y.shape in (p.shape[:-1], (*p.shape[:-1], 1)):
+        todo = "class numbers go with sparse_categorical_crossentropy; other labels need a number "
+        todo += f"for each of the {units} units, or a last layer of one unit."
+    elif y.shape[:-1] == p.shape[:-1]:
+        todo = f"give the last layer {each} units, or labels a last dim of {units}."
+    else:
+        todo = "model.summary() shows what the last layer gives; labels are one array of that."
+    return FanlightError(
+        "E-OP-004",
+        MISFIT,
+        where=place(),
+        expected=f"labels of the shape of the predictions, {list(p.shape)}",
+        received=f"y_true {y.type}, y_pred {p.type}",
+        next=todo,
+    )
 
 
 def alike(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -146,7 +189,7 @@ def binary_crossentropy(
 
     from_logits: p is the sigmoid of y_pred. label_smoothing: labels go this far towards 0.5.
     """
-    y, p = _floats(y_true, y_pred)
+    y, p = _floats(y_true, y_pred, same=True)
     if label_smoothing:
         y = y * (1.0 - label_smoothing) + 0.5 * label_smoothing
     if from_logits:
@@ -169,7 +212,7 @@ def binary_focal_crossentropy(
     axis: int = -1,
 ) -> Tensor:
     """binary_crossentropy, times (1 - p of the label)^gamma. Source: Lin et al. 2017."""
-    y, p = _floats(y_true, y_pred)
+    y, p = _floats(y_true, y_pred, same=True)
     if label_smoothing:
         y = y * (1.0 - label_smoothing) + 0.5 * label_smoothing
     if from_logits:
@@ -225,6 +268,9 @@ def categorical_focal_crossentropy(
     Source: Lin et al. 2017.
     """
     y, p = cast(tensor(y_true), "float32"), cast(tensor(y_pred), "float32")
+    if not _broadcast(y.shape, p.shape):
+        expected = "one-hot labels, of the shape of y_pred"
+        raise _classes("categorical_focal_crossentropy", expected, y, p)
     if label_smoothing:
         y = y * (1.0 - label_smoothing) + label_smoothing / y.shape[axis]
     p = fn.softmax(p, axis) if from_logits else p / fn.sum(p, axis, keepdims=True)
@@ -280,7 +326,7 @@ def sparse_categorical_crossentropy(
 def _classes(op: str, expected: str, y: Tensor, p: Tensor) -> FanlightError:
     return FanlightError(
         "E-OP-004",
-        "labels and predictions do not fit.",
+        MISFIT,
         where=f"{op}, {caller()}",
         expected=expected,
         received=f"y_true {y.type}, y_pred {p.type}",
@@ -330,6 +376,8 @@ def circle(
     """
     x = cast(tensor(y_pred), "float32")
     labels = fn.reshape(cast(tensor(y_true), "int32"), (-1, 1))
+    if labels.shape[0] != x.shape[0]:
+        raise _classes("circle", f"class numbers [{x.shape[0]}]", tensor(y_true), x)
     others = x if ref_embeddings is None else cast(tensor(ref_embeddings), "float32")
     their = labels if ref_labels is None else fn.reshape(cast(tensor(ref_labels), "int32"), (-1, 1))
     same = fn.equal(labels, fn.transpose(their))
@@ -356,6 +404,9 @@ def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float = 0
     y, p = tensor(y_true), cast(tensor(y_pred), "float32")
     if y.rank == p.rank and y.shape[-1] == 1:
         y = fn.squeeze(y, -1)
+    if not _broadcast((*y.shape, p.shape[-1]), p.shape):
+        expected = f"class numbers {list(p.shape[:-1])}"
+        raise _classes("categorical_generalized_cross_entropy", expected, y, p)
     right = fn.sum(p * fn.one_hot(cast(y, "int32"), p.shape[-1]), -1)
     return (1.0 - fn.pow(right, float(q))) / q
 

@@ -230,6 +230,9 @@ class ReduceLROnPlateau(Monitor):
         cooldown: how many epochs after that it does not count.
         min_lr: the rate gets no lower.
         options: epsilon, as Keras 2 calls min_delta.
+
+    Raises:
+        FanlightError: E-LAYER-004, when training begins, of an optimizer with a schedule.
     """
 
     def __init__(
@@ -258,6 +261,7 @@ class ReduceLROnPlateau(Monitor):
         self.wait, self.cooldown_counter = 0, 0
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.model.optimizer.refuse_rate("the rate that ReduceLROnPlateau lowers")
         self.best, self.wait, self.cooldown_counter = None, 0, 0
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -292,6 +296,9 @@ class LearningRateScheduler(Callback):
 
     Args:
         schedule: schedule(epoch) or schedule(epoch, rate) gives the rate; epochs count from 0.
+
+    Raises:
+        FanlightError: E-LAYER-004, when training begins, of an optimizer with a schedule.
     """
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
@@ -300,6 +307,9 @@ class LearningRateScheduler(Callback):
             raise wrong(self, "schedule", "a function of the epoch", schedule)
         self.schedule, self.verbose = schedule, verbose
         self._takes_rate = _takes_two(schedule)
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.model.optimizer.refuse_rate("the rate of LearningRateScheduler")
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         given = (epoch, rate_of(self.model)) if self._takes_rate else (epoch,)

@@ -9,11 +9,27 @@ from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.layers import losses, metrics
+from fanlight.layers.loss_functions import MISFIT
 from fanlight.layers.metric import Mean, Metric
 from fanlight.layers.weight import Weight
 from fanlight.tensor import Tensor
 from fanlight.tensor import functions as fn
 from fanlight.tensor.caller import caller
+
+
+def _named(error: FanlightError, where: str, y: Any, p: Any) -> FanlightError:
+    """The error of a loss that labels do not fit, with whose they are; others as they are."""
+    if error.code != "E-OP-004" or error.message != MISFIT:
+        return error
+    expected = str(error.expected).replace("predictions", "output")
+    return FanlightError(
+        "E-TRAIN-002",
+        "labels do not fit an output of the model.",
+        where=f"{where}, {caller()}",
+        expected=expected.replace("y_pred", f"the output, {list(p.shape)}"),
+        received=f"y {y.type}, and an output {p.type}",
+        next=error.next,
+    )
 
 
 class Objective:
@@ -157,13 +173,16 @@ class Objective:
         """The number to make small, without penalties; and that of each output."""
         total: Any = None
         each: list[Tensor | None] = []
-        for loss, share, y, p, w in zip(
-            self.losses, self.shares, labels, predictions, weights, strict=True
+        for name, loss, share, y, p, w in zip(
+            self.names, self.losses, self.shares, labels, predictions, weights, strict=True
         ):
             if loss is None or y is None:
                 each.append(None)
                 continue
-            value = loss(y, p, w)
+            try:
+                value = loss(y, p, w)
+            except FanlightError as error:
+                raise _named(error, f"y of {name!r}", y, p) from error
             if value.rank:
                 value = fn.mean(value)
             each.append(value)
@@ -191,12 +210,14 @@ class Objective:
         self, labels: Sequence[Any], predictions: Sequence[Tensor], weights: Sequence[Any]
     ) -> None:
         """Take a batch into account in the metrics, and not in the losses."""
-        for part, weighted, y, p, w in zip(
-            self.metrics, self.weighted, labels, predictions, weights, strict=True
+        for name, part, weighted, y, p, w in zip(
+            self.names, self.metrics, self.weighted, labels, predictions, weights, strict=True
         ):
             if y is None:
                 continue
-            for m in part:
-                m.update_state(y, p)
-            for m in weighted:
-                m.update_state(y, p, w)
+            heavy = [(m, (w,)) for m in weighted]
+            for m, weight in [*((m, ()) for m in part), *heavy]:
+                try:
+                    m.update_state(y, p, *weight)
+                except FanlightError as error:
+                    raise _named(error, f"y of {name!r}, metric {m.name}", y, p) from error

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fanlight.errors import FanlightError
+from fanlight.errors import FanlightError, ProtocolError
 from fanlight.layers import config, scope
 from fanlight.layers.checked import Checked
 from fanlight.layers.nearest import meant
@@ -114,7 +114,10 @@ class Optimizer(Checked):
 
     @property
     def learning_rate(self) -> Any:
-        """The variable that holds it, or of a schedule the number of now."""
+        """The variable that holds it, or of a schedule the number of now.
+
+        A number or a schedule may be set; over a schedule only another one (E-LAYER-004).
+        """
         if self._schedule is not None:
             return self._schedule(self.iterations)
         return self._rate
@@ -132,13 +135,27 @@ class Optimizer(Checked):
         number = _number(value)
         if number is None or not 0 <= number < math.inf:
             raise self._wrong("learning_rate", "a number from 0 on, or a schedule", value)
-        if self._schedule is not None:
-            self._schedule = None
-            self.version += 1
+        self.refuse_rate("the learning rate")
         if self._rate is None:
             self._rate = self._own((), "learning_rate", "float32", number)
         else:
             self._rate.assign(number)
+
+    def refuse_rate(self, who: str) -> None:
+        """E-LAYER-004 where a number cannot be set, as a schedule says the rate of each step.
+
+        Args:
+            who: what would set it. It is a TypeError, too, as in Keras.
+        """
+        if self._schedule is not None:
+            raise ProtocolError(
+                "E-LAYER-004",
+                f"{who} cannot be set: a schedule says it for every step.",
+                where=f"{type(self).__name__}.learning_rate, {caller()}",
+                expected=f"an optimizer with a number: {type(self).__name__}(0.01)",
+                received=f"learning_rate={type(self._schedule).__name__}(...)",
+                next="leave the schedule or the callback out; another schedule may be set.",
+            )
 
     def _wrong(self, argument: str, expected: str, received: Any) -> FanlightError:
         return FanlightError(

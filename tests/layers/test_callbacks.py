@@ -52,7 +52,7 @@ class StandIn:
 
     def __init__(self) -> None:
         self.epoch, self.stop_training, self.saved = 0, False, list[str]()
-        self.optimizer = type("Optimizer", (), {})()
+        self.optimizer = type("Optimizer", (), {"refuse_rate": lambda self, who: None})()
         self.optimizer.learning_rate = Rate(1.0)
 
     def get_weights(self) -> list[np.ndarray]:

@@ -79,12 +79,39 @@ def test_a_schedule_in_training() -> None:
     model.compile(fl.optimizers.SGD(rates), lambda y, p: -p)  # each step adds the rate
     model.fit(x, x, epochs=1, batch_size=1, verbose=0)
     np.testing.assert_allclose(model.get_weights()[0], 2 * 1.0 + 2 * 0.1 + 4 * 0.01, 1e-5)
-    model.optimizer.learning_rate = 2.0  # another rate, though the step was compiled
+    # Another rate, though the step was compiled.
+    model.optimizer.learning_rate = schedules.PiecewiseConstantDecay([100], [2.0, 1.0])
     model.fit(x, x, epochs=1, batch_size=8, verbose=0)
     np.testing.assert_allclose(model.get_weights()[0], 4.24, 1e-5)
     model.optimizer.learning_rate = rates
     model.fit(x, x, epochs=1, batch_size=8, verbose=0)
     np.testing.assert_allclose(model.get_weights()[0], 4.25, 1e-5)
+
+
+@pytest.mark.parametrize("name", ["ReduceLROnPlateau", "LearningRateScheduler", "by hand"])
+def test_a_number_over_a_schedule_is_refused_as_in_keras(name: str) -> None:
+    x = np.ones((4, 2), np.float32)
+    wanted = {"ReduceLROnPlateau": ("loss",), "LearningRateScheduler": (lambda epoch: 0.1,)}
+    for library, kind in ((keras, TypeError), (fl, FanlightError)):
+        model = library.Sequential([library.Input((2,)), library.layers.Dense(1)])
+        decay = library.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5)
+        model.compile(library.optimizers.SGD(decay), "mse")
+        begun: list[int] = []
+        watch = library.callbacks.LambdaCallback(
+            on_epoch_begin=lambda epoch, logs, begun=begun: begun.append(epoch)
+        )
+        with pytest.raises(kind) as error:
+            if name == "by hand":
+                model.optimizer.learning_rate = 0.1
+            else:
+                options = {"min_delta": 10, "patience": 1} if name == "ReduceLROnPlateau" else {}
+                other = getattr(library.callbacks, name)(*wanted[name], **options)
+                model.fit(x, x[:, :1], epochs=3, verbose=0, callbacks=[watch, other])
+    assert isinstance(error.value, TypeError) and error.value.code == "E-LAYER-004"
+    assert not begun, "before anything is trained"
+    assert name == "by hand" or name in error.value.message
+    assert "ExponentialDecay" in error.value.received and error.value.next
+    assert model.optimizer.get_config()["learning_rate"] == schedules.serialize(decay)
 
 
 def test_one_of_ones_own() -> None:

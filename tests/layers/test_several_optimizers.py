@@ -120,6 +120,7 @@ def test_configurations_and_maps() -> None:
         lambda: fl.optimizers.MultiOptimizer("sgd"),
         lambda: optimizer.learning_rate,
         lambda: setattr(optimizer, "learning_rate", 0.1),
+        lambda: optimizer.refuse_rate("the rate of a callback"),
     ):
         with pytest.raises(FanlightError, match="E-LAYER-004"):
             wrong()

@@ -6,6 +6,8 @@ lies, as JSON. It appears under its name when it is whole: a pass that breaks of
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import io
 import itertools
 import json
@@ -23,6 +25,11 @@ import numpy as np
 from fanlight.data.structure import as_array, is_structure, locked
 from fanlight.data.tasks import Task, Turn
 from fanlight.errors import FanlightError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 MAGIC = b"fanlight cache 1\n"
 Tasks = Callable[[Turn], Iterator[Task]]
@@ -150,13 +157,7 @@ class Disk(_Cache):
             if at in self.places or self.view is not None:
                 return
             if self.file is None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                # Gone when this object is, or when the process ends.
-                self.file = tempfile.NamedTemporaryFile(
-                    dir=self.path.parent, prefix=f".{self.path.name}.", suffix=".part"
-                )
-                weakref.finalize(self, self.file.close)
-                self.file.write(MAGIC)
+                self._begin()
             self.file.seek(0, os.SEEK_END)
             start = self.file.tell()
             self.file.write(out.getvalue())
@@ -164,6 +165,26 @@ class Disk(_Cache):
             whole = self.count is not None and len(self.places) == self.count
         if whole:
             self.finished()
+
+    def _begin(self) -> None:
+        """Begin a file beside the one to come.
+
+        It goes when this object does, or when the program ends by itself. One that is killed
+        leaves it: the next pass here removes those that no program has open.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        prefix = f".{self.path.name}."
+        for left in self.path.parent.glob(f"{glob.escape(prefix)}*.part"):
+            _remove_left(left)
+        while True:
+            number, self.part = tempfile.mkstemp(".part", prefix, self.path.parent)
+            self.file = os.fdopen(number, "w+b")
+            _claim(self.file)
+            if os.path.exists(self.part):  # else another program took it for one that was left
+                break
+            self.file.close()
+        self.drop = weakref.finalize(self, _dropped, self.file, self.part, os.getpid())
+        self.file.write(MAGIC)
 
     def finished(self) -> None:
         with self.lock:
@@ -181,15 +202,10 @@ class Disk(_Cache):
             self.file.write(text + len(text).to_bytes(8, "little"))
             self.file.flush()
             os.fsync(self.file.fileno())
-            # The temporary name goes with its file object; the link, made of it, stays.
-            beside = f"{self.path}.{os.getpid()}.whole"
-            try:
-                os.link(self.file.name, beside)
-            except OSError:  # a file system without links
-                _copied(self.file, beside)
-            os.replace(beside, self.path)
             self.file.close()
-        self._open()
+            os.replace(self.part, self.path)
+            self.drop.detach()
+            self._open()
 
     def _open(self) -> None:
         with open(self.path, "rb") as file:
@@ -234,11 +250,30 @@ class Disk(_Cache):
         )
 
 
-def _copied(file: Any, to: str) -> None:
-    file.seek(0)
-    with open(to, "wb") as out:
-        while chunk := file.read(1 << 20):
-            out.write(chunk)
+def _claim(file: Any) -> None:
+    """Let other programs see that a file has an owner, until it is closed."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):  # of a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def _remove_left(path: Path) -> None:
+    """Remove a part that a program left which was killed."""
+    with contextlib.suppress(OSError):  # it is gone, or has an owner
+        if fcntl is None:
+            path.unlink()  # Windows refuses this while the file is open
+            return
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+
+
+def _dropped(file: Any, part: str, owner: int) -> None:
+    if os.getpid() != owner:  # the child of a fork has the object, and not the file
+        return
+    file.close()
+    with contextlib.suppress(OSError):
+        os.unlink(part)
 
 
 def _form(value: Any, write: Callable[[Any], None]) -> Any:

@@ -363,7 +363,8 @@ class Trainer(OwnSteps):
         self.history, self.stop_training = history, False
         self.initial_epoch = initial_epoch  # a callback that knows of a former training may move it
         logs: dict[str, Any] = {}
-        feed = self._feed = feeding.Epochs(data, steps_per_epoch, held)
+        outer, feed = self._feed, feeding.Epochs(data, steps_per_epoch, held)
+        self._feed = feed
         try:
             told.call("on_train_begin", {})
             for epoch in range(self.initial_epoch, epochs):
@@ -393,7 +394,7 @@ class Trainer(OwnSteps):
             told.call("on_train_break", logs)
             raise
         finally:
-            self._feed = None
+            self._feed = outer  # of a fit whose callback this one is in
         if self.optimizer is not None:
             self.optimizer.finalize_variable_values()
         told.call("on_train_end", logs)

@@ -6,6 +6,7 @@ import functools
 import gc
 import io
 import os
+import signal
 import sys
 import threading
 import time
@@ -19,6 +20,7 @@ import pytest
 import fanlight as fl
 from fanlight.data import Dataset, progress
 from fanlight.errors import FanlightError
+from tests.support import run_python
 
 
 def numbers(count: int = 10) -> Dataset:
@@ -299,6 +301,39 @@ def test_cache_computes_once(tmp_path: Path, on_disk: bool) -> None:
         del data, again, shuffled
         gc.collect()
         assert [p.name for p in path.parent.iterdir()] == ["cache.fl"]
+
+
+def test_what_a_killed_program_left_goes_at_the_next_pass(tmp_path: Path) -> None:
+    folder, path = tmp_path / "[a]", tmp_path / "[a]" / "c"
+
+    def parts() -> set[Path]:
+        return set(folder.glob(".c.*.part"))
+
+    begun = run_python(
+        "-c",
+        "import os, signal, sys; import numpy as np; import fanlight as fl\n"
+        "data = fl.data.from_arrays(np.arange(6)).cache(sys.argv[1])\n"
+        "next(iter(data)), os.kill(os.getpid(), signal.SIGKILL)\n",
+        str(path),
+    )
+    assert begun.returncode == -signal.SIGKILL, begun.stderr
+    (left,) = parts()
+    (folder / ".c.txt").touch()  # somebody else's
+    data = numbers(6).cache(path)
+    going = iter(data)
+    next(going)
+    assert left not in parts() and len(parts()) == 1
+    # The part of a program that goes on stays, and that program ends as if it were alone.
+    own = parts()
+    other = numbers(6).cache(path)
+    next(iter(other))
+    assert own < parts() and len(parts()) == 2
+    assert [int(n) for n in going] == [1, 2, 3, 4, 5]
+    assert path.exists() and len(parts()) == 1
+    del other
+    gc.collect()
+    assert sorted(p.name for p in folder.iterdir()) == [".c.txt", "c"]
+    assert listed(numbers(6).cache(path)) == list(range(6))
 
 
 def test_cache_in_a_file_by_threads_keeps_the_order(tmp_path: Path) -> None:

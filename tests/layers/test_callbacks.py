@@ -587,7 +587,7 @@ def test_an_epoch_that_was_begun_begins_again_in_its_order(tmp_path: Path, data:
     with pytest.raises(KeyboardInterrupt):
         losses(backup, Stop(3, 0))
     assert losses(backup) == whole[3 * steps :]
-    assert len(set(whole)) > 10, "batches that could be told apart"
+    assert len(set(whole)) > len(whole) // 2, "batches can be told apart"
 
 
 def test_a_backup_gives_way_to_rates_that_other_callbacks_set(tmp_path: Path) -> None:

@@ -126,11 +126,12 @@ def settle(
             first.setdefault(roots[v], index)
     fixed = dict(kept)
     copies: list[tuple[str, Value]] = []
+    named = {v.name: v for v in kept}
     others = {roots[v] for name, v in graph.outputs if name not in state.updates}
     for name, v in graph.outputs:
         if name not in state.updates:
             continue
-        old, root = next(i for i in kept if i.name == state.updates[name]), roots[v]
+        old, root = named[state.updates[name]], roots[v]
         if root is old:  # computed in place
             continue
         free = root not in fixed and root in first and root not in others

@@ -29,6 +29,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from fanlight.codegen.intervals import Intervals
 from fanlight.codegen.kernel import Kernel
 from fanlight.codegen.plan import WEIGHTS_OFFSET, Plan, Step
 from fanlight.codegen.wasm.assembler import Function, Local
@@ -158,11 +159,14 @@ def barriers(plan: Plan, which: int) -> list[bool]:
     another thread may still be doing. Weights are only read and count for nothing.
     """
     waits = []
-    since: list[_Access] = []
+    since = _Touched()
     for step in plan.steps:
         own = list(_accesses(plan, step, which))
-        wait = any(a.meets(b) for a in own for b in since)
-        since = own if wait else since + own
+        wait = any(since.meets(a) for a in own)
+        if wait:
+            since = _Touched()
+        for a in own:
+            since.add(a)
         waits.append(wait)
     return waits
 
@@ -174,10 +178,23 @@ class _Access:
     writes: bool
     alone: bool
 
-    def meets(self, other: _Access) -> bool:
-        """Whether two threads could disturb each other there."""
-        apart = self.end <= other.start or other.end <= self.start
-        return not apart and (self.writes or other.writes) and not (self.alone and other.alone)
+
+class _Touched:
+    """What was touched since a barrier, by kind of access: (writes, alone) -> where."""
+
+    def __init__(self) -> None:
+        self._of = {(w, a): Intervals() for w in (False, True) for a in (False, True)}
+
+    def add(self, access: _Access) -> None:
+        self._of[access.writes, access.alone].add(access.start, access.end)
+
+    def meets(self, access: _Access) -> bool:
+        """Whether another thread could disturb an access, or be disturbed by it."""
+        return any(
+            where.overlap(access.start, access.end)
+            for (writes, alone), where in self._of.items()
+            if (writes or access.writes) and not (alone and access.alone)
+        )
 
 
 def _accesses(plan: Plan, step: Step, which: int) -> Iterator[_Access]:

@@ -24,16 +24,19 @@ class Builder:
         self._nodes: list[Node] = []
         self._weights: dict[Value, np.ndarray] = {}
         self._names: set[str] = set()
+        self._numbers: dict[str, int] = {}  # by base of names: up to where all are taken
         self._known: set[Value] = set()
 
     def fresh(self, wanted: str) -> str:
         """A name that no value has yet, close to `wanted` (letters, digits, `_`, `.`, `/`)."""
         base = re.sub(r"[^\w./-]", "_", wanted) or "v"
-        name, count = base, 1
+        count = self._numbers.get(base, 1)
+        name = base if count == 1 else f"{base}_{count}"
         while name in self._names:
             count += 1
             name = f"{base}_{count}"
         self._names.add(name)
+        self._numbers[base] = count
         return name
 
     def _value(self, name: str, type: TensorType) -> Value:

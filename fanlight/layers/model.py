@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -144,7 +145,7 @@ class Model(Trainer, Layer):
         # As Keras orders them: weights in files, and what get_weights gives, are in this order.
         self._layers: list[Layer] = depth_order(self)
         names = [layer.name for layer in self._layers]
-        twice = sorted({n for n in names if names.count(n) > 1})
+        twice = sorted(n for n, count in Counter(names).items() if count > 1)
         if twice:
             raise FanlightError(
                 "E-LAYER-005",
@@ -466,6 +467,7 @@ class Sequential(Model):
         super().__init__(name=name or unique_name("sequential"), dtype=dtype)
         self._row: list[Layer] = []
         self._begin: InputLayer | None = None
+        self._ends: list[Any] = []  # what each layer of the row gives
         self._extend(layers or ())
 
     def add(self, layer: Any) -> None:
@@ -496,7 +498,7 @@ class Sequential(Model):
                 else None,
             )
         if isinstance(layer, InputLayer):
-            self._begin = layer
+            self._begin, self._ends = layer, []
         else:
             if not self._row and self._begin is None:
                 shape = layer.first_shape
@@ -509,6 +511,9 @@ class Sequential(Model):
     def pop(self) -> Layer:
         """Take the last layer away, and give it."""
         last = self._row.pop()
+        for end in self._ends[len(self._row) :]:
+            last.nodes = [node for node in last.nodes if node is not symbols(end)[0].node]
+        del self._ends[len(self._row) :]
         self._row_changed()
         return last
 
@@ -517,21 +522,23 @@ class Sequential(Model):
         self._order = []
         self.built = False
         if self._begin is not None and self._row:
-            self._chain(self._begin.nodes[0].outputs[0])
+            self._chain()
 
-    def _chain(self, x: Any) -> None:
-        begin = x
-        for layer in self._row:
-            x = layer(x)
-        self._connect(begin, x)
+    def _chain(self) -> None:
+        """Call the layers that have not been called yet, each with what the one before gives."""
+        assert self._begin is not None
+        begin = self._begin.nodes[0].outputs[0]
+        for layer in self._row[len(self._ends) :]:
+            self._ends.append(layer(self._ends[-1] if self._ends else begin))
+        self._connect(begin, self._ends[-1])
 
     def build(self, input_shape: Any) -> None:
         if not self._row:
             raise not_built(self)
         if not self.functional:
-            begin = InputLayer(batch_shape=input_shape, name=unique_name("input_layer"))
-            self._begin = begin
-            self._chain(begin.nodes[0].outputs[0])
+            self._begin = InputLayer(batch_shape=input_shape, name=unique_name("input_layer"))
+            self._ends = []
+            self._chain()
 
     @property
     def layers(self) -> list[Layer]:

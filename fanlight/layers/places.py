@@ -19,7 +19,17 @@ from fanlight.layers.wrappers import Pipeline
 from fanlight.tensor import cast, tensor
 from fanlight.tensor.caller import caller
 
-_APART = ("nodes", "inputs_form", "outputs_form", "_layers", "_order", "_row", "_begin", "history")
+_APART = (
+    "nodes",
+    "inputs_form",
+    "outputs_form",
+    "_layers",
+    "_order",
+    "_row",
+    "_begin",
+    "_ends",
+    "history",
+)
 
 
 @dataclass(frozen=True)

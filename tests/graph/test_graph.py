@@ -211,3 +211,19 @@ def test_uses_and_dead_code() -> None:
     less = remove_dead(replace(graph, outputs=(("b", b),)))
     assert [n.op for n in less.nodes] == ["add", "relu"]
     assert less.inputs == graph.inputs
+
+
+def test_names_are_counted_on_and_stay_what_they_were() -> None:
+    class Asked(set):
+        questions = 0
+
+        def __contains__(self, name: object) -> bool:
+            self.questions += 1
+            return super().__contains__(name)
+
+    b = Builder()
+    b._names = asked = Asked(("relu_3",))
+    names = [b.fresh("relu") for _ in range(300)]
+    assert names == ["relu", "relu_2", *(f"relu_{i}" for i in range(4, 302))]
+    assert asked.questions < 2 * len(names) + 3
+    assert b.fresh("relu_2") == "relu_2_2"

@@ -567,7 +567,9 @@ def one_hot(
     """
     column = expand_dims(cast(indices, "int32"), axis)
     at = axis_of(column.type, axis, "one_hot")
-    places = reshape(range(count_of(depth)), (-1, *[1] * (column.rank - 1 - at)))
+    count = count_of(depth)
+    type_of((*column.shape[:at], count, *column.shape[at + 1 :]), "float32")  # refuses it early
+    places = reshape(range(count), (-1, *[1] * (column.rank - 1 - at)))
     kind = "float32" if dtype is None else dtype
     return where(equal(column, places), tensor(on, kind), tensor(off, kind))
 

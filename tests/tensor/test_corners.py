@@ -212,3 +212,8 @@ def test_more_than_a_tensor_holds(make: Any) -> None:
     with pytest.raises(FanlightError, match="E-TENSOR-014") as caught:
         make()
     assert "test_corners.py" in str(caught.value)
+
+
+def test_what_is_too_large_is_refused_before_a_part_of_it_is_made() -> None:
+    with pytest.raises(FanlightError, match="E-TENSOR-014"):
+        fl.one_hot([[1, 2, 3, 4]], 10**9)  # counting to there takes 4 GiB

@@ -81,7 +81,8 @@ class RNN(Layer):
         return_state: give (output, *states).
         go_backwards: begin with the last step; the outputs come in the order of computing.
         stateful: begin each batch with the states after the one before.
-        unroll: lay out all steps one after the other, instead of a loop: longer code.
+        unroll: lay out all steps one after the other, instead of a loop: longer code, so only
+            where there are at most 1024.
         zero_output_for_mask: a step that is masked gives zeros, not the output before.
 
     Called with `initial_state=[...]` it begins with these states. Steps that the mask of the input
@@ -226,12 +227,17 @@ class RNN(Layer):
         return mask_of_outputs(mask, self.return_sequences)
 
 
+# Each is code of its own, and the loop gives the same numbers.
+MOST_UNROLLED = 1024
+
+
 class Run:
     """One call of a recurrent layer: how its cells are turned."""
 
     def __init__(self, layer: RNN, x: Tensor, mask: Tensor | None, training: bool) -> None:
         self.x, self.mask, self.training = x, mask, training
-        self.reverse, self.unroll = layer.go_backwards, layer.unroll
+        self.reverse = layer.go_backwards
+        self.unroll = layer.unroll and x.shape[0] <= MOST_UNROLLED
         self.zeros = layer.zero_output_for_mask
 
     def cell(

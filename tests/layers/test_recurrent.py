@@ -433,3 +433,15 @@ def test_another_size_than_built_for() -> None:
     with pytest.raises(FanlightError) as error:
         layer(random(2, 5, 4))
     assert error.value.code == "E-LAYER-001"
+
+
+def test_very_many_steps_are_a_loop_even_unrolled() -> None:
+    """A file may ask for any number of them."""
+    x = fl.Input((100_000, 2))
+    layer = fl.layers.LSTM(1, unroll=True)
+    layer(x)
+    steps = np.random.default_rng(0).standard_normal((1, 1200, 2)).astype(np.float32)
+    loop = fl.layers.LSTM(1)
+    loop(steps)
+    loop.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(layer(steps[:, :1100]).numpy(), loop(steps[:, :1100]).numpy())

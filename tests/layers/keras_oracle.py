@@ -38,22 +38,26 @@ def close(ours: Any, theirs: Any, what: str, tolerance: float = TOLERANCE) -> No
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * scale, err_msg=what)
 
 
+def _drawing(seed: Any) -> np.random.Generator:
+    return np.random.default_rng(getattr(seed, "_initial_seed", seed))
+
+
 def _uniform(
     shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Any = None
 ) -> np.ndarray:
-    return np.random.default_rng(seed).uniform(minval, maxval, shape).astype(dtype or "float32")
+    return _drawing(seed).uniform(minval, maxval, shape).astype(dtype or "float32")
 
 
 def _normal(
     shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
 ) -> np.ndarray:
-    return np.random.default_rng(seed).normal(mean, stddev, shape).astype(dtype or "float32")
+    return _drawing(seed).normal(mean, stddev, shape).astype(dtype or "float32")
 
 
 def _truncated_normal(
     shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
 ) -> np.ndarray:
-    rng = np.random.default_rng(seed)
+    rng = _drawing(seed)
     drawn = rng.normal(size=shape)
     while (far := np.abs(drawn) > 2).any():
         drawn[far] = rng.normal(size=int(far.sum()))

@@ -55,7 +55,7 @@ def compiled(threads: int | str) -> Any:
 
 def programs(model: Any) -> list[int]:
     """How many threads each compiled step has."""
-    return [p.threads for p in model._steps._programs.values()]
+    return [program.threads for program, _ in model._steps._programs.values()]
 
 
 def test_twenty_steps_have_the_same_bits_on_any_number_of_threads() -> None:

@@ -130,7 +130,6 @@ class Run:
             plan.batch,
             plan.seed,
             self.size_of,
-            lambda: self.model.initial_epoch * plan.round,
         )
         self.state: dict[str, Any] = {"seconds": 0.0, "best": 0.0, "start": None}
         if self._state_file.exists():

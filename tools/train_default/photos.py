@@ -93,11 +93,11 @@ def changing(size: int) -> Callable[..., tuple[Any, Any]]:
 
 
 class Batches:
-    """Batches of a training, from the place on where it stands.
+    """Batches of a training, without an end.
+
+    A batch depends on its number alone: training that goes on sees what it would have seen.
 
     Args:
-        stands: says how many steps are done; a batch depends on its number alone, so that a
-            training that goes on sees what it would have seen.
         sizes: the side of the pictures of a step.
     """
 
@@ -108,7 +108,6 @@ class Batches:
         batch: int,
         seed: int,
         sizes: Callable[[int], int],
-        stands: Callable[[], int],
     ) -> None:
         changes: dict[int, Callable[..., tuple[Any, Any]]] = {}
 
@@ -120,7 +119,7 @@ class Batches:
 
         rows = fl.data.from_arrays(pixels, targets).shuffle(seed=seed).repeat()
         numbered = rows.batch(batch, drop_remainder=True).enumerate()
-        self.data, self.stands = numbered.map(change, seed=seed), stands
+        self.data = numbered.map(change, seed=seed)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self.data.skip(self.stands()).prefetch(4))
+        return iter(self.data.prefetch(4))

@@ -202,8 +202,10 @@ class Disk(_Cache):
             self.file.write(text + len(text).to_bytes(8, "little"))
             self.file.flush()
             os.fsync(self.file.fileno())
-            self.file.close()
+            if fcntl is None:  # Windows renames no file that is open
+                self.file.close()
             os.replace(self.part, self.path)
+            self.file.close()  # and its lock goes: before, another pass would take the part away
             self.drop.detach()
             self._open()
 

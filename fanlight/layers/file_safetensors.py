@@ -53,8 +53,14 @@ def write_model(model: Any, path: Path, overwrite: bool, include_optimizer: bool
         if optimizer is not None and optimizer.trained:  # it has made a step
             state = [(f"optimizer/{v.path}", v) for v in optimizer.variables]
     about = {"model": model_or_none(model), "class": type(model).__name__, "compile": told}
-    about["labels"] = list(model.labels) if model.labels else None
+    about["labels"] = _texts(model.labels)
     write_file(path, packed([*named(model), *state], json.dumps(about)), overwrite)
+
+
+def _texts(labels: Any) -> list[str] | None:
+    """Names of classes; None for what a class of one's own calls so."""
+    found = isinstance(labels, list | tuple) and all(isinstance(n, str) for n in labels)
+    return list(labels) if found and labels else None
 
 
 def model_or_none(model: Any) -> Any:
@@ -143,9 +149,9 @@ def read_model(path: Path, compile: bool) -> Any:
             "model.load_weights(path, by_name=True).",
         )
     assign(Found(pairs, []), path)
-    labels = about.get("labels")
-    if isinstance(labels, list) and labels:
-        model.labels = tuple(map(str, labels))
+    labels = _texts(about.get("labels"))
+    if labels and model.labels is None:
+        model.labels = tuple(labels)
     if compile:
         compile_as(model, about.get("compile"), path)
         optimizer = model.optimizer

@@ -85,9 +85,10 @@ def _apart(graph: Graph, first: bool = False) -> bool:
     for node in graph.nodes:
         bodies = subgraphs(node)
         if bodies:
-            if node.attrs.get("length") == _BATCH or not all(
-                _apart(b.graph) for b in bodies.values()
-            ):
+            length = node.attrs.get("length")
+            if isinstance(length, Dim) and length.name == _BATCH.name:  # example after example
+                return False
+            if not all(_apart(body.graph) for body in bodies.values()):
                 return False
             continue
         if node.op == "slice" and _even(graph.weights.get(node.inputs[0])):

@@ -291,7 +291,9 @@ def _activation(name: str, x: Any, **arguments: Any) -> Any:
 
 def standing(name: str) -> Callable[..., Any]:
     """A function of fl that takes stand-ins, too."""
-    return either(name, PUBLIC[name])
+    made = either(name, PUBLIC[name])
+    made.__module__ = "fanlight"  # where pickle finds it
+    return made
 
 
 # --- stand-ins ------------------------------------------------------------------------------------

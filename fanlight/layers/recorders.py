@@ -215,7 +215,8 @@ class BackupAndRestore(Callback):
     written to one file, which is replaced at once, so that it is whole at any time. At the end it
     is deleted. What follows has the numbers of a training that was not broken off, if the program
     makes the same data: of `fl.data`, what is random needs seeds of its own, or
-    `fl.set_random_seed`. A generator goes on with what it gives next. Other callbacks begin anew.
+    `fl.set_random_seed`. A generator goes on with what it gives next. Other callbacks, and other
+    optimizers of steps of your own than the one of `compile`, begin anew.
 
     Args:
         backup_dir: a folder of this training alone.

@@ -30,7 +30,7 @@ def either(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     def called(*args: Any, **options: Any) -> Any:
         for value in args:
             kind = type(value)
-            if kind is not Tensor and kind in _HOLDERS and _stands(value):
+            if kind is not Tensor and issubclass(kind, _HOLDERS) and _stands(value):
                 return _layer(name, args, options)
         if options:
             for value in options.values():

@@ -140,7 +140,9 @@ def _called(row: Row) -> Callable[..., Any]:
 def _made(name: str, operands: list[Any], arguments: dict[str, Any]) -> Any:
     from fanlight.layers.operations import BINARY, symbolic_call
 
-    dtype = "int32" if name == "gather" else symbols(operands)[0].dtype
+    # A condition says nothing of what it chooses from.
+    stand_ins = symbols(operands[1:] if name == "where" else operands)
+    dtype = "int32" if name == "gather" or not stand_ins else stand_ins[0].dtype
     numbers = [_numbers(x, dtype) for x in operands]
     if name in BINARY:
         return BINARY[name](*numbers)

@@ -50,13 +50,13 @@ class Trainer(OwnSteps):
         self._feed: feeding.Epochs | None = None  # of the fit that goes on
 
     def __getstate__(self) -> dict[str, Any]:
-        """What copies and pickles have of it: all but the compiled steps, which are made again.
+        """What copies and pickles have of it: all but compiled steps and a `fit` that goes on.
 
         The calls of its layers go first, in their order: from the last one back to the first,
         deep models are too deep for Python.
         """
         calls = {k: v for k, v in vars(self).items() if k == "_order"}
-        return {**calls, **vars(self), "_steps": None}
+        return {**calls, **vars(self), "_steps": None, "_feed": None}
 
     def _forget(self) -> None:
         """The layers have changed: steps are traced again."""

@@ -336,6 +336,22 @@ def test_what_a_killed_program_left_goes_at_the_next_pass(tmp_path: Path) -> Non
     assert listed(numbers(6).cache(path)) == list(range(6))
 
 
+def test_a_pass_that_begins_while_another_ends_takes_nothing_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, replace, others = tmp_path / "c", os.replace, []
+
+    def between(*names: Any) -> None:
+        if not others:
+            others.append(iter(numbers(6).cache(path)))
+            next(others[0])
+        replace(*names)
+
+    monkeypatch.setattr(os, "replace", between)
+    assert listed(numbers(6).cache(path)) == list(range(6)) and path.exists()
+    assert [int(n) for n in others[0]] == [1, 2, 3, 4, 5]
+
+
 def test_cache_in_a_file_by_threads_keeps_the_order(tmp_path: Path) -> None:
     def slow(x: Any) -> Any:
         time.sleep(0.002 * (int(x) % 3))

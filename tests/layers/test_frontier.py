@@ -38,6 +38,9 @@ MIXING: dict[str, Callable[[Any], Any]] = {
     "turned": lambda x: fl.reverse(x, axis=0),
     "first": lambda x: x - x[:1],
     "pairs": lambda x: fl.matmul(x[:, 0], fl.transpose(x[:, 0])) @ x[:, 1],
+    "rows in a scan": lambda x: fl.reshape(
+        fl.scan(lambda c, y: (c + y, c + y), fl.zeros((3,)), fl.reshape(x, (-1, 3)))[1], (-1, 4, 3)
+    ),
     "hidden in a scan": lambda x: fl.scan(lambda c, y: (c + y, c + y), x[0] * 0, x)[1],
 }
 ALONE: dict[str, Callable[[Any], Any]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -258,6 +258,9 @@ TF_CASES: dict[str, tuple[list[tuple[str, Any, dict[str, Any]]], Any]] = {
     "transpose": ([("compat.v1.transpose", "x",
                     {"perm": [0, 2, 1], "conjugate": False, "name": "transpose"})],
                   lambda x: x.transpose(0, 2, 1)),
+    "where": ([("math.greater", "x", {"y": 0.0}),
+               ("where", "f0", {"x": ["x", 0, 0], "y": [1, 2, 3, 4, 5, 6]})],
+              lambda x: np.where(x > 0, x, np.arange(1, 7, dtype=np.float32))),
     "cast": ([("cast", "x", {"dtype": "int32"}), ("cast", "f0", {"dtype": "float32"})], np.trunc),
     "gather": ([("compat.v1.gather", "x", {"indices": [2, 0], "axis": 1})],
                lambda x: x[:, [2, 0]]),
@@ -329,3 +332,12 @@ def test_padding_of_keras_is_read_and_ours_written_as_keras_s(tmp_path: Path) ->
     fl.Model(s, fl.pad(s, [(0, 0), (1, 0), (0, 2)])).save(tmp_path / "ours.keras")
     again = keras.models.load_model(tmp_path / "ours.keras")(x)
     np.testing.assert_array_equal(np.asarray(again), np.pad(x, [(0, 0), (1, 0), (0, 2)]))
+
+
+def test_named_tuples_hold_stand_ins() -> None:
+    class Pair(NamedTuple):
+        a: Any
+        b: Any
+
+    x = fl.Input((3,))
+    assert fl.concat(Pair(x, x), -1).shape == (None, 6)

@@ -129,3 +129,40 @@ def test_what_python_cannot_name_is_copied_and_told_by_its_name() -> None:
     np.testing.assert_array_equal(copy.deepcopy(model).predict(x), y)
     with pytest.raises((AttributeError, pickle.PicklingError), match="Local"):
         pickle.dumps(model)
+
+
+def test_a_callback_keeps_the_best_model() -> None:
+    kept: list[Any] = []
+
+    class Keeps(fl.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            kept.extend(make(self.model) for make in COPIES.values())
+
+    x = np.ones((8, 3), np.float32)
+    model = fl.Sequential([fl.Input((3,)), L.Dense(2, activation=fl.tanh), L.Lambda(fl.relu)])
+    model.compile("sgd", "mse")
+    model.fit(x, x[:, :2], epochs=1, verbose=0, callbacks=[Keeps()])
+    for copied in kept:
+        np.testing.assert_array_equal(copied.predict(x), model.predict(x))
+    assert pickle.loads(pickle.dumps(fl.mean)) is fl.mean
+
+
+class Labelled(fl.Model):
+    """A class whose own attribute has the name of ours."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.labels = L.Dense(2)
+
+    def call(self, x: Any) -> Any:
+        return self.labels(x)
+
+
+def test_labels_of_ones_own_are_no_names_of_classes(tmp_path: Any) -> None:
+    model, x = Labelled(), np.ones((1, 3), np.float32)
+    model(x)
+    model.save(tmp_path / "m.safetensors")
+    again = Labelled()
+    again(x)
+    again.load_weights(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(again.predict(x), model.predict(x))

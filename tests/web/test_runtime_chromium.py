@@ -271,7 +271,8 @@ def test_missing_files_and_folders(bare: Any, site: Site) -> None:
             problem["next"] == (next and f"did you mean {next}?")
             and "signal" in problem["expected"]
         )
-    assert bare.evaluate("() => caught(load('double', 7))")["code"] == "E-WEB-001"
+    for wrong in ("7", "null"):
+        assert bare.evaluate(f"() => caught(load('double', {wrong}))")["code"] == "E-WEB-001"
     assert bare.evaluate("() => load(new URL('double/manifest.json', location.href)).then(() => 1)")
 
 

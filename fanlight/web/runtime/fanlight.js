@@ -97,10 +97,10 @@ export const LOAD_OPTIONS = ['backend', 'cache', 'onProgress', 'signal', 'simd',
  * @param {string | URL | InlineBundle} url @param {LoadOptions} [options] @returns {Promise<Model>}
  */
 export async function load(url, options = {}) {
+  checkOptions('load', options, LOAD_OPTIONS);
   const {
     backend, worker = /** @type {InlineBundle} */ (url)?.worker ?? true, onProgress, signal, ...rest
   } = options;
-  checkOptions('load', options, LOAD_OPTIONS);
   signal?.throwIfAborted();
   const { simd, threads } = rest;
   /** @param {unknown} known @param {string} name @param {string} expected @param {unknown} received */

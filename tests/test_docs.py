@@ -148,16 +148,22 @@ def test_the_blocks_of_the_page_on_data_run(
     exec(compile(block.text, f"{block.page}:{block.line}", "exec"), {})
 
 
+def ran(page: str) -> dict[str, Any]:
+    """The names that the Python of a page has when it has run from top to bottom, right here."""
+    names: dict[str, Any] = {}
+    for block in blocks("python"):
+        if block.page == page:
+            exec(compile(block.text, f"{block.page}:{block.line}", "exec"), names)
+    names["bundle"].close()
+    return names
+
+
 @pytest.mark.chromium
 def test_the_page_on_tensors_runs_from_top_to_bottom(
     page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
-    for block in blocks("python"):
-        if block.page == CORE:
-            exec(compile(block.text, f"{block.page}:{block.line}", "exec"), names)
-    names["bundle"].close()
+    names = ran(CORE)
     (script,) = (block.text for block in blocks("js") if block.page == CORE)
     with serve(tmp_path) as site:
         site.pages["page.html"] = (
@@ -180,11 +186,7 @@ def test_the_page_on_training_runs_from_top_to_bottom(
     page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
-    for block in blocks("python"):
-        if block.page == TRAINING:
-            exec(compile(block.text, f"{block.page}:{block.line}", "exec"), names)
-    names["bundle"].close()
+    ran(TRAINING)
     script = "\n".join(block.text for block in blocks("js") if block.page == TRAINING)
     with serve(tmp_path) as site:
         site.pages["page.html"] = (
@@ -208,11 +210,7 @@ def test_the_page_that_is_taught_learns_photos_and_names(
     from tests.web.test_training_pictures import photos, png
 
     monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
-    for block in blocks("python"):
-        if block.page == TRAINING:
-            exec(compile(block.text, f"{block.page}:{block.line}", "exec"), names)
-    names["bundle"].close()
+    ran(TRAINING)
     (html,) = (block.text for block in blocks("html") if block.page == TRAINING)
     pictures = [
         {"name": f"{i}.png", "mimeType": "image/png", "buffer": bytes(png(photo))}

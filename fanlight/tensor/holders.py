@@ -84,7 +84,9 @@ class _Search:
         above = [r for r in referrers if self._container(r)][:MOST_THINGS] if levels > 1 else []
         owners = self.who(above, levels - 1) if above else {}
         for r, things_of in zip(referrers, inside, strict=True):
-            for thing, path in self._holds(r, things_of, owners.get(id(r), [])):
+            # Of those beyond MOST_THINGS at least the names in frames are known.
+            known = owners.get(id(r)) or self.locals.get(id(r), [])
+            for thing, path in self._holds(r, things_of, known):
                 if len(found[thing]) < MOST_NAMES and path not in found[thing]:
                     found[thing].append(path)
         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,12 @@ _CONVERT = {
     ".bin": "name the model.json beside the weights.",
 }
 _CONVERT |= {".pth": _CONVERT[".pt"], ".safetensors": _CONVERT[".pt"]}
+# Readers by suffix: module and function, imported when they are wanted.
+_READERS = {
+    ".h5": ("fanlight.formats.keras.h5", "read_h5"),
+    ".hdf5": ("fanlight.formats.keras.h5", "read_h5"),
+    ".keras": ("fanlight.formats.keras.archive", "read_archive"),
+}
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _ZIP_MAGIC = b"PK\x03\x04"
 
@@ -89,15 +96,11 @@ def _read(file: Path, options: Options) -> Source:
     suffix = file.suffix.lower()
     if suffix == ".json":
         return _read_json_model(file, options)
-    kind = suffix if suffix in (".h5", ".hdf5", ".keras") else _sniff(file)
-    if kind in (".h5", ".hdf5"):
-        from fanlight.formats.keras.h5 import read_h5
-
-        return read_h5(file, options)
-    if kind == ".keras":
-        from fanlight.formats.keras.archive import read_archive
-
-        return read_archive(file, options)
+    kind = suffix if suffix in _READERS else _sniff(file)
+    if kind in _READERS:
+        module, function = _READERS[kind]
+        source: Source = getattr(import_module(module), function)(file, options)
+        return source
     raise FanlightError(
         "E-FORMAT-002",
         "this is not a model file that Fanlight reads.",
@@ -125,7 +128,7 @@ def _model_file(path: Path) -> Path:
     if (path / "model.json").is_file():
         return path / "model.json"
     files = sorted(f for f in path.iterdir() if f.is_file())
-    models = [f for f in files if f.suffix.lower() in (".h5", ".hdf5", ".keras")]
+    models = [f for f in files if f.suffix.lower() in _READERS]
     models += [f for f in files if f.suffix.lower() == ".json" and _looks_like_model(f)]
     if len(models) == 1:
         return models[0]

@@ -1,0 +1,172 @@
+"""Protocol buffers without generated code: the wire format, as fields of a message.
+
+Source: the Protocol Buffers encoding document (wire types 0, 1, 2, 5; groups are refused).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+
+Data = memoryview
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+_MOST_FIELDS = 50_000_000
+
+
+class Message:
+    """One message: its fields by number, in the order of the file; nothing is copied.
+
+    Attributes:
+        fields: number -> list of whole numbers (varint, fixed) or memoryviews (bytes, messages).
+        where: what it is, for messages of errors.
+    """
+
+    __slots__ = ("fields", "where")
+
+    def __init__(self, data: Data | bytes, where: str) -> None:
+        self.where = where
+        self.fields: dict[int, list[Any]] = {}
+        for number, value in scan(memoryview(data), where):
+            self.fields.setdefault(number, []).append(value)
+
+    def message(self, number: int, what: str = "") -> Message | None:
+        """The last message of this field (as proto3 takes it); None if there is none."""
+        found = self.fields.get(number)
+        return Message(self._bytes(found[-1], number), what or self.where) if found else None
+
+    def messages(self, number: int, what: str = "") -> Iterator[Message]:
+        """The messages of a repeated field."""
+        for value in self.fields.get(number, ()):
+            yield Message(self._bytes(value, number), what or self.where)
+
+    def data(self, number: int) -> Data:
+        """The bytes of a field; empty ones if it is missing."""
+        found = self.fields.get(number)
+        return self._bytes(found[-1], number) if found else memoryview(b"")
+
+    def datas(self, number: int) -> list[Data]:
+        return [self._bytes(v, number) for v in self.fields.get(number, ())]
+
+    def text(self, number: int, default: str = "") -> str:
+        """A text; E-FORMAT-005 if it is no UTF-8."""
+        found = self.fields.get(number)
+        return self._text(found[-1], number) if found else default
+
+    def texts(self, number: int) -> list[str]:
+        return [self._text(v, number) for v in self.fields.get(number, ())]
+
+    def uint(self, number: int, default: int = 0) -> int:
+        found = self.fields.get(number)
+        return self._number(found[-1], number) if found else default
+
+    def whole(self, number: int, default: int = 0) -> int:
+        """A whole number of int32, int64 or enum: 64 bits in two's complement."""
+        value = self.uint(number, default)
+        return value - (1 << 64) if value >= 1 << 63 else value
+
+    def real(self, number: int, default: float = 0.0) -> float:
+        """A number of 32 bits."""
+        found = self.fields.get(number)
+        if not found:
+            return default
+        raw = struct.pack("<I", self._number(found[-1], number) & 0xFFFFFFFF)
+        return float(struct.unpack("<f", raw)[0])
+
+    def ints(self, number: int) -> list[int]:
+        """A repeated field of whole numbers, packed or not."""
+        out: list[int] = []
+        for value in self.fields.get(number, ()):
+            raw = varints(value, self.where) if isinstance(value, memoryview) else [value]
+            out += [v - (1 << 64) if v >= 1 << 63 else v for v in raw]
+        return out
+
+    def floats(self, number: int, dtype: str = "<f4") -> np.ndarray:
+        """A repeated field of float (<f4) or double (<f8), packed or not."""
+        kind = np.dtype(dtype)
+        parts: list[bytes] = []
+        for value in self.fields.get(number, ()):
+            if isinstance(value, memoryview):
+                if len(value) % kind.itemsize:
+                    raise _broken(self.where, "packed numbers of whole size", f"{len(value)} bytes")
+                parts.append(bytes(value))
+            else:
+                parts.append(value.to_bytes(8, "little")[: kind.itemsize])
+        return np.frombuffer(b"".join(parts), kind)
+
+    def _bytes(self, value: Any, number: int) -> Data:
+        if isinstance(value, memoryview):
+            return value
+        raise _broken(self.where, f"bytes in field {number}", "a number")
+
+    def _number(self, value: Any, number: int) -> int:
+        if isinstance(value, int):
+            return value
+        raise _broken(self.where, f"a number in field {number}", "bytes")
+
+    def _text(self, value: Any, number: int) -> str:
+        try:
+            return bytes(self._bytes(value, number)).decode("utf-8")
+        except UnicodeDecodeError:
+            raise _broken(self.where, f"a text in field {number}", "bytes of no UTF-8") from None
+
+
+def scan(data: Data, where: str) -> Iterator[tuple[int, Any]]:
+    """The fields of a message: number, and whole number or bytes; E-FORMAT-005 if malformed."""
+    at, end, count = 0, len(data), 0
+    while at < end:
+        key, at = _varint(data, at, where)
+        number, kind = key >> 3, key & 7
+        count += 1
+        if number == 0 or count > _MOST_FIELDS:
+            raise _broken(where, "fields of 1 and more", f"field {number}")
+        if kind == VARINT:
+            value, at = _varint(data, at, where)
+            yield number, value
+            continue
+        if kind == BYTES:
+            length, at = _varint(data, at, where)
+        elif kind in (FIXED32, FIXED64):
+            length = 4 if kind == FIXED32 else 8
+        else:
+            raise _broken(where, "wire types 0, 1, 2 and 5", f"wire type {kind}")
+        if length > end - at:
+            raise _broken(where, f"{length} more bytes", f"{end - at}: the file is cut short")
+        part = data[at : at + length]
+        at += length
+        yield number, part if kind == BYTES else int.from_bytes(part, "little")
+
+
+def varints(data: Data, where: str) -> list[int]:
+    """Packed varints."""
+    out, at = [], 0
+    while at < len(data):
+        value, at = _varint(data, at, where)
+        out.append(value)
+    return out
+
+
+def _varint(data: Data, at: int, where: str) -> tuple[int, int]:
+    value = shift = 0
+    for index in range(at, min(at + 10, len(data))):
+        byte = data[index]
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value & 0xFFFFFFFFFFFFFFFF, index + 1
+        shift += 7
+    raise _broken(where, "a number of at most 10 bytes", "the end of the data, or more bytes")
+
+
+def _broken(where: str, expected: str, received: str) -> FanlightError:
+    return FanlightError(
+        "E-FORMAT-005",
+        "the file is not a protocol buffer of this kind.",
+        where=where,
+        expected=expected,
+        received=received,
+        next="download or export the model again.",
+    )

@@ -19,6 +19,7 @@ from fanlight import array_api, data, layers, models
 from fanlight.build import build
 from fanlight.built import Bundle, open_bundle
 from fanlight.check import check
+from fanlight.convert import Conversion, convert
 from fanlight.environment import env, get_backend, set_backend
 from fanlight.errors import FanlightError
 from fanlight.formats.model import Model as LoadedModel
@@ -392,12 +393,14 @@ if not _TYPE_CHECKING:  # for type checkers a name that is not there stays an er
 
 __all__ = [
     "Bundle",
+    "Conversion",
     "Dim",
     "FanlightError",
     "LoadedModel",
     "QuantizedModel",
     "build",
     "check",
+    "convert",
     "default_model",
     "load",
     "open_bundle",

@@ -136,6 +136,9 @@ CATALOGUE: dict[str, str] = {
     "E-HOST-004": "The browser did not start, or stopped while a bundle ran in it.",
     "E-HOST-005": "The page that runs a bundle in the browser reported an error.",
     # --- command line and server -----------------------------------------------------------------
+    "E-CONVERT-001": "There is no format of this name, or the source is of another one.",
+    "E-CONVERT-002": "A model cannot become this format, or not with these options.",
+    "E-CONVERT-003": "The part that was to be cut out of a model does not exist.",
     "E-CLI-001": "The port is in use, so nothing can be served there.",
     "E-CLI-002": "The folder to serve does not exist, or a port cannot be opened on this machine.",
     "E-CLI-003": "There is no error code of this name in the catalogue.",

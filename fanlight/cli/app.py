@@ -24,6 +24,7 @@ from fanlight.version import __version__
 COMMANDS = {
     "build": "fanlight.cli.build",
     "run": "fanlight.cli.run",
+    "convert": "fanlight.cli.convert",
     "inspect": "fanlight.cli.inspect",
     "check": "fanlight.cli.check",
     "serve": "fanlight.cli.serve",

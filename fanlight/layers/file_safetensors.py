@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from math import prod
 from pathlib import Path
@@ -26,7 +26,7 @@ from fanlight.layers.describe import described_model, model_from_json
 from fanlight.layers.layer import Layer
 from fanlight.layers.places import Found, Stored, assign, misfit, places
 
-_WRITTEN = {"float32": "F32", "int32": "I32", "bool": "BOOL", "uint8": "U8"}
+_WRITTEN = {"float32": "F32", "int32": "I32", "bool": "BOOL", "uint8": "U8", "int8": "I8"}
 _READ = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4",
     "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "u1",
@@ -73,22 +73,31 @@ def model_or_none(model: Any) -> Any:
         return None
 
 
+def write_arrays(path: Path, weights: Mapping[str, np.ndarray], overwrite: bool = True) -> None:
+    """Write arrays by name, without a model."""
+    write_file(path, _packed(((n, a, str(a.dtype)) for n, a in weights.items()), None), overwrite)
+
+
 def packed(weights: Iterable[tuple[str, Any]], config: str | None = None) -> bytes:
     """The bytes of a file of some weights and their names.
 
     Args:
         config: what the file says of its model and its training, as JSON.
     """
+    return _packed(((n, w.numpy(), str(w.dtype)) for n, w in weights), config)
+
+
+def _packed(weights: Iterable[tuple[str, np.ndarray, str]], config: str | None) -> bytes:
     about = {"format": "fanlight"} | ({} if config is None else {"config": config, "holds": "all"})
     header: dict[str, Any] = {"__metadata__": about}
     parts: list[bytes] = []
     at = 0
-    for name, weight in weights:
-        array = np.ascontiguousarray(weight.numpy())
-        data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    for name, array, dtype in weights:
+        whole = np.ascontiguousarray(array)
+        data = whole.astype(whole.dtype.newbyteorder("<"), copy=False).tobytes()
         header[name] = {
-            "dtype": _WRITTEN[str(weight.dtype)],
-            "shape": list(weight.shape),
+            "dtype": _WRITTEN[dtype],
+            "shape": list(array.shape),
             "data_offsets": [at, at + len(data)],
         }
         parts.append(data)
@@ -217,6 +226,13 @@ def read(model: Layer, path: Path, by_name: bool, skip: bool) -> None:
         # All that a page has learnt is meant for the model: a name that it lacks is a mistake.
         raise misfit([f"nothing from {n}" for n in sorted(stored)], path)
     assign(Found(pairs, sorted(stored)), path, skip, by_name)
+
+
+def has_layers(path: Path) -> bool:
+    """Whether a file says of which layers its weights are."""
+    header, _ = _header(path)
+    about = header.get("__metadata__")
+    return isinstance(about, dict) and isinstance(about.get("config"), str)
 
 
 def arrays(path: Path) -> dict[str, Stored]:

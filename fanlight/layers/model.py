@@ -287,7 +287,11 @@ class Model(Trainer, Layer):
     @property
     def graph(self) -> Graph:
         """The graph of one example, as `fl.build` takes it: what `predict` computes."""
-        inputs = {n: spec((1, *s), d) for n, (s, d) in self._examples().items()}
+        return self.graph_of(1)
+
+    def graph_of(self, batch: int) -> Graph:
+        """The graph of so many examples at once."""
+        inputs = {n: spec((batch, *s), d) for n, (s, d) in self._examples().items()}
 
         def whole(parts: dict[str, Tensor]) -> Any:
             with scope.entered(scope.Scope()):

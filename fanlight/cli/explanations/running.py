@@ -110,6 +110,23 @@ RUNNING: dict[str, Explanation] = {
         "Look that code up: `fanlight explain E-WEB-004`.",
     ),
     # --- commands ---------------------------------------------------------------------------------
+    "E-CONVERT-001": Explanation(
+        "`fanlight convert` writes TF.js (tfjs-layers, tfjs-graph), keras, h5, onnx, safetensors "
+        "and bundles. Without --to the ending of the destination decides; a folder is for TF.js.",
+        "Say one of these with --to, or give the destination an ending that says it.",
+    ),
+    "E-CONVERT-002": Explanation(
+        "A file of layers (.keras, .h5, a TF.js layers-model) can be made of a source that has "
+        "layers only; a graph (SavedModel, ONNX, TFLite, PyTorch) has lost them. Or an option asks "
+        "for what that format has not: quantised weights outside of TF.js, a free batch that the "
+        "source does not have.",
+        "Write a graph instead: --to tfjs-graph, --to onnx, --to bundle; or leave the option out.",
+    ),
+    "E-CONVERT-003": Explanation(
+        "--inputs, --outputs and --subgraph name nodes of the graph, as `fanlight inspect` lists "
+        "them. A name is misspelt, or the outputs depend on more than the inputs that are named.",
+        "Look at the names with `fanlight inspect SRC`, and name every input of the part.",
+    ),
     "E-CLI-001": Explanation(
         "Another program listens on this port: often an earlier `fanlight serve`.",
         "Stop it, or take another port; --port 0 finds a free one.",

@@ -1,0 +1,248 @@
+"""`fanlight convert`: a model of one format becomes one of another, and is checked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from fanlight.cli.options import _Size, require_path
+from fanlight.cli.output import human_bytes, json_option, print_json, progress, stderr, stdout
+from fanlight.errors import FanlightError
+
+
+class _Shape(click.ParamType):
+    name = "NAME=1,224,224,3"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, tuple[int, ...]]:
+        if isinstance(value, tuple):
+            return value
+        name, equals, sizes = value.rpartition("=")
+        try:
+            shape = tuple(int(part) for part in sizes.split(",") if part)
+        except ValueError:
+            shape = ()
+        if not equals or not name or not shape:
+            self.fail(f"{value!r} is not a shape by name, such as image=1,224,224,3", param, ctx)
+        return name, shape
+
+
+def _names(value: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in (value or "").split(",") if part.strip())
+
+
+@click.command("convert")
+@click.argument("source")
+@click.argument("destination", required=False)
+@click.option("--from", "from_", metavar="FORMAT", help="What SOURCE must be; it is found out.")
+@click.option(
+    "--to",
+    metavar="FORMAT",
+    help="tfjs, tfjs-layers, tfjs-graph, keras, h5, onnx, safetensors or bundle.  [default: by the "
+    "ending of DESTINATION; a folder is for TF.js]",
+)
+@click.option(
+    "--quantize",
+    multiple=True,
+    metavar="DTYPE[=GLOBS]",
+    help="Weights as float16, uint8 or uint16, all or those whose names match; may be repeated.",
+)
+@click.option("--signature", help="Of a SavedModel.  [default: serving_default]")
+@click.option("--inputs", metavar="NAMES", help="Begin at these nodes, separated by commas.")
+@click.option("--outputs", metavar="NAMES", help="End at these nodes, separated by commas.")
+@click.option("--subgraph", metavar="IN:OUT", help="--inputs IN --outputs OUT in one.")
+@click.option(
+    "--dynamic",
+    metavar="DIMS",
+    help="Dims that stay free: batch, or none.  [default: batch, where that can be]",
+)
+@click.option(
+    "--metadata",
+    multiple=True,
+    metavar="KEY:FILE",
+    help="JSON of one's own for the model.json; may be repeated.",
+)
+@click.option("--strip-debug-ops", is_flag=True, help="Leave out ops that only print or check.")
+@click.option(
+    "--shard-bytes",
+    type=click.IntRange(1024, 1 << 31),
+    default=4 << 20,
+    show_default=True,
+    help="The most bytes of one weight file.",
+)
+@click.option("--size", type=_Size(), help="Image size, where the source leaves it open.")
+@click.option(
+    "--input-shape", "shapes", type=_Shape(), multiple=True, help="Shape of an input; repeatable."
+)
+@click.option("--random-weights", is_flag=True, help="Seeded random weights for a topology.")
+@click.option("--no-check", is_flag=True, help="Do not compare the result with the source.")
+@click.option("--report", is_flag=True, help="Only say what is in SOURCE and what can be read.")
+@json_option
+def command(
+    source: str,
+    destination: str | None,
+    from_: str | None,
+    to: str | None,
+    quantize: tuple[str, ...],
+    signature: str | None,
+    inputs: str | None,
+    outputs: str | None,
+    subgraph: str | None,
+    dynamic: str | None,
+    metadata: tuple[str, ...],
+    strip_debug_ops: bool,
+    shard_bytes: int,
+    size: tuple[int, int] | None,
+    shapes: tuple[tuple[str, tuple[int, ...]], ...],
+    random_weights: bool,
+    no_check: bool,
+    report: bool,
+    as_json: bool,
+) -> None:
+    """Convert SOURCE, a model of any format, into DESTINATION.
+
+    `fanlight convert model.keras web/` writes a TF.js model, `fanlight convert web/ model.onnx`
+    ONNX. What was written is compared with the source on random inputs; the exit code is 1 if they
+    differ.
+    """
+    import fanlight as fl
+
+    require_path(source)
+    loading: dict[str, Any] = {"size": size, "input_shapes": dict(shapes)}
+    loading["weights"] = "random" if random_weights else "stored"
+    if report:
+        _report(source, {**loading, "signature": signature}, as_json)
+        return
+    if destination is None:
+        raise click.UsageError("Missing argument 'DESTINATION'.")
+    if subgraph is not None:
+        if inputs or outputs or ":" not in subgraph:
+            raise click.UsageError("--subgraph is IN:OUT, and instead of --inputs and --outputs.")
+        inputs, _, outputs = subgraph.rpartition(":")
+    with progress(f"Converting {Path(source).name}"):
+        made = fl.convert(
+            source,
+            destination,
+            to=to,
+            from_=from_,
+            quantize=_quantize(quantize),
+            signature=signature,
+            inputs=_names(inputs),
+            outputs=_names(outputs),
+            dynamic=None if dynamic is None else [d for d in _names(dynamic) if d != "none"],
+            metadata=_metadata(metadata),
+            strip_debug_ops=strip_debug_ops,
+            shard_bytes=shard_bytes,
+            check=not no_check,
+            **loading,
+        )
+    if as_json:
+        print_json(_summary(made))
+    else:
+        _print(made)
+    if not made.ok:
+        raise SystemExit(1)
+
+
+def _quantize(given: tuple[str, ...]) -> dict[str, str] | None:
+    if not given:
+        return None
+    made: dict[str, str] = {}
+    for one in given:
+        dtype, _, patterns = one.partition("=")
+        made[dtype] = f"{made[dtype]},{patterns}" if dtype in made else patterns
+    return made
+
+
+def _metadata(given: tuple[str, ...]) -> dict[str, Any]:
+    """The JSON of each key's file."""
+    made: dict[str, Any] = {}
+    for one in given:
+        key, colon, path = one.partition(":")
+        if not colon or not key:
+            raise click.UsageError(f"--metadata is KEY:FILE, not {one!r}.")
+        try:
+            text = Path(path).read_text(encoding="utf-8-sig")
+            made[key] = json.loads(text)
+        except OSError as problem:
+            raise FanlightError(
+                "E-CLI-004",
+                "a file of metadata cannot be read.",
+                where=path,
+                expected="a JSON file",
+                received=problem.strerror,
+                next="check the path given to --metadata.",
+            ) from problem
+        except (ValueError, RecursionError) as problem:
+            raise FanlightError(
+                "E-CLI-010",
+                "a file of metadata is no JSON.",
+                where=path,
+                expected='JSON, such as ["cat", "dog"]',
+                received=str(problem)[:120],
+            ) from problem
+    return made
+
+
+def _summary(made: Any) -> dict[str, Any]:
+    return {
+        "source": made.source,
+        "format": made.format,
+        "destination": made.destination,
+        "kind": made.kind,
+        "files": dict(made.files),
+        "bytes": sum(made.files.values()),
+        "ok": made.ok,
+        "worst": _finite(made.worst),
+        "differences": {d.output: _finite(d.worst) for d in made.differences},
+        "notes": list(made.notes),
+        "seconds": round(made.seconds, 3),
+    }
+
+
+def _finite(value: float | None) -> float | str | None:
+    """JSON has no infinity."""
+    return "infinite" if value == float("inf") else value
+
+
+def _print(made: Any) -> None:
+    from rich.markup import escape
+
+    console = stdout()
+    for note in made.notes:
+        stderr().print(f"[yellow]Note:[/] {escape(note)}")
+    console.print(
+        f"Wrote [bold]{escape(made.destination)}[/] ({made.kind}) from {made.format} "
+        f"in {made.seconds:.1f} s: {len(made.files)} file{'s'[: len(made.files) != 1]}, "
+        f"{human_bytes(sum(made.files.values()))}",
+        highlight=False,
+    )
+    if made.worst is None:
+        console.print("  not checked (--no-check)")
+        return
+    rounded = made.tolerance == float("inf")
+    word = "[green]same[/]" if made.ok and not rounded else "rounded"
+    if not made.ok:
+        word = "[bold red]DIFFERENT[/]"
+    console.print(
+        f"  checked on random inputs: {word}, worst difference {made.worst:.1e} of the largest "
+        "number",
+        highlight=False,
+    )
+    if not made.ok or rounded:
+        for one in made.differences:
+            console.print(f"    {escape(one.output)}: {one.worst:.1e}", highlight=False)
+
+
+def _report(source: str, loading: dict[str, Any], as_json: bool) -> None:
+    from fanlight.convert.report import report_of
+
+    report = report_of(source, {k: v for k, v in loading.items() if v is not None})
+    if as_json:
+        print_json(report.to_json())
+    else:
+        stdout().print(str(report), markup=False, highlight=False, soft_wrap=True)
+    if not report.ok:
+        raise SystemExit(1)

@@ -1,0 +1,197 @@
+"""convert(source, destination): a model of one format becomes one of another, and is checked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fanlight.convert.compare import TOLERANCE, Difference, compare, random_inputs
+from fanlight.convert.cut import cut
+from fanlight.convert.kinds import check_source, target_kind
+from fanlight.convert.model import Opened, open_source
+from fanlight.convert.write import Options, read_back, write
+from fanlight.errors import FanlightError
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What was converted, and how well.
+
+    Attributes:
+        source, destination: paths.
+        format: of the source, as its reader calls it.
+        kind: what was written: "tfjs-layers", "tfjs-graph", "keras", "h5", "onnx", "safetensors"
+            or "bundle".
+        files: what was written, with bytes.
+        differences: of each output, the result beside the source on random inputs; empty if it
+            was not checked.
+        tolerance: what a difference may be; infinite where numbers were rounded (quantize).
+        notes: what a careful user would like to know.
+        seconds: for all of it.
+    """
+
+    source: str
+    destination: str
+    format: str
+    kind: str
+    files: Mapping[str, int]
+    differences: tuple[Difference, ...] = ()
+    tolerance: float = TOLERANCE
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    ops: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def worst(self) -> float | None:
+        """The worst difference; None if it was not checked."""
+        return max((d.worst for d in self.differences), default=None)
+
+    @property
+    def ok(self) -> bool:
+        """Whether no output is farther off than it may be."""
+        return self.worst is None or self.worst <= self.tolerance
+
+
+def convert(
+    source: Any,
+    destination: str | Path,
+    *,
+    to: str | None = None,
+    from_: str | None = None,
+    quantize: str | Mapping[str, Any] | None = None,
+    signature: str | None = None,
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+    dynamic: Sequence[str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    strip_debug_ops: bool = False,
+    shard_bytes: int = 4 << 20,
+    size: int | Sequence[int] | None = None,
+    input_shapes: Mapping[str, Sequence[int | None]] | None = None,
+    weights: str = "stored",
+    check: bool = True,
+) -> Conversion:
+    """Read a model, write it in another format, and compare both on random inputs.
+
+    Args:
+        source: a path that `fl.load` reads, or a model: what fl.load, fl.load_model, fl.from_torch
+            gave.
+        destination: a path. Its ending says the format: .keras, .h5, .onnx, .safetensors, .html;
+            a folder is for TF.js.
+        to: "tfjs" (layers if the source has layers, else a graph), "tfjs-layers", "tfjs-graph",
+            "keras", "h5", "onnx", "safetensors", "bundle".
+        from_: what the source must be; default: what it is.
+        quantize: "float16", "uint8" or "uint16", for TF.js: of all float weights, or of those
+            whose names match: {"uint8": "*kernel*"}.
+        signature: of a SavedModel, which; default: "serving_default".
+        inputs, outputs: cut the model to the part from these nodes to those (see `fanlight
+            inspect` for names); default: the whole.
+        dynamic: dims that stay free: ["batch"] (the default where the source leaves it free), or
+            [] for none.
+        metadata: of one's own, for the file: {"labels": [...]}.
+        strip_debug_ops: leave out ops that only print or check (readers of Fanlight always do).
+        shard_bytes: the most bytes of one weight file, for TF.js.
+        size, input_shapes, weights: see `fl.load`.
+        check: compare the result with the source.
+
+    Returns:
+        The conversion; `ok` is False if the result computes something else.
+
+    Raises:
+        FanlightError: E-FORMAT-nnn the source cannot be read; E-CONVERT-001 there is no such
+            format; E-CONVERT-002 the source cannot become that; E-CONVERT-003 there is no such
+            part; E-LAYER-009, E-LAYER-010, E-BUILD-004 the destination cannot be written.
+    """
+    start = time.perf_counter()
+    options = Options(
+        quantize=_quantize(quantize),
+        metadata=dict(metadata or {}),
+        strip_debug_ops=strip_debug_ops,
+        shard_bytes=shard_bytes,
+    )
+    target = Path(destination)
+    loading = {"size": size, "input_shapes": input_shapes, "weights": weights}
+    if signature is not None:
+        loading["signature"] = signature
+    opened = open_source(source, loading)
+    check_source(from_, opened.format, opened.where)
+    kind = target_kind(to, target, opened.layers is not None and not (inputs or outputs))
+    notes = list(opened.warnings)
+    if inputs or outputs:
+        opened = opened.of_part(cut(opened.graph, inputs, outputs))
+    free = _free(dynamic, opened, kind)
+    written = write(opened, kind, target, options, free, notes)
+    differences: tuple[Difference, ...] = ()
+    if check:
+        run, names = read_back(written, kind, target, opened.graph)
+        given = random_inputs(opened.graph)
+        differences = tuple(compare(opened.graph, run, names, given))
+    rounded = options.quantize is not None
+    ops: dict[str, int] = {}
+    for node in opened.graph.nodes:
+        ops[node.op] = ops.get(node.op, 0) + 1
+    return Conversion(
+        source=str(opened.where),
+        destination=str(target),
+        format=opened.format,
+        kind=kind,
+        files=written.files,
+        differences=differences,
+        tolerance=float(np.inf) if rounded else TOLERANCE,
+        notes=tuple(dict.fromkeys(notes)),
+        seconds=time.perf_counter() - start,
+        ops=ops,
+    )
+
+
+def _quantize(given: Any) -> dict[str, tuple[str, ...]] | None:
+    """dtype -> patterns of names; no patterns: all other weights."""
+    if given is None:
+        return None
+    wanted = {given: ()} if isinstance(given, str) else given
+    kinds = ("float16", "uint8", "uint16")
+    if not isinstance(wanted, Mapping) or not wanted or any(k not in kinds for k in wanted):
+        raise FanlightError(
+            "E-CONVERT-001",
+            "weights are not quantised to that.",
+            where="quantize",
+            expected="float16, uint8 or uint16, or {'uint8': '*kernel*'}",
+            received=repr(given)[:80],
+        )
+    made: dict[str, tuple[str, ...]] = {}
+    for kind, patterns in wanted.items():
+        listed = patterns.split(",") if isinstance(patterns, str) else list(patterns or ())
+        made[kind] = tuple(p for p in listed if p)
+    return made
+
+
+def _free(dynamic: Sequence[str] | None, opened: Opened, kind: str) -> bool | None:
+    """Whether the batch stays free: True it must, None where it can, False not."""
+    if dynamic is None:
+        return None
+    wrong = [d for d in dynamic if d != "batch"]
+    if wrong:
+        raise FanlightError(
+            "E-CONVERT-002",
+            f"the dim {wrong[0]!r} cannot stay free.",
+            where="dynamic",
+            expected="batch; other sizes are fixed with input_shapes",
+            received=", ".join(map(str, dynamic)),
+        )
+    if dynamic and not opened.batched:
+        raise FanlightError(
+            "E-CONVERT-002",
+            "the source has no free batch.",
+            where=opened.where,
+            expected="an input whose leading dim is open",
+            received=", ".join(f"{v.name}: {v.type}" for v in opened.graph.inputs),
+        )
+    return bool(dynamic)
+
+
+__all__ = ["Conversion", "Difference", "convert"]

@@ -1,0 +1,115 @@
+"""Formats by name: what can be written, how a destination is recognised, old names of theirs."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from fanlight.errors import FanlightError
+
+# What is written -> what it is, for people.
+TARGETS = {
+    "tfjs-layers": "TF.js layers-model: a folder, trains on in TF.js",
+    "tfjs-graph": "TF.js graph-model: a folder",
+    "keras": "Keras 3 archive, .keras",
+    "h5": "Keras .h5",
+    "onnx": "ONNX, .onnx",
+    "safetensors": "weights with their layers, .safetensors",
+    "bundle": "a page that runs the model: a folder, or one .html file",
+}
+# Formats that hold layers, and so need a source that does.
+OF_LAYERS = frozenset(("tfjs-layers", "keras", "h5"))
+_SUFFIXES = {
+    ".keras": "keras",
+    ".h5": "h5",
+    ".hdf5": "h5",
+    ".onnx": "onnx",
+    ".safetensors": "safetensors",
+    ".html": "bundle",
+    ".htm": "bundle",
+}
+# What readers call their formats, and what tensorflowjs_converter called them.
+SOURCES = {
+    "tfjs-layers": ("tfjs-layers",),
+    "tfjs-graph": ("tfjs-graph",),
+    "tfjs": ("tfjs-layers", "tfjs-graph"),
+    "keras": ("keras-v3", "keras-h5"),
+    "h5": ("keras-h5",),
+    "saved-model": ("saved-model",),
+    "frozen": ("frozen-graph",),
+    "tflite": ("tflite",),
+    "onnx": ("onnx",),
+    "torch": ("torch-export",),
+    "safetensors": ("safetensors",),
+}
+_OLD = {
+    "tfjs_layers_model": "tfjs-layers",
+    "tfjs_graph_model": "tfjs-graph",
+    "keras_keras": "keras",
+    "keras_saved_model": "saved-model",
+    "tf_saved_model": "saved-model",
+    "tf_frozen_model": "frozen",
+    "tf_hub": "saved-model",
+    "layers": "tfjs-layers",
+    "graph": "tfjs-graph",
+    "html": "bundle",
+    "fanlight": "bundle",
+}
+
+
+def target_kind(name: str | None, destination: Path, has_layers: bool) -> str:
+    """What is to be written.
+
+    Args:
+        name: what the caller asks for; None: the destination's ending decides. "tfjs", and a
+            folder, is a layers-model if the source has layers, else a graph-model.
+
+    Raises:
+        FanlightError: E-CONVERT-001 there is no such format.
+    """
+    if name is None:
+        suffix = destination.suffix.lower()
+        if suffix in _SUFFIXES:
+            return _SUFFIXES[suffix]
+        # A folder may have a dot in its name; an ending of a known other format is a mistake.
+        if suffix in (".pb", ".tflite", ".pt", ".pt2", ".pth", ".task"):
+            raise _no_format(suffix, "destination")
+        name = "tfjs"
+    kind = _OLD.get(name, name)
+    if kind == "tfjs":
+        return "tfjs-layers" if has_layers else "tfjs-graph"
+    if kind not in TARGETS:
+        raise _no_format(name, "to")
+    return kind
+
+
+def check_source(name: str | None, found: str, where: object) -> None:
+    """E-CONVERT-001 unless the source is of the format that the caller says (`from_`)."""
+    if name is None:
+        return
+    kind = _OLD.get(name, name)
+    if kind not in SOURCES:
+        raise _no_format(name, "from", SOURCES)
+    if found not in SOURCES[kind]:
+        raise FanlightError(
+            "E-CONVERT-001",
+            "the source is of another format than it is said to be.",
+            where=where,
+            expected=kind,
+            received=found,
+            next="leave --from out: the format is found out from the file.",
+        )
+
+
+def _no_format(name: str, where: str, known: object = None) -> FanlightError:
+    names = [*(known or [*TARGETS, "tfjs"])]  # type: ignore[misc]
+    near = difflib.get_close_matches(name.strip("."), names, n=1)
+    return FanlightError(
+        "E-CONVERT-001",
+        f"{'models are not written as' if where != 'from' else 'there is no format'} "
+        f"{name.strip('.')[:40]!r}.",
+        where=where,
+        expected=", ".join(names),
+        received=repr(name)[:80],
+        next=f"did you mean {near[0]!r}?" if near else None,
+    )

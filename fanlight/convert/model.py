@@ -1,0 +1,112 @@
+"""What is converted: a model opened once, as a graph and, where it has them, as layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import fanlight.layers.saving as saving
+from fanlight.errors import FanlightError
+from fanlight.formats.model import Model as LoadedModel
+from fanlight.graph import Graph
+from fanlight.layers.model import Model
+
+_OF_LAYERS = ("keras-v3", "keras-h5", "tfjs-layers", "safetensors")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A source.
+
+    Attributes:
+        graph: its meaning, for one example.
+        format: as its reader calls it; "layers" for a model made in Python.
+        where: its path, or its name.
+        layers: makes the model of layers; None: the source has none.
+        at: makes the graph at a size of the batch; None: it has no free batch.
+        batched: inputs whose leading dim is the batch.
+    """
+
+    graph: Graph
+    format: str
+    where: Any
+    layers: Callable[[], Any] | None
+    at: Callable[[int], Graph] | None
+    batched: tuple[str, ...]
+    labels: tuple[str, ...] | None = None
+    warnings: tuple[str, ...] = ()
+    loaded: Any = None
+
+    def of_part(self, graph: Graph) -> Opened:
+        """The same source cut to a part of its graph: no layers, and its sizes as they are."""
+        return replace(self, graph=graph, layers=None, at=None, batched=(), loaded=None)
+
+
+def open_source(source: Any, loading: Mapping[str, Any]) -> Opened:
+    """A path, or a model that is there already.
+
+    Args:
+        loading: what `fl.load` is told of a path.
+
+    Raises:
+        FanlightError: what `fl.load` raises; E-CONVERT-002 it is no model.
+    """
+    if isinstance(source, LoadedModel):
+        return _of_graph(source, source.name, None)
+    if isinstance(source, Model):
+        return _of_layers(source, "layers", source.name)
+    if not isinstance(source, str | Path):
+        raise FanlightError(
+            "E-CONVERT-002",
+            "this is no model.",
+            where="source",
+            expected="a path, or what fl.load or fl.load_model gave",
+            received=repr(source)[:80],
+        )
+    model = saving.load(source, **loading)
+    if isinstance(model, Model):  # what a page has saved
+        return _of_layers(model, "safetensors", source)
+    return _of_graph(model, source, loading)
+
+
+def _of_layers(model: Any, format: str, where: Any) -> Opened:
+    return Opened(
+        graph=model.graph,
+        format=format,
+        where=where,
+        layers=lambda: model,
+        at=model.graph_of,
+        batched=tuple(n for n, free in model.batched.items() if free),
+    )
+
+
+def _of_graph(model: LoadedModel, where: Any, loading: Mapping[str, Any] | None) -> Opened:
+    batched = tuple(n for n, free in model.batched.items() if free)
+    kind = model.source.format
+
+    def layers() -> Any:
+        return saving.load_model(where)
+
+    def at(size: int) -> Graph:
+        shapes = dict((loading or {}).get("input_shapes") or {})
+        for name, type in model.inputs:
+            if name in batched:
+                shapes[name] = (size, *type.shape[1:])
+        told = {**(loading or {}), "input_shapes": shapes, "size": None}
+        graph: Graph = saving.load(where, **told).graph
+        return graph
+
+    stored = loading is not None and loading.get("weights", "stored") == "stored"
+    return Opened(
+        graph=model.graph,
+        format=kind,
+        where=where,
+        layers=layers if kind in _OF_LAYERS and stored else None,
+        at=at if batched and loading is not None else None,
+        batched=batched,
+        labels=model.labels,
+        warnings=model.source.warnings,
+        loaded=model,
+    )

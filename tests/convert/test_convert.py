@@ -1,0 +1,173 @@
+"""fl.convert: what goes into what, checked; cut, free, quantised; what cannot be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fanlight as fl
+from fanlight.convert.compare import compare, random_inputs
+from fanlight.convert.cut import cut
+from fanlight.convert.free import free_batch
+from fanlight.convert.kinds import target_kind
+from fanlight.convert.report import report_of
+from fanlight.errors import FanlightError
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    fl.set_random_seed(3)
+    x = fl.Input((6, 5, 2), name="image")
+    y = fl.layers.Conv2D(4, 3, padding="same", activation="relu", name="conv")(x)
+    y = fl.layers.BatchNormalization(name="norm")(y)
+    y = fl.layers.GlobalAveragePooling2D(name="pool")(y)
+    return fl.Model(x, fl.layers.Dense(3, activation="softmax", name="scores")(y), name="net")
+
+
+@pytest.fixture(scope="module")
+def archive(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("source") / "net.keras"
+    model.save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("web", "tfjs-layers"),
+        ("net.h5", "h5"),
+        ("net.keras", "keras"),
+        ("net.safetensors", "safetensors"),
+        ("page.html", "bundle"),
+    ],
+)
+def test_what_has_layers_becomes_each_and_stays_the_same(
+    archive: Path, model: Any, tmp_path: Path, name: str, kind: str
+) -> None:
+    made = fl.convert(archive, tmp_path / name)
+    assert made.kind == kind and made.format == "keras-v3" and made.ok
+    assert made.worst is not None and made.worst <= 1e-6 and len(made.differences) == 1
+    assert made.files and all(size > 0 for size in made.files.values())
+    if kind in ("tfjs-layers", "h5", "keras", "safetensors"):
+        x = np.random.default_rng(1).standard_normal((4, 6, 5, 2)).astype(np.float32)
+        again = fl.load_model(tmp_path / name)
+        np.testing.assert_allclose(again.predict(x, verbose=0), model.predict(x, verbose=0), 1e-6)
+
+
+def test_models_that_are_there_are_sources_too(model: Any, archive: Path, tmp_path: Path) -> None:
+    assert fl.convert(model, tmp_path / "a.keras").ok
+    made = fl.convert(fl.load(archive), tmp_path / "b", to="bundle")
+    assert made.ok and fl.open_bundle(tmp_path / "b").manifest["name"] == "net"
+
+
+def test_a_result_that_computes_something_else_is_told(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fanlight.layers import saving
+
+    save = saving.save_model
+
+    def spoilt(model: Any, path: Any) -> None:
+        weight = model.trainable_weights[0]
+        weight.assign(weight.numpy() * 1.5)
+        save(model, path)
+
+    monkeypatch.setattr(saving, "save_model", spoilt)
+    made = fl.convert(archive, tmp_path / "a.h5")
+    assert not made.ok and made.worst is not None and made.worst > 1e-3
+    assert fl.convert(archive, tmp_path / "b.h5", check=False).worst is None
+
+
+def test_a_part_is_cut_out(archive: Path, tmp_path: Path) -> None:
+    graph = fl.load(archive).graph
+    x = random_inputs(graph)
+    part = cut(graph, [], ["pool"])
+    assert [n for n, _ in part.outputs] == ["pool"] and len(part.nodes) < len(graph.nodes)
+    rest = cut(graph, ["pool"], [])
+    assert [v.name for v in rest.inputs] == [part.outputs[0][1].name]
+    assert len(part.nodes) + len(rest.nodes) == len(graph.nodes)
+    assert len(rest.weights) + len(part.weights) == len(graph.weights)
+    from fanlight.graph import evaluate
+
+    middle = evaluate(part, x)["pool"]
+    whole = evaluate(graph, x)
+    (found,) = evaluate(rest, {rest.inputs[0].name: middle}).values()
+    np.testing.assert_array_equal(found, next(iter(whole.values())))
+    made = fl.convert(archive, tmp_path / "part", to="bundle", outputs=["pool"])
+    assert made.ok and [d.output for d in made.differences] == ["pool"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "said"),
+    [
+        ((), ("pol",), "did you mean pool"),
+        (("image", "scores"), ("pool",), "nothing to do"),
+        (("scores",), ("pool",), "image"),
+    ],
+)
+def test_parts_that_there_are_not(
+    archive: Path, inputs: tuple[str, ...], outputs: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(FanlightError, match="E-CONVERT-003") as caught:
+        cut(fl.load(archive).graph, inputs, outputs)
+    assert said in str(caught.value)
+
+
+def test_the_batch_becomes_a_symbol(model: Any) -> None:
+    graph = free_batch(model.graph_of, ["image"])
+    assert graph.inputs[0].type.shape[0].name == "batch"
+    x = np.random.default_rng(0).standard_normal((5, 6, 5, 2)).astype(np.float32)
+    (difference,) = compare(graph, lambda xs: [model.predict(xs[0], verbose=0)],
+                            [graph.outputs[0][0]], {"image": x})  # fmt: skip
+    assert difference.worst < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"to": "kers"}, "E-CONVERT-001"),
+        ({"from_": "onnx"}, "E-CONVERT-001"),
+        ({"from_": "nothing"}, "E-CONVERT-001"),
+        ({"quantize": "int4"}, "E-CONVERT-001"),
+        ({"quantize": "uint8", "to": "keras"}, "E-CONVERT-002"),
+        ({"dynamic": ["height"]}, "E-CONVERT-002"),
+        ({"to": "keras", "outputs": ["pool"]}, "E-CONVERT-002"),
+    ],
+)
+def test_what_cannot_be_leaves_nothing(
+    archive: Path, tmp_path: Path, options: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(FanlightError, match=code):
+        fl.convert(archive, tmp_path / "out", **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_endings_and_old_names() -> None:
+    assert target_kind(None, Path("a.onnx"), True) == "onnx"
+    assert target_kind(None, Path("my.site"), False) == "tfjs-graph"
+    assert target_kind("tfjs_layers_model", Path("a"), False) == "tfjs-layers"
+    for path in ("a.tflite", "a.pb", "a.pt2"):
+        with pytest.raises(FanlightError, match="E-CONVERT-001"):
+            target_kind(None, Path(path), True)
+    with pytest.raises(FanlightError, match="E-CONVERT-002"):
+        fl.convert(3, "a")
+
+
+def test_the_report(archive: Path, tmp_path: Path) -> None:
+    report = report_of(str(archive), {})
+    assert report.ok and report.format == "keras-v3" and report.ops["conv2d"] == 1
+    assert report.parameters == 4 * 18 + 4 + 16 + 15 and "tfjs-layers" in report.targets
+    assert "conv2d" in str(report) and json.dumps(report.to_json())
+    graph = {"node": [{"name": "x", "op": "Placeholder", "attr": {"dtype": {"type": "DT_FLOAT"},
+             "shape": {"shape": {"dim": [{"size": "2"}]}}}},
+            {"name": "y", "op": "Mystery", "input": ["x"]}]}  # fmt: skip
+    file = tmp_path / "model.json"
+    file.write_text(json.dumps({"format": "graph-model", "modelTopology": graph}))
+    report = report_of(str(file), {})
+    assert not report.ok and report.problem is not None and report.problem.code == "E-FORMAT-013"
+    said = str(report)
+    assert "Mystery" in said and "y" in said and str(file) in said and "Next:" in said

@@ -21,6 +21,7 @@ PACKAGE = ROOT / "fanlight"
 # The names are a contract: taking one away breaks people's programs.
 PUBLIC = {
     "Bundle", "Dim", "FanlightError", "LoadedModel", "QuantizedModel", "build", "check",
+    "Conversion", "convert",
     "default_model", "load", "open_bundle", "quantize", "tasks",
 }  # fmt: skip
 PUBLIC |= {

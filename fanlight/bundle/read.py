@@ -11,6 +11,7 @@ from typing import Any
 
 from fanlight import dtypes
 from fanlight.bundle.halves import GROUP_BYTES, is_half, place_bytes
+from fanlight.bundle.schema import fault
 from fanlight.bundle.write import MANIFEST, sha256
 from fanlight.errors import FanlightError
 
@@ -25,18 +26,6 @@ HEADER_BYTES = 8  # of every WASM module
 def schema() -> dict[str, Any]:
     """The JSON Schema of manifest.json."""
     return json.loads(Path(__file__).with_name("manifest.schema.json").read_text())
-
-
-@functools.cache
-def _validator() -> Any:
-    """JSON Schema counts 4.0 as an integer; an address must be an int."""
-    import jsonschema  # type: ignore[import-untyped]
-
-    base = jsonschema.Draft202012Validator
-    whole = base.TYPE_CHECKER.redefine(
-        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
-    )
-    return jsonschema.validators.extend(base, type_checker=whole)(schema())
 
 
 @dataclass(frozen=True)
@@ -150,14 +139,14 @@ def check_manifest(manifest: Any, where: object) -> None:
             received=f"protocol {version}",
             next="upgrade Fanlight.",
         )
-    first = next(iter(_validator().iter_errors(manifest)), None)
+    first = fault(manifest, schema())
     if first is not None:
         raise FanlightError(
             "E-BUNDLE-002",
             "the manifest does not follow its schema.",
-            where=f"{where}: {'/'.join(map(str, first.absolute_path)) or 'top level'}",
-            expected=str(first.validator_value)[:200],
-            received=str(first.instance)[:200],
+            where=f"{where}: {'/'.join(map(str, first.path)) or 'top level'}",
+            expected=str(first.expected)[:200],
+            received=str(first.received)[:200],
             next="build the bundle again.",
         )
     _check_names(manifest, where)

@@ -56,7 +56,6 @@ def _packages() -> list[Finding]:
         ("numpy", True, "the meaning of every op"),
         ("wasmtime", True, "--host wasm"),
         ("pillow", True, "decodes photos"),
-        ("jsonschema", True, "checks manifests"),
         ("h5py", False, "reads .h5 and .keras"),
         ("playwright", False, "--host browser, bench"),
     ):

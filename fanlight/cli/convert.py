@@ -195,6 +195,7 @@ def _summary(made: Any) -> dict[str, Any]:
         "files": dict(made.files),
         "bytes": sum(made.files.values()),
         "ok": made.ok,
+        "identical": made.identical,
         "worst": _finite(made.worst),
         "differences": {d.output: _finite(d.worst) for d in made.differences},
         "notes": list(made.notes),
@@ -221,6 +222,9 @@ def _print(made: Any) -> None:
     )
     if made.worst is None:
         console.print("  not checked (--no-check)")
+        return
+    if made.identical:
+        console.print("  checked: [green]the same graph[/] with the same weights", highlight=False)
         return
     rounded = made.tolerance == float("inf")
     word = "[green]same[/]" if made.ok and not rounded else "rounded"

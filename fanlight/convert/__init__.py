@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fanlight.convert.compare import TOLERANCE, Difference, compare, random_inputs
+from fanlight.convert.compare import TOLERANCE, Difference, compare, identical, random_inputs
 from fanlight.convert.cut import cut
 from fanlight.convert.kinds import check_source, target_kind
 from fanlight.convert.model import Opened, open_source
@@ -30,6 +30,8 @@ class Conversion:
         files: what was written, with bytes.
         differences: of each output, the result beside the source on random inputs; empty if it
             was not checked.
+        identical: whether what was written is the very graph of the source, with equal weights,
+            so that no input can tell them apart.
         tolerance: what a difference may be; infinite where numbers were rounded (quantize).
         notes: what a careful user would like to know.
         seconds: for all of it.
@@ -41,6 +43,7 @@ class Conversion:
     kind: str
     files: Mapping[str, int]
     differences: tuple[Difference, ...] = ()
+    identical: bool = False
     tolerance: float = TOLERANCE
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -127,10 +130,17 @@ def convert(
     free = _free(dynamic, opened, kind)
     written = write(opened, kind, target, options, free, notes)
     differences: tuple[Difference, ...] = ()
+    same = False
     if check:
-        run, names = read_back(written, kind, target, opened.graph)
-        given = random_inputs(opened.graph)
-        differences = tuple(compare(opened.graph, run, names, given))
+        run, graph = read_back(written, kind, target, opened.graph)
+        names = [name for name, _ in opened.graph.outputs]
+        same = graph is not None and identical(opened.graph, graph)
+        differences = tuple(
+            # The same ops on the same numbers give the same numbers, of all inputs.
+            (Difference(name, 0.0) for name in names)
+            if same
+            else compare(opened.graph, run, names, random_inputs(opened.graph))
+        )
     rounded = options.quantize is not None
     ops: dict[str, int] = {}
     for node in opened.graph.nodes:
@@ -142,6 +152,7 @@ def convert(
         kind=kind,
         files=written.files,
         differences=differences,
+        identical=same,
         tolerance=float(np.inf) if rounded else TOLERANCE,
         notes=tuple(dict.fromkeys(notes)),
         seconds=time.perf_counter() - start,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.check import difference
-from fanlight.graph import Graph, evaluate
+from fanlight.graph import Graph, Value, evaluate
 from fanlight.ops.types import Dim, TensorType
 
 TOLERANCE = 1e-4
@@ -48,6 +48,32 @@ def random_inputs(graph: Graph, seed: int = 0) -> dict[str, np.ndarray]:
 
 def _sizes(type: TensorType) -> tuple[int, ...]:
     return tuple(min(max(d.min, 2), d.max) if isinstance(d, Dim) else d for d in type.shape)
+
+
+def identical(a: Graph, b: Graph) -> bool:
+    """Whether two graphs are one but for names: the same ops on equal weights, in one order."""
+    if len(a.nodes) != len(b.nodes) or len(a.inputs) != len(b.inputs):
+        return False
+    other = dict(zip(a.inputs, b.inputs, strict=True))
+    if any(v.type != w.type for v, w in other.items()):
+        return False
+
+    def same(v: Value, w: Value) -> bool:
+        if v in other:
+            return other[v] is w
+        mine, theirs = a.weights.get(v), b.weights.get(w)
+        if mine is None or theirs is None or v.type != w.type:
+            return False
+        other[v] = w
+        return mine.dtype == theirs.dtype and np.array_equal(mine, theirs)
+
+    for m, n in zip(a.nodes, b.nodes, strict=True):
+        alike = m.op == n.op and m.attrs == n.attrs and len(m.inputs) == len(n.inputs)
+        if not alike or not all(map(same, m.inputs, n.inputs)):
+            return False
+        other.update(zip(m.outputs, n.outputs, strict=True))
+    ends = [(v, w) for (_, v), (_, w) in zip(a.outputs, b.outputs, strict=False)]
+    return len(a.outputs) == len(b.outputs) and all(same(v, w) for v, w in ends)
 
 
 def compare(

@@ -168,8 +168,8 @@ def _files(target: Path) -> dict[str, int]:
     }
 
 
-def read_back(written: Written, kind: str, target: Path, source: Graph) -> tuple[Run, list[str]]:
-    """What computes with the files that were written, and of which outputs."""
+def read_back(written: Written, kind: str, target: Path, source: Graph) -> tuple[Run, Graph | None]:
+    """What computes with the files that were written: a function, and the graph that it is of."""
     names = [name for name, _ in source.outputs]
     if written.bundle is not None:
         bundle = written.bundle
@@ -179,7 +179,7 @@ def read_back(written: Written, kind: str, target: Path, source: Graph) -> tuple
             results = bundle.run(dict(zip(given, arrays, strict=True)), host="numpy")
             return [results[name] for name in names]
 
-        return run_bundle, names
+        return run_bundle, None
     if kind == "safetensors":
         layers = file_safetensors.has_layers(target)
         graph = saving.load_model(target).graph if layers else _with_weights(source, target)
@@ -194,7 +194,7 @@ def read_back(written: Written, kind: str, target: Path, source: Graph) -> tuple
         }
         return list(evaluate(graph, cast).values())
 
-    return run, names
+    return run, graph
 
 
 _NUMPY: dict[str, Any] = {

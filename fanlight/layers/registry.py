@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from fanlight.layers.config import registered, scoped
 
@@ -66,8 +67,13 @@ def find(class_name: str, registered_name: Any = None) -> Any:
     return registered(class_name) if own is None else own
 
 
+_accepted: WeakKeyDictionary[type, frozenset[str]] = WeakKeyDictionary()
+
+
 def accepted(kind: type) -> frozenset[str]:
     """The arguments that a class takes, those of its base included."""
+    if (found := _accepted.get(kind)) is not None:
+        return found
     names: set[str] = set()
     for base in kind.__mro__:
         init = base.__dict__.get("__init__")
@@ -77,7 +83,8 @@ def accepted(kind: type) -> frozenset[str]:
         names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
-    return frozenset(names - {"self"})
+    _accepted[kind] = frozenset(names - {"self"})
+    return _accepted[kind]
 
 
 __all__ = ["MODELS", "accepted", "find", "known"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fanlight as fl
-from fanlight.convert.compare import compare, random_inputs
+from fanlight.convert.compare import compare, identical, random_inputs
 from fanlight.convert.cut import cut
 from fanlight.convert.free import free_batch
 from fanlight.convert.kinds import target_kind
@@ -80,6 +80,15 @@ def test_a_result_that_computes_something_else_is_told(
     made = fl.convert(archive, tmp_path / "a.h5")
     assert not made.ok and made.worst is not None and made.worst > 1e-3
     assert fl.convert(archive, tmp_path / "b.h5", check=False).worst is None
+
+
+def test_identical_graphs(model: Any, archive: Path) -> None:
+    one, two = fl.load(archive).graph, fl.load(archive).graph
+    assert identical(one, two)
+    weight = next(iter(two.weights))
+    two.weights[weight].reshape(-1)[0] += 1e-3  # type: ignore[index]
+    assert not identical(one, two) and not identical(one, cut(one, [], ["pool"]))
+    assert not identical(one, model.graph_of(2))
 
 
 def test_a_part_is_cut_out(archive: Path, tmp_path: Path) -> None:

@@ -13,6 +13,9 @@ from fanlight.formats.keras import probe_hdf5
 # Generous for a busy machine; a healthy file of 100 MB takes half a second.
 _SECONDS = 15.0
 _BYTES_PER_SECOND = 20e6
+# Files that were harmless, as they were then: a conversion reads one as layers and as a graph.
+_MOST_KNOWN = 100
+_known: dict[tuple[object, ...], None] = {}
 
 
 def probe(path: Path, where: object, member: str | None = None) -> None:
@@ -26,9 +29,13 @@ def probe(path: Path, where: object, member: str | None = None) -> None:
     """
     if getattr(sys, "frozen", False) or not sys.executable:
         return  # no interpreter that could be started
+    state = path.stat()
+    file = (str(path.resolve()), state.st_ino, state.st_size, state.st_mtime_ns, member)
+    if file in _known:
+        return
     command = [sys.executable, "-I", probe_hdf5.__file__, json.dumps(sys.path), str(path)]
     command += [] if member is None else [member]
-    limit = _SECONDS + path.stat().st_size / _BYTES_PER_SECOND
+    limit = _SECONDS + state.st_size / _BYTES_PER_SECOND
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit, check=False
@@ -42,6 +49,9 @@ def probe(path: Path, where: object, member: str | None = None) -> None:
         crashed = done.returncode < 0
         reason = f"the HDF5 library crashed (signal {-done.returncode})" if crashed else ""
         raise _damaged(where, reason or (lines[-1] if lines else f"status {done.returncode}"))
+    if len(_known) >= _MOST_KNOWN:
+        _known.pop(next(iter(_known)))
+    _known[file] = None
 
 
 def _damaged(where: object, reason: str) -> FanlightError:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -33,7 +36,8 @@ _ALIASES = {
 MODELS = ("Functional", "Model", "Sequential")
 
 
-def known() -> dict[str, Any]:
+@cache
+def known() -> Mapping[str, Any]:
     """All layers by class name, aliases included."""
     from fanlight import layers
     from fanlight.layers import merging, reshaping
@@ -52,7 +56,7 @@ def known() -> dict[str, Any]:
         if isinstance(made, type) and issubclass(made, Layer):
             found[name] = made
     found |= {alias: found[name] for alias, name in _ALIASES.items() if name in found}
-    return found | {"Functional": Model, "Model": Model, "Sequential": Sequential}
+    return MappingProxyType(found | {"Functional": Model, "Model": Model, "Sequential": Sequential})
 
 
 def find(class_name: str, registered_name: Any = None) -> Any:

@@ -21,7 +21,6 @@ _KNOWN = (
 # What to do with the formats that people come with.
 _FROM_TF = "convert the TensorFlow model that it came from: model.save('model.keras') in Keras, or "
 _CONVERT = {
-    ".tflite": _FROM_TF + "tensorflowjs_converter; a .tflite file itself is not read.",
     ".onnx": "export the model that it came from to Keras or TensorFlow.js; ONNX is not read.",
     ".pb": "tensorflowjs_converter --input_format=tf_saved_model FOLDER OUT makes a model.json "
     "of a SavedModel.",
@@ -34,6 +33,7 @@ _READERS = {
     ".h5": ("fanlight.formats.keras.h5", "read_h5"),
     ".hdf5": ("fanlight.formats.keras.h5", "read_h5"),
     ".keras": ("fanlight.formats.keras.archive", "read_archive"),
+    ".tflite": ("fanlight.formats.tflite.reader", "read_tflite"),
 }
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _ZIP_MAGIC = b"PK\x03\x04"

@@ -1,0 +1,1 @@
+"""TensorFlow Lite (LiteRT) files: flatbuffers, read without TensorFlow or a flatbuffers package."""

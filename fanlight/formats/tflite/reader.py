@@ -15,6 +15,7 @@ from fanlight.formats.names import output_names, tally
 from fanlight.formats.source import Options, Port, Source, check_options, static_shape
 from fanlight.formats.tflite import neural, plain  # noqa: F401  (fill the table)
 from fanlight.formats.tflite.call import HANDLERS, Call, Cell, clean, graph_dtype
+from fanlight.formats.tflite.int8 import in_whole_numbers
 from fanlight.formats.tflite.model import Model, Operator, Signature, Subgraph, parse_model
 from fanlight.formats.tflite.quantization import from_whole, to_whole
 from fanlight.graph import Builder
@@ -165,7 +166,9 @@ class _Import:
         infos = [self.main.tensors[n] for n in operator.outputs if n >= 0]
         call = Call(operator, self.em, inputs, infos, self.warnings)
         try:
-            made = HANDLERS[operator.kind](call)
+            made: Any = in_whole_numbers(call)
+            if made is None:
+                made = HANDLERS[operator.kind](call)
         except FanlightError as error:
             if error.code.startswith(("E-OP-", "E-TENSOR-")):
                 error.where = f"{call.where}: {error.where}"

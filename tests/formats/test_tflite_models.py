@@ -15,6 +15,7 @@ import pytest
 from fanlight.formats import load_graph
 from fanlight.formats.source import Source
 from fanlight.graph import evaluate, verify
+from tests.formats import litert
 
 FIXTURES = [
     "attention/model",
@@ -45,3 +46,78 @@ def test_fixture_gives_the_stored_answers(shared: Path, name: str) -> None:
     assert len(found) == len(wanted.files)
     for index, port in enumerate(source.outputs):  # the file's order; the names are Keras's
         np.testing.assert_allclose(found[port.name], wanted[f"output_{index}"][:1], atol=1e-4)
+
+
+FLOAT = [
+    "data/models/tflite/mobilenet_v1_0.25_224_1_default_1.tflite",
+    "data/models/mediapipe-fixtures/calculators/tensor/testdata/1x256x256x3_softmax.tflite",
+    "data/models/mediapipe-fixtures/calculators/tensor/testdata/1x3_square_int32.tflite",
+    "data/models/mediapipe-fixtures/calculators/tensor/testdata/feedback_tensor_test_model.tflite",
+    "data/models/mediapipe-fixtures/util/tflite/testdata/test_single_signature_key_model.tflite",
+    "data/models/mediapipe-fixtures/model_maker/python/vision/gesture_recognizer/testdata/metadata/"
+    "custom_gesture_classifier.tflite",
+    "data/models/tf2onnx-fixtures/tests/models/regression/tflite/model.tflite",
+    "fixtures/mobilenet_v1_025_128/model.tflite",
+    "fixtures/x_mha/model.tflite",
+]
+QUANTISED = [
+    "data/models/tflite/mobilenet_v1_0.25_128_quant.tflite",
+    "data/models/tflite/mobilenet_v2_1.0_224_quant.tflite",
+    "data/models/tflite/movenet_single_pose_lightning_ptq.tflite",
+    "data/models/tflite/tf2_mobilenet_v2_1.0_224_ptq.tflite",
+    "fixtures/mobilenet_v1_025_128/model_int8.tflite",
+]
+
+
+@pytest.mark.parametrize("name", FLOAT)
+def test_float_models_are_as_litert(shared: Path, name: str) -> None:
+    data = (shared / name).read_bytes()
+    interpreter = litert.interpreter(data)
+    source = load_graph(shared / name)
+    inputs = {d["name"]: d for d in interpreter.get_input_details()}
+    given, rng = {}, np.random.default_rng(1)
+    for port in source.inputs:
+        array = litert.noise(inputs[port.source], rng)
+        interpreter.set_tensor(inputs[port.source]["index"], array)
+        given[port.name] = array
+    interpreter.invoke()
+    found = answers(source, given)
+    outputs = {d["name"]: d["index"] for d in interpreter.get_output_details()}
+    for port in source.outputs:
+        wanted = interpreter.get_tensor(outputs[port.source])
+        np.testing.assert_allclose(found[port.name], wanted, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", QUANTISED)
+def test_each_operator_of_a_quantised_model_is_within_one_step(shared: Path, name: str) -> None:
+    """Over a whole network single steps add up, between LiteRT's own kernels as well."""
+    worst: dict[tuple[str, str], float] = {}
+    for operator, apart in litert.operators(shared / name):
+        key = (Path(name).name, operator.kind)
+        worst[key] = max(worst.get(key, 0), apart)
+    for (model, kind), apart in worst.items():
+        print(f"{model} | {kind} | {apart:.3g}")
+    assert len(worst) > 4
+    assert max(worst.values()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("data/models/tflite/mobilenet_v1_0.25_128_quant.tflite", 1),
+        ("data/models/tflite/mobilenet_v2_1.0_224_quant.tflite", 1),
+        ("fixtures/mobilenet_v1_025_128/model_int8.tflite", 1e-6),
+    ],
+)
+def test_whole_quantised_models_are_as_litert(shared: Path, name: str, most: float) -> None:
+    """XNNPACK, which LiteRT uses, rounds as our rows do."""
+    interpreter = litert.interpreter((shared / name).read_bytes())
+    source = load_graph(shared / name)
+    (details,) = interpreter.get_input_details()
+    array = litert.noise(details, np.random.default_rng(0))
+    interpreter.set_tensor(details["index"], array)
+    interpreter.invoke()
+    (found,) = answers(source, {source.inputs[0].name: array}).values()
+    wanted = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    assert found.dtype == wanted.dtype
+    assert np.abs(found.astype(float) - wanted).max() <= most

@@ -13,7 +13,7 @@ import numpy as np
 from fanlight.formats.emitter import Tensor
 from fanlight.formats.spatial import same_padding
 from fanlight.formats.tflite.call import HANDLERS, Bytes, Call, Cell
-from fanlight.formats.tflite.neural import check_dense, depthwise_filter
+from fanlight.formats.tflite.neural import check_dense
 from fanlight.formats.tflite.quantization import Scale
 from fanlight.formats.tflite.schema import SAME
 
@@ -102,28 +102,28 @@ def _limits(call: Call, result: Scale) -> tuple[int, int]:
     return int(first), int(last)
 
 
-def _held(call: Call, y: Tensor, low: int) -> Bytes:
-    """Bytes of at least `low`; rows hold the upper limit themselves."""
+def _held(call: Call, y: Tensor, low: int, high: int = 255) -> Bytes:
+    """Bytes of `low` to `high`."""
+    if high < 255:
+        y = call.op("minimum", y, call.em.const(high, "uint8"), part="most")
     if low > 0:
         y = call.op("maximum", y, call.em.const(low, "uint8"), part="least")
     return Bytes(y)
 
 
 def _weights(call: Call, index: int = 1) -> tuple[np.ndarray, np.ndarray] | None:
-    """int8 weights as stored and their scales; None if they are no symmetric int8 ones."""
+    """Stored weights less their zero points, int16, and their scales; None for other ones.
+
+    Those of int8 are int8; uint8 weights of old files may need nine bits.
+    """
     cell = call.cell(index)
     grid, stored = cell.info.grid, cell.stored
     if stored is None or grid is None or cell.info.type not in ("int8", "uint8"):
         return None
-    moved = stored.astype(np.int16)
-    if grid.zero.size and grid.zero.any():
-        # uint8 weights of old files, whose range after their zero point may need nine bits.
-        if grid.zero.size > 1:
-            return None
-        moved = moved - grid.zero[0]
-    if moved.min(initial=0) < -128 or moved.max(initial=0) > 127:
+    zero = grid.zero[0]
+    if (grid.zero != zero).any() or not -128 <= zero <= 255:
         return None
-    return moved.astype(np.int8), grid.scale
+    return stored.astype(np.int16) - np.int16(zero), grid.scale
 
 
 def _sums(call: Call, w: np.ndarray, x: Scale, scales: np.ndarray, result: Scale) -> Any:
@@ -152,14 +152,34 @@ def _product(call: Call, op: str, x: Byte, w: np.ndarray, sums: Any, **attrs: An
     low, high = _limits(call, result)
     name = call.node.name
     bias, scale = sums
-    named = [call.em.value(a, f"{name}/{part}") for a, part in (
-        (w, "weights"), (bias, "bias"), (scale, "scale")
-    )]  # fmt: skip
-    y = call.op(op, call.em.value(x[0]), *named, x_high=255, zero=result.zero, high=max(high, 1,
-        result.zero), **attrs)  # fmt: skip
-    if high < max(1, result.zero):
-        y = call.op("minimum", y, call.em.const(high, "uint8"), part="most")
-    return _held(call, y, low)
+    if w.min(initial=0) < -128 or w.max(initial=0) > 127:
+        return _held(call, _wide_product(call, op, x, w, sums, attrs), low, high)
+    parts = ((w.astype(np.int8), "weights"), (bias, "bias"), (scale, "scale"))
+    named = [call.em.value(a, f"{name}/{part}") for a, part in parts]
+    top = max(high, 1, result.zero)
+    byte = call.em.value(x[0])
+    y = call.op(op, byte, *named, x_high=255, zero=result.zero, high=top, **attrs)
+    return _held(call, y, low, 255 if top == high else high)
+
+
+def _wide_product(
+    call: Call, op: str, x: Byte, w: np.ndarray, sums: Any, attrs: dict[str, Any]
+) -> Tensor:
+    """The same for weights of nine bits: whole numbers in float32, which holds the sums exactly
+    up to 2**24; larger ones are rounded, far below one step of the result."""
+    result = call.result_scale()
+    assert result is not None
+    name = call.node.name
+    bias, scale = sums
+    # The sums' bias takes the zero point out of raw bytes; here it is taken out before.
+    own = bias + x[1].zero * w.reshape(-1, bias.size).astype(np.int64).sum(axis=0)
+    whole = call.op("dequantize", x[0], part="whole", scale=1.0, zero=x[1].zero)
+    weights = call.em.named(w.astype(np.float32), f"{name}/weights")
+    window = {k: v for k, v in attrs.items() if k != "pad"}
+    total = call.op(op.removesuffix("_int8"), whole, weights, part="sums", **window)
+    total = call.op("add", total, call.em.named(own.astype(np.float32), f"{name}/bias"), part="b")
+    scaled = call.op("mul", total, call.em.named(scale, f"{name}/scale"), part="scaled")
+    return call.op("quantize", scaled, scale=1.0, zero=result.zero, high=255)
 
 
 def _window(call: Call, x: Tensor, taps: tuple[int, int]) -> dict[str, Any]:
@@ -187,7 +207,6 @@ def _conv2d(call: Call) -> Bytes | None:
         return None
     channels = x[0].shape[3]
     if depthwise:
-        depthwise_filter(call, call.em.named(w.astype(np.float32), ""), (channels,))
         if w.shape[3] != channels:
             return None
         w = np.ascontiguousarray(w[0])  # [kh, kw, C]
@@ -244,11 +263,16 @@ def _arithmetic(call: Call) -> Bytes | None:
         scale = a[1].scale * b[1].scale / result.scale
         return _held(call, call.op("mul_int8", a[0], b[0], scale=scale, **zeros), low)
     sign = -1 if kind == "SUB" else 1
-    scales: dict[str, Any] = {
-        "scale_a": a[1].scale / result.scale,
-        "scale_b": sign * b[1].scale / result.scale,
-    }
+    factors = _multipliers(a[1].scale / result.scale, b[1].scale / result.scale)
+    scales: dict[str, Any] = {"scale_a": factors[0], "scale_b": sign * factors[1]}
     return _held(call, call.op("add_int8", a[0], b[0], **scales, **zeros), low)
+
+
+def _multipliers(a: float, b: float) -> tuple[float, float]:
+    """The factors of a sum, as XNNPACK holds them: whole numbers of 21 bits over a power of two."""
+    exponent = 20 - int(np.floor(np.log2(max(a, b))))
+    first, second = (float(np.ldexp(np.rint(np.ldexp(v, exponent)), -exponent)) for v in (a, b))
+    return first, second
 
 
 @_integer("AVERAGE_POOL_2D")

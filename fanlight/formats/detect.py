@@ -34,6 +34,7 @@ _READERS = {
     ".hdf5": ("fanlight.formats.keras.h5", "read_h5"),
     ".keras": ("fanlight.formats.keras.archive", "read_archive"),
     ".tflite": ("fanlight.formats.tflite.reader", "read_tflite"),
+    ".task": ("fanlight.formats.tflite.reader", "read_tflite"),
 }
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _ZIP_MAGIC = b"PK\x03\x04"

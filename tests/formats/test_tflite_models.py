@@ -121,3 +121,21 @@ def test_whole_quantised_models_are_as_litert(shared: Path, name: str, most: flo
     wanted = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
     assert found.dtype == wanted.dtype
     assert np.abs(found.astype(float) - wanted).max() <= most
+
+
+def test_labels_and_normalisation_of_the_metadata(shared: Path) -> None:
+    source = load_graph(shared / "data/models/tflite/tf2_mobilenet_v2_1.0_224_ptq.tflite")
+    assert source.labels is not None
+    assert len(source.labels) == 1001
+    assert source.labels[:2] == ("background", "tench, Tinca tinca")
+    assert source.metadata["name"] == "ImageClassifier"
+    assert source.metadata["normalization"] == {"image": {"mean": [127.5], "std": [127.5]}}
+    assert source.metadata["outputs"][0]["name"] == "probability"
+
+
+def test_signatures_name_inputs_and_outputs(shared: Path) -> None:
+    folder = shared / "data/models/mediapipe-fixtures/util/tflite/testdata"
+    source = load_graph(folder / "test_two_signature_keys_model.tflite")
+    assert any("signatures" in warning for warning in source.warnings)
+    source = load_graph(shared / "fixtures/func_resnet/model.tflite")
+    assert [p.name for p in source.outputs] == ["output_1", "output_0"]

@@ -63,7 +63,9 @@ def _moved(call: Call) -> list[Bytes] | None:
         return None
     again = Call(call.operator, call.em, call.cells, call.results, call.warnings, bytewise=True)
     made = HANDLERS[call.operator.kind](again)
-    return [Bytes(t) for t in (made if isinstance(made, list | tuple) else [made])]
+    made = made if isinstance(made, list | tuple) else [made]
+    # Some ops widen bytes on their way.
+    return [Bytes(call.em.cast(t, "uint8", f"{call.node.name}/bytes")) for t in made]
 
 
 def _looked_up(call: Call) -> Bytes | None:
@@ -104,10 +106,9 @@ def _limits(call: Call, result: Scale) -> tuple[int, int]:
 
 def _held(call: Call, y: Tensor, low: int, high: int = 255) -> Bytes:
     """Bytes of `low` to `high`."""
-    if high < 255:
-        y = call.op("minimum", y, call.em.const(high, "uint8"), part="most")
-    if low > 0:
-        y = call.op("maximum", y, call.em.const(low, "uint8"), part="least")
+    if low > 0 or high < 255:
+        table = np.clip(np.arange(256), low, high).astype(np.uint8)
+        y = call.op("lookup", y, call.em.named(table, f"{call.node.name}/limits"), part="held")
     return Bytes(y)
 
 

@@ -125,9 +125,26 @@ def strided_slice(call: Call) -> Any:
 
 @importer("GATHER")
 def gather(call: Call) -> Any:
-    axis = np.asarray(call.whole_option("axis"), np.int32)
-    batch = call.whole_option("batch_dims")
-    return call.tf("GatherV2", call.x(0), call.x(1), axis, batch_dims=batch)
+    axis, batch = call.whole_option("axis"), call.whole_option("batch_dims")
+    x, rank = call.x(0), len(call.x(1).shape)
+    if not batch:
+        return call.tf("GatherV2", x, call.x(1), np.asarray(axis, np.int32))
+    batch += rank if batch < 0 else 0
+    axis += len(x.shape) if axis < 0 else 0
+    shape = tuple(int(d) for d in call.x(1).shape)
+    if not 0 < batch <= rank or axis != batch or tuple(x.shape[:batch]) != shape[:batch]:
+        raise call.refuse(
+            "batch_dims of this form",
+            expected="an axis right after dims that both inputs have",
+            received=f"axis {axis}, batch_dims {batch}",
+        )
+    # Each index together with the numbers of the batch that it belongs to
+    own = np.indices(shape, np.int32)[:batch]
+    grid = np.ascontiguousarray(np.moveaxis(own, 0, -1))
+    wanted = call.em.cast(call.x(1), "int32", f"{call.node.name}/indices")
+    last = call.em.reshape(wanted, (*shape, 1), f"{call.node.name}/column")
+    places = call.op("concat", grid, last, part="places", axis=rank)
+    return call.op("gather_nd", x, places)
 
 
 @importer("CAST", "STABLEHLO_CONVERT")

@@ -16,8 +16,9 @@ from fanlight.formats.source import Options, Port, Source, check_options, static
 from fanlight.formats.tflite import neural, plain  # noqa: F401  (fill the table)
 from fanlight.formats.tflite.call import HANDLERS, Call, Cell, clean, graph_dtype
 from fanlight.formats.tflite.int8 import in_whole_numbers
+from fanlight.formats.tflite.metadata import model_of_task, read_about
 from fanlight.formats.tflite.model import Model, Operator, Signature, Subgraph, parse_model
-from fanlight.formats.tflite.quantization import from_whole, to_whole
+from fanlight.formats.tflite.quantization import ON_GRID, from_whole, to_whole
 from fanlight.graph import Builder
 
 
@@ -33,7 +34,11 @@ def read_tflite(path: Path, options: Options) -> Source:
         )
     with path.open("rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    return read_model(parse_model(memoryview(mapped), str(path)), path, options)
+    data = memoryview(mapped)
+    # MediaPipe's .task is a zip of models; a small one is a plain .tflite under that name.
+    if bytes(data[:4]) == b"PK\x03\x04":
+        data = memoryview(model_of_task(data, str(path)))
+    return read_model(parse_model(data, str(path)), path, options)
 
 
 def read_model(model: Model, path: Path, options: Options) -> Source:
@@ -117,6 +122,8 @@ class _Import:
         self.em = Emitter(self.builder)
         self.warnings: list[str] = []
         self.ports: list[Port] = []
+        # Operators in whole numbers, on a grid by float32 (kind -> count), of dynamic range
+        self.whole, self.floats, self.dynamic = 0, dict[str, int](), 0
 
     def run(self) -> Source:
         tensors = self.main.tensors
@@ -167,6 +174,7 @@ class _Import:
         call = Call(operator, self.em, inputs, infos, self.warnings)
         try:
             made: Any = in_whole_numbers(call)
+            self._count(call, made is not None)
             if made is None:
                 made = HANDLERS[operator.kind](call)
         except FanlightError as error:
@@ -184,6 +192,44 @@ class _Import:
         for number, info, result in zip(numbers, infos, results, strict=False):
             cells[number] = Cell.of(self.em, info, clean(info.name), result)
 
+    def _told(self) -> list[str]:
+        """What the reader did that a careful user would like to know."""
+        told = []
+        others = [s.key for s in self.model.signatures if s.key != self.signature.key]
+        if others:
+            told.append(
+                f"of the signatures, {self.signature.key!r} was read; the others are "
+                f"{', '.join(repr(k[:40]) for k in others[:8])}."
+            )
+        if self.whole or self.floats:
+            counts = ", ".join(f"{kind} x{n}" for kind, n in sorted(self.floats.items()))
+            told.append(
+                f"quantised: {self.whole} operators compute in whole numbers"
+                + (f"; in float32, and back onto their grid: {counts}." if counts else ".")
+            )
+        if self.dynamic:
+            told.append(
+                f"dynamic range: the 8-bit weights of {self.dynamic} operators were turned into "
+                "float32; LiteRT rounds their inputs to 8 bits as well, so its answers differ by "
+                "about one part in 100."
+            )
+        return told
+
+    def _count(self, call: Call, whole: bool) -> None:
+        """Note how a quantised operator was computed, for the report."""
+        kind = call.operator.kind
+        eight = any(info.grid is not None and info.type in ON_GRID for info in call.results)
+        if whole:
+            self.whole += 1
+        elif eight and kind not in ("QUANTIZE", "DEQUANTIZE"):
+            self.floats[kind] = self.floats.get(kind, 0) + 1
+        elif kind != "DEQUANTIZE" and any(
+            c is not None and c.stored is not None and c.info.grid is not None
+            and c.info.type in ("int8", "uint8", "int4")
+            for c in call.cells
+        ):  # fmt: skip
+            self.dynamic += 1
+
     def _finish(self, cells: dict[int, Cell]) -> Source:
         entries = list(self.signature.outputs.items())
         names = output_names([name for name, _ in entries], [p.name for p in self.ports])
@@ -198,12 +244,13 @@ class _Import:
             )
             outputs[name] = self.em.value(tensor, name)
             ports.append(Port(name, cell.info.name, batch and tuple(tensor.shape[:1]) == (1,)))
-        about: dict[str, Any] = {"description": self.model.description}
+        about = read_about(self.model)
         return Source(
             graph=self.builder.finish(outputs),
             format="tflite",
             inputs=tuple(self.ports),
             outputs=tuple(ports),
-            warnings=tuple(dict.fromkeys(self.warnings)),
-            metadata={k: v for k, v in about.items() if v},
+            labels=about.labels,
+            warnings=tuple(dict.fromkeys((*self._told(), *self.warnings, *about.warnings))),
+            metadata=about.metadata,
         )

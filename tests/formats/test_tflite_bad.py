@@ -1,0 +1,166 @@
+"""Damaged and hostile .tflite files: one coded error that names the place, in little time."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import struct
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fanlight.errors import FanlightError
+from fanlight.formats import load_graph
+from fanlight.graph import verify
+from tests.formats.test_bad_input import refused
+from tests.formats.test_fuzz import damage, loads_or_refuses
+from tests.formats.tflite_writer import Graph, Op, Tensor, constant, write
+
+SECONDS = float(os.environ.get("FANLIGHT_FUZZ_SECONDS", 0))
+RNG = np.random.default_rng(5)
+
+
+def small() -> bytes:
+    """A quantised convolution, a reshape and a dense layer in float32."""
+    tensors = [
+        Tensor((1, 4, 4, 3), "int8", None, 0.02, 3),
+        constant(RNG.integers(-9, 9, (2, 3, 3, 3)).astype(np.int8), scale=[0.1, 0.2], zero=0),
+        constant(np.int32([5, 6]), scale=[0.002, 0.004], zero=0),
+        Tensor((1, 4, 4, 2), "int8", None, 0.05, -3),
+        constant(np.int32([1, 32])),
+        Tensor((1, 32), "int8", None, 0.05, -3),
+        Tensor((1, 32)),
+        constant(RNG.normal(size=(4, 32)).astype(np.float32)),
+        Tensor((1, 4)),
+    ]
+    conv = {"padding": 0, "stride_w": 1, "stride_h": 1, "activation": 1}
+    ops = [
+        Op("CONV_2D", [0, 1, 2], [3], 1, conv),
+        Op("RESHAPE", [3, 4], [5], 17, {"new_shape": [1, 32]}),
+        Op("DEQUANTIZE", [5], [6]),
+        Op("FULLY_CONNECTED", [6, 7, -1], [8], 8, {"activation": 0}),
+    ]
+    return write(Graph(tensors, [0], [8], ops))
+
+
+SMALL = small()
+
+
+def put(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def test_the_small_file_is_sound(tmp_path: Path) -> None:
+    source = load_graph(put(tmp_path / "m.tflite", SMALL))
+    verify(source.graph)
+    assert "whole numbers" in source.warnings[0]
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 40, 200, len(SMALL) // 2, len(SMALL) - 40])
+def test_cut_files(tmp_path: Path, size: int) -> None:
+    error = None
+    try:
+        load_graph(put(tmp_path / "m.tflite", SMALL[:size]))
+    except FanlightError as caught:
+        error = caught
+    assert error is not None and error.code == "E-FORMAT-005"
+    assert error.__cause__ is None
+
+
+def test_another_file_of_that_name(tmp_path: Path) -> None:
+    refused(put(tmp_path / "m.tflite", b"\x89PNG\r\n\x1a\n" * 9), "E-FORMAT-005", "flatbuffer")
+
+
+def test_root_beyond_the_file(tmp_path: Path) -> None:
+    refused(put(tmp_path / "m.tflite", b"\xff\xff\xff\x7f" + SMALL[4:]), "E-FORMAT-005", "offsets")
+
+
+def test_vtable_beyond_the_file(tmp_path: Path) -> None:
+    (root,) = struct.unpack_from("<I", SMALL)
+    for back in (-(1 << 31), (1 << 31) - 1, 0):
+        data = bytearray(SMALL)
+        struct.pack_into("<i", data, root, back)
+        refused(put(tmp_path / "m.tflite", bytes(data)), "E-FORMAT-005")
+
+
+def test_unknown_operators_are_all_named(tmp_path: Path) -> None:
+    tensors = [Tensor((2,)), Tensor((2,)), Tensor((2,))]
+    ops = [Op("CUSTOM Nobody", [0], [1]), Op("LSH_PROJECTION", [1], [2])]
+    path = put(tmp_path / "m.tflite", write(Graph(tensors, [0], [2], ops)))
+    refused(path, "E-FORMAT-013", "CUSTOM Nobody x1", "LSH_PROJECTION", "operator 0")
+
+
+def test_operators_out_of_order(tmp_path: Path) -> None:
+    tensors = [Tensor((2,)), Tensor((2,)), Tensor((2,))]
+    ops = [Op("ABS", [1], [2]), Op("ABS", [2], [1])]
+    path = put(tmp_path / "m.tflite", write(Graph(tensors, [0], [2], ops)))
+    refused(path, "E-FORMAT-016", "nothing computes")
+
+
+def test_constant_of_another_size(tmp_path: Path) -> None:
+    wrong = Tensor((3,), "float32", np.zeros(2, np.float32))
+    graph = Graph([Tensor((3,)), wrong, Tensor((3,))], [0], [2], [Op("ADD", [0, 1], [2], 11)])
+    refused(put(tmp_path / "m.tflite", write(graph)), "E-FORMAT-007", "12 bytes", "8 bytes")
+
+
+def test_scales_that_are_none(tmp_path: Path) -> None:
+    for scale, zero in ((float("nan"), 0), (-1.0, 0), (0.0, 0), (1.0, 300), (1e-44, 0)):
+        bad = Tensor((3,), "int8", None, scale, zero)
+        graph = Graph([bad, Tensor((3,))], [0], [1], [Op("DEQUANTIZE", [0], [1])])
+        with pytest.raises(FanlightError) as caught:
+            load_graph(put(tmp_path / "m.tflite", write(graph)))
+        assert caught.value.code in ("E-FORMAT-005", "E-FORMAT-012"), scale
+
+
+def test_huge_tensors(tmp_path: Path) -> None:
+    shape = constant(np.int32([1 << 20, 1 << 20]))
+    graph = Graph([Tensor(()), shape, Tensor((2,))], [0], [2], [Op("FILL", [1, 0], [2])])
+    refused(put(tmp_path / "m.tflite", write(graph)), "E-FORMAT-023")
+    graph = Graph([Tensor((1 << 20, 1 << 20)), Tensor((2,))], [0], [1], [Op("ABS", [0], [1])])
+    refused(put(tmp_path / "m.tflite", write(graph)), "E-FORMAT-005", "a browser can hold")
+
+
+def task(*members: tuple[str, bytes]) -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members:
+            archive.writestr(name, data)
+    return held.getvalue()
+
+
+def test_task_files(tmp_path: Path) -> None:
+    one = put(tmp_path / "m.task", task(("a.tflite", SMALL), ("labels.txt", b"x")))
+    assert load_graph(one).format == "tflite"
+    two = put(tmp_path / "n.task", task(("a.tflite", SMALL), ("b.tflite", SMALL)))
+    refused(two, "E-FORMAT-002", "several models", "a.tflite, b.tflite")
+    refused(put(tmp_path / "o.task", task(("x", b""))), "E-FORMAT-002", "no model")
+    broken = bytearray(one.read_bytes())
+    broken[60:90] = b"\xff" * 30
+    refused(put(tmp_path / "p.task", bytes(broken)), "E-FORMAT-005", "zip")
+
+
+def run(folder: Path, seed: int) -> None:
+    loads_or_refuses(put(folder / "m.tflite", damage(SMALL, random.Random(seed))))
+
+
+def test_damaged_files(tmp_path: Path) -> None:
+    for seed in range(400):
+        run(tmp_path, seed)
+    end, seed = time.monotonic() + SECONDS, time.time_ns()
+    while time.monotonic() < end:
+        seed += 1
+        run(tmp_path, seed)
+
+
+@settings(max_examples=150)
+@given(data=st.binary(max_size=96))
+def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.tflite"
+    loads_or_refuses(put(path, b"\x08\0\0\0TFL3" + data))

@@ -1,0 +1,302 @@
+"""Single operators of TensorFlow Lite against the LiteRT interpreter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fanlight.formats import load_graph
+from fanlight.graph import evaluate, verify
+from tests.formats import litert
+from tests.formats.tflite_writer import Graph, Op, Tensor, constant, write
+
+i32 = np.int32
+RNG = np.random.default_rng(3)
+
+
+def single(
+    kind: str, inputs: list[Tensor], outputs: list[Tensor], options: int = 0, **given: Any
+) -> Graph:
+    """A graph of one operator; what has no data is an input of the model."""
+    count = len(inputs)
+    return Graph(
+        [*inputs, *outputs],
+        [i for i, t in enumerate(inputs) if t.data is None and not t.variable],
+        list(range(count, count + len(outputs))),
+        [Op(kind, list(range(count)), list(range(count, count + len(outputs))), options, given)],
+    )
+
+
+def compare(folder: Path, *graphs: Graph, steps: float = 1.0, low: float = -1.0) -> None:
+    """Our results against LiteRT's: 1e-4 for floats, one step for 8-bit numbers."""
+    data = write(*graphs)
+    (folder / "m.tflite").write_bytes(data)
+    source = load_graph(folder / "m.tflite")
+    verify(source.graph)
+    interpreter = litert.interpreter(data, plain=True)
+    given: dict[str, np.ndarray] = {}
+    details = {d["name"]: d for d in interpreter.get_input_details()}
+    for port in source.inputs:
+        array = litert.noise(details[port.source], RNG)
+        if array.dtype.kind == "f" and low >= 0:
+            array = np.abs(array) + np.float32(low)
+        interpreter.set_tensor(details[port.source]["index"], array)
+        value = next(v for v in source.graph.inputs if v.name == port.name)
+        given[port.name] = array.astype(litert.NUMBERS[value.dtype])
+    interpreter.invoke()
+    found = evaluate(source.graph, given)
+    outputs = interpreter.get_output_details()
+    assert len(outputs) == len(source.outputs)
+    for port, detail in zip(source.outputs, outputs, strict=True):
+        wanted, ours = interpreter.get_tensor(detail["index"]), np.asarray(found[port.name])
+        assert ours.shape == wanted.shape
+        near = steps if wanted.dtype in (np.int8, np.uint8) else 1e-4
+        np.testing.assert_allclose(ours.astype(float), wanted.astype(float), atol=near, rtol=1e-4)
+
+
+F = Tensor
+X4 = (1, 6, 5, 4)
+UNARY = ["ABS", "NEG", "EXP", "SQUARE", "FLOOR", "CEIL", "ROUND", "SIN", "COS", "TANH", "LOGISTIC",
+         "RELU", "RELU6", "RELU_N1_TO_1", "ELU", "HARD_SWISH", "L2_NORMALIZATION", "SIGN",
+         "LOG_SOFTMAX", "ZEROS_LIKE"]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", UNARY)
+def test_unary(tmp_path: Path, kind: str) -> None:
+    options = {"L2_NORMALIZATION": 12}.get(kind, 0)
+    given = {"activation": 0} if options else {}
+    compare(tmp_path, single(kind, [F((2, 3, 4))], [F((2, 3, 4))], options, **given))
+
+
+@pytest.mark.parametrize("kind", ["LOG", "SQRT", "RSQRT"])
+def test_positive_unary(tmp_path: Path, kind: str) -> None:
+    compare(tmp_path, single(kind, [F((2, 3))], [F((2, 3))]), low=0.5)
+
+
+BINARY = {"ADD": 11, "SUB": 28, "MUL": 21, "DIV": 29}
+
+
+@pytest.mark.parametrize("kind", BINARY)
+@pytest.mark.parametrize("activation", [0, 1, 2, 3])
+def test_arithmetic(tmp_path: Path, kind: str, activation: int) -> None:
+    graph = single(
+        kind, [F((2, 3, 4)), F((4,))], [F((2, 3, 4))], BINARY[kind], activation=activation
+    )
+    compare(tmp_path, graph, low=0.5 if kind == "DIV" else -1)
+
+
+@pytest.mark.parametrize("kind", ["MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE", "FLOOR_MOD"])
+def test_binary(tmp_path: Path, kind: str) -> None:
+    compare(tmp_path, single(kind, [F((2, 3)), F((2, 3))], [F((2, 3))]))
+
+
+@pytest.mark.parametrize("kind", ["EQUAL", "NOT_EQUAL", "LESS", "LESS_EQUAL", "GREATER",
+                                  "GREATER_EQUAL"])  # fmt: skip
+def test_comparisons(tmp_path: Path, kind: str) -> None:
+    ints = Tensor((3, 4), "int32")
+    compare(tmp_path, single(kind, [ints, ints], [Tensor((3, 4), "bool")]))
+
+
+CASES: dict[str, Graph] = {
+    "reshape": single("RESHAPE", [F((2, 6)), constant(i32([3, -1]))], [F((3, 4))]),
+    "reshape by option": single("RESHAPE", [F((2, 6))], [F((3, 4))], 17, new_shape=[3, 4]),
+    "squeeze": single("SQUEEZE", [F((1, 3, 1))], [F((3, 1))], 30, squeeze_dims=[0]),
+    "expand dims": single("EXPAND_DIMS", [F((2, 3)), constant(i32(1))], [F((2, 1, 3))]),
+    "transpose": single("TRANSPOSE", [F((2, 3, 4)), constant(i32([2, 0, 1]))], [F((4, 2, 3))]),
+    "concatenation": single("CONCATENATION", [F((2, 3)), F((2, 2))], [F((2, 5))], 10, axis=-1),
+    "split": single("SPLIT", [constant(i32(1)), F((2, 6))], [F((2, 3)), F((2, 3))], 35,
+                    num_splits=2),
+    "split v": single("SPLIT_V", [F((2, 6)), constant(i32([2, 4])), constant(i32(1))],
+                      [F((2, 2)), F((2, 4))], 79, num_splits=2),
+    "pack": single("PACK", [F((2, 3)), F((2, 3))], [F((2, 2, 3))], 59, values_count=2, axis=1),
+    "unpack": single("UNPACK", [F((2, 3))], [F((3,)), F((3,))], 64, num=2, axis=0),
+    "slice": single("SLICE", [F((4, 5)), constant(i32([1, 2])), constant(i32([2, -1]))],
+                    [F((2, 3))]),
+    "strided slice": single(
+        "STRIDED_SLICE",
+        [F((4, 5)), constant(i32([0, 4])), constant(i32([4, 0])), constant(i32([2, -2]))],
+        [F((2, 2))], 32, begin_mask=0,
+    ),
+    "shrinking slice": single(
+        "STRIDED_SLICE",
+        [F((4, 5)), constant(i32([1, 0])), constant(i32([2, 5])), constant(i32([1, 1]))],
+        [F((5,))], 32, shrink_axis_mask=1, end_mask=2,
+    ),
+    "gather": single("GATHER", [F((4, 5)), constant(i32([2, 0]))], [F((4, 2))], 23, axis=1),
+    "gather rows": single("GATHER", [F((2, 4, 3)), constant(i32([[2, 0], [1, 3]]))],
+                          [F((2, 2, 3))], 23, axis=1, batch_dims=1),
+    "gather nd": single("GATHER_ND", [F((4, 5)), constant(i32([[2, 0], [1, 3]]))], [F((2,))]),
+    "tile": single("TILE", [F((2, 3)), constant(i32([2, 1]))], [F((4, 3))]),
+    "broadcast to": single("BROADCAST_TO", [F((1, 3)), constant(i32([4, 3]))], [F((4, 3))]),
+    "reverse": single("REVERSE_V2", [F((2, 3)), constant(i32([1]))], [F((2, 3))]),
+    "pad": single("PAD", [F((2, 3)), constant(i32([[1, 0], [0, 2]]))], [F((3, 5))]),
+    "pad v2": single("PADV2", [F((2, 3)), constant(i32([[1, 0], [0, 2]])),
+                               constant(np.float32(7))], [F((3, 5))]),
+    "mirror pad": single("MIRROR_PAD", [F((2, 3)), constant(i32([[1, 0], [0, 2]]))], [F((3, 5))],
+                         77, mode=0),
+    "space to depth": single("SPACE_TO_DEPTH", [F((1, 4, 4, 2))], [F((1, 2, 2, 8))], 19,
+                             block_size=2),
+    "depth to space": single("DEPTH_TO_SPACE", [F((1, 2, 2, 8))], [F((1, 4, 4, 2))], 94,
+                             block_size=2),
+    "space to batch": single(
+        "SPACE_TO_BATCH_ND",
+        [F((1, 4, 4, 2)), constant(i32([2, 2])), constant(i32([[0, 0], [0, 0]]))],
+        [F((4, 2, 2, 2))],
+    ),
+    "batch to space": single(
+        "BATCH_TO_SPACE_ND",
+        [F((4, 2, 2, 2)), constant(i32([2, 2])), constant(i32([[0, 0], [0, 0]]))],
+        [F((1, 4, 4, 2))],
+    ),
+    "mean": single("MEAN", [F(X4), constant(i32([1, 2]))], [F((1, 4))], 27, keep_dims=False),
+    "sum": single("SUM", [F((2, 3)), constant(i32([1]))], [F((2, 1))], 27, keep_dims=True),
+    "reduce prod": single("REDUCE_PROD", [F((2, 3)), constant(i32([1]))], [F((2,))], 27),
+    "reduce max": single("REDUCE_MAX", [F((2, 3)), constant(i32([-1]))], [F((2,))], 27),
+    "reduce min": single("REDUCE_MIN", [F((2, 3)), constant(i32([0]))], [F((3,))], 27),
+    "reduce any": single("REDUCE_ANY", [Tensor((2, 3), "bool"), constant(i32([1]))],
+                         [Tensor((2,), "bool")], 27),
+    "reduce all": single("REDUCE_ALL", [Tensor((2, 3), "bool"), constant(i32([1]))],
+                         [Tensor((2,), "bool")], 27),
+    "arg max": single("ARG_MAX", [F((2, 5)), constant(i32(1))], [Tensor((2,), "int32")], 40,
+                      output_type=2),
+    "arg min": single("ARG_MIN", [F((2, 5)), constant(i32(1))], [Tensor((2,), "int32")], 57,
+                      output_type=2),
+    "top k": single("TOPK_V2", [F((2, 5)), constant(i32(3))],
+                    [F((2, 3)), Tensor((2, 3), "int32")]),
+    "cumsum": single("CUMSUM", [F((2, 5)), constant(i32(1))], [F((2, 5))], 102, exclusive=True,
+                     reverse=True),
+    "one hot": single(
+        "ONE_HOT",
+        [Tensor((3,), "int32"), constant(i32(4)), constant(np.float32(2)), constant(np.float32(0))],
+        [F((3, 4))], 61, axis=-1,
+    ),
+    "cast": single("CAST", [Tensor((3,), "int32")], [F((3,))], 37, in_data_type=2,
+                   out_data_type=0),
+    "select": single("SELECT_V2", [Tensor((3, 1), "bool"), F((3, 2)), F((2,))], [F((3, 2))]),
+    "select rows": single("SELECT", [Tensor((3,), "bool"), F((3, 2)), F((3, 2))], [F((3, 2))]),
+    "add n": single("ADD_N", [F((3,)), F((3,)), F((3,))], [F((3,))]),
+    "leaky relu": single("LEAKY_RELU", [F((2, 3))], [F((2, 3))], 75, alpha=0.3),
+    "prelu": single("PRELU", [F((1, 2, 3)), constant(np.float32([[[0.1, 0.2, 0.3]]]))],
+                    [F((1, 2, 3))]),
+    "gelu": single("GELU", [F((2, 3))], [F((2, 3))], 116, approximate=False),
+    "gelu tanh": single("GELU", [F((2, 3))], [F((2, 3))], 116, approximate=True),
+    "softmax": single("SOFTMAX", [F((2, 3))], [F((2, 3))], 9, beta=2.0),
+    "batch matmul": single("BATCH_MATMUL", [F((2, 3, 4)), F((2, 5, 4))], [F((2, 3, 5))], 101,
+                           adj_y=True),
+    "lrn": single("LOCAL_RESPONSE_NORMALIZATION", [F(X4)], [F(X4)], 13, radius=1, bias=1.0,
+                  alpha=0.5, beta=0.5),
+    "average pool": single("AVERAGE_POOL_2D", [F(X4)], [F((1, 3, 3, 4))], 5, padding=0,
+                           stride_w=2, stride_h=2, filter_width=3, filter_height=2, activation=1),
+    "max pool": single("MAX_POOL_2D", [F(X4)], [F((1, 2, 2, 4))], 5, padding=1, stride_w=2,
+                       stride_h=2, filter_width=3, filter_height=3),
+    "l2 pool": single("L2_POOL_2D", [F(X4)], [F((1, 2, 2, 4))], 5, padding=1, stride_w=2,
+                      stride_h=2, filter_width=3, filter_height=3),
+    "scatter nd": single("SCATTER_ND", [constant(i32([[1], [3]])), F((2, 2)),
+                                        constant(i32([4, 2]))], [F((4, 2))]),
+    "fill": single("FILL", [constant(i32([2, 3])), F(())], [F((2, 3))]),
+    "logical and": single("LOGICAL_AND", [Tensor((3,), "bool"), Tensor((3,), "bool")],
+                          [Tensor((3,), "bool")]),
+    "logical not": single("LOGICAL_NOT", [Tensor((3,), "bool")], [Tensor((3,), "bool")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_operator(tmp_path: Path, name: str) -> None:
+    compare(tmp_path, CASES[name])
+
+
+@pytest.mark.parametrize("flags", [{}, {"align_corners": True}, {"half_pixel_centers": True}])
+@pytest.mark.parametrize("kind", ["RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"])
+def test_resize(tmp_path: Path, kind: str, flags: dict[str, bool]) -> None:
+    graph = single(kind, [F((1, 3, 4, 2)), constant(i32([7, 5]))], [F((1, 7, 5, 2))],
+                   15 if kind == "RESIZE_BILINEAR" else 74, **flags)  # fmt: skip
+    compare(tmp_path, graph)
+
+
+def weights(*shape: int) -> Tensor:
+    return constant(RNG.normal(size=shape).astype(np.float32))
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_convolution(tmp_path: Path, padding: int, dilation: int) -> None:
+    options = {"padding": padding, "stride_w": 1, "stride_h": 1, "activation": 1}
+    options |= {"dilation_w": dilation, "dilation_h": dilation}
+    size = (7, 8) if padding == 0 else (7 - 2 * dilation, 8 - 2 * dilation)
+    inputs = [F((1, 7, 8, 4)), weights(5, 3, 3, 4), weights(5)]
+    compare(tmp_path, single("CONV_2D", inputs, [F((1, *size, 5))], 1, **options))
+    inputs = [F((1, 7, 8, 4)), weights(1, 3, 3, 8), weights(8)]
+    options["depth_multiplier"] = 2
+    compare(tmp_path, single("DEPTHWISE_CONV_2D", inputs, [F((1, *size, 8))], 2, **options))
+
+
+def test_transposed_convolution(tmp_path: Path) -> None:
+    inputs = [constant(i32([1, 6, 8, 5])), weights(5, 3, 3, 4), F((1, 3, 4, 4))]
+    compare(tmp_path, single("TRANSPOSE_CONV", inputs, [F((1, 6, 8, 5))], 49, padding=0,
+                             stride_w=2, stride_h=2))  # fmt: skip
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_fully_connected(tmp_path: Path, keep: bool) -> None:
+    out = (2, 3, 5) if keep else (6, 5)
+    inputs = [F((2, 3, 4)), weights(5, 4), weights(5)]
+    compare(tmp_path, single("FULLY_CONNECTED", inputs, [F(out)], 8, activation=3,
+                             keep_num_dims=keep))  # fmt: skip
+
+
+def byte(shape: tuple[int, ...], type: str, scale: float, zero: int) -> Tensor:
+    return Tensor(shape, type, None, scale, zero)
+
+
+def test_quantised_layers(tmp_path: Path) -> None:
+    x = byte((1, 6, 6, 4), "int8", 0.02, -7)
+    w = constant(RNG.integers(-127, 128, (5, 3, 3, 4)).astype(np.int8),
+                 scale=[0.01, 0.02, 0.01, 0.03, 0.02], zero=0, axis=0)  # fmt: skip
+    b = constant(RNG.integers(-500, 500, 5).astype(np.int32),
+                 scale=[2e-4, 4e-4, 2e-4, 6e-4, 4e-4], zero=0)  # fmt: skip
+    options = {"padding": 0, "stride_w": 1, "stride_h": 1, "activation": 3}
+    out = byte((1, 6, 6, 5), "int8", 0.03, -100)
+    compare(tmp_path, single("CONV_2D", [x, w, b], [out], 1, **options))
+    w = constant(RNG.integers(0, 256, (5, 4)).astype(np.uint8), scale=0.01, zero=140)
+    b = constant(RNG.integers(-500, 500, 5).astype(np.int32), scale=2e-4, zero=0)
+    x, out = byte((3, 4), "uint8", 0.02, 90), byte((3, 5), "uint8", 0.05, 130)
+    compare(tmp_path, single("FULLY_CONNECTED", [x, w, b], [out], 8))
+
+
+@pytest.mark.parametrize("type", ["int8", "uint8"])
+@pytest.mark.parametrize(
+    "kind", ["ADD", "SUB", "MUL", "LOGISTIC", "TANH", "HARD_SWISH", "SOFTMAX", "AVERAGE_POOL_2D",
+             "MEAN", "MAXIMUM", "PAD", "RELU6", "RESIZE_BILINEAR", "LEAKY_RELU", "QUANTIZE"]
+)  # fmt: skip
+def test_quantised_operators(tmp_path: Path, kind: str, type: str) -> None:
+    low = -128 if type == "int8" else 0
+    a, b = byte((1, 4, 4, 3), type, 0.05, low + 120), byte((1, 4, 4, 3), type, 0.03, low + 90)
+    out, inputs, options = byte((1, 4, 4, 3), type, 0.06, low + 100), [a], 0
+    given: dict[str, Any] = {}
+    if kind in BINARY:
+        inputs, options = [a, b], BINARY[kind]
+    elif kind in ("LOGISTIC", "SOFTMAX"):
+        out = byte(a.shape, type, 1 / 256, low)
+        given, options = ({"beta": 1.0}, 9) if kind == "SOFTMAX" else ({}, 0)
+    elif kind == "TANH":
+        out = byte(a.shape, type, 1 / 128, low + 128)
+    elif kind == "AVERAGE_POOL_2D":
+        out, options = byte((1, 2, 2, 3), type, 0.05, low + 120), 5
+        given = {"padding": 0, "stride_w": 2, "stride_h": 2, "filter_width": 2, "filter_height": 2}
+    elif kind == "MEAN":
+        inputs, out = [a, constant(i32([1, 2]))], byte((1, 3), type, 0.02, low + 80)
+        options, given = 27, {"keep_dims": False}
+    elif kind == "MAXIMUM":
+        inputs, out = [a, a], a
+    elif kind == "PAD":
+        pads = constant(i32([[0, 0], [1, 0], [0, 1], [0, 0]]))
+        inputs, out = [a, pads], byte((1, 5, 5, 3), type, 0.05, low + 120)
+    elif kind == "RESIZE_BILINEAR":
+        inputs, options = [a, constant(i32([7, 6]))], 15
+        out, given = byte((1, 7, 6, 3), type, 0.05, low + 120), {"half_pixel_centers": True}
+    elif kind == "LEAKY_RELU":
+        options, given = 75, {"alpha": 0.1}
+    compare(tmp_path, single(kind, inputs, [out], options, **given))

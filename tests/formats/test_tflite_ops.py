@@ -300,3 +300,107 @@ def test_quantised_operators(tmp_path: Path, kind: str, type: str) -> None:
     elif kind == "LEAKY_RELU":
         options, given = 75, {"alpha": 0.1}
     compare(tmp_path, single(kind, inputs, [out], options, **given))
+
+
+def state(*shape: int) -> Tensor:
+    return Tensor(shape, variable=True)
+
+
+def sequence(
+    kind: str, tensors: list[Tensor | None], out: Tensor, options: int, **given: Any
+) -> Graph:
+    """One operator of which some inputs are left out."""
+    there = [t for t in tensors if t is not None]
+    numbers = iter(range(len(there)))
+    inputs = [-1 if t is None else next(numbers) for t in tensors]
+    op = Op(kind, inputs, [len(there)], options, given)
+    return Graph([*there, out], [0], [len(there)], [op])
+
+
+@pytest.mark.parametrize("coupled", [False, True])
+@pytest.mark.parametrize("projected", [False, True])
+def test_lstm(tmp_path: Path, coupled: bool, projected: bool) -> None:
+    n, cells = 3, 4
+    out = 2 if projected else cells
+    w, r = [weights(cells, n) for _ in range(4)], [weights(cells, out) for _ in range(4)]
+    b: list[Tensor | None] = [weights(cells) for _ in range(4)]
+    gates: list[Tensor | None] = [*w, *r]
+    if coupled:
+        gates[0] = gates[4] = b[0] = None
+    projection = weights(out, cells) if projected else None
+    tensors = [F((2, 5, n)), *gates, None, None, None, *b, projection, None, state(2, out)]
+    graph = sequence("UNIDIRECTIONAL_SEQUENCE_LSTM", [*tensors, state(2, cells)], F((2, 5, out)),
+                     71, activation=4, cell_clip=0.7, time_major=False)  # fmt: skip
+    compare(tmp_path, graph)
+
+
+@pytest.mark.parametrize("major", [False, True])
+def test_recurrent_layers(tmp_path: Path, major: bool) -> None:
+    tensors = [F((5, 2, 3) if major else (2, 5, 3)), weights(4, 3), weights(4, 4), weights(4)]
+    out = F((5, 2, 4) if major else (2, 5, 4))
+    graph = sequence("UNIDIRECTIONAL_SEQUENCE_RNN", [*tensors, state(2, 4)], out, 31,
+                     activation=4, time_major=major)  # fmt: skip
+    compare(tmp_path, graph)
+
+
+def test_single_steps(tmp_path: Path) -> None:
+    tensors = [F((2, 3)), weights(4, 3), weights(4, 4), weights(4), state(2, 4)]
+    compare(tmp_path, sequence("RNN", [*tensors], F((2, 4)), 7, activation=1))
+    tensors = [F((2, 3)), weights(8, 3), weights(8, 5), weights(4), state(2, 40)]
+    compare(tmp_path, sequence("SVDF", [*tensors], F((2, 4)), 6, rank=2, activation=0))
+
+
+MORE: dict[str, Graph] = {
+    "conv 3d": single("CONV_3D", [F((1, 4, 5, 5, 2)), weights(2, 3, 3, 2, 3), weights(3)],
+                      [F((1, 4, 5, 5, 3))], 106, padding=0, stride_d=1, stride_w=1, stride_h=1),
+    "embedding": single("EMBEDDING_LOOKUP", [Tensor((4,), "int32"), weights(5, 3)], [F((4, 3))]),
+    "update": single("DYNAMIC_UPDATE_SLICE", [F((4, 5)), F((2, 2)), constant(i32([3, 1]))],
+                     [F((4, 5))]),
+    "bucketize": single("BUCKETIZE", [F((3, 4))], [Tensor((3, 4), "int32")], 115,
+                        boundaries=[-0.5, 0.0, 0.3]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_rarer_operators(tmp_path: Path, name: str) -> None:
+    compare(tmp_path, MORE[name])
+
+
+X = F((2, 3))
+STABLE: dict[str, tuple[list[Tensor], Tensor, int, dict[str, Any]]] = {
+    "STABLEHLO_ADD": ([X, X], X, 0, {}),
+    "STABLEHLO_MAXIMUM": ([X, X], X, 0, {}),
+    "STABLEHLO_RESHAPE": ([X], F((3, 2)), 0, {}),
+    "STABLEHLO_CONCATENATE": ([X, X], F((2, 6)), 1, {"dimension": 1}),
+    "STABLEHLO_BROADCAST_IN_DIM": ([F((3,))], X, 2, {"broadcast_dimensions": [1]}),
+    "STABLEHLO_SLICE": ([X], F((1, 2)), 3,
+                        {"start_indices": [0, 1], "limit_indices": [1, 3], "strides": [1, 1]}),
+    "STABLEHLO_TRANSPOSE": ([X], F((3, 2)), 17, {"permutation": [1, 0]}),
+    "STABLEHLO_COMPARE": ([X, X], Tensor((2, 3), "bool"), 8, {"comparison_direction": 5}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", STABLE)
+def test_stablehlo_has_numpys_meaning(tmp_path: Path, kind: str) -> None:
+    """LiteRT runs few of these itself, so NumPy is what they are compared with."""
+    inputs, out, options, given = STABLE[kind]
+    graph = single(kind, inputs, [out], options, **given)
+    graph.ops[0].second = True
+    path = tmp_path / "m.tflite"
+    path.write_bytes(write(graph))
+    source = load_graph(path)
+    arrays = [RNG.normal(size=t.shape).astype(np.float32) for t in inputs]
+    ports = [p.name for p in source.inputs]
+    (found,) = evaluate(source.graph, dict(zip(ports, arrays, strict=True))).values()
+    a, b = arrays[0], arrays[-1]
+    wanted = {
+        "STABLEHLO_ADD": lambda: a + b,
+        "STABLEHLO_MAXIMUM": lambda: np.maximum(a, b),
+        "STABLEHLO_RESHAPE": lambda: a.reshape(3, 2),
+        "STABLEHLO_CONCATENATE": lambda: np.concatenate([a, b], 1),
+        "STABLEHLO_BROADCAST_IN_DIM": lambda: np.broadcast_to(a, (2, 3)),
+        "STABLEHLO_SLICE": lambda: a[0:1, 1:3],
+        "STABLEHLO_TRANSPOSE": lambda: a.T,
+        "STABLEHLO_COMPARE": lambda: a < b,
+    }[kind]()
+    np.testing.assert_allclose(found, wanted, atol=1e-6)

@@ -13,11 +13,18 @@ from fanlight.formats.emitter import Emitter
 from fanlight.formats.files import regular_size
 from fanlight.formats.names import output_names, tally
 from fanlight.formats.source import Options, Port, Source, check_options, static_shape
-from fanlight.formats.tflite import neural, plain  # noqa: F401  (fill the table)
+from fanlight.formats.tflite import more, neural, plain, recurrent  # noqa: F401  (fill the table)
 from fanlight.formats.tflite.call import HANDLERS, Call, Cell, clean, graph_dtype
 from fanlight.formats.tflite.int8 import in_whole_numbers
 from fanlight.formats.tflite.metadata import model_of_task, read_about
-from fanlight.formats.tflite.model import Model, Operator, Signature, Subgraph, parse_model
+from fanlight.formats.tflite.model import (
+    Model,
+    Operator,
+    Signature,
+    Subgraph,
+    TensorInfo,
+    parse_model,
+)
 from fanlight.formats.tflite.quantization import ON_GRID, from_whole, to_whole
 from fanlight.graph import Builder
 
@@ -122,6 +129,7 @@ class _Import:
         self.em = Emitter(self.builder)
         self.warnings: list[str] = []
         self.ports: list[Port] = []
+        self.stateful = False
         # Operators in whole numbers, on a grid by float32 (kind -> count), of dynamic range
         self.whole, self.floats, self.dynamic = 0, dict[str, int](), 0
 
@@ -156,6 +164,9 @@ class _Import:
         if number not in cells:
             info = self.main.tensors[number]
             found = Cell.constant(self.model, info, clean(info.name))
+            if found is None and info.variable:
+                self.stateful = True
+                found = self._fresh(info)
             if found is None:
                 raise FanlightError(
                     "E-FORMAT-016",
@@ -167,6 +178,11 @@ class _Import:
                 )
             cells[number] = found
         return cells[number]
+
+    def _fresh(self, info: TensorInfo) -> Cell:
+        """A state of the model: every run begins with zeros."""
+        name, shape = clean(info.name), tuple(d or 1 for d in info.dims)
+        return Cell.of(self.em, info, name, self.em.full(shape, 0, graph_dtype(info), name))
 
     def _operator(self, operator: Operator, cells: dict[int, Cell]) -> None:
         inputs = [self._cell(n, cells, operator.where) for n in operator.inputs]
@@ -207,6 +223,8 @@ class _Import:
                 f"quantised: {self.whole} operators compute in whole numbers"
                 + (f"; in float32, and back onto their grid: {counts}." if counts else ".")
             )
+        if self.stateful:
+            told.append("the model keeps state between runs in LiteRT; here each begins at zero.")
         if self.dynamic:
             told.append(
                 f"dynamic range: the 8-bit weights of {self.dynamic} operators were turned into "

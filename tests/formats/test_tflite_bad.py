@@ -164,3 +164,19 @@ def test_damaged_files(tmp_path: Path) -> None:
 def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any.tflite"
     loads_or_refuses(put(path, b"\x08\0\0\0TFL3" + data))
+
+
+def test_subgraphs_that_call_each_other(tmp_path: Path) -> None:
+    one = Tensor((2,))
+    call = {"then_subgraph_index": 0, "else_subgraph_index": 0}
+    graph = Graph([Tensor((), "bool"), one, one], [0, 1], [2], [Op("IF", [0, 1], [2], 92, call)])
+    refused(put(tmp_path / "m.tflite", write(graph)), "E-FORMAT-012", "number of inputs")
+    graph.ops[0].inputs = [0, 0, 1]
+    refused(put(tmp_path / "m.tflite", write(graph)), "E-FORMAT-015", "circle")
+
+
+def test_variables_that_nothing_assigned(tmp_path: Path) -> None:
+    tensors = [Tensor((), "resource"), Tensor((2,))]
+    ops = [Op("VAR_HANDLE", [], [0], 111, {"shared_name": "v"}), Op("READ_VARIABLE", [0], [1], 112)]
+    path = put(tmp_path / "m.tflite", write(Graph(tensors, [], [1], ops)))
+    refused(path, "E-FORMAT-016", "nothing has assigned")

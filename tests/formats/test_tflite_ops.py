@@ -404,3 +404,48 @@ def test_stablehlo_has_numpys_meaning(tmp_path: Path, kind: str) -> None:
         "STABLEHLO_COMPARE": lambda: a < b,
     }[kind]()
     np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def scalar_bool() -> Tensor:
+    return Tensor((), "bool")
+
+
+def test_if(tmp_path: Path) -> None:
+    main = Graph([F((3,)), F((3,)), constant(np.float32(0)), F(()), scalar_bool(), F((3,)),
+                  constant(i32([0]))], [0, 1], [5],
+                 [Op("SUM", [0, 6], [3], 27),
+                  Op("GREATER", [3, 2], [4]),
+                  Op("IF", [4, 0, 1], [5], 92, {"then_subgraph_index": 1,
+                                                "else_subgraph_index": 2})])  # fmt: skip
+    branches = [
+        Graph([F((3,)), F((3,)), F((3,))], [0, 1], [2], [Op(kind, [0, 1], [2], BINARY[kind])])
+        for kind in ("ADD", "MUL")
+    ]
+    for _ in range(4):
+        compare(tmp_path, main, *branches)
+
+
+def test_while(tmp_path: Path) -> None:
+    whole = Tensor((), "int32")
+    main = Graph([whole, F((3,)), whole, F((3,))], [0, 1], [2, 3],
+                 [Op("WHILE", [0, 1], [2, 3], 93, {"cond_subgraph_index": 1,
+                                                   "body_subgraph_index": 2})])  # fmt: skip
+    condition = Graph([whole, F((3,)), constant(i32(7)), scalar_bool()], [0, 1], [3],
+                      [Op("LESS", [0, 2], [3])])  # fmt: skip
+    body = Graph([whole, F((3,)), constant(i32(2)), whole, F((3,))], [0, 1], [3, 4],
+                 [Op("ADD", [0, 2], [3], 11), Op("MUL", [1, 1], [4], 21)])  # fmt: skip
+    compare(tmp_path, main, condition, body)
+
+
+def test_variables(tmp_path: Path) -> None:
+    handle = Tensor((), "resource")
+    named = {"shared_name": "v", "container": ""}
+    main = Graph([F((3,)), handle, F((3,)), F((3,))], [0], [3],
+                 [Op("CALL_ONCE", [], [], 103, {"init_subgraph_index": 1}),
+                  Op("VAR_HANDLE", [], [1], 111, named),
+                  Op("READ_VARIABLE", [1], [2], 112),
+                  Op("ADD", [0, 2], [3], 11)])  # fmt: skip
+    start = Graph([handle, constant(np.float32([1, 2, 3]))], [], [],
+                  [Op("VAR_HANDLE", [], [0], 111, named),
+                   Op("ASSIGN_VARIABLE", [0, 1], [], 113)])  # fmt: skip
+    compare(tmp_path, main, start)

@@ -168,6 +168,7 @@ class Call(tf.Call):
         node = GraphNode(name, operator.kind, (), Attrs({}, operator.where), operator.where)
         super().__init__(node, em, _Reals(em, cells, bytewise), warnings)
         self.bytewise = bytewise
+        self.scope: Any = None  # of the importer (scope.py), for operators that call subgraphs
 
     @property
     def options(self) -> Any:

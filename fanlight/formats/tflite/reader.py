@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import fanlight.formats.tfgraph.reader  # noqa: F401  (fills the table of TensorFlow's ops)
 from fanlight.errors import FanlightError
@@ -13,19 +12,17 @@ from fanlight.formats.emitter import Emitter
 from fanlight.formats.files import regular_size
 from fanlight.formats.names import output_names, tally
 from fanlight.formats.source import Options, Port, Source, check_options, static_shape
-from fanlight.formats.tflite import more, neural, plain, recurrent  # noqa: F401  (fill the table)
-from fanlight.formats.tflite.call import HANDLERS, Call, Cell, clean, graph_dtype
-from fanlight.formats.tflite.int8 import in_whole_numbers
+from fanlight.formats.tflite import control, more, neural, plain, recurrent  # noqa: F401  (fill the table)
+from fanlight.formats.tflite.call import HANDLERS, Cell, clean, graph_dtype
 from fanlight.formats.tflite.metadata import model_of_task, read_about
 from fanlight.formats.tflite.model import (
     Model,
-    Operator,
     Signature,
     Subgraph,
-    TensorInfo,
     parse_model,
 )
-from fanlight.formats.tflite.quantization import ON_GRID, from_whole, to_whole
+from fanlight.formats.tflite.quantization import from_whole, to_whole
+from fanlight.formats.tflite.scope import Report, Scope
 from fanlight.graph import Builder
 
 
@@ -99,9 +96,16 @@ def _in_file_order(model: Model, signature: Signature) -> Signature:
 
 def _refuse_unsupported(model: Model, number: int, path: Path) -> None:
     unknown: dict[str, list[str]] = {}
-    for operator in model.subgraphs[number].operators:
-        if operator.kind not in HANDLERS:
-            unknown.setdefault(operator.kind, []).append(operator.where.rsplit(", ", 1)[-1])
+    waiting, seen = [number], set[int]()
+    while waiting:
+        number = waiting.pop()
+        if number in seen or not 0 <= number < len(model.subgraphs):
+            continue
+        seen.add(number)
+        for operator in model.subgraphs[number].operators:
+            waiting += [v for k, v in operator.options.items() if k.endswith("subgraph_index")]
+            if operator.kind not in HANDLERS:
+                unknown.setdefault(operator.kind, []).append(operator.where.rsplit(", ", 1)[-1])
     if not unknown:
         return
     raise FanlightError(
@@ -127,23 +131,19 @@ class _Import:
         self.main: Subgraph = model.subgraphs[signature.subgraph]
         self.builder = Builder(path.stem)
         self.em = Emitter(self.builder)
-        self.warnings: list[str] = []
+        self.report = Report()
+        self.scope = Scope(model, self.main, self.em, self.report)
         self.ports: list[Port] = []
-        self.stateful = False
-        # Operators in whole numbers, on a grid by float32 (kind -> count), of dynamic range
-        self.whole, self.floats, self.dynamic = 0, dict[str, int](), 0
 
     def run(self) -> Source:
         tensors = self.main.tensors
         names = output_names(list(self.signature.inputs), [])
         entries = list(zip(names, self.signature.inputs.values(), strict=True))
         check_options(self.options, {n: tensors[i].dims for n, i in entries}, self.path)
-        cells: dict[int, Cell] = {}
         for name, number in entries:
-            cells[number] = self._input(name, number)
-        for operator in self.main.operators:
-            self._operator(operator, cells)
-        return self._finish(cells)
+            self.scope.cells[number] = self._input(name, number)
+        self.scope.run()
+        return self._finish()
 
     def _input(self, name: str, number: int) -> Cell:
         info = self.main.tensors[number]
@@ -157,57 +157,6 @@ class _Import:
             cell._real = value
         return cell
 
-    def _cell(self, number: int, cells: dict[int, Cell], where: str) -> Cell | None:
-        """The cell of a tensor: computed before, or stored in the file."""
-        if number < 0:
-            return None
-        if number not in cells:
-            info = self.main.tensors[number]
-            found = Cell.constant(self.model, info, clean(info.name))
-            if found is None and info.variable:
-                self.stateful = True
-                found = self._fresh(info)
-            if found is None:
-                raise FanlightError(
-                    "E-FORMAT-016",
-                    "an operator needs a tensor that nothing computes.",
-                    where=where,
-                    expected="operators in the order in which they can be computed",
-                    received=info.where,
-                    next="the file is corrupt: download or convert it again.",
-                )
-            cells[number] = found
-        return cells[number]
-
-    def _fresh(self, info: TensorInfo) -> Cell:
-        """A state of the model: every run begins with zeros."""
-        name, shape = clean(info.name), tuple(d or 1 for d in info.dims)
-        return Cell.of(self.em, info, name, self.em.full(shape, 0, graph_dtype(info), name))
-
-    def _operator(self, operator: Operator, cells: dict[int, Cell]) -> None:
-        inputs = [self._cell(n, cells, operator.where) for n in operator.inputs]
-        infos = [self.main.tensors[n] for n in operator.outputs if n >= 0]
-        call = Call(operator, self.em, inputs, infos, self.warnings)
-        try:
-            made: Any = in_whole_numbers(call)
-            self._count(call, made is not None)
-            if made is None:
-                made = HANDLERS[operator.kind](call)
-        except FanlightError as error:
-            if error.code.startswith(("E-OP-", "E-TENSOR-")):
-                error.where = f"{call.where}: {error.where}"
-            raise
-        results = list(made) if isinstance(made, list | tuple) else [made]
-        numbers = [n for n in operator.outputs if n >= 0]
-        if len(results) < len(numbers):
-            raise call.refuse(
-                "the file has more outputs than the operator",
-                expected=len(results),
-                received=len(numbers),
-            )
-        for number, info, result in zip(numbers, infos, results, strict=False):
-            cells[number] = Cell.of(self.em, info, clean(info.name), result)
-
     def _told(self) -> list[str]:
         """What the reader did that a careful user would like to know."""
         told = []
@@ -217,44 +166,29 @@ class _Import:
                 f"of the signatures, {self.signature.key!r} was read; the others are "
                 f"{', '.join(repr(k[:40]) for k in others[:8])}."
             )
-        if self.whole or self.floats:
-            counts = ", ".join(f"{kind} x{n}" for kind, n in sorted(self.floats.items()))
+        if self.report.whole or self.report.floats:
+            counts = ", ".join(f"{kind} x{n}" for kind, n in sorted(self.report.floats.items()))
             told.append(
-                f"quantised: {self.whole} operators compute in whole numbers"
+                f"quantised: {self.report.whole} operators compute in whole numbers"
                 + (f"; in float32, and back onto their grid: {counts}." if counts else ".")
             )
-        if self.stateful:
+        if self.report.stateful:
             told.append("the model keeps state between runs in LiteRT; here each begins at zero.")
-        if self.dynamic:
+        if self.report.dynamic:
             told.append(
-                f"dynamic range: the 8-bit weights of {self.dynamic} operators were turned into "
-                "float32; LiteRT rounds their inputs to 8 bits as well, so its answers differ by "
-                "about one part in 100."
+                f"dynamic range: the 8-bit weights of {self.report.dynamic} operators were turned "
+                "into float32; LiteRT rounds their inputs to 8 bits as well, so its answers differ "
+                "by about one part in 100."
             )
         return told
 
-    def _count(self, call: Call, whole: bool) -> None:
-        """Note how a quantised operator was computed, for the report."""
-        kind = call.operator.kind
-        eight = any(info.grid is not None and info.type in ON_GRID for info in call.results)
-        if whole:
-            self.whole += 1
-        elif eight and kind not in ("QUANTIZE", "DEQUANTIZE"):
-            self.floats[kind] = self.floats.get(kind, 0) + 1
-        elif kind != "DEQUANTIZE" and any(
-            c is not None and c.stored is not None and c.info.grid is not None
-            and c.info.type in ("int8", "uint8", "int4")
-            for c in call.cells
-        ):  # fmt: skip
-            self.dynamic += 1
-
-    def _finish(self, cells: dict[int, Cell]) -> Source:
+    def _finish(self) -> Source:
         entries = list(self.signature.outputs.items())
         names = output_names([name for name, _ in entries], [p.name for p in self.ports])
         batch = any(p.batched for p in self.ports)
         outputs, ports = {}, []
         for name, (_, number) in zip(names, entries, strict=True):
-            cell = self._cell(number, cells, str(self.path))
+            cell = self.scope.cell(number, str(self.path))
             assert cell is not None
             byte = cell.byte(self.em)
             tensor = (
@@ -269,6 +203,6 @@ class _Import:
             inputs=tuple(self.ports),
             outputs=tuple(ports),
             labels=about.labels,
-            warnings=tuple(dict.fromkeys((*self._told(), *self.warnings, *about.warnings))),
+            warnings=tuple(dict.fromkeys((*self._told(), *self.report.warnings, *about.warnings))),
             metadata=about.metadata,
         )

@@ -449,3 +449,60 @@ def test_variables(tmp_path: Path) -> None:
                   [Op("VAR_HANDLE", [], [0], 111, named),
                    Op("ASSIGN_VARIABLE", [0, 1], [], 113)])  # fmt: skip
     compare(tmp_path, main, start)
+
+
+def test_half_precision_weights(tmp_path: Path) -> None:
+    half = constant(RNG.normal(size=(4, 3)).astype(np.float16))
+    ops = [Op("DEQUANTIZE", [1], [2]), Op("FULLY_CONNECTED", [0, 2, -1], [3], 8)]
+    compare(tmp_path, Graph([F((2, 3)), half, F((4, 3)), F((2, 4))], [0], [3], ops))
+    assert load_graph(tmp_path / "m.tflite").warnings == ()
+
+
+def test_dynamic_range_weights_are_reported(tmp_path: Path) -> None:
+    """LiteRT rounds the input to 8 bits too: close, not equal."""
+    w = constant(RNG.integers(-127, 128, (4, 16)).astype(np.int8), scale=0.01, zero=0)
+    graph = single("FULLY_CONNECTED", [F((2, 16)), w], [F((2, 4))], 8)
+    data = write(graph)
+    (tmp_path / "m.tflite").write_bytes(data)
+    source = load_graph(tmp_path / "m.tflite")
+    assert any("dynamic range" in warning for warning in source.warnings)
+    x = RNG.uniform(-1, 1, (2, 16)).astype(np.float32)
+    (found,) = evaluate(source.graph, {source.inputs[0].name: x}).values()
+    assert w.data is not None
+    np.testing.assert_allclose(found, x @ (w.data.T * np.float32(0.01)), atol=1e-5)
+    interpreter = litert.interpreter(data, plain=True)
+    interpreter.set_tensor(0, x)
+    interpreter.invoke()
+    np.testing.assert_allclose(found, interpreter.get_tensor(2), atol=0.05)
+
+
+def test_int16_activations(tmp_path: Path) -> None:
+    a, b = Tensor((2, 3), "int16", None, 0.001, 0), Tensor((2, 3), "int16", None, 0.001, 0)
+    out = Tensor((2, 3), "int16", None, 0.004, 0)
+    ops = [Op("ADD", [0, 1], [2], 11), Op("DEQUANTIZE", [2], [3])]
+    path = tmp_path / "m.tflite"
+    path.write_bytes(write(Graph([a, b, out, F((2, 3))], [0, 1], [2, 3], ops)))
+    source = load_graph(path)
+    x = np.int32([[100, -200, 301], [32767, 5, 0]])
+    found = evaluate(source.graph, {p.name: x for p in source.inputs})
+    whole, real = (found[p.name] for p in source.outputs)
+    wanted = np.rint(2 * x * 0.001 / 0.004)
+    np.testing.assert_array_equal(whole, wanted)
+    np.testing.assert_allclose(real, wanted * 0.004, atol=1e-4)
+
+
+def test_spectrum(tmp_path: Path) -> None:
+    """A row is transformed as tf.signal.rfft is converted."""
+    pair = Tensor((3, 1, 5), "complex64")
+    tensors = [F((3, 1, 8)), constant(i32([1, 8])), pair, constant(i32([3, 5])),
+               Tensor((3, 5), "complex64"), F((3, 5))]  # fmt: skip
+    ops = [Op("RFFT2D", [0, 1], [2]), Op("RESHAPE", [2, 3], [4]), Op("COMPLEX_ABS", [4], [5])]
+    compare(tmp_path, Graph(tensors, [0], [5], ops))
+
+
+def test_non_max_suppression(tmp_path: Path) -> None:
+    boxes = np.float32([[0, 0, 1, 1], [0, 0.1, 1, 1.1], [0, 2, 1, 3], [0, 5, 1, 6]])
+    inputs = [constant(boxes), F((4,)), constant(i32(3)), constant(np.float32(0.5)),
+              constant(np.float32(-2.0))]  # fmt: skip
+    outputs = [Tensor((3,), "int32"), Tensor((), "int32")]
+    compare(tmp_path, single("NON_MAX_SUPPRESSION_V4", inputs, outputs))

@@ -23,6 +23,25 @@ def conv3d(call: Call) -> Tensor:
     return with_bias(call, made[0])
 
 
+@importer("RFFT2D")
+def rfft2d(call: Call) -> Any:
+    """[..., 1, n] -> complex [..., 1, length // 2 + 1]: how converters write tf.signal.rfft."""
+    x, lengths = call.x(0), call.ints(1, "the lengths")
+    if len(lengths) != 2 or lengths[0] != 1 or len(x.shape) < 2 or x.shape[-2] != 1:
+        raise call.refuse(
+            "a transform of two dims",
+            expected="one row: [..., 1, n]",
+            received=f"{list(x.shape)}, lengths {lengths}",
+        )
+    return call.tf("RFFT", x, np.asarray(lengths[1:], np.int32))
+
+
+@importer("NON_MAX_SUPPRESSION_V4")
+def non_max_suppression(call: Call) -> Any:
+    """Indices, filled up with zeros, and how many count."""
+    return call.tf("NonMaxSuppressionV4", *call.inputs, pad_to_max_output_size=True)
+
+
 @importer("EMBEDDING_LOOKUP")
 def embedding_lookup(call: Call) -> Any:
     """Inputs: whole numbers, rows."""

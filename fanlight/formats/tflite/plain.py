@@ -37,7 +37,7 @@ _SAME = {
     "STABLEHLO_FLOOR": "Floor", "STABLEHLO_LOG": "Log", "STABLEHLO_MINIMUM": "Minimum",
     "STABLEHLO_NEGATE": "Neg", "STABLEHLO_OR": "LogicalOr", "STABLEHLO_POWER": "Pow",
     "STABLEHLO_RSQRT": "Rsqrt", "STABLEHLO_SELECT": "SelectV2", "STABLEHLO_SUBTRACT": "Sub",
-    "STABLEHLO_TANH": "Tanh",
+    "STABLEHLO_TANH": "Tanh", "COMPLEX_ABS": "ComplexAbs", "REAL": "Real", "IMAG": "Imag",
 }  # fmt: skip
 # Operator -> TensorFlow op, and option -> TensorFlow's attribute
 _RENAMED: dict[str, tuple[str, dict[str, str]]] = {
@@ -48,7 +48,6 @@ _RENAMED: dict[str, tuple[str, dict[str, str]]] = {
     "REDUCE_MIN": ("Min", {"keep_dims": "keep_dims"}),
     "REDUCE_ANY": ("Any", {"keep_dims": "keep_dims"}),
     "REDUCE_ALL": ("All", {"keep_dims": "keep_dims"}),
-    "SQUEEZE": ("Squeeze", {"squeeze_dims": "squeeze_dims"}),
     "SPACE_TO_DEPTH": ("SpaceToDepth", {"block_size": "block_size"}),
     "DEPTH_TO_SPACE": ("DepthToSpace", {"block_size": "block_size"}),
     "PACK": ("Pack", {"axis": "axis"}),
@@ -89,10 +88,21 @@ def arithmetic(call: Call) -> Tensor:
 @importer("RESHAPE")
 def reshape(call: Call) -> Any:
     """The new shape is an input, or in old files an option."""
-    if call.has(1):
-        return call.tf("Reshape", call.x(0), call.x(1))
-    shape = call.options.get("new_shape", ())
-    return call.tf("Reshape", call.x(0), np.asarray(shape, np.int32))
+    shape: Any = np.asarray(call.options.get("new_shape", ()), np.int32)
+    shape = call.x(1) if call.has(1) else shape
+    x: Any = call.x(0)
+    if isinstance(x, tf.Pair):
+        return tf.Pair(*(call.tf("Reshape", part, shape) for part in (x.real, x.imag)))
+    return call.tf("Reshape", x, shape)
+
+
+@importer("SQUEEZE")
+def squeeze(call: Call) -> Any:
+    dims, x = call.options.get("squeeze_dims", ()), call.inputs[0] if call.has(0) else call.x(0)
+    if isinstance(x, tf.Pair):
+        parts = (call.tf("Squeeze", part, squeeze_dims=dims) for part in (x.real, x.imag))
+        return tf.Pair(*parts)
+    return call.tf("Squeeze", x, squeeze_dims=dims)
 
 
 @importer("CONCATENATION")

@@ -109,3 +109,23 @@ def to_whole(em: Emitter, byte: Tensor, info: TensorInfo, name: str) -> Tensor:
         return byte
     wide = em.cast(byte, "int32", f"{name}/wide")
     return em.op("sub", wide, em.const(_SHIFT[info.type], "int32"), name=f"{name}/int8")
+
+
+def real_of_int16(em: Emitter, x: Tensor, info: TensorInfo, name: str) -> Tensor:
+    """An int16 input of the model, int32 -> what it stands for."""
+    assert info.grid is not None
+    _check(info, info.grid)
+    wide = em.cast(x, "float32", f"{name}/float")
+    if info.grid.zero[0]:
+        wide = em.op("sub", wide, em.const(float(info.grid.zero[0])), name=f"{name}/centred")
+    return em.op("mul", wide, em.const(float(info.grid.scale[0])), name=f"{name}/real")
+
+
+def int16_of_real(em: Emitter, x: Tensor, info: TensorInfo, name: str) -> Tensor:
+    """Numbers on the grid of an int16 output -> its elements, int32."""
+    assert info.grid is not None
+    steps = em.op("div", x, em.const(float(info.grid.scale[0])), name=f"{name}/steps")
+    whole = em.cast(em.op("round", steps, name=f"{name}/round"), "int32", f"{name}/int16")
+    if info.grid.zero[0]:
+        whole = em.op("add", whole, em.const(int(info.grid.zero[0]), "int32"), name=f"{name}/moved")
+    return whole

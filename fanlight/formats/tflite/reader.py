@@ -5,13 +5,15 @@ from __future__ import annotations
 import mmap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import fanlight.formats.tfgraph.reader  # noqa: F401  (fills the table of TensorFlow's ops)
 from fanlight.errors import FanlightError
-from fanlight.formats.emitter import Emitter
+from fanlight.formats.emitter import Emitter, Tensor, dtype_of
 from fanlight.formats.files import regular_size
 from fanlight.formats.names import output_names, tally
 from fanlight.formats.source import Options, Port, Source, check_options, static_shape
+from fanlight.formats.tfgraph.call import Pair
 from fanlight.formats.tflite import control, more, neural, plain, recurrent  # noqa: F401  (fill the table)
 from fanlight.formats.tflite.call import HANDLERS, Cell, clean, graph_dtype
 from fanlight.formats.tflite.metadata import model_of_task, read_about
@@ -21,7 +23,12 @@ from fanlight.formats.tflite.model import (
     Subgraph,
     parse_model,
 )
-from fanlight.formats.tflite.quantization import from_whole, to_whole
+from fanlight.formats.tflite.quantization import (
+    from_whole,
+    int16_of_real,
+    real_of_int16,
+    to_whole,
+)
 from fanlight.formats.tflite.scope import Report, Scope
 from fanlight.graph import Builder
 
@@ -153,9 +160,29 @@ class _Import:
         cell = Cell(info, clean(info.name))
         if cell.scale is not None:
             cell._byte = from_whole(self.em, value, info, name)
+        elif info.type == "int16" and info.grid is not None:
+            cell._real = real_of_int16(self.em, value, info, name)
         else:
             cell._real = value
         return cell
+
+    def _whole(self, cell: Cell, name: str) -> Tensor:
+        """An output of the model, in the whole numbers of the file where it has some."""
+        byte = cell.byte(self.em)
+        if byte is not None:
+            return to_whole(self.em, byte, cell.info, name)
+        real: Any = cell.real(self.em)
+        if isinstance(real, Pair):
+            raise FanlightError(
+                "E-FORMAT-012",
+                "an output of the model is complex.",
+                where=cell.info.where,
+                expected="real numbers: its real and imaginary part, or its magnitude",
+                received=cell.info.name[:120],
+            )
+        if cell.info.type == "int16" and cell.info.grid is not None and dtype_of(real) == "float32":
+            return int16_of_real(self.em, real, cell.info, name)
+        return real
 
     def _told(self) -> list[str]:
         """What the reader did that a careful user would like to know."""
@@ -190,10 +217,7 @@ class _Import:
         for name, (_, number) in zip(names, entries, strict=True):
             cell = self.scope.cell(number, str(self.path))
             assert cell is not None
-            byte = cell.byte(self.em)
-            tensor = (
-                cell.real(self.em) if byte is None else to_whole(self.em, byte, cell.info, name)
-            )
+            tensor = self._whole(cell, name)
             outputs[name] = self.em.value(tensor, name)
             ports.append(Port(name, cell.info.name, batch and tuple(tensor.shape[:1]) == (1,)))
         about = read_about(self.model)

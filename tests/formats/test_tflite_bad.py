@@ -15,8 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import fanlight.formats.tflite.reader  # noqa: F401  (fills the table of operators)
 from fanlight.errors import FanlightError
 from fanlight.formats import load_graph
+from fanlight.formats.tflite.call import HANDLERS
+from fanlight.formats.tflite.schema import OPTIONS
 from fanlight.graph import verify
 from tests.formats.test_bad_input import refused
 from tests.formats.test_fuzz import damage, loads_or_refuses
@@ -157,6 +160,53 @@ def test_damaged_files(tmp_path: Path) -> None:
     while time.monotonic() < end:
         seed += 1
         run(tmp_path, seed)
+
+
+SHAPES: list[tuple[int, ...]] = [(), (1,), (3,), (2, 3), (1, 4, 4, 3), (2, 5, 3), (0, 2)]
+
+
+def swapped(folder: Path, seed: int) -> None:
+    """One operator of any kind, with inputs and options that may not suit it."""
+    rng = random.Random(seed)
+    tensors = []
+    for _ in range(rng.randint(1, 8)):
+        shape, kind = rng.choice(SHAPES), rng.random()
+        if kind < 0.4:
+            tensors.append(Tensor(shape))
+        elif kind < 0.6:
+            tensors.append(Tensor(shape, rng.choice(["int8", "uint8"]), None, 0.1, 3))
+        elif kind < 0.8:
+            tensors.append(constant(RNG.integers(-2, 4, shape).astype(np.int32)))
+        else:
+            tensors.append(constant(RNG.normal(size=shape).astype(np.float32)))
+    count = len(tensors)
+    tensors += [Tensor((1,)), Tensor((2,), "int32")]
+    kind = rng.choice(sorted(HANDLERS))
+    number = rng.choice([0, *OPTIONS])
+    given = {
+        name: rng.choice([0, 1, 2, -1, 7]) if field[0] != "bool" else rng.random() < 0.5
+        for name, field in OPTIONS.get(number, {}).items()
+        if field[0] in ("i8", "i32", "bool")
+    }
+    inputs = [rng.choice([-1, *range(count)]) for _ in range(rng.randint(0, 6))]
+    outputs = rng.choice([[count], [count, count + 1]])
+    op = Op(kind, inputs, outputs, number, given, rng.randbytes(20))
+    free = [i for i, t in enumerate(tensors[:count]) if t.data is None]
+    path = put(folder / "m.tflite", write(Graph(tensors, free, [count], [op])))
+    try:
+        loads_or_refuses(path)
+    except AssertionError:
+        print(kind, inputs, [t.shape for t in tensors], given)
+        raise
+
+
+def test_operators_with_what_does_not_suit_them(tmp_path: Path) -> None:
+    for seed in range(400):
+        swapped(tmp_path, seed)
+    end, seed = time.monotonic() + SECONDS, time.time_ns()
+    while time.monotonic() < end:
+        seed += 1
+        swapped(tmp_path, seed)
 
 
 @settings(max_examples=150)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fanlight as fl
 from fanlight.formats import load_graph
 from fanlight.formats.source import Source
 from fanlight.graph import evaluate, verify
@@ -139,3 +140,14 @@ def test_signatures_name_inputs_and_outputs(shared: Path) -> None:
     assert any("signatures" in warning for warning in source.warnings)
     source = load_graph(shared / "fixtures/func_resnet/model.tflite")
     assert [p.name for p in source.outputs] == ["output_1", "output_0"]
+
+
+def test_a_built_int8_model_gives_the_same_bytes(shared: Path, tmp_path: Path) -> None:
+    path = shared / "fixtures/mobilenet_v1_025_128/model_int8.tflite"
+    source = load_graph(path)
+    fl.build(fl.load(path), tmp_path / "built")
+    x = np.random.default_rng(2).uniform(-1, 1, source.graph.inputs[0].shape).astype(np.float32)
+    given = {source.inputs[0].name: x}
+    built = fl.open_bundle(tmp_path / "built").run(given)
+    for name, wanted in answers(source, given).items():
+        np.testing.assert_array_equal(built[name], wanted)

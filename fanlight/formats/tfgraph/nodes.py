@@ -90,16 +90,28 @@ class Attrs:
     def texts(self, name: str) -> tuple[str, ...]:
         return tuple(_text(v, name, self._where) for v in self._list(name, "s"))
 
+    def function(self, name: str) -> str:
+        """The name of a function of the library; E-FORMAT-005 if there is none."""
+        return field(self._get(name, "func"), "name", str, f"attr {name} of {self._where}")
+
 
 @dataclass(frozen=True)
 class GraphNode:
-    """One node of a GraphDef. Control inputs are dropped: nothing here has side effects."""
+    """One node of a GraphDef.
+
+    Attributes:
+        controls: the nodes that must run first. Nothing here has side effects, so they only tell
+            which branch of a condition a node without inputs is in.
+        key: the name of its constant in the weights, where that is not the node's.
+    """
 
     name: str
     op: str
     inputs: tuple[Ref, ...]
     attrs: Attrs
     where: str
+    controls: tuple[str, ...] = ()
+    key: str = ""
 
 
 def parse_nodes(topology: Any, where: object) -> dict[str, GraphNode]:
@@ -108,14 +120,17 @@ def parse_nodes(topology: Any, where: object) -> dict[str, GraphNode]:
     for index, entry in enumerate(field(topology, "node", list, where)):
         name = field(entry, "name", str, f"node {index} in {where}")
         here = f"node {name!r} in {where}"
-        listed = expect(entry.get("input") or [], list, '"input"', here)
-        inputs = [expect(i, str, "an input", here) for i in listed]
+        inputs = [
+            expect(i, str, "an input", here)
+            for i in expect(entry.get("input") or [], list, '"input"', here)
+        ]
         node = GraphNode(
             name,
             field(entry, "op", str, here),
             tuple(parse_ref(i) for i in inputs if not i.startswith("^")),
             Attrs(entry.get("attr") or {}, here),
             here,
+            tuple(i[1:] for i in inputs if i.startswith("^")),
         )
         if name in nodes:
             raise FanlightError(

@@ -84,6 +84,10 @@ class Builder:
         self._weights[value] = array
         return value
 
+    def owns(self, value: Value) -> bool:
+        """Whether a value is one of this graph."""
+        return value in self._known
+
     def array(self, value: Value) -> np.ndarray | None:
         """The array of a weight, None for anything else."""
         return self._weights.get(value)

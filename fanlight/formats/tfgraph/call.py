@@ -25,17 +25,27 @@ class Pair:
 
 
 # Nodes that may be given pairs.
-TAKE_PAIRS = frozenset("Angle ComplexAbs Conj FFT IFFT IRFFT Identity Imag Real Snapshot".split())
+TAKE_PAIRS = frozenset(
+    "Angle ComplexAbs Conj FFT IFFT IRFFT Identity IdentityN If Imag Real Snapshot StatelessIf "
+    "StatelessWhile While".split()
+)
+# Nodes that may be given lists of tensors (lists.py fills it).
+TAKE_LISTS: set[str] = set()
 
 
 @dataclass
 class Call:
-    """One node with its inputs already imported."""
+    """One node with its inputs already imported.
+
+    Attributes:
+        scope: what runs the functions of the graph (control.py, Scope).
+    """
 
     node: GraphNode
     em: Emitter
     inputs: Sequence[Tensor]
     warnings: list[str]
+    scope: Any = None
 
     @property
     def attrs(self) -> Attrs:

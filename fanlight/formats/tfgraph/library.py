@@ -191,6 +191,16 @@ def identity(name: str, like: GraphNode, *given: Ref) -> GraphNode:
     return GraphNode(name, "IdentityN", given, Attrs({}, like.where), like.where, like.controls)
 
 
+def identity_of(ref: Ref, nodes: Mapping[str, GraphNode]) -> Ref:
+    """What a value is, without the identities around it."""
+    for _ in range(len(nodes) + 1):
+        node = nodes.get(ref.node)
+        if node is None or node.op not in ("Identity", "IdentityN") or not node.inputs:
+            break
+        ref = node.inputs[min(ref.index, len(node.inputs) - 1)]
+    return ref
+
+
 def unfit(node: GraphNode, function: Function) -> FanlightError:
     """E-FORMAT-005: a call with more or fewer arguments than the function has."""
     return FanlightError(

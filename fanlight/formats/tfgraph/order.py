@@ -9,9 +9,15 @@ from fanlight.formats.tfgraph.nodes import GraphNode
 
 
 def needed(
-    nodes: Mapping[str, GraphNode], outputs: Iterable[str], stop: frozenset[str], where: object
+    nodes: Mapping[str, GraphNode],
+    outputs: Iterable[str],
+    stop: frozenset[str],
+    where: object,
+    controls: bool = False,
 ) -> dict[str, GraphNode]:
     """The nodes that the outputs depend on; what feeds a node in `stop` is not followed.
+
+    With `controls` also the nodes that must run before these, as far as they exist.
 
     Raises:
         FanlightError: E-FORMAT-016 if a node takes its input from one that does not exist.
@@ -35,6 +41,8 @@ def needed(
         found[name] = node
         if name not in stop:
             waiting.extend((ref.node, node.where) for ref in node.inputs)
+            if controls:
+                waiting.extend((c, node.where) for c in node.controls if c in nodes)
     return found
 
 

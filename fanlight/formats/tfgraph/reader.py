@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from fanlight.formats.names import output_names, tally
 from fanlight.formats.random_weights import random_constants
 from fanlight.formats.source import Options, Port, Source, check_options, static_shape
 from fanlight.formats.tfgraph import (  # noqa: F401  (fill the table)
+    control,
     elementwise,
     functions,
     indexing,
@@ -22,7 +23,10 @@ from fanlight.formats.tfgraph import (  # noqa: F401  (fill the table)
     shaping,
     spectral,
 )
-from fanlight.formats.tfgraph.call import HANDLERS, TAKE_PAIRS, Call, Pair
+from fanlight.formats.tfgraph.call import HANDLERS, TAKE_LISTS, TAKE_PAIRS, Call, Pair
+from fanlight.formats.tfgraph.frames import prepared, with_functions
+from fanlight.formats.tfgraph.library import Function, inlined, read_library
+from fanlight.formats.tfgraph.lists import is_list
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref, graph_dtype, parse_nodes
 from fanlight.formats.tfgraph.order import needed, ordered
 from fanlight.formats.tfgraph.signature import Entry, Signature, read_signature, topology
@@ -30,6 +34,7 @@ from fanlight.graph import Builder
 
 # Handled by the reader itself rather than by an importer of the table.
 _OWN = frozenset({"Const", "Placeholder", "NoOp"})
+_MAX_DEPTH = 32  # of loops and conditions in each other
 
 
 def read_graph_model(model: Mapping[str, Any], path: Path, options: Options) -> Source:
@@ -41,8 +46,10 @@ def read_graph_model(model: Mapping[str, Any], path: Path, options: Options) -> 
     nodes = parse_nodes(topology(model, path), path)
     signature = read_signature(model, nodes, path)
     stop = frozenset(e.ref.node for e in signature.inputs)
-    used = needed(nodes, [e.ref.node for e in signature.outputs], stop, path)
-    _refuse_unsupported(used, stop, path)
+    library = read_library(topology(model, path), path)
+    used, called = callable_nodes(nodes, library, signature, path)
+    inner = [n for f in called.values() for n in f.nodes.values()]
+    _refuse_unsupported([*used.values(), *inner], stop, path)
     order = ordered(used, stop)
     groups = parse_manifest(model.get("weightsManifest") or [], path)
     stored = (
@@ -50,12 +57,35 @@ def read_graph_model(model: Mapping[str, Any], path: Path, options: Options) -> 
         if options.weights == "random"
         else read_weights(groups, path.parent)
     )
-    return _Import(path, options, signature, stored).run(order)
+    return _Import(path, options, signature, stored, called).run(order)
 
 
-def _refuse_unsupported(nodes: Mapping[str, GraphNode], stop: frozenset[str], path: Path) -> None:
+def callable_nodes(
+    nodes: Mapping[str, GraphNode],
+    library: Mapping[str, Function],
+    signature: Signature,
+    where: object,
+) -> tuple[dict[str, GraphNode], dict[str, Function]]:
+    """The nodes that the outputs need, without calls, frames and merges; the functions of theirs.
+
+    Raises:
+        FanlightError: E-FORMAT-015 and E-FORMAT-016 for loops, conditions and functions that do not
+            fit together.
+    """
+    stop = frozenset(e.ref.node for e in signature.inputs)
+    outputs = [e.ref for e in signature.outputs]
+    names = [r.node for r in outputs]
+    used = needed(nodes, names, stop, where, controls=True)
+    if library:
+        used = needed(inlined(used, library), names, stop, where, controls=True)
+    made = dict(library)
+    used = with_functions(used, outputs, stop, made, where)
+    return used, prepared(used, made, where)
+
+
+def _refuse_unsupported(nodes: Iterable[GraphNode], stop: frozenset[str], path: Path) -> None:
     unknown: dict[str, list[str]] = {}
-    for node in nodes.values():
+    for node in nodes:
         if node.name not in stop and node.op not in HANDLERS and node.op not in _OWN:
             unknown.setdefault(node.op, []).append(node.name)
     if not unknown:
@@ -88,11 +118,14 @@ class _Import:
         options: Options,
         signature: Signature,
         stored: Mapping[str, np.ndarray | Skipped],
+        library: Mapping[str, Function] | None = None,
     ) -> None:
         self.path = path
         self.options = options
         self.signature = signature
         self.stored = stored
+        self.functions = library or {}
+        self.depth = 0
         self.builder = Builder(path.parent.name or path.stem)
         self.em = Emitter(self.builder)
         self.results: dict[str, list[Tensor]] = {}
@@ -108,8 +141,27 @@ class _Import:
             self._input(entry, node)
         for node in order:
             if node.name not in self.results:
-                self.results[node.name] = self._node(node)
+                self.results[node.name] = self._node(node, self.results, self.em)
         return self._finish()
+
+    def run_function(self, function: Function, inputs: Sequence[Any], em: Emitter) -> list[Any]:
+        """What a function gives for these inputs; its ops go to `em`."""
+        if self.depth >= _MAX_DEPTH:
+            raise FanlightError(
+                "E-FORMAT-015",
+                "loops and conditions lie in each other too deeply.",
+                where=self.path,
+                expected=f"at most {_MAX_DEPTH} levels",
+                received=function.name[:120],
+            )
+        results = {name: [x] for name, x in zip(function.arguments, inputs, strict=True)}
+        self.depth += 1
+        try:
+            for node in function.nodes.values():
+                results[node.name] = self._node(node, results, em)
+        finally:
+            self.depth -= 1
+        return [self._tensor(r, None, results) for r in function.returns]
 
     def _input(self, entry: Entry, node: GraphNode) -> None:
         dims = _dims(entry, node)
@@ -135,7 +187,9 @@ class _Import:
         self.results[node.name] = [value]
         self.ports.append(Port(value.name, entry.ref.node, batched))
 
-    def _node(self, node: GraphNode) -> list[Tensor]:
+    def _node(
+        self, node: GraphNode, results: Mapping[str, list[Tensor]], em: Emitter
+    ) -> list[Tensor]:
         if node.op == "Const":
             return [self._const(node)]
         if node.op == "NoOp":
@@ -148,13 +202,16 @@ class _Import:
                 expected="placeholders that the signature lists as inputs",
                 received=node.name[:120],
             )
-        call = Call(node, self.em, [self._tensor(ref, node) for ref in node.inputs], self.warnings)
+        inputs = [self._tensor(ref, node, results) for ref in node.inputs]
+        call = Call(node, em, inputs, self.warnings, self)
         if node.op not in TAKE_PAIRS and any(isinstance(x, Pair) for x in call.inputs):
             raise call.refuse(
                 "complex numbers are not taken here",
                 expected=f"real numbers; complex ones go to {', '.join(sorted(TAKE_PAIRS))}",
                 received="complex numbers",
             )
+        if node.op not in TAKE_LISTS and any(is_list(x) for x in call.inputs):
+            raise call.refuse("lists are not taken here", expected="tensors", received="a list")
         try:
             made = HANDLERS[node.op](call)
         except FanlightError as error:
@@ -164,7 +221,8 @@ class _Import:
         return list(made) if isinstance(made, list | tuple) else [made]
 
     def _const(self, node: GraphNode) -> np.ndarray:
-        array = self.stored.get(node.name)
+        key = node.key or node.name
+        array = self.stored.get(key)
         if isinstance(array, Skipped):
             raise FanlightError(
                 "E-FORMAT-012",
@@ -178,14 +236,16 @@ class _Import:
                 "E-FORMAT-011",
                 "a constant of the graph is not in the weights manifest.",
                 where=node.where,
-                expected=f"a weight named {node.name!r}",
+                expected=f"a weight named {key!r}",
                 received=f"{len(self.stored)} others",
                 next="model.json and its weights belong to different models: download both again.",
             )
-        return self.em.named(array, node.name)
+        return self.em.named(array, key)
 
-    def _tensor(self, ref: Ref, user: GraphNode | None) -> Tensor:
-        made = self.results[ref.node]
+    def _tensor(
+        self, ref: Ref, user: GraphNode | None, results: Mapping[str, list[Tensor]]
+    ) -> Tensor:
+        made = results[ref.node]
         if ref.index >= len(made):
             raise FanlightError(
                 "E-FORMAT-016",
@@ -197,7 +257,7 @@ class _Import:
         return made[ref.index]
 
     def _finish(self) -> Source:
-        results = [self._tensor(e.ref, None) for e in self.signature.outputs]
+        results = [self._tensor(e.ref, None, self.results) for e in self.signature.outputs]
         for entry, result in zip(self.signature.outputs, results, strict=True):
             if isinstance(result, Pair):
                 raise FanlightError(
@@ -207,6 +267,15 @@ class _Import:
                     expected="real numbers: its real and imaginary part, or its magnitude",
                     received=entry.name,
                     next="end the model with tf.abs, or with tf.math.real and tf.math.imag.",
+                )
+            if is_list(result):
+                raise FanlightError(
+                    "E-FORMAT-012",
+                    "an output of the model is a list of tensors.",
+                    where=self.path,
+                    expected="tensors: what the list holds, stacked",
+                    received=entry.name,
+                    next="end the model with TensorList.stack() or tf.stack.",
                 )
         names = output_names([e.name for e in self.signature.outputs], [p.name for p in self.ports])
         outputs = {n: self.em.value(t, n) for n, t in zip(names, results, strict=True)}

@@ -1,0 +1,51 @@
+"""TensorFlow.js from npm on graph-models, run by node."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.layers.tfjs_peer import ROOT, need_tfjs
+
+SCRIPT = Path(__file__).with_name("tfjs_graph.mjs")
+
+
+def answers(cases: Sequence[tuple[Path, Mapping[str, np.ndarray]]]) -> list[Any]:
+    """What TF.js gives for each (model.json, inputs by name): its outputs, in order.
+
+    Where TF.js throws, a text that says why is in their place.
+    """
+    need_tfjs()
+    listed = [
+        {"folder": str(path.parent), "inputs": {n: _listed(x) for n, x in inputs.items()}}
+        for path, inputs in cases
+    ]
+    done = subprocess.run(
+        [str(ROOT / "tools" / "with_node.sh"), "node", str(SCRIPT)],
+        input=json.dumps({"packages": str(ROOT), "cases": listed}),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    lines = [line for line in done.stdout.splitlines() if line.startswith("ANSWER ")]
+    if done.returncode or not lines:
+        raise AssertionError(f"TF.js failed: {done.stderr[-2000:]}{done.stdout[-500:]}")
+    found = json.loads(lines[-1][7:])
+    return [
+        case
+        if isinstance(case, str)
+        else [np.array(v, np.float32).reshape(shape) for shape, v in case]
+        for case in found
+    ]
+
+
+def _listed(array: np.ndarray) -> list[object]:
+    kind = {"f": "float32", "b": "bool"}.get(array.dtype.kind, "int32")
+    numbers = [None if x != x else x for x in array.ravel().tolist()]
+    return [list(array.shape), numbers, kind]

@@ -678,3 +678,38 @@ def test_damaged_control_flow_is_refused_or_read(seed: int, tmp_path: Path) -> N
         verify(load_graph(written(tmp_path, net, outputs)).graph)
     except FanlightError as error:
         assert error.code.startswith("E-")
+
+
+def test_loops_in_loops_are_not_all_written_out(tmp_path: Path) -> None:
+    """Six of 40 turns each would be 40 ** 6 nodes."""
+    net = Net()
+    x = net.input("x", 2, 3)
+
+    def body(depth: int) -> Callable[[str, str], list[str]]:
+        def turn(i: str, y: str) -> list[str]:
+            y = times(net, y, 0.999)
+            if depth:
+                y = net.frame(
+                    f"f{depth}", [net.const(0), y], lambda j, z: less(net, j, 40), body(depth - 1)
+                )[1]
+            return [plus(net, i, 1), y]
+
+        return turn
+
+    out = net.frame("top", [net.const(0), x], lambda i, y: less(net, i, 40), body(5))
+    graph = load_graph(written(tmp_path, net, [out[1]])).graph
+    assert control_ops(graph) == {"scan"} and len(graph.nodes) < 100
+
+
+def test_loops_without_an_end(tmp_path: Path) -> None:
+    net = Net()
+    x = net.input("x", 2, 3)
+    out = net.frame("f", [net.const(0), x], lambda i, y: less(net, i, 9), lambda i, y: [i, y])
+    refused(tmp_path / "a", net, [out[1]], "E-FORMAT-012", "carries nothing and does not end")
+    net = Net()
+    x = net.input("x", 2, 3)
+    out = net.frame(
+        "f", [net.const(0), x], lambda i, y: less(net, i, 9), lambda i, y: [i, plus(net, y, 1.0)]
+    )
+    graph = load_graph(written(tmp_path / "b", net, [out[1]])).graph
+    assert control_ops(graph) == {"while_loop"}

@@ -24,6 +24,7 @@ from fanlight.graph import Builder, Subgraph, Value
 from fanlight.ops.types import TensorType
 
 _WRITTEN_OUT = 512  # nodes: loops of up to so many in all turns are written out
+_NESTED = 16  # times as much counts a loop in a loop
 _AT_MOST = 1 << 14  # nodes: and of what no loop can carry up to so many
 _MOST_TURNS = 1 << 12  # turns that are counted at import
 _COUNTING = 64  # nodes that may compute what counts the turns
@@ -217,6 +218,7 @@ class _Loop:
         self.cond = cond
         self.body = body
         self.state: list[Any] = list(call.inputs)
+        self.weight = _weight(body, scope.functions)
         arguments = {name: i for i, name in enumerate(body.arguments)}
         # What comes out as it went in is not carried.
         self.fixed = {
@@ -229,7 +231,7 @@ class _Loop:
         """The last state."""
         turns = self._turns()
         if turns is not None and (
-            len(turns) <= 2 or (len(turns) - 1) * len(self.body.nodes) <= _WRITTEN_OUT
+            len(turns) <= 2 or (len(turns) - 1) * self.weight <= _WRITTEN_OUT
         ):
             return self._written_out(len(turns) - 1)
         try:
@@ -237,7 +239,7 @@ class _Loop:
             return self._while() if turns is None else self._scan(turns)
         except FanlightError as error:
             # What changes its shape from turn to turn cannot be carried.
-            count = None if turns is None else (len(turns) - 1) * len(self.body.nodes)
+            count = None if turns is None else (len(turns) - 1) * self.weight
             if count is None or count > _AT_MOST or not error.code.startswith("E-FORMAT-01"):
                 raise
             self.state = list(self.call.inputs)
@@ -281,7 +283,9 @@ class _Loop:
             results = self.scope.run_function(body, given, em)
             if not all(isinstance(r, np.ndarray) for r in results):
                 return None
-            now = dict(zip(now, results, strict=True))
+            before, now = now, dict(zip(now, results, strict=True))
+            if all(_same(before[i], now[i]) for i in now):
+                return None  # it goes on for ever
             found.append(now)
         return None
 
@@ -397,6 +401,18 @@ class _Loop:
             carried=len(start),
         )  # fmt: skip
         return self._finished(carried, made)
+
+
+def _weight(function: Function, functions: Mapping[str, Function], depth: int = 0) -> int:
+    """How many nodes a turn may become, roughly."""
+    total = len(function.nodes)
+    if depth >= 4:
+        return total
+    for node in function.nodes.values():
+        if node.op in ("While", "StatelessWhile"):
+            inner = called(node, "body", functions)
+            total += _NESTED * _weight(inner, functions, depth + 1)
+    return total
 
 
 def _slice(function: Function, returns: Sequence[Ref]) -> tuple[Function, set[int]]:

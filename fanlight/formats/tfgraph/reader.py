@@ -35,6 +35,7 @@ from fanlight.graph import Builder
 # Handled by the reader itself rather than by an importer of the table.
 _OWN = frozenset({"Const", "Placeholder", "NoOp"})
 _MAX_DEPTH = 32  # of loops and conditions in each other
+_MAX_RUN = 1 << 19  # nodes of functions: loops that are written out in each other grow fast
 
 
 def read_graph_model(model: Mapping[str, Any], path: Path, options: Options) -> Source:
@@ -126,6 +127,7 @@ class _Import:
         self.stored = stored
         self.functions = library or {}
         self.depth = 0
+        self.ran = 0
         self.builder = Builder(path.parent.name or path.stem)
         self.em = Emitter(self.builder)
         self.results: dict[str, list[Tensor]] = {}
@@ -153,6 +155,16 @@ class _Import:
                 where=self.path,
                 expected=f"at most {_MAX_DEPTH} levels",
                 received=function.name[:120],
+            )
+        self.ran += len(function.nodes) + 1
+        if self.ran > _MAX_RUN:
+            raise FanlightError(
+                "E-FORMAT-023",
+                "the loops of the graph turn too often to be read.",
+                where=self.path,
+                expected=f"at most {_MAX_RUN:,} nodes in all turns",
+                received=f"more, in {function.name[:120]}",
+                next="export the part of the model before this loop.",
             )
         results = {name: [x] for name, x in zip(function.arguments, inputs, strict=True)}
         self.depth += 1

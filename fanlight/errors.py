@@ -106,6 +106,8 @@ CATALOGUE: dict[str, str] = {
     "E-FORMAT-022": "Reading .h5 and .keras needs h5py: pip install 'fanlight[keras]'.",
     "E-FORMAT-023": "A tensor of the model is larger than WebAssembly's 4 GiB of memory.",
     "E-FORMAT-024": "The model cannot be given random weights.",
+    "E-FORMAT-040": "The format to be written has no form for some ops (all are listed).",
+    "E-FORMAT-041": "The weights cannot be quantised or cut into shards as asked.",
     # --- build and check -------------------------------------------------------------------------
     "E-BUILD-001": "No kernel of the target can compute an op of the graph.",
     "E-BUILD-002": "The number of labels does not fit the number of scores.",

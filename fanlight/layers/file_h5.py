@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
+from fanlight.formats.atomic import write_file
 from fanlight.formats.files import regular_size
 from fanlight.formats.jsonfile import parse_json
 from fanlight.layers import compiled
-from fanlight.layers.atomic import write_file
 from fanlight.layers.blank import blank
 from fanlight.layers.depths import depth_order
 from fanlight.layers.describe import KERAS_VERSION, described_model

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
+from fanlight.formats.atomic import write_file
 from fanlight.formats.files import read_bytes
 from fanlight.formats.jsonfile import dims, expect, parse_json
 from fanlight.formats.manifest import checked
-from fanlight.layers.atomic import write_file
 from fanlight.layers.blank import blank
 from fanlight.layers.compiled import compile_as, described, give
 from fanlight.layers.describe import described_model, model_from_json

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
+from fanlight.formats.atomic import new_folder
 from fanlight.formats.files import regular_size
 from fanlight.formats.jsonfile import expect, read_json
 from fanlight.formats.keras.config import snake_keys
@@ -17,7 +18,6 @@ from fanlight.formats.keras.stores import PathStore
 from fanlight.formats.manifest import parse_manifest
 from fanlight.formats.manifest import read_weights as read_arrays
 from fanlight.layers import compiled, file_keras, tfjs_training
-from fanlight.layers.atomic import new_folder
 from fanlight.layers.blank import blank
 from fanlight.layers.describe import dialect
 from fanlight.layers.layer import Layer

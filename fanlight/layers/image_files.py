@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.layers.atomic import write_file
+from fanlight.formats.atomic import write_file
 from fanlight.pictures import open_image
 from fanlight.tensor.caller import caller
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from fanlight.errors import FanlightError
+from fanlight.formats.atomic import write_file
 from fanlight.graph.drawing import Box, Drawing
-from fanlight.layers.atomic import write_file
 from fanlight.layers.foreign import refuse_model
 from fanlight.layers.model import Model, not_built
 from fanlight.layers.summary import shape_text, shown_shape

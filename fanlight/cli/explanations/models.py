@@ -128,6 +128,17 @@ MODELS: dict[str, Explanation] = {
         "axes, and random ones would make no model.",
         "Get the weight files, or take a layers-model of the same network.",
     ),
+    "E-FORMAT-040": Explanation(
+        "The model has ops that the format to be written has no word for, and none that they could "
+        "be put together of. The message lists all of them with their nodes.",
+        "Write another format (a bundle of fl.build holds every op), or leave the part with these "
+        "ops out of the model.",
+    ),
+    "E-FORMAT-041": Explanation(
+        "Weights are quantised as float16, uint8 or uint16: all of them, or those whose names "
+        "match a pattern; a weight that matches patterns of two kinds could be either.",
+        "quantize='uint8', or quantize=['uint8=conv*', 'float16'] for the rest.",
+    ),
     # --- calibration ------------------------------------------------------------------------------
     "E-CALIB-001": Explanation(
         "int8 must know how large the values in the model become, and no data were given to find "

@@ -5,5 +5,6 @@ from __future__ import annotations
 from fanlight.formats.detect import load_graph
 from fanlight.formats.model import Model, load
 from fanlight.formats.source import Port, Source
+from fanlight.formats.tfgraph_writer.writer import write_graph_model
 
-__all__ = ["Model", "Port", "Source", "load", "load_graph"]
+__all__ = ["Model", "Port", "Source", "load", "load_graph", "write_graph_model"]

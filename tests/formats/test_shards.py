@@ -17,7 +17,7 @@ from fanlight.formats.manifest import dequantize, parse_manifest, read_weights
 from fanlight.formats.shards import ShardWriter, quantization, write_weights
 from tests.support import SHARED
 
-# Beginning of the SHA-256 of manifest and shards that the original converter (4.22.0) made of these models.
+# How the SHA-256 of manifest and shards begins that the original converter (4.22.0) made of these.
 GOLDEN = {
     "x_conv_bn/sm_graph_f16": "b76cb4ffb1bfe44dceb83069",
     "x_conv_bn/sm_graph_u8": "656dae81e91f72e039e68a5e",

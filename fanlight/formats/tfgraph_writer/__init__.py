@@ -1,0 +1,1 @@
+"""Graphs as TF.js graph-models: a GraphDef in JSON, and shards of weights."""

@@ -199,6 +199,10 @@ class ShardWriter:
         self._room = 0
         self.entries: list[dict[str, Any]] = []
 
+    def exact(self) -> None:
+        """From here on weights stay as they are."""
+        self._quantize = Quantize()
+
     def write(self, name: str, array: np.ndarray, group: str | None = None) -> None:
         """One weight; `group` is told in its entry ("optimizer": TF.js gives it to that).
 

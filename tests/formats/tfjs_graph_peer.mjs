@@ -28,7 +28,8 @@ async function answer(job) {
   const given = names.map((n) => { const [s, x, d] = job.inputs[n]; return tf.tensor(x, s, d); });
   if (found.format === "layers-model") {
     const model = await tf.loadLayersModel(handler);
-    const order = model.inputNames.map((n) => given[names.indexOf(n)] ?? given[0]);
+    const known = model.inputNames ?? []; // a Sequential has none
+    const order = known.length ? known.map((n) => given[names.indexOf(n)] ?? given[0]) : given;
     const made = [model.predict(order.length === 1 ? order[0] : order)].flat();
     return { list: made.map((t) => [t.shape, Array.from(t.dataSync())]) };
   }

@@ -1,0 +1,175 @@
+"""write_onnx: a graph as an ONNX model."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fanlight.errors import FanlightError
+from fanlight.formats.atomic import refused
+from fanlight.formats.onnx_writer import elementwise, neural, proto, shaping
+from fanlight.formats.onnx_writer.nodes import NodeWriter, Out, Unsupported
+from fanlight.graph import Graph, Node, subgraphs
+from fanlight.graph.batch import Fixed, free_batch, unroll_scans
+from fanlight.version import __version__
+
+WRITES: dict[str, Any] = {**elementwise.WRITES, **shaping.WRITES, **neural.WRITES}
+OPSETS = (18, 19, 20, 21)
+_MOST = 2_000_000_000  # bytes of weights inside: a protocol buffer ends at 2 GiB
+_LARGE = 1024  # bytes from which a weight goes into a file of its own
+
+
+def write_onnx(
+    source: Any,
+    path: str | Path,
+    *,
+    opset: int = 18,
+    external: bool | None = None,
+    metadata: Mapping[str, str] | None = None,
+    overwrite: bool = True,
+) -> tuple[str, ...]:
+    """Write a model as ONNX.
+
+    Inputs keep their own layout, [N, H, W, C] of images: inside, images are turned to the layout
+    of ONNX once, and back where an op wants it. Inputs whose leading dim was free in the source
+    have the symbol "batch" there, where every op keeps the examples of a batch apart.
+
+    Args:
+        source: a Graph, or anything that has one as `.graph`: a Source, what `fl.load` gives, a
+            model of layers.
+        path: of the .onnx file.
+        opset: 18 to 21.
+        external: whether weights go into a file beside it, PATH.data; default: from 2 GB on.
+        metadata: texts that go along: metadata_props.
+        overwrite: False refuses a file that is there.
+
+    Returns:
+        What a reader of the report should know: why a batch had to stay fixed.
+
+    Raises:
+        FanlightError: E-FORMAT-040 ops that ONNX has not, all listed, or no such opset;
+            E-LAYER-010 the file cannot be written.
+    """
+    if opset not in OPSETS:
+        raise FanlightError(
+            "E-FORMAT-040",
+            "this version of ONNX is not written.",
+            where="opset",
+            expected=", ".join(map(str, OPSETS)),
+            received=repr(opset)[:40],
+        )
+    target = Path(path)
+    graph, told = _prepared(source)
+    writer = NodeWriter(_emit)
+    inputs, outputs = _written(graph, writer)
+    beside = Path(f"{target}.data")
+    total = sum(a.nbytes for a in writer.constants.values())
+    outside = total > _MOST if external is None else external
+    initializers, offset, stored = [], 0, []
+    for name, array in writer.constants.items():
+        large = outside and array.nbytes >= _LARGE
+        initializers.append(proto.tensor(name, array, (beside.name, offset) if large else None))
+        if large:
+            stored.append(array)
+            offset += array.nbytes
+    made = proto.GraphPieces(graph.name, writer.nodes, inputs, outputs, initializers)
+    producer = ("Fanlight", __version__)
+    pieces = proto.model(made, opset, producer, dict(metadata or {}))
+    if stored:
+        _write(beside, (proto.raw(a) for a in stored), overwrite)
+    _write(target, pieces, overwrite)
+    return tuple(told)
+
+
+def _write(path: Path, pieces: Any, overwrite: bool) -> None:
+    """Write a file piece by piece beside its place, then put it there in one step."""
+    if path.is_dir():
+        raise refused(path, "the name of a file", "a folder")
+    if path.exists() and not overwrite:
+        raise refused(path, "a new path, or overwrite=True", "a file that is there already")
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            for piece in pieces:
+                file.write(piece)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
+        raise refused(path, "a place that can be written", error.strerror or str(error)) from error
+
+
+def _prepared(source: Any) -> tuple[Graph, list[str]]:
+    graph: Graph = source if isinstance(source, Graph) else source.graph
+    batched = getattr(source, "batched", None)
+    if batched is None and not isinstance(source, Graph):
+        batched = {port.name: port.batched for port in source.inputs}
+    told: list[str] = []
+    try:
+        graph = unroll_scans(graph)
+    except Fixed as error:
+        raise _unwritable(graph, [str(error)]) from None
+    free = [n for n, b in (batched or {}).items() if b]
+    if free:
+        try:
+            graph = free_batch(graph, free)
+        except Fixed as error:
+            told.append(f"the batch is fixed to 1: {error}")
+    return graph, told
+
+
+def _written(graph: Graph, writer: NodeWriter) -> tuple[list[proto.Pieces], list[proto.Pieces]]:
+    wrong = _unknown(graph)
+    if wrong:
+        raise _unwritable(graph, wrong)
+    inputs, outputs = [], []
+    # The names of what the caller sees are taken first.
+    ends = [writer.fresh(name) for name, _ in graph.outputs]
+    for v in graph.inputs:
+        name = writer.fresh(v.name)
+        writer.bind(v, name)
+        inputs.append(proto.value_info(name, v.dtype, v.shape))
+    for (_, value), made, end in zip(graph.outputs, writer.run(graph), ends, strict=True):
+        writer.nodes.append(proto.node("Identity", [made], [end], end, {}))
+        outputs.append(proto.value_info(end, value.dtype, value.shape))
+    return inputs, outputs
+
+
+def _emit(writer: NodeWriter, node: Node) -> None:
+    out = Out(writer, node)
+    try:
+        made = WRITES[node.op](out)
+    except Unsupported as error:
+        raise _unwritable(None, [f"{node.name} ({node.op}): {error}"]) from None
+    references = made if isinstance(made, list) else [made]
+    for value, reference in zip(node.outputs, references, strict=True):
+        writer.bind(value, reference, out.is_turned and len(value.shape) == 4)
+
+
+def _unknown(graph: Graph) -> list[str]:
+    found = []
+    for node in graph.nodes:
+        if node.op not in WRITES:
+            found.append(f"{node.name} ({node.op})")
+        for body in subgraphs(node).values():
+            found += _unknown(body.graph)
+    return found
+
+
+def _unwritable(graph: Graph | None, wrong: list[str]) -> FanlightError:
+    return FanlightError(
+        "E-FORMAT-040",
+        f"{len(wrong)} nodes of the model are not written as ONNX.",
+        where=None if graph is None else graph.name,
+        expected="ops that ONNX has",
+        received=", ".join(wrong[:30]) + (", ..." if len(wrong) > 30 else ""),
+        next="write another format; a bundle of fl.build holds every op.",
+    )

@@ -17,6 +17,7 @@ from fanlight.formats.keras.config import snake_keys
 from fanlight.formats.keras.stores import PathStore
 from fanlight.formats.manifest import parse_manifest
 from fanlight.formats.manifest import read_weights as read_arrays
+from fanlight.formats.shards import SHARD_BYTES, ShardWriter, quantization
 from fanlight.layers import compiled, file_keras, tfjs_training
 from fanlight.layers.blank import blank
 from fanlight.layers.describe import dialect
@@ -26,17 +27,31 @@ from fanlight.layers.reading import Reader
 from fanlight.layers.tfjs_form import Form, tfjs_weights
 from fanlight.tensor.caller import caller
 
-SHARD_BYTES = 4 << 20
-
-
 # --- writing --------------------------------------------------------------------------------------
 
 
-def write(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
-    """Write the folder."""
+def write(
+    model: Any,
+    path: Path,
+    overwrite: bool,
+    include_optimizer: bool,
+    *,
+    quantize: Any = None,
+    shard_bytes: int = SHARD_BYTES,
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the folder.
+
+    Args:
+        quantize: weights that are rounded, see `fanlight.formats.shards.quantization`; what an
+            optimizer keeps is never.
+        shard_bytes: bytes of a file of weights.
+        metadata: what the model says about itself: userDefinedMetadata.
+    """
     from fanlight.version import __version__
 
     folder = path.parent if path.suffix == ".json" else path
+    asked = quantization(quantize)
     topology = Form().topology(model)
     weights = tfjs_weights(model)
     _distinct(model, [n for n, _ in weights])
@@ -45,34 +60,39 @@ def write(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> N
         told = tfjs_training.training_config(model)
         train = {id(w) for w in model.trainable_weights}
         kept = tfjs_training.state(model.optimizer, [(n, w) for n, w in weights if id(w) in train])
-    entries: list[dict[str, Any]] = []
-    parts: list[bytes] = []
-    for name, array, group in [
-        *((n, w.numpy(), None) for n, w in weights),
-        *((n, a, "optimizer") for n, a in kept),
-    ]:
-        kind = str(array.dtype)
-        one = {"name": name, "shape": list(array.shape), "dtype": kind}
-        entries.append(one if group is None else {**one, "group": group})
-        little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
-        parts.append(little.tobytes())
-    data = b"".join(parts)
-    shards = [data[i : i + SHARD_BYTES] for i in range(0, len(data), SHARD_BYTES)] or [b""]
-    names = [f"group1-shard{i + 1}of{len(shards)}.bin" for i in range(len(shards))]
-    described = {
+    described: dict[str, Any] = {
         "format": "layers-model",
         "generatedBy": f"Fanlight {__version__}",
         "convertedBy": None,
         "modelTopology": topology,
-        "weightsManifest": [{"paths": names, "weights": entries}],
     }
     if told is not None:
         described["trainingConfig"] = told
+    if metadata:
+        described["userDefinedMetadata"] = dict(metadata)
     with new_folder(folder, overwrite) as temporary:
-        for name, shard in zip(names, shards, strict=True):
-            (temporary / name).write_bytes(shard)
+        with ShardWriter(temporary, quantize=asked, shard_bytes=shard_bytes) as shards:
+            for name, weight in _in_order(model):
+                shards.write(name, weight.numpy())
+            shards.exact()
+            for name, array in kept:
+                shards.write(name, array, "optimizer")
+            described["weightsManifest"] = [shards.finish()]
         text = json.dumps(described, ensure_ascii=False, separators=(",", ":"))
         (temporary / "model.json").write_bytes(text.encode())
+
+
+def _in_order(model: Any) -> list[tuple[str, Any]]:
+    """The weights in the order of the original converter: of layers by the alphabet, as HDF5 has
+    them.
+    """
+    once: dict[int, tuple[str, Any]] = {}
+    for layer in sorted(model.layers, key=lambda x: x.name):
+        for name, weight in tfjs_weights(layer):
+            once.setdefault(id(weight), (name, weight))
+    for name, weight in tfjs_weights(model):
+        once.setdefault(id(weight), (name, weight))
+    return list(once.values())
 
 
 def _distinct(model: Any, names: list[str]) -> None:

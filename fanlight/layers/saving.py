@@ -12,6 +12,7 @@ from typing import Any
 from fanlight import formats
 from fanlight.errors import FanlightError
 from fanlight.formats.model import Model as LoadedModel
+from fanlight.formats.shards import SHARD_BYTES
 from fanlight.formats.source import Port, Source
 from fanlight.layers import config
 from fanlight.layers.foreign import refuse_model
@@ -96,6 +97,64 @@ def save_model(
         file_safetensors.write_model(model, target, overwrite, include_optimizer)
     else:
         file_tfjs.write(model, target, overwrite, include_optimizer)
+
+
+def write_tfjs(
+    model: Any,
+    folder: Any,
+    *,
+    layers: bool | None = None,
+    quantize: Any = None,
+    shard_bytes: int = SHARD_BYTES,
+    metadata: Mapping[str, Any] | None = None,
+    overwrite: bool = True,
+) -> tuple[str, tuple[str, ...]]:
+    """Write a model of layers for TF.js: as a layers-model if TF.js has all of its layers, with
+    the same meaning, else as a graph-model.
+
+    Args:
+        model: of layers, as `load_model` gives it.
+        folder: where to.
+        layers: True asks for a layers-model alone, False for a graph-model.
+        quantize, shard_bytes, metadata, overwrite: as of `fanlight.formats.write_graph_model`.
+
+    Returns:
+        "layers-model" or "graph-model", and what there is to know: which layers TF.js has not.
+
+    Raises:
+        FanlightError: E-LAYER-009 it has to be a layers-model, and TF.js lacks some layers;
+            E-FORMAT-040, E-FORMAT-041, E-LAYER-010 as `write_graph_model`.
+    """
+    from fanlight.layers import file_tfjs
+
+    target = _path(folder)
+    _built(model)
+    told: tuple[str, ...] = ()
+    if layers is not False:
+        try:
+            file_tfjs.write(
+                model,
+                target,
+                overwrite,
+                False,
+                quantize=quantize,
+                shard_bytes=shard_bytes,
+                metadata=metadata,
+            )
+            return "layers-model", ()
+        except FanlightError as error:
+            if layers or error.code != "E-LAYER-009":
+                raise
+            told = (f"a graph-model, for TF.js has not: {error.received}",)
+    more = formats.write_graph_model(
+        model,
+        target,
+        quantize=quantize,
+        shard_bytes=shard_bytes,
+        metadata=metadata,
+        overwrite=overwrite,
+    )
+    return "graph-model", (*told, *more)
 
 
 def save_weights(model: Layer, path: Any, overwrite: bool = True) -> None:

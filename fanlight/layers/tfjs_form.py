@@ -89,8 +89,9 @@ class Form:
                 where=f"{model.name}, {caller()}",
                 expected="layers and arguments of tfjs-layers 4.22",
                 received="; ".join(self.wrong[:30]) + ("; ..." if len(self.wrong) > 30 else ""),
-                next='model.save("model.keras") has all of them; fl.build makes a page of any '
-                "model.",
+                next="fanlight.formats.write_graph_model(model, folder) writes it for TF.js "
+                'without layers; model.save("model.keras") has all of them; fl.build makes a page '
+                "of any model.",
             )
         return {**made, "keras_version": VERSION, "backend": "tensor_flow.js"}
 
@@ -107,7 +108,10 @@ class Form:
         places = node_places(model)
 
         def ref(symbol: Symbolic) -> list[Any]:
-            return [symbol.node.layer.name, places[id(symbol.node)], symbol.index]
+            layer, place = symbol.node.layer, places[id(symbol.node)]
+            # In TF.js a Sequential that knows its input was called with it first, too.
+            begun = isinstance(layer, Sequential) and layer._begin is not None
+            return [layer.name, place + begun, symbol.index]
 
         entries = []
         for layer in depth_order(model):

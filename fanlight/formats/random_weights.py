@@ -10,13 +10,10 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from fanlight.errors import FanlightError
 from fanlight.formats.emitter import check_size
-from fanlight.formats.manifest import Spec
 from fanlight.ops.types import TensorType
 
 _NEAR_ONE = ("gamma", "variance", "scale")
@@ -35,25 +32,3 @@ def random_array(name: str, shape: Sequence[int]) -> np.ndarray:
     # A depthwise kernel [kh, kw, channels, multiplier] sums over its window only.
     window = shape[:2] if "depthwise" in last and len(shape) == 4 else shape[:-1]
     return (noise * math.sqrt(2 / max(1, math.prod(window)))).astype(np.float32)
-
-
-def random_constants(
-    groups: Sequence[tuple[list[str], list[Spec]]], where: Any
-) -> dict[str, np.ndarray]:
-    """Random arrays for the float constants of a graph-model.
-
-    Raises:
-        FanlightError: E-FORMAT-024 if some constant is not a float: shapes cannot be guessed.
-    """
-    specs = [spec for _, group in groups for spec in group]
-    whole = [spec.name for spec in specs if spec.dtype != "float32"]
-    if whole:
-        raise FanlightError(
-            "E-FORMAT-024",
-            "the graph-model keeps shapes or axes among its weights; those cannot be random.",
-            where=where,
-            expected="float32 weights only",
-            received=", ".join(whole[:5]),
-            next="use a layers-model, or get the weight files.",
-        )
-    return {spec.name: random_array(spec.name, spec.shape) for spec in specs}

@@ -38,6 +38,7 @@ class Source:
         labels: class names, if the source carries them.
         warnings: what a careful reader would like to know; empty for most models.
         metadata: what the files say about themselves (producer, converter, user metadata).
+        constants: those of a graph-model that were made up, by their names in the source.
     """
 
     graph: Graph
@@ -47,6 +48,7 @@ class Source:
     labels: tuple[str, ...] | None = None
     warnings: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    constants: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -362,8 +362,7 @@ def test_sizes_that_do_not_fit(graph: Path, options: dict) -> None:
     refused(graph, "E-FORMAT-018", **options)
 
 
-def test_random_weights_where_shapes_are_weights(graph: Path) -> None:
-    refused(graph, "E-FORMAT-024", "pads", weights="random")
+def test_random_weights_that_nobody_invents(graph: Path) -> None:
     refused(graph, "E-FORMAT-024", weights="invented")
 
 

@@ -125,7 +125,7 @@ MODELS: dict[str, Explanation] = {
     ),
     "E-FORMAT-024": Explanation(
         "Random weights are for timing a topology. Here numbers among the weights are shapes or "
-        "axes, and random ones would make no model.",
+        "axes, and neither their role nor what is around them tells what they could be.",
         "Get the weight files, or take a layers-model of the same network.",
     ),
     "E-FORMAT-040": Explanation(

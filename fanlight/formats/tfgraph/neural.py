@@ -44,6 +44,10 @@ def _back(call: Call, y: Tensor) -> Tensor:
 def _pair(call: Call, name: str) -> tuple[int, int]:
     """The height and width entries of a list of four (strides, dilations, ksize)."""
     values = call.attrs.ints(name) or (1, 1, 1, 1)
+    if name == "dilations" and values == (2, 2, 1, 1):
+        # A fault of old converters: the batch is in the place of the width. TF.js goes by place.
+        call.warnings.append(f"{call.where}: dilations {list(values)} are taken as TF.js does.")
+        return values[1], values[2]
     if len(values) != 4 or not all(1 <= v < 1 << 20 for v in values):
         raise call.refuse(f"{name} are not four sizes", received=values[:8])
     h, w, rest = (2, 3, (0, 1)) if _channels_first(call) else (1, 2, (0, 3))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from fanlight.errors import FanlightError
-from fanlight.formats.tfgraph.nodes import GraphNode
+from fanlight.formats.tfgraph.nodes import GraphNode, Ref
 
 
 def needed(
@@ -46,8 +46,16 @@ def needed(
     return found
 
 
-def ordered(nodes: Mapping[str, GraphNode], stop: frozenset[str]) -> list[GraphNode]:
-    """The nodes, each after those that feed it; E-FORMAT-015 names a cycle if there is one."""
+def ordered(
+    nodes: Mapping[str, GraphNode],
+    stop: frozenset[str],
+    feeding: Callable[[GraphNode], Sequence[Ref]] | None = None,
+) -> list[GraphNode]:
+    """The nodes, each after those that feed it; E-FORMAT-015 names a cycle if there is one.
+
+    Args:
+        feeding: the inputs of a node in the order in which they are wanted; any if left out.
+    """
     order: list[GraphNode] = []
     done: set[str] = set()
     for root in nodes:
@@ -68,7 +76,8 @@ def ordered(nodes: Mapping[str, GraphNode], stop: frozenset[str]) -> list[GraphN
             path[name] = None
             stack.append((name, True))
             if name not in stop:
-                stack.extend((ref.node, False) for ref in nodes[name].inputs)
+                refs = nodes[name].inputs if feeding is None else feeding(nodes[name])[::-1]
+                stack.extend((ref.node, False) for ref in refs)
     return order
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from fanlight.errors import FanlightError
 from fanlight.formats.emitter import Emitter, Tensor
 from fanlight.formats.manifest import Skipped, parse_manifest, read_weights
 from fanlight.formats.names import output_names, tally
-from fanlight.formats.random_weights import random_constants
 from fanlight.formats.source import Options, Port, Source, check_options, static_shape
 from fanlight.formats.tfgraph import (  # noqa: F401  (fill the table)
     control,
@@ -25,6 +25,7 @@ from fanlight.formats.tfgraph import (  # noqa: F401  (fill the table)
 )
 from fanlight.formats.tfgraph.call import HANDLERS, TAKE_LISTS, TAKE_PAIRS, Call, Pair
 from fanlight.formats.tfgraph.frames import prepared, with_functions
+from fanlight.formats.tfgraph.guess import Guesser
 from fanlight.formats.tfgraph.library import Function, inlined, read_library
 from fanlight.formats.tfgraph.lists import is_list
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref, graph_dtype, parse_nodes
@@ -51,14 +52,18 @@ def read_graph_model(model: Mapping[str, Any], path: Path, options: Options) -> 
     used, called = callable_nodes(nodes, library, signature, path)
     inner = [n for f in called.values() for n in f.nodes.values()]
     _refuse_unsupported([*used.values(), *inner], stop, path)
-    order = ordered(used, stop)
     groups = parse_manifest(model.get("weightsManifest") or [], path)
-    stored = (
-        random_constants(groups, path)
-        if options.weights == "random"
-        else read_weights(groups, path.parent)
-    )
-    return _Import(path, options, signature, stored, called).run(order)
+    if options.weights == "stored":
+        stored = read_weights(groups, path.parent)
+        return _Import(path, options, signature, stored, called).run(ordered(used, stop))
+    specs = {spec.name: spec for _, group in groups for spec in group}
+    run = _Import(path, options, signature, {}, called)
+    known = dict(used)
+    for node in inner:
+        known.setdefault(node.name, node)
+    run.guesser = Guesser(known, specs, run.results, signature, path)
+    source = run.run(ordered(used, stop, run.guesser.order))
+    return replace(source, constants=run.stored)
 
 
 def callable_nodes(
@@ -118,7 +123,7 @@ class _Import:
         path: Path,
         options: Options,
         signature: Signature,
-        stored: Mapping[str, np.ndarray | Skipped],
+        stored: dict[str, np.ndarray | Skipped],
         library: Mapping[str, Function] | None = None,
     ) -> None:
         self.path = path
@@ -128,6 +133,7 @@ class _Import:
         self.functions = library or {}
         self.depth = 0
         self.ran = 0
+        self.guesser: Guesser | None = None
         self.builder = Builder(path.parent.name or path.stem)
         self.em = Emitter(self.builder)
         self.results: dict[str, list[Tensor]] = {}
@@ -234,6 +240,8 @@ class _Import:
 
     def _const(self, node: GraphNode) -> np.ndarray:
         key = node.key or node.name
+        if self.guesser is not None and key in self.guesser.specs and key not in self.stored:
+            self.stored[key] = self.guesser.constant(key)
         array = self.stored.get(key)
         if isinstance(array, Skipped):
             raise FanlightError(

@@ -1,0 +1,407 @@
+"""Plausible whole numbers for topologies that came without their weights.
+
+TensorFlow keeps axes, paddings and shapes as constants, and the converter moves them into the
+weight files. Without these, the role of a constant tells most of it: what is summed over, how
+much a convolution needs padded, which sizes a skip connection asks for. It is a best effort for
+benchmarks and load tests, not the numbers that the model was made with.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.formats.emitter import Tensor, check_size
+from fanlight.formats.manifest import Spec
+from fanlight.formats.random_weights import random_array
+from fanlight.formats.tfgraph.nodes import GraphNode, Ref
+from fanlight.formats.tfgraph.signature import Signature
+from fanlight.ops.types import TensorType
+
+# What an op may be asked to guess: numbers of a vector, of which some may be open.
+Wanted = list[int] | None
+Rule = Callable[["Guesser", GraphNode, int, int], Wanted]
+_RULES: dict[str, Rule] = {}
+# Inputs that hold sizes or axes: they are imported after the others, which tell what they are.
+_LAST = {"Conv2DBackpropInput": (0,), "Split": (0,), "Fill": (0,)}
+_ELEMENTWISE = frozenset(
+    "Add AddV2 AddN Sub Mul RealDiv Maximum Minimum SquaredDifference BiasAdd Select".split()
+)
+_THROUGH = frozenset("Identity Relu Relu6 Cast Snapshot StopGradient LeakyRelu Sigmoid".split())
+_CONVOLUTIONS = {
+    "Conv2D": 3, "_FusedConv2D": 3, "DepthwiseConv2dNative": 2, "FusedDepthwiseConv2dNative": 2,
+}  # fmt: skip
+_IMAGES = frozenset("MaxPool AvgPool ResizeBilinear ResizeNearestNeighbor".split())
+_DEPTH = 12  # how far a role is looked for
+
+
+def rule(*ops: str) -> Callable[[Rule], Rule]:
+    """Register what the inputs of some ops want."""
+
+    def register(function: Rule) -> Rule:
+        _RULES.update(dict.fromkeys(ops, function))
+        return function
+
+    return register
+
+
+class Guesser:
+    """Guesses constants while a graph is imported.
+
+    Args:
+        nodes: those that the outputs need.
+        specs: the constants, by name.
+        results: what is imported already, by node; it grows.
+        signature: tells the shapes of outputs.
+    """
+
+    def __init__(
+        self,
+        nodes: Mapping[str, GraphNode],
+        specs: Mapping[str, Spec],
+        results: Mapping[str, Sequence[Tensor]],
+        signature: Signature,
+        where: object,
+    ) -> None:
+        self.nodes, self.specs, self.results = nodes, specs, results
+        self.where = where
+        self.users: dict[str, list[tuple[GraphNode, int]]] = {}
+        for node in nodes.values():
+            for index, ref in enumerate(node.inputs):
+                self.users.setdefault(ref.node, []).append((node, index))
+        self.declared = {e.ref.node: e.dims for e in signature.outputs if e.dims is not None}
+
+    # --- what the import asks
+
+    def order(self, node: GraphNode) -> list[Ref]:
+        """The inputs of a node in the order in which they can be told."""
+        late = _LAST.get(node.op, ())
+        first: list[Ref] = []
+        if node.op == "ConcatV2":
+            # What is reshaped to be joined is known before any of the shapes is guessed.
+            makers = [self.nodes[r.node] for r in node.inputs if r.node in self.nodes]
+            first = [n.inputs[0] for n in makers if n.op == "Reshape" and n.inputs]
+        data = [r for i, r in enumerate(node.inputs) if i not in late and not self.is_constant(r)]
+        floats = [r for r in node.inputs if self.is_constant(r)]
+        sizes = [node.inputs[i] for i in late if i < len(node.inputs)]
+        return [*first, *data, *floats, *[r for r in sizes if r not in floats]]
+
+    def constant(self, name: str) -> np.ndarray:
+        """The array of the constant `name`.
+
+        Raises:
+            FanlightError: E-FORMAT-024 if nothing tells what its whole numbers are.
+        """
+        spec = self.specs[name]
+        if spec.dtype == "float32":
+            return self._real(name, spec)
+        check_size(TensorType(spec.shape, "int32"), name, 1 << 24)
+        if spec.dtype not in ("int32", "bool", "uint8"):
+            raise self._unknown(name, spec)
+        users = sorted(self.users.get(name, []), key=lambda u: _confidence(*u))
+        for user, index in users:
+            found = self.want(user, index, spec.count)
+            if found is not None and len(found) == spec.count:
+                return np.asarray(found, spec.dtype).reshape(spec.shape)
+        if spec.count == 0 or all(user.op in _ELEMENTWISE for user, _ in users):
+            return np.zeros(spec.shape, spec.dtype)
+        raise self._unknown(name, spec)
+
+    def _unknown(self, name: str, spec: Spec) -> FanlightError:
+        users = [f"{n.op} input {i} ({n.name})" for n, i in self.users.get(name, [])[:3]]
+        return FanlightError(
+            "E-FORMAT-024",
+            f"nothing tells what the {spec.dtype} constant {name!r} could be.",
+            where=self.where,
+            expected="an axis, a shape, paddings or limits of a slice",
+            received=f"{spec.dtype} {list(spec.shape)} for {', '.join(users)}",
+            next="get the weight files: shapes and axes are kept in them.",
+        )
+
+    def _real(self, name: str, spec: Spec) -> np.ndarray:
+        """A seeded array; single numbers keep what follows finite."""
+        if spec.count != 1 or len(spec.shape) > 1:
+            return random_array(name, spec.shape)
+        value = 0.0
+        for user, index in self.users.get(name, []):
+            value = self._scalar(user, index, name)
+        return np.full(spec.shape, value, np.float32)
+
+    def _scalar(self, user: GraphNode, index: int, name: str) -> float:
+        if user.op in ("Add", "AddV2") and self._feeds(user, ("Rsqrt", "Sqrt", "Log", "RealDiv")):
+            return 1e-3
+        if user.op in ("Minimum",):
+            return 6.0
+        if user.op in ("Mul", "RealDiv"):
+            return 2.0 if self._feeds(user, ("Cast", "Pack", "ResizeBilinear")) else 0.5
+        if user.op in ("Pow",):
+            return 2.0
+        if user.op in ("Range", "LinSpace"):
+            return (0.0, 8.0, 1.0)[index]
+        return float(random_array(name, ())) if user.op in ("Add", "AddV2", "Sub") else 0.5
+
+    def _feeds(self, node: GraphNode, ops: Sequence[str]) -> bool:
+        return any(user.op in ops for user, _ in self.users.get(node.name, []))
+
+    # --- what rules look at
+
+    def is_constant(self, ref: Ref) -> bool:
+        return ref.node in self.nodes and self.nodes[ref.node].op == "Const"
+
+    def made(self, ref: Ref) -> Tensor | None:
+        found = self.results.get(ref.node)
+        return found[ref.index] if found is not None and ref.index < len(found) else None
+
+    def shape(self, ref: Ref) -> tuple[int, ...] | None:
+        """The shape of a tensor, if it is imported or a constant."""
+        found = self.made(ref)
+        if found is not None and hasattr(found, "shape"):
+            return tuple(found.shape)
+        return self.specs[ref.node].shape if ref.node in self.specs else None
+
+    def known(self, ref: Ref) -> list[int] | None:
+        """The numbers of a tensor that is known already."""
+        found = self.made(ref)
+        return [int(v) for v in found.reshape(-1)] if isinstance(found, np.ndarray) else None
+
+    def partly(self, ref: Ref, count: int) -> list[int | None]:
+        """What is known of a vector of `count` numbers."""
+        found = self.known(ref)
+        if found is not None and len(found) == count:
+            return list(found)
+        node = self.nodes.get(ref.node)
+        if node is not None and node.op in ("Pack", "ConcatV2"):
+            inputs = node.inputs if node.op == "Pack" else node.inputs[:-1]
+            parts: list[int | None] = []
+            for part in inputs:
+                size = self._count(part)
+                if size is None:
+                    break
+                inner = self.known(part)
+                parts += [None] * size if inner is None else inner
+            if len(parts) == count:
+                return parts
+        return [None] * count
+
+    def _count(self, ref: Ref) -> int | None:
+        shape = self.shape(ref)
+        return None if shape is None else math.prod(shape)
+
+    def want(self, user: GraphNode, index: int, count: int, depth: int = 0) -> Wanted:
+        """What input `index` of `user`, of `count` numbers, has to be; None if nobody tells."""
+        if depth > _DEPTH:
+            return None
+        if user.op in ("Identity", "Cast", "Reshape", "Squeeze", "ExpandDims") and index == 0:
+            return self.of_users(user, count, depth)
+        if user.op == "Pack":
+            whole = self.of_users(user, count * len(user.inputs), depth)
+            return None if whole is None else whole[index * count : (index + 1) * count]
+        if user.op == "ConcatV2" and index < len(user.inputs) - 1:
+            sizes = [self._count(r) for r in user.inputs[:-1]]
+            if None not in sizes:
+                whole = self.of_users(user, sum(s for s in sizes if s), depth)
+                at = sum(s for s in sizes[:index] if s)
+                return None if whole is None else whole[at : at + count]
+        found = _RULES.get(user.op)
+        return None if found is None else found(self, user, index, count)
+
+    def of_users(self, node: GraphNode, count: int, depth: int) -> Wanted:
+        for user, index in self.users.get(node.name, []):
+            found = self.want(user, index, count, depth + 1)
+            if found is not None and len(found) == count:
+                return found
+        return None
+
+    def position(self, node: GraphNode, depth: int = 0) -> int | None:
+        """At which place of a shape the number that `node` gives is used."""
+        for user, index in self.users.get(node.name, []) if depth < _DEPTH else []:
+            if user.op == "Pack":
+                return index
+            if user.op in ("Mul", "Add", "AddV2", "Sub", "Cast", "FloorDiv", "RealDiv", "Identity"):
+                found = self.position(user, depth + 1)
+                if found is not None:
+                    return found
+        return None
+
+    def channels(self, ref: Ref, depth: int = 0) -> int | None:
+        """How many channels a tensor that need not be imported yet has."""
+        shape = self.shape(ref)
+        if shape:
+            return shape[-1]
+        node = self.nodes.get(ref.node)
+        if node is None or depth > 64 or not node.inputs:
+            return None
+        if node.op in ("Conv2D", "_FusedConv2D", "MatMul", "_FusedMatMul"):
+            weight = self.shape(node.inputs[1])
+            return weight[-1] if weight else None
+        if node.op in _ELEMENTWISE or node.op in _THROUGH or node.op in (
+            "MaxPool", "AvgPool", "Prelu", "ResizeBilinear", "FusedBatchNormV3",
+            "FusedDepthwiseConv2dNative", "DepthwiseConv2dNative",
+        ):  # fmt: skip
+            return self.channels(node.inputs[0], depth + 1)
+        return None
+
+    def row(self, node: GraphNode) -> int | None:
+        """How long the rows of a result [batch, rows, length] are that is joined with others.
+
+        The outputs may tell how many rows there are in all, and the parts what they hold.
+        """
+        for user, _ in self.users.get(node.name, []):
+            if user.op != "ConcatV2":
+                continue
+            rows = self._rows(user.name)
+            makers = [self.nodes[r.node] for r in user.inputs[:-1]]
+            if rows and all(m.op == "Reshape" for m in makers):
+                shapes = [self.shape(m.inputs[0]) for m in makers]
+                total = sum(math.prod(s) for s in shapes if s is not None)
+                if None not in shapes and total % rows == 0:
+                    return total // rows
+        return None
+
+    def _rows(self, name: str, depth: int = 0) -> int | None:
+        declared = self.declared.get(name)
+        if declared is not None and len(declared) == 3:
+            return declared[1]
+        for user, _ in self.users.get(name, []) if depth < _DEPTH else []:
+            if user.op in ("ConcatV2", "Identity", "Sigmoid"):
+                return self._rows(user.name, depth + 1)
+        return None
+
+    def flattens(self, node: GraphNode) -> bool:
+        """Whether the batch stays the first dim of what a Reshape gives."""
+        shape = self.shape(node.inputs[0])
+        declared = self.declared.get(node.name)
+        for user, _ in self.users.get(node.name, []):
+            declared = declared or self.declared.get(user.name)
+        return bool(shape and len(shape) == 4 and declared and len(declared) == 2)
+
+    def place(self, node: GraphNode, index: int) -> Wanted:
+        """The width of the picture in whose flat form `node` finds columns of a place."""
+        for ref in node.inputs:
+            for _ in range(_DEPTH):
+                maker = self.nodes.get(ref.node)
+                if maker is None or not maker.inputs:
+                    break
+                shape = self.shape(maker.inputs[0])
+                if maker.op == "Reshape" and shape and len(shape) == 4:
+                    return [shape[2]]
+                ref = maker.inputs[0]
+        return None
+
+    def space(self, node: GraphNode, depth: int = 0) -> GraphNode | None:
+        """The convolution or pooling that reads a result."""
+        for user, index in self.users.get(node.name, []):
+            if index == 0 and (user.op in _CONVOLUTIONS or user.op in _IMAGES):
+                return user
+        return None
+
+    def of_image(self, ref: Ref) -> bool:
+        """Whether a tensor comes from an op of images, whose channels are last."""
+        for _ in range(_DEPTH):
+            node = self.nodes.get(ref.node)
+            if node is None or not node.inputs:
+                return False
+            if node.op in _CONVOLUTIONS or node.op in _IMAGES:
+                return True
+            if node.op not in _ELEMENTWISE and node.op not in _THROUGH:
+                return False
+            ref = node.inputs[0]
+        return False
+
+    def expected(self, name: str, rank: int, depth: int = 0) -> list[int | None]:
+        """What the users of a result ask its dims to be."""
+        dims: list[int | None] = [None] * rank
+        declared = self.declared.get(name)
+        if declared is not None and len(declared) == rank:
+            dims = list(declared)
+        for user, index in self.users.get(name, []) if depth < _DEPTH else []:
+            for axis, size in enumerate(self._asked(user, index, rank, depth)):
+                if dims[axis] is None:
+                    dims[axis] = size
+        return dims
+
+    def _asked(self, user: GraphNode, index: int, rank: int, depth: int) -> list[int | None]:
+        none: list[int | None] = [None] * rank
+        others = [r for i, r in enumerate(user.inputs) if i != index]
+        if user.op in _THROUGH:
+            return self.expected(user.name, rank, depth + 1)
+        if user.op in ("MatMul", "_FusedMatMul") and index == 0 and rank == 2:
+            weight = self.shape(user.inputs[1])
+            if weight and len(weight) == 2:
+                return [None, weight[1 if user.attrs.flag("transpose_b") else 0]]
+        if user.op in _CONVOLUTIONS and index == 0 and rank == 4:
+            weight = self.shape(user.inputs[1])
+            if weight and len(weight) == 4:
+                return [None, None, None, weight[2]]
+        if user.op in _ELEMENTWISE:
+            for other in others:
+                shape = self.shape(other)
+                if shape and len(shape) <= rank:
+                    sizes = [d if d > 1 else None for d in shape]
+                    if any(sizes):
+                        return [*none[: rank - len(shape)], *sizes]
+            return self.expected(user.name, rank, depth + 1)
+        if user.op == "ConcatV2" and index < len(user.inputs) - 1:
+            axis = self.known(user.inputs[-1])
+            shapes = [self.shape(r) for r in others[:-1]]
+            for shape in shapes:
+                if shape and len(shape) == rank:
+                    at = axis[0] % rank if axis else (1 if rank == 3 else rank - 1)
+                    return [None if a == at else d for a, d in enumerate(shape)]
+            told = self.expected(user.name, rank, depth + 1)
+            at = axis[0] % rank if axis else (1 if rank == 3 else rank - 1)
+            return [None if a == at else d for a, d in enumerate(told)]
+        return none
+
+
+def _confidence(user: GraphNode, index: int) -> int:
+    """Smaller for roles that leave less open."""
+    if user.op == "StridedSlice" and index == 3:
+        return 0
+    if user.op in _ELEMENTWISE:
+        return 3
+    return 2 if user.op in ("Pack", "StridedSlice", "Mul") else 1
+
+
+def fitted(total: int, dims: Sequence[int | None], shape: Sequence[int]) -> list[int] | None:
+    """A shape of `total` elements that has the dims that are known; `shape` is the present one."""
+    told = [d if d is not None and d > 0 else None for d in dims]
+    rest = total // max(1, math.prod(d for d in told if d))
+    if math.prod(d for d in told if d) * rest != total:
+        return None
+    open_at = [a for a, d in enumerate(told) if d is None]
+    if not open_at:
+        return [d for d in told if d] if rest == 1 else None
+    if len(told) == len(shape) and math.prod(shape[a] for a in open_at) == rest:
+        return [d or shape[a] for a, d in enumerate(told)]
+    # A batch of one stays; then sizes that are there already, from the left.
+    if len(told) > 1 and told[0] is None and shape and rest % shape[0] == 0:
+        told[0] = shape[0]
+        rest //= shape[0]
+        open_at = open_at[1:]
+    if not open_at:
+        return [d for d in told if d] if rest == 1 else None
+    if open_at[-1] == len(told) - 1 and len(open_at) > 1 and told[-1] is None:
+        last = shape[-1] if shape else 1
+        if len(told) > len(shape) and len(shape) > 1 and last % 4 == 0:
+            last //= 4  # one dim becomes two: heads, or groups
+            if len(told) == 4:
+                heads = open_at[-2]
+                told[heads] = 4
+                rest //= 4
+                open_at.remove(heads)
+        if last and rest % last == 0:
+            told[-1] = last
+            rest //= last
+            open_at = open_at[:-1]
+    for axis in open_at[:-1]:
+        size = shape[axis] if axis < len(shape) and rest % max(1, shape[axis]) == 0 else 1
+        told[axis] = size
+        rest //= max(1, size)
+    if open_at:
+        told[open_at[-1]] = rest
+        rest = 1
+    return [d or 1 for d in told] if rest == 1 else None

@@ -17,6 +17,7 @@ from fanlight.formats.keras.config import snake_keys
 from fanlight.formats.keras.stores import PathStore
 from fanlight.formats.manifest import parse_manifest
 from fanlight.formats.manifest import read_weights as read_arrays
+from fanlight.formats.random_weights import random_array
 from fanlight.formats.shards import SHARD_BYTES, ShardWriter, quantization
 from fanlight.layers import compiled, file_keras, tfjs_training
 from fanlight.layers.blank import blank
@@ -112,14 +113,18 @@ def _distinct(model: Any, names: list[str]) -> None:
 
 
 class _Folder:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, weights: str = "stored") -> None:
         self.path = path / "model.json" if path.is_dir() or path.suffix != ".json" else path
         regular_size(self.path, "E-FORMAT-001", "the model")
         self.model = expect(read_json(self.path), dict, "the model", self.path)
         manifest = self.model.get("weightsManifest") or []
         groups = parse_manifest(manifest, self.path)
         marked = _optimizer_names(manifest)
-        arrays = read_arrays(groups, self.path.parent)
+        arrays: Mapping[str, Any] = (
+            read_arrays(groups, self.path.parent)
+            if weights == "stored"
+            else {s.name: random_array(s.name, s.shape) for _, group in groups for s in group}
+        )
         self.weights: dict[str, np.ndarray] = {}
         self.optimizer: dict[str, np.ndarray] = {}
         for name, array in arrays.items():
@@ -171,9 +176,9 @@ def by_names(model: Layer, stored: list[Stored]) -> Found:
     return Found(pairs, [n for n in left if "seed_generator" not in n])
 
 
-def read(path: Path, compile: bool) -> Any:
-    """The model of a folder."""
-    folder = _Folder(path)
+def read(path: Path, compile: bool, weights: str = "stored") -> Any:
+    """The model of a folder; its weights, or seeded ones ("random") of the shapes that it lists."""
+    folder = _Folder(path, weights)
     topology = folder.model.get("modelTopology")
     if topology is None or "node" in expect(topology, dict, '"modelTopology"', folder.path):
         raise FanlightError(

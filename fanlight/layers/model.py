@@ -287,11 +287,11 @@ class Model(Trainer, Layer):
     @property
     def graph(self) -> Graph:
         """The graph of one example, as `fl.build` takes it: what `predict` computes."""
-        return self.graph_of(1)
+        return self.graph_of({n: ((1, *s), d) for n, (s, d) in self._examples().items()})
 
-    def graph_of(self, batch: int) -> Graph:
-        """The graph of so many examples at once."""
-        inputs = {n: spec((batch, *s), d) for n, (s, d) in self._examples().items()}
+    def graph_of(self, types: Mapping[str, tuple[Sequence[int], str]]) -> Graph:
+        """The graph for inputs of these shapes, batch included, and dtypes, by their names."""
+        inputs = {n: spec(tuple(s), d) for n, (s, d) in types.items()}
 
         def whole(parts: dict[str, Tensor]) -> Any:
             with scope.entered(scope.Scope()):
@@ -324,18 +324,28 @@ class Model(Trainer, Layer):
 
         self.symbolic_outputs((stand_in(shapes),), {})
 
-    def _examples(self) -> dict[str, tuple[tuple[int, ...], str]]:
-        """Of each input by its name: the shape of one example, and the dtype.
+    def input_types(self) -> dict[str, tuple[tuple[int | None, ...], str]]:
+        """Of each input by its name: its whole shape, None for free sizes, and the dtype.
 
         Raises:
-            FanlightError: E-LAYER-002 it is not built; E-LAYER-001 sizes that are free.
+            FanlightError: E-LAYER-002 it is not built.
         """
         if not self.built:
             raise not_built(self)
         flat = _flat_shapes(self.input_shape if self.functional else self.built_with)
         types = [s.dtype for s in self.inputs] if self.functional else self._built_types
         names = self._input_names(len(flat))
-        for n, shape in zip(names, flat, strict=True):
+        pairs = zip(map(tuple, flat), types or ["float32"] * len(flat), strict=True)
+        return dict(zip(names, pairs, strict=True))
+
+    def _examples(self) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Of each input by its name: the shape of one example, and the dtype.
+
+        Raises:
+            FanlightError: E-LAYER-002 it is not built; E-LAYER-001 sizes that are free.
+        """
+        types = self.input_types()
+        for n, (shape, _) in types.items():
             if any(size is None for size in shape[1:]):
                 raise FanlightError(
                     "E-LAYER-001",
@@ -345,9 +355,7 @@ class Model(Trainer, Layer):
                     received=f"{n}: {list(shape)}",
                     next="give fl.Input the shape that the page will have.",
                 )
-        pairs = zip(flat, types or ["float32"] * len(flat), strict=True)
-        sizes = [(tuple(int(n or 0) for n in shape[1:]), dtype) for shape, dtype in pairs]
-        return dict(zip(names, sizes, strict=True))
+        return {n: (tuple(int(d or 0) for d in s[1:]), t) for n, (s, t) in types.items()}
 
     @property
     def batched(self) -> dict[str, bool]:

@@ -91,6 +91,9 @@ class Reader:
         made = Sequential(name=self._name(own), dtype=own.get("dtype"))
         self._guarded(f"the layers of {made.name}", lambda: made._extend(layers))
         shape = own.get("build_input_shape") or own.get("batch_input_shape")
+        if not shape and entries:  # of an Embedding, whose argument of that name is left out
+            first = self._described(entries[0]).get("config")
+            shape = first.get("batch_input_shape") if isinstance(first, dict) else None
         if not made.built and layers and shape and made._begin is None:
             sizes = self._shape(shape)
             if sizes is not None:

@@ -13,7 +13,14 @@ from fanlight import formats
 from fanlight.errors import FanlightError
 from fanlight.formats.model import Model as LoadedModel
 from fanlight.formats.shards import SHARD_BYTES
-from fanlight.formats.source import Port, Source
+from fanlight.formats.source import (
+    Options,
+    Port,
+    Source,
+    check_options,
+    make_options,
+    static_shape,
+)
 from fanlight.layers import config
 from fanlight.layers.foreign import refuse_model
 from fanlight.layers.layer import Layer
@@ -272,37 +279,58 @@ def load(
     try:
         return formats.load(path, size=size, input_shapes=input_shapes, weights=weights)
     except FanlightError as error:
-        if error.code not in ("E-FORMAT-012", "E-FORMAT-014") or weights != "stored":
+        if error.code not in ("E-FORMAT-012", "E-FORMAT-014"):
             raise
-        return _by_layers(path, error)
+        return _by_layers(path, error, make_options(size, input_shapes, weights))
 
 
-def _by_layers(path: str | Path, error: FanlightError) -> LoadedModel:
+# What layers say of a file that they know, rather than that they do not know it.
+_TELLING = ("E-LAYER-", "E-FORMAT-006", "E-FORMAT-007", "E-FORMAT-017", "E-FORMAT-018")
+
+
+def _by_layers(path: str | Path, error: FanlightError, options: Options) -> LoadedModel:
     """The graph of a file whose layers have no reader of their own: that of `load_model`'s model.
 
     Args:
         error: what the reader of graphs says; raised if there are no such layers either.
     """
     try:
-        return graph_of(load_model(path, compile=False), path)
+        if options.weights == "stored":
+            return graph_of(load_model(path, compile=False), path, options)
+        if kind_of(Path(path)) != "tfjs":
+            raise error  # the other files hold their weights
+        from fanlight.layers import file_tfjs
+
+        return graph_of(file_tfjs.read(Path(path), False, options.weights), path, options)
     except FanlightError as other:
         if other.code == "E-LAYER-008":  # its list has those alone that nobody knows
             error.message, error.expected = other.message, other.expected
             error.received, error.next = other.received, other.next
-        elif error.code == "E-FORMAT-014" and other.code.startswith("E-LAYER-"):
+        elif error.code == "E-FORMAT-014" and other.code.startswith(_TELLING):
             raise other from None
     raise error
 
 
-def graph_of(model: Any, path: str | Path) -> LoadedModel:
-    """A model of layers as one that is read as a graph, for inference."""
+def graph_of(model: Any, path: str | Path, options: Options | None = None) -> LoadedModel:
+    """A model of layers as one that is read as a graph, for inference.
+
+    Args:
+        options: the sizes of inputs that leave some open.
+
+    Raises:
+        FanlightError: E-FORMAT-017 a size that is open, E-FORMAT-018 one that does not fit.
+    """
     kinds = {"keras": "keras-v3", "h5": "keras-h5", "tfjs": "tfjs-layers"}
     kind = kind_of(Path(path))
-    graph = model.graph
+    told = {n: s for n, (s, _) in model.input_types().items()}
+    check_options(options or Options(), told, path)
+    shapes = {n: static_shape(n, s, options or Options(), path) for n, s in told.items()}
+    kind_by_name = {n: dtype for n, (_, dtype) in model.input_types().items()}
+    graph = model.graph_of({n: (shape, kind_by_name[n]) for n, (shape, _) in shapes.items()})
     source = Source(
         graph=graph,
         format=kinds.get(kind, kind),
-        inputs=tuple(Port(v.name, v.name, model.batched[v.name]) for v in graph.inputs),
+        inputs=tuple(Port(v.name, v.name, shapes[v.name][1]) for v in graph.inputs),
         outputs=tuple(Port(n, n, tuple(v.type.shape[:1]) == (1,)) for n, v in graph.outputs),
     )
     return LoadedModel(source)

@@ -1,0 +1,80 @@
+// What TF.js itself answers: node tools/models_tfjs.js MODEL.json REQUEST.json ANSWER.json PACKAGES
+//
+// REQUEST: {"backend", "inputs": {name: {shape, dtype, data}}, "outputs": [name]}; ANSWER: a list of
+// {shape, dtype, data} in the order of the outputs. PACKAGES: the node_modules that hold
+// @tensorflow/tfjs, and for "wasm" @tensorflow/tfjs-backend-wasm.
+'use strict';
+const fs = require('fs');
+const path = require('path');
+const { createRequire } = require('module');
+
+const [file, asked, told, packages] = process.argv.slice(2);
+const load = createRequire(path.join(packages, 'x.js'));
+const tf = load('@tensorflow/tfjs');
+
+/** An IOHandler that reads a model.json and the shards beside it. */
+function folder(name) {
+  return {
+    async load() {
+      const model = JSON.parse(fs.readFileSync(name, 'utf8'));
+      const groups = model.weightsManifest || [];
+      const parts = groups.flatMap((g) => g.paths.map(
+        (p) => fs.readFileSync(path.join(path.dirname(name), p))));
+      const bytes = Buffer.concat(parts);
+      return {
+        modelTopology: model.modelTopology,
+        format: model.format,
+        signature: model.signature,
+        userDefinedMetadata: model.userDefinedMetadata,
+        weightSpecs: groups.flatMap((g) => g.weights),
+        weightData: bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength),
+      };
+    },
+  };
+}
+
+function tensor({ shape, dtype, data }) {
+  const bytes = Buffer.from(data, 'base64');
+  const raw = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+  const kinds = { int32: Int32Array, bool: Uint8Array };
+  return tf.tensor(new (kinds[dtype] || Float32Array)(raw), shape, dtype);
+}
+
+async function main() {
+  const request = JSON.parse(fs.readFileSync(asked, 'utf8'));
+  if (request.backend === 'wasm') {
+    const wasm = load('@tensorflow/tfjs-backend-wasm');
+    wasm.setWasmPaths(path.join(packages, '@tensorflow/tfjs-backend-wasm/dist/'));
+    wasm.setThreadsCount(1);
+  }
+  await tf.setBackend(request.backend);
+  await tf.ready();
+  const topology = JSON.parse(fs.readFileSync(file, 'utf8')).modelTopology;
+  let results;
+  if ('node' in topology) {
+    const model = await tf.loadGraphModel(folder(file));
+    const feed = Object.fromEntries(
+      Object.entries(request.inputs).map(([name, x]) => [name, tensor(x)]));
+    const control = topology.node.some((n) => /^(Switch|Merge|Enter|While|StatelessWhile|If|.*NonMaxSuppression.*|Where|Unique.*)$/.test(n.op));
+    results = control ? await model.executeAsync(feed, request.outputs)
+      : model.execute(feed, request.outputs);
+  } else {
+    const model = await tf.loadLayersModel(folder(file));
+    const named = model.inputNames.map((n) => request.inputs[n]);
+    const given = (named.length && named.every(Boolean) ? named : Object.values(request.inputs)).map(tensor);
+    results = model.predict(given.length === 1 ? given[0] : given);
+  }
+  const list = Array.isArray(results) ? results : [results];
+  const answers = [];
+  for (const t of list) {
+    const data = await t.data();
+    answers.push({ shape: t.shape, dtype: t.dtype,
+      data: Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64') });
+  }
+  fs.writeFileSync(told, JSON.stringify(answers));
+}
+
+main().catch((error) => {
+  console.error(String(error && error.message || error));
+  process.exit(1);
+});

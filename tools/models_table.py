@@ -3,6 +3,7 @@
     python tools/models_table.py                 # prints the table
     python tools/models_table.py --write         # and writes it to docs/models.md
     python tools/models_table.py posenet yolo    # those with a word in their names
+    python tools/models_table.py --rows FILE     # goes on from the rows in a file, and keeps them
 
 Models without weights get seeded ones; their shapes and axes are guessed, and written out with the
 rest, so that TF.js reads the same files. TF.js runs in Node, one process per model, with its
@@ -259,13 +260,20 @@ def main() -> int:
     parser.add_argument("words", nargs="*", help="parts of names")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
     parser.add_argument("--seconds", type=float, default=240, help="for TF.js, per model")
+    parser.add_argument("--rows", type=Path, help="JSON lines: what was measured before")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         print(json.dumps(measure(options.one, options.seconds)))
         return 0
-    rows = []
+    before: dict[str, dict[str, Any]] = {}
+    if options.rows and options.rows.is_file():
+        found = (json.loads(x) for x in options.rows.read_text().splitlines())
+        before = {r["model"]: r for r in found}
+    rows = [] if options.words else list(before.values())
     for path in models(options.words):
+        if str(path.relative_to(SHARED)) in before:
+            continue
         # A process each: what a large model took is given back.
         command = [sys.executable, __file__, "--one", str(path), "--seconds", str(options.seconds)]
         name = str(path.relative_to(SHARED))
@@ -277,8 +285,11 @@ def main() -> int:
         except (IndexError, ValueError):
             rows.append({"model": name, "error": done.stderr.strip().splitlines()[-1][:160]})
         print(line(rows[-1]), flush=True)
+        if options.rows:
+            with options.rows.open("a") as file:
+                file.write(json.dumps(rows[-1]) + "\n")
     if options.write:
-        PAGE.write_text(page(rows))
+        PAGE.write_text(page(sorted(rows, key=lambda r: str(r["model"]))))
     return 0 if all("error" not in r and r.get("difference", 0) <= LIMIT for r in rows) else 1
 
 

@@ -97,6 +97,11 @@ def gather(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     return [i % max(1, shape[0]) for i in range(count)]
 
 
+@rule("GatherNd")
+def gather_nd(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
+    return [0] * count if index == 1 else None
+
+
 @rule("ReverseV2")
 def reverse(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     return list(range(count)) if index == 1 else None
@@ -115,9 +120,9 @@ def transpose(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
             rest = [a for a in range(count) if a != shape.index(parts)]
             return [*rest[:axis], shape.index(parts), *rest[axis:]]
     if count == 4:
-        asked = g.expected(user.name, 4)[3]
-        for perm in ([0, 2, 3, 1], [0, 3, 1, 2]):
-            if asked is not None and shape[perm[3]] == asked and shape[3] != asked:
+        asked = g.expected(user.name, 4)
+        for perm in ([0, 3, 1, 2], [0, 2, 3, 1]) if any(asked) else ():
+            if all(a is None or shape[p] == a for a, p in zip(asked, perm, strict=True)):
                 return perm
         if g.space(user) is not None:
             return [0, 2, 3, 1]
@@ -234,6 +239,9 @@ def arithmetic(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
         other = [neutral]
     size = max(count, len(other))
     wanted = g.of_users(user, size, 1)
+    side = g.canvas() if user.op == "Sub" and index == 0 and count == 1 else None
+    if side is not None:
+        return [side]  # what a picture is padded to
     if wanted is None:
         return [2 if user.op == "FloorMod" else neutral] * count
     result = []

@@ -291,7 +291,24 @@ class Guesser:
                 ref = maker.inputs[0]
         return None
 
-    def space(self, node: GraphNode, depth: int = 0) -> GraphNode | None:
+    def canvas(self) -> int | None:
+        """The side of a picture for which a graph has its one large window over all places."""
+        for node in self.nodes.values():
+            size = node.attrs.ints("ksize")
+            if node.op != "AvgPool" or len(size) != 4 or size[1] < 16:
+                continue
+            stride, ref = 1, node.inputs[0]
+            for _ in range(len(self.nodes)):
+                maker = self.nodes.get(ref.node)
+                if maker is None or not maker.inputs:
+                    break
+                steps = maker.attrs.ints("strides")
+                stride *= steps[1] if len(steps) == 4 else 1
+                ref = maker.inputs[0]
+            return (size[1] - 1) * stride + 1
+        return None
+
+    def space(self, node: GraphNode) -> GraphNode | None:
         """The convolution or pooling that reads a result."""
         for user, index in self.users.get(node.name, []):
             if index == 0 and (user.op in _CONVOLUTIONS or user.op in _IMAGES):
@@ -328,6 +345,18 @@ class Guesser:
         others = [r for i, r in enumerate(user.inputs) if i != index]
         if user.op in _THROUGH:
             return self.expected(user.name, rank, depth + 1)
+        if user.op == "Transpose" and index == 0:
+            last = [0, 2, 3, 1] if rank == 4 and self.space(user) is not None else None
+            perm = self.known(user.inputs[1]) or last
+            told = self.expected(user.name, rank, depth + 1)
+            dims = list(none)
+            for axis, size in zip(perm or (), told, strict=False):
+                dims[axis] = size
+            return dims
+        if user.op in ("Pad", "PadV2") and index == 0 and rank == 4:
+            told = self.expected(user.name, 4, depth + 1)
+            first = self.space(user) is None
+            return [None, told[1], None, None] if first else [None, None, None, told[3]]
         if user.op in ("MatMul", "_FusedMatMul") and index == 0 and rank == 2:
             weight = self.shape(user.inputs[1])
             if weight and len(weight) == 2:

@@ -1,0 +1,147 @@
+"""Topologies without weights: the shapes and axes among these are told by their roles."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fanlight as fl
+from fanlight.errors import FanlightError
+from fanlight.formats.tfgraph.roles import fitted
+from tools import models_table
+
+# Small ones of shared/data/models, and what TF.js must say of them.
+SMALL = [
+    "topologies-only/handpose-detector.json",
+    "topologies-only/mobilefacenet.json",
+    "topologies-only/next-word-lstm-layers.json",
+    "text-prediction-layers/nwp.json",
+]
+
+
+def written(folder: Path, nodes: list[dict[str, Any]], weights: dict[str, Any]) -> Path:
+    """A graph-model of these nodes that lacks its weight files."""
+    consts = [{"name": n, "op": "Const"} for n in weights]
+    entries = [
+        {"name": n, "shape": list(shape), "dtype": dtype} for n, (shape, dtype) in weights.items()
+    ]
+    model = {
+        "modelTopology": {"node": [*nodes, *consts]},
+        "weightsManifest": [{"paths": ["absent.bin"], "weights": entries}],
+    }
+    path = folder / "model.json"
+    path.write_text(json.dumps(model))
+    return path
+
+
+def placeholder(*dims: int) -> dict[str, Any]:
+    shape = {"dim": [{"size": str(d)} for d in dims]}
+    return {"name": "x", "op": "Placeholder", "attr": {"shape": {"shape": shape}}}
+
+
+def node(name: str, op: str, *inputs: str, **attrs: Any) -> dict[str, Any]:
+    return {"name": name, "op": op, "input": list(inputs), "attr": attrs}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "weights", "shape", "constants"),
+    [
+        (
+            [placeholder(1, 6, 8, 3), node("y", "Mean", "x", "axes")],
+            {"axes": ((2,), "int32")},
+            (1, 3),
+            {"axes": [1, 2]},
+        ),
+        (
+            [
+                placeholder(1, 4, 4, 2),
+                node("flat", "Reshape", "x", "shape"),
+                node("y", "MatMul", "flat", "w"),
+            ],
+            {"shape": ((2,), "int32"), "w": ((32, 5), "float32")},
+            (1, 5),
+            {"shape": [1, 32]},
+        ),
+        (
+            [
+                placeholder(1, 4, 4, 2),
+                node("s", "Shape", "x"),
+                node("n", "StridedSlice", "s", "zero", "one", "one", shrink_axis_mask={"i": "1"}),
+                node("shape", "Pack", "n", "rest"),
+                node("flat", "Reshape", "x", "shape"),
+                node("y", "MatMul", "flat", "w"),
+            ],
+            {
+                "zero": ((1,), "int32"),
+                "one": ((1,), "int32"),
+                "rest": ((), "int32"),
+                "w": ((32, 5), "float32"),
+            },
+            (1, 5),
+            {"zero": [0], "one": [1], "rest": 32},
+        ),
+        (
+            [placeholder(1, 4, 5, 2), node("y", "ConcatV2", "x", "more", "axis")],
+            {"more": ((1, 4, 7, 2), "float32"), "axis": ((), "int32")},
+            (1, 4, 12, 2),
+            {"axis": 2},
+        ),
+        (
+            [placeholder(1, 4, 5, 2), node("y", "ResizeBilinear", "x", "size")],
+            {"size": ((2,), "int32")},
+            (1, 8, 10, 2),
+            {"size": [8, 10]},
+        ),
+    ],
+)
+def test_roles_tell_what_constants_are(
+    nodes: list[dict[str, Any]],
+    weights: dict[str, Any],
+    shape: tuple[int, ...],
+    constants: dict[str, Any],
+    tmp_path: Path,
+) -> None:
+    model = fl.load(written(tmp_path, nodes, weights), weights="random")
+    assert [t.shape for _, t in model.outputs] == [shape]
+    for name, value in constants.items():
+        assert model.source.constants[name].tolist() == value, name
+    x = np.ones(model.inputs[0][1].bound, np.float32)
+    assert np.isfinite(model({"x": x})["y"]).all()
+
+
+def test_what_nobody_tells_is_refused_by_name(tmp_path: Path) -> None:
+    nodes = [placeholder(1, 4), node("y", "Cumsum", "x", "axis")]
+    with pytest.raises(FanlightError, match=r"(?s)E-FORMAT-024.*'axis'.*Cumsum"):
+        fl.load(written(tmp_path, nodes, {"axis": ((), "int32")}), weights="random")
+
+
+def test_constants_that_lie_about_their_size_are_refused(tmp_path: Path) -> None:
+    nodes = [placeholder(1, 4), node("y", "Mean", "x", "axes")]
+    with pytest.raises(FanlightError, match="E-FORMAT-023"):
+        fl.load(written(tmp_path, nodes, {"axes": ((1 << 25,), "int32")}), weights="random")
+
+
+@pytest.mark.parametrize(
+    ("total", "dims", "shape", "found"),
+    [
+        (24, [None, 12], (2, 3, 4), [2, 12]),
+        (24, [1, None, 4], (1, 2, 3, 4), [1, 6, 4]),
+        (24, [2, None, None], (2, 3, 4), [2, 3, 4]),
+        (24, [5, None], (2, 3, 4), None),
+        (24, [2, 3], (2, 3, 4), None),
+    ],
+)
+def test_shapes_that_fit(total: int, dims: list[Any], shape: Any, found: Any) -> None:
+    assert fitted(total, dims, shape) == found
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_models_answer_as_tfjs_does(shared: Path, name: str) -> None:
+    if models_table.packages() is None:
+        pytest.skip("TF.js is not in node_modules: make setup")
+    row = models_table.measure(shared / "data" / "models" / name)
+    assert row.get("finite") and row.get("difference", 1.0) <= models_table.LIMIT, row

@@ -245,7 +245,8 @@ def page(rows: Sequence[Mapping[str, Any]]) -> str:
     return (
         "# Models that are read\n\n"
         "Made by `python tools/models_table.py --write`; do not edit.\n\n"
-        f"Of {len(rows)} model files {loaded} load and run; TF.js answered for {len(compared)} of "
+        f"Of {len(models())} model files {len(rows)} were measured, and {loaded} of these load and "
+        f"run; TF.js answered for {len(compared)} of "
         f"these, and {same} are within {LIMIT:g} of its answer. The last column is the worst "
         "difference of any output to what TF.js 4.22 in Node computes from the same files, "
         "relative to the largest number of that output; or why TF.js gave none. Models under "

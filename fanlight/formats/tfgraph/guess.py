@@ -29,8 +29,13 @@ def reduction(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
 
 @rule("ArgMax", "ArgMin")
 def arg(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
+    """The last dim; of a picture made flat its places."""
     shape = g.shape(user.inputs[0])
-    return None if index != 1 or not shape else [len(shape) - 1]
+    if index != 1 or not shape:
+        return None
+    maker = g.nodes[user.inputs[0].node]
+    flat = maker.op == "Reshape" and len(shape) == 3 and len(g.shape(maker.inputs[0]) or ()) == 4
+    return [1 if flat else len(shape) - 1]
 
 
 @rule("ConcatV2")
@@ -79,11 +84,11 @@ def expand(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     shape = g.shape(user.inputs[0])
     if index != 1 or shape is None:
         return None
-    if len(g.users.get(user.inputs[1].node, [])) == 1:
-        asked = g.expected(user.name, len(shape) + 1)
-        for axis, size in enumerate(asked):
-            if size is not None and axis < len(shape) and shape[axis] != size:
-                return [axis]
+    asked = g.expected(user.name, len(shape) + 1)
+    for axis in range(len(shape) + 1):
+        made = (*shape[:axis], 1, *shape[axis:])
+        if all(a is None or a == d for a, d in zip(asked, made, strict=True)):
+            return [axis]
     return [0]
 
 
@@ -210,7 +215,10 @@ def fft(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
 @rule("TopKV2")
 def top_k(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     shape = g.shape(user.inputs[0])
-    return [min(10, shape[-1])] if index == 1 and shape else None
+    if index != 1 or not shape:
+        return None
+    told = [d[1] for d in g.declared.values() if len(d) == 3 and d[1]]
+    return [min(told[0] if told and told[0] else 10, shape[-1])]
 
 
 @rule("OneHot")

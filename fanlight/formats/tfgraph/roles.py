@@ -350,8 +350,8 @@ class Guesser:
             perm = self.known(user.inputs[1]) or last
             told = self.expected(user.name, rank, depth + 1)
             dims = list(none)
-            for axis, size in zip(perm or (), told, strict=False):
-                dims[axis] = size
+            for place, size in zip(perm or (), told, strict=False):
+                dims[place] = size
             return dims
         if user.op in ("Pad", "PadV2") and index == 0 and rank == 4:
             told = self.expected(user.name, 4, depth + 1)

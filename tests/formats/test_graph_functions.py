@@ -377,6 +377,8 @@ def test_sizes_that_depend_on_numbers_need_constants(tmp_path: Path, op: str) ->
     found = answers(tmp_path / "known", op, {}, len(wanted), known)
     for got, want in zip(found, wanted, strict=True):
         assert got.dtype == np.int32 and got.tolist() == want
+    if op != "BroadcastArgs":  # of the others, test_dynamic.py
+        return
     with pytest.raises(FanlightError) as caught:
         answers(tmp_path / "fed", op, {n: np.asarray(a) for n, a in known.items()}, 1)
     assert caught.value.code == "E-FORMAT-019"
@@ -399,10 +401,6 @@ def test_sizes_that_depend_on_numbers_need_constants(tmp_path: Path, op: str) ->
         (
             "MaxPool3D", {"0": A},
             {}, {"ksize": ints(1, 99, 99, 99, 1), "strides": ints(1, 1, 1, 1, 1)}, "E-FORMAT-012",
-        ),
-        (
-            "NonMaxSuppressionV4", {"0": A[:, :4], "1": A[:, 0]},
-            {"2": np.int32(2), "3": np.float32(0.5), "4": np.float32(0)}, {}, "E-FORMAT-012",
         ),
         ("MatrixInverse", {"0": A}, {}, {}, "E-OP-004"),
         ("GatherNd", {"0": A, "1": i32(1, 1, 1)[None]}, {}, {}, "E-OP-004"),

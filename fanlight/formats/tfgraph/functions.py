@@ -53,22 +53,6 @@ def transform(call: Call) -> Any:
     )
 
 
-@importer("NonMaxSuppressionV4")
-def non_max_suppression(call: Call) -> Any:
-    """The one whose results have a known size; those of the others depend on numbers."""
-    most = call.number(2, "the number of boxes")
-    if not call.attrs.flag("pad_to_max_output_size"):
-        raise call.refuse("how many boxes stay depends on numbers", expected="a padded output")
-    if not 1 <= most <= _SIDE:
-        raise call.refuse("the number of boxes is out of range", received=most)
-    overlap, least = call.real(3, "the overlap"), call.real(4, "the least score")
-    return call.function(
-        lambda boxes, scores: image.non_max_suppression_padded(boxes, scores, most, overlap, least),
-        call.x(0),
-        call.x(1),
-    )
-
-
 # --- windows --------------------------------------------------------------------------------------
 
 

@@ -89,41 +89,6 @@ def in_top_k(call: Call) -> Any:
     return call.function(lambda x, y: sorting.in_top_k(x, y, count), call.x(0), call.x(1))
 
 
-# --- results whose size depends on numbers: where those are known ---------------------------------
-
-
-def _row(call: Call, index: int, what: str) -> np.ndarray:
-    array = call.known(index, what)
-    if array.ndim != 1:
-        raise call.refuse(f"{what} are not in a row", expected="[n]", received=list(array.shape))
-    return array
-
-
-@importer("Where")
-def where(call: Call) -> Tensor:
-    """The places of what is true: int32 [count, rank]."""
-    return np.argwhere(call.known(0, "the condition")).astype(np.int32)
-
-
-@importer("Unique", "UniqueV2")
-def unique(call: Call) -> list[Tensor]:
-    """The different elements as they come first, and which of them each one is."""
-    x = _row(call, 0, "the elements")
-    if call.node.op == "UniqueV2" and call.ints(1, "the axis") not in ((), (0,)):
-        raise call.refuse("an axis that the elements do not have", received=call.ints(1, "axis"))
-    _, first, which = np.unique(x, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    return [x[first[order]], np.argsort(order)[which.reshape(-1)].astype(np.int32)]
-
-
-@importer("ListDiff")
-def list_diff(call: Call) -> list[Tensor]:
-    """The elements of the first row that are not in the second, and where they are."""
-    x, y = _row(call, 0, "the elements"), _row(call, 1, "the others")
-    kept = np.flatnonzero(~np.isin(x, y))
-    return [x[kept], kept.astype(np.int32)]
-
-
 @importer("BroadcastArgs")
 def broadcast_args(call: Call) -> Tensor:
     shapes = [call.ints(i, "the shape") for i in (0, 1)]

@@ -15,7 +15,10 @@ from fanlight.formats.manifest import Skipped, parse_manifest, read_weights
 from fanlight.formats.names import output_names, tally
 from fanlight.formats.source import Options, Port, Source, check_options, static_shape
 from fanlight.formats.tfgraph import (  # noqa: F401  (fill the table)
+    bounded,
     control,
+    creation,
+    dynamic,
     elementwise,
     functions,
     indexing,
@@ -24,17 +27,18 @@ from fanlight.formats.tfgraph import (  # noqa: F401  (fill the table)
     spectral,
 )
 from fanlight.formats.tfgraph.call import HANDLERS, TAKE_LISTS, TAKE_PAIRS, Call, Pair
+from fanlight.formats.tfgraph.counts import Bounded, as_tensor
 from fanlight.formats.tfgraph.frames import prepared, with_functions
 from fanlight.formats.tfgraph.guess import Guesser
 from fanlight.formats.tfgraph.library import Function, inlined, read_library
 from fanlight.formats.tfgraph.lists import is_list
-from fanlight.formats.tfgraph.nodes import GraphNode, Ref, graph_dtype, parse_nodes
+from fanlight.formats.tfgraph.nodes import Attrs, GraphNode, Ref, graph_dtype, parse_nodes
 from fanlight.formats.tfgraph.order import needed, ordered
 from fanlight.formats.tfgraph.signature import Entry, Signature, read_signature, topology
-from fanlight.graph import Builder
+from fanlight.graph import Builder, Value
 
 # Handled by the reader itself rather than by an importer of the table.
-_OWN = frozenset({"Const", "Placeholder", "NoOp"})
+OWN = frozenset({"Const", "Placeholder", "NoOp"})
 _MAX_DEPTH = 32  # of loops and conditions in each other
 _MAX_RUN = 1 << 19  # nodes of functions: loops that are written out in each other grow fast
 
@@ -92,7 +96,7 @@ def callable_nodes(
 def _refuse_unsupported(nodes: Iterable[GraphNode], stop: frozenset[str], path: Path) -> None:
     unknown: dict[str, list[str]] = {}
     for node in nodes:
-        if node.name not in stop and node.op not in HANDLERS and node.op not in _OWN:
+        if node.name not in stop and node.op not in HANDLERS and node.op not in OWN:
             unknown.setdefault(node.op, []).append(node.name)
     if not unknown:
         return
@@ -231,7 +235,9 @@ class _Import:
         if node.op not in TAKE_LISTS and any(is_list(x) for x in call.inputs):
             raise call.refuse("lists are not taken here", expected="tensors", received="a list")
         try:
-            made = HANDLERS[node.op](call)
+            handler = HANDLERS[node.op]
+            counted = bounded.concerns(call.inputs)
+            made = bounded.handle(call, handler) if counted else handler(call)
         except FanlightError as error:
             if error.code.startswith(("E-OP-", "E-TENSOR-")):
                 error.where = f"{call.where}: {error.where}"
@@ -298,16 +304,29 @@ class _Import:
                     next="end the model with TensorList.stack() or tf.stack.",
                 )
         names = output_names([e.name for e in self.signature.outputs], [p.name for p in self.ports])
-        outputs = {n: self.em.value(t, n) for n, t in zip(names, results, strict=True)}
         batch = any(p.batched for p in self.ports)
-        ports = tuple(
-            Port(n, f"{e.ref.node}:{e.ref.index}", batch and tuple(t.shape[:1]) == (1,))
-            for n, e, t in zip(names, self.signature.outputs, results, strict=True)
-        )
+        outputs: dict[str, Value] = {}
+        ports: list[Port] = []
+        for name, entry, made in zip(names, self.signature.outputs, results, strict=True):
+            for label, tensor in self._parts(name, entry, made):
+                outputs[label] = self.em.value(tensor, label)
+                batched = batch and label == name and tuple(tensor.shape[:1]) == (1,)
+                ports.append(Port(label, f"{entry.ref.node}:{entry.ref.index}", batched))
         return Source(
             graph=self.builder.finish(outputs),
             format="tfjs-graph",
             inputs=tuple(self.ports),
-            outputs=ports,
+            outputs=tuple(ports),
             warnings=tuple(dict.fromkeys(self.warnings)),
         )
+
+    def _parts(self, name: str, entry: Entry, made: Any) -> list[tuple[str, Tensor]]:
+        """An output under its name; of one that is counted, also how many count."""
+        if not bounded.concerns([made]):
+            return [(name, made)]
+        node = GraphNode(name, "Identity", (entry.ref,), Attrs({}, name), f"output {name!r}")
+        call = Call(node, self.em, [made], self.warnings)
+        if isinstance(made, Bounded):
+            self.warnings.append(dynamic.outputs(name, made))
+            return [(name, made.tensor), (f"{name}_count", made.count.value(call))]
+        return [(name, as_tensor(call, made))]

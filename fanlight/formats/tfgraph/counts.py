@@ -1,0 +1,188 @@
+"""Sizes that depend on numbers, and what they are counted with.
+
+A graph has fixed sizes. What TensorFlow makes as long as its numbers want (the boxes that a
+suppression keeps, the places of what is true) is here a tensor of the greatest size and a count:
+`Bounded`. Counts are sums of whole numbers of the graph, so that `count + (100 - count)` is known
+to be 100 again; `Sizes` are arrays of them, which the ops of shapes move and add uncomputed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fanlight.formats.emitter import Tensor
+from fanlight.formats.tfgraph.call import Call
+from fanlight.graph import Value
+
+Term = tuple[Value, int, int]
+_GREATEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Count:
+    """constant + the sum of factor * value over terms.
+
+    Attributes:
+        constant: what is known.
+        terms: (value, factor, most): an int32 without dims, from 0 to `most`.
+    """
+
+    constant: int
+    terms: tuple[Term, ...] = ()
+
+    @property
+    def most(self) -> int:
+        return self.constant + sum(f * m for _, f, m in self.terms if f > 0)
+
+    def __add__(self, other: Count | int) -> Count:
+        other = counted(other)
+        found: dict[Value, list[int]] = {}
+        for value, factor, most in (*self.terms, *other.terms):
+            entry = found.setdefault(value, [0, most])
+            entry[0] += factor
+        terms = tuple((v, f, m) for v, (f, m) in found.items() if f)
+        return Count(self.constant + other.constant, terms)
+
+    def __mul__(self, factor: int) -> Count:
+        terms = tuple((v, f * factor, m) for v, f, m in self.terms if factor)
+        return Count(self.constant * factor, terms)
+
+    def __sub__(self, other: Count | int) -> Count:
+        return self + counted(other) * -1
+
+    def value(self, call: Call) -> Tensor:
+        """The number, int32 without dims."""
+        total: Tensor = np.asarray(self.constant, np.int32)
+        for value, factor, _ in self.terms:
+            part: Tensor = value
+            if factor != 1:
+                part = call.op("mul", value, np.asarray(factor, np.int32), part="count")
+            total = part if _zero(total) else call.op("add", total, part, part="count")
+        return total
+
+
+def _zero(x: Tensor) -> bool:
+    return isinstance(x, np.ndarray) and not x.any()
+
+
+def counted(number: Count | int) -> Count:
+    """A whole number as a count."""
+    return number if isinstance(number, Count) else Count(int(number))
+
+
+def count_of(value: Tensor, most: int) -> Count:
+    """The count that an int32 without dims holds, from 0 to `most`."""
+    if isinstance(value, np.ndarray):
+        return Count(int(value))
+    return Count(0, ((value, 1, most),))
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """A tensor whose dim `axis` is as long as `count` says; what is behind means nothing."""
+
+    tensor: Tensor
+    axis: int
+    count: Count
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.tensor.shape)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """An int32 array of counts (objects), not yet a tensor."""
+
+    counts: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.counts.shape)
+
+
+def sizes(items: Iterable[Any], shape: tuple[int, ...]) -> Any:
+    """Counts as an array of a shape; known numbers as the int32 array that they are."""
+    found = [counted(i) for i in items]
+    if not any(c.terms for c in found):
+        return np.array([c.constant for c in found], np.int32).reshape(shape)
+    array = np.empty(len(found), object)
+    array[:] = found
+    return Sizes(array.reshape(shape))
+
+
+def as_counts(x: Any) -> np.ndarray | None:
+    """The counts of sizes or of known whole numbers; None of anything else."""
+    if isinstance(x, Sizes):
+        return x.counts
+    if isinstance(x, np.ndarray) and x.dtype.kind in "iu" and x.size <= 4096:
+        made = np.empty(x.size, object)
+        made[:] = [Count(int(v)) for v in x.reshape(-1)]
+        return made.reshape(x.shape)
+    return None
+
+
+def as_tensor(call: Call, x: Any) -> Any:
+    """Sizes as the tensor that holds them; anything else as it is."""
+    if not isinstance(x, Sizes):
+        return x
+    rows = [
+        call.em.reshape(c.value(call), (1,), f"{call.node.name}/count")
+        for c in x.counts.reshape(-1).tolist()
+    ]
+    row = rows[0] if len(rows) == 1 else call.op("concat", *rows, axis=0, part="sizes")
+    return call.em.reshape(row, x.shape, f"{call.node.name}/sizes")
+
+
+def bounded(call: Call, x: Tensor, axis: int, count: Count) -> Any:
+    """A tensor of which `count` along `axis` are meant; the tensor itself where all are known."""
+    if count.terms:
+        return Bounded(first(call, x, axis, min(x.shape[axis], max(count.most, 0))), axis, count)
+    return first(call, x, axis, min(x.shape[axis], max(count.constant, 0)))
+
+
+def first(call: Call, x: Tensor, axis: int, size: int) -> Tensor:
+    """The first `size` along a dim."""
+    if x.shape[axis] == size:
+        return x
+    extent = [*x.shape]
+    extent[axis] = size
+    sliced: Tensor = call.op("slice", x, part="first", begin=(0,) * len(extent), size=tuple(extent))
+    return sliced
+
+
+def inside(call: Call, x: Bounded) -> Tensor:
+    """Which places along the dim are meant: bool, with a size of 1 in all other dims."""
+    places = np.arange(x.shape[x.axis], dtype=np.int32)
+    mask: Tensor = call.op("less", places, x.count.value(call), part="inside")
+    shape = [1] * len(x.shape)
+    shape[x.axis] = len(places)
+    return call.em.reshape(mask, shape, f"{call.node.name}/inside")
+
+
+def cleaned(call: Call, x: Any, value: float | bool = 0) -> Tensor:
+    """The tensor with `value` behind the count."""
+    if not isinstance(x, Bounded):
+        plain: Tensor = as_tensor(call, x)
+        return plain
+    dtype = str(x.tensor.dtype)
+    if isinstance(value, float) and dtype == "float32":
+        # A build takes finite numbers; what is less than all of those is not met in a model.
+        value = max(min(value, _GREATEST), -_GREATEST)
+    fill = call.em.const(value, dtype)
+    made: Tensor = call.op("select", inside(call, x), x.tensor, fill, part="cleaned")
+    return made
+
+
+def limited(call: Call, count: Count, most: int) -> Count:
+    """The lesser of a count and a known number."""
+    if count.most <= most:
+        return count
+    if not count.terms:
+        return Count(min(count.constant, most))
+    value = call.op("minimum", count.value(call), np.asarray(most, np.int32), part="count")
+    return count_of(value, most)

@@ -66,12 +66,10 @@ OPS: dict[str, list[str]] = {
 
 _CONTROL = "loops and branches are lowered elsewhere"
 _FOREST = "the trees are in a file of another format that TensorFlow.js runs with a library"
-_STRING = "WebAssembly has no strings"
 # What is not read, and why.
 REASONS: dict[str, str] = {
     **dict.fromkeys(OPS["control"], _CONTROL),
     **dict.fromkeys(OPS["tfdf"], _FOREST),
-    **dict.fromkeys([*OPS["string"], *OPS["hash_table"]], _STRING),
 }
 
 

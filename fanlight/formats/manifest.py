@@ -35,9 +35,15 @@ _QUANTIZED = {"uint8": "u1", "uint16": "<u2", "float16": "<f2"}
 
 @dataclass(frozen=True)
 class Skipped:
-    """A weight of a dtype that no supported op takes."""
+    """A weight of a dtype that no tensor of a graph has.
+
+    Attributes:
+        dtype: its name.
+        texts: the strings of one, as Python's.
+    """
 
     dtype: str
+    texts: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -142,10 +148,11 @@ def read_weights(
 
 def _decode(spec: Spec, stream: _Stream) -> np.ndarray | Skipped:
     if spec.nbytes is None:
-        for _ in range(spec.count):
+        texts = np.empty(spec.count, object)
+        for index in range(spec.count):
             length = int.from_bytes(stream.read(4, spec), "little")
-            stream.read(length, spec)
-        return Skipped(spec.dtype)
+            texts[index] = bytes(stream.read(length, spec)).decode("utf-8", "replace")
+        return Skipped(spec.dtype, texts.reshape(spec.shape))
     data = stream.read(spec.nbytes, spec)
     if spec.quantized:
         array = dequantize(

@@ -73,6 +73,10 @@ class Attrs:
             return default
         return graph_dtype(value, f"attr {name} of {self._where}")
 
+    def is_string(self, name: str) -> bool:
+        """Whether a dtype is that of strings."""
+        return self._get(name, "type") in ("DT_STRING", 7)
+
     def dims(self, name: str) -> tuple[int | None, ...] | None:
         """A shape with None for free dims; None if the rank is unknown."""
         return shape_dims(self._get(name, "shape"), self._where)

@@ -25,6 +25,7 @@ from fanlight.formats.tfgraph import (  # noqa: F401  (fill the table)
     neural,
     shaping,
     spectral,
+    text,
 )
 from fanlight.formats.tfgraph.call import HANDLERS, TAKE_LISTS, TAKE_PAIRS, Call, Pair
 from fanlight.formats.tfgraph.counts import Bounded, as_tensor
@@ -59,7 +60,8 @@ def read_graph_model(model: Mapping[str, Any], path: Path, options: Options) -> 
     groups = parse_manifest(model.get("weightsManifest") or [], path)
     if options.weights == "stored":
         stored = read_weights(groups, path.parent)
-        return _Import(path, options, signature, stored, called).run(ordered(used, stop))
+        tables = text.tables_of(model, stored, path)
+        return _Import(path, options, signature, stored, called, tables).run(ordered(used, stop))
     specs = {spec.name: spec for _, group in groups for spec in group}
     run = _Import(path, options, signature, {}, called)
     known = dict(used)
@@ -129,6 +131,7 @@ class _Import:
         signature: Signature,
         stored: dict[str, np.ndarray | Skipped],
         library: Mapping[str, Function] | None = None,
+        tables: Mapping[str, text.Table] | None = None,
     ) -> None:
         self.path = path
         self.options = options
@@ -140,13 +143,17 @@ class _Import:
         self.guesser: Guesser | None = None
         self.builder = Builder(path.parent.name or path.stem)
         self.em = Emitter(self.builder)
-        self.results: dict[str, list[Tensor]] = {}
+        self.results: dict[str, list[Any]] = {n: [t] for n, t in (tables or {}).items()}
         self.ports: list[Port] = []
         self.warnings: list[str] = []
 
     def run(self, order: list[GraphNode]) -> Source:
         needed = {node.name: node for node in order}
-        inputs = [(e, needed[e.ref.node]) for e in self.signature.inputs if e.ref.node in needed]
+        inputs = [
+            (e, needed[e.ref.node])
+            for e in self.signature.inputs
+            if e.ref.node in needed and e.ref.node not in self.results
+        ]
         declared = {e.name: _dims(e, node) for e, node in inputs}
         check_options(self.options, declared, self.path)
         for entry, node in inputs:
@@ -186,6 +193,8 @@ class _Import:
         return [self._tensor(r, None, results) for r in function.returns]
 
     def _input(self, entry: Entry, node: GraphNode) -> None:
+        if entry.dtype in ("DT_STRING", 7) or node.attrs.is_string("dtype"):
+            raise text.refused_input(entry.name, node.where)
         dims = _dims(entry, node)
         given = self.options.input_shapes.get(entry.name)
         if dims is None and given is not None:
@@ -236,20 +245,27 @@ class _Import:
             raise call.refuse("lists are not taken here", expected="tensors", received="a list")
         try:
             handler = HANDLERS[node.op]
-            counted = bounded.concerns(call.inputs)
-            made = bounded.handle(call, handler) if counted else handler(call)
+            if any(text.concerns(x) for x in call.inputs):
+                made = text.handle(call, handler)
+            elif bounded.concerns(call.inputs):
+                made = bounded.handle(call, handler)
+            else:
+                made = handler(call)
         except FanlightError as error:
             if error.code.startswith(("E-OP-", "E-TENSOR-")):
                 error.where = f"{call.where}: {error.where}"
             raise
         return list(made) if isinstance(made, list | tuple) else [made]
 
-    def _const(self, node: GraphNode) -> np.ndarray:
+    def _const(self, node: GraphNode) -> Any:
         key = node.key or node.name
         if self.guesser is not None and key in self.guesser.specs and key not in self.stored:
             self.stored[key] = self.guesser.constant(key)
         array = self.stored.get(key)
         if isinstance(array, Skipped):
+            words: Any = text.text_of(array)
+            if words is not None:
+                return words
             raise FanlightError(
                 "E-FORMAT-012",
                 f"the graph computes with a {array.dtype} tensor.",
@@ -285,6 +301,15 @@ class _Import:
     def _finish(self) -> Source:
         results = [self._tensor(e.ref, None, self.results) for e in self.signature.outputs]
         for entry, result in zip(self.signature.outputs, results, strict=True):
+            if text.concerns(result):
+                raise FanlightError(
+                    "E-FORMAT-012",
+                    "an output of the model is of strings, or a table.",
+                    where=self.path,
+                    expected="numbers or booleans",
+                    received=entry.name,
+                    next="end the model before they are made: labels are put to numbers outside.",
+                )
             if isinstance(result, Pair):
                 raise FanlightError(
                     "E-FORMAT-012",

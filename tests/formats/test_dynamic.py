@@ -222,10 +222,17 @@ def test_cutting_and_sorting(tmp_path: Path) -> None:
         node("Pack", "pad", "zero", "left", axis={"i": "0"}),
         node("ExpandDims", "pads", "pad", "zero"),
         node("Pad", "padded", "picked", "pads"),
+        node("Greater", "high", "picked", "most"),
+        node("Cast", "ones", "high", DstT={"type": "DT_INT32"}),
+        node("Sum", "sum", "ones", "at0"),
+        node("Greater", "more", "few", "sum"),
+        node("Select", "least", "more", "sum", "few"),
+        node("Range", "ranks", "zero", "least", "one"),
+        node("GatherV2", "first", "picked", "ranks", "zero"),
     ]
     known = {"at0": i32(0), "at1": i32(1), "one": whole(1), "three": whole(3), "size3": i32(-1)}
-    outs = ["top", "top:1", "range", "topfew", "cut", "upto", "padded"]
-    source = follow(tmp_path, more, {**known, "nine": whole(9)}, outs)
+    outs = ["top", "top:1", "range", "topfew", "cut", "upto", "padded", "first"]
+    source = follow(tmp_path, more, {**known, "nine": whole(9), "most": np.float32(0.7)}, outs)
     assert "padded_count" not in [o.name for o in source.outputs]
 
 

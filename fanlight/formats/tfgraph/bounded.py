@@ -160,6 +160,8 @@ def _added(call: Call) -> Any:
                     total = item * total.constant if item.terms else total * item.constant
             return sizes([total], ())
         return items[0] if len(items) == 1 and not call.inputs[0].shape else None
+    if op in ("Select", "SelectV2") and len(call.inputs) == 3:
+        return _chosen(call)
     if op not in ("Add", "AddV2", "Sub", "Mul", "Minimum", "Maximum") or len(call.inputs) != 2:
         return None
     a, b = (as_counts(x) for x in call.inputs)
@@ -191,6 +193,17 @@ def _both(call: Call, op: str, x: Count, y: Count) -> Count:
     }[op]
     value = call.op(table[op], x.value(call), y.value(call), part="count")
     return count_of(value, most)
+
+
+def _chosen(call: Call) -> Any:
+    """One of two counts without dims, as a condition wants."""
+    which = as_tensor(call, call.x(0))
+    a, b = (as_counts(call.x(i)) for i in (1, 2))
+    if a is None or b is None or a.shape or b.shape or tuple(which.shape):
+        return None
+    x, y = a.item(), b.item()
+    value = call.op("select", which, x.value(call), y.value(call), part="count")
+    return sizes([count_of(value, max(x.most, y.most, 0))], ())
 
 
 def _whole(count: Count) -> bool:
@@ -291,7 +304,11 @@ def _elementwise(call: Call, handler: Handler) -> Any:
     made = handler(replace(call, inputs=plain))
     if known:
         return made
-    return bounded(call, made, rank - behind_, found[0].count)
+    result = bounded(call, made, rank - behind_, found[0].count)
+    if call.node.op == "Cast" and isinstance(result, Bounded):
+        was_bool = dtype_of(found[0].tensor) == "bool" and dtype_of(result.tensor) == "int32"
+        return replace(result, ones=was_bool)
+    return result
 
 
 # --- shapes ---------------------------------------------------------------------------------------
@@ -630,6 +647,8 @@ def _reduce(call: Call, handler: Handler) -> Any:
     if isinstance(value, float) and dtype_of(x.tensor) != "float32":
         value = 2**31 - 1 if value > 0 else -(2**31)
     made = _with(call, handler, cleaned(call, x, value), call.x(1))
+    if op == "Sum" and x.ones and rank == 1 and not keep:
+        return sizes([count_of(made, x.shape[0])], ())
     if op == "Mean":  # the sum is divided by the count, not by the greatest size
         whole = call.op("mul", made, call.em.const(float(x.shape[x.axis])), part="sum")
         number = call.em.cast(x.count.value(call), "float32", f"{call.node.name}/count")

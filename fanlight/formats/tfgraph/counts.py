@@ -83,11 +83,16 @@ def count_of(value: Tensor, most: int) -> Count:
 
 @dataclass(frozen=True)
 class Bounded:
-    """A tensor whose dim `axis` is as long as `count` says; what is behind means nothing."""
+    """A tensor whose dim `axis` is as long as `count` says; what is behind means nothing.
+
+    Attributes:
+        ones: whether it is of zeros and ones, so that its sum is a count, too.
+    """
 
     tensor: Tensor
     axis: int
     count: Count
+    ones: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:

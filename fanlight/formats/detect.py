@@ -24,7 +24,9 @@ _CONVERT = {
     ".onnx": "export the model that it came from to Keras or TensorFlow.js; ONNX is not read.",
     ".pb": "tensorflowjs_converter --input_format=tf_saved_model FOLDER OUT makes a model.json "
     "of a SavedModel.",
-    ".pt": "PyTorch files are not read: rebuild the model in Keras and save it as .keras.",
+    ".pt": "pickles of PyTorch can run any program and are never opened: export the model "
+    "(torch.export.save(torch.export.export(model.eval(), inputs), 'model.pt2')), or give it to "
+    "fl.from_torch.",
     ".bin": "name the model.json beside the weights.",
 }
 _CONVERT |= {".pth": _CONVERT[".pt"], ".safetensors": _CONVERT[".pt"]}
@@ -35,6 +37,7 @@ _READERS = {
     ".keras": ("fanlight.formats.keras.archive", "read_archive"),
     ".tflite": ("fanlight.formats.tflite.reader", "read_tflite"),
     ".task": ("fanlight.formats.tflite.reader", "read_tflite"),
+    ".pt2": ("fanlight.formats.torch.reader", "read_pt2"),
 }
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _ZIP_MAGIC = b"PK\x03\x04"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.formats.source import Source
+from fanlight.formats.source import Source, make_options
 from fanlight.graph import Graph, evaluate
 from fanlight.ops.types import TensorType
 
@@ -118,3 +118,29 @@ def load(
     from fanlight.formats import load_graph
 
     return Model(load_graph(path, size=size, input_shapes=input_shapes, weights=weights))
+
+
+def from_torch(
+    module: Any,
+    example_inputs: Any = None,
+    *,
+    name: str | None = None,
+    size: int | Sequence[int] | None = None,
+    input_shapes: Mapping[str, Sequence[int | None]] | None = None,
+) -> Model:
+    """A PyTorch module, or a program of torch.export, as a model of Fanlight.
+
+    Args:
+        module: an nn.Module (exported as in evaluation), or an ExportedProgram.
+        example_inputs: what the module is called with, as a tuple of tensors; for an
+            ExportedProgram nothing.
+        name: of the graph; the module's class by default.
+        size, input_shapes: sizes that the program leaves open, as fl.load has them.
+
+    Raises:
+        FanlightError: E-FORMAT-002 it is neither, E-FORMAT-013 with every unsupported operator.
+    """
+    from fanlight.formats.torch.live import read_torch
+
+    options = make_options(size, input_shapes, "stored")
+    return Model(read_torch(module, example_inputs, name, options))

@@ -1,0 +1,252 @@
+"""What the importer of one ATen operator gets to work with, and the table of importers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.formats.emitter import Emitter, Tensor, dtype_of
+from fanlight.formats.torch.program import Meta, Node
+from fanlight.graph import Value
+from fanlight.ops.types import TensorType
+from fanlight.tensor.trace import capture
+
+_MAX_LIST = 1 << 16
+
+
+@dataclass
+class Call:
+    """One node; its arguments are tensors, numbers, texts, None and lists of them.
+
+    Attributes:
+        metas: what the program says of each result; None where it says nothing.
+    """
+
+    node: Node
+    em: Emitter
+    args: dict[str, Any]
+    metas: Sequence[Meta | None]
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def where(self) -> str:
+        return f"{self.node.where} ({self.node.target})"
+
+    @property
+    def dtype(self) -> str | None:
+        """The dtype of the first result, as the program says."""
+        return self.metas[0].dtype if self.metas and self.metas[0] else None
+
+    # --- arguments --------------------------------------------------------------------------------
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """An argument as it is; the default if it was left out."""
+        return self.args.get(name, default)
+
+    def has(self, name: str) -> bool:
+        """Whether an argument was given and is not None."""
+        return self.args.get(name) is not None
+
+    def x(self, name: str = "self", dtype: str | None = None) -> Tensor:
+        """A tensor argument; a number becomes a tensor without dims."""
+        value = self.args.get(name)
+        if isinstance(value, Value | np.ndarray):
+            return value if dtype is None else self.cast(value, dtype, name)
+        if isinstance(value, bool | int | float):
+            kind = dtype or (
+                "bool"
+                if isinstance(value, bool)
+                else "int32"
+                if isinstance(value, int)
+                else "float32"
+            )
+            return self.em.const(_fit(value, kind), kind)
+        raise FanlightError(
+            "E-FORMAT-005",
+            f"{self.node.target} lacks its argument {name}.",
+            where=self.where,
+            expected=f"a tensor named {name}",
+            received=repr(value)[:80] if name in self.args else ", ".join(self.args)[:120],
+        )
+
+    def optional(self, name: str, dtype: str | None = None) -> Tensor | None:
+        """A tensor argument, or None."""
+        return self.x(name, dtype) if self.has(name) else None
+
+    def tensors(self, name: str = "tensors") -> list[Tensor]:
+        """A list of tensors."""
+        values = self.args.get(name)
+        if not isinstance(values, list) or not all(
+            isinstance(v, Value | np.ndarray) for v in values
+        ):
+            raise self.refuse(f"{name} are no tensors", received=repr(values)[:80])
+        return values
+
+    def number(self, name: str, default: float | None = None) -> Any:
+        """A number known at import: an int, a float or a bool."""
+        value = self.args.get(name, default)
+        if isinstance(value, np.ndarray) and value.size == 1:
+            value = value.reshape(-1)[0].item()
+        if isinstance(value, Value):
+            raise self.depends(name)
+        if not isinstance(value, bool | int | float):
+            raise self.refuse(f"{name} must be a number", received=repr(value)[:80])
+        return value
+
+    def whole(self, name: str, default: int | None = None) -> int:
+        """A whole number known at import."""
+        value = self.number(name, default)
+        if isinstance(value, float) and not value.is_integer():
+            raise self.refuse(f"{name} must be a whole number", received=value)
+        return int(value)
+
+    def real(self, name: str, default: float | None = None) -> float:
+        return float(self.number(name, default))
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        return bool(self.number(name, default) if self.has(name) else default)
+
+    def ints(self, name: str, default: Sequence[int] | None = None) -> tuple[int, ...]:
+        """Whole numbers known at import; one number is a list of one."""
+        value = self.args.get(name)
+        if value is None:
+            value = default
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = [value]
+        values = list(value) if isinstance(value, list | tuple) else None
+        if values is not None and any(isinstance(v, Value) for v in values):
+            raise self.depends(name)
+        if (
+            values is None
+            or len(values) > _MAX_LIST
+            or not all(isinstance(v, int) and not isinstance(v, bool) for v in values)
+        ):
+            raise self.refuse(f"{name} must be whole numbers", received=repr(value)[:80])
+        return tuple(values)
+
+    def spread(self, name: str, count: int, default: int | None = None) -> tuple[int, ...]:
+        """`count` whole numbers: one is for all dims, none is the default."""
+        values = self.ints(name, () if default is not None else None)
+        if not values and default is not None:
+            values = (default,)
+        values = values * count if len(values) == 1 else values
+        if len(values) != count:
+            raise self.refuse(f"{name} must be {count} numbers", received=list(values[:8]))
+        return values
+
+    def axis(self, name: str, rank: int, default: int | None = None) -> int:
+        """A dim number, 0 <= axis < rank (a tensor without dims has one)."""
+        value, rank = self.whole(name, default), max(rank, 1)
+        if not -rank <= value < rank:
+            raise self.refuse(f"{name} does not exist", expected=f"{rank} dims", received=value)
+        return value % rank
+
+    def axes(self, name: str, rank: int) -> tuple[int, ...]:
+        """Dim numbers, ascending; none given: all."""
+        given = self.ints(name, ())
+        if not all(-max(rank, 1) <= a < max(rank, 1) for a in given):
+            raise self.refuse(f"{name} does not exist", expected=f"{rank} dims", received=given)
+        return tuple(sorted({a % rank for a in given})) if given and rank else tuple(range(rank))
+
+    # --- results ----------------------------------------------------------------------------------
+
+    def name(self, part: str = "") -> str:
+        return f"{self.node.name}/{part}" if part else self.node.name
+
+    def op(self, op: str, *inputs: Tensor, part: str = "", **attrs: Any) -> Any:
+        """Apply an op of the table; `part` names what it is of the node."""
+        return self.em.op(op, *inputs, name=self.name(part), **attrs)
+
+    def cast(self, x: Tensor, dtype: str, part: str = "cast") -> Tensor:
+        """`x` in another dtype; a number that is not 0 is true."""
+        if dtype == "bool" and dtype_of(x) != "bool":
+            zero = self.em.const(0, dtype_of(x))
+            return self.op("not_equal", x, zero, part=part)
+        return self.em.cast(x, dtype, self.name(part))
+
+    def function(self, function: Callable[..., Any], *inputs: Tensor) -> Any:
+        """A function of tensors on some inputs, as the ops that it is made of."""
+
+        def named(given: Sequence[Any]) -> dict[str, Any]:
+            made = function(*given)
+            return dict(enumerate(made if isinstance(made, tuple) else (made,)))  # type: ignore
+
+        types = [TensorType(tuple(x.shape), dtype_of(x)) for x in inputs]
+        names = [f"x{i}" for i in range(len(inputs))]
+        try:
+            graph = capture(named, names, types, self.node.name)
+        except FanlightError as error:
+            if error.code != "E-TENSOR-003":
+                raise
+            raise self.depends("a size or place") from None
+        made: dict[Value, Tensor] = {
+            **dict(zip(graph.inputs, inputs, strict=True)),
+            **graph.weights,
+        }
+        for node in graph.nodes:
+            name = self.name() if node is graph.nodes[-1] else self.name(node.op)
+            results = self.em.op(node.op, *(made[v] for v in node.inputs), name=name, **node.attrs)
+            results = results if isinstance(results, tuple) else (results,)
+            made.update(zip(node.outputs, results, strict=True))
+        found = [made[v] for _, v in graph.outputs]
+        return found if len(found) > 1 else found[0]
+
+    # --- refusals ---------------------------------------------------------------------------------
+
+    def refuse(
+        self, message: str, *, expected: object = None, received: object = None
+    ) -> FanlightError:
+        """E-FORMAT-012 about this node."""
+        return FanlightError(
+            "E-FORMAT-012",
+            f"{self.node.target}: {message}.",
+            where=self.where,
+            expected=expected,
+            received=received,
+        )
+
+    def depends(self, what: str) -> FanlightError:
+        """E-FORMAT-019 about this node."""
+        return FanlightError(
+            "E-FORMAT-019",
+            f"{what} of {self.node.target} depends on the numbers of the model's input.",
+            where=self.where,
+            expected="a value known at import: shapes are fixed when the page is built",
+            received="a tensor that is computed",
+            next="export the model with fixed shapes, or end it before this node.",
+        )
+
+
+def _fit(value: float, kind: str) -> Any:
+    """A number in a dtype: int64's end points become those of int32."""
+    if kind == "int32":
+        return int(min(max(value, -(2**31)), 2**31 - 1))
+    return bool(value) if kind == "bool" else value
+
+
+Handler = Callable[[Call], Any]
+HANDLERS: dict[str, Handler] = {}
+
+
+def importer(*targets: str) -> Callable[[Handler], Handler]:
+    """Register the importer of some operators: "conv2d" is aten.conv2d in all its overloads."""
+
+    def register(function: Handler) -> Handler:
+        for target in targets:
+            other = target.split(".")[0] in ("prims", "torchvision")
+            key = target if other else f"aten.{target}"
+            if key in HANDLERS:
+                raise ValueError(f"two importers for {key}")
+            HANDLERS[key] = function
+        return function
+
+    return register
+
+
+def handler_of(target: str) -> Handler | None:
+    """The importer of "aten.conv2d.default": of that overload, else of all its overloads."""
+    return HANDLERS.get(target) or HANDLERS.get(target.rpartition(".")[0])

@@ -1,0 +1,280 @@
+"""A program of torch.export -> a graph. Images stay NCHW outside; convolutions turn them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.formats.emitter import Emitter, Tensor, dtype_of
+from fanlight.formats.names import output_names, tally
+from fanlight.formats.random_weights import random_array
+from fanlight.formats.source import Options, Port, Source, check_options, static_shape
+from fanlight.formats.torch import (  # noqa: F401  (fill the table)
+    elementwise,
+    images,
+    indexing,
+    neural,
+    recurrent,
+    shaping,
+    windows,
+)
+from fanlight.formats.torch.archive import open_archive
+from fanlight.formats.torch.call import HANDLERS, Call, handler_of
+from fanlight.formats.torch.program import Body, Graph, Meta, Node, Program, Ref, parse_program
+from fanlight.formats.torch.symbols import SIZE_FUNCTIONS, is_size, size_of
+from fanlight.graph import Builder, Value
+
+Fetch = Callable[[str, str], np.ndarray]
+
+
+def read_pt2(path: Path, options: Options) -> Source:
+    """Import a .pt2 file of torch.export.save, without torch.
+
+    Raises:
+        FanlightError: E-FORMAT-020 broken or hostile archive, E-FORMAT-008 pickled tensors,
+            E-FORMAT-013 with every unsupported op at once, and the other codes.
+    """
+    with open_archive(path) as archive:
+        program = parse_program(archive.model(), str(path))
+        return import_program(program, archive.tensor, options, path.stem, str(path))
+
+
+def import_program(
+    program: Program, fetch: Fetch, options: Options, name: str, where: str
+) -> Source:
+    """The graph of a program; fetch(fqn, "weights" or "constants") gives its tensors."""
+    _refuse_unsupported(program.graph, where)
+    return _Import(program, fetch, options, name, where).run()
+
+
+def _refuse_unsupported(graph: Graph, where: str) -> None:
+    unknown: dict[str, list[str]] = {}
+
+    def look(graph: Graph) -> None:
+        for node in graph.nodes:
+            if node.target not in SIZE_FUNCTIONS and handler_of(node.target) is None:
+                unknown.setdefault(node.target, []).append(node.name)
+            for value in node.args.values():
+                if isinstance(value, Body):
+                    look(value.graph)
+
+    look(graph)
+    if unknown:
+        raise FanlightError(
+            "E-FORMAT-013",
+            f"the program uses {len(unknown)} operator{'s' if len(unknown) > 1 else ''} "
+            "that Fanlight does not have.",
+            where=where,
+            expected=f"some of the {len(HANDLERS)} operators that docs/formats.md lists",
+            received=tally(unknown),
+            next="try program.run_decompositions() before saving, which writes operators as "
+            "simpler ones; or export the part of the model before them; or ask for them in an "
+            "issue.",
+        )
+
+
+class _Import:
+    """One import: nodes in order, each turned into ops, known arrays or sizes."""
+
+    def __init__(
+        self, program: Program, fetch: Fetch, options: Options, name: str, where: str
+    ) -> None:
+        self.program = program
+        self.fetch = fetch
+        self.options = options
+        self.where = where
+        self.builder = Builder(name)
+        self.em = Emitter(self.builder)
+        self.env: dict[str, Any] = {}
+        self.symbols: dict[str, int] = {}
+        self.ports: list[Port] = []
+        self.warnings: list[str] = []
+
+    def run(self) -> Source:
+        metas = self.program.graph.metas
+        declared: dict[str, Any] = {}
+        for name in self.program.inputs:
+            if name not in metas:
+                continue  # a size: it is what the tensors say
+            dims = tuple(d if isinstance(d, int) else None for d in metas[name].sizes)
+            declared[name] = dims
+        # `size` speaks of pictures whose channels come last; here they come first.
+        last = {n: (*d[:1], *d[2:], d[1]) if len(d) == 4 else d for n, d in declared.items()}
+        check_options(self.options, last, self.where)
+        for name in declared:
+            self._input(name, metas[name])
+        for name in self.program.inputs:
+            self.env.setdefault(name, self.symbols.get(name, 1))
+        self.env.update(self.program.constants)
+        for name, (kind, fqn) in self.program.held.items():
+            self.env[name] = self.em.named(self._held(name, kind, fqn), fqn)
+        self.nodes(self.program.graph, self.env)
+        return self._finish()
+
+    def _input(self, name: str, meta: Meta) -> None:
+        where = f"input {name!r} of {self.where}"
+        dims: list[int | None] = []
+        for d in meta.sizes:
+            known = d if isinstance(d, int) else self.symbols.get(d)
+            # The leading dim of each input is its batch, even where another has it already.
+            dims.append(None if not dims and isinstance(d, str) and known in (None, 1) else known)
+        if len(dims) == 4 and self.options.size is not None:
+            dims[2:] = [
+                s if d is None else d for d, s in zip(dims[2:], self.options.size, strict=True)
+            ]
+        plain = Options(None, self.options.input_shapes, self.options.weights)
+        # Not (free, free, channels): torch has no pictures without a batch in that order.
+        lone = (
+            len(dims) == 3
+            and dims[0] is None
+            and dims[1] is None
+            and name not in plain.input_shapes
+        )
+        if lone:
+            static_shape(name, [1, *dims[1:]], plain, where)
+        shape, batched = static_shape(name, dims, plain, where)
+        for d, s in zip(meta.sizes, shape, strict=True):
+            if not isinstance(d, str):
+                continue
+            if re.fullmatch(r"\w+", d):
+                if self.symbols.setdefault(d, s) != s:
+                    raise FanlightError(
+                        "E-FORMAT-018",
+                        f"the inputs give the size {d} more than one value.",
+                        where=where,
+                        expected=self.symbols[d],
+                        received=s,
+                    )
+                low, high = self.program.ranges.get(d, (0, None))
+                if s > 1 and (s < low or (high is not None and s > high)):
+                    raise FanlightError(
+                        "E-FORMAT-018",
+                        f"input {name!r} has a size that the program was not exported for.",
+                        where=where,
+                        expected=f"{low} to {high}",
+                        received=s,
+                    )
+        if meta.dtype is None:
+            raise FanlightError(
+                "E-FORMAT-008",
+                "an input has a dtype that browsers lack.",
+                where=where,
+                expected="floats, whole numbers or bool",
+                received="complex numbers or 64 bits without sign",
+            )
+        value = self.builder.input(name, shape, meta.dtype)
+        self.env[name] = value
+        self.ports.append(Port(value.name, name, batched))
+
+    def _held(self, name: str, kind: str, fqn: str) -> np.ndarray:
+        if self.options.weights == "random" and kind == "weights":
+            meta = self.program.graph.metas.get(name)
+            sizes = meta.sizes if meta else ()
+            if meta and meta.dtype == "float32" and all(isinstance(d, int) for d in sizes):
+                return random_array(fqn, tuple(int(d) for d in sizes))
+        return self.fetch(fqn, kind)
+
+    # --- nodes ------------------------------------------------------------------------------------
+
+    def nodes(self, graph: Graph, env: dict[str, Any]) -> None:
+        """Compute a graph's nodes in an environment of names."""
+        for node in graph.nodes:
+            args = {k: self.resolve(v, env, node) for k, v in node.args.items()}
+            if is_size(node.target, args):
+                made: Any = SIZE_FUNCTIONS[node.target](self._call(node, args, graph))
+            else:
+                made = self._node(node, args, graph)
+            results = made if isinstance(made, list | tuple) else [made]
+            for key, result in zip(node.outputs, results, strict=False):
+                if key is not None:
+                    env[key] = result
+
+    def _call(self, node: Node, args: dict[str, Any], graph: Graph) -> Call:
+        metas = [graph.metas.get(o) if o else None for o in node.outputs]
+        return Call(node, self.em, args, metas, self.warnings)
+
+    def _node(self, node: Node, args: dict[str, Any], graph: Graph) -> Any:
+        call = self._call(node, args, graph)
+        handler = handler_of(node.target)
+        if handler is None:  # a size function whose argument is a tensor
+            raise call.depends("an argument")
+        try:
+            made = handler(call)
+        except FanlightError as error:
+            if error.code.startswith(("E-OP-", "E-TENSOR-")):
+                error.where = f"{call.where}: {error.where}"
+            raise
+        results = list(made) if isinstance(made, list | tuple) else [made]
+        return [self._checked(call, r, i) for i, r in enumerate(results)]
+
+    def _checked(self, call: Call, result: Any, index: int) -> Any:
+        """A result in the dtype that the program declares; E-FORMAT-016 for another shape."""
+        meta = call.metas[index] if index < len(call.metas) else None
+        if meta is None or not isinstance(result, Value | np.ndarray):
+            return result
+        if meta.dtype is not None and dtype_of(result) != meta.dtype:
+            result = call.cast(result, meta.dtype, "result")
+        wanted = [size_of(d, self.symbols) for d in meta.sizes]
+        if len(wanted) != len(result.shape) or any(
+            w is not None and w != d for w, d in zip(wanted, result.shape, strict=True)
+        ):
+            raise FanlightError(
+                "E-FORMAT-016",
+                "a result has not the shape that the program says.",
+                where=call.where,
+                expected=[d if w is None else w for d, w in zip(meta.sizes, wanted, strict=True)],
+                received=list(result.shape),
+                next="save the program again; if it is fresh, please report it with the file.",
+            )
+        return result
+
+    def resolve(self, value: Any, env: Mapping[str, Any], node: Node | None = None) -> Any:
+        """An argument with its Refs replaced by what they are."""
+        if isinstance(value, list):
+            return [self.resolve(v, env, node) for v in value]
+        if not isinstance(value, Ref):
+            return value
+        if value.name not in env:
+            raise FanlightError(
+                "E-FORMAT-016",
+                "a node uses a result that does not come before it.",
+                where=node.where if node else self.where,
+                expected="names of inputs and earlier results",
+                received=value.name[:120],
+            )
+        return env[value.name]
+
+    def _finish(self) -> Source:
+        results: list[tuple[str, Tensor]] = []
+        for output in self.program.outputs:
+            made = self.resolve(output, self.env)
+            if isinstance(made, Value | np.ndarray):
+                results.append((output.name, made))
+        if not results:
+            raise FanlightError(
+                "E-FORMAT-005",
+                "the program gives no tensor.",
+                where=self.where,
+                expected="at least one tensor as result",
+                received=repr(self.program.outputs)[:80],
+            )
+        names = output_names([n for n, _ in results], [p.name for p in self.ports])
+        outputs = {n: self.em.value(t, n) for n, (_, t) in zip(names, results, strict=True)}
+        batch = any(p.batched for p in self.ports)
+        ports = tuple(
+            Port(n, source, batch and tuple(t.shape[:1]) == (1,))
+            for n, (source, t) in zip(names, results, strict=True)
+        )
+        return Source(
+            graph=self.builder.finish(outputs),
+            format="torch",
+            inputs=tuple(self.ports),
+            outputs=ports,
+            warnings=tuple(dict.fromkeys(self.warnings)),
+            metadata={"torch_version": self.program.torch_version},
+        )

@@ -29,7 +29,11 @@ _CONVERT = {
     "fl.from_torch.",
     ".bin": "name the model.json beside the weights.",
 }
-_CONVERT |= {".pth": _CONVERT[".pt"], ".safetensors": _CONVERT[".pt"]}
+_CONVERT |= {
+    ".pth": _CONVERT[".pt"],
+    ".safetensors": "the file has weights, no model: export the PyTorch model to .pt2 "
+    "(torch.export.save), or give the weights to layers: model.load_weights(path).",
+}
 # Readers by suffix: module and function, imported when they are wanted.
 _READERS = {
     ".h5": ("fanlight.formats.keras.h5", "read_h5"),

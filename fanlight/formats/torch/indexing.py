@@ -105,7 +105,10 @@ def index_put(call: Call) -> Tensor:
         return call.op("select", mask, values, x)
     axes, found = _places(call, x)
     rest = [d for d in range(len(x.shape)) if d not in axes]
-    if axes != list(range(axes[0], axes[0] + len(axes))) or (axes[0] and len(values.shape) > 1):
+    line = len(axes) == 1 and len(found[0].shape) == 1  # its block of values is one dim
+    if axes != list(range(axes[0], axes[0] + len(axes))) or (
+        axes[0] and len(values.shape) > 1 and not line
+    ):
         raise call.refuse("indices of dims that are not the first ones", received=axes)
     perm = [*axes, *rest]
     back = [perm.index(d) for d in range(len(perm))]
@@ -115,6 +118,9 @@ def index_put(call: Call) -> Tensor:
         at = _joined(index)
         turned = fn.transpose(x, perm)
         shape = (*at.shape[:-1], *turned.shape[at.shape[-1] :])
+        if line:
+            whole = [index[0].shape[0] if d == axes[0] else n for d, n in enumerate(x.shape)]
+            values = fn.transpose(fn.broadcast_to(values, whole), perm)
         return fn.transpose(put(turned, at, fn.broadcast_to(values, shape)), back)
 
     return call.function(compute, x, values, *found)

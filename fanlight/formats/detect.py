@@ -19,9 +19,7 @@ _KNOWN = (
     ".safetensors that a page has saved"
 )
 # What to do with the formats that people come with.
-_FROM_TF = "convert the TensorFlow model that it came from: model.save('model.keras') in Keras, or "
 _CONVERT = {
-    ".onnx": "export the model that it came from to Keras or TensorFlow.js; ONNX is not read.",
     ".pb": "tensorflowjs_converter --input_format=tf_saved_model FOLDER OUT makes a model.json "
     "of a SavedModel.",
     ".pt": "pickles of PyTorch can run any program and are never opened: export the model "
@@ -42,6 +40,7 @@ _READERS = {
     ".tflite": ("fanlight.formats.tflite.reader", "read_tflite"),
     ".task": ("fanlight.formats.tflite.reader", "read_tflite"),
     ".pt2": ("fanlight.formats.torch.reader", "read_pt2"),
+    ".onnx": ("fanlight.formats.onnx.reader", "read_onnx"),
 }
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _ZIP_MAGIC = b"PK\x03\x04"

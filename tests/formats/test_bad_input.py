@@ -73,7 +73,7 @@ def test_unknown_file(tmp_path: Path) -> None:
     refused(tmp_path / "photo.png", "E-FORMAT-002", ".keras")
 
 
-@pytest.mark.parametrize(("name", "words"), [("m.onnx", "ONNX is not read")])
+@pytest.mark.parametrize(("name", "words"), [("m.pt", "torch.export")])
 def test_other_formats_are_told_what_to_do(tmp_path: Path, name: str, words: str) -> None:
     (tmp_path / name).write_bytes(b"\x1c\0\0\0TFL3")
     refused(tmp_path / name, "E-FORMAT-002", words)

@@ -1,0 +1,260 @@
+"""An ONNX file -> a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from fanlight.errors import FanlightError
+from fanlight.formats.names import output_names, tally
+from fanlight.formats.onnx import (  # noqa: F401  (fill the table)
+    attention,
+    control,
+    elementwise,
+    image,
+    indexing,
+    kinds,
+    microsoft,
+    neural,
+    quantized,
+    recurrent,
+    reduce,
+    selection,
+    shaping,
+    signal,
+    windows,
+)
+from fanlight.formats.onnx.call import HANDLERS
+from fanlight.formats.onnx.protos import Declared, Function, Graph, Node, function, model
+from fanlight.formats.onnx.scope import Scope, Shared, WeightEmitter
+from fanlight.formats.onnx.tensors import Tensors, mapped
+from fanlight.formats.source import Options, Port, Source, check_options, static_shape
+from fanlight.formats.wire import Message
+from fanlight.graph import Builder, Value
+
+# Newer files are read as far as their ops are known; older ones had other rules of broadcasting.
+_OLDEST_OPSET = 7
+
+
+def read_onnx(path: Path, options: Options) -> Source:
+    """Import a .onnx file; files of external data lie beside it.
+
+    Raises:
+        FanlightError: E-FORMAT-013 with every unsupported op at once, and the other codes.
+    """
+    message, opsets, about = model(Message(mapped(path, "the model"), str(path)))
+    if message is None or not opsets:
+        raise FanlightError(
+            "E-FORMAT-002",
+            "this is not an ONNX model.",
+            where=path,
+            expected="a ModelProto with a graph and the versions of its ops",
+            received="neither" if message is None else "no versions",
+            next="export the model again.",
+        )
+    opset = opsets.get("", 0)
+    if opset and opset < _OLDEST_OPSET:
+        raise FanlightError(
+            "E-FORMAT-002",
+            "the model is of an old version of ONNX.",
+            where=path,
+            expected=f"opset {_OLDEST_OPSET} or newer",
+            received=f"opset {opset}",
+            next="onnx.version_converter.convert_version(model, 17) makes a newer one of it.",
+        )
+    graph = Graph(message, str(path))
+    functions = _functions(Message(mapped(path, "the model"), str(path)), path)
+    return _Import(path, options, graph, functions, opsets, about).run()
+
+
+def _functions(message: Message, path: Path) -> dict[str, Function]:
+    found = (function(m, str(path)) for m in message.messages(25))
+    return {f.op: f for f in found}
+
+
+def _free_names(graph: Graph, depth: int = 0) -> set[str]:
+    """The names that a graph inside takes from around it (and some of its own)."""
+    names = {o.name for o in graph.outputs}
+    for node in graph.nodes:
+        names |= _used(node, depth)
+    return names
+
+
+def _used(node: Node, depth: int = 0) -> set[str]:
+    """The names that a node uses."""
+    names = set(node.inputs)
+    if depth < 32:
+        for inner in node.graphs():
+            names |= _free_names(inner, depth + 1)
+    return names
+
+
+class _Import:
+    """One import: nodes in order, each turned into ops or known arrays."""
+
+    def __init__(
+        self,
+        path: Path,
+        options: Options,
+        graph: Graph,
+        functions: dict[str, Function],
+        opsets: dict[str, int],
+        about: dict[str, object],
+    ) -> None:
+        self.path = path
+        self.options = options
+        self.graph = graph
+        self.about = about
+        self.warnings: list[str] = []
+        self.builder = Builder(graph.name or path.stem)
+        self.em = WeightEmitter(self.builder, self.warnings)
+        tensors = Tensors(path, self.warnings.append, len(graph.nodes))
+        self.shared = Shared(str(path), tensors, opsets, functions, self.warnings)
+        self.scope = Scope(self.shared, self.em)
+        self.ports: list[Port] = []
+        self._values: list[Value] = []
+
+    def run(self) -> Source:
+        nodes, used = self._needed()
+        self._refuse_unsupported(nodes)
+        initial = self.graph.initializers
+        inputs = [d for d in self.graph.inputs if d.name not in initial]
+        check_options(self.options, {d.name: _as_image(d.dims) for d in inputs}, self.path)
+        for declared in inputs:
+            self._input(declared)
+        self.scope.initialize(self.graph, used)
+        for node in nodes:
+            self.scope.node(node)
+        return self._finish()
+
+    def _needed(self) -> tuple[list[Node], set[str]]:
+        """The nodes that outputs depend on, in order, and all names that they use."""
+        used = {o.name for o in self.graph.outputs}
+        kept: list[Node] = []
+        for node in reversed(self.graph.nodes):
+            if any(name in used for name in node.outputs if name):
+                used |= _used(node)
+                kept.append(node)
+        return kept[::-1], used
+
+    def _refuse_unsupported(self, nodes: Sequence[Node]) -> None:
+        unknown: dict[str, list[str]] = {}
+        seen: set[str] = set()
+
+        def look(nodes: Sequence[Node], depth: int) -> None:
+            for node in nodes:
+                function = self.shared.functions.get(node.op)
+                if node.op not in HANDLERS and function is None:
+                    unknown.setdefault(node.op, []).append(node.name)
+                elif node.op not in HANDLERS and function is not None and node.op not in seen:
+                    seen.add(node.op)
+                    look(function.nodes, depth)
+                if depth < 32:
+                    for inner in node.graphs():
+                        look(inner.nodes, depth + 1)
+
+        look(nodes, 0)
+        if unknown:
+            raise FanlightError(
+                "E-FORMAT-013",
+                f"the graph uses {len(unknown)} op{'s' if len(unknown) > 1 else ''} "
+                "that Fanlight does not have.",
+                where=self.path,
+                expected=f"some of the {len(HANDLERS)} ops that docs/onnx.md lists",
+                received=tally(unknown),
+                next="export the part of the model before these ops (post-processing often is "
+                "the rest), or ask for them in an issue.",
+            )
+
+    def _input(self, declared: Declared) -> None:
+        where = f"input {declared.name[:120]!r} of {self.path}"
+        if declared.container:
+            raise FanlightError(
+                "E-FORMAT-012",
+                f"an input of the model is a {declared.container}.",
+                where=where,
+                expected="tensors",
+                received=f"a {declared.container}",
+            )
+        dims = declared.dims
+        given = self.options.input_shapes.get(declared.name)
+        if dims is None and given is not None:
+            dims = tuple(given)
+        if dims is None:
+            raise FanlightError(
+                "E-FORMAT-017",
+                f"the model does not say the rank of its input {declared.name!r}.",
+                where=where,
+                expected="an input with a shape",
+                received="an unknown rank",
+                next=f"say it: fl.load(path, input_shapes={{{declared.name!r}: (1, 3, 224, 224)}})",
+            )
+        if given is None:
+            dims = self._sized(dims)
+        # `size` is put in already: pictures have their channels first here.
+        shape, batched = static_shape(declared.name, dims, replace(self.options, size=None), where)
+        dtype = kinds.dtype_of_kind(declared.kind, where)
+        name = output_names([declared.name], [p.name for p in self.ports])[0]
+        value = self.builder.input(name, shape, dtype)
+        self.scope.bind(declared.name, value, declared.kind)
+        self._values.append(value)
+        self.ports.append(Port(value.name, declared.name, batched))
+
+    def _sized(self, dims: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """`size` in the place of free sizes of a picture, wherever its channels are."""
+        if self.options.size is None or len(dims) != 4:
+            return dims
+        first = 1 if dims[3] in (1, 3, 4) and dims[1] not in (1, 3, 4) else 2
+        sizes = list(dims)
+        for axis, size in zip((first, first + 1), self.options.size, strict=True):
+            sizes[axis] = size if sizes[axis] is None else sizes[axis]
+        return tuple(sizes)
+
+    def _finish(self) -> Source:
+        where = f"outputs of {self.path}"
+        found = [self.scope.get(o.name, where) for o in self.graph.outputs]
+        results = []
+        for declared, (given, _) in zip(self.graph.outputs, found, strict=True):
+            if given is None or isinstance(given, list):
+                raise FanlightError(
+                    "E-FORMAT-012",
+                    "an output of the model is no tensor.",
+                    where=where,
+                    expected="tensors",
+                    received=f"{declared.name[:120]!r}: a sequence, or nothing",
+                )
+            results.append(given)
+        names = output_names([o.name for o in self.graph.outputs], [p.name for p in self.ports])
+        outputs: dict[str, Value] = {
+            n: self.em.exact(t, n) for n, t in zip(names, results, strict=True)
+        }
+        batch = any(p.batched for p in self.ports)
+        ports = tuple(
+            Port(n, o.name, batch and tuple(t.shape[:1]) == (1,))
+            for n, o, t in zip(names, self.graph.outputs, results, strict=True)
+        )
+        layouts = {
+            p.name: "NCHW"
+            for p, v in zip(self.ports, self._values, strict=True)
+            if len(v.shape) == 4 and v.shape[1] in (1, 3, 4) and v.shape[3] not in (1, 3, 4)
+        }
+        return Source(
+            graph=self.builder.finish(outputs),
+            format="onnx",
+            inputs=tuple(self.ports),
+            outputs=ports,
+            warnings=tuple(dict.fromkeys(self.warnings)),
+            metadata={
+                **self.about,
+                "opsets": {k or "ai.onnx": v for k, v in self.shared.opsets.items()},
+                "layouts": layouts,
+            },
+        )
+
+
+def _as_image(dims: tuple[int | None, ...] | None) -> tuple[int | None, ...] | None:
+    """The dims with the channels last, which is where `check_options` looks for sizes."""
+    if dims and len(dims) == 4 and not (dims[3] in (1, 3, 4) and dims[1] not in (1, 3, 4)):
+        return (dims[0], dims[2], dims[3], dims[1])
+    return dims

@@ -99,7 +99,7 @@ CATALOGUE: dict[str, str] = {
     "E-FORMAT-015": "The nodes or layers of the model feed each other in a circle.",
     "E-FORMAT-016": "A node, layer or tensor refers to one that the model does not have.",
     "E-FORMAT-017": "The model leaves the size of an input open: say it with size or input_shapes.",
-    "E-FORMAT-018": "The given size or input_shapes does not fit the inputs of the model.",
+    "E-FORMAT-018": "A given size, shape, signature, input or output does not fit the model.",
     "E-FORMAT-019": "A value that decides shapes depends on the input: it is not known at import.",
     "E-FORMAT-020": "A .keras or .pt2 archive is broken, or has names or sizes no honest one has.",
     "E-FORMAT-021": "An HDF5 file is broken, is no Keras model, or points to other files.",

@@ -12,7 +12,7 @@ from typing import Any
 from fanlight.errors import FanlightError
 from fanlight.formats.files import regular_size
 from fanlight.formats.jsonfile import expect, read_json
-from fanlight.formats.source import Options, Source, make_options
+from fanlight.formats.source import Options, Source, make_options, refuse_unused
 
 _KNOWN = (
     "model.json of TensorFlow.js (layers-model or graph-model), Keras .h5/.hdf5 or .keras, or the "
@@ -42,6 +42,10 @@ _READERS = {
     ".pt2": ("fanlight.formats.torch.reader", "read_pt2"),
     ".onnx": ("fanlight.formats.onnx.reader", "read_onnx"),
 }
+# Which of signature, tags, inputs and outputs a kind of file takes; the others are refused.
+_TAKES: dict[str, tuple[str, ...]] = {
+    ".pb": ("signature", "tags", "inputs", "outputs"),
+}
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _ZIP_MAGIC = b"PK\x03\x04"
 
@@ -52,6 +56,10 @@ def load_graph(
     size: int | Sequence[int] | None = None,
     input_shapes: Mapping[str, Sequence[int | None]] | None = None,
     weights: str = "stored",
+    signature: str | None = None,
+    tags: str | Sequence[str] = (),
+    inputs: str | Sequence[str] = (),
+    outputs: str | Sequence[str] = (),
 ) -> Source:
     """Read a model file, or the folder that holds it.
 
@@ -60,11 +68,14 @@ def load_graph(
         size: image height and width where the source leaves them open.
         input_shapes: whole shapes by input name, where the source leaves them open.
         weights: "stored", or "random" for weights seeded by their names.
+        signature: of a SavedModel with several signatures, which one (its key).
+        tags: of a SavedModel with several graphs, the tags of the one wanted.
+        inputs, outputs: names of nodes or tensors to cut a graph at, where its own do not do.
 
     Raises:
         FanlightError: E-FORMAT-nnn, telling what in which file cannot be read.
     """
-    options = make_options(size, input_shapes, weights)
+    options = make_options(size, input_shapes, weights, signature, tags, inputs, outputs)
     if not isinstance(path, str | os.PathLike):
         raise FanlightError(
             "E-FORMAT-001",
@@ -102,10 +113,12 @@ def load_graph(
 def _read(file: Path, options: Options) -> Source:
     suffix = file.suffix.lower()
     if suffix == ".json":
+        refuse_unused(options, (), file)
         return _read_json_model(file, options)
     kind = suffix if suffix in _READERS else _sniff(file)
     if kind in _READERS:
         module, function = _READERS[kind]
+        refuse_unused(options, _TAKES.get(kind, ()), file)
         source: Source = getattr(import_module(module), function)(file, options)
         return source
     raise FanlightError(

@@ -59,17 +59,28 @@ class Options:
         size: height and width for inputs whose image size is free.
         input_shapes: input name -> its whole shape, batch included or left out.
         weights: "stored", or "random" for seeded weights in place of the files.
+        signature: which signature of a model that has several; None: its default.
+        tags: the tags of the graph wanted in a SavedModel that has several; empty: "serve".
+        inputs, outputs: names of tensors or nodes to cut the model at; empty: its own.
     """
 
     size: tuple[int, int] | None = None
     input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     weights: str = "stored"
+    signature: str | None = None
+    tags: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
 
 
 def make_options(
     size: int | Sequence[int] | None,
     input_shapes: Mapping[str, Sequence[int | None]] | None,
     weights: str,
+    signature: str | None = None,
+    tags: str | Sequence[str] = (),
+    inputs: str | Sequence[str] = (),
+    outputs: str | Sequence[str] = (),
 ) -> Options:
     """Options from what a caller gave; E-FORMAT-018 or E-FORMAT-024 if that makes no sense."""
     pair: tuple[int, int] | None = None
@@ -116,7 +127,57 @@ def make_options(
             expected="'stored' or 'random'",
             received=repr(weights)[:80],
         )
-    return Options(pair, shapes, weights)
+    if signature is not None and not (isinstance(signature, str) and signature):
+        raise FanlightError(
+            "E-FORMAT-018",
+            "a signature is named by its key.",
+            where="signature",
+            expected="a text such as 'serving_default'",
+            received=repr(signature)[:80],
+        )
+    return Options(
+        pair,
+        shapes,
+        weights,
+        signature,
+        _names(tags, "tags", "'serve'"),
+        _names(inputs, "inputs", "'image'"),
+        _names(outputs, "outputs", "'scores'"),
+    )
+
+
+def _names(given: Any, what: str, example: str) -> tuple[str, ...]:
+    """Names that a caller gave: one, or a list of them."""
+    names = (given,) if isinstance(given, str) else given
+    if not isinstance(names, list | tuple) or not all(isinstance(n, str) and n for n in names):
+        raise FanlightError(
+            "E-FORMAT-018",
+            f"{what} are given by name.",
+            where=what,
+            expected=f"a name such as {example}, or a list of names",
+            received=repr(given)[:80],
+        )
+    return tuple(dict.fromkeys(names))
+
+
+def refuse_unused(options: Options, takes: Sequence[str], where: object) -> None:
+    """E-FORMAT-018 if one of signature, tags, inputs and outputs is given and not in `takes`."""
+    given = {
+        "signature": options.signature,
+        "tags": options.tags,
+        "inputs": options.inputs,
+        "outputs": options.outputs,
+    }
+    unused = [name for name, value in given.items() if value and name not in takes]
+    if unused:
+        raise FanlightError(
+            "E-FORMAT-018",
+            f"{unused[0]} means nothing for a model of this format.",
+            where=where,
+            expected=f"no {unused[0]}",
+            received=repr(given[unused[0]])[:80],
+            next="leave it out.",
+        )
 
 
 def _whole(sizes: Any) -> tuple[int, ...]:

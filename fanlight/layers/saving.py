@@ -256,6 +256,10 @@ def load(
     size: int | Sequence[int] | None = None,
     input_shapes: Mapping[str, Sequence[int | None]] | None = None,
     weights: str = "stored",
+    signature: str | None = None,
+    tags: str | Sequence[str] = (),
+    inputs: str | Sequence[str] = (),
+    outputs: str | Sequence[str] = (),
 ) -> Any:
     """Read a model: TF.js `model.json` (layers or graph), Keras `.h5` or `.keras`, or a folder.
 
@@ -269,6 +273,9 @@ def load(
         size: image height and width where the source leaves them open.
         input_shapes: whole shapes by input name, where the source leaves them open.
         weights: "stored", or "random" for seeded weights in place of the files.
+        signature: of a SavedModel with several signatures, which one (its key).
+        tags: of a SavedModel with several graphs, the tags of the one wanted.
+        inputs, outputs: names of nodes or tensors to cut a graph at, where its own do not do.
 
     Raises:
         FanlightError: E-FORMAT-nnn, telling what in which file cannot be read.
@@ -277,7 +284,16 @@ def load(
     if isinstance(path, str | Path) and str(path).lower().endswith(".safetensors"):
         return load_model(path)
     try:
-        return formats.load(path, size=size, input_shapes=input_shapes, weights=weights)
+        return formats.load(
+            path,
+            size=size,
+            input_shapes=input_shapes,
+            weights=weights,
+            signature=signature,
+            tags=tags,
+            inputs=inputs,
+            outputs=outputs,
+        )
     except FanlightError as error:
         if error.code not in ("E-FORMAT-012", "E-FORMAT-014"):
             raise

@@ -95,9 +95,10 @@ MODELS: dict[str, Explanation] = {
     ),
     "E-FORMAT-018": Explanation(
         "A size was given where the model fixes its own, for an input of another name, or one that "
-        "is no size.",
-        "`fanlight inspect` shows the inputs and their shapes. Leave the option out where nothing "
-        "is open.",
+        "is no size. Or a signature, tags, inputs or outputs were named that the model does not "
+        "have, or that its format does not know.",
+        "The message lists what there is; `fanlight inspect` shows the inputs and their shapes. "
+        "Leave the option out where nothing is open.",
     ),
     "E-FORMAT-019": Explanation(
         "A shape, an axis or a range in the graph is computed from the input itself. Shapes are "

@@ -1,0 +1,40 @@
+"""Options of readers: what is no signature, tag or name is refused, and so is what has no use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fanlight.errors import FanlightError
+from fanlight.formats import load_graph
+from fanlight.formats.source import make_options
+from tests.formats import crafted
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"signature": ""}, {"signature": 3}, {"tags": 3}, {"inputs": [""]}, {"outputs": {"a": 1}}],
+)
+def test_what_is_no_name_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(FanlightError, match="named|by name") as caught:
+        make_options(None, None, "stored", **options)
+    assert caught.value.code == "E-FORMAT-018"
+
+
+def test_one_name_is_a_list_of_one_and_repeats_count_once() -> None:
+    options = make_options(None, None, "stored", "serve", "gpu", ["a", "b", "a"], ("c",))
+    assert (options.signature, options.tags) == ("serve", ("gpu",))
+    assert (options.inputs, options.outputs) == (("a", "b"), ("c",))
+
+
+@pytest.mark.parametrize("options", [{"signature": "serving_default"}, {"tags": "serve"}])
+def test_an_option_that_the_format_does_not_know_is_refused(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    path = crafted.write_tfjs(tmp_path, *crafted.small_graph())
+    load_graph(path)
+    with pytest.raises(FanlightError, match="means nothing") as caught:
+        load_graph(path, **options)
+    assert caught.value.code == "E-FORMAT-018"

@@ -15,13 +15,12 @@ from fanlight.formats.jsonfile import expect, read_json
 from fanlight.formats.source import Options, Source, make_options, refuse_unused
 
 _KNOWN = (
-    "model.json of TensorFlow.js (layers-model or graph-model), Keras .h5/.hdf5 or .keras, or the "
+    "model.json of TensorFlow.js (layers-model or graph-model), Keras .h5/.hdf5 or .keras, a "
+    "SavedModel or frozen .pb of TensorFlow, or the "
     ".safetensors that a page has saved"
 )
 # What to do with the formats that people come with.
 _CONVERT = {
-    ".pb": "tensorflowjs_converter --input_format=tf_saved_model FOLDER OUT makes a model.json "
-    "of a SavedModel.",
     ".pt": "pickles of PyTorch can run any program and are never opened: export the model "
     "(torch.export.save(torch.export.export(model.eval(), inputs), 'model.pt2')), or give it to "
     "fl.from_torch.",
@@ -41,6 +40,7 @@ _READERS = {
     ".task": ("fanlight.formats.tflite.reader", "read_tflite"),
     ".pt2": ("fanlight.formats.torch.reader", "read_pt2"),
     ".onnx": ("fanlight.formats.onnx.reader", "read_onnx"),
+    ".pb": ("fanlight.formats.savedmodel.reader", "read_pb"),
 }
 # Which of signature, tags, inputs and outputs a kind of file takes; the others are refused.
 _TAKES: dict[str, tuple[str, ...]] = {
@@ -147,6 +147,8 @@ def _model_file(path: Path) -> Path:
         return path
     if (path / "model.json").is_file():
         return path / "model.json"
+    if (path / "saved_model.pb").is_file():
+        return path / "saved_model.pb"
     files = sorted(f for f in path.iterdir() if f.is_file())
     models = [f for f in files if f.suffix.lower() in _READERS]
     models += [f for f in files if f.suffix.lower() == ".json" and _looks_like_model(f)]
@@ -160,8 +162,6 @@ def _model_file(path: Path) -> Path:
         received=", ".join(f.name for f in (models or files)[:12]) or "an empty folder",
         next="name the file itself."
         if models
-        else _CONVERT[".pb"]
-        if (path / "saved_model.pb").is_file()
         else "this is a bundle, built already: fl.open_bundle(path).run(inputs) computes with it, "
         "fanlight serve shows it."
         if (path / "manifest.json").is_file()

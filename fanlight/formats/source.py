@@ -33,7 +33,7 @@ class Source:
 
     Attributes:
         graph: the imported graph; every leading dim that was free is 1.
-        format: "tfjs-graph", "tfjs-layers", "keras-h5" or "keras-v3".
+        format: "tfjs-graph", "tfjs-layers", "keras-h5", "keras-v3", "saved-model", "frozen-graph".
         inputs, outputs: in the order of the graph's.
         labels: class names, if the source carries them.
         warnings: what a careful reader would like to know; empty for most models.

@@ -85,9 +85,26 @@ class Message:
             out += [v - (1 << 64) if v >= 1 << 63 else v for v in raw]
         return out
 
+    def whole_array(self, number: int) -> np.ndarray:
+        """A repeated field of whole numbers as int64 [n]; quick where they are packed."""
+        found = self.fields.get(number, [])
+        if not any(isinstance(value, memoryview) for value in found):
+            return np.array(found, np.uint64).view(np.int64)
+        parts = [
+            varint_array(v, self.where)
+            if isinstance(v, memoryview)
+            else np.array([v], np.uint64).view(np.int64)
+            for v in found
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
     def floats(self, number: int, dtype: str = "<f4") -> np.ndarray:
         """A repeated field of float (<f4) or double (<f8), packed or not."""
         kind = np.dtype(dtype)
+        found = self.fields.get(number, [])
+        if len(found) == 1 and isinstance(found[0], memoryview):  # the usual form: not copied
+            if len(found[0]) % kind.itemsize == 0:
+                return np.frombuffer(found[0], kind)
         parts: list[bytes] = []
         for value in self.fields.get(number, ()):
             if isinstance(value, memoryview):
@@ -148,6 +165,25 @@ def varints(data: Data, where: str) -> list[int]:
         value, at = _varint(data, at, where)
         out.append(value)
     return out
+
+
+def varint_array(data: Data, where: str) -> np.ndarray:
+    """Packed varints as int64 [n], without a Python number for each."""
+    raw = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(raw < 0x80)
+    if len(raw) and (not len(ends) or ends[-1] != len(raw) - 1):
+        raise _broken(where, "whole numbers", "the end of the data inside of one")
+    starts = np.concatenate([[0], ends[:-1] + 1]).astype(np.int64)[: len(ends)]
+    lengths = ends - starts + 1
+    longest = int(lengths.max(initial=0))
+    if longest > 10:
+        raise _broken(where, "a number of at most 10 bytes", "more bytes")
+    values = np.zeros(len(ends), np.uint64)
+    for index in range(longest):
+        has = lengths > index
+        byte = raw[starts[has] + index].astype(np.uint64) & np.uint64(0x7F)
+        values[has] |= byte << np.uint64(7 * index)
+    return values.view(np.int64)
 
 
 def _varint(data: Data, at: int, where: str) -> tuple[int, int]:

@@ -79,9 +79,9 @@ def test_other_formats_are_told_what_to_do(tmp_path: Path, name: str, words: str
     refused(tmp_path / name, "E-FORMAT-002", words)
 
 
-def test_saved_model_is_told_what_to_do(tmp_path: Path) -> None:
+def test_a_saved_model_without_a_graph(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").write_bytes(b"\x08\x01")
-    refused(tmp_path, "E-FORMAT-002", "tensorflowjs_converter")
+    refused(tmp_path, "E-FORMAT-005", "export the model again")
 
 
 def test_folder_without_a_model(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.formats import crafted
     [{"signature": ""}, {"signature": 3}, {"tags": 3}, {"inputs": [""]}, {"outputs": {"a": 1}}],
 )
 def test_what_is_no_name_is_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(FanlightError, match="named|by name") as caught:
+    with pytest.raises(FanlightError, match=r"named|by name") as caught:
         make_options(None, None, "stored", **options)
     assert caught.value.code == "E-FORMAT-018"
 

@@ -16,8 +16,9 @@ from tests.formats import savedmodels as sm
 TOLERANCE = 1e-4
 KINDS = ("saved_model", "saved_model_tf", "keras_saved_model")
 FIXTURES = [
-    "attention", "func_resnet", "mobilenet_v1_025_128", "seq_cnn", "x_conv_bn",
-    "x_dense_elu_selu_gelu_tanh", "x_dense_relu", "x_dense_tanh", "x_gelu", "x_layernorm",
+    "attention", "func_resnet", "mixed", "mobilenet_v1_025_128", "rnn", "seq_cnn", "x_conv_bn",
+    "x_dense_elu_selu_gelu_tanh", "x_dense_relu", "x_dense_tanh", "x_gelu", "x_gru", "x_layernorm",
+    "x_lstm", "x_lstm_float",
     "x_lstm_unroll", "x_mha", "x_nested", "x_resize_norm", "x_sepconv_bn", "x_upbilinear",
 ]  # fmt: skip
 TESTDATA = "data/models/serving-saved-models/servables/tensorflow/testdata"

@@ -6,14 +6,13 @@ constant, and `ReadVariableOp` hands it on, also into functions and loops.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fanlight.formats.savedmodel.protos import Json
-from fanlight.formats.tfgraph.library import Function, inlined, read_library
+from fanlight.formats.tfgraph.library import Function, read_library
 from fanlight.formats.tfgraph.nodes import Attrs, GraphNode, parse_nodes
-from fanlight.formats.tfgraph.order import needed
 
 VARIABLES = frozenset({"VarHandleOp", "VariableV2", "Variable", "AutoReloadVariable"})
 # What an op does to a variable -> what it does to the variable's value.
@@ -26,11 +25,10 @@ _OF_VALUES = {
 
 
 @dataclass(frozen=True)
-class Flat:
-    """A graph without calls of functions.
+class Parts:
+    """What the reader of graph-models takes of a GraphDef.
 
     Attributes:
-        functions: what is left of them: those that If, While and Case run.
         constants: the Const and variable nodes as parsed, by the `key` of their GraphNode.
     """
 
@@ -39,15 +37,15 @@ class Flat:
     constants: dict[str, Json]
 
 
-def flatten(graph: Json, outputs: Collection[str], stop: frozenset[str], where: object) -> Flat:
-    """The part of a GraphDef that its outputs need, its calls written out in place.
+def parts(graph: Json, stop: frozenset[str], where: object) -> Parts:
+    """The nodes and functions of a GraphDef.
 
     Args:
         graph: as `protos.graph_def` makes it.
-        outputs, stop: names of nodes; what feeds a node in `stop` is left out.
+        stop: names of nodes that are inputs; they stay as they are.
 
     Raises:
-        FanlightError: E-FORMAT-005, -015, -016, -023: see `library.inlined`.
+        FanlightError: E-FORMAT-005 if one is malformed.
     """
     constants: dict[str, Json] = {}
     functions = {}
@@ -57,17 +55,18 @@ def flatten(graph: Json, outputs: Collection[str], stop: frozenset[str], where: 
         nodes = {n.name: _of_values(n, listed) for n in function.nodes.values()}
         for inner, node in nodes.items():
             if node.op == "Const":
+                # Functions have constants of equal names.
                 key = f"{name}//{inner}"
                 constants[key] = raw[inner]
                 nodes[inner] = replace(node, key=key)
         functions[name] = replace(function, nodes=nodes)
     top = {n["name"]: n for n in graph["node"]}
-    own = needed(parse_nodes(graph, where), outputs, stop, where)
-    nodes = {n.name: _of_values(n, listed) if n.name not in stop else n for n in own.values()}
+    own = parse_nodes(graph, where)
+    nodes = {n.name: n if n.name in stop else _of_values(n, listed) for n in own.values()}
     for name, node in nodes.items():
         if node.op == "Const":
             constants[name] = top[name]
-    return Flat(inlined(nodes, functions), functions, constants)
+    return Parts(nodes, functions, constants)
 
 
 def _of_values(node: GraphNode, functions: Mapping[str, Any]) -> GraphNode:

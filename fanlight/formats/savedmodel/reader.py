@@ -17,15 +17,15 @@ from fanlight.formats.files import regular_size
 from fanlight.formats.manifest import Skipped, checked
 from fanlight.formats.random_weights import random_array
 from fanlight.formats.savedmodel import protos
-from fanlight.formats.savedmodel.graph import VARIABLES, flatten
+from fanlight.formats.savedmodel.graph import VARIABLES, parts
 from fanlight.formats.savedmodel.objects import Place, places
 from fanlight.formats.savedmodel.protos import Json, by_name
 from fanlight.formats.savedmodel.tensorbundle import Bundle
 from fanlight.formats.savedmodel.tensors import tensor
 from fanlight.formats.source import Options, Source
 from fanlight.formats.tfgraph.nodes import parse_ref, shape_dims
-from fanlight.formats.tfgraph.order import needed, ordered
-from fanlight.formats.tfgraph.reader import _Import, _refuse_unsupported
+from fanlight.formats.tfgraph.order import ordered
+from fanlight.formats.tfgraph.reader import _Import, _refuse_unsupported, callable_nodes
 from fanlight.formats.tfgraph.signature import Entry, Signature
 from fanlight.formats.wire import Message
 
@@ -357,11 +357,11 @@ def _run(
     bundle: Bundle | None,
 ) -> Source:
     stop = frozenset(e.ref.node for e in signature.inputs)
-    outputs = [e.ref.node for e in signature.outputs]
-    flat = flatten(parsed, outputs, stop, file)
+    found = parts(parsed, stop, file)
     random = options.weights == "random"
-    constants = _Constants(flat.constants, variables, bundle, random, data, str(file))
-    # A call's function may need less than the call is given.
-    used = needed(flat.nodes, outputs, stop, file)
-    _refuse_unsupported(used, stop, file)
-    return _Import(file, options, signature, constants).run(ordered(used, stop))
+    constants = _Constants(found.constants, variables, bundle, random, data, str(file))
+    used, called = callable_nodes(found.nodes, found.functions, signature, file)
+    inner = [n for f in called.values() for n in f.nodes.values()]
+    _refuse_unsupported([*used.values(), *inner], stop, file)
+    order = ordered(used, stop)
+    return _Import(file, options, signature, constants, called).run(order)

@@ -22,13 +22,39 @@ _MOST_DEPTH = 16
 
 
 def graph_def(message: Message, where: str) -> Json:
-    """A GraphDef: {"node": [...], "library": {"function": [...]}}; control inputs kept as "^n"."""
+    """A GraphDef: {"node": [...], "functions": {name: FunctionDef, as it is in the file}}.
+
+    Control inputs are kept as "^n". Functions are for `library`: most of them train, save and
+    restore, and would take longer to read than the model.
+    """
     library = message.message(2, f"the library of {where}")
     functions = library.messages(1, f"a function of {where}") if library else ()
+    named = {(f.message(1) or f).text(1): f for f in functions if 1 in f.fields}
     return {
         "node": [node_def(n) for n in message.messages(1, f"a node of {where}")],
-        "library": {"function": [function_def(f) for f in functions]},
+        "functions": named,
     }
+
+
+def library(graph: Json, nodes: Iterable[Json]) -> Json:
+    """The functions that some nodes call, and those that these call: {"function": [...]}."""
+    made: dict[str, Json] = {}
+    waiting = list(nodes)
+    while waiting:
+        for name in _called(waiting.pop()):
+            if name in graph["functions"] and name not in made:
+                made[name] = function_def(graph["functions"][name])
+                waiting.extend(made[name]["nodeDef"])
+    return {"function": list(made.values())}
+
+
+def _called(node: Json) -> list[str]:
+    """The functions that a node names: in its attributes, or by its op."""
+    found = [node["op"]]
+    for value in node["attr"].values():
+        listed = value.get("list", {}).get("func", [])
+        found += [f["name"] for f in [value.get("func"), *listed] if f]
+    return found
 
 
 def by_name(nodes: Iterable[Json], where: str) -> dict[str, Json]:

@@ -357,7 +357,7 @@ def _run(
     bundle: Bundle | None,
 ) -> Source:
     stop = frozenset(e.ref.node for e in signature.inputs)
-    found = parts(parsed, stop, file)
+    found = parts(parsed, [e.ref.node for e in signature.outputs], stop, file)
     random = options.weights == "random"
     constants = _Constants(found.constants, variables, bundle, random, data, str(file))
     used, called = callable_nodes(found.nodes, found.functions, signature, file)

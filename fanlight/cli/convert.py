@@ -127,7 +127,7 @@ def command(
             destination,
             to=to,
             from_=from_,
-            quantize=_quantize(quantize),
+            quantize=list(quantize) or None,
             signature=signature,
             inputs=_names(inputs),
             outputs=_names(outputs),
@@ -144,16 +144,6 @@ def command(
         _print(made)
     if not made.ok:
         raise SystemExit(1)
-
-
-def _quantize(given: tuple[str, ...]) -> dict[str, str] | None:
-    if not given:
-        return None
-    made: dict[str, str] = {}
-    for one in given:
-        dtype, _, patterns = one.partition("=")
-        made[dtype] = f"{made[dtype]},{patterns}" if dtype in made else patterns
-    return made
 
 
 def _metadata(given: tuple[str, ...]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from fanlight.convert.kinds import check_source, target_kind
 from fanlight.convert.model import Opened, open_source
 from fanlight.convert.write import Options, read_back, write
 from fanlight.errors import FanlightError
+from fanlight.formats.shards import SHARD_BYTES, quantization
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,14 @@ def convert(
     *,
     to: str | None = None,
     from_: str | None = None,
-    quantize: str | Mapping[str, Any] | None = None,
+    quantize: str | Sequence[str] | Mapping[str, Any] | None = None,
     signature: str | None = None,
     inputs: Sequence[str] = (),
     outputs: Sequence[str] = (),
     dynamic: Sequence[str] | None = None,
     metadata: Mapping[str, Any] | None = None,
     strip_debug_ops: bool = False,
-    shard_bytes: int = 4 << 20,
+    shard_bytes: int = SHARD_BYTES,
     size: int | Sequence[int] | None = None,
     input_shapes: Mapping[str, Sequence[int | None]] | None = None,
     weights: str = "stored",
@@ -90,14 +91,14 @@ def convert(
             "keras", "h5", "onnx", "safetensors", "bundle".
         from_: what the source must be; default: what it is.
         quantize: "float16", "uint8" or "uint16", for TF.js: of all float weights, or of those
-            whose names match: {"uint8": "*kernel*"}.
+            whose names match: "uint8=*kernel*,*bias*"; several in a list.
         signature: of a SavedModel, which; default: "serving_default".
         inputs, outputs: cut the model to the part from these nodes to those (see `fanlight
             inspect` for names); default: the whole.
         dynamic: dims that stay free: ["batch"] (the default where the source leaves it free), or
             [] for none.
         metadata: of one's own, for the file: {"labels": [...]}.
-        strip_debug_ops: leave out ops that only print or check (readers of Fanlight always do).
+        strip_debug_ops: takes no effect: readers leave out ops that only print or check.
         shard_bytes: the most bytes of one weight file, for TF.js.
         size, input_shapes, weights: see `fl.load`.
         check: compare the result with the source.
@@ -108,31 +109,34 @@ def convert(
     Raises:
         FanlightError: E-FORMAT-nnn the source cannot be read; E-CONVERT-001 there is no such
             format; E-CONVERT-002 the source cannot become that; E-CONVERT-003 there is no such
-            part; E-LAYER-009, E-LAYER-010, E-BUILD-004 the destination cannot be written.
+            part; E-FORMAT-040 ops that the other format has not, all listed; E-FORMAT-041 no such
+            quantisation; E-LAYER-009, E-LAYER-010, E-BUILD-004 what cannot be written.
     """
     start = time.perf_counter()
     options = Options(
-        quantize=_quantize(quantize),
+        quantize=None if quantize is None else quantization(quantize),
         metadata=dict(metadata or {}),
-        strip_debug_ops=strip_debug_ops,
         shard_bytes=shard_bytes,
     )
     target = Path(destination)
-    loading = {"size": size, "input_shapes": input_shapes, "weights": weights}
+    loading: dict[str, Any] = {"size": size, "input_shapes": input_shapes, "weights": weights}
     if signature is not None:
         loading["signature"] = signature
+    if _cuts_itself(source):  # so that what is cut off need not be understood
+        loading |= {"inputs": tuple(inputs), "outputs": tuple(outputs)}
+        inputs = outputs = ()
     opened = open_source(source, loading)
     check_source(from_, opened.format, opened.where)
-    kind = target_kind(to, target, opened.layers is not None and not (inputs or outputs))
+    kind = target_kind(to, target)
     notes = list(opened.warnings)
     if inputs or outputs:
         opened = opened.of_part(cut(opened.graph, inputs, outputs))
-    free = _free(dynamic, opened, kind)
+    free = _free(dynamic, opened)
     written = write(opened, kind, target, options, free, notes)
     differences: tuple[Difference, ...] = ()
     same = False
     if check:
-        run, graph = read_back(written, kind, target, opened.graph)
+        run, graph = read_back(written, target, opened.graph)
         names = [name for name, _ in opened.graph.outputs]
         same = graph is not None and identical(opened.graph, graph)
         differences = tuple(
@@ -149,7 +153,7 @@ def convert(
         source=str(opened.where),
         destination=str(target),
         format=opened.format,
-        kind=kind,
+        kind=written.kind,
         files=written.files,
         differences=differences,
         identical=same,
@@ -160,28 +164,15 @@ def convert(
     )
 
 
-def _quantize(given: Any) -> dict[str, tuple[str, ...]] | None:
-    """dtype -> patterns of names; no patterns: all other weights."""
-    if given is None:
-        return None
-    wanted = {given: ()} if isinstance(given, str) else given
-    kinds = ("float16", "uint8", "uint16")
-    if not isinstance(wanted, Mapping) or not wanted or any(k not in kinds for k in wanted):
-        raise FanlightError(
-            "E-CONVERT-001",
-            "weights are not quantised to that.",
-            where="quantize",
-            expected="float16, uint8 or uint16, or {'uint8': '*kernel*'}",
-            received=repr(given)[:80],
-        )
-    made: dict[str, tuple[str, ...]] = {}
-    for kind, patterns in wanted.items():
-        listed = patterns.split(",") if isinstance(patterns, str) else list(patterns or ())
-        made[kind] = tuple(p for p in listed if p)
-    return made
+def _cuts_itself(source: Any) -> bool:
+    """Whether the reader of a path takes inputs and outputs: TensorFlow's protocol buffers."""
+    if not isinstance(source, str | Path):
+        return False
+    path = Path(source)
+    return path.suffix.lower() == ".pb" or (path / "saved_model.pb").is_file()
 
 
-def _free(dynamic: Sequence[str] | None, opened: Opened, kind: str) -> bool | None:
+def _free(dynamic: Sequence[str] | None, opened: Opened) -> bool | None:
     """Whether the batch stays free: True it must, None where it can, False not."""
     if dynamic is None:
         return None

@@ -39,7 +39,7 @@ SOURCES = {
     "frozen": ("frozen-graph",),
     "tflite": ("tflite",),
     "onnx": ("onnx",),
-    "torch": ("torch-export",),
+    "torch": ("torch",),
     "safetensors": ("safetensors",),
 }
 _OLD = {
@@ -57,12 +57,12 @@ _OLD = {
 }
 
 
-def target_kind(name: str | None, destination: Path, has_layers: bool) -> str:
-    """What is to be written.
+def target_kind(name: str | None, destination: Path) -> str:
+    """What is to be written: one of TARGETS, or "tfjs" for a layers-model if that can be.
 
     Args:
-        name: what the caller asks for; None: the destination's ending decides. "tfjs", and a
-            folder, is a layers-model if the source has layers, else a graph-model.
+        name: what the caller asks for; None: the destination's ending decides, and a folder is
+            for TF.js.
 
     Raises:
         FanlightError: E-CONVERT-001 there is no such format.
@@ -75,11 +75,9 @@ def target_kind(name: str | None, destination: Path, has_layers: bool) -> str:
         if suffix in (".pb", ".tflite", ".pt", ".pt2", ".pth", ".task"):
             raise _no_format(suffix, "destination")
         name = "tfjs"
-    kind = _OLD.get(name, name)
-    if kind == "tfjs":
-        return "tfjs-layers" if has_layers else "tfjs-graph"
-    if kind not in TARGETS:
-        raise _no_format(name, "to")
+    kind = _OLD.get(name, name) if isinstance(name, str) else name
+    if not isinstance(kind, str) or kind not in (*TARGETS, "tfjs"):
+        raise _no_format(str(name), "to")
     return kind
 
 

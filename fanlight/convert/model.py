@@ -25,15 +25,13 @@ class Opened:
         format: as its reader calls it; "layers" for a model made in Python.
         where: its path, or its name.
         layers: makes the model of layers; None: the source has none.
-        at: makes the graph at a size of the batch; None: it has no free batch.
-        batched: inputs whose leading dim is the batch.
+        batched: inputs whose leading dim is a batch that is free.
     """
 
     graph: Graph
     format: str
     where: Any
     layers: Callable[[], Any] | None
-    at: Callable[[int], Graph] | None
     batched: tuple[str, ...]
     labels: tuple[str, ...] | None = None
     warnings: tuple[str, ...] = ()
@@ -41,7 +39,7 @@ class Opened:
 
     def of_part(self, graph: Graph) -> Opened:
         """The same source cut to a part of its graph: no layers, and its sizes as they are."""
-        return replace(self, graph=graph, layers=None, at=None, batched=(), loaded=None)
+        return replace(self, graph=graph, layers=None, batched=(), loaded=None)
 
 
 def open_source(source: Any, loading: Mapping[str, Any]) -> Opened:
@@ -77,7 +75,6 @@ def _of_layers(model: Any, format: str, where: Any) -> Opened:
         format=format,
         where=where,
         layers=lambda: model,
-        at=model.graph_of,
         batched=tuple(n for n, free in model.batched.items() if free),
     )
 
@@ -89,22 +86,12 @@ def _of_graph(model: LoadedModel, where: Any, loading: Mapping[str, Any] | None)
     def layers() -> Any:
         return saving.load_model(where)
 
-    def at(size: int) -> Graph:
-        shapes = dict((loading or {}).get("input_shapes") or {})
-        for name, type in model.inputs:
-            if name in batched:
-                shapes[name] = (size, *type.shape[1:])
-        told = {**(loading or {}), "input_shapes": shapes, "size": None}
-        graph: Graph = saving.load(where, **told).graph
-        return graph
-
     stored = loading is not None and loading.get("weights", "stored") == "stored"
     return Opened(
         graph=model.graph,
         format=kind,
         where=where,
         layers=layers if kind in _OF_LAYERS and stored else None,
-        at=at if batched and loading is not None else None,
         batched=batched,
         labels=model.labels,
         warnings=model.source.warnings,

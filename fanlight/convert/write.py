@@ -2,47 +2,53 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fanlight.build import build
-from fanlight.convert.free import batch_or_not
 from fanlight.convert.kinds import OF_LAYERS, TARGETS
 from fanlight.convert.model import Opened
 from fanlight.errors import FanlightError
+from fanlight.formats import write_graph_model, write_onnx
+from fanlight.formats.shards import SHARD_BYTES, Quantize
 from fanlight.formats.source import Port, Source
 from fanlight.graph import Graph, evaluate
+from fanlight.graph.batch import Fixed, free_batch
 from fanlight.layers import file_safetensors, saving
 
-# Above this, a model is not read again to find out how its batch can stay free.
-_MOST_FOR_FREE = 256 << 20
 Run = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a caller says about the files.
+    """What a caller says about the files."""
 
-    Attributes:
-        quantize: dtype -> patterns of the names of weights, none of them: all others.
-    """
-
-    quantize: Mapping[str, tuple[str, ...]] | None = None
+    quantize: Quantize | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    strip_debug_ops: bool = False
-    shard_bytes: int = 4 << 20
+    shard_bytes: int = SHARD_BYTES
 
 
 @dataclass(frozen=True)
 class Written:
-    """What was written: files with bytes; of a bundle, the bundle."""
+    """What was written: what it is, files with bytes; of a bundle, the bundle."""
 
+    kind: str
     files: Mapping[str, int]
     bundle: Any = None
+
+    def with_files(self, target: Path) -> Written:
+        """The same, with the files that are at the target."""
+        if not target.is_dir():
+            beside = target.with_name(target.name + ".data")
+            listed = [target, *([beside] if self.kind == "onnx" and beside.is_file() else [])]
+            return replace(self, files={f.name: f.stat().st_size for f in listed})
+        listed = [f for f in sorted(target.rglob("*")) if f.is_file()]
+        return replace(self, files={str(f.relative_to(target)): f.stat().st_size for f in listed})
 
 
 def write(
@@ -62,7 +68,7 @@ def write(
     Raises:
         FanlightError: E-CONVERT-002 the source cannot become that.
     """
-    if options.quantize is not None and kind not in ("tfjs-layers", "tfjs-graph"):
+    if options.quantize is not None and kind not in ("tfjs", "tfjs-layers", "tfjs-graph"):
         raise FanlightError(
             "E-CONVERT-002",
             f"weights are not quantised in {TARGETS[kind].split(',')[0]}.",
@@ -73,32 +79,35 @@ def write(
             if kind == "bundle"
             else None,
         )
-    if kind in OF_LAYERS or (kind == "safetensors" and opened.layers is not None):
-        return _layers(opened, kind, target, options)
+    if kind in OF_LAYERS or (opened.layers is not None and kind in ("tfjs", "safetensors")):
+        return _layers(opened, kind, target, options, free, notes)
     if kind == "safetensors":
         return _weights(opened, target)
     if kind == "bundle":
-        bundle = build(opened.loaded or opened.graph, target)
-        return Written(_files(target), bundle)
-    source = _source(opened, free, notes)
-    if kind == "tfjs-graph":
-        from fanlight.formats.tfgraph.writer import write_graph_model
-
-        write_graph_model(
-            source,
-            target,
-            quantize=options.quantize,
-            shard_bytes=options.shard_bytes,
-            metadata=options.metadata,
-        )
-    else:
-        from fanlight.formats.onnx_writer import write_onnx
-
-        write_onnx(source, target)
-    return Written(_files(target))
+        return Written(kind, {}, build(opened.loaded or opened.graph, target)).with_files(target)
+    source = _source(opened, free)
+    if kind == "onnx":
+        texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in options.metadata.items()}
+        notes += write_onnx(source, target, metadata=texts)
+        return Written(kind, {}).with_files(target)
+    notes += write_graph_model(
+        source,
+        target,
+        quantize=options.quantize,
+        shard_bytes=options.shard_bytes,
+        metadata=options.metadata,
+    )
+    return Written("tfjs-graph", {}).with_files(target)
 
 
-def _layers(opened: Opened, kind: str, target: Path, options: Options) -> Written:
+def _layers(
+    opened: Opened,
+    kind: str,
+    target: Path,
+    options: Options,
+    free: bool | None,
+    notes: list[str],
+) -> Written:
     if opened.layers is None:
         raise FanlightError(
             "E-CONVERT-002",
@@ -108,67 +117,61 @@ def _layers(opened: Opened, kind: str, target: Path, options: Options) -> Writte
             received=opened.format,
             next="write a graph: --to tfjs-graph, --to onnx or --to bundle.",
         )
+    if free is False and kind != "safetensors":
+        raise FanlightError(
+            "E-CONVERT-002",
+            "layers always take a free batch.",
+            where="dynamic",
+            expected="batch, or a graph: --to tfjs-graph, --to onnx",
+            received="none",
+        )
     model = opened.layers()
-    if kind == "tfjs-layers":
-        from fanlight.layers import file_tfjs
-
-        file_tfjs.write(model, target, True, True)
-    else:
+    if kind not in ("tfjs", "tfjs-layers"):
         saving.save_model(model, target)
-    return Written(_files(target))
+        return Written(kind, {}).with_files(target)
+    route, told = saving.write_tfjs(
+        model,
+        target,
+        layers=True if kind == "tfjs-layers" else None,
+        quantize=options.quantize,
+        shard_bytes=options.shard_bytes,
+        metadata=options.metadata,
+    )
+    notes += told
+    return Written(f"tfjs-{route.removesuffix('-model')}", {}).with_files(target)
 
 
 def _weights(opened: Opened, target: Path) -> Written:
     file_safetensors.write_arrays(target, {v.name: a for v, a in opened.graph.weights.items()})
-    return Written(_files(target))
+    return Written("safetensors", {}).with_files(target)
 
 
-def _source(opened: Opened, free: bool | None, notes: list[str]) -> Source:
-    """The graph with its batch free, where that is wanted and can be."""
-    graph: Graph | None = None
-    if free is not False and opened.at is not None:
-        large = opened.graph.weight_bytes() > _MOST_FOR_FREE
-        if free or not large:
-            graph, why = batch_or_not(opened.at, opened.batched)
-            if graph is None and free:
-                raise FanlightError(
-                    "E-CONVERT-002",
-                    "the batch of this model cannot stay free.",
-                    where=opened.where,
-                    expected="a model that does the same for every size of the batch",
-                    received=why,
-                    next="leave --dynamic out: the result then takes one example at a time.",
-                )
-            if graph is None:
-                notes.append(f"The result takes one example at a time: {why}")
-        else:
-            notes.append("The model is large, so its batch is 1; --dynamic batch keeps it free.")
-    elif opened.batched and free is not False:
-        notes.append("The result takes one example at a time: only files have a free batch.")
-    graph = graph or opened.graph
-    symbolic = graph is not opened.graph
+def _source(opened: Opened, free: bool | None) -> Source:
+    """The source as writers of graphs take it: they keep a batch free where that can be."""
+    batched = () if free is False else opened.batched
+    if free:
+        try:
+            free_batch(opened.graph, batched)
+        except Fixed as why:
+            raise FanlightError(
+                "E-CONVERT-002",
+                "the batch of this model cannot stay free.",
+                where=opened.where,
+                expected="a model whose examples stay apart",
+                received=str(why),
+                next="leave --dynamic out: the result then takes one example at a time.",
+            ) from None
+    graph = opened.graph
     return Source(
         graph=graph,
         format=opened.format,
-        inputs=tuple(
-            Port(v.name, v.name, symbolic and v.name in opened.batched) for v in graph.inputs
-        ),
-        outputs=tuple(Port(n, n, symbolic) for n, _ in graph.outputs),
+        inputs=tuple(Port(v.name, v.name, v.name in batched) for v in graph.inputs),
+        outputs=tuple(Port(n, n, bool(batched)) for n, _ in graph.outputs),
         labels=opened.labels,
     )
 
 
-def _files(target: Path) -> dict[str, int]:
-    if not target.is_dir():
-        return {target.name: target.stat().st_size}
-    return {
-        str(f.relative_to(target)): f.stat().st_size
-        for f in sorted(target.rglob("*"))
-        if f.is_file()
-    }
-
-
-def read_back(written: Written, kind: str, target: Path, source: Graph) -> tuple[Run, Graph | None]:
+def read_back(written: Written, target: Path, source: Graph) -> tuple[Run, Graph | None]:
     """What computes with the files that were written: a function, and the graph that it is of."""
     names = [name for name, _ in source.outputs]
     if written.bundle is not None:
@@ -180,7 +183,7 @@ def read_back(written: Written, kind: str, target: Path, source: Graph) -> tuple
             return [results[name] for name in names]
 
         return run_bundle, None
-    if kind == "safetensors":
+    if written.kind == "safetensors":
         layers = file_safetensors.has_layers(target)
         graph = saving.load_model(target).graph if layers else _with_weights(source, target)
     else:

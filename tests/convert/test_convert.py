@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 import fanlight as fl
-from fanlight.convert.compare import compare, identical, random_inputs
+from fanlight.convert.compare import identical, random_inputs
 from fanlight.convert.cut import cut
-from fanlight.convert.free import free_batch
 from fanlight.convert.kinds import target_kind
 from fanlight.convert.report import report_of
 from fanlight.errors import FanlightError
@@ -88,7 +87,7 @@ def test_identical_graphs(model: Any, archive: Path) -> None:
     weight = next(iter(two.weights))
     two.weights[weight].reshape(-1)[0] += 1e-3  # type: ignore[index]
     assert not identical(one, two) and not identical(one, cut(one, [], ["pool"]))
-    assert not identical(one, model.graph_of(2))
+    assert not identical(one, cut(one, ["pool"], []))
 
 
 def test_a_part_is_cut_out(archive: Path, tmp_path: Path) -> None:
@@ -126,13 +125,26 @@ def test_parts_that_there_are_not(
     assert said in str(caught.value)
 
 
-def test_the_batch_becomes_a_symbol(model: Any) -> None:
-    graph = free_batch(model.graph_of, ["image"])
-    assert graph.inputs[0].type.shape[0].name == "batch"
+@pytest.mark.parametrize(("name", "to"), [("web", "tfjs-graph"), ("net.onnx", None)])
+def test_graphs_keep_the_batch_free(
+    archive: Path, model: Any, tmp_path: Path, name: str, to: str | None
+) -> None:
+    made = fl.convert(archive, tmp_path / name, to=to, dynamic=["batch"])
+    assert made.ok and made.worst is not None and made.worst < 1e-6 and not made.notes
+    again = fl.load(tmp_path / name)
+    assert list(again.batched.values()) == [True]
     x = np.random.default_rng(0).standard_normal((5, 6, 5, 2)).astype(np.float32)
-    (difference,) = compare(graph, lambda xs: [model.predict(xs[0], verbose=0)],
-                            [graph.outputs[0][0]], {"image": x})  # fmt: skip
-    assert difference.worst < 1e-6
+    np.testing.assert_allclose(again(x), model.predict(x, verbose=0), 1e-5, 1e-7)
+    fixed = fl.convert(archive, tmp_path / "fixed", to="tfjs-graph", dynamic=[])
+    assert fixed.ok and list(fl.load(tmp_path / "fixed").batched.values()) == [False]
+
+
+def test_quantised_weights_are_told_how_far_off(archive: Path, tmp_path: Path) -> None:
+    made = fl.convert(archive, tmp_path / "web", quantize=["uint8=*kernel*", "float16"])
+    assert made.ok and made.worst is not None and 1e-6 < made.worst < 0.1
+    manifest = json.loads((tmp_path / "web" / "model.json").read_text())["weightsManifest"]
+    kinds = {w["name"]: w["quantization"]["dtype"] for g in manifest for w in g["weights"]}
+    assert kinds["conv/kernel"] == "uint8" and kinds["conv/bias"] == "float16"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +153,7 @@ def test_the_batch_becomes_a_symbol(model: Any) -> None:
         ({"to": "kers"}, "E-CONVERT-001"),
         ({"from_": "onnx"}, "E-CONVERT-001"),
         ({"from_": "nothing"}, "E-CONVERT-001"),
-        ({"quantize": "int4"}, "E-CONVERT-001"),
+        ({"quantize": "int4"}, "E-FORMAT-041"),
         ({"quantize": "uint8", "to": "keras"}, "E-CONVERT-002"),
         ({"dynamic": ["height"]}, "E-CONVERT-002"),
         ({"to": "keras", "outputs": ["pool"]}, "E-CONVERT-002"),
@@ -156,12 +168,12 @@ def test_what_cannot_be_leaves_nothing(
 
 
 def test_endings_and_old_names() -> None:
-    assert target_kind(None, Path("a.onnx"), True) == "onnx"
-    assert target_kind(None, Path("my.site"), False) == "tfjs-graph"
-    assert target_kind("tfjs_layers_model", Path("a"), False) == "tfjs-layers"
+    assert target_kind(None, Path("a.onnx")) == "onnx"
+    assert target_kind(None, Path("my.site")) == "tfjs"
+    assert target_kind("tfjs_layers_model", Path("a")) == "tfjs-layers"
     for path in ("a.tflite", "a.pb", "a.pt2"):
         with pytest.raises(FanlightError, match="E-CONVERT-001"):
-            target_kind(None, Path(path), True)
+            target_kind(None, Path(path))
     with pytest.raises(FanlightError, match="E-CONVERT-002"):
         fl.convert(3, "a")
 

@@ -69,7 +69,7 @@ def read_graph_model(model: Mapping[str, Any], path: Path, options: Options) -> 
         known.setdefault(node.name, node)
     run.guesser = Guesser(known, specs, run.results, signature, path)
     source = run.run(ordered(used, stop, run.guesser.order))
-    return replace(source, constants=run.stored)
+    return replace(source, constants=run.guessed)
 
 
 def callable_nodes(
@@ -129,7 +129,7 @@ class _Import:
         path: Path,
         options: Options,
         signature: Signature,
-        stored: dict[str, np.ndarray | Skipped],
+        stored: Mapping[str, np.ndarray | Skipped],
         library: Mapping[str, Function] | None = None,
         tables: Mapping[str, text.Table] | None = None,
     ) -> None:
@@ -141,6 +141,7 @@ class _Import:
         self.depth = 0
         self.ran = 0
         self.guesser: Guesser | None = None
+        self.guessed: dict[str, np.ndarray | Skipped] = {}
         self.builder = Builder(path.parent.name or path.stem)
         self.em = Emitter(self.builder)
         self.results: dict[str, list[Any]] = {n: [t] for n, t in (tables or {}).items()}
@@ -259,9 +260,9 @@ class _Import:
 
     def _const(self, node: GraphNode) -> Any:
         key = node.key or node.name
-        if self.guesser is not None and key in self.guesser.specs and key not in self.stored:
-            self.stored[key] = self.guesser.constant(key)
-        array = self.stored.get(key)
+        if self.guesser is not None and key in self.guesser.specs and key not in self.guessed:
+            self.guessed[key] = self.guesser.constant(key)
+        array = self.guessed.get(key) if self.guesser is not None else self.stored.get(key)
         if isinstance(array, Skipped):
             words: Any = text.text_of(array)
             if words is not None:

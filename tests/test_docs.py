@@ -38,7 +38,8 @@ TUTORIAL = "docs/tutorial.md"
 DATA = "docs/data.md"
 TRAINING = "docs/training.md"
 OWN = "docs/own.md"
-WHOLE = (CORE, TUTORIAL, DATA, TRAINING, OWN)  # whose blocks go on from each other
+CONVERT = "docs/convert.md"
+WHOLE = (CORE, TUTORIAL, DATA, TRAINING, OWN, CONVERT)  # whose blocks go on from each other
 
 
 @dataclass(frozen=True)

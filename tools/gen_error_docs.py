@@ -39,6 +39,7 @@ FAMILIES = {
     "E-CALIB": "calibration of models in bytes",
     "E-BUNDLE": "built bundles",
     "E-HOST": "what runs a bundle from Python",
+    "E-CONVERT": "converting models",
     "E-CLI": "commands and the server",
     "E-WEB": "the runtime in a visitor's page",
 }

@@ -16,8 +16,7 @@ from fanlight.formats.source import Options, Source, make_options, refuse_unused
 
 _KNOWN = (
     "model.json of TensorFlow.js (layers-model or graph-model), Keras .h5/.hdf5 or .keras, a "
-    "SavedModel or frozen .pb of TensorFlow, or the "
-    ".safetensors that a page has saved"
+    "SavedModel or frozen .pb, .tflite, .onnx, .pt2 of PyTorch, or the .safetensors of a page"
 )
 # What to do with the formats that people come with.
 _CONVERT = {

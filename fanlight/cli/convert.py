@@ -64,6 +64,10 @@ def _names(value: str | None) -> tuple[str, ...]:
     metavar="KEY:FILE",
     help="JSON of one's own for the model.json; may be repeated.",
 )
+@click.option("--tags", help="Of a SavedModel, separated by commas.  [default: serve]")
+@click.option(
+    "--structured-outputs", is_flag=True, help="`predict` of a graph-model gives outputs by name."
+)
 @click.option("--strip-debug-ops", is_flag=True, help="Leave out ops that only print or check.")
 @click.option(
     "--shard-bytes",
@@ -92,6 +96,8 @@ def command(
     subgraph: str | None,
     dynamic: str | None,
     metadata: tuple[str, ...],
+    tags: str | None,
+    structured_outputs: bool,
     strip_debug_ops: bool,
     shard_bytes: int,
     size: tuple[int, int] | None,
@@ -112,15 +118,16 @@ def command(
     require_path(source)
     loading: dict[str, Any] = {"size": size, "input_shapes": dict(shapes)}
     loading["weights"] = "random" if random_weights else "stored"
-    if report:
-        _report(source, {**loading, "signature": signature}, as_json)
-        return
-    if destination is None:
-        raise click.UsageError("Missing argument 'DESTINATION'.")
     if subgraph is not None:
         if inputs or outputs or ":" not in subgraph:
             raise click.UsageError("--subgraph is IN:OUT, and instead of --inputs and --outputs.")
         inputs, _, outputs = subgraph.rpartition(":")
+    if report:
+        loading |= {"signature": signature, "tags": _names(tags)}
+        _report(source, loading, _names(inputs), _names(outputs), as_json)
+        return
+    if destination is None:
+        raise click.UsageError("Missing argument 'DESTINATION'.")
     with progress(f"Converting {Path(source).name}"):
         made = fl.convert(
             source,
@@ -129,6 +136,8 @@ def command(
             from_=from_,
             quantize=list(quantize) or None,
             signature=signature,
+            tags=_names(tags),
+            structured_outputs=structured_outputs,
             inputs=_names(inputs),
             outputs=_names(outputs),
             dynamic=None if dynamic is None else [d for d in _names(dynamic) if d != "none"],
@@ -216,8 +225,8 @@ def _print(made: Any) -> None:
     if made.identical:
         console.print("  checked: [green]the same graph[/] with the same weights", highlight=False)
         return
-    rounded = made.tolerance == float("inf")
-    word = "[green]same[/]" if made.ok and not rounded else "rounded"
+    rounded = made.rounded
+    word = "[green]same[/]" if not rounded else "rounded"
     if not made.ok:
         word = "[bold red]DIFFERENT[/]"
     console.print(
@@ -230,10 +239,17 @@ def _print(made: Any) -> None:
             console.print(f"    {escape(one.output)}: {one.worst:.1e}", highlight=False)
 
 
-def _report(source: str, loading: dict[str, Any], as_json: bool) -> None:
+def _report(
+    source: str,
+    loading: dict[str, Any],
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    as_json: bool,
+) -> None:
     from fanlight.convert.report import report_of
 
-    report = report_of(source, {k: v for k, v in loading.items() if v is not None})
+    given = {k: v for k, v in loading.items() if v not in (None, ())}
+    report = report_of(source, given, inputs, outputs)
     if as_json:
         print_json(report.to_json())
     else:

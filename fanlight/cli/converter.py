@@ -25,7 +25,6 @@ _FLAGS = (
 # Old flags that Fanlight has no use for, with the reason.
 _NEEDLESS = {
     "control_flow_v2": "loops of every kind are read",
-    "use_structured_outputs_names": "outputs always have the names of the signature",
     "skip_op_check": "ops that cannot be read are told at once; --report lists them",
     "experiments": "there are none",
     "split_weights_by_layer": "weights of all layers are in one group, which every reader takes",
@@ -56,7 +55,14 @@ def translate(old: Sequence[str]) -> list[str]:
         SystemExit: the old command line was wrong, or asked for help or the version.
     """
     given = _parser().parse_args([_with_value(a) for a in old])
-    new = ["convert", given.input_path, given.output_path]
+    output = given.output_path
+    ending = {"keras": ".h5", "keras_keras": ".keras"}.get(given.output_format)
+    if ending and not output.lower().endswith((ending, ".hdf5")):
+        output += ending
+        print(
+            f"Note: the file is called {output}, for its ending says what it is.", file=sys.stderr
+        )
+    new = ["convert", given.input_path, output]
     if given.output_format is not None:
         new += ["--to", _OUTPUTS[given.output_format]]
     elif given.input_format in ("tf_saved_model", "tf_frozen_model", "tf_hub"):
@@ -79,7 +85,9 @@ def translate(old: Sequence[str]) -> list[str]:
     for one in filter(None, (given.metadata or "").split(",")):
         new += ["--metadata", one]
     if given.saved_model_tags not in (None, "serve"):
-        print("Note: --saved_model_tags: only `serve` is read.", file=sys.stderr)
+        new += ["--tags", given.saved_model_tags]
+    if given.use_structured_outputs_names:
+        new.append("--structured-outputs")
     for name, why in _NEEDLESS.items():
         if getattr(given, name):
             print(f"Note: --{name} is not needed: {why}.", file=sys.stderr)

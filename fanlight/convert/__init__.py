@@ -8,13 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from fanlight.convert.compare import TOLERANCE, Difference, compare, identical, random_inputs
-from fanlight.convert.cut import cut
+from fanlight.convert.compare import (
+    ROUNDED,
+    TOLERANCE,
+    Difference,
+    compare,
+    identical,
+    random_inputs,
+)
 from fanlight.convert.kinds import check_source, target_kind
-from fanlight.convert.model import Opened, open_source
-from fanlight.convert.write import Options, read_back, write
+from fanlight.convert.model import Opened, open_part
+from fanlight.convert.write import Options, read_back, refuse_needless, unmatched, write
 from fanlight.errors import FanlightError
 from fanlight.formats.shards import SHARD_BYTES, quantization
 
@@ -33,7 +37,8 @@ class Conversion:
             was not checked.
         identical: whether what was written is the very graph of the source, with equal weights,
             so that no input can tell them apart.
-        tolerance: what a difference may be; infinite where numbers were rounded (quantize).
+        rounded: whether weights were quantised, so that differences are expected.
+        tolerance: what a difference may be; of rounded weights one that no use would bear.
         notes: what a careful user would like to know.
         seconds: for all of it.
     """
@@ -45,6 +50,7 @@ class Conversion:
     files: Mapping[str, int]
     differences: tuple[Difference, ...] = ()
     identical: bool = False
+    rounded: bool = False
     tolerance: float = TOLERANCE
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -69,10 +75,12 @@ def convert(
     from_: str | None = None,
     quantize: str | Sequence[str] | Mapping[str, Any] | None = None,
     signature: str | None = None,
+    tags: str | Sequence[str] = (),
     inputs: Sequence[str] = (),
     outputs: Sequence[str] = (),
     dynamic: Sequence[str] | None = None,
     metadata: Mapping[str, Any] | None = None,
+    structured_outputs: bool = False,
     strip_debug_ops: bool = False,
     shard_bytes: int = SHARD_BYTES,
     size: int | Sequence[int] | None = None,
@@ -92,12 +100,13 @@ def convert(
         from_: what the source must be; default: what it is.
         quantize: "float16", "uint8" or "uint16", for TF.js: of all float weights, or of those
             whose names match: "uint8=*kernel*,*bias*"; several in a list.
-        signature: of a SavedModel, which; default: "serving_default".
+        signature, tags: of a SavedModel, which; default: "serving_default", "serve".
         inputs, outputs: cut the model to the part from these nodes to those (see `fanlight
             inspect` for names); default: the whole.
         dynamic: dims that stay free: ["batch"] (the default where the source leaves it free), or
             [] for none.
         metadata: of one's own, for the file: {"labels": [...]}.
+        structured_outputs: whether `predict` of a graph-model gives outputs by name.
         strip_debug_ops: takes no effect: readers leave out ops that only print or check.
         shard_bytes: the most bytes of one weight file, for TF.js.
         size, input_shapes, weights: see `fl.load`.
@@ -117,22 +126,22 @@ def convert(
         quantize=None if quantize is None else quantization(quantize),
         metadata=dict(metadata or {}),
         shard_bytes=shard_bytes,
+        structured_outputs=structured_outputs,
     )
     target = Path(destination)
     loading: dict[str, Any] = {"size": size, "input_shapes": input_shapes, "weights": weights}
     if signature is not None:
         loading["signature"] = signature
-    if _cuts_itself(source):  # so that what is cut off need not be understood
-        loading |= {"inputs": tuple(inputs), "outputs": tuple(outputs)}
-        inputs = outputs = ()
-    opened = open_source(source, loading)
+    if tags:
+        loading["tags"] = tags
+    opened = open_part(source, loading, inputs, outputs)
     check_source(from_, opened.format, opened.where)
     kind = target_kind(to, target)
+    refuse_needless(options, kind, dynamic)
     notes = list(opened.warnings)
-    if inputs or outputs:
-        opened = opened.of_part(cut(opened.graph, inputs, outputs))
     free = _free(dynamic, opened)
     written = write(opened, kind, target, options, free, notes)
+    notes += unmatched(options, target)
     differences: tuple[Difference, ...] = ()
     same = False
     if check:
@@ -157,19 +166,12 @@ def convert(
         files=written.files,
         differences=differences,
         identical=same,
-        tolerance=float(np.inf) if rounded else TOLERANCE,
+        rounded=rounded,
+        tolerance=ROUNDED if rounded else TOLERANCE,
         notes=tuple(dict.fromkeys(notes)),
         seconds=time.perf_counter() - start,
         ops=ops,
     )
-
-
-def _cuts_itself(source: Any) -> bool:
-    """Whether the reader of a path takes inputs and outputs: TensorFlow's protocol buffers."""
-    if not isinstance(source, str | Path):
-        return False
-    path = Path(source)
-    return path.suffix.lower() == ".pb" or (path / "saved_model.pb").is_file()
 
 
 def _free(dynamic: Sequence[str] | None, opened: Opened) -> bool | None:

@@ -13,6 +13,7 @@ from fanlight.graph import Graph, Value, evaluate
 from fanlight.ops.types import Dim, TensorType
 
 TOLERANCE = 1e-4
+ROUNDED = 0.5  # beyond, quantised weights have spoilt the model (in uint8 nets of noise reach 0.2)
 
 
 @dataclass(frozen=True)

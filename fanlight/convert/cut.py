@@ -56,13 +56,9 @@ def cut(graph: Graph, inputs: Sequence[str], outputs: Sequence[str]) -> Graph:
             received=", ".join(unused),
         )
     first = tuple(starts) or tuple(v for v in graph.inputs if v in needed)
-    nodes = tuple(
-        n
-        for n in graph.nodes
-        if any(v in needed for v in n.outputs) and not all(v in starts for v in n.outputs)
-    )
+    nodes = tuple(n for n in graph.nodes if any(v in needed and v not in starts for v in n.outputs))
     for node in nodes:
-        if any(v in starts for v in node.outputs):
+        if any(v in starts for v in node.outputs):  # and another one is needed
             raise FanlightError(
                 "E-CONVERT-003",
                 "one result of a node is given, and another one of it is needed.",

@@ -78,6 +78,18 @@ def target_kind(name: str | None, destination: Path) -> str:
     kind = _OLD.get(name, name) if isinstance(name, str) else name
     if not isinstance(kind, str) or kind not in (*TARGETS, "tfjs"):
         raise _no_format(str(name), "to")
+    said = _SUFFIXES.get(destination.suffix.lower())
+    named = kind in _SUFFIXES.values() and kind != "bundle"
+    if (said is not None or named) and said != kind:
+        ending = next((e for e, k in _SUFFIXES.items() if k == kind and named), None)
+        raise FanlightError(
+            "E-CONVERT-001",
+            "the ending of the destination says another format.",
+            where=destination,
+            expected=f"a name ending in {ending}" if ending else "a folder",
+            received=destination.name,
+            next=f"call it {destination.with_suffix(ending or '').name}, or leave --to out.",
+        )
     return kind
 
 

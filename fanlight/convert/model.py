@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import fanlight.layers.saving as saving
+from fanlight.convert.cut import cut
 from fanlight.errors import FanlightError
 from fanlight.formats.model import Model as LoadedModel
 from fanlight.graph import Graph
@@ -38,8 +39,41 @@ class Opened:
     loaded: Any = None
 
     def of_part(self, graph: Graph) -> Opened:
-        """The same source cut to a part of its graph: no layers, and its sizes as they are."""
-        return replace(self, graph=graph, layers=None, batched=(), loaded=None)
+        """The same source cut to a part of its graph: no layers, and a free batch only where all
+        inputs are those of the source.
+        """
+        kept = all(v in self.graph.inputs for v in graph.inputs)
+        batched = tuple(n for n in self.batched if n in {v.name for v in graph.inputs})
+        told = () if kept or not self.batched else ("The part takes one example at a time.",)
+        return replace(
+            self,
+            graph=graph,
+            layers=None,
+            batched=batched if kept else (),
+            warnings=(*self.warnings, *told),
+            loaded=None,
+        )
+
+
+def open_part(
+    source: Any, loading: Mapping[str, Any], inputs: Sequence[str], outputs: Sequence[str]
+) -> Opened:
+    """A source, or the part of it from some nodes to others; see `open_source` and `cut`."""
+    if _cuts_itself(source):  # so that what is cut off need not be understood
+        given = {"inputs": tuple(inputs), "outputs": tuple(outputs)}
+        return open_source(source, {**loading, **given})
+    opened = open_source(source, loading)
+    if inputs or outputs:
+        return opened.of_part(cut(opened.graph, inputs, outputs))
+    return opened
+
+
+def _cuts_itself(source: Any) -> bool:
+    """Whether the reader of a path takes inputs and outputs: TensorFlow's protocol buffers."""
+    if not isinstance(source, str | Path):
+        return False
+    path = Path(source)
+    return path.suffix.lower() == ".pb" or (path / "saved_model.pb").is_file()
 
 
 def open_source(source: Any, loading: Mapping[str, Any]) -> Opened:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fanlight.convert.model import open_source
+from fanlight.convert.model import open_part
 from fanlight.errors import FanlightError
 from fanlight.formats.jsonfile import read_json
 
@@ -66,11 +66,16 @@ class Report:
         return "\n".join(lines)
 
 
-def report_of(source: str, loading: Mapping[str, Any]) -> Report:
-    """Read a source as far as that goes; what stops it is told in the report."""
+def report_of(
+    source: str,
+    loading: Mapping[str, Any],
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+) -> Report:
+    """Read a source, or the part of it, as far as that goes; what stops it is told."""
     size = _bytes(Path(source))
     try:
-        opened = open_source(source, loading)
+        opened = open_part(source, loading, inputs, outputs)
     except FanlightError as problem:
         return Report(source, size, problem=problem)
     graph = opened.graph

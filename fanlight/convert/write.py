@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,41 @@ class Options:
     quantize: Quantize | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     shard_bytes: int = SHARD_BYTES
+    structured_outputs: bool = False
+
+
+def refuse_needless(options: Options, kind: str, dynamic: Sequence[str] | None) -> None:
+    """E-CONVERT-002 for options that a kind of file has no use for."""
+    graphs = ("tfjs", "tfjs-layers", "tfjs-graph")
+    asked = {
+        "metadata": (bool(options.metadata), (*graphs, "onnx")),
+        "shard_bytes": (options.shard_bytes != SHARD_BYTES, graphs),
+        "structured_outputs": (options.structured_outputs, ("tfjs-graph",)),
+        "dynamic": (dynamic is not None, (*graphs, "onnx")),
+    }
+    for name, (given, kinds) in asked.items():
+        if given and kind not in kinds:
+            raise FanlightError(
+                "E-CONVERT-002",
+                f"{name} has no meaning for this kind of file.",
+                where=name,
+                expected=f"{' or '.join(k for k in kinds if k != 'tfjs')}",
+                received=kind,
+                next="leave it out.",
+            )
+
+
+def unmatched(options: Options, target: Path) -> list[str]:
+    """What to say of patterns for weights that no weight of a TF.js model matches."""
+    if options.quantize is None or not options.quantize.globs:
+        return []
+    described = json.loads((target / "model.json").read_bytes())
+    names = [w["name"] for group in described["weightsManifest"] for w in group["weights"]]
+    return [
+        f"No weight matches {pattern!r}, so none is {kind}; the names are such as {names[:3]}."
+        for kind, pattern in options.quantize.globs
+        if not fnmatch.filter(names, pattern)
+    ]
 
 
 @dataclass(frozen=True)
@@ -96,6 +132,7 @@ def write(
         quantize=options.quantize,
         shard_bytes=options.shard_bytes,
         metadata=options.metadata,
+        structured_outputs=options.structured_outputs,
     )
     return Written("tfjs-graph", {}).with_files(target)
 

@@ -9,6 +9,8 @@ from typing import Any
 from fanlight.errors import FanlightError
 from fanlight.graph.builder import Builder
 from fanlight.graph.core import Graph, Node, Value
+from fanlight.ops.apart import keeps_apart
+from fanlight.ops.row import lookup
 from fanlight.ops.types import Dim
 
 BATCH = Dim("batch", 64)
@@ -50,6 +52,11 @@ def free_batch(graph: Graph, inputs: Iterable[str]) -> Graph:
         except FanlightError as error:
             raise Fixed(f"{node.name} ({node.op}): {error.message}") from error
         values = made if isinstance(made, tuple) else (made,)
+        types = [v.type for v in given]
+        if any(not v.type.static for v in (*given, *values)) and not keeps_apart(
+            lookup(node.op), types, builder.last.attrs, [v.type for v in values], BATCH.name
+        ):
+            raise Fixed(f"{node.name} ({node.op}): it mixes the examples of a batch")
         for old, value in zip(node.outputs, values, strict=True):
             if len(old.shape) != len(value.shape):
                 raise Fixed(f"{node.name} ({node.op}): another number of dims")

@@ -15,6 +15,8 @@ from fanlight.convert.cut import cut
 from fanlight.convert.kinds import target_kind
 from fanlight.convert.report import report_of
 from fanlight.errors import FanlightError
+from fanlight.formats import Port, Source, write_onnx
+from fanlight.tensor.trace import trace
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +92,31 @@ def test_identical_graphs(model: Any, archive: Path) -> None:
     assert not identical(one, cut(one, ["pool"], []))
 
 
+def test_rounding_that_spoils_a_model_is_told(tmp_path: Path) -> None:
+    layer = fl.layers.Dense(2, name="d")
+    model = fl.Sequential([fl.Input((3,)), layer])
+    layer.set_weights([np.full((3, 2), 1e6, np.float32), np.zeros(2, np.float32)])
+    made = fl.convert(model, tmp_path / "web", quantize="float16")
+    assert not made.ok and made.rounded  # float16 ends at 65504
+    made = fl.convert(model, tmp_path / "web", quantize="uint8=nothing*")
+    assert made.ok and any("nothing*" in note and "d/kernel" in note for note in made.notes)
+
+
+def test_a_cut_at_the_first_of_several_results() -> None:
+    graph = trace(lambda x: fl.relu(fl.top_k(x, 2)[0]), {"x": fl.spec((1, 5))})
+    (node,) = [n for n in graph.nodes if n.op == "top_k"]
+    rest = cut(graph, [node.name], [])
+    assert [n.op for n in rest.nodes] == ["relu"] and rest.inputs == (node.output,)
+
+
+def test_examples_that_mix_keep_the_batch_fixed(tmp_path: Path) -> None:
+    graph = trace(lambda x: fl.matmul(x, x, transpose_a=True), {"x": fl.spec((1, 3))})
+    source = Source(graph, "onnx", (Port("x", "x", True),))
+    (said,) = write_onnx(source, tmp_path / "a.onnx")
+    assert "mixes the examples" in said
+    assert list(fl.load(tmp_path / "a.onnx").batched.values()) == [False]
+
+
 def test_a_part_is_cut_out(archive: Path, tmp_path: Path) -> None:
     graph = fl.load(archive).graph
     x = random_inputs(graph)
@@ -154,16 +181,22 @@ def test_quantised_weights_are_told_how_far_off(archive: Path, tmp_path: Path) -
         ({"from_": "onnx"}, "E-CONVERT-001"),
         ({"from_": "nothing"}, "E-CONVERT-001"),
         ({"quantize": "int4"}, "E-FORMAT-041"),
-        ({"quantize": "uint8", "to": "keras"}, "E-CONVERT-002"),
+        ({"quantize": "uint8", "name": "a.keras"}, "E-CONVERT-002"),
+        ({"metadata": {"a": 1}, "name": "a.h5"}, "E-CONVERT-002"),
+        ({"dynamic": [], "to": "bundle"}, "E-CONVERT-002"),
+        ({"structured_outputs": True, "name": "a.onnx"}, "E-CONVERT-002"),
+        ({"to": "h5", "name": "a.keras"}, "E-CONVERT-001"),
+        ({"to": "keras"}, "E-CONVERT-001"),
+        ({"to": "tfjs", "name": "a.onnx"}, "E-CONVERT-001"),
         ({"dynamic": ["height"]}, "E-CONVERT-002"),
-        ({"to": "keras", "outputs": ["pool"]}, "E-CONVERT-002"),
+        ({"name": "a.keras", "outputs": ["pool"]}, "E-CONVERT-002"),
     ],
 )
 def test_what_cannot_be_leaves_nothing(
     archive: Path, tmp_path: Path, options: dict[str, Any], code: str
 ) -> None:
     with pytest.raises(FanlightError, match=code):
-        fl.convert(archive, tmp_path / "out", **options)
+        fl.convert(archive, tmp_path / options.pop("name", "out"), **options)
     assert not list(tmp_path.iterdir())
 
 

@@ -13,6 +13,7 @@ from fanlight.formats.onnx import kinds
 from fanlight.formats.onnx.call import Call, Given, importer
 from fanlight.formats.onnx.protos import Graph
 from fanlight.formats.onnx.scope import Scope, taken_by
+from fanlight.formats.wire import Message
 from fanlight.graph import Value
 from fanlight.ops.types import TensorType
 
@@ -103,7 +104,10 @@ def _keeps_on(body: Graph) -> bool:
                 return _is_true(node.attributes())
             else:
                 return False
-    return condition == body.inputs[1].name or condition in body.initializers
+    stored = body.initializers.get(condition)
+    if stored is not None:
+        return isinstance(stored, Message) and _is_true({"value": stored})
+    return condition == body.inputs[1].name
 
 
 def _is_true(attributes: dict[str, Any]) -> bool:

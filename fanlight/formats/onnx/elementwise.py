@@ -251,7 +251,10 @@ def pow_(call: Call) -> Tensor:
     y = call.op("pow", call.f32(0), call.f32(1), part="pow")
     if dtype_of(x) == "float32":
         return y
-    return call.cast(call.op("round", y, part="whole"), dtype_of(x), "number")
+    # Of a whole exponent what comes out is whole but for rounding; else it is cut, as by a cast.
+    whole = call.op("equal", call.f32(1), call.op("floor", call.f32(1), part="down"), part="is")
+    y = call.op("select", whole, call.op("round", y, part="whole"), y, part="either")
+    return call.cast(y, dtype_of(x), "number")
 
 
 @importer("BitShift")

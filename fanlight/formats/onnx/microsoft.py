@@ -108,6 +108,8 @@ importer("com.microsoft.DequantizeLinear")(HANDLERS["DequantizeLinear"])
 @importer("com.microsoft.FusedConv")
 def fused_conv(call: Call) -> Tensor:
     y: Tensor = HANDLERS["Conv"](call)
+    if len(call.inputs) > 3 and call.inputs[3] is not None:
+        y = call.op("add", y, call.x(3), part="summed")
     kind = call.text("activation")
     values = call.items("activation_params") or []
     if kind in ("Relu", "Sigmoid", "Tanh"):

@@ -198,9 +198,9 @@ def _transposed_sizes(
     total = [full - n for full, n in zip(wide, sizes, strict=True)]
     if len(sizes) != count or min(sizes) < 1 or max(sizes) > 1 << 20:
         raise call.refuse("the output shape does not fit", received=sizes[:8])
-    if kind == "SAME_LOWER":
-        return sizes, [max(t - t // 2, 0) for t in total]
-    return sizes, [max(t // 2, 0) for t in total]
+    if kind == "SAME_UPPER":
+        return sizes, [max(t // 2, 0) for t in total]
+    return sizes, [max(t - t // 2, 0) for t in total]
 
 
 def _spread(call: Call, kernel: Tensor, dilations: Sequence[int]) -> Tensor:

@@ -86,7 +86,7 @@ def pool(op: str) -> Any:
             return _pool(o, op, o.x(), kind)
         # TF.js pools know SAME and VALID: other frames are put around the image first.
         paddings = o.w.const(np.asarray([(0, 0), *pads, (0, 0)], "int32"), f"{o.name}/paddings")
-        frame = o.w.scalar(-np.inf if op == "MaxPool" else 0.0)
+        frame = o.w.scalar(float(np.finfo(np.float32).min) if op == "MaxPool" else 0.0)
         framed = o.op("PadV2", [o.x(), paddings, frame], "pad", T=o.T, Tpaddings=_INT)
         if op == "MaxPool":
             return _pool(o, op, framed, "VALID")

@@ -23,7 +23,7 @@ from fanlight.convert import Conversion, convert
 from fanlight.environment import env, get_backend, set_backend
 from fanlight.errors import FanlightError
 from fanlight.formats.model import Model as LoadedModel
-from fanlight.formats.model import from_torch
+from fanlight.formats.model import from_jax, from_torch
 from fanlight.jit import jit
 from fanlight.layers import (
     activations,
@@ -403,6 +403,7 @@ __all__ = [
     "check",
     "convert",
     "default_model",
+    "from_jax",
     "from_torch",
     "load",
     "open_bundle",

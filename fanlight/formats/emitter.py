@@ -52,6 +52,11 @@ class Emitter:
         self._known.setdefault(id(array), _Known(array)).name = name
         return array
 
+    def name_of(self, tensor: Tensor) -> str | None:
+        """The source's name of a known array, if it was told."""
+        known = None if isinstance(tensor, Value) else self._known.get(id(tensor))
+        return known.name if known else None
+
     def const(self, value: float | int | bool, dtype: str = "float32") -> np.ndarray:
         """A scalar; equal ones are one weight."""
         key = (dtype, repr(value))

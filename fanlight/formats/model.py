@@ -161,3 +161,27 @@ def from_torch(
 
     options = make_options(size, input_shapes, "stored")
     return Model(read_torch(module, example_inputs, name, options))
+
+
+def from_jax(
+    function: Any, *example_arguments: Any, params: Any = None, name: str | None = None
+) -> Model:
+    """A function of JAX (Flax's model.apply, for one) as a model of Fanlight.
+
+    It is traced with the JAX that is installed: for arguments of these shapes, batch included.
+
+    Args:
+        function: takes params (if there are any) and the arguments; gives arrays, or tuples, lists
+            and dicts of them. What it samples must come of a key that it knows.
+        example_arguments: arrays, numbers, jax.ShapeDtypeStruct, or trees of them.
+        params: a tree of arrays, the first argument; they become weights, named by their places,
+            such as "params/Dense_0/kernel".
+        name: of the graph; the function's by default.
+
+    Raises:
+        FanlightError: E-FORMAT-002 there is no JAX, E-FORMAT-013 with every unsupported primitive
+            and where it stands, E-FORMAT-017 no example arguments.
+    """
+    from fanlight.formats.jaxpr.reader import read_jax
+
+    return Model(read_jax(function, example_arguments, params, name))

@@ -1,0 +1,1 @@
+"""Functions of JAX, read from their jaxprs."""

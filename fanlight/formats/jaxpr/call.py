@@ -1,0 +1,192 @@
+"""What the importer of one JAX primitive gets to work with, and the table of importers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fanlight.errors import FanlightError
+from fanlight.formats.emitter import Emitter, Tensor, dtype_of
+from fanlight.graph import Value
+from fanlight.ops.types import TensorType
+from fanlight.tensor.trace import capture
+
+# What JAX's dtypes are in a graph; others (uint64, complex, keys of random numbers) it cannot hold.
+_DTYPES = {
+    "float32": "float32", "float64": "float32", "float16": "float32", "bfloat16": "float32",
+    "int32": "int32", "int64": "int32", "int16": "int32", "int8": "int32", "uint16": "int32",
+    "uint32": "int32", "uint8": "uint8", "bool": "bool",
+}  # fmt: skip
+# Known arrays are repeated at import up to so many elements.
+_MOST_REPEATED = 1 << 20
+
+
+@dataclass(frozen=True)
+class Exact:
+    """A known array of JAX whose dtype no graph holds: keys, uint32, complex numbers."""
+
+    array: Any
+
+
+Known = np.ndarray | Exact
+Held = Value | Known
+
+
+def graph_dtype(aval: Any) -> str | None:
+    """The dtype in a graph of what JAX says of a variable; None if there is none."""
+    return _DTYPES.get(str(aval.dtype))
+
+
+@dataclass
+class Call:
+    """One equation: a primitive on tensors.
+
+    Attributes:
+        inputs: values, known arrays, and Exact ones where the importer can use them.
+        params: the parameters of the primitive, as JAX has them.
+        shapes, dtypes: of the results, as JAX says.
+        scope: what runs jaxprs inside the equation.
+    """
+
+    primitive: str
+    label: str
+    place: str
+    em: Emitter
+    inputs: list[Any]
+    in_avals: Sequence[Any]
+    params: dict[str, Any]
+    shapes: list[tuple[int, ...]]
+    dtypes: list[str]
+    scope: Any
+
+    @property
+    def where(self) -> str:
+        return f"{self.label} ({self.primitive}{', ' + self.place if self.place else ''})"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the first result."""
+        return self.shapes[0]
+
+    @property
+    def dtype(self) -> str:
+        """Of the first result."""
+        return self.dtypes[0]
+
+    def x(self, index: int = 0, dtype: str | None = None) -> Tensor:
+        """A tensor among the inputs."""
+        value = self.inputs[index]
+        if isinstance(value, Exact):
+            value = self.inputs[index] = plain(value)
+            if value is None:
+                raise self.refuse(
+                    "it needs a number that graphs cannot hold",
+                    expected="floats, whole numbers or bool",
+                    received=str(self.in_avals[index]),
+                )
+        tensor: Tensor = value
+        return tensor if dtype is None else self.cast(tensor, dtype)
+
+    def whole(self, index: int) -> int | None:
+        """A number among the inputs if it is known, else None."""
+        x = self.x(index)
+        return int(x.reshape(-1)[0]) if isinstance(x, np.ndarray) and x.size == 1 else None
+
+    # --- results ----------------------------------------------------------------------------------
+
+    def op(self, op: str, *inputs: Tensor, **attrs: Any) -> Any:
+        """Apply an op of the table."""
+        return self.em.op(op, *inputs, name=self.label, **attrs)
+
+    def cast(self, x: Tensor, dtype: str) -> Tensor:
+        """`x` in another dtype; a number that is not 0 is true."""
+        if dtype == "bool" and dtype_of(x) != "bool":
+            return self.op("not_equal", x, self.em.const(0, dtype_of(x)))
+        return self.em.cast(x, dtype, self.em.name_of(x) or self.label)
+
+    # A weight that is only turned or widened keeps its name.
+
+    def reshape(self, x: Tensor, shape: Sequence[int]) -> Tensor:
+        return self.em.reshape(x, shape, self.em.name_of(x) or self.label)
+
+    def transpose(self, x: Tensor, perm: Sequence[int]) -> Tensor:
+        return self.em.transpose(x, perm, self.em.name_of(x) or self.label)
+
+    def broadcast(self, x: Tensor, shape: Sequence[int]) -> Tensor:
+        """`x` repeated to a shape; nothing if it has it."""
+        if tuple(x.shape) == tuple(shape):
+            return x
+        if math.prod(shape) > _MOST_REPEATED:
+            # Repeated when the graph runs: files hold it once.
+            x = self.em.value(x, f"{self.label}/const")
+        return self.op("broadcast_to", x, shape=tuple(shape))
+
+    def function(self, function: Callable[..., Any], *inputs: Tensor) -> Any:
+        """A function of tensors on some inputs, as the ops that it is made of."""
+
+        def named(given: Sequence[Any]) -> dict[str, Any]:
+            made = function(*given)
+            return dict(enumerate(made if isinstance(made, tuple) else (made,)))  # type: ignore
+
+        types = [type_of(x) for x in inputs]
+        graph = capture(named, [f"x{i}" for i in range(len(inputs))], types, self.label)
+        made: dict[Value, Tensor] = {
+            **dict(zip(graph.inputs, inputs, strict=True)),
+            **graph.weights,
+        }
+        for node in graph.nodes:
+            results = self.op(node.op, *(made[v] for v in node.inputs), **node.attrs)
+            results = results if isinstance(results, tuple) else (results,)
+            made.update(zip(node.outputs, results, strict=True))
+        found = [made[v] for _, v in graph.outputs]
+        return found if len(found) > 1 else found[0]
+
+    def refuse(
+        self, message: str, *, expected: object = None, received: object = None
+    ) -> FanlightError:
+        """E-FORMAT-012 about this equation."""
+        return FanlightError(
+            "E-FORMAT-012",
+            f"{self.primitive}: {message}.",
+            where=self.where,
+            expected=expected,
+            received=received,
+        )
+
+
+def type_of(x: Tensor) -> TensorType:
+    return TensorType(tuple(x.shape), dtype_of(x))
+
+
+def plain(held: Any) -> Any:
+    """A known array as graphs hold it; None if they do not. Other things as they are."""
+    if not isinstance(held, Exact):
+        return held
+    name = str(held.array.dtype)
+    if name not in _DTYPES:
+        return None
+    array = np.asarray(held.array)
+    if name == "uint32":
+        return array.view(np.int32) if array.ndim else np.asarray(array).astype(np.int32)
+    return array.astype(np.dtype(_DTYPES[name]))
+
+
+Handler = Callable[[Call], Any]
+HANDLERS: dict[str, Handler] = {}
+
+
+def importer(*primitives: str) -> Callable[[Handler], Handler]:
+    """Register the importer of some primitives."""
+
+    def register(function: Handler) -> Handler:
+        for primitive in primitives:
+            if primitive in HANDLERS:
+                raise ValueError(f"two importers for {primitive}")
+            HANDLERS[primitive] = function
+        return function
+
+    return register

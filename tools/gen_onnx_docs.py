@@ -50,6 +50,9 @@ UINT8 and BOOL stay. A constant beyond 32 bits is limited to them, with a warnin
 `Scan` of known length are our `scan`, a `Loop` that numbers end is our `while_loop` (without
 results of single turns, whose number would not be known). Sequences are lists at import.
 
+**Bits.** BitCast between whole numbers of one width is computed; between floats and whole numbers
+it is taken at import, from numbers that are known.
+
 **Results of unknown length.** NonZero, Compress and Unique are computed at import where their
 inputs are known, else refused. NonMaxSuppression has always as many rows as boxes can be kept;
 rows of -1 stand for nothing.

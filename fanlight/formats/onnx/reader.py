@@ -20,6 +20,7 @@ from fanlight.formats.onnx import (  # noqa: F401  (fill the table)
     quantized,
     recurrent,
     reduce,
+    sampling,
     selection,
     shaping,
     signal,

@@ -68,7 +68,8 @@ def test_lists_are_of_cases(kind: str) -> None:
      "test_lstm_with_peepholes", "test_gru_with_initial_bias", "test_layer_normalization_2d_axis1",
      "test_attention_4d_causal", "test_resize_upsample_scales_cubic", "test_qlinearconv",
      "test_scan9_sum", "test_convtranspose_dilations", "test_einsum_batch_matmul",
-     "test_scatter_elements_with_negative_indices", "test_cumsum_2d_axis_1"],
+     "test_scatter_elements_with_negative_indices", "test_cumsum_2d_axis_1",
+     "test_gridsample_bicubic", "test_deform_conv_with_mask_bias"],
 )  # fmt: skip
 def test_in_webassembly(tmp_path: Path, name: str) -> None:
     """What is built of a case gives what NumPy gives."""

@@ -23,7 +23,7 @@ from fanlight.tensor.core import DTYPES
 from fanlight.version import __version__
 
 BACKENDS = ("numpy", "wasm")
-_OPTIONAL = ("wasmtime", "h5py", "pillow", "playwright", "matplotlib")
+_OPTIONAL = ("wasmtime", "h5py", "pillow", "playwright", "matplotlib", "torch", "jax")
 _FLAGS = ("FANLIGHT_VERIFY",)
 # An op without a kernel; an input or output without elements.
 _UNBUILT = ("E-BUILD-001", "E-BUILD-010")

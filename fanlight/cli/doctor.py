@@ -18,6 +18,18 @@ _EXTRAS = {
     "playwright": "'fanlight[browser]'",
     "matplotlib": "'fanlight[plots]'",
 }
+# What is read or traced -> the package that does it; most need none.
+_READERS = {
+    "TF.js model.json": None,
+    "SavedModel, .pb": None,
+    ".tflite, .task": None,
+    ".onnx": None,
+    ".pt2": None,
+    ".safetensors": None,
+    ".keras, .h5": "h5py",
+    "PyTorch modules": "torch",
+    "JAX functions": "jax",
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +47,7 @@ class Finding:
 @json_option
 def command(as_json: bool) -> None:
     """Show what is installed here. The exit code is 1 if something is missing that must be here."""
-    findings = [*_packages(), _wasm(), _default_model(), *_browsers()]
+    findings = [*_packages(), *_readers(), _wasm(), _default_model(), *_browsers()]
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -65,6 +77,24 @@ def _packages() -> list[Finding]:
         except importlib.metadata.PackageNotFoundError:
             hint = f"{use}: pip install {_EXTRAS.get(name, name)}"
             findings.append(Finding(name, False, needed, "not installed", hint))
+    return findings
+
+
+def _readers() -> list[Finding]:
+    """Each kind of source, and whether what reads it is here."""
+    findings = []
+    for name, package in _READERS.items():
+        found, use = "needs nothing more", "fl.load, fanlight convert"
+        if package in ("torch", "jax"):
+            use = f"a live model, traced by your own {package}"
+        if package is not None:
+            try:
+                found = f"by {package} {importlib.metadata.version(package)}"
+            except importlib.metadata.PackageNotFoundError:
+                use += f": pip install {_EXTRAS.get(package, package)}"
+                findings.append(Finding(name, False, False, f"needs {package}", use))
+                continue
+        findings.append(Finding(name, True, False, found, use))
     return findings
 
 

@@ -28,20 +28,24 @@ _SUFFIXES = {
     ".html": "bundle",
     ".htm": "bundle",
 }
-# What readers call their formats, and what tensorflowjs_converter called them.
+# What `from_` takes -> what readers call their formats (FORMATS of formats/source.py).
 SOURCES = {
     "tfjs-layers": ("tfjs-layers",),
     "tfjs-graph": ("tfjs-graph",),
     "tfjs": ("tfjs-layers", "tfjs-graph"),
     "keras": ("keras-v3", "keras-h5"),
+    "keras-v3": ("keras-v3",),
     "h5": ("keras-h5",),
+    "keras-h5": ("keras-h5",),
     "saved-model": ("saved-model",),
     "frozen": ("frozen-graph",),
+    "frozen-graph": ("frozen-graph",),
     "tflite": ("tflite",),
     "onnx": ("onnx",),
     "torch": ("torch",),
     "safetensors": ("safetensors",),
 }
+# What tensorflowjs_converter called them, and short names.
 _OLD = {
     "tfjs_layers_model": "tfjs-layers",
     "tfjs_graph_model": "tfjs-graph",

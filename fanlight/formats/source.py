@@ -11,6 +11,19 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph
 
+# What readers call their formats -> what they read.
+FORMATS = {
+    "tfjs-layers": "TF.js layers-model: a model.json with its weights",
+    "tfjs-graph": "TF.js graph-model: a model.json with its weights",
+    "keras-v3": "Keras 3 archive, .keras",
+    "keras-h5": "Keras, .h5 or .hdf5",
+    "saved-model": "TensorFlow SavedModel, a folder",
+    "frozen-graph": "frozen TensorFlow graph, .pb",
+    "tflite": "TensorFlow Lite, .tflite or .task",
+    "onnx": "ONNX, .onnx",
+    "torch": "PyTorch program of torch.export, .pt2, or a live module",
+}
+
 
 @dataclass(frozen=True)
 class Port:
@@ -33,7 +46,7 @@ class Source:
 
     Attributes:
         graph: the imported graph; every leading dim that was free is 1.
-        format: "tfjs-graph", "tfjs-layers", "keras-h5", "keras-v3", "saved-model", "frozen-graph".
+        format: one of FORMATS.
         inputs, outputs: in the order of the graph's.
         labels: class names, if the source carries them.
         warnings: what a careful reader would like to know; empty for most models.

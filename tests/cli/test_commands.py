@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import signal
 import subprocess
@@ -284,6 +285,25 @@ def test_doctor() -> None:
     findings = as_json("doctor")
     assert all(f["ok"] for f in findings if f["needed"])
     assert {"numpy", "wasm", "chromium", "default model"} <= {f["name"] for f in findings}
+
+
+def test_doctor_says_what_each_reader_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    version = importlib.metadata.version
+
+    def without(name: str) -> str:
+        if name in ("h5py", "torch"):
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "9.8" if name == "jax" else version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", without)
+    found = {f["name"]: f for f in as_json("doctor")}  # what is missing is optional: no exit code
+    for name in ("TF.js model.json", "SavedModel, .pb", ".tflite, .task", ".onnx", ".pt2"):
+        assert found[name]["ok"] and "nothing" in found[name]["found"], name
+    keras, torch = found[".keras, .h5"], found["PyTorch modules"]
+    assert not keras["ok"] and keras["found"] == "needs h5py" and not keras["needed"]
+    assert "pip install 'fanlight[keras]'" in keras["use"]
+    assert not torch["ok"] and torch["use"].endswith("pip install torch")
+    assert found["JAX functions"]["ok"] and found["JAX functions"]["found"] == "by jax 9.8"
 
 
 def test_serve_and_stop(site: Path) -> None:

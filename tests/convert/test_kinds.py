@@ -1,0 +1,57 @@
+"""Formats by name: those that readers use, those that `from_` takes."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import fanlight as fl
+from fanlight.convert.kinds import SOURCES, check_source
+from fanlight.errors import FanlightError
+from fanlight.formats.source import FORMATS
+
+READERS = Path(fl.__file__).parent / "formats"
+# What no reader of a file calls so: weights that a page saved with their layers.
+OF_PAGES = {"safetensors"}
+
+
+def names_in_readers() -> set[str]:
+    """Texts that readers give as the format of a Source."""
+    found = set()
+    for path in READERS.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call):
+                continue
+            called = node.func.id if isinstance(node.func, ast.Name) else ""
+            given = [k.value for k in node.keywords if k.arg == "format"]
+            if called == "import_model":
+                given += node.args[4:5]
+            if called in ("Source", "replace", "import_model"):
+                texts = [g.value for g in given if isinstance(g, ast.Constant)]
+                found |= {t for t in texts if isinstance(t, str)}
+    return found
+
+
+def test_every_reader_s_format_is_known() -> None:
+    assert names_in_readers() == set(FORMATS)
+
+
+def test_every_format_can_be_named_as_a_source() -> None:
+    assert {name for names in SOURCES.values() for name in names} == set(FORMATS) | OF_PAGES
+    for name in FORMATS:
+        check_source(name, name, "a file")
+
+
+def test_another_format_than_it_is_said_to_be() -> None:
+    with pytest.raises(FanlightError, match="E-CONVERT-001") as caught:
+        check_source("keras-v3", "onnx", "a.onnx")
+    assert "keras-v3" in str(caught.value) and "a.onnx" in str(caught.value)
+
+
+def test_old_names_stay() -> None:
+    check_source("tf_saved_model", "saved-model", "folder")
+    check_source("tf_frozen_model", "frozen-graph", "a.pb")
+    check_source("keras", "keras-v3", "a.keras")
+    check_source("keras", "keras-h5", "a.h5")

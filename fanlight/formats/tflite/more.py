@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from fanlight.formats.emitter import Tensor, dtype_of
+from fanlight.formats.emitter import Tensor, check_size, dtype_of
 from fanlight.formats.tflite.call import Call, importer
 from fanlight.formats.tflite.neural import with_bias
+from fanlight.ops.types import TensorType
 
 
 @importer("CONV_3D")
@@ -74,6 +75,33 @@ def bucketize(call: Call) -> Any:
     row = call.em.reshape(x, (1, count), f"{call.node.name}/row")
     found = call.op("search_sorted", bounds.reshape(1, -1), row, part="found", right=True)
     return call.em.reshape(found, x.shape, call.node.name)
+
+
+@importer("MATRIX_DIAG")
+def matrix_diag(call: Call) -> Tensor:
+    """[..., n] -> [..., n, n], zeros beside the diagonal."""
+    x = call.x(0)
+    if not 1 <= len(x.shape) <= 5:
+        raise call.refuse("dims that do not fit", expected="1 to 5", received=list(x.shape))
+    n = x.shape[-1]
+    check_size(TensorType((*x.shape, n), dtype_of(x)), call.where)
+    zeros = call.em.const(0, dtype_of(x))
+    row = call.em.reshape(x, (*x.shape, 1), f"{call.node.name}/column")
+    return call.op("select", np.eye(n, dtype=bool), row, zeros)
+
+
+@importer("MATRIX_SET_DIAG")
+def matrix_set_diag(call: Call) -> Tensor:
+    """x [..., m, n] with another diagonal, [..., min(m, n)]."""
+    x, line = call.x(0), call.x(1)
+    m, n = x.shape[-2:] if len(x.shape) > 1 else (0, 0)
+    if tuple(line.shape) != (*x.shape[:-2], min(m, n)) or not m * n:
+        raise call.refuse("a diagonal that does not fit", received=[x.shape, line.shape])
+    column = call.em.reshape(line, (*line.shape, 1), f"{call.node.name}/column")
+    if m > n:
+        pads = ((0, 0),) * (len(x.shape) - 2) + ((0, m - n), (0, 0))
+        column = call.op("pad", column, part="long", paddings=pads, value=0)
+    return call.op("select", np.eye(m, n, dtype=bool), column, x)
 
 
 # --- StableHLO ------------------------------------------------------------------------------------

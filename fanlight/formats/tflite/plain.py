@@ -57,6 +57,7 @@ _RENAMED: dict[str, tuple[str, dict[str, str]]] = {
     "CUMSUM": ("Cumsum", {"exclusive": "exclusive", "reverse": "reverse"}),
     "BATCH_MATMUL": ("BatchMatMulV2", {"adj_x": "adj_x", "adj_y": "adj_y"}),
     "LEAKY_RELU": ("LeakyRelu", {"alpha": "alpha"}),
+    "REVERSE_SEQUENCE": ("ReverseSequence", {"seq_dim": "seq_dim", "batch_dim": "batch_dim"}),
 }
 
 

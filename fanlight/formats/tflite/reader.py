@@ -14,7 +14,14 @@ from fanlight.formats.files import regular_size
 from fanlight.formats.names import output_names, tally
 from fanlight.formats.source import Options, Port, Source, check_options, static_shape
 from fanlight.formats.tfgraph.call import Pair
-from fanlight.formats.tflite import control, more, neural, plain, recurrent  # noqa: F401  (fill the table)
+from fanlight.formats.tflite import (  # noqa: F401  (fill the table)
+    control,
+    detection,
+    more,
+    neural,
+    plain,
+    recurrent,
+)
 from fanlight.formats.tflite.call import HANDLERS, Cell, clean, graph_dtype
 from fanlight.formats.tflite.metadata import model_of_task, read_about
 from fanlight.formats.tflite.model import (

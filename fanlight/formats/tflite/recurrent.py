@@ -136,20 +136,62 @@ def sequence_lstm(call: Call) -> Any:
     return call.function(lambda x: lstm.run(x, major), x)
 
 
+def _rnn(call: Call, first: int, major: bool) -> Callable[..., Any]:
+    """What runs an RNN, whose weights, recurrent weights and bias start at input `first`."""
+    w = np.ascontiguousarray(_weights(call, first, "the weights").T)
+    r = np.ascontiguousarray(_weights(call, first + 1, "the recurrent weights").T)
+    bias, activation = _weights(call, first + 2, "the bias"), _activation(call)
+
+    def step(h: Any, x: Any) -> tuple[Any, Any]:
+        h = activation(x @ w + h @ r + bias)
+        return h, h
+
+    def run(x: Any, reverse: bool = False) -> Any:
+        start = np.zeros((x.shape[1] if major else x.shape[0], r.shape[0]), np.float32)
+        return _over_time(x, major, step, tensor(start), reverse)
+
+    return run
+
+
 @importer("UNIDIRECTIONAL_SEQUENCE_RNN")
 def sequence_rnn(call: Call) -> Any:
     """Inputs: x, weights [n, inputs], recurrent weights [n, n], bias, state."""
     x, major = _sequence(call)
-    w, r = _weights(call, 1, "the weights").T, _weights(call, 2, "the recurrent weights").T
-    bias, activation = _weights(call, 3, "the bias"), _activation(call)
-    batch = x.shape[1] if major else x.shape[0]
+    return call.function(_rnn(call, 1, major), x)
 
-    def step(h: Any, x: Any) -> tuple[Any, Any]:
-        h = activation(x @ np.ascontiguousarray(w) + h @ np.ascontiguousarray(r) + bias)
-        return h, h
 
-    start = np.zeros((batch, r.shape[0]), np.float32)
-    return call.function(lambda x: _over_time(x, major, step, tensor(start)), x)
+def _both_ways(call: Call, aux: int, fw: Callable[..., Any], bw: Callable[..., Any]) -> Any:
+    """The results of a pass forwards and one backwards, which has an input of its own (`aux`) where
+    layers of them are not merged in between."""
+    x, _ = _sequence(call)
+    if any(call.has(i) for i in range(aux + 1, len(call.cells))):
+        raise call.refuse("weights of a second input", expected="one without them")
+
+    def run(x: Any, other: Any = None) -> Any:
+        ys = fw(x), bw(x if other is None else other)
+        return fn.concat(ys, -1) if call.options.get("merge_outputs") else ys
+
+    return call.function(run, x, *([call.x(aux)] if call.has(aux) else []))
+
+
+@importer("BIDIRECTIONAL_SEQUENCE_LSTM")
+def both_lstms(call: Call) -> Any:
+    """Inputs: x, 17 of the LSTM that runs forwards, 17 of that backwards, four states, perhaps the
+    input of the one backwards, and 8 weights for it."""
+    major = bool(call.options.get("time_major"))
+    one, two = _Lstm(call, 1, norms=48), _Lstm(call, 18, norms=48)
+    return _both_ways(
+        call, 39, lambda x: one.run(x, major), lambda x: two.run(x, major, reverse=True)
+    )
+
+
+@importer("BIDIRECTIONAL_SEQUENCE_RNN")
+def both_rnns(call: Call) -> Any:
+    """Inputs: x; weights, recurrent weights, bias and state forwards; the same backwards; perhaps
+    the input of the one backwards, and 2 weights for it."""
+    major = bool(call.options.get("time_major"))
+    one, two = _rnn(call, 1, major), _rnn(call, 5, major)
+    return _both_ways(call, 9, one, lambda x: two(x, True))
 
 
 @importer("RNN")

@@ -19,8 +19,8 @@ from fanlight.tensor.core import apply, cast
 from fanlight.tensor.image import grid_sample
 
 _MODES = {"bilinear": "linear", "bicubic": "cubic"}  # names before opset 20
-# Windows of more taps than this are no convolutions, but an attack on memory.
-_MOST_TAPS = 1024
+# Windows of more taps, or with more groups, are no convolutions, but an attack on memory.
+_MOST_TAPS, _MOST_GROUPS, _MOST_PARTS = 1024, 1024, 64
 
 
 def _at(x: Any, places: Sequence[Any]) -> Any:
@@ -131,6 +131,10 @@ def deform_conv(call: Call) -> Tensor:
     taps = math.prod(kernel)
     if min(*strides, *gaps) < 1 or taps > _MOST_TAPS:
         raise call.refuse("its window makes no sense", received=[kernel, strides, gaps])
+    if groups > _MOST_GROUPS or parts > _MOST_PARTS:
+        raise call.refuse("it has too many groups",
+                          expected=f"at most {_MOST_GROUPS}, and {_MOST_PARTS} of offsets",
+                          received=[groups, parts])  # fmt: skip
     steps = [
         (sizes[d] + pads[d] + pads[d + 2] - gaps[d] * (kernel[d] - 1) - 1) // strides[d] + 1
         for d in (0, 1)

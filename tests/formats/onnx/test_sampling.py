@@ -77,6 +77,7 @@ def test_volumes_are_sampled_as_onnx_says(tmp_path: Path, padding: str, align: i
         ("DeformConv", {**DEFORMED, "offset": [2, 24, 3, 4]}, {"group": 2, "offset_group": 2}),
         ("DeformConv", DEFORMED, {"group": 3, "offset_group": 2}),
         ("DeformConv", DEFORMED, {"group": 2, "offset_group": 0}),
+        ("DeformConv", DEFORMED, {"group": 2, "offset_group": 1 << 40}),
         ("DeformConv", DEFORMED, {"group": 2, "offset_group": 2, "strides": [0, 1]}),
         ("DeformConv", DEFORMED, {"group": 2, "offset_group": 2, "pads": [1]}),
         ("DeformConv", {"x": [1, 1, 9], "w": [1, 1, 3], "offset": [1, 3, 7]}, {}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fanlight.formats.tfgraph.nodes import GraphNode
+from fanlight.formats.tfgraph.nodes import GraphNode, Ref
 from fanlight.formats.tfgraph.roles import Guesser, Wanted, fitted, rule
 
 __all__ = ["Guesser"]
@@ -53,7 +53,12 @@ def concat(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     for axis, size in enumerate(told):
         if size is not None and len(shapes) > 1 and size == sum(s[axis] for s in shapes):
             return [axis]
-    return [rank - 1]
+    # Not a dim whose size is told, and is that of the parts.
+    first = shapes[0]
+    left = [
+        a for a, (t, d) in enumerate(zip(told, first, strict=True)) if t != d or len(shapes) == 1
+    ]
+    return [left[-1] if left and left[-1] else rank - 1]
 
 
 @rule("Split")
@@ -125,6 +130,9 @@ def transpose(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
             rest = [a for a in range(count) if a != shape.index(parts)]
             return [*rest[:axis], shape.index(parts), *rest[axis:]]
     if count == 4:
+        readers = [r for r, _ in g.users.get(user.name, []) if r.op == "Reshape"]
+        if any(g.of_sides(r.name) for r in readers):
+            return [0, 3, 1, 2]
         asked = g.expected(user.name, 4)
         for perm in ([0, 3, 1, 2], [0, 2, 3, 1]) if any(asked) else ():
             if all(a is None or shape[p] == a for a, p in zip(asked, perm, strict=True)):
@@ -148,6 +156,11 @@ def reshape(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     if index != 1 or shape is None:
         return None
     total = math.prod(shape)
+    bins = g.bins(user) if count == 4 and len(shape) == 3 else None
+    if bins is not None and shape[1] == 4 * bins:
+        return [shape[0], 4, bins, shape[2]]
+    if count == 3 and len(shape) == 4 and g.of_sides(user.name):
+        return [shape[0], shape[1], shape[2] * shape[3]]
     known = g.partly(user.inputs[1], count)
     asked = g.expected(user.name, count)
     if count == 3:
@@ -219,6 +232,13 @@ def top_k(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
         return None
     told = [d[1] for d in g.declared.values() if len(d) == 3 and d[1]]
     return [min(told[0] if told and told[0] else 10, shape[-1])]
+
+
+@rule("TensorListReserve", "TensorListFromTensor", "TensorListStack", "TensorListGetItem")
+def element_shape(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
+    """Open: the elements tell what they are."""
+    at = {"TensorListReserve": 0, "TensorListGetItem": 2}.get(user.op, 1)
+    return [-1] * count if index == at else None
 
 
 @rule("OneHot")
@@ -366,6 +386,11 @@ def strided_slice(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted
     skipped = user.attrs.whole("new_axis_mask", 0) | user.attrs.whole("ellipsis_mask", 0)
     padded = any(n.op == "Pad" for n, _ in g.users.get(user.name, []))
     asked = g.expected(user.name, len(shape)) if not shrink and not skipped else [None] * len(shape)
+    if not shrink and not skipped:
+        asked = [
+            _left(g, user, a, d) if w is None else w
+            for a, (w, d) in enumerate(zip(asked, shape, strict=True))
+        ]
     limits = []
     axis = 0
     for i in range(count):
@@ -388,6 +413,22 @@ def strided_slice(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted
         else:
             limits.append(part if to_here else 0)
     return limits
+
+
+def _left(g: Guesser, user: GraphNode, axis: int, size: int) -> int | None:
+    """What another slice leaves of a dim, if that one has its beginning and this one not."""
+    if user.attrs.whole("begin_mask", 0) >> axis & 1:
+        return None
+    for other, index in g.users.get(user.inputs[0].node, []):
+        if other.op != "StridedSlice" or index or other.name == user.name:
+            continue
+        if other.attrs.whole("begin_mask", 0) >> axis & 1:
+            rank = len(g.shape(user.inputs[0]) or ())
+            known = g.shape(Ref(other.name)) or tuple(g.expected(other.name, rank))
+            taken = known[axis] if len(known) == rank else None
+            if taken is not None and 0 < taken < size:
+                return size - taken
+    return None
 
 
 def _of_shape(g: Guesser, user: GraphNode, index: int, rank: int, single: bool) -> Wanted:

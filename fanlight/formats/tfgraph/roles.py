@@ -270,6 +270,34 @@ class Guesser:
                 return self._rows(user.name, depth + 1)
         return None
 
+    def bins(self, node: GraphNode) -> int | None:
+        """Of how many numbers a side of a box is the mean, if the Reshape `node` parts them.
+
+        Detectors give a side as a softmax over distances; a filter [1, 1, bins, 1] weighs them.
+        """
+        for _ in range(_DEPTH):
+            users = self.users.get(node.name, [])
+            if len(users) != 1 or users[0][1] != 0:
+                return None
+            node = users[0][0]
+            if node.op == "Conv2D":
+                weight = self.shape(node.inputs[1])
+                single = weight is not None and len(weight) == 4 and weight[3] == 1
+                return weight[2] if weight and single and weight[:2] == (1, 1) else None
+            if node.op not in ("Transpose", "Softmax"):
+                return None
+        return None
+
+    def of_sides(self, name: str, depth: int = 0) -> bool:
+        """Whether a result [batch, channels, places] holds such sides among its channels."""
+        for user, index in self.users.get(name, []) if depth < _DEPTH else []:
+            if user.op in ("ConcatV2", "Identity") and self.of_sides(user.name, depth + 1):
+                return True
+            readers = self.users.get(user.name, []) if user.op == "StridedSlice" else []
+            if index == 0 and any(r.op == "Reshape" and self.bins(r) for r, _ in readers):
+                return True
+        return False
+
     def flattens(self, node: GraphNode) -> bool:
         """Whether the batch stays the first dim of what a Reshape gives."""
         shape = self.shape(node.inputs[0])
@@ -343,8 +371,11 @@ class Guesser:
     def _asked(self, user: GraphNode, index: int, rank: int, depth: int) -> list[int | None]:
         none: list[int | None] = [None] * rank
         others = [r for i, r in enumerate(user.inputs) if i != index]
-        if user.op in _THROUGH:
+        if user.op in _THROUGH or user.op == "Softmax":
             return self.expected(user.name, rank, depth + 1)
+        bins = self.bins(user) if user.op == "Reshape" and index == 0 and rank == 3 else None
+        if bins is not None:
+            return [None, 4 * bins, None]
         if user.op == "Transpose" and index == 0:
             last = [0, 2, 3, 1] if rank == 4 and self.space(user) is not None else None
             perm = self.known(user.inputs[1]) or last

@@ -16,7 +16,7 @@ import numpy as np
 from fanlight.formats.emitter import check_size
 from fanlight.ops.types import TensorType
 
-_NEAR_ONE = ("gamma", "variance", "scale")
+_NEAR_ONE = ("gamma", "variance", "scale", "running_std")
 
 
 def random_array(name: str, shape: Sequence[int]) -> np.ndarray:

@@ -155,6 +155,13 @@ def by_names(model: Layer, stored: list[Stored]) -> Found:
     pairs: list[tuple[str, Any, Any]] = []
     open_ones: list[int] = []
     chain = {id(p.weight): p.chain for p in places(model)}
+    names = {n for c in chain.values() for n in c}
+
+    def layer_of(token: str) -> str:
+        """The name of a layer; one made a second time in a session was counted: conv1_2."""
+        base, _, count = token.rpartition("_")
+        return base if token not in names and count.isdecimal() else token
+
     for name, weight in tfjs_weights(model):
         if name not in left:
             open_ones.append(len(pairs))
@@ -168,7 +175,7 @@ def by_names(model: Layer, stored: list[Stored]) -> Found:
             tokens = other.split("/")
             if tokens[-1] not in (last, weight.name) and not other.endswith(f"_{weight.name}"):
                 continue
-            common = sum(1 for t in tokens[:-1] if t in around)
+            common = sum(1 for t in tokens[:-1] if layer_of(t) in around)
             if common > most:
                 best, most = other, common
         if best is not None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import fanlight as fl
+from tests.formats.custom_layers import custom_objects
 
 FOLDER = Path("data", "models", "topologies-only")
 # What the models give, as their makers say.
@@ -19,3 +21,33 @@ GRAPHS = {
 def test_graphs_load_with_guessed_shapes(shared: Path, name: str) -> None:
     model = fl.load(shared / FOLDER / f"{name}.json", weights="random")
     assert [t.shape for _, t in model.outputs] == GRAPHS[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "outputs"),
+    [
+        ("retinanet-layers", {}, [(1, 300, 4), (1, 300), (1, 300)]),
+        (
+            "fasterrcnn-layers",
+            {"input_6": (1, 2, 4)},
+            [(1, 2, 2, 9), (1, 2, 2, 36), (1, 2, 2), (1, 2, 4)],
+        ),
+    ],
+)
+def test_layers_of_ones_own_are_loaded_and_run(
+    shared: Path, name: str, shapes: dict[str, tuple[int, ...]], outputs: list[tuple[int, ...]]
+) -> None:
+    path = shared / FOLDER / f"{name}.json"
+    with fl.utils.custom_object_scope(custom_objects()):
+        model = fl.load(path, weights="random", size=32, input_shapes=shapes)
+    rng = np.random.default_rng(1)
+    inputs = {n: rng.uniform(0, 1, t.bound).astype(np.float32) for n, t in model.inputs}
+    found = list(model(inputs).values())
+    assert [y.shape for y in found] == outputs
+    assert all(np.isfinite(y).all() for y in found)
+
+
+def test_layers_that_are_not_registered_are_named(shared: Path) -> None:
+    path = shared / FOLDER / "retinanet-layers.json"
+    with pytest.raises(fl.FanlightError, match=r"(?s)E-FORMAT-014.*Anchors x5.*register"):
+        fl.load(path, weights="random", size=32)

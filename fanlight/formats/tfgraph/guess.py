@@ -424,7 +424,7 @@ def _left(g: Guesser, user: GraphNode, axis: int, size: int) -> int | None:
             continue
         if other.attrs.whole("begin_mask", 0) >> axis & 1:
             rank = len(g.shape(user.inputs[0]) or ())
-            known = g.shape(Ref(other.name)) or tuple(g.expected(other.name, rank))
+            known = list(g.shape(Ref(other.name)) or ()) or g.expected(other.name, rank)
             taken = known[axis] if len(known) == rank else None
             if taken is not None and 0 < taken < size:
                 return size - taken

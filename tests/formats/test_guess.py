@@ -113,6 +113,34 @@ def test_roles_tell_what_constants_are(
     assert np.isfinite(model({"x": x})["y"]).all()
 
 
+def test_loops_over_lists_are_told_their_counters_and_limits(tmp_path: Path) -> None:
+    def enter(name: str, x: str) -> dict[str, Any]:
+        return node(name, "Enter", x, frame_name={"s": "bG9vcA=="})
+
+    nodes = [
+        placeholder(3, 4),
+        enter("i0", "zero"), enter("s0", "sums"), enter("n", "limit"), enter("d", "step"),
+        enter("rows", "list"),
+        node("list", "TensorListFromTensor", "x", "row", element_dtype={"type": "DT_FLOAT"}),
+        node("i", "Merge", "i0", "i3"), node("s", "Merge", "s0", "s3"),
+        node("less", "Less", "i", "n"), node("go", "LoopCond", "less"),
+        node("i1", "Switch", "i", "go"), node("s1", "Switch", "s", "go"),
+        node("i2", "AddV2", "i1:1", "d"), node("i3", "NextIteration", "i2"),
+        node("item", "TensorListGetItem", "rows", "i1:1", "row",
+             element_dtype={"type": "DT_FLOAT"}),
+        node("s2", "AddV2", "s1:1", "item"), node("s3", "NextIteration", "s2"),
+        node("y", "Exit", "s1"),
+    ]  # fmt: skip
+    ints = dict.fromkeys(("zero", "limit", "step"), ((), "int32"))
+    weights = {**ints, "row": ((1,), "int32"), "sums": ((4,), "float32")}
+    model = fl.load(written(tmp_path, nodes, weights), weights="random")
+    told = {n: int(model.source.constants[n]) for n in ints}
+    assert told == {"zero": 0, "limit": 3, "step": 1}
+    x = np.arange(12, dtype=np.float32).reshape(3, 4)
+    expected = x.sum(0) + model.source.constants["sums"]
+    np.testing.assert_allclose(model({"x": x})["y"], expected, rtol=1e-5)
+
+
 def test_what_nobody_tells_is_refused_by_name(tmp_path: Path) -> None:
     nodes = [placeholder(1, 4), node("y", "Cumsum", "x", "axis")]
     with pytest.raises(FanlightError, match=r"(?s)E-FORMAT-024.*'axis'.*Cumsum"):

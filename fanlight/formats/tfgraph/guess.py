@@ -64,8 +64,10 @@ def concat(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
 @rule("Split")
 def split(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     shape, parts = g.shape(user.inputs[1]), user.attrs.whole("num_split", 1)
-    if index != 0 or not shape:
+    if index != 0 or shape == ():
         return None
+    if shape is None:
+        return [-1]  # in a loop: gates lie beside each other
     fits = [a for a, d in enumerate(shape) if d % max(1, parts) == 0]
     return [fits[-1]] if fits else None
 
@@ -142,6 +144,10 @@ def transpose(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
         return [0, 3, 1, 2] if g.of_image(user.inputs[0]) else [0, 2, 1, 3]
     if count == 2:
         return [1, 0]
+    if count == 3 and any(
+        r.op in ("TensorListFromTensor", "ReverseV2") for r, _ in g.users.get(user.name, [])
+    ):
+        return [1, 0, 2]  # steps first, for a loop over them
     if count == 5 and shape[0] == 1:
         return [0, 2, 1, 3, 4]  # channels shuffled among groups
     return [*range(count - 2), count - 1, count - 2]
@@ -232,13 +238,6 @@ def top_k(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
         return None
     told = [d[1] for d in g.declared.values() if len(d) == 3 and d[1]]
     return [min(told[0] if told and told[0] else 10, shape[-1])]
-
-
-@rule("TensorListReserve", "TensorListFromTensor", "TensorListStack", "TensorListGetItem")
-def element_shape(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
-    """Open: the elements tell what they are."""
-    at = {"TensorListReserve": 0, "TensorListGetItem": 2}.get(user.op, 1)
-    return [-1] * count if index == at else None
 
 
 @rule("OneHot")

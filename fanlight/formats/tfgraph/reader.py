@@ -26,6 +26,7 @@ from fanlight.formats.tfgraph import (  # noqa: F401  (fill the table)
     shaping,
     spectral,
     text,
+    turns,
 )
 from fanlight.formats.tfgraph.call import HANDLERS, TAKE_LISTS, TAKE_PAIRS, Call, Pair
 from fanlight.formats.tfgraph.counts import Bounded, as_tensor
@@ -67,7 +68,7 @@ def read_graph_model(model: Mapping[str, Any], path: Path, options: Options) -> 
     known = dict(used)
     for node in inner:
         known.setdefault(node.name, node)
-    run.guesser = Guesser(known, specs, run.results, signature, path)
+    run.guesser = Guesser(known, specs, run.results, signature, path, called)
     source = run.run(ordered(used, stop, run.guesser.order))
     return replace(source, constants=run.guessed)
 

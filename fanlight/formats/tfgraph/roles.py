@@ -17,6 +17,7 @@ from fanlight.errors import FanlightError
 from fanlight.formats.emitter import Tensor, check_size
 from fanlight.formats.manifest import Spec
 from fanlight.formats.random_weights import random_array
+from fanlight.formats.tfgraph.library import Function, called, identity_of
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
 from fanlight.formats.tfgraph.signature import Signature
 from fanlight.ops.types import TensorType
@@ -56,6 +57,7 @@ class Guesser:
         specs: the constants, by name.
         results: what is imported already, by node; it grows.
         signature: tells the shapes of outputs.
+        functions: those that nodes call.
     """
 
     def __init__(
@@ -65,7 +67,9 @@ class Guesser:
         results: Mapping[str, Sequence[Tensor]],
         signature: Signature,
         where: object,
+        functions: Mapping[str, Function] | None = None,
     ) -> None:
+        self.functions = functions or {}
         self.nodes, self.specs, self.results = nodes, specs, results
         self.where = where
         self.users: dict[str, list[tuple[GraphNode, int]]] = {}
@@ -270,6 +274,22 @@ class Guesser:
                 return self._rows(user.name, depth + 1)
         return None
 
+    def state_width(self, loop: GraphNode) -> int | None:
+        """How wide the states of a recurrent loop are: what it multiplies them by tells that."""
+        body = called(loop, "body", self.functions)
+        if len(body.arguments) != len(loop.inputs) or len(body.returns) != len(loop.inputs):
+            return None
+        given = dict(zip(body.arguments, loop.inputs, strict=True))
+        ends = [identity_of(r, body.nodes).node for r in body.returns]
+        states = {a for a, end in zip(body.arguments, ends, strict=True) if a != end}
+        for node in body.nodes.values():
+            names = [identity_of(r, body.nodes).node for r in node.inputs]
+            if node.op in ("MatMul", "_FusedMatMul") and names[0] in states and names[1] in given:
+                weight = self.shape(given[names[1]])
+                if weight and len(weight) == 2:
+                    return weight[1 if node.attrs.flag("transpose_b") else 0]
+        return None
+
     def bins(self, node: GraphNode) -> int | None:
         """Of how many numbers a side of a box is the mean, if the Reshape `node` parts them.
 
@@ -373,6 +393,8 @@ class Guesser:
         others = [r for i, r in enumerate(user.inputs) if i != index]
         if user.op in _THROUGH or user.op == "Softmax":
             return self.expected(user.name, rank, depth + 1)
+        if user.op in ("While", "StatelessWhile") and rank == 2:
+            return [None, self.state_width(user)]
         bins = self.bins(user) if user.op == "Reshape" and index == 0 and rank == 3 else None
         if bins is not None:
             return [None, 4 * bins, None]

@@ -43,6 +43,7 @@ SOURCES = {
     "tflite": ("tflite",),
     "onnx": ("onnx",),
     "torch": ("torch",),
+    "jax": ("jax",),
     "safetensors": ("safetensors",),
 }
 # What tensorflowjs_converter called them, and short names.

@@ -22,6 +22,7 @@ FORMATS = {
     "tflite": "TensorFlow Lite, .tflite or .task",
     "onnx": "ONNX, .onnx",
     "torch": "PyTorch program of torch.export, .pt2, or a live module",
+    "jax": "function of JAX, traced",
 }
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fanlight.convert.arguments import check_arguments
 from fanlight.convert.compare import (
     ROUNDED,
     TOLERANCE,
@@ -122,6 +123,11 @@ def convert(
             quantisation; E-LAYER-009, E-LAYER-010, E-BUILD-004 what cannot be written.
     """
     start = time.perf_counter()
+    told: dict[str, Any] = {"to": to, "from_": from_, "signature": signature}
+    told |= {"inputs": inputs, "outputs": outputs, "tags": tags, "metadata": metadata}
+    told |= {"structured_outputs": structured_outputs, "strip_debug_ops": strip_debug_ops}
+    told |= {"dynamic": dynamic}
+    check_arguments({**told, "check": check, "shard_bytes": shard_bytes}, destination)
     options = Options(
         quantize=None if quantize is None else quantization(quantize),
         metadata=dict(metadata or {}),

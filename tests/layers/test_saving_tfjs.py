@@ -12,6 +12,7 @@ import pytest
 
 import fanlight as fl
 from fanlight.errors import FanlightError
+from fanlight.layers import saving
 from tests.conformance import IN_TFJS, counted
 from tests.layers import nets
 from tests.layers.nets import L
@@ -246,10 +247,9 @@ def test_what_tfjs_cannot_have_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "m" / "notes.txt").read_text() == "mine"
 
 
-def test_the_files_of_a_large_model_are_shards(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("fanlight.layers.file_tfjs.SHARD_BYTES", 64)
+def test_the_files_of_a_large_model_are_shards(tmp_path: Path) -> None:
     model = nets.shaken(nets.dense())
-    model.save(tmp_path / "m")
+    saving.write_tfjs(model, tmp_path / "m", shard_bytes=64)
     names = sorted(p.name for p in (tmp_path / "m").iterdir())
     assert names == ["group1-shard1of3.bin", "group1-shard2of3.bin", "group1-shard3of3.bin",
                      "model.json"]  # fmt: skip

@@ -56,7 +56,18 @@ def read_jax(function: Any, arguments: Sequence[Any], params: Any, name: str | N
     leaves, structure = jax.tree_util.tree_flatten_with_path(given)
     specs = [_spec(jax, leaf, _path(path)) for path, leaf in leaves]
     shaped = jax.tree_util.tree_unflatten(structure, specs)
-    closed, results = jax.make_jaxpr(function, return_shape=True)(*shaped)
+    try:
+        closed, results = jax.make_jaxpr(function, return_shape=True)(*shaped)
+    except TypeError as error:
+        if "returned a value of type" not in str(error):  # one of the user's own code
+            raise
+        raise FanlightError(
+            "E-FORMAT-005",
+            "the function gives what is no array of JAX.",
+            where=called,
+            expected="arrays of JAX, or trees of them",
+            received=str(error)[:160],
+        ) from None
     first = [] if params is None else ["params"]
     names = first + _argument_names(function, len(arguments), params is not None)
 

@@ -12,6 +12,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.formats.emitter import Emitter, Tensor, dtype_of
 from fanlight.formats.tfgraph import call as tf
+from fanlight.formats.tfgraph.counts import Bounded, Sizes
 from fanlight.formats.tfgraph.nodes import Attrs, GraphNode
 from fanlight.formats.tflite.model import Model, Operator, TensorInfo
 from fanlight.formats.tflite.quantization import (
@@ -239,7 +240,14 @@ class Call(tf.Call):
         """The result of a TensorFlow op on some inputs; attributes by TensorFlow's names."""
         raw = {name: _attr(value) for name, value in attrs.items()}
         node = GraphNode(self.node.name, op, (), Attrs(raw, self.where), self.where)
-        return tf.HANDLERS[op](tf.Call(node, self.em, inputs, self.warnings))
+        made = tf.HANDLERS[op](tf.Call(node, self.em, inputs, self.warnings))
+        for part in made if isinstance(made, list | tuple) else (made,):
+            if isinstance(part, Bounded | Sizes):
+                raise self.refuse(
+                    "how many results there are depends on numbers",
+                    expected="numbers that are known when the file is read",
+                )
+        return made
 
 
 def _attr(value: Any) -> dict[str, Any]:

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
+from fanlight.formats.calls import refusal, written_out
 from fanlight.formats.emitter import Emitter, Tensor, dtype_of
 from fanlight.graph import Value
-from fanlight.ops.types import TensorType
-from fanlight.tensor.trace import capture
 
 # What JAX's dtypes are in a graph; others (uint64, complex, keys of random numbers) it cannot hold.
 _DTYPES = {
@@ -128,38 +127,21 @@ class Call:
     def function(self, function: Callable[..., Any], *inputs: Tensor) -> Any:
         """A function of tensors on some inputs, as the ops that it is made of."""
 
-        def named(given: Sequence[Any]) -> dict[str, Any]:
-            made = function(*given)
-            return dict(enumerate(made if isinstance(made, tuple) else (made,)))  # type: ignore
+        def depends(types: str) -> FanlightError:
+            return self.refuse(
+                "a size or place would depend on numbers",
+                expected="numbers that decide shapes as constants of the graph",
+                received=types,
+            )
 
-        types = [type_of(x) for x in inputs]
-        graph = capture(named, [f"x{i}" for i in range(len(inputs))], types, self.label)
-        made: dict[Value, Tensor] = {
-            **dict(zip(graph.inputs, inputs, strict=True)),
-            **graph.weights,
-        }
-        for node in graph.nodes:
-            results = self.op(node.op, *(made[v] for v in node.inputs), **node.attrs)
-            results = results if isinstance(results, tuple) else (results,)
-            made.update(zip(node.outputs, results, strict=True))
-        found = [made[v] for _, v in graph.outputs]
+        found = written_out(self.em, function, inputs, self.label, depends)
         return found if len(found) > 1 else found[0]
 
     def refuse(
         self, message: str, *, expected: object = None, received: object = None
     ) -> FanlightError:
         """E-FORMAT-012 about this equation."""
-        return FanlightError(
-            "E-FORMAT-012",
-            f"{self.primitive}: {message}.",
-            where=self.where,
-            expected=expected,
-            received=received,
-        )
-
-
-def type_of(x: Tensor) -> TensorType:
-    return TensorType(tuple(x.shape), dtype_of(x))
+        return refusal(self.primitive, self.where, message, expected, received)
 
 
 def plain(held: Any) -> Any:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.formats.calls import type_of
 from fanlight.formats.emitter import Tensor, dtype_of
-from fanlight.formats.jaxpr.call import Call, Exact, Held, importer, plain, type_of
+from fanlight.formats.jaxpr.call import Call, Exact, Held, importer, plain
 from fanlight.formats.jaxpr.scope import SMALL, Scope
 from fanlight.graph import Value
 from fanlight.graph.subgraph import Subgraph

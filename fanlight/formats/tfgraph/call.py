@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.formats.emitter import Emitter, Tensor, dtype_of
+from fanlight.formats.calls import refusal, written_out
+from fanlight.formats.emitter import Emitter, Tensor
 from fanlight.formats.tfgraph.nodes import Attrs, GraphNode
-from fanlight.graph import Value
-from fanlight.ops.types import TensorType
-from fanlight.tensor.trace import capture
 
 
 @dataclass(frozen=True)
@@ -128,44 +126,20 @@ class Call:
     def function(self, function: Callable[..., Any], *inputs: Tensor) -> list[Tensor]:
         """A function of tensors on some inputs, as the ops that it is made of."""
 
-        def named(given: Sequence[Any]) -> dict[str, Any]:
-            made = function(*given)
-            return dict(enumerate(made if isinstance(made, tuple) else (made,)))  # type: ignore
-
-        types = [TensorType(tuple(x.shape), dtype_of(x)) for x in inputs]
-        names = [f"x{i}" for i in range(len(inputs))]
-        try:
-            graph = capture(named, names, types, self.node.name)
-        except FanlightError as error:
-            if error.code != "E-TENSOR-003":
-                raise
-            raise self.refuse(
+        def depends(types: str) -> FanlightError:
+            return self.refuse(
                 "a size or place would depend on numbers",
                 expected="numbers that decide shapes as constants of the graph",
-                received=", ".join(map(str, types)),
-            ) from None
-        made: dict[Value, Tensor] = {
-            **dict(zip(graph.inputs, inputs, strict=True)),
-            **graph.weights,
-        }
-        for node in graph.nodes:
-            name = self.node.name if node is graph.nodes[-1] else f"{self.node.name}/{node.op}"
-            results = self.em.op(node.op, *(made[v] for v in node.inputs), name=name, **node.attrs)
-            results = results if isinstance(results, tuple) else (results,)
-            made.update(zip(node.outputs, results, strict=True))
-        return [made[v] for _, v in graph.outputs]
+                received=types,
+            )
+
+        return written_out(self.em, function, inputs, self.node.name, depends)
 
     def refuse(
         self, message: str, *, expected: object = None, received: object = None
     ) -> FanlightError:
         """E-FORMAT-012 about this node."""
-        return FanlightError(
-            "E-FORMAT-012",
-            f"{self.node.op}: {message}.",
-            where=self.where,
-            expected=expected,
-            received=received,
-        )
+        return refusal(self.node.op, self.where, message, expected, received)
 
 
 Handler = Callable[[Call], Any]

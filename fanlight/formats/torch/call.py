@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
+from fanlight.formats.calls import refusal, written_out
 from fanlight.formats.emitter import Emitter, Tensor, dtype_of
 from fanlight.formats.torch.program import Meta, Node
 from fanlight.graph import Value
-from fanlight.ops.types import TensorType
-from fanlight.tensor.trace import capture
 
 _MAX_LIST = 1 << 16
 
@@ -170,29 +169,9 @@ class Call:
 
     def function(self, function: Callable[..., Any], *inputs: Tensor) -> Any:
         """A function of tensors on some inputs, as the ops that it is made of."""
-
-        def named(given: Sequence[Any]) -> dict[str, Any]:
-            made = function(*given)
-            return dict(enumerate(made if isinstance(made, tuple) else (made,)))  # type: ignore
-
-        types = [TensorType(tuple(x.shape), dtype_of(x)) for x in inputs]
-        names = [f"x{i}" for i in range(len(inputs))]
-        try:
-            graph = capture(named, names, types, self.node.name)
-        except FanlightError as error:
-            if error.code != "E-TENSOR-003":
-                raise
-            raise self.depends("a size or place") from None
-        made: dict[Value, Tensor] = {
-            **dict(zip(graph.inputs, inputs, strict=True)),
-            **graph.weights,
-        }
-        for node in graph.nodes:
-            name = self.name() if node is graph.nodes[-1] else self.name(node.op)
-            results = self.em.op(node.op, *(made[v] for v in node.inputs), name=name, **node.attrs)
-            results = results if isinstance(results, tuple) else (results,)
-            made.update(zip(node.outputs, results, strict=True))
-        found = [made[v] for _, v in graph.outputs]
+        found = written_out(
+            self.em, function, inputs, self.name(), lambda _: self.depends("a size or place")
+        )
         return found if len(found) > 1 else found[0]
 
     # --- refusals ---------------------------------------------------------------------------------
@@ -201,13 +180,7 @@ class Call:
         self, message: str, *, expected: object = None, received: object = None
     ) -> FanlightError:
         """E-FORMAT-012 about this node."""
-        return FanlightError(
-            "E-FORMAT-012",
-            f"{self.node.target}: {message}.",
-            where=self.where,
-            expected=expected,
-            received=received,
-        )
+        return refusal(self.node.target, self.where, message, expected, received)
 
     def depends(self, what: str) -> FanlightError:
         """E-FORMAT-019 about this node."""

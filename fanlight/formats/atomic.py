@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,8 +25,14 @@ def refused(path: object, expected: str, received: str, next: str | None = None)
     )
 
 
-def write_file(path: Path, data: bytes | memoryview, overwrite: bool = True) -> None:
-    """Write a file beside the place where it belongs, then put it there in one step."""
+def write_file(
+    path: Path, data: bytes | memoryview | Iterable[bytes | memoryview], overwrite: bool = True
+) -> None:
+    """Write a file beside the place where it belongs, then put it there in one step.
+
+    Args:
+        data: the bytes, or pieces of them one after the other.
+    """
     if path.is_dir():
         raise refused(path, "the name of a file", "a folder")
     if path.exists() and not overwrite:
@@ -36,7 +42,8 @@ def write_file(path: Path, data: bytes | memoryview, overwrite: bool = True) -> 
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            for piece in [data] if isinstance(data, bytes | memoryview) else data:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o644)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fanlight.errors import FanlightError
-from fanlight.formats.atomic import refused
+from fanlight.formats.atomic import write_file
 from fanlight.formats.onnx_writer import elementwise, neural, proto, shaping
 from fanlight.formats.onnx_writer.nodes import NodeWriter, Out, Unsupported
+from fanlight.formats.writing import prepared
 from fanlight.graph import Graph, Node, subgraphs
-from fanlight.graph.batch import Fixed, free_batch, unroll_scans
+from fanlight.graph.batch import Fixed
 from fanlight.version import __version__
 
 WRITES: dict[str, Any] = {**elementwise.WRITES, **shaping.WRITES, **neural.WRITES}
@@ -62,7 +61,12 @@ def write_onnx(
             received=repr(opset)[:40],
         )
     target = Path(path)
-    graph, told = _prepared(source)
+    try:
+        graph, told = prepared(source)
+    except Fixed as error:
+        raise _unwritable(
+            source.graph if hasattr(source, "graph") else source, [str(error)]
+        ) from None
     writer = NodeWriter(_emit)
     inputs, outputs = _written(graph, writer)
     beside = Path(f"{target}.data")
@@ -79,51 +83,9 @@ def write_onnx(
     producer = ("Fanlight", __version__)
     pieces = proto.model(made, opset, producer, dict(metadata or {}))
     if stored:
-        _write(beside, (proto.raw(a) for a in stored), overwrite)
-    _write(target, pieces, overwrite)
+        write_file(beside, (proto.raw(a) for a in stored), overwrite)
+    write_file(target, pieces, overwrite)
     return tuple(told)
-
-
-def _write(path: Path, pieces: Any, overwrite: bool) -> None:
-    """Write a file piece by piece beside its place, then put it there in one step."""
-    if path.is_dir():
-        raise refused(path, "the name of a file", "a folder")
-    if path.exists() and not overwrite:
-        raise refused(path, "a new path, or overwrite=True", "a file that is there already")
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            for piece in pieces:
-                file.write(piece)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        if not isinstance(error, OSError):
-            raise
-        raise refused(path, "a place that can be written", error.strerror or str(error)) from error
-
-
-def _prepared(source: Any) -> tuple[Graph, list[str]]:
-    graph: Graph = source if isinstance(source, Graph) else source.graph
-    batched = getattr(source, "batched", None)
-    if batched is None and not isinstance(source, Graph):
-        batched = {port.name: port.batched for port in source.inputs}
-    told: list[str] = []
-    try:
-        graph = unroll_scans(graph)
-    except Fixed as error:
-        raise _unwritable(graph, [str(error)]) from None
-    free = [n for n, b in (batched or {}).items() if b]
-    if free:
-        try:
-            graph = free_batch(graph, free)
-        except Fixed as error:
-            told.append(f"the batch is fixed to 1: {error}")
-    return graph, told
 
 
 def _written(graph: Graph, writer: NodeWriter) -> tuple[list[proto.Pieces], list[proto.Pieces]]:

@@ -12,8 +12,9 @@ from fanlight.formats.atomic import new_folder
 from fanlight.formats.shards import SHARD_BYTES, ShardWriter, quantization
 from fanlight.formats.tfgraph_writer import control, elementwise, neural, shaping
 from fanlight.formats.tfgraph_writer.nodes import NodeWriter, Out, Unsupported, dtype, shape_of
+from fanlight.formats.writing import prepared
 from fanlight.graph import Graph, Node, subgraphs
-from fanlight.graph.batch import Fixed, free_batch, unroll_scans
+from fanlight.graph.batch import Fixed
 from fanlight.version import __version__
 
 WRITES: dict[str, Any] = {
@@ -61,7 +62,17 @@ def write_graph_model(
             that is none; E-LAYER-010 the folder cannot be written.
     """
     asked = quantization(quantize)
-    graph, told = _prepared(source)
+    try:
+        graph, told = prepared(source)
+    except Fixed as error:
+        raise FanlightError(
+            "E-FORMAT-040",
+            "the model has a loop that is too long to be written out.",
+            where=getattr(source, "name", None),
+            expected="at most 4,096 turns and 200,000 nodes",
+            received=str(error),
+            next="fl.build makes a bundle of it.",
+        ) from None
     writer, references = _written(graph)
     if writer.dynamic:
         told.append(
@@ -101,33 +112,6 @@ def write_graph_model(
         text = json.dumps(described, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         (temporary / "model.json").write_bytes(text.encode())
     return tuple(told)
-
-
-def _prepared(source: Any) -> tuple[Graph, list[str]]:
-    """The graph with scans written out and free batches; what there is to tell."""
-    graph: Graph = source if isinstance(source, Graph) else source.graph
-    batched = getattr(source, "batched", None)
-    if batched is None and not isinstance(source, Graph):
-        batched = {port.name: port.batched for port in source.inputs}
-    told: list[str] = []
-    try:
-        graph = unroll_scans(graph)
-    except Fixed as error:
-        raise FanlightError(
-            "E-FORMAT-040",
-            "the model has a loop that is too long to be written out.",
-            where=graph.name,
-            expected="at most 4,096 turns and 200,000 nodes",
-            received=str(error),
-            next="fl.build makes a bundle of it.",
-        ) from None
-    free = [n for n, b in (batched or {}).items() if b]
-    if free:
-        try:
-            graph = free_batch(graph, free)
-        except Fixed as error:
-            told.append(f"the batch is fixed to 1: {error}")
-    return graph, told
 
 
 def _written(graph: Graph) -> tuple[NodeWriter, dict[str, str]]:

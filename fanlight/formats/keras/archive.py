@@ -8,9 +8,10 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from fanlight.errors import FanlightError
+from fanlight.formats import zips
 from fanlight.formats.jsonfile import MAX_BYTES, parse_json
 from fanlight.formats.keras.call import Dialect
 from fanlight.formats.keras.config import parse_model
@@ -23,7 +24,7 @@ from fanlight.formats.source import Options, Source
 
 _MAX_MEMBERS = 10_000
 _MAX_WEIGHTS = 1 << 32
-_MAX_RATIO = 1200  # deflate cannot pack better than about 1,030 to 1
+_WRITER = "Keras"
 _CONFIG, _WEIGHTS, _ABOUT = "config.json", "model.weights.h5", "metadata.json"
 
 
@@ -84,20 +85,7 @@ def _open(path: Path) -> Iterator[zipfile.ZipFile]:
 
 def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
     """The files of the archive, once every name is known to be harmless."""
-    infos = archive.infolist()
-    if len(infos) > _MAX_MEMBERS:
-        raise _hostile(path, f"at most {_MAX_MEMBERS:,} files", f"{len(infos):,} files")
-    for info in infos:
-        name = info.orig_filename
-        if (
-            name.startswith("/")
-            or "\\" in name
-            or "\0" in name
-            or ":" in name
-            or ".." in PurePosixPath(name).parts
-        ):
-            raise _hostile(path, "names inside the archive", repr(name)[:120])
-    members = {info.filename: info for info in infos}
+    members = zips.members(archive, path, _WRITER, _MAX_MEMBERS)
     for wanted in (_CONFIG, _WEIGHTS):
         if wanted not in members:
             raise FanlightError(
@@ -111,17 +99,6 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]
     return members
 
 
-def _hostile(path: Path, expected: str, received: str) -> FanlightError:
-    return FanlightError(
-        "E-FORMAT-020",
-        "the archive is not what Keras writes, and looks like an attack.",
-        where=path,
-        expected=expected,
-        received=received,
-        next="do not trust this file.",
-    )
-
-
 def _read(
     archive: zipfile.ZipFile,
     members: dict[str, zipfile.ZipInfo],
@@ -129,16 +106,4 @@ def _read(
     limit: int,
     path: Path,
 ) -> bytes:
-    info = members[name]
-    if info.file_size > min(limit, info.compress_size * _MAX_RATIO + 4096):
-        raise _hostile(
-            path,
-            f"{name} of at most {limit:,} bytes, unpacked at most {_MAX_RATIO}-fold",
-            f"{info.compress_size:,} packed bytes that claim to be {info.file_size:,}",
-        )
-    with archive.open(info) as file:
-        # zipfile trusts the declared size; one more byte would show a lie.
-        data = file.read(info.file_size + 1)
-    if len(data) != info.file_size:
-        raise _hostile(path, f"{info.file_size:,} bytes of {name}", f"{len(data):,}")
-    return data
+    return zips.read(archive, members[name], path, _WRITER, limit)

@@ -15,17 +15,18 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fanlight.errors import FanlightError
+from fanlight.formats import zips
 from fanlight.formats.emitter import MAX_TENSOR_BYTES
 from fanlight.formats.jsonfile import MAX_BYTES, expect, parse_json
 
 _MAX_MEMBERS = 100_000
-_MAX_RATIO = 1200  # deflate cannot pack better than about 1,030 to 1
+_WRITER = "PyTorch"
 # ScalarType of torch's serializer -> how its bytes lie; bfloat16 is widened here.
 _STORED: dict[int, str] = {
     1: "u1", 2: "i1", 3: "<i2", 4: "<i4", 5: "<i8", 6: "<f2", 7: "<f4", 8: "<f8", 12: "?",
@@ -41,7 +42,7 @@ class Archive:
     def __init__(self, file: zipfile.ZipFile, path: Path) -> None:
         self.file = file
         self.path = path
-        self.members = _members(file, path)
+        self.members = zips.members(file, path, _WRITER, _MAX_MEMBERS)
         self.root = _root(self.members, path)
         self._configs: dict[str, dict[str, Any]] = {}
 
@@ -119,19 +120,7 @@ class Archive:
 
     def read(self, name: str, limit: int) -> bytes:
         """The bytes of a member, its size checked before anything is unpacked."""
-        info = self.members[name]
-        if info.file_size > min(limit, info.compress_size * _MAX_RATIO + 4096):
-            raise _hostile(
-                self.path,
-                f"{name} of at most {limit:,} bytes, unpacked at most {_MAX_RATIO}-fold",
-                f"{info.compress_size:,} packed bytes that claim to be {info.file_size:,}",
-            )
-        with self.file.open(info) as file:
-            # zipfile trusts the declared size; one more byte would show a lie.
-            data = file.read(info.file_size + 1)
-        if len(data) != info.file_size:
-            raise _hostile(self.path, f"{info.file_size:,} bytes of {name}", f"{len(data):,}")
-        return data
+        return zips.read(self.file, self.members[name], self.path, _WRITER, limit)
 
 
 def strided(data: bytes, meta: Mapping[str, Any], where: str) -> np.ndarray:
@@ -218,22 +207,6 @@ def open_archive(path: Path) -> Iterator[Archive]:
         ) from None
 
 
-def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
-    """The files of the archive, once every name is known to be harmless."""
-    infos = archive.infolist()
-    if len(infos) > _MAX_MEMBERS:
-        raise _hostile(path, f"at most {_MAX_MEMBERS:,} files", f"{len(infos):,} files")
-    for info in infos:
-        name = info.orig_filename
-        if (
-            name.startswith("/")
-            or any(c in name for c in "\\\0:")
-            or ".." in PurePosixPath(name).parts
-        ):
-            raise _hostile(path, "names inside the archive", repr(name)[:120])
-    return {info.filename: info for info in infos}
-
-
 def _root(members: Mapping[str, zipfile.ZipInfo], path: Path) -> str:
     """The folder in which everything lies, with its slash; older layouts are refused."""
     first = next(iter(members), "")
@@ -262,15 +235,4 @@ def _root(members: Mapping[str, zipfile.ZipInfo], path: Path) -> str:
         received=", ".join(list(members)[:8]) or "an empty archive",
         next="export the model: torch.export.save(torch.export.export(model.eval(), inputs), "
         "'model.pt2').",
-    )
-
-
-def _hostile(path: Path, expected: str, received: str) -> FanlightError:
-    return FanlightError(
-        "E-FORMAT-020",
-        "the archive is not what PyTorch writes, and looks like an attack.",
-        where=path,
-        expected=expected,
-        received=received,
-        next="do not trust this file.",
     )

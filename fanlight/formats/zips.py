@@ -1,0 +1,64 @@
+"""Zip archives from strangers: no name leads anywhere, and no member is larger than it says."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from fanlight.errors import FanlightError
+
+# Deflate cannot pack better than about 1,030 to 1.
+_MAX_RATIO = 1200
+
+
+def members(
+    archive: zipfile.ZipFile, path: Path, writer: str, most: int
+) -> dict[str, zipfile.ZipInfo]:
+    """The files of the archive, once every name is known to be harmless.
+
+    Args:
+        writer: who writes such archives, for the message.
+        most: how many files there may be.
+    """
+    infos = archive.infolist()
+    if len(infos) > most:
+        raise hostile(path, writer, f"at most {most:,} files", f"{len(infos):,} files")
+    for info in infos:
+        name = info.orig_filename
+        outside = name.startswith("/") or ".." in PurePosixPath(name).parts
+        if outside or any(c in name for c in "\\\0:"):
+            raise hostile(path, writer, "names inside the archive", repr(name)[:120])
+    return {info.filename: info for info in infos}
+
+
+def read(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, writer: str, most: int
+) -> bytes:
+    """The bytes of a member, of which there may be `most`; E-FORMAT-020 if it lies about them."""
+    if info.file_size > min(most, info.compress_size * _MAX_RATIO + 4096):
+        raise hostile(
+            path,
+            writer,
+            f"{info.filename} of at most {most:,} bytes, unpacked at most {_MAX_RATIO}-fold",
+            f"{info.compress_size:,} packed bytes that claim to be {info.file_size:,}",
+        )
+    with archive.open(info) as file:
+        # zipfile trusts the declared size; one more byte would show a lie.
+        data = file.read(info.file_size + 1)
+    if len(data) != info.file_size:
+        raise hostile(
+            path, writer, f"{info.file_size:,} bytes of {info.filename}", f"{len(data):,}"
+        )
+    return data
+
+
+def hostile(path: Path, writer: str, expected: str, received: str) -> FanlightError:
+    """E-FORMAT-020 for what no honest archive has."""
+    return FanlightError(
+        "E-FORMAT-020",
+        f"the archive is not what {writer} writes, and looks like an attack.",
+        where=path,
+        expected=expected,
+        received=received,
+        next="do not trust this file.",
+    )

@@ -117,6 +117,20 @@ def test_examples_that_mix_keep_the_batch_fixed(tmp_path: Path) -> None:
     assert list(fl.load(tmp_path / "a.onnx").batched.values()) == [False]
 
 
+def test_a_page_is_checked_by_its_webassembly(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, hosts = fl.Bundle.run, []
+
+    def spoilt(self: Any, inputs: Any, host: str = "wasm", **options: Any) -> Any:
+        hosts.append(host)
+        return {n: y + 1 for n, y in run(self, inputs, host=host, **options).items()}
+
+    monkeypatch.setattr(fl.Bundle, "run", spoilt)
+    assert not fl.convert(archive, tmp_path / "b", to="bundle").ok
+    assert hosts == ["wasm"]
+
+
 def test_a_part_is_cut_out(archive: Path, tmp_path: Path) -> None:
     graph = fl.load(archive).graph
     x = random_inputs(graph)

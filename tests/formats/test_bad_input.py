@@ -572,6 +572,8 @@ def test_a_library_that_hangs_is_stopped(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("name", ["m.h5", "m.keras"])
 def test_without_h5py(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / name).write_bytes(b"anything")
+    with zipfile.ZipFile(tmp_path / name, "w") as archive:
+        for member in ("config.json", "model.weights.h5"):
+            archive.writestr(member, b"anything")
     monkeypatch.setitem(sys.modules, "h5py", None)
     refused(tmp_path / name, "E-FORMAT-022", "pip install 'fanlight[keras]'")

@@ -14,8 +14,8 @@ from fanlight.errors import FanlightError
 from fanlight.formats import zips
 from fanlight.formats.jsonfile import MAX_BYTES, parse_json
 from fanlight.formats.keras.call import Dialect
-from fanlight.formats.keras.config import parse_model
-from fanlight.formats.keras.guard import probe
+from fanlight.formats.keras.config import ModelConfig, parse_model
+from fanlight.formats.keras.guard import Probe
 from fanlight.formats.keras.hdf5 import datasets, entry, open_hdf5, require_h5py
 from fanlight.formats.keras.model import import_model
 from fanlight.formats.keras.stores import PathStore, RandomStore
@@ -35,32 +35,39 @@ def read_archive(path: Path, options: Options) -> Source:
         FanlightError: E-FORMAT-020 broken or hostile archive, E-FORMAT-022 without h5py, and
             the codes of layer configs and weights.
     """
-    require_h5py()
     with _open(path) as archive:
         members = _members(archive, path)
-        model = parse_model(
-            parse_json(_read(archive, members, _CONFIG, MAX_BYTES, path), f"{_CONFIG} in {path}"),
-            str(path),
-        )
-        about = {}
-        if _ABOUT in members:
-            about = parse_json(
-                _read(archive, members, _ABOUT, 1 << 20, path), f"{_ABOUT} in {path}"
-            )
-        version = str(about.get("keras_version") or "3.") if isinstance(about, dict) else "3."
-        dialect = Dialect(major_version(version))
         if options.weights == "random":
+            model, version = _config(archive, members, path)
+            dialect = Dialect(major_version(version))
             source = import_model(model, RandomStore(), dialect, options, "keras-v3")
         else:
             data = io.BytesIO(_read(archive, members, _WEIGHTS, _MAX_WEIGHTS, path))
             where = f"{_WEIGHTS} in {path}"
-            probe(path, where, _WEIGHTS)
+            with Probe(path, where, _WEIGHTS) as probe:
+                require_h5py()  # takes a while to import, in both processes
+                model, version = _config(archive, members, path)
+                probe.wait()
             with open_hdf5(data, where) as root:
                 store = PathStore(
                     entry(name, found, where) for name, found in datasets(root, where)
                 )
+                dialect = Dialect(major_version(version))
                 source = import_model(model, store, dialect, options, "keras-v3")
     return replace(source, metadata={"keras_version": version})
+
+
+def _config(
+    archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], path: Path
+) -> tuple[ModelConfig, str]:
+    """The model without its weights, and the version of Keras that wrote it."""
+    text = _read(archive, members, _CONFIG, MAX_BYTES, path)
+    model = parse_model(parse_json(text, f"{_CONFIG} in {path}"), str(path))
+    about = {}
+    if _ABOUT in members:
+        about = parse_json(_read(archive, members, _ABOUT, 1 << 20, path), f"{_ABOUT} in {path}")
+    version = about.get("keras_version") if isinstance(about, dict) else None
+    return model, str(version or "3.")
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """`python -m bench`: measure, print the tables, write them as JSON and Markdown.
 
     python -m bench [peers] [coldstart] [visits] [pointwise] [models] [scaling] [rooflines] [shapes]
-                    [core] [training] [ops] [sizes] [parity] [accuracy] [int8_accuracy]
+                    [core] [training] [ops] [sizes] [conversion] [parity] [accuracy] [int8_accuracy]
                     [--rounds 30] [--nets NAME ...] [--peers tfjs,ort,litert,jaxjs]
                     [--threads 1,2] [--out FILE.json|.md|.svg ...]
 
@@ -23,6 +23,7 @@ from typing import Any
 from bench import (
     accuracy,
     coldstart,
+    conversion,
     core,
     int8_accuracy,
     models,
@@ -56,6 +57,7 @@ TITLES = {
     "training": "Training beside TF.js on one thread, and from Python beside PyTorch, ms",
     "ops": "Every op of the table against memory and multiply-adds (goal: a third of either)",
     "sizes": "Sizes, build, memory",
+    "conversion": "The converter beside tensorflowjs 4.22",
     "parity": "Difference from NumPy, relative (goals: 1e-4, TF.js 1e-3)",
     "accuracy": "1,000 ImageNet photos, MobileNet v1 0.25 (goal: 99 % the same as TF.js)",
     "int8_accuracy": "What int8 costs (goals: the greatest loss of top-1, or of the same answers)",
@@ -167,6 +169,7 @@ def main() -> int:
         "training": training.measure,
         "ops": ops.measure,
         "sizes": lambda: sizes.measure(OUT / "sizes"),
+        "conversion": lambda: conversion.measure(OUT / "conversion"),
         "parity": parity.measure,
         "accuracy": accuracy.measure,
         "int8_accuracy": int8_accuracy.measure,

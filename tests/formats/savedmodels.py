@@ -269,3 +269,25 @@ def small(folder: Path, shards: int = 1) -> tuple[Path, dict[str, np.ndarray]]:
     names = {key.format("kernel"): arrays["w"], key.format("bias"): arrays["b"]}
     write_variables(folder / "variables", names, stored, shards)
     return folder, arrays
+
+
+def chain(folder: Path, arrays: Mapping[str, np.ndarray]) -> Path:
+    """y = x @ w0 @ w1 ...: square matrices in resource variables, which names alone bind."""
+    side, last, nodes = len(next(iter(arrays.values()))), "serving_default_x", []
+    nodes.append(placeholder(last, -1, side))
+    for name in arrays:
+        nodes += [
+            node("VarHandleOp", name, dtype=("type", FLOAT), shape=("shape", shape(side, side)),
+                 shared_name=name),
+            node("ReadVariableOp", f"{name}/Read", name, dtype=("type", FLOAT)),
+            node("MatMul", f"{name}/MatMul", last, f"{name}/Read"),
+        ]  # fmt: skip
+        last = f"{name}/MatMul"
+    made = signature(
+        {"x": info("serving_default_x:0", -1, side)}, {"y": info(f"{last}:0", -1, side)}
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    data = saved_model(meta_graph(graph(nodes), {"serving_default": made}))
+    (folder / "saved_model.pb").write_bytes(data)
+    write_variables(folder / "variables", arrays)
+    return folder

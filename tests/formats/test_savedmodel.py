@@ -132,3 +132,12 @@ def test_random_weights_need_no_variables(tmp_path: Path) -> None:
     assert code_of(folder) == "E-FORMAT-011"
     source = load_graph(folder, weights="random")
     assert {v.type.shape for v in source.graph.weights} == {(3, 4), (4,)}
+
+
+def test_variables_without_an_object_graph_are_bound_by_name(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    arrays = {f"w{i}": rng.normal(size=(5, 5)).astype(np.float32) for i in range(3)}
+    model = fl.load(sm.chain(tmp_path / "model", arrays))
+    x = rng.normal(size=(2, 5)).astype(np.float32)
+    expected = x @ arrays["w0"] @ arrays["w1"] @ arrays["w2"]
+    np.testing.assert_allclose(np.asarray(model(x)), expected, rtol=1e-5, atol=1e-5)

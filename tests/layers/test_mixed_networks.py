@@ -37,8 +37,8 @@ class Trained(NamedTuple):
     outputs: list[np.ndarray]
 
 
-# Rounding differs, also from run to run of Keras with threads; steps multiply the difference (a relu
-# goes the other way). After so many epochs, the accuracies alone are compared.
+# Rounding differs, also from run to run of Keras with threads, and steps multiply it (a relu goes
+# the other way). After so many epochs, the accuracies alone are compared.
 COMPARED = 3
 
 Maker = Callable[[Any], Any]  # of fanlight or keras: an untrained model

@@ -33,11 +33,12 @@ function folder(name) {
   };
 }
 
+const ARRAYS = { int32: Int32Array, bool: Uint8Array };
+
 function tensor({ shape, dtype, data }) {
   const bytes = Buffer.from(data, 'base64');
   const raw = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
-  const kinds = { int32: Int32Array, bool: Uint8Array };
-  return tf.tensor(new (kinds[dtype] || Float32Array)(raw), shape, dtype);
+  return tf.tensor(new (ARRAYS[dtype] || Float32Array)(raw), shape, dtype);
 }
 
 async function main() {
@@ -67,7 +68,8 @@ async function main() {
   const list = Array.isArray(results) ? results : [results];
   const answers = [];
   for (const t of list) {
-    const data = await t.data();
+    // A cast of whole numbers keeps their array, though it says float32.
+    const data = (ARRAYS[t.dtype] || Float32Array).from(await t.data());
     answers.push({ shape: t.shape, dtype: t.dtype,
       data: Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64') });
   }

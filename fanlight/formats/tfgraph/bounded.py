@@ -18,16 +18,20 @@ from fanlight.formats.emitter import dtype_of
 from fanlight.formats.tfgraph.call import Call, Handler
 from fanlight.formats.tfgraph.counts import (
     Bounded,
+    Compared,
     Count,
     Sizes,
     as_counts,
     as_tensor,
     bounded,
+    chosen,
     cleaned,
+    compared,
     count_of,
     counted,
     first,
     limited,
+    ranged,
     sizes,
 )
 
@@ -70,8 +74,8 @@ def rule(*ops: str) -> Callable[[Rule], Rule]:
 
 
 def concerns(inputs: Sequence[Any]) -> bool:
-    """Whether any input is bounded, or is sizes."""
-    return any(isinstance(x, Bounded | Sizes) for x in inputs)
+    """Whether any input is bounded, or is sizes, or a comparison of sizes."""
+    return any(isinstance(x, Bounded | Sizes | Compared) for x in inputs)
 
 
 def handle(call: Call, handler: Handler) -> Any:
@@ -81,8 +85,13 @@ def handle(call: Call, handler: Handler) -> Any:
         FanlightError: E-FORMAT-019 the op does not take them.
     """
     op = call.node.op
+    if op not in ("Select", "SelectV2"):
+        given = [x.tensor if isinstance(x, Compared) else x for x in call.inputs]
+        call = replace(call, inputs=given)
+        if not concerns(given):
+            return handler(call)
     if not any(isinstance(x, Bounded) for x in call.inputs):
-        moved = _moved(call, handler) if op in _MOVES else _added(call)
+        moved = _moved(call, handler) if op in _MOVES else _added(call, handler)
         if moved is not None:
             return moved
     if op in RULES:
@@ -142,8 +151,8 @@ def _moved(call: Call, handler: Handler) -> Any:
     return [sizes([pool[i] for i in r.reshape(-1)], r.shape) for r in results]
 
 
-def _added(call: Call) -> Any:
-    """Sums and products of sizes."""
+def _added(call: Call, handler: Handler) -> Any:
+    """Sums, products and comparisons of sizes."""
     op = call.node.op
     if op == "Cast" and call.attrs.dtype("DstT") == "int32":
         return call.inputs[0]
@@ -162,8 +171,10 @@ def _added(call: Call) -> Any:
         return items[0] if len(items) == 1 and not call.inputs[0].shape else None
     if op in ("Select", "SelectV2") and len(call.inputs) == 3:
         return _chosen(call)
-    if op not in ("Add", "AddV2", "Sub", "Mul", "Minimum", "Maximum") or len(call.inputs) != 2:
+    if len(call.inputs) != 2:
         return None
+    if op not in ("Add", "AddV2", "Sub", "Mul", "Minimum", "Maximum"):
+        return compared(call, handler)
     a, b = (as_counts(x) for x in call.inputs)
     if a is None or b is None:
         return None
@@ -185,30 +196,33 @@ def _both(call: Call, op: str, x: Count, y: Count) -> Count:
         return y
     if op == "Maximum" and not y.terms and y.constant <= 0 and _whole(x):
         return x
-    table = {"Mul": "mul", "Minimum": "minimum", "Maximum": "maximum"}
-    most = {
-        "Mul": x.most * y.most,
-        "Minimum": min(x.most, y.most),
-        "Maximum": max(x.most, y.most),
+    name, (least, most) = {
+        "Mul": ("mul", _corners(x, y)),
+        "Minimum": ("minimum", (min(x.least, y.least), min(x.most, y.most))),
+        "Maximum": ("maximum", (max(x.least, y.least), max(x.most, y.most))),
     }[op]
-    value = call.op(table[op], x.value(call), y.value(call), part="count")
-    return count_of(value, most)
+    value = call.op(name, x.value(call), y.value(call), part="count")
+    return ranged(call, value, least, most)
+
+
+def _corners(x: Count, y: Count) -> tuple[int, int]:
+    """From where to where the product of two counts may lie."""
+    found = [a * b for a in (x.least, x.most) for b in (y.least, y.most)]
+    return min(found), max(found)
 
 
 def _chosen(call: Call) -> Any:
     """One of two counts without dims, as a condition wants."""
-    which = as_tensor(call, call.x(0))
+    which: Any = call.x(0)
     a, b = (as_counts(call.x(i)) for i in (1, 2))
     if a is None or b is None or a.shape or b.shape or tuple(which.shape):
         return None
-    x, y = a.item(), b.item()
-    value = call.op("select", which, x.value(call), y.value(call), part="count")
-    return sizes([count_of(value, max(x.most, y.most, 0))], ())
+    return sizes([chosen(call, which, a.item(), b.item())], ())
 
 
 def _whole(count: Count) -> bool:
     """Whether a count is never negative, going by its terms."""
-    return count.constant + sum(f * m for _, f, m in count.terms if f < 0) >= 0
+    return count.least >= 0
 
 
 @rule("Shape", "ShapeN")
@@ -448,7 +462,11 @@ def _slice(call: Call, handler: Handler) -> Any:
     left = count - start if start else count
     if start and left.terms:
         left = _both(call, "Maximum", left, counted(0))
-    if size.terms:
+    if size.choice is not None:
+        which, *ways = size.choice
+        yes, no = (left if w == Count(-1) else w for w in ways)
+        left = chosen(call, which, yes, no)  # -1 is all that is there
+    elif size.terms:
         left = size  # what the model cuts is there
     elif size.constant != -1:
         left = limited(call, left, size.constant)

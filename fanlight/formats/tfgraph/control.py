@@ -17,6 +17,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.formats.emitter import Emitter, Tensor, check_size, dtype_of
 from fanlight.formats.tfgraph.call import Call, Pair, importer
+from fanlight.formats.tfgraph.counts import as_tensor
 from fanlight.formats.tfgraph.library import Function, called, identity_of, unfit
 from fanlight.formats.tfgraph.lists import Handle, TensorList, make_dense, refined, shown
 from fanlight.formats.tfgraph.nodes import Ref
@@ -182,6 +183,7 @@ def _agreed(a: Any, b: Any) -> tuple[Any, Any]:
 
 def _truth(call: Call, x: Tensor, em: Emitter) -> Tensor:
     """What decides, as one bool: TensorFlow takes numbers, too."""
+    x = as_tensor(call, x)
     name = f"{call.node.name}/pred"
     if dtype_of(x) != "bool":
         x = em.op("not_equal", x, em.const(0, dtype_of(x)), name=name)

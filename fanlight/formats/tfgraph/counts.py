@@ -9,13 +9,13 @@ to be 100 again; `Sizes` are arrays of them, which the ops of shapes move and ad
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from fanlight.formats.emitter import Tensor
-from fanlight.formats.tfgraph.call import Call
+from fanlight.formats.tfgraph.call import Call, Handler
 from fanlight.graph import Value
 
 Term = tuple[Value, int, int]
@@ -29,14 +29,20 @@ class Count:
     Attributes:
         constant: what is known.
         terms: (value, factor, most): an int32 without dims, from 0 to `most`.
+        choice: if it is one of two counts, what decides, the one if it is true, and the other.
     """
 
     constant: int
     terms: tuple[Term, ...] = ()
+    choice: tuple[Any, Count, Count] | None = None
 
     @property
     def most(self) -> int:
         return self.constant + sum(f * m for _, f, m in self.terms if f > 0)
+
+    @property
+    def least(self) -> int:
+        return self.constant + sum(f * m for _, f, m in self.terms if f < 0)
 
     def __add__(self, other: Count | int) -> Count:
         other = counted(other)
@@ -81,6 +87,14 @@ def count_of(value: Tensor, most: int) -> Count:
     return Count(0, ((value, 1, most),))
 
 
+def ranged(call: Call, value: Tensor, least: int, most: int) -> Count:
+    """The count that an int32 without dims holds, from `least` (may be negative) to `most`."""
+    if least >= 0 or isinstance(value, np.ndarray):
+        return count_of(value, most)
+    above = call.op("add", value, np.asarray(-least, np.int32), part="count")
+    return Count(least, count_of(above, most - least).terms)
+
+
 @dataclass(frozen=True)
 class Bounded:
     """A tensor whose dim `axis` is as long as `count` says; what is behind means nothing.
@@ -110,6 +124,18 @@ class Sizes:
         return tuple(self.counts.shape)
 
 
+@dataclass(frozen=True)
+class Compared:
+    """What a comparison of two counts gives: whether `difference` is more than 0."""
+
+    tensor: Tensor
+    difference: Count
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return ()
+
+
 def sizes(items: Iterable[Any], shape: tuple[int, ...]) -> Any:
     """Counts as an array of a shape; known numbers as the int32 array that they are."""
     found = [counted(i) for i in items]
@@ -132,7 +158,9 @@ def as_counts(x: Any) -> np.ndarray | None:
 
 
 def as_tensor(call: Call, x: Any) -> Any:
-    """Sizes as the tensor that holds them; anything else as it is."""
+    """Sizes and comparisons as the tensors that hold them; anything else as it is."""
+    if isinstance(x, Compared):
+        return x.tensor
     if not isinstance(x, Sizes):
         return x
     rows = [
@@ -190,4 +218,46 @@ def limited(call: Call, count: Count, most: int) -> Count:
     if not count.terms:
         return Count(min(count.constant, most))
     value = call.op("minimum", count.value(call), np.asarray(most, np.int32), part="count")
-    return count_of(value, most)
+    return ranged(call, value, min(count.least, most), most)
+
+
+# --- the lesser and the greater one ---------------------------------------------------------------
+
+_MORE = {"Greater": (0, 1, 0), "GreaterEqual": (0, 1, 1), "Less": (1, 0, 0), "LessEqual": (1, 0, 1)}
+
+
+def compared(call: Call, handler: Handler) -> Any:
+    """A comparison of two counts without dims; None if these are no such counts.
+
+    What the bounds of the counts decide is known: bool.
+    """
+    pair = [as_counts(x) for x in call.inputs]
+    if call.node.op not in _MORE or any(c is None or c.shape for c in pair):
+        return None
+    more, less, equal = _MORE[call.node.op]
+    items: list[Count] = [c.item() for c in pair if c is not None]
+    difference = items[more] - items[less] + equal
+    if difference.most <= 0 or difference.least > 0:
+        return np.asarray(difference.least > 0)
+    tensor = handler(replace(call, inputs=[as_tensor(call, x) for x in call.inputs]))
+    return Compared(tensor, difference)
+
+
+def chosen(call: Call, which: Any, yes: Count, no: Count) -> Count:
+    """One of two counts, as a comparison or a bool tensor without dims wants.
+
+    "a if a < b else b" is the lesser one, which is never more than either.
+    """
+    if isinstance(which, np.ndarray):
+        return yes if which.any() else no
+    least, most = min(yes.least, no.least), max(yes.most, no.most)
+    op, parts = "select", [as_tensor(call, which)]
+    if isinstance(which, Compared):
+        # Of equal ones it does not matter which is taken.
+        same = [Count(0), Count(1)]
+        if which.difference - (no - yes) in same:
+            op, parts, most = "minimum", [], min(yes.most, no.most)
+        elif which.difference - (yes - no) in same:
+            op, parts, least = "maximum", [], max(yes.least, no.least)
+    value = call.op(op, *parts, yes.value(call), no.value(call), part="count")
+    return replace(ranged(call, value, least, most), choice=(which, yes, no))

@@ -47,6 +47,15 @@ def node(name: str, op: str, *inputs: str, **attrs: Any) -> dict[str, Any]:
     return {"name": name, "op": op, "input": list(inputs), "attr": attrs}
 
 
+FIRST = {"shrink_axis_mask": {"i": "1"}}  # a number of a vector, not a vector of one
+
+
+def window(size: int) -> dict[str, Any]:
+    """The attributes of a pooling without padding, as far apart as it is wide."""
+    sides = {"list": {"i": ["1", str(size), str(size), "1"]}}
+    return {"ksize": sides, "strides": sides, "padding": {"s": "VkFMSUQ="}}
+
+
 @pytest.mark.parametrize(
     ("nodes", "weights", "shape", "constants"),
     [
@@ -95,6 +104,41 @@ def node(name: str, op: str, *inputs: str, **attrs: Any) -> dict[str, Any]:
             {"size": ((2,), "int32")},
             (1, 8, 10, 2),
             {"size": [8, 10]},
+        ),
+        (  # the resized part comes first, and takes the size of what it is joined with
+            [
+                placeholder(1, 6, 9, 2),
+                node("pooled", "AvgPool", "x", **window(3)),
+                node("large", "ResizeBilinear", "pooled", "size"),
+                node("other", "Relu", "x"),
+                node("y", "ConcatV2", "large", "other", "axis"),
+            ],
+            {"size": ((2,), "int32"), "axis": ((), "int32")},
+            (1, 6, 9, 4),
+            {"size": [6, 9], "axis": 3},
+        ),
+        (  # classes of a picture, of which a part is cut out: so large the picture has to be
+            [
+                placeholder(1, 12, 12, 2),
+                node("small", "AvgPool", "x", **window(4)),
+                node("large", "ResizeBilinear", "small", "size"),
+                node("class", "ArgMax", "large", "last"),
+                node("shape", "Shape", "x"),
+                node("side", "StridedSlice", "shape", "one", "two", "one", **FIRST),
+                node("part", "Pack", "batch", "side", "side"),
+                node("cut", "Slice", "class", "begin", "part"),
+                node("y", "Cast", "cut", DstT={"type": "DT_FLOAT"}),
+            ],
+            {
+                "size": ((2,), "int32"),
+                "last": ((), "int32"),
+                "one": ((1,), "int32"),
+                "two": ((1,), "int32"),
+                "begin": ((3,), "int32"),
+                "batch": ((), "int32"),
+            },
+            (1, 12, 12),
+            {"size": [12, 12], "last": 3, "begin": [0, 0, 0]},
         ),
     ],
 )

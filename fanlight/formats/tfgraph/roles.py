@@ -89,6 +89,11 @@ class Guesser:
             makers = [self.nodes[r.node] for r in node.inputs if r.node in self.nodes]
             first = [n.inputs[0] for n in makers if n.op == "Reshape" and n.inputs]
         data = [r for i, r in enumerate(node.inputs) if i not in late and not self.is_constant(r)]
+        if node.op == "ConcatV2" or node.op in _ELEMENTWISE:
+            # What is resized for it takes the size of the others.
+            data.sort(key=self.resized)
+        if node.op == "Slice":
+            data.reverse()  # what is cut out tells how large it has to be
         floats = [r for r in node.inputs if self.is_constant(r)]
         sizes = [node.inputs[i] for i in late if i < len(node.inputs)]
         return [*first, *data, *floats, *[r for r in sizes if r not in floats]]
@@ -318,6 +323,19 @@ class Guesser:
                 return True
         return False
 
+    def resized(self, ref: Ref) -> bool:
+        """Whether a result is that of a resize to a size that has to be guessed."""
+        for _ in range(_DEPTH):
+            node = self.nodes.get(ref.node)
+            if node is None or not node.inputs:
+                return False
+            if node.op.startswith("Resize"):
+                return self.is_constant(node.inputs[1])
+            if node.op not in _THROUGH:
+                return False
+            ref = node.inputs[0]
+        return False
+
     def flattens(self, node: GraphNode) -> bool:
         """Whether the batch stays the first dim of what a Reshape gives."""
         shape = self.shape(node.inputs[0])
@@ -352,7 +370,7 @@ class Guesser:
                     break
                 steps = maker.attrs.ints("strides")
                 stride *= steps[1] if len(steps) == 4 else 1
-                ref = maker.inputs[0]
+                ref = next((r for r in maker.inputs if not self.is_constant(r)), maker.inputs[0])
             return (size[1] - 1) * stride + 1
         return None
 
@@ -418,6 +436,13 @@ class Guesser:
             weight = self.shape(user.inputs[1])
             if weight and len(weight) == 4:
                 return [None, None, None, weight[2]]
+        if user.op == "ArgMax" and index == 0 and rank > 1:
+            place = (self.known(user.inputs[1]) or [rank - 1])[0] % rank
+            told = self.expected(user.name, rank - 1, depth + 1)
+            return [*told[:place], None, *told[place:]]
+        if user.op == "Slice" and index == 0:
+            # At least what is cut out, which begins at 0 as far as is known.
+            return [s if s and s > 1 else None for s in self.partly(user.inputs[2], rank)]
         if user.op in _ELEMENTWISE:
             for other in others:
                 shape = self.shape(other)

@@ -23,7 +23,12 @@ SMALL = [
 ]
 
 
-def written(folder: Path, nodes: list[dict[str, Any]], weights: dict[str, Any]) -> Path:
+def written(
+    folder: Path,
+    nodes: list[dict[str, Any]],
+    weights: dict[str, Any],
+    signature: dict[str, Any] | None = None,
+) -> Path:
     """A graph-model of these nodes that lacks its weight files."""
     consts = [{"name": n, "op": "Const"} for n in weights]
     entries = [
@@ -33,6 +38,8 @@ def written(folder: Path, nodes: list[dict[str, Any]], weights: dict[str, Any]) 
         "modelTopology": {"node": [*nodes, *consts]},
         "weightsManifest": [{"paths": ["absent.bin"], "weights": entries}],
     }
+    if signature is not None:
+        model["signature"] = signature
     path = folder / "model.json"
     path.write_text(json.dumps(model))
     return path

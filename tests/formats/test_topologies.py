@@ -16,7 +16,10 @@ FOLDER = Path("data", "models", "topologies-only")
 GRAPHS = {
     "deeplab-image-segmenter-graph": [(1, 513, 513)],
     "yolov8n-graph": [(1, 84, 8400)],
-}
+    "nanodet-f16": [
+        (1, 169, 80), (1, 169, 44), (1, 676, 80), (1, 2704, 80), (1, 676, 44), (1, 2704, 44),
+    ],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", GRAPHS)

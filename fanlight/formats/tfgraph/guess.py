@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
+from fanlight.formats.tfgraph.parts import shared_shape, told_split
 from fanlight.formats.tfgraph.roles import Guesser, Wanted, fitted, rule
 
 __all__ = ["Guesser"]
@@ -77,6 +78,10 @@ def split_v(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     shape = g.shape(user.inputs[0])
     if not shape or index == 0:
         return None
+    sizes = g.shape(user.inputs[1])
+    told = told_split(g, user, sizes[0]) if sizes else None
+    if told is not None:
+        return [told[0]] if index == 2 else told[1]
     if index == 2:
         return [len(shape) - 1]
     axis = (g.known(user.inputs[2]) or [len(shape) - 1])[0]
@@ -173,10 +178,9 @@ def reshape(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
         asked[2] = g.row(user) or asked[2]
     dims = [k if k is not None and k >= 0 else a for k, a in zip(known, asked, strict=True)]
     found = fitted(total, dims, shape) or fitted(total, known, shape)
-    readers = [n for n, _ in g.users.get(user.inputs[1].node, []) if n.op == "Reshape"]
-    if found and len(readers) > 1 and g.is_constant(user.inputs[1]):
-        # One shape for several tensors leaves a dim open.
-        found[1 if count > 2 or g.flattens(user) else 0] = -1
+    open_dim = shared_shape(g, user, count)
+    if found and open_dim is not None:
+        found[open_dim] = -1
     return found
 
 

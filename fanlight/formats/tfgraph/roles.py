@@ -417,8 +417,13 @@ class Guesser:
         if bins is not None:
             return [None, 4 * bins, None]
         if user.op == "Transpose" and index == 0:
-            last = [0, 2, 3, 1] if rank == 4 and self.space(user) is not None else None
-            perm = self.known(user.inputs[1]) or last
+            perm = self.known(user.inputs[1])
+            if perm is None and rank == 4 and self.space(user) is not None:
+                perm = [0, 2, 3, 1]
+            elif perm is None and rank == 4 and self.of_image(user.inputs[0]):
+                perm = [0, 3, 1, 2]
+            elif perm is None and rank == 3:
+                perm = [0, 2, 1]
             told = self.expected(user.name, rank, depth + 1)
             dims = list(none)
             for place, size in zip(perm or (), told, strict=False):

@@ -63,3 +63,83 @@ def test_parts_of_channels_are_told_by_the_outputs(tmp_path: Path) -> None:
     assert told["a_sizes"].tolist() == [5, 4] and told["a_dim"] == 1 and told["size"] == [3]
     found = model({"x": np.ones((1, 6, 6, 2), np.float32)})
     assert all(np.isfinite(y).all() for y in found.values())
+
+
+def framed(parts: int, hop: bool) -> tuple[list[dict[str, Any]], Weights]:
+    """x cut into overlapping frames, as tf.signal.frame does it when sizes are open."""
+    nodes = [
+        node("s", "Shape", "x"),
+        node("p", "SplitV", "s", "parted", "zero"),
+        node("n", "Reshape", "p:1", "none"),
+        node("shares", "FloorDiv", "n", "share"),
+        node("whole", "Mul", "shares", "share2"),
+        node("whole1", "ExpandDims", "whole", "zero"),
+        node("ends", "ConcatV2", "p", "whole1", "p:2", "zero"),
+        node("cut", "StridedSlice", "x", "begin", "ends", "ones"),
+        node("pack", "Pack", "shares", "share3"),
+        node("shape", "ConcatV2", "p", "pack", "p:2", "zero"),
+        node("sub", "Reshape", "cut", "shape"),
+        node("rest", "Sub", "n", "length"),
+        node("steps", "FloorDiv", "rest", "step"),
+        node("more", "AddV2", "one", "steps"),
+        node("count", "Maximum", "least", "more"),
+        node("turns", "Range", "first", "count", "one2"),
+        node("column", "Pack", "count", "one3"),
+        node("starts", "Reshape", "at" if hop else "turns", "column"),
+        node("places", "AddV2", "starts", "row"),
+        node("gathered", "GatherV2", "sub", "places", "axis"),
+        node("pair", "Pack", "count", "length2"),
+        node("size", "ConcatV2", "p", "pair", "p:2", "zero"),
+        node("frames", "Reshape", "gathered", "size"),
+    ]
+    single = [
+        "share", "share2", "share3", "length", "length2", "step", "one", "one2", "one3", "least",
+        "first", "axis", "zero",
+    ]  # fmt: skip
+    weights: Weights = dict.fromkeys(single, ((), "int32"))
+    weights |= {"none": ((0,), "int32"), "row": ((1, parts), "int32"), "parted": ((3,), "int32")}
+    if hop:
+        nodes.append(node("at", "Mul", "turns", "hop"))
+        weights["hop"] = ((), "int32")
+    return nodes, weights
+
+
+def test_windows_tell_how_long_frames_are(tmp_path: Path) -> None:
+    nodes, weights = framed(parts=4, hop=True)
+    weights |= {"begin": ((1,), "int32"), "ones": ((1,), "int32"), "window": ((8,), "float32")}
+    nodes += [placeholder(40), node("y", "Mul", "frames", "window")]
+    model = loaded(tmp_path, nodes, weights)
+    told = {n: int(v) for n, v in model.source.constants.items() if not np.shape(v)}
+    assert (told["length"], told["share"], told["hop"], told["step"]) == (8, 2, 2, 4)
+    x = np.arange(40, dtype=np.float32)
+    cut = np.lib.stride_tricks.sliding_window_view(x, 8)[::4]
+    np.testing.assert_allclose(
+        model({"x": x})["y"], cut * model.source.constants["window"], rtol=1e-6
+    )
+
+
+def test_frames_of_rows_take_all_of_them_where_nothing_tells_more(tmp_path: Path) -> None:
+    nodes, weights = framed(parts=3, hop=False)
+    weights |= {"begin": ((2,), "int32"), "ones": ((2,), "int32")}
+    model = loaded(tmp_path, [placeholder(11, 5), *nodes], weights)
+    assert [t.shape for _, t in model.outputs] == [(1, 9, 5)]
+    x = np.arange(55, dtype=np.float32).reshape(11, 5)
+    np.testing.assert_array_equal(model({"x": x})["frames"], x[None, :9])
+
+
+def test_spectra_are_long_enough_and_logarithms_of_their_sums_are_finite(tmp_path: Path) -> None:
+    nodes = [
+        placeholder(3, 10), node("longer", "Pad", "x", "more"),
+        node("f", "RFFT", "longer", "length"), node("power", "ComplexAbs", "f"),
+        node("bands", "MatMul", "power", "w"), node("above", "AddV2", "bands", "tiny"),
+        node("y", "Log", "above"),
+    ]  # fmt: skip
+    weights: Weights = {
+        "more": ((2, 2), "int32"), "length": ((1,), "int32"), "w": ((9, 4), "float32"),
+        "tiny": ((), "float32"),
+    }  # fmt: skip
+    model = loaded(tmp_path, nodes, weights)
+    told = model.source.constants
+    assert told["more"].tolist() == [[0, 0], [0, 6]] and told["length"] == [16]
+    y = model({"x": np.random.default_rng(1).normal(size=(3, 10)).astype(np.float32)})["y"]
+    assert np.isfinite(y).all() and y.std() > 0

@@ -16,6 +16,7 @@ FOLDER = Path("data", "models", "topologies-only")
 GRAPHS = {
     "deeplab-image-segmenter-graph": [(1, 513, 513)],
     "yolov8n-graph": [(1, 84, 8400)],
+    "yamnet-graph": [(1, 521)],
     "nanodet-f16": [
         (1, 169, 80), (1, 169, 44), (1, 676, 80), (1, 2704, 80), (1, 676, 44), (1, 2704, 44),
     ],

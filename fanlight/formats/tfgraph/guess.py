@@ -232,7 +232,12 @@ def fft(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     shape = g.shape(user.inputs[0])
     if index != 1 or not shape:
         return None
-    return [1 << max(0, shape[-1] - 1).bit_length()]
+    return [_transformed(shape[-1])]
+
+
+def _transformed(size: int) -> int:
+    """How long a Fourier transform of `size` numbers is."""
+    return 1 << max(0, size - 1).bit_length()
 
 
 @rule("TopKV2")
@@ -301,6 +306,9 @@ def pad(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     if index != 1 or not image or count != 2 * len(image):
         return None
     pairs = [(0, 0)] * len(image)
+    for reader, _ in g.users.get(user.name, []):
+        if reader.op == "RFFT":  # its length is a power of two
+            pairs[-1] = (0, _transformed(image[-1]) - image[-1])
     if len(image) == 4:
         for reader, at in g.users.get(user.name, []):
             axes = (1, 2)

@@ -27,6 +27,7 @@ from fanlight.formats.tfgraph import (  # noqa: F401  (fill the table)
     spectral,
     text,
     turns,
+    windows,
 )
 from fanlight.formats.tfgraph.call import HANDLERS, TAKE_LISTS, TAKE_PAIRS, Call, Pair
 from fanlight.formats.tfgraph.counts import Bounded, as_tensor

@@ -26,6 +26,9 @@ from fanlight.ops.types import TensorType
 Wanted = list[int] | None
 Rule = Callable[["Guesser", GraphNode, int, int], Wanted]
 _RULES: dict[str, Rule] = {}
+# What several nodes together tell: constants by name, each with what it has to be.
+Told = dict[str, Callable[[], Wanted]]
+_MOTIFS: list[Callable[[Guesser], Told]] = []
 # Inputs that hold sizes or axes: they are imported after the others, which tell what they are.
 _LAST = {"Conv2DBackpropInput": (0,), "Split": (0,), "Fill": (0,)}
 _ELEMENTWISE = frozenset(
@@ -47,6 +50,12 @@ def rule(*ops: str) -> Callable[[Rule], Rule]:
         return function
 
     return register
+
+
+def motif(function: Callable[[Guesser], Told]) -> Callable[[Guesser], Told]:
+    """Register what finds a pattern of nodes, and with it the constants in it."""
+    _MOTIFS.append(function)
+    return function
 
 
 class Guesser:
@@ -77,6 +86,9 @@ class Guesser:
             for index, ref in enumerate(node.inputs):
                 self.users.setdefault(ref.node, []).append((node, index))
         self.declared = {e.ref.node: e.dims for e in signature.outputs if e.dims is not None}
+        self.told: Told = {}
+        for find in _MOTIFS:
+            self.told |= find(self)
 
     # --- what the import asks
 
@@ -110,6 +122,9 @@ class Guesser:
         check_size(TensorType(spec.shape, "int32"), name, 1 << 24)
         if spec.dtype not in ("int32", "bool", "uint8"):
             raise self._unknown(name, spec)
+        told = self.told[name]() if name in self.told else None
+        if told is not None and len(told) == spec.count:
+            return np.asarray(told, spec.dtype).reshape(spec.shape)
         users = sorted(self.users.get(name, []), key=lambda u: _confidence(*u))
         for user, index in users:
             found = self.want(user, index, spec.count)
@@ -131,13 +146,22 @@ class Guesser:
         )
 
     def _real(self, name: str, spec: Spec) -> np.ndarray:
-        """A seeded array; single numbers keep what follows finite."""
+        """A seeded array; single numbers, and weights of sums, keep what follows finite."""
         if spec.count != 1 or len(spec.shape) > 1:
-            return random_array(name, spec.shape)
+            array = random_array(name, spec.shape)
+            users = self.users.get(name, [])
+            return np.abs(array) if any(self._positive(u) for u, i in users if i == 1) else array
         value = 0.0
         for user, index in self.users.get(name, []):
             value = self._scalar(user, index, name)
         return np.full(spec.shape, value, np.float32)
+
+    def _positive(self, node: GraphNode) -> bool:
+        """Whether a logarithm or root is taken of a product of matrices, or of its sum."""
+        if node.op not in ("MatMul", "_FusedMatMul"):
+            return False
+        sums = [n for n, _ in self.users.get(node.name, []) if n.op in ("Add", "AddV2", "Maximum")]
+        return any(self._feeds(n, ("Log", "Sqrt", "Rsqrt")) for n in [node, *sums])
 
     def _scalar(self, user: GraphNode, index: int, name: str) -> float:
         if user.op in ("Add", "AddV2") and self._feeds(user, ("Rsqrt", "Sqrt", "Log", "RealDiv")):

@@ -43,7 +43,17 @@ SIZE = 65
 LENGTH = 12  # of texts
 SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
     "spice-pitch": {"input_audio_samples": (16000,)},
-    "universal-sentence-encoder-lite": {"indices": (6, 2), "values": (6,)},
+    "universal-sentence-encoder-lite": {"values": (7,)},
+}
+# Inputs whose numbers decide sizes are fixed: here, sentences of 4 and of 3 tokens.
+VALUES: dict[str, dict[str, Any]] = {
+    "universal-sentence-encoder-lite": {
+        "indices": [[0, 0], [0, 1], [0, 2], [0, 3], [1, 0], [1, 1], [1, 2]],
+    },
+}
+# Inputs that are no numbers in [0, 1]: here, ids of tokens, which are not 0.
+INPUTS: dict[str, dict[str, Any]] = {
+    "universal-sentence-encoder-lite": {"values": [5, 19, 403, 8, 7000, 31, 2]},
 }
 
 
@@ -65,7 +75,12 @@ def load(path: Path, weights: str) -> Any:
     """The model, with a size where it asks for one."""
     name = path.stem
     try:
-        return fl.load(path, weights=weights, input_shapes=SHAPES.get(name))
+        return fl.load(
+            path,
+            weights=weights,
+            input_shapes=SHAPES.get(name),
+            input_values=VALUES.get(name),
+        )
     except fl.FanlightError as error:
         if error.code != "E-FORMAT-017":
             raise
@@ -127,9 +142,16 @@ def packages() -> tuple[Path, str] | None:
 
 
 def ask_tfjs(
-    file: Path, model: Any, inputs: Mapping[str, np.ndarray], seconds: float
+    file: Path,
+    model: Any,
+    inputs: Mapping[str, np.ndarray],
+    seconds: float,
+    fixed: Mapping[str, Any] | None = None,
 ) -> list[np.ndarray]:
     """TF.js's answers, in the order of the model's outputs.
+
+    Args:
+        fixed: inputs that Fanlight's model does not have, as the source names them.
 
     Raises:
         RuntimeError: what TF.js says, or that it took too long.
@@ -139,9 +161,11 @@ def ask_tfjs(
         raise RuntimeError("no TF.js in node_modules")
     folder, backend = found
     names = {port.name: port.source.removesuffix(":0") for port in model.source.inputs}
+    given = {names[n]: packed(x) for n, x in inputs.items()}
+    given |= {n: packed(np.asarray(x)) for n, x in (fixed or {}).items()}
     request = {
         "backend": backend,
-        "inputs": {names[n]: packed(x) for n, x in inputs.items()},
+        "inputs": given,
         "outputs": [port.source.removesuffix(":0") for port in model.source.outputs],
     }
     with tempfile.TemporaryDirectory() as temporary:
@@ -193,14 +217,16 @@ def measure(path: Path, seconds: float = 240, tfjs: bool = True) -> dict[str, An
         file = path
         try:
             if bare:
-                told = load(path, "random")
-                file = with_weights(path, told.source.constants, Path(temporary))
+                bare_model = load(path, "random")
+                file = with_weights(path, bare_model.source.constants, Path(temporary))
             start = time.perf_counter()
             model = load(file, "stored")
             row["seconds"] = round(time.perf_counter() - start, 2)
             row |= {"reader": model.source.format, "ops": len(model.graph.nodes)}
             row["inputs"] = ", ".join(str(list(t.bound)) for _, t in model.inputs)
             inputs = inputs_for(model)
+            for told, value in INPUTS.get(path.stem, {}).items():
+                inputs[told] = np.asarray(value, inputs[told].dtype)
             ours = list(model(inputs).values())
         except fl.FanlightError as error:
             return row | {"error": f"{error.code} {error.message}"}
@@ -210,7 +236,7 @@ def measure(path: Path, seconds: float = 240, tfjs: bool = True) -> dict[str, An
         if not tfjs:
             return row | {"tfjs": "not asked"}
         try:
-            theirs = ask_tfjs(file, model, inputs, seconds)
+            theirs = ask_tfjs(file, model, inputs, seconds, VALUES.get(path.stem))
         except RuntimeError as error:
             return row | {"tfjs": str(error)}
         row["difference"] = max(relative(a, b) for a, b in zip(ours, theirs, strict=True))

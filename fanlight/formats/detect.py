@@ -43,7 +43,7 @@ _READERS = {
 }
 # Which of signature, tags, inputs and outputs a kind of file takes; the others are refused.
 _TAKES: dict[str, tuple[str, ...]] = {
-    ".pb": ("signature", "tags", "inputs", "outputs"),
+    ".pb": ("signature", "tags", "inputs", "outputs", "input_values"),
 }
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _ZIP_MAGIC = b"PK\x03\x04"
@@ -59,6 +59,7 @@ def load_graph(
     tags: str | Sequence[str] = (),
     inputs: str | Sequence[str] = (),
     outputs: str | Sequence[str] = (),
+    input_values: Mapping[str, Any] | None = None,
 ) -> Source:
     """Read a model file, or the folder that holds it.
 
@@ -70,11 +71,15 @@ def load_graph(
         signature: of a SavedModel with several signatures, which one (its key).
         tags: of a SavedModel with several graphs, the tags of the one wanted.
         inputs, outputs: names of nodes or tensors to cut a graph at, where its own do not do.
+        input_values: of a TensorFlow graph, what inputs are fixed to, by name: whether it trains,
+            or the numbers that decide sizes.
 
     Raises:
         FanlightError: E-FORMAT-nnn, telling what in which file cannot be read.
     """
-    options = make_options(size, input_shapes, weights, signature, tags, inputs, outputs)
+    options = make_options(
+        size, input_shapes, weights, signature, tags, inputs, outputs, input_values
+    )
     if not isinstance(path, str | os.PathLike):
         raise FanlightError(
             "E-FORMAT-001",
@@ -112,7 +117,6 @@ def load_graph(
 def _read(file: Path, options: Options) -> Source:
     suffix = file.suffix.lower()
     if suffix == ".json":
-        refuse_unused(options, (), file)
         return _read_json_model(file, options)
     kind = suffix if suffix in _READERS else _sniff(file)
     if kind in _READERS:
@@ -199,7 +203,9 @@ def _read_json_model(file: Path, options: Options) -> Source:
         )
     # Files written before 2019 have no "format"; a GraphDef is known by its nodes.
     is_graph = "node" in expect(topology, dict, '"modelTopology"', file)
-    if is_graph or model.get("format") == "graph-model":
+    is_graph = is_graph or model.get("format") == "graph-model"
+    refuse_unused(options, ("input_values",) if is_graph else (), file)
+    if is_graph:
         from fanlight.formats.tfgraph.reader import read_graph_model
 
         source = read_graph_model(model, file, options)

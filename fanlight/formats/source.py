@@ -76,6 +76,7 @@ class Options:
         signature: which signature of a model that has several; None: its default.
         tags: the tags of the graph wanted in a SavedModel that has several; empty: "serve".
         inputs, outputs: names of tensors or nodes to cut the model at; empty: its own.
+        input_values: input name -> the array that it is fixed to; it is no input then.
     """
 
     size: tuple[int, int] | None = None
@@ -85,6 +86,7 @@ class Options:
     tags: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    input_values: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def make_options(
@@ -95,6 +97,7 @@ def make_options(
     tags: str | Sequence[str] = (),
     inputs: str | Sequence[str] = (),
     outputs: str | Sequence[str] = (),
+    input_values: Mapping[str, Any] | None = None,
 ) -> Options:
     """Options from what a caller gave; E-FORMAT-018 or E-FORMAT-024 if that makes no sense."""
     pair: tuple[int, int] | None = None
@@ -157,7 +160,37 @@ def make_options(
         _names(tags, "tags", "'serve'"),
         _names(inputs, "inputs", "'image'"),
         _names(outputs, "outputs", "'scores'"),
+        _values(input_values),
     )
+
+
+def _values(given: Any) -> dict[str, np.ndarray]:
+    """Arrays of numbers by input name; E-FORMAT-018 if a caller gave something else."""
+    wanted = {} if given is None else given
+    if not isinstance(wanted, Mapping):
+        raise FanlightError(
+            "E-FORMAT-018",
+            "input_values are given by name.",
+            where="input_values",
+            expected='{"training": False}',
+            received=repr(given)[:80],
+        )
+    made: dict[str, np.ndarray] = {}
+    for name, value in wanted.items():
+        try:
+            array = np.array(value)
+        except (TypeError, ValueError):  # rows of different lengths
+            array = np.array(None)
+        if array.dtype.kind not in "biuf":
+            raise FanlightError(
+                "E-FORMAT-018",
+                f"input_values[{name!r}] is not an array of numbers.",
+                where="input_values",
+                expected="numbers or booleans",
+                received=repr(value)[:80],
+            )
+        made[name] = array
+    return made
 
 
 def _names(given: Any, what: str, example: str) -> tuple[str, ...]:
@@ -175,12 +208,13 @@ def _names(given: Any, what: str, example: str) -> tuple[str, ...]:
 
 
 def refuse_unused(options: Options, takes: Sequence[str], where: object) -> None:
-    """E-FORMAT-018 if one of signature, tags, inputs and outputs is given and not in `takes`."""
+    """E-FORMAT-018 if an option that few formats have is given and not in `takes`."""
     given = {
         "signature": options.signature,
         "tags": options.tags,
         "inputs": options.inputs,
         "outputs": options.outputs,
+        "input_values": dict(options.input_values),
     }
     unused = [name for name, value in given.items() if value and name not in takes]
     if unused:
@@ -256,19 +290,51 @@ def static_shape(
     return tuple(d for d in sizes if d is not None), batched
 
 
+def fixed_value(
+    name: str, dims: Sequence[int | None] | None, dtype: str, options: Options, where: object
+) -> np.ndarray | None:
+    """The array that a caller fixes an input of these dims to, in the input's type; None: none.
+
+    Raises:
+        FanlightError: E-FORMAT-018 if it does not fit.
+    """
+    given = options.input_values.get(name)
+    if given is None:
+        return None
+    fits = dims is None or (
+        len(dims) == given.ndim
+        and all(d is None or d == g for d, g in zip(dims, given.shape, strict=True))
+    )
+    with np.errstate(all="ignore"):
+        made = given.astype(dtype)
+        sides = (made.astype(np.float64), given.astype(np.float64))
+        fits = fits and np.allclose(*sides, rtol=1e-6, atol=0, equal_nan=True)
+    if not fits:
+        raise FanlightError(
+            "E-FORMAT-018",
+            f"input_values does not fit the input {name!r}.",
+            where=where,
+            expected=f"{dtype} {_describe(dims) if dims is not None else 'of any shape'}",
+            received=f"{given.dtype} {list(given.shape)}",
+        )
+    return made
+
+
 def check_options(
     options: Options, inputs: Mapping[str, Sequence[int | None] | None], where: object
 ) -> None:
-    """E-FORMAT-018 if `size` or a name in `input_shapes` means nothing to these inputs."""
-    unknown = [name for name in options.input_shapes if name not in inputs]
-    if unknown:
-        raise FanlightError(
-            "E-FORMAT-018",
-            "input_shapes names an input that the model does not have.",
-            where=where,
-            expected=", ".join(inputs) or "no inputs",
-            received=", ".join(unknown),
-        )
+    """E-FORMAT-018 if `size` or a name in what is given by name means nothing to these inputs."""
+    named = {"input_shapes": options.input_shapes, "input_values": options.input_values}
+    for what, given in named.items():
+        unknown = [name for name in given if name not in inputs]
+        if unknown:
+            raise FanlightError(
+                "E-FORMAT-018",
+                f"{what} names an input that the model does not have.",
+                where=where,
+                expected=", ".join(inputs) or "no inputs",
+                received=", ".join(unknown),
+            )
     images = [d for d in inputs.values() if d and len(d) in (3, 4)]
     if options.size is None or any(None in d[-3:-1] for d in images):
         return

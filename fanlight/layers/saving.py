@@ -260,6 +260,7 @@ def load(
     tags: str | Sequence[str] = (),
     inputs: str | Sequence[str] = (),
     outputs: str | Sequence[str] = (),
+    input_values: Mapping[str, Any] | None = None,
 ) -> Any:
     """Read a model: TF.js `model.json` (layers or graph), Keras `.h5` or `.keras`, or a folder.
 
@@ -276,6 +277,8 @@ def load(
         signature: of a SavedModel with several signatures, which one (its key).
         tags: of a SavedModel with several graphs, the tags of the one wanted.
         inputs, outputs: names of nodes or tensors to cut a graph at, where its own do not do.
+        input_values: of a TensorFlow graph, what inputs are fixed to, by name: whether it trains,
+            or the numbers that decide sizes.
 
     Raises:
         FanlightError: E-FORMAT-nnn, telling what in which file cannot be read.
@@ -293,6 +296,7 @@ def load(
             tags=tags,
             inputs=inputs,
             outputs=outputs,
+            input_values=input_values,
         )
     except FanlightError as error:
         if error.code not in ("E-FORMAT-012", "E-FORMAT-014"):

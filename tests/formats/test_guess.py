@@ -210,6 +210,7 @@ def test_constants_that_lie_about_their_size_are_refused(tmp_path: Path) -> None
         (24, [None, 12], (2, 3, 4), [2, 12]),
         (24, [1, None, 4], (1, 2, 3, 4), [1, 6, 4]),
         (24, [2, None, None], (2, 3, 4), [2, 3, 4]),
+        (24, [None, 4], (2, 3, 4), [6, 4]),
         (24, [5, None], (2, 3, 4), None),
         (24, [2, 3], (2, 3, 4), None),
     ],

@@ -143,3 +143,85 @@ def test_spectra_are_long_enough_and_logarithms_of_their_sums_are_finite(tmp_pat
     assert told["more"].tolist() == [[0, 0], [0, 6]] and told["length"] == [16]
     y = model({"x": np.random.default_rng(1).normal(size=(3, 10)).astype(np.float32)})["y"]
     assert np.isfinite(y).all() and y.std() > 0
+
+
+def test_a_longer_tensor_gets_the_dim_that_is_squeezed_again(tmp_path: Path) -> None:
+    """A convolution along one dim, as Keras and TensorFlow have it."""
+    nodes = [
+        placeholder(1, 9, 4), node("wide", "ExpandDims", "x", "dim"),
+        node("c", "Conv2D", "wide", "w", strides={"list": {"i": ["1", "1", "1", "1"]}},
+             padding={"s": "VkFMSUQ="}),
+        node("y", "Squeeze", "c", squeeze_dims={"list": {"i": ["2"]}}),
+    ]  # fmt: skip
+    weights: Weights = {"dim": ((), "int32"), "w": ((3, 1, 4, 6), "float32")}
+    model = loaded(tmp_path, nodes, weights)
+    assert [t.shape for _, t in model.outputs] == [(1, 7, 6)]
+    assert model.source.constants["dim"] == 2
+
+
+def test_sequences_of_words_of_which_nothing_is_known_but_their_places(tmp_path: Path) -> None:
+    """Limits let all places pass; a mask is as long as its rows; -1 is an axis and a shape."""
+    nodes = [
+        node("column", "StridedSlice", "places", "begin", "end", "strides",
+             shrink_axis_mask={"i": "2"}, begin_mask={"i": "1"}, end_mask={"i": "1"}),
+        node("short", "Less", "column", "most"),
+        node("kept", "Where", "short"),
+        node("flat", "Reshape", "kept", "last"),
+        node("at", "GatherV2", "places", "flat", "zero"),
+        node("words", "GatherV2", "x", "flat", "zero"),
+        node("ends", "Max", "at", "zero"),
+        node("ends1", "AddV2", "ends", "ones"),
+        node("size", "Maximum", "least", "ends1"),
+        node("rows", "SparseToDense", "at", "size", "words", "none"),
+        node("real", "Cast", "rows", DstT={"type": "DT_FLOAT"}),
+        node("mean", "Mean", "real", "last", keep_dims={"b": True}),
+        node("there", "Greater", "rows", "none"),
+        node("whole", "Cast", "there", DstT={"type": "DT_INT32"}),
+        node("lengths", "Sum", "whole", "sum_dim"),
+        node("tall", "ExpandDims", "lengths", "mask_dim"),
+        node("s", "Shape", "rows"),
+        node("wide", "StridedSlice", "s", "one", "two", "one", shrink_axis_mask={"i": "1"}),
+        node("turns", "Range", "start", "wide", "step"),
+        node("mask", "Less", "turns", "tall"),
+    ]  # fmt: skip
+    holders = [
+        {"name": n, "op": "Placeholder",
+         "attr": {"dtype": {"type": "DT_INT32"}, "shape": {"shape": {
+             "dim": [{"size": str(d)} for d in dims]}}}}
+        for n, dims in (("x", (5,)), ("places", (5, 2)))
+    ]  # fmt: skip
+    ints: Weights = dict.fromkeys(
+        ("most", "zero", "least", "none", "sum_dim", "mask_dim", "start", "step"), ((), "int32")
+    )
+    weights = ints | dict.fromkeys(("begin", "end", "strides", "ones"), ((2,), "int32"))
+    weights |= dict.fromkeys(("one", "two", "last"), ((1,), "int32"))
+    path = written(tmp_path, [*holders, *nodes], weights)
+    places = [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1]]
+    model = fl.load(path, weights="random", input_values={"places": places})
+    found = model({"x": np.array([4, 2, 7, 1, 3], np.int32)})
+    assert found["mask"].tolist() == [[True] * 3, [True, True, False]]
+    np.testing.assert_allclose(found["mean"].reshape(-1), [13 / 3, 4 / 3], rtol=1e-6)
+    told = model.source.constants
+    assert told["last"].tolist() == [-1] and told["none"] == 0 and told["most"] > 1000
+
+
+def test_products_of_tensors_keep_all_dims_but_the_last(tmp_path: Path) -> None:
+    """A dense layer on [batch, places, channels], as TensorFlow writes it out."""
+    nodes = [
+        placeholder(2, 3, 4), node("s", "Shape", "x"),
+        node("kept", "GatherV2", "s", "free", "zero"),
+        node("rows", "Prod", "kept", "all"),
+        node("flat", "Pack", "rows", "wide"),
+        node("m", "Reshape", "x", "flat"), node("p", "MatMul", "m", "w"),
+        node("shape", "ConcatV2", "kept", "units", "zero"), node("y", "Reshape", "p", "shape"),
+        node("s2", "Shape", "y"), node("end", "Slice", "s2", "from", "count"),
+        node("shape2", "ConcatV2", "rest", "end", "zero"), node("z", "Reshape", "y", "shape2"),
+        node("soft", "Softmax", "z"),
+    ]  # fmt: skip
+    weights: Weights = dict.fromkeys(("zero", "wide"), ((), "int32"))
+    weights |= dict.fromkeys(("all", "units", "from", "count", "rest"), ((1,), "int32"))
+    weights |= {"free": ((2,), "int32"), "w": ((4, 5), "float32")}
+    model = loaded(tmp_path, nodes, weights)
+    assert [t.shape for _, t in model.outputs] == [(6, 5)]
+    told = model.source.constants
+    assert told["free"].tolist() == [0, 1] and told["units"] == [5] and told["from"] == [2]

@@ -57,3 +57,16 @@ def test_layers_that_are_not_registered_are_named(shared: Path) -> None:
     path = shared / FOLDER / "retinanet-layers.json"
     with pytest.raises(fl.FanlightError, match=r"(?s)E-FORMAT-014.*Anchors x5.*register"):
         fl.load(path, weights="random", size=32)
+
+
+def test_sizes_that_numbers_decide_are_told_by_fixing_these(shared: Path) -> None:
+    """Two sentences of 3 and 2 tokens for an encoder of sentences."""
+    path = shared / FOLDER / "universal-sentence-encoder-lite.json"
+    places = [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1]]
+    model = fl.load(
+        path, weights="random", input_shapes={"values": (5,)}, input_values={"indices": places}
+    )
+    assert [t.shape for _, t in model.outputs] == [(2, 512)]
+    (found,) = model({"values": np.array([4, 9, 2, 7, 30], np.int32)}).values()
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-4)
+    assert np.abs(found[0] - found[1]).max() > 1e-2

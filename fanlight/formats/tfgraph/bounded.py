@@ -125,7 +125,8 @@ def _refused(call: Call, why: str) -> FanlightError:
         )
         or "sizes",
         next="end the model before this node and do the rest on its results, which are as long as "
-        "they can be, with a count; or export it with padded results.",
+        "they can be, with a count; fix the input that decides the size (fl.load has "
+        "input_values); or export it with padded results.",
     )
 
 
@@ -626,7 +627,13 @@ def _gather_nd(call: Call, handler: Handler) -> Any:
 @rule("ScatterNd")
 def _scatter_nd(call: Call, handler: Handler) -> Any:
     """Behind the count, zeros are added to the first place."""
-    return _with(call, handler, cleaned(call, call.x(0)), cleaned(call, call.x(1)), call.x(2))
+    at, updates = call.x(0), call.x(1)
+    if isinstance(at, Bounded) and not isinstance(updates, Bounded) and at.axis == 0:
+        # Both are as long in the model, so there are never more places than updates.
+        size = min(at.shape[0], updates.shape[0])
+        at = Bounded(first(call, at.tensor, 0, size), 0, at.count)
+        updates = Bounded(first(call, as_tensor(call, updates), 0, size), 0, at.count)
+    return _with(call, handler, cleaned(call, at), cleaned(call, updates), call.x(2))
 
 
 @rule("TopKV2")
@@ -691,6 +698,8 @@ def _rows(call: Call, handler: Handler) -> Any:
     x, *rest = call.inputs
     if not isinstance(x, Bounded) or any(isinstance(r, Bounded) for r in rest):
         raise _refused(call, "it would sum over the counted dim")
+    if call.node.op == "BiasAdd" and x.axis < len(x.shape) - 1:
+        return Bounded(_with(call, handler, x.tensor, *rest), x.axis, x.count)
     turned = call.attrs.flag("transpose_a") or call.attrs.flag("adj_x")
     if x.axis != 0 or turned or (len(x.shape) < 2 and call.node.op != "OneHot"):
         raise _refused(call, "it would sum over the counted dim")

@@ -85,7 +85,8 @@ class Call:
             where=self.where,
             expected="a value known at import: shapes are fixed when the page is built",
             received=f"the tensor {x!r}",
-            next="export the model with fixed shapes.",
+            next="export the model with fixed shapes; or fix the input that decides it: "
+            "fl.load(path, input_values={name: array}).",
         )
 
     def ints(self, index: int, what: str) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
-from fanlight.formats.tfgraph.parts import shared_shape, told_split
+from fanlight.formats.tfgraph.parts import masks, of_sizes, shared_shape, squeezed, told_split
 from fanlight.formats.tfgraph.roles import Guesser, Wanted, fitted, rule
 
 __all__ = ["Guesser"]
@@ -20,6 +20,8 @@ _ARITHMETIC = ("Mul", "Add", "AddV2", "Sub", "FloorDiv", "RealDiv", "Cast", "Ide
 def reduction(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     """Of images the space dims, else the last ones."""
     shape = g.shape(user.inputs[0])
+    if index == 1 and shape is None and count == 1 and of_sizes(g, user.inputs[0]):
+        return [0]
     if index != 1 or shape is None:
         return None
     rank = len(shape)
@@ -96,6 +98,11 @@ def expand(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     shape = g.shape(user.inputs[0])
     if index != 1 or shape is None:
         return None
+    back = squeezed(g, user)
+    if back is None and masks(g, user):
+        back = len(shape)
+    if back is not None:
+        return [back]
     asked = g.expected(user.name, len(shape) + 1)
     for axis in range(len(shape) + 1):
         made = (*shape[:axis], 1, *shape[axis:])
@@ -109,6 +116,8 @@ def gather(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     shape = g.shape(user.inputs[0])
     if index == 2:
         return [0]
+    if index == 1 and shape is None and count > 1 and g.nodes[user.inputs[0].node].op == "Shape":
+        return list(range(count))  # the dims that a product of tensors keeps
     if index != 1 or not shape:
         return None
     return [i % max(1, shape[0]) for i in range(count)]
@@ -377,6 +386,17 @@ def space_to_batch(g: Guesser, user: GraphNode, index: int, count: int) -> Wante
 
 @rule("Slice")
 def slice_(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
+    """All; of a shape that gets another first dim, the last size."""
+    shape, readers = g.shape(user.inputs[0]), g.users.get(user.name, [])
+    behind = any(r.op == "ConcatV2" and i == len(r.inputs) - 2 > 0 for r, i in readers)
+    if (
+        index == 1
+        and count == 1
+        and shape
+        and behind
+        and g.nodes[user.inputs[0].node].op == "Shape"
+    ):
+        return [shape[0] - 1]
     return {1: [0] * count, 2: [-1] * count}.get(index)
 
 

@@ -5,22 +5,45 @@ from __future__ import annotations
 import math
 
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
-from fanlight.formats.tfgraph.roles import Guesser, Wanted, rule
+from fanlight.formats.tfgraph.roles import Guesser, Told, Wanted, motif, rule
 
 # Each of their results has the elements of the first input, in some shape and order.
 _KEEP_ELEMENTS = frozenset(
     "Identity Reshape Transpose Squeeze ExpandDims Sigmoid Softmax Relu Relu6 Tanh Exp Cast".split()
 )
 _DEPTH = 12
+_FAR = 1 << 20
+
+
+_REDUCTIONS = ("Mean", "Sum", "Max", "Min", "Prod", "Any", "All")
+
+
+@motif
+def last_dim_and_rest(g: Guesser) -> Told:
+    """-1 is the last dim for a reduction, and what is left for a shape: converters share it."""
+    told: Told = {}
+    for name, spec in g.specs.items():
+        users = g.users.get(name, [])
+        if spec.dtype != "int32" or spec.count != 1 or len(users) < 2:
+            continue
+        reduces = any(n.op in _REDUCTIONS and i == 1 for n, i in users)
+        shapes = any(n.op == "Reshape" and i == 1 for n, i in users)
+        if reduces and shapes and spec.shape == (1,):
+            told[name] = lambda: [-1]
+    return told
 
 
 @rule("SparseToDense")
 def sparse_to_dense(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
-    """Of no places: the shape is what the result meets, and all of it is the default, 0."""
+    """Its shape is what the result meets, or just holds the places; the default is 0."""
+    places = g.shape(user.inputs[0])
     if index == 1:
         told = g.expected(user.name, count)
+        known = g.known(user.inputs[0])
+        if known and len(known) % count == 0:
+            most = [max(known[a::count]) + 1 for a in range(count)]
+            told = [t or m for t, m in zip(told, most, strict=True)]
         return [d for d in told if d] if all(told) else None
-    places = g.shape(user.inputs[0])
     return [0] * count if index == 3 or (places and places[0] == 0) else None
 
 
@@ -45,6 +68,35 @@ def shared_shape(g: Guesser, user: GraphNode, count: int) -> int | None:
         if None not in sizes and len(set(sizes)) > 1:
             return axis
     return 1 if count > 2 or g.flattens(user) else 0
+
+
+def of_sizes(g: Guesser, ref: Ref) -> bool:
+    """Whether a vector is picked from a shape."""
+    maker = g.nodes.get(ref.node)
+    if maker is None or maker.op not in ("GatherV2", "Slice", "StridedSlice"):
+        return False
+    return g.nodes[maker.inputs[0].node].op == "Shape"
+
+
+def squeezed(g: Guesser, node: GraphNode) -> int | None:
+    """The dim that is taken away again behind what the longer tensor is made for."""
+    for _ in range(_DEPTH):
+        users = g.users.get(node.name, [])
+        if len(users) != 1 or users[0][1] != 0:
+            return None
+        node = users[0][0]
+        if node.op == "Squeeze":
+            dims = node.attrs.ints("squeeze_dims") or node.attrs.ints("axis")
+            return dims[0] if len(dims) == 1 else None
+        if node.op not in ("Conv2D", "_FusedConv2D", "BiasAdd", "Relu", "MaxPool", "AvgPool"):
+            return None
+    return None
+
+
+def masks(g: Guesser, node: GraphNode) -> bool:
+    """Whether lengths are compared with a range, which gives a mask of sequences."""
+    readers = [n for n, _ in g.users.get(node.name, []) if n.op in ("Less", "LessEqual")]
+    return any(g.nodes[r.node].op == "Range" for n in readers for r in n.inputs)
 
 
 def elements(g: Guesser, ref: Ref) -> int | None:
@@ -77,3 +129,11 @@ def told_split(g: Guesser, user: GraphNode, count: int) -> tuple[int, list[int]]
         if sum(sizes) == shape[axis] and [s * rest for s in sizes] == parts:
             return axis, sizes
     return None
+
+
+@rule("Less", "LessEqual", "Greater", "GreaterEqual")
+def limit(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
+    """Far away, so that what finds places by it finds them all."""
+    if not any(n.op == "Where" for n, _ in g.users.get(user.name, [])):
+        return None
+    return [_FAR if index == (1 if user.op.startswith("Less") else 0) else -1] * count

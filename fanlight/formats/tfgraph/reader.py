@@ -13,7 +13,14 @@ from fanlight.errors import FanlightError
 from fanlight.formats.emitter import Emitter, Tensor
 from fanlight.formats.manifest import Skipped, parse_manifest, read_weights
 from fanlight.formats.names import output_names, tally
-from fanlight.formats.source import Options, Port, Source, check_options, static_shape
+from fanlight.formats.source import (
+    Options,
+    Port,
+    Source,
+    check_options,
+    fixed_value,
+    static_shape,
+)
 from fanlight.formats.tfgraph import (  # noqa: F401  (fill the table)
     bounded,
     control,
@@ -199,6 +206,15 @@ class _Import:
         if entry.dtype in ("DT_STRING", 7) or node.attrs.is_string("dtype"):
             raise text.refused_input(entry.name, node.where)
         dims = _dims(entry, node)
+        dtype = (
+            node.attrs.dtype("dtype", "float32")
+            if entry.dtype is None
+            else graph_dtype(entry.dtype, f"input {entry.name!r} of {self.path}")
+        )
+        fixed = fixed_value(entry.name, dims, dtype, self.options, node.where)
+        if fixed is not None:
+            self.results[node.name] = [self.em.named(fixed, entry.name)]
+            return
         given = self.options.input_shapes.get(entry.name)
         if dims is None and given is not None:
             dims = tuple(given)
@@ -212,11 +228,6 @@ class _Import:
                 next=f"say it: fl.load(path, input_shapes={{{entry.name!r}: (1, 224, 224, 3)}}).",
             )
         shape, batched = static_shape(entry.name, dims, self.options, node.where)
-        dtype = (
-            node.attrs.dtype("dtype", "float32")
-            if entry.dtype is None
-            else graph_dtype(entry.dtype, f"input {entry.name!r} of {self.path}")
-        )
         value = self.builder.input(entry.name, shape, dtype)
         self.results[node.name] = [value]
         self.ports.append(Port(value.name, entry.ref.node, batched))

@@ -34,6 +34,7 @@ _LAST = {"Conv2DBackpropInput": (0,), "Split": (0,), "Fill": (0,)}
 _ELEMENTWISE = frozenset(
     "Add AddV2 AddN Sub Mul RealDiv Maximum Minimum SquaredDifference BiasAdd Select".split()
 )
+_COMPARES = frozenset("Less LessEqual Greater GreaterEqual".split())
 _THROUGH = frozenset("Identity Relu Relu6 Cast Snapshot StopGradient LeakyRelu Sigmoid".split())
 _CONVOLUTIONS = {
     "Conv2D": 3, "_FusedConv2D": 3, "DepthwiseConv2dNative": 2, "FusedDepthwiseConv2dNative": 2,
@@ -497,7 +498,10 @@ def _confidence(user: GraphNode, index: int) -> int:
     """Smaller for roles that leave less open."""
     if user.op == "StridedSlice" and index == 3:
         return 0
-    if user.op in _ELEMENTWISE:
+    if user.op == "StridedSlice" and index in (1, 2):
+        masks = user.attrs.whole("begin_mask" if index == 1 else "end_mask", 0)
+        return 4 if masks & 1 else 2
+    if user.op in _ELEMENTWISE or user.op in _COMPARES:
         return 3
     return 2 if user.op in ("Pack", "StridedSlice", "Mul") else 1
 
@@ -514,7 +518,7 @@ def fitted(total: int, dims: Sequence[int | None], shape: Sequence[int]) -> list
     if len(told) == len(shape) and math.prod(shape[a] for a in open_at) == rest:
         return [d or shape[a] for a, d in enumerate(told)]
     # A batch of one stays; then sizes that are there already, from the left.
-    if len(told) > 1 and told[0] is None and shape and rest % shape[0] == 0:
+    if len(open_at) > 1 and told[0] is None and shape and rest % shape[0] == 0:
         told[0] = shape[0]
         rest //= shape[0]
         open_at = open_at[1:]

@@ -144,18 +144,26 @@ def one_hot(call: Call) -> Tensor:
 
 @importer("SparseToDense")
 def sparse_to_dense(call: Call) -> Tensor:
-    """Values at known indices of a known shape; exporters from ONNX build paddings with it."""
-    indices, dims = call.known(0, "the indices"), call.ints(1, "the shape")
-    values, default = call.known(2, "the values"), call.known(3, "the default")
-    if not default.size or not dims or indices.size % len(dims):
+    """Values at indices of a known shape; exporters from ONNX build paddings with it."""
+    indices, values, default = call.x(0), call.x(2), call.x(3)
+    dims = call.ints(1, "the shape")
+    count = math.prod(indices.shape) // max(1, len(dims))
+    if not dims or math.prod(default.shape) != 1 or math.prod(indices.shape) % len(dims):
         raise call.refuse("indices and shape do not fit", received=f"{indices.shape}, {dims}")
-    at = indices.reshape(-1, len(dims))
-    outside = (at < 0).any() or (at >= np.array(dims)).any()
-    if outside or at.dtype.kind != "i" or values.size not in (1, len(at)):
-        raise call.refuse("indices, shape and values do not fit", received=at[:4].tolist())
-    dense = call.em.full(dims, default.reshape(-1)[0].item(), dtype_of(values), call.where)
-    dense[tuple(at.T)] = values.reshape(-1)
-    return dense
+    at = call.em.reshape(indices, (count, len(dims)), f"{call.node.name}/indices")
+    known = at if isinstance(at, np.ndarray) else np.zeros((0, len(dims)), np.int32)
+    outside = (known < 0).any() or (known >= np.array(dims)).any()
+    if outside or dtype_of(at) != "int32" or math.prod(values.shape) not in (1, count):
+        raise call.refuse("indices, shape and values do not fit", received=known[:4].tolist())
+    base = call.em.reshape(default, (1,) * len(dims), f"{call.node.name}/default")
+    base = call.op("broadcast_to", base, shape=dims, part="base")
+    if not count:
+        return base
+    single = call.em.reshape(
+        values, (count,) if math.prod(values.shape) == count else (1,), f"{call.node.name}/values"
+    )
+    updates = call.op("broadcast_to", single, shape=(count,), part="updates")
+    return call.op("scatter_nd", at, updates, base, mode="update")
 
 
 # --- joining and cutting --------------------------------------------------------------------------

@@ -103,7 +103,8 @@ MODELS: dict[str, Explanation] = {
     "E-FORMAT-019": Explanation(
         "A shape, an axis or a range in the graph is computed from the input itself. Shapes are "
         "fixed when the page is built.",
-        "Export the model with a fixed input shape; then most such values are constants.",
+        "Export the model with a fixed input shape; then most such values are constants. Where the "
+        "numbers of one input decide it, fix that input: fl.load(path, input_values={'n': 16}).",
     ),
     "E-FORMAT-020": Explanation(
         "The archive is cut short, is a zip of something else, or has names, sizes or compression "

@@ -627,7 +627,8 @@ def _gather_nd(call: Call, handler: Handler) -> Any:
 @rule("ScatterNd")
 def _scatter_nd(call: Call, handler: Handler) -> Any:
     """Behind the count, zeros are added to the first place."""
-    at, updates = call.x(0), call.x(1)
+    at: Any = call.x(0)
+    updates: Any = call.x(1)
     if isinstance(at, Bounded) and not isinstance(updates, Bounded) and at.axis == 0:
         # Both are as long in the model, so there are never more places than updates.
         size = min(at.shape[0], updates.shape[0])

@@ -18,7 +18,7 @@ from fanlight.convert.compare import (
     random_inputs,
 )
 from fanlight.convert.kinds import check_source, target_kind
-from fanlight.convert.model import Opened, open_part
+from fanlight.convert.model import Opened, open_part, refuse_texts
 from fanlight.convert.write import Options, read_back, refuse_needless, unmatched, write
 from fanlight.errors import FanlightError
 from fanlight.formats.shards import SHARD_BYTES, quantization
@@ -141,6 +141,7 @@ def convert(
     if tags:
         loading["tags"] = tags
     opened = open_part(source, loading, inputs, outputs)
+    refuse_texts(opened)
     check_source(from_, opened.format, opened.where)
     kind = target_kind(to, target)
     refuse_needless(options, kind, dynamic)

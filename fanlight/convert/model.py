@@ -9,6 +9,7 @@ from typing import Any
 
 import fanlight.layers.saving as saving
 from fanlight.convert.cut import cut
+from fanlight.dtypes import STRING
 from fanlight.errors import FanlightError
 from fanlight.formats.model import Model as LoadedModel
 from fanlight.graph import Graph
@@ -27,6 +28,7 @@ class Opened:
         where: its path, or its name.
         layers: makes the model of layers; None: the source has none.
         batched: inputs whose leading dim is a batch that is free.
+        texts: the inputs and outputs of texts, which Python does in front of the graph and behind.
     """
 
     graph: Graph
@@ -37,6 +39,7 @@ class Opened:
     labels: tuple[str, ...] | None = None
     warnings: tuple[str, ...] = ()
     loaded: Any = None
+    texts: tuple[str, ...] = ()
 
     def of_part(self, graph: Graph) -> Opened:
         """The same source cut to a part of its graph: no layers, and a free batch only where all
@@ -64,8 +67,27 @@ def open_part(
         return open_source(source, {**loading, **given})
     opened = open_source(source, loading)
     if inputs or outputs:
-        return opened.of_part(cut(opened.graph, inputs, outputs))
+        part = opened.of_part(cut(opened.graph, inputs, outputs))
+        return replace(part, texts=()) if inputs and outputs else part
     return opened
+
+
+def refuse_texts(opened: Opened) -> None:
+    """E-CONVERT-002 for a model of which Python does a part: no other format has that."""
+    if not opened.texts:
+        return
+    inputs = [v.name for v in opened.graph.inputs]
+    outputs = [name for name, _ in opened.graph.outputs]
+    raise FanlightError(
+        "E-CONVERT-002",
+        "what Python does with texts cannot be written, nor built for a page.",
+        where=opened.where,
+        expected="a model of numbers",
+        received=", ".join(opened.texts),
+        next="convert the part of numbers: --subgraph "
+        f"{','.join(inputs)}:{','.join(outputs)}. fl.load(path).prepared(inputs) makes its numbers "
+        "of texts in Python; a page needs a tokenizer of yours.",
+    )
 
 
 def _cuts_itself(source: Any) -> bool:
@@ -117,6 +139,11 @@ def _of_graph(model: LoadedModel, where: Any, loading: Mapping[str, Any] | None)
     batched = tuple(n for n, free in model.batched.items() if free)
     kind = model.source.format
 
+    text = model.source.text
+    told = {} if text is None else {**text.inputs, **text.outputs}
+    texts = tuple(n for n, t in told.items() if t.dtype == STRING)
+    note = [f"Python does the part of texts, {', '.join(texts)}: it is not in the graph."]
+
     def layers() -> Any:
         return saving.load_model(where)
 
@@ -128,6 +155,7 @@ def _of_graph(model: LoadedModel, where: Any, loading: Mapping[str, Any] | None)
         layers=layers if kind in _OF_LAYERS and stored else None,
         batched=batched,
         labels=model.labels,
-        warnings=model.source.warnings,
+        warnings=(*model.source.warnings, *(note if texts else [])),
         loaded=model,
+        texts=texts,
     )

@@ -43,7 +43,7 @@ _READERS = {
 }
 # Which of signature, tags, inputs and outputs a kind of file takes; the others are refused.
 _TAKES: dict[str, tuple[str, ...]] = {
-    ".pb": ("signature", "tags", "inputs", "outputs", "input_values"),
+    ".pb": ("signature", "tags", "inputs", "outputs", "input_values", "tables"),
 }
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _ZIP_MAGIC = b"PK\x03\x04"
@@ -60,6 +60,7 @@ def load_graph(
     inputs: str | Sequence[str] = (),
     outputs: str | Sequence[str] = (),
     input_values: Mapping[str, Any] | None = None,
+    tables: Mapping[str, Any] | None = None,
 ) -> Source:
     """Read a model file, or the folder that holds it.
 
@@ -73,12 +74,13 @@ def load_graph(
         inputs, outputs: names of nodes or tensors to cut a graph at, where its own do not do.
         input_values: of a TensorFlow graph, what inputs are fixed to, by name: whether it trains,
             or the numbers that decide sizes.
+        tables: words of tables that the files do not fill; see `fl.load`.
 
     Raises:
         FanlightError: E-FORMAT-nnn, telling what in which file cannot be read.
     """
     options = make_options(
-        size, input_shapes, weights, signature, tags, inputs, outputs, input_values
+        size, input_shapes, weights, signature, tags, inputs, outputs, input_values, tables
     )
     if not isinstance(path, str | os.PathLike):
         raise FanlightError(
@@ -204,7 +206,7 @@ def _read_json_model(file: Path, options: Options) -> Source:
     # Files written before 2019 have no "format"; a GraphDef is known by its nodes.
     is_graph = "node" in expect(topology, dict, '"modelTopology"', file)
     is_graph = is_graph or model.get("format") == "graph-model"
-    refuse_unused(options, ("input_values",) if is_graph else (), file)
+    refuse_unused(options, ("input_values", "tables") if is_graph else (), file)
     if is_graph:
         from fanlight.formats.tfgraph.reader import read_graph_model
 
@@ -212,6 +214,7 @@ def _read_json_model(file: Path, options: Options) -> Source:
     else:
         from fanlight.formats.keras.tfjs_layers import read_layers_model
 
+        refuse_unused(options, (), file)
         source = read_layers_model(model, file, options)
     labels, warnings = _labels(model, file)
     about = {

@@ -39,7 +39,7 @@ class Skipped:
 
     Attributes:
         dtype: its name.
-        texts: the strings of one, as Python's.
+        texts: the strings of one, as bytes.
     """
 
     dtype: str
@@ -151,7 +151,7 @@ def _decode(spec: Spec, stream: _Stream) -> np.ndarray | Skipped:
         texts = np.empty(spec.count, object)
         for index in range(spec.count):
             length = int.from_bytes(stream.read(4, spec), "little")
-            texts[index] = bytes(stream.read(length, spec)).decode("utf-8", "replace")
+            texts[index] = bytes(stream.read(length, spec))
         return Skipped(spec.dtype, texts.reshape(spec.shape))
     data = stream.read(spec.nbytes, spec)
     if spec.quantized:

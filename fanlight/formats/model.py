@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fanlight.dtypes import STRING
 from fanlight.errors import FanlightError
 from fanlight.formats.source import Source, make_options
+from fanlight.formats.textpart import as_texts
 from fanlight.graph import Graph, evaluate
 from fanlight.ops.types import TensorType
 
@@ -19,7 +21,8 @@ class Model:
 
     Attributes:
         graph: the graph (leading dims that were free are 1).
-        inputs, outputs: (name, type) pairs.
+        inputs, outputs: (name, type) pairs. Of a model of texts they are its own: the graph takes
+            the numbers that `prepared` makes of texts.
         labels: class names, if the source carries them.
         batched: input name -> whether its leading dim was free.
     """
@@ -29,6 +32,9 @@ class Model:
         self.graph: Graph = source.graph
         self.inputs: list[tuple[str, TensorType]] = [(v.name, v.type) for v in self.graph.inputs]
         self.outputs: list[tuple[str, TensorType]] = [(n, v.type) for n, v in self.graph.outputs]
+        if source.text is not None:
+            self.inputs = list(source.text.inputs.items())
+            self.outputs = list(source.text.outputs.items())
         self.labels = source.labels
         self.batched = {port.name: port.batched for port in source.inputs}
 
@@ -41,11 +47,27 @@ class Model:
 
         Args:
             inputs: arrays by input name, or one array if the model has one input. Inputs whose
-                leading dim was free take any batch size.
+                leading dim was free take any batch size. Texts are str or bytes, in lists or
+                arrays.
 
         Returns:
             Arrays by output name; the array itself if one array was given and there is one output.
         """
+        given, single = self._given(inputs)
+        results = self._run(given, self._once)
+        return next(iter(results.values())) if single and len(results) == 1 else results
+
+    def prepared(self, inputs: Mapping[str, Any] | Any) -> dict[str, np.ndarray]:
+        """What the graph takes, made of the model's inputs: of texts, the numbers of their words.
+
+        A bundle that was built of `model.graph` runs on it: `bundle.run(model.prepared([text]))`.
+        """
+        given, _ = self._given(inputs)
+        text = self.source.text
+        return given if text is None else self._run(given, self._front)
+
+    def _given(self, inputs: Any) -> tuple[dict[str, np.ndarray], bool]:
+        """The inputs as arrays by name; and whether there was one without a name."""
         single = not isinstance(inputs, Mapping)
         if single and len(self.inputs) != 1:
             raise FanlightError(
@@ -56,14 +78,30 @@ class Model:
                 received="one array",
             )
         given = {self.inputs[0][0]: inputs} if single else dict(inputs)
-        results = self._run({n: np.asarray(x) for n, x in given.items()})
-        return next(iter(results.values())) if single and len(results) == 1 else results
+        ranks = {n: len(t.shape) for n, t in self.inputs if t.dtype == STRING}
+        return {
+            n: as_texts(x, n, ranks[n]) if n in ranks else np.asarray(x) for n, x in given.items()
+        }, single
 
-    def _run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def _once(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The outputs for inputs of the declared shapes."""
+        text = self.source.text
+        if text is None:
+            return evaluate(self.graph, arrays)
+        arrays = text.checked(arrays, self.name)
+        return text.behind(arrays, evaluate(self.graph, text.front(arrays)))
+
+    def _front(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        text = self.source.text
+        return arrays if text is None else text.front(text.checked(arrays, self.name))
+
+    def _run(
+        self, arrays: dict[str, np.ndarray], once: Callable[[dict[str, np.ndarray]], Any]
+    ) -> dict[str, np.ndarray]:
         free = [n for n in arrays if self.batched.get(n) and arrays[n].ndim]
         sizes = {arrays[n].shape[0] for n in free}
         if sizes <= {1}:
-            return evaluate(self.graph, arrays)
+            return dict(once(arrays))
         if len(sizes) > 1:
             raise FanlightError(
                 "E-INPUT-002",
@@ -73,7 +111,7 @@ class Model:
                 received=", ".join(f"{n}: {list(arrays[n].shape)}" for n in free),
             )
         parts = [
-            evaluate(self.graph, {n: a[i : i + 1] if n in free else a for n, a in arrays.items()})
+            once({n: a[i : i + 1] if n in free else a for n, a in arrays.items()})
             for i in range(sizes.pop())
         ]
         if not parts:
@@ -86,9 +124,9 @@ class Model:
             )
         return {
             name: np.concatenate([p[name] for p in parts])
-            if value.shape[:1] == (1,)
+            if made.shape[:1] == (1,)
             else np.stack([p[name] for p in parts])
-            for name, value in self.graph.outputs
+            for name, made in parts[0].items()
         }
 
     def __repr__(self) -> str:
@@ -108,6 +146,7 @@ def load(
     inputs: str | Sequence[str] = (),
     outputs: str | Sequence[str] = (),
     input_values: Mapping[str, Any] | None = None,
+    tables: Mapping[str, Any] | None = None,
 ) -> Model:
     """Read a model: TF.js `model.json` (layers or graph), Keras `.h5` or `.keras`, or a folder.
 
@@ -121,6 +160,8 @@ def load(
         inputs, outputs: names of nodes or tensors to cut a graph at, where its own do not do.
         input_values: of a TensorFlow graph, what inputs are fixed to, by name: whether it trains,
             or the numbers that decide sizes.
+        tables: of a graph that looks up words in tables that its files do not fill: by the name of
+            the table a list of words, each under its number, or a dict.
 
     Raises:
         FanlightError: E-FORMAT-nnn, telling what in which file cannot be read.
@@ -137,6 +178,7 @@ def load(
         inputs=inputs,
         outputs=outputs,
         input_values=input_values,
+        tables=tables,
     )
     return Model(source)
 

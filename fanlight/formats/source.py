@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
+from fanlight.formats.textpart import TextPart, as_bytes
 from fanlight.graph import Graph
 
 # What readers call their formats -> what they read.
@@ -53,6 +54,8 @@ class Source:
         warnings: what a careful reader would like to know; empty for most models.
         metadata: what the files say about themselves (producer, converter, user metadata).
         constants: those of a graph-model that were made up, by their names in the source.
+        text: what Python does with texts in front of the graph and behind it. With it, `inputs` and
+            `outputs` are the model's, and the graph's are what lies between.
     """
 
     graph: Graph
@@ -63,6 +66,7 @@ class Source:
     warnings: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     constants: Mapping[str, Any] = field(default_factory=dict)
+    text: TextPart | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ class Options:
         tags: the tags of the graph wanted in a SavedModel that has several; empty: "serve".
         inputs, outputs: names of tensors or nodes to cut the model at; empty: its own.
         input_values: input name -> the array that it is fixed to; it is no input then.
+        tables: keys and values of tables that the files do not fill, by name.
     """
 
     size: tuple[int, int] | None = None
@@ -87,6 +92,7 @@ class Options:
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     input_values: Mapping[str, np.ndarray] = field(default_factory=dict)
+    tables: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
 
 def make_options(
@@ -98,6 +104,7 @@ def make_options(
     inputs: str | Sequence[str] = (),
     outputs: str | Sequence[str] = (),
     input_values: Mapping[str, Any] | None = None,
+    tables: Mapping[str, Any] | None = None,
 ) -> Options:
     """Options from what a caller gave; E-FORMAT-018 or E-FORMAT-024 if that makes no sense."""
     pair: tuple[int, int] | None = None
@@ -161,6 +168,7 @@ def make_options(
         _names(inputs, "inputs", "'image'"),
         _names(outputs, "outputs", "'scores'"),
         _values(input_values),
+        filled_tables(tables),
     )
 
 
@@ -207,6 +215,43 @@ def _names(given: Any, what: str, example: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def filled_tables(tables: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Tables that a caller gave, as keys and values; E-FORMAT-018 if they are none."""
+    made: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    given = {} if tables is None else tables
+    for name, table in given.items() if isinstance(given, Mapping) else [("tables", given)]:
+        pairs = dict(enumerate(table)) if isinstance(table, list | tuple) else table
+        listed = isinstance(table, list | tuple)
+        if not isinstance(pairs, Mapping) or not isinstance(given, Mapping):
+            raise _no_table(name, table)
+        keys, values = list(pairs), list(pairs.values())
+        keys, values = (values, keys) if listed else (keys, values)
+        made[name] = (_column(name, keys), _column(name, values))
+    return made
+
+
+def _column(name: str, items: list[Any]) -> np.ndarray:
+    """Words as bytes, or numbers."""
+    if all(isinstance(i, str | bytes) for i in items):
+        column = np.empty(len(items), object)
+        column[:] = [i if isinstance(i, bytes) else as_bytes(i) for i in items]
+        return column
+    whole = all(isinstance(i, int | np.integer) and -(2**31) <= i < 2**31 for i in items)
+    if whole or all(isinstance(i, float | int | np.number) for i in items):
+        return np.array(items, np.int32 if whole else np.float32)
+    raise _no_table(name, items)
+
+
+def _no_table(name: str, received: object) -> FanlightError:
+    return FanlightError(
+        "E-FORMAT-018",
+        f"the table {name!r} is no table.",
+        where="tables",
+        expected='a list of words by their numbers, or {"word": number}, under the name of a table',
+        received=repr(received)[:80],
+    )
+
+
 def refuse_unused(options: Options, takes: Sequence[str], where: object) -> None:
     """E-FORMAT-018 if an option that few formats have is given and not in `takes`."""
     given = {
@@ -215,6 +260,7 @@ def refuse_unused(options: Options, takes: Sequence[str], where: object) -> None
         "inputs": options.inputs,
         "outputs": options.outputs,
         "input_values": dict(options.input_values),
+        "tables": options.tables,
     }
     unused = [name for name, value in given.items() if value and name not in takes]
     if unused:

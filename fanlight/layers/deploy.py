@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.dtypes import STRING
 from fanlight.errors import FanlightError
+from fanlight.formats.source import Source
 from fanlight.graph import Graph
 from fanlight.layers import losses, optimizers, scope, seeds
 from fanlight.layers.budget import bytes_of
@@ -383,11 +385,14 @@ _SIZED = ("E-OP-007", "E-TENSOR-015", "E-TENSOR-017")
 
 
 def refuse_texts(model: Any, learns: bool) -> None:
-    """E-BUILD-005 for a model of layers that begins with texts: WebAssembly has none.
+    """E-BUILD-005 for a model that begins with texts: WebAssembly has none.
 
     Args:
         learns: whether it is to be trained in the page: what begins inside another model is not.
     """
+    source = getattr(model, "source", None)
+    if isinstance(source, Source) and source.text is not None:
+        raise _of_texts(model.name, source)
     if not isinstance(model, Model) or not model.built:
         return
     tail = tail_of(model)
@@ -415,4 +420,26 @@ def refuse_texts(model: Any, learns: bool) -> None:
         expected="a model that takes numbers",
         received=f"a model that begins with {names}" if names else "inputs of dtype string",
         next=f"build {part} and send it the numbers that are made of texts.",
+    )
+
+
+def _of_texts(name: str, source: Source) -> FanlightError:
+    """E-BUILD-005 for a model that was read, of whose graph Python does a part."""
+    text = source.text
+    given = [n for n, t in (text.inputs if text else {}).items() if t.dtype == STRING]
+    made = [n for n, t in (text.outputs if text else {}).items() if t.dtype == STRING]
+    return FanlightError(
+        "E-BUILD-005",
+        "what Python does with texts cannot be built for a page.",
+        where=name,
+        expected="a model of numbers",
+        received="; ".join(
+            f"{what} of texts: {', '.join(names)}"
+            for what, names in (("inputs", given), ("outputs", made))
+            if names
+        ),
+        next="build the part of numbers, fl.build(model.graph, out). It takes "
+        f"{', '.join(f'{v.name} {v.type}' for v in source.graph.inputs)}: model.prepared(inputs) "
+        "makes that of texts in Python, and in the page a tokenizer of yours. It gives "
+        f"{', '.join(n for n, _ in source.graph.outputs)}.",
     )

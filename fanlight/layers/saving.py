@@ -261,6 +261,7 @@ def load(
     inputs: str | Sequence[str] = (),
     outputs: str | Sequence[str] = (),
     input_values: Mapping[str, Any] | None = None,
+    tables: Mapping[str, Any] | None = None,
 ) -> Any:
     """Read a model: TF.js `model.json` (layers or graph), Keras `.h5` or `.keras`, or a folder.
 
@@ -279,6 +280,8 @@ def load(
         inputs, outputs: names of nodes or tensors to cut a graph at, where its own do not do.
         input_values: of a TensorFlow graph, what inputs are fixed to, by name: whether it trains,
             or the numbers that decide sizes.
+        tables: of a graph that looks up words in tables that its files do not fill: by the name of
+            the table a list of words, each under its number, or a dict.
 
     Raises:
         FanlightError: E-FORMAT-nnn, telling what in which file cannot be read.
@@ -297,6 +300,7 @@ def load(
             inputs=inputs,
             outputs=outputs,
             input_values=input_values,
+            tables=tables,
         )
     except FanlightError as error:
         if error.code not in ("E-FORMAT-012", "E-FORMAT-014"):

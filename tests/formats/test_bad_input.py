@@ -322,7 +322,7 @@ def test_misfitting_shapes_name_the_node_and_its_op(tmp_path: Path) -> None:
 
 def test_string_input(tmp_path: Path) -> None:
     nodes = [placeholder("x", 1, dtype="DT_STRING"), node("Identity", "y", "x")]
-    refused(graph_file(tmp_path, nodes), "E-FORMAT-012", "DT_STRING")
+    refused(graph_file(tmp_path, nodes), "E-FORMAT-012", "strings of strings")
 
 
 def test_constant_expressions_cannot_fill_the_memory(tmp_path: Path) -> None:

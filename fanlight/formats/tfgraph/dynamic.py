@@ -274,12 +274,12 @@ def ragged_tensor_to_tensor(call: Call) -> Any:
     shape = list(call.ints(0, "the shape"))
     values, default = call.x(1), call.x(2)
     if kinds == ("ROW_SPLITS",):
-        splits = np.asarray(call.ints(3, "where rows begin"))
+        splits = call.known(3, "where rows begin").reshape(-1).astype(np.int64)
         rows = np.repeat(np.arange(splits.size - 1), np.maximum(np.diff(splits), 0))
         count = splits.size - 1
     elif kinds == ("FIRST_DIM_SIZE", "VALUE_ROWIDS"):
         count = call.number(3, "the number of rows")
-        rows = np.asarray(call.ints(4, "the rows of the values"))
+        rows = call.known(4, "the rows of the values").reshape(-1).astype(np.int64)
     else:
         raise call.refuse(
             "more than one ragged dim",

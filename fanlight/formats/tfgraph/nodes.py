@@ -77,6 +77,10 @@ class Attrs:
         """Whether a dtype is that of strings."""
         return self._get(name, "type") in ("DT_STRING", 7)
 
+    def is_resource(self, name: str) -> bool:
+        """Whether a dtype is that of resources (variables, tables)."""
+        return self._get(name, "type") in ("DT_RESOURCE", 20)
+
     def dims(self, name: str) -> tuple[int | None, ...] | None:
         """A shape with None for free dims; None if the rank is unknown."""
         return shape_dims(self._get(name, "shape"), self._where)

@@ -32,6 +32,8 @@ from fanlight.formats.tfgraph import (  # noqa: F401  (fill the table)
     neural,
     shaping,
     spectral,
+    strings,
+    tables,
     text,
     turns,
     windows,
@@ -40,6 +42,7 @@ from fanlight.formats.tfgraph.call import HANDLERS, TAKE_LISTS, TAKE_PAIRS, Call
 from fanlight.formats.tfgraph.counts import Bounded, as_tensor
 from fanlight.formats.tfgraph.frames import prepared, with_functions
 from fanlight.formats.tfgraph.guess import Guesser
+from fanlight.formats.tfgraph.hosted import Host, Hosted
 from fanlight.formats.tfgraph.library import Function, inlined, read_library
 from fanlight.formats.tfgraph.lists import is_list
 from fanlight.formats.tfgraph.nodes import Attrs, GraphNode, Ref, graph_dtype, parse_nodes
@@ -69,8 +72,8 @@ def read_graph_model(model: Mapping[str, Any], path: Path, options: Options) -> 
     groups = parse_manifest(model.get("weightsManifest") or [], path)
     if options.weights == "stored":
         stored = read_weights(groups, path.parent)
-        tables = text.tables_of(model, stored, path)
-        return _Import(path, options, signature, stored, called, tables).run(ordered(used, stop))
+        filled = tables.tables_of(model, stored, path)
+        return _Import(path, options, signature, stored, called, filled).run(ordered(used, stop))
     specs = {spec.name: spec for _, group in groups for spec in group}
     run = _Import(path, options, signature, {}, called)
     known = dict(used)
@@ -140,7 +143,7 @@ class _Import:
         signature: Signature,
         stored: Mapping[str, np.ndarray | Skipped],
         library: Mapping[str, Function] | None = None,
-        tables: Mapping[str, text.Table] | None = None,
+        filled: Mapping[str, text.Table] | None = None,
     ) -> None:
         self.path = path
         self.options = options
@@ -153,11 +156,18 @@ class _Import:
         self.guessed: dict[str, np.ndarray | Skipped] = {}
         self.builder = Builder(path.parent.name or path.stem)
         self.em = Emitter(self.builder)
-        self.results: dict[str, list[Any]] = {n: [t] for n, t in (tables or {}).items()}
+        self.results: dict[str, list[Any]] = {n: [t] for n, t in (filled or {}).items()}
         self.ports: list[Port] = []
         self.warnings: list[str] = []
+        self.host: Host | None = None
+
+    def fresh(self, stored: Mapping[str, np.ndarray | Skipped] | None = None) -> _Import:
+        """An import of the same model that has read nothing, to work out nodes of known inputs."""
+        kept = self.stored if stored is None else stored
+        return _Import(self.path, self.options, self.signature, kept, self.functions)
 
     def run(self, order: list[GraphNode]) -> Source:
+        self.host = Host(self, order)
         needed = {node.name: node for node in order}
         inputs = [
             (e, needed[e.ref.node])
@@ -165,13 +175,15 @@ class _Import:
             if e.ref.node in needed and e.ref.node not in self.results
         ]
         declared = {e.name: _dims(e, node) for e, node in inputs}
-        check_options(self.options, declared, self.path)
+        self._check_tables(inputs)
+        shapes = {n: tuple(s) for n, s in self.host.sizes(declared).items()}
+        check_options(replace(self.options, input_shapes=shapes), declared, self.path)
         for entry, node in inputs:
-            self._input(entry, node)
+            self._input(entry, node, self.host)
         for node in order:
             if node.name not in self.results:
                 self.results[node.name] = self._node(node, self.results, self.em)
-        return self._finish()
+        return self._finish(self.host)
 
     def run_function(self, function: Function, inputs: Sequence[Any], em: Emitter) -> list[Any]:
         """What a function gives for these inputs; its ops go to `em`."""
@@ -200,21 +212,24 @@ class _Import:
                 results[node.name] = self._node(node, results, em)
         finally:
             self.depth -= 1
-        return [self._tensor(r, None, results) for r in function.returns]
+        return [self.tensor(r, None, results) for r in function.returns]
 
-    def _input(self, entry: Entry, node: GraphNode) -> None:
-        if entry.dtype in ("DT_STRING", 7) or node.attrs.is_string("dtype"):
-            raise text.refused_input(entry.name, node.where)
-        dims = _dims(entry, node)
-        dtype = (
-            node.attrs.dtype("dtype", "float32")
-            if entry.dtype is None
-            else graph_dtype(entry.dtype, f"input {entry.name!r} of {self.path}")
-        )
-        fixed = fixed_value(entry.name, dims, dtype, self.options, node.where)
-        if fixed is not None:
-            self.results[node.name] = [self.em.named(fixed, entry.name)]
+    def _input(self, entry: Entry, node: GraphNode, host: Host) -> None:
+        if entry.dtype in ("DT_RESOURCE", 20) or node.attrs.is_resource("dtype"):
+            self.results[node.name] = [self._given_table(entry.name, node)]
             return
+        of_texts = entry.dtype in ("DT_STRING", 7) or node.attrs.is_string("dtype")
+        dims = _dims(entry, node)
+        if not of_texts:
+            dtype = (
+                node.attrs.dtype("dtype", "float32")
+                if entry.dtype is None
+                else graph_dtype(entry.dtype, f"input {entry.name!r} of {self.path}")
+            )
+            fixed = fixed_value(entry.name, dims, dtype, self.options, node.where)
+            if fixed is not None:
+                self.results[node.name] = [self.em.named(fixed, entry.name)]
+                return
         given = self.options.input_shapes.get(entry.name)
         if dims is None and given is not None:
             dims = tuple(given)
@@ -228,15 +243,48 @@ class _Import:
                 next=f"say it: fl.load(path, input_shapes={{{entry.name!r}: (1, 224, 224, 3)}}).",
             )
         shape, batched = static_shape(entry.name, dims, self.options, node.where)
+        if of_texts:
+            self.results[node.name] = [host.text_input(node, entry.name, shape)]
+            self.ports.append(Port(entry.name, entry.ref.node, batched))
+            return
         value = self.builder.input(entry.name, shape, dtype)
         self.results[node.name] = [value]
         self.ports.append(Port(value.name, entry.ref.node, batched))
+        host.number_input(node, value.name, value.type)
+
+    def _check_tables(self, inputs: Sequence[tuple[Entry, GraphNode]]) -> None:
+        """E-FORMAT-018 if a table is given that the model does not have, or that is filled."""
+        names = [e.name for e, _ in inputs]
+        unknown = [n for n in self.options.tables if n not in names]
+        if unknown:
+            raise FanlightError(
+                "E-FORMAT-018",
+                "tables names a table that the model does not have, or that its files fill.",
+                where=self.path,
+                expected=", ".join(names)[:300] or "no tables",
+                received=", ".join(map(str, unknown))[:300],
+            )
+
+    def _given_table(self, name: str, node: GraphNode) -> text.Table:
+        """A table that the caller fills, since no file does."""
+        given = self.options.tables.get(name)
+        if given is None:
+            raise FanlightError(
+                "E-FORMAT-012",
+                f"the model looks up words in a table that its files do not fill, {name!r}.",
+                where=node.where,
+                expected="an initializer (old converters left it out), or the words themselves",
+                received="a resource without contents",
+                next=f"give the words by their numbers: fl.load(path, tables={{{name!r}: "
+                "layer.get_vocabulary()}), or a dict.",
+            )
+        return tables.table(*given, name, node.where)
 
     def _node(
         self, node: GraphNode, results: Mapping[str, list[Tensor]], em: Emitter
     ) -> list[Tensor]:
         if node.op == "Const":
-            return [self._const(node)]
+            return [self.constant(node)]
         if node.op == "NoOp":
             return []
         if node.op == "Placeholder":
@@ -247,7 +295,18 @@ class _Import:
                 expected="placeholders that the signature lists as inputs",
                 received=node.name[:120],
             )
-        inputs = [self._tensor(ref, node, results) for ref in node.inputs]
+        inputs = [self.tensor(ref, node, results) for ref in node.inputs]
+        if self.host is None or results is not self.results:
+            return self.call(node, inputs, em)
+        if any(isinstance(x, Hosted) for x in inputs):
+            return self.host.node(node, inputs)
+        try:
+            return self.call(node, inputs, em)
+        except text.OnHost:
+            return self.host.on_host(node)
+
+    def call(self, node: GraphNode, inputs: Sequence[Any], em: Emitter) -> list[Tensor]:
+        """The results of a node with these inputs."""
         call = Call(node, em, inputs, self.warnings, self)
         if node.op not in TAKE_PAIRS and any(isinstance(x, Pair) for x in call.inputs):
             raise call.refuse(
@@ -271,15 +330,15 @@ class _Import:
             raise
         return list(made) if isinstance(made, list | tuple) else [made]
 
-    def _const(self, node: GraphNode) -> Any:
+    def constant(self, node: GraphNode) -> Any:
+        """The array or strings of a Const."""
         key = node.key or node.name
         if self.guesser is not None and key in self.guesser.specs and key not in self.guessed:
             self.guessed[key] = self.guesser.constant(key)
         array = self.guessed.get(key) if self.guesser is not None else self.stored.get(key)
         if isinstance(array, Skipped):
-            words: Any = text.text_of(array)
-            if words is not None:
-                return words
+            if array.texts is not None:
+                return text.text(array.texts.reshape(-1).tolist(), array.texts.shape, node.where)
             raise FanlightError(
                 "E-FORMAT-012",
                 f"the graph computes with a {array.dtype} tensor.",
@@ -298,9 +357,10 @@ class _Import:
             )
         return self.em.named(array, key)
 
-    def _tensor(
+    def tensor(
         self, ref: Ref, user: GraphNode | None, results: Mapping[str, list[Tensor]]
     ) -> Tensor:
+        """What an input or output refers to; E-FORMAT-016 if there is no such result."""
         made = results[ref.node]
         if ref.index >= len(made):
             raise FanlightError(
@@ -312,8 +372,8 @@ class _Import:
             )
         return made[ref.index]
 
-    def _finish(self) -> Source:
-        results = [self._tensor(e.ref, None, self.results) for e in self.signature.outputs]
+    def _finish(self, host: Host) -> Source:
+        results = [self.tensor(e.ref, None, self.results) for e in self.signature.outputs]
         for entry, result in zip(self.signature.outputs, results, strict=True):
             if text.concerns(result):
                 raise FanlightError(
@@ -345,18 +405,25 @@ class _Import:
         names = output_names([e.name for e in self.signature.outputs], [p.name for p in self.ports])
         batch = any(p.batched for p in self.ports)
         outputs: dict[str, Value] = {}
+        ends: dict[str, Any] = {}
         ports: list[Port] = []
         for name, entry, made in zip(names, self.signature.outputs, results, strict=True):
             for label, tensor in self._parts(name, entry, made):
-                outputs[label] = self.em.value(tensor, label)
-                batched = batch and label == name and tuple(tensor.shape[:1]) == (1,)
+                ends[label] = tensor
+                batched = batch
+                if not isinstance(tensor, Hosted) or tensor.kind in ("fixed", "open"):
+                    end = host.value(tensor) if isinstance(tensor, Hosted) else tensor
+                    outputs[label] = self.em.value(end, label)
+                    batched = batch and label == name and tuple(end.shape[:1]) == (1,)
                 ports.append(Port(label, f"{entry.ref.node}:{entry.ref.index}", batched))
+        graph, part = host.finish(outputs, ends)
         return Source(
-            graph=self.builder.finish(outputs),
+            graph=graph,
             format="tfjs-graph",
             inputs=tuple(self.ports),
             outputs=tuple(ports),
             warnings=tuple(dict.fromkeys(self.warnings)),
+            text=part,
         )
 
     def _parts(self, name: str, entry: Entry, made: Any) -> list[tuple[str, Tensor]]:

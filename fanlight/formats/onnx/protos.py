@@ -38,9 +38,13 @@ def domain(name: str) -> str:
 
 
 class Node:
-    """One node: `op` is its op_type, with the domain in front where that is not ai.onnx."""
+    """One node: `op` is its op_type, with the domain in front where that is not ai.onnx.
 
-    __slots__ = ("_message", "domain", "inputs", "name", "op", "outputs", "path")
+    Attributes:
+        overload: which of several functions of the model with this name it calls; mostly "".
+    """
+
+    __slots__ = ("_message", "domain", "inputs", "name", "op", "outputs", "overload", "path")
 
     def __init__(self, message: Message, path: str, index: int) -> None:
         self._message = message
@@ -49,6 +53,7 @@ class Node:
         kind = message.text(4)
         self.domain = domain(message.text(7))
         self.op = f"{self.domain}.{kind}" if self.domain else kind
+        self.overload = message.text(8)
         outputs = [name for name in self.outputs if name]
         self.name = message.text(3) or (outputs[0] if outputs else f"{kind}_{index}")
         self.path = path
@@ -180,9 +185,10 @@ class Graph:
 
 @dataclass(frozen=True)
 class Function:
-    """A FunctionProto."""
+    """A FunctionProto; functions of one `op` differ in their `overload`."""
 
     op: str
+    overload: str
     inputs: list[str]
     outputs: list[str]
     nodes: list[Node]
@@ -194,6 +200,7 @@ def function(message: Message, path: str) -> Function:
     name, own = message.text(1), domain(message.text(10))
     return Function(
         f"{own}.{name}" if own else name,
+        message.text(13),
         message.texts(4),
         message.texts(5),
         [Node(m, path, i) for i, m in enumerate(message.messages(7, path))],

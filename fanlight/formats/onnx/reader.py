@@ -27,8 +27,8 @@ from fanlight.formats.onnx import (  # noqa: F401  (fill the table)
     windows,
 )
 from fanlight.formats.onnx.call import HANDLERS
-from fanlight.formats.onnx.protos import Declared, Function, Graph, Node, function, model
-from fanlight.formats.onnx.scope import Scope, Shared, WeightEmitter
+from fanlight.formats.onnx.protos import Declared, Graph, Node, function, model
+from fanlight.formats.onnx.scope import Functions, Scope, Shared, WeightEmitter
 from fanlight.formats.onnx.tensors import Tensors, mapped
 from fanlight.formats.source import Options, Port, Source, check_options, static_shape
 from fanlight.formats.wire import Message
@@ -69,9 +69,9 @@ def read_onnx(path: Path, options: Options) -> Source:
     return _Import(path, options, graph, functions, opsets, about).run()
 
 
-def _functions(message: Message, path: Path) -> dict[str, Function]:
+def _functions(message: Message, path: Path) -> Functions:
     found = (function(m, str(path)) for m in message.messages(25))
-    return {f.op: f for f in found}
+    return {(f.op, f.overload): f for f in found}
 
 
 def _free_names(graph: Graph, depth: int = 0) -> set[str]:
@@ -99,7 +99,7 @@ class _Import:
         path: Path,
         options: Options,
         graph: Graph,
-        functions: dict[str, Function],
+        functions: Functions,
         opsets: dict[str, int],
         about: dict[str, object],
     ) -> None:
@@ -141,15 +141,17 @@ class _Import:
 
     def _refuse_unsupported(self, nodes: Sequence[Node]) -> None:
         unknown: dict[str, list[str]] = {}
-        seen: set[str] = set()
+        seen: set[tuple[str, str]] = set()
 
         def look(nodes: Sequence[Node], depth: int) -> None:
             for node in nodes:
-                function = self.shared.functions.get(node.op)
+                key = (node.op, node.overload)
+                function = self.shared.functions.get(key)
                 if node.op not in HANDLERS and function is None:
-                    unknown.setdefault(node.op, []).append(node.name)
-                elif node.op not in HANDLERS and function is not None and node.op not in seen:
-                    seen.add(node.op)
+                    told = f"{node.op} (overload {node.overload!r})" if node.overload else node.op
+                    unknown.setdefault(told, []).append(node.name)
+                elif node.op not in HANDLERS and function is not None and key not in seen:
+                    seen.add(key)
                     look(function.nodes, depth)
                 if depth < 32:
                     for inner in node.graphs():

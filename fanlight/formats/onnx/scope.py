@@ -18,6 +18,8 @@ from fanlight.graph import Builder, Subgraph, Value
 from fanlight.ops.types import TensorType
 
 MAX_DEPTH = 24
+# By op and overload.
+Functions = Mapping[tuple[str, str], Function]
 # Loops that are unrolled, and functions that are written out, may not make much of little.
 MAX_STEPS = 300_000
 
@@ -30,7 +32,7 @@ class Shared:
         path: str,
         tensors: Tensors,
         opsets: Mapping[str, int],
-        functions: Mapping[str, Function],
+        functions: Functions,
         warnings: list[str],
     ) -> None:
         self.path = path
@@ -174,7 +176,7 @@ class Scope:
             for k, v in node.attributes().items()
         }
         given = [self.get(name, node.where) for name in node.inputs]
-        function = self.shared.functions.get(node.op)
+        function = self.shared.functions.get((node.op, node.overload))
         if node.op not in HANDLERS and function is not None:
             made, made_kinds = self._function(function, node, given, attributes)
         else:

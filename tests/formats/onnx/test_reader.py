@@ -181,6 +181,25 @@ def test_functions_of_the_model(tmp_path: Path) -> None:
     np.testing.assert_array_equal(own, np.float32([-1, 4]))
 
 
+def test_functions_of_one_name_differ_in_their_overload(tmp_path: Path) -> None:
+    """From IR version 10 on; exporters of PyTorch make them."""
+    functions = []
+    for overload, op in (("", "Neg"), ("twice", "Add")):
+        inner = helper.make_node(op, ["a", "a"] if op == "Add" else ["a"], ["b"])
+        made = helper.make_function("own", "F", ["a"], ["b"], [inner],
+                                    [helper.make_opsetid("", 20)], overload=overload)  # fmt: skip
+        functions.append(made)
+    nodes = [helper.make_node("F", ["x"], ["h"], domain="own", overload="twice"),
+             helper.make_node("F", ["h"], ["y"], domain="own")]  # fmt: skip
+    ports = [value("x", [2])], [value("y", [2])]
+    for order in (functions, functions[::-1]):
+        path = saved(tmp_path, model(nodes, *ports, functions=order))
+        own = evaluate(load_graph(path).graph, {"x": np.float32([1, -3])})["y"]
+        np.testing.assert_array_equal(own, np.float32([-2, 6]))
+    text = refused(saved(tmp_path, model(nodes, *ports, functions=functions[:1])), "E-FORMAT-013")
+    assert "own.F (overload 'twice') x1" in text
+
+
 def test_decisions_and_loops(tmp_path: Path) -> None:
     """If and Loop that numbers decide become cond and while_loop."""
     then = helper.make_graph([helper.make_node("Mul", ["x", "two"], ["t"])], "a", [],

@@ -22,8 +22,29 @@ def upsample(call: Call) -> Tensor:
         if call.opset < 9
         else [float(v) for v in call.known(1, "the scales").reshape(-1)]
     )
-    return _resized(call, call.x(), scales, None, None, coordinates="asymmetric",
-                    rounding="floor", mode=_mode(call))  # fmt: skip
+    return _older(call, scales or [])
+
+
+def _older(call: Call, scales: list[float]) -> Tensor:
+    """Upsample, and Resize of opset 10, which have no rule of places or of rounding.
+
+    A result lies at i / scale. "nearest" takes the element before that place where a dim grows,
+    and the one behind it where a dim shrinks: so says the node test of opset 10
+    (resize_downsample_nearest: [1, 2, 3, 4] by 0.6 is [1, 3]), and so runtimes do.
+    """
+    x, mode = call.x(), _mode(call)
+    if mode == "nearest" and any(s < 1 for s in scales) and len(scales) == len(x.shape):
+        for axis, scale in enumerate(scales):
+            if not 1e-6 <= scale <= 1e6 or math.floor(x.shape[axis] * scale) < 1:
+                raise call.refuse("scales do not fit", received=f"{scales[:8]} of {list(x.shape)}")
+            if scale < 1:
+                places = np.arange(math.floor(x.shape[axis] * scale), dtype=np.float32)
+                behind = np.ceil(places / np.float32(scale))
+                index = np.minimum(behind, x.shape[axis] - 1).astype(np.int32)
+                x = call.op("gather", x, index, part=f"near{axis}", axis=axis)
+        scales = [max(s, 1.0) for s in scales]
+    return _resized(call, x, scales, None, None, coordinates="asymmetric", rounding="floor",
+                    mode=mode)  # fmt: skip
 
 
 def _mode(call: Call) -> str:
@@ -37,8 +58,7 @@ def resize_(call: Call) -> Tensor:
     x = call.x()
     if call.opset < 11:
         scales = [float(v) for v in call.known(1, "the scales").reshape(-1)]
-        return _resized(call, x, scales, None, None, coordinates="asymmetric", rounding="floor",
-                        mode=_mode(call))  # fmt: skip
+        return _older(call, scales)
     scales_, sizes, roi = None, None, None
     if call.has(2) and call.x(2).shape != (0,):
         scales_ = [float(v) for v in call.known(2, "the scales").reshape(-1)]

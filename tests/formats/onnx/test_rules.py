@@ -14,7 +14,8 @@ onnx = pytest.importorskip("onnx")
 F, I64, B = 1, 7, 9  # dtypes
 
 
-def run(path: Path, nodes: list[Any], x: np.ndarray, out: Any, **constants: np.ndarray) -> Any:
+def run(path: Path, nodes: list[Any], x: np.ndarray, out: Any, opset: int = 17,
+        **constants: np.ndarray) -> Any:  # fmt: skip
     helper, numpy_helper = onnx.helper, onnx.numpy_helper
     kind = helper.np_dtype_to_tensor_dtype(x.dtype)
     graph = helper.make_graph(
@@ -24,7 +25,7 @@ def run(path: Path, nodes: list[Any], x: np.ndarray, out: Any, **constants: np.n
         [helper.make_tensor_value_info("y", out, None)],
         [numpy_helper.from_array(a, n) for n, a in constants.items()],
     )
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
     model = helper.make_model(graph, opset_imports=opsets)
     onnx.save(model, path / "m.onnx")
     return fl.load(path / "m.onnx")(x)
@@ -65,3 +66,15 @@ def test_powers_of_whole_numbers_are_cut(tmp_path: Path) -> None:
     x = np.asarray([2, 3, 7, 5], np.int32)
     got = run(tmp_path, [node], x, 6, p=np.asarray([1.5, 0.5, 0.5, 3], np.float32))
     assert got.tolist() == [2, 1, 2, 125]
+
+
+def test_resize_of_opset_10_takes_the_element_behind_where_a_dim_shrinks(tmp_path: Path) -> None:
+    """The node test resize_downsample_nearest of ONNX 1.5, and what grows and shrinks at once."""
+    node = onnx.helper.make_node("Resize", ["x", "s"], ["y"], mode="nearest")
+    x = np.arange(1, 9, dtype=np.float32).reshape(1, 1, 2, 4)
+    got = run(tmp_path, [node], x, F, 10, s=np.float32([1, 1, 0.6, 0.6]))
+    np.testing.assert_array_equal(got, np.float32([[[[1, 3]]]]))
+    got = run(tmp_path, [node], x, F, 10, s=np.float32([1, 1, 1.5, 0.6]))
+    np.testing.assert_array_equal(got, np.float32([[[[1, 3], [1, 3], [5, 7]]]]))
+    got = run(tmp_path, [node], x, F, 10, s=np.float32([1, 1, 1, 0.5]))
+    np.testing.assert_array_equal(got, np.float32([[[[1, 3], [5, 7]]]]))

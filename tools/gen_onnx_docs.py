@@ -58,8 +58,9 @@ inputs are known, else refused. NonMaxSuppression has always as many rows as box
 rows of -1 stand for nothing.
 
 **Quantised models.** QuantizeLinear, DequantizeLinear (also per axis and in blocks), QLinearConv,
-QLinearMatMul, ConvInteger, MatMulInteger and DynamicQuantizeLinear give their exact steps, computed
-in float32 (sums of products are exact up to 2^24).
+QLinearMatMul, ConvInteger, MatMulInteger and DynamicQuantizeLinear give their exact steps. Products
+of whole numbers (MatMul, Gemm, MatMulInteger, ConvInteger) are exact in int32, which wraps around;
+sums of QLinearMatMul and QLinearConv are float32, exact up to 2^24, and then scaled to 8 bits.
 
 **External data** is read from files in the model's folder, mapped into memory, not copied. Paths
 that lead outside and links are E-FORMAT-010.

@@ -8,18 +8,34 @@ from typing import Any
 import numpy as np
 
 from fanlight.formats.emitter import Tensor, dtype_of
-from fanlight.formats.onnx import kinds
+from fanlight.formats.onnx import kinds, whole
 from fanlight.formats.onnx.call import Call, importer
+from fanlight.formats.onnx.elementwise import wrapped
 from fanlight.formats.spatial import from_nhwc, to_nhwc
 from fanlight.tensor.einsum import einsum
 
 
-def matmul_of(call: Call, a: Tensor, b: Tensor, part: str = "", **attrs: Any) -> Tensor:
-    """numpy.matmul of float32, vectors included."""
+def matmul_of(
+    call: Call,
+    a: Tensor,
+    b: Tensor,
+    part: str = "",
+    most: tuple[int, int] | None = None,
+    **attrs: Any,
+) -> Tensor:
+    """numpy.matmul, vectors included: of float32, or of whole numbers.
+
+    Args:
+        most: how far from 0 the whole numbers of a and b lie at most; the result is int32.
+    """
     left, right = len(a.shape) == 1, len(b.shape) == 1
     a = call.reshape(a, (1, *a.shape), "row") if left else a
     b = call.reshape(b, (*b.shape, 1), "column") if right else b
-    y = call.op("matmul", a, b, part=part if part or not (left or right) else "product", **attrs)
+    if most is None:
+        part = part if part or not (left or right) else "product"
+        y = call.op("matmul", a, b, part=part, **attrs)
+    else:
+        y = whole.product(call, a, b, *most)
     if left or right:
         shape = list(y.shape)
         if right:
@@ -32,12 +48,18 @@ def matmul_of(call: Call, a: Tensor, b: Tensor, part: str = "", **attrs: Any) ->
 
 @importer("MatMul")
 def matmul(call: Call) -> Tensor:
-    dtype = dtype_of(call.x())
-    return call.cast(matmul_of(call, call.f32(0), call.f32(1)), dtype, "back")
+    a, b = call.x(0), call.x(1)
+    if dtype_of(a) == "float32":
+        return matmul_of(call, a, call.f32(1))
+    kind = call.made_kinds[0] = call.kind(0)
+    most = whole.magnitude(call, a, kind), whole.magnitude(call, b, call.kind(1))
+    return call.cast(wrapped(call, matmul_of(call, a, b, most=most), kind), dtype_of(a), "back")
 
 
 @importer("Gemm")
 def gemm(call: Call) -> Tensor:
+    if dtype_of(call.x()) != "float32" and {call.real(n, 1.0) for n in ("alpha", "beta")} == {1.0}:
+        return _whole_gemm(call)
     a, b = call.f32(0), call.f32(1)
     y = call.op("matmul", a, b, part="product", transpose_a=call.flag("transA"),
                 transpose_b=call.flag("transB"))  # fmt: skip
@@ -50,6 +72,18 @@ def gemm(call: Call) -> Tensor:
             c = call.op("mul", c, call.const(beta), part="c")
         y = call.op("add", y, c)
     return call.cast(y, dtype_of(call.x()), "back")
+
+
+def _whole_gemm(call: Call) -> Tensor:
+    a, b = call.x(0), call.x(1)
+    kind = call.made_kinds[0] = call.kind(0)
+    most = whole.magnitude(call, a, kind), whole.magnitude(call, b, call.kind(1))
+    a = call.transpose(a, (1, 0), "a") if call.flag("transA") else a
+    b = call.transpose(b, (1, 0), "b") if call.flag("transB") else b
+    y = whole.product(call, a, b, *most)
+    if call.has(2):
+        y = call.op("add", y, call.cast(call.x(2), "int32", "c"), part="added")
+    return call.cast(wrapped(call, y, kind), dtype_of(call.x(0)), "back")
 
 
 @importer("Einsum")

@@ -1,7 +1,8 @@
 """Importers of quantised forms: QDQ, QLinear and integer ops.
 
-Whole numbers of 8 bits are int32 or uint8 here. Sums of products are made in float32, which is
-exact up to 2^24 (256 products of 8-bit numbers at their ends), and rounded where they are int32.
+Whole numbers of 8 bits are int32 or uint8 here. MatMulInteger and ConvInteger are exact. The sums
+of products of QLinearMatMul and QLinearConv are made in float32, which is exact up to 2^24 (256
+products of 8-bit numbers at their ends); then they are scaled and rounded to 8 bits anyway.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.formats.emitter import Tensor
-from fanlight.formats.onnx import kinds
+from fanlight.formats.onnx import kinds, whole
 from fanlight.formats.onnx.call import Call, importer
 from fanlight.formats.onnx.neural import matmul_of
 from fanlight.formats.onnx.windows import convolved
@@ -103,20 +104,53 @@ def _centred(call: Call, index: int, zero: int, axis: int | None = None) -> Tens
     return call.op("sub", x, point, part=f"centred{index}")
 
 
+def _most(call: Call, x: Tensor, index: int, zero: int) -> int:
+    """How far from 0 the numbers of an input less its zero point lie at most."""
+    if isinstance(x, np.ndarray) or not call.has(zero):
+        return whole.magnitude(call, x, call.kind(index))
+    low, high = kinds.LIMITS.get(call.kind(index), (-128, 255))
+    point = call.x(zero)
+    if isinstance(point, np.ndarray) and point.size:
+        return int(max(point.max() - low, high - point.min()))
+    return high - low
+
+
 @importer("MatMulInteger")
 def matmul_integer(call: Call) -> Tensor:
     a = _centred(call, 0, 2, len(call.x(0).shape) - 2)
     b = _centred(call, 1, 3, len(call.x(1).shape) - 1)
     call.made_kinds[0] = kinds.INT32
-    return call.cast(call.op("round", matmul_of(call, a, b), part="whole"), "int32", "int")
+    return matmul_of(call, a, b, most=(_most(call, a, 0, 2), _most(call, b, 1, 3)))
 
 
 @importer("ConvInteger")
 def conv_integer(call: Call) -> Tensor:
-    y = convolved(call, _centred(call, 0, 2), _centred(call, 1, 3, 0))
+    """Exact: channels by blocks, as many as sums of products below 2^24 have."""
+    x, w = _centred(call, 0, 2), _centred(call, 1, 3, 0)
     call.made_kinds[0] = kinds.INT32
-    whole = call.cast(call.op("round", y, part="whole"), "int32", "int")
-    return from_nhwc(call.em, whole, call.name)
+    depth, taps = w.shape[1] if len(w.shape) > 1 else 1, math.prod(w.shape[2:])
+    most = _most(call, x, 0, 2)
+    step = whole.EXACT // max(taps * most * _most(call, w, 1, 3), 1)
+    if isinstance(w, np.ndarray) and w.ndim > 1:
+        sums = np.abs(w.astype(np.float64)).sum(tuple(range(1, w.ndim)))
+        step = depth if most * sums.max(initial=0) <= whole.EXACT else step
+    if step * 256 < depth:
+        raise call.refuse("its window is too large for exact sums", received=list(w.shape))
+    total: Tensor | None = None
+    for at in range(0, max(depth, 1), step):
+        end = min(at + step, depth)
+        part_x, part_w = x, w
+        if step < depth:
+            # Of every group the channels from `at` on.
+            place = np.arange(x.shape[1], dtype=np.int32)
+            place = place[(place % depth >= at) & (place % depth < end)]
+            part_x = call.op("gather", x, place, part=f"x{at}", axis=1)
+            part_w = call.op("gather", w, np.arange(at, end, dtype=np.int32), part=f"w{at}", axis=1)
+        y = call.op("round", convolved(call, part_x, part_w), part="whole")
+        y = call.cast(y, "int32", "int")
+        total = y if total is None else call.op("add", total, y, part="total")
+    assert total is not None
+    return from_nhwc(call.em, total, call.name)
 
 
 def _requantized(call: Call, y: Tensor, factor: Tensor, zero: int) -> Tensor:

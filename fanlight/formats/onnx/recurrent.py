@@ -64,13 +64,20 @@ def _activations(call: Call, defaults: Sequence[str], directions: int) -> list[l
     return [made[i * per : (i + 1) * per] for i in range(directions)]
 
 
-def _part(call: Call, index: int, direction: int) -> Tensor | None:
-    """What an input [directions, ...] has for one direction."""
+def _part(call: Call, index: int, direction: int, directions: int, axis: int = 0) -> Tensor | None:
+    """What an input has for one direction; `axis` is that of its directions."""
     if not call.has(index):
         return None
     x = call.f32(index)
-    one = cut(call, x, 0, [1] * x.shape[0])[direction]
-    return call.reshape(one, x.shape[1:], f"input{index}_{direction}")
+    if len(x.shape) <= axis or x.shape[axis] != directions:
+        raise call.refuse(
+            f"input {index} does not fit its directions",
+            expected=f"{directions} as dim {axis}",
+            received=list(x.shape),
+        )
+    one = cut(call, x, axis, [1] * directions)[direction]
+    rest = [size for a, size in enumerate(x.shape) if a != axis]
+    return call.reshape(one, rest, f"input{index}_{direction}")
 
 
 Step = Callable[[Any, list[Any]], list[Any]]
@@ -93,6 +100,7 @@ def _layer(
         raise call.refuse("unknown direction", received=way[:40])
     directions = 2 if way == "bidirectional" else 1
     hidden = call.whole("hidden_size") or call.x(2).shape[-1]
+    call.x(1)
     if tuple(call.x(2).shape) != (directions, gates * hidden, hidden):
         raise call.refuse(
             "its weights do not fit",
@@ -104,7 +112,9 @@ def _layer(
     rows, lasts = [], []
     for d in range(directions):
         reverse = way == "reverse" or d == 1
-        made = _direction(call, x, d, reverse, gates, states, hidden, make, chosen[d], lengths)
+        made = _direction(
+            call, x, (d, directions), reverse, gates, states, hidden, make, chosen[d], lengths
+        )
         rows.append(call.reshape(made[0], (steps, 1, batch, hidden), f"rows{d}"))
         lasts.append([call.reshape(s, (1, batch, hidden), f"last{d}") for s in made[1:]])
     if directions == 2:
@@ -120,30 +130,27 @@ def _layer(
 
 
 def _direction(
-    call: Call, x: Tensor, d: int, reverse: bool, gates: int, states: int, hidden: int,
-    make: Callable[..., Step], chosen: list[Activation], lengths: Tensor | None,
+    call: Call, x: Tensor, way: tuple[int, int], reverse: bool, gates: int, states: int,
+    hidden: int, make: Callable[..., Step], chosen: list[Activation], lengths: Tensor | None,
 ) -> list[Tensor]:  # fmt: skip
     steps, batch, _ = x.shape
-    w, r = _part(call, 1, d), _part(call, 2, d)
+    d = way[0]
+    w, r = _part(call, 1, *way), _part(call, 2, *way)
     assert w is not None and r is not None
-    bias = _part(call, 3, d)
+    bias = _part(call, 3, *way)
     wb = rb = None
     if bias is not None:
         wb, rb = cut(call, bias, 0, (gates * hidden, gates * hidden))
     begin = []
     for i in range(states):
-        first = _part(call, 5 + i, d)
-        if first is not None and call.flag("layout"):
-            one = cut(call, call.transpose(call.f32(5 + i), (1, 0, 2), "d"), 0,
-                      [1] * call.x(5 + i).shape[1])[d]  # fmt: skip
-            first = call.reshape(one, one.shape[1:], f"first{i}")
+        first = _part(call, 5 + i, *way, axis=1 if call.flag("layout") else 0)
         begin.append(first if first is not None else np.zeros((batch, hidden), np.float32))
     flat = call.reshape(x, (steps * batch, x.shape[2]), f"flat{d}")
     z = call.op("matmul", flat, w, part=f"gates{d}", transpose_b=True)
     if wb is not None:
         z = call.op("add", z, wb, part=f"gates{d}/biased")
     z = call.reshape(z, (steps, batch, gates * hidden), f"gates{d}/steps")
-    peep = _part(call, 7, d) if states == 2 else None
+    peep = _part(call, 7, *way) if states == 2 else None
     extra = [t for t in (rb, peep) if t is not None]
     mask: list[Tensor] = []
     if lengths is not None:

@@ -38,6 +38,12 @@ fl.build(model, "site")                                            # for the bro
 at import; then all shapes are known, and what is computed from shapes alone folds away. A value
 that decides a shape and depends on an input is E-FORMAT-019.
 
+**Batches.** Answers of a batch are those of its examples one by one. Where a model makes them of
+each other (a product of x with x transposed, a mean or a softmax over the batch, a recurrent layer
+whose time comes first), reading it finds that out, from a second look at another batch size: its
+batch is fixed to 1 then, `source.mixes` and a warning name the nodes, and
+`input_shapes={"x": (8, 4)}` reads the model for batches of 8.
+
 **Layout.** Inputs and outputs keep their shapes, `[N, C, H, W]` for most. Inside, convolutions and
 what lies between them run channels last: at most one transpose at the entry and one at the exit
 stay. `source.metadata["layouts"]` of `fanlight.formats.load_graph` says which inputs are NCHW.

@@ -194,6 +194,16 @@ def _free(dynamic: Sequence[str] | None, opened: Opened) -> bool | None:
             expected="batch; other sizes are fixed with input_shapes",
             received=", ".join(map(str, dynamic)),
         )
+    mixes = getattr(getattr(opened.loaded, "source", None), "mixes", ())
+    if dynamic and mixes:
+        raise FanlightError(
+            "E-CONVERT-002",
+            "the batch cannot stay free: the examples of a batch meet in this model.",
+            where=opened.where,
+            expected="a model that makes each answer of its own example alone",
+            received="; ".join(mixes),
+            next="leave --dynamic out for one example, or give a size with input_shapes.",
+        )
     if dynamic and not opened.batched:
         raise FanlightError(
             "E-CONVERT-002",

@@ -13,6 +13,7 @@ from fanlight.errors import FanlightError
 from fanlight.formats.files import regular_size
 from fanlight.formats.jsonfile import expect, read_json
 from fanlight.formats.source import Options, Source, make_options, refuse_unused
+from fanlight.formats.together import told_apart
 
 _KNOWN = (
     "model.json of TensorFlow.js (layers-model or graph-model), Keras .h5/.hdf5 or .keras, a "
@@ -45,6 +46,8 @@ _READERS = {
 _TAKES: dict[str, tuple[str, ...]] = {
     ".pb": ("signature", "tags", "inputs", "outputs", "input_values", "tables"),
 }
+# Kinds of graphs of free shapes, which are looked through for examples of a batch that meet.
+_TOGETHER = (".onnx", ".pt2", ".tflite", ".task")
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _ZIP_MAGIC = b"PK\x03\x04"
 
@@ -124,7 +127,10 @@ def _read(file: Path, options: Options) -> Source:
     if kind in _READERS:
         module, function = _READERS[kind]
         refuse_unused(options, _TAKES.get(kind, ()), file)
-        source: Source = getattr(import_module(module), function)(file, options)
+        reader = getattr(import_module(module), function)
+        source: Source = reader(file, options)
+        if kind in _TOGETHER:
+            return told_apart(source, options, lambda other: reader(file, other))
         return source
     raise FanlightError(
         "E-FORMAT-002",

@@ -38,17 +38,28 @@ MAX_TENSOR_BYTES = 1 << 32
 _FOLD_BYTES = 1 << 26
 
 
-class Emitter:
-    """Builds one graph; tensors are Values, or arrays when they are known."""
+# What a sketch still computes with: arrays that decide shapes are small.
+_SKETCHED = 1 << 14
 
-    def __init__(self, builder: Builder) -> None:
+
+class Emitter:
+    """Builds one graph; tensors are Values, or arrays when they are known.
+
+    Attributes:
+        sketch: whether the shapes of the graph alone are wanted. Large known arrays are zeros
+            that take no memory then, and become inputs in place of weights.
+    """
+
+    def __init__(self, builder: Builder, sketch: bool = False) -> None:
         self.builder = builder
+        self.sketch = sketch
         self._known: dict[int, _Known] = {}
         self._scalars: dict[tuple[str, str], np.ndarray] = {}
 
     def named(self, array: np.ndarray, name: str) -> np.ndarray:
         """Remember the source's name of a known array, for when it becomes a weight."""
-        array = dtypes.narrow(array)
+        large = self.sketch and array.nbytes > _SKETCHED
+        array = _zeros(array.shape, array.dtype) if large else dtypes.narrow(array)
         self._known.setdefault(id(array), _Known(array)).name = name
         return array
 
@@ -70,7 +81,11 @@ class Emitter:
             return tensor
         known = self._known.setdefault(id(tensor), _Known(tensor))
         if known.value is None:
-            known.value = self.builder.weight(tensor, known.name or name)
+            if self.sketch and tensor.nbytes > _SKETCHED:
+                dtype = _dtype(tensor, name or "a constant")
+                known.value = self.builder.input("weight", tensor.shape, dtype)
+            else:
+                known.value = self.builder.weight(tensor, known.name or name)
         return known.value
 
     def op(self, op: str, *inputs: Tensor, name: str, **attrs: Any) -> Any:
@@ -93,6 +108,9 @@ class Emitter:
         budget = max(_FOLD_BYTES, 2 * max((a.nbytes for a in arrays), default=0))
         for type in results:
             check_size(type, name, budget)
+        if self.sketch and any(_bytes(t) > _SKETCHED for t in (*types, *results)):
+            zeros = [_zeros(t.bound, dtypes.to_numpy(t.dtype)) for t in results]
+            return zeros[0] if len(zeros) == 1 else tuple(zeros)
         with np.errstate(all="ignore"):
             made = [
                 np.ascontiguousarray(a).reshape(a.shape) for a in rows.evaluate(op, arrays, full)
@@ -125,6 +143,15 @@ class Emitter:
         return np.full(tuple(shape), value, dtypes.to_numpy(dtype))
 
 
+def _bytes(type: TensorType) -> int:
+    return math.prod(type.bound) * dtypes.size(type.dtype)
+
+
+def _zeros(shape: Sequence[int], dtype: Any) -> np.ndarray:
+    """Zeros of any shape in the memory of one."""
+    return np.broadcast_to(np.zeros((), dtypes.narrow(np.zeros(0, dtype)).dtype), tuple(shape))
+
+
 def dtype_of(x: Tensor) -> str:
     """The dtype name of a value or a known array."""
     return x.dtype if isinstance(x, Value) else _dtype(x, "a constant")
@@ -145,7 +172,7 @@ def _dtype(array: np.ndarray, where: str) -> str:
 
 def check_size(type: TensorType, where: str, limit: int = MAX_TENSOR_BYTES) -> None:
     """E-FORMAT-023 if a tensor of this type takes more than `limit` bytes."""
-    if math.prod(type.bound) * dtypes.size(type.dtype) > limit:
+    if _bytes(type) > limit:
         raise FanlightError(
             "E-FORMAT-023",
             "a tensor of the model is larger than any browser can hold.",

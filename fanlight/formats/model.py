@@ -98,6 +98,7 @@ class Model:
     def _run(
         self, arrays: dict[str, np.ndarray], once: Callable[[dict[str, np.ndarray]], Any]
     ) -> dict[str, np.ndarray]:
+        self._refuse_batch(arrays)
         free = [n for n in arrays if self.batched.get(n) and arrays[n].ndim]
         sizes = {arrays[n].shape[0] for n in free}
         if sizes <= {1}:
@@ -128,6 +129,23 @@ class Model:
             else np.stack([p[name] for p in parts])
             for name, made in parts[0].items()
         }
+
+    def _refuse_batch(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """E-INPUT-002 if several examples come where those of a batch meet."""
+        for name, type in self.inputs if self.source.mixes else ():
+            given = arrays.get(name)
+            if given is None or given.shape[:1] == type.shape[:1]:
+                continue
+            source = next(p.source for p in self.source.inputs if p.name == name)
+            raise FanlightError(
+                "E-INPUT-002",
+                "the examples of a batch meet in this model, so its batch has a fixed size.",
+                where=f"{self.name}: {'; '.join(self.source.mixes)}",
+                expected=f"{name}: {type}",
+                received=list(given.shape),
+                next="read it for batches of that size: fl.load(path, input_shapes="
+                f"{{{source!r}: {tuple(given.shape)}}})",
+            )
 
     def __repr__(self) -> str:
         ins = ", ".join(f"{n}: {t}" for n, t in self.inputs)

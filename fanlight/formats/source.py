@@ -56,6 +56,7 @@ class Source:
         constants: those of a graph-model that were made up, by their names in the source.
         text: what Python does with texts in front of the graph and behind it. With it, `inputs` and
             `outputs` are the model's, and the graph's are what lies between.
+        mixes: where the examples of a batch meet, if they do; no input is batched then.
     """
 
     graph: Graph
@@ -67,6 +68,7 @@ class Source:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     constants: Mapping[str, Any] = field(default_factory=dict)
     text: TextPart | None = None
+    mixes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Options:
         inputs, outputs: names of tensors or nodes to cut the model at; empty: its own.
         input_values: input name -> the array that it is fixed to; it is no input then.
         tables: keys and values of tables that the files do not fill, by name.
+        sketch: whether the shapes of the graph alone are wanted (see Emitter).
     """
 
     size: tuple[int, int] | None = None
@@ -93,6 +96,7 @@ class Options:
     outputs: tuple[str, ...] = ()
     input_values: Mapping[str, np.ndarray] = field(default_factory=dict)
     tables: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    sketch: bool = False
 
 
 def make_options(

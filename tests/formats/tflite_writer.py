@@ -27,6 +27,7 @@ class Tensor:
     axis: int = 0
     variable: bool = False
     name: str = ""
+    free: tuple[int, ...] = ()  # the shape with -1 for what is open
 
 
 def constant(array: Any, **more: Any) -> Tensor:
@@ -105,6 +106,8 @@ class _Writer:
             fields[4] = ("offset", self.table(grid))
         if t.variable:
             fields[5] = ("bool", True)
+        if t.free:
+            fields[7] = ("offset", self.array(t.free))
         return self.table(fields)
 
     def graph(self, g: Graph, buffers: list[bytes], kinds: list[str]) -> int:

@@ -109,7 +109,7 @@ class _Import:
         self.about = about
         self.warnings: list[str] = []
         self.builder = Builder(graph.name or path.stem)
-        self.em = WeightEmitter(self.builder, self.warnings)
+        self.em = WeightEmitter(self.builder, self.warnings, options.sketch)
         tensors = Tensors(path, self.warnings.append, len(graph.nodes))
         self.shared = Shared(str(path), tensors, opsets, functions, self.warnings)
         self.scope = Scope(self.shared, self.em)

@@ -46,14 +46,14 @@ class Shared:
 class WeightEmitter(Emitter):
     """An emitter whose weights are finite, which builds ask for."""
 
-    def __init__(self, builder: Builder, warnings: list[str]) -> None:
-        super().__init__(builder)
+    def __init__(self, builder: Builder, warnings: list[str], sketch: bool = False) -> None:
+        super().__init__(builder, sketch)
         self.warnings = warnings
         self._finite: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def value(self, tensor: Tensor, name: str | None = None) -> Value:
         """Infinities, as masks of attention have them, become the greatest float32."""
-        if isinstance(tensor, np.ndarray) and tensor.dtype == np.float32:
+        if isinstance(tensor, np.ndarray) and tensor.dtype == np.float32 and not self.sketch:
             found = self._finite.get(id(tensor))
             if found is None:
                 infinite = np.isinf(tensor).any() if tensor.size else False

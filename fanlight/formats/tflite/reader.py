@@ -144,7 +144,7 @@ class _Import:
         self.options = options
         self.main: Subgraph = model.subgraphs[signature.subgraph]
         self.builder = Builder(path.stem)
-        self.em = Emitter(self.builder)
+        self.em = Emitter(self.builder, options.sketch)
         self.report = Report()
         self.scope = Scope(model, self.main, self.em, self.report)
         self.ports: list[Port] = []

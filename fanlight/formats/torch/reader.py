@@ -89,7 +89,7 @@ class _Import:
         self.options = options
         self.where = where
         self.builder = Builder(name)
-        self.em = Emitter(self.builder)
+        self.em = Emitter(self.builder, options.sketch)
         self.env: dict[str, Any] = {}
         self.symbols: dict[str, int] = {}
         self.ports: list[Port] = []

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from fanlight.convert.arguments import check_arguments
-from fanlight.convert.compare import (
-    ROUNDED,
-    TOLERANCE,
-    Difference,
-    compare,
-    identical,
-    random_inputs,
-)
+from fanlight.convert.check import Checked, reread, verify
+from fanlight.convert.compare import ROUNDED, TOLERANCE, Difference
 from fanlight.convert.kinds import check_source, target_kind
 from fanlight.convert.model import Opened, open_part, refuse_texts
-from fanlight.convert.write import Options, read_back, refuse_needless, unmatched, write
+from fanlight.convert.write import Options, refuse_needless, unmatched, write
 from fanlight.errors import FanlightError
 from fanlight.formats.shards import SHARD_BYTES, quantization
 
@@ -140,45 +135,52 @@ def convert(
         loading["signature"] = signature
     if tags:
         loading["tags"] = tags
+    made, checked = _converted(
+        source, target, to, from_, loading, inputs, outputs, dynamic, options
+    )
+    differences, same = verify(checked, made.kind, target) if check else ((), False)
+    return replace(
+        made, differences=differences, identical=same, seconds=time.perf_counter() - start
+    )
+
+
+def _converted(
+    source: Any,
+    target: Path,
+    to: str | None,
+    from_: str | None,
+    loading: Mapping[str, Any],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    dynamic: Sequence[str] | None,
+    options: Options,
+) -> tuple[Conversion, Checked]:
+    """What was written, not checked yet; and what the check needs of the source.
+
+    The model itself is not held any longer when this is left.
+    """
     opened = open_part(source, loading, inputs, outputs)
     refuse_texts(opened)
     check_source(from_, opened.format, opened.where)
     kind = target_kind(to, target)
     refuse_needless(options, kind, dynamic)
     notes = list(opened.warnings)
-    free = _free(dynamic, opened)
-    written = write(opened, kind, target, options, free, notes)
+    written = write(opened, kind, target, options, _free(dynamic, opened), notes)
     notes += unmatched(options, target)
-    differences: tuple[Difference, ...] = ()
-    same = False
-    if check:
-        run, graph = read_back(written, target, opened.graph)
-        names = [name for name, _ in opened.graph.outputs]
-        same = graph is not None and identical(opened.graph, graph)
-        differences = tuple(
-            # The same ops on the same numbers give the same numbers, of all inputs.
-            (Difference(name, 0.0) for name in names)
-            if same
-            else compare(opened.graph, run, names, random_inputs(opened.graph))
-        )
     rounded = options.quantize is not None
-    ops: dict[str, int] = {}
-    for node in opened.graph.nodes:
-        ops[node.op] = ops.get(node.op, 0) + 1
-    return Conversion(
+    made = Conversion(
         source=str(opened.where),
         destination=str(target),
         format=opened.format,
         kind=written.kind,
         files=written.files,
-        differences=differences,
-        identical=same,
         rounded=rounded,
         tolerance=ROUNDED if rounded else TOLERANCE,
         notes=tuple(dict.fromkeys(notes)),
-        seconds=time.perf_counter() - start,
-        ops=ops,
+        ops=Counter(node.op for node in opened.graph.nodes),
     )
+    again = reread(source, target, lambda: open_part(source, loading, inputs, outputs).graph)
+    return made, Checked(opened.graph, again)
 
 
 def _free(dynamic: Sequence[str] | None, opened: Opened) -> bool | None:

@@ -1,15 +1,13 @@
-"""Writing each kind of destination, and reading it back for the check."""
+"""Writing each kind of destination."""
 
 from __future__ import annotations
 
 import fnmatch
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from fanlight.build import build
 from fanlight.convert.kinds import OF_LAYERS, TARGETS
@@ -18,11 +16,8 @@ from fanlight.errors import FanlightError
 from fanlight.formats import write_graph_model, write_onnx
 from fanlight.formats.shards import SHARD_BYTES, Quantize
 from fanlight.formats.source import Port, Source
-from fanlight.graph import Graph, evaluate
 from fanlight.graph.batch import Fixed, free_batch
 from fanlight.layers import file_safetensors, saving
-
-Run = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -71,11 +66,10 @@ def unmatched(options: Options, target: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Written:
-    """What was written: what it is, files with bytes; of a bundle, the bundle."""
+    """What was written: what it is, and files with bytes."""
 
     kind: str
     files: Mapping[str, int]
-    bundle: Any = None
 
     def with_files(self, target: Path) -> Written:
         """The same, with the files that are at the target."""
@@ -120,7 +114,8 @@ def write(
     if kind == "safetensors":
         return _weights(opened, target)
     if kind == "bundle":
-        return Written(kind, {}, build(opened.loaded or opened.graph, target)).with_files(target)
+        build(opened.loaded or opened.graph, target)
+        return Written(kind, {}).with_files(target)
     source = _source(opened, free)
     if kind == "onnx":
         texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in options.metadata.items()}
@@ -206,49 +201,3 @@ def _source(opened: Opened, free: bool | None) -> Source:
         outputs=tuple(Port(n, n, bool(batched)) for n, _ in graph.outputs),
         labels=opened.labels,
     )
-
-
-def read_back(written: Written, target: Path, source: Graph) -> tuple[Run, Graph | None]:
-    """What computes with the files that were written: a function, and the graph that it is of."""
-    names = [name for name, _ in source.outputs]
-    if written.bundle is not None:
-        bundle = written.bundle
-        given = [i["name"] for i in bundle.manifest["inputs"]]
-
-        def run_bundle(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-            # What was emitted, not the graph that it was emitted from.
-            results = bundle.run(dict(zip(given, arrays, strict=True)), host="wasm")
-            return [results[name] for name in names]
-
-        return run_bundle, None
-    if written.kind == "safetensors":
-        layers = file_safetensors.has_layers(target)
-        graph = saving.load_model(target).graph if layers else _with_weights(source, target)
-    else:
-        graph = saving.load(target).graph
-
-    def run(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-        inputs = dict(zip([v.name for v in graph.inputs], arrays, strict=True))
-        cast = {
-            v.name: np.asarray(inputs[v.name]).astype(_NUMPY[v.dtype], copy=False)
-            for v in graph.inputs
-        }
-        return list(evaluate(graph, cast).values())
-
-    return run, graph
-
-
-_NUMPY: dict[str, Any] = {
-    "float32": np.float32,
-    "int32": np.int32,
-    "uint8": np.uint8,
-    "bool": np.bool_,
-    "int8": np.int8,
-}
-
-
-def _with_weights(source: Graph, target: Path) -> Graph:
-    """The source's graph with the weights of the file."""
-    stored = file_safetensors.arrays(target)
-    weights = {v: stored[v.name].load().astype(_NUMPY[v.dtype]) for v in source.weights}
-    return Graph(source.name, source.inputs, source.outputs, source.nodes, weights)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import mmap
 import re
 import stat
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from fanlight.errors import FanlightError
 
+_LARGE = 1 << 20  # bytes that are worth giving back
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -48,16 +52,7 @@ def read_bytes(path: Path, code: str, what: str, limit: int) -> bytes:
     Raises:
         FanlightError: `code` if it cannot be read, E-FORMAT-004 if it is too large.
     """
-    size = regular_size(path, code, what)
-    if size > limit:
-        raise FanlightError(
-            "E-FORMAT-004",
-            f"{what} is too large.",
-            where=path,
-            expected=f"at most {limit:,} bytes",
-            received=f"{size:,} bytes",
-            next="is this the right file? Weights belong into separate binary files.",
-        )
+    _limited_size(path, code, what, limit)
     try:
         with path.open("rb") as file:
             return file.read(limit)
@@ -70,6 +65,69 @@ def read_bytes(path: Path, code: str, what: str, limit: int) -> bytes:
             received=_reason(error),
             next="check its permissions and the disk.",
         ) from None
+
+
+def _limited_size(path: Path, code: str, what: str, limit: int) -> int:
+    size = regular_size(path, code, what)
+    if size <= limit:
+        return size
+    raise FanlightError(
+        "E-FORMAT-004",
+        f"{what} is too large.",
+        where=path,
+        expected=f"at most {limit:,} bytes",
+        received=f"{size:,} bytes",
+        next="is this the right file? Weights belong into separate binary files.",
+    )
+
+
+class Mapped:
+    """The bytes of a regular file, read by the system as they are used; nothing is copied.
+
+    Attributes:
+        view: all of them.
+    """
+
+    def __init__(self, path: Path, code: str, what: str, limit: int = 1 << 62) -> None:
+        """
+        Raises:
+            FanlightError: `code` if it cannot be read, E-FORMAT-004 if it is larger than `limit`.
+        """
+        self._map: mmap.mmap | None = None
+        self.view = memoryview(b"")
+        self._start = 0
+        if not _limited_size(path, code, what, limit):
+            return
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.view = memoryview(self._map)
+        self._start = _address(np.frombuffer(self.view[:1], np.uint8))
+
+    def forget(self, part: np.ndarray | memoryview) -> None:
+        """Give back the memory of a large part that was used; the next use reads it again."""
+        if part.nbytes < _LARGE or self._map is None or not hasattr(mmap, "MADV_DONTNEED"):
+            return
+        array = np.frombuffer(part, np.uint8) if isinstance(part, memoryview) else part
+        start = _address(array) - self._start
+        if not 0 <= start <= start + array.nbytes <= len(self._map):
+            return  # it is of another file, or a copy
+        first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+        length = (start + array.nbytes - first) // mmap.PAGESIZE * mmap.PAGESIZE
+        if length > 0:
+            self._map.madvise(mmap.MADV_DONTNEED, first, length)
+
+    def close(self) -> None:
+        """Let go of the file; what still refers to it (an error's frames) keeps it open."""
+        try:
+            self.view.release()
+            if self._map is not None:
+                self._map.close()
+        except BufferError:
+            pass
+
+
+def _address(array: np.ndarray) -> int:
+    return int(array.__array_interface__["data"][0])
 
 
 def inside(folder: Path, name: object, where: object) -> Path:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from math import prod
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.formats.atomic import write_file
-from fanlight.formats.files import read_bytes
+from fanlight.formats.files import Mapped
 from fanlight.formats.jsonfile import dims, expect, parse_json
 from fanlight.formats.manifest import checked
 from fanlight.layers.blank import blank
@@ -35,11 +36,13 @@ _COUNT = re.compile(r"_\d+(?=_|$)")
 _MAX_BYTES = 1 << 32
 _MAX_HEADER = 100 << 20
 _MOST_BLANK = 1 << 26
+# A file and where in it the arrays begin.
+_Body = tuple[Mapped, int]
 
 
 def write(model: Layer, path: Path, overwrite: bool) -> None:
     """Write all weights, under names as dense/kernel."""
-    write_file(path, packed(named(model)), overwrite)
+    write_file(path, _pieces(_entries(named(model))), overwrite)
 
 
 def write_model(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
@@ -54,7 +57,8 @@ def write_model(model: Any, path: Path, overwrite: bool, include_optimizer: bool
             state = [(f"optimizer/{v.path}", v) for v in optimizer.variables]
     about = {"model": model_or_none(model), "class": type(model).__name__, "compile": told}
     about["labels"] = _texts(model.labels)
-    write_file(path, packed([*named(model), *state], json.dumps(about)), overwrite)
+    pieces = _pieces(_entries([*named(model), *state]), json.dumps(about))
+    write_file(path, pieces, overwrite)
 
 
 def _texts(labels: Any) -> list[str] | None:
@@ -75,7 +79,8 @@ def model_or_none(model: Any) -> Any:
 
 def write_arrays(path: Path, weights: Mapping[str, np.ndarray], overwrite: bool = True) -> None:
     """Write arrays by name, without a model."""
-    write_file(path, _packed(((n, a, str(a.dtype)) for n, a in weights.items()), None), overwrite)
+    entries = [(n, a.shape, str(a.dtype), partial(np.asarray, a)) for n, a in weights.items()]
+    write_file(path, _pieces(entries), overwrite)
 
 
 def packed(weights: Iterable[tuple[str, Any]], config: str | None = None) -> bytes:
@@ -84,27 +89,38 @@ def packed(weights: Iterable[tuple[str, Any]], config: str | None = None) -> byt
     Args:
         config: what the file says of its model and its training, as JSON.
     """
-    return _packed(((n, w.numpy(), str(w.dtype)) for n, w in weights), config)
+    return b"".join(_pieces(_entries(weights), config))
 
 
-def _packed(weights: Iterable[tuple[str, np.ndarray, str]], config: str | None) -> bytes:
+# The name, shape and dtype of an array, and what gives its numbers.
+_Entry = tuple[str, tuple[int, ...], str, Callable[[], np.ndarray]]
+
+
+def _entries(weights: Iterable[tuple[str, Any]]) -> list[_Entry]:
+    return [(n, tuple(w.shape), str(w.dtype), w.numpy) for n, w in weights]
+
+
+def _pieces(weights: Sequence[_Entry], config: str | None = None) -> Iterator[bytes | memoryview]:
+    """The bytes of a file, one array after the other, so that none is in memory twice."""
     about = {"format": "fanlight"} | ({} if config is None else {"config": config, "holds": "all"})
     header: dict[str, Any] = {"__metadata__": about}
-    parts: list[bytes] = []
     at = 0
-    for name, array, dtype in weights:
-        whole = np.ascontiguousarray(array)
-        data = whole.astype(whole.dtype.newbyteorder("<"), copy=False).tobytes()
+    for name, shape, dtype, _ in weights:
+        end = at + prod(shape) * np.dtype(dtype).itemsize
         header[name] = {
             "dtype": _WRITTEN[dtype],
-            "shape": list(array.shape),
-            "data_offsets": [at, at + len(data)],
+            "shape": list(shape),
+            "data_offsets": [at, end],
         }
-        parts.append(data)
-        at += len(data)
+        at = end
     text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return b"".join([len(text).to_bytes(8, "little"), text, *parts])
+    yield len(text + b" " * (-len(text) % 8)).to_bytes(8, "little")
+    yield text + b" " * (-len(text) % 8)
+    for _, _, dtype, load in weights:
+        whole = np.ascontiguousarray(load()).reshape(-1)
+        little = whole.astype(np.dtype(dtype).newbyteorder("<"), copy=False)
+        if little.size:
+            yield little.view(np.uint8).data
 
 
 def read_model(path: Path, compile: bool) -> Any:
@@ -245,7 +261,9 @@ def arrays(path: Path) -> dict[str, Stored]:
     return _arrays(*_header(path), path)
 
 
-def _arrays(header: dict[str, Any], body: memoryview, path: Path) -> dict[str, Stored]:
+def _arrays(header: dict[str, Any], body: _Body, path: Path) -> dict[str, Stored]:
+    file, start = body
+    room = len(file.view) - start
     found: dict[str, Stored] = {}
     end = 0
     spans: list[tuple[int, int]] = []
@@ -266,30 +284,35 @@ def _arrays(header: dict[str, Any], body: memoryview, path: Path) -> dict[str, S
         shape = dims(one.get("shape"), '"shape"', here)
         offsets = dims(one.get("data_offsets"), '"data_offsets"', here)
         needed = prod(shape) * np.dtype(_READ[dtype]).itemsize
-        if len(offsets) != 2 or offsets[1] - offsets[0] != needed or offsets[1] > len(body):
-            raise _wrong(here, f"{needed:,} bytes within {len(body):,}", f"bytes {list(offsets)}")
+        if len(offsets) != 2 or offsets[1] - offsets[0] != needed or offsets[1] > room:
+            raise _wrong(here, f"{needed:,} bytes within {room:,}", f"bytes {list(offsets)}")
         spans.append((offsets[0], offsets[1]))
         end = max(end, offsets[1])
-        found[name] = Stored(name, shape, _loader(body[slice(*offsets)], dtype, shape, here))
+        span = (start + offsets[0], start + offsets[1])
+        found[name] = Stored(name, shape, _loader(file, span, dtype, shape, here))
     spans.sort()
-    if any(a[1] > b[0] for a, b in pairwise(spans)) or end != len(body):
-        raise _wrong(path, "arrays one after the other, to the end", f"{spans[:8]}, {len(body):,}")
+    if any(a[1] > b[0] for a, b in pairwise(spans)) or end != room:
+        raise _wrong(path, "arrays one after the other, to the end", f"{spans[:8]}, {room:,}")
     return found
 
 
-def _header(path: Path) -> tuple[dict[str, Any], memoryview]:
-    """What the file says of its arrays, and the bytes of them."""
-    data = read_bytes(path, "E-FORMAT-001", "the weights", _MAX_BYTES)
+def _header(path: Path) -> tuple[dict[str, Any], _Body]:
+    """What the file says of its arrays, the file, and where in it they begin."""
+    file = Mapped(path, "E-FORMAT-001", "the weights", _MAX_BYTES)
+    data = file.view
     size = int.from_bytes(data[:8], "little")
     if len(data) < 8 or size > min(len(data) - 8, _MAX_HEADER):
         raise _wrong(path, f"a header of {size:,} bytes", f"{len(data):,} bytes in all")
     where = f"the header of {path}"
-    header = expect(parse_json(data[8 : 8 + size], where), dict, "the header", where)
-    return header, memoryview(data)[8 + size :]
+    header = expect(parse_json(bytes(data[8 : 8 + size]), where), dict, "the header", where)
+    return header, (file, 8 + size)
 
 
-def _loader(data: Any, dtype: str, shape: tuple[int, ...], where: str) -> Any:
+def _loader(
+    file: Mapped, span: tuple[int, int], dtype: str, shape: tuple[int, ...], where: str
+) -> Callable[[], np.ndarray]:
     def load() -> np.ndarray:
+        data = file.view[slice(*span)]
         array = np.frombuffer(data, _READ[dtype])
         if dtype == "BF16":
             array = (array.astype(np.uint32) << 16).view(np.float32)
@@ -300,6 +323,7 @@ def _loader(data: Any, dtype: str, shape: tuple[int, ...], where: str) -> Any:
                 array = array.astype(np.float32)
         elif dtype.startswith("I") or dtype == "U8":
             array = array.astype(np.int32)
+        file.forget(data)
         return checked(array.reshape(shape), where, where)
 
     return load

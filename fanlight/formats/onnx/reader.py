@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fanlight.errors import FanlightError
+from fanlight.formats.files import Mapped
 from fanlight.formats.names import output_names, tally
 from fanlight.formats.onnx import (  # noqa: F401  (fill the table)
     attention,
@@ -29,7 +30,7 @@ from fanlight.formats.onnx import (  # noqa: F401  (fill the table)
 from fanlight.formats.onnx.call import HANDLERS
 from fanlight.formats.onnx.protos import Declared, Graph, Node, function, model
 from fanlight.formats.onnx.scope import Functions, Scope, Shared, WeightEmitter
-from fanlight.formats.onnx.tensors import Tensors, mapped
+from fanlight.formats.onnx.tensors import Tensors
 from fanlight.formats.source import Options, Port, Source, check_options, static_shape
 from fanlight.formats.wire import Message
 from fanlight.graph import Builder, Value
@@ -44,7 +45,8 @@ def read_onnx(path: Path, options: Options) -> Source:
     Raises:
         FanlightError: E-FORMAT-013 with every unsupported op at once, and the other codes.
     """
-    message, opsets, about = model(Message(mapped(path, "the model"), str(path)))
+    file = Mapped(path, "E-FORMAT-001", "the model")
+    message, opsets, about = model(Message(file.view, str(path)))
     if message is None or not opsets:
         raise FanlightError(
             "E-FORMAT-002",
@@ -65,8 +67,8 @@ def read_onnx(path: Path, options: Options) -> Source:
             next="onnx.version_converter.convert_version(model, 17) makes a newer one of it.",
         )
     graph = Graph(message, str(path))
-    functions = _functions(Message(mapped(path, "the model"), str(path)), path)
-    return _Import(path, options, graph, functions, opsets, about).run()
+    functions = _functions(Message(file.view, str(path)), path)
+    return _Import(file, path, options, graph, functions, opsets, about).run()
 
 
 def _functions(message: Message, path: Path) -> Functions:
@@ -96,6 +98,7 @@ class _Import:
 
     def __init__(
         self,
+        file: Mapped,
         path: Path,
         options: Options,
         graph: Graph,
@@ -109,8 +112,8 @@ class _Import:
         self.about = about
         self.warnings: list[str] = []
         self.builder = Builder(graph.name or path.stem)
-        self.em = WeightEmitter(self.builder, self.warnings, options.sketch)
-        tensors = Tensors(path, self.warnings.append, len(graph.nodes))
+        tensors = Tensors(file, path, self.warnings.append, len(graph.nodes))
+        self.em = WeightEmitter(self.builder, tensors, options.sketch)
         self.shared = Shared(str(path), tensors, opsets, functions, self.warnings)
         self.scope = Scope(self.shared, self.em)
         self.ports: list[Port] = []

@@ -46,9 +46,9 @@ class Shared:
 class WeightEmitter(Emitter):
     """An emitter whose weights are finite, which builds ask for."""
 
-    def __init__(self, builder: Builder, warnings: list[str], sketch: bool = False) -> None:
+    def __init__(self, builder: Builder, tensors: Tensors, sketch: bool = False) -> None:
         super().__init__(builder, sketch)
-        self.warnings = warnings
+        self.tensors = tensors
         self._finite: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def value(self, tensor: Tensor, name: str | None = None) -> Value:
@@ -61,11 +61,19 @@ class WeightEmitter(Emitter):
                 made = np.clip(tensor, -most, most) if infinite else tensor
                 found = self._finite[id(tensor)] = (tensor, np.asarray(made))
                 if infinite:
-                    self.warnings.append(
+                    self.tensors.warn(
                         f"{name or 'a constant'}: infinities became the greatest float32."
                     )
+                self.tensors.forget(tensor)
             tensor = found[1]
         return super().value(tensor, name)
+
+    def _fold(self, op: str, arrays: list[np.ndarray], name: str, attrs: dict[str, Any]) -> Any:
+        """As any emitter does; kernels that are turned do not stay in memory twice."""
+        made = super()._fold(op, arrays, name, attrs)
+        for array in arrays:
+            self.tensors.forget(array)
+        return made
 
     def exact(self, tensor: Tensor, name: str) -> Value:
         """A tensor as it is, also if it is known and infinite."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import mmap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.formats.emitter import MAX_TENSOR_BYTES
-from fanlight.formats.files import inside, regular_size
+from fanlight.formats.files import Mapped, inside
 from fanlight.formats.onnx import kinds
 from fanlight.formats.onnx.protos import SparseTensor
 from fanlight.formats.wire import Message
@@ -38,11 +37,16 @@ Warn = Callable[[str], None]
 class Tensors:
     """Reads the tensors of one model; maps each file of external data once."""
 
-    def __init__(self, path: Path, warn: Warn, nodes: int = 0) -> None:
+    def __init__(self, file: Mapped, path: Path, warn: Warn, nodes: int = 0) -> None:
         self.path = path
         self.nodes = nodes
         self.warn = warn
-        self._files: dict[Path, memoryview] = {}
+        self._files: dict[Path, Mapped] = {path: file}
+
+    def forget(self, array: np.ndarray) -> None:
+        """Give back the memory of a large array that is a view of a file; it stays readable."""
+        for file in self._files.values():
+            file.forget(array)
 
     def array(self, source: Message | SparseTensor, name: str = "") -> tuple[np.ndarray, int]:
         """The array, in a dtype that graphs hold, and its element type.
@@ -142,9 +146,9 @@ class Tensors:
     def _external(self, source: Message, where: str) -> memoryview:
         entry = {m.text(1): m.text(2) for m in source.messages(13)}
         file = inside(self.path.parent, entry.get("location"), where)
-        data = self._files.get(file)
-        if data is None:
-            data = self._files[file] = self._mapped(file, where)
+        if file not in self._files:
+            self._files[file] = self._mapped(file, where)
+        data = self._files[file].view
         start, length = (_count(entry.get(k), where, self) for k in ("offset", "length"))
         start = start or 0
         end = len(data) if length is None else start + length
@@ -159,7 +163,7 @@ class Tensors:
             )
         return data[start:end]
 
-    def _mapped(self, file: Path, where: str) -> memoryview:
+    def _mapped(self, file: Path, where: str) -> Mapped:
         folder = self.path.parent
         if any(p.is_symlink() for p in (file, *file.parents) if folder in p.parents):
             raise FanlightError(
@@ -170,7 +174,7 @@ class Tensors:
                 received=file.name,
                 next="put the file itself there.",
             )
-        return mapped(file, "a file of the model's weights")
+        return Mapped(file, "E-FORMAT-001", "a file of the model's weights")
 
     def _sparse(self, message: Message) -> tuple[np.ndarray, int]:
         values, indices = message.message(1), message.message(2)
@@ -208,14 +212,6 @@ _DTYPES = dict.fromkeys(kinds.FLOATS, "float32")
 _DTYPES |= {kinds.UINT8: "uint8", kinds.INT8: "int32", kinds.UINT16: "int32",
             kinds.INT16: "int32", kinds.INT32: "int32"}  # fmt: skip
 _DTYPES |= dict.fromkeys(_BITS, "int32")
-
-
-def mapped(file: Path, what: str) -> memoryview:
-    """The bytes of a regular file, read by the system as they are used; nothing is copied."""
-    if not regular_size(file, "E-FORMAT-001", what):
-        return memoryview(b"")
-    with file.open("rb") as handle:
-        return memoryview(mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def _count(text: str | None, where: str, tensors: Tensors) -> int | None:

@@ -1,19 +1,20 @@
 """Messages of ONNX as bytes, by the numbers of its fields (onnx/onnx.proto).
 
-A message is a list of pieces, so that the bytes of weights are never copied together.
+A message is a list of pieces, so that the bytes of weights are never copied together; those of a
+weight are its array until they are written.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from fanlight.ops.types import Dim
 
-Pieces = list[Any]  # bytes and memoryviews
+Pieces = list[Any]  # bytes and arrays
 TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "bool": 9}
 
 
@@ -36,7 +37,7 @@ def real(number: int, value: float) -> Pieces:
 
 
 def size(pieces: Iterable[Any]) -> int:
-    return sum(p.nbytes if isinstance(p, memoryview) else len(p) for p in pieces)
+    return sum(p.nbytes if isinstance(p, np.ndarray) else len(p) for p in pieces)
 
 
 def message(number: int, pieces: Pieces) -> Pieces:
@@ -65,13 +66,18 @@ def tensor(name: str, array: np.ndarray, external: tuple[str, int] | None = None
         for key, value in told.items():
             head += entry(13, key, str(value))
         return head + whole(14, 1)
-    return head + message(9, [raw(array)])
+    return head + message(9, [array])
 
 
 def raw(array: np.ndarray) -> memoryview | bytes:
     """The bytes of an array, little-endian and row-major."""
     little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
     return little.reshape(-1).view("u1").data if little.size else b""
+
+
+def written(pieces: Pieces) -> Iterator[bytes | memoryview]:
+    """The bytes of a message, those of one weight after the other."""
+    return (raw(p) if isinstance(p, np.ndarray) else p for p in pieces)
 
 
 def value_info(name: str, dtype: str, shape: Sequence[int | Dim]) -> Pieces:

@@ -84,7 +84,7 @@ def write_onnx(
     pieces = proto.model(made, opset, producer, dict(metadata or {}))
     if stored:
         write_file(beside, (proto.raw(a) for a in stored), overwrite)
-    write_file(target, pieces, overwrite)
+    write_file(target, proto.written(pieces), overwrite)
     return tuple(told)
 
 

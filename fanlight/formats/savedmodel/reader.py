@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.formats.files import regular_size
+from fanlight.formats.files import Mapped
 from fanlight.formats.manifest import Skipped, checked
 from fanlight.formats.random_weights import random_array
 from fanlight.formats.savedmodel import protos
@@ -30,7 +29,6 @@ from fanlight.formats.tfgraph.signature import Entry, Signature
 from fanlight.formats.wire import Message
 
 _MOST_FILE = 1 << 31  # protocol buffers hold no more
-_LARGE = 1 << 20  # constants of more bytes leave the mapped file at once
 _HIDDEN = ("__saved_model_init_op", "__saved_model_train_op")
 _VOID = frozenset({"NoOp", "Const", "Assert", "SaveV2", "RestoreV2", "Assign", "Placeholder"})
 
@@ -48,51 +46,13 @@ def read_pb(file: Path, options: Options) -> Source:
 
 
 @contextmanager
-def _mapped(file: Path) -> Iterator[_Bytes]:
+def _mapped(file: Path) -> Iterator[Mapped]:
     """The bytes of a file, read as they are needed."""
-    size = regular_size(file, "E-FORMAT-001", "the model")
-    if size > _MOST_FILE:
-        raise FanlightError(
-            "E-FORMAT-004",
-            "the file is larger than protocol buffers can be.",
-            where=file,
-            expected=f"at most {_MOST_FILE:,} bytes",
-            received=f"{size:,} bytes",
-        )
-    with file.open("rb") as handle:
-        mapped = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
-    data = _Bytes(mapped)
+    data = Mapped(file, "E-FORMAT-001", "the model", _MOST_FILE)
     try:
         yield data
     finally:
         data.close()
-
-
-class _Bytes:
-    """A mapped file whose large parts are given back once they are copied."""
-
-    def __init__(self, mapped: mmap.mmap) -> None:
-        self._mapped = mapped
-        self.view = memoryview(mapped)
-        self._start = np.frombuffer(self.view[:1], np.uint8).ctypes.data
-
-    def forget(self, part: memoryview) -> None:
-        """Give back the memory of what was copied; the file stays as it is."""
-        if len(part) < _LARGE or not hasattr(mmap, "MADV_DONTNEED"):
-            return
-        start = np.frombuffer(part, np.uint8).ctypes.data - self._start
-        first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
-        length = (start + len(part) - first) // mmap.PAGESIZE * mmap.PAGESIZE
-        if length > 0:
-            self._mapped.madvise(mmap.MADV_DONTNEED, first, length)
-
-    def close(self) -> None:
-        """Let go of the file; what still refers to it (an error's frames) keeps it open."""
-        try:
-            self.view.release()
-            self._mapped.close()
-        except BufferError:
-            pass
 
 
 class _Constants(Mapping[str, "np.ndarray | Skipped"]):
@@ -104,7 +64,7 @@ class _Constants(Mapping[str, "np.ndarray | Skipped"]):
         variables: Mapping[str, Place],
         bundle: Bundle | None,
         random: bool,
-        data: _Bytes,
+        data: Mapped,
         where: str,
     ) -> None:
         self._nodes, self._variables, self._bundle = nodes, variables, bundle
@@ -166,7 +126,7 @@ def _fits(shape: tuple[int, ...], dims: tuple[int | None, ...]) -> bool:
 # --- SavedModel -----------------------------------------------------------------------------------
 
 
-def _saved_model(file: Path, data: _Bytes, options: Options) -> Source:
+def _saved_model(file: Path, data: Mapped, options: Options) -> Source:
     where = str(file)
     graph = _tagged(Message(data.view, where), options, where)
     definition = graph.message(2, where)
@@ -266,7 +226,7 @@ def _natural(name: str) -> tuple[Any, ...]:
 # --- a frozen graph -------------------------------------------------------------------------------
 
 
-def _frozen(file: Path, data: _Bytes, options: Options) -> Source:
+def _frozen(file: Path, data: Mapped, options: Options) -> Source:
     where = str(file)
     parsed = protos.graph_def(Message(data.view, where), where)
     if not any(n["op"] for n in parsed["node"]):
@@ -349,7 +309,7 @@ def _named(
 
 def _run(
     file: Path,
-    data: _Bytes,
+    data: Mapped,
     parsed: Json,
     signature: Signature,
     options: Options,

@@ -1,0 +1,126 @@
+"""Large models are converted and checked without being in memory twice."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fanlight as fl
+from fanlight.convert import check
+from fanlight.formats import write_onnx
+from fanlight.graph import Graph
+from fanlight.tensor.trace import trace
+from tests.formats import savedmodels as sm
+
+WIDE, COUNT = 4096, 3
+SIZE = 4 * COUNT * WIDE * WIDE  # bytes of the weights: 201 MB
+MOST = 1.5
+
+_MEASURED = """
+import json, sys
+import fanlight as fl
+from fanlight.convert import check  # the imports are no memory of the model
+
+def peak():
+    for line in open("/proc/self/status"):
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+
+base = peak()
+made = fl.convert(sys.argv[1], sys.argv[2])
+print(json.dumps([peak() - base, made.worst]))
+"""
+
+
+def _onnx(path: Path) -> None:
+    """Kernels of convolutions, which are turned when they are read, and a dense layer."""
+    from fanlight.graph import Builder
+
+    builder = Builder("large")
+    x = builder.input("x", (1, 2, 2, WIDE))
+    kernel = np.zeros((1, 1, WIDE, WIDE), np.float32)
+    for number in range(COUNT - 1):
+        weight = builder.weight(kernel, f"kernel{number}")
+        x = builder.add("relu", builder.add("conv2d", x, weight, name=f"conv{number}"))
+    x = builder.add("mean", x, axes=(1, 2), keepdims=False)
+    y = builder.add("matmul", x, builder.weight(kernel.reshape(WIDE, WIDE), "dense"))
+    write_onnx(builder.finish({"y": y}), path)
+
+
+def _saved_model(folder: Path) -> None:
+    """Dense layers, their weights in a file with holes for zeros."""
+    nodes, last = [sm.placeholder("x", -1, WIDE)], "x"
+    entries = {b"": sm.pb((1, 1))}
+    for i in range(COUNT):
+        shape, place = sm.shape(WIDE, WIDE), SIZE // COUNT
+        nodes += [
+            sm.node("VarHandleOp", f"v{i}", dtype=("type", 1), shape=("shape", shape)),
+            sm.node("ReadVariableOp", f"r{i}", f"v{i}", dtype=("type", 1)),
+            sm.node("MatMul", f"m{i}", last, f"r{i}", T=("type", 1)),
+        ]
+        entries[f"v{i}".encode()] = sm.pb((1, 1), (2, shape), (4, place * i), (5, place))
+        last = f"m{i}"
+    (folder / "variables").mkdir(parents=True)
+    with (folder / "variables" / "variables.data-00000-of-00001").open("wb") as file:
+        file.truncate(SIZE)
+    (folder / "variables" / "variables.index").write_bytes(sm.table(entries))
+    ends = {"x": sm.info("x:0", -1, WIDE)}, {"y": sm.info(f"{last}:0", -1, WIDE)}
+    graph = sm.meta_graph(sm.graph(nodes), {"serving_default": sm.signature(*ends)})
+    (folder / "saved_model.pb").write_bytes(sm.saved_model(graph))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's VmHWM")
+@pytest.mark.parametrize(
+    ("make", "source", "result"),
+    [(_onnx, "a.onnx", "b.onnx"), (_saved_model, "saved", "web")],
+)
+def test_a_large_model_is_in_memory_once(
+    make: Any, source: str, result: str, tmp_path: Path
+) -> None:
+    make(tmp_path / source)
+    run = [sys.executable, "-c", _MEASURED, str(tmp_path / source), str(tmp_path / result)]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=300, check=False)
+    for path in sorted(tmp_path.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    assert done.returncode == 0, done.stderr
+    grown, worst = json.loads(done.stdout)
+    print(f"{source} -> {result}: {grown / SIZE:.2f} times its size")
+    assert worst == 0
+    assert grown <= MOST * SIZE
+
+
+def _small(path: Path, factor: float) -> Graph:
+    graph = trace(lambda x: fl.relu(x * factor), {"x": fl.spec((1, 3))})
+    write_onnx(graph, path)
+    return graph
+
+
+def test_a_large_source_is_read_again_only_where_it_must(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "_LARGE", 0)
+    read: list[Path] = []
+    load = fl.load
+
+    def counted(path: Any, **options: Any) -> Any:
+        read.append(Path(path))
+        return load(path, **options)
+
+    monkeypatch.setattr("fanlight.layers.saving.load", counted)
+    source, result = tmp_path / "a.onnx", tmp_path / "web"
+    _small(source, 2.0)
+    made = fl.convert(source, result)
+    assert made.identical and read == [source, result]
+    read.clear()
+    made = fl.convert(source, tmp_path / "page", to="bundle")
+    assert made.ok and not made.identical and read == [source, source]
+    # What was overwritten cannot be read again: it stays in memory.
+    read.clear()
+    made = fl.convert(source, source, outputs=[load(source).outputs[0][0]])
+    assert made.ok and read == [source, source]

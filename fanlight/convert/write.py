@@ -18,6 +18,7 @@ from fanlight.formats.shards import SHARD_BYTES, Quantize
 from fanlight.formats.source import Port, Source
 from fanlight.graph.batch import Fixed, free_batch
 from fanlight.layers import file_safetensors, saving
+from fanlight.passes import fold
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ def write(
         shard_bytes=options.shard_bytes,
         metadata=options.metadata,
         structured_outputs=options.structured_outputs,
+        rewrite=fold,
     )
     return Written("tfjs-graph", {}).with_files(target)
 

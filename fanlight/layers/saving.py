@@ -133,6 +133,7 @@ def write_tfjs(
             E-FORMAT-040, E-FORMAT-041, E-LAYER-010 as `write_graph_model`.
     """
     from fanlight.layers import file_tfjs
+    from fanlight.passes import fold
 
     target = _path(folder)
     _built(model)
@@ -160,6 +161,7 @@ def write_tfjs(
         shard_bytes=shard_bytes,
         metadata=metadata,
         overwrite=overwrite,
+        rewrite=fold,
     )
     return "graph-model", (*told, *more)
 

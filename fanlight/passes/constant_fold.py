@@ -24,6 +24,8 @@ def foldable(node: Node, constants: Container[Value]) -> bool:
     """
     if node.op in CONTROL or not node.inputs or not all(v in constants for v in node.inputs):
         return False
+    if not all(v.type.static for v in node.outputs):  # a constant for every size of a batch
+        return False
     size = sum(v.type.nbytes for v in node.outputs)
     return size <= FREE_BYTES or size <= GROWTH * sum(v.type.nbytes for v in node.inputs)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,48 +18,39 @@ from fanlight.passes.core import (
     PADS_ABSORBED,
     Context,
     Pass,
+    Property,
 )
 
 
-class FoldBatchNorm(Pass):
+class FoldAffine(Pass):
     """Fold per-channel scaling around a convolution or product into its weight and one bias.
 
-    What follows the linear op (batch norm, or mul, add, sub, div, neg with constants) is folded
-    in any number. What comes before it is folded where no zero padding is read; one offset for
-    all channels also in front of padding, by padding with the number that it maps to zero.
-    A batch norm with no such neighbour becomes a mul and an add. Scales and offsets are computed
-    in float64 and rounded once.
+    A batch norm with no such neighbour stays what it is, for writers of formats that have one.
 
     Before:
         graph g(%x: f32[1, 1, 1, 2]) {
           weight %w: f32[1, 1, 2, 2] = [1.0, 2.0, 3.0, 4.0]
-          weight %mean: f32[2] = [1.0, 2.0]
-          weight %variance: f32[2] = [3.0, 15.0]
-          weight %offset: f32[2] = [0.0, 1.0]
-          weight %scale: f32[2] = [1.0, 2.0]
+          weight %two: f32[] = [2.0]
           %c: f32[1, 1, 1, 2] = conv2d(%x, %w)
-          %n: f32[1, 1, 1, 2] = batch_norm(%c, %mean, %variance, %offset, %scale) {epsilon=1.0}
-          return y=%n
+          %y: f32[1, 1, 1, 2] = mul(%c, %two)
+          return y=%y
         }
 
     After:
         graph g(%x: f32[1, 1, 1, 2]) {
-          weight %w_2: f32[1, 1, 2, 2] = [0.5, 1.0, 1.5, 2.0]
-          weight %n_bias: f32[2] = [-0.5, 0.0]
+          weight %w_2: f32[1, 1, 2, 2] = [2.0, 4.0, 6.0, 8.0]
           %c: f32[1, 1, 1, 2] = conv2d(%x, %w_2)
-          %n: f32[1, 1, 1, 2] = add(%c, %n_bias)
-          return y=%n
+          return y=%c
         }
     """
 
     requires = (CONSTANTS_FOLDED, PADS_ABSORBED)
-    ensures = (NO_BATCH_NORM, AFFINE_FOLDED)
+    ensures: ClassVar[tuple[Property, ...]] = (AFFINE_FOLDED,)
     breaks = (CONSTANTS_FOLDED,)
 
     def run(self, graph: Graph, context: Context) -> Graph:
         graph = self._fold_before(graph, context)
-        graph = self._fold_after(graph, context)
-        return self._spell_out(graph, context)
+        return self._fold_after(graph, context)
 
     def _fold_after(self, graph: Graph, context: Context) -> Graph:
         """linear op -> steps: scale the weight, keep one add."""
@@ -131,6 +122,43 @@ class FoldBatchNorm(Pass):
             return None if made is None else [made]
 
         return rebuild(graph, visit)
+
+
+class FoldBatchNorm(FoldAffine):
+    """Fold per-channel scaling around a convolution or product into its weight and one bias.
+
+    What follows the linear op (batch norm, or mul, add, sub, div, neg with constants) is folded
+    in any number. What comes before it is folded where no zero padding is read; one offset for
+    all channels also in front of padding, by padding with the number that it maps to zero.
+    A batch norm with no such neighbour becomes a mul and an add. Scales and offsets are computed
+    in float64 and rounded once.
+
+    Before:
+        graph g(%x: f32[1, 1, 1, 2]) {
+          weight %w: f32[1, 1, 2, 2] = [1.0, 2.0, 3.0, 4.0]
+          weight %mean: f32[2] = [1.0, 2.0]
+          weight %variance: f32[2] = [3.0, 15.0]
+          weight %offset: f32[2] = [0.0, 1.0]
+          weight %scale: f32[2] = [1.0, 2.0]
+          %c: f32[1, 1, 1, 2] = conv2d(%x, %w)
+          %n: f32[1, 1, 1, 2] = batch_norm(%c, %mean, %variance, %offset, %scale) {epsilon=1.0}
+          return y=%n
+        }
+
+    After:
+        graph g(%x: f32[1, 1, 1, 2]) {
+          weight %w_2: f32[1, 1, 2, 2] = [0.5, 1.0, 1.5, 2.0]
+          weight %n_bias: f32[2] = [-0.5, 0.0]
+          %c: f32[1, 1, 1, 2] = conv2d(%x, %w_2)
+          %n: f32[1, 1, 1, 2] = add(%c, %n_bias)
+          return y=%n
+        }
+    """
+
+    ensures = (NO_BATCH_NORM, AFFINE_FOLDED)
+
+    def run(self, graph: Graph, context: Context) -> Graph:
+        return self._spell_out(super().run(graph, context), context)
 
     def _spell_out(self, graph: Graph, context: Context) -> Graph:
         def visit(editor: Editor, node: Node, inputs: list[Value]) -> Any:

@@ -16,13 +16,14 @@ from fanlight.passes.constant_fold import ConstantFold
 from fanlight.passes.core import Context, Pass, Property
 from fanlight.passes.duplicate_cheap import DuplicateCheap
 from fanlight.passes.explicit_padding import ExplicitPadding
-from fanlight.passes.fold_batch_norm import FoldBatchNorm
+from fanlight.passes.fold_batch_norm import FoldAffine, FoldBatchNorm
 from fanlight.passes.fuse_elementwise import FuseElementwise
 from fanlight.passes.fuse_epilogue import FuseEpilogue
 from fanlight.passes.fuse_sums import FuseSums
 from fanlight.passes.join_products import JoinProducts
 from fanlight.passes.liveness import Timeline
 from fanlight.passes.merge_common import MergeCommon
+from fanlight.passes.old_names import with_old_names
 from fanlight.passes.optimize_bodies import OptimizeBodies
 from fanlight.passes.plain_matmul import PlainMatmul
 from fanlight.passes.recompute import Recompute, placed
@@ -85,6 +86,9 @@ PIPELINES = {"f32": PIPELINE_F32, "f16": PIPELINE_F16, "int8": PIPELINE_F32}
 
 # What quantisation starts from.
 PREPARE: tuple[Step, ...] = (*_FOLDED, *_TIDY)
+
+# For files of other run times: fewer nodes, of ops that they have as well.
+FOLD: tuple[Step, ...] = (RemoveDead(), ConstantFold(), AbsorbPad(), FoldAffine(), MergeCommon())
 
 
 def check_order(steps: Sequence[Step]) -> None:
@@ -181,6 +185,14 @@ def optimize(
         verify, counts: as for `run`.
     """
     return run(graph, PIPELINES[precision], target=target, verify=verify, counts=counts)
+
+
+def fold(graph: Graph) -> Graph:
+    """The graph with batch norms and the like in the weights of their neighbours, and what is said
+    twice said once; a weight that takes another's place has its name. Dims may be symbols.
+    """
+    made = run(graph, FOLD)
+    return made if made is graph else with_old_names(graph, made)
 
 
 def within(

@@ -39,8 +39,9 @@ def worst(answer: Mapping[str, Any], wanted: Mapping[str, np.ndarray]) -> float:
     for name, array in wanted.items():
         made = answer["outputs"][name]
         assert made.shape == array.shape, name
+        np.testing.assert_array_equal(np.isnan(made), np.isnan(array), name)
         if array.size:
-            differences.append(float(np.abs(made - array).max()))
+            differences.append(float(np.nanmax(np.abs(made - array), initial=0.0)))
     return max(differences)
 
 

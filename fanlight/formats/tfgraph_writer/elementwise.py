@@ -48,6 +48,8 @@ def cast(o: Out) -> str:
 def clip(o: Out) -> str:
     kind = o.type().dtype
     low, high = o.attrs["lo"], o.attrs["hi"]
+    if kind == "float32" and (low, high) == (0, 6):
+        return o.op("Relu6", [o.x()], T=o.T)
     if kind == "float32":
         return o.op("ClipByValue", [o.x(), o.w.scalar(low), o.w.scalar(high)], T=o.T)
     x = o.x()

@@ -30,6 +30,11 @@ def _padding(size: Any, window: Any, strides: Any, dilations: Any, pads: Any) ->
     return "SAME" if pads == wanted else None
 
 
+def window(o: Out) -> dict[str, Any]:
+    """The attributes of a convolution."""
+    return _window(o, _sizes(o, o.type().shape), o.type(1).shape[:2])
+
+
 def _window(o: Out, size: Any, window: Any) -> dict[str, Any]:
     strides, dilations = o.attrs["strides"], o.attrs.get("dilations", (1, 1))
     if max(strides) > 1 and max(dilations) > 1:
@@ -48,14 +53,11 @@ def _window(o: Out, size: Any, window: Any) -> dict[str, Any]:
 
 
 def conv2d(o: Out) -> str:
-    window = o.type(1).shape[:2]
-    return o.op("Conv2D", o.inputs, **_window(o, _sizes(o, o.type().shape), window))
+    return o.op("Conv2D", o.inputs, **window(o))
 
 
 def depthwise_conv2d(o: Out) -> str:
-    window = o.type(1).shape[:2]
-    attrs = _window(o, _sizes(o, o.type().shape), window)
-    return o.op("DepthwiseConv2dNative", o.inputs, **attrs)
+    return o.op("DepthwiseConv2dNative", o.inputs, **window(o))
 
 
 def conv2d_transpose(o: Out) -> str:
@@ -108,18 +110,25 @@ def _inside(size: int, pads: Any, window: int, stride: int) -> np.ndarray:
 
 
 def batch_norm(o: Out) -> str:
-    x, mean, variance, offset, scale = o.inputs
-    epsilon = float(o.attrs["epsilon"])
+    epsilon, x = float(o.attrs["epsilon"]), o.x()
     if len(o.type().shape) == 4:
         return o.op(
             "FusedBatchNormV3",
-            [x, scale, offset, mean, variance],
+            [x, *(o.x(i) for i in (4, 3, 1, 2))],
             epsilon={"f": epsilon},
             is_training={"b": False},
             data_format=_NHWC,
             T=o.T,
             U=o.T,
         )
+    known = [o.w.array(v) for v in o.node.inputs[1:]]
+    if all(a is not None for a in known):
+        centre, spread, shift, gain = (np.asarray(a, "float64") for a in known)
+        factors = gain / np.sqrt(spread + epsilon)
+        shifts = (shift - centre * factors).astype("float32")
+        scaled = o.f("Mul", x, o.w.const(factors.astype("float32"), f"{o.name}/scale"), part="mul")
+        return o.f("AddV2", scaled, o.w.const(shifts, f"{o.name}/offset"))
+    mean, variance, offset, scale = o.inputs[1:]
     wide = o.f("Rsqrt", o.f("AddV2", variance, epsilon, part="epsilon"), part="rsqrt")
     factor = o.f("Mul", scale, wide, part="factor")
     centred = o.f("Sub", x, mean, part="sub")

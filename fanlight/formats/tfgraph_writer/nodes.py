@@ -54,7 +54,7 @@ class NodeWriter:
 
     def __init__(
         self,
-        emit: Callable[[NodeWriter, Node], None],
+        emit: Callable[[NodeWriter, Graph], None],
         prefix: str = "",
         outer: NodeWriter | None = None,
     ) -> None:
@@ -195,8 +195,7 @@ class NodeWriter:
     def run(self, graph: Graph) -> list[str]:
         """Write a graph whose inputs are bound; references to its outputs."""
         self._weights = dict(graph.weights)
-        for node in graph.nodes:
-            self._emit(self, node)
+        self._emit(self, graph)
         return [self.value(v) for _, v in graph.outputs]
 
 

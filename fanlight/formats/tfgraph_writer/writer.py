@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.formats.atomic import new_folder
 from fanlight.formats.shards import SHARD_BYTES, ShardWriter, quantization
-from fanlight.formats.tfgraph_writer import control, elementwise, neural, shaping
+from fanlight.formats.tfgraph_writer import control, elementwise, fuse, neural, shaping
 from fanlight.formats.tfgraph_writer.nodes import NodeWriter, Out, Unsupported, dtype, shape_of
 from fanlight.formats.writing import prepared
 from fanlight.graph import Graph, Node, subgraphs
@@ -36,11 +36,13 @@ def write_graph_model(
     signature: Mapping[str, str] | None = None,
     structured_outputs: bool = False,
     overwrite: bool = True,
+    rewrite: Callable[[Graph], Graph] | None = None,
 ) -> tuple[str, ...]:
     """Write a model as a TF.js graph-model: model.json and its shards.
 
-    Inputs whose leading dim was free in the source are free in the file, too, where every op keeps
-    the examples of a batch apart.
+    Convolutions and products are one node with their bias and activation. Inputs whose leading dim
+    was free in the source are free in the file, too, where every op keeps the examples of a batch
+    apart.
 
     Args:
         source: a Graph, or anything that has one as `.graph`: a Source, what `fl.load` gives, a
@@ -52,6 +54,8 @@ def write_graph_model(
         signature: names of inputs and outputs of the graph -> those that the page shall use.
         structured_outputs: whether `predict` gives outputs by name rather than in a list.
         overwrite: False refuses a folder that is there.
+        rewrite: makes of the graph one that means the same and suits TF.js better:
+            `fanlight.passes.fold` for one.
 
     Returns:
         What a reader of the report should know: why a batch had to stay fixed, that the page has
@@ -73,7 +77,7 @@ def write_graph_model(
             received=str(error),
             next="fl.build makes a bundle of it.",
         ) from None
-    writer, references = _written(graph)
+    writer, references = _written(graph if rewrite is None else rewrite(graph))
     if writer.dynamic:
         told.append(
             "the page has to call model.executeAsync: "
@@ -136,9 +140,16 @@ def _written(graph: Graph) -> tuple[NodeWriter, dict[str, str]]:
     return writer, references
 
 
-def _emit(writer: NodeWriter, node: Node) -> None:
+def _emit(writer: NodeWriter, graph: Graph) -> None:
+    ends, inside = fuse.plan(graph)
+    for node in graph.nodes:
+        if node not in inside:
+            _emit_node(writer, node, ends.get(node))
+
+
+def _emit_node(writer: NodeWriter, node: Node, fused: fuse.Fused | None) -> None:
     try:
-        made = WRITES[node.op](Out(writer, node))
+        made = WRITES[node.op](Out(writer, node)) if fused is None else fuse.write(writer, fused)
     except Unsupported as error:
         raise FanlightError(
             "E-FORMAT-040",

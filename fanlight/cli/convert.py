@@ -68,7 +68,11 @@ def _names(value: str | None) -> tuple[str, ...]:
 @click.option(
     "--structured-outputs", is_flag=True, help="`predict` of a graph-model gives outputs by name."
 )
-@click.option("--strip-debug-ops", is_flag=True, help="Leave out ops that only print or check.")
+@click.option(
+    "--strip-debug-ops",
+    is_flag=True,
+    help="Say nothing of TensorFlow's ops that only print or check; they are left out anyhow.",
+)
 @click.option(
     "--shard-bytes",
     type=click.IntRange(1024, 1 << 31),

@@ -103,7 +103,9 @@ def convert(
             [] for none.
         metadata: of one's own, for the file: {"labels": [...]}.
         structured_outputs: whether `predict` of a graph-model gives outputs by name.
-        strip_debug_ops: takes no effect: readers leave out ops that only print or check.
+        strip_debug_ops: say nothing of TensorFlow's ops that only print or check (Assert, Print,
+            PrintV2, CheckNumerics, DebugIdentity). They are left out in any case, for nothing here
+            prints; else a note counts them.
         shard_bytes: the most bytes of one weight file, for TF.js.
         size, input_shapes, weights: see `fl.load`.
         check: compare the result with the source.
@@ -136,7 +138,7 @@ def convert(
     if tags:
         loading["tags"] = tags
     made, checked = _converted(
-        source, target, to, from_, loading, inputs, outputs, dynamic, options
+        source, target, to, from_, loading, inputs, outputs, dynamic, options, strip_debug_ops
     )
     differences, same = verify(checked, made.kind, target) if check else ((), False)
     return replace(
@@ -154,6 +156,7 @@ def _converted(
     outputs: Sequence[str],
     dynamic: Sequence[str] | None,
     options: Options,
+    strip_debug_ops: bool,
 ) -> tuple[Conversion, Checked]:
     """What was written, not checked yet; and what the check needs of the source.
 
@@ -165,6 +168,8 @@ def _converted(
     kind = target_kind(to, target)
     refuse_needless(options, kind, dynamic)
     notes = list(opened.warnings)
+    if opened.left_out is not None and not strip_debug_ops:
+        notes.append(opened.left_out)
     written = write(opened, kind, target, options, _free(dynamic, opened), notes)
     notes += unmatched(options, target)
     rounded = options.quantize is not None

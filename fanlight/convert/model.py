@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class Opened:
         layers: makes the model of layers; None: the source has none.
         batched: inputs whose leading dim is a batch that is free.
         texts: the inputs and outputs of texts, which Python does in front of the graph and behind.
+        debug_ops: ops of it that only print or check -> how many were left out.
     """
 
     graph: Graph
@@ -40,6 +41,15 @@ class Opened:
     warnings: tuple[str, ...] = ()
     loaded: Any = None
     texts: tuple[str, ...] = ()
+    debug_ops: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def left_out(self) -> str | None:
+        """What to say of ops that only print or check; None if there are none."""
+        if not self.debug_ops:
+            return None
+        counted = ", ".join(f"{n} {op}" for op, n in sorted(self.debug_ops.items()))
+        return f"{counted}: left out, they only print or check."
 
     def of_part(self, graph: Graph) -> Opened:
         """The same source cut to a part of its graph: no layers, and a free batch only where all
@@ -158,4 +168,5 @@ def _of_graph(model: LoadedModel, where: Any, loading: Mapping[str, Any] | None)
         warnings=(*model.source.warnings, *(note if texts else [])),
         loaded=model,
         texts=texts,
+        debug_ops=model.source.debug_ops,
     )

@@ -92,7 +92,7 @@ def report_of(
         sum(a.size for a in graph.weights.values()),
         graph.weight_bytes(),
         tuple(targets),
-        opened.warnings,
+        (*opened.warnings, *filter(None, [opened.left_out])),
     )
 
 

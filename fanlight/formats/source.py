@@ -57,6 +57,7 @@ class Source:
         text: what Python does with texts in front of the graph and behind it. With it, `inputs` and
             `outputs` are the model's, and the graph's are what lies between.
         mixes: where the examples of a batch meet, if they do; no input is batched then.
+        debug_ops: ops of the source that only print or check -> how many were left out.
     """
 
     graph: Graph
@@ -69,6 +70,7 @@ class Source:
     constants: Mapping[str, Any] = field(default_factory=dict)
     text: TextPart | None = None
     mixes: tuple[str, ...] = ()
+    debug_ops: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

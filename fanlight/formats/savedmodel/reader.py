@@ -30,7 +30,9 @@ from fanlight.formats.wire import Message
 
 _MOST_FILE = 1 << 31  # protocol buffers hold no more
 _HIDDEN = ("__saved_model_init_op", "__saved_model_train_op")
-_VOID = frozenset({"NoOp", "Const", "Assert", "SaveV2", "RestoreV2", "Assign", "Placeholder"})
+_VOID = frozenset(
+    {"NoOp", "Const", "Assert", "PrintV2", "SaveV2", "RestoreV2", "Assign", "Placeholder"}
+)
 
 
 def read_pb(file: Path, options: Options) -> Source:
@@ -320,8 +322,9 @@ def _run(
     found = parts(parsed, [e.ref.node for e in signature.outputs], stop, file)
     random = options.weights == "random"
     constants = _Constants(found.constants, variables, bundle, random, data, str(file))
-    used, called = callable_nodes(found.nodes, found.functions, signature, file)
+    used, called, debug = callable_nodes(found.nodes, found.functions, signature, file)
     inner = [n for f in called.values() for n in f.nodes.values()]
     _refuse_unsupported([*used.values(), *inner], stop, file)
     order = ordered(used, stop)
-    return _Import(file, options, signature, constants, called).run(order)
+    source = _Import(file, options, signature, constants, called).run(order)
+    return replace(source, debug_ops=debug)

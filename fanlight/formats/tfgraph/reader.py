@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +41,7 @@ from fanlight.formats.tfgraph import (  # noqa: F401  (fill the table)
 )
 from fanlight.formats.tfgraph.call import HANDLERS, TAKE_LISTS, TAKE_PAIRS, Call, Pair
 from fanlight.formats.tfgraph.counts import Bounded, as_tensor
+from fanlight.formats.tfgraph.debugging import debug_ops, quiet
 from fanlight.formats.tfgraph.frames import prepared, with_functions
 from fanlight.formats.tfgraph.guess import Guesser
 from fanlight.formats.tfgraph.hosted import Host, Hosted
@@ -66,14 +68,15 @@ def read_graph_model(model: Mapping[str, Any], path: Path, options: Options) -> 
     signature = read_signature(model, nodes, path)
     stop = frozenset(e.ref.node for e in signature.inputs)
     library = read_library(topology(model, path), path)
-    used, called = callable_nodes(nodes, library, signature, path)
+    used, called, debug = callable_nodes(nodes, library, signature, path)
     inner = [n for f in called.values() for n in f.nodes.values()]
     _refuse_unsupported([*used.values(), *inner], stop, path)
     groups = parse_manifest(model.get("weightsManifest") or [], path)
     if options.weights == "stored":
         stored = read_weights(groups, path.parent)
         filled = tables.tables_of(model, stored, path)
-        return _Import(path, options, signature, stored, called, filled).run(ordered(used, stop))
+        source = _Import(path, options, signature, stored, called, filled).run(ordered(used, stop))
+        return replace(source, debug_ops=debug)
     specs = {spec.name: spec for _, group in groups for spec in group}
     run = _Import(path, options, signature, {}, called)
     known = dict(used)
@@ -81,7 +84,7 @@ def read_graph_model(model: Mapping[str, Any], path: Path, options: Options) -> 
         known.setdefault(node.name, node)
     run.guesser = Guesser(known, specs, run.results, signature, path, called)
     source = run.run(ordered(used, stop, run.guesser.order))
-    return replace(source, constants=run.guessed)
+    return replace(source, constants=run.guessed, debug_ops=debug)
 
 
 def callable_nodes(
@@ -89,8 +92,9 @@ def callable_nodes(
     library: Mapping[str, Function],
     signature: Signature,
     where: object,
-) -> tuple[dict[str, GraphNode], dict[str, Function]]:
-    """The nodes that the outputs need, without calls, frames and merges; the functions of theirs.
+) -> tuple[dict[str, GraphNode], dict[str, Function], Counter[str]]:
+    """The nodes that the outputs need, without calls, frames and merges; the functions of theirs;
+    how many ops there are that only print or check.
 
     Raises:
         FanlightError: E-FORMAT-015 and E-FORMAT-016 for loops, conditions and functions that do not
@@ -99,12 +103,17 @@ def callable_nodes(
     stop = frozenset(e.ref.node for e in signature.inputs)
     outputs = [e.ref for e in signature.outputs]
     names = [r.node for r in outputs]
-    used = needed(nodes, names, stop, where, controls=True)
+    library = {n: replace(f, nodes=quiet(f.nodes)) for n, f in library.items()}
+    used = needed(quiet(nodes), names, stop, where, controls=True)
     if library:
         used = needed(inlined(used, library), names, stop, where, controls=True)
     made = dict(library)
+    debug = debug_ops(used.values())
     used = with_functions(used, outputs, stop, made, where)
-    return used, prepared(used, made, where)
+    called = prepared(used, made, where)
+    for name in called:
+        debug += debug_ops(library[name].nodes.values() if name in library else ())
+    return used, called, debug
 
 
 def _refuse_unsupported(nodes: Iterable[GraphNode], stop: frozenset[str], path: Path) -> None:

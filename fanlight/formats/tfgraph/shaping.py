@@ -9,10 +9,11 @@ import numpy as np
 
 from fanlight.formats.emitter import Tensor, dtype_of
 from fanlight.formats.tfgraph.call import Call, importer
+from fanlight.formats.tfgraph.debugging import PASSING
 
 
-@importer("Identity", "Snapshot", "StopGradient", "PreventGradient", "CheckNumerics", "EnsureShape",
-          "PlaceholderWithDefault", "Print")  # fmt: skip
+@importer("Identity", "Snapshot", "StopGradient", "PreventGradient", "EnsureShape",
+          "PlaceholderWithDefault", *sorted(PASSING))  # fmt: skip
 def identity(call: Call) -> Tensor:
     return call.x()
 

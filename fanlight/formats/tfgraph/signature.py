@@ -12,7 +12,7 @@ from fanlight.formats.jsonfile import expect, field
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref, parse_ref, shape_dims
 
 # Ops without a value: never outputs, though nobody consumes them.
-_VOID = frozenset({"NoOp", "Const", "Assert"})
+_VOID = frozenset({"NoOp", "Const", "Assert", "PrintV2"})
 
 
 @dataclass(frozen=True)

@@ -204,6 +204,19 @@ def test_constants_that_lie_about_their_size_are_refused(tmp_path: Path) -> None
         fl.load(written(tmp_path, nodes, {"axes": ((1 << 25,), "int32")}), weights="random")
 
 
+def test_roles_are_not_looked_for_on_every_way_through_a_graph(tmp_path: Path) -> None:
+    """20 sums of 20 sums each, 12 times: there are 20 ** 12 ways."""
+    nodes = [placeholder(1, 6), node("first", "Reshape", "x", "shape")]
+    above = ["first"]
+    for layer in range(12):
+        sums = [f"s{layer}_{i}" for i in range(20)]
+        nodes += [node(name, "AddN", *above, N={"i": str(len(above))}) for name in sums]
+        above = sums
+    nodes.append(node("y", "AddN", *above, N={"i": "20"}))
+    model = fl.load(written(tmp_path, nodes, {"shape": ((2,), "int32")}), weights="random")
+    assert [t.shape for _, t in model.outputs] == [(1, 6)]
+
+
 @pytest.mark.parametrize(
     ("total", "dims", "shape", "found"),
     [

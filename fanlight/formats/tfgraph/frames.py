@@ -8,7 +8,7 @@ first, into nodes that call functions (as TensorFlow 2 has them), which control.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fanlight.errors import FanlightError
@@ -80,6 +80,17 @@ def _prepared(function: Function, functions: dict[str, Function], where: object)
     nodes = with_functions(nodes, function.returns, stop, functions, where)
     order = ordered(nodes, stop)
     return replace(function, nodes={n.name: n for n in order if n.name not in stop})
+
+
+def fed_in_order(
+    function: Function, feeding: Callable[[GraphNode], Sequence[Ref]], where: object
+) -> Function:
+    """The function with its nodes in another order, in which inputs come as `feeding` says."""
+    arguments = {a: _argument(a, str(where)) for a in function.arguments}
+    # Results first: what is only an input comes when it is wanted.
+    nodes = {n.name: n for n in [*function.nodes.values()][::-1]}
+    order = ordered({**nodes, **arguments}, frozenset(arguments), feeding)
+    return replace(function, nodes={n.name: n for n in order if n.name not in arguments})
 
 
 def _argument(name: str, where: str) -> GraphNode:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+from fanlight.formats.tfgraph.boxes import columns, copies, of_columns, shared_rows
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
 from fanlight.formats.tfgraph.parts import masks, of_sizes, shared_shape, squeezed, told_split
 from fanlight.formats.tfgraph.roles import Guesser, Wanted, fitted, rule
+from fanlight.formats.tfgraph.turns import step
 
 __all__ = ["Guesser"]
 
@@ -96,6 +98,8 @@ def split_v(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
 @rule("ExpandDims")
 def expand(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     shape = g.shape(user.inputs[0])
+    if index == 1 and shape is None and g.space(user) is not None:
+        return [0]  # a batch of one image, in a loop that does not turn yet
     if index != 1 or shape is None:
         return None
     back = squeezed(g, user)
@@ -104,6 +108,8 @@ def expand(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     if back is not None:
         return [back]
     asked = g.expected(user.name, len(shape) + 1)
+    if not any(asked) and of_columns(g, user.inputs[0]):
+        return [len(shape) - 1]
     for axis in range(len(shape) + 1):
         made = (*shape[:axis], 1, *shape[axis:])
         if all(a is None or a == d for a, d in zip(asked, made, strict=True)):
@@ -185,7 +191,13 @@ def reshape(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     asked = g.expected(user.name, count)
     if count == 3:
         asked[2] = g.row(user) or asked[2]
+    if count > 1:
+        asked[-1] = asked[-1] or columns(g, user.name, count)
+    if count > 2:
+        asked[1] = asked[1] or shared_rows(g, user)
     dims = [k if k is not None and k >= 0 else a for k, a in zip(known, asked, strict=True)]
+    if len(shape) == 1 and count > 2 and not any(dims):
+        dims = [*[1] * (count - 1), total]  # numbers for every place, as channels are
     found = fitted(total, dims, shape) or fitted(total, known, shape)
     open_dim = shared_shape(g, user, count)
     if found and open_dim is not None:
@@ -209,6 +221,8 @@ def tile(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     if index != 1 or shape is None or len(shape) != count:
         return None
     asked = g.expected(user.name, count)
+    if not any(asked):
+        return copies(g, user, shape)
     return [a // d if a and d and a % d == 0 else 1 for a, d in zip(asked, shape, strict=True)]
 
 
@@ -230,9 +244,11 @@ def transposed(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
 def resize(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     """What the other side of a skip connection has, or twice the size."""
     image = g.shape(user.inputs[0])
+    asked = g.expected(user.name, 4) if index == 1 else [None] * 4
+    if asked[1] and asked[2]:
+        return [asked[1], asked[2]]  # also for a loop that does not turn yet
     if index != 1 or not image or len(image) != 4:
         return None
-    asked = g.expected(user.name, 4)
     return [asked[1] or 2 * image[1], asked[2] or 2 * image[2]]
 
 
@@ -276,6 +292,8 @@ def arithmetic(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     """What makes of the other operand what is wanted of the result."""
     if len(user.inputs) != 2:
         return None
+    if user.op in ("Add", "AddV2") and step(g, user, index):
+        return [1] * count
     neutral = 1 if user.op in ("Mul", "FloorDiv", "RealDiv", "FloorMod") else 0
     other = g.known(user.inputs[1 - index])
     if other is None:
@@ -386,17 +404,17 @@ def space_to_batch(g: Guesser, user: GraphNode, index: int, count: int) -> Wante
 
 @rule("Slice")
 def slice_(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
-    """All; of a shape that gets another first dim, the last size."""
-    shape, readers = g.shape(user.inputs[0]), g.users.get(user.name, [])
+    """All; of a shape that gets another first dim, the last size; of the scores of classes for rows
+    all but the first, which is of no class."""
+    shape, maker = g.shape(user.inputs[0]), g.nodes.get(user.inputs[0].node)
+    readers = g.users.get(user.name, [])
     behind = any(r.op == "ConcatV2" and i == len(r.inputs) - 2 > 0 for r, i in readers)
-    if (
-        index == 1
-        and count == 1
-        and shape
-        and behind
-        and g.nodes[user.inputs[0].node].op == "Shape"
-    ):
+    made_by = "" if maker is None else maker.op
+    if index == 1 and count == 1 and shape and behind and made_by == "Shape":
         return [shape[0] - 1]
+    if index == 1 and shape and len(shape) == count == 3 and shape[2] > 1:
+        if made_by in ("Sigmoid", "Softmax"):
+            return [0, 0, 1]
     return {1: [0] * count, 2: [-1] * count}.get(index)
 
 

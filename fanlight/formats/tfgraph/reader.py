@@ -42,7 +42,7 @@ from fanlight.formats.tfgraph import (  # noqa: F401  (fill the table)
 from fanlight.formats.tfgraph.call import HANDLERS, TAKE_LISTS, TAKE_PAIRS, Call, Pair
 from fanlight.formats.tfgraph.counts import Bounded, as_tensor
 from fanlight.formats.tfgraph.debugging import debug_ops, quiet
-from fanlight.formats.tfgraph.frames import prepared, with_functions
+from fanlight.formats.tfgraph.frames import fed_in_order, prepared, with_functions
 from fanlight.formats.tfgraph.guess import Guesser
 from fanlight.formats.tfgraph.hosted import Host, Hosted
 from fanlight.formats.tfgraph.library import Function, inlined, read_library
@@ -82,8 +82,9 @@ def read_graph_model(model: Mapping[str, Any], path: Path, options: Options) -> 
     known = dict(used)
     for node in inner:
         known.setdefault(node.name, node)
-    run.guesser = Guesser(known, specs, run.results, signature, path, called)
-    source = run.run(ordered(used, stop, run.guesser.order))
+    guesser = run.guesser = Guesser(known, specs, run.results, signature, path, called)
+    run.functions = {n: fed_in_order(f, guesser.order, path) for n, f in called.items()}
+    source = run.run(ordered(used, stop, guesser.order))
     return replace(source, constants=run.guessed, debug_ops=debug)
 
 
@@ -216,11 +217,14 @@ class _Import:
             )
         results = {name: [x] for name, x in zip(function.arguments, inputs, strict=True)}
         self.depth += 1
+        seen = [] if self.guesser is None else self.guesser.inner
+        seen.append(results)
         try:
             for node in function.nodes.values():
                 results[node.name] = self._node(node, results, em)
         finally:
             self.depth -= 1
+            seen.pop()
         return [self.tensor(r, None, results) for r in function.returns]
 
     def _input(self, entry: Entry, node: GraphNode, host: Host) -> None:

@@ -29,6 +29,10 @@ _RULES: dict[str, Rule] = {}
 # What several nodes together tell: constants by name, each with what it has to be.
 Told = dict[str, Callable[[], Wanted]]
 _MOTIFS: list[Callable[[Guesser], Told]] = []
+# What an op asks the dims of an input to be: its index, the rank, and how deep the question is.
+Asked = list[int | None]
+Ask = Callable[["Guesser", GraphNode, int, int, int], Asked]
+_ASKS: dict[str, Ask] = {}
 # Inputs that hold sizes or axes: they are imported after the others, which tell what they are.
 _LAST = {"Conv2DBackpropInput": (0,), "Split": (0,), "Fill": (0,)}
 _ELEMENTWISE = frozenset(
@@ -41,6 +45,7 @@ _CONVOLUTIONS = {
 }  # fmt: skip
 _IMAGES = frozenset("MaxPool AvgPool ResizeBilinear ResizeNearestNeighbor".split())
 _DEPTH = 12  # how far a role is looked for
+_LOOKS = 1 << 14  # how many users are looked at for one constant
 
 
 def rule(*ops: str) -> Callable[[Rule], Rule]:
@@ -57,6 +62,16 @@ def motif(function: Callable[[Guesser], Told]) -> Callable[[Guesser], Told]:
     """Register what finds a pattern of nodes, and with it the constants in it."""
     _MOTIFS.append(function)
     return function
+
+
+def asks(*ops: str) -> Callable[[Ask], Ask]:
+    """Register what some ops ask of the dims of their inputs."""
+
+    def register(function: Ask) -> Ask:
+        _ASKS.update(dict.fromkeys(ops, function))
+        return function
+
+    return register
 
 
 class Guesser:
@@ -82,6 +97,8 @@ class Guesser:
         self.functions = functions or {}
         self.nodes, self.specs, self.results = nodes, specs, results
         self.where = where
+        self.looks = 0
+        self.inner: list[Mapping[str, Sequence[Tensor]]] = []  # results of functions being run
         self.users: dict[str, list[tuple[GraphNode, int]]] = {}
         for node in nodes.values():
             for index, ref in enumerate(node.inputs):
@@ -118,6 +135,7 @@ class Guesser:
             FanlightError: E-FORMAT-024 if nothing tells what its whole numbers are.
         """
         spec = self.specs[name]
+        self.looks = 0
         if spec.dtype == "float32":
             return self._real(name, spec)
         check_size(TensorType(spec.shape, "int32"), name, 1 << 24)
@@ -134,6 +152,11 @@ class Guesser:
         if spec.count == 0 or all(user.op in _ELEMENTWISE for user, _ in users):
             return np.zeros(spec.shape, spec.dtype)
         raise self._unknown(name, spec)
+
+    def tired(self) -> bool:
+        """Whether enough was looked at: of what is used by many the ways are too many to go."""
+        self.looks += 1
+        return self.looks > _LOOKS
 
     def _unknown(self, name: str, spec: Spec) -> FanlightError:
         users = [f"{n.op} input {i} ({n.name})" for n, i in self.users.get(name, [])[:3]]
@@ -186,7 +209,8 @@ class Guesser:
         return ref.node in self.nodes and self.nodes[ref.node].op == "Const"
 
     def made(self, ref: Ref) -> Tensor | None:
-        found = self.results.get(ref.node)
+        found = next((r[ref.node] for r in self.inner[::-1] if ref.node in r), None)
+        found = found or self.results.get(ref.node)
         return found[ref.index] if found is not None and ref.index < len(found) else None
 
     def shape(self, ref: Ref) -> tuple[int, ...] | None:
@@ -226,7 +250,7 @@ class Guesser:
 
     def want(self, user: GraphNode, index: int, count: int, depth: int = 0) -> Wanted:
         """What input `index` of `user`, of `count` numbers, has to be; None if nobody tells."""
-        if depth > _DEPTH:
+        if depth > _DEPTH or self.tired():
             return None
         if user.op in ("Identity", "Cast", "Reshape", "Squeeze", "ExpandDims") and index == 0:
             return self.of_users(user, count, depth)
@@ -251,6 +275,8 @@ class Guesser:
 
     def position(self, node: GraphNode, depth: int = 0) -> int | None:
         """At which place of a shape the number that `node` gives is used."""
+        if self.tired():
+            return None
         for user, index in self.users.get(node.name, []) if depth < _DEPTH else []:
             if user.op == "Pack":
                 return index
@@ -340,6 +366,8 @@ class Guesser:
 
     def of_sides(self, name: str, depth: int = 0) -> bool:
         """Whether a result [batch, channels, places] holds such sides among its channels."""
+        if self.tired():
+            return False
         for user, index in self.users.get(name, []) if depth < _DEPTH else []:
             if user.op in ("ConcatV2", "Identity") and self.of_sides(user.name, depth + 1):
                 return True
@@ -425,6 +453,8 @@ class Guesser:
         declared = self.declared.get(name)
         if declared is not None and len(declared) == rank:
             dims = list(declared)
+        if self.tired():
+            return dims
         for user, index in self.users.get(name, []) if depth < _DEPTH else []:
             for axis, size in enumerate(self._asked(user, index, rank, depth)):
                 if dims[axis] is None:
@@ -434,6 +464,8 @@ class Guesser:
     def _asked(self, user: GraphNode, index: int, rank: int, depth: int) -> list[int | None]:
         none: list[int | None] = [None] * rank
         others = [r for i, r in enumerate(user.inputs) if i != index]
+        if user.op in _ASKS:
+            return _ASKS[user.op](self, user, index, rank, depth)
         if user.op in _THROUGH or user.op == "Softmax":
             return self.expected(user.name, rank, depth + 1)
         if user.op in ("While", "StatelessWhile") and rank == 2:
@@ -517,6 +549,8 @@ def fitted(total: int, dims: Sequence[int | None], shape: Sequence[int]) -> list
         return [d for d in told if d] if rest == 1 else None
     if len(told) == len(shape) and math.prod(shape[a] for a in open_at) == rest:
         return [d or shape[a] for a, d in enumerate(told)]
+    if len(open_at) == 1:
+        return [d or rest for d in told]
     # A batch of one stays; then sizes that are there already, from the left.
     if len(open_at) > 1 and told[0] is None and shape and rest % shape[0] == 0:
         told[0] = shape[0]

@@ -1,6 +1,7 @@
 """What loops want their counters, steps and limits to be, where these came without their weights.
 
-A loop over the elements of a list counts from 0 by 1 up to the list's length; see roles.py.
+A loop over the elements of a list counts from 0 by 1 up to the list's length. What it puts into a
+list has the shape that the list is read with; see roles.py.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 from fanlight.formats.tfgraph.library import Function, called, identity_of
 from fanlight.formats.tfgraph.lists import TensorList
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
-from fanlight.formats.tfgraph.roles import Guesser, Wanted, rule
+from fanlight.formats.tfgraph.roles import Asked, Guesser, Wanted, asks, rule
 
+_LOOPS = ("While", "StatelessWhile")
 _ADDS = ("Add", "AddV2")
 _COMPARES = ("Less", "LessEqual", "Greater", "GreaterEqual")
 
@@ -34,14 +36,16 @@ def _argument(function: Function, ref: Ref) -> int | None:
     return function.arguments.index(name) if name in function.arguments else None
 
 
-@rule("While", "StatelessWhile")
+@rule(*_LOOPS)
 def loop(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     """Counters begin at 0; limits are the length of a list; what is added to counters is 1."""
     cond, body = (called(user, a, g.functions) for a in ("cond", "body"))
     sizes = (len(body.arguments), len(body.returns), len(cond.arguments))
-    if count != 1 or index >= min(sizes):
+    if index >= min(sizes):
         return None
     end = body.returns[index]
+    if count != 1:
+        return _wanted(g, body, index, count) if _argument(body, end) == index else None
     if _argument(body, end) != index:
         last = body.nodes.get(identity_of(end, body.nodes).node)
         counts = last is not None and last.op in _ADDS
@@ -64,11 +68,86 @@ def loop(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     return _length(g, user)  # of most turns, which such a loop does not ask for
 
 
+def _wanted(g: Guesser, body: Function, index: int, count: int) -> Wanted:
+    """What the nodes of a body want of an argument that stays as it is."""
+    for node in body.nodes.values():
+        for place, ref in enumerate(node.inputs):
+            found = g.want(node, place, count, 1) if _argument(body, ref) == index else None
+            if found is not None:
+                return found
+    return None
+
+
+def step(g: Guesser, user: GraphNode, index: int) -> bool:
+    """Whether a sum in the body of a loop makes the next number of a counter of the last one."""
+    other = user.inputs[1 - index]
+    for node in g.nodes.values():
+        if node.op in _LOOPS:
+            body = called(node, "body", g.functions)
+            ends = [identity_of(r, body.nodes).node for r in body.returns]
+            if user.name in ends and _argument(body, other) == ends.index(user.name):
+                return True
+    return False
+
+
 @rule("TensorListReserve", "TensorListFromTensor", "TensorListStack", "TensorListGetItem")
 def element_shape(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     """Open: the elements tell what they are. As many of them as the loop has turns."""
     if user.op == "TensorListReserve" and index == 1 and count == 1:
-        loops = [n for n, _ in g.users.get(user.name, []) if n.op in ("While", "StatelessWhile")]
+        loops = [n for n, _ in g.users.get(user.name, []) if n.op in _LOOPS]
         return _length(g, loops[0]) if loops else None
     at = {"TensorListReserve": 0, "TensorListGetItem": 2}.get(user.op, 1)
     return [-1] * count if index == at else None
+
+
+# --- elements -------------------------------------------------------------------------------------
+
+
+@asks("TensorArrayWriteV3", "TensorListSetItem")
+def element(g: Guesser, user: GraphNode, index: int, rank: int, depth: int) -> Asked:
+    """An element is as what reads the list behind the loop says."""
+    none: Asked = [None] * rank
+    if index != 2:
+        return none
+    for reader in _behind(g, user.name):
+        said = reader.attrs.dims("element_shape") if reader.op == "TensorArrayGatherV3" else None
+        if said is not None and len(said) == rank and any(said):
+            return list(said)
+        told = g.expected(reader.name, rank + 1, depth + 1)[1:]
+        if any(told):
+            return told
+    return none
+
+
+def _behind(g: Guesser, name: str) -> list[GraphNode]:
+    """What reads the list that a node of a loop's body gives, behind the loop."""
+    found: list[GraphNode] = []
+    for loop in g.nodes.values():
+        if loop.op not in _LOOPS:
+            continue
+        body = called(loop, "body", g.functions)
+        ends = [identity_of(r, body.nodes).node for r in body.returns]
+        if name not in ends:
+            continue
+        waiting = [(loop.name, ends.index(name))]
+        while waiting:
+            start, place = waiting.pop()
+            for reader, _ in g.users.get(start, []):
+                if not any(r.node == start and r.index == place for r in reader.inputs):
+                    continue
+                if reader.op == "Identity":
+                    waiting.append((reader.name, 0))
+                elif reader.op in ("TensorArrayGatherV3", "TensorListStack"):
+                    found.append(reader)
+    return found
+
+
+@asks("Squeeze")
+def squeezed(g: Guesser, user: GraphNode, index: int, rank: int, depth: int) -> Asked:
+    """1 in the dims that are dropped; in the others what the result is asked to be."""
+    dims = user.attrs.ints("squeeze_dims") or user.attrs.ints("axis")
+    drop = {d % rank for d in dims if -rank <= d < rank}
+    if not drop:
+        return [None] * rank
+    rest = iter(g.expected(user.name, rank - len(drop), depth + 1))
+    return [1 if axis in drop else next(rest) for axis in range(rank)]

@@ -160,6 +160,8 @@ def ask_tfjs(
     if found is None:
         raise RuntimeError("no TF.js in node_modules")
     folder, backend = found
+    if any(node.op == "non_max_suppression" for node in model.graph.nodes):
+        backend = "cpu"  # that of wasm keeps other boxes than TF.js's own on the CPU does
     names = {port.name: port.source.removesuffix(":0") for port in model.source.inputs}
     given = {names[n]: packed(x) for n, x in inputs.items()}
     given |= {n: packed(np.asarray(x)) for n, x in (fixed or {}).items()}

@@ -98,11 +98,11 @@ def split_v(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
 @rule("ExpandDims")
 def expand(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     shape = g.shape(user.inputs[0])
-    if index == 1 and shape is None and g.space(user) is not None:
+    back = squeezed(g, user)
+    if index == 1 and shape is None and back is None and g.space(user) is not None:
         return [0]  # a batch of one image, in a loop that does not turn yet
     if index != 1 or shape is None:
         return None
-    back = squeezed(g, user)
     if back is None and masks(g, user):
         back = len(shape)
     if back is not None:

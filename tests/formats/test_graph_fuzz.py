@@ -1,4 +1,6 @@
-"""Graphs with counted results, strings and tables, mutated: they load, or one coded error says why.
+"""Graphs with counted results, strings, tables, or no weights, mutated.
+
+They load, or one coded error says why.
 
 `FANLIGHT_FUZZ_SECONDS=600 pytest tests/formats/test_graph_fuzz.py` runs for longer.
 """
@@ -22,9 +24,10 @@ from fanlight.formats.tfgraph.bounded import ELEMENTWISE, RULES
 from fanlight.formats.tfgraph.call import HANDLERS
 from fanlight.formats.tfgraph.text import TAKE_TEXT
 from fanlight.graph import verify
-from tests.formats import test_dynamic, test_graph_text
+from tests.formats import test_counts, test_detection, test_dynamic, test_graph_text, test_guess
 from tests.formats.crafted import node, placeholder, text
 
+STORED, RANDOM = "stored", "random"
 SECONDS = float(os.environ.get("FANLIGHT_FUZZ_SECONDS", 0))
 VALUES: list[Any] = [
     None, 0, 1, -1, 2**31, 2**63, 0.5, "x", [], {}, {"i": "-1"}, {"i": "9"}, {"b": True},
@@ -36,8 +39,8 @@ ATTRS = (
 ).split()
 
 
-def bases(folder: Path) -> list[Path]:
-    """Models that count, and models of words."""
+def bases(folder: Path) -> list[tuple[Path, str]]:
+    """Models that count, models of words, and such as came without weights; and what these are."""
     at = np.array([0], np.int32)
     arrays = {
         "keys": np.array([3, 1], np.int32),
@@ -71,9 +74,29 @@ def bases(folder: Path) -> list[Path]:
         "nine": np.array([9], np.int32), "dim0": at,
     }  # fmt: skip
     fed = {"x": np.zeros(9, np.float32)}
+    compared = [
+        *test_counts.found("p", "x"),
+        *test_counts.found("q", "z"),
+        node("Greater", "which", "p/count", "q/count"),
+        node("Select", "a", "which", "p/count", "q/count"),
+        node("Range", "long", "zero", "a", "one"),
+        node("Sub", "over", "p/count", "five"),
+        node("LessEqual", "few", "over", "zero"),
+        node("Select", "size", "few", "all", "five"),
+        node("ExpandDims", "sizes", "size", "zero"),
+        node("Slice", "part", "p", "none", "sizes"),
+    ]
+    outs = ["y", "z"]
+    two, fixed = {**fed, "z": fed["x"]}, test_counts.FIXED
+    for name in ("loop", "boxes"):
+        (folder / name).mkdir()
+    loop = [*test_detection.resized_in_a_loop(6, 9, 3), *test_detection.batch_of_two()]
     return [
-        test_dynamic.written(folder / "counts", more, known, fed, ["both", "sum", "pack"]),
-        test_graph_text.written(folder / "text", search, arrays, ["y", "z"], given, filled),
+        (test_dynamic.written(folder / "counts", more, known, fed, ["both", "sum"]), STORED),
+        (test_graph_text.written(folder / "text", search, arrays, outs, given, filled), STORED),
+        (test_dynamic.written(folder / "least", compared, fixed, two, ["long", "part"]), STORED),
+        (test_guess.written(folder / "loop", loop, test_detection.INTS), RANDOM),
+        (test_guess.written(folder / "boxes", *test_detection.detector()), RANDOM),
     ]
 
 
@@ -94,7 +117,7 @@ def mutated(model: dict[str, Any], draw: random.Random) -> dict[str, Any]:
         elif kind == 2:
             one.setdefault("input", []).append(draw.choice(names))
         elif kind == 3:
-            one["attr"][draw.choice([*ATTRS, *one["attr"]])] = draw.choice(VALUES)
+            one.setdefault("attr", {})[draw.choice([*ATTRS, *one["attr"]])] = draw.choice(VALUES)
         elif one.get("input"):
             one["input"].pop(draw.randrange(len(one["input"])))
     if draw.random() < 0.1:
@@ -105,16 +128,16 @@ def mutated(model: dict[str, Any], draw: random.Random) -> dict[str, Any]:
 
 def test_mutated_graphs_load_or_say_why(tmp_path: Path) -> None:
     paths = bases(tmp_path)
-    models = [(p, json.loads(p.read_text())) for p in paths]
-    for path, _ in models:
-        verify(load_graph(path).graph)
+    models = [(p, w, json.loads(p.read_text())) for p, w in paths]
+    for path, weights, _ in models:
+        verify(load_graph(path, weights=weights).graph)
     draw, until, loaded, refused = random.Random(7), time.monotonic() + SECONDS, 0, 0
     while loaded + refused < 400 or time.monotonic() < until:  # 400, and longer where asked
-        path, model = draw.choice(models)
+        path, weights, model = draw.choice(models)
         changed = mutated(model, draw)
         path.write_text(json.dumps(changed))
         try:
-            verify(load_graph(path).graph)
+            verify(load_graph(path, weights=weights).graph)
             loaded += 1
         except FanlightError as error:
             assert error.code.startswith(("E-FORMAT", "E-OP", "E-TENSOR", "E-GRAPH")), error

@@ -63,6 +63,14 @@ _MOVES: dict[str, Callable[[int], range]] = {
     "ConcatV2": lambda n: range(n - 1),
     "Concat": lambda n: range(1, n),
 }
+# Ops that make of tensors of known sizes such as are as long as counts say, or hand counts on.
+_TAKE_SIZES = frozenset(
+    (
+        "Shape ShapeN Size Rank Fill Range Reshape Slice StridedSlice Pad PadV2 TopKV2 If "
+        "StatelessIf While StatelessWhile IdentityN NonMaxSuppressionV2 NonMaxSuppressionV3 "
+        "NonMaxSuppressionV4 NonMaxSuppressionV5"
+    ).split()
+)
 
 
 def rule(*ops: str) -> Callable[[Rule], Rule]:
@@ -90,13 +98,14 @@ def handle(call: Call, handler: Handler) -> Any:
         call = replace(call, inputs=given)
         if not concerns(given):
             return handler(call)
-    if not any(isinstance(x, Bounded) for x in call.inputs):
+    counted_ = any(isinstance(x, Bounded) for x in call.inputs)
+    if not counted_:
         moved = _moved(call, handler) if op in _MOVES else _added(call, handler)
         if moved is not None:
             return moved
-    if op in RULES:
+    if op in RULES and (counted_ or op in _TAKE_SIZES):
         return RULES[op](call, handler)
-    if not any(isinstance(x, Bounded) for x in call.inputs):
+    if not counted_:
         return handler(_plain(call))
     if op in ELEMENTWISE:
         return _elementwise(call, handler)
@@ -742,3 +751,9 @@ def _suppression(call: Call, handler: Handler) -> Any:
         given[0] = np.asarray(min(size, most.most), np.int32)
     made = _with(call, handler, first(call, cleaned(call, boxes), 0, size), scores, *given)
     return made
+
+
+@rule("If", "StatelessIf", "While", "StatelessWhile", "IdentityN")
+def _control(call: Call, handler: Handler) -> Any:
+    """They are handed on as they are: the nodes of functions see to them."""
+    return handler(call)

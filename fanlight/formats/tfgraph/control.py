@@ -17,7 +17,16 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.formats.emitter import Emitter, Tensor, check_size, dtype_of
 from fanlight.formats.tfgraph.call import Call, Pair, importer
-from fanlight.formats.tfgraph.counts import as_tensor
+from fanlight.formats.tfgraph.counts import (
+    Bounded,
+    Sizes,
+    as_counts,
+    as_long_as,
+    as_tensor,
+    count_of,
+    ranged,
+    sizes,
+)
 from fanlight.formats.tfgraph.library import Function, called, identity_of, unfit
 from fanlight.formats.tfgraph.lists import Handle, TensorList, make_dense, refined, shown
 from fanlight.formats.tfgraph.nodes import Ref
@@ -90,7 +99,9 @@ def _parts(call: Call, x: Any) -> list[Tensor]:
         return [x.real, x.imag]
     if isinstance(x, TensorList):
         return [make_dense(call, x)]
-    return [] if isinstance(x, Handle) else [x]
+    if isinstance(x, Bounded):
+        return [x.tensor, x.count.value(call)]
+    return [] if isinstance(x, Handle) else [as_tensor(call, x)]
 
 
 def _like(x: Any, parts: Iterator[Tensor]) -> Any:
@@ -100,6 +111,9 @@ def _like(x: Any, parts: Iterator[Tensor]) -> Any:
     if isinstance(x, TensorList):
         dense = next(parts)
         return TensorList(x.dtype, tuple(dense.shape[1:]), dense.shape[0], dense=dense)
+    if isinstance(x, Bounded):
+        tensor = next(parts)
+        return Bounded(tensor, x.axis, count_of(next(parts), x.shape[x.axis]))
     return x if isinstance(x, Handle) else next(parts)
 
 
@@ -145,11 +159,12 @@ def if_(call: Call) -> list[Any]:
     ]
     calls = [_within(call, inner) for inner in inners]
     outputs: list[list[Value]] = [[], []]
+    pairs: dict[int, tuple[Any, Any]] = {}
     for i in kept:
-        pair = _agreed(yes[i], no[i])
-        kinds = [type(x) for x in pair]
-        if (kinds[0] is not kinds[1]) and not all(isinstance(x, Value | np.ndarray) for x in pair):
+        pair = _agreed(calls, yes[i], no[i])
+        if _shaped(pair[0]) != _shaped(pair[1]):
             raise call.refuse("the branches give different things", received=shown(pair))
+        pairs[i] = pair
         for side in (0, 1):
             parts = _parts(calls[side], pair[side])
             outputs[side] += [inners[side].value(p) for p in parts]
@@ -170,11 +185,47 @@ def if_(call: Call) -> list[Any]:
         attrs = {"true_fn": true_fn, "false_fn": false_fn}
         made = _emit(call.em, "cond", [truth, *taken], name, **attrs)
     rest = iter(made)
-    return [_like(a, rest) if i in kept else a for i, a in enumerate(yes)]
+    for i in kept:
+        yes[i] = _either(call, pairs[i], rest)
+    return yes
 
 
-def _agreed(a: Any, b: Any) -> tuple[Any, Any]:
-    """Two values; lists among them know what the other one says about their elements."""
+def _shaped(x: Any) -> Any:
+    """What two values must have alike to be one: what they are, and which dim is counted."""
+    if isinstance(x, Value | np.ndarray):
+        return Value
+    return (Bounded, x.axis) if isinstance(x, Bounded) else type(x)
+
+
+def _either(call: Call, pair: tuple[Any, Any], made: Iterator[Tensor]) -> Any:
+    """What an If gives of two values."""
+    if not isinstance(pair[0], Sizes):
+        return _like(pair[0], made)
+    row = next(made)
+    found = []
+    for i, (a, b) in enumerate(zip(*(x.counts.reshape(-1) for x in pair), strict=True)):
+        number = row
+        if pair[0].shape:
+            flat = call.em.reshape(row, (pair[0].counts.size,), f"{call.node.name}/row")
+            number = call.op("slice", flat, begin=(i,), size=(1,), part="count")
+            number = call.em.reshape(number, (), f"{call.node.name}/count")
+        found.append(ranged(call, number, min(a.least, b.least), max(a.most, b.most)))
+    return sizes(found, pair[0].shape)
+
+
+def _agreed(calls: Sequence[Call], a: Any, b: Any) -> tuple[Any, Any]:
+    """Two values, made alike: lists know what the other one says about their elements, and what
+    is counted has room for as many elements as the other one.
+    """
+    if isinstance(a, Bounded) or isinstance(b, Bounded):
+        b = as_long_as(calls[1], b, a) if isinstance(a, Bounded) else b
+        a = as_long_as(calls[0], a, b) if isinstance(b, Bounded) else a
+        return a, b
+    if isinstance(a, Sizes) or isinstance(b, Sizes):
+        x, y = (as_counts(v) for v in (a, b))
+        if x is None or y is None or x.shape != y.shape:
+            return as_tensor(calls[0], a), as_tensor(calls[1], b)
+        return Sizes(x), Sizes(y)
     if isinstance(a, TensorList) and isinstance(b, TensorList):
         shape = refined(a.shape, b.shape)
         return replace(a, shape=shape), replace(b, shape=shape)
@@ -310,6 +361,8 @@ class _Loop:
                     shape = refined(self.state[i].shape, result.shape)
                     self.state[i] = replace(self.state[i], shape=shape)
         for i, x in enumerate(self.state):
+            if isinstance(x, Sizes) and i not in self.fixed:
+                self.state[i] = as_tensor(call, x)  # no bound is known of what it becomes
             # Made into one tensor outside, not in every turn.
             if isinstance(x, TensorList) and (i not in self.fixed or x.sizes is not None):
                 dense = make_dense(call, x)
@@ -342,13 +395,17 @@ class _Loop:
         found: list[Value] = []
         call = _within(self.call, inner)
         for i in carried:
-            parts = _parts(call, results[i])
+            result = results[i]
+            if isinstance(self.state[i], Bounded):
+                result = as_long_as(call, result, self.state[i])
+            parts = _parts(call, result)
             before = [_type(p) for p in _parts(self.call, self.state[i])]
-            if [_type(p) for p in parts] != before:
+            counted = {getattr(x, "axis", None) for x in (self.state[i], result)}
+            if [_type(p) for p in parts] != before or len(counted) > 1:
                 raise self.call.refuse(
                     "what a loop carries changes its shape from turn to turn",
                     expected=f"{', '.join(map(str, before))} for value {i}",
-                    received=", ".join(str(_type(p)) for p in parts) or shown([results[i]]),
+                    received=", ".join(str(_type(p)) for p in parts) or shown([result]),
                 )
             found += [inner.value(p) for p in parts]
         return found

@@ -221,6 +221,22 @@ def limited(call: Call, count: Count, most: int) -> Count:
     return ranged(call, value, min(count.least, most), most)
 
 
+def as_long_as(call: Call, x: Any, like: Bounded) -> Any:
+    """The tensor as another one is counted: along the same dim, of as many elements at most."""
+    found = x if isinstance(x, Bounded) else as_tensor(call, x)
+    if not isinstance(found, Bounded):
+        if len(found.shape) != len(like.shape):
+            return x
+        found = Bounded(found, like.axis, Count(found.shape[like.axis]))
+    more = like.shape[like.axis] - found.shape[found.axis]
+    if found.axis != like.axis or more <= 0:
+        return found
+    pads = [(0, 0)] * len(found.shape)
+    pads[found.axis] = (0, more)
+    tensor = call.op("pad", found.tensor, paddings=tuple(pads), value=0, part="room")
+    return Bounded(tensor, found.axis, found.count)
+
+
 # --- the lesser and the greater one ---------------------------------------------------------------
 
 _MORE = {"Greater": (0, 1, 0), "GreaterEqual": (0, 1, 1), "Less": (1, 0, 0), "LessEqual": (1, 0, 1)}

@@ -549,8 +549,6 @@ def fitted(total: int, dims: Sequence[int | None], shape: Sequence[int]) -> list
         return [d for d in told if d] if rest == 1 else None
     if len(told) == len(shape) and math.prod(shape[a] for a in open_at) == rest:
         return [d or shape[a] for a, d in enumerate(told)]
-    if len(open_at) == 1:
-        return [d or rest for d in told]
     # A batch of one stays; then sizes that are there already, from the left.
     if len(open_at) > 1 and told[0] is None and shape and rest % shape[0] == 0:
         told[0] = shape[0]

@@ -84,3 +84,8 @@ def narrow(array: np.ndarray) -> np.ndarray:
 @lru_cache
 def _narrowed(dtype: np.dtype) -> str | None:
     return _NARROWED.get(dtype.name)  # NumPy takes its time to make the name
+
+
+def real_of(*arrays: np.ndarray) -> np.dtype:
+    """What NumPy computes in: float64 if an array is (errors are measured so), else float32."""
+    return np.dtype(np.float64 if any(a.dtype == np.float64 for a in arrays) else np.float32)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.dtypes import real_of
 from fanlight.ops import check, window_backward, windows
 from fanlight.ops.check import FLOATS
 from fanlight.ops.row import REQUIRED, Attr, Row, Unsupported, register
@@ -49,7 +50,7 @@ def _eval_conv2d(arrays: Sequence[np.ndarray], attrs: Attrs) -> list[np.ndarray]
         if w.shape[:2] == (1, 1):
             return [np.matmul(x[:, :: strides[0], :: strides[1]], w[0, 0])]
         size, matrix = windows.places(x, w.shape, strides, dilations), w.reshape(-1, w.shape[3])
-        out = np.empty((x.shape[0], *size, w.shape[3]), np.float32)
+        out = np.empty((x.shape[0], *size, w.shape[3]), real_of(x, w))
         for item, rows, seen in windows.unrolled(x, w.shape[:2], strides, dilations):
             out[item, rows] = (seen @ matrix).reshape(-1, *out.shape[2:])
     return [out]
@@ -99,7 +100,7 @@ def _infer_conv2d_kernel(types: Sequence[TensorType], attrs: Attrs) -> list[Tens
 def _eval_conv2d_kernel(arrays: Sequence[np.ndarray], attrs: Attrs) -> list[np.ndarray]:
     x, g = arrays
     size, (channels, depth) = attrs["size"], (x.shape[3], g.shape[3])
-    out = np.empty((*size, channels, depth), np.float32)
+    out = np.empty((*size, channels, depth), real_of(x, g))
     rows = g.reshape(-1, depth)
     with np.errstate(all="ignore"):
         places = (g.shape[1], g.shape[2])
@@ -153,7 +154,7 @@ def _eval_depthwise(arrays: Sequence[np.ndarray], attrs: Attrs) -> list[np.ndarr
         x = np.repeat(x, multiplier, axis=3)
     w = w.reshape(kh, kw, channels * multiplier)
     height, width = windows.places(x, w.shape, strides, dilations)
-    out = np.empty((x.shape[0], height, width, channels * multiplier), np.float32)
+    out = np.empty((x.shape[0], height, width, channels * multiplier), real_of(x, w))
     # A few rows at a time: all taps of a piece then work in the cache.
     step = max(1, (_PIECE_BYTES // 16) // max(1, width * w.shape[2] * 4))
     with np.errstate(all="ignore"):
@@ -202,7 +203,7 @@ def _infer_depthwise_kernel(types: Sequence[TensorType], attrs: Attrs) -> list[T
 def _eval_depthwise_kernel(arrays: Sequence[np.ndarray], attrs: Attrs) -> list[np.ndarray]:
     x, g = arrays
     size = attrs["size"]
-    out = np.empty((*size, x.shape[3]), np.float32)
+    out = np.empty((*size, x.shape[3]), real_of(x, g))
     with np.errstate(all="ignore"):
         places = (g.shape[1], g.shape[2])
         for i, j, seen in windows.taps(x, places, size, attrs["strides"], attrs["dilations"]):
@@ -254,7 +255,8 @@ def _eval_transpose(arrays: Sequence[np.ndarray], attrs: Attrs) -> list[np.ndarr
     n, height, width = x.shape[:3]
     (top, bottom), (left, right) = attrs["padding"]
     out_h, out_w = attrs["output_size"]
-    sums = np.zeros((n, out_h + top + bottom, out_w + left + right, depth), np.float32)
+    whole = (n, out_h + top + bottom, out_w + left + right, depth)
+    sums = np.zeros(whole, real_of(x, w))
     with np.errstate(all="ignore"):
         for i, j, target in windows.taps(sums, (height, width), (kh, kw), attrs["strides"]):
             target += np.matmul(x, w[i, j].T)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.dtypes import real_of
 from fanlight.errors import FanlightError
 from fanlight.ops import check, window_backward, windows
 from fanlight.ops.backward import NotDifferentiable
@@ -105,8 +106,9 @@ def _column(values: np.ndarray, axis: int, rank: int) -> np.ndarray:
 
 def _bilinear(x: np.ndarray, axis: int, size: int, coordinates: str) -> np.ndarray:
     lower, upper, weight = bilinear_taps(x.shape[axis], size, coordinates)
-    low = np.take(x, lower, axis=axis).astype(np.float32, copy=False)
-    high = np.take(x, upper, axis=axis).astype(np.float32, copy=False)
+    real = real_of(x)
+    low = np.take(x, lower, axis=axis).astype(real, copy=False)
+    high = np.take(x, upper, axis=axis).astype(real, copy=False)
     return low + (high - low) * _column(weight, axis, x.ndim)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.dtypes import real_of
 from fanlight.ops import check
 from fanlight.ops import scalar as sc
 from fanlight.ops.backward import Rule, Step
@@ -82,7 +83,7 @@ def _softmax_parts(x: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray, np
         shifted = x - np.max(x, axis=axis, keepdims=True)
         powers = np.exp(shifted)
         total = np.sum(powers, axis=axis, keepdims=True, dtype=np.float64)
-        total = np.asarray(total, np.float32)
+        total = np.asarray(total, real_of(x))
     return shifted, powers, total
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.dtypes import real_of
 from fanlight.ops import check, window_backward, windows
 from fanlight.ops.backward import Rule
 from fanlight.ops.check import FLOATS
@@ -40,7 +41,7 @@ def _eval_avg(arrays: Sequence[np.ndarray], attrs: Attrs) -> list[np.ndarray]:
     out = _output(x, attrs)
     inside = windows.padded(np.ones((1, *x.shape[1:3], 1), np.float32), attrs["padding"])
     x = windows.padded(x, attrs["padding"])
-    total = np.zeros((x.shape[0], *out, x.shape[3]), np.float32)
+    total = np.zeros((x.shape[0], *out, x.shape[3]), real_of(x))
     count = np.zeros((1, *out, 1), np.float32)
     with np.errstate(all="ignore"):
         for _, _, seen in windows.taps(x, out, attrs["size"], attrs["strides"]):

@@ -52,10 +52,10 @@ def read_bytes(path: Path, code: str, what: str, limit: int) -> bytes:
     Raises:
         FanlightError: `code` if it cannot be read, E-FORMAT-004 if it is too large.
     """
-    _limited_size(path, code, what, limit)
+    size = _limited_size(path, code, what, limit)
     try:
         with path.open("rb") as file:
-            return file.read(limit)
+            return file.read(size)  # of `limit`, Python would take all the memory at once
     except OSError as error:
         raise FanlightError(
             code,

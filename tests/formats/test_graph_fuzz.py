@@ -2,16 +2,14 @@
 
 They load, or one coded error says why.
 
-`FANLIGHT_FUZZ_SECONDS=600 pytest tests/formats/test_graph_fuzz.py` runs for longer.
+tools/fuzz_readers.py does so for as long as one likes.
 """
 
 from __future__ import annotations
 
 import copy
 import json
-import os
 import random
-import time
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +26,6 @@ from tests.formats import test_counts, test_detection, test_dynamic, test_graph_
 from tests.formats.crafted import node, placeholder, text
 
 STORED, RANDOM = "stored", "random"
-SECONDS = float(os.environ.get("FANLIGHT_FUZZ_SECONDS", 0))
 VALUES: list[Any] = [
     None, 0, 1, -1, 2**31, 2**63, 0.5, "x", [], {}, {"i": "-1"}, {"i": "9"}, {"b": True},
     {"s": "Kys="}, {"type": "DT_STRING"}, {"type": "DT_INT32"}, {"list": {"i": ["0", "2"]}},
@@ -131,8 +128,8 @@ def test_mutated_graphs_load_or_say_why(tmp_path: Path) -> None:
     models = [(p, w, json.loads(p.read_text())) for p, w in paths]
     for path, weights, _ in models:
         verify(load_graph(path, weights=weights).graph)
-    draw, until, loaded, refused = random.Random(7), time.monotonic() + SECONDS, 0, 0
-    while loaded + refused < 400 or time.monotonic() < until:  # 400, and longer where asked
+    draw, loaded, refused = random.Random(7), 0, 0
+    while loaded + refused < 400:
         path, weights, model = draw.choice(models)
         changed = mutated(model, draw)
         path.write_text(json.dumps(changed))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import struct
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +19,6 @@ from fanlight.formats.savedmodel.tensors import tensor
 from fanlight.formats.wire import Message, varint_array
 from fanlight.graph import verify
 from tests.formats import savedmodels as sm
-
-SECONDS = float(os.environ.get("FANLIGHT_FUZZ_SECONDS", 0))
 
 
 def refused(function: Any, *arguments: Any, code: str) -> FanlightError:
@@ -280,11 +276,3 @@ def test_mutations_load_or_are_refused(tmp_path_factory: Any, seed: int) -> None
         except FanlightError as error:
             assert "reader does not expect" not in error.message, (seed, error)
         (folder / file).write_bytes(whole)
-
-
-@pytest.mark.skipif(not SECONDS, reason="FANLIGHT_FUZZ_SECONDS is not set")
-def test_mutations_for_long(tmp_path_factory: Any) -> None:
-    end, seed = time.monotonic() + SECONDS, time.time_ns() % 2**32
-    while time.monotonic() < end:
-        test_mutations_load_or_are_refused.hypothesis.inner_test(tmp_path_factory, seed)
-        seed += 1

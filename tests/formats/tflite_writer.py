@@ -139,10 +139,33 @@ class _Writer:
         return self.table({i: ("offset", p) for i, p in enumerate(parts)})
 
 
-def write(*graphs: Graph) -> bytes:
+def about(labels: str) -> bytes:
+    """Metadata: what the model says of itself, of an input's range and of its file of labels."""
+    w = _Writer()
+
+    def text(value: str) -> tuple[str, int]:
+        return ("offset", w.b.CreateString(value))
+
+    def listed(*tables: int) -> tuple[str, int]:
+        return ("offset", w.vector(list(tables)))
+
+    def floats(*values: float) -> tuple[str, int]:
+        return ("offset", w.array(values, np.float32))
+
+    options = w.table({0: floats(127.5), 1: floats(127.5)})
+    unit = w.table({0: ("u8", 1), 1: ("offset", options)})
+    image = w.table({0: text("image"), 4: listed(unit)})
+    file = w.table({0: text(labels), 2: ("i8", 2)})
+    scores = w.table({0: text("scores"), 6: listed(file)})
+    graph = w.table({2: listed(image), 3: listed(scores)})
+    w.b.Finish(w.table({0: text("net"), 2: text("v1"), 3: listed(graph)}), b"M001")
+    return bytes(w.b.Output())
+
+
+def write(*graphs: Graph, metadata: bytes = b"") -> bytes:
     """The bytes of a file; the first graph is the main one."""
     w = _Writer()
-    buffers: list[bytes] = [b""]
+    buffers: list[bytes] = [b"", metadata] if metadata else [b""]
     kinds: list[str] = []
     subgraphs = w.vector([w.graph(g, buffers, kinds) for g in graphs])
     codes = []
@@ -160,6 +183,9 @@ def write(*graphs: Graph) -> bytes:
     held = [w.table({0: ("offset", w.array(np.frombuffer(d, np.uint8), np.uint8))} if d else {})
             for d in buffers]  # fmt: skip
     parts = {1: w.vector(codes), 2: subgraphs, 4: w.vector(held)}
+    if metadata:
+        name = ("offset", w.b.CreateString("TFLITE_METADATA"))
+        parts[6] = w.vector([w.table({0: name, 1: ("u32", 1)})])
     model = w.table({0: ("u32", 3), **{i: ("offset", p) for i, p in parts.items()}})
     w.b.Finish(model, b"TFL3")
     return bytes(w.b.Output())

@@ -145,6 +145,8 @@ def layer_normalization(call: LayerCall) -> Tensor:
     x = call.x
     rank = len(x.shape)
     axes = call.axes("axis", -1, rank)
+    if not axes:
+        raise call.refuse("axis", "at least one dim", axes)
     rms = call.layer.kind == "RMSNormalization" or call.flag("rms_scaling")
     epsilon = call.real("epsilon", 1e-3)
     y = _normalize(call, x, axes, epsilon, centred=not rms)

@@ -241,6 +241,12 @@ def linear_attention(call: Call) -> tuple[Tensor, Tensor]:
 def causal_conv(call: Call) -> tuple[Tensor, Tensor]:
     """Depthwise over [B, C, L], what came before in front of it."""
     x, w = call.f32(0), call.f32(1)
+    if len(x.shape) != 3 or len(w.shape) != 3 or 0 in w.shape:
+        raise call.refuse(
+            "its sizes do not fit",
+            expected="x [batch, channels, length], weights [channels, 1, k]",
+            received=f"{list(x.shape)}, {list(w.shape)}",
+        )
     batch, channels, _ = x.shape
     k = w.shape[2]
     if call.has(3):

@@ -220,13 +220,22 @@ def _as_while(call: Call, body: Graph, carried: list[tuple[Given, int]]) -> tupl
             expected="a number of turns that is known at import",
             received=", ".join(o.name for o in body.outputs[count + 1 :])[:200],
         )
+    if not all(isinstance(x, Value | np.ndarray) for x, _ in carried):
+        raise call.refuse(
+            "how often the loop turns depends on the model's input, and it carries a sequence",
+            expected="tensors",
+            received="a sequence, or nothing",
+        )
     types = [(_type(x), kind) for x, kind in carried]
     number, flag = TensorType((), "int32"), TensorType((), "bool")
     every = [(number, kinds.INT64), (flag, kinds.BOOL), *types]
 
     def turn(inner: Scope, inputs: list[Value], found: Any) -> Sequence[Tensor]:
         up = inner.em.op("add", inputs[0], inner.em.const(1, "int32"), name="turn")
-        on = inner.em.reshape(found[0][0], (), "on")
+        on = found[0][0]
+        if not isinstance(on, Value | np.ndarray) or np.prod(on.shape) != 1:
+            raise call.refuse("its condition is not one truth value", received=on)
+        on = inner.em.reshape(on, (), "on")
         return [up, on, *(x for x, _ in found[1:])]
 
     made = call.scope.body(body, every, f"{call.name}/body", turn)

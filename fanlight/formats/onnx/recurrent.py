@@ -92,6 +92,10 @@ def _layer(
         make: (activations, R, Rb, peepholes) -> the step from gates of x and states to states.
     """
     x = call.f32(0)
+    if len(x.shape) != 3:
+        raise call.refuse(
+            "its input is no series", expected="[steps, batch, numbers]", received=list(x.shape)
+        )
     batch_first = call.flag("layout")
     x = call.transpose(x, (1, 0, 2), "steps") if batch_first else x
     steps, batch, _ = x.shape

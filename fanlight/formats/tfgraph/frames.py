@@ -20,6 +20,7 @@ Path = tuple[str, ...]
 _FRAMED = frozenset({"Enter", "RefEnter", "Exit", "NextIteration", "LoopCond"})
 _SWITCHES = frozenset({"Switch", "RefSwitch"})
 _MERGES = frozenset({"Merge", "RefMerge"})
+_LEAST_INPUTS = dict.fromkeys((*_FRAMED, "Identity"), 1) | dict.fromkeys(_SWITCHES, 2)
 _MAX_DEPTH = 32  # of frames in frames
 
 
@@ -35,12 +36,18 @@ def with_functions(
     The names of all outputs stay, also where they are an Exit or a Merge.
 
     Raises:
-        FanlightError: E-FORMAT-015 for a frame that is no loop of TensorFlow's.
+        FanlightError: E-FORMAT-015 for a frame that is no loop of TensorFlow's, E-FORMAT-016
+            for a value that leaves one otherwise than by an Exit.
     """
+    for node in nodes.values():
+        if len(node.inputs) < _LEAST_INPUTS.get(node.op, 0) and node.name not in stop:
+            raise _no_loop(node.where, f"{node.op} has too few inputs", str(len(node.inputs)))
     graph = _Graph(dict(nodes), stop, functions, where)
     graph.loops()
-    found = _conditions(graph.nodes, stop, functions)
-    return needed(found, [r.node for r in outputs], stop, where)
+    names = [r.node for r in outputs]
+    # What takes a value out of a frame by no Exit has lost it.
+    whole = needed(graph.nodes, names, stop, where, controls=True)
+    return needed(_conditions(whole, stop, functions), names, stop, where)
 
 
 _FUNCTIONS = ("then_branch", "else_branch", "cond", "body")
@@ -257,7 +264,13 @@ class _Graph:
             name = waiting.pop()
             if name in found.nodes or name in places:
                 continue
-            node = self.nodes[name]
+            node = self.nodes.get(name)
+            if node is None:
+                raise _no_loop(
+                    f"frame {path[-1][:120]!r} of {self.where}",
+                    "a value leaves a frame otherwise than by an Exit",
+                    name[:120],
+                )
             if self.paths.get(name) != path or name in self.stop:
                 continue
             if node.op in ("Enter", "RefEnter", "LoopCond"):

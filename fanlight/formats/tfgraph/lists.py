@@ -114,6 +114,14 @@ def listed(call: Call, index: int = 0) -> TensorList:
     return x
 
 
+def _numbers(call: Call, index: int = 0) -> Tensor:
+    """Input `index`, which is a tensor."""
+    x: Any = call.x(index)
+    if is_list(x):
+        raise call.refuse("numbers are wanted here", expected="a tensor", received="a list")
+    return x
+
+
 def _handle(call: Call) -> Handle:
     x: Any = call.x()
     if not isinstance(x, Handle):
@@ -142,7 +150,8 @@ def _shape(call: Call, index: int) -> Shape:
 
 
 def _known_index(call: Call, index: int) -> int | None:
-    return call.number(index, "the index") if isinstance(call.x(index), np.ndarray) else None
+    known = isinstance(_numbers(call, index), np.ndarray)
+    return call.number(index, "the index") if known else None
 
 
 def _place(call: Call, index: int) -> Tensor:
@@ -224,7 +233,7 @@ def _of_tensor(call: Call, x: Tensor) -> TensorList:
 
 
 def _gathered(call: Call, given: TensorList, index: int, shape: Shape) -> Tensor:
-    indices = call.x(index)
+    indices = _numbers(call, index)
     dense = make_dense(call, given, shape)
     if isinstance(indices, np.ndarray) and list(indices.reshape(-1)) == list(range(given.count)):
         return dense
@@ -236,7 +245,7 @@ def _gathered(call: Call, given: TensorList, index: int, shape: Shape) -> Tensor
 
 def _scattered(call: Call, base: TensorList, index: int, x: Tensor) -> TensorList:
     """The list with the rows of x put at the places that input `index` names."""
-    indices = call.x(index)
+    indices = _numbers(call, index)
     if len(indices.shape) != 1 or not x.shape or indices.shape[0] != x.shape[0]:
         raise call.refuse(
             "indices and rows do not fit", received=f"{list(indices.shape)}, {list(x.shape)}"
@@ -306,7 +315,7 @@ def reserve(call: Call) -> Any:
 
 @importer("TensorListFromTensor")
 def from_tensor(call: Call) -> Any:
-    return _of_tensor(call, call.x())
+    return _of_tensor(call, _numbers(call))
 
 
 @importer("TensorListStack")
@@ -321,7 +330,7 @@ def get_item(call: Call) -> Tensor:
 
 @importer("TensorListSetItem")
 def set_item(call: Call) -> Any:
-    return put(call, listed(call), 1, call.x(2))
+    return put(call, listed(call), 1, _numbers(call, 2))
 
 
 @importer("TensorListGather")
@@ -331,7 +340,7 @@ def gather(call: Call) -> Tensor:
 
 @importer("TensorListScatter", "TensorListScatterV2")
 def scatter(call: Call) -> Any:
-    x, count = call.x(), 0
+    x, count = _numbers(call), 0
     if call.node.op == "TensorListScatterV2":
         count = max(0, call.number(3, "the number of elements"))
     base = reserved(dtype_of(x), tuple(x.shape[1:]), _count(call, count))
@@ -340,12 +349,12 @@ def scatter(call: Call) -> Any:
 
 @importer("TensorListScatterIntoExistingList")
 def scatter_into(call: Call) -> Any:
-    return _scattered(call, listed(call), 2, call.x(1))
+    return _scattered(call, listed(call), 2, _numbers(call, 1))
 
 
 @importer("TensorListSplit")
 def split(call: Call) -> Any:
-    return _cut(call, call.x(), 2)
+    return _cut(call, _numbers(call), 2)
 
 
 @importer("TensorListConcat", "TensorListConcatV2")
@@ -355,7 +364,7 @@ def concat(call: Call) -> list[Tensor]:
 
 @importer("TensorListPushBack")
 def push_back(call: Call) -> Any:
-    given, item = listed(call), call.x(1)
+    given, item = listed(call), _numbers(call, 1)
     _count(call, given.count + 1)
     shape = refined(given.shape, tuple(item.shape))
     items = (*apart(call, given), item)
@@ -405,7 +414,7 @@ def array(call: Call) -> list[Any]:
 @importer("TensorArrayWriteV3")
 def array_write(call: Call) -> Any:
     _handle(call)
-    return put(call, listed(call, 3), 1, call.x(2))
+    return put(call, listed(call, 3), 1, _numbers(call, 2))
 
 
 @importer("TensorArrayReadV3")
@@ -421,7 +430,7 @@ def array_gather(call: Call) -> Tensor:
 @importer("TensorArrayScatterV3")
 def array_scatter(call: Call) -> Any:
     _handle(call)
-    return _scattered(call, listed(call, 3), 1, call.x(2))
+    return _scattered(call, listed(call, 3), 1, _numbers(call, 2))
 
 
 @importer("TensorArrayConcatV3")
@@ -433,7 +442,7 @@ def array_concat(call: Call) -> list[Tensor]:
 @importer("TensorArraySplitV3")
 def array_split(call: Call) -> Any:
     _handle(call)
-    return _cut(call, call.x(1), 2)
+    return _cut(call, _numbers(call, 1), 2)
 
 
 @importer("TensorArraySizeV3")

@@ -91,7 +91,8 @@ def detection_postprocess(call: Call) -> Any:
 
 
 def _next(number: float, towards: float) -> float:
-    return float(np.nextafter(np.float32(number), np.float32(towards)))
+    with np.errstate(over="ignore"):  # a threshold may lie beyond all numbers
+        return float(np.nextafter(np.float32(number), np.float32(towards)))
 
 
 def _laid_out(found: tuple[Any, ...], places: int) -> Any:

@@ -73,6 +73,8 @@ class _Lstm:
             else np.zeros(cells, np.float32)
             for g in gates
         ]
+        if any(b.shape != (cells,) for b in bias):
+            raise call.refuse("a bias does not fit its gate", received=[b.shape for b in bias])
         self.coupled, self.cells, self.gates = coupled, cells, gates
         self.w = np.ascontiguousarray(np.concatenate(w).T)
         self.r = np.ascontiguousarray(np.concatenate(r).T)

@@ -194,7 +194,8 @@ def open_archive(path: Path) -> Iterator[Archive]:
             yield Archive(file, path)
     except FanlightError:
         raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError,
+            UnicodeDecodeError) as error:  # fmt: skip
         if isinstance(error, RecursionError):
             raise
         raise FanlightError(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
-import time
 import tracemalloc
 from collections import Counter
 from pathlib import Path
@@ -431,20 +429,14 @@ def mutated(rng: random.Random, data: bytes) -> bytes:
 
 
 def test_mutations(tmp_path: Path) -> None:
-    """FANLIGHT_FUZZ_SECONDS=600 runs for longer, from a new seed."""
-    limit = float(os.environ.get("FANLIGHT_FUZZ_SECONDS", 0))
-    rng = random.Random(None if limit else 1)
+    rng = random.Random(1)
     data, path = base(), tmp_path / "mutated.onnx"
-    end = time.monotonic() + (limit or 4)
-    for _ in range(10**9 if limit else 600):
-        if time.monotonic() > end:
-            break
+    for _ in range(200):
         made = mutated(rng, data)
         path.write_bytes(made)
         try:
             loads_or_refuses(path)
         except BaseException:
-            (tmp_path / "failed.onnx").write_bytes(made)
             print("failed:", made.hex())
             raise
 

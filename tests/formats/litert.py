@@ -20,17 +20,25 @@ NUMBERS = {"float32": "f4", "int32": "i4", "int64": "i4", "int16": "i4", "int8":
            "uint8": "u1", "bool": "?"}  # fmt: skip
 
 
-def interpreter(data: bytes, plain: bool = False, keep: bool = False) -> Any:
-    """LiteRT's interpreter of a file; `plain`: without XNNPACK, `keep`: with all tensors."""
+def interpreter(data: bytes, kernels: str = "xnnpack", keep: bool = False) -> Any:
+    """LiteRT's interpreter of a file.
+
+    Args:
+        kernels: "xnnpack" for what LiteRT takes by itself, "optimised" or "reference".
+        keep: whether all tensors can be had afterwards; XNNPACK does not let them.
+    """
     module = pytest.importorskip(
         "ai_edge_litert.interpreter", reason="no ai-edge-litert: LiteRT is not compared"
     )
     kinds = module.OpResolverType
+    resolvers = {
+        "xnnpack": kinds.AUTO,
+        "optimised": kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        "reference": kinds.BUILTIN_REF,
+    }
     made = module.Interpreter(
         model_content=data,
-        experimental_op_resolver_type=kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        if plain or keep
-        else kinds.AUTO,
+        experimental_op_resolver_type=resolvers[kernels],
         experimental_preserve_all_tensors=keep,
     )
     made.allocate_tensors()
@@ -49,11 +57,11 @@ def noise(details: Any, rng: np.random.Generator) -> np.ndarray:
     return rng.uniform(-1, 1, shape).astype(dtype)
 
 
-def operators(path: Path) -> Iterator[tuple[Operator, float]]:
+def operators(path: Path, kernels: str = "optimised") -> Iterator[tuple[Operator, float]]:
     """Each operator of a network and our worst difference from LiteRT's result for LiteRT's own
     inputs: in steps of the grid for 8-bit results, relative to the largest number else."""
     data = path.read_bytes()
-    litert = interpreter(data, keep=True)
+    litert = interpreter(data, kernels, keep=True)
     rng = np.random.default_rng(0)
     for details in litert.get_input_details():
         litert.set_tensor(details["index"], noise(details, rng))

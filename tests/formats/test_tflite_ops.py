@@ -10,6 +10,7 @@ import pytest
 
 from fanlight.formats import load_graph
 from fanlight.graph import evaluate, verify
+from fanlight.passes import optimize
 from tests.formats import litert
 from tests.formats.tflite_writer import Graph, Op, Tensor, constant, write
 
@@ -30,13 +31,19 @@ def single(
     )
 
 
-def compare(folder: Path, *graphs: Graph, steps: float = 1.0, low: float = -1.0) -> None:
+def compare(
+    folder: Path,
+    *graphs: Graph,
+    steps: float = 1.0,
+    low: float = -1.0,
+    kernels: str = "optimised",
+) -> None:
     """Our results against LiteRT's: 1e-4 for floats, one step for 8-bit numbers."""
     data = write(*graphs)
     (folder / "m.tflite").write_bytes(data)
     source = load_graph(folder / "m.tflite")
     verify(source.graph)
-    interpreter = litert.interpreter(data, plain=True)
+    interpreter = litert.interpreter(data, kernels)
     given: dict[str, np.ndarray] = {}
     details = {d["name"]: d for d in interpreter.get_input_details()}
     for port in source.inputs:
@@ -273,8 +280,14 @@ def test_quantised_layers(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_quantised_operators(tmp_path: Path, kind: str, type: str) -> None:
     low = -128 if type == "int8" else 0
-    a, b = byte((1, 4, 4, 3), type, 0.05, low + 120), byte((1, 4, 4, 3), type, 0.03, low + 90)
-    out, inputs, options = byte((1, 4, 4, 3), type, 0.06, low + 100), [a], 0
+    compare(tmp_path, quantised(kind, type, (1, 4, 4, 3), low))
+
+
+def quantised(kind: str, type: str, shape: tuple[int, int, int, int], low: int) -> Graph:
+    """One operator on bytes of several grids, the least element of which is `low`."""
+    _, height, width, depth = shape
+    a, b = byte(shape, type, 0.05, low + 120), byte(shape, type, 0.03, low + 90)
+    out, inputs, options = byte(shape, type, 0.06, low + 100), [a], 0
     given: dict[str, Any] = {}
     if kind in BINARY:
         inputs, options = [a, b], BINARY[kind]
@@ -284,22 +297,92 @@ def test_quantised_operators(tmp_path: Path, kind: str, type: str) -> None:
     elif kind == "TANH":
         out = byte(a.shape, type, 1 / 128, low + 128)
     elif kind == "AVERAGE_POOL_2D":
-        out, options = byte((1, 2, 2, 3), type, 0.05, low + 120), 5
+        out, options = byte((1, height // 2, width // 2, depth), type, 0.05, low + 120), 5
         given = {"padding": 0, "stride_w": 2, "stride_h": 2, "filter_width": 2, "filter_height": 2}
     elif kind == "MEAN":
-        inputs, out = [a, constant(i32([1, 2]))], byte((1, 3), type, 0.02, low + 80)
+        inputs, out = [a, constant(i32([1, 2]))], byte((1, depth), type, 0.02, low + 80)
         options, given = 27, {"keep_dims": False}
     elif kind == "MAXIMUM":
         inputs, out = [a, a], a
     elif kind == "PAD":
         pads = constant(i32([[0, 0], [1, 0], [0, 1], [0, 0]]))
-        inputs, out = [a, pads], byte((1, 5, 5, 3), type, 0.05, low + 120)
+        out = byte((1, height + 1, width + 1, depth), type, 0.05, low + 120)
+        inputs = [a, pads]
     elif kind == "RESIZE_BILINEAR":
         inputs, options = [a, constant(i32([7, 6]))], 15
-        out, given = byte((1, 7, 6, 3), type, 0.05, low + 120), {"half_pixel_centers": True}
+        out, given = byte((1, 7, 6, depth), type, 0.05, low + 120), {"half_pixel_centers": True}
     elif kind == "LEAKY_RELU":
         options, given = 75, {"alpha": 0.1}
-    compare(tmp_path, single(kind, inputs, [out], options, **given))
+    return single(kind, inputs, [out], options, **given)
+
+
+EXACT = ("ADD SUB MUL LOGISTIC TANH HARD_SWISH SOFTMAX AVERAGE_POOL_2D MEAN MAXIMUM PAD RELU6 "
+         "LEAKY_RELU QUANTIZE").split()  # fmt: skip
+
+
+@pytest.mark.parametrize("type", ["int8", "uint8"])
+@pytest.mark.parametrize("kind", EXACT)
+def test_operators_are_equal_to_those_that_litert_takes(
+    tmp_path: Path, kind: str, type: str
+) -> None:
+    low = -128 if type == "int8" else 0
+    compare(tmp_path, quantised(kind, type, (1, 8, 9, 7), low), steps=0, kernels="xnnpack")
+
+
+@pytest.mark.parametrize("type", ["int8", "uint8"])
+@pytest.mark.parametrize("window", [(2, 2), (3, 2), (7, 5), (1, 4)])
+@pytest.mark.parametrize("activation", [0, 1, 3])
+def test_means_of_windows_round_halves_as_litert(
+    tmp_path: Path, type: str, window: tuple[int, int], activation: int
+) -> None:
+    x = byte((1, 7, 9, 5), type, 0.03, 20)
+    sizes = {"filter_height": window[0], "filter_width": window[1]}
+    given = {"padding": 0, "stride_w": 1, "stride_h": 1, "activation": activation}
+    graph = single("AVERAGE_POOL_2D", [x], [x], 5, **sizes, **given)
+    compare(tmp_path, graph, steps=0, kernels="reference")
+
+
+@pytest.mark.parametrize("kind", ["ADD", "SUB"])
+@pytest.mark.parametrize("scales", [(0.5, 0.25, 0.5), (1.0, 1.0, 2.0), (0.03, 2.0, 0.9),
+                                    (0.001, 3.0, 3.0)])  # fmt: skip
+@pytest.mark.parametrize("activation", [0, 1, 3])
+def test_sums_round_halves_as_litert(
+    tmp_path: Path, kind: str, scales: tuple[float, float, float], activation: int
+) -> None:
+    """The last scales are too far apart for XNNPACK; then a sum may be one step away."""
+    a, b, y = (byte((1, 16, 16, 4), "int8", s, z) for s, z in zip(scales, (5, -9, 3), strict=True))
+    graph = single(kind, [a, b], [y], BINARY[kind], activation=activation)
+    compare(tmp_path, graph, steps=float(scales[0] < 0.01), kernels="xnnpack")
+
+
+def test_bytes_of_other_grids_are_joined_as_in_litert(tmp_path: Path) -> None:
+    a, b = byte((1, 40, 9), "uint8", 0.02, 100), byte((1, 40, 8), "uint8", 0.07, 30)
+    graph = single("CONCATENATION", [a, b], [byte((1, 40, 17), "uint8", 0.06, 90)], 10, axis=2)
+    compare(tmp_path, graph, steps=0)
+    assert "in float32" not in load_graph(tmp_path / "m.tflite").warnings[0]
+
+
+@pytest.mark.parametrize("depthwise", [False, True])
+@pytest.mark.parametrize("zero", [0, 3, 128, 255])
+def test_weights_of_nine_bits(tmp_path: Path, zero: int, depthwise: bool) -> None:
+    """uint8 weights less their zero point, exact in pieces, also once passes have seen them."""
+    x, y = byte((1, 6, 6, 8), "uint8", 0.02, 9), byte((1, 6, 6, 8), "uint8", 0.9, 128)
+    shape = (1, 3, 3, 8) if depthwise else (8, 3, 3, 8)
+    stored = RNG.integers(0, 256, shape).astype(np.uint8)
+    stored.flat[:2] = 0, 255
+    w = constant(stored, scale=0.01, zero=zero)
+    bias = constant(RNG.integers(-3000, 3000, 8).astype(np.int32), scale=0.02 * 0.01)
+    given = {"padding": 0, "stride_w": 1, "stride_h": 1, "activation": 0}
+    if depthwise:
+        graph = single("DEPTHWISE_CONV_2D", [x, w, bias], [y], 2, depth_multiplier=1, **given)
+    else:
+        graph = single("CONV_2D", [x, w, bias], [y], 1, **given)
+    compare(tmp_path, graph, steps=0, kernels="xnnpack")
+    source = load_graph(tmp_path / "m.tflite")
+    picture = {source.inputs[0].name: RNG.integers(0, 256, (1, 6, 6, 8)).astype(np.uint8)}
+    (wanted,) = evaluate(source.graph, picture).values()
+    (found,) = evaluate(optimize(source.graph), picture).values()
+    np.testing.assert_array_equal(found, wanted)
 
 
 def state(*shape: int) -> Tensor:
@@ -470,7 +553,7 @@ def test_dynamic_range_weights_are_reported(tmp_path: Path) -> None:
     (found,) = evaluate(source.graph, {source.inputs[0].name: x}).values()
     assert w.data is not None
     np.testing.assert_allclose(found, x @ (w.data.T * np.float32(0.01)), atol=1e-5)
-    interpreter = litert.interpreter(data, plain=True)
+    interpreter = litert.interpreter(data, kernels="optimised")
     interpreter.set_tensor(0, x)
     interpreter.invoke()
     np.testing.assert_allclose(found, interpreter.get_tensor(2), atol=0.05)

@@ -166,7 +166,7 @@ def test_detector_against_litert(tmp_path: Path, more: dict[str, Any], backgroun
     data = write(detector({**OPTIONS, **more}, classes=5 if background else 4))
     (tmp_path / "m.tflite").write_bytes(data)
     source = load_graph(tmp_path / "m.tflite")
-    interpreter = litert.interpreter(data, plain=True)
+    interpreter = litert.interpreter(data, kernels="optimised")
     kept = set()
     for _ in range(4):
         given_: dict[str, np.ndarray] = {}

@@ -6,6 +6,7 @@ Each gives None where the row does not fit the operator: then it is computed in 
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,10 @@ from fanlight.formats.tflite.call import HANDLERS, Bytes, Call, Cell
 from fanlight.formats.tflite.neural import check_dense
 from fanlight.formats.tflite.quantization import Scale
 from fanlight.formats.tflite.schema import SAME
+from fanlight.formats.tflite.tables import TABLES, round_away
 
 Byte = tuple[Tensor, Scale]
+_MOST_TIES = 4096  # pixels of a window of which float32 can tell a half from what is next to it
 IntHandler = Callable[[Call], Bytes | list[Bytes] | None]
 INT8: dict[str, IntHandler] = {}
 
@@ -56,16 +59,35 @@ def in_whole_numbers(call: Call) -> Bytes | list[Bytes] | None:
 
 def _moved(call: Call) -> list[Bytes] | None:
     """The importer of the op, given bytes."""
-    scales = [c.scale for c in call.cells if c is not None and c.info.grid is not None]
+    cells = call.cells
+    if call.operator.kind == "CONCATENATION":
+        cells = [_rescaled(call, i) for i in range(len(cells))]
+    scales = [c.scale for c in cells if c is not None and c.info.grid is not None]
     scales += [call.result_scale(i) for i in range(len(call.results))]
     first = call.bytes_of(0) or call.bytes_of(1)
-    if first is None or any(s != first[1] for s in scales) or call.whole_option("activation"):
+    if first is None or any(s != scales[-1] for s in scales) or call.whole_option("activation"):
         return None
-    again = Call(call.operator, call.em, call.cells, call.results, call.warnings, bytewise=True)
+    again = Call(call.operator, call.em, cells, call.results, call.warnings, bytewise=True)
     made = HANDLERS[call.operator.kind](again)
     made = made if isinstance(made, list | tuple) else [made]
     # Some ops widen bytes on their way.
     return [Bytes(call.em.cast(t, "uint8", f"{call.node.name}/bytes")) for t in made]
+
+
+def _rescaled(call: Call, index: int) -> Cell | None:
+    """Input `index` on the grid of the result, as LiteRT brings uint8 tensors onto it."""
+    cell, x, result = call.cells[index], call.bytes_of(index), call.result_scale()
+    if cell is None or x is None or result is None or x[1] == result:
+        return cell
+    factor = np.float32(x[1].scale) * (np.float32(1) / np.float32(result.scale))
+    steps = np.arange(256, dtype=np.float32) * factor - np.float32(x[1].zero) * factor
+    table = np.clip(round_away(steps) + result.zero, 0, 255).astype(np.uint8)
+    moved = np.take(table, x[0]) if isinstance(x[0], np.ndarray) else _lookup(call, x[0], table)
+    return Cell.of(call.em, call.results[0], f"{cell.name}/rescaled", Bytes(moved))
+
+
+def _lookup(call: Call, x: Tensor, table: np.ndarray) -> Tensor:
+    return call.op("lookup", x, call.em.named(table, f"{call.node.name}/table"))
 
 
 def _looked_up(call: Call) -> Bytes | None:
@@ -73,22 +95,23 @@ def _looked_up(call: Call) -> Bytes | None:
     x, result = call.bytes_of(0), call.result_scale()
     if x is None or result is None or isinstance(x[0], np.ndarray):
         return None
-    every = (np.arange(256, dtype=np.float32) - np.float32(x[1].zero)) * np.float32(x[1].scale)
+    exact = TABLES.get(call.operator.kind)
+    table = exact(call, x[1], result) if exact is not None else None
+    if table is None:
+        table = _by_float(call, x[1], result)
+    table = np.clip(table, 0, 255).astype(np.uint8)
+    return Bytes(x[0] if np.array_equal(table, np.arange(256)) else _lookup(call, x[0], table))
+
+
+def _by_float(call: Call, x: Scale, result: Scale) -> np.ndarray:
+    """The importer's numbers, each at the nearest place of the grid."""
+    every = (np.arange(256, dtype=np.float32) - np.float32(x.zero)) * np.float32(x.scale)
     cell = Cell.of(call.em, call.cell(0).info, "every", Bytes(np.arange(256, dtype=np.uint8)))
     cell._real = every
     numbers = Call(call.operator, call.em, [cell], call.results, call.warnings)
-    made = np.asarray(HANDLERS[call.operator.kind](numbers), np.float64)
-    if np.isnan(made).any():
-        made = np.nan_to_num(made)
-    table = np.clip(round_away(made / result.scale) + result.zero, 0, 255).astype(np.uint8)
-    if np.array_equal(table, np.arange(256)):
-        return Bytes(x[0])
-    return Bytes(call.op("lookup", x[0], call.em.named(table, f"{call.node.name}/table")))
-
-
-def round_away(x: np.ndarray) -> np.ndarray:
-    """Nearest whole numbers, halves away from zero, as C++ rounds."""
-    return np.asarray(np.trunc(x + np.copysign(0.5, x)))
+    made = np.nan_to_num(np.asarray(HANDLERS[call.operator.kind](numbers), np.float64))
+    with np.errstate(over="ignore"):
+        return round_away(made / result.scale) + result.zero
 
 
 def _limits(call: Call, result: Scale) -> tuple[int, int]:
@@ -142,7 +165,8 @@ def _sums(call: Call, w: np.ndarray, x: Scale, scales: np.ndarray, result: Scale
     bias = bias - x.zero * wide.sum(axis=0)
     if (np.abs(wide).sum(axis=0) * 255 + np.abs(bias)).max(initial=0) >= 1 << 31:
         return None
-    factor = scales.astype(np.float64) * x.scale / result.scale
+    # Each step in float32, as XNNPACK takes it: a factor that is nearer decides ties otherwise.
+    factor = np.float32(x.scale) * scales.astype(np.float32) / np.float32(result.scale)
     return bias.astype(np.int32), np.broadcast_to(factor.astype(np.float32), (count,)).copy()
 
 
@@ -153,8 +177,12 @@ def _product(call: Call, op: str, x: Byte, w: np.ndarray, sums: Any, **attrs: An
     low, high = _limits(call, result)
     name = call.node.name
     bias, scale = sums
-    if w.min(initial=0) < -128 or w.max(initial=0) > 127:
-        return _held(call, _wide_product(call, op, x, w, sums, attrs), low, high)
+    pieces = _pieces(w)
+    if op == "depthwise_conv2d_int8" and len(pieces) > 1:
+        return _held(call, _sum_of_pieces(call, x, pieces, sums, attrs), low, high)
+    if len(pieces) > 1:  # all meet the same numbers
+        w = np.concatenate(pieces, axis=-2)
+        x = (call.op("concat", *[x[0]] * len(pieces), part="again", axis=-1), x[1])
     parts = ((w.astype(np.int8), "weights"), (bias, "bias"), (scale, "scale"))
     named = [call.em.value(a, f"{name}/{part}") for a, part in parts]
     top = max(high, 1, result.zero)
@@ -163,23 +191,34 @@ def _product(call: Call, op: str, x: Byte, w: np.ndarray, sums: Any, **attrs: An
     return _held(call, y, low, 255 if top == high else high)
 
 
-def _wide_product(
-    call: Call, op: str, x: Byte, w: np.ndarray, sums: Any, attrs: dict[str, Any]
+def _pieces(w: np.ndarray) -> list[np.ndarray]:
+    """Arrays of eight bits that add up to `w`: one, or more for the uint8 weights of old files."""
+    found: list[np.ndarray] = []
+    while not found or w.any():
+        found.append(np.clip(w, -128, 127))
+        w = w - found[-1]
+    return found
+
+
+def _sum_of_pieces(
+    call: Call, x: Byte, pieces: list[np.ndarray], sums: Any, attrs: dict[str, Any]
 ) -> Tensor:
-    """The same for weights of nine bits: whole numbers in float32, which holds the sums exactly
-    up to 2**24; larger ones are rounded, far below one step of the result."""
+    """A convolution of each channel by itself for each piece of the weights; their sums are whole
+    numbers, which float32 adds exactly up to 2**24."""
     result = call.result_scale()
     assert result is not None
-    name = call.node.name
+    em, name = call.em, call.node.name
     bias, scale = sums
-    # The sums' bias takes the zero point out of raw bytes; here it is taken out before.
-    own = bias + x[1].zero * w.reshape(-1, bias.size).astype(np.int64).sum(axis=0)
-    whole = call.op("dequantize", x[0], part="whole", scale=1.0, zero=x[1].zero)
-    weights = call.em.named(w.astype(np.float32), f"{name}/weights")
-    window = {k: v for k, v in attrs.items() if k != "pad"}
-    total = call.op(op.removesuffix("_int8"), whole, weights, part="sums", **window)
-    total = call.op("add", total, call.em.named(own.astype(np.float32), f"{name}/bias"), part="b")
-    scaled = call.op("mul", total, call.em.named(scale, f"{name}/scale"), part="scaled")
+    attrs = {**attrs, "x_high": 255, "output": "float32"}
+    ones = np.ones(bias.size, np.float32)
+    total: Any = None
+    for number, piece in enumerate(pieces):
+        own = bias if total is None else np.zeros_like(bias)
+        parts = ((piece.astype(np.int8), "weights"), (own, "bias"), (ones, "ones"))
+        named = [em.value(a, f"{name}/{part}{number}") for a, part in parts]
+        y = call.op("depthwise_conv2d_int8", em.value(x[0]), *named, part=f"sums{number}", **attrs)
+        total = y if total is None else call.op("add", total, y, part="sum")
+    scaled = call.op("mul", total, em.named(scale, f"{name}/scale"), part="scaled")
     return call.op("quantize", scaled, scale=1.0, zero=result.zero, high=255)
 
 
@@ -253,27 +292,41 @@ def _arithmetic(call: Call) -> Bytes | None:
     low, high = _limits(call, result)
     if high < max(1, result.zero):
         return None
-    zeros: dict[str, Any] = {
-        "zero_a": a[1].zero,
-        "zero_b": b[1].zero,
-        "zero": result.zero,
-        "high": high,
-    }
     kind = call.operator.kind
     if kind == "MUL":
-        scale = a[1].scale * b[1].scale / result.scale
-        return _held(call, call.op("mul_int8", a[0], b[0], scale=scale, **zeros), low)
-    sign = -1 if kind == "SUB" else 1
-    factors = _multipliers(a[1].scale / result.scale, b[1].scale / result.scale)
-    scales: dict[str, Any] = {"scale_a": factors[0], "scale_b": sign * factors[1]}
-    return _held(call, call.op("add_int8", a[0], b[0], **scales, **zeros), low)
+        zeros: dict[str, Any] = {
+            "zero_a": a[1].zero, "zero_b": b[1].zero, "zero": result.zero,
+        }  # fmt: skip
+        factor = np.float32(a[1].scale) * np.float32(b[1].scale) / np.float32(result.scale)
+        y = call.op("mul_int8", a[0], b[0], scale=float(factor), high=high, **zeros)
+        return _held(call, y, low)
+    total = _sum_of_two(call, (a, b), result, -1 if kind == "SUB" else 1)
+    if total is None:
+        return None
+    byte = call.op("clip", total, part="held", lo=low, hi=high)
+    return Bytes(call.em.cast(byte, "uint8", f"{call.node.name}/bytes"))
 
 
-def _multipliers(a: float, b: float) -> tuple[float, float]:
-    """The factors of a sum, as XNNPACK holds them: whole numbers of 21 bits over a power of two."""
-    exponent = 20 - int(np.floor(np.log2(max(a, b))))
-    first, second = (float(np.ldexp(np.rint(np.ldexp(v, exponent)), -exponent)) for v in (a, b))
-    return first, second
+def _sum_of_two(call: Call, given: tuple[Byte, Byte], result: Scale, sign: int) -> Tensor | None:
+    """a + b or a - b on the result's grid, int32, as XNNPACK computes them; None if it would not.
+
+    Both are multiplied by whole numbers of 21 bits; their sum is shifted down, halves up.
+    """
+    factors = [float(np.float32(x.scale) / np.float32(result.scale)) for _, x in given]
+    if not (2.0**-10 <= max(factors) < 2.0**8 and min(factors) >= 2.0**-10):
+        return None
+    shift = 20 - int(np.floor(np.log2(max(factors))))
+    whole = [int(np.rint(np.ldexp(f, shift))) for f in factors]
+    whole[1] *= sign
+    em, name = call.em, call.node.name
+    start = (1 << (shift - 1)) - sum(m * x.zero for m, (_, x) in zip(whole, given, strict=True))
+    total: Tensor = em.const(start, "int32")
+    for part, m, (x, _) in zip("ab", whole, given, strict=True):
+        wide = em.cast(x, "int32", f"{name}/{part}")
+        scaled = call.op("mul", wide, em.const(m, "int32"), part=f"{part}/scaled")
+        total = call.op("add", scaled, total, part=f"{part}/sum")
+    shifted = call.op("right_shift", total, em.const(shift, "int32"), part="shifted")
+    return call.op("add", shifted, em.const(result.zero, "int32"))
 
 
 @_integer("AVERAGE_POOL_2D")
@@ -288,8 +341,15 @@ def _average_pool(call: Call) -> Bytes | None:
     if high < max(1, result.zero):
         return None
     attrs: dict[str, Any] = {"zero_x": x[1].zero, "zero": result.zero, "high": high, "size": size}
-    y = call.op("avg_pool_int8", x[0], scale=x[1].scale / result.scale, **attrs, **window)
-    return _held(call, y, low)
+    scale = x[1].scale / result.scale
+    if x[1] == result and 0 < prod(size) <= _MOST_TIES:
+        # LiteRT takes the mean of the file's numbers and rounds halves away from 0; the row rounds
+        # them to even. A factor this much above 1 moves halves, and nothing else over one.
+        raw = 0 if call.results[0].type == "uint8" else 128
+        attrs |= {"zero_x": raw, "zero": raw, "high": max(high, raw)}
+        scale = 1 + 1 / (512 * prod(size))
+    y = call.op("avg_pool_int8", x[0], scale=scale, **attrs, **window)
+    return _held(call, y, low, 255 if attrs["high"] == high else high)
 
 
 @_integer("MEAN")

@@ -203,8 +203,8 @@ class _Import:
         if self.report.whole or self.report.floats:
             counts = ", ".join(f"{kind} x{n}" for kind, n in sorted(self.report.floats.items()))
             told.append(
-                f"quantised: {self.report.whole} operators compute in whole numbers"
-                + (f"; in float32, and back onto their grid: {counts}." if counts else ".")
+                f"quantised: {self.report.whole} operators compute in whole numbers, as LiteRT does"
+                + (f"; in float32, up to a step away from LiteRT: {counts}." if counts else ".")
             )
         if self.report.stateful:
             told.append("the model keeps state between runs in LiteRT; here each begins at zero.")

@@ -60,8 +60,12 @@ results of single turns, whose number would not be known). Sequences are lists a
 it is taken at import, from numbers that are known.
 
 **Results of unknown length.** NonZero, Compress and Unique are computed at import where their
-inputs are known, else refused. NonMaxSuppression has always as many rows as boxes can be kept;
-rows of -1 stand for nothing.
+inputs are known. Else their results are as long as they can be, with a count: an output `y` of the
+model that depends on it has `y_count` beside it, and what lies behind the count means nothing.
+Elementwise ops, Gather, GatherND, Transpose, Reshape, Slice, Concat, Expand, Range, reductions,
+ArgMax, TopK, Softmax, CumSum, Shape and MatMul (of rows) go on with such results; other ops are
+E-FORMAT-019. NonMaxSuppression has always as many rows as boxes can be kept; rows of -1 stand for
+nothing.
 
 **Quantised models.** QuantizeLinear, DequantizeLinear (also per axis and in blocks), QLinearConv,
 QLinearMatMul, ConvInteger, MatMulInteger and DynamicQuantizeLinear give their exact steps. Products

@@ -12,8 +12,8 @@ import pytest
 import fanlight as fl
 from fanlight.errors import FanlightError
 from fanlight.formats import load_graph
+from fanlight.formats.counts import Count
 from fanlight.formats.source import Source
-from fanlight.formats.tfgraph.counts import Count
 from fanlight.graph import Builder, evaluate, verify
 from tests.formats import crafted, graph_peer
 from tests.formats.crafted import ints, node, placeholder, write_tfjs

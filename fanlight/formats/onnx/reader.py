@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fanlight.errors import FanlightError
+from fanlight.formats.counts import parts
 from fanlight.formats.files import Mapped
 from fanlight.formats.names import output_names, tally
 from fanlight.formats.onnx import (  # noqa: F401  (fill the table)
@@ -232,14 +233,16 @@ class _Import:
                 )
             results.append(given)
         names = output_names([o.name for o in self.graph.outputs], [p.name for p in self.ports])
-        outputs: dict[str, Value] = {
-            n: self.em.exact(t, n) for n, t in zip(names, results, strict=True)
-        }
+        taken = [*names, *(p.name for p in self.ports)]
+        outputs: dict[str, Value] = {}
+        ports: list[Port] = []
         batch = any(p.batched for p in self.ports)
-        ports = tuple(
-            Port(n, o.name, batch and tuple(t.shape[:1]) == (1,))
-            for n, o, t in zip(names, self.graph.outputs, results, strict=True)
-        )
+        for name, declared, made in zip(names, self.graph.outputs, results, strict=True):
+            for label, tensor in parts(self.em, name, made, self.warnings):
+                label = name if label == name else output_names([label], taken)[0]
+                outputs[label] = self.em.exact(tensor, label)
+                batched = batch and label == name and tuple(tensor.shape[:1]) == (1,)
+                ports.append(Port(label, declared.name, batched))
         layouts = {
             p.name: "NCHW"
             for p, v in zip(self.ports, self._values, strict=True)
@@ -249,7 +252,7 @@ class _Import:
             graph=self.builder.finish(outputs),
             format="onnx",
             inputs=tuple(self.ports),
-            outputs=ports,
+            outputs=tuple(ports),
             warnings=tuple(dict.fromkeys(self.warnings)),
             metadata={
                 **self.about,

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
+from fanlight.formats.counts import Bounded, Count, Sizes
 from fanlight.formats.emitter import Emitter, Tensor, dtype_of
-from fanlight.formats.onnx import kinds
+from fanlight.formats.onnx import bounded, kinds
 from fanlight.formats.onnx.call import HANDLERS, Call, Given
 from fanlight.formats.onnx.protos import Function, Graph, Node, Reference
 from fanlight.formats.onnx.tensors import Tensors
@@ -153,9 +154,19 @@ class Scope:
     def _taken(self, found: Given) -> Given:
         if isinstance(found, list):
             return [self._taken(x) for x in found]
+        if isinstance(found, Bounded):
+            count = self._counted(found.count)
+            return replace(found, tensor=self._taken(found.tensor), count=count)
+        if isinstance(found, Sizes):
+            made = np.empty(found.counts.size, object)
+            made[:] = [self._counted(c) for c in found.counts.reshape(-1)]
+            return Sizes(made.reshape(found.counts.shape))
         if isinstance(found, Value) and isinstance(self.em, BodyEmitter):
             return self.em.take(found)
         return found
+
+    def _counted(self, count: Count) -> Count:
+        return replace(count, terms=tuple((self._taken(v), f, m) for v, f, m in count.terms))
 
     # --- running ----------------------------------------------------------------------------------
 
@@ -226,7 +237,8 @@ class Scope:
                 next="export the part of the model before it, or ask for it in an issue.",
             )
         try:
-            result = handler(call)
+            concerned = bounded.concerns(call.inputs)
+            result = bounded.handle(call, handler) if concerned else handler(call)
         except FanlightError as error:
             if error.code.startswith(("E-OP-", "E-TENSOR-")):
                 error.where = f"{call.where}: {error.where}"
@@ -237,10 +249,14 @@ class Scope:
 
     def _kind(self, call: Call, made: Given) -> int:
         """Element types pass from the first input to the result if the dtype stays."""
+        if isinstance(made, Sizes):
+            return kinds.INT64
+        made = made.tensor if isinstance(made, Bounded) else made
         if not isinstance(made, Value | np.ndarray):
             return 0
         dtype = dtype_of(made)
         for index, x in enumerate(call.inputs):
+            x = x.tensor if isinstance(x, Bounded) else x
             if isinstance(x, Value | np.ndarray) and dtype_of(x) == dtype and call.kinds[index]:
                 return call.kinds[index]
         return kinds.OF_DTYPE[dtype]
@@ -311,6 +327,15 @@ class Scope:
         found = inner.results(graph, given)
         tensors = after(inner, inputs, found) if after else [x for x, _ in found]
         for x in tensors:
+            if isinstance(x, Bounded | Sizes):
+                raise FanlightError(
+                    "E-FORMAT-019",
+                    "a branch or a body gives as many elements as the numbers want.",
+                    where=f"{name} of {self.shared.path}",
+                    expected="results of a size that is known at import",
+                    received="a result of NonZero, Compress, Unique, or what is made of it",
+                    next="end the model before it, or export it with padded results.",
+                )
             if not isinstance(x, Value | np.ndarray):
                 raise FanlightError(
                     "E-FORMAT-012",

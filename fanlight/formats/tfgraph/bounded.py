@@ -14,9 +14,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.formats.emitter import dtype_of
-from fanlight.formats.tfgraph.call import Call, Handler
-from fanlight.formats.tfgraph.counts import (
+from fanlight.formats.counts import (
     Bounded,
     Compared,
     Count,
@@ -26,7 +24,6 @@ from fanlight.formats.tfgraph.counts import (
     bounded,
     chosen,
     cleaned,
-    compared,
     count_of,
     counted,
     first,
@@ -34,6 +31,8 @@ from fanlight.formats.tfgraph.counts import (
     ranged,
     sizes,
 )
+from fanlight.formats.emitter import dtype_of
+from fanlight.formats.tfgraph.call import Call, Handler
 
 Rule = Callable[[Call, Handler], Any]
 RULES: dict[str, Rule] = {}
@@ -109,7 +108,7 @@ def handle(call: Call, handler: Handler) -> Any:
         return handler(_plain(call))
     if op in ELEMENTWISE:
         return _elementwise(call, handler)
-    raise _refused(call, "it takes tensors of a known size only")
+    raise refused(call, "it takes tensors of a known size only")
 
 
 def _plain(call: Call) -> Call:
@@ -120,7 +119,7 @@ def _with(call: Call, handler: Handler, *inputs: Any) -> Any:
     return handler(replace(call, inputs=[as_tensor(call, x) for x in inputs]))
 
 
-def _refused(call: Call, why: str) -> FanlightError:
+def refused(call: Call, why: str) -> FanlightError:
     return FanlightError(
         "E-FORMAT-019",
         f"a size that depends on the model's numbers reaches {call.node.op}: {why}.",
@@ -184,7 +183,7 @@ def _added(call: Call, handler: Handler) -> Any:
     if len(call.inputs) != 2:
         return None
     if op not in ("Add", "AddV2", "Sub", "Mul", "Minimum", "Maximum"):
-        return compared(call, handler)
+        return _compared(call, handler)
     a, b = (as_counts(x) for x in call.inputs)
     if a is None or b is None:
         return None
@@ -219,6 +218,31 @@ def _corners(x: Count, y: Count) -> tuple[int, int]:
     """From where to where the product of two counts may lie."""
     found = [a * b for a in (x.least, x.most) for b in (y.least, y.most)]
     return min(found), max(found)
+
+
+_GREATER = {
+    "Greater": (0, 1, 0),
+    "GreaterEqual": (0, 1, 1),
+    "Less": (1, 0, 0),
+    "LessEqual": (1, 0, 1),
+}
+
+
+def _compared(call: Call, handler: Handler) -> Any:
+    """A comparison of two counts without dims; None if these are no such counts.
+
+    What the bounds of the counts decide is known: bool.
+    """
+    pair = [as_counts(x) for x in call.inputs]
+    if call.node.op not in _GREATER or any(c is None or c.shape for c in pair):
+        return None
+    more, less, equal = _GREATER[call.node.op]
+    items: list[Count] = [c.item() for c in pair if c is not None]
+    difference = items[more] - items[less] + equal
+    if difference.most <= 0 or difference.least > 0:
+        return np.asarray(difference.least > 0)
+    tensor = handler(replace(call, inputs=[as_tensor(call, x) for x in call.inputs]))
+    return Compared(tensor, difference)
 
 
 def _chosen(call: Call) -> Any:
@@ -265,7 +289,7 @@ def _dims(call: Call, index: int, what: str) -> list[Count]:
     found = as_counts(call.x(index))
     if found is None:
         call.known(index, what)  # which refuses what it is not
-        raise _refused(call, f"{what} is no size")
+        raise refused(call, f"{what} is no size")
     items: list[Count] = found.reshape(-1).tolist()
     return items
 
@@ -276,7 +300,7 @@ def _fill(call: Call, handler: Handler) -> Any:
     open_dims = [a for a, d in enumerate(dims) if d.terms]
     value = as_tensor(call, call.x(1))
     if len(open_dims) > 1 or isinstance(value, Bounded):
-        raise _refused(call, "two sizes are open")
+        raise refused(call, "two sizes are open")
     full = call.op("broadcast_to", value, shape=tuple(max(d.most, 0) for d in dims))
     return bounded(call, full, open_dims[0], dims[open_dims[0]]) if open_dims else full
 
@@ -285,7 +309,7 @@ def _fill(call: Call, handler: Handler) -> Any:
 def _range(call: Call, handler: Handler) -> Any:
     start, stop, step = (_dims(call, i, "the range")[0] for i in range(3))
     if start.terms or step.terms or step.constant != 1:
-        raise _refused(call, "its start and step depend on numbers")
+        raise refused(call, "its start and step depend on numbers")
     count = stop - start
     if count.most > 1 << 22:
         raise call.refuse("the range is too long", received=count.most)
@@ -307,7 +331,7 @@ def _elementwise(call: Call, handler: Handler) -> Any:
         found = [x for x in inputs if isinstance(x, Bounded)]
     behind = {len(x.shape) - x.axis for x in found}
     if len(behind) > 1:
-        raise _refused(call, "two dims are counted")
+        raise refused(call, "two dims are counted")
     (behind_,) = behind
     rank = max(len(x.shape) for x in inputs)
     # A tensor of a known size beside it says how many there are.
@@ -362,13 +386,13 @@ def _reshape(call: Call, handler: Handler) -> Any:
         if rest and total % rest == 0 and total // rest <= x.shape[x.axis]:
             part = first(call, x.tensor, x.axis, total // rest)
             return call.em.reshape(part, [d.constant for d in dims], call.node.name)
-        raise _refused(call, "the sizes do not fit")
+        raise refused(call, "the sizes do not fit")
     axis = open_dims[0]
     others = [d.constant for a, d in enumerate(dims) if a != axis]
     before, behind = math.prod(x.shape[: x.axis]), math.prod(x.shape[x.axis + 1 :])
     new = math.prod(others[axis:])
     if len(open_dims) > 1 or math.prod(others[:axis]) != before or not new or behind % new:
-        raise _refused(call, "the counted dim is mixed with others")
+        raise refused(call, "the counted dim is mixed with others")
     share = behind // new
     shape = [d.constant for d in dims]
     shape[axis] = x.shape[x.axis] * share
@@ -391,7 +415,7 @@ def _squeeze(call: Call, handler: Handler) -> Any:
     drop = {a % rank for a in call.attrs.ints("squeeze_dims") or call.attrs.ints("axis")}
     drop = drop or {a for a in range(rank) if x.shape[a] == 1 and a != x.axis}
     if x.axis in drop or any(x.shape[a] != 1 for a in drop):
-        raise _refused(call, "a squeezed dim is not 1")
+        raise refused(call, "a squeezed dim is not 1")
     shape = [d for a, d in enumerate(x.shape) if a not in drop]
     return _shaped(call, x, x.axis - sum(a < x.axis for a in drop), shape)
 
@@ -424,7 +448,7 @@ def _unpack(call: Call, handler: Handler) -> Any:
     x: Any = call.x()
     axis = call.attrs.whole("axis", 0) % len(x.shape)
     if axis == x.axis:
-        raise _refused(call, "it would have as many results as there are elements")
+        raise refused(call, "it would have as many results as there are elements")
     made = _with(call, handler, x.tensor)
     return [Bounded(m, x.axis - (axis < x.axis), x.count) for m in made]
 
@@ -435,7 +459,7 @@ def _split(call: Call, handler: Handler) -> Any:
     x: Any = call.x(place)
     axis = call.axis(2 - 2 * place, len(x.shape))
     if axis == x.axis:
-        raise _refused(call, "it would cut the counted dim")
+        raise refused(call, "it would cut the counted dim")
     inputs = list(call.inputs)
     inputs[place] = x.tensor
     return [Bounded(m, x.axis, x.count) for m in _with(call, handler, *inputs)]
@@ -451,7 +475,7 @@ def _aside(call: Call, handler: Handler) -> Any:
     else:
         wrong = numbers[x.axis] != (1 if call.node.op == "Tile" else 0)
     if wrong:
-        raise _refused(call, "it would repeat or turn the counted dim")
+        raise refused(call, "it would repeat or turn the counted dim")
     return Bounded(_with(call, handler, x.tensor, call.x(1)), x.axis, x.count)
 
 
@@ -461,11 +485,11 @@ def _slice(call: Call, handler: Handler) -> Any:
     x: Any = call.x()
     begin, extent = _dims(call, 1, "the begin"), _dims(call, 2, "the size")
     if any(b.terms for b in begin):
-        raise _refused(call, "where it begins depends on numbers")
+        raise refused(call, "where it begins depends on numbers")
     open_dims = [a for a, e in enumerate(extent) if e.terms]
     axis = x.axis if isinstance(x, Bounded) else open_dims[0] if open_dims else 0
     if any(a != axis for a in open_dims):
-        raise _refused(call, "two dims are counted")
+        raise refused(call, "two dims are counted")
     tensor = x.tensor if isinstance(x, Bounded) else as_tensor(call, x)
     count = x.count if isinstance(x, Bounded) else counted(x.shape[axis])
     start, size = begin[axis].constant, extent[axis]
@@ -494,7 +518,7 @@ def _strided_slice(call: Call, handler: Handler) -> Any:
     extra = call.attrs.whole("ellipsis_mask", 0) | call.attrs.whole("new_axis_mask", 0)
     open_dims = [i for i, e in enumerate(end) if e.terms and not mask["end"] >> i & 1]
     if any(b.terms for b in begin) or extra or len(open_dims) > 1:
-        raise _refused(call, "where it begins depends on numbers")
+        raise refused(call, "where it begins depends on numbers")
     axis = x.axis if isinstance(x, Bounded) else open_dims[0] if open_dims else 0
     tensor = x.tensor if isinstance(x, Bounded) else as_tensor(call, x)
     count = x.count if isinstance(x, Bounded) else counted(x.shape[axis])
@@ -503,14 +527,14 @@ def _strided_slice(call: Call, handler: Handler) -> Any:
     start = 0 if whole or mask["begin"] >> axis & 1 else begin[axis].constant
     if not whole and mask["shrink_axis"] >> axis & 1:
         if start < 0:
-            raise _refused(call, "it picks from the end")
+            raise refused(call, "it picks from the end")
         return _with(call, handler, tensor, *call.inputs[1:])
     if (
         any(i != axis for i in open_dims)
         or (not whole and strides[axis].constant != 1)
         or start < 0
     ):
-        raise _refused(call, "the counted dim is cut by steps or from its end")
+        raise refused(call, "the counted dim is cut by steps or from its end")
     left = count - start
     if start:
         left = _both(call, "Maximum", left, counted(0))
@@ -546,7 +570,7 @@ def _joined(call: Call, parts: list[Any], axis: int) -> Any:
             total = _behind(call, total, part, axis)
         return total
     if len({x.axis for x in found}) > 1:
-        raise _refused(call, "two dims are counted")
+        raise refused(call, "two dims are counted")
     (other,) = others
     size = min(x.shape[other] for x in parts)
     known = len(found) < len(parts)
@@ -583,7 +607,7 @@ def _pad(call: Call, handler: Handler) -> Any:
     axes = [a for a, (p, q) in enumerate(pairs) if p.terms or q.terms]
     axis = x.axis if isinstance(x, Bounded) else axes[0] if axes else 0
     if any(a != axis for a in axes) or pairs[axis][0].terms:
-        raise _refused(call, "two dims are counted, or what is put in front")
+        raise refused(call, "two dims are counted, or what is put in front")
     value = 0.0 if call.node.op == "Pad" else call.real(2, "the padding value")
     tensor, count = (x, counted(x.shape[axis]))
     if isinstance(x, Bounded):
@@ -608,12 +632,12 @@ def _gather(call: Call, handler: Handler) -> Any:
     axis = call.axis(2, len(x.shape)) if call.node.op == "GatherV2" else 0
     tensor = x.tensor if isinstance(x, Bounded) else x
     if call.attrs.whole("batch_dims", 0):
-        raise _refused(call, "batch_dims")
+        raise refused(call, "batch_dims")
     at = cleaned(call, indices)
     made = _with(call, handler, tensor, at, *call.inputs[2:])
     if isinstance(x, Bounded) and axis != x.axis:
         if isinstance(indices, Bounded):
-            raise _refused(call, "two dims are counted")
+            raise refused(call, "two dims are counted")
         place = x.axis if x.axis < axis else x.axis + len(at.shape) - 1
         return Bounded(made, place, x.count)
     if not isinstance(indices, Bounded):
@@ -627,7 +651,7 @@ def _gather_nd(call: Call, handler: Handler) -> Any:
     tensor = x.tensor if isinstance(x, Bounded) else as_tensor(call, x)
     made = _with(call, handler, tensor, cleaned(call, indices))
     if isinstance(x, Bounded) and (x.axis >= indices.shape[-1]):
-        raise _refused(call, "a counted dim is not picked from")
+        raise refused(call, "a counted dim is not picked from")
     if not isinstance(indices, Bounded):
         return made
     return Bounded(made, indices.axis, indices.count)
@@ -707,12 +731,12 @@ def _rows(call: Call, handler: Handler) -> Any:
     """Each row by itself: the counted dim is the first one of the first input alone."""
     x, *rest = call.inputs
     if not isinstance(x, Bounded) or any(isinstance(r, Bounded) for r in rest):
-        raise _refused(call, "it would sum over the counted dim")
+        raise refused(call, "it would sum over the counted dim")
     if call.node.op == "BiasAdd" and x.axis < len(x.shape) - 1:
         return Bounded(_with(call, handler, x.tensor, *rest), x.axis, x.count)
     turned = call.attrs.flag("transpose_a") or call.attrs.flag("adj_x")
     if x.axis != 0 or turned or (len(x.shape) < 2 and call.node.op != "OneHot"):
-        raise _refused(call, "it would sum over the counted dim")
+        raise refused(call, "it would sum over the counted dim")
     return Bounded(_with(call, handler, x.tensor, *rest), 0, x.count)
 
 
@@ -721,7 +745,7 @@ def _crop_and_resize(call: Call, handler: Handler) -> Any:
     boxes: Any = call.x(1)
     which = cleaned(call, call.x(2))
     if isinstance(call.x(0), Bounded) or not isinstance(boxes, Bounded):
-        raise _refused(call, "the number of images depends on numbers")
+        raise refused(call, "the number of images depends on numbers")
     size = boxes.shape[0]
     made = _with(
         call, handler, call.x(0), cleaned(call, boxes), first(call, which, 0, size), call.x(3)
@@ -737,7 +761,7 @@ def _masked(call: Call, handler: Handler) -> Any:
         return _with(call, handler, cleaned(call, x, False))
     if call.node.op == "Cumsum" and isinstance(x, Bounded) and not call.attrs.flag("reverse"):
         return Bounded(_with(call, handler, x.tensor, call.x(1)), x.axis, x.count)
-    raise _refused(call, "it would look behind the count")
+    raise refused(call, "it would look behind the count")
 
 
 @rule("NonMaxSuppressionV2", "NonMaxSuppressionV3", "NonMaxSuppressionV4", "NonMaxSuppressionV5")

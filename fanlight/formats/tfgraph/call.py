@@ -46,6 +46,10 @@ class Call:
     scope: Any = None
 
     @property
+    def name(self) -> str:
+        return self.node.name
+
+    @property
     def attrs(self) -> Attrs:
         return self.node.attrs
 

@@ -15,9 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.formats.emitter import Emitter, Tensor, check_size, dtype_of
-from fanlight.formats.tfgraph.call import Call, Pair, importer
-from fanlight.formats.tfgraph.counts import (
+from fanlight.formats.counts import (
     Bounded,
     Sizes,
     as_counts,
@@ -27,6 +25,8 @@ from fanlight.formats.tfgraph.counts import (
     ranged,
     sizes,
 )
+from fanlight.formats.emitter import Emitter, Tensor, check_size, dtype_of
+from fanlight.formats.tfgraph.call import Call, Pair, importer
 from fanlight.formats.tfgraph.library import Function, called, identity_of, unfit
 from fanlight.formats.tfgraph.lists import Handle, TensorList, make_dense, refined, shown
 from fanlight.formats.tfgraph.nodes import Ref

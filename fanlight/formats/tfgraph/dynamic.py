@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.formats.counts import bounded, count_of, counted
 from fanlight.formats.emitter import Tensor, dtype_of
+from fanlight.formats.places import MOST_PLACES, MOST_ROWS, distinct, order, places, same
 from fanlight.formats.tfgraph.call import Call, importer
-from fanlight.formats.tfgraph.counts import Bounded, Count, bounded, count_of, counted
 
 _SIDE = 1 << 14  # boxes: more are no model's
-_ROW = 1 << 12  # elements that are compared with one another
-_PLACES = 1 << 22
 
 
 # --- boxes ----------------------------------------------------------------------------------------
@@ -60,45 +59,14 @@ def non_max_suppression(call: Call) -> Any:
 # --- places ---------------------------------------------------------------------------------------
 
 
-def _order(call: Call, mask: Tensor) -> tuple[Tensor, Count]:
-    """Where a mask [n] is true: int32 [n], zeros behind the count."""
-    size = mask.shape[0]
-    whole = call.em.cast(mask, "int32", f"{call.node.name}/ones")
-    ranks = call.op("cumsum", whole, axis=0, exclusive=True, reverse=False, part="ranks")
-    # What is false goes to a place behind all, which is cut off.
-    target = call.op("select", mask, ranks, np.asarray(size, np.int32), part="target")
-    target = call.em.reshape(target, (size, 1), f"{call.node.name}/target")
-    places = np.arange(size, dtype=np.int32)
-    spread = call.op("scatter_nd", target, places, shape=(size + 1,), mode="add", part="spread")
-    found = call.op("slice", spread, begin=(0,), size=(size,), part="found")
-    value = call.op("sum", whole, axes=(0,), keepdims=False, part="count")
-    # Sums of what was false may stand there from the cut place only; the rest is 0 already.
-    return found, count_of(value, size)
-
-
 @importer("Where")
 def where(call: Call) -> Any:
     """The places of what is true: int32 [count, rank]."""
     x = call.x()
     if isinstance(x, np.ndarray):
         return np.argwhere(x).astype(np.int32)
-    size, rank = math.prod(x.shape), len(x.shape)
-    if not 0 < size <= _PLACES or not rank:
-        raise call.refuse("there are too many places", expected=f"1 to {_PLACES:,}", received=size)
-    mask = x
-    if dtype_of(x) != "bool":
-        mask = call.op("not_equal", x, call.em.const(0, dtype_of(x)), part="true")
-    flat = call.em.reshape(mask, (size,), f"{call.node.name}/flat")
-    found, count = _order(call, flat)
-    if rank == 1:
-        return bounded(call, call.em.reshape(found, (size, 1), call.node.name), 0, count)
-    columns, step = [], size
-    for extent in x.shape:
-        step //= extent
-        column = call.op("floor_div", found, np.asarray(step, np.int32), part="column")
-        column = call.op("floor_mod", column, np.asarray(extent, np.int32), part="column")
-        columns.append(call.em.reshape(column, (size, 1), f"{call.node.name}/column"))
-    return bounded(call, call.op("concat", *columns, axis=1), 0, count)
+    found, count = places(call, x)
+    return bounded(call, found, 0, count)
 
 
 # --- different elements ---------------------------------------------------------------------------
@@ -108,17 +76,9 @@ def _row(call: Call, index: int, what: str) -> Tensor:
     x = call.x(index)
     if len(x.shape) != 1:
         raise call.refuse(f"{what} are not in a row", expected="[n]", received=list(x.shape))
-    if not isinstance(x, np.ndarray) and not 0 < x.shape[0] <= _ROW:
-        raise call.refuse("there are too many", expected=f"1 to {_ROW:,}", received=x.shape[0])
+    if not isinstance(x, np.ndarray) and not 0 < x.shape[0] <= MOST_ROWS:
+        raise call.refuse("there are too many", expected=f"1 to {MOST_ROWS:,}", received=x.shape[0])
     return x
-
-
-def _same(call: Call, x: Tensor, y: Tensor) -> Tensor:
-    """[n, m] bool: which of y each of x is."""
-    column = call.em.reshape(x, (x.shape[0], 1), f"{call.node.name}/column")
-    row = call.em.reshape(y, (1, y.shape[0]), f"{call.node.name}/row")
-    made: Tensor = call.op("equal", column, row, part="same")
-    return made
 
 
 @importer("Unique", "UniqueV2")
@@ -129,17 +89,9 @@ def unique(call: Call) -> list[Any]:
         raise call.refuse("an axis that the elements do not have", received=call.ints(1, "axis"))
     if isinstance(x, np.ndarray):
         _, at, inverse = np.unique(x, return_index=True, return_inverse=True)
-        order = np.argsort(at)
-        return [x[at[order]], np.argsort(order)[inverse.reshape(-1)].astype(np.int32)]
-    size = x.shape[0]
-    same = call.em.cast(_same(call, x, x), "int32", f"{call.node.name}/same")
-    first = call.op("arg_max", same, axis=1, part="first")
-    first = call.em.cast(first, "int32", f"{call.node.name}/first")
-    new = call.op("equal", first, np.arange(size, dtype=np.int32), part="new")
-    found, count = _order(call, new)
-    ones = call.em.cast(new, "int32", f"{call.node.name}/new")
-    ranks = call.op("cumsum", ones, axis=0, exclusive=True, reverse=False, part="ranks")
-    which = call.op("gather", ranks, first, axis=0, part="which")
+        rising = np.argsort(at)
+        return [x[at[rising]], np.argsort(rising)[inverse.reshape(-1)].astype(np.int32)]
+    found, count, which, _ = distinct(call, [x])
     return [bounded(call, call.op("gather", x, found, axis=0), 0, count), which]
 
 
@@ -150,10 +102,10 @@ def list_diff(call: Call) -> list[Any]:
     if isinstance(x, np.ndarray) and isinstance(y, np.ndarray):
         kept = np.flatnonzero(~np.isin(x, y))
         return [x[kept], kept.astype(np.int32)]
-    same = call.em.cast(_same(call, x, y), "int32", f"{call.node.name}/same")
-    most = call.op("max", same, axes=(1,), keepdims=False, part="in")
+    same_ = call.em.cast(same(call, x, y), "int32", f"{call.node.name}/same")
+    most = call.op("max", same_, axes=(1,), keepdims=False, part="in")
     new = call.op("equal", most, np.asarray(0, np.int32), part="new")
-    found, count = _order(call, new)
+    found, count = order(call, new)
     elements = call.op("gather", x, found, axis=0)
     return [bounded(call, elements, 0, count), bounded(call, found, 0, count)]
 
@@ -169,7 +121,8 @@ def sparse_fill_empty_rows(call: Call) -> list[Any]:
     indices, values, default = call.x(0), call.x(1), call.x(3)
     rows = call.ints(2, "the shape")[0]
     size = values.shape[0]
-    if len(indices.shape) != 2 or indices.shape[0] != size or not 0 < rows <= _PLACES or not size:
+    fits = len(indices.shape) == 2 and indices.shape[0] == size
+    if not fits or not 0 < rows <= MOST_PLACES or not size:
         raise call.refuse("indices, values and shape do not fit", received=list(indices.shape))
     rank = indices.shape[1]
     indices = call.em.cast(indices, "int32", f"{call.node.name}/indices")
@@ -236,7 +189,7 @@ def ragged_range(call: Call) -> list[Any]:
     sides = (np.broadcast_to(x, (count,)).astype(np.float64) for x in (starts, limits, steps))
     start, limit, step = sides
     long = np.maximum(np.ceil((limit - start) / step), 0)
-    if not long.sum() <= _PLACES:
+    if not long.sum() <= MOST_PLACES:
         raise call.refuse("the ranges are too long", received=float(long.sum()))
     rows = [s + d * np.arange(int(n)) for s, d, n in zip(start, step, long, strict=True)]
     splits = np.concatenate([[0], np.cumsum(long)]).astype(np.int32)
@@ -259,7 +212,7 @@ def ragged_gather(call: Call) -> list[Any]:
     if rows.size and not 0 <= rows.min() <= rows.max() < splits.size - 1:
         raise call.refuse("an index is outside", expected=splits.size - 1, received=rows[:8])
     long = np.diff(splits)[rows]
-    if long.sum() > _PLACES:
+    if long.sum() > MOST_PLACES:
         raise call.refuse("the rows are too long", received=int(long.sum()))
     parts = [np.arange(splits[r], splits[r + 1]) for r in rows]
     at = np.concatenate([*parts, np.zeros(0, np.int64)]).astype(np.int32)
@@ -294,7 +247,7 @@ def ragged_tensor_to_tensor(call: Call) -> Any:
     count = shape[0] if shape[0] >= 0 else count
     wide = shape[1] if shape[1] >= 0 else int(columns.max(initial=-1)) + 1
     inner = tuple(values.shape[1:])
-    if not 0 <= count * wide <= _PLACES:
+    if not 0 <= count * wide <= MOST_PLACES:
         raise call.refuse("the matrix is too large", received=[count, wide])
     source = np.zeros((count, wide), np.int32)
     kept = (rows >= 0) & (rows < count) & (columns < wide)
@@ -302,11 +255,3 @@ def ragged_tensor_to_tensor(call: Call) -> Any:
     default = call.em.cast(default, dtype_of(values), f"{call.node.name}/default")
     row = call.op("broadcast_to", default, shape=(1, *inner), part="default")
     return call.op("gather", call.op("concat", row, values, axis=0, part="all"), source, axis=0)
-
-
-def outputs(call_name: str, made: Bounded) -> str:
-    """What is said of an output that became two."""
-    return (
-        f"output {call_name!r} is as long as the numbers want: it holds {made.shape[made.axis]} "
-        f"along dim {made.axis}, of which {call_name}_count are meant."
-    )

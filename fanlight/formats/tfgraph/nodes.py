@@ -103,6 +103,19 @@ class Attrs:
         return field(self._get(name, "func"), "name", str, f"attr {name} of {self._where}")
 
 
+def raw_attr(value: Any) -> dict[str, Any]:
+    """An attribute as a GraphDef in JSON writes it."""
+    if isinstance(value, bool):
+        return {"b": value}
+    if isinstance(value, int):
+        return {"i": value}
+    if isinstance(value, float):
+        return {"f": value}
+    if isinstance(value, str):
+        return {"s": list(value.encode())}
+    return {"list": {"i": [int(v) for v in value]}}
+
+
 @dataclass(frozen=True)
 class GraphNode:
     """One node of a GraphDef.

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
+from fanlight.formats.counts import parts
 from fanlight.formats.emitter import Emitter, Tensor
 from fanlight.formats.manifest import Skipped, parse_manifest, read_weights
 from fanlight.formats.names import output_names, tally
@@ -40,14 +41,13 @@ from fanlight.formats.tfgraph import (  # noqa: F401  (fill the table)
     windows,
 )
 from fanlight.formats.tfgraph.call import HANDLERS, TAKE_LISTS, TAKE_PAIRS, Call, Pair
-from fanlight.formats.tfgraph.counts import Bounded, as_tensor
 from fanlight.formats.tfgraph.debugging import debug_ops, quiet
 from fanlight.formats.tfgraph.frames import fed_in_order, prepared, with_functions
 from fanlight.formats.tfgraph.guess import Guesser
 from fanlight.formats.tfgraph.hosted import Host, Hosted
 from fanlight.formats.tfgraph.library import Function, inlined, read_library
 from fanlight.formats.tfgraph.lists import is_list
-from fanlight.formats.tfgraph.nodes import Attrs, GraphNode, Ref, graph_dtype, parse_nodes
+from fanlight.formats.tfgraph.nodes import GraphNode, Ref, graph_dtype, parse_nodes
 from fanlight.formats.tfgraph.order import needed, ordered
 from fanlight.formats.tfgraph.signature import Entry, Signature, read_signature, topology
 from fanlight.graph import Builder, Value
@@ -443,9 +443,4 @@ class _Import:
         """An output under its name; of one that is counted, also how many count."""
         if not bounded.concerns([made]):
             return [(name, made)]
-        node = GraphNode(name, "Identity", (entry.ref,), Attrs({}, name), f"output {name!r}")
-        call = Call(node, self.em, [made], self.warnings)
-        if isinstance(made, Bounded):
-            self.warnings.append(dynamic.outputs(name, made))
-            return [(name, made.tensor), (f"{name}_count", made.count.value(call))]
-        return [(name, as_tensor(call, made))]
+        return parts(self.em, name, made, self.warnings)

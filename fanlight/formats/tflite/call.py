@@ -10,10 +10,10 @@ from typing import Any, overload
 import numpy as np
 
 from fanlight.errors import FanlightError
+from fanlight.formats.counts import Bounded, Sizes
 from fanlight.formats.emitter import Emitter, Tensor, dtype_of
 from fanlight.formats.tfgraph import call as tf
-from fanlight.formats.tfgraph.counts import Bounded, Sizes
-from fanlight.formats.tfgraph.nodes import Attrs, GraphNode
+from fanlight.formats.tfgraph.nodes import Attrs, GraphNode, raw_attr
 from fanlight.formats.tflite.model import Model, Operator, TensorInfo
 from fanlight.formats.tflite.quantization import (
     ON_GRID,
@@ -238,7 +238,7 @@ class Call(tf.Call):
 
     def tf(self, op: str, *inputs: Tensor, **attrs: Any) -> Any:
         """The result of a TensorFlow op on some inputs; attributes by TensorFlow's names."""
-        raw = {name: _attr(value) for name, value in attrs.items()}
+        raw = {name: raw_attr(value) for name, value in attrs.items()}
         node = GraphNode(self.node.name, op, (), Attrs(raw, self.where), self.where)
         made = tf.HANDLERS[op](tf.Call(node, self.em, inputs, self.warnings))
         for part in made if isinstance(made, list | tuple) else (made,):
@@ -248,19 +248,6 @@ class Call(tf.Call):
                     expected="numbers that are known when the file is read",
                 )
         return made
-
-
-def _attr(value: Any) -> dict[str, Any]:
-    """An attribute as a GraphDef in JSON writes it."""
-    if isinstance(value, bool):
-        return {"b": value}
-    if isinstance(value, int):
-        return {"i": value}
-    if isinstance(value, float):
-        return {"f": value}
-    if isinstance(value, str):
-        return {"s": list(value.encode())}
-    return {"list": {"i": [int(v) for v in value]}}
 
 
 def clean(name: str) -> str:

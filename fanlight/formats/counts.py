@@ -1,6 +1,6 @@
 """Sizes that depend on numbers, and what they are counted with.
 
-A graph has fixed sizes. What TensorFlow makes as long as its numbers want (the boxes that a
+A graph has fixed sizes. What a format makes as long as its numbers want (the boxes that a
 suppression keeps, the places of what is true) is here a tensor of the greatest size and a count:
 `Bounded`. Counts are sums of whole numbers of the graph, so that `count + (100 - count)` is known
 to be 100 again; `Sizes` are arrays of them, which the ops of shapes move and add uncomputed.
@@ -10,16 +10,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from fanlight.formats.emitter import Tensor
-from fanlight.formats.tfgraph.call import Call, Handler
+from fanlight.errors import FanlightError
+from fanlight.formats.calls import refusal
+from fanlight.formats.emitter import Emitter, Tensor
 from fanlight.graph import Value
 
 Term = tuple[Value, int, int]
 _GREATEST = float(np.finfo(np.float32).max)
+
+
+class Call(Protocol):
+    """What is asked of the call of a node, whatever its format is."""
+
+    @property
+    def em(self) -> Emitter:
+        """What makes nodes."""
+
+    @property
+    def name(self) -> str:
+        """The node's."""
+
+    def op(self, op: str, *inputs: Tensor, part: str = "", **attrs: Any) -> Any:
+        """Apply an op of the table; `part` names what it is of the node."""
+
+    def refuse(
+        self, message: str, *, expected: object = None, received: object = None
+    ) -> FanlightError:
+        """E-FORMAT-012 about this node."""
 
 
 @dataclass(frozen=True)
@@ -164,11 +185,11 @@ def as_tensor(call: Call, x: Any) -> Any:
     if not isinstance(x, Sizes):
         return x
     rows = [
-        call.em.reshape(c.value(call), (1,), f"{call.node.name}/count")
+        call.em.reshape(c.value(call), (1,), f"{call.name}/count")
         for c in x.counts.reshape(-1).tolist()
     ]
     row = rows[0] if len(rows) == 1 else call.op("concat", *rows, axis=0, part="sizes")
-    return call.em.reshape(row, x.shape, f"{call.node.name}/sizes")
+    return call.em.reshape(row, x.shape, f"{call.name}/sizes")
 
 
 def bounded(call: Call, x: Tensor, axis: int, count: Count) -> Any:
@@ -194,7 +215,7 @@ def inside(call: Call, x: Bounded) -> Tensor:
     mask: Tensor = call.op("less", places, x.count.value(call), part="inside")
     shape = [1] * len(x.shape)
     shape[x.axis] = len(places)
-    return call.em.reshape(mask, shape, f"{call.node.name}/inside")
+    return call.em.reshape(mask, shape, f"{call.name}/inside")
 
 
 def cleaned(call: Call, x: Any, value: float | bool = 0) -> Tensor:
@@ -237,28 +258,6 @@ def as_long_as(call: Call, x: Any, like: Bounded) -> Any:
     return Bounded(tensor, found.axis, found.count)
 
 
-# --- the lesser and the greater one ---------------------------------------------------------------
-
-_MORE = {"Greater": (0, 1, 0), "GreaterEqual": (0, 1, 1), "Less": (1, 0, 0), "LessEqual": (1, 0, 1)}
-
-
-def compared(call: Call, handler: Handler) -> Any:
-    """A comparison of two counts without dims; None if these are no such counts.
-
-    What the bounds of the counts decide is known: bool.
-    """
-    pair = [as_counts(x) for x in call.inputs]
-    if call.node.op not in _MORE or any(c is None or c.shape for c in pair):
-        return None
-    more, less, equal = _MORE[call.node.op]
-    items: list[Count] = [c.item() for c in pair if c is not None]
-    difference = items[more] - items[less] + equal
-    if difference.most <= 0 or difference.least > 0:
-        return np.asarray(difference.least > 0)
-    tensor = handler(replace(call, inputs=[as_tensor(call, x) for x in call.inputs]))
-    return Compared(tensor, difference)
-
-
 def chosen(call: Call, which: Any, yes: Count, no: Count) -> Count:
     """One of two counts, as a comparison or a bool tensor without dims wants.
 
@@ -277,3 +276,31 @@ def chosen(call: Call, which: Any, yes: Count, no: Count) -> Count:
             op, parts, least = "maximum", [], max(yes.least, no.least)
     value = call.op(op, *parts, yes.value(call), no.value(call), part="count")
     return replace(ranged(call, value, least, most), choice=(which, yes, no))
+
+
+@dataclass(frozen=True)
+class Named:
+    """What makes ops under a name where there is no node, as for outputs of a model."""
+
+    em: Emitter
+    name: str
+
+    def op(self, op: str, *inputs: Tensor, part: str = "", **attrs: Any) -> Any:
+        return self.em.op(op, *inputs, name=f"{self.name}/{part}" if part else self.name, **attrs)
+
+    def refuse(
+        self, message: str, *, expected: object = None, received: object = None
+    ) -> FanlightError:
+        return refusal(self.name, self.name, message, expected, received)
+
+
+def parts(em: Emitter, label: str, made: Any, warnings: list[str]) -> list[tuple[str, Tensor]]:
+    """An output of a model under its name; of one that is counted, also how many count."""
+    call = Named(em, label)
+    if isinstance(made, Bounded):
+        warnings.append(
+            f"output {label!r} is as long as the numbers want: it holds {made.shape[made.axis]} "
+            f"along dim {made.axis}, of which {label}_count are meant."
+        )
+        return [(label, made.tensor), (f"{label}_count", made.count.value(call))]
+    return [(label, as_tensor(call, made))]

@@ -22,7 +22,14 @@ from fanlight.formats.tfgraph.bounded import ELEMENTWISE, RULES
 from fanlight.formats.tfgraph.call import HANDLERS
 from fanlight.formats.tfgraph.text import TAKE_TEXT
 from fanlight.graph import verify
-from tests.formats import test_counts, test_detection, test_dynamic, test_graph_text, test_guess
+from tests.formats import (
+    test_counted_control,
+    test_counts,
+    test_detection,
+    test_dynamic,
+    test_graph_text,
+    test_guess,
+)
 from tests.formats.crafted import node, placeholder, text
 
 STORED, RANDOM = "stored", "random"
@@ -83,6 +90,24 @@ def bases(folder: Path) -> list[tuple[Path, str]]:
         node("ExpandDims", "sizes", "size", "zero"),
         node("Slice", "part", "p", "none", "sizes"),
     ]
+    branches = [
+        *test_counts.found("p", "x"),
+        *test_counted_control.SWITCHED,
+        node("AddV2", "one_more", "n:1", "one"),
+        node("Merge", "count", "n", "one_more"),
+        node("Range", "long", "zero", "count", "one"),
+        node("Neg", "minus_a", "a:1"),
+        node("Merge", "part", "a", "minus_a"),
+    ]
+    carried = [
+        *test_counts.found("p", "x"),
+        *test_counted_control.loop(
+            "p",
+            [node("Sum", "s", "c", "axes"), node("Less", "less", "s", "limit")],
+            [node("Mul", "c2", "c1:1", "factor")],
+        ),
+    ]
+    numbers = test_counted_control.KNOWN
     outs = ["y", "z"]
     two, fixed = {**fed, "z": fed["x"]}, test_counts.FIXED
     for name in ("loop", "boxes"):
@@ -92,6 +117,8 @@ def bases(folder: Path) -> list[tuple[Path, str]]:
         (test_dynamic.written(folder / "counts", more, known, fed, ["both", "sum"]), STORED),
         (test_graph_text.written(folder / "text", search, arrays, outs, given, filled), STORED),
         (test_dynamic.written(folder / "least", compared, fixed, two, ["long", "part"]), STORED),
+        (test_dynamic.written(folder / "if", branches, numbers, fed, ["long", "part"]), STORED),
+        (test_dynamic.written(folder / "while", carried, numbers, fed, ["y"]), STORED),
         (test_guess.written(folder / "loop", loop, test_detection.INTS), RANDOM),
         (test_guess.written(folder / "boxes", *test_detection.detector()), RANDOM),
     ]

@@ -352,6 +352,8 @@ def _elementwise(call: Call, handler: Handler) -> Any:
     made = handler(replace(call, inputs=plain))
     if known:
         return made
+    if len(getattr(made, "shape", ())) != rank:
+        raise _refused(call, "its result is not of the shape of its inputs")
     result = bounded(call, made, rank - behind_, found[0].count)
     if call.node.op == "Cast" and isinstance(result, Bounded):
         was_bool = dtype_of(found[0].tensor) == "bool" and dtype_of(result.tensor) == "int32"
@@ -360,6 +362,14 @@ def _elementwise(call: Call, handler: Handler) -> Any:
 
 
 # --- shapes ---------------------------------------------------------------------------------------
+
+
+def _main(call: Call, index: int = 0) -> Bounded:
+    """The counted input that an op moves or sums up; refused where another one is counted."""
+    x: Any = call.x(index)
+    if not isinstance(x, Bounded):
+        raise _refused(call, "what says how it is done is counted")
+    return x
 
 
 def _shaped(call: Call, x: Bounded, axis: int, shape: Sequence[int]) -> Bounded:
@@ -402,7 +412,7 @@ def _reshape(call: Call, handler: Handler) -> Any:
 
 @rule("ExpandDims")
 def _expand_dims(call: Call, handler: Handler) -> Any:
-    x: Any = call.x()
+    x = _main(call)
     axis = call.axis(1, len(x.shape) + 1)
     shape = (*x.shape[:axis], 1, *x.shape[axis:])
     return _shaped(call, x, x.axis + (axis <= x.axis), shape)
@@ -410,7 +420,7 @@ def _expand_dims(call: Call, handler: Handler) -> Any:
 
 @rule("Squeeze")
 def _squeeze(call: Call, handler: Handler) -> Any:
-    x: Any = call.x()
+    x = _main(call)
     rank = len(x.shape)
     drop = {a % rank for a in call.attrs.ints("squeeze_dims") or call.attrs.ints("axis")}
     drop = drop or {a for a in range(rank) if x.shape[a] == 1 and a != x.axis}
@@ -422,7 +432,7 @@ def _squeeze(call: Call, handler: Handler) -> Any:
 
 @rule("Transpose")
 def _transpose(call: Call, handler: Handler) -> Any:
-    x: Any = call.x()
+    x = _main(call)
     perm = call.ints(1, "the permutation")
     made = _with(call, handler, x.tensor, call.x(1))
     return Bounded(made, [p % len(perm) for p in perm].index(x.axis), x.count)
@@ -445,7 +455,7 @@ def _pack(call: Call, handler: Handler) -> Any:
 
 @rule("Unpack")
 def _unpack(call: Call, handler: Handler) -> Any:
-    x: Any = call.x()
+    x = _main(call)
     axis = call.attrs.whole("axis", 0) % len(x.shape)
     if axis == x.axis:
         raise refused(call, "it would have as many results as there are elements")
@@ -456,7 +466,7 @@ def _unpack(call: Call, handler: Handler) -> Any:
 @rule("Split", "SplitV")
 def _split(call: Call, handler: Handler) -> Any:
     place = 1 if call.node.op == "Split" else 0
-    x: Any = call.x(place)
+    x = _main(call, place)
     axis = call.axis(2 - 2 * place, len(x.shape))
     if axis == x.axis:
         raise refused(call, "it would cut the counted dim")
@@ -468,7 +478,7 @@ def _split(call: Call, handler: Handler) -> Any:
 @rule("Tile", "ReverseV2", "Reverse")
 def _aside(call: Call, handler: Handler) -> Any:
     """What leaves the counted dim alone; its numbers are one for each dim, or those of dims."""
-    x: Any = call.x()
+    x = _main(call)
     numbers = call.ints(1, "the dims")
     if call.node.op == "ReverseV2":
         wrong = x.axis in [a % len(x.shape) for a in numbers]
@@ -484,6 +494,8 @@ def _slice(call: Call, handler: Handler) -> Any:
     """As it is cut along the counted dim; along others as always."""
     x: Any = call.x()
     begin, extent = _dims(call, 1, "the begin"), _dims(call, 2, "the size")
+    if not len(begin) == len(extent) == len(x.shape):
+        raise call.refuse("it is not one number for each dim", received=list(x.shape))
     if any(b.terms for b in begin):
         raise refused(call, "where it begins depends on numbers")
     open_dims = [a for a, e in enumerate(extent) if e.terms]
@@ -603,6 +615,8 @@ def _behind(call: Call, a: Any, b: Any, axis: int) -> Any:
 def _pad(call: Call, handler: Handler) -> Any:
     x: Any = call.x()
     dims = _dims(call, 1, "the paddings")
+    if len(dims) != 2 * len(x.shape):
+        raise call.refuse("it is not two numbers for each dim", received=list(x.shape))
     pairs = list(zip(dims[::2], dims[1::2], strict=True))
     axes = [a for a, (p, q) in enumerate(pairs) if p.terms or q.terms]
     axis = x.axis if isinstance(x, Bounded) else axes[0] if axes else 0
@@ -694,7 +708,7 @@ _NEUTRAL = {
 
 @rule(*_NEUTRAL)
 def _reduce(call: Call, handler: Handler) -> Any:
-    x: Any = call.x()
+    x = _main(call)
     op, rank = call.node.op, len(x.shape)
     arg = op.startswith("Arg")
     axes = {a % rank for a in call.ints(1, "the axes")}
@@ -720,7 +734,7 @@ def _reduce(call: Call, handler: Handler) -> Any:
 
 @rule("Softmax", "LogSoftmax")
 def _softmax(call: Call, handler: Handler) -> Any:
-    x: Any = call.x()
+    x = _main(call)
     last = x.axis == len(x.shape) - 1
     made = _with(call, handler, cleaned(call, x, -3e38) if last else x.tensor)
     return Bounded(made, x.axis, x.count)
@@ -767,6 +781,8 @@ def _masked(call: Call, handler: Handler) -> Any:
 @rule("NonMaxSuppressionV2", "NonMaxSuppressionV3", "NonMaxSuppressionV4", "NonMaxSuppressionV5")
 def _suppression(call: Call, handler: Handler) -> Any:
     boxes, scores, *rest = call.inputs
+    if len(scores.shape) != 1:
+        raise call.refuse("the scores are not in a row", received=list(scores.shape))
     size = scores.shape[0]
     scores = cleaned(call, scores, -np.inf)
     given = [as_tensor(call, r) for r in rest]

@@ -52,6 +52,8 @@ def columns(g: Guesser, name: str, rank: int, depth: int = 0) -> int | None:
 
 def _size(g: Guesser, user: GraphNode, index: int) -> int | None:
     """How many numbers an input has."""
+    if index >= len(user.inputs):
+        return None
     shape = g.shape(user.inputs[index])
     if shape is not None:
         return math.prod(shape)

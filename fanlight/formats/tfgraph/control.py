@@ -235,6 +235,8 @@ def _agreed(calls: Sequence[Call], a: Any, b: Any) -> tuple[Any, Any]:
 def _truth(call: Call, x: Tensor, em: Emitter) -> Tensor:
     """What decides, as one bool: TensorFlow takes numbers, too."""
     x = as_tensor(call, x)
+    if isinstance(x, Bounded):
+        raise call.refuse("what decides is as long as numbers want", expected="one bool")
     name = f"{call.node.name}/pred"
     if dtype_of(x) != "bool":
         x = em.op("not_equal", x, em.const(0, dtype_of(x)), name=name)

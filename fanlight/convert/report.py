@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from fanlight.convert.model import open_part
 from fanlight.errors import FanlightError
+from fanlight.formats.detect import ops_of
+from fanlight.formats.inventory import Inventory
 from fanlight.formats.jsonfile import read_json
+from fanlight.formats.source import make_options
+from fanlight.layers.registry import known
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,8 @@ class Report:
 
     Attributes:
         format: as its reader calls it; None if it could not be read.
+        found: the source's own ops or layers, and which of them are read; None if not even these
+            can be told.
         ops: op of Fanlight -> how many nodes of the graph.
         inputs, outputs: "name: type".
         parameters, weight_bytes: of all weights.
@@ -29,6 +35,7 @@ class Report:
 
     source: str
     file_bytes: int
+    found: Inventory | None = None
     format: str | None = None
     ops: Mapping[str, int] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
@@ -44,26 +51,59 @@ class Report:
         return self.problem is None
 
     def to_json(self) -> dict[str, Any]:
-        made = {k: v for k, v in self.__dict__.items() if k != "problem"}
-        made |= {"ok": self.ok, "ops": dict(self.ops)}
+        made = {k: v for k, v in self.__dict__.items() if k not in ("problem", "found")}
+        made |= {"ok": self.ok, "ops": dict(self.ops), "contents": None, "coverage": None}
+        if self.found is not None:
+            made["coverage"] = round(self.found.coverage, 6)
+            made["contents"] = {
+                kind: {"count": len(names), "read": kind not in self.found.unread}
+                for kind, names in self.found.found.items()
+            }
         made["problem"] = None if self.problem is None else self.problem.to_json()
         return made
 
     def __str__(self) -> str:
         lines = [f"{self.source}: {self.format or 'not read'}, {self.file_bytes:,} bytes"]
-        if self.problem is not None:
-            return "\n".join([*lines, "", str(self.problem)])
         lines += [f"  input   {i}" for i in self.inputs]
         lines += [f"  output  {o}" for o in self.outputs]
-        lines.append(f"  weights {self.parameters:,} numbers, {self.weight_bytes:,} bytes")
-        total = sum(self.ops.values())
-        lines.append(f"  ops     {total} nodes, {len(self.ops)} kinds, all of them read")
-        lines += [
-            f"    {count:>6}  {op}" for op, count in sorted(self.ops.items(), key=lambda o: -o[1])
-        ]
-        lines.append(f"  becomes {', '.join(self.targets)}")
+        if self.ok:
+            lines.append(f"  weights {self.parameters:,} numbers, {self.weight_bytes:,} bytes")
+        lines += _contents(self.found, self.ok) if self.found else []
+        if self.problem is not None:
+            return "\n".join([*lines, "", str(self.problem)])
+        lines.append(f"  becomes {sum(self.ops.values())} nodes of Fanlight")
+        lines += _counts(self.ops)
+        lines.append(f"  and can be written as {', '.join(self.targets)}")
         lines += [f"  note    {note}" for note in self.notes]
         return "\n".join(lines)
+
+
+def _contents(found: Inventory, ok: bool) -> list[str]:
+    """The source's own ops, those that are not read first, with the nodes that have them."""
+    counts = {kind: len(names) for kind, names in found.found.items()}
+    kinds, missing = len(counts), len(found.unread)
+    what, one = ("layers", "layer") if found.layers else ("ops", "node")
+    said = "all of them read" if not missing else f"{kinds - missing} of them read"
+    lines = [
+        f"  {what:<7} {sum(counts.values())} of {kinds} kinds, {said}: {_percent(found.coverage)} "
+        f"of the {one}s"
+    ]
+    for kind, names in sorted(found.unknown.items(), key=lambda item: -len(item[1])):
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        lines.append(f"    {len(names):>6}  {kind}   NOT READ: {', '.join(names[:3])}{more}")
+    lines += _counts({k: n for k, n in counts.items() if k not in found.unread})
+    if not ok and not missing:
+        lines.append("  Every kind is known; what stops the reading is one use of them:")
+    return lines
+
+
+def _percent(part: float) -> str:
+    """A fraction for people; never 100 % of less than all."""
+    return "100 %" if part == 1 else f"{min(part * 100, 99.9):.1f} %"
+
+
+def _counts(found: Mapping[str, int]) -> list[str]:
+    return [f"    {n:>6}  {kind}" for kind, n in sorted(found.items(), key=lambda o: (-o[1], o[0]))]
 
 
 def report_of(
@@ -74,10 +114,11 @@ def report_of(
 ) -> Report:
     """Read a source, or the part of it, as far as that goes; what stops it is told."""
     size = _bytes(Path(source))
+    found = _found(Path(source), loading, inputs, outputs)
     try:
         opened = open_part(source, loading, inputs, outputs)
     except FanlightError as problem:
-        return Report(source, size, problem=problem)
+        return Report(source, size, found, problem=problem)
     graph = opened.graph
     targets = ["tfjs-graph", "onnx", "safetensors", "bundle"]
     if opened.layers is not None:
@@ -85,6 +126,7 @@ def report_of(
     return Report(
         source,
         size,
+        found,
         opened.format,
         Counter(node.op for node in graph.nodes),
         tuple(f"{v.name}: {v.type}" for v in graph.inputs),
@@ -94,6 +136,24 @@ def report_of(
         tuple(targets),
         (*opened.warnings, *filter(None, [opened.left_out])),
     )
+
+
+def _found(
+    path: Path, loading: Mapping[str, Any], inputs: Sequence[str], outputs: Sequence[str]
+) -> Inventory | None:
+    """The source's own ops; None where the reading, which follows, says what is wrong."""
+    try:
+        asked = loading.get("signature"), loading.get("tags", ())
+        options = make_options(None, None, "stored", *asked, inputs, outputs)
+        found = ops_of(path, options)
+    except FanlightError:
+        return None
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError,
+            MemoryError, OSError):  # fmt: skip
+        return None
+    # Layers that are not read as graphs are made as fl.load_model makes them.
+    unread = {k for k in found.unread if not (found.layers and k in known())}
+    return replace(found, unread=frozenset(unread))
 
 
 def _bytes(path: Path) -> int:

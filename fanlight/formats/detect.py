@@ -11,6 +11,7 @@ from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.formats.files import regular_size
+from fanlight.formats.inventory import Inventory
 from fanlight.formats.jsonfile import expect, read_json
 from fanlight.formats.source import Options, Source, make_options, refuse_unused
 from fanlight.formats.together import told_apart
@@ -119,6 +120,35 @@ def load_graph(
         ) from error
 
 
+def ops_of(path: Path, options: Options) -> Inventory:
+    """The ops or layers of a model in its own words, without reading its weights.
+
+    Raises:
+        FanlightError: E-FORMAT-nnn if not even these can be told.
+    """
+    file = _model_file(path)
+    suffix = file.suffix.lower()
+    kind = suffix if suffix in _READERS else _sniff(file)
+    if kind in _READERS:
+        found: Inventory = import_module(_READERS[kind][0]).ops_of(file, options)
+        return found
+    model = expect(read_json(file), dict, "the model", file)
+    if _is_graph(model, file):
+        from fanlight.formats.tfgraph.reader import ops_of_graph
+
+        return ops_of_graph(model, file)
+    from fanlight.formats.keras.tfjs_layers import ops_of_layers
+
+    return ops_of_layers(model, file)
+
+
+def _is_graph(model: Mapping[str, Any], file: Path) -> bool:
+    """Whether a model.json is a graph-model."""
+    # Files written before 2019 have no "format"; a GraphDef is known by its nodes.
+    topology = expect(model.get("modelTopology"), dict, '"modelTopology"', file)
+    return "node" in topology or model.get("format") == "graph-model"
+
+
 def _read(file: Path, options: Options) -> Source:
     suffix = file.suffix.lower()
     if suffix == ".json":
@@ -209,9 +239,7 @@ def _read_json_model(file: Path, options: Options) -> Source:
             received=", ".join(map(repr, list(model)[:8])) or "an empty object",
             next="a model saved as weights only has no topology: save the whole model.",
         )
-    # Files written before 2019 have no "format"; a GraphDef is known by its nodes.
-    is_graph = "node" in expect(topology, dict, '"modelTopology"', file)
-    is_graph = is_graph or model.get("format") == "graph-model"
+    is_graph = _is_graph(model, file)
     refuse_unused(options, ("input_values", "tables") if is_graph else (), file)
     if is_graph:
         from fanlight.formats.tfgraph.reader import read_graph_model
@@ -220,7 +248,6 @@ def _read_json_model(file: Path, options: Options) -> Source:
     else:
         from fanlight.formats.keras.tfjs_layers import read_layers_model
 
-        refuse_unused(options, (), file)
         source = read_layers_model(model, file, options)
     labels, warnings = _labels(model, file)
     about = {

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from fanlight.errors import FanlightError
 from fanlight.formats import zips
+from fanlight.formats.inventory import Inventory
 from fanlight.formats.jsonfile import MAX_BYTES, parse_json
 from fanlight.formats.keras.call import Dialect
 from fanlight.formats.keras.config import ModelConfig, parse_model
 from fanlight.formats.keras.guard import Probe
 from fanlight.formats.keras.hdf5 import datasets, entry, open_hdf5, require_h5py
-from fanlight.formats.keras.model import import_model
+from fanlight.formats.keras.model import import_model, inventory
 from fanlight.formats.keras.stores import PathStore, RandomStore
 from fanlight.formats.keras.tfjs_layers import major_version
 from fanlight.formats.source import Options, Source
@@ -55,6 +56,12 @@ def read_archive(path: Path, options: Options) -> Source:
                 dialect = Dialect(major_version(version))
                 source = import_model(model, store, dialect, options, "keras-v3")
     return replace(source, metadata={"keras_version": version})
+
+
+def ops_of(path: Path, options: Options) -> Inventory:
+    """The layers of a .keras file."""
+    with _open(path) as archive:
+        return inventory(_config(archive, _members(archive, path), path)[0])
 
 
 def _config(

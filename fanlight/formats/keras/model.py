@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from fanlight.errors import FanlightError
 from fanlight.formats.emitter import Emitter, Tensor
+from fanlight.formats.inventory import Inventory, listed
 from fanlight.formats.keras import activations, basic, convolution, pooling  # noqa: F401
 from fanlight.formats.keras.call import LAYERS, Dialect, LayerCall, Shared, policy
 from fanlight.formats.keras.config import (
@@ -66,8 +67,10 @@ def import_model(
     )
 
 
-def _refuse_unsupported(model: ModelConfig) -> None:
-    unknown: dict[str, list[str]] = {}
+def inventory(model: ModelConfig) -> Inventory:
+    """The layers of a model and of those inside it, by class."""
+    found: list[tuple[str, str]] = []
+    read: set[str] = {"InputLayer", *LAYERS}
     waiting = [model]
     while waiting:
         for item in waiting.pop().layers:
@@ -79,11 +82,16 @@ def _refuse_unsupported(model: ModelConfig) -> None:
                 kind = _inner(item).kind
             if kind == "TFOpLambda":
                 function = str(item.config.get("function"))
-                kind, known = f"TFOpLambda {function}", function in FUNCTIONS
-            else:
-                known = kind in LAYERS or kind == "InputLayer" or bool(_operation(item))
-            if not known:
-                unknown.setdefault(kind, []).append(item.name)
+                kind = f"TFOpLambda {function}"
+                read |= {kind} if function in FUNCTIONS else set()
+            elif _operation(item):
+                read.add(kind)
+            found.append((kind, item.name))
+    return listed(found, read.__contains__, layers=True)
+
+
+def _refuse_unsupported(model: ModelConfig) -> None:
+    unknown = inventory(model).unknown
     if unknown:
         plural = "s" if len(unknown) > 1 else ""
         raise FanlightError(

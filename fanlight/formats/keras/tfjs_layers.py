@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.formats.inventory import Inventory
 from fanlight.formats.jsonfile import expect, field
 from fanlight.formats.keras.call import Dialect
-from fanlight.formats.keras.config import parse_model, snake_keys
-from fanlight.formats.keras.model import import_model
+from fanlight.formats.keras.config import ModelConfig, parse_model, snake_keys
+from fanlight.formats.keras.model import import_model, inventory
 from fanlight.formats.keras.stores import Entry, NamedStore, PathStore, RandomStore, Store
 from fanlight.formats.manifest import parse_manifest, read_weights
 from fanlight.formats.source import Options, Source
@@ -20,10 +21,7 @@ from fanlight.formats.source import Options, Source
 
 def read_layers_model(model: Mapping[str, Any], path: Path, options: Options) -> Source:
     """Import a layers-model whose model.json was parsed; its shards lie beside `path`."""
-    topology = snake_keys(field(model, "modelTopology", dict, path), str(path))
-    inner = topology.get("model_config")
-    config = topology if inner is None else expect(inner, dict, '"model_config"', path)
-    parsed = parse_model(config, str(path))
+    topology, parsed = _parsed(model, path)
     groups = parse_manifest(model.get("weightsManifest") or [], path)
     store: Store = RandomStore()
     if options.weights == "stored":
@@ -37,6 +35,18 @@ def read_layers_model(model: Mapping[str, Any], path: Path, options: Options) ->
         by_position = PathStore.fits(e.name for e in entries)
         store = PathStore(entries) if by_position else NamedStore(entries)
     return import_model(parsed, store, _dialect(topology, model), options, "tfjs-layers")
+
+
+def ops_of_layers(model: Mapping[str, Any], path: Path) -> Inventory:
+    """The layers of a layers-model."""
+    return inventory(_parsed(model, path)[1])
+
+
+def _parsed(model: Mapping[str, Any], path: Path) -> tuple[Mapping[str, Any], ModelConfig]:
+    topology = snake_keys(field(model, "modelTopology", dict, path), str(path))
+    inner = topology.get("model_config")
+    config = topology if inner is None else expect(inner, dict, '"model_config"', path)
+    return topology, parse_model(config, str(path))
 
 
 def _optimizer_weights(model: Mapping[str, Any]) -> set[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from fanlight.errors import FanlightError
 from fanlight.formats.counts import parts
 from fanlight.formats.files import Mapped
+from fanlight.formats.inventory import Inventory, listed
 from fanlight.formats.names import output_names, tally
 from fanlight.formats.onnx import (  # noqa: F401  (fill the table)
     attention,
@@ -46,6 +47,45 @@ def read_onnx(path: Path, options: Options) -> Source:
     Raises:
         FanlightError: E-FORMAT-013 with every unsupported op at once, and the other codes.
     """
+    file, message, opsets, about = _model(path)
+    graph = Graph(message, str(path))
+    functions = _functions(Message(file.view, str(path)), path)
+    return _Import(file, path, options, graph, functions, opsets, about).run()
+
+
+def ops_of(path: Path, options: Options) -> Inventory:
+    """The ops of a .onnx file, those of graphs inside of nodes and of functions, too."""
+    file, message, _, _ = _model(path)
+    functions = _functions(Message(file.view, str(path)), path)
+    return _inventory(Graph(message, str(path)).nodes, functions)
+
+
+def _inventory(nodes: Sequence[Node], functions: Functions) -> Inventory:
+    found: list[tuple[str, str]] = []
+    read: set[str] = set()
+    seen: set[tuple[str, str]] = set()
+
+    def look(nodes: Sequence[Node], depth: int) -> None:
+        for node in nodes:
+            key = (node.op, node.overload)
+            function = functions.get(key)
+            kind = f"{node.op} (overload {node.overload!r})" if node.overload else node.op
+            found.append((kind, node.name))
+            if node.op in HANDLERS or function is not None:
+                read.add(kind)
+            if node.op not in HANDLERS and function is not None and key not in seen:
+                seen.add(key)
+                look(function.nodes, depth)
+            if depth < 32:
+                for inner in node.graphs():
+                    look(inner.nodes, depth + 1)
+
+    look(nodes, 0)
+    return listed(found, read.__contains__)
+
+
+def _model(path: Path) -> tuple[Mapped, Message, dict[str, int], dict[str, object]]:
+    """The file, its graph, the versions of its ops, and what it says about itself."""
     file = Mapped(path, "E-FORMAT-001", "the model")
     message, opsets, about = model(Message(file.view, str(path)))
     if message is None or not opsets:
@@ -67,9 +107,7 @@ def read_onnx(path: Path, options: Options) -> Source:
             received=f"opset {opset}",
             next="onnx.version_converter.convert_version(model, 17) makes a newer one of it.",
         )
-    graph = Graph(message, str(path))
-    functions = _functions(Message(file.view, str(path)), path)
-    return _Import(file, path, options, graph, functions, opsets, about).run()
+    return file, message, opsets, about
 
 
 def _functions(message: Message, path: Path) -> Functions:
@@ -144,24 +182,7 @@ class _Import:
         return kept[::-1], used
 
     def _refuse_unsupported(self, nodes: Sequence[Node]) -> None:
-        unknown: dict[str, list[str]] = {}
-        seen: set[tuple[str, str]] = set()
-
-        def look(nodes: Sequence[Node], depth: int) -> None:
-            for node in nodes:
-                key = (node.op, node.overload)
-                function = self.shared.functions.get(key)
-                if node.op not in HANDLERS and function is None:
-                    told = f"{node.op} (overload {node.overload!r})" if node.overload else node.op
-                    unknown.setdefault(told, []).append(node.name)
-                elif node.op not in HANDLERS and function is not None and key not in seen:
-                    seen.add(key)
-                    look(function.nodes, depth)
-                if depth < 32:
-                    for inner in node.graphs():
-                        look(inner.nodes, depth + 1)
-
-        look(nodes, 0)
+        unknown = _inventory(nodes, self.shared.functions).unknown
         if unknown:
             raise FanlightError(
                 "E-FORMAT-013",

@@ -13,6 +13,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.formats.files import Mapped
+from fanlight.formats.inventory import Inventory
 from fanlight.formats.manifest import Skipped, checked
 from fanlight.formats.random_weights import random_array
 from fanlight.formats.savedmodel import protos
@@ -24,7 +25,7 @@ from fanlight.formats.savedmodel.tensors import tensor
 from fanlight.formats.source import Options, Source
 from fanlight.formats.tfgraph.nodes import parse_ref, shape_dims
 from fanlight.formats.tfgraph.order import ordered
-from fanlight.formats.tfgraph.reader import _Import, _refuse_unsupported, callable_nodes
+from fanlight.formats.tfgraph.reader import _Import, _refuse_unsupported, callable_nodes, inventory
 from fanlight.formats.tfgraph.signature import Entry, Signature
 from fanlight.formats.wire import Message
 
@@ -45,6 +46,16 @@ def read_pb(file: Path, options: Options) -> Source:
         if file.name == "saved_model.pb":
             return _saved_model(file, data, options)
         return _frozen(file, data, options)
+
+
+def ops_of(file: Path, options: Options) -> Inventory:
+    """The ops that a signature, or the outputs of a frozen graph, need."""
+    with _mapped(file) as data:
+        found = _graph_of(file, data, options) if file.name == "saved_model.pb" else None
+        parsed, signature = found[:2] if found else _frozen_graph(file, data, options)
+        stop = frozenset(e.ref.node for e in signature.inputs)
+        used = parts(parsed, [e.ref.node for e in signature.outputs], stop, file)
+        return inventory(used.nodes, used.functions, stop)
 
 
 @contextmanager
@@ -128,7 +139,10 @@ def _fits(shape: tuple[int, ...], dims: tuple[int | None, ...]) -> bool:
 # --- SavedModel -----------------------------------------------------------------------------------
 
 
-def _saved_model(file: Path, data: Mapped, options: Options) -> Source:
+def _graph_of(
+    file: Path, data: Mapped, options: Options
+) -> tuple[Json, Signature, str, Message, Mapping[str, Json]]:
+    """The graph of a SavedModel, its signature and its key; the message, and its nodes by name."""
     where = str(file)
     graph = _tagged(Message(data.view, where), options, where)
     definition = graph.message(2, where)
@@ -140,6 +154,12 @@ def _saved_model(file: Path, data: Mapped, options: Options) -> Source:
     parsed = protos.graph_def(definition, where)
     nodes = by_name(parsed["node"], where)
     signature, key = _signature(graph, nodes, options, where)
+    return parsed, signature, key, graph, nodes
+
+
+def _saved_model(file: Path, data: Mapped, options: Options) -> Source:
+    where = str(file)
+    parsed, signature, key, graph, nodes = _graph_of(file, data, options)
     index = file.parent / "variables" / "variables.index"
     random = options.weights == "random"
     bundle = Bundle(index.with_suffix("")) if index.is_file() and not random else None
@@ -229,6 +249,12 @@ def _natural(name: str) -> tuple[Any, ...]:
 
 
 def _frozen(file: Path, data: Mapped, options: Options) -> Source:
+    parsed, signature = _frozen_graph(file, data, options)
+    source = _run(file, data, parsed, signature, options, {}, None)
+    return replace(source, format="frozen-graph")
+
+
+def _frozen_graph(file: Path, data: Mapped, options: Options) -> tuple[Json, Signature]:
     where = str(file)
     parsed = protos.graph_def(Message(data.view, where), where)
     if not any(n["op"] for n in parsed["node"]):
@@ -254,8 +280,7 @@ def _frozen(file: Path, data: Mapped, options: Options) -> Source:
             received=f"{len(nodes)} nodes",
             next="name them: fl.load(path, outputs=[...]), or --outputs.",
         )
-    source = _run(file, data, parsed, signature, options, {}, None)
-    return replace(source, format="frozen-graph")
+    return parsed, signature
 
 
 def _placeholder(node: Json, where: str) -> Entry:

@@ -353,7 +353,7 @@ def _elementwise(call: Call, handler: Handler) -> Any:
     if known:
         return made
     if len(getattr(made, "shape", ())) != rank:
-        raise _refused(call, "its result is not of the shape of its inputs")
+        raise refused(call, "its result is not of the shape of its inputs")
     result = bounded(call, made, rank - behind_, found[0].count)
     if call.node.op == "Cast" and isinstance(result, Bounded):
         was_bool = dtype_of(found[0].tensor) == "bool" and dtype_of(result.tensor) == "int32"
@@ -368,7 +368,7 @@ def _main(call: Call, index: int = 0) -> Bounded:
     """The counted input that an op moves or sums up; refused where another one is counted."""
     x: Any = call.x(index)
     if not isinstance(x, Bounded):
-        raise _refused(call, "what says how it is done is counted")
+        raise refused(call, "what says how it is done is counted")
     return x
 
 

@@ -21,6 +21,8 @@ _FRAMED = frozenset({"Enter", "RefEnter", "Exit", "NextIteration", "LoopCond"})
 _SWITCHES = frozenset({"Switch", "RefSwitch"})
 _MERGES = frozenset({"Merge", "RefMerge"})
 _LEAST_INPUTS = dict.fromkeys((*_FRAMED, "Identity"), 1) | dict.fromkeys(_SWITCHES, 2)
+# What is written out, or becomes a function, before an importer sees it.
+LOWERED = _FRAMED | _SWITCHES | _MERGES | CALLS
 _MAX_DEPTH = 32  # of frames in frames
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.formats.counts import parts
 from fanlight.formats.emitter import Emitter, Tensor
+from fanlight.formats.inventory import Inventory, listed
 from fanlight.formats.manifest import Skipped, parse_manifest, read_weights
 from fanlight.formats.names import output_names, tally
 from fanlight.formats.source import (
@@ -42,7 +43,7 @@ from fanlight.formats.tfgraph import (  # noqa: F401  (fill the table)
 )
 from fanlight.formats.tfgraph.call import HANDLERS, TAKE_LISTS, TAKE_PAIRS, Call, Pair
 from fanlight.formats.tfgraph.debugging import debug_ops, quiet
-from fanlight.formats.tfgraph.frames import fed_in_order, prepared, with_functions
+from fanlight.formats.tfgraph.frames import LOWERED, fed_in_order, prepared, with_functions
 from fanlight.formats.tfgraph.guess import Guesser
 from fanlight.formats.tfgraph.hosted import Host, Hosted
 from fanlight.formats.tfgraph.library import Function, inlined, read_library
@@ -88,6 +89,26 @@ def read_graph_model(model: Mapping[str, Any], path: Path, options: Options) -> 
     return replace(source, constants=run.guessed, debug_ops=debug)
 
 
+def ops_of_graph(model: Mapping[str, Any], path: Path) -> Inventory:
+    """The ops of a graph-model that its signature needs, and all of its functions."""
+    nodes = parse_nodes(topology(model, path), path)
+    signature = read_signature(model, nodes, path)
+    stop = frozenset(e.ref.node for e in signature.inputs)
+    used = needed(nodes, [e.ref.node for e in signature.outputs], stop, path, controls=True)
+    return inventory(used, read_library(topology(model, path), path), stop)
+
+
+def inventory(
+    nodes: Mapping[str, GraphNode], library: Mapping[str, Function], stop: frozenset[str]
+) -> Inventory:
+    """The ops of nodes and functions. Calls, frames and switches are read, too: they are lowered
+    before an importer sees them.
+    """
+    inner = [n for f in library.values() for n in f.nodes.values()]
+    used = [n for n in (*nodes.values(), *inner) if n.name not in stop]
+    return listed(((n.op, n.name) for n in used), lambda op: op in HANDLERS or op in OWN | LOWERED)
+
+
 def callable_nodes(
     nodes: Mapping[str, GraphNode],
     library: Mapping[str, Function],
@@ -118,10 +139,8 @@ def callable_nodes(
 
 
 def _refuse_unsupported(nodes: Iterable[GraphNode], stop: frozenset[str], path: Path) -> None:
-    unknown: dict[str, list[str]] = {}
-    for node in nodes:
-        if node.name not in stop and node.op not in HANDLERS and node.op not in OWN:
-            unknown.setdefault(node.op, []).append(node.name)
+    used = ((n.op, n.name) for n in nodes if n.name not in stop)
+    unknown = listed(used, lambda op: op in HANDLERS or op in OWN).unknown
     if not unknown:
         return
     lines = tally(unknown)

@@ -11,6 +11,7 @@ import fanlight.formats.tfgraph.reader  # noqa: F401  (fills the table of Tensor
 from fanlight.errors import FanlightError
 from fanlight.formats.emitter import Emitter, Tensor, dtype_of
 from fanlight.formats.files import regular_size
+from fanlight.formats.inventory import Inventory, listed
 from fanlight.formats.names import output_names, tally
 from fanlight.formats.source import Options, Port, Source, check_options, static_shape
 from fanlight.formats.tfgraph.call import Pair
@@ -46,6 +47,16 @@ def read_tflite(path: Path, options: Options) -> Source:
     Raises:
         FanlightError: E-FORMAT-013 with every unsupported operator at once, and the other codes.
     """
+    return read_model(_parsed(path), path, options)
+
+
+def ops_of(path: Path, options: Options) -> Inventory:
+    """The operators of a .tflite file that its signature needs."""
+    model = _parsed(path)
+    return _inventory(model, _signature(model).subgraph)
+
+
+def _parsed(path: Path) -> Model:
     if not regular_size(path, "E-FORMAT-001", "the model"):
         raise FanlightError(
             "E-FORMAT-005", "the file is empty.", where=path, expected="a flatbuffer", received=0
@@ -56,7 +67,7 @@ def read_tflite(path: Path, options: Options) -> Source:
     # MediaPipe's .task is a zip of models; a small one is a plain .tflite under that name.
     if bytes(data[:4]) == b"PK\x03\x04":
         data = memoryview(model_of_task(data, str(path)))
-    return read_model(parse_model(data, str(path)), path, options)
+    return parse_model(data, str(path))
 
 
 def read_model(model: Model, path: Path, options: Options) -> Source:
@@ -108,8 +119,8 @@ def _in_file_order(model: Model, signature: Signature) -> Signature:
     )
 
 
-def _refuse_unsupported(model: Model, number: int, path: Path) -> None:
-    unknown: dict[str, list[str]] = {}
+def _inventory(model: Model, number: int) -> Inventory:
+    found: list[tuple[str, str]] = []
     waiting, seen = [number], set[int]()
     while waiting:
         number = waiting.pop()
@@ -118,8 +129,12 @@ def _refuse_unsupported(model: Model, number: int, path: Path) -> None:
         seen.add(number)
         for operator in model.subgraphs[number].operators:
             waiting += [v for k, v in operator.options.items() if k.endswith("subgraph_index")]
-            if operator.kind not in HANDLERS:
-                unknown.setdefault(operator.kind, []).append(operator.where.rsplit(", ", 1)[-1])
+            found.append((operator.kind, operator.where.rsplit(", ", 1)[-1]))
+    return listed(found, HANDLERS.__contains__)
+
+
+def _refuse_unsupported(model: Model, number: int, path: Path) -> None:
+    unknown = _inventory(model, number).unknown
     if not unknown:
         return
     raise FanlightError(

@@ -11,6 +11,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.formats.emitter import Emitter, Tensor, dtype_of
+from fanlight.formats.inventory import Inventory, listed
 from fanlight.formats.names import output_names, tally
 from fanlight.formats.random_weights import random_array
 from fanlight.formats.source import Options, Port, Source, check_options, static_shape
@@ -52,18 +53,28 @@ def import_program(
     return _Import(program, fetch, options, name, where).run()
 
 
-def _refuse_unsupported(graph: Graph, where: str) -> None:
-    unknown: dict[str, list[str]] = {}
+def ops_of(path: Path, options: Options) -> Inventory:
+    """The operators of a .pt2 file, those of its branches and bodies, too."""
+    with open_archive(path) as archive:
+        return _inventory(parse_program(archive.model(), str(path)).graph)
+
+
+def _inventory(graph: Graph) -> Inventory:
+    found: list[tuple[str, str]] = []
 
     def look(graph: Graph) -> None:
         for node in graph.nodes:
-            if node.target not in SIZE_FUNCTIONS and handler_of(node.target) is None:
-                unknown.setdefault(node.target, []).append(node.name)
+            found.append((node.target, node.name))
             for value in node.args.values():
                 if isinstance(value, Body):
                     look(value.graph)
 
     look(graph)
+    return listed(found, lambda target: target in SIZE_FUNCTIONS or handler_of(target))
+
+
+def _refuse_unsupported(graph: Graph, where: str) -> None:
+    unknown = _inventory(graph).unknown
     if unknown:
         raise FanlightError(
             "E-FORMAT-013",

@@ -437,6 +437,35 @@ class Model(Trainer, Layer):
 
         load_weights(self, path, by_name, skip_mismatch)
 
+    def load_torch_state(
+        self, state: Any, names: Mapping[str, str] | None = None, strict: bool = True
+    ) -> Any:
+        """Give the weights the numbers of a PyTorch module: all that it has, or an error.
+
+        Kernels, gates, projections of attention and the features behind a Flatten are brought into
+        this model's layouts. Layers and modules meet by `names`, else by name if every layer has a
+        module of its name (block/conv and block.conv), else in order among those of a kind.
+
+        Args:
+            state: `module.state_dict()`, or a dict of arrays in its order, or the path of a
+                .safetensors file. PyTorch itself is not needed; its pickles are never opened.
+            names: layer -> module, for some or all of them: {"dense_1": "head.fc"}. The second
+                layer of a stacked recurrent module "rnn" is "rnn_l1".
+            strict: whether everything has to be placed. If not, weights that nothing fits keep
+                their numbers, and what is left over is told.
+
+        Returns:
+            (missing, unexpected): weights that got nothing, names that nobody took; with strict
+            both are empty. Counters of batch normalisation (num_batches_tracked) are left out.
+
+        Raises:
+            FanlightError: E-LAYER-006 with all that does not fit, or modules of a file that cannot
+                be told apart; E-FORMAT-002 a pickle; E-LAYER-002 the model has no weights yet.
+        """
+        from fanlight.layers.torch_state import load_torch_state
+
+        return load_torch_state(self, state, names, strict)
+
     def summary(
         self,
         line_length: int | None = None,

@@ -1,56 +1,298 @@
-"""State dicts of PyTorch in models of layers: names, layouts, gates, and what does not fit."""
+"""State dicts of PyTorch in models of layers, without PyTorch: layouts, matching, leftovers."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import fanlight as fl
 from fanlight.errors import FanlightError
-from fanlight.layers.torch_state import load_torch_state
+from fanlight.layers.file_safetensors import write_arrays
 
 RNG = np.random.default_rng(0)
+L = fl.layers
 
 
 def normal(*shape: int) -> np.ndarray:
     return RNG.standard_normal(shape).astype(np.float32)
 
 
-def test_linear_and_embedding() -> None:
-    model = fl.Sequential([fl.Input((3,)), fl.layers.Dense(5), fl.layers.Dense(2)])
-    state = {
-        "0.weight": normal(5, 3),
-        "0.bias": normal(5),
-        "1.weight": normal(2, 5),
-        "1.bias": normal(2),
-    }
-    load_torch_state(model, state)
+def predicted(model: Any, x: Any) -> np.ndarray:
+    return np.asarray(model.predict(x, verbose=0))
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return np.asarray(1 / (1 + np.exp(-x)))
+
+
+def linear(prefix: str, outputs: int, inputs: int) -> dict[str, np.ndarray]:
+    return {f"{prefix}.weight": normal(outputs, inputs), f"{prefix}.bias": normal(outputs)}
+
+
+def through(x: np.ndarray, state: dict[str, np.ndarray], *names: str) -> np.ndarray:
+    for name in names:
+        x = x @ state[f"{name}.weight"].T + state[f"{name}.bias"]
+    return x
+
+
+def test_linear() -> None:
+    model = fl.Sequential([fl.Input((3,)), L.Dense(5), L.Dense(2)])
+    state = linear("0", 5, 3) | linear("1", 2, 5)
+    assert model.load_torch_state(state) == ([], [])
     x = normal(4, 3)
-    want = (x @ state["0.weight"].T + state["0.bias"]) @ state["1.weight"].T + state["1.bias"]
-    np.testing.assert_allclose(np.asarray(model.predict(x)), want, 1e-4, 1e-5)
+    np.testing.assert_allclose(predicted(model, x), through(x, state, "0", "1"), 1e-4, 1e-5)
 
 
 def test_convolution_and_batch_norm() -> None:
-    model = fl.Sequential([
-        fl.Input((4, 4, 2)), fl.layers.Conv2D(3, 1), fl.layers.BatchNormalization(epsilon=1e-5),
-    ])  # fmt: skip
+    model = fl.Sequential([fl.Input((4, 4, 2)), L.Conv2D(3, 1), L.BatchNormalization(epsilon=1e-5)])
     state = {
         "c.weight": normal(3, 2, 1, 1), "c.bias": normal(3), "b.weight": normal(3),
         "b.bias": normal(3), "b.running_mean": normal(3), "b.running_var": normal(3) ** 2 + 1,
         "b.num_batches_tracked": np.array(7),
     }  # fmt: skip
-    load_torch_state(model, state)
+    assert model.load_torch_state(state) == ([], [])
     x = normal(1, 4, 4, 2)
     y = np.einsum("nhwc,oc->nhwo", x, state["c.weight"][:, :, 0, 0]) + state["c.bias"]
     y = (y - state["b.running_mean"]) / np.sqrt(state["b.running_var"] + 1e-5)
     want = y * state["b.weight"] + state["b.bias"]
-    np.testing.assert_allclose(np.asarray(model.predict(x)), want, 1e-3, 1e-4)
+    np.testing.assert_allclose(predicted(model, x), want, 1e-3, 1e-4)
 
 
-def test_unmatched() -> None:
-    model = fl.Sequential([fl.Input((3,)), fl.layers.Dense(5)])
+@pytest.mark.parametrize("functional", [False, True])
+def test_a_dense_behind_a_flattened_image(functional: bool) -> None:
+    image = fl.Input((2, 3, 4))
+    parts = [L.ReLU(), L.Flatten(), L.Dropout(0.5), L.Dense(5)]
+    model: fl.Model = fl.Sequential([image, *parts])
+    if functional:
+        y = image
+        for part in parts:
+            y = part(y)
+        model = fl.Model(image, y)
+    state = linear("fc", 5, 24)
+    model.load_torch_state(state)
+    x = np.abs(normal(3, 2, 3, 4))
+    want = through(x.transpose(0, 3, 1, 2).reshape(3, 24), state, "fc")
+    np.testing.assert_allclose(predicted(model, x), want, 1e-4, 1e-5)
+
+
+def test_sequences_and_turned_images_are_flattened_as_they_are() -> None:
+    state = linear("fc", 5, 24)
+    x = normal(3, 6, 4)
+    model = fl.Sequential([fl.Input((6, 4)), L.Flatten(), L.Dense(5)])
+    model.load_torch_state(state)
+    want = through(x.reshape(3, 24), state, "fc")
+    np.testing.assert_allclose(predicted(model, x), want, 1e-4, 1e-5)
+    model = fl.Sequential([fl.Input((2, 3, 4)), L.Permute((3, 1, 2)), L.Flatten(), L.Dense(5)])
+    model.load_torch_state(state)
+    x = normal(3, 2, 3, 4)
+    want = through(x.transpose(0, 3, 1, 2).reshape(3, 24), state, "fc")
+    np.testing.assert_allclose(predicted(model, x), want, 1e-4, 1e-5)
+
+
+def test_a_dense_that_becomes_an_image() -> None:
+    model = fl.Sequential([fl.Input((5,)), L.Dense(24, activation="relu"), L.Reshape((2, 3, 4))])
+    state = linear("fc", 24, 5)
+    model.load_torch_state(state)
+    x = normal(3, 5)
+    want = np.maximum(through(x, state, "fc"), 0).reshape(3, 4, 2, 3).transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(predicted(model, x), want, 1e-4, 1e-5)
+
+
+def gru(x: np.ndarray, state: dict[str, np.ndarray], end: str) -> np.ndarray:
+    """One layer of torch.nn.GRU by its definition: [n, time, in] -> [n, time, units]."""
+    wi, wh = state[f"g.weight_ih{end}"], state[f"g.weight_hh{end}"]
+    bi, bh = state[f"g.bias_ih{end}"], state[f"g.bias_hh{end}"]
+    h = np.zeros((len(x), wh.shape[1]), np.float32)
+    out = []
+    for t in range(x.shape[1]):
+        ir, iz, in_ = np.split(x[:, t] @ wi.T + bi, 3, axis=1)
+        hr, hz, hn = np.split(h @ wh.T + bh, 3, axis=1)
+        r, z = sigmoid(ir + hr), sigmoid(iz + hz)
+        h = (1 - z) * np.tanh(in_ + r * hn) + z * h
+        out.append(h)
+    return np.stack(out, 1)
+
+
+def gru_state(inputs: int, units: int, *ends: str) -> dict[str, np.ndarray]:
+    made: dict[str, np.ndarray] = {}
+    for end in ends:
+        width = inputs if end.startswith("_l0") else units
+        made[f"g.weight_ih{end}"] = normal(3 * units, width)
+        made[f"g.weight_hh{end}"] = normal(3 * units, units)
+        made |= {f"g.bias_{k}{end}": normal(3 * units) for k in ("ih", "hh")}
+    return made
+
+
+def test_stacked_gru() -> None:
+    state = gru_state(4, 5, "_l0", "_l1")
+    parts = [L.GRU(5, return_sequences=True) for _ in range(2)]
+    model = fl.Sequential([fl.Input((6, 4)), *parts])
+    model.load_torch_state(state)
+    x = normal(2, 6, 4)
+    want = gru(gru(x, state, "_l0"), state, "_l1")
+    np.testing.assert_allclose(predicted(model, x), want, 1e-4, 1e-5)
+
+
+def test_bidirectional_gru() -> None:
+    state = gru_state(4, 5, "_l0", "_l0_reverse")
+    model = fl.Sequential([fl.Input((6, 4)), L.Bidirectional(L.GRU(5, return_sequences=True))])
+    model.load_torch_state(state)
+    x = normal(2, 6, 4)
+    back = gru(x[:, ::-1], state, "_l0_reverse")[:, ::-1]
+    want = np.concatenate([gru(x, state, "_l0"), back], -1)
+    np.testing.assert_allclose(predicted(model, x), want, 1e-4, 1e-5)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_gru_of_another_kind_is_refused(bias: bool) -> None:
+    state = {k: v for k, v in gru_state(4, 5, "_l0").items() if bias or "bias" not in k}
+    model = fl.Sequential([fl.Input((6, 4)), L.GRU(5, reset_after=False, use_bias=bias)])
+    with pytest.raises(FanlightError, match="reset_after=True") as caught:
+        model.load_torch_state(state)
+    assert "g.weight_ih_l0" in str(caught.value) and "gru" in str(caught.value)
+
+
+def test_attention() -> None:
+    q = fl.Input((5, 6))
+    model = fl.Model(q, L.MultiHeadAttention(2, 3)(q, q))
+    state = {"a.in_proj_weight": normal(18, 6), "a.in_proj_bias": normal(18),
+             "a.out_proj.weight": normal(6, 6), "a.out_proj.bias": normal(6)}  # fmt: skip
+    assert model.load_torch_state(state) == ([], [])
+    x = normal(2, 5, 6)
+    weights, biases = (np.split(state[f"a.in_proj_{k}"], 3) for k in ("weight", "bias"))
+    heads = [
+        (x @ w.T + b).reshape(2, 5, 2, 3).transpose(0, 2, 1, 3)
+        for w, b in zip(weights, biases, strict=True)
+    ]
+    scores = heads[0] @ heads[1].swapaxes(-1, -2) / np.sqrt(3)
+    share = np.exp(scores - scores.max(-1, keepdims=True))
+    y = share / share.sum(-1, keepdims=True) @ heads[2]
+    y = y.transpose(0, 2, 1, 3).reshape(2, 5, 6)
+    want = y @ state["a.out_proj.weight"].T + state["a.out_proj.bias"]
+    np.testing.assert_allclose(predicted(model, x), want, 1e-4, 1e-5)
+
+
+# --- nothing is dropped ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("extra", "name"),
+    [
+        ({"0.bias2": normal(5)}, "0.bias2"),
+        ({"head.weight": normal(2, 2)}, "head.weight"),
+        (gru_state(4, 5, "_l0"), "g.bias_hh_l0"),
+        ({"mask": np.ones((3, 3), bool)}, "mask"),
+    ],
+)
+def test_what_is_left_over_is_named(extra: dict[str, np.ndarray], name: str) -> None:
+    model = fl.Sequential([fl.Input((3,)), L.Dense(5)])
+    state = linear("0", 5, 3)
     with pytest.raises(FanlightError) as caught:
-        load_torch_state(model, {"a.weight": normal(5, 4), "a.bias": normal(5)})
+        model.load_torch_state(state | extra)
+    assert caught.value.code == "E-LAYER-006" and f"nothing from {name}" in str(caught.value)
+    missing, unexpected = model.load_torch_state(state | extra, strict=False)
+    assert not missing and set(unexpected) == set(extra)
+    x = normal(2, 3)
+    np.testing.assert_allclose(predicted(model, x), through(x, state, "0"), 1e-4, 1e-5)
+
+
+def test_layers_of_stacked_and_reversed_modules_are_not_dropped() -> None:
+    model = fl.Sequential([fl.Input((6, 4)), L.GRU(5)])
+    for end in ("_l1", "_l0_reverse"):
+        with pytest.raises(FanlightError, match=f"g.weight_hh{end}"):
+            model.load_torch_state(gru_state(4, 5, "_l0", end))
+
+
+def test_what_gets_nothing_is_named() -> None:
+    model = fl.Sequential([fl.Input((3,)), L.Dense(5, name="one"), L.Dense(2, name="two")])
+    state = linear("fc", 5, 3) | {"head.weight": normal(9, 5)}
+    with pytest.raises(FanlightError) as caught:
+        model.load_torch_state(state)
+    said = str(caught.value)
+    assert "two/kernel [5, 2] from head.weight [5, 9]" in said and "two/bias [2] from" in said
+    before = model.layers[-1].get_weights()
+    missing, unexpected = model.load_torch_state(state, strict=False)
+    assert missing == ["two/kernel", "two/bias"] and unexpected == ["head.weight"]
+    np.testing.assert_array_equal(model.layers[-1].get_weights()[0], before[0])
+    np.testing.assert_array_equal(model.layers[0].get_weights()[0], state["fc.weight"].T)
+    with pytest.raises(FanlightError, match="E-LAYER-006"):
+        model.load_torch_state({})
+
+
+# --- which is which -------------------------------------------------------------------------------
+
+
+def two(**names: str) -> Any:
+    return fl.Sequential([fl.Input((3,)), *(L.Dense(3, name=n) for n in names.values())])
+
+
+def test_by_name_and_by_names() -> None:
+    state = linear("b", 3, 3) | linear("a", 3, 3)
+    x = normal(2, 3)
+    model = two(first="a", second="b")  # by name, though the order is another one
+    model.load_torch_state(state)
+    np.testing.assert_allclose(predicted(model, x), through(x, state, "a", "b"), 1e-4, 1e-5)
+    model = two(first="one", second="two")  # in order
+    model.load_torch_state(state)
+    np.testing.assert_allclose(predicted(model, x), through(x, state, "b", "a"), 1e-4, 1e-5)
+    model.load_torch_state(state, names={"one": "a"})
+    np.testing.assert_allclose(predicted(model, x), through(x, state, "a", "b"), 1e-4, 1e-5)
+    for wrong, said in (({"on": "a"}, "did you mean 'one'"), ({"one": "c"}, "'c'")):
+        with pytest.raises(FanlightError, match=said):
+            model.load_torch_state(state, names=wrong)
+
+
+def test_kinds_keep_to_themselves() -> None:
+    model = fl.Sequential(
+        [fl.Input((2, 2, 3)), L.Conv2D(3, 1), L.GroupNormalization(1), L.Conv2D(3, 1)]
+    )
+    conv = {f"c{i}.weight": normal(3, 3, 1, 1) for i in (1, 2)}
+    conv |= {f"c{i}.bias": normal(3) for i in (1, 2)}
+    state = {"norm.weight": normal(3), "norm.bias": normal(3)} | conv
+    assert model.load_torch_state(state) == ([], [])
+    np.testing.assert_array_equal(model.layers[1].get_weights()[0], state["norm.weight"])
+
+
+def test_files(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    counted: dict[str, np.ndarray] = {}
+    for i in (0, 10, 2):  # as files sort them
+        counted |= linear(f"net.{i}", 3, 3)
+    write_arrays(path, counted)
+    model = two(a="one", b="two", c="three")
+    assert model.load_torch_state(path) == ([], [])
+    x = normal(2, 3)
+    want = through(x, counted, "net.0", "net.2", "net.10")
+    np.testing.assert_allclose(predicted(model, x), want, 1e-4, 1e-5)
+    write_arrays(path, linear("key", 3, 3) | linear("query", 3, 3))
+    model = two(a="one", b="two")
+    with pytest.raises(FanlightError, match="do not keep the order") as caught:
+        model.load_torch_state(str(path))
+    assert "names={'one': 'key'" in str(caught.value)
+    assert model.load_torch_state(str(path), names={"one": "query"}) == ([], [])
+
+
+@pytest.mark.parametrize("name", ["net.pt", "net.pth", "net.bin", "net.npz"])
+def test_pickles_are_never_opened(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"\x80\x02not looked at")
+    with pytest.raises(FanlightError, match="save_file") as caught:
+        two(a="one").load_torch_state(path)
+    assert caught.value.code == "E-FORMAT-002"
+
+
+@pytest.mark.parametrize(
+    "state", [None, 3, [1], {"state_dict": {"w": 1}}, {1: normal(2)}, {"w": "text"}]
+)
+def test_what_is_no_state_dict(state: Any) -> None:
+    with pytest.raises(FanlightError) as caught:
+        two(a="one").load_torch_state(state)
     assert caught.value.code == "E-LAYER-006"
-    with pytest.raises(FanlightError, match="different numbers"):
-        load_torch_state(model, {})
+
+
+def test_a_model_without_weights() -> None:
+    with pytest.raises(FanlightError, match="E-LAYER-002"):
+        fl.Sequential([L.Dense(3)]).load_torch_state({})

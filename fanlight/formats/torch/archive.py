@@ -33,6 +33,7 @@ _STORED: dict[int, str] = {
     13: "<u2", 28: "<u2", 34: "<u4",
 }  # fmt: skip
 _BFLOAT16 = 13
+_SPARE = 1 << 28
 _SAVE = "save the program with a newer PyTorch (2.8 or later): torch.export.save(program, path)"
 
 
@@ -45,6 +46,8 @@ class Archive:
         self.members = zips.members(file, path, _WRITER, _MAX_MEMBERS)
         self.root = _root(self.members, path)
         self._configs: dict[str, dict[str, Any]] = {}
+        # Tensors may share bytes and repeat them (a stride of 0), but not without end.
+        self._room = 4 * sum(m.file_size for m in self.members.values()) + _SPARE
 
     def model(self) -> dict[str, Any]:
         """The parsed JSON of the program."""
@@ -105,7 +108,24 @@ class Archive:
                 next="save the program again, or download it again.",
             )
         meta = expect(entry.get("tensor_meta"), dict, "tensor_meta", where)
-        return strided(self.read(file, MAX_TENSOR_BYTES), meta, where)
+        # What is read counts, too: thousands of tensors may be of the same bytes.
+        self._take(self.members[file].file_size, where)
+        data = self.read(file, MAX_TENSOR_BYTES)
+        made = strided(data, meta, where)
+        self._take(max(0, made.nbytes - 2 * len(data)), where)
+        return made
+
+    def _take(self, size: int, where: str) -> None:
+        self._room -= size
+        if self._room < 0:
+            raise FanlightError(
+                "E-FORMAT-023",
+                "the tensors of the program are together far larger than their bytes.",
+                where=where,
+                expected="tensors that share or repeat bytes a few times",
+                received="more than four times the archive",
+                next="save the program again with ordinary tensors: .contiguous(), .clone().",
+            )
 
     def _config(self, folder: str, kind: str) -> dict[str, Any]:
         if kind not in self._configs:

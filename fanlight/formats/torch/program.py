@@ -19,6 +19,12 @@ DTYPES: dict[int, str] = {
     1: "uint8", 2: "int32", 3: "int32", 4: "int32", 5: "int32", 6: "float32", 7: "float32",
     8: "float32", 12: "bool", 13: "float32", 28: "int32", 34: "int32",
 }  # fmt: skip
+# Output specs of what a program changes -> the field that names it.
+_CHANGES = {
+    "buffer_mutation": "buffer_name",
+    "parameter_mutation": "parameter_name",
+    "user_input_mutation": "user_input_name",
+}
 _FLOATS = {"Infinity": float("inf"), "-Infinity": float("-inf"), "NaN": float("nan")}
 
 
@@ -80,6 +86,7 @@ class Program:
         held: graph input -> ("weights" or "constants", fqn).
         outputs: what the user gets; Refs, or constants.
         ranges: symbol -> (least, most) as the file says.
+        changes: what the program would change as it runs: buffers, its own inputs.
     """
 
     graph: Graph
@@ -89,6 +96,7 @@ class Program:
     outputs: tuple[Any, ...]
     ranges: Mapping[str, tuple[int, int | None]] = field(default_factory=dict)
     torch_version: str = ""
+    changes: tuple[str, ...] = ()
 
 
 def parse_program(model: Mapping[str, Any], where: str) -> Program:
@@ -132,11 +140,23 @@ def parse_program(model: Mapping[str, Any], where: str) -> Program:
         else:
             raise _unknown(f"an input of the kind {kind!r}", where)
     outputs = []
+    changes: list[str] = []
     for spec in expect(signature.get("output_specs"), list, "output_specs", where):
         kind, body = _union(spec, "an output spec", where)
-        # Mutated buffers (batch statistics, counters) are of training: a page has no use of them.
+        body = expect(body, dict, "an output spec", where)
         if kind == "user_output":
-            outputs.append(_argument(expect(body, dict, "output", where).get("arg"), where, 0))
+            outputs.append(_argument(body.get("arg"), where, 0))
+        elif kind in _CHANGES:
+            changes.append(str(body.get(_CHANGES[kind]))[:120])
+        elif kind != "token":
+            raise FanlightError(
+                "E-FORMAT-012",
+                "the program is one of training: it gives a loss or gradients.",
+                where=where,
+                expected="a program that computes outputs of its inputs",
+                received=f"an output of the kind {kind!r}"[:120],
+                next="export the model alone: torch.export.export(model.eval(), inputs).",
+            )
     ranges = {}
     for symbol, limits in expect(
         model.get("range_constraints", {}), dict, "range_constraints", where
@@ -155,6 +175,7 @@ def parse_program(model: Mapping[str, Any], where: str) -> Program:
         tuple(outputs),
         ranges,
         str(model.get("torch_version", ""))[:40],
+        tuple(changes),
     )
 
 

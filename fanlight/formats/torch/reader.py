@@ -105,6 +105,14 @@ class _Import:
         self.symbols: dict[str, int] = {}
         self.ports: list[Port] = []
         self.warnings: list[str] = []
+        if program.changes:
+            names = ", ".join(program.changes[:6]) + (", ..." if len(program.changes) > 6 else "")
+            self.warnings.append(
+                f"{where}: each run of the program would change {names}. That is left out: every "
+                "run begins with the numbers of the file. Statistics and counters of training go "
+                "away with model.eval() before torch.export.export; a state that has to last is "
+                "made an input and an output."
+            )
 
     def run(self) -> Source:
         metas = self.program.graph.metas

@@ -325,3 +325,35 @@ def test_pickles_are_told_what_to_do(tmp_path: Path) -> None:
     for name in ("a.pt", "a.pth"):
         (tmp_path / name).write_bytes(b"\x80\x02.")
         refused(tmp_path / name, "E-FORMAT-002", "torch.export.save", "fl.from_torch")
+
+
+def test_what_a_program_would_change_is_told(tmp_path: Path) -> None:
+    model = small()
+    specs = model["graph_module"]["signature"]["output_specs"]
+    specs.insert(0, {"buffer_mutation": {"arg": tensor("relu"), "buffer_name": "bn.running_mean"}})
+    specs.insert(0, {"user_input_mutation": {"arg": tensor("relu"), "user_input_name": "x"}})
+    path = write(tmp_path / "a.pt2", model)
+    source = load_graph(path)
+    (told,) = source.warnings
+    assert "x, bn.running_mean" in told and "model.eval()" in told and str(path) in told
+    assert [o.name for o in source.outputs] == ["relu"]
+    assert told in fl.convert(path, tmp_path / "web").notes
+    specs[0] = {"gradient_to_parameter": {"arg": tensor("relu"), "parameter_name": "w"}}
+    with pytest.raises(FanlightError, match="one of training") as caught:
+        load_graph(write(path, model))
+    assert caught.value.code == "E-FORMAT-012"
+
+
+def test_tensors_that_repeat_their_bytes_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weight = entry()
+    weight["tensor_meta"]["strides"] = [{"as_int": 0}, {"as_int": 1}]
+    path = write(tmp_path / "a.pt2", small(), weight)
+    x = np.ones((1, 4), np.float32)
+    np.testing.assert_allclose(fl.load(path)(x), np.full((1, 3), 6))
+    weight["tensor_meta"]["sizes"][0] = {"as_int": 1 << 20}
+    monkeypatch.setattr("fanlight.formats.torch.archive._SPARE", 1 << 16)
+    with pytest.raises(FanlightError, match="far larger than their bytes") as caught:
+        load_graph(write(path, small(), weight))
+    assert caught.value.code == "E-FORMAT-023"

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from fanlight.errors import FanlightError
 from fanlight.formats import load_graph
 from fanlight.formats.savedmodel.leveldb import read_table, unpack_snappy
+from fanlight.formats.savedmodel.objects import _paired
 from fanlight.formats.savedmodel.tensorbundle import Bundle
 from fanlight.formats.savedmodel.tensors import tensor
 from fanlight.formats.wire import Message, varint_array
@@ -132,6 +133,53 @@ def test_keys_that_share_what_is_not_there_and_grow_without_end() -> None:
     first = sm.varint(0) + sm.varint(60_000) + sm.varint(0) + b"k" * 60_000
     again = (sm.varint(60_000) + sm.varint(0) + sm.varint(0)) * 6_000
     refused(read_table, table_of(first + again), "here", code="E-FORMAT-004")
+
+
+def test_handles_of_the_same_bytes_are_bounded() -> None:
+    data = sm.block([(b"k", b"v" * 2000)])
+    meta = sm.block([])
+    handle = sm.varint(0) + sm.varint(len(data) - 5)
+    index = sm.block([(b"%d" % i, handle) for i in range(100)])
+    footer = sm.varint(len(data)) + sm.varint(len(meta) - 5)
+    footer += sm.varint(len(data) + len(meta)) + sm.varint(len(index) - 5)
+    magic = bytes.fromhex("57fb808b247547db")
+    whole = data + meta + index + footer.ljust(40, b"\0") + magic
+    assert "do not overlap" in str(refused(read_table, whole, "here", code="E-FORMAT-005"))
+
+
+class _Object:
+    """An object of a checkpoint; counts how often its children are read."""
+
+    def __init__(self, *children: int) -> None:
+        self.listed = [_Child(n) for n in children]
+        self.read = 0
+
+    def messages(self, number: int) -> list[_Child]:
+        self.read += 1
+        return self.listed
+
+
+class _Child:
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def text(self, number: int) -> str:
+        return f"c{self.number}"
+
+    def whole(self, number: int) -> int:
+        return self.number
+
+
+def test_objects_that_share_a_partner_read_it_once() -> None:
+    """N objects beside one of N children: work in proportion to both, not to their product."""
+    count = 50
+    saved: Any = [_Object(*range(1, count)), *(_Object() for _ in range(1, count))]
+    kept: Any = [_Object(*range(1, count))]
+    kept[0].listed = [_Child(n) for n in range(1, count)]
+    for child in kept[0].listed:
+        child.whole = lambda number: 0  # all are the root itself
+    assert _paired(saved, kept) == dict.fromkeys(range(count), 0)
+    assert kept[0].read == 1
 
 
 def test_snappy() -> None:

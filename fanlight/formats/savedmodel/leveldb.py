@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fanlight.errors import FanlightError
+from fanlight.formats.wire import _varint
 
 _MAGIC = 0xDB4775248B80FB57
 _FOOTER, _TRAILER = 48, 5
@@ -25,7 +26,7 @@ def read_table(data: bytes, where: str) -> dict[bytes, bytes]:
     """
     if len(data) < _FOOTER or int.from_bytes(data[-8:], "little") != _MAGIC:
         raise _broken(where, "the end mark of a LevelDB table", repr(bytes(data[-8:])))
-    footer = data[-_FOOTER:]
+    footer = memoryview(data)[-_FOOTER:]
     at = 0
     for _ in range(2):  # the handle of the meta index, which is of no use here
         _, at = _varint(footer, at, where)
@@ -33,14 +34,15 @@ def read_table(data: bytes, where: str) -> dict[bytes, bytes]:
     size, _ = _varint(footer, at, where)
     entries: dict[bytes, bytes] = {}
     total = 0
-    # Two handles of one block would repeat it as often as the index likes.
-    seen: set[int] = set()
-    for _, handle in _entries(_block(data, offset, size, where), where):
+    # Handles of the same bytes would repeat them as often as the index likes.
+    used = 0
+    for _, found in _entries(_block(data, offset, size, where), where):
+        handle = memoryview(found)
         start, at = _varint(handle, 0, where)
         size, _ = _varint(handle, at, where)
-        if start in seen:
-            raise _broken(where, "every block once", f"a second block at {start}")
-        seen.add(start)
+        used += size + _TRAILER
+        if used > len(data):
+            raise _broken(where, "blocks that do not overlap", f"the block at {start}")
         for key, value in _entries(_block(data, start, size, where), where):
             total += len(key) + len(value)
             if total > _MOST_BYTES:
@@ -72,11 +74,11 @@ def _entries(block: bytes, where: str) -> Iterator[tuple[bytes, bytes]]:
     end = len(block) - 4 * (restarts + 1)
     if len(block) < 4 or end < 0:
         raise _broken(where, "a block with its restarts", f"{restarts} of them")
-    at, key = 0, b""
+    at, key, view = 0, b"", memoryview(block)
     while at < end:
-        shared, at = _varint(block, at, where)
-        more, at = _varint(block, at, where)
-        length, at = _varint(block, at, where)
+        shared, at = _varint(view, at, where)
+        more, at = _varint(view, at, where)
+        length, at = _varint(view, at, where)
         if shared > len(key) or at + more + length > end or shared + more > _MOST_KEY:
             raise _broken(where, "an entry inside of its block", "one that is longer")
         key = key[:shared] + block[at : at + more]
@@ -87,7 +89,7 @@ def _entries(block: bytes, where: str) -> Iterator[tuple[bytes, bytes]]:
 
 def unpack_snappy(data: bytes, where: str) -> bytes:
     """What Snappy has packed; a copy is of at most 64 bytes, so 22 times as much at most."""
-    size, at = _varint(data, 0, where)
+    size, at = _varint(memoryview(data), 0, where)
     if size > 32 * len(data) or size > _MOST_BYTES:
         raise _large(where)
     out = bytearray()
@@ -144,17 +146,6 @@ def masked_crc32c(data: bytes) -> int:
         crc = _CRC[(crc ^ byte) & 0xFF] ^ crc >> 8
     crc ^= 0xFFFFFFFF
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-def _varint(data: bytes, at: int, where: str) -> tuple[int, int]:
-    value = shift = 0
-    for index in range(at, min(at + 10, len(data))):
-        byte = data[index]
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, index + 1
-        shift += 7
-    raise _broken(where, "a number of at most 10 bytes", "the end of the data, or more bytes")
 
 
 def _broken(where: str, expected: str, received: str) -> FanlightError:

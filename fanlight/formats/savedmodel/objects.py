@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -66,12 +67,11 @@ def _by_objects(nodes: Mapping[str, Json], objects: Message, stored: Message) ->
                 if key in named:
                     found[name] = Place(named[key])
                     break
-    functions = {e.text(1): e.message(2) for e in objects.messages(2)}
+    functions = {e.text(1): m.ints(2) for e in objects.messages(2) if (m := e.message(2))}
     for node in nodes.values():
         if node["op"] not in CALLS:
             continue
-        function = functions.get(node["attr"].get("f", {}).get("func", {}).get("name", ""))
-        bound = function.ints(2) if function is not None else []
+        bound = functions.get(node["attr"].get("f", {}).get("func", {}).get("name", ""), [])
         inputs = [i for i in node["input"] if not i.startswith("^")]
         if not bound or len(bound) > len(inputs):
             continue
@@ -84,10 +84,14 @@ def _by_objects(nodes: Mapping[str, Json], objects: Message, stored: Message) ->
 def _paired(saved: list[Message], kept: list[Message]) -> dict[int, int]:
     """Object of the SavedModel -> object of the checkpoint, by the names on the way to them."""
     pairs = {0: 0} if saved and kept else {}
-    waiting = list(pairs)
+    waiting = deque(pairs)
+    children: dict[int, dict[str, int]] = {}  # each is read once, whoever it is paired with
     while waiting:
-        index = waiting.pop(0)
-        theirs = {c.text(2): c.whole(1) for c in kept[pairs[index]].messages(1)}
+        index = waiting.popleft()
+        place = pairs[index]
+        if place not in children:
+            children[place] = {c.text(2): c.whole(1) for c in kept[place].messages(1)}
+        theirs = children[place]
         for child in saved[index].messages(1):
             number, other = child.whole(1), theirs.get(child.text(2))
             known = other is not None and 0 <= other < len(kept) and 0 <= number < len(saved)

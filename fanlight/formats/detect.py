@@ -46,6 +46,8 @@ _READERS = {
 # Which of signature, tags, inputs and outputs a kind of file takes; the others are refused.
 _TAKES: dict[str, tuple[str, ...]] = {
     ".pb": ("signature", "tags", "inputs", "outputs", "input_values", "tables"),
+    ".tflite": ("signature",),
+    ".task": ("signature",),
 }
 # Kinds of graphs of free shapes, which are looked through for examples of a batch that meet.
 _TOGETHER = (".onnx", ".pt2", ".tflite", ".task")
@@ -73,7 +75,7 @@ def load_graph(
         size: image height and width where the source leaves them open.
         input_shapes: whole shapes by input name, where the source leaves them open.
         weights: "stored", or "random" for weights seeded by their names.
-        signature: of a SavedModel with several signatures, which one (its key).
+        signature: of a SavedModel or .tflite with several signatures, which one (its key).
         tags: of a SavedModel with several graphs, the tags of the one wanted.
         inputs, outputs: names of nodes or tensors to cut a graph at, where its own do not do.
         input_values: of a TensorFlow graph, what inputs are fixed to, by name: whether it trains,

@@ -173,7 +173,7 @@ def load(
         size: image height and width where the source leaves them open.
         input_shapes: whole shapes by input name, where the source leaves them open.
         weights: "stored", or "random" for seeded weights in place of the files.
-        signature: of a SavedModel with several signatures, which one (its key).
+        signature: of a SavedModel or .tflite with several signatures, which one (its key).
         tags: of a SavedModel with several graphs, the tags of the one wanted.
         inputs, outputs: names of nodes or tensors to cut a graph at, where its own do not do.
         input_values: of a TensorFlow graph, what inputs are fixed to, by name: whether it trains,

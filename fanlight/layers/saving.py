@@ -19,6 +19,7 @@ from fanlight.formats.source import (
     Source,
     check_options,
     make_options,
+    refuse_unused,
     static_shape,
 )
 from fanlight.layers import config
@@ -277,7 +278,7 @@ def load(
         size: image height and width where the source leaves them open.
         input_shapes: whole shapes by input name, where the source leaves them open.
         weights: "stored", or "random" for seeded weights in place of the files.
-        signature: of a SavedModel with several signatures, which one (its key).
+        signature: of a SavedModel or .tflite with several signatures, which one (its key).
         tags: of a SavedModel with several graphs, the tags of the one wanted.
         inputs, outputs: names of nodes or tensors to cut a graph at, where its own do not do.
         input_values: of a TensorFlow graph, what inputs are fixed to, by name: whether it trains,
@@ -290,6 +291,17 @@ def load(
     """
     refuse_model(path)
     if isinstance(path, str | Path) and str(path).lower().endswith(".safetensors"):
+        options = make_options(size, input_shapes, weights, signature, tags, inputs, outputs)
+        refuse_unused(options, (), path)
+        check_options(options, {}, path)
+        if weights != "stored":
+            raise FanlightError(
+                "E-FORMAT-024",
+                "a .safetensors file has its weights inside.",
+                where=path,
+                expected="weights='stored'",
+                received=repr(weights),
+            )
         return load_model(path)
     try:
         return formats.load(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import fanlight as fl
 from fanlight.errors import FanlightError
 from fanlight.formats import load_graph
 from fanlight.formats.source import make_options
@@ -38,3 +39,25 @@ def test_an_option_that_the_format_does_not_know_is_refused(
     with pytest.raises(FanlightError, match="means nothing") as caught:
         load_graph(path, **options)
     assert caught.value.code == "E-FORMAT-018"
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"signature": "serving_default"}, "E-FORMAT-018"),
+        ({"tags": "serve"}, "E-FORMAT-018"),
+        ({"inputs": ["a"]}, "E-FORMAT-018"),
+        ({"outputs": ["a"]}, "E-FORMAT-018"),
+        ({"size": 32}, "E-FORMAT-018"),
+        ({"input_shapes": {"a": (1, 2)}}, "E-FORMAT-018"),
+        ({"weights": "random"}, "E-FORMAT-024"),
+        ({"weights": "some"}, "E-FORMAT-024"),
+    ],
+)
+def test_safetensors_take_no_options(tmp_path: Path, options: dict[str, Any], code: str) -> None:
+    path = tmp_path / "net.safetensors"
+    fl.Sequential([fl.Input((2,)), fl.layers.Dense(3)]).save(path)
+    assert fl.load(path).layers
+    with pytest.raises(FanlightError) as caught:
+        fl.load(path, **options)
+    assert caught.value.code == code and next(iter(options)) in str(caught.value)

@@ -6,8 +6,10 @@ import io
 import random
 import struct
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
+import flatbuffers
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,7 +18,11 @@ from hypothesis import strategies as st
 import fanlight.formats.tflite.reader  # noqa: F401  (fills the table of operators)
 from fanlight.errors import FanlightError
 from fanlight.formats import load_graph
+from fanlight.formats.source import make_options
+from fanlight.formats.tflite import model
 from fanlight.formats.tflite.call import HANDLERS
+from fanlight.formats.tflite.flatbuffer import root
+from fanlight.formats.tflite.reader import read_model
 from fanlight.formats.tflite.schema import OPTIONS
 from fanlight.graph import verify
 from tests.formats.test_bad_input import refused
@@ -220,3 +226,52 @@ def test_variables_that_nothing_assigned(tmp_path: Path) -> None:
     ops = [Op("VAR_HANDLE", [], [0], 111, {"shared_name": "v"}), Op("READ_VARIABLE", [0], [1], 112)]
     path = put(tmp_path / "m.tflite", write(Graph(tensors, [], [1], ops)))
     refused(path, "E-FORMAT-016", "nothing has assigned")
+
+
+def test_vectors_that_many_tables_share_are_not_decoded_without_end() -> None:
+    builder = flatbuffers.Builder(1024)
+    numbers = builder.CreateNumpyVector(np.zeros(2000, np.int32))
+    builder.StartObject(1)
+    builder.PrependUOffsetTRelativeSlot(0, numbers, 0)
+    table = builder.EndObject()
+    builder.StartVector(4, 2000, 4)
+    for _ in range(2000):
+        builder.PrependUOffsetTRelative(table)
+    vector = builder.EndVector()
+    builder.StartObject(1)
+    builder.PrependUOffsetTRelativeSlot(0, vector, 0)
+    builder.Finish(builder.EndObject())
+    data = bytes(builder.Output())
+    top = root(memoryview(data), "here")
+    assert len(data) < 20_000
+    decoded = 0
+    with pytest.raises(FanlightError, match="vectors of its own") as caught:
+        for one in top.tables(0, "operator"):
+            decoded += 4 * len(one.ints(0))
+    assert caught.value.code == "E-FORMAT-005" and 1 << 20 < decoded < 1 << 21
+
+
+def test_tensors_that_share_a_buffer_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = put(tmp_path / "a.tflite", SMALL)
+    load_graph(path)
+    monkeypatch.setattr(model, "_TIMES", 0)
+    monkeypatch.setattr(model, "_SPARE", 500)  # bytes; the dense layer alone has 512
+    refused(path, "E-FORMAT-005")
+
+
+def test_signatures_by_name(tmp_path: Path) -> None:
+    path = put(tmp_path / "a.tflite", SMALL)
+    with pytest.raises(FanlightError, match="no signatures") as caught:
+        load_graph(path, signature="other")
+    assert caught.value.code == "E-FORMAT-018"
+    parsed = model.parse_model(memoryview(SMALL), "here")
+    ends = [model.Signature(k, 0, {"x": 0}, {k: n}) for k, n in (("whole", 8), ("half", 5))]
+    parsed = replace(parsed, signatures=tuple(ends))
+    for key, shape in (("whole", (1, 4)), ("half", (1, 32)), (None, (1, 4))):
+        options = make_options(None, None, "stored", key)
+        ((name, value),) = read_model(parsed, path, options).graph.outputs
+        assert value.shape == shape and name == (key or "whole")
+    with pytest.raises(FanlightError, match="'whole', 'half'"):
+        read_model(parsed, path, make_options(None, None, "stored", "hall"))

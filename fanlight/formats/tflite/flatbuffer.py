@@ -23,15 +23,24 @@ DTYPES = {"bool": "u1", "i8": "i1", "u8": "u1", "i16": "<i2", "u16": "<u2", "i32
           "u32": "<u4", "i64": "<i8", "f32": "<f4"}  # fmt: skip
 # A model of this many operators or tensors is no model.
 MOST_TABLES = 1 << 20
+# All that is decoded of a file is at most so many times its size, and a little more.
+_TIMES, _SPARE = 4, 1 << 20
 
 
 class Table:
     """One table of a flatbuffer. A missing field gives its default; a broken one E-FORMAT-005."""
 
-    __slots__ = ("_fields", "at", "data", "where")
+    __slots__ = ("_fields", "_left", "at", "data", "where")
 
-    def __init__(self, data: memoryview, at: int, where: str) -> None:
+    def __init__(
+        self, data: memoryview, at: int, where: str, left: list[int] | None = None
+    ) -> None:
+        """
+        Args:
+            left: bytes that may still be decoded, in one list for the whole file.
+        """
         self.data, self.at, self.where = data, at, where
+        self._left = [_SPARE + _TIMES * len(data)] if left is None else left
         vtable = at - self._unpack("i", at)
         size, room = self._unpack("H", vtable), self._unpack("H", vtable + 2)
         if size < 4 or size % 2 or vtable + size > len(data) or room < 4 or at + room > len(data):
@@ -56,6 +65,14 @@ class Table:
             raise self.broken(f"offsets below {len(self.data):,}", f"{at:,}")
         return struct.unpack_from("<" + kind, self.data, at)[0]
 
+    def _decode(self, size: int) -> None:
+        """Vectors may be those of other tables, but not so that little makes much."""
+        self._left[0] -= size
+        if self._left[0] < 0:
+            raise self.broken(
+                "vectors of its own for every table", f"more than {_TIMES} times the file in all"
+            )
+
     def _place(self, field: int) -> int:
         """Where the field is stored; 0 if it is absent."""
         if field >= len(self._fields) or not self._fields[field]:
@@ -78,7 +95,9 @@ class Table:
 
     def table(self, field: int, where: str | None = None) -> Table | None:
         place = self._place(field)
-        return Table(self.data, self._follow(place), where or self.where) if place else None
+        if not place:
+            return None
+        return Table(self.data, self._follow(place), where or self.where, self._left)
 
     def _vector(self, field: int, width: int) -> tuple[int, int]:
         """(count, where the first element lies) of a vector; (0, 0) if it is absent."""
@@ -100,13 +119,15 @@ class Table:
         count, start = self._vector(field, 4)
         if count > MOST_TABLES:
             raise self.broken(f"at most {MOST_TABLES:,} of {where}", f"{count:,}")
+        self._decode(4 * count)
         for index in range(count):
-            yield Table(self.data, self._follow(start + 4 * index), f"{where} {index}")
+            yield Table(self.data, self._follow(start + 4 * index), f"{where} {index}", self._left)
 
     def array(self, field: int, kind: str) -> np.ndarray:
         """A vector of numbers, as a view of the file."""
         dtype = np.dtype(DTYPES[kind])
         count, start = self._vector(field, dtype.itemsize)
+        self._decode(count * dtype.itemsize)
         return np.frombuffer(self.data, dtype, count, start)
 
     def ints(self, field: int, kind: str = "i32", most: int = 1 << 20) -> tuple[int, ...]:
@@ -125,7 +146,9 @@ class Table:
         """A text; what is no UTF-8 in it is replaced. Texts of a model are names: 64 KiB do."""
         if not self.has(field):
             return default
-        return bytes(self.raw(field)[: 1 << 16]).decode("utf-8", "replace")
+        short = self.raw(field)[: 1 << 16]
+        self._decode(len(short))
+        return bytes(short).decode("utf-8", "replace")
 
 
 def root(data: memoryview, where: str, identifier: bytes | None = None) -> Table:

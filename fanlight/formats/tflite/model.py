@@ -22,6 +22,9 @@ _STORED = {
 }  # fmt: skip
 
 
+_TIMES, _SPARE = 4, 1 << 24  # of the file, that constants of one subgraph may take
+
+
 @dataclass(frozen=True)
 class Grid:
     """How whole numbers q of a tensor stand for real ones: (q - zero) * scale.
@@ -152,6 +155,13 @@ def parse_model(data: memoryview, where: str) -> Model:
     subgraphs = tuple(
         _subgraph(t, kinds, len(buffers)) for t in top.tables(2, f"{where}: subgraph")
     )
+    for graph in subgraphs:
+        # Tensors may share a buffer, but every one of them is made of it anew.
+        total = sum(len(buffers[t.buffer]) for t in graph.tensors if t.buffer < len(buffers))
+        if total > _TIMES * len(data) + _SPARE:
+            raise top.broken(
+                f"constants of at most {_TIMES} times the file", f"{graph.where}: {total:,} bytes"
+            )
     if not subgraphs:
         raise top.broken("at least one subgraph", "none")
     signatures = tuple(_signature(t, subgraphs) for t in top.tables(7, f"{where}: signature"))

@@ -53,7 +53,7 @@ def read_tflite(path: Path, options: Options) -> Source:
 def ops_of(path: Path, options: Options) -> Inventory:
     """The operators of a .tflite file that its signature needs."""
     model = _parsed(path)
-    return _inventory(model, _signature(model).subgraph)
+    return _inventory(model, _signature(model, options.signature).subgraph)
 
 
 def _parsed(path: Path) -> Model:
@@ -80,13 +80,32 @@ def read_model(model: Model, path: Path, options: Options) -> Source:
             expected="weights='stored'",
             received="weights='random'",
         )
-    signature = _signature(model)
+    signature = _signature(model, options.signature)
     _refuse_unsupported(model, signature.subgraph, path)
     return _Import(model, signature, path, options).run()
 
 
-def _signature(model: Model) -> Signature:
-    """The signature that is asked for when none is named, or one made of the tensors' names."""
+def _signature(model: Model, key: str | None) -> Signature:
+    """The signature of a name; of none the one that is usual, or one made of the tensors' names.
+
+    Raises:
+        FanlightError: E-FORMAT-018 there is none of this name.
+    """
+    if key is not None:
+        found = next((s for s in model.signatures if s.key == key and s.outputs), None)
+        if found is None:
+            names = [s.key for s in model.signatures if s.outputs]
+            raise FanlightError(
+                "E-FORMAT-018",
+                "the file has no signature of this name."
+                if names
+                else "the file has no signatures: its only graph is called by its tensors.",
+                where=model.where,
+                expected=", ".join(map(repr, names))[:600] or "no signature",
+                received=repr(key)[:120],
+                next=f"fl.load(path, signature={names[0]!r})." if names else "leave it out.",
+            )
+        return _in_file_order(model, found)
     for wanted in ("serving_default", None):
         for signature in model.signatures:
             if signature.outputs and (wanted is None or signature.key == wanted):

@@ -38,8 +38,34 @@ MAX_TENSOR_BYTES = 1 << 32
 _FOLD_BYTES = 1 << 26
 
 
+# What all folds of one read may make together, and as much again for each byte that was stored.
+_FOLDED_BYTES = 1 << 29
+_FOLDED_TIMES = 8
 # What a sketch still computes with: arrays that decide shapes are small.
 _SKETCHED = 1 << 14
+
+
+@dataclass
+class Budget:
+    """What is made at import of what is stored, over a whole read; shared by its emitters."""
+
+    stored: int = 0
+    made: int = 0
+
+    def make(self, size: int, where: str) -> None:
+        """Count bytes that are about to be made; E-FORMAT-023 if they are too many by now."""
+        self.made += size
+        limit = _FOLDED_BYTES + _FOLDED_TIMES * self.stored
+        if self.made > limit:
+            raise FanlightError(
+                "E-FORMAT-023",
+                "the constants of the model become too large when they are written out.",
+                where=where,
+                expected=f"at most {limit:,} bytes in all, for {self.stored:,} that are stored",
+                received=f"{self.made:,}",
+                next="export the model with its constants folded, or without the part that makes "
+                "them.",
+            )
 
 
 class Emitter:
@@ -50,14 +76,28 @@ class Emitter:
             that take no memory then, and become inputs in place of weights.
     """
 
-    def __init__(self, builder: Builder, sketch: bool = False) -> None:
+    def __init__(
+        self, builder: Builder, sketch: bool = False, budget: Budget | None = None
+    ) -> None:
         self.builder = builder
         self.sketch = sketch
+        self.budget = budget or Budget()
         self._known: dict[int, _Known] = {}
         self._scalars: dict[tuple[str, str], np.ndarray] = {}
 
-    def named(self, array: np.ndarray, name: str) -> np.ndarray:
-        """Remember the source's name of a known array, for when it becomes a weight."""
+    def named(self, array: np.ndarray, name: str, made: bool = False) -> np.ndarray:
+        """Remember the source's name of a known array, for when it becomes a weight.
+
+        Args:
+            made: whether a few numbers of the file stand for all of them.
+        """
+        if made:
+            self.budget.make(array.nbytes, name)
+        elif not self.sketch:
+            self.budget.stored += array.nbytes
+        return self._remembered(array, name)
+
+    def _remembered(self, array: np.ndarray, name: str) -> np.ndarray:
         large = self.sketch and array.nbytes > _SKETCHED
         array = _zeros(array.shape, array.dtype) if large else dtypes.narrow(array)
         self._known.setdefault(id(array), _Known(array)).name = name
@@ -111,13 +151,14 @@ class Emitter:
         if self.sketch and any(_bytes(t) > _SKETCHED for t in (*types, *results)):
             zeros = [_zeros(t.bound, dtypes.to_numpy(t.dtype)) for t in results]
             return zeros[0] if len(zeros) == 1 else tuple(zeros)
+        self.budget.make(sum(map(_bytes, results)), name)
         with np.errstate(all="ignore"):
             made = [
                 np.ascontiguousarray(a).reshape(a.shape) for a in rows.evaluate(op, arrays, full)
             ]
         if len(made) == 1:
-            return self.named(made[0], name)
-        return tuple(self.named(a, f"{name}/{i}") for i, a in enumerate(made))
+            return self._remembered(made[0], name)
+        return tuple(self._remembered(a, f"{name}/{i}") for i, a in enumerate(made))
 
     # Short forms that readers use everywhere.
 
@@ -139,7 +180,9 @@ class Emitter:
 
     def full(self, shape: Sequence[int], value: float, dtype: str, name: str) -> np.ndarray:
         """A known array of one repeated value."""
-        check_size(TensorType(tuple(int(d) for d in shape), dtype), name, _FOLD_BYTES)
+        type = TensorType(tuple(int(d) for d in shape), dtype)
+        check_size(type, name, _FOLD_BYTES)
+        self.budget.make(_bytes(type), name)
         return np.full(tuple(shape), value, dtypes.to_numpy(dtype))
 
 

@@ -6,6 +6,7 @@ Source: the Protocol Buffers encoding document (wire types 0, 1, 2, 5; groups ar
 from __future__ import annotations
 
 import struct
+from array import array
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,24 +16,60 @@ from fanlight.errors import FanlightError
 
 Data = memoryview
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-_MOST_FIELDS = 50_000_000
+_MOST_FIELDS = 1 << 23  # of one message: what unpacked numbers of old files may need
+_NUMBER = (1 << 64) - 1
+
+
+class Values:
+    """The values of one field, in the order of the file: whole numbers or memoryviews.
+
+    A field takes 16 bytes here: of bytes (and messages) where they begin and end, of a number
+    itself and a mark. A file of millions of empty fields makes no objects until they are asked for.
+    """
+
+    __slots__ = ("_data", "_pairs")
+
+    def __init__(self, data: Data) -> None:
+        self._data = data
+        self._pairs = array("Q")
+
+    def __len__(self) -> int:
+        return len(self._pairs) // 2
+
+    def __getitem__(self, index: int) -> Any:
+        at = 2 * (index + len(self) if index < 0 else index)
+        first, second = self._pairs[at], self._pairs[at + 1]
+        return first if second == _NUMBER else self._data[first:second]
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
 
 
 class Message:
     """One message: its fields by number, in the order of the file; nothing is copied.
 
     Attributes:
-        fields: number -> list of whole numbers (varint, fixed) or memoryviews (bytes, messages).
+        fields: number -> whole numbers (varint, fixed) or memoryviews (bytes, messages).
+        size: how many bytes it has.
         where: what it is, for messages of errors.
     """
 
-    __slots__ = ("fields", "where")
+    __slots__ = ("fields", "size", "where")
 
     def __init__(self, data: Data | bytes, where: str) -> None:
         self.where = where
-        self.fields: dict[int, list[Any]] = {}
-        for number, value in scan(memoryview(data), where):
-            self.fields.setdefault(number, []).append(value)
+        view = memoryview(data)
+        self.size = len(view)
+        self.fields: dict[int, Values] = {}
+        last, add = -1, None
+        for number, first, second in _scan(view, where):
+            if number != last or add is None:
+                values = self.fields.get(number)
+                if values is None:
+                    values = self.fields[number] = Values(view)
+                last, add = number, values._pairs.append
+            add(first)
+            add(second)
 
     def message(self, number: int, what: str = "") -> Message | None:
         """The last message of this field (as proto3 takes it); None if there is none."""
@@ -87,7 +124,7 @@ class Message:
 
     def whole_array(self, number: int) -> np.ndarray:
         """A repeated field of whole numbers as int64 [n]; quick where they are packed."""
-        found = self.fields.get(number, [])
+        found = list(self.fields.get(number, ()))
         if not any(isinstance(value, memoryview) for value in found):
             return np.array(found, np.uint64).view(np.int64)
         parts = [
@@ -101,12 +138,12 @@ class Message:
     def floats(self, number: int, dtype: str = "<f4") -> np.ndarray:
         """A repeated field of float (<f4) or double (<f8), packed or not."""
         kind = np.dtype(dtype)
-        found = self.fields.get(number, [])
+        found = list(self.fields.get(number, ()))
         if len(found) == 1 and isinstance(found[0], memoryview):  # the usual form: not copied
             if len(found[0]) % kind.itemsize == 0:
                 return np.frombuffer(found[0], kind)
         parts: list[bytes] = []
-        for value in self.fields.get(number, ()):
+        for value in found:
             if isinstance(value, memoryview):
                 if len(value) % kind.itemsize:
                     raise _broken(self.where, "packed numbers of whole size", f"{len(value)} bytes")
@@ -132,18 +169,34 @@ class Message:
             raise _broken(self.where, f"a text in field {number}", "bytes of no UTF-8") from None
 
 
-def scan(data: Data, where: str) -> Iterator[tuple[int, Any]]:
-    """The fields of a message: number, and whole number or bytes; E-FORMAT-005 if malformed."""
+def _scan(data: Data, where: str) -> Iterator[tuple[int, int, int]]:
+    """The fields of a message: number, and whole number and mark, or begin and end of bytes.
+
+    Raises:
+        FanlightError: E-FORMAT-005 it is malformed, E-FORMAT-004 it has too many fields.
+    """
     at, end, count = 0, len(data), 0
     while at < end:
-        key, at = _varint(data, at, where)
+        key = data[at]
+        if key < 0x80:
+            at += 1
+        else:
+            key, at = _varint(data, at, where)
         number, kind = key >> 3, key & 7
         count += 1
-        if number == 0 or count > _MOST_FIELDS:
+        if number == 0:
             raise _broken(where, "fields of 1 and more", f"field {number}")
+        if count > _MOST_FIELDS:
+            raise FanlightError(
+                "E-FORMAT-004",
+                "a message of the file has too many fields.",
+                where=where,
+                expected=f"at most {_MOST_FIELDS:,}",
+                received="more",
+            )
         if kind == VARINT:
             value, at = _varint(data, at, where)
-            yield number, value
+            yield number, value, _NUMBER
             continue
         if kind == BYTES:
             length, at = _varint(data, at, where)
@@ -153,9 +206,11 @@ def scan(data: Data, where: str) -> Iterator[tuple[int, Any]]:
             raise _broken(where, "wire types 0, 1, 2 and 5", f"wire type {kind}")
         if length > end - at:
             raise _broken(where, f"{length} more bytes", f"{end - at}: the file is cut short")
-        part = data[at : at + length]
+        if kind == BYTES:
+            yield number, at, at + length
+        else:
+            yield number, int.from_bytes(data[at : at + length], "little"), _NUMBER
         at += length
-        yield number, part if kind == BYTES else int.from_bytes(part, "little")
 
 
 def varints(data: Data, where: str) -> list[int]:

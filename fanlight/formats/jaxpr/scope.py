@@ -233,7 +233,7 @@ class Scope:
     ) -> Subgraph:
         """A graph of its own: run(scope, inputs) gives its results."""
         builder = Builder(name)
-        inner = Scope(Emitter(builder), self.warnings, self.depth + 1)
+        inner = Scope(Emitter(builder, budget=self.em.budget), self.warnings, self.depth + 1)
         inputs = [builder.input(f"x{i}", t.shape, t.dtype) for i, t in enumerate(types)]
         outputs: dict[str, Value] = {}
         for i, x in enumerate(run(inner, inputs)):

@@ -5,7 +5,7 @@ Source: onnx/onnx.proto (IR version 3 to 13). Field numbers stand where they are
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,13 @@ _FLOAT, _INT, _STRING, _TENSOR, _GRAPH, _FLOATS, _INTS, _STRINGS = range(1, 9)
 _TENSORS, _GRAPHS, _SPARSE = 9, 10, 11
 _FIELDS = {2: _FLOAT, 3: _INT, 4: _STRING, 5: _TENSOR, 6: _GRAPH, 7: _FLOATS, 8: _INTS,
            9: _STRINGS, 10: _TENSORS, 11: _GRAPHS, 22: _SPARSE}  # fmt: skip
-MAX_NODES = 2_000_000
+# What a file may hold, of all kinds of things that become objects here. The least node that means
+# something takes 16 bytes, so a small file makes few.
+MAX_THINGS = 2_000_000
+_THING_BYTES = 16
+_FEW = 10_000
+MAX_DIMS = 32
+_PORTS = 1 << 16  # inputs, outputs or attributes of one node
 
 
 @dataclass(frozen=True)
@@ -44,10 +50,13 @@ class Node:
         overload: which of several functions of the model with this name it calls; mostly "".
     """
 
-    __slots__ = ("_message", "domain", "inputs", "name", "op", "outputs", "overload", "path")
+    __slots__ = ("_attributes", "domain", "inputs", "name", "op", "outputs", "overload", "path")
 
     def __init__(self, message: Message, path: str, index: int) -> None:
-        self._message = message
+        for number in (1, 2, 5):
+            if len(message.fields.get(number, ())) > _PORTS:
+                raise _too_many(path, f"inputs, outputs or attributes of node {index}", _PORTS)
+        self._attributes = message.fields.get(5)
         self.inputs = message.texts(1)
         self.outputs = message.texts(2)
         kind = message.text(4)
@@ -64,16 +73,36 @@ class Node:
 
     def attributes(self) -> dict[str, Any]:
         """Numbers, texts, lists of them, Messages of tensors, Graphs, References."""
-        return attributes(self._message, 5, self.path)
+        return {a.text(1): _value(a, self.path) for a in self._messages()}
+
+    def _messages(self) -> Iterator[Message]:
+        return (Message(data, self.path) for data in self._attributes or ())
 
     def graphs(self) -> list[Graph]:
         """The graphs among its attributes."""
-        if not any(6 in a.fields or 11 in a.fields for a in self._message.messages(5)):
+        if not any(6 in a.fields or 11 in a.fields for a in self._messages()):
             return []
         found: list[Graph] = []
         for value in self.attributes().values():
             found += value if isinstance(value, list) else [value]
         return [g for g in found if isinstance(g, Graph)]
+
+
+def _too_many(where: str, what: str, most: int) -> FanlightError:
+    return FanlightError(
+        "E-FORMAT-004",
+        f"the file has too many {what}.",
+        where=where,
+        expected=f"at most {most:,} for its size",
+        received="more",
+    )
+
+
+def within(message: Message, numbers: Sequence[int], path: str, what: str) -> None:
+    """E-FORMAT-004 if fields of a message are more things than its bytes can mean."""
+    most = min(MAX_THINGS, _FEW + message.size // _THING_BYTES)
+    if sum(len(message.fields.get(n, ())) for n in numbers) > most:
+        raise _too_many(path, what, most)
 
 
 def attributes(message: Message, number: int, path: str) -> dict[str, Any]:
@@ -105,6 +134,7 @@ def _value(a: Message, path: str) -> Any:
         return a.ints(8)
     if kind == _STRINGS:
         return a.texts(9)
+    within(a, (10, 11), path, "tensors and graphs of an attribute")
     if kind == _TENSORS:
         return list(a.messages(10, where))
     if kind == _GRAPHS:
@@ -145,6 +175,8 @@ def declared(message: Message) -> Declared:
         found = next((what for n, what in other.items() if n in type_.fields), "")
         return Declared(name, 0, None, container=found)
     shape = tensor.message(2)
+    if shape is not None and len(shape.fields.get(1, ())) > MAX_DIMS:
+        raise _too_many(message.where, f"dims of {name[:80]!r}", MAX_DIMS)
     if shape is None:
         return Declared(name, tensor.uint(1), None)
     dims: list[int | None] = []
@@ -162,15 +194,7 @@ class Graph:
     def __init__(self, message: Message, path: str) -> None:
         self.path = path
         self.name = message.text(2)
-        many = len(message.fields.get(1, ()))
-        if many > MAX_NODES:
-            raise FanlightError(
-                "E-FORMAT-004",
-                "the graph has too many nodes.",
-                where=path,
-                expected=f"at most {MAX_NODES:,}",
-                received=f"{many:,}",
-            )
+        within(message, (1, 5, 11, 12, 15), path, "nodes, initializers, inputs and outputs")
         self.nodes = [Node(m, path, i) for i, m in enumerate(message.messages(1, path))]
         self.initializers: dict[str, Message | SparseTensor] = {
             m.text(8): m for m in message.messages(5, f"an initializer of {path}")
@@ -197,6 +221,7 @@ class Function:
 
 
 def function(message: Message, path: str) -> Function:
+    within(message, (4, 5, 6, 7, 9, 11), path, "nodes of a function")
     name, own = message.text(1), domain(message.text(10))
     return Function(
         f"{own}.{name}" if own else name,
@@ -216,6 +241,7 @@ def opsets(message: Message, number: int) -> dict[str, int]:
 
 def model(message: Message) -> tuple[Message | None, dict[str, int], dict[str, Any]]:
     """The graph of a ModelProto, its opsets, and what it says about itself."""
+    within(message, (8, 14, 25), message.where, "versions, properties and functions")
     about: dict[str, Any] = {"ir_version": message.whole(1)}
     for key, number in (("producer", 2), ("producer_version", 3), ("description", 6)):
         if message.text(number):

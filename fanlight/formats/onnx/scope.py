@@ -13,7 +13,7 @@ from fanlight.formats.counts import Bounded, Count, Sizes
 from fanlight.formats.emitter import Emitter, Tensor, dtype_of
 from fanlight.formats.onnx import bounded, kinds
 from fanlight.formats.onnx.call import HANDLERS, Call, Given
-from fanlight.formats.onnx.protos import Function, Graph, Node, Reference
+from fanlight.formats.onnx.protos import Function, Graph, Node, Reference, SparseTensor
 from fanlight.formats.onnx.tensors import Tensors
 from fanlight.graph import Builder, Subgraph, Value
 from fanlight.ops.types import TensorType
@@ -84,8 +84,8 @@ class WeightEmitter(Emitter):
 class BodyEmitter(Emitter):
     """Builds a branch or a body: it has no weights, so that known arrays become inputs."""
 
-    def __init__(self, builder: Builder) -> None:
-        super().__init__(builder)
+    def __init__(self, builder: Builder, outer: Emitter) -> None:
+        super().__init__(builder, outer.sketch, outer.budget)
         self.taken: dict[int, tuple[Tensor, Value]] = {}
         self.own: set[Value] = set()
 
@@ -174,22 +174,27 @@ class Scope:
         for name, message in graph.initializers.items():
             if wanted is None or name in wanted:
                 array, kind = self.tensors.array(message, name)
-                self.bind(name, self.em.named(array, name or "weight"), kind)
+                few = isinstance(message, SparseTensor)
+                self.bind(name, self.em.named(array, name or "weight", made=few), kind)
 
     def run(self, nodes: Sequence[Node]) -> None:
         for node in nodes:
             self.node(node)
 
-    def node(self, node: Node) -> None:
+    def step(self, where: str) -> None:
+        """Count a node, or a turn of a loop, that is written out; E-FORMAT-004 beyond the limit."""
         self.shared.steps += 1
         if self.shared.steps > max(MAX_STEPS, 4 * self.shared.tensors.nodes):
             raise FanlightError(
                 "E-FORMAT-004",
                 "the model has too many nodes when its loops and functions are written out.",
-                where=node.where,
-                expected=f"at most {MAX_STEPS:,}",
+                where=where,
+                expected=f"at most {MAX_STEPS:,} nodes and turns",
                 received="more",
             )
+
+    def node(self, node: Node) -> None:
+        self.step(node.where)
         attributes = {
             k: self.bound.get(v.name) if isinstance(v, Reference) else v
             for k, v in node.attributes().items()
@@ -291,6 +296,7 @@ class Scope:
 
     def inlined(self, graph: Graph, given: Sequence[tuple[Given, int]]) -> list[tuple[Given, int]]:
         """The results of a graph inside, its nodes written into this one."""
+        self.step(graph.path)
         inner = Scope(self.shared, self.em, self)
         return inner.results(graph, given)
 
@@ -316,7 +322,7 @@ class Scope:
             fixed: inputs of the graph that the sub-graph does not have, and what they are.
             after: makes the outputs of the sub-graph; takes its scope, its inputs, the results.
         """
-        em = BodyEmitter(Builder(name))
+        em = BodyEmitter(Builder(name), self.em)
         inner = Scope(self.shared, em, self)
         inputs = [em.builder.input("x", t.shape, t.dtype) for t, _ in types]
         given: list[tuple[Given, int]] = [
@@ -348,7 +354,7 @@ class Scope:
 
     def empty_body(self, types: Sequence[TensorType], name: str) -> Body:
         """A sub-graph that is still to be written."""
-        em = BodyEmitter(Builder(name))
+        em = BodyEmitter(Builder(name), self.em)
         return Body(em, [em.builder.input("x", t.shape, t.dtype) for t in types], [], [])
 
 

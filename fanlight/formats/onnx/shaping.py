@@ -24,7 +24,9 @@ def constant(call: Call) -> Tensor:
         found = call.scope.tensors.array(call.attributes["sparse_value"])
     if found is not None:
         array, call.made_kinds[0] = found
-        return call.em.named(array, call.node.outputs[0] if call.node.outputs else call.name)
+        few = isinstance(call.attributes.get("sparse_value"), SparseTensor)
+        name = call.node.outputs[0] if call.node.outputs else call.name
+        return call.em.named(array, name, made=few)
     for name in ("value_float", "value_floats", "value_int", "value_ints"):
         if name in call.attributes:
             value = call.attributes[name]

@@ -82,6 +82,7 @@ class _Constants(Mapping[str, "np.ndarray | Skipped"]):
     ) -> None:
         self._nodes, self._variables, self._bundle = nodes, variables, bundle
         self._random, self._data, self._where = random, data, where
+        self.spread: set[str] = set()  # those whose elements are not all in the file
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._nodes)
@@ -98,6 +99,8 @@ class _Constants(Mapping[str, "np.ndarray | Skipped"]):
         if not isinstance(message, Message):
             raise KeyError(name)
         array = tensor(message, here)
+        if array.nbytes > 4 * message.size:
+            self.spread.add(name)
         self._data.forget(message.data(4))
         return Skipped("string") if array.dtype == object else array
 

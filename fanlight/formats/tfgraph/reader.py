@@ -387,7 +387,7 @@ class _Import:
                 received=f"{len(self.stored)} others",
                 next="model.json and its weights belong to different models: download both again.",
             )
-        return self.em.named(array, key)
+        return self.em.named(array, key, made=key in getattr(self.stored, "spread", ()))
 
     def tensor(
         self, ref: Ref, user: GraphNode | None, results: Mapping[str, list[Tensor]]

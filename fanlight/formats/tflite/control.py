@@ -44,7 +44,7 @@ def _run(call: Call, number: int, em: Emitter, given: Sequence[Tensor]) -> list[
 def _body(call: Call, number: int, types: Sequence[TensorType], scalar: bool = False) -> Subgraph:
     """A subgraph as a graph of its own; `scalar`: its only result is a truth value."""
     builder = Builder(f"subgraph_{number}")
-    em = Emitter(builder)
+    em = Emitter(builder, call.em.sketch, call.em.budget)
     given = [builder.input(f"x{i}", t.shape, t.dtype) for i, t in enumerate(types)]
     results = _run(call, number, em, given)
     if scalar:

@@ -412,7 +412,7 @@ def arange(call: Call) -> Tensor:
     if abs((end - start) / step) > _FOLD:
         raise call.refuse("the range is too long", received=[start, end, step])
     kind = np.float32 if call.dtype == "float32" else np.int32
-    return call.em.named(np.arange(start, end, step).astype(kind), call.name())
+    return call.em.named(np.arange(start, end, step).astype(kind), call.name(), made=True)
 
 
 @importer("linspace")
@@ -421,7 +421,7 @@ def linspace(call: Call) -> Tensor:
     if not 0 <= count <= 1 << 24:
         raise call.refuse("steps is out of range", received=count)
     values = np.linspace(call.real("start"), call.real("end"), count)
-    return call.em.named(values.astype(np.float32), call.name())
+    return call.em.named(values.astype(np.float32), call.name(), made=True)
 
 
 @importer("eye")
@@ -429,7 +429,7 @@ def eye(call: Call) -> Tensor:
     n = call.whole("n")
     m = call.whole("m", n) if "m" in call.args else n
     check_size(TensorType((max(n, 0), max(m, 0)), "float32"), call.where, _FOLD)
-    return call.em.named(np.eye(n, m, dtype=np.float32), call.name())
+    return call.em.named(np.eye(n, m, dtype=np.float32), call.name(), made=True)
 
 
 @importer("tril", "triu")

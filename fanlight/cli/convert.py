@@ -80,6 +80,9 @@ def _names(value: str | None) -> tuple[str, ...]:
     show_default=True,
     help="The most bytes of one weight file.",
 )
+@click.option(
+    "--opset", type=click.IntRange(17, 21), help="The version of ONNX to write.  [default: 18]"
+)
 @click.option("--size", type=_Size(), help="Image size, where the source leaves it open.")
 @click.option(
     "--input-shape", "shapes", type=_Shape(), multiple=True, help="Shape of an input; repeatable."
@@ -104,6 +107,7 @@ def command(
     structured_outputs: bool,
     strip_debug_ops: bool,
     shard_bytes: int,
+    opset: int | None,
     size: tuple[int, int] | None,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     random_weights: bool,
@@ -148,6 +152,7 @@ def command(
             metadata=_metadata(metadata),
             strip_debug_ops=strip_debug_ops,
             shard_bytes=shard_bytes,
+            opset=opset,
             check=not no_check,
             **loading,
         )

@@ -79,6 +79,7 @@ def convert(
     structured_outputs: bool = False,
     strip_debug_ops: bool = False,
     shard_bytes: int = SHARD_BYTES,
+    opset: int | None = None,
     size: int | Sequence[int] | None = None,
     input_shapes: Mapping[str, Sequence[int | None]] | None = None,
     weights: str = "stored",
@@ -107,6 +108,7 @@ def convert(
             PrintV2, CheckNumerics, DebugIdentity). They are left out in any case, for nothing here
             prints; else a note counts them.
         shard_bytes: the most bytes of one weight file, for TF.js.
+        opset: the version of ONNX to write, 17 to 21; default: 18.
         size, input_shapes, weights: see `fl.load`.
         check: compare the result with the source.
 
@@ -123,13 +125,14 @@ def convert(
     told: dict[str, Any] = {"to": to, "from_": from_, "signature": signature}
     told |= {"inputs": inputs, "outputs": outputs, "tags": tags, "metadata": metadata}
     told |= {"structured_outputs": structured_outputs, "strip_debug_ops": strip_debug_ops}
-    told |= {"dynamic": dynamic}
+    told |= {"dynamic": dynamic, "opset": opset}
     check_arguments({**told, "check": check, "shard_bytes": shard_bytes}, destination)
     options = Options(
         quantize=None if quantize is None else quantization(quantize),
         metadata=dict(metadata or {}),
         shard_bytes=shard_bytes,
         structured_outputs=structured_outputs,
+        opset=opset,
     )
     target = Path(destination)
     loading: dict[str, Any] = {"size": size, "input_shapes": input_shapes, "weights": weights}

@@ -33,6 +33,10 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "structured_outputs": (lambda v: isinstance(v, bool), "True or False"),
     "strip_debug_ops": (lambda v: isinstance(v, bool), "True or False"),
     "check": (lambda v: isinstance(v, bool), "True or False"),
+    "opset": (
+        lambda v: v is None or (isinstance(v, int) and not isinstance(v, bool)),
+        "a version of ONNX, 17 to 21",
+    ),
     "shard_bytes": (
         lambda v: isinstance(v, int) and not isinstance(v, bool) and 1 <= v <= 1 << 31,
         "a whole number of 1 to 2**31",

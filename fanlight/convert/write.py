@@ -14,6 +14,7 @@ from fanlight.convert.kinds import OF_LAYERS, TARGETS
 from fanlight.convert.model import Opened
 from fanlight.errors import FanlightError
 from fanlight.formats import write_graph_model, write_onnx
+from fanlight.formats.onnx_writer.beside import data_files
 from fanlight.formats.shards import SHARD_BYTES, Quantize
 from fanlight.formats.source import Port, Source
 from fanlight.graph.batch import Fixed, free_batch
@@ -29,6 +30,7 @@ class Options:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     shard_bytes: int = SHARD_BYTES
     structured_outputs: bool = False
+    opset: int | None = None
 
 
 def refuse_needless(options: Options, kind: str, dynamic: Sequence[str] | None) -> None:
@@ -38,6 +40,7 @@ def refuse_needless(options: Options, kind: str, dynamic: Sequence[str] | None) 
         "metadata": (bool(options.metadata), (*graphs, "onnx")),
         "shard_bytes": (options.shard_bytes != SHARD_BYTES, graphs),
         "structured_outputs": (options.structured_outputs, ("tfjs-graph",)),
+        "opset": (options.opset is not None, ("onnx",)),
         "dynamic": (dynamic is not None, (*graphs, "onnx")),
     }
     for name, (given, kinds) in asked.items():
@@ -75,8 +78,7 @@ class Written:
     def with_files(self, target: Path) -> Written:
         """The same, with the files that are at the target."""
         if not target.is_dir():
-            beside = target.with_name(target.name + ".data")
-            listed = [target, *([beside] if self.kind == "onnx" and beside.is_file() else [])]
+            listed = [target, *(data_files(target) if self.kind == "onnx" else [])]
             return replace(self, files={f.name: f.stat().st_size for f in listed})
         listed = [f for f in sorted(target.rglob("*")) if f.is_file()]
         return replace(self, files={str(f.relative_to(target)): f.stat().st_size for f in listed})
@@ -120,7 +122,9 @@ def write(
     source = _source(opened, free)
     if kind == "onnx":
         texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in options.metadata.items()}
-        notes += write_onnx(source, target, metadata=texts)
+        notes += write_onnx(
+            source, target, opset=18 if options.opset is None else options.opset, metadata=texts
+        )
         return Written(kind, {}).with_files(target)
     notes += write_graph_model(
         source,

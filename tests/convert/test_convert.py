@@ -119,6 +119,12 @@ def test_examples_that_mix_keep_the_batch_fixed(tmp_path: Path) -> None:
     assert list(fl.load(tmp_path / "a.onnx").batched.values()) == [False]
 
 
+def test_an_opset_that_is_asked_for(archive: Path, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx", reason="onnx reads the version")
+    assert fl.convert(archive, tmp_path / "a.onnx", opset=17).ok
+    assert [o.version for o in onnx.load(str(tmp_path / "a.onnx")).opset_import] == [17]
+
+
 def test_a_page_is_checked_by_its_webassembly(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,6 +207,9 @@ def test_quantised_weights_are_told_how_far_off(archive: Path, tmp_path: Path) -
         ({"metadata": {"a": 1}, "name": "a.h5"}, "E-CONVERT-002"),
         ({"dynamic": [], "to": "bundle"}, "E-CONVERT-002"),
         ({"structured_outputs": True, "name": "a.onnx"}, "E-CONVERT-002"),
+        ({"opset": 17}, "E-CONVERT-002"),
+        ({"opset": "17", "name": "a.onnx"}, "E-CONVERT-002"),
+        ({"opset": 16, "name": "a.onnx"}, "E-FORMAT-040"),
         ({"to": "h5", "name": "a.keras"}, "E-CONVERT-001"),
         ({"to": "keras"}, "E-CONVERT-001"),
         ({"to": "tfjs", "name": "a.onnx"}, "E-CONVERT-001"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 import fanlight as fl
 from fanlight.errors import FanlightError
-from fanlight.formats import write_onnx
+from fanlight.formats import Port, Source, write_onnx
 from fanlight.graph import Graph, evaluate
 from fanlight.tensor.control import cond, scan, while_loop
 from fanlight.tensor.trace import trace
@@ -107,6 +108,39 @@ def test_functions_compute_the_same(name: str, tmp_path: Path) -> None:
     same(computed(tmp_path / "m.onnx", arrays), evaluate(graph, arrays))
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_opset_17_computes_the_same(name: str, tmp_path: Path) -> None:
+    function, inputs = CASES[name]
+    graph = of(function, **inputs)
+    rng = np.random.default_rng(3)
+    arrays = {n: rng.normal(size=s).astype("float32") for n, s in inputs.items()}
+    write_onnx(graph, tmp_path / "m.onnx", opset=17)
+    made = onnx.load(str(tmp_path / "m.onnx"))
+    assert [o.version for o in made.opset_import] == [17]
+    onnx.checker.check_model(made, full_check=True)
+    same(computed(tmp_path / "m.onnx", arrays), evaluate(graph, arrays))
+
+
+def test_what_opset_17_has_not_is_named(tmp_path: Path) -> None:
+    graph = of(lambda x: fl.cast(fl.cast(x, "int32") & 3, "float32"), x=(4,))
+    with pytest.raises(FanlightError, match="E-FORMAT-040") as caught:
+        write_onnx(graph, tmp_path / "m.onnx", opset=17)
+    assert "BitwiseAnd needs opset 18" in str(caught.value)
+    write_onnx(graph, tmp_path / "m.onnx", opset=18)
+
+
+def test_a_free_batch_in_opset_17(tmp_path: Path) -> None:
+    """Sizes of all dims are read from the input where one is free."""
+    graph = of(lambda x: fl.image.resize_bilinear(x, (5, 6)), x=(1, 3, 4, 2))
+    source = Source(graph, "onnx", (Port("x", "x", True),))
+    assert write_onnx(source, tmp_path / "m.onnx", opset=17) == ()
+    x = np.random.default_rng(5).normal(size=(3, 3, 4, 2)).astype("float32")
+    made = computed(tmp_path / "m.onnx", {"x": x})
+    for i in range(3):
+        one = evaluate(graph, {"x": x[i : i + 1]})
+        same({k: v[i : i + 1] for k, v in made.items()}, one)
+
+
 def test_images_are_turned_once_each_way(tmp_path: Path) -> None:
     kernel = np.ones((3, 3, 3, 3), "float32") * 0.1
 
@@ -129,6 +163,80 @@ def test_large_weights_lie_in_a_file_beside(tmp_path: Path) -> None:
     same(computed(tmp_path / "m.onnx", x), evaluate(graph, x))
     (told,) = onnx.load(str(tmp_path / "m.onnx")).metadata_props
     assert (told.key, told.value) == ("licence", "none")
+
+
+def of_kernel(number: float) -> Any:
+    kernel = np.full((40, 30), number, "float32")
+    return of(lambda x: x @ kernel, x=(2, 40))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_a_model_and_its_weights_are_replaced_together(tmp_path: Path) -> None:
+    x, path = {"x": np.ones((2, 40), "float32")}, tmp_path / "m.onnx"
+    for number, beside in ((1.0, "m.onnx.data"), (2.0, "m.onnx.2.data"), (3.0, "m.onnx.data")):
+        write_onnx(of_kernel(number), path, external=True)
+        assert names(tmp_path) == sorted(["m.onnx", beside])
+        same(computed(path, x), evaluate(of_kernel(number), x))
+    write_onnx(of_kernel(4.0), path, external=False)
+    assert names(tmp_path) == ["m.onnx"]
+    same(computed(path, x), evaluate(of_kernel(4.0), x))
+
+
+@pytest.mark.parametrize("stop", [0, 1, 2])
+def test_a_write_that_stops_leaves_the_old_pair(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    """As by a full disk, before the weights, between them and the model, or at its last step."""
+    x, path = {"x": np.ones((2, 40), "float32")}, tmp_path / "m.onnx"
+    write_onnx(of_kernel(1.0), path, external=True)
+    steps = 0
+
+    def failing(real: Any) -> Any:
+        def act(*args: Any) -> Any:
+            nonlocal steps
+            steps += 1
+            if steps > stop:
+                raise OSError(28, "No space left on device")
+            return real(*args)
+
+        return act
+
+    monkeypatch.setattr("fanlight.formats.atomic.os.fsync", failing(lambda handle: None))
+    monkeypatch.setattr("fanlight.formats.atomic.os.replace", failing(os.replace))
+    with pytest.raises(FanlightError, match="E-LAYER-010"):
+        write_onnx(of_kernel(2.0), path, external=True)
+    monkeypatch.undo()
+    assert names(tmp_path) == ["m.onnx", "m.onnx.data"]
+    same(computed(path, x), evaluate(of_kernel(1.0), x))
+
+
+def test_a_process_that_ends_between_leaves_the_old_pair(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing cleans up then: the new weights stay, and the next model takes another name."""
+    x, path = {"x": np.ones((2, 40), "float32")}, tmp_path / "m.onnx"
+    write_onnx(of_kernel(1.0), path, external=True)
+    (tmp_path / "m.onnx.2.data").write_bytes(b"half of it")
+    same(computed(path, x), evaluate(of_kernel(1.0), x))
+    write_onnx(of_kernel(2.0), path, external=True)
+    assert names(tmp_path) == ["m.onnx", "m.onnx.2.data", "m.onnx.3.data"]
+    same(computed(path, x), evaluate(of_kernel(2.0), x))
+
+
+def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
+    path, other = tmp_path / "m.onnx", tmp_path / "m.onnx.data"
+    other.write_bytes(b"of somebody else")
+    write_onnx(of_kernel(1.0), path, external=True)
+    assert names(tmp_path) == ["m.onnx", "m.onnx.2.data", "m.onnx.data"]
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    with pytest.raises(FanlightError, match="E-LAYER-010"):
+        write_onnx(of_kernel(2.0), path, external=True, overwrite=False)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+    write_onnx(of_kernel(3.0), path, external=True)
+    assert other.read_bytes() == b"of somebody else"
 
 
 def test_what_cannot_be_written_is_listed_and_leaves_no_file(tmp_path: Path) -> None:

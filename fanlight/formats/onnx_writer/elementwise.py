@@ -23,7 +23,7 @@ SAME = {
     "bitwise_xor": "BitwiseXor", "bitwise_not": "BitwiseNot", "tan": "Tan", "asin": "Asin",
     "acos": "Acos", "atan": "Atan", "sinh": "Sinh", "cosh": "Cosh", "asinh": "Asinh",
     "acosh": "Acosh", "atanh": "Atanh", "relu": "Relu", "selu": "Selu", "sigmoid": "Sigmoid",
-    "tanh": "Tanh", "softplus": "Softplus", "softsign": "Softsign", "mish": "Mish",
+    "tanh": "Tanh", "softplus": "Softplus", "softsign": "Softsign",
     "hard_swish": "HardSwish", "prelu": "PRelu", "after": "Identity",
 }  # fmt: skip
 _WITH = {
@@ -136,7 +136,14 @@ def _hypot(o: Out, x: list[str]) -> str:
     return o.op("Sqrt", o.op("Add", *squares, part="add"))
 
 
+def _mish(o: Out, x: list[str]) -> str:
+    if o.w.opset >= 18:
+        return o.op("Mish", x[0])
+    return o.op("Mul", x[0], o.op("Tanh", o.op("Softplus", x[0], part="softplus"), part="tanh"))
+
+
 FORMULAS: dict[str, Formula] = {
+    "mish": _mish,
     "square": lambda o, x: o.op("Mul", x[0], x[0]),
     "rsqrt": lambda o, x: o.op("Reciprocal", o.op("Sqrt", x[0], part="sqrt")),
     "expm1": lambda o, x: o.op("Sub", o.op("Exp", x[0], part="exp"), 1.0),
@@ -165,7 +172,12 @@ def _six(o: Out) -> tuple[str, str]:
 
 
 def same(name: str) -> Any:
-    return lambda o: o.op(name, *operands(o))
+    def write(o: Out) -> str:
+        if name.startswith("Bitwise"):
+            o.since(18, name)
+        return o.op(name, *operands(o))
+
+    return write
 
 
 def with_attributes(name: str, keys: tuple[str, ...]) -> Any:

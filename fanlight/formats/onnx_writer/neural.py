@@ -129,14 +129,19 @@ def resize(mode: str) -> Any:
     def write(o: Out) -> str:
         kind = o.attrs["coordinates"]
         attrs: dict[str, Any] = {"nearest_mode": _NEAREST[kind]} if mode == "nearest" else {}
+        size = o.attrs["size"]
+        if o.w.opset >= 18:
+            attrs["axes"], sizes = (2, 3), o.w.integers(size)
+        else:  # all dims
+            n, _, _, channels = o.type().shape
+            sizes = o.w.shape((n, channels, *size), o.name)
         return o.op(
             "Resize",
             o.chw(),
             "",
             "",
-            o.w.integers(o.attrs["size"]),
+            sizes,
             mode=mode,
-            axes=(2, 3),
             coordinate_transformation_mode=kind,
             **attrs,
         )

@@ -26,12 +26,17 @@ class NodeWriter:
 
     Attributes:
         nodes: NodeProtos so far.
+        opset: the version of ONNX that they are of.
         constants: name -> array, of this graph and those inside.
     """
 
     def __init__(
-        self, emit: Callable[[NodeWriter, Node], None], outer: NodeWriter | None = None
+        self,
+        emit: Callable[[NodeWriter, Node], None],
+        outer: NodeWriter | None = None,
+        opset: int = 18,
     ) -> None:
+        self.opset: int = opset if outer is None else outer.opset
         self.nodes: list[proto.Pieces] = []
         self.constants: dict[str, np.ndarray] = {} if outer is None else outer.constants
         self.emit = emit
@@ -147,6 +152,11 @@ class Out:
         self.name = node.name
         self.attrs: Mapping[str, Any] = node.attrs
         self.is_turned = False  # whether what is written has its image turned
+
+    def since(self, opset: int, what: str) -> None:
+        """Refuse what older versions of ONNX have not."""
+        if self.w.opset < opset:
+            raise Unsupported(f"{what} needs opset {opset}")
 
     def x(self, index: int = 0) -> str:
         return self.w.plain(self.node.inputs[index])

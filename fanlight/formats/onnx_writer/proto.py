@@ -148,7 +148,7 @@ def model(
     graph: GraphPieces, opset: int, producer: tuple[str, str], told: Mapping[str, str]
 ) -> Pieces:
     """A ModelProto."""
-    ir = {18: 8, 19: 9, 20: 9, 21: 10}[opset]
+    ir = {17: 8, 18: 8, 19: 9, 20: 9, 21: 10}[opset]
     made = whole(1, ir) + text(2, producer[0]) + text(3, producer[1])
     made += message(7, graph.pieces)
     made += message(8, text(1, "") + whole(2, opset))

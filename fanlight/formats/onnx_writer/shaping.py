@@ -19,6 +19,14 @@ _INT, _LONG, _BOOL = proto.TYPES["int32"], proto.TYPES["int64"], proto.TYPES["bo
 _FIRST, _LAST = -(2**62), 2**62
 
 
+def _reduce(o: Out, name: str, x: str, axes: list[int], part: str = "") -> str:
+    """Over some dims: an input from opset 18 on, as of ReduceSum before; else an attribute."""
+    keep = int(o.attrs["keepdims"])
+    if o.w.opset < 18 and name != "ReduceSum":
+        return o.op(name, x, part=part, axes=axes, keepdims=keep)
+    return o.op(name, x, o.w.integers(axes), part=part, keepdims=keep)
+
+
 def reduction(name: str) -> Any:
     def write(o: Out) -> str:
         rank = len(o.type().shape)
@@ -32,7 +40,7 @@ def reduction(name: str) -> Any:
             axes = [TO_NCHW.index(a) for a in axes]
         else:
             x = o.x()
-        return o.op(name, x, o.w.integers(axes), keepdims=keep)
+        return _reduce(o, name, x, axes)
 
     return write
 
@@ -41,9 +49,8 @@ def truth(name: str) -> Any:
     def write(o: Out) -> str:
         rank = len(o.type().shape)
         number = o.op("Cast", o.x(), part="number", to=_INT)
-        axes = o.w.integers([a % rank for a in o.attrs["axes"]])
-        keep = int(o.attrs["keepdims"])
-        made = o.op(name, number, axes, part="reduce", keepdims=keep) if o.attrs["axes"] else number
+        axes = [a % rank for a in o.attrs["axes"]]
+        made = _reduce(o, name, number, axes, "reduce") if axes else number
         return o.op("Cast", made, to=_BOOL)
 
     return write
@@ -139,6 +146,8 @@ def scatter_nd(o: Out) -> str:
         base = o.w.const(
             np.full(o.attrs["shape"], o.attrs["value"], o.type(1).dtype), f"{o.name}/x"
         )
+    if mode in ("max", "min"):
+        o.since(18, f"scatter_nd of the {mode}")
     attrs = {} if mode == "update" else {"reduction": mode}
     return o.op("ScatterND", base, _long(o, 0), o.x(1), **attrs)
 

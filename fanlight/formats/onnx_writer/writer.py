@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fanlight.errors import FanlightError
-from fanlight.formats.atomic import write_file
 from fanlight.formats.onnx_writer import elementwise, neural, proto, shaping
+from fanlight.formats.onnx_writer.beside import new_name, write_pair
 from fanlight.formats.onnx_writer.nodes import NodeWriter, Out, Unsupported
 from fanlight.formats.writing import prepared
 from fanlight.graph import Graph, Node, subgraphs
@@ -16,7 +16,7 @@ from fanlight.graph.batch import Fixed
 from fanlight.version import __version__
 
 WRITES: dict[str, Any] = {**elementwise.WRITES, **shaping.WRITES, **neural.WRITES}
-OPSETS = (18, 19, 20, 21)
+OPSETS = (17, 18, 19, 20, 21)
 _MOST = 2_000_000_000  # bytes of weights inside: a protocol buffer ends at 2 GiB
 _LARGE = 1024  # bytes from which a weight goes into a file of its own
 
@@ -40,10 +40,12 @@ def write_onnx(
         source: a Graph, or anything that has one as `.graph`: a Source, what `fl.load` gives, a
             model of layers.
         path: of the .onnx file.
-        opset: 18 to 21.
-        external: whether weights go into a file beside it, PATH.data; default: from 2 GB on.
+        opset: 17 to 21. In 17 some ops are not there; the error names what needs 18.
+        external: whether weights go into a file beside it, PATH.data (PATH.2.data and so on where
+            an older model has that one); default: from 2 GB on.
         metadata: texts that go along: metadata_props.
-        overwrite: False refuses a file that is there.
+        overwrite: False refuses a file that is there. A model that is replaced stays readable
+            until the new one stands; then its file of weights goes.
 
     Returns:
         What a reader of the report should know: why a batch had to stay fixed.
@@ -67,9 +69,9 @@ def write_onnx(
         raise _unwritable(
             source.graph if hasattr(source, "graph") else source, [str(error)]
         ) from None
-    writer = NodeWriter(_emit)
+    writer = NodeWriter(_emit, opset=opset)
     inputs, outputs = _written(graph, writer)
-    beside = Path(f"{target}.data")
+    beside = new_name(target)
     total = sum(a.nbytes for a in writer.constants.values())
     outside = total > _MOST if external is None else external
     initializers, offset, stored = [], 0, []
@@ -82,9 +84,8 @@ def write_onnx(
     made = proto.GraphPieces(graph.name, writer.nodes, inputs, outputs, initializers)
     producer = ("Fanlight", __version__)
     pieces = proto.model(made, opset, producer, dict(metadata or {}))
-    if stored:
-        write_file(beside, (proto.raw(a) for a in stored), overwrite)
-    write_file(target, proto.written(pieces), overwrite)
+    data = (proto.raw(a) for a in stored)
+    write_pair(target, proto.written(pieces), data, beside if stored else None, overwrite)
     return tuple(told)
 
 
@@ -133,5 +134,7 @@ def _unwritable(graph: Graph | None, wrong: list[str]) -> FanlightError:
         where=None if graph is None else graph.name,
         expected="ops that ONNX has",
         received=", ".join(wrong[:30]) + (", ..." if len(wrong) > 30 else ""),
-        next="write another format; a bundle of fl.build holds every op.",
+        next="write_onnx(..., opset=18), which is the default."
+        if any("needs opset" in w for w in wrong)
+        else "write another format; a bundle of fl.build holds every op.",
     )

@@ -120,6 +120,19 @@ def test_examples_that_stay_apart(tmp_path: Path, name: str) -> None:
     np.testing.assert_allclose(fl.load(path)(x), wanted, rtol=1e-4, atol=1e-5)
 
 
+def test_what_is_computed_of_large_weights_tells_nothing(tmp_path: Path) -> None:
+    """The second look has zeros for them: their sum is no number that follows the batch."""
+    table = np.random.default_rng(2).normal(size=(4, 5000)).astype(np.float32)
+    nodes = [
+        node("ReduceSum", ["w"], ["s"], keepdims=0),
+        node("Gather", ["w", "i"], ["row"], axis=1),
+        node("Mul", ["x", "s"], ["a"]),
+        node("Add", ["a", "row"], ["y"]),
+    ]
+    source = load_graph(saved(tmp_path, nodes, ROWS, w=table, i=np.array(3)))
+    assert source.mixes == () and source.inputs[0].batched
+
+
 def test_what_takes_one_example_only_stays_as_it_is(tmp_path: Path) -> None:
     """A shape of [1, 2, 2] in the file: nothing else was ever computed with it."""
     path = saved(tmp_path, [node("Reshape", ["x", "s"], ["y"])], ROWS, s=np.array([1, 2, 2]))

@@ -80,10 +80,14 @@ that lead outside and links are E-FORMAT-010.
 def page() -> str:
     """The whole page."""
     own = sorted(op for op in HANDLERS if "." not in op)
-    rest = sorted(op.rpartition(".")[2] for op in HANDLERS if "." in op)
+    domains: dict[str, list[str]] = {}
+    for name in sorted(op for op in HANDLERS if "." in op):
+        domain, _, op = name.rpartition(".")
+        domains.setdefault(domain, []).append(op)
     lists = json.loads(LISTS.read_text())
     lines = [INTRO, f"## The {len(own)} ops of ai.onnx", "", ", ".join(own) + ".", ""]
-    lines += [f"## The {len(rest)} ops of com.microsoft", "", ", ".join(rest) + ".", ""]
+    for domain, rest in domains.items():
+        lines += [f"## The {len(rest)} ops of {domain}", "", ", ".join(rest) + ".", ""]
     lines += [
         "## Node tests",
         "",

@@ -13,6 +13,7 @@ from fanlight.formats.inventory import Inventory, listed
 from fanlight.formats.names import output_names, tally
 from fanlight.formats.onnx import (  # noqa: F401  (fill the table)
     attention,
+    classic,
     control,
     elementwise,
     image,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from fanlight.errors import FanlightError
+from fanlight.formats.counts import Bounded, Named, as_tensor, count_of, counted
 from fanlight.formats.emitter import Tensor, dtype_of
 from fanlight.formats.onnx import kinds
 from fanlight.formats.onnx.call import Call, Given, importer
 from fanlight.formats.onnx.protos import Graph
-from fanlight.formats.onnx.scope import Scope, taken_by
+from fanlight.formats.onnx.scope import Body, Scope, taken_by
 from fanlight.formats.wire import Message
 from fanlight.graph import Value
 from fanlight.ops.types import TensorType
@@ -46,8 +47,15 @@ def if_(call: Call) -> tuple[Given, ...]:
         chosen = then if bool(condition.reshape(-1)[0]) else other
         return _given(call, call.scope.inlined(chosen, []))
     pred = call.reshape(call.cast(condition, "bool"), (), "pred")
-    bodies = [call.scope.body(g, [], f"{call.name}/{n}") for g, n in
+    results: list[list[Given]] = []
+
+    def kept(inner: Scope, inputs: list[Value], found: Any) -> Sequence[Tensor]:
+        results.append([x for x, _ in found])
+        return []
+
+    bodies = [call.scope.body(g, [], f"{call.name}/{n}", kept) for g, n in
               ((then, "then"), (other, "else"))]  # fmt: skip
+    axes = _agreed(call, bodies, results)
     first, second = ([v.type for v in b.outputs] for b in bodies)
     if first != second:
         raise call.refuse(
@@ -57,10 +65,54 @@ def if_(call: Call) -> tuple[Given, ...]:
         )
     taken = taken_by(*bodies)
     true_fn, false_fn = (b.finish(taken) for b in bodies)
-    made = call.op("cond", pred, *taken, true_fn=true_fn, false_fn=false_fn)
+    made = iter(_listed(call.op("cond", pred, *taken, true_fn=true_fn, false_fn=false_fn)))
     for i, kind in enumerate(bodies[0].kinds):
         call.made_kinds[i] = kind
-    return tuple(_listed(made))
+    return tuple(_counted(next(made), axis, made) for axis in axes)
+
+
+def _counted(tensor: Tensor, axis: int | None, rest: Iterator[Tensor]) -> Given:
+    """A result whose count is the next one; the result itself if it has none."""
+    if axis is None:
+        return tensor
+    return Bounded(tensor, axis, count_of(next(rest), tensor.shape[axis]))
+
+
+def _agreed(call: Call, bodies: Sequence[Body], results: Sequence[list[Given]]) -> list[int | None]:
+    """Outputs for both branches of one type: of what one of them counts, the greatest size and
+    the count. Returns which dim of each result is counted.
+    """
+    if len(results[0]) != len(results[1]):
+        raise call.refuse("the branches give different numbers of results",
+                          expected=len(results[0]), received=len(results[1]))  # fmt: skip
+    axes: list[int | None] = []
+    for pair in zip(*results, strict=True):
+        found = [x for x in pair if isinstance(x, Bounded)]
+        axis = found[0].axis if found else None
+        axes.append(axis)
+        if axis is None:
+            for body, x in zip(bodies, pair, strict=True):
+                made = as_tensor(Named(body.em, call.name), x)
+                if not isinstance(made, Value | np.ndarray):
+                    raise call.refuse("a branch gives a sequence", expected="tensors")
+                body.outputs.append(body.em.value(made))
+            continue
+        if any(isinstance(x, list | None) or x.shape[:axis] + x.shape[axis + 1 :]
+               != found[0].shape[:axis] + found[0].shape[axis + 1 :] for x in pair):  # fmt: skip
+            raise call.refuse("the branches give results that do not fit each other")
+        if any(x.axis != axis for x in found):
+            raise call.refuse("the branches count different dims")
+        size = max(x.shape[axis] for x in pair)
+        for body, x in zip(bodies, pair, strict=True):
+            maker = Named(body.em, call.name)
+            tensor = x.tensor if isinstance(x, Bounded) else as_tensor(maker, x)
+            count = x.count if isinstance(x, Bounded) else counted(x.shape[axis])
+            pads = tuple((0, size - n if a == axis else 0) for a, n in enumerate(x.shape))
+            if size != x.shape[axis]:
+                number: Any = 0.0 if dtype_of(tensor) == "float32" else 0
+                tensor = maker.op("pad", tensor, part="filled", paddings=pads, value=number)
+            body.outputs += [body.em.value(tensor), body.em.value(count.value(maker))]
+    return axes
 
 
 # --- Loop -----------------------------------------------------------------------------------------
@@ -163,7 +215,16 @@ def _stacked(
         kind = out.kind if out else kinds.FLOAT
         dtype = kinds.dtype_of_kind(kind, call.where)
         return call.em.full((0, *dims), 0, dtype, call.where), kind
-    parts = [row[index][0] for row in rows]
+    parts = [as_tensor(call, row[index][0]) for row in rows]
+    if any(isinstance(x, Bounded) for x in parts):
+        raise FanlightError(
+            "E-FORMAT-019",
+            "a turn of a loop gives as many elements as the numbers want.",
+            where=call.where,
+            expected="results of a size that is known at import",
+            received="a result of NonZero, Compress, Unique, or what is made of it",
+            next="end the model before it, or export it with padded results.",
+        )
     columns = [call.reshape(x, (1, *x.shape), f"turn{i}") for i, x in enumerate(parts)]
     made = (
         columns[0]
@@ -220,11 +281,11 @@ def _as_while(call: Call, body: Graph, carried: list[tuple[Given, int]]) -> tupl
             expected="a number of turns that is known at import",
             received=", ".join(o.name for o in body.outputs[count + 1 :])[:200],
         )
-    if not all(isinstance(x, Value | np.ndarray) for x, _ in carried):
+    if any(not isinstance(x, Value | np.ndarray) for x, _ in carried):
         raise call.refuse(
-            "how often the loop turns depends on the model's input, and it carries a sequence",
+            "it carries what is no tensor of a known size, for a number of turns that depends on "
+            "the model's input",
             expected="tensors",
-            received="a sequence, or nothing",
         )
     types = [(_type(x), kind) for x, kind in carried]
     number, flag = TensorType((), "int32"), TensorType((), "bool")

@@ -201,12 +201,33 @@ def test_what_cannot_be_counted_is_refused(
     assert told in str(caught.value)
 
 
-def test_branches_that_numbers_choose_are_not_counted(tmp_path: Path) -> None:
-    branch = helper.make_graph([node("NonZero", ["x"], ["t"])], "a", [],
-                               [helper.make_tensor_value_info("t", 7, None)])  # fmt: skip
-    nodes = [node("ReduceMax", ["x"], ["m"], keepdims=0), node("Cast", ["m"], ["p"], to=9),
-             node("If", ["p"], ["y"], then_branch=branch, else_branch=branch)]  # fmt: skip
-    onnx.save(model(nodes, {"x": np.zeros(4, np.float32)}, "y:i"), tmp_path / "m.onnx")
+def test_branches_that_numbers_choose(tmp_path: Path) -> None:
+    """Places in one, a known row in the other: the greater size, the count of what is chosen."""
+
+    def info(name: str) -> Any:
+        return helper.make_tensor_value_info(name, 7, None)
+
+    then = helper.make_graph([node("NonZero", ["x"], ["t"])], "a", [], [info("t")])
+    other = helper.make_graph([node("Identity", ["row"], ["e"])], "b", [], [info("e")])
+    nodes = [node("ReduceMax", ["x"], ["m"], keepdims=0), node("Greater", ["m", "three"], ["p"]),
+             node("If", ["p"], ["y"], then_branch=then, else_branch=other),
+             node("Cast", ["y"], ["f"], to=1), node("Add", ["f", "three"], ["z"])]  # fmt: skip
+    samples = [{"x": np.float32(v)} for v in ([1, 0, 2], [4, 0, 2], [0, 9, 0], [0, 0, 0])]
+    for row in ([[7, 8]], [[5, 6, 7, 8, 9]]):
+        made = model(nodes, samples[0], "y:i z:f", row=np.array(row), three=np.float32(3))
+        assert check(tmp_path, made, samples, bundle=True) == {"y", "z"}
+
+
+def test_bodies_of_loops_do_not_count(tmp_path: Path) -> None:
+    body = helper.make_graph(
+        [node("NonZero", ["v"], ["p"]), node("Neg", ["v"], ["w"])], "body",
+        [helper.make_tensor_value_info(n, t, []) for n, t in (("i", 7), ("c", 9))]
+        + [helper.make_tensor_value_info("v", 1, [4])],
+        [helper.make_tensor_value_info("c", 9, []), helper.make_tensor_value_info("w", 1, [4]),
+         helper.make_tensor_value_info("p", 7, None)],
+    )  # fmt: skip
+    loop = node("Loop", ["n", "", "x"], ["y", "ps"], body=body)
+    onnx.save(model([loop], {"x": np.zeros(4, np.float32)}, "y:f ps:i", n=9), tmp_path / "m.onnx")
     with pytest.raises(FanlightError, match="E-FORMAT-019") as caught:
         load_graph(tmp_path / "m.onnx")
     assert "padded" in str(caught.value)

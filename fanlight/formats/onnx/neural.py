@@ -197,8 +197,8 @@ def group_normalization(call: Call) -> Tensor:
     """Scale and offset for each group in opset 18, for each channel from 21 on."""
     x = call.f32()
     groups = call.whole("num_groups")
-    n, c = x.shape[:2]
-    if groups < 1 or c % groups:
+    n, c = x.shape[:2] if len(x.shape) > 1 else (0, 0)
+    if groups < 1 or not c or c % groups:
         raise call.refuse("the groups do not fit", expected=f"{c} channels", received=groups)
     parts = call.reshape(x, (n, groups, c // groups, *x.shape[2:]), "groups")
     axes = tuple(range(2, len(parts.shape)))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import fanlight as fl
+from fanlight.errors import FanlightError
 from tests.formats.test_guess import node, placeholder, written
 
 Weights = dict[str, tuple[tuple[int, ...], str]]
@@ -199,9 +200,11 @@ def test_sequences_of_words_of_which_nothing_is_known_but_their_places(tmp_path:
     places = [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1]]
     model = fl.load(path, weights="random", input_values={"places": places})
     found = model({"x": np.array([4, 2, 7, 1, 3], np.int32)})
-    assert found["mask"].tolist() == [[True] * 3, [True, True, False]]
-    np.testing.assert_allclose(found["mean"].reshape(-1), [13 / 3, 4 / 3], rtol=1e-6)
     told = model.source.constants
+    there = np.array([[True, True, True], [True, True, False]])
+    lengths = there.sum(int(told["sum_dim"]))
+    np.testing.assert_array_equal(found["mask"], np.arange(3) < lengths[:, None])
+    np.testing.assert_allclose(found["mean"].reshape(-1), [13 / 3, 4 / 3], rtol=1e-6)
     assert told["last"].tolist() == [-1] and told["none"] == 0 and told["most"] > 1000
 
 
@@ -225,3 +228,22 @@ def test_products_of_tensors_keep_all_dims_but_the_last(tmp_path: Path) -> None:
     assert [t.shape for _, t in model.outputs] == [(6, 5)]
     told = model.source.constants
     assert told["free"].tolist() == [0, 1] and told["units"] == [5] and told["from"] == [2]
+
+
+def test_damaged_patterns_load_or_one_coded_error_says_why(tmp_path: Path) -> None:
+    """Each node of a cutting in turn loses its last input, or becomes another op."""
+    nodes, weights = framed(parts=4, hop=True)
+    weights |= {"begin": ((1,), "int32"), "ones": ((1,), "int32"), "window": ((8,), "float32")}
+    nodes += [placeholder(40), node("y", "Mul", "frames", "window")]
+    loaded_, refused = 0, 0
+    for at in range(len(nodes)):
+        for change in ({"input": nodes[at].get("input", [])[:-1]}, {"op": "Reshape"}):
+            damaged = [*nodes[:at], nodes[at] | change, *nodes[at + 1 :]]
+            try:
+                loaded(tmp_path, damaged, weights)
+                loaded_ += 1
+            except FanlightError as error:
+                assert error.code.startswith(("E-FORMAT-", "E-OP-")), error
+                assert "that the reader does not expect" not in error.message, (nodes[at], error)
+                refused += 1
+    assert loaded_ > 3 and refused > 20

@@ -6,7 +6,14 @@ import math
 
 from fanlight.formats.tfgraph.boxes import columns, copies, of_columns, shared_rows
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
-from fanlight.formats.tfgraph.parts import masks, of_sizes, shared_shape, squeezed, told_split
+from fanlight.formats.tfgraph.parts import (
+    made_by,
+    masks,
+    of_sizes,
+    shared_shape,
+    squeezed,
+    told_split,
+)
 from fanlight.formats.tfgraph.roles import Guesser, Wanted, fitted, rule
 from fanlight.formats.tfgraph.turns import step
 
@@ -99,14 +106,14 @@ def split_v(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
 def expand(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     shape = g.shape(user.inputs[0])
     back = squeezed(g, user)
-    if index == 1 and shape is None and back is None and g.space(user) is not None:
+    if index == 1 and back is not None:
+        return [back]
+    if index == 1 and shape is None and g.space(user) is not None:
         return [0]  # a batch of one image, in a loop that does not turn yet
     if index != 1 or shape is None:
         return None
-    if back is None and masks(g, user):
-        back = len(shape)
-    if back is not None:
-        return [back]
+    if masks(g, user):
+        return [len(shape)]
     asked = g.expected(user.name, len(shape) + 1)
     if not any(asked) and of_columns(g, user.inputs[0]):
         return [len(shape) - 1]
@@ -122,7 +129,7 @@ def gather(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     shape = g.shape(user.inputs[0])
     if index == 2:
         return [0]
-    if index == 1 and shape is None and count > 1 and g.nodes[user.inputs[0].node].op == "Shape":
+    if index == 1 and shape is None and count > 1 and made_by(g, user.inputs[0], "Shape"):
         return list(range(count))  # the dims that a product of tensors keeps
     if index != 1 or not shape:
         return None
@@ -404,16 +411,10 @@ def space_to_batch(g: Guesser, user: GraphNode, index: int, count: int) -> Wante
 
 @rule("Slice")
 def slice_(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
-    """All; of a shape that gets another first dim, the last size; of the scores of classes for rows
-    all but the first, which is of no class."""
-    shape, maker = g.shape(user.inputs[0]), g.nodes.get(user.inputs[0].node)
-    readers = g.users.get(user.name, [])
-    behind = any(r.op == "ConcatV2" and i == len(r.inputs) - 2 > 0 for r, i in readers)
-    made_by = "" if maker is None else maker.op
-    if index == 1 and count == 1 and shape and behind and made_by == "Shape":
-        return [shape[0] - 1]
+    """All; of the scores of classes for rows all but the first, which is of no class."""
+    shape = g.shape(user.inputs[0])
     if index == 1 and shape and len(shape) == count == 3 and shape[2] > 1:
-        if made_by in ("Sigmoid", "Softmax"):
+        if made_by(g, user.inputs[0], "Sigmoid", "Softmax"):
             return [0, 0, 1]
     return {1: [0] * count, 2: [-1] * count}.get(index)
 

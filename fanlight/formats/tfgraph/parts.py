@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
 from fanlight.formats.tfgraph.roles import Guesser, Told, Wanted, motif, rule
@@ -12,7 +13,15 @@ _KEEP_ELEMENTS = frozenset(
     "Identity Reshape Transpose Squeeze ExpandDims Sigmoid Softmax Relu Relu6 Tanh Exp Cast".split()
 )
 _DEPTH = 12
+_COMPARES = ("Less", "LessEqual", "Greater", "GreaterEqual")
 _FAR = 1 << 20
+_PARTS = 64
+
+
+def made_by(g: Guesser, ref: Ref, *ops: str) -> GraphNode | None:
+    """The node that gives a value, if it is one of some ops, with an input at least."""
+    node = g.nodes.get(ref.node)
+    return node if node is not None and node.op in ops and node.inputs else None
 
 
 _REDUCTIONS = ("Mean", "Sum", "Max", "Min", "Prod", "Any", "All")
@@ -38,11 +47,10 @@ def sparse_to_dense(g: Guesser, user: GraphNode, index: int, count: int) -> Want
     """Its shape is what the result meets, or just holds the places; the default is 0."""
     places = g.shape(user.inputs[0])
     if index == 1:
-        told = g.expected(user.name, count)
         known = g.known(user.inputs[0])
         if known and len(known) % count == 0:
-            most = [max(known[a::count]) + 1 for a in range(count)]
-            told = [t or m for t, m in zip(told, most, strict=True)]
+            return [max(known[a::count]) + 1 for a in range(count)]
+        told = g.expected(user.name, count)
         return [d for d in told if d] if all(told) else None
     return [0] * count if index == 3 or (places and places[0] == 0) else None
 
@@ -53,9 +61,9 @@ def shared_shape(g: Guesser, user: GraphNode, count: int) -> int | None:
     They have it by itself, or as a sum with known zeros. Open is the dim in which they differ.
     """
     shape = user.inputs[1]
-    maker = g.nodes.get(shape.node)
+    added = made_by(g, shape, "Add", "AddV2")
     found: dict[str, GraphNode] = {}
-    for ref in [shape, *(maker.inputs if maker and maker.op in ("Add", "AddV2") else ())]:
+    for ref in [shape, *(added.inputs if added else ())]:
         for reader, _ in g.users.get(ref.node, []) if g.is_constant(ref) else []:
             sums = g.users.get(reader.name, []) if reader.op in ("Add", "AddV2") else []
             for node in [reader, *(n for n, _ in sums)]:
@@ -72,10 +80,8 @@ def shared_shape(g: Guesser, user: GraphNode, count: int) -> int | None:
 
 def of_sizes(g: Guesser, ref: Ref) -> bool:
     """Whether a vector is picked from a shape."""
-    maker = g.nodes.get(ref.node)
-    if maker is None or maker.op not in ("GatherV2", "Slice", "StridedSlice"):
-        return False
-    return g.nodes[maker.inputs[0].node].op == "Shape"
+    picked = made_by(g, ref, "GatherV2", "Slice", "StridedSlice")
+    return picked is not None and made_by(g, picked.inputs[0], "Shape") is not None
 
 
 def squeezed(g: Guesser, node: GraphNode) -> int | None:
@@ -96,7 +102,7 @@ def squeezed(g: Guesser, node: GraphNode) -> int | None:
 def masks(g: Guesser, node: GraphNode) -> bool:
     """Whether lengths are compared with a range, which gives a mask of sequences."""
     readers = [n for n, _ in g.users.get(node.name, []) if n.op in ("Less", "LessEqual")]
-    return any(g.nodes[r.node].op == "Range" for n in readers for r in n.inputs)
+    return any(made_by(g, r, "Range") for n in readers for r in n.inputs)
 
 
 def elements(g: Guesser, ref: Ref) -> int | None:
@@ -120,6 +126,8 @@ def elements(g: Guesser, ref: Ref) -> int | None:
 def told_split(g: Guesser, user: GraphNode, count: int) -> tuple[int, list[int]] | None:
     """The dim that SplitV cuts and the sizes of its parts, if outputs tell how large they are."""
     shape = g.shape(user.inputs[0])
+    if not 0 < count <= _PARTS:
+        return None
     parts = [elements(g, Ref(user.name, i)) for i in range(count)]
     if not shape or None in parts:
         return None
@@ -131,9 +139,36 @@ def told_split(g: Guesser, user: GraphNode, count: int) -> tuple[int, list[int]]
     return None
 
 
-@rule("Less", "LessEqual", "Greater", "GreaterEqual")
-def limit(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
-    """Far away, so that what finds places by it finds them all."""
-    if not any(n.op == "Where" for n, _ in g.users.get(user.name, [])):
-        return None
-    return [_FAR if index == (1 if user.op.startswith("Less") else 0) else -1] * count
+@motif
+def limits(g: Guesser) -> Told:
+    """What places are found by: limits so far away that all of them are found."""
+    told: Told = {}
+    for node in g.nodes.values():
+        finds = any(n.op == "Where" for n, _ in g.users.get(node.name, []))
+        if node.op not in _COMPARES or not finds or len(node.inputs) != 2:
+            continue
+        for index, ref in enumerate(node.inputs):
+            spec = g.specs.get(ref.node)
+            if spec is not None and spec.dtype == "int32" and len(g.users[ref.node]) == 1:
+                far = index == (1 if node.op.startswith("Less") else 0)
+                told[ref.node] = partial(lambda n, v: [v] * n, spec.count, _FAR if far else -1)
+    return told
+
+
+@motif
+def last_sizes(g: Guesser) -> Told:
+    """Of a shape that gets another first dim, the last size is kept."""
+    told: Told = {}
+    for node in g.nodes.values():
+        ends = [n for n, i in g.users.get(node.name, []) if i == len(n.inputs) - 2 > 0]
+        if node.op != "Slice" or len(node.inputs) < 2 or not made_by(g, node.inputs[0], "Shape"):
+            continue
+        spec = g.specs.get(node.inputs[1].node)
+        if spec is not None and spec.count == 1 and any(n.op == "ConcatV2" for n in ends):
+            told[node.inputs[1].node] = partial(_last, g, node.inputs[0])
+    return told
+
+
+def _last(g: Guesser, sizes: Ref) -> Wanted:
+    shape = g.shape(sizes)
+    return [shape[0] - 1] if shape else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -26,9 +27,6 @@ from fanlight.ops.types import TensorType
 Wanted = list[int] | None
 Rule = Callable[["Guesser", GraphNode, int, int], Wanted]
 _RULES: dict[str, Rule] = {}
-# What several nodes together tell: constants by name, each with what it has to be.
-Told = dict[str, Callable[[], Wanted]]
-_MOTIFS: list[Callable[[Guesser], Told]] = []
 # What an op asks the dims of an input to be: its index, the rank, and how deep the question is.
 Asked = list[int | None]
 Ask = Callable[["Guesser", GraphNode, int, int, int], Asked]
@@ -38,7 +36,6 @@ _LAST = {"Conv2DBackpropInput": (0,), "Split": (0,), "Fill": (0,)}
 _ELEMENTWISE = frozenset(
     "Add AddV2 AddN Sub Mul RealDiv Maximum Minimum SquaredDifference BiasAdd Select".split()
 )
-_COMPARES = frozenset("Less LessEqual Greater GreaterEqual".split())
 _THROUGH = frozenset("Identity Relu Relu6 Cast Snapshot StopGradient LeakyRelu Sigmoid".split())
 _CONVOLUTIONS = {
     "Conv2D": 3, "_FusedConv2D": 3, "DepthwiseConv2dNative": 2, "FusedDepthwiseConv2dNative": 2,
@@ -56,12 +53,6 @@ def rule(*ops: str) -> Callable[[Rule], Rule]:
         return function
 
     return register
-
-
-def motif(function: Callable[[Guesser], Told]) -> Callable[[Guesser], Told]:
-    """Register what finds a pattern of nodes, and with it the constants in it."""
-    _MOTIFS.append(function)
-    return function
 
 
 def asks(*ops: str) -> Callable[[Ask], Ask]:
@@ -104,9 +95,6 @@ class Guesser:
             for index, ref in enumerate(node.inputs):
                 self.users.setdefault(ref.node, []).append((node, index))
         self.declared = {e.ref.node: e.dims for e in signature.outputs if e.dims is not None}
-        self.told: Told = {}
-        for find in _MOTIFS:
-            self.told |= find(self)
 
     # --- what the import asks
 
@@ -202,6 +190,14 @@ class Guesser:
 
     def _feeds(self, node: GraphNode, ops: Sequence[str]) -> bool:
         return any(user.op in ops for user, _ in self.users.get(node.name, []))
+
+    @cached_property
+    def told(self) -> Told:
+        """What patterns of nodes tell of constants, by name."""
+        told: Told = {}
+        for find in _MOTIFS:
+            told |= find(self)
+        return told
 
     # --- what rules look at
 
@@ -526,6 +522,17 @@ class Guesser:
         return none
 
 
+# What several nodes together tell: constants by name, each with what it has to be.
+Told = dict[str, Callable[[], Wanted]]
+_MOTIFS: list[Callable[[Guesser], Told]] = []
+
+
+def motif(function: Callable[[Guesser], Told]) -> Callable[[Guesser], Told]:
+    """Register what finds a pattern of nodes, and with it the constants in it."""
+    _MOTIFS.append(function)
+    return function
+
+
 def _confidence(user: GraphNode, index: int) -> int:
     """Smaller for roles that leave less open."""
     if user.op == "StridedSlice" and index == 3:
@@ -533,7 +540,7 @@ def _confidence(user: GraphNode, index: int) -> int:
     if user.op == "StridedSlice" and index in (1, 2):
         masks = user.attrs.whole("begin_mask" if index == 1 else "end_mask", 0)
         return 4 if masks & 1 else 2
-    if user.op in _ELEMENTWISE or user.op in _COMPARES:
+    if user.op in _ELEMENTWISE:
         return 3
     return 2 if user.op in ("Pack", "StridedSlice", "Mul") else 1
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
+from fanlight.formats.tfgraph.parts import made_by
 from fanlight.formats.tfgraph.roles import Guesser, Told, Wanted, motif
 
 _SUMS = ("Add", "AddV2")
@@ -58,14 +59,9 @@ class _Frames:
 def windows(g: Guesser) -> Told:
     told: Told = {}
     for gather in g.nodes.values():
-        if gather.op == "GatherV2":
+        if gather.op == "GatherV2" and len(gather.inputs) > 1:
             told |= _of_gather(g, gather)
     return told
-
-
-def _maker(g: Guesser, ref: Ref, *ops: str) -> GraphNode | None:
-    node = g.nodes.get(ref.node)
-    return node if node is not None and node.op in ops and node.inputs else None
 
 
 def _constant(g: Guesser, node: GraphNode | None) -> tuple[str, Ref] | None:
@@ -80,24 +76,26 @@ def _constant(g: Guesser, node: GraphNode | None) -> tuple[str, Ref] | None:
 
 def _of_gather(g: Guesser, gather: GraphNode) -> Told:
     """The constants of a cutting whose frames `gather` takes; none if it is something else."""
-    row = _constant(g, _maker(g, gather.inputs[1], *_SUMS))
+    row = _constant(g, made_by(g, gather.inputs[1], *_SUMS))
     shape = g.specs[row[0]].shape if row and row[0] in g.specs else ()
-    starts = _maker(g, row[1], "Reshape") if row else None
-    hop = _constant(g, _maker(g, starts.inputs[0], "Mul")) if starts else None
-    steps = _maker(g, hop[1] if hop else starts.inputs[0], "Range") if starts else None
-    cut = _maker(g, gather.inputs[0], "Reshape")
-    source = _maker(g, cut.inputs[0], "StridedSlice") if cut else None
-    makers = [n for n, i in g.users.get(gather.name, []) if n.op == "Reshape" and i == 0]
-    if not (row and steps and source and makers) or len(shape) != 2 or shape[0] != 1:
+    starts = made_by(g, row[1], "Reshape") if row else None
+    hop = _constant(g, made_by(g, starts.inputs[0], "Mul")) if starts else None
+    steps = made_by(g, hop[1] if hop else starts.inputs[0], "Range") if starts else None
+    cut = made_by(g, gather.inputs[0], "Reshape")
+    source = made_by(g, cut.inputs[0], "StridedSlice") if cut else None
+    users = [n for n, i in g.users.get(gather.name, []) if n.op == "Reshape" and i == 0]
+    if not (row and steps and cut and source and users) or len(shape) != 2 or shape[0] != 1:
+        return {}
+    if min(len(n.inputs) for n in (steps, cut, users[0])) < 2:
         return {}
     parts = max(1, shape[1])
-    frames = _Frames(g, parts, max(1, parts // 2) if hop else 1, source.inputs[0], makers[0])
+    frames = _Frames(g, parts, max(1, parts // 2) if hop else 1, source.inputs[0], users[0])
     told: Told = {row[0]: lambda: list(range(parts))}
     if hop:
         told[hop[0]] = lambda: [frames.hop]
-    for name in _packed(g, makers[0].inputs[1]):
+    for name in _packed(g, users[0].inputs[1]):
         told[name] = lambda: [frames.length()]
-    for name in _packed(g, cut.inputs[1]) if cut else ():
+    for name in _packed(g, cut.inputs[1]):
         told[name] = lambda: [frames.subframe()]
     told |= _of_count(g, frames, steps.inputs[1])
     for name, split in _of_signal(g, source):
@@ -107,18 +105,18 @@ def _of_gather(g: Guesser, gather: GraphNode) -> Told:
 
 def _packed(g: Guesser, shape: Ref) -> list[str]:
     """The constants that a shape has from a Pack in it."""
-    joined = _maker(g, shape, "ConcatV2")
-    packs = [_maker(g, ref, "Pack") for ref in (joined.inputs[:-1] if joined else [shape])]
+    joined = made_by(g, shape, "ConcatV2")
+    packs = [made_by(g, ref, "Pack") for ref in (joined.inputs[:-1] if joined else [shape])]
     return [r.node for pack in packs if pack for r in pack.inputs if g.is_constant(r)]
 
 
 def _of_count(g: Guesser, frames: _Frames, count: Ref) -> Told:
     """Of max(0, 1 + (signal - length) // step)."""
     told: Told = {}
-    least = _constant(g, _maker(g, count, "Maximum"))
-    more = _constant(g, _maker(g, least[1], *_SUMS)) if least else None
-    step = _constant(g, _maker(g, more[1], "FloorDiv")) if more else None
-    length = _constant(g, _maker(g, step[1], "Sub")) if step else None
+    least = _constant(g, made_by(g, count, "Maximum"))
+    more = _constant(g, made_by(g, least[1], *_SUMS)) if least else None
+    step = _constant(g, made_by(g, more[1], "FloorDiv")) if more else None
+    length = _constant(g, made_by(g, step[1], "Sub")) if step else None
     if least and more and step and length:
         told[least[0]] = lambda: [0]
         told[more[0]] = lambda: [1]
@@ -129,14 +127,14 @@ def _of_count(g: Guesser, frames: _Frames, count: Ref) -> Told:
 
 def _of_signal(g: Guesser, source: GraphNode) -> Iterator[tuple[str, bool]]:
     """The constants of (signal // subframe) * subframe, and where a shape is parted for these."""
-    joined = _maker(g, source.inputs[2], "ConcatV2") if len(source.inputs) > 2 else None
+    joined = made_by(g, source.inputs[2], "ConcatV2") if len(source.inputs) > 2 else None
     for ref in joined.inputs[:-1] if joined else ():
-        row = _maker(g, ref, "ExpandDims", "Pack", "Reshape")
-        whole = _constant(g, _maker(g, row.inputs[0], "Mul")) if row else None
-        share = _constant(g, _maker(g, whole[1], "FloorDiv")) if whole else None
+        row = made_by(g, ref, "ExpandDims", "Pack", "Reshape")
+        whole = _constant(g, made_by(g, row.inputs[0], "Mul")) if row else None
+        share = _constant(g, made_by(g, whole[1], "FloorDiv")) if whole else None
         if whole and share:
             yield whole[0], False
             yield share[0], False
-        parted = _maker(g, ref, "SplitV")
+        parted = made_by(g, ref, "SplitV")
         if parted and len(parted.inputs) > 1 and g.is_constant(parted.inputs[1]):
             yield parted.inputs[1].node, True

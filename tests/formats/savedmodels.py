@@ -91,6 +91,12 @@ def texts(name: str, *found: str) -> bytes:
     return node("Const", name, dtype=("type", STRING), value=("tensor", value))
 
 
+def text(name: str, value: str | bytes) -> bytes:
+    """A Const of one text."""
+    inner = pb((1, STRING), (2, shape()), (8, value))
+    return node("Const", name, dtype=("type", STRING), value=("tensor", inner))
+
+
 def placeholder(name: str, *dims: int, dtype: int = FLOAT) -> bytes:
     return node("Placeholder", name, dtype=("type", dtype), shape=("shape", shape(*dims)))
 
@@ -125,9 +131,12 @@ def meta_graph(
     signatures: Mapping[str, bytes],
     tags: Sequence[str] = ("serve",),
     objects: bytes = b"",
+    assets: Mapping[str, str] = {},
 ) -> bytes:
+    """`assets`: name of the tensor that holds a path -> name of the file."""
     about = pb(*((4, t) for t in tags))
-    more = [(7, objects)] if objects else []
+    more = [(6, pb((1, pb((1, f"{t}:0"))), (2, f))) for t, f in assets.items()]
+    more += [(7, objects)] if objects else []
     return pb((1, about), (2, graph_def), *mapped(5, signatures), *more)
 
 
@@ -167,12 +176,21 @@ def table(entries: Mapping[bytes, bytes], kind: int = 0, pack: Any = None) -> by
     return data + meta + index + footer.ljust(40, b"\0") + magic
 
 
+def stored(array: np.ndarray) -> bytes:
+    """The bytes of a tensor in a file of variables; before texts their lengths and a checksum."""
+    if array.dtype != object:
+        return array.tobytes()
+    items = array.reshape(-1).tolist()
+    return b"".join(varint(len(t)) for t in items) + b"\0\0\0\0" + b"".join(items)
+
+
 def entry(
     array: np.ndarray, offset: int, shard: int = 0, dtype: int | None = None, **more: Any
 ) -> bytes:
     """A BundleEntryProto."""
-    raw = array.tobytes()
-    kind = _DTYPES[str(array.dtype)] if dtype is None else dtype
+    raw = stored(array)
+    own = STRING if array.dtype == object else _DTYPES.get(str(array.dtype), 0)
+    kind = own if dtype is None else dtype
     crc = more.get("crc", masked_crc32c(raw) if len(raw) <= 4096 else 0)
     fixed = varint(6 << 3 | 5) + struct.pack("<I", crc)
     return (
@@ -192,7 +210,7 @@ def write_variables(
     for number, (name, array) in enumerate(arrays.items()):
         data = datas[number % shards]
         entries[name.encode()] = entry(array, len(data), number % shards)
-        data += array.tobytes()
+        data += stored(array)
     if objects:
         text = varint(len(objects)) + b"\0\0\0\0" + objects
         entries[b"_CHECKPOINTABLE_OBJECT_GRAPH"] = pb(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from fanlight.formats.savedmodel.graph import VARIABLES
@@ -67,6 +67,15 @@ def _by_objects(nodes: Mapping[str, Json], objects: Message, stored: Message) ->
                 if key in named:
                     found[name] = Place(named[key])
                     break
+    for name, index in _bound(nodes, objects).items():
+        if index in keys:
+            found[name] = Place(keys[index])
+    return found
+
+
+def _bound(nodes: Mapping[str, Json], objects: Message) -> dict[str, int]:
+    """Node -> the object of the SavedModel that it stands for, as the functions say it."""
+    found: dict[str, int] = {}
     functions = {e.text(1): m.ints(2) for e in objects.messages(2) if (m := e.message(2))}
     for node in nodes.values():
         if node["op"] not in CALLS:
@@ -76,8 +85,36 @@ def _by_objects(nodes: Mapping[str, Json], objects: Message, stored: Message) ->
         if not bound or len(bound) > len(inputs):
             continue
         for ref, index in zip(inputs[-len(bound) :], bound, strict=True):
-            if index in keys:
-                found[ref.split(":")[0]] = Place(keys[index])
+            found[ref.split(":")[0]] = index
+    return found
+
+
+def table_keys(
+    nodes: Mapping[str, Json], objects: Message | None, bundle: Bundle, makes: Collection[str]
+) -> dict[str, tuple[str, str]]:
+    """Node of a table that the checkpoint keeps -> where its keys and its values are.
+
+    Args:
+        makes: the ops that make tables.
+    """
+    bases: dict[str, list[str]] = {
+        name: [key for key in (_text(node, "shared_name"), name) if key]
+        for name, node in nodes.items()
+        if node["op"] in makes
+    }
+    if objects is not None and _OBJECTS in bundle:
+        stored = Message(bundle.text(_OBJECTS), f"the objects of {bundle.where}")
+        kept = list(stored.messages(1))
+        pairs = _paired(list(objects.messages(1)), kept)
+        for name, index in _bound(nodes, objects).items():
+            if name in bases and index in pairs:
+                bases[name] += [a.text(3) for a in kept[pairs[index]].messages(2)]
+    found: dict[str, tuple[str, str]] = {}
+    for name, keys in bases.items():
+        for key in keys:
+            base = key.removesuffix("-keys").removesuffix("-values")
+            if f"{base}-keys" in bundle and f"{base}-values" in bundle:
+                found[name] = (f"{base}-keys", f"{base}-values")
     return found
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from fanlight.formats.savedmodel import protos
 from fanlight.formats.savedmodel.graph import VARIABLES, parts
 from fanlight.formats.savedmodel.objects import Place, places
 from fanlight.formats.savedmodel.protos import Json, by_name
+from fanlight.formats.savedmodel.tables import tables_of
 from fanlight.formats.savedmodel.tensorbundle import Bundle
 from fanlight.formats.savedmodel.tensors import tensor
 from fanlight.formats.source import Options, Source
@@ -102,7 +103,7 @@ class _Constants(Mapping[str, "np.ndarray | Skipped"]):
         if array.nbytes > 4 * message.size:
             self.spread.add(name)
         self._data.forget(message.data(4))
-        return Skipped("string") if array.dtype == object else array
+        return Skipped("string", array) if array.dtype == object else array
 
     def _variable(self, name: str, node: Json, here: str) -> np.ndarray:
         dims = shape_dims(node["attr"].get("shape", {}).get("shape"), here)
@@ -168,8 +169,26 @@ def _saved_model(file: Path, data: Mapped, options: Options) -> Source:
     bundle = Bundle(index.with_suffix("")) if index.is_file() and not random else None
     objects = graph.message(7, f"the objects of {where}")
     variables = places(nodes, objects, bundle) if bundle is not None else {}
-    source = _run(file, data, parsed, signature, options, variables, bundle)
+    first = [*_initializers(graph), *protos.collection(graph, "saved_model_main_op")]
+    first += protos.collection(graph, "legacy_init_op")
+    filling = _Filling(first, protos.assets(graph), objects)
+    source = _run(file, data, parsed, signature, options, variables, bundle, filling)
     return replace(source, format="saved-model", metadata={**source.metadata, "signature": key})
+
+
+@dataclass(frozen=True)
+class _Filling:
+    """What a SavedModel says about the filling of its tables; see tables.py."""
+
+    initializers: Sequence[str] = ()
+    assets: Mapping[str, str] = field(default_factory=dict)
+    objects: Message | None = None
+
+
+def _initializers(graph: Message) -> list[str]:
+    """The nodes that run before anything else."""
+    made = protos.signatures(graph).get("__saved_model_init_op", {}).get("outputs", {})
+    return [parse_ref(info["name"]).node for info in made.values() if info["name"]]
 
 
 def _tagged(model: Message, options: Options, where: str) -> Message:
@@ -345,6 +364,7 @@ def _run(
     options: Options,
     variables: Mapping[str, Place],
     bundle: Bundle | None,
+    filling: _Filling = _Filling(),
 ) -> Source:
     stop = frozenset(e.ref.node for e in signature.inputs)
     found = parts(parsed, [e.ref.node for e in signature.outputs], stop, file)
@@ -353,6 +373,16 @@ def _run(
     used, called, debug = callable_nodes(found.nodes, found.functions, signature, file)
     inner = [n for f in called.values() for n in f.nodes.values()]
     _refuse_unsupported([*used.values(), *inner], stop, file)
+    filled = tables_of(
+        parsed,
+        used,
+        filling.initializers,
+        lambda nodes: _Constants(nodes, variables, bundle, random, data, str(file)),
+        filling.assets,
+        bundle,
+        filling.objects,
+        file,
+    )
     order = ordered(used, stop)
-    source = _Import(file, options, signature, constants, called).run(order)
+    source = _Import(file, options, signature, constants, called, filled).run(order)
     return replace(source, debug_ops=debug)

@@ -117,6 +117,34 @@ class Bundle:
         check_size(TensorType(entry.shape), f"{key!r} in {self.where}")
         return self._whole(key, entry) if entry.slices else self._plain(repr(key), entry)
 
+    def any_array(self, key: str) -> np.ndarray:
+        """A tensor of numbers, or of texts as bytes objects; E-FORMAT-007 what does not fit."""
+        entry = self.entry(key)
+        if entry.dtype != STRING:
+            return self.array(key)
+        where = f"{key!r} in {self.where}"
+        count = math.prod(entry.shape)
+        if entry.size > _MOST_TEXTS or count > entry.size:
+            raise misfit(where, min(count, _MOST_TEXTS), entry.size)
+        data = memoryview(self._read(entry, where).tobytes())
+        # The lengths, a checksum of them, the bytes.
+        lengths: list[int] = []
+        at = 0
+        for _ in range(count):
+            end = next((i for i in range(at, min(at + 10, len(data))) if data[i] < 0x80), -1)
+            if end < 0:
+                raise misfit(where, count, len(lengths))
+            lengths.append(varints(data[at : end + 1], where)[0])
+            at = end + 1
+        if at + 4 + sum(lengths) != len(data):
+            raise misfit(where, at + 4 + sum(lengths), len(data))
+        found = np.empty(count, object)
+        at += 4
+        for index, length in enumerate(lengths):
+            found[index] = bytes(data[at : at + length])
+            at += length
+        return found.reshape(entry.shape)
+
     def text(self, key: str) -> bytes:
         """A tensor of one text; E-FORMAT-007 if it is longer than it should be."""
         entry = self.entry(key)

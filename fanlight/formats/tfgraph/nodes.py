@@ -73,13 +73,17 @@ class Attrs:
             return default
         return graph_dtype(value, f"attr {name} of {self._where}")
 
+    def raw_type(self, name: str) -> object:
+        """A dtype as it is written: its name or its number."""
+        return self._get(name, "type")
+
     def is_string(self, name: str) -> bool:
         """Whether a dtype is that of strings."""
-        return self._get(name, "type") in ("DT_STRING", 7)
+        return self.raw_type(name) in ("DT_STRING", 7)
 
     def is_resource(self, name: str) -> bool:
         """Whether a dtype is that of resources (variables, tables)."""
-        return self._get(name, "type") in ("DT_RESOURCE", 20)
+        return self.raw_type(name) in ("DT_RESOURCE", 20)
 
     def dims(self, name: str) -> tuple[int | None, ...] | None:
         """A shape with None for free dims; None if the rank is unknown."""

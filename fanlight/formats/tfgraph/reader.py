@@ -204,7 +204,10 @@ class _Import:
             if e.ref.node in needed and e.ref.node not in self.results
         ]
         declared = {e.name: _dims(e, node) for e, node in inputs}
-        self._check_tables(inputs)
+        self._check_tables(inputs, order)
+        for node in order:
+            if node.op in tables.MAKES and node.name in self.options.tables:
+                self.results[node.name] = [self._given_table(node.name, node)]
         shapes = {n: tuple(s) for n, s in self.host.sizes(declared).items()}
         check_options(replace(self.options, input_shapes=shapes), declared, self.path)
         for entry, node in inputs:
@@ -284,14 +287,17 @@ class _Import:
         self.ports.append(Port(value.name, entry.ref.node, batched))
         host.number_input(node, value.name, value.type)
 
-    def _check_tables(self, inputs: Sequence[tuple[Entry, GraphNode]]) -> None:
+    def _check_tables(
+        self, inputs: Sequence[tuple[Entry, GraphNode]], order: Sequence[GraphNode]
+    ) -> None:
         """E-FORMAT-018 if a table is given that the model does not have, or that is filled."""
-        names = [e.name for e, _ in inputs]
+        makers = [n.name for n in order if n.op in tables.MAKES]
+        names = [*(e.name for e, _ in inputs), *makers]
         unknown = [n for n in self.options.tables if n not in names]
         if unknown:
             raise FanlightError(
                 "E-FORMAT-018",
-                "tables names a table that the model does not have, or that its files fill.",
+                "tables names a table that the model does not have.",
                 where=self.path,
                 expected=", ".join(names)[:300] or "no tables",
                 received=", ".join(map(str, unknown))[:300],

@@ -113,10 +113,13 @@ def _table(call: Call) -> Table:
 
 @importer(*sorted(MAKES))
 def make_table(call: Call) -> Any:
-    raise call.refuse(
-        "nothing fills this table",
-        expected="an initializer in the model that fills it",
+    raise FanlightError(
+        "E-FORMAT-012",
+        f"{call.node.op}: nothing fills this table.",
+        where=call.where,
+        expected="an initializer in the model, its assets or its variables",
         received=call.node.name,
+        next=f"give its words yourself: fl.load(path, tables={{{call.node.name!r}: words}}).",
     )
 
 

@@ -239,7 +239,7 @@ def ragged_tensor_to_tensor(call: Call) -> Any:
             expected="ROW_SPLITS, or FIRST_DIM_SIZE and VALUE_ROWIDS",
             received=kinds,
         )
-    if rows.size != values.shape[0] or (np.diff(rows) < 0).any():
+    if not values.shape or rows.size != values.shape[0] or (np.diff(rows) < 0).any():
         raise call.refuse("the rows do not fit the values", received=rows[:8].tolist())
     columns = np.arange(rows.size) - np.searchsorted(rows, rows)
     if len(shape) < 2:

@@ -9,6 +9,7 @@ graph give (a label by its number) are worked out behind it.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,11 +19,11 @@ import numpy as np
 
 from fanlight.dtypes import STRING
 from fanlight.errors import FanlightError
-from fanlight.formats.emitter import dtype_of
+from fanlight.formats.emitter import check_size, dtype_of
 from fanlight.formats.names import output_names
 from fanlight.formats.textpart import Arrays, TextPart, readable
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
-from fanlight.formats.tfgraph.text import MOVES, TAKE_TEXT, OnHost, Table, Text
+from fanlight.formats.tfgraph.text import MOVES, TAKE_TEXT, OnHost, Table, Text, too_long
 from fanlight.graph import Graph, Value
 from fanlight.ops.types import TensorType
 
@@ -36,6 +37,7 @@ _EXAMPLES = (
     b"one two three four five six seven eight nine ten eleven twelve, and 13 more words\n" * 3,
 )
 _SMALL = 1 << 12  # elements: constants of more are weights, which belong into the graph
+_MOST_TEXTS = 1 << 16  # of an input
 _MOST_NODES = 1 << 11  # that may be worked out in front for one more
 _OF_FUNCTIONS = frozenset("If StatelessIf While StatelessWhile".split())
 # Where to find what a matrix of texts' numbers is filled up with.
@@ -101,8 +103,10 @@ class Host:
 
     def text_input(self, node: GraphNode, name: str, shape: tuple[int, ...]) -> Hosted:
         """The result of an input of strings."""
+        count = math.prod(shape)
+        if count > _MOST_TEXTS:
+            raise too_long(node.where)
         self.number_input(node, name, TensorType(shape, STRING))
-        count = int(np.prod(shape))
         for example, text in zip(self._examples, _EXAMPLES, strict=True):
             array = np.empty(count, object)
             array[:] = [text] * count
@@ -230,6 +234,7 @@ class Host:
 
     def _number_example(self, name: str) -> None:
         type = self._given[name]
+        check_size(type, self._names[name], 1 << 26)
         for index, example in enumerate(self._examples):
             array = np.full(type.bound, index % 2, type.dtype)
             example[name] = [array]
@@ -249,6 +254,8 @@ class Host:
         self._examples = left
         self._front.add(node.name)
         made = [e[node.name] for e in left]
+        if len({len(m) for m in made}) > 1:
+            raise _unfit(node, "the texts decide how many results there are.", "a known number")
         return [self._sorted(node, i, [m[i] for m in made]) for i in range(len(made[0]))]
 
     def _results(self, runner: Any, node: GraphNode, values: Results) -> list[Any]:
@@ -268,14 +275,7 @@ class Host:
         """
         for x in results:
             if not isinstance(x, np.ndarray | Text | Table):
-                raise FanlightError(
-                    "E-FORMAT-012",
-                    f"{node.op}: Python cannot work it out for texts.",
-                    where=f"{node.where} ({node.op})",
-                    expected="ops whose results are strings or numbers",
-                    received=type(x).__name__,
-                    next="cut the model behind what it makes of texts.",
-                )
+                raise _unfit(node, "Python cannot work it out for texts.", "strings or numbers")
         shape = self._sized.get(node.name)
         if shape is None or not results:
             return results
@@ -303,13 +303,7 @@ class Host:
         shapes = [tuple(r.shape) for r in results]
         rank = len(shapes[0])
         if any(len(s) != rank for s in shapes):
-            raise FanlightError(
-                "E-FORMAT-012",
-                f"{node.op}: the texts decide how many dims there are.",
-                where=f"{node.where} ({node.op})",
-                expected="a known number of dims",
-                received=shapes[:3],
-            )
+            raise _unfit(node, "the texts decide how many dims there are.", "a known number")
         shape = tuple(s.pop() if len(s) == 1 else None for s in map(set, zip(*shapes, strict=True)))
         if isinstance(x, Text):
             return Hosted(ref, "text", shape)
@@ -471,6 +465,17 @@ class _Work:
             results = runner.call(node, inputs, runner.em)
             values[node.name] = self._host.sized(node, results, inputs)
         return values
+
+
+def _unfit(node: GraphNode, message: str, expected: str) -> FanlightError:
+    return FanlightError(
+        "E-FORMAT-012",
+        f"{node.op}: {message}",
+        where=f"{node.where} ({node.op})",
+        expected=expected,
+        received="what differs from text to text, or is no tensor",
+        next="cut the model behind what it makes of texts.",
+    )
 
 
 def _as_given(array: np.ndarray) -> Any:

@@ -47,6 +47,14 @@ TAKE_TEXT.update(
 )
 
 
+def _wholes(call: Call, index: int, what: str) -> np.ndarray:
+    """Input `index` as known whole numbers."""
+    found = array_of(call, index, what)
+    if found.dtype.kind not in "iu":
+        raise call.refuse(f"{what} must be whole numbers", received=found.dtype)
+    return found
+
+
 def _characters(call: Call) -> bool:
     """Whether an op counts characters rather than bytes."""
     unit = call.attrs.text("unit", "BYTE")
@@ -87,7 +95,7 @@ def length(call: Call) -> Any:
 def substr(call: Call) -> Any:
     """Parts of strings from a place on (negative: from the end), of a length or less."""
     characters = _characters(call)
-    given = (texts_of(call), array_of(call, 1, "the place"), array_of(call, 2, "the length"))
+    given = (texts_of(call), _wholes(call, 1, "the place"), _wholes(call, 2, "the length"))
     try:
         texts, places, lengths = np.broadcast_arrays(*given)
     except ValueError:
@@ -235,7 +243,7 @@ def _parts(data: bytes, mark: bytes, most: int) -> Iterator[bytes]:
 def n_grams(call: Call) -> Any:
     attrs = call.attrs
     widths, pad = attrs.ints("ngram_widths"), attrs.whole("pad_width", 0)
-    splits, words = array_of(call, 1, "where rows begin"), texts_of(call).reshape(-1)
+    splits, words = _wholes(call, 1, "where rows begin"), texts_of(call).reshape(-1)
     around = [_coded(unreadable(attrs.text(n))) for n in ("separator", "left_pad", "right_pad")]
     if not widths or len(widths) > 64 or not all(1 <= w <= _WIDEST for w in (*widths, pad + 2)):
         raise call.refuse(
@@ -312,6 +320,8 @@ def as_string(call: Call) -> Any:
     if digits > 40:
         raise call.refuse("so many digits", expected="at most 40", received=digits)
     kind = array.dtype.kind
+    if kind == "O":
+        return x
     if kind == "b":
         made = [b"true" if v else b"false" for v in array.reshape(-1).tolist()]
     elif kind == "f":

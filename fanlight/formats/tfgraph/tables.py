@@ -49,11 +49,12 @@ def tables_of(
     by_id: dict[Any, Table] = {}
     for entry in _entries(signature, "outputs", path):
         made = tables.get(_root(parse_ref(str(entry.get("name"))).node, nodes))
-        if made is not None and entry.get("resourceId") is not None:
+        if made is not None and isinstance(entry.get("resourceId"), int | str):
             by_id[entry["resourceId"]] = made
     main = model.get("signature")
     for entry in _entries(main if isinstance(main, dict) else {}, "inputs", path):
-        made = by_id.get(entry.get("resourceId"))
+        number = entry.get("resourceId")
+        made = by_id.get(number) if isinstance(number, int | str) else None
         if made is not None:
             tables[parse_ref(str(entry.get("name"))).node] = made
     return tables

@@ -19,6 +19,7 @@ from fanlight.formats.tfgraph.call import Call, Handler
 from fanlight.graph import Value
 
 MOST_BYTES = 1 << 26  # of all strings of a tensor
+_FIRST = 1 << 28  # what strings are numbered from, while they are moved
 MOST = 1 << 22  # strings of a tensor, and keys of a table
 
 # Nodes that take known strings, filled by strings.py and tables.py.
@@ -165,22 +166,28 @@ def handle(call: Call, handler: Handler) -> Any:
 
 def _moved(call: Call, handler: Handler) -> Any:
     """The importer of `call` on numbers that stand for strings; equal ones have equal numbers."""
-    numbers: dict[bytes, int] = {b"": 0}  # what is filled up with zeros is filled with ""
+    # What is filled up with zeros is filled with "". The others are far from numbers that a broken
+    # file has among strings.
+    numbers: dict[bytes, int] = {b"": 0}
 
     def numbered(x: Any) -> Any:
         if not isinstance(x, Text):
             return x
-        found = [numbers.setdefault(t, len(numbers)) for t in x.array.reshape(-1).tolist()]
+        listed = x.array.reshape(-1).tolist()
+        found = [numbers.setdefault(t, _FIRST + len(numbers)) for t in listed]
         return np.array(found, np.int32).reshape(x.shape)
 
     given = [numbered(x) for x in call.inputs]
     made = handler(Call(call.node, call.em, given, call.warnings, call.scope))
     results = list(made) if isinstance(made, list | tuple) else [made]
-    which, pool = MOVES[call.node.op], list(numbers)
+    which, pool = MOVES[call.node.op], {n: t for t, n in numbers.items()}
 
     def meant(index: int, x: Any) -> Any:
         if (which is not None and index not in which) or not isinstance(x, np.ndarray):
             return x
-        return text((pool[n] for n in x.reshape(-1).tolist()), x.shape, call.where)
+        found = [pool.get(n) for n in x.reshape(-1).tolist()]
+        if None in found:
+            raise call.refuse("numbers are among its strings", received=str(x.dtype))
+        return text([t for t in found if t is not None], x.shape, call.where)
 
     return [meant(i, x) for i, x in enumerate(results)]

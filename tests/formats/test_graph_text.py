@@ -236,5 +236,5 @@ def test_strings_stop_where_they_must(tmp_path: Path) -> None:
     with pytest.raises(FanlightError, match="of strings, or a table"):
         load_graph(written(tmp_path / "b", nodes, {"texts": words("a")}, ["y"], FLOAT_IN))
     nodes = [placeholder("x", 1), node("HashTableV2", "t"), node("LookupTableSizeV2", "y", "t")]
-    with pytest.raises(FanlightError, match="nothing fills"):
+    with pytest.raises(FanlightError, match="its files do not fill"):
         load_graph(written(tmp_path / "c", nodes, {}, ["y"], FLOAT_IN))

@@ -245,7 +245,7 @@ class Host:
         left, problem = [], None
         for example in self._examples:
             try:
-                example[node.name] = self._results(self.run.fresh(), node, example)
+                example[node.name] = self._results(self.run.fresh(True), node, example)
                 left.append(example)
             except FanlightError as error:
                 problem = problem or error
@@ -392,24 +392,24 @@ class Host:
         taken = {v.name for v in graph.inputs} - {v.name for v in made.values()}
         names = {n: self._names[n] for n in self._given}
 
-        def first(inputs: Arrays) -> Results:
+        def first(inputs: Arrays, trying: bool = False) -> Results:
             start = {n: [_as_given(inputs[name])] for n, name in names.items()}
-            return before(start)
+            return before(start, trying)
 
         def front(inputs: Arrays) -> Arrays:
             values = first(inputs)
             arrays = {v.name: _fitting(v, values[ref.node][ref.index]) for ref, v in made.items()}
             return {**arrays, **{name: inputs[name] for name in taken}}
 
-        def behind(inputs: Arrays, outputs: Arrays) -> Arrays:
+        def behind(inputs: Arrays, outputs: Arrays, trying: bool = False) -> Arrays:
             if not hosted:
                 return {name: outputs[name] for name in ends}
-            values = first(inputs)
+            values = first(inputs, trying)
             for ref, name in exposed.items():
                 results = values.setdefault(ref.node, [])
                 results += [None] * (ref.index + 1 - len(results))
                 results[ref.index] = outputs[name]
-            values = after(values)
+            values = after(values, trying)
             found = {n: _array(values[ref.node][ref.index]) for n, ref in hosted.items()}
             return {n: readable(found[n]) if n in found else outputs[n] for n in ends}
 
@@ -423,7 +423,7 @@ class Host:
             if n in self._examples[0]:
                 example[self._names[n]] = _array(self._examples[0][n][0])
         zeros = {n: np.zeros(v.type.bound, v.dtype) for n, v in graph.outputs}
-        tried = behind(example, zeros)
+        tried = behind(example, zeros, trying=True)
         types = {
             n: TensorType(tuple(a.shape), STRING if a.dtype.kind == "O" else dtype_of(a))
             for n, a in tried.items()
@@ -457,9 +457,9 @@ class _Work:
             keys = [n.key or n.name for n in inner if n.op == "Const"]
             self._stored = {key: host.run.stored[key] for key in keys if key in host.run.stored}
 
-    def __call__(self, given: Results) -> Results:
+    def __call__(self, given: Results, trying: bool) -> Results:
         values = {**self._known, **given}
-        runner = self._host.run.fresh(self._stored)
+        runner = self._host.run.fresh(trying, self._stored)
         for node in self._nodes:
             inputs = [self._host.run.tensor(ref, node, values) for ref in node.inputs]
             results = runner.call(node, inputs, runner.em)

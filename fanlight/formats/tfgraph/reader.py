@@ -189,11 +189,21 @@ class _Import:
         self.ports: list[Port] = []
         self.warnings: list[str] = []
         self.host: Host | None = None
+        self.trying = False  # whether nodes are worked out for examples
 
-    def fresh(self, stored: Mapping[str, np.ndarray | Skipped] | None = None) -> _Import:
-        """An import of the same model that has read nothing, to work out nodes of known inputs."""
+    def fresh(
+        self, trying: bool, stored: Mapping[str, np.ndarray | Skipped] | None = None
+    ) -> _Import:
+        """An import of the same model that has read nothing, to work out nodes of known inputs.
+
+        Args:
+            trying: whether the inputs are but examples.
+            stored: its constants; None: all.
+        """
         kept = self.stored if stored is None else stored
-        return _Import(self.path, self.options, self.signature, kept, self.functions)
+        made = _Import(self.path, self.options, self.signature, kept, self.functions)
+        made.trying = trying
+        return made
 
     def run(self, order: list[GraphNode]) -> Source:
         self.host = Host(self, order)
@@ -307,15 +317,7 @@ class _Import:
         """A table that the caller fills, since no file does."""
         given = self.options.tables.get(name)
         if given is None:
-            raise FanlightError(
-                "E-FORMAT-012",
-                f"the model looks up words in a table that its files do not fill, {name!r}.",
-                where=node.where,
-                expected="an initializer (old converters left it out), or the words themselves",
-                received="a resource without contents",
-                next=f"give the words by their numbers: fl.load(path, tables={{{name!r}: "
-                "layer.get_vocabulary()}), or a dict.",
-            )
+            return tables.unfilled(name, self.warnings)
         return tables.table(*given, name, node.where)
 
     def _node(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -109,19 +110,31 @@ def _table(call: Call) -> Table:
     found: Any = call.x(0)
     if not isinstance(found, Table):
         raise call.refuse("there is no table", expected="a table that an initializer fills")
+    if found.missing and not getattr(call.scope, "trying", False):
+        raise FanlightError(
+            "E-FORMAT-012",
+            f"the model looks up words in a table that its files do not fill, {found.name!r}.",
+            where=call.where,
+            expected="an initializer, assets or variables (old converters left them out)",
+            received="a table without words",
+            next=f"give the words by their numbers: fl.load(path, tables={{{found.name!r}: "
+            "layer.get_vocabulary()}), or a dict.",
+        )
     return found
 
 
 @importer(*sorted(MAKES))
 def make_table(call: Call) -> Any:
-    raise FanlightError(
-        "E-FORMAT-012",
-        f"{call.node.op}: nothing fills this table.",
-        where=call.where,
-        expected="an initializer in the model, its assets or its variables",
-        received=call.node.name,
-        next=f"give its words yourself: fl.load(path, tables={{{call.node.name!r}: words}}).",
+    return unfilled(call.node.name, call.warnings)
+
+
+def unfilled(name: str, warnings: list[str]) -> Table:
+    """A table without words, and a warning."""
+    warnings.append(
+        f"nothing in the files fills the table {name!r}. Before the model takes texts, give it its "
+        f"words: fl.load(path, tables={{{name!r}: words}})."
     )
+    return Table(np.empty(0, object), np.empty(0, np.int32), name, missing=True)
 
 
 @importer(*sorted(FILLS))
@@ -129,6 +142,12 @@ def fill_table(call: Call) -> Any:
     """The table with other keys and values, which must be known."""
     keys, values = (array_of(call, i, "keys and values") for i in (1, 2))
     return table(keys, values, call.node.name, call.where)
+
+
+def _filled_with(call: Call, default: np.ndarray, shape: tuple[int, ...]) -> Any:
+    if default.dtype.kind == "O":
+        return text(default.tolist() * math.prod(shape), shape, call.where)
+    return np.full(shape, default[0], default.dtype)
 
 
 @importer("LookupTableSize", "LookupTableSizeV2")
@@ -139,9 +158,12 @@ def table_size(call: Call) -> Any:
 @importer("LookupTableFind", "LookupTableFindV2")
 def table_find(call: Call) -> Any:
     """The values of keys, or a default where there is no such key."""
-    made, keys = _table(call), call.x(1)
+    keys = call.x(1)
     if isinstance(keys, Text | np.ndarray):
+        made = _table(call)
         default = array_of(call, 2, "the default").reshape(-1)
+        if default.size == 1 and made.missing:  # only as an example
+            return _filled_with(call, default, keys.shape)
         if default.size != 1 or (default.dtype.kind == "O") != (made.values.dtype.kind == "O"):
             raise call.refuse("the default is no value", received=f"{default.size} {default.dtype}")
         array, entries = array_of(call, 1, "the keys"), made.entries
@@ -150,9 +172,11 @@ def table_find(call: Call) -> Any:
         if made.values.dtype.kind == "O":
             return text(found, array.shape, call.where)
         return np.array(found, made.values.dtype).reshape(array.shape)
+    given: Any = call.x(0)
+    if isinstance(given, Table) and given.of_texts and isinstance(keys, Value):
+        raise OnHost
+    made = _table(call)
     if made.of_texts:
-        if isinstance(keys, Value):
-            raise OnHost
         raise call.refuse("these are no keys", expected="strings", received=repr(keys)[:80])
     order = np.argsort(made.keys, kind="stable")
     sorted_keys = np.ascontiguousarray(made.keys[order].astype(np.int32))

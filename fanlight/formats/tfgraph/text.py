@@ -56,11 +56,16 @@ class Text:
 
 @dataclass(frozen=True)
 class Table:
-    """Keys [n] and their values [n]: bytes or numbers."""
+    """Keys [n] and their values [n]: bytes or numbers.
+
+    Attributes:
+        missing: nothing fills it. Texts cannot be looked up; what lies behind them can be read.
+    """
 
     keys: np.ndarray
     values: np.ndarray
     name: str
+    missing: bool = False
 
     @cached_property
     def entries(self) -> dict[Any, Any]:

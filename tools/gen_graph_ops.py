@@ -88,7 +88,9 @@ def page() -> str:
         "",
         f"TensorFlow.js's converter knows {count} ops; Fanlight reads {read} of them. What makes a "
         "result as long as its numbers want (boxes that are kept, places of what is true) is a "
-        "tensor of the greatest size and a count.",
+        "tensor of the greatest size and a count. Strings, and tables of them, are no part of a "
+        "compiled graph: Python works them out, in front of it (texts that become numbers) and "
+        "behind it (labels of numbers).",
         "",
         "| category | read | not read |",
         "|---|---|---|",

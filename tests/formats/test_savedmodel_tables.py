@@ -196,6 +196,33 @@ def test_words_that_are_variables(tmp_path: Path, names: tuple[str, str]) -> Non
     assert made(["é", "a longer one" * 20, "x", "y"]).tolist() == [4, 5, 3, -1]
 
 
+def test_a_choice_that_a_text_decides(tmp_path: Path) -> None:
+    """Its constants are read at the start: the file is closed when the model is called."""
+
+    def branch(name: str, words: str) -> bytes:
+        join = node("StringJoin", "join", "s", "w:output:0")
+        return sm.function(name, {"s": STRING}, [sm.text("w", words), join], {"y": "join:output:0"})
+
+    nodes = [
+        sm.placeholder("s", 1, dtype=STRING),
+        sm.texts("yes", "yes"),
+        node("Equal", "same", "s", "yes", T=("type", STRING)),
+        sm.const("scalar", np.array([], np.int32)),
+        node("Reshape", "asked", "same", "scalar"),
+        node("StatelessIf", "chosen", "asked", "s", then_branch=("func", "a"),
+             else_branch=("func", "b")),
+        node("StringLength", "count", "chosen"),
+        node("Cast", "y", "count", SrcT=("type", sm.INT32), DstT=("type", sm.FLOAT)),
+        node("StringUpper", "told", "chosen"),
+    ]  # fmt: skip
+    path = tmp_path / "g.pb"
+    path.write_bytes(sm.graph(nodes, [branch("a", "!"), branch("b", " is not yes")]))
+    model = fl.load(path, outputs=["y", "told"])
+    made = model(["yes"])
+    assert made["y"].tolist() == [4] and made["told"].tolist() == ["YES!"]
+    assert model(["no"])["told"].tolist() == ["NO IS NOT YES"]
+
+
 def test_a_table_that_nothing_fills_is_asked_for(tmp_path: Path) -> None:
     folder = model(tmp_path, [hash_table()], [lookup()])
     bare = fl.load(folder)

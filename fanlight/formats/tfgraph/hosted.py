@@ -23,7 +23,7 @@ from fanlight.formats.emitter import check_size, dtype_of
 from fanlight.formats.names import output_names
 from fanlight.formats.textpart import Arrays, TextPart, readable
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
-from fanlight.formats.tfgraph.text import MOVES, TAKE_TEXT, OnHost, Table, Text, too_long
+from fanlight.formats.tfgraph.text import CHOICES, MOVES, TAKE_TEXT, OnHost, Table, Text, too_long
 from fanlight.graph import Graph, Value
 from fanlight.ops.types import TensorType
 
@@ -39,7 +39,7 @@ _EXAMPLES = (
 _SMALL = 1 << 12  # elements: constants of more are weights, which belong into the graph
 _MOST_TEXTS = 1 << 16  # of an input
 _MOST_NODES = 1 << 11  # that may be worked out in front for one more
-_OF_FUNCTIONS = frozenset("If StatelessIf While StatelessWhile".split())
+_OF_FUNCTIONS = CHOICES | {"While", "StatelessWhile"}
 # Where to find what a matrix of texts' numbers is filled up with.
 _FILLS = {"RaggedTensorToTensor": 2, "SparseToDense": 3}
 
@@ -452,7 +452,7 @@ class _Work:
         self._known = {r.node: host.run.results[r.node] for r in refs if host._known(r.node)}
         self.inputs = [r for r in refs if r.node not in self._known]
         self._stored: dict[str, Any] = {}
-        if any(n.op in _OF_FUNCTIONS for n in nodes):
+        if any(n.op in CHOICES for n in nodes):
             inner = [n for f in host.run.functions.values() for n in f.nodes.values()]
             keys = [n.key or n.name for n in inner if n.op == "Const"]
             self._stored = {key: host.run.stored[key] for key in keys if key in host.run.stored}

@@ -38,6 +38,8 @@ MOVES: dict[str, frozenset[int] | None] = {
     **dict.fromkeys("SparseFillEmptyRows RaggedGather".split(), frozenset((1,))),
 }
 
+CHOICES = frozenset(("If", "StatelessIf"))  # made where what they ask is known
+
 
 class OnHost(Exception):
     """A string depends on numbers of the graph: the node is done in Python, see hosted.py."""
@@ -155,6 +157,10 @@ def handle(call: Call, handler: Handler) -> Any:
     """
     op = call.node.op
     if op in TAKE_TEXT:
+        return handler(call)
+    if op in CHOICES:
+        if any(isinstance(x, Value) for x in call.inputs):
+            raise OnHost
         return handler(call)
     if op not in MOVES or any(isinstance(x, Table) for x in call.inputs):
         if op in ("Identity", "IdentityN"):

@@ -247,7 +247,7 @@ def ragged_tensor_to_tensor(call: Call) -> Any:
     count = shape[0] if shape[0] >= 0 else count
     wide = shape[1] if shape[1] >= 0 else int(columns.max(initial=-1)) + 1
     inner = tuple(values.shape[1:])
-    if not 0 <= count * wide <= MOST_PLACES:
+    if min(count, wide) < 0 or count * wide > MOST_PLACES:
         raise call.refuse("the matrix is too large", received=[count, wide])
     source = np.zeros((count, wide), np.int32)
     kept = (rows >= 0) & (rows < count) & (columns < wide)

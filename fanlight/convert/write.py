@@ -17,6 +17,7 @@ from fanlight.formats import write_graph_model, write_onnx
 from fanlight.formats.onnx_writer.beside import data_files
 from fanlight.formats.shards import SHARD_BYTES, Quantize
 from fanlight.formats.source import Port, Source
+from fanlight.formats.spelling_bytes import BYTES
 from fanlight.graph.batch import Fixed, free_batch
 from fanlight.layers import file_safetensors, saving
 from fanlight.passes import fold
@@ -133,7 +134,8 @@ def write(
         shard_bytes=options.shard_bytes,
         metadata=options.metadata,
         structured_outputs=options.structured_outputs,
-        rewrite=fold,
+        # Weights that scales are folded into would take bytes one step off here and there.
+        rewrite=None if any(n.op in BYTES for n in opened.graph.nodes) else fold,
     )
     return Written("tfjs-graph", {}).with_files(target)
 

@@ -240,11 +240,11 @@ def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_written_is_listed_and_leaves_no_file(tmp_path: Path) -> None:
-    graph = of(lambda x: [fl.linalg.det(x), fl.cummax(x)], x=(3, 3))
+    graph = of(lambda x: [fl.linalg.cholesky(x), *fl.linalg.qr(x)], x=(3, 3))
     with pytest.raises(FanlightError, match="E-FORMAT-040") as caught:
         write_onnx(graph, tmp_path / "m.onnx")
-    assert "det" in str(caught.value.received)
-    assert "cummax" in str(caught.value.received)
+    assert "cholesky" in str(caught.value.received)
+    assert "qr" in str(caught.value.received)
     with pytest.raises(FanlightError, match="E-FORMAT-040"):
         write_onnx(graph, tmp_path / "m.onnx", opset=7)
     assert not list(tmp_path.iterdir())

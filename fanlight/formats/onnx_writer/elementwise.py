@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.formats.onnx_writer import proto
-from fanlight.formats.onnx_writer.nodes import Out, Unsupported
+from fanlight.formats.onnx_writer.nodes import Out
 from fanlight.graph import Value
 
 SAME = {
@@ -19,13 +19,14 @@ SAME = {
     "add": "Add", "sub": "Sub", "mul": "Mul", "pow": "Pow", "maximum": "Max", "minimum": "Min",
     "equal": "Equal", "less": "Less", "less_equal": "LessOrEqual", "greater": "Greater",
     "greater_equal": "GreaterOrEqual", "logical_and": "And", "logical_or": "Or",
-    "select": "Where", "bitwise_and": "BitwiseAnd", "bitwise_or": "BitwiseOr",
-    "bitwise_xor": "BitwiseXor", "bitwise_not": "BitwiseNot", "tan": "Tan", "asin": "Asin",
+    "select": "Where", "tan": "Tan", "asin": "Asin",
     "acos": "Acos", "atan": "Atan", "sinh": "Sinh", "cosh": "Cosh", "asinh": "Asinh",
     "acosh": "Acosh", "atanh": "Atanh", "relu": "Relu", "selu": "Selu", "sigmoid": "Sigmoid",
     "tanh": "Tanh", "softplus": "Softplus", "softsign": "Softsign",
     "hard_swish": "HardSwish", "prelu": "PRelu", "after": "Identity",
 }  # fmt: skip
+BITS = {"bitwise_and": "BitwiseAnd", "bitwise_or": "BitwiseOr", "bitwise_xor": "BitwiseXor",
+        "bitwise_not": "BitwiseNot"}  # fmt: skip
 _WITH = {
     "leaky_relu": ("LeakyRelu", ("alpha",)),
     "elu": ("Elu", ("alpha",)),
@@ -61,25 +62,50 @@ def _channels(o: Out, v: Value) -> str:
 
 
 def _floor_div(o: Out, x: list[str]) -> str:
-    _float(o)
-    return o.op("Floor", o.op("Div", *x, part="div"))
+    """Of whole numbers: what is cut off by `Div`, less one where its rest has the wrong sign."""
+    if o.type().dtype == "float32":
+        return o.op("Floor", o.op("Div", *x, part="div"))
+    by = _divisor(o, x[1])
+    cut = o.op("Div", x[0], by, part="cut")
+    rest = o.op("Sub", x[0], o.op("Mul", cut, by, part="mul"), part="rest")
+    wrong = o.op("Not", o.op("Equal", rest, o.op("Mod", x[0], by, part="mod"), part="same"),
+                 part="wrong")  # fmt: skip
+    less = o.op("Cast", wrong, part="less", to=proto.TYPES["int32"])
+    return _where_divided(o, x[1], o.op("Sub", cut, less, part="down"))
+
+
+def _divisor(o: Out, b: str) -> str:
+    """The divisor with 1 for 0: whole numbers are not divided by 0."""
+    if _never_zero(o):
+        return b
+    none = o.op("Equal", b, o.w.scalar(0, "int32"), part="none")
+    return o.op("Where", none, o.w.scalar(1, "int32"), b, part="divisor")
+
+
+def _where_divided(o: Out, b: str, made: str) -> str:
+    """What was divided, and 0 where it was by 0."""
+    if _never_zero(o):
+        return o.op("Identity", made)
+    none = o.op("Equal", b, o.w.scalar(0, "int32"), part="none")
+    return o.op("Where", none, o.w.scalar(0, "int32"), made)
+
+
+def _never_zero(o: Out) -> bool:
+    array = o.array(1)
+    return array is not None and bool((array != 0).all())
 
 
 def _floor_mod(o: Out, x: list[str]) -> str:
     if o.type().dtype != "float32":
-        return o.op("Mod", *x)
+        return _where_divided(o, x[1], o.op("Mod", x[0], _divisor(o, x[1]), part="mod"))
     whole = o.op("Floor", o.op("Div", *x, part="div"), part="floor")
     return o.op("Sub", x[0], o.op("Mul", whole, x[1], part="mul"))
 
 
-def _float(o: Out) -> None:
-    if o.type().dtype != "float32":
-        raise Unsupported("division of whole numbers")
-
-
 def _div(o: Out, x: list[str]) -> str:
-    _float(o)
-    return o.op("Div", *x)
+    if o.type().dtype == "float32":
+        return o.op("Div", *x)
+    return _where_divided(o, x[1], o.op("Div", x[0], _divisor(o, x[1]), part="div"))
 
 
 def _squared_difference(o: Out, x: list[str]) -> str:
@@ -112,7 +138,24 @@ def _clip(o: Out, x: list[str]) -> str:
     return o.op("Clip", x[0], o.w.scalar(low, kind), o.w.scalar(high, kind))
 
 
+def bits(name: str) -> Formula:
+    """On int32: that is what the results of these ops are."""
+    whole = proto.TYPES["int32"]
+
+    def write(o: Out, x: list[str]) -> str:
+        wide = [r if v.dtype == "int32" else o.op("Cast", r, part="whole", to=whole)
+                for r, v in zip(x, o.node.inputs, strict=True)]  # fmt: skip
+        return o.op(name, *wide)
+
+    return write
+
+
 def _cast(o: Out, x: list[str]) -> str:
+    """To bytes clipped, for what is outside of a byte is anything in ONNX."""
+    kind, value = o.type().dtype, o.node.inputs[0]
+    if o.attrs["dtype"] == "uint8" and kind in ("float32", "int32") and not o.w.clipped(value):
+        byte = o.op("Clip", x[0], o.w.scalar(0, kind), o.w.scalar(255, kind), part="byte")
+        return o.op("Cast", byte, to=proto.TYPES["uint8"])
     return o.op("Cast", x[0], to=proto.TYPES[o.attrs["dtype"]])
 
 
@@ -192,4 +235,5 @@ WRITES: dict[str, Any] = {
     **{ours: same(name) for ours, name in SAME.items()},
     **{ours: with_attributes(*how) for ours, how in _WITH.items()},
     **{ours: formula(write) for ours, write in FORMULAS.items()},
+    **{ours: formula(bits(name)) for ours, name in BITS.items()},
 }

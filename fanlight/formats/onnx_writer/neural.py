@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from fanlight.formats.onnx_writer import proto
 from fanlight.formats.onnx_writer.nodes import Out, Unsupported
 
 _NEAREST = {
@@ -149,7 +152,61 @@ def resize(mode: str) -> Any:
     return write
 
 
+def fft(o: Out) -> list[str]:
+    """DFT of ONNX is along the dim before the two parts, of [rows, n, 2]."""
+    shape = o.type().shape
+    n = shape[-1]
+    if not isinstance(n, int):
+        raise Unsupported("a transform whose length is free")
+    flat = o.w.integers([-1, n, 1])
+    parts = [o.op("Reshape", o.x(i), flat, part=f"part{i}") for i in (0, 1)]
+    whole = o.op("Concat", *parts, part="whole", axis=2)
+    made = o.op("DFT", whole, part="dft", inverse=int(o.attrs["inverse"]))
+    back = o.w.shape(shape, o.name)
+    return [
+        o.op("Reshape", o.op("Gather", made, o.w.scalar(i, "int64"), part="half", axis=2), back,
+             part=name)
+        for i, name in enumerate(("real", "imag"))
+    ]  # fmt: skip
+
+
+def non_max_suppression(o: Out) -> list[str]:
+    """Indices filled up with 0 to as many as there may be, scores likewise, and how many count."""
+    if o.attrs["soft_nms_sigma"]:
+        raise Unsupported("soft suppression")
+    k = int(o.attrs["max_output_size"])
+    n = o.type().shape[0]
+    if not isinstance(n, int) or not n or not k:
+        raise Unsupported("no boxes, or a number of them that is free")
+    boxes = o.op("Reshape", o.x(), o.w.integers([1, n, 4]), part="boxes")
+    scores = o.op("Reshape", o.x(1), o.w.integers([1, 1, n]), part="rows")
+    least, overlap = o.attrs["score_threshold"], o.attrs["iou_threshold"]
+    limits = [o.w.const(np.asarray([v], t), f"{o.name}/limit")
+              for v, t in ((k, "int64"), (overlap, "float32"))]  # fmt: skip
+    more = [o.w.const(np.asarray([least], "float32"), f"{o.name}/least")] if least > -1e38 else []
+    found = o.op("NonMaxSuppression", boxes, scores, *limits, *more, part="found")
+    kept = o.op("Gather", found, o.w.scalar(2, "int64"), part="kept", axis=1)
+    left = o.op("Sub", o.w.integers([k]), o.op("Shape", kept, part="rows"), part="left")
+    pads = o.op("Concat", o.w.integers([0]), left, part="pads", axis=0)
+    whole = o.op("Pad", kept, pads, o.w.scalar(-1, "int64"), part="whole")
+    whole = o.op("Reshape", whole, o.w.integers([k]), part="fixed")
+    zero = o.w.scalar(0, "int64")
+    good = o.op("GreaterOrEqual", whole, zero, part="good")
+    index = o.op("Where", good, whole, zero, part="index")
+    best = o.op("Gather", o.x(1), index, part="best", axis=0)
+    whole_number = proto.TYPES["int32"]
+    ones = o.op("Cast", good, part="ones", to=whole_number)
+    return [
+        o.op("Cast", index, to=whole_number),
+        o.op("Where", good, best, 0.0, part="scores"),
+        o.op("ReduceSum", ones, o.w.integers([0]), part="count", keepdims=0),
+    ]
+
+
 WRITES: dict[str, Any] = {
+    "det": lambda o: o.op("Det", o.x()),
+    "fft": fft,
+    "non_max_suppression": non_max_suppression,
     "conv2d": conv2d,
     "depthwise_conv2d": depthwise_conv2d,
     "conv2d_transpose": conv2d_transpose,

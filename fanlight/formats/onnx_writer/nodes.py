@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.formats.onnx_writer import proto
+from fanlight.formats.writing import within_a_byte
 from fanlight.graph import Graph, Node, Value
 from fanlight.ops.types import Dim, TensorType
 
@@ -46,6 +47,7 @@ class NodeWriter:
         self._turned: dict[Value, str] = {}
         self._weights: dict[Value, np.ndarray] = {}
         self._sizes: dict[Dim, str] = {}
+        self._makers: dict[Value, Node] = {}
 
     def fresh(self, wanted: str) -> str:
         name, count = wanted, 1
@@ -132,12 +134,17 @@ class NodeWriter:
     def array(self, v: Value) -> np.ndarray | None:
         return self._weights.get(v)
 
+    def clipped(self, v: Value) -> bool:
+        """Whether a value is made to be of 0 to 255."""
+        return within_a_byte(self._makers.get(v))
+
     def bind(self, v: Value, reference: str, turned: bool = False) -> None:
         (self._turned if turned else self._plain)[v] = reference
 
     def run(self, graph: Graph) -> list[str]:
         """Write a graph whose inputs are bound; references to its outputs."""
         self._weights = {**self._weights, **graph.weights}
+        self._makers = graph.producers()
         for node in graph.nodes:
             self.emit(self, node)
         return [self.plain(v) for _, v in graph.outputs]

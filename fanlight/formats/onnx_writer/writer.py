@@ -64,7 +64,7 @@ def write_onnx(
         )
     target = Path(path)
     try:
-        graph, told = prepared(source)
+        graph, told = prepared(source, WRITES, "onnx")
     except Fixed as error:
         raise _unwritable(
             source.graph if hasattr(source, "graph") else source, [str(error)]

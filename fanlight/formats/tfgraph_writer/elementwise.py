@@ -7,6 +7,7 @@ from math import pi, sqrt
 
 from fanlight.formats.tfgraph_writer.nodes import Out, Unsupported, dtype
 
+# TF.js 4.22 has a BitwiseAnd, whose inputs its graph executor does not find.
 SAME_NAME = {
     "abs": "Abs", "neg": "Neg", "sign": "Sign", "square": "Square", "sqrt": "Sqrt",
     "rsqrt": "Rsqrt", "reciprocal": "Reciprocal", "exp": "Exp", "expm1": "Expm1", "log": "Log",
@@ -16,7 +17,7 @@ SAME_NAME = {
     "floor_mod": "FloorMod", "pow": "Pow", "maximum": "Maximum", "minimum": "Minimum",
     "squared_difference": "SquaredDifference", "equal": "Equal", "not_equal": "NotEqual",
     "less": "Less", "less_equal": "LessEqual", "greater": "Greater",
-    "greater_equal": "GreaterEqual", "bitwise_and": "BitwiseAnd", "tan": "Tan", "asin": "Asin",
+    "greater_equal": "GreaterEqual", "tan": "Tan", "asin": "Asin",
     "acos": "Acos", "atan": "Atan", "sinh": "Sinh", "cosh": "Cosh", "asinh": "Asinh",
     "acosh": "Acosh", "atanh": "Atanh", "atan2": "Atan2", "relu": "Relu", "relu6": "Relu6",
     "selu": "Selu", "sigmoid": "Sigmoid", "tanh": "Tanh", "softplus": "Softplus",
@@ -41,8 +42,16 @@ def div(o: Out) -> str:
 
 
 def cast(o: Out) -> str:
-    target = dtype(o.attrs["dtype"])
-    return o.op("Cast", [o.x()], SrcT=o.T, DstT={"type": target}, Truncate={"b": False})
+    to, kind, x = o.attrs["dtype"], o.type().dtype, o.x()
+    if to == "uint8" and kind != "bool" and not o.w.clipped(o.node.inputs[0]):
+        ends = [o.w.scalar(n, kind) for n in (0, 255)]
+        if kind == "float32":
+            x = o.op("ClipByValue", [x, *ends], "byte", T=o.T)
+        elif kind == "int32":
+            x = o.op(
+                "Minimum", [o.op("Maximum", [x, ends[0]], "low", T=o.T), ends[1]], "byte", T=o.T
+            )
+    return o.op("Cast", [x], SrcT=o.T, DstT={"type": dtype(to)}, Truncate={"b": False})
 
 
 def clip(o: Out) -> str:

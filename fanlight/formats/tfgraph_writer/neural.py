@@ -12,7 +12,7 @@ from fanlight.formats.tfgraph_writer.shaping import permute
 from fanlight.ops.types import Dim
 
 _NHWC = text("NHWC")
-_INT = {"type": "DT_INT32"}
+_INT, _FLOAT = {"type": "DT_INT32"}, {"type": "DT_FLOAT"}
 
 
 def _sizes(o: Out, shape: Any) -> tuple[int, int]:
@@ -82,6 +82,8 @@ def _pool(o: Out, op: str, x: str, kind: str, part: str = "") -> str:
 
 def pool(op: str) -> Any:
     def write(o: Out) -> str:
+        if o.type().dtype != "float32":
+            return whole(o)
         size, pads = _sizes(o, o.type().shape), o.attrs["padding"]
         kind = _padding(size, o.attrs["size"], o.attrs["strides"], (1, 1), pads)
         if kind:
@@ -99,6 +101,21 @@ def pool(op: str) -> Any:
             scale = np.prod(window) / np.outer(*counts)
         factor = o.w.const(scale[None, :, :, None].astype("float32"), f"{o.name}/scale")
         return o.f("Mul", mean, factor)
+
+    def whole(o: Out) -> str:
+        """Pools of TF.js are for float32, which holds bytes exactly."""
+        size, pads = _sizes(o, o.type().shape), o.attrs["padding"]
+        kind = _padding(size, o.attrs["size"], o.attrs["strides"], (1, 1), pads)
+        if o.type().dtype != "uint8" or op != "MaxPool":
+            raise Unsupported(f"pools of {o.type().dtype}")
+        x = o.op("Cast", [o.x()], "float", SrcT=o.T, DstT=_FLOAT, Truncate={"b": False})
+        if kind is None:
+            paddings = o.w.const(np.asarray([(0, 0), *pads, (0, 0)], "int32"), f"{o.name}/paddings")
+            x = o.op("PadV2", [x, paddings, o.w.scalar(0.0)], "pad", T=_FLOAT, Tpaddings=_INT)
+        made = o.op(op, [x], "pool", ksize=integers([1, *o.attrs["size"], 1]),
+                    strides=integers([1, *o.attrs["strides"], 1]), padding=text(kind or "VALID"),
+                    data_format=_NHWC, T=_FLOAT)  # fmt: skip
+        return o.op("Cast", [made], SrcT=_FLOAT, DstT=o.T, Truncate={"b": False})
 
     return write
 

@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.formats.writing import within_a_byte
 from fanlight.graph import Graph, Node, Value
 from fanlight.ops.types import Dim, TensorType
 
-TYPES = {"float32": "DT_FLOAT", "int32": "DT_INT32", "bool": "DT_BOOL"}
+# TF.js has no bytes: they are whole numbers of 0 to 255 there.
+TYPES = {"float32": "DT_FLOAT", "int32": "DT_INT32", "bool": "DT_BOOL", "uint8": "DT_INT32",
+         "int8": "DT_INT32"}  # fmt: skip
 
 
 class Unsupported(Exception):
@@ -50,6 +53,7 @@ class NodeWriter:
         constants: name -> array, in the order of their use.
         functions: the library; one list for all writers of a model.
         dynamic: whether something in it needs executeAsync.
+        makers: value -> the node of the graph that makes it.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class NodeWriter:
         self._types: dict[str, TensorType] = {}
         self._known: dict[Any, str] = {}
         self._weights: dict[Value, np.ndarray] = {}
+        self.makers: dict[Value, Node] = {}
 
     # --- names
 
@@ -109,6 +114,7 @@ class NodeWriter:
         return made
 
     def _const(self, array: np.ndarray, name: str) -> str:
+        array = array.astype("int32") if array.dtype in (np.uint8, np.int8) else array
         kind = dtype(str(array.dtype))
         tensor = {"dtype": kind, "tensorShape": shape_of(array.shape)}
         attr = {"value": {"tensor": tensor}, "dtype": {"type": kind}}
@@ -116,13 +122,17 @@ class NodeWriter:
         self.constants[name] = array
         return name
 
+    def clipped(self, v: Value) -> bool:
+        """Whether a value is made to be of 0 to 255."""
+        return within_a_byte(self.makers.get(v))
+
     def integers(self, values: Sequence[int], name: str = "sizes") -> str:
         """An int32 vector."""
         return self.const(np.asarray(values, "int32").reshape(len(values)), name)
 
     def scalar(self, value: float, dtype: str = "float32") -> str:
         """A constant without dims."""
-        return self.const(np.asarray(value, dtype), "value")
+        return self.const(np.asarray(value, "int32" if dtype == "uint8" else dtype), "value")
 
     def shape(self, shape: Sequence[int | Dim], name: str) -> str:
         """An int32 vector with a shape that may hold symbols, read from the inputs at run time."""
@@ -195,6 +205,7 @@ class NodeWriter:
     def run(self, graph: Graph) -> list[str]:
         """Write a graph whose inputs are bound; references to its outputs."""
         self._weights = dict(graph.weights)
+        self.makers = graph.producers()
         self._emit(self, graph)
         return [self.value(v) for _, v in graph.outputs]
 

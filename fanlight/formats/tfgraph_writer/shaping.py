@@ -177,8 +177,20 @@ def scatter_nd(o: Out) -> str:
 
 
 def search_sorted(o: Out) -> str:
+    """Of rows, which is what TensorFlow searches."""
     name = "UpperBound" if o.attrs["right"] else "LowerBound"
-    return o.op(name, [o.x(), o.x(1)], T=o.T, out_type=_INT)
+    if len(o.type().shape) == 2:
+        return o.op(name, [o.x(), o.x(1)], T=o.T, out_type=_INT)
+    lengths = [d for d in (o.type(0).shape[-1], o.type(1).shape[-1]) if isinstance(d, int)]
+    if len(lengths) < 2:
+        raise Unsupported("rows whose length is free")
+    rows = [
+        o.op("Reshape", [o.x(i), o.w.integers([-1, n])], f"rows{i}", T=o.T, Tshape=_INT)
+        for i, n in enumerate(lengths)
+    ]
+    found = o.op(name, rows, "found", T=o.T, out_type=_INT)
+    target = o.w.shape(o.node.output.shape, o.name)
+    return o.op("Reshape", [found, target], T=_INT, Tshape=_INT)
 
 
 def cumulative(name: str) -> Write:

@@ -67,7 +67,7 @@ def write_graph_model(
     """
     asked = quantization(quantize)
     try:
-        graph, told = prepared(source)
+        graph, told = prepared(source, WRITES, "tfjs")
     except Fixed as error:
         raise FanlightError(
             "E-FORMAT-040",

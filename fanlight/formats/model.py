@@ -228,11 +228,15 @@ def from_torch(
 
 
 def from_jax(
-    function: Any, *example_arguments: Any, params: Any = None, name: str | None = None
+    function: Any,
+    *example_arguments: Any,
+    params: Any = None,
+    name: str | None = None,
+    batch: bool | Sequence[str] | None = None,
 ) -> Model:
     """A function of JAX (Flax's model.apply, for one) as a model of Fanlight.
 
-    It is traced with the JAX that is installed: for arguments of these shapes, batch included.
+    It is traced with the JAX that is installed: for arguments of these shapes.
 
     Args:
         function: takes params (if there are any) and the arguments; gives arrays, or tuples, lists
@@ -241,11 +245,15 @@ def from_jax(
         params: a tree of arrays, the first argument; they become weights, named by their places,
             such as "params/Dense_0/kernel".
         name: of the graph; the function's by default.
+        batch: whose leading dim counts examples and stays free: True all arguments, or the names
+            of some; the function has to do the same with each example. Default: those whose
+            leading dim is a symbol of jax.export.symbolic_shape.
 
     Raises:
         FanlightError: E-FORMAT-002 there is no JAX, E-FORMAT-013 with every unsupported primitive
-            and where it stands, E-FORMAT-017 no example arguments.
+            and where it stands, E-FORMAT-017 no example arguments, E-FORMAT-018 the batch cannot
+            be free: the function mixes examples, or takes one number of them only.
     """
     from fanlight.formats.jaxpr.reader import read_jax
 
-    return Model(read_jax(function, example_arguments, params, name))
+    return Model(read_jax(function, example_arguments, params, name, batch))

@@ -42,6 +42,8 @@ def free_batch(graph: Graph, inputs: Iterable[str]) -> Graph:
         new[v] = builder.weight(array, v.name, v.shape)
     for node in graph.nodes:
         given = [new[v] for v in node.inputs]
+        if node.op == "concat":
+            given = _repeated(builder, node, given)
         attrs = dict(node.attrs)
         if any(not v.type.static for v in given):
             attrs = _attrs(node, given, attrs)
@@ -65,6 +67,22 @@ def free_batch(graph: Graph, inputs: Iterable[str]) -> Graph:
                     raise Fixed(f"{node.name} ({node.op}): its shape would be {value.type}")
             new[old] = value
     return builder.finish({name: new[v] for name, v in graph.outputs})
+
+
+def _repeated(builder: Builder, node: Node, given: list[Value]) -> list[Value]:
+    """What is joined with a batch and is the same for all examples, once for each: a class token,
+    a first state.
+    """
+    made, joined = list(given), node.attrs["axis"] % len(given[0].shape)
+    for axis in range(len(given[0].shape)):
+        dim = next((v.shape[axis] for v in made if isinstance(v.shape[axis], Dim)), None)
+        if dim is None or dim.times != 1 or axis == joined:
+            continue
+        for i, v in enumerate(made):
+            if v.shape[axis] == 1:
+                shape = (*v.shape[:axis], dim, *v.shape[axis + 1 :])
+                made[i] = builder.add("broadcast_to", v, name=f"{node.name}/each", shape=shape)
+    return made
 
 
 def _attrs(node: Node, given: list[Value], attrs: dict[str, Any]) -> dict[str, Any]:

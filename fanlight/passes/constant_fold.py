@@ -56,6 +56,13 @@ class ConstantFold(Pass):
 
     ensures = (CONSTANTS_FOLDED,)
 
+    def __init__(self, finite: bool = False) -> None:
+        """
+        Args:
+            finite: whether NaN and infinities stay computed, for files that hold none.
+        """
+        self.finite = finite
+
     def run(self, graph: Graph, context: Context) -> Graph:
         def visit(editor: Editor, node: Node, inputs: list[Value]) -> list[Value] | None:
             arrays = [a for a in map(editor.array, inputs) if a is not None]
@@ -63,6 +70,10 @@ class ConstantFold(Pass):
                 return None
             with np.errstate(all="ignore"):
                 results = rows.evaluate(node.op, arrays, node.attrs)
+            if self.finite and not all(
+                a.dtype.kind != "f" or np.isfinite(a).all() for a in results
+            ):
+                return None
             for value, array in zip(node.outputs, results, strict=True):
                 editor.settle(value, array)
             self.hit(context, node.op)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,14 +24,8 @@ def whole(*shape: int, low: int = 0, high: int = 5, seed: int = 0) -> np.ndarray
     return np.random.RandomState(seed).randint(low, high, shape).astype(np.int32)
 
 
-def check(function: Any, *arguments: Any, params: Any = None, tolerance: float = 1e-5) -> fl.Model:
-    """Read a function, and compare its results with those of JAX."""
-    arguments = jax.tree_util.tree_map(jnp.asarray, arguments)
-    model = fl.from_jax(function, *arguments, params=params)
-    first = () if params is None else (params,)
-    wanted = jax.tree_util.tree_leaves(function(*first, *arguments))
-    leaves = jax.tree_util.tree_leaves(arguments)
-    found = model({n: np.asarray(x) for (n, _), x in zip(model.inputs, leaves, strict=True)})
+def compared(found: Any, wanted: Any, tolerance: float) -> None:
+    """Whether numbers and shapes are those of JAX."""
     assert len(found) == len(wanted)
     for (name, mine), theirs in zip(found.items(), wanted, strict=True):
         assert mine.shape == theirs.shape, name
@@ -40,6 +36,21 @@ def check(function: Any, *arguments: Any, params: Any = None, tolerance: float =
             atol=tolerance,
             err_msg=name,
         )
+
+
+def check(function: Any, *arguments: Any, params: Any = None, tolerance: float = 1e-5) -> fl.Model:
+    """Read a function, and compare its results with those of JAX: on NumPy, in WebAssembly."""
+    arguments = jax.tree_util.tree_map(jnp.asarray, arguments)
+    model = fl.from_jax(function, *arguments, params=params)
+    first = () if params is None else (params,)
+    wanted = jax.tree_util.tree_leaves(function(*first, *arguments))
+    leaves = jax.tree_util.tree_leaves(arguments)
+    given = {n: np.asarray(x) for (n, _), x in zip(model.inputs, leaves, strict=True)}
+    compared(model(given), wanted, tolerance)
+    if model.graph.nodes and all(x.size for x in given.values()):
+        with tempfile.TemporaryDirectory() as folder:
+            bundle = fl.build(model, Path(folder) / "bundle")
+            compared(bundle.run(given, host="wasm"), wanted, tolerance)
     return model
 
 

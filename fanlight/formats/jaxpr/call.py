@@ -99,7 +99,30 @@ class Call:
 
     def op(self, op: str, *inputs: Tensor, **attrs: Any) -> Any:
         """Apply an op of the table."""
+        if any(isinstance(x, Value) for x in inputs):
+            inputs = tuple(map(self._meant, inputs))
         return self.em.op(op, *inputs, name=self.label, **attrs)
+
+    def _meant(self, x: Tensor) -> Tensor:
+        """A tensor; infinities and NaN that the function itself writes (in masks, in what lies
+        outside) are computed, for a weight that holds some is a broken one.
+        """
+        if isinstance(x, Value) or x.dtype.kind != "f" or np.isfinite(x).all():
+            return x
+        zero = self.em.value(self.em.const(0.0))
+        found = {
+            "nan": (np.isnan(x), (zero, zero)),
+            "inf": (np.isposinf(x), (self.em.value(self.em.const(1.0)), zero)),
+            "minus_inf": (np.isneginf(x), (self.em.value(self.em.const(-1.0)), zero)),
+        }
+        made: Tensor = np.where(np.isfinite(x), x, np.float32(0))
+        for name, (places, (a, b)) in found.items():
+            if places.any():
+                special: Tensor = self.em.op("div", a, b, name=f"{self.label}/{name}")
+                made = special if x.ndim == 0 else self.em.op(
+                    "select", places, special, made, name=f"{self.label}/{name}"
+                )  # fmt: skip
+        return made
 
     def cast(self, x: Tensor, dtype: str) -> Tensor:
         """`x` in another dtype; a number that is not 0 is true."""

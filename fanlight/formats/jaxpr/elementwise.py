@@ -74,8 +74,17 @@ def logic(call: Call, op: str, a: Tensor, b: Tensor) -> Tensor:
     if dtype_of(a) == "bool" and op in ("max", "min"):
         made = call.op("logical_or" if op == "max" else "logical_and", a, b)
         return made
+    # What the reductions of jax.numpy begin with changes nothing.
+    neutral = {"max": -math.inf, "min": math.inf}.get(op)
+    for one, other in ((a, b), (b, a)):
+        if isinstance(one, np.ndarray) and one.ndim == 0 and one == neutral:
+            return other
     made = call.op(_BINARY[op], a, b)
     return made
+
+
+HANDLERS["max"] = lambda call: logic(call, "max", call.x(0), call.x(1))
+HANDLERS["min"] = lambda call: logic(call, "min", call.x(0), call.x(1))
 
 
 @importer("not")

@@ -1,13 +1,14 @@
 """A function of JAX -> a graph, traced by the user's own JAX.
 
-Sizes are those of the example arguments, batch included. Images stay NHWC where the function has
-them so. bfloat16 and float16 become float32.
+Sizes are those of the example arguments; a batch may be free. Images stay NHWC where the function
+has them so. bfloat16 and float16 become float32.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -22,6 +23,7 @@ from fanlight.formats.jaxpr import (  # noqa: F401  (fill the table)
     neural,
     shaping,
 )
+from fanlight.formats.jaxpr.batch import batched_leaves, check_apart, check_sizes, resized
 from fanlight.formats.jaxpr.call import HANDLERS, Held, graph_dtype
 from fanlight.formats.jaxpr.scope import Scope, unsupported
 from fanlight.formats.names import output_names, tally
@@ -31,8 +33,12 @@ from fanlight.graph import Builder
 _WHERE = "fl.from_jax"
 
 
-def read_jax(function: Any, arguments: Sequence[Any], params: Any, name: str | None) -> Source:
-    """The source of a function, as it is for arguments of these shapes and dtypes."""
+def read_jax(
+    function: Any, arguments: Sequence[Any], params: Any, name: str | None, batch: Any = None
+) -> Source:
+    """The source of a function, as it is for arguments of these shapes and dtypes; `batch` says
+    whose leading dim is free (see batch.py).
+    """
     jax = _jax()
     if not callable(function):
         raise FanlightError(
@@ -55,9 +61,19 @@ def read_jax(function: Any, arguments: Sequence[Any], params: Any, name: str | N
     given = tuple(arguments) if params is None else (params, *arguments)
     leaves, structure = jax.tree_util.tree_flatten_with_path(given)
     specs = [_spec(jax, leaf, _path(path)) for path, leaf in leaves]
-    shaped = jax.tree_util.tree_unflatten(structure, specs)
+    first = [] if params is None else ["params"]
+    names = first + _argument_names(function, len(arguments), params is not None)
+    labels = ["/".join(filter(None, (names[p[0].idx], _path(p[1:])))) for p, _ in leaves]
+    weights = [params is not None and path[0].idx == 0 for path, _ in leaves]
+    free = batched_leaves(batch, labels, specs, weights)
+
+    def shaped(size: int) -> Any:
+        return jax.tree_util.tree_unflatten(structure, resized(jax, specs, free, size))
+
+    if any(free):
+        check_sizes(jax, lambda size: jax.eval_shape(function, *shaped(size)))
     try:
-        closed, results = jax.make_jaxpr(function, return_shape=True)(*shaped)
+        closed, results = jax.make_jaxpr(function, return_shape=True)(*shaped(1))
     except TypeError as error:
         if "returned a value of type" not in str(error):  # one of the user's own code
             raise
@@ -68,10 +84,6 @@ def read_jax(function: Any, arguments: Sequence[Any], params: Any, name: str | N
             expected="arrays of JAX, or trees of them",
             received=str(error)[:160],
         ) from None
-    first = [] if params is None else ["params"]
-    names = first + _argument_names(function, len(arguments), params is not None)
-
-    weights = [params is not None and path[0].idx == 0 for path, _ in leaves]
     _refuse_unsupported(closed, [not w for w in weights], f"the function {called!r}")
 
     builder = Builder(called)
@@ -80,21 +92,35 @@ def read_jax(function: Any, arguments: Sequence[Any], params: Any, name: str | N
     scope = Scope(em, warnings)
     ports: list[Port] = []
     inputs: list[Held] = []
-    for (path, leaf), variable, weight in zip(leaves, closed.jaxpr.invars, weights, strict=True):
-        if weight:
+    for i, ((path, leaf), variable) in enumerate(zip(leaves, closed.jaxpr.invars, strict=True)):
+        if weights[i]:
             label = _path(path[1:]) or "weight"
-            known = scope.known(np.asarray(leaf), variable.aval)
+            known = scope.known(leaf, variable.aval)
+            if isinstance(known, np.ndarray) and not np.isfinite(known).all():
+                warnings.append(f"The weight {label!r} holds NaN or infinity.")
             inputs.append(em.named(known, label) if isinstance(known, np.ndarray) else known)
         else:
-            base = names[path[0].idx]
-            label = "/".join(filter(None, (base, _path(path[1:]))))
-            value = builder.input(label, variable.aval.shape, _input_dtype(variable.aval, label))
+            dtype = _input_dtype(variable.aval, labels[i])
+            value = builder.input(labels[i], variable.aval.shape, dtype)
             inputs.append(value)
-            ports.append(Port(value.name, label, False))
+            ports.append(Port(value.name, labels[i], free[i]))
     if any(str(v.aval.dtype) in ("bfloat16", "float16") for v in closed.jaxpr.invars):
         warnings.append("bfloat16 and float16 are computed in float32.")
     made = [scope.tensor(x, f"the results of {called!r}") for x in scope.run(closed, inputs)]
-    return _source(jax, builder, em, ports, made, results, warnings)
+    source = _source(jax, builder, em, ports, made, results, warnings)
+    if not any(free):
+        return source
+
+    def run(arrays: dict[str, np.ndarray]) -> list[Any]:
+        names = iter(port.name for port in ports)
+        given = [leaf if w else arrays[next(names)].astype(s.dtype)
+                 for (_, leaf), w, s in zip(leaves, weights, specs, strict=True)]  # fmt: skip
+        arguments = jax.tree_util.tree_unflatten(structure, given)
+        return list(jax.tree_util.tree_leaves(function(*arguments)))
+
+    told = check_apart(source.graph, {p.name: p.batched for p in ports}, run)
+    warned = source.warnings if told is None else (*source.warnings, told)
+    return replace(source, warnings=warned)
 
 
 def _source(
@@ -112,11 +138,12 @@ def _source(
     paths = [_path(path) for path, _ in jax.tree_util.tree_flatten_with_path(results)[0]]
     wanted = [f"output_{p}" if p[:1].isdigit() else p or "output" for p in paths]
     names = output_names(wanted, [p.name for p in ports])
+    batched = any(p.batched for p in ports)
     return Source(
         graph=builder.finish({n: em.value(x, n) for n, x in zip(names, made, strict=True)}),
         format="jax",
         inputs=tuple(ports),
-        outputs=tuple(Port(n, p, False) for n, p in zip(names, paths, strict=True)),
+        outputs=tuple(Port(n, p, batched) for n, p in zip(names, paths, strict=True)),
         warnings=tuple(dict.fromkeys(warnings)),
         metadata={"jax_version": str(jax.__version__)},
     )

@@ -7,9 +7,11 @@ are found out from the files, and it says which new command does the same.
 from __future__ import annotations
 
 import argparse
+import difflib
 import shlex
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from fanlight.version import __version__
 
@@ -30,8 +32,9 @@ _NEEDLESS = {
     "split_weights_by_layer": "weights of all layers are in one group, which every reader takes",
 }
 _INPUTS = ("keras", "keras_keras", "keras_saved_model", "tf_saved_model", "tf_frozen_model",
-           "tf_hub", "tfjs_layers_model")  # fmt: skip
+           "tf_hub", "tfjs_layers_model", "tfjs_graph_model", "tensorflowjs")  # fmt: skip
 _OUTPUTS = {
+    "tensorflowjs": "tfjs-layers",  # as releases before 1.0 called it
     "tfjs_layers_model": "tfjs-layers",
     "tfjs_graph_model": "tfjs-graph",
     "keras": "h5",
@@ -54,7 +57,20 @@ def translate(old: Sequence[str]) -> list[str]:
     Raises:
         SystemExit: the old command line was wrong, or asked for help or the version.
     """
-    given = _parser().parse_args([_with_value(a) for a in old])
+    parser = _parser()
+    given = parser.parse_args(_with_values(old))
+    if given.input_format == "tf_hub" and "://" in given.input_path:
+        parser.error(
+            "nothing is loaded from the network: download the model, unpack it, and "
+            f"give the folder in place of {given.input_path!r}"
+        )
+    if given.output_format == "keras_saved_model":
+        parser.error(
+            "SavedModels are read and not written: --output_format=keras_keras writes the same "
+            "layers as a .keras file, which Keras exports"
+        )
+    if given.weight_shard_size_bytes is not None and given.weight_shard_size_bytes < 1:
+        parser.error("--weight_shard_size_bytes is a number of bytes, such as 4194304")
     output = given.output_path
     ending = {"keras": ".h5", "keras_keras": ".keras"}.get(given.output_format)
     if ending and not output.lower().endswith((ending, ".hdf5")):
@@ -94,24 +110,53 @@ def translate(old: Sequence[str]) -> list[str]:
     return new
 
 
-def _with_value(argument: str) -> str:
-    """Flags whose value may be left out get one, so that they never swallow a path after them."""
-    if argument in _PATTERNS:
-        return f"{argument}="
-    return f"{argument}=true" if argument in _FLAGS else argument
+def _with_values(old: Sequence[str]) -> list[str]:
+    """Flags whose value may be left out get one, so that they never swallow a path after them; a
+    value that stands apart is taken if it cannot be a path: globs, true and false.
+    """
+    made: list[str] = []
+    left = list(old)
+    while left:
+        argument = left.pop(0)
+        after = left[0] if left and not left[0].startswith("-") else ""
+        if argument in _PATTERNS:
+            made.append(f"{argument}={left.pop(0) if set(after) & set('*?,[') else ''}")
+        elif argument in _FLAGS:
+            made.append(f"{argument}={left.pop(0) if after.lower() in _BOOLEANS else 'true'}")
+        else:
+            made.append(argument)
+    return made
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong, what was meant, and where the new command is explained."""
+
+    def error(self, message: str) -> NoReturn:
+        flags = [f for f in self._option_string_actions if f.startswith("--")]
+        unknown = [a for a in message.partition(":")[2].split() if a.startswith("--")]
+        if "unrecognized" in message and unknown:
+            wanted = unknown[0].partition("=")[0].replace("-", "_").replace("__", "--", 1)
+            near = difflib.get_close_matches(wanted, flags, 1)
+            message += f". Did you mean {near[0]}?" if near else ""
+        self.exit(
+            2,
+            f"{self.prog}: {message}\n"
+            f"Usage: {self.prog} [flags] INPUT OUTPUT; the new command is `fanlight convert INPUT "
+            "OUTPUT`, see `fanlight convert --help`.\n",
+        )
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
         "tensorflowjs_converter",
         description="Fanlight's converter under its old name; see `fanlight convert --help`.",
         allow_abbrev=False,
     )
     parser.add_argument("input_path")
     parser.add_argument("output_path")
-    parser.add_argument("--version", action="version", version=f"fanlight {__version__}")
+    parser.add_argument("-v", "--version", action="version", version=f"fanlight {__version__}")
     parser.add_argument("--input_format", choices=_INPUTS)
-    parser.add_argument("--output_format", choices=[*_OUTPUTS])
+    parser.add_argument("--output_format", choices=[*_OUTPUTS, "keras_saved_model"])
     parser.add_argument("--signature_name")
     parser.add_argument("--saved_model_tags")
     for name in _PATTERNS:
@@ -125,8 +170,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
 def _boolean(text: str) -> bool:
-    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if text.lower() not in known:
+    if text.lower() not in _BOOLEANS:
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
-    return known[text.lower()]
+    return _BOOLEANS[text.lower()]

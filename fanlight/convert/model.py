@@ -137,7 +137,7 @@ def open_source(source: Any, loading: Mapping[str, Any]) -> Opened:
 
 def _of_layers(model: Any, format: str, where: Any) -> Opened:
     return Opened(
-        graph=model.graph,
+        graph=saving.as_source(model, format).graph,
         format=format,
         where=where,
         layers=lambda: model,

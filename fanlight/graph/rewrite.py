@@ -6,7 +6,8 @@ costs time and memory in proportion to what it changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -165,3 +166,24 @@ def remove_dead(graph: Graph) -> Graph:
     if len(nodes) == len(graph.nodes) and len(weights) == len(graph.weights):
         return graph
     return Graph(graph.name, graph.inputs, graph.outputs, tuple(reversed(nodes)), weights)
+
+
+def with_names(graph: Graph, names: Mapping[Value, str]) -> Graph:
+    """The graph in which some weights have other names, as far as nothing else has them."""
+    taken = {v.name for v in graph.values() if v not in names}
+    renamed: dict[Value, Value] = {}
+    for v, name in names.items():
+        if name not in taken and name != v.name:
+            renamed[v] = Value(name, v.type)
+        taken.add(name if v in renamed else v.name)
+    if not renamed:
+        return graph
+    nodes = tuple(
+        replace(n, inputs=tuple(renamed.get(v, v) for v in n.inputs))
+        if any(v in renamed for v in n.inputs)
+        else n
+        for n in graph.nodes
+    )
+    weights = {renamed.get(v, v): a for v, a in graph.weights.items()}
+    outputs = tuple((name, renamed.get(v, v)) for name, v in graph.outputs)
+    return Graph(graph.name, graph.inputs, outputs, nodes, weights)

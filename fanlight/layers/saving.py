@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fanlight import formats
 from fanlight.errors import FanlightError
 from fanlight.formats.model import Model as LoadedModel
@@ -22,6 +24,7 @@ from fanlight.formats.source import (
     refuse_unused,
     static_shape,
 )
+from fanlight.graph.rewrite import with_names
 from fanlight.layers import config
 from fanlight.layers.foreign import refuse_model
 from fanlight.layers.layer import Layer
@@ -107,6 +110,26 @@ def save_model(
         file_tfjs.write(model, target, overwrite, include_optimizer)
 
 
+def as_source(model: Any, format: str = "layers") -> Source:
+    """The graph of a model of layers whose weights are called as in its files, "dense/kernel": a
+    traced graph knows them by their numbers only.
+    """
+
+    def place(array: np.ndarray) -> tuple[int, tuple[int, ...]]:
+        return array.ctypes.data, array.shape
+
+    graph = model.graph
+    paths = {place(w.numpy()): w.path for w in model.weights}
+    names = {v: paths[place(a)] for v, a in graph.weights.items() if place(a) in paths and a.size}
+    free = model.batched
+    return Source(
+        with_names(graph, names),
+        format,
+        tuple(Port(v.name, v.name, bool(free.get(v.name))) for v in graph.inputs),
+        tuple(Port(n, n, any(free.values())) for n, _ in graph.outputs),
+    )
+
+
 def write_tfjs(
     model: Any,
     folder: Any,
@@ -156,7 +179,7 @@ def write_tfjs(
                 raise
             told = (f"a graph-model, for TF.js has not: {error.received}",)
     more = formats.write_graph_model(
-        model,
+        as_source(model),
         target,
         quantize=quantize,
         shard_bytes=shard_bytes,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from fanlight.graph import Graph, Value
+from fanlight.graph.rewrite import with_names
 
 
 def with_old_names(old: Graph, new: Graph) -> Graph:
@@ -13,7 +12,7 @@ def with_old_names(old: Graph, new: Graph) -> Graph:
     """
     known = {v.name for v in old.weights}
     taken = {v.name for v in new.values()}
-    renamed: dict[Value, Value] = {}
+    names: dict[Value, str] = {}
     for v in new.weights:
         if v in old.weights:
             continue
@@ -22,15 +21,5 @@ def with_old_names(old: Graph, new: Graph) -> Graph:
             name = name.rpartition("_")[0]
         if name in known and name not in taken:
             taken.add(name)
-            renamed[v] = Value(name, v.type)
-    if not renamed:
-        return new
-    nodes = tuple(
-        replace(n, inputs=tuple(renamed.get(v, v) for v in n.inputs))
-        if any(v in renamed for v in n.inputs)
-        else n
-        for n in new.nodes
-    )
-    weights = {renamed.get(v, v): a for v, a in new.weights.items()}
-    outputs = tuple((name, renamed.get(v, v)) for name, v in new.outputs)
-    return Graph(new.name, new.inputs, outputs, nodes, weights)
+            names[v] = name
+    return with_names(new, names)

@@ -41,6 +41,18 @@ function tensor({ shape, dtype, data }) {
   return tf.tensor(new (ARRAYS[dtype] || Float32Array)(raw), shape, dtype);
 }
 
+/**
+ * TF.js 4.22 disposes of what the body of a loop has put into a list (TensorListSetItem marks it as
+ * kept, GraphExecutor._executeAsync does not look), and then cannot stack the list. Kept tensors are
+ * kept here.
+ */
+function keepWhatIsKept() {
+  const dispose = tf.Tensor.prototype.dispose;
+  tf.Tensor.prototype.dispose = function () {
+    if (!this.kept) dispose.call(this);
+  };
+}
+
 async function main() {
   const request = JSON.parse(fs.readFileSync(asked, 'utf8'));
   if (request.backend === 'wasm') {
@@ -77,6 +89,10 @@ async function main() {
 }
 
 main().catch((error) => {
+  if (!/reading 'backend'/.test(String(error && error.message))) throw error;
+  keepWhatIsKept();
+  return main();
+}).catch((error) => {
   console.error(String(error && error.message || error));
   process.exit(1);
 });

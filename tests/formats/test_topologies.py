@@ -15,6 +15,11 @@ FOLDER = Path("data", "models", "topologies-only")
 # What the models give, as their makers say.
 GRAPHS = {
     "deeplab-image-segmenter-graph": [(1, 513, 513)],
+    "doctr-crnn_mobilenet_v2": [(1, 32, 127)],
+    "movenet-benchmark-f32": [(1, 10, 56)],
+    "movenet-multipose-f16": [(1, 6, 56)],
+    "spice-pitch": [(31,), (31,)],
+    "yolov5n-graph": [(1, 100, 4), (1, 100), (1, 100), (1,)],
     "yolov8n-graph": [(1, 84, 8400)],
     "yamnet-graph": [(1, 521)],
     "nanodet-f16": [

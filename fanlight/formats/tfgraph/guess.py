@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
+from fanlight.formats.counts import Sizes
+from fanlight.formats.tfgraph import tellers  # noqa: F401  (fills the table)
 from fanlight.formats.tfgraph.boxes import columns, copies, of_columns, shared_rows
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
 from fanlight.formats.tfgraph.parts import (
@@ -14,11 +17,13 @@ from fanlight.formats.tfgraph.parts import (
     squeezed,
     told_split,
 )
-from fanlight.formats.tfgraph.roles import Guesser, Wanted, fitted, rule
+from fanlight.formats.tfgraph.roles import ELEMENTWISE, Guesser, Wanted, fitted, rule
 from fanlight.formats.tfgraph.turns import step
 
 __all__ = ["Guesser"]
 
+_BACK = 40  # nodes in which an earlier shape is looked for
+_BOXES = 100
 _ARITHMETIC = ("Mul", "Add", "AddV2", "Sub", "FloorDiv", "RealDiv", "Cast", "Identity")
 
 
@@ -34,9 +39,19 @@ def reduction(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     if index != 1 or shape is None:
         return None
     rank = len(shape)
-    if rank == 4 and count == 2:
-        return [1, 2]
-    return list(range(max(0, rank - count), rank)) if count <= rank else None
+    if count > rank:
+        return None
+    likely = [1, 2] if rank == 4 and count == 2 else list(range(rank - count, rank))
+    keeps = user.attrs.flag("keep_dims") or user.attrs.flag("keepdims")
+    if keeps:
+        return likely
+    tried = [likely, *map(list, itertools.combinations(range(rank), count))]
+    left = [[d for a, d in enumerate(shape) if a not in axes] for axes in tried]
+    fit = [i for i in range(len(tried)) if g.agrees(user, left[i])]
+    if len(fit) > 1:
+        asked = g.expected(user.name, rank - count)
+        fit.sort(key=lambda i: sum(a not in (None, d) for a, d in zip(asked, left[i], strict=True)))
+    return tried[fit[0]] if fit else likely
 
 
 @rule("ArgMax", "ArgMin")
@@ -47,7 +62,11 @@ def arg(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
         return None
     maker = g.nodes[user.inputs[0].node]
     flat = maker.op == "Reshape" and len(shape) == 3 and len(g.shape(maker.inputs[0]) or ()) == 4
-    return [1 if flat else len(shape) - 1]
+    likely = 1 if flat else len(shape) - 1
+    for axis in (likely, *range(len(shape))):
+        if g.agrees(user, [d for a, d in enumerate(shape) if a != axis]):
+            return [axis]
+    return [likely]
 
 
 @rule("ConcatV2")
@@ -117,11 +136,33 @@ def expand(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     asked = g.expected(user.name, len(shape) + 1)
     if not any(asked) and of_columns(g, user.inputs[0]):
         return [len(shape) - 1]
+    tiled = [r for r, at in g.users.get(user.name, []) if r.op == "Tile" and at == 0]
+    larger = g.expected(tiled[0].name, len(shape) + 1) if tiled else [None] * (len(shape) + 1)
+    beside = _joined(g, user, len(shape) + 1)
+    if beside:
+        asked = [None] * (len(shape) + 1)
+    found = []
     for axis in range(len(shape) + 1):
         made = (*shape[:axis], 1, *shape[axis:])
+        if beside and sum(a != b for a, b in zip(made, beside, strict=True)) > 1:
+            continue
         if all(a is None or a == d for a, d in zip(asked, made, strict=True)):
-            return [axis]
-    return [0]
+            found.append(axis)
+            # What is repeated along the new dim is whole along the others.
+            if tiled and all(a is None or d in (1, a) for a, d in zip(larger, made, strict=True)):
+                return [axis]
+    if beside is None and any(r.op == "ConcatV2" for r, _ in g.users.get(user.name, [])):
+        found.reverse()  # joined along the last dim, as most are
+    return found[:1] or [0]
+
+
+def _joined(g: Guesser, node: GraphNode, rank: int) -> tuple[int, ...] | None:
+    """The shape of a known tensor that a result is joined with: it differs in one dim."""
+    for user, index in g.users.get(node.name, []):
+        if user.op == "ConcatV2" and index < len(user.inputs) - 1:
+            others = [g.shape(r) for i, r in enumerate(user.inputs[:-1]) if i != index]
+            return next((s for s in others if s is not None and len(s) == rank), None)
+    return None
 
 
 @rule("GatherV2")
@@ -133,6 +174,17 @@ def gather(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
         return list(range(count))  # the dims that a product of tensors keeps
     if index != 1 or not shape:
         return None
+    maker = g.nodes.get(user.inputs[0].node)
+    if maker is not None and maker.op == "Shape":
+        # tf.tensordot: a matrix of the dims that stay, and of those that are summed over.
+        packs = [
+            (pack, at)
+            for product, _ in g.users.get(user.name, [])
+            for pack, at in g.users.get(product.name, [])
+            if product.op == "Prod" and pack.op == "Pack"
+        ]
+        if any(at == 1 for _, at in packs):
+            return list(range(shape[0] - count, shape[0]))
     return [i % max(1, shape[0]) for i in range(count)]
 
 
@@ -148,10 +200,20 @@ def reverse(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
 
 @rule("Transpose")
 def transpose(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
-    """Images to the layout that a convolution asks for; else the middle dims change places."""
+    """The likely order, unless what is behind has sizes that tell of another."""
     shape = g.shape(user.inputs[0])
     if index != 1 or not shape or len(shape) != count:
         return None
+    likely = _likely_order(g, user, shape)
+    for perm in (likely, *itertools.islice(itertools.permutations(range(count)), 120)):
+        if g.agrees(user, [shape[p] for p in perm]):
+            return list(perm)
+    return likely
+
+
+def _likely_order(g: Guesser, user: GraphNode, shape: tuple[int, ...]) -> list[int]:
+    """Images to the layout that a convolution asks for; else the middle dims change places."""
+    count = len(shape)
     for reader, at in g.users.get(user.name, []):
         parts = reader.attrs.whole("num", 0)
         if reader.op == "Unpack" and at == 0 and parts in shape:
@@ -162,6 +224,9 @@ def transpose(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
         readers = [r for r, _ in g.users.get(user.name, []) if r.op == "Reshape"]
         if any(g.of_sides(r.name) for r in readers):
             return [0, 3, 1, 2]
+        widths = [(g.shapes.dims(Ref(r.name)) or (None,))[-1] for r in readers]
+        if shape[1] * shape[3] in widths:
+            return [0, 2, 1, 3]  # columns of a picture, one after another
         asked = g.expected(user.name, 4)
         for perm in ([0, 3, 1, 2], [0, 2, 3, 1]) if any(asked) else ():
             if all(a is None or shape[p] == a for a, p in zip(asked, perm, strict=True)):
@@ -171,10 +236,13 @@ def transpose(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
         return [0, 3, 1, 2] if g.of_image(user.inputs[0]) else [0, 2, 1, 3]
     if count == 2:
         return [1, 0]
-    if count == 3 and any(
-        r.op in ("TensorListFromTensor", "ReverseV2") for r, _ in g.users.get(user.name, [])
+    maker = g.nodes.get(user.inputs[0].node)
+    stacked = maker is not None and maker.op == "TensorListStack"
+    if count == 3 and (
+        stacked
+        or any(r.op in ("TensorListFromTensor", "ReverseV2") for r, _ in g.users.get(user.name, []))
     ):
-        return [1, 0, 2]  # steps first, for a loop over them
+        return [1, 0, 2]  # steps first, for a loop over them; or back
     if count == 5 and shape[0] == 1:
         return [0, 2, 1, 3, 4]  # channels shuffled among groups
     return [*range(count - 2), count - 1, count - 2]
@@ -203,13 +271,41 @@ def reshape(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     if count > 2:
         asked[1] = asked[1] or shared_rows(g, user)
     dims = [k if k is not None and k >= 0 else a for k, a in zip(known, asked, strict=True)]
-    if len(shape) == 1 and count > 2 and not any(dims):
+    maker = g.nodes.get(user.inputs[0].node)
+    if maker is not None and maker.op == "GatherNd" and 0 < len(shape) < count:
+        # What was picked is one row after another; the batch comes back before them.
+        rows = [1, shape[0], *dims[2:]]
+        if all(d is None or d == r for d, r in zip(dims, rows, strict=True)):
+            dims = rows
+    restored = _restored(g, user, dims) if count > len(shape) else None
+    spread = all(r.op in ELEMENTWISE | {"Tile"} for r, _ in g.users.get(user.name, []))
+    if restored is None and len(shape) == 1 and count > 2 and spread and not any(dims):
         dims = [*[1] * (count - 1), total]  # numbers for every place, as channels are
-    found = fitted(total, dims, shape) or fitted(total, known, shape)
+    found = restored or fitted(total, dims, shape) or fitted(total, known, shape)
     open_dim = shared_shape(g, user, count)
     if found and open_dim is not None:
         found[open_dim] = -1
     return found
+
+
+def _restored(g: Guesser, user: GraphNode, dims: list[int | None]) -> Wanted:
+    """The dims that an earlier Reshape has made one of, with what each place holds now behind."""
+    if sum(d is None for d in dims) < 2:
+        return None
+    total = math.prod(g.shape(user.inputs[0]) or (0,))
+    behind = [user.inputs[0].node]
+    for name in behind:  # which grows
+        node = g.nodes.get(name)
+        if node is None or len(behind) > _BACK:
+            break
+        shape = g.shape(node.inputs[0]) if node.op == "Reshape" else None
+        if shape and len(shape) in (len(dims), len(dims) - 1) and total % math.prod(shape) == 0:
+            made = [*shape, total // math.prod(shape)][: len(dims)]
+            fits = all(d is None or d == m for d, m in zip(dims, made, strict=True))
+            if fits and math.prod(made) == total and g.agrees(user, made):
+                return made
+        behind += [r.node for r in node.inputs if not g.is_constant(r) and r.node not in behind]
+    return None
 
 
 @rule("Fill", "BroadcastTo")
@@ -277,8 +373,18 @@ def top_k(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     shape = g.shape(user.inputs[0])
     if index != 1 or not shape:
         return None
+    asked = g.shapes.dims(Ref(user.name))
+    if asked and asked[-1]:
+        return [min(asked[-1], shape[-1])]
     told = [d[1] for d in g.declared.values() if len(d) == 3 and d[1]]
     return [min(told[0] if told and told[0] else 10, shape[-1])]
+
+
+@rule("NonMaxSuppressionV2", "NonMaxSuppressionV3", "NonMaxSuppressionV4", "NonMaxSuppressionV5")
+def non_max_suppression(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
+    """As many boxes as detectors keep, if there are so many."""
+    shape = g.shape(user.inputs[0])
+    return [min(_BOXES, shape[0]) if shape else _BOXES] if index == 2 else None
 
 
 @rule("OneHot")
@@ -301,6 +407,10 @@ def arithmetic(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
         return None
     if user.op in ("Add", "AddV2") and step(g, user, index):
         return [1] * count
+    counts = g.made(user.inputs[1]) if user.op == "Sub" and index == 0 and count == 1 else None
+    if isinstance(counts, Sizes):
+        # Filled up to as many as there can be.
+        return [max((c.most for c in counts.counts.reshape(-1).tolist()), default=0)]
     neutral = 1 if user.op in ("Mul", "FloorDiv", "RealDiv", "FloorMod") else 0
     other = g.known(user.inputs[1 - index])
     if other is None:
@@ -433,9 +543,11 @@ def strided_slice(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted
         return _of_shape(g, user, index, shape[0], bool(shrink & 1))
     open_end = user.attrs.whole("end_mask", 0)
     open_begin = user.attrs.whole("begin_mask", 0)
-    skipped = user.attrs.whole("new_axis_mask", 0) | user.attrs.whole("ellipsis_mask", 0)
+    new, ellipsis = (user.attrs.whole(f"{m}_mask", 0) for m in ("new_axis", "ellipsis"))
+    skipped = new | ellipsis
+    real = sum(1 for i in range(count) if not skipped >> i & 1)
     padded = any(n.op == "Pad" for n, _ in g.users.get(user.name, []))
-    asked = g.expected(user.name, len(shape)) if not shrink and not skipped else [None] * len(shape)
+    asked = g.expected(user.name, len(shape)) if not shrink and not new else [None] * len(shape)
     if not shrink and not skipped:
         asked = [
             _left(g, user, a, d) if w is None else w
@@ -446,10 +558,13 @@ def strided_slice(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted
     for i in range(count):
         if skipped >> i & 1:
             limits.append(0)
+            axis += max(0, len(shape) - real) if ellipsis >> i & 1 else 0
             continue
         size = shape[axis] if axis < len(shape) else 1
         part = asked[axis] if axis < len(shape) else None
         axis += 1
+        if part is None and count == len(shape) == i + 1 and _weighs(g, user):
+            part = 1
         told = part is not None and part < size
         if part is None or part >= size:
             part = size - 1 if padded else (size + 1) // 2
@@ -463,6 +578,18 @@ def strided_slice(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted
         else:
             limits.append(part if to_here else 0)
     return limits
+
+
+def _weighs(g: Guesser, user: GraphNode) -> bool:
+    """Whether a slice with two ends multiplies one that is open to the end: a score for all."""
+    if user.attrs.whole("end_mask", 0) >> (len(g.shape(user.inputs[0]) or ()) - 1) & 1:
+        return False
+    for reader, index in g.users.get(user.name, []):
+        if reader.op == "Mul":
+            other = g.nodes.get(reader.inputs[1 - index].node)
+            if other is not None and other.op == "StridedSlice" and other.name != user.name:
+                return other.inputs[0] == user.inputs[0]
+    return False
 
 
 def _left(g: Guesser, user: GraphNode, axis: int, size: int) -> int | None:

@@ -162,6 +162,15 @@ def _dims(entry: Entry, node: GraphNode) -> tuple[int | None, ...] | None:
     return traced or entry.dims or traced
 
 
+def _exemplary(
+    dims: tuple[int | None, ...] | None, told: tuple[int | None, ...] | None
+) -> tuple[int | None, ...] | None:
+    """Sizes that a placeholder leaves open as the signature has them; the batch stays open."""
+    if dims is None or told is None or len(dims) != len(told):
+        return dims
+    return (*dims[:1], *(d or t for d, t in zip(dims[1:], told[1:], strict=True)))
+
+
 class _Import:
     """One import: nodes in order, each turned into ops or known arrays."""
 
@@ -278,6 +287,8 @@ class _Import:
         given = self.options.input_shapes.get(entry.name)
         if dims is None and given is not None:
             dims = tuple(given)
+        if given is None and self.options.size is None:
+            dims = _exemplary(dims, entry.dims)
         if dims is None:
             raise FanlightError(
                 "E-FORMAT-017",

@@ -8,6 +8,7 @@ benchmarks and load tests, not the numbers that the model was made with.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -18,8 +19,10 @@ from fanlight.errors import FanlightError
 from fanlight.formats.emitter import Tensor, check_size
 from fanlight.formats.manifest import Spec
 from fanlight.formats.random_weights import random_array
+from fanlight.formats.tfgraph.inference import Shapes
 from fanlight.formats.tfgraph.library import Function, called, identity_of
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
+from fanlight.formats.tfgraph.recurrent import step_widths
 from fanlight.formats.tfgraph.signature import Signature
 from fanlight.ops.types import TensorType
 
@@ -33,9 +36,10 @@ Ask = Callable[["Guesser", GraphNode, int, int, int], Asked]
 _ASKS: dict[str, Ask] = {}
 # Inputs that hold sizes or axes: they are imported after the others, which tell what they are.
 _LAST = {"Conv2DBackpropInput": (0,), "Split": (0,), "Fill": (0,)}
-_ELEMENTWISE = frozenset(
+ELEMENTWISE = frozenset(
     "Add AddV2 AddN Sub Mul RealDiv Maximum Minimum SquaredDifference BiasAdd Select".split()
 )
+_COMPARES = frozenset("Equal NotEqual Less LessEqual Greater GreaterEqual".split())
 _THROUGH = frozenset("Identity Relu Relu6 Cast Snapshot StopGradient LeakyRelu Sigmoid".split())
 _CONVOLUTIONS = {
     "Conv2D": 3, "_FusedConv2D": 3, "DepthwiseConv2dNative": 2, "FusedDepthwiseConv2dNative": 2,
@@ -95,6 +99,14 @@ class Guesser:
             for index, ref in enumerate(node.inputs):
                 self.users.setdefault(ref.node, []).append((node, index))
         self.declared = {e.ref.node: e.dims for e in signature.outputs if e.dims is not None}
+        self.shapes = Shapes(nodes, self.known, self.partly)
+        self._seen = 0  # of results, which tell of the shapes of others
+        for name, spec in specs.items():
+            self.shapes.tell(Ref(name), spec.shape)
+        for entry in signature.outputs:
+            self.shapes.tell(entry.ref, entry.dims)
+        for ref, width in step_widths(nodes, self.functions, self.shape).items():
+            self.shapes.tell(ref, (None, None, width))
 
     # --- what the import asks
 
@@ -107,9 +119,12 @@ class Guesser:
             makers = [self.nodes[r.node] for r in node.inputs if r.node in self.nodes]
             first = [n.inputs[0] for n in makers if n.op == "Reshape" and n.inputs]
         data = [r for i, r in enumerate(node.inputs) if i not in late and not self.is_constant(r)]
-        if node.op == "ConcatV2" or node.op in _ELEMENTWISE:
+        if node.op == "ConcatV2" or node.op in ELEMENTWISE:
             # What is resized for it takes the size of the others.
-            data.sort(key=self.resized)
+            data.sort(key=self.follows)
+        if node.op in ("While", "StatelessWhile"):
+            # Lists that are filled are as long as those that are read.
+            data.sort(key=lambda r: self._op(r) == "TensorListReserve")
         if node.op == "Slice":
             data.reverse()  # what is cut out tells how large it has to be
         floats = [r for r in node.inputs if self.is_constant(r)]
@@ -127,6 +142,7 @@ class Guesser:
         if spec.dtype == "float32":
             return self._real(name, spec)
         check_size(TensorType(spec.shape, "int32"), name, 1 << 24)
+        self._look()
         if spec.dtype not in ("int32", "bool", "uint8"):
             raise self._unknown(name, spec)
         told = self.told[name]() if name in self.told else None
@@ -137,14 +153,24 @@ class Guesser:
             found = self.want(user, index, spec.count)
             if found is not None and len(found) == spec.count:
                 return np.asarray(found, spec.dtype).reshape(spec.shape)
-        if spec.count == 0 or all(user.op in _ELEMENTWISE for user, _ in users):
+        # A number of a class, or what a whole tensor is compared with.
+        numbers = _COMPARES if spec.count > 1 else ("Equal", "NotEqual", "Greater")
+        compared = all(user.op in numbers for user, _ in users)
+        if spec.count == 0 or compared or all(user.op in ELEMENTWISE for user, _ in users):
             return np.zeros(spec.shape, spec.dtype)
+        if spec.count == 1 and any(self._beside_sizes(user) for user, _ in users):
+            return np.ones(spec.shape, spec.dtype)
         raise self._unknown(name, spec)
 
     def tired(self) -> bool:
         """Whether enough was looked at: of what is used by many the ways are too many to go."""
         self.looks += 1
         return self.looks > _LOOKS
+
+    def _beside_sizes(self, node: GraphNode) -> bool:
+        """Whether a Pack puts sizes beside each other to compute with them, not to make a shape."""
+        others = [r for r in node.inputs if not self.is_constant(r)]
+        return node.op == "Pack" and any(self.known(r) is not None for r in others)
 
     def _unknown(self, name: str, spec: Spec) -> FanlightError:
         users = [f"{n.op} input {i} ({n.name})" for n, i in self.users.get(name, [])[:3]]
@@ -169,8 +195,8 @@ class Guesser:
         return np.full(spec.shape, value, np.float32)
 
     def _positive(self, node: GraphNode) -> bool:
-        """Whether a logarithm or root is taken of a product of matrices, or of its sum."""
-        if node.op not in ("MatMul", "_FusedMatMul"):
+        """Whether a logarithm or root is taken of a product, or of its sum."""
+        if node.op not in ("MatMul", "_FusedMatMul", "Mul", "RealDiv"):
             return False
         sums = [n for n, _ in self.users.get(node.name, []) if n.op in ("Add", "AddV2", "Maximum")]
         return any(self._feeds(n, ("Log", "Sqrt", "Rsqrt")) for n in [node, *sums])
@@ -184,6 +210,8 @@ class Guesser:
             return 2.0 if self._feeds(user, ("Cast", "Pack", "ResizeBilinear")) else 0.5
         if user.op in ("Pow",):
             return 2.0
+        if user.op.startswith("NonMaxSuppression") and index == 4:
+            return 0.05  # least score: random weights are sure of nothing
         if user.op in ("Range", "LinSpace"):
             return (0.0, 8.0, 1.0)[index]
         return float(random_array(name, ())) if user.op in ("Add", "AddV2", "Sub") else 0.5
@@ -199,7 +227,33 @@ class Guesser:
             told |= find(self)
         return told
 
+    def _look(self) -> None:
+        """Tell of what was imported since."""
+        for name, made in itertools.islice(self.results.items(), self._seen, None):
+            for index, tensor in enumerate(made):
+                ref = Ref(name, index)
+                if hasattr(tensor, "shape"):
+                    self.shapes.tell(ref, tensor.shape)
+                if isinstance(tensor, np.ndarray):
+                    self.shapes.wake(ref)
+        self._seen = len(self.results)
+        self.shapes.settle()
+
     # --- what rules look at
+
+    def agrees(self, node: GraphNode, made: Sequence[int]) -> bool:
+        """Whether a result may have this shape, going by what is told of it."""
+        told = self.shapes.dims(Ref(node.name))
+        total = self.shapes.total(Ref(node.name))
+        if total is not None and total != math.prod(made):
+            return False
+        if told is None:
+            return True
+        fits = (t is None or t == d for t, d in zip(told, made, strict=False))
+        return len(told) == len(made) and all(fits)
+
+    def _op(self, ref: Ref) -> str:
+        return self.nodes[ref.node].op if ref.node in self.nodes else ""
 
     def is_constant(self, ref: Ref) -> bool:
         return ref.node in self.nodes and self.nodes[ref.node].op == "Const"
@@ -293,7 +347,7 @@ class Guesser:
         if node.op in ("Conv2D", "_FusedConv2D", "MatMul", "_FusedMatMul"):
             weight = self.shape(node.inputs[1])
             return weight[-1] if weight else None
-        if node.op in _ELEMENTWISE or node.op in _THROUGH or node.op in (
+        if node.op in ELEMENTWISE or node.op in _THROUGH or node.op in (
             "MaxPool", "AvgPool", "Prelu", "ResizeBilinear", "FusedBatchNormV3",
             "FusedDepthwiseConv2dNative", "DepthwiseConv2dNative",
         ):  # fmt: skip
@@ -372,17 +426,17 @@ class Guesser:
                 return True
         return False
 
-    def resized(self, ref: Ref) -> bool:
-        """Whether a result is that of a resize to a size that has to be guessed."""
+    def follows(self, ref: Ref) -> bool:
+        """Whether a result is resized or reshaped to what its neighbours may tell."""
         for _ in range(_DEPTH):
             node = self.nodes.get(ref.node)
             if node is None or not node.inputs:
                 return False
-            if node.op.startswith("Resize"):
-                return self.is_constant(node.inputs[1])
-            if node.op not in _THROUGH:
+            if node.op == "Reshape" or node.op.startswith("Resize"):
+                return len(node.inputs) > 1 and self.is_constant(node.inputs[1])
+            if node.op not in _THROUGH and node.op not in ELEMENTWISE:
                 return False
-            ref = node.inputs[0]
+            ref = next((r for r in node.inputs if not self.is_constant(r)), node.inputs[0])
         return False
 
     def flattens(self, node: GraphNode) -> bool:
@@ -403,7 +457,7 @@ class Guesser:
                 shape = self.shape(maker.inputs[0])
                 if maker.op == "Reshape" and shape and len(shape) == 4:
                     return [shape[2]]
-                ref = maker.inputs[0]
+                ref = next((r for r in maker.inputs if not self.is_constant(r)), maker.inputs[0])
         return None
 
     def canvas(self) -> int | None:
@@ -438,7 +492,7 @@ class Guesser:
                 return False
             if node.op in _CONVOLUTIONS or node.op in _IMAGES:
                 return True
-            if node.op not in _ELEMENTWISE and node.op not in _THROUGH:
+            if node.op not in ELEMENTWISE and node.op not in _THROUGH:
                 return False
             ref = node.inputs[0]
         return False
@@ -446,7 +500,7 @@ class Guesser:
     def expected(self, name: str, rank: int, depth: int = 0) -> list[int | None]:
         """What the users of a result ask its dims to be."""
         dims: list[int | None] = [None] * rank
-        declared = self.declared.get(name)
+        declared = self.declared.get(name) if depth else self.shapes.dims(Ref(name))
         if declared is not None and len(declared) == rank:
             dims = list(declared)
         if self.tired():
@@ -455,6 +509,10 @@ class Guesser:
             for axis, size in enumerate(self._asked(user, index, rank, depth)):
                 if dims[axis] is None:
                     dims[axis] = size
+        if not depth and None in dims:
+            likely = self.shapes.supposed(self.nodes[name]).dims(Ref(name))
+            if likely is not None and len(likely) == rank:
+                dims = [d if d is not None else p for d, p in zip(dims, likely, strict=True)]
         return dims
 
     def _asked(self, user: GraphNode, index: int, rank: int, depth: int) -> list[int | None]:
@@ -501,7 +559,7 @@ class Guesser:
         if user.op == "Slice" and index == 0:
             # At least what is cut out, which begins at 0 as far as is known.
             return [s if s and s > 1 else None for s in self.partly(user.inputs[2], rank)]
-        if user.op in _ELEMENTWISE:
+        if user.op in ELEMENTWISE:
             for other in others:
                 shape = self.shape(other)
                 if shape and len(shape) <= rank:
@@ -540,7 +598,7 @@ def _confidence(user: GraphNode, index: int) -> int:
     if user.op == "StridedSlice" and index in (1, 2):
         masks = user.attrs.whole("begin_mask" if index == 1 else "end_mask", 0)
         return 4 if masks & 1 else 2
-    if user.op in _ELEMENTWISE:
+    if user.op in ELEMENTWISE:
         return 3
     return 2 if user.op in ("Pack", "StridedSlice", "Mul") else 1
 

@@ -90,6 +90,19 @@ def step(g: Guesser, user: GraphNode, index: int) -> bool:
     return False
 
 
+@rule(*_COMPARES)
+def limit(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
+    """What a loop compares its counter with: the length of the list that it goes through."""
+    if count != 1 or len(user.inputs) != 2:
+        return None
+    for node in g.nodes.values():
+        cond = called(node, "cond", g.functions) if node.op in _LOOPS else None
+        if cond is not None and user.name in cond.nodes:
+            if _argument(cond, user.inputs[1 - index]) is not None:
+                return _length(g, node)
+    return None
+
+
 @rule("TensorListReserve", "TensorListFromTensor", "TensorListStack", "TensorListGetItem")
 def element_shape(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     """Open: the elements tell what they are. As many of them as the loop has turns."""

@@ -94,27 +94,41 @@ def outcome(kind: str, folder: Path) -> tuple[str, str]:
     return f"{type(found).__name__}-{place}", "".join(traceback.format_exception(found)[-4:])
 
 
-def forked(command: list[str], timeout: float, **_: Any) -> subprocess.CompletedProcess[bytes]:
-    """Read an HDF5 file in a copy of this process; the new Python of guard.py is slower."""
-    child = os.fork()
-    if not child:
-        status = 1
-        try:
-            probe_hdf5.main(command[4], command[5] if len(command) > 5 else None)
-            status = 0
-        except Exception:
-            pass
-        os._exit(status)
-    end = time.monotonic() + timeout
-    while time.monotonic() < end:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            code = os.waitstatus_to_exitcode(status)
-            return subprocess.CompletedProcess(command, code, b"", b"the library failed")
-        time.sleep(0.002)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    raise subprocess.TimeoutExpired(command, timeout)
+class Forked:
+    """What guard.py asks of a process, as a copy of this one; its new Python is slower."""
+
+    def __init__(self, command: list[str], **_: Any) -> None:
+        self.command = command
+        self.returncode: int | None = None
+        self._child = os.fork()
+        if not self._child:
+            status = 1
+            try:
+                probe_hdf5.main(command[4], command[5] if len(command) > 5 else None)
+                status = 0
+            except Exception:
+                pass
+            os._exit(status)
+
+    def poll(self) -> int | None:
+        """The exit status, once there is one."""
+        if self.returncode is None:
+            ended, status = os.waitpid(self._child, os.WNOHANG)
+            if ended:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def communicate(self, timeout: float = WALL) -> tuple[bytes, bytes]:
+        """Wait for it."""
+        end = time.monotonic() + timeout
+        while self.poll() is None:
+            if time.monotonic() > end:
+                raise subprocess.TimeoutExpired(self.command, timeout)
+            time.sleep(0.002)
+        return b"", b"the library failed"
+
+    def kill(self) -> None:
+        os.kill(self._child, signal.SIGKILL)
 
 
 def serve(pipe: Any) -> None:
@@ -122,7 +136,10 @@ def serve(pipe: Any) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     guard._SECONDS = 3.0  # libhdf5 need not be waited for as long as on a user's machine
     guard.subprocess = SimpleNamespace(  # type: ignore[attr-defined]
-        run=forked, DEVNULL=subprocess.DEVNULL, TimeoutExpired=subprocess.TimeoutExpired
+        Popen=Forked,
+        DEVNULL=subprocess.DEVNULL,
+        PIPE=subprocess.PIPE,
+        TimeoutExpired=subprocess.TimeoutExpired,
     )
 
     def stop(*_: Any) -> None:

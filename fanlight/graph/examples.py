@@ -142,8 +142,11 @@ class _Pair:
         x, y = self.weights.get(one), self.weights.get(many)
         if x is None or y is None or x.dtype != np.float32 or x.shape != y.shape or not x.any():
             return False
+        if not np.isfinite(x).all():
+            return False
         factors = (self.count, 1 / self.count, self.count**0.5, self.count**-0.5)
-        return any(np.allclose(y, x * f, rtol=1e-5, atol=0) for f in factors)
+        with np.errstate(over="ignore"):
+            return any(np.allclose(y, x * f, rtol=1e-5, atol=0) for f in factors)
 
     def _follow(self, many: Node, given: list[list[Axis]], made: list[list[Axis]]) -> None:
         """What stood before the batch inside of a dim still does."""

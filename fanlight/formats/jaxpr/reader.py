@@ -185,7 +185,7 @@ def _refuse_unsupported(closed: Any, varies: list[bool], where: str) -> None:
 
 def _spec(jax: Any, leaf: Any, path: str) -> Any:
     """What an array, a number or a shape is traced as."""
-    if hasattr(leaf, "shape") and hasattr(leaf, "dtype"):
+    if hasattr(leaf, "shape") and hasattr(leaf, "dtype") and leaf.dtype != "string":
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
     if isinstance(leaf, bool | int | float):
         array = jax.numpy.asarray(leaf)

@@ -143,6 +143,7 @@ def bits(name: str) -> Formula:
     whole = proto.TYPES["int32"]
 
     def write(o: Out, x: list[str]) -> str:
+        o.since(18, name)
         wide = [r if v.dtype == "int32" else o.op("Cast", r, part="whole", to=whole)
                 for r, v in zip(x, o.node.inputs, strict=True)]  # fmt: skip
         return o.op(name, *wide)
@@ -216,8 +217,6 @@ def _six(o: Out) -> tuple[str, str]:
 
 def same(name: str) -> Any:
     def write(o: Out) -> str:
-        if name.startswith("Bitwise"):
-            o.since(18, name)
         return o.op(name, *operands(o))
 
     return write

@@ -6,14 +6,13 @@ import math
 from functools import partial
 
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
-from fanlight.formats.tfgraph.roles import Guesser, Told, Wanted, motif, rule
+from fanlight.formats.tfgraph.roles import ORDERS, Guesser, Told, Wanted, motif, rule
 
 # Each of their results has the elements of the first input, in some shape and order.
 _KEEP_ELEMENTS = frozenset(
     "Identity Reshape Transpose Squeeze ExpandDims Sigmoid Softmax Relu Relu6 Tanh Exp Cast".split()
 )
 _DEPTH = 12
-_COMPARES = ("Less", "LessEqual", "Greater", "GreaterEqual")
 _FAR = 1 << 20
 _PARTS = 64
 
@@ -145,7 +144,7 @@ def limits(g: Guesser) -> Told:
     told: Told = {}
     for node in g.nodes.values():
         finds = any(n.op == "Where" for n, _ in g.users.get(node.name, []))
-        if node.op not in _COMPARES or not finds or len(node.inputs) != 2:
+        if node.op not in ORDERS or not finds or len(node.inputs) != 2:
             continue
         for index, ref in enumerate(node.inputs):
             spec = g.specs.get(ref.node)

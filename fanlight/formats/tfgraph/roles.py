@@ -39,7 +39,8 @@ _LAST = {"Conv2DBackpropInput": (0,), "Split": (0,), "Fill": (0,)}
 ELEMENTWISE = frozenset(
     "Add AddV2 AddN Sub Mul RealDiv Maximum Minimum SquaredDifference BiasAdd Select".split()
 )
-_COMPARES = frozenset("Equal NotEqual Less LessEqual Greater GreaterEqual".split())
+ORDERS = ("Less", "LessEqual", "Greater", "GreaterEqual")
+_COMPARES = frozenset(("Equal", "NotEqual", *ORDERS))
 _THROUGH = frozenset("Identity Relu Relu6 Cast Snapshot StopGradient LeakyRelu Sigmoid".split())
 _CONVOLUTIONS = {
     "Conv2D": 3, "_FusedConv2D": 3, "DepthwiseConv2dNative": 2, "FusedDepthwiseConv2dNative": 2,

@@ -9,11 +9,10 @@ from __future__ import annotations
 from fanlight.formats.tfgraph.library import Function, called, identity_of
 from fanlight.formats.tfgraph.lists import TensorList
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
-from fanlight.formats.tfgraph.roles import Asked, Guesser, Wanted, asks, rule
+from fanlight.formats.tfgraph.roles import ORDERS, Asked, Guesser, Wanted, asks, rule
 
 _LOOPS = ("While", "StatelessWhile")
 _ADDS = ("Add", "AddV2")
-_COMPARES = ("Less", "LessEqual", "Greater", "GreaterEqual")
 
 
 def _length(g: Guesser, loop: GraphNode) -> Wanted:
@@ -57,7 +56,7 @@ def loop(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
             places = [_argument(function, r) for r in node.inputs]
             if index not in places:
                 continue
-            if node.op in _COMPARES:
+            if node.op in ORDERS:
                 return _length(g, user)
             others = [p for p in places if p is not None and p != index]
             if node.op in _ADDS and any(_argument(body, body.returns[p]) != p for p in others):
@@ -90,7 +89,7 @@ def step(g: Guesser, user: GraphNode, index: int) -> bool:
     return False
 
 
-@rule(*_COMPARES)
+@rule(*ORDERS)
 def limit(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     """What a loop compares its counter with: the length of the list that it goes through."""
     if count != 1 or len(user.inputs) != 2:

@@ -127,16 +127,7 @@ def make_options(
             )
         pair = (given[0], given[1])
     shapes: dict[str, tuple[int, ...]] = {}
-    wanted = {} if input_shapes is None else input_shapes
-    if not isinstance(wanted, Mapping):
-        raise FanlightError(
-            "E-FORMAT-018",
-            "input_shapes are given by name.",
-            where="input_shapes",
-            expected='{"image": (224, 224, 3)}',
-            received=repr(input_shapes)[:80],
-        )
-    for name, shape in wanted.items():
+    for name, shape in _by_name(input_shapes, "input_shapes", '{"image": (224, 224, 3)}').items():
         many = isinstance(shape, list | tuple) or np.ndim(shape)  # type: ignore[arg-type]
         dims = shape if many else (0,)
         given = _whole([1 if d is None else d for d in dims])
@@ -178,19 +169,24 @@ def make_options(
     )
 
 
-def _values(given: Any) -> dict[str, np.ndarray]:
-    """Arrays of numbers by input name; E-FORMAT-018 if a caller gave something else."""
+def _by_name(given: Any, what: str, example: str) -> Mapping[str, Any]:
+    """What a caller gave by name, if anything; E-FORMAT-018 if it has no names."""
     wanted = {} if given is None else given
     if not isinstance(wanted, Mapping):
         raise FanlightError(
             "E-FORMAT-018",
-            "input_values are given by name.",
-            where="input_values",
-            expected='{"training": False}',
+            f"{what} are given by name.",
+            where=what,
+            expected=example,
             received=repr(given)[:80],
         )
+    return wanted
+
+
+def _values(given: Any) -> dict[str, np.ndarray]:
+    """Arrays of numbers by input name; E-FORMAT-018 if a caller gave something else."""
     made: dict[str, np.ndarray] = {}
-    for name, value in wanted.items():
+    for name, value in _by_name(given, "input_values", '{"training": False}').items():
         try:
             array = np.array(value)
         except (TypeError, ValueError):  # rows of different lengths

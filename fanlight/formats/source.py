@@ -128,7 +128,7 @@ def make_options(
         pair = (given[0], given[1])
     shapes: dict[str, tuple[int, ...]] = {}
     for name, shape in _by_name(input_shapes, "input_shapes", '{"image": (224, 224, 3)}').items():
-        many = isinstance(shape, list | tuple) or np.ndim(shape)  # type: ignore[arg-type]
+        many = isinstance(shape, list | tuple) or np.ndim(shape)
         dims = shape if many else (0,)
         given = _whole([1 if d is None else d for d in dims])
         if min(given, default=1) < 1:

@@ -17,6 +17,8 @@ from fanlight.formats.emitter import check_size
 from fanlight.ops.types import TensorType
 
 _NEAR_ONE = ("gamma", "variance", "scale", "running_std")
+# What scales and does not normalise (NoNorm; Sun et al. 2020): sums of branches would only grow.
+_ONLY_SCALES = "fakelayernorm/gamma"
 
 
 def random_array(name: str, shape: Sequence[int]) -> np.ndarray:
@@ -26,7 +28,8 @@ def random_array(name: str, shape: Sequence[int]) -> np.ndarray:
     noise = np.random.Generator(np.random.Philox(seed)).standard_normal(tuple(shape), np.float32)
     last = name.lower()
     if any(part in last for part in _NEAR_ONE):
-        return (1 + 0.1 * np.clip(noise, -3, 3)).astype(np.float32)
+        mean = 0.5 if last.endswith(_ONLY_SCALES) else 1
+        return (mean + 0.1 * np.clip(noise, -3, 3)).astype(np.float32)
     if len(shape) < 2:
         return (0.05 * noise).astype(np.float32)
     # A depthwise kernel [kh, kw, channels, multiplier] sums over its window only.

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 import fanlight as fl
 from fanlight.errors import FanlightError
+from fanlight.formats.random_weights import random_array
 from tests.formats.test_guess import node, placeholder, written
 
 Weights = dict[str, tuple[tuple[int, ...], str]]
@@ -247,3 +249,31 @@ def test_damaged_patterns_load_or_one_coded_error_says_why(tmp_path: Path) -> No
                 assert "that the reader does not expect" not in error.message, (nodes[at], error)
                 refused += 1
     assert loaded_ > 3 and refused > 20
+
+
+@pytest.mark.parametrize(("features", "heads"), [(128, (4, 32)), (768, (12, 64)), (64, (2, 32))])
+def test_heads_of_attention_have_the_usual_size(
+    tmp_path: Path, features: int, heads: tuple[int, int]
+) -> None:
+    nodes = [
+        placeholder(1, 5, features),
+        node("sizes", "Pack", "one", "tokens", "heads", "size"),
+        node("apart", "Reshape", "x", "sizes"),
+        node("turned", "Transpose", "apart", "perm"),
+    ]
+    weights: Weights = {
+        "one": ((), "int32"), "tokens": ((), "int32"), "heads": ((), "int32"),
+        "size": ((), "int32"), "perm": ((4,), "int32"),
+    }  # fmt: skip
+    model = loaded(tmp_path, nodes, weights, turned=(1, heads[0], 5, heads[1]))
+    assert model.outputs[0][1].shape == (1, heads[0], 5, heads[1])
+    rows = np.arange(5 * features, dtype=np.float32).reshape(1, 5, features)
+    found = model(rows)
+    np.testing.assert_array_equal(found, rows.reshape(1, 5, *heads).transpose(0, 2, 1, 3))
+
+
+def test_what_only_scales_shrinks_so_that_sums_of_branches_stay_finite() -> None:
+    shrinks = random_array("layer_1/output/FakeLayerNorm/gamma", (512,))
+    normal = random_array("layer_1/output/LayerNorm/gamma", (512,))
+    assert abs(shrinks.mean() - 0.5) < 0.02
+    assert abs(normal.mean() - 1) < 0.02

@@ -15,6 +15,7 @@ _KEEP_ELEMENTS = frozenset(
 _DEPTH = 12
 _FAR = 1 << 20
 _PARTS = 64
+_HEAD = (32, 64)  # features of a head of attention, in small and in large networks
 
 
 def made_by(g: Guesser, ref: Ref, *ops: str) -> GraphNode | None:
@@ -171,3 +172,32 @@ def last_sizes(g: Guesser) -> Told:
 def _last(g: Guesser, sizes: Ref) -> Wanted:
     shape = g.shape(sizes)
     return [shape[0] - 1] if shape else None
+
+
+@motif
+def attention_heads(g: Guesser) -> Told:
+    """[batch, tokens, heads, size]: features before a Transpose are heads, of the usual size.
+
+    64 in Vaswani et al. 2017 and in BERT; 32 in small ones (MobileBERT, Sun et al. 2020).
+    """
+    told: Told = {}
+    for node in g.nodes.values():
+        if node.op != "Reshape" or len(node.inputs) != 2:
+            continue
+        shape = made_by(g, node.inputs[1], "Pack")
+        turned = any(n.op == "Transpose" for n, _ in g.users.get(node.name, []))
+        if shape is None or not turned or len(shape.inputs) != 4:
+            continue
+        heads, size = shape.inputs[2:]
+        if heads.node in g.specs and size.node in g.specs and heads != size:
+            told[heads.node] = partial(_heads, g, node.inputs[0], False)
+            told[size.node] = partial(_heads, g, node.inputs[0], True)
+    return told
+
+
+def _heads(g: Guesser, features: Ref, size: bool) -> Wanted:
+    shape = g.shape(features)
+    if not shape or shape[-1] % _HEAD[0]:
+        return None
+    each = _HEAD[1] if shape[-1] >= 512 and shape[-1] % _HEAD[1] == 0 else _HEAD[0]
+    return [each if size else shape[-1] // each]

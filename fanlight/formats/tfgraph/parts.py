@@ -15,7 +15,7 @@ _KEEP_ELEMENTS = frozenset(
 _DEPTH = 12
 _FAR = 1 << 20
 _PARTS = 64
-_HEAD = (32, 64)  # features of a head of attention, in small and in large networks
+_HEAD, _LARGE = (32, 64), 512  # features of a head, in small and in large networks
 
 
 def made_by(g: Guesser, ref: Ref, *ops: str) -> GraphNode | None:
@@ -190,14 +190,22 @@ def attention_heads(g: Guesser) -> Told:
             continue
         heads, size = shape.inputs[2:]
         if heads.node in g.specs and size.node in g.specs and heads != size:
-            told[heads.node] = partial(_heads, g, node.inputs[0], False)
-            told[size.node] = partial(_heads, g, node.inputs[0], True)
+            # Converters share constants: the first Reshape tells, and the others have as many.
+            told.setdefault(heads.node, partial(_heads, g, node.inputs[0]))
+            told.setdefault(size.node, partial(_size, g, node.inputs[0], heads))
     return told
 
 
-def _heads(g: Guesser, features: Ref, size: bool) -> Wanted:
+def _heads(g: Guesser, features: Ref) -> Wanted:
     shape = g.shape(features)
     if not shape or shape[-1] % _HEAD[0]:
         return None
-    each = _HEAD[1] if shape[-1] >= 512 and shape[-1] % _HEAD[1] == 0 else _HEAD[0]
-    return [each if size else shape[-1] // each]
+    large = shape[-1] >= _LARGE and shape[-1] % _HEAD[1] == 0
+    return [shape[-1] // (_HEAD[1] if large else _HEAD[0])]
+
+
+def _size(g: Guesser, features: Ref, heads: Ref) -> Wanted:
+    shape, known = g.shape(features), g.known(heads) or _heads(g, features)
+    if not shape or not known or known[0] < 1 or shape[-1] % known[0]:
+        return None
+    return [shape[-1] // known[0]]

@@ -46,11 +46,14 @@ def ask_tfjs(
     inputs: Mapping[str, np.ndarray],
     seconds: float,
     fixed: Mapping[str, Any] | None = None,
+    backend: str | None = None,
 ) -> list[np.ndarray]:
     """TF.js's answers, in the order of the model's outputs.
 
     Args:
+        inputs: by the names of inputs, or of nodes that are fed.
         fixed: inputs that Fanlight's model does not have, as the source names them.
+        backend: of TF.js; the fastest one that is right, if it is left out.
 
     Raises:
         RuntimeError: what TF.js says, or that it took too long.
@@ -58,14 +61,14 @@ def ask_tfjs(
     found = packages()
     if found is None:
         raise RuntimeError("no TF.js in node_modules")
-    folder, backend = found
-    if any(node.op == "non_max_suppression" for node in model.graph.nodes):
+    folder = found[0]
+    if backend is None and any(node.op == "non_max_suppression" for node in model.graph.nodes):
         backend = "cpu"  # that of wasm keeps other boxes than TF.js's own on the CPU does
     names = {port.name: port.source.removesuffix(":0") for port in model.source.inputs}
-    given = {names[n]: packed(x) for n, x in inputs.items()}
+    given = {names.get(n, n): packed(x) for n, x in inputs.items()}
     given |= {n: packed(np.asarray(x)) for n, x in (fixed or {}).items()}
     request = {
-        "backend": backend,
+        "backend": backend or found[1],
         "inputs": given,
         "outputs": [port.source.removesuffix(":0") for port in model.source.outputs],
     }

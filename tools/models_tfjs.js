@@ -53,6 +53,33 @@ function keepWhatIsKept() {
   };
 }
 
+/**
+ * TF.js 4.22 on the CPU and in WebAssembly takes the statistics of channels that come first, [1, C, 1,
+ * 1], as if channels were last. Those are computed by parts here.
+ */
+function broadcastStatistics() {
+  const name = 'FusedBatchNorm';
+  const backendName = tf.getBackend();
+  const { kernelFunc } = tf.getKernel(name, backendName);
+  tf.unregisterKernel(name, backendName);
+  tf.registerKernel({
+    kernelName: name,
+    backendName,
+    kernelFunc(given) {
+      const { x, mean, variance, scale, offset } = given.inputs;
+      if (mean.shape.length < 2 || mean.shape[mean.shape.length - 1] === mean.size) {
+        return kernelFunc(given);
+      }
+      const whole = tf.engine().makeTensorFromTensorInfo;
+      const [a, m, v, s, b] = [x, mean, variance, scale, offset].map(
+        (t) => t && whole.call(tf.engine(), t));
+      let y = tf.div(tf.sub(a, m), tf.sqrt(tf.add(v, given.attrs.varianceEpsilon)));
+      if (s) y = tf.mul(y, s);
+      return b ? tf.add(y, b) : y;
+    },
+  });
+}
+
 async function main() {
   const request = JSON.parse(fs.readFileSync(asked, 'utf8'));
   if (request.backend === 'wasm') {
@@ -62,6 +89,7 @@ async function main() {
   }
   await tf.setBackend(request.backend);
   await tf.ready();
+  broadcastStatistics();
   const topology = JSON.parse(fs.readFileSync(file, 'utf8')).modelTopology;
   let results;
   if ('node' in topology) {

@@ -426,10 +426,9 @@ def page(rows: Sequence[Mapping[str, Any]], there: int) -> str:
         "output; where there is none, the column says why. Models under `topologies-only` came "
         'without their weights: `fl.load(path, weights="random")` seeds them by name and guesses '
         "the shapes and axes among them from their roles. Sizes that a model leaves open are small "
-        "here. Two faults of TF.js are mended on the way (tools/models_tfjs.js): it loses what a loop "
-        "puts into a list, and takes the statistics of channels that come first in the wrong order.\n\n"
-        + table(rows)
-        + notes(rows)
+        "here. Two faults of TF.js are mended on the way (tools/models_tfjs.js): it loses what a "
+        "loop puts into a list, and takes the statistics of channels that come first as if they "
+        "came last.\n\n" + table(rows) + notes(rows)
     )
 
 

@@ -121,11 +121,12 @@ def write(
         build(opened.loaded or opened.graph, target)
         return Written(kind, {}).with_files(target)
     source = _source(opened, free)
+    # Weights that scales are folded into would take bytes one step off here and there.
+    rewrite = None if any(n.op in BYTES for n in opened.graph.nodes) else fold
     if kind == "onnx":
         texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in options.metadata.items()}
-        notes += write_onnx(
-            source, target, opset=18 if options.opset is None else options.opset, metadata=texts
-        )
+        opset = 18 if options.opset is None else options.opset
+        notes += write_onnx(source, target, opset=opset, metadata=texts, rewrite=rewrite)
         return Written(kind, {}).with_files(target)
     notes += write_graph_model(
         source,
@@ -134,8 +135,7 @@ def write(
         shard_bytes=options.shard_bytes,
         metadata=options.metadata,
         structured_outputs=options.structured_outputs,
-        # Weights that scales are folded into would take bytes one step off here and there.
-        rewrite=None if any(n.op in BYTES for n in opened.graph.nodes) else fold,
+        rewrite=rewrite,
     )
     return Written("tfjs-graph", {}).with_files(target)
 

@@ -91,6 +91,8 @@ PREPARE: tuple[Step, ...] = (*_FOLDED, *_TIDY)
 FOLD: tuple[Step, ...] = (
     RemoveDead(),
     ConstantFold(finite=True),
+    Simplify(),
+    SinkTransposes(),
     AbsorbPad(),
     FoldAffine(),
     MergeCommon(),

@@ -10,9 +10,11 @@ import numpy as np
 from fanlight.formats.onnx_writer import proto
 from fanlight.formats.writing import within_a_byte
 from fanlight.graph import Graph, Node, Value
+from fanlight.graph.rewrite import use_counts
 from fanlight.ops.types import Dim, TensorType
 
 TO_NCHW, TO_NHWC = (0, 3, 1, 2), (0, 2, 3, 1)
+CONVOLUTIONS = ("conv2d", "depthwise_conv2d", "conv2d_transpose")
 
 
 class Unsupported(Exception):
@@ -29,6 +31,7 @@ class NodeWriter:
         nodes: NodeProtos so far.
         opset: the version of ONNX that they are of.
         constants: name -> array, of this graph and those inside.
+        sums: convolution -> the node that adds its bias, which is written as its third input.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class NodeWriter:
         self._weights: dict[Value, np.ndarray] = {}
         self._sizes: dict[Dim, str] = {}
         self._makers: dict[Value, Node] = {}
+        self.sums: dict[Node, Node] = {}
 
     def fresh(self, wanted: str) -> str:
         name, count = wanted, 1
@@ -145,9 +149,30 @@ class NodeWriter:
         """Write a graph whose inputs are bound; references to its outputs."""
         self._weights = {**self._weights, **graph.weights}
         self._makers = graph.producers()
+        self.sums = sums(graph)
+        inside = set(self.sums.values())
         for node in graph.nodes:
-            self.emit(self, node)
+            if node not in inside:
+                self.emit(self, node)
         return [self.plain(v) for _, v in graph.outputs]
+
+
+def sums(graph: Graph) -> dict[Node, Node]:
+    """Convolutions of which nothing reads the result but the sum with one number per channel."""
+    uses, users = use_counts(graph), graph.users()
+    found: dict[Node, Node] = {}
+    for node in graph.nodes:
+        if node.op not in CONVOLUTIONS or uses.get(node.output) != 1:
+            continue
+        channels = node.output.shape[-1]
+        for add in users.get(node.output, []):
+            others = [v for v in add.inputs if v is not node.output]
+            if add.op != "add" or add.output.type != node.output.type or not others:
+                continue
+            array = graph.weights.get(others[0])
+            if array is not None and array.size == channels == array.shape[-1]:
+                found[node] = add
+    return found
 
 
 class Out:
@@ -182,6 +207,16 @@ class Out:
     @property
     def inputs(self) -> list[str]:
         return [self.w.plain(v) for v in self.node.inputs]
+
+    def bias(self) -> list[str]:
+        """The bias of a convolution, if the sum with it is written along."""
+        add = self.w.sums.get(self.node)
+        if add is None:
+            return []
+        (bias,) = (v for v in add.inputs if v is not self.node.output)
+        array = self.w.array(bias)
+        assert array is not None  # see `sums`
+        return [self.w.const(array.reshape(-1), bias.name)]
 
     def op(self, op: str, *inputs: str | float, part: str = "", **attrs: Any) -> str:
         """A node of ONNX, where a number stands for a constant of float32."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ def write_onnx(
     external: bool | None = None,
     metadata: Mapping[str, str] | None = None,
     overwrite: bool = True,
+    rewrite: Callable[[Graph], Graph] | None = None,
 ) -> tuple[str, ...]:
     """Write a model as ONNX.
 
@@ -46,6 +47,8 @@ def write_onnx(
         metadata: texts that go along: metadata_props.
         overwrite: False refuses a file that is there. A model that is replaced stays readable
             until the new one stands; then its file of weights goes.
+        rewrite: makes of the graph one that means the same and suits ONNX better:
+            `fanlight.passes.fold`.
 
     Returns:
         What a reader of the report should know: why a batch had to stay fixed.
@@ -70,7 +73,7 @@ def write_onnx(
             source.graph if hasattr(source, "graph") else source, [str(error)]
         ) from None
     writer = NodeWriter(_emit, opset=opset)
-    inputs, outputs = _written(graph, writer)
+    inputs, outputs = _written(graph if rewrite is None else rewrite(graph), writer)
     beside = new_name(target)
     total = sum(a.nbytes for a in writer.constants.values())
     outside = total > _MOST if external is None else external
@@ -113,7 +116,8 @@ def _emit(writer: NodeWriter, node: Node) -> None:
     except Unsupported as error:
         raise _unwritable(None, [f"{node.name} ({node.op}): {error}"]) from None
     references = made if isinstance(made, list) else [made]
-    for value, reference in zip(node.outputs, references, strict=True):
+    add = writer.sums.get(node)
+    for value, reference in zip((add or node).outputs, references, strict=True):
         writer.bind(value, reference, out.is_turned and len(value.shape) == 4)
 
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph, Value
 
 
-def cut(graph: Graph, inputs: Sequence[str], outputs: Sequence[str]) -> Graph:
+def cut(
+    graph: Graph,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    results: Mapping[str, str] | None = None,
+) -> Graph:
     """The part that computes `outputs` from `inputs`.
 
     Args:
+        results: what the source calls its nodes, layers and tensors -> the value of the graph that
+            is their result: one node of the source may have become several of the graph.
         inputs: names of nodes (their first output) or values that become inputs; none: the inputs
             of the graph, as far as they are needed.
         outputs: names of nodes, values or outputs that become the outputs; none: all outputs.
@@ -21,7 +28,7 @@ def cut(graph: Graph, inputs: Sequence[str], outputs: Sequence[str]) -> Graph:
         FanlightError: E-CONVERT-003 there is no such node, or what is wanted depends on an input
             that was not named.
     """
-    values = _by_name(graph)
+    values = _by_name(graph, results or {})
     starts = [_find(values, name, graph) for name in inputs]
     known = dict(graph.outputs)
     ends = {name: known.get(name) or _find(values, name, graph) for name in outputs} or known
@@ -70,16 +77,15 @@ def cut(graph: Graph, inputs: Sequence[str], outputs: Sequence[str]) -> Graph:
     return Graph(graph.name, first, tuple(ends.items()), nodes, weights)
 
 
-def _by_name(graph: Graph) -> dict[str, Value]:
-    found: dict[str, Value] = {}
-    for value in graph.values():
-        found[value.name] = value
+def _by_name(graph: Graph, results: Mapping[str, str]) -> dict[str, Value]:
+    named = {value.name: value for value in graph.values()}
+    found = dict(named)
     taken = {v.name for v in graph.inputs}
     for node in graph.nodes:
         # Of several nodes of one name the last makes what the source calls so.
         if node.name not in taken:
             found[node.name] = node.output
-    return found
+    return found | {name: named[value] for name, value in results.items() if value in named}
 
 
 def _find(values: dict[str, Value], name: str, graph: Graph) -> Value:

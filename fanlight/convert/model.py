@@ -30,6 +30,7 @@ class Opened:
         batched: inputs whose leading dim is a batch that is free.
         texts: the inputs and outputs of texts, which Python does in front of the graph and behind.
         debug_ops: ops of it that only print or check -> how many were left out.
+        results: what it calls its nodes, layers and tensors -> the values that are their results.
     """
 
     graph: Graph
@@ -42,6 +43,7 @@ class Opened:
     loaded: Any = None
     texts: tuple[str, ...] = ()
     debug_ops: Mapping[str, int] = field(default_factory=dict)
+    results: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def left_out(self) -> str | None:
@@ -75,11 +77,35 @@ def open_part(
     if _cuts_itself(source):  # so that what is cut off need not be understood
         given = {"inputs": tuple(inputs), "outputs": tuple(outputs)}
         return open_source(source, {**loading, **given})
+    if isinstance(source, Model):
+        part = _between_layers(source, inputs, outputs)
+        if part is not None:
+            return open_source(part, loading)
     opened = open_source(source, loading)
     if inputs or outputs:
-        part = opened.of_part(cut(opened.graph, inputs, outputs))
+        part = opened.of_part(cut(opened.graph, inputs, outputs, opened.results))
         return replace(part, texts=()) if inputs and outputs else part
     return opened
+
+
+def _between_layers(model: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
+    """The functional model from the results of some layers to those of others; None where the
+    names are not those of layers, which have one output each.
+    """
+    layers = {layer.name: layer for layer in model.layers}
+    symbols: list[list[Any]] = []
+    try:
+        own = dict(zip(model.input_types(), model.inputs, strict=False))
+        for names, default in ((inputs, model.inputs), (outputs, model.outputs)):
+            if any(n not in layers and n not in own for n in names):
+                return None
+            found = [own[n] if n in own else layers[n].output for n in names]
+            if any(isinstance(x, list | tuple | dict) for x in found):
+                return None
+            symbols.append(found or list(default))
+    except FanlightError:  # a subclassed model: what lies between is known to its code alone
+        return None
+    return Model(*symbols, name=model.name) if inputs or outputs else None
 
 
 def refuse_texts(opened: Opened) -> None:
@@ -169,4 +195,5 @@ def _of_graph(model: LoadedModel, where: Any, loading: Mapping[str, Any] | None)
         loaded=model,
         texts=texts,
         debug_ops=model.source.debug_ops,
+        results=model.source.results,
     )

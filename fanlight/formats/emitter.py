@@ -74,6 +74,7 @@ class Emitter:
     Attributes:
         sketch: whether the shapes of the graph alone are wanted. Large known arrays are zeros
             that take no memory then, and become inputs in place of weights.
+        results: see Source.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Emitter:
         self.builder = builder
         self.sketch = sketch
         self.budget = budget or Budget()
+        self.results: dict[str, str] = {}
         self._known: dict[int, _Known] = {}
         self._scalars: dict[tuple[str, str], np.ndarray] = {}
 
@@ -102,6 +104,11 @@ class Emitter:
         array = _zeros(array.shape, array.dtype) if large else dtypes.narrow(array)
         self._known.setdefault(id(array), _Known(array)).name = name
         return array
+
+    def result(self, name: str, made: Any) -> None:
+        """Remember what the source calls a result, for who cuts the model there."""
+        if name and isinstance(made, Value):
+            self.results[name] = made.name
 
     def name_of(self, tensor: Tensor) -> str | None:
         """The source's name of a known array, if it was told."""

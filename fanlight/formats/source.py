@@ -58,6 +58,8 @@ class Source:
             `outputs` are the model's, and the graph's are what lies between.
         mixes: where the examples of a batch meet, if they do; no input is batched then.
         debug_ops: ops of the source that only print or check -> how many were left out.
+        results: what the source calls its nodes, layers or tensors -> the value of the graph that
+            is their result; a value of the graph may be gone.
     """
 
     graph: Graph
@@ -71,6 +73,7 @@ class Source:
     text: TextPart | None = None
     mixes: tuple[str, ...] = ()
     debug_ops: Mapping[str, int] = field(default_factory=dict)
+    results: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

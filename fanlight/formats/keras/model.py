@@ -64,6 +64,7 @@ def import_model(
             for n, w, t in zip(names, wanted, results, strict=True)
         ),
         warnings=tuple(dict.fromkeys(run.shared.warnings)),
+        results=run.shared.em.results,
     )
 
 
@@ -276,7 +277,9 @@ class _Import:
             call = layer.calls[index]
             values = [tensor(ref) for ref in call.inputs]
             if _operation(layer):
-                done[(name, index)] = [self._operation(layer, call, tensor, values, scope)]
+                made = self._operation(layer, call, tensor, values, scope)
+                self.shared.em.result("/".join((*scope, name)), made)
+                done[(name, index)] = [made]
             else:
                 _check_call(layer, call)
                 done[(name, index)] = self._call(layer, values, scope, paths[name])
@@ -284,6 +287,14 @@ class _Import:
         return [tensor(ref) for ref in model.outputs], names
 
     def _call(
+        self, layer: LayerConfig, inputs: Sequence[Tensor], scope: tuple[str, ...], path: str
+    ) -> list[Tensor]:
+        """One call of a layer; its last one is what its name stands for."""
+        made = self._called(layer, inputs, scope, path)
+        self.shared.em.result("/".join((*scope, layer.name)), made[0] if made else None)
+        return made
+
+    def _called(
         self,
         layer: LayerConfig,
         inputs: Sequence[Tensor],
@@ -361,7 +372,7 @@ class _Import:
         x, name = inputs[0], "/".join(scope)
         batch, time = x.shape[:2]
         flat = self.shared.em.reshape(x, (batch * time, *x.shape[2:]), f"{name}/frames")
-        made = self._call(_inner(layer), [flat], scope, f"{path}/layer", layer.name)
+        made = self._called(_inner(layer), [flat], scope, f"{path}/layer", layer.name)
         return [
             self.shared.em.reshape(y, (batch, time, *y.shape[1:]), f"{name}/time") for y in made
         ]

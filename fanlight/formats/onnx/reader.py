@@ -281,6 +281,7 @@ class _Import:
                 "opsets": {k or "ai.onnx": v for k, v in self.shared.opsets.items()},
                 "layouts": layouts,
             },
+            results=self.em.results,
         )
 
 

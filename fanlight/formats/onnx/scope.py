@@ -208,6 +208,9 @@ class Scope:
         for index, (name, value) in enumerate(zip(node.outputs, made, strict=False)):
             if name:
                 self.bind(name, value, made_kinds.get(index, 0))
+            if self.depth == 0:
+                self.em.result(name, value)
+                self.em.result(node.name if index == 0 else "", value)
         missing = [n for n in node.outputs[len(made) :] if n]
         if missing:
             raise FanlightError(

@@ -233,7 +233,8 @@ class _Import:
             self._input(entry, node, self.host)
         for node in order:
             if node.name not in self.results:
-                self.results[node.name] = self._node(node, self.results, self.em)
+                made = self.results[node.name] = self._node(node, self.results, self.em)
+                self.em.result(node.name, made[0] if made else None)
         return self._finish(self.host)
 
     def run_function(self, function: Function, inputs: Sequence[Any], em: Emitter) -> list[Any]:
@@ -475,6 +476,7 @@ class _Import:
             outputs=tuple(ports),
             warnings=tuple(dict.fromkeys(self.warnings)),
             text=part,
+            results=self.em.results,
         )
 
     def _parts(self, name: str, entry: Entry, made: Any) -> list[tuple[str, Tensor]]:

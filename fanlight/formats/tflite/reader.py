@@ -270,4 +270,5 @@ class _Import:
             labels=about.labels,
             warnings=tuple(dict.fromkeys((*self._told(), *self.report.warnings, *about.warnings))),
             metadata=about.metadata,
+            results=self.em.results,
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.formats.emitter import Emitter, Tensor
-from fanlight.formats.tflite.call import HANDLERS, Call, Cell, clean, graph_dtype
+from fanlight.formats.tflite.call import HANDLERS, Bytes, Call, Cell, clean, graph_dtype
 from fanlight.formats.tflite.int8 import in_whole_numbers
 from fanlight.formats.tflite.model import Model, Operator, Subgraph, TensorInfo
 from fanlight.formats.tflite.quantization import ON_GRID
@@ -134,6 +134,7 @@ class Scope:
             )
         for number, info, result in zip(numbers, infos, results, strict=False):
             self.cells[number] = Cell.of(self.em, info, clean(info.name), result)
+            self.em.result(clean(info.name), result.tensor if isinstance(result, Bytes) else result)
 
     def _count(self, call: Call, whole: bool) -> None:
         """Note how a quantised operator was computed, for the report."""

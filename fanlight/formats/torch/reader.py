@@ -212,6 +212,8 @@ class _Import:
             for key, result in zip(node.outputs, results, strict=False):
                 if key is not None:
                     env[key] = result
+                    if env is self.env:
+                        self.em.result(key, result)
 
     def _call(self, node: Node, args: dict[str, Any], graph: Graph) -> Call:
         metas = [graph.metas.get(o) if o else None for o in node.outputs]
@@ -296,4 +298,5 @@ class _Import:
             outputs=ports,
             warnings=tuple(dict.fromkeys(self.warnings)),
             metadata={"torch_version": self.program.torch_version},
+            results=self.em.results,
         )

@@ -1,0 +1,118 @@
+"""A part of a model goes from and to what the source calls its layers, nodes and tensors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+import fanlight as fl
+
+RNG = np.random.default_rng(7)
+
+
+def small_network() -> fl.Model:
+    x = fl.Input((6, 6, 3), name="image")
+    y = fl.layers.Conv2D(4, 3, activation="relu", name="conv", bias_initializer="he_normal")(x)
+    y = fl.layers.Flatten(name="flat")(y)
+    dense = fl.layers.Dense(5, activation="tanh", name="d1", bias_initializer="he_normal")
+    return fl.Model(x, fl.layers.Dense(2, activation="softmax", name="d2")(dense(y)))
+
+
+def until(model: fl.Model, layer: str, x: np.ndarray) -> np.ndarray:
+    part = fl.Model(model.inputs, model.get_layer(layer).output)
+    return np.asarray(part.predict(x))
+
+
+@pytest.mark.parametrize("form", ["model.keras", "model.h5", "folder", "live"])
+@pytest.mark.parametrize("layer", ["conv", "d1"])
+def test_a_part_ends_behind_the_whole_layer(tmp_path: Path, form: str, layer: str) -> None:
+    model = small_network()
+    source: object = model
+    if form != "live":
+        source = tmp_path / form
+        fl.convert(model, source, to="tfjs-layers" if form == "folder" else None)
+    x = RNG.standard_normal((1, 6, 6, 3)).astype(np.float32)
+    fl.convert(source, tmp_path / "part.onnx", outputs=[layer])
+    found = fl.load(tmp_path / "part.onnx")(x)
+    np.testing.assert_allclose(found, until(model, layer, x), atol=1e-5)
+
+
+def test_a_part_of_a_model_made_in_python_begins_at_a_layer(tmp_path: Path) -> None:
+    model = small_network()
+    fl.convert(model, tmp_path / "part.onnx", inputs=["d1"])
+    x = RNG.standard_normal((1, 6, 6, 3)).astype(np.float32)
+    found = fl.load(tmp_path / "part.onnx")(until(model, "d1", x))
+    np.testing.assert_allclose(found, model.predict(x), atol=1e-5)
+
+
+class Own(fl.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = fl.layers.Dense(3, name="inner")
+
+    def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
+        return self.inner(inputs)
+
+
+def test_a_layer_inside_a_model_of_ones_own_is_no_place_to_cut(tmp_path: Path) -> None:
+    model = Own()
+    model(np.zeros((1, 4), np.float32))
+    with pytest.raises(fl.FanlightError, match="E-CONVERT-003"):
+        fl.convert(model, tmp_path / "part.onnx", outputs=["inner"])
+    assert not (tmp_path / "part.onnx").exists()
+
+
+def onnx_network(path: Path) -> Path:
+    weights = RNG.standard_normal((4, 3, 3, 3)).astype(np.float32)
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["t1"], name="conv1"),
+        helper.make_node("Relu", ["t1"], ["t2"], name="relu1"),
+        helper.make_node("MaxPool", ["t2"], ["t3"], "pool1", kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("GlobalAveragePool", ["t3"], ["y"], name="mean"),
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    graph = helper.make_graph(nodes, "g", [x], [y], [numpy_helper.from_array(weights, "w")])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor"), [("conv1", "t1"), ("t1", "t1"), ("relu1", "t2"), ("pool1", "t3")]
+)
+def test_a_part_of_onnx_ends_at_a_node_or_a_tensor_in_its_own_layout(
+    tmp_path: Path, name: str, tensor: str
+) -> None:
+    path = onnx_network(tmp_path / "model.onnx")
+    x = RNG.standard_normal((1, 3, 8, 8)).astype(np.float32)
+    whole = onnx.load(path)
+    whole.graph.output.append(helper.make_tensor_value_info(tensor, TensorProto.FLOAT, None))
+    (wanted,) = map(np.asarray, ReferenceEvaluator(whole).run([tensor], {"x": x}))
+    fl.convert(path, tmp_path / "part.onnx", outputs=[name])
+    np.testing.assert_allclose(fl.load(tmp_path / "part.onnx")(x), wanted, atol=1e-5)
+
+
+def test_a_part_of_onnx_begins_behind_a_node(tmp_path: Path) -> None:
+    path = onnx_network(tmp_path / "model.onnx")
+    fl.convert(path, tmp_path / "part.onnx", inputs=["relu1"])
+    x = RNG.standard_normal((1, 4, 6, 6)).astype(np.float32)
+    pooled = x.reshape(1, 4, 3, 2, 3, 2).max((3, 5)).mean((2, 3), keepdims=True)
+    np.testing.assert_allclose(fl.load(tmp_path / "part.onnx")(x), pooled, atol=1e-6)
+
+
+def test_a_part_of_a_graph_of_tfjs_ends_behind_a_fused_node(tmp_path: Path) -> None:
+    model = small_network()
+    fl.convert(model, tmp_path / "web", to="tfjs-graph")
+    nodes = json.loads((tmp_path / "web" / "model.json").read_text())["modelTopology"]["node"]
+    (name,) = (n["name"] for n in nodes if n["op"] == "_FusedConv2D")
+    fl.convert(tmp_path / "web", tmp_path / "part.onnx", outputs=[name])
+    x = RNG.standard_normal((1, 6, 6, 3)).astype(np.float32)
+    found = fl.load(tmp_path / "part.onnx")(x)
+    np.testing.assert_allclose(found, until(model, "conv", x), atol=1e-5)

@@ -8,25 +8,10 @@ from typing import Any
 
 import rich_click as click
 
+from fanlight.cli.by_name import shapes_by_name, tables_by_name, values_by_name
 from fanlight.cli.options import _Size, require_path
 from fanlight.cli.output import human_bytes, json_option, print_json, progress, stderr, stdout
 from fanlight.errors import FanlightError
-
-
-class _Shape(click.ParamType):
-    name = "NAME=1,224,224,3"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, tuple[int, ...]]:
-        if isinstance(value, tuple):
-            return value
-        name, equals, sizes = value.rpartition("=")
-        try:
-            shape = tuple(int(part) for part in sizes.split(",") if part)
-        except ValueError:
-            shape = ()
-        if not equals or not name or not shape:
-            self.fail(f"{value!r} is not a shape by name, such as image=1,224,224,3", param, ctx)
-        return name, shape
 
 
 def _names(value: str | None) -> tuple[str, ...]:
@@ -85,7 +70,27 @@ def _names(value: str | None) -> tuple[str, ...]:
 )
 @click.option("--size", type=_Size(), help="Image size, where the source leaves it open.")
 @click.option(
-    "--input-shape", "shapes", type=_Shape(), multiple=True, help="Shape of an input; repeatable."
+    "--input-shape",
+    "shapes",
+    multiple=True,
+    metavar="NAME=1,224,224,3",
+    help="Shape of an input; may be repeated.",
+)
+@click.option(
+    "--input-value",
+    "values",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Fix an input of a TensorFlow graph to JSON (false, 0.25, [[0, 1]]) or a .npy file; may "
+    "be repeated.",
+)
+@click.option(
+    "--table",
+    "tables",
+    multiple=True,
+    metavar="NAME=FILE",
+    help="Words of a table that the model's files do not fill: one per line, or JSON; may be "
+    "repeated.",
 )
 @click.option("--random-weights", is_flag=True, help="Seeded random weights for a topology.")
 @click.option("--no-check", is_flag=True, help="Do not compare the result with the source.")
@@ -109,7 +114,9 @@ def command(
     shard_bytes: int,
     opset: int | None,
     size: tuple[int, int] | None,
-    shapes: tuple[tuple[str, tuple[int, ...]], ...],
+    shapes: tuple[str, ...],
+    values: tuple[str, ...],
+    tables: tuple[str, ...],
     random_weights: bool,
     no_check: bool,
     report: bool,
@@ -124,15 +131,23 @@ def command(
     import fanlight as fl
 
     require_path(source)
-    loading: dict[str, Any] = {"size": size, "input_shapes": dict(shapes)}
-    loading["weights"] = "random" if random_weights else "stored"
     if subgraph is not None:
         if inputs or outputs or ":" not in subgraph:
             raise click.UsageError("--subgraph is IN:OUT, and instead of --inputs and --outputs.")
         inputs, _, outputs = subgraph.rpartition(":")
+    reading: dict[str, Any] = {
+        "inputs": _names(inputs),
+        "outputs": _names(outputs),
+        "size": size,
+        "input_shapes": shapes_by_name(shapes),
+        "weights": "random" if random_weights else "stored",
+        "signature": signature,
+        "tags": _names(tags),
+        "input_values": values_by_name(values),
+        "tables": tables_by_name(tables),
+    }
     if report:
-        loading |= {"signature": signature, "tags": _names(tags)}
-        _report(source, loading, _names(inputs), _names(outputs), as_json)
+        _report(source, reading, as_json)
         return
     if destination is None:
         raise click.UsageError("Missing argument 'DESTINATION'.")
@@ -143,18 +158,14 @@ def command(
             to=to,
             from_=from_,
             quantize=list(quantize) or None,
-            signature=signature,
-            tags=_names(tags),
             structured_outputs=structured_outputs,
-            inputs=_names(inputs),
-            outputs=_names(outputs),
             dynamic=None if dynamic is None else [d for d in _names(dynamic) if d != "none"],
             metadata=_metadata(metadata),
             strip_debug_ops=strip_debug_ops,
             shard_bytes=shard_bytes,
             opset=opset,
             check=not no_check,
-            **loading,
+            **reading,
         )
     if as_json:
         print_json(_summary(made))
@@ -248,17 +259,11 @@ def _print(made: Any) -> None:
             console.print(f"    {escape(one.output)}: {one.worst:.1e}", highlight=False)
 
 
-def _report(
-    source: str,
-    loading: dict[str, Any],
-    inputs: tuple[str, ...],
-    outputs: tuple[str, ...],
-    as_json: bool,
-) -> None:
+def _report(source: str, reading: dict[str, Any], as_json: bool) -> None:
+    from fanlight.convert.model import Reading
     from fanlight.convert.report import report_of
 
-    given = {k: v for k, v in loading.items() if v not in (None, ())}
-    report = report_of(source, given, inputs, outputs)
+    report = report_of(source, Reading(**reading))
     if as_json:
         print_json(report.to_json())
     else:

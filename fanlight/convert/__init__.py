@@ -13,7 +13,7 @@ from fanlight.convert.arguments import check_arguments
 from fanlight.convert.check import Checked, reread, verify
 from fanlight.convert.compare import ROUNDED, TOLERANCE, Difference
 from fanlight.convert.kinds import check_source, target_kind
-from fanlight.convert.model import Opened, open_part, refuse_texts
+from fanlight.convert.model import Opened, Reading, open_part, refuse_texts
 from fanlight.convert.write import Options, refuse_needless, unmatched, write
 from fanlight.errors import FanlightError
 from fanlight.formats.shards import SHARD_BYTES, quantization
@@ -83,6 +83,8 @@ def convert(
     size: int | Sequence[int] | None = None,
     input_shapes: Mapping[str, Sequence[int | None]] | None = None,
     weights: str = "stored",
+    input_values: Mapping[str, Any] | None = None,
+    tables: Mapping[str, Any] | None = None,
     check: bool = True,
 ) -> Conversion:
     """Read a model, write it in another format, and compare both on random inputs.
@@ -109,7 +111,7 @@ def convert(
             prints; else a note counts them.
         shard_bytes: the most bytes of one weight file, for TF.js.
         opset: the version of ONNX to write, 17 to 21; default: 18.
-        size, input_shapes, weights: see `fl.load`.
+        size, input_shapes, weights, input_values, tables: see `fl.load`.
         check: compare the result with the source.
 
     Returns:
@@ -135,13 +137,19 @@ def convert(
         opset=opset,
     )
     target = Path(destination)
-    loading: dict[str, Any] = {"size": size, "input_shapes": input_shapes, "weights": weights}
-    if signature is not None:
-        loading["signature"] = signature
-    if tags:
-        loading["tags"] = tags
+    reading = Reading(
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+        size=size,
+        input_shapes=input_shapes,
+        weights=weights,
+        signature=signature,
+        tags=tags,
+        input_values=input_values,
+        tables=tables,
+    )
     made, checked = _converted(
-        source, target, to, from_, loading, inputs, outputs, dynamic, options, strip_debug_ops
+        source, target, to, from_, reading, dynamic, options, strip_debug_ops
     )
     differences, same = verify(checked, made.kind, target) if check else ((), False)
     return replace(
@@ -154,9 +162,7 @@ def _converted(
     target: Path,
     to: str | None,
     from_: str | None,
-    loading: Mapping[str, Any],
-    inputs: Sequence[str],
-    outputs: Sequence[str],
+    reading: Reading,
     dynamic: Sequence[str] | None,
     options: Options,
     strip_debug_ops: bool,
@@ -165,7 +171,7 @@ def _converted(
 
     The model itself is not held any longer when this is left.
     """
-    opened = open_part(source, loading, inputs, outputs)
+    opened = open_part(source, reading)
     refuse_texts(opened)
     check_source(from_, opened.format, opened.where)
     kind = target_kind(to, target)
@@ -187,7 +193,7 @@ def _converted(
         notes=tuple(dict.fromkeys(notes)),
         ops=Counter(node.op for node in opened.graph.nodes),
     )
-    again = reread(source, target, lambda: open_part(source, loading, inputs, outputs).graph)
+    again = reread(source, target, lambda: open_part(source, reading).graph)
     return made, Checked(opened.graph, again)
 
 

@@ -15,6 +15,32 @@ from fanlight.formats.model import Model as LoadedModel
 from fanlight.graph import Graph
 from fanlight.layers.model import Model
 
+
+@dataclass(frozen=True)
+class Reading:
+    """What is read of a source, and how: what `fl.load` is told of a path.
+
+    Attributes:
+        inputs, outputs: nodes that the part wanted begins behind and ends at; none: the whole.
+        Others: see `fl.load`.
+    """
+
+    inputs: Sequence[str] = ()
+    outputs: Sequence[str] = ()
+    size: int | Sequence[int] | None = None
+    input_shapes: Mapping[str, Sequence[int | None]] | None = None
+    weights: str = "stored"
+    signature: str | None = None
+    tags: str | Sequence[str] = ()
+    input_values: Mapping[str, Any] | None = None
+    tables: Mapping[str, Any] | None = None
+
+    @property
+    def whole(self) -> Reading:
+        """The same of all of the source."""
+        return replace(self, inputs=(), outputs=())
+
+
 _OF_LAYERS = ("keras-v3", "keras-h5", "tfjs-layers", "safetensors")
 
 
@@ -28,7 +54,8 @@ class Opened:
         where: its path, or its name.
         layers: makes the model of layers; None: the source has none.
         batched: inputs whose leading dim is a batch that is free.
-        texts: the inputs and outputs of texts, which Python does in front of the graph and behind.
+        texts: the inputs and outputs of texts, which Python does in front of the graph and behind;
+            where they are within the model alone, all inputs.
         debug_ops: ops of it that only print or check -> how many were left out.
         results: what it calls its nodes, layers and tensors -> the values that are their results.
     """
@@ -70,21 +97,18 @@ class Opened:
         )
 
 
-def open_part(
-    source: Any, loading: Mapping[str, Any], inputs: Sequence[str], outputs: Sequence[str]
-) -> Opened:
+def open_part(source: Any, reading: Reading) -> Opened:
     """A source, or the part of it from some nodes to others; see `open_source` and `cut`."""
     if _cuts_itself(source):  # so that what is cut off need not be understood
-        given = {"inputs": tuple(inputs), "outputs": tuple(outputs)}
-        return open_source(source, {**loading, **given})
+        return open_source(source, reading)
     if isinstance(source, Model):
-        part = _between_layers(source, inputs, outputs)
-        if part is not None:
-            return open_source(part, loading)
-    opened = open_source(source, loading)
-    if inputs or outputs:
-        part = opened.of_part(cut(opened.graph, inputs, outputs, opened.results))
-        return replace(part, texts=()) if inputs and outputs else part
+        layers = _between_layers(source, reading.inputs, reading.outputs)
+        if layers is not None:
+            return open_source(layers, reading.whole)
+    opened = open_source(source, reading.whole)
+    if reading.inputs or reading.outputs:
+        part = opened.of_part(cut(opened.graph, reading.inputs, reading.outputs, opened.results))
+        return replace(part, texts=()) if reading.inputs and reading.outputs else part
     return opened
 
 
@@ -134,15 +158,15 @@ def _cuts_itself(source: Any) -> bool:
     return path.suffix.lower() == ".pb" or (path / "saved_model.pb").is_file()
 
 
-def open_source(source: Any, loading: Mapping[str, Any]) -> Opened:
+def open_source(source: Any, reading: Reading) -> Opened:
     """A path, or a model that is there already.
 
-    Args:
-        loading: what `fl.load` is told of a path.
-
     Raises:
-        FanlightError: what `fl.load` raises; E-CONVERT-002 it is no model.
+        FanlightError: what `fl.load` raises; E-CONVERT-002 it is no model, or one that was read
+            already and is to be read in some way.
     """
+    if isinstance(source, LoadedModel | Model):
+        _refuse_reading(source.name, reading)
     if isinstance(source, LoadedModel):
         return _of_graph(source, source.name, None)
     if isinstance(source, Model):
@@ -155,10 +179,29 @@ def open_source(source: Any, loading: Mapping[str, Any]) -> Opened:
             expected="a path, or what fl.load or fl.load_model gave",
             received=repr(source)[:80],
         )
-    model = saving.load(source, **loading)
+    model = saving.load(source, **vars(reading))  # its fields are what fl.load takes
     if isinstance(model, Model):  # what a page has saved
         return _of_layers(model, "safetensors", source)
-    return _of_graph(model, source, loading)
+    return _of_graph(model, source, reading)
+
+
+def _refuse_reading(name: str, reading: Reading) -> None:
+    """E-CONVERT-002 for what says how files are read, of a model that is in memory."""
+    nothing: tuple[Any, ...] = (None, "stored", (), [], {})
+    told = {
+        what: x
+        for what, x in vars(reading.whole).items()
+        if not any(type(x) is type(n) and x == n for n in nothing)
+    }
+    if told:
+        raise FanlightError(
+            "E-CONVERT-002",
+            f"{', '.join(told)}: that says how files are read, and this model was read already.",
+            where=name,
+            expected="a path with it, or a model without",
+            received=repr(told)[:120],
+            next="give it to fl.load, and convert what that gives.",
+        )
 
 
 def _of_layers(model: Any, format: str, where: Any) -> Opened:
@@ -171,19 +214,19 @@ def _of_layers(model: Any, format: str, where: Any) -> Opened:
     )
 
 
-def _of_graph(model: LoadedModel, where: Any, loading: Mapping[str, Any] | None) -> Opened:
+def _of_graph(model: LoadedModel, where: Any, reading: Reading | None) -> Opened:
     batched = tuple(n for n, free in model.batched.items() if free)
     kind = model.source.format
 
     text = model.source.text
     told = {} if text is None else {**text.inputs, **text.outputs}
-    texts = tuple(n for n, t in told.items() if t.dtype == STRING)
+    texts = tuple(n for n, t in told.items() if t.dtype == STRING) or tuple(told)
     note = [f"Python does the part of texts, {', '.join(texts)}: it is not in the graph."]
 
     def layers() -> Any:
         return saving.load_model(where)
 
-    stored = loading is not None and loading.get("weights", "stored") == "stored"
+    stored = reading is not None and reading.weights == "stored"
     return Opened(
         graph=model.graph,
         format=kind,

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fanlight.convert.model import open_part
+from fanlight.convert.model import Reading, open_part
 from fanlight.errors import FanlightError
 from fanlight.formats.detect import ops_of
 from fanlight.formats.inventory import Inventory
 from fanlight.formats.jsonfile import read_json
 from fanlight.formats.source import make_options
 from fanlight.layers.registry import known
+
+_USUAL = Reading()
 
 
 @dataclass(frozen=True)
@@ -106,17 +108,12 @@ def _counts(found: Mapping[str, int]) -> list[str]:
     return [f"    {n:>6}  {kind}" for kind, n in sorted(found.items(), key=lambda o: (-o[1], o[0]))]
 
 
-def report_of(
-    source: str,
-    loading: Mapping[str, Any],
-    inputs: Sequence[str] = (),
-    outputs: Sequence[str] = (),
-) -> Report:
+def report_of(source: str, reading: Reading = _USUAL) -> Report:
     """Read a source, or the part of it, as far as that goes; what stops it is told."""
     size = _bytes(Path(source))
-    found = _found(Path(source), loading, inputs, outputs)
+    found = _found(Path(source), reading)
     try:
-        opened = open_part(source, loading, inputs, outputs)
+        opened = open_part(source, reading)
     except FanlightError as problem:
         return Report(source, size, found, problem=problem)
     graph = opened.graph
@@ -138,14 +135,10 @@ def report_of(
     )
 
 
-def _found(
-    path: Path, loading: Mapping[str, Any], inputs: Sequence[str], outputs: Sequence[str]
-) -> Inventory | None:
+def _found(path: Path, reading: Reading) -> Inventory | None:
     """The source's own ops; None where the reading, which follows, says what is wrong."""
     try:
-        asked = loading.get("signature"), loading.get("tags", ())
-        options = make_options(None, None, "stored", *asked, inputs, outputs)
-        found = ops_of(path, options)
+        found = ops_of(path, make_options(**vars(reading)))
     except FanlightError:
         return None
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError,

@@ -83,6 +83,12 @@ def as_bytes(text: str) -> bytes:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
+def lines_of(data: bytes) -> list[bytes]:
+    """The lines of a file of words; what ends the last one is not one more."""
+    lines = data.replace(b"\r", b"").split(b"\n")
+    return lines if lines[-1] else lines[:-1]
+
+
 def readable(x: np.ndarray) -> np.ndarray:
     """Bytes as Python's strings, for people; numbers as they are."""
     if x.dtype.kind != "O":

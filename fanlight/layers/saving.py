@@ -314,7 +314,9 @@ def load(
     """
     refuse_model(path)
     if isinstance(path, str | Path) and str(path).lower().endswith(".safetensors"):
-        options = make_options(size, input_shapes, weights, signature, tags, inputs, outputs)
+        options = make_options(
+            size, input_shapes, weights, signature, tags, inputs, outputs, input_values, tables
+        )
         refuse_unused(options, (), path)
         check_options(options, {}, path)
         if weights != "stored":

@@ -237,7 +237,7 @@ def test_endings_and_old_names() -> None:
 
 
 def test_the_report(archive: Path, tmp_path: Path) -> None:
-    report = report_of(str(archive), {})
+    report = report_of(str(archive))
     assert report.ok and report.format == "keras-v3" and report.ops["conv2d"] == 1
     assert report.parameters == 4 * 18 + 4 + 16 + 15 and "tfjs-layers" in report.targets
     assert "conv2d" in str(report) and json.dumps(report.to_json())
@@ -246,7 +246,7 @@ def test_the_report(archive: Path, tmp_path: Path) -> None:
             {"name": "y", "op": "Mystery", "input": ["x"]}]}  # fmt: skip
     file = tmp_path / "model.json"
     file.write_text(json.dumps({"format": "graph-model", "modelTopology": graph}))
-    report = report_of(str(file), {})
+    report = report_of(str(file))
     assert not report.ok and report.problem is not None and report.problem.code == "E-FORMAT-013"
     said = str(report)
     assert "Mystery" in said and "y" in said and str(file) in said and "Next:" in said

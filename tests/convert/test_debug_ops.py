@@ -71,7 +71,7 @@ def test_they_are_left_out_and_told_of(name: str, tmp_path: Path) -> None:
     assert told.ok and kinds == ["Placeholder", "Relu", "Identity"]
     said = [n for n in told.notes if "print or check" in n]
     assert len(said) == bool(left) and all(f"{n} {op}" in said[0] for op, n in left.items())
-    assert list(report_of(str(path), {}).notes) == said
+    assert list(report_of(str(path)).notes) == said
     assert not fl.convert(path, tmp_path / "web", strip_debug_ops=True).notes
 
 

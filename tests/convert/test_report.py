@@ -87,7 +87,7 @@ GRAPHS = [
 def test_ops_of_graphs_by_their_own_names(
     make: Any, name: str, format: str, op: str, tmp_path: Path
 ) -> None:
-    report = report_of(str(make(tmp_path / name, op, op, "Tanh")), {})
+    report = report_of(str(make(tmp_path / name, op, op, "Tanh")))
     assert report.ok and report.format == format and report.found is not None
     assert (_counts(report)[op], _counts(report)["Tanh"], report.found.coverage) == (2, 1, 1.0)
     assert "SaveV2" not in _counts(report)
@@ -100,7 +100,7 @@ def test_what_is_not_read_is_told_with_its_nodes(
     make: Any, name: str, format: str, op: str, tmp_path: Path
 ) -> None:
     path = make(tmp_path / name, op, op, "Mystery", op, "Mystery")
-    report = report_of(str(path), {})
+    report = report_of(str(path))
     total = sum(_counts(report).values())
     assert not report.ok and report.problem is not None and report.found is not None
     assert report.problem.code == "E-FORMAT-013" and report.found.unread == {"Mystery"}
@@ -118,7 +118,7 @@ def test_one_use_of_a_known_op_that_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     graph = proto.GraphPieces("g", nodes, ends[:1], ends[1:])
     path.write_bytes(b"".join(proto.model(graph, 18, ("test", "1"), {})))
-    report = report_of(str(path), {})
+    report = report_of(str(path))
     assert not report.ok and report.found is not None and report.found.coverage == 1
     assert "one use of them" in str(report) and "odd" in str(report)
 
@@ -127,7 +127,7 @@ def test_layers_of_keras_and_of_layers_models(archive: Path, tmp_path: Path) -> 
     fl.convert(archive, tmp_path / "net.h5")
     fl.convert(archive, tmp_path / "web")
     for path in (archive, tmp_path / "net.h5", tmp_path / "web"):
-        report = report_of(str(path), {})
+        report = report_of(str(path))
         assert report.ok and report.found is not None and report.found.layers
         counts = {k: n for k, n in _counts(report).items() if k != "InputLayer"}
         assert counts == {"Conv2D": 2, "GlobalAveragePooling2D": 1, "Dense": 1}
@@ -140,7 +140,7 @@ def test_a_layer_that_nobody_knows(archive: Path, tmp_path: Path) -> None:
         for name in given.namelist():
             data = given.read(name)
             made.writestr(name, data.replace(b'"Dense"', b'"Mine"') if "json" in name else data)
-    report = report_of(str(path), {})
+    report = report_of(str(path))
     assert not report.ok and report.found is not None and report.found.unread == {"Mine"}
     assert "1  Mine   NOT READ: last" in str(report) and "2  Conv2D" in str(report)
 
@@ -150,13 +150,13 @@ def test_operators_of_tflite(tmp_path: Path) -> None:
     ops = [Op("TANH", [0], [1]), Op("LOGISTIC", [1], [2])]
     path = tmp_path / "a.tflite"
     path.write_bytes(write(Graph(tensors, [0], [2], ops)))
-    report = report_of(str(path), {})
+    report = report_of(str(path))
     assert report.ok and _counts(report) == {"TANH": 1, "LOGISTIC": 1}
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the models of ../shared")
 def test_operators_of_a_torch_program() -> None:
-    report = report_of(str(SHARED / "fixtures" / "torch" / "net.pt2"), {})
+    report = report_of(str(SHARED / "fixtures" / "torch" / "net.pt2"))
     assert report.ok and report.found is not None and report.found.coverage == 1
     assert any("conv2d" in kind for kind in _counts(report))
 
@@ -164,9 +164,9 @@ def test_operators_of_a_torch_program() -> None:
 def test_what_is_no_model_at_all(tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     path.write_bytes(b"\x00\x01 no model")
-    report = report_of(str(path), {})
+    report = report_of(str(path))
     assert not report.ok and report.found is None and "Next:" in str(report)
     assert report.to_json()["contents"] is None
     path = tmp_path / "weights.pth"
     path.write_bytes(np.zeros(3).tobytes())
-    assert "pickles" in str(report_of(str(path), {}))
+    assert "pickles" in str(report_of(str(path)))

@@ -96,7 +96,7 @@ MODELS: dict[str, Explanation] = {
     "E-FORMAT-018": Explanation(
         "A size was given where the model fixes its own, for an input of another name, or one that "
         "is no size. Or a signature, tags, inputs or outputs were named that the model does not "
-        "have, or that its format does not know.",
+        "have, or that its format does not know; or a value or a table does not fit.",
         "The message lists what there is; `fanlight inspect` shows the inputs and their shapes. "
         "Leave the option out where nothing is open.",
     ),
@@ -104,7 +104,8 @@ MODELS: dict[str, Explanation] = {
         "A shape, an axis or a range in the graph is computed from the input itself. Shapes are "
         "fixed when the page is built.",
         "Export the model with a fixed input shape; then most such values are constants. Where the "
-        "numbers of one input decide it, fix that input: fl.load(path, input_values={'n': 16}).",
+        "numbers of one input decide it, fix that input: fl.load(path, input_values={'n': 16}), or "
+        "fanlight convert --input-value n=16.",
     ),
     "E-FORMAT-020": Explanation(
         "The archive is cut short, is a zip of something else, or has names, sizes or compression "

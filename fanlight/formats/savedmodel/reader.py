@@ -382,6 +382,7 @@ def _run(
         bundle,
         filling.objects,
         file,
+        options.tables,
     )
     order = ordered(used, stop)
     source = _Import(file, options, signature, constants, called, filled).run(order)

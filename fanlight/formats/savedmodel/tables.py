@@ -5,7 +5,7 @@ Files of words are read from the folder `assets` beside the graph only, whatever
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,6 +18,7 @@ from fanlight.formats.savedmodel.graph import parts
 from fanlight.formats.savedmodel.objects import table_keys
 from fanlight.formats.savedmodel.protos import Json
 from fanlight.formats.savedmodel.tensorbundle import Bundle
+from fanlight.formats.textpart import lines_of
 from fanlight.formats.tfgraph.library import identity_of, inlined
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref, graph_dtype
 from fanlight.formats.tfgraph.tables import FILLS, MAKES, table
@@ -37,6 +38,7 @@ def tables_of(
     bundle: Bundle | None,
     objects: Message | None,
     file: Path,
+    given: Container[str] = (),
 ) -> dict[str, Table]:
     """The tables that nodes of a model take, by the name of the node that makes each.
 
@@ -46,6 +48,7 @@ def tables_of(
         initializers: names of nodes that run before the model does.
         constants_of: constants as parsed, by name -> their arrays.
         assets: as `protos.assets` makes it.
+        given: names of tables that the caller fills, so that nothing else has to.
 
     Raises:
         FanlightError: E-FORMAT-006, -010 a file of words; E-FORMAT-012 what does not fit.
@@ -67,7 +70,9 @@ def tables_of(
             continue
         behind = [_behind(ref, nodes, node) for ref in node.inputs[:3]]
         maker = behind[0]
-        known = [_constant(n, arrays) for n in behind[1:]]
+        if maker.name in given:
+            continue
+        known = [_constant(n, arrays, maker.name) for n in behind[1:]]
         if node.op in _FROM_FILES:
             keys, values = _of_file(node, maker, behind[1].name, known[0], assets, file)
         elif len(known) == 2:
@@ -104,7 +109,9 @@ def _behind(ref: Ref, nodes: Mapping[str, GraphNode], user: GraphNode) -> GraphN
     return nodes[name]
 
 
-def _constant(node: GraphNode, arrays: Mapping[str, np.ndarray | Skipped]) -> np.ndarray:
+def _constant(
+    node: GraphNode, arrays: Mapping[str, np.ndarray | Skipped], filled: str
+) -> np.ndarray:
     array = arrays.get(node.key or node.name) if node.op == "Const" else None
     found = array.texts if isinstance(array, Skipped) else array
     if found is None:
@@ -114,7 +121,8 @@ def _constant(node: GraphNode, arrays: Mapping[str, np.ndarray | Skipped]) -> np
             where=f"{node.where} ({node.op})",
             expected="keys and values that are constants, or a file of them",
             received=node.op,
-            next="give its words yourself: fl.load(path, tables={name: words}).",
+            next=f"give its words yourself: fl.load(path, tables={{{filled!r}: words}}), or "
+            f"fanlight convert --table {filled}=words.txt.",
         )
     return found
 
@@ -139,9 +147,7 @@ def _of_file(
     where = inside(file.parent / "assets", name, node.where)
     if not where.is_file() and asset not in assets:
         where = inside(file.parent, name, node.where)
-    data = read_bytes(where, "E-FORMAT-006", "a file of words", MOST_BYTES)
-    lines = data.replace(b"\r", b"").split(b"\n")
-    lines = lines[:-1] if not lines[-1] else lines
+    lines = lines_of(read_bytes(where, "E-FORMAT-006", "a file of words", MOST_BYTES))
     size = node.attrs.whole("vocab_size", -1)
     if size > len(lines) or len(lines) > MOST:
         raise FanlightError(

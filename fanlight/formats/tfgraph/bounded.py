@@ -134,7 +134,7 @@ def refused(call: Call, why: str) -> FanlightError:
         or "sizes",
         next="end the model before this node and do the rest on its results, which are as long as "
         "they can be, with a count; fix the input that decides the size (fl.load has "
-        "input_values); or export it with padded results.",
+        "input_values, fanlight convert --input-value); or export it with padded results.",
     )
 
 

@@ -12,6 +12,7 @@ from fanlight.errors import FanlightError
 from fanlight.formats.calls import refusal, written_out
 from fanlight.formats.emitter import Emitter, Tensor
 from fanlight.formats.tfgraph.nodes import Attrs, GraphNode
+from fanlight.graph import Value
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,39 @@ class Call:
             where=self.where,
             expected="a value known at import: shapes are fixed when the page is built",
             received=f"the tensor {x!r}",
-            next="export the model with fixed shapes; or fix the input that decides it: "
-            "fl.load(path, input_values={name: array}).",
+            next=f"export the model with fixed shapes; or {self._fixing(x)}.",
         )
+
+    def _fixing(self, x: Any) -> str:
+        """How to fix the model's inputs that a tensor is made of, for messages."""
+        names = self._deciding(x) if isinstance(x, Value) else []
+        if not names:
+            return (
+                "fix the input that decides it: fl.load(path, input_values={name: array}), or "
+                "fanlight convert --input-value NAME=VALUE"
+            )
+        values = ", ".join(f"{n!r}: array" for n in names)
+        flags = " ".join(f"--input-value {n}=array.npy" for n in names)
+        return (
+            f"fix what decides it: fl.load(path, input_values={{{values}}}), or "
+            f"fanlight convert {flags}"
+        )
+
+    def _deciding(self, x: Value) -> list[str]:
+        """The model's inputs that a tensor is made of; none if that cannot be told, or if nobody
+        would fix them: pictures, for one.
+        """
+        builder = self.em.builder
+        needed = {x}
+        for node in reversed(builder.nodes):
+            if not needed.isdisjoint(node.outputs):
+                needed = needed.difference(node.outputs).union(node.inputs)
+        inputs = [v for v in needed if builder.array(v) is None]
+        signature = getattr(self.scope, "signature", None)
+        known = {e.name for e in signature.inputs} if signature else set()
+        small = all(v.dtype in ("int32", "bool") or v.shape == () for v in inputs)
+        names = sorted(v.name for v in inputs)
+        return names if small and known.issuperset(names) else []
 
     def ints(self, index: int, what: str) -> tuple[int, ...]:
         """Input `index` as known whole numbers."""

@@ -118,7 +118,8 @@ def _table(call: Call) -> Table:
             expected="an initializer, assets or variables (old converters left them out)",
             received="a table without words",
             next=f"give the words by their numbers: fl.load(path, tables={{{found.name!r}: "
-            "layer.get_vocabulary()}), or a dict.",
+            "layer.get_vocabulary()}), or a dict; or fanlight convert --table "
+            f"{found.name}=words.txt, a word in each line.",
         )
     return found
 
@@ -132,7 +133,8 @@ def unfilled(name: str, warnings: list[str]) -> Table:
     """A table without words, and a warning."""
     warnings.append(
         f"nothing in the files fills the table {name!r}. Before the model takes texts, give it its "
-        f"words: fl.load(path, tables={{{name!r}: words}})."
+        f"words: fl.load(path, tables={{{name!r}: words}}), or fanlight convert --table "
+        f"{name}=words.txt."
     )
     return Table(np.empty(0, object), np.empty(0, np.int32), name, missing=True)
 
@@ -174,6 +176,8 @@ def table_find(call: Call) -> Any:
         return np.array(found, made.values.dtype).reshape(array.shape)
     given: Any = call.x(0)
     if isinstance(given, Table) and given.of_texts and isinstance(keys, Value):
+        if given.missing and not isinstance(call.x(2), Text):
+            _table(call)  # numbers for numbers, which the graph would look up: it is asked for
         raise OnHost
     made = _table(call)
     if made.of_texts:

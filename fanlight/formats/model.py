@@ -136,7 +136,7 @@ class Model:
             given = arrays.get(name)
             if given is None or given.shape[:1] == type.shape[:1]:
                 continue
-            source = next(p.source for p in self.source.inputs if p.name == name)
+            source = next(p.asked for p in self.source.inputs if p.name == name)
             raise FanlightError(
                 "E-INPUT-002",
                 "the examples of a batch meet in this model, so its batch has a fixed size.",
@@ -144,7 +144,8 @@ class Model:
                 expected=f"{name}: {type}",
                 received=list(given.shape),
                 next="read it for batches of that size: fl.load(path, input_shapes="
-                f"{{{source!r}: {tuple(given.shape)}}})",
+                f"{{{source!r}: {tuple(given.shape)}}})"
+                + (", or fl.from_torch with them." if self.source.format == "torch" else "."),
             )
 
     def __repr__(self) -> str:

@@ -35,11 +35,18 @@ class Port:
         name: its name in the graph.
         source: its name in the source (a tensor or a layer).
         batched: whether its leading dim was free in the source; it is 1 in the graph.
+        given: what options (input_shapes) call it; empty: `source`.
     """
 
     name: str
     source: str
     batched: bool
+    given: str = ""
+
+    @property
+    def asked(self) -> str:
+        """Its name in options of fl.load."""
+        return self.given or self.source
 
 
 @dataclass(frozen=True)

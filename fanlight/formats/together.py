@@ -19,15 +19,17 @@ _FAULTS = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, 
 def told_apart(source: Source, options: Options, read: Callable[[Options], Source]) -> Source:
     """The source; with its batch fixed if examples of one meet.
 
+    Where Python does a part with texts nothing is looked for.
+
     Args:
         read: reads the source once more. Where it cannot with several examples, it takes one at a
             time, and nothing meets.
     """
     free = [p for p in source.inputs if p.batched]
-    if not free:
+    if not free or source.text is not None:
         return source
     shapes = {v.name: v.shape for v in source.graph.inputs}
-    wanted = {p.source: (_COUNT, *shapes[p.name][1:]) for p in free}
+    wanted = {p.asked: (_COUNT, *shapes[p.name][1:]) for p in free}
     asked = replace(options, input_shapes={**options.input_shapes, **wanted}, sketch=True)
     try:
         found = mixed(source.graph, read(asked).graph, _COUNT)
@@ -35,10 +37,10 @@ def told_apart(source: Source, options: Options, read: Callable[[Options], Sourc
         return source
     if not found:
         return source
-    size = tuple(wanted[free[0].source][1:])
+    size = tuple(wanted[free[0].asked][1:])
     told = (
         f"the examples of a batch meet in {'; '.join(found)}. The model takes one example as it "
-        f"is; input_shapes={{{free[0].source!r}: {(8, *size)}}} makes it one for batches of 8."
+        f"is; input_shapes={{{free[0].asked!r}: {(8, *size)}}} makes it one for batches of 8."
     )
     return replace(
         source,

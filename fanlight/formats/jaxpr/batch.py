@@ -14,8 +14,10 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.graph import Graph, evaluate
 from fanlight.graph.batch import Fixed, free_batch, unroll_scans
+from fanlight.graph.examples import Unlike, mixed
 
 _WHERE = "fl.from_jax, batch"
+_COUNT = 7  # examples: no size of a function is that times another by chance
 _CLOSE = 1e-3  # of two examples at once and one by one
 
 
@@ -119,19 +121,27 @@ def check_sizes(jax: Any, shapes: Callable[[int], Any]) -> None:
 
 
 def check_apart(
-    graph: Graph, free: Mapping[str, bool], run: Callable[[dict[str, np.ndarray]], list[Any]]
+    graph: Graph,
+    free: Mapping[str, bool],
+    graph_of: Callable[[int], Graph],
+    run: Callable[[dict[str, np.ndarray]], list[Any]],
 ) -> str | None:
     """E-FORMAT-018 if the examples of a batch are not taken each by itself; what there is to tell.
 
     Args:
         free: input -> whether it has a batch.
+        graph_of: the graph for so many examples.
         run: the function of JAX on arrays by the names of the inputs.
     """
+    told = None
     try:
         free_batch(unroll_scans(graph), [n for n, f in free.items() if f])
-        return None
+        reason = _meeting(graph, graph_of)
+        if not reason:
+            return None
     except Fixed as error:
         reason = str(error)
+        told = f"A batch is computed one by one: {reason}."
     random = np.random.default_rng(0)
     arrays: dict[str, np.ndarray] = {}
     for v in graph.inputs:
@@ -154,4 +164,15 @@ def check_apart(
                     "the same for an example alone and among others",
                     f"{name}: {reason}",
                 )
-    return f"A batch is computed one by one: {reason}."
+    return told
+
+
+def _meeting(graph: Graph, graph_of: Callable[[int], Graph]) -> str:
+    """Why examples may meet, as the graphs of one and of several tell it; empty: they do not.
+
+    What one example alone does not show: a slice of the first is all of it.
+    """
+    try:
+        return "; ".join(mixed(graph, graph_of(_COUNT), _COUNT))
+    except (FanlightError, Unlike):
+        return "the graphs of one example and of several are not alike"

@@ -70,10 +70,37 @@ def read_jax(
     def shaped(size: int) -> Any:
         return jax.tree_util.tree_unflatten(structure, resized(jax, specs, free, size))
 
+    def traced(size: int) -> tuple[Any, Any]:
+        """The jaxpr for so many examples, and what the function gives."""
+        made: tuple[Any, Any] = jax.make_jaxpr(function, return_shape=True)(*shaped(size))
+        return made
+
+    def read(closed: Any, results: Any) -> Source:
+        em = Emitter(Builder(called))
+        scope = Scope(em, [])
+        ports: list[Port] = []
+        inputs: list[Held] = []
+        for i, ((path, leaf), variable) in enumerate(zip(leaves, closed.jaxpr.invars, strict=True)):
+            if weights[i]:
+                label = _path(path[1:]) or "weight"
+                known = scope.known(leaf, variable.aval)
+                if isinstance(known, np.ndarray) and not np.isfinite(known).all():
+                    scope.warnings.append(f"The weight {label!r} holds NaN or infinity.")
+                inputs.append(em.named(known, label) if isinstance(known, np.ndarray) else known)
+            else:
+                dtype = _input_dtype(variable.aval, labels[i])
+                value = em.builder.input(labels[i], variable.aval.shape, dtype)
+                inputs.append(value)
+                ports.append(Port(value.name, labels[i], free[i]))
+        if any(str(v.aval.dtype) in ("bfloat16", "float16") for v in closed.jaxpr.invars):
+            scope.warnings.append("bfloat16 and float16 are computed in float32.")
+        made = [scope.tensor(x, f"the results of {called!r}") for x in scope.run(closed, inputs)]
+        return _source(jax, em.builder, em, ports, made, results, scope.warnings)
+
     if any(free):
         check_sizes(jax, lambda size: jax.eval_shape(function, *shaped(size)))
     try:
-        closed, results = jax.make_jaxpr(function, return_shape=True)(*shaped(1))
+        closed, results = traced(1)
     except TypeError as error:
         if "returned a value of type" not in str(error):  # one of the user's own code
             raise
@@ -85,40 +112,19 @@ def read_jax(
             received=str(error)[:160],
         ) from None
     _refuse_unsupported(closed, [not w for w in weights], f"the function {called!r}")
-
-    builder = Builder(called)
-    em = Emitter(builder)
-    warnings: list[str] = []
-    scope = Scope(em, warnings)
-    ports: list[Port] = []
-    inputs: list[Held] = []
-    for i, ((path, leaf), variable) in enumerate(zip(leaves, closed.jaxpr.invars, strict=True)):
-        if weights[i]:
-            label = _path(path[1:]) or "weight"
-            known = scope.known(leaf, variable.aval)
-            if isinstance(known, np.ndarray) and not np.isfinite(known).all():
-                warnings.append(f"The weight {label!r} holds NaN or infinity.")
-            inputs.append(em.named(known, label) if isinstance(known, np.ndarray) else known)
-        else:
-            dtype = _input_dtype(variable.aval, labels[i])
-            value = builder.input(labels[i], variable.aval.shape, dtype)
-            inputs.append(value)
-            ports.append(Port(value.name, labels[i], free[i]))
-    if any(str(v.aval.dtype) in ("bfloat16", "float16") for v in closed.jaxpr.invars):
-        warnings.append("bfloat16 and float16 are computed in float32.")
-    made = [scope.tensor(x, f"the results of {called!r}") for x in scope.run(closed, inputs)]
-    source = _source(jax, builder, em, ports, made, results, warnings)
+    source = read(closed, results)
     if not any(free):
         return source
 
     def run(arrays: dict[str, np.ndarray]) -> list[Any]:
-        names = iter(port.name for port in ports)
+        names = iter(port.name for port in source.inputs)
         given = [leaf if w else arrays[next(names)].astype(s.dtype)
                  for (_, leaf), w, s in zip(leaves, weights, specs, strict=True)]  # fmt: skip
         arguments = jax.tree_util.tree_unflatten(structure, given)
         return list(jax.tree_util.tree_leaves(function(*arguments)))
 
-    told = check_apart(source.graph, {p.name: p.batched for p in ports}, run)
+    batches = {p.name: p.batched for p in source.inputs}
+    told = check_apart(source.graph, batches, lambda size: read(*traced(size)).graph, run)
     warned = source.warnings if told is None else (*source.warnings, told)
     return replace(source, warnings=warned)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from fanlight.formats.tfgraph.nodes import parse_ref, shape_dims
 from fanlight.formats.tfgraph.order import ordered
 from fanlight.formats.tfgraph.reader import _Import, _refuse_unsupported, callable_nodes, inventory
 from fanlight.formats.tfgraph.signature import Entry, Signature
+from fanlight.formats.together import told_apart
 from fanlight.formats.wire import Message
 
 _MOST_FILE = 1 << 31  # protocol buffers hold no more
@@ -84,6 +86,13 @@ class _Constants(Mapping[str, "np.ndarray | Skipped"]):
         self._nodes, self._variables, self._bundle = nodes, variables, bundle
         self._random, self._data, self._where = random, data, where
         self.spread: set[str] = set()  # those whose elements are not all in the file
+        self._outlines = False
+
+    def outlined(self) -> _Constants:
+        """The same, but with zeros for variables of many numbers, which are not read."""
+        made = copy(self)
+        made._outlines = True
+        return made
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._nodes)
@@ -109,6 +118,8 @@ class _Constants(Mapping[str, "np.ndarray | Skipped"]):
         dims = shape_dims(node["attr"].get("shape", {}).get("shape"), here)
         if self._random and dims is not None and None not in dims:
             return random_array(name, [d or 0 for d in dims])
+        if self._outlines and dims and None not in dims and _floats(node):
+            return np.broadcast_to(np.float32(0), [d or 0 for d in dims])
         place = self._variables.get(name)
         if place is None or self._bundle is None:
             raise FanlightError(
@@ -134,6 +145,10 @@ class _Constants(Mapping[str, "np.ndarray | Skipped"]):
                 received=f"{list(array.shape)} under {place.key!r}"[:200],
             )
         return checked(array, name, self._where)
+
+
+def _floats(node: Json) -> bool:
+    return bool(node["attr"].get("dtype", {}).get("type") in (1, "DT_FLOAT"))
 
 
 def _fits(shape: tuple[int, ...], dims: tuple[int | None, ...]) -> bool:
@@ -385,5 +400,9 @@ def _run(
         options.tables,
     )
     order = ordered(used, stop)
-    source = _Import(file, options, signature, constants, called, filled).run(order)
-    return replace(source, debug_ops=debug)
+
+    def read(asked: Options) -> Source:
+        stored = constants.outlined() if asked.sketch else constants
+        return _Import(file, asked, signature, stored, called, filled).run(order)
+
+    return replace(told_apart(read(options), options, read), debug_ops=debug)

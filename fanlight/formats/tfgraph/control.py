@@ -53,7 +53,7 @@ class Inner(Emitter):
     """Emits a branch or a body; what it uses of outside becomes one more input of it."""
 
     def __init__(self, outer: Emitter, name: str) -> None:
-        super().__init__(Builder(name), budget=outer.budget)
+        super().__init__(Builder(name), outer.sketch, outer.budget)
         self.outer = outer
         self.taken: dict[int, tuple[Tensor, Value]] = {}
 
@@ -324,7 +324,7 @@ class _Loop:
             return None
         if not all(isinstance(self.state[i], np.ndarray) for i in wanted):
             return None
-        em = Emitter(Builder("turns"), budget=self.call.em.budget)
+        em = Emitter(Builder("turns"), self.call.em.sketch, self.call.em.budget)
         now = {i: self.state[i] for i in sorted(wanted)}
         found = [now]
         while len(found) <= _MOST_TURNS:

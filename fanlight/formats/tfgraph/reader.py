@@ -51,6 +51,7 @@ from fanlight.formats.tfgraph.lists import is_list
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref, graph_dtype, parse_nodes
 from fanlight.formats.tfgraph.order import needed, ordered
 from fanlight.formats.tfgraph.signature import Entry, Signature, read_signature, topology
+from fanlight.formats.together import told_apart
 from fanlight.graph import Builder, Value
 
 # Handled by the reader itself rather than by an importer of the table.
@@ -76,8 +77,12 @@ def read_graph_model(model: Mapping[str, Any], path: Path, options: Options) -> 
     if options.weights == "stored":
         stored = read_weights(groups, path.parent)
         filled = tables.tables_of(model, stored, path)
-        source = _Import(path, options, signature, stored, called, filled).run(ordered(used, stop))
-        return replace(source, debug_ops=debug)
+        order = ordered(used, stop)
+
+        def read(asked: Options) -> Source:
+            return _Import(path, asked, signature, stored, called, filled).run(order)
+
+        return replace(told_apart(read(options), options, read), debug_ops=debug)
     specs = {spec.name: spec for _, group in groups for spec in group}
     run = _Import(path, options, signature, {}, called)
     known = dict(used)
@@ -193,7 +198,7 @@ class _Import:
         self.guesser: Guesser | None = None
         self.guessed: dict[str, np.ndarray | Skipped] = {}
         self.builder = Builder(path.parent.name or path.stem)
-        self.em = Emitter(self.builder)
+        self.em = Emitter(self.builder, options.sketch)
         self.results: dict[str, list[Any]] = {n: [t] for n, t in (filled or {}).items()}
         self.ports: list[Port] = []
         self.warnings: list[str] = []
@@ -302,11 +307,11 @@ class _Import:
         shape, batched = static_shape(entry.name, dims, self.options, node.where)
         if of_texts:
             self.results[node.name] = [host.text_input(node, entry.name, shape)]
-            self.ports.append(Port(entry.name, entry.ref.node, batched))
+            self.ports.append(Port(entry.name, entry.ref.node, batched, entry.name))
             return
         value = self.builder.input(entry.name, shape, dtype)
         self.results[node.name] = [value]
-        self.ports.append(Port(value.name, entry.ref.node, batched))
+        self.ports.append(Port(value.name, entry.ref.node, batched, entry.name))
         host.number_input(node, value.name, value.type)
 
     def _check_tables(

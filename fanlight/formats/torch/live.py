@@ -18,6 +18,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.formats.jsonfile import parse_json
 from fanlight.formats.source import Options, Source
+from fanlight.formats.together import told_apart
 from fanlight.formats.torch.program import parse_program
 from fanlight.formats.torch.reader import import_program
 
@@ -56,7 +57,10 @@ def read_torch(module: Any, example_inputs: Any, name: str | None, options: Opti
             received=f"{len(program.state_dict)} others",
         )
 
-    return import_program(parsed, fetch, options, called, where)
+    def read(asked: Options) -> Source:
+        return import_program(parsed, fetch, asked, called, where)
+
+    return told_apart(read(options), options, read)
 
 
 def _exported(torch: Any, module: Any, example_inputs: Any) -> Any:

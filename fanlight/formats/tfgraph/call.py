@@ -90,21 +90,25 @@ class Call:
             where=self.where,
             expected="a value known at import: shapes are fixed when the page is built",
             received=f"the tensor {x!r}",
-            next=f"export the model with fixed shapes; or {self._fixing(x)}.",
+            next=f"export the model with fixed shapes{self._fixing(x)}.",
         )
 
     def _fixing(self, x: Any) -> str:
-        """How to fix the model's inputs that a tensor is made of, for messages."""
+        """How to fix the model's inputs that a tensor is made of, for messages; empty for ONNX,
+        whose bounded tensors take some of these importers.
+        """
+        if self.scope is None:
+            return ""
         names = self._deciding(x) if isinstance(x, Value) else []
         if not names:
             return (
-                "fix the input that decides it: fl.load(path, input_values={name: array}), or "
+                "; or fix the input that decides it: fl.load(path, input_values={name: array}), or "
                 "fanlight convert --input-value NAME=VALUE"
             )
         values = ", ".join(f"{n!r}: array" for n in names)
         flags = " ".join(f"--input-value {n}=array.npy" for n in names)
         return (
-            f"fix what decides it: fl.load(path, input_values={{{values}}}), or "
+            f"; or fix what decides it: fl.load(path, input_values={{{values}}}), or "
             f"fanlight convert {flags}"
         )
 

@@ -443,8 +443,10 @@ class Model(Trainer, Layer):
         """Give the weights the numbers of a PyTorch module: all that it has, or an error.
 
         Kernels, gates, projections of attention and the features behind a Flatten are brought into
-        this model's layouts. Layers and modules meet by `names`, else by name if every layer has a
-        module of its name (block/conv and block.conv), else in order among those of a kind.
+        this model's layouts, a Linear into a 1x1 convolution and back; weights that weight_norm
+        and spectral_norm keep in parts are put together. Layers and modules meet by `names`, else
+        by name if every layer has a module of its name (block/conv and block.conv), else in order
+        among those of a kind.
 
         Args:
             state: `module.state_dict()`, or a dict of arrays in its order, or the path of a

@@ -17,6 +17,7 @@ from fanlight.layers.file_safetensors import arrays
 from fanlight.layers.model import Model, not_built
 from fanlight.layers.places import Found, Stored, assign, places, walked
 from fanlight.layers.torch_features import Features, image_features
+from fanlight.layers.torch_parametrized import put_together
 from fanlight.layers.weight import Weight
 from fanlight.tensor.caller import caller
 
@@ -52,6 +53,16 @@ class _Unit:
     name: str
     kind: str
     weights: dict[str, Weight] = field(default_factory=dict)
+    transposed: bool = False
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether it is a product of features: a Dense, or a convolution of one pixel."""
+        kernel = self.weights.get("kernel")
+        if kernel is None or self.transposed:
+            return False
+        alike = self.kind == "matrix" or self.kind.startswith("conv of")
+        return bool(alike and np.prod(kernel.shape[:-2]) == 1)
 
 
 @dataclass
@@ -61,6 +72,13 @@ class _Module:
     name: str
     kind: str = ""
     given: dict[str, tuple[str, np.ndarray]] = field(default_factory=dict)
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether it may be a Linear, or a Conv of one pixel."""
+        weight = self.given["weight"][1] if "weight" in self.given else np.zeros(())
+        alike = self.kind == "matrix" or self.kind.startswith("conv of")
+        return bool(alike and weight.ndim >= 2 and np.prod(weight.shape[2:]) == 1)
 
 
 # Weight of a unit -> what it takes of a module: names in the dict, and the array.
@@ -76,7 +94,8 @@ def load_torch_state(
     """See `Model.load_torch_state`."""
     if not model.built:
         raise not_built(model)
-    read, ordered, where = _read(state)
+    given, ordered, where = _read(state)
+    read, parts = put_together(given, where)
     units, modules = _units(model), _modules(read)
     pairs = _matched(units, modules, dict(names or {}), ordered, where)
     features = image_features(model.graph)
@@ -98,7 +117,8 @@ def load_torch_state(
             array = array if wrong else _reordered(array, weight, features)
             loaded = Stored(" and ".join(keys), array.shape, partial(np.asarray, array))
             found.append((label, weight, loaded))
-    unexpected = [n for n in read if n not in used and n.rpartition(".")[2] != _COUNTER]
+    left = [n for n in read if n not in used and n.rpartition(".")[2] != _COUNTER]
+    unexpected = [part for n in left for part in parts.get(n, (n,))]
     missing = [label for label, _, stored in found if stored is None]
     try:
         assign(Found(found, unexpected), where, partial=not strict)
@@ -206,6 +226,7 @@ def _units(model: Model) -> list[_Unit]:
     cells = {p.chain: p.weight.shape for p in listed if p.weight.name == "recurrent_kernel"}
     # PyTorch has no GRU whose gate comes before the product.
     other = {c for _, c, layer in walked(model) if getattr(layer, "reset_after", True) is False}
+    transposed = {c for _, c, layer in walked(model) if "Transpose" in type(layer).__name__}
     attention = {p.chain[:-1] for p in listed if p.chain and p.chain[-1] == "attention_output"}
     for place in listed:
         chain, name = place.chain, place.weight.name
@@ -226,7 +247,7 @@ def _units(model: Model) -> list[_Unit]:
         if name == "depthwise_kernel":  # a separable convolution is two modules
             found[f"{key} depthwise"] = _Unit(f"{key} depthwise", kind, {name: place.weight})
             continue
-        unit = found.setdefault(key, _Unit(key, kind))
+        unit = found.setdefault(key, _Unit(key, kind, transposed=chain in transposed))
         unit.weights[name] = place.weight
         # The rank of a kernel says more than a bias that comes first.
         unit.kind = kind if name not in ("bias", "beta") else unit.kind or kind
@@ -271,18 +292,40 @@ def _matched(
     if not ordered:
         modules = sorted(left.values(), key=lambda m: _natural(m.name))
         left = {m.name: m for m in modules}
-    for unit in rest:
-        fitting = [m for m in left.values() if m.kind == unit.kind and _fits(unit, m)]
-        if not ordered:
-            _told_apart(unit, fitting, where)
-        whole = [m for m in fitting if not _remaining(unit, m)]
-        if fitting:
-            found[unit.name] = left.pop((whole or fitting)[0].name)
+    met = _in_order(rest, left, ordered, where)
+    if len(met) < len(rest) and any(u.pointwise for u in rest):
+        # Where each keeps to its kind something is left over: are Linear and 1x1 Conv exchanged?
+        met = max(met, _in_order(rest, left, ordered, where, loosely=True), key=len)
+    found |= {name: left.pop(module.name) for name, module in met.items()}
     for unit in rest:  # so that what does not fit is told with what it is next to
         next_ = next((m for m in left.values() if m.kind == unit.kind), None)
         if unit.name not in found and next_ is not None:
             found[unit.name] = left.pop(next_.name)
     return [(u, found.get(u.name)) for u in units]
+
+
+def _in_order(
+    units: list[_Unit],
+    modules: Mapping[str, _Module],
+    ordered: bool,
+    where: str,
+    loosely: bool = False,
+) -> dict[str, _Module]:
+    """For each unit the next module that fits: of its kind, or also a Linear for a 1x1 Conv."""
+    left, found = dict(modules), {}
+    for unit in units:
+        fitting = [
+            m
+            for m in left.values()
+            if (m.kind == unit.kind or (loosely and m.pointwise and unit.pointwise))
+            and _fits(unit, m)
+        ]
+        if not ordered:
+            _told_apart(unit, fitting, where)
+        whole = [m for m in fitting if not _remaining(unit, m)]
+        if fitting:
+            found[unit.name] = left.pop((whole or fitting)[0].name)
+    return found
 
 
 def _plain_name(part: _Unit | _Module) -> str:
@@ -335,6 +378,8 @@ def _taken(unit: _Unit, module: _Module) -> _Taken:
         key = _PLAIN.get(name, name)
         if key in module.given:
             label, array = module.given[key]
+            if name == "kernel" and unit.pointwise and module.pointwise:
+                array = array.reshape(*array.shape[:2], *[1] * (len(weight.shape) - 2))
             made[name] = ((label,), _turned(name, array, tuple(weight.shape)))
     return made
 

@@ -296,3 +296,107 @@ def test_what_is_no_state_dict(state: Any) -> None:
 def test_a_model_without_weights() -> None:
     with pytest.raises(FanlightError, match="E-LAYER-002"):
         fl.Sequential([L.Dense(3)]).load_torch_state({})
+
+
+# --- a convolution of one pixel is a product ------------------------------------------------------
+
+
+def conv(prefix: str, outputs: int, inputs: int, dims: int = 2) -> dict[str, np.ndarray]:
+    shape = (outputs, inputs, *[1] * dims)
+    return {f"{prefix}.weight": normal(*shape), f"{prefix}.bias": normal(outputs)}
+
+
+def flat(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {n: a.reshape(a.shape[:2]) for n, a in state.items()}
+
+
+def test_a_convolution_of_one_pixel_into_a_dense() -> None:
+    state = conv("a", 5, 3) | conv("b", 5, 5, dims=1) | linear("c", 2, 5)
+    model = fl.Sequential([fl.Input((3,)), L.Dense(5), L.Dense(5), L.Dense(2)])
+    assert model.load_torch_state(state) == ([], [])
+    x = normal(4, 3)
+    want = through(x, flat(state), "a", "b", "c")
+    np.testing.assert_allclose(predicted(model, x), want, 1e-4, 1e-5)
+
+
+def test_a_linear_into_a_convolution_of_one_pixel(tmp_path: Path) -> None:
+    model = fl.Sequential([fl.Input((2, 2, 3)), L.Conv2D(5, 1), L.Conv2D(5, 1), L.Conv2D(2, 1)])
+    x = normal(2, 2, 2, 3)
+    state = linear("l.0", 5, 3) | conv("l.1", 5, 5) | linear("l.2", 2, 5)
+    assert model.load_torch_state(state) == ([], [])
+    want = through(x, flat(state), "l.0", "l.1", "l.2")
+    np.testing.assert_allclose(predicted(model, x), want, 1e-4, 1e-5)
+    write_arrays(tmp_path / "a.safetensors", state, {})
+    model.set_weights([np.zeros_like(w) for w in model.get_weights()])
+    model.load_torch_state(tmp_path / "a.safetensors")
+    np.testing.assert_allclose(predicted(model, x), want, 1e-4, 1e-5)
+
+
+def test_they_are_exchanged_only_where_one_has_to_be() -> None:
+    """Of equal shapes; a model that has both takes each from its own kind."""
+    image = fl.Input((1, 1, 4))
+    model = fl.Sequential([image, L.Conv2D(4, 1), L.Flatten(), L.Dense(4)])
+    state = linear("dense", 4, 4) | conv("conv", 4, 4)  # the module's order is another one
+    model.load_torch_state(state)
+    x = normal(3, 1, 1, 4)
+    want = through(x.reshape(3, 4), flat(state), "conv", "dense")
+    np.testing.assert_allclose(predicted(model, x), want, 1e-4, 1e-5)
+    model = fl.Sequential([fl.Input((4,)), L.Dense(4), L.Dense(4)])
+    state = conv("first", 4, 4) | linear("second", 4, 4)
+    model.load_torch_state(state)
+    want = through(x.reshape(3, 4), flat(state), "first", "second")
+    np.testing.assert_allclose(predicted(model, x.reshape(3, 4)), want, 1e-4, 1e-5)
+
+
+def test_what_is_no_product_is_refused() -> None:
+    for layer, state in (
+        (L.Conv2DTranspose(4, 1), linear("l", 4, 4)),
+        (L.DepthwiseConv2D(1), linear("l", 4, 4)),
+        (L.Conv2D(4, 2), linear("l", 4, 4)),
+        (L.Dense(4), {"l.weight": normal(4, 4, 2, 2), "l.bias": normal(4)}),
+        (L.Embedding(4, 4), conv("l", 4, 4)),
+    ):
+        shape = (
+            ()
+            if isinstance(layer, L.Embedding)
+            else (4,)
+            if isinstance(layer, L.Dense)
+            else (2, 2, 4)
+        )
+        model = fl.Sequential([fl.Input(shape), layer])
+        with pytest.raises(FanlightError, match="E-LAYER-006"):
+            model.load_torch_state(state)
+
+
+# --- weights in parts -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("names", [("weight_g", "weight_v"), ("original0", "original1")])
+def test_weight_norm(names: tuple[str, str]) -> None:
+    g, v, bias = normal(5, 1), normal(5, 3), normal(5)
+    prefix = "" if names[0] == "weight_g" else "parametrizations.weight."
+    parts = {f"fc.{prefix}{names[0]}": g, f"fc.{prefix}{names[1]}": v}
+    model = fl.Sequential([fl.Input((3,)), L.Dense(5)])
+    assert model.load_torch_state({"fc.bias": bias, **parts}) == ([], [])
+    w = g * v / np.linalg.norm(v, axis=1, keepdims=True)
+    x = normal(2, 3)
+    np.testing.assert_allclose(predicted(model, x), x @ w.T + bias, 1e-4, 1e-5)
+    # What nobody takes is named as it is in the state dict.
+    model = fl.Sequential([fl.Input((3,)), L.Dense(5, use_bias=False)])
+    more = {n.replace("fc", "other"): a for n, a in parts.items()}
+    found = model.load_torch_state(parts | more, strict=False)
+    assert found.unexpected == list(more)
+
+
+def test_parts_that_fit_nothing() -> None:
+    model = fl.Sequential([fl.Input((3,)), L.Dense(5, use_bias=False)])
+    for parts in (
+        {"weight_g": normal(7, 1), "weight_v": normal(5, 3)},
+        {"weight_g": normal(5), "weight_v": normal(5, 3)},
+        {"weight_v": normal(5, 3)},
+        {"weight_orig": normal(5, 3), "weight_u": normal(9), "weight_v": normal(3)},
+        {"parametrizations.weight.original": normal(5, 3)},
+        {"parametrizations.weight.original0": normal(5, 1)},
+    ):
+        with pytest.raises(FanlightError, match="E-LAYER-006"):
+            model.load_torch_state(parts)

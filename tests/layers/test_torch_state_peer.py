@@ -136,3 +136,86 @@ def test_bfloat16() -> None:
     model.load_torch_state(module.state_dict())
     want = module.weight.float().detach().numpy().T
     np.testing.assert_array_equal(model.get_weights()[0], want)
+
+
+# --- weights that are kept in parts ---------------------------------------------------------------
+
+PARTED = {
+    "weight_norm": torch.nn.utils.parametrizations.weight_norm,
+    "spectral_norm": torch.nn.utils.parametrizations.spectral_norm,
+    "old weight_norm": torch.nn.utils.weight_norm,
+    "old spectral_norm": torch.nn.utils.spectral_norm,
+}
+
+
+def trained(module: Any, x: np.ndarray) -> Any:
+    """Other numbers, and a step of training, which makes u and v of them."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for value in module.parameters():
+            value.normal_(0, 0.5)
+        module.train()(torch.from_numpy(first(x)))
+    return module.eval()
+
+
+def equal(module: Any, model: Any, x: np.ndarray) -> None:
+    assert model.load_torch_state(module.state_dict()) == ([], [])
+    with torch.no_grad():
+        want = module(torch.from_numpy(first(x))).numpy()
+    want = last(want) if want.ndim == 4 else want
+    np.testing.assert_allclose(np.asarray(model.predict(x, verbose=0)), want, 1e-4, 1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("name", list(PARTED))
+def test_weights_in_parts(name: str) -> None:
+    norm = PARTED[name]
+    x = normal(2, 4, 4, 3)
+    module = nn.Sequential(
+        norm(nn.Conv2d(3, 8, 3, bias=False)), nn.ReLU(), norm(nn.ConvTranspose2d(8, 6, 2)),
+        nn.ReLU(), norm(nn.ConvTranspose2d(6, 6, 1)), nn.Flatten(), norm(nn.Linear(54, 5)),
+        norm(nn.Linear(5, 5)),
+    )  # fmt: skip
+    model = fl.Sequential([
+        fl.Input((4, 4, 3)), L.Conv2D(8, 3, activation="relu", use_bias=False),
+        L.Conv2DTranspose(6, 2, activation="relu"), L.Conv2DTranspose(6, 1), L.Flatten(),
+        L.Dense(5), L.Dense(5),
+    ])  # fmt: skip
+    equal(trained(module, x), model, x)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_other_dims_and_vectors() -> None:
+    parametrizations = torch.nn.utils.parametrizations
+    x = normal(2, 2, 2, 3)
+    for dim in (0, 1, None):
+        for norm in (parametrizations.weight_norm, torch.nn.utils.weight_norm):
+            module = norm(nn.Conv2d(3, 8, 2), dim=dim)
+            equal(trained(module, x), fl.Sequential([fl.Input((2, 2, 3)), L.Conv2D(8, 2)]), x)
+    module = nn.Sequential(
+        nn.Flatten(), nn.Linear(12, 4), parametrizations.spectral_norm(nn.LayerNorm(4))
+    )
+    model = fl.Sequential([
+        fl.Input((2, 2, 3)), L.Flatten(), L.Dense(4), L.LayerNormalization(epsilon=1e-5)
+    ])  # fmt: skip
+    equal(trained(module, x), model, x)
+
+
+def test_gates_in_parts() -> None:
+    module = nn.LSTM(3, 4, batch_first=True)
+    for name in ("weight_ih_l0", "weight_hh_l0"):
+        torch.nn.utils.parametrizations.weight_norm(module, name)
+    model = fl.Sequential([fl.Input((5, 3)), L.LSTM(4, return_sequences=True)])
+    same(module, model, normal(2, 5, 3))
+
+
+def test_other_parametrizations_are_refused() -> None:
+    parametrizations = torch.nn.utils.parametrizations
+    for module in (
+        parametrizations.orthogonal(nn.Linear(3, 3)),
+        parametrizations.spectral_norm(parametrizations.weight_norm(nn.Linear(3, 3))),
+    ):
+        model = fl.Sequential([fl.Input((3,)), L.Dense(3)])
+        with pytest.raises(fl.FanlightError, match="E-LAYER-006") as caught:
+            model.load_torch_state(module.state_dict())
+        assert "remove_parametrizations" in str(caught.value)

@@ -12,6 +12,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.formats.calls import refusal, written_out
 from fanlight.formats.emitter import Emitter, Tensor, dtype_of
+from fanlight.formats.registry import under
 from fanlight.graph import Value
 
 # What JAX's dtypes are in a graph; others (uint64, complex, keys of random numbers) it cannot hold.
@@ -186,12 +187,4 @@ HANDLERS: dict[str, Handler] = {}
 
 def importer(*primitives: str) -> Callable[[Handler], Handler]:
     """Register the importer of some primitives."""
-
-    def register(function: Handler) -> Handler:
-        for primitive in primitives:
-            if primitive in HANDLERS:
-                raise ValueError(f"two importers for {primitive}")
-            HANDLERS[primitive] = function
-        return function
-
-    return register
+    return under(primitives, HANDLERS)

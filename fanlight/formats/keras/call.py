@@ -13,6 +13,7 @@ from fanlight.formats.emitter import Emitter, Tensor, check_size
 from fanlight.formats.jsonfile import expect
 from fanlight.formats.keras.config import LayerConfig, snake
 from fanlight.formats.keras.stores import LayerRef, Store
+from fanlight.formats.registry import under
 from fanlight.ops.types import TensorType
 
 # Options that say how a layer trains, is named or was built; they do not change its answer.
@@ -213,15 +214,7 @@ LAYERS: dict[str, Handler] = {}
 
 def layer(*kinds: str) -> Callable[[Handler], Handler]:
     """Register the importer of some layer classes."""
-
-    def register(function: Handler) -> Handler:
-        for kind in kinds:
-            if kind in LAYERS:
-                raise ValueError(f"two importers for {kind}")
-            LAYERS[kind] = function
-        return function
-
-    return register
+    return under(kinds, LAYERS)
 
 
 def policy(config: Mapping[str, Any]) -> str | None:

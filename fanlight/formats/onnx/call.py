@@ -13,6 +13,7 @@ from fanlight.formats.calls import refusal, written_out
 from fanlight.formats.emitter import Emitter, Tensor, dtype_of
 from fanlight.formats.onnx import kinds
 from fanlight.formats.onnx.protos import Graph, Node
+from fanlight.formats.registry import under
 from fanlight.formats.wire import Message
 from fanlight.graph import Value
 
@@ -247,12 +248,4 @@ HANDLERS: dict[str, Handler] = {}
 
 def importer(*ops: str) -> Callable[[Handler], Handler]:
     """Register the importer of some ONNX ops; those of other domains as "domain.Op"."""
-
-    def register(function: Handler) -> Handler:
-        for op in ops:
-            if op in HANDLERS:
-                raise ValueError(f"two importers for {op}")
-            HANDLERS[op] = function
-        return function
-
-    return register
+    return under(ops, HANDLERS)

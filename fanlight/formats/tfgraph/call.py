@@ -11,6 +11,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.formats.calls import refusal, written_out
 from fanlight.formats.emitter import Emitter, Tensor
+from fanlight.formats.registry import under
 from fanlight.formats.tfgraph.nodes import Attrs, GraphNode
 from fanlight.graph import Value
 
@@ -188,12 +189,4 @@ HANDLERS: dict[str, Handler] = {}
 
 def importer(*ops: str) -> Callable[[Handler], Handler]:
     """Register the importer of some TensorFlow ops."""
-
-    def register(function: Handler) -> Handler:
-        for op in ops:
-            if op in HANDLERS:
-                raise ValueError(f"two importers for {op}")
-            HANDLERS[op] = function
-        return function
-
-    return register
+    return under(ops, HANDLERS)

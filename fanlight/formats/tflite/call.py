@@ -12,6 +12,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.formats.counts import Bounded, Sizes
 from fanlight.formats.emitter import Emitter, Tensor, dtype_of
+from fanlight.formats.registry import under
 from fanlight.formats.tfgraph import call as tf
 from fanlight.formats.tfgraph.nodes import Attrs, GraphNode, raw_attr
 from fanlight.formats.tflite.model import Model, Operator, TensorInfo
@@ -261,12 +262,4 @@ HANDLERS: dict[str, Handler] = {}
 
 def importer(*kinds: str) -> Callable[[Handler], Handler]:
     """Register the importer of some operators."""
-
-    def register(function: Handler) -> Handler:
-        for kind in kinds:
-            if kind in HANDLERS:
-                raise ValueError(f"two importers for {kind}")
-            HANDLERS[kind] = function
-        return function
-
-    return register
+    return under(kinds, HANDLERS)

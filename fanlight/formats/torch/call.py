@@ -11,6 +11,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.formats.calls import refusal, written_out
 from fanlight.formats.emitter import Emitter, Tensor, dtype_of
+from fanlight.formats.registry import under
 from fanlight.formats.torch.program import Meta, Node
 from fanlight.graph import Value
 
@@ -207,17 +208,9 @@ HANDLERS: dict[str, Handler] = {}
 
 def importer(*targets: str) -> Callable[[Handler], Handler]:
     """Register the importer of some operators: "conv2d" is aten.conv2d in all its overloads."""
-
-    def register(function: Handler) -> Handler:
-        for target in targets:
-            other = target.split(".")[0] in ("prims", "torchvision")
-            key = target if other else f"aten.{target}"
-            if key in HANDLERS:
-                raise ValueError(f"two importers for {key}")
-            HANDLERS[key] = function
-        return function
-
-    return register
+    others = ("prims", "torchvision")
+    keys = [t if t.split(".")[0] in others else f"aten.{t}" for t in targets]
+    return under(keys, HANDLERS)
 
 
 def handler_of(target: str) -> Handler | None:

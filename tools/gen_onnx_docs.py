@@ -59,13 +59,12 @@ results of single turns, whose number would not be known). Sequences are lists a
 **Bits.** BitCast between whole numbers of one width is computed; between floats and whole numbers
 it is taken at import, from numbers that are known.
 
-**Results of unknown length.** NonZero, Compress and Unique are computed at import where their
-inputs are known. Else their results are as long as they can be, with a count: an output `y` of the
-model that depends on it has `y_count` beside it, and what lies behind the count means nothing.
-Elementwise ops, Gather, GatherND, Transpose, Reshape, Slice, Concat, Expand, Range, reductions,
-ArgMax, TopK, Softmax, CumSum, Shape and MatMul (of rows) go on with such results; other ops are
-E-FORMAT-019. NonMaxSuppression has always as many rows as boxes can be kept; rows of -1 stand for
-nothing.
+**Results of unknown length.** NonMaxSuppression, NonZero, Compress and Unique are computed at
+import where their inputs are known. Else their results are as long as they can be, with a count: an
+output `y` of the model that depends on it has `y_count` beside it, and what lies behind the count
+means nothing. Elementwise ops, Gather, GatherND, Transpose, Reshape, Slice, Split, Pad, Concat,
+Expand, Range, reductions, ArgMax, TopK, Softmax, CumSum, Shape, NonMaxSuppression and MatMul (of
+rows) go on with such results; other ops are E-FORMAT-019.
 
 **Quantised models.** QuantizeLinear, DequantizeLinear (also per axis and in blocks), QLinearConv,
 QLinearMatMul, ConvInteger, MatMulInteger and DynamicQuantizeLinear give their exact steps. Products

@@ -15,6 +15,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.formats.calls import written_out
 from fanlight.formats.emitter import Emitter
+from fanlight.formats.spelling_boxes import soft_suppression
 from fanlight.formats.spelling_bytes import BYTES
 from fanlight.graph import Graph, Node, Subgraph, subgraphs
 from fanlight.graph.rewrite import Editor
@@ -313,6 +314,10 @@ SPELLINGS: Mapping[str, Spelling] = {
     "depthwise_conv2d": Spelling(_strided("depthwise_conv2d"), _dilated_steps),
     "conv2d_kernel": Spelling(_conv2d_kernel),
     "depthwise_conv2d_kernel": Spelling(_depthwise_conv2d_kernel),
+    "non_max_suppression": Spelling(
+        soft_suppression,
+        lambda node, format: format == "onnx" and node.attrs["soft_nms_sigma"] > 0,
+    ),
     **{op: Spelling(function) for op, function in BYTES.items()},
 }
 

@@ -11,10 +11,12 @@ import pytest
 
 import fanlight as fl
 from fanlight.errors import FanlightError
-from fanlight.formats import Port, Source, write_onnx
+from fanlight.formats import Port, Source, load_graph, write_onnx
 from fanlight.graph import Graph, evaluate
 from fanlight.tensor.control import cond, scan, while_loop
 from fanlight.tensor.trace import trace
+from tests.formats import crafted
+from tests.formats.crafted import node, placeholder
 from tests.support import SHARED
 
 onnx = pytest.importorskip("onnx", reason="onnx, the oracle of these tests, is missing")
@@ -139,6 +141,54 @@ def test_a_free_batch_in_opset_17(tmp_path: Path) -> None:
     for i in range(3):
         one = evaluate(graph, {"x": x[i : i + 1]})
         same({k: v[i : i + 1] for k, v in made.items()}, one)
+
+
+def test_results_with_counts(tmp_path: Path) -> None:
+    """Boxes that are kept, places and different numbers: what they are made of is in ONNX, too."""
+    nodes = [
+        placeholder("boxes", 9, 4),
+        placeholder("scores", 9),
+        node("NonMaxSuppressionV3", "n", "boxes", "scores", "most", "iou", "least"),
+        node("GatherV2", "kept", "boxes", "n", "zero"),
+        node("Greater", "mask", "scores", "iou"),
+        node("Where", "places", "mask"),
+        node("Cast", "whole", "boxes", DstT={"type": "DT_INT32"}),
+        node("Reshape", "row", "whole", "minus"),
+        node("Unique", "different", "row"),
+    ]
+    known = {"most": np.int32(5), "iou": np.float32(0.4), "least": np.float32(0.2),
+             "zero": np.int32(0), "minus": np.int32([-1])}  # fmt: skip
+    topology, stored = crafted.graph_of(nodes, {k: np.asarray(v) for k, v in known.items()})
+    outputs = {n: {"name": f"{n}:0"} for n in ("kept", "places", "different")}
+    inputs = {n: {"name": f"{n}:0"} for n in ("boxes", "scores")}
+    path = crafted.write_tfjs(
+        tmp_path, topology, stored,
+        signature={"inputs": inputs, "outputs": outputs}, format="graph-model",
+    )  # fmt: skip
+    source = load_graph(path)
+    write_onnx(source, tmp_path / "m.onnx")
+    again = load_graph(tmp_path / "m.onnx")
+    rng = np.random.default_rng(4)
+    low = rng.uniform(0, 3, (9, 2))
+    boxes = np.concatenate([low, low + rng.uniform(1, 4, low.shape)], 1).astype(np.float32)
+    for most in (1.0, 0.1):
+        given = {"boxes": boxes, "scores": rng.uniform(0, most, 9).astype(np.float32)}
+        wanted = evaluate(source.graph, given)
+        assert (wanted["kept_count"] > 0) == (most > 0.5)
+        same(computed(tmp_path / "m.onnx", given), wanted)
+        same(evaluate(again.graph, given), wanted)
+
+
+def test_a_detector_goes_to_onnx_and_back(tmp_path: Path) -> None:
+    path = SHARED / "data" / "models" / "handtrack-ssd320fpnlite-uint8"
+    if not path.is_dir():
+        pytest.skip(f"{path} is missing")
+    model = fl.load(path, size=65)
+    write_onnx(model, tmp_path / "m.onnx")
+    again = fl.load(tmp_path / "m.onnx")
+    assert [t for _, t in again.outputs] == [t for _, t in model.outputs]
+    assert sum(n.op == "non_max_suppression" for n in again.graph.nodes) > 0
+    assert not again.source.warnings
 
 
 def test_images_are_turned_once_each_way(tmp_path: Path) -> None:

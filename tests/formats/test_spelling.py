@@ -51,6 +51,10 @@ def summed(*w: int, depth: int) -> list[list[np.ndarray]]:
     return [[small(*w)], [whole(-900, 900, depth)], [scale]]
 
 
+BOXES = np.sort(np.random.default_rng(8).uniform(0, 1, (15, 2, 2)), 1).reshape(15, 4)
+BOXES = BOXES.astype(np.float32)
+SCORES = np.random.default_rng(9).uniform(0, 1, 15).astype(np.float32)
+
 # name -> op, inputs (weights where they are in a list), attributes
 CASES: dict[str, tuple[str, list[Any], dict[str, Any]]] = {
     "bitwise_and": ("bitwise_and", [ENDS, ENDS[::-1].copy()], {}),
@@ -109,6 +113,21 @@ CASES: dict[str, tuple[str, list[Any], dict[str, Any]]] = {
          np.array([0.6, 0.9, 0.3, 0.8], np.float32)],
         {"max_output_size": 4, "iou_threshold": 0.5, "score_threshold": 0.4},
     ),
+    "overlaps that are equal to the limit": (
+        "non_max_suppression",
+        [np.array([[0, 0, 1, 1], [0, 0, 1, 0.5], [0, 0, 1, 0.75], [0, 0.5, 1, 1]], np.float32),
+         np.array([0.9, 0.8, 0.7, 0.6], np.float32)],
+        {"max_output_size": 4, "iou_threshold": 0.5},
+    ),
+    "a limit of 0": ("non_max_suppression", [BOXES, SCORES],
+                     {"max_output_size": 4, "iou_threshold": 0.0}),
+    "none kept": ("non_max_suppression", [BOXES, SCORES],
+                  {"max_output_size": 3, "score_threshold": 2.0}),
+    "soft": ("non_max_suppression", [BOXES, SCORES],
+             {"max_output_size": 9, "iou_threshold": 0.7, "score_threshold": 0.2,
+              "soft_nms_sigma": 0.5}),
+    "soft without limits": ("non_max_suppression", [BOXES, SCORES],
+                            {"max_output_size": 20, "iou_threshold": 1.0, "soft_nms_sigma": 0.3}),
     "cast to bytes": ("cast", [np.array([-3, 2.7, 254.9, 900], np.float32)], {"dtype": "uint8"}),
     "whole numbers to bytes": ("cast", [ENDS], {"dtype": "uint8"}),
     "max_pool of bytes": ("max_pool", [bytes_(1, 5, 6, 2)],

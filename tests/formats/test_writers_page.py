@@ -19,4 +19,4 @@ def test_reasons_are_given_for_what_is_not_written_alone() -> None:
 
 def test_limits_are_those_that_the_writers_tell() -> None:
     page = writers.page()
-    assert "- soft suppression" in page and "- sorting along a free dim" in page
+    assert "- an image whose size is free" in page and "- sorting along a free dim" in page

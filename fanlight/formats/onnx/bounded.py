@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.formats.counts import Bounded, Sizes, as_counts, as_tensor, cleaned, sizes
+from fanlight.formats.counts import Bounded, Sizes, as_counts, as_tensor, cleaned, first, sizes
 from fanlight.formats.onnx.call import Call, Handler
 from fanlight.formats.tfgraph import bounded as tf_bounded
 from fanlight.formats.tfgraph import call as tf
@@ -264,6 +264,38 @@ def _bounded(call: Call) -> bool:
     return any(isinstance(x, Bounded) for x in call.inputs)
 
 
+@rule("Pad")
+def _pad(call: Call) -> Any:
+    """Numbers beside what is counted, as rows of boxes are filled up to how many there may be."""
+    x: Any = as_tensor(call, call.inputs[0])
+    rank = len(x.shape)
+    pads = as_counts(call.inputs[1] if call.has(1) else _i32(call.items("pads") or []))
+    axes = [call.dim(a, rank) for a in _known(call, 3, "axes") or range(rank)]
+    if call.text("mode", "constant") != "constant" or pads is None:
+        raise call.refuse("pads of a counted tensor", expected="how many, of one number")
+    if pads.size != 2 * len(axes):
+        raise call.refuse("its pads do not fit", received=f"{pads.size} for {len(axes)} dims")
+    wanted: list[Any] = [0] * (2 * rank)
+    for i, axis in enumerate(axes):
+        wanted[2 * axis : 2 * axis + 2] = pads[i], pads[i + len(axes)]
+    value = call.known(2, "the number around").reshape(-1)[0] if call.has(2) else 0
+    return _as(call, "PadV2", [x, sizes(wanted, (rank, 2)), np.asarray(value, np.float32)])
+
+
+@rule("Split")
+def _split(call: Call) -> Any:
+    """Along another dim than the counted one."""
+    x: Any = call.inputs[0]
+    axis, parts = call.axis(len(x.shape), 0), _known(call, 1, "split")
+    if parts is None:
+        many = call.whole("num_outputs", call.outputs)
+        parts = (x.shape[axis] // max(many, 1),) * many
+    if sum(parts) != x.shape[axis]:
+        raise call.refuse("the parts do not fit", received=list(parts)[:16])
+    made = _as(call, "SplitV", [x, _i32(parts), _i32(axis)])
+    return made if isinstance(made, tuple) else (made,)
+
+
 # --- by index -------------------------------------------------------------------------------------
 
 
@@ -295,6 +327,20 @@ def _top_k(call: Call) -> Any:
     if k is None or k.size != 1:
         raise call.refuse("k depends on numbers")
     return _as(call, "TopKV2", [x, sizes(k.reshape(-1).tolist(), ())])
+
+
+@rule("NonMaxSuppression")
+def _suppression(call: Call) -> Any:
+    """Of counted boxes: those behind the count have the lowest score, which keeps none."""
+    from fanlight.formats.onnx.call import HANDLERS
+
+    boxes, scores, *rest = call.inputs
+    if len(scores.shape) != 3 or len(boxes.shape) != 3:
+        raise call.refuse("boxes and scores do not fit", expected="[N, B, 4] and [N, C, B]")
+    size = min(boxes.shape[1], scores.shape[2])
+    scores = first(call, cleaned(call, scores, -np.inf), 2, size)
+    boxes = first(call, cleaned(call, boxes), 1, size)
+    return HANDLERS[call.node.op](replace(call, inputs=[boxes, scores, *rest]))
 
 
 @rule("NonZero", "Compress", "Unique")

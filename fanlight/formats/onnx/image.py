@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.formats.counts import bounded, count_of
 from fanlight.formats.emitter import Tensor, dtype_of
 from fanlight.formats.onnx import kinds
 from fanlight.formats.onnx.call import Call, importer
 from fanlight.formats.onnx.shaping import cut
+from fanlight.formats.places import order
 from fanlight.formats.spatial import from_nhwc, to_nhwc
 from fanlight.tensor.resize import resize, roi_align
 
@@ -190,11 +192,10 @@ def col2im(call: Call) -> Tensor:
 
 
 @importer("NonMaxSuppression")
-def non_max_suppression(call: Call) -> Tensor:
-    """boxes [N, B, 4], scores [N, C, B] -> [kept, 3]; as many rows as can be kept at most.
+def non_max_suppression(call: Call) -> Any:
+    """boxes [N, B, 4], scores [N, C, B] -> [kept, 3]: picture, class and box.
 
-    How many are kept depends on the numbers; here the result has always the greatest possible
-    number of rows, and those beyond what is kept hold -1.
+    How many are kept depends on the numbers: the result has a count.
     """
     boxes, scores = call.f32(0), call.f32(1)
     most = int(call.known(2, "the number of boxes").reshape(-1)[0]) if call.has(2) else 0
@@ -234,22 +235,9 @@ def non_max_suppression(call: Call) -> Tensor:
             rows.append(call.op("concat", head, column, part="rows", axis=1))
             kept.append(call.op("less", np.arange(most, dtype=np.int32),
                                 call.reshape(many, (1,), "many"), part="kept"))  # fmt: skip
-    table = rows[0] if len(rows) == 1 else call.op("concat", *rows, part="table", axis=0)
-    flags = [call.cast(k, "int32", "flag") for k in kept]
-    flag = flags[0] if len(flags) == 1 else call.op("concat", *flags, part="flags", axis=0)
     total = most * images * classes
-    if isinstance(table, np.ndarray) and isinstance(flag, np.ndarray):
-        return np.ascontiguousarray(table[flag != 0])
-    call.warnings.append(
-        f"{call.where}: how many boxes are kept depends on the numbers; the result has always "
-        f"{total} rows, those that are none hold -1."
-    )
-    # Kept rows first, in their order: a stable sort by what is not kept.
-    _, order = call.op("sort", call.op("sub", call.const(1, "int32"), flag, part="out"),
-                       part="order")  # fmt: skip
-    table = call.op("gather", table, order, part="first", axis=0)
-    ranks = np.arange(total, dtype=np.int32)
-    count_ = call.op("sum", flag, part="count", axes=(0,))
-    inside = call.op("less", ranks, call.reshape(count_, (1,), "count1"), part="inside")
-    return call.op("select", call.reshape(inside, (total, 1), "inside1"), table,
-                   call.const(-1, "int32"))  # fmt: skip
+    if len(rows) == 1:
+        return bounded(call, rows[0], 0, count_of(many, total))
+    table = call.op("concat", *rows, part="table", axis=0)
+    found, kept_count = order(call, call.op("concat", *kept, part="kept", axis=0))
+    return bounded(call, call.op("gather", table, found, part="rows", axis=0), 0, kept_count)

@@ -175,17 +175,20 @@ def fft(o: Out) -> list[str]:
 
 def non_max_suppression(o: Out) -> list[str]:
     """Indices filled up with 0 to as many as there may be, scores likewise, and how many count."""
-    if o.attrs["soft_nms_sigma"]:
-        raise Unsupported("soft suppression")
-    k = int(o.attrs["max_output_size"])
-    n = o.type().shape[0]
-    if not isinstance(n, int) or not n or not k:
-        raise Unsupported("no boxes, or a number of them that is free")
+    k, n = int(o.attrs["max_output_size"]), o.type().shape[0]
+    if not isinstance(n, int):
+        raise Unsupported("a number of boxes that is free")
+    if not n or not k:
+        return [o.w.const(np.zeros(s, t), o.name) for s, t in (((k,), "int32"), ((k,), "float32"),
+                                                               ((), "int32"))]  # fmt: skip
     boxes = o.op("Reshape", o.x(), o.w.integers([1, n, 4]), part="boxes")
     scores = o.op("Reshape", o.x(1), o.w.integers([1, 1, n]), part="rows")
-    least, overlap = o.attrs["score_threshold"], o.attrs["iou_threshold"]
+    least, overlap = o.attrs["score_threshold"], np.float32(o.attrs["iou_threshold"])
+    # An overlap that is equal to the limit is kept in ONNX. From 0 on, every other box goes.
+    most = k if overlap > 0 else 1
+    overlap = np.nextafter(overlap, np.float32(0))
     limits = [o.w.const(np.asarray([v], t), f"{o.name}/limit")
-              for v, t in ((k, "int64"), (overlap, "float32"))]  # fmt: skip
+              for v, t in ((most, "int64"), (overlap, "float32"))]  # fmt: skip
     more = [o.w.const(np.asarray([least], "float32"), f"{o.name}/least")] if least > -1e38 else []
     found = o.op("NonMaxSuppression", boxes, scores, *limits, *more, part="found")
     kept = o.op("Gather", found, o.w.scalar(2, "int64"), part="kept", axis=1)

@@ -195,11 +195,11 @@ def fft(o: Out) -> list[str]:
 
 
 def non_max_suppression(o: Out) -> list[str]:
-    if o.attrs["soft_nms_sigma"]:
-        raise Unsupported("soft suppression")
     boxes, scores = o.inputs
     k = o.attrs["max_output_size"]
     o.w.dynamic.append(o.name)
+    if o.attrs["soft_nms_sigma"]:
+        return _soft_suppression(o)
     made = o.op(
         "NonMaxSuppressionV4",
         [boxes, scores, o.w.scalar(k, "int32"), o.w.scalar(o.attrs["iou_threshold"]),
@@ -215,6 +215,30 @@ def non_max_suppression(o: Out) -> list[str]:
         batch_dims={"i": "0"}, Tparams=o.T, Tindices=_INT, Taxis=_INT,
     )  # fmt: skip
     return [made, o.f("SelectV2", kept, best, 0.0, part="scores"), f"{made}:1"]
+
+
+def _soft_suppression(o: Out) -> list[str]:
+    """Of TF.js's results, which are as many as are kept, filled up with zeros."""
+    k, limits = o.attrs["max_output_size"], ("iou_threshold", "score_threshold", "soft_nms_sigma")
+    made = o.op(
+        "NonMaxSuppressionV5",
+        [*o.inputs, o.w.scalar(k, "int32"), *(o.w.scalar(o.attrs[a]) for a in limits)],
+        pad_to_max_output_size={"b": False},
+        T=o.T,
+    )
+    kept = o.op("Shape", [made], "kept", T=_INT, out_type=_INT)
+    left = o.op("Sub", [o.w.integers([k]), kept], "left", T=_INT)
+    pads = o.op(
+        "ConcatV2", [o.w.integers([0]), left, o.w.scalar(0, "int32")], "pads",
+        N={"i": "2"}, T=_INT, Tidx=_INT,
+    )  # fmt: skip
+    row = o.op("Reshape", [pads, o.w.integers([1, 2])], "row", T=_INT, Tshape=_INT)
+    zeros = [(made, "int32", _INT, ""), (f"{made}:1", "float32", o.T, "scores")]
+    return [
+        *(o.op("PadV2", [x, row, o.w.scalar(0, kind)], part, T=t, Tpaddings=_INT)
+          for x, kind, t, part in zeros),
+        o.op("Reshape", [kept, o.w.integers([])], "count", T=_INT, Tshape=_INT),
+    ]  # fmt: skip
 
 
 WRITES: dict[str, Any] = {

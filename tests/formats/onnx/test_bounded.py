@@ -162,6 +162,60 @@ def test_unique(tmp_path: Path, axis: int | None, rising: int) -> None:
     check(tmp_path, made, samples, bundle=axis is None)
 
 
+def boxes(images: int, classes: int, count: int) -> list[dict[str, np.ndarray]]:
+    """Boxes with scores; of those in the last one none is good enough."""
+    random = np.random.default_rng(6)
+    low = random.uniform(0, 1, (images, count, 2))
+    high = low + random.uniform(0.2, 1, low.shape)
+    scores = random.uniform(0, 1, (images, classes, count))
+    made = {"b": np.concatenate([low, high], -1), "s": scores}
+    first = {k: v.astype(np.float32) for k, v in made.items()}
+    return [first, {**first, "s": first["s"] * 0.1}]
+
+
+LIMITS = {"k": [3], "iou": [0.4], "least": [0.3]}
+
+
+@pytest.mark.parametrize(("images", "classes"), [(1, 1), (2, 3)])
+def test_boxes_that_are_kept_are_counted(tmp_path: Path, images: int, classes: int) -> None:
+    """What exporters put behind it: columns, the boxes and scores, and rows filled up to k."""
+    nodes = [
+        node("NonMaxSuppression", ["b", "s", "k", "iou", "least"], ["n"]),
+        node("Split", ["n"], ["image", "class", "box"], axis=1, num_outputs=3),
+        node("Concat", ["image", "box"], ["at"], axis=1),
+        node("GatherND", ["b", "at"], ["kept"]),
+        node("GatherND", ["s", "n"], ["scores"]),
+        node("Unsqueeze", ["scores", "one"], ["column"]),
+        node("Cast", ["class"], ["label"], to=1),
+        node("Concat", ["kept", "column", "label"], ["rows"], axis=1),
+        node("Shape", ["rows"], ["shape"], start=0, end=1),
+        node("Sub", ["whole", "shape"], ["left"]),
+        node("Concat", ["zeros", "left", "zero"], ["pads"], axis=0),
+        node("Pad", ["rows", "pads", "none"], ["padded"]),
+    ]
+    limits = {k: np.asarray(v, "int64" if k == "k" else "float32") for k, v in LIMITS.items()}
+    made = model(
+        nodes, boxes(images, classes, 7)[0], "n:i rows:f padded:f", **limits, one=[1], zero=[0],
+        zeros=[0, 0], whole=[3 * images * classes], none=np.float32(-1),
+    )  # fmt: skip
+    assert check(tmp_path, made, boxes(images, classes, 7), bundle=True) == {"n", "rows"}
+
+
+def test_boxes_that_are_counted_are_kept_or_not(tmp_path: Path) -> None:
+    """A suppression of the boxes that are good enough."""
+    nodes = [
+        node("Greater", ["s", "least"], ["m"]),
+        node("NonZero", ["m"], ["p"]),
+        node("Gather", ["p", "two"], ["i"], axis=0),
+        node("Gather", ["b", "i"], ["bs"], axis=1),
+        node("Gather", ["s", "i"], ["ss"], axis=2),
+        node("NonMaxSuppression", ["bs", "ss", "k", "iou"], ["n"]),
+    ]
+    limits = {k: np.asarray(v, "int64" if k == "k" else "float32") for k, v in LIMITS.items()}
+    made = model(nodes, boxes(1, 1, 9)[0], "n:i", **limits, two=2)
+    assert check(tmp_path, made, boxes(1, 1, 9)[:1]) == {"n"}
+
+
 def test_a_branch_that_is_chosen_at_import_may_be_counted(tmp_path: Path) -> None:
     then = helper.make_graph([node("NonZero", ["x"], ["t"])], "a", [],
                              [helper.make_tensor_value_info("t", 7, None)])  # fmt: skip
@@ -180,7 +234,11 @@ def test_a_branch_that_is_chosen_at_import_may_be_counted(tmp_path: Path) -> Non
         ([node("NonZero", ["x"], ["p"]), node("TopK", ["p", "k"], ["y", "i"], axis=0)],
          "E-FORMAT-012", "TopK"),
         ([node("NonZero", ["x"], ["p"]), node("Cast", ["p"], ["f"], to=1),
-          node("Pad", ["f", "pads"], ["y"])], "E-FORMAT-019", "reaches Pad"),
+          node("Trilu", ["f"], ["y"])], "E-FORMAT-019", "reaches Trilu"),
+        ([node("NonZero", ["x"], ["p"]), node("Cast", ["p"], ["f"], to=1),
+          node("Pad", ["f", "pads"], ["y"], mode="edge")], "E-FORMAT-012", "pads of a counted"),
+        ([node("NonZero", ["x"], ["p"]), node("Split", ["p", "k"], ["y"])],
+         "E-FORMAT-012", "do not fit"),
         ([node("NonZero", ["x"], ["p"]), node("Cast", ["p"], ["f"], to=1),
           node("MatMul", ["f", "f"], ["y"])], "E-FORMAT-019", "reaches MatMul"),
         ([node("Unique", ["x"], ["u"], axis=0), node("Unique", ["u"], ["y"])],

@@ -7,6 +7,7 @@ result may then be one step off. All else is as exact as the op.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -89,14 +90,23 @@ def _matmul(x: Tensor, w: Tensor, bias: Tensor, scale: Tensor, *residual: Tensor
 
 def _avg_pool(x: Tensor, *, size: Any, strides: Any, padding: Any, zero_x: int, scale: float,
               zero: int, high: int) -> Tensor:  # fmt: skip
-    made = apply("avg_pool", _real(x, zero_x), size=size, strides=strides, padding=padding)
-    return _byte(made * float(scale), zero, high)
+    """A sum of each channel by itself, times what the scale is by how many lie in the image."""
+    channels = int(x.shape[3])
+    ones = tensor(np.ones((*size, channels, 1), np.float32))
+    made = apply("depthwise_conv2d", _real(x, zero_x), ones, strides=strides, padding=padding)
+    counts = []
+    for n, window, step, pads in zip(x.shape[1:3], size, strides, padding, strict=True):
+        inside = np.pad(np.ones(int(n), np.int32), pads)
+        counts.append(np.lib.stride_tricks.sliding_window_view(inside, window).sum(1)[::step])
+    count = np.outer(*counts).astype(np.float32)
+    return _byte(made * tensor((np.float32(scale) / count)[None, :, :, None]), zero, high)
 
 
 def _mean(x: Tensor, *, axes: Any, keepdims: bool, zero_x: int, scale: float, zero: int,
           high: int) -> Tensor:  # fmt: skip
-    made = apply("mean", _real(x, zero_x), axes=tuple(axes), keepdims=keepdims)
-    return _byte(made * float(scale), zero, high)
+    made = apply("sum", _real(x, zero_x), axes=tuple(axes), keepdims=keepdims)
+    count = prod(int(x.shape[a]) for a in {a % len(x.shape) for a in axes})
+    return _byte(made * float(np.float32(scale) / np.float32(count)), zero, high)
 
 
 def _resize(x: Tensor, *, size: Any, coordinates: str) -> Tensor:

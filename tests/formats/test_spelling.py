@@ -13,7 +13,7 @@ import fanlight as fl
 from fanlight.errors import FanlightError
 from fanlight.formats import load, write_graph_model, write_onnx
 from fanlight.formats.spelling import SPELLINGS
-from fanlight.graph import Builder, Graph, evaluate
+from fanlight.graph import Builder, Graph, Subgraph, evaluate
 from fanlight.ops.row import TABLE
 from fanlight.tensor.control import while_loop
 from fanlight.tensor.trace import trace
@@ -204,13 +204,18 @@ def same(made: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], name:
         assert off.max(initial=0) < 1e-4, (name, made[key], array)
 
 
+def _of_bytes(graph: Graph) -> bool:
+    return TABLE[graph.nodes[0].op].family == "quantized"
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_onnx_computes_the_same(name: str, tmp_path: Path) -> None:
     pytest.importorskip("onnx", reason="onnx, the oracle of this test, is missing")
     from tests.formats.test_onnx_writer import computed
 
     graph, arrays = graph_of(name)
-    write_onnx(graph, tmp_path / "m.onnx")
+    # The evaluator has DequantizeLinear from 19 on.
+    write_onnx(graph, tmp_path / "m.onnx", opset=21 if _of_bytes(graph) else 18)
     wanted = evaluate(graph, arrays)
     with np.errstate(all="ignore"):
         same(computed(tmp_path / "m.onnx", arrays), wanted, name)
@@ -253,6 +258,67 @@ def test_a_free_batch_stays_free(tmp_path: Path) -> None:
     (answer,) = run([(tmp_path / "m", {"x": rows})])
     (made,) = answer["outputs"].values()
     assert np.abs(made - model.predict(rows, verbose=0)).max() < 1e-5
+
+
+@pytest.mark.parametrize("op", ["conv2d_int8", "depthwise_conv2d_int8", "matmul_int8"])
+def test_weights_of_bytes_from_outside_of_a_branch(op: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="onnx, the oracle of this test, is missing")
+    from tests.formats.test_onnx_writer import computed
+
+    _, (x, *rest), attrs = CASES[op]
+    weights = [one for (one,) in rest]
+    inner, outer = Builder("branch"), Builder("whole")
+    kinds = ("int8", "int32", "float32")
+    inside = [inner.input("x", x.shape, "uint8")]
+    inside += [inner.input(f"w{i}", w.shape, k) for i, (w, k) in enumerate(zip(weights, kinds))]
+    branch = Subgraph(inner.finish({"y": inner.add(op, *inside, **attrs)}))
+    values = [outer.input("p", (), "bool"), outer.input("x", x.shape, "uint8")]
+    values += [outer.weight(w, f"w{i}") for i, w in enumerate(weights)]
+    graph = outer.finish({"y": outer.add("cond", *values, true_fn=branch, false_fn=branch)})
+    write_onnx(graph, tmp_path / "m.onnx")
+    arrays = {"p": np.array(True), "x": x}
+    with np.errstate(all="ignore"):
+        same(computed(tmp_path / "m.onnx", arrays), evaluate(graph, arrays), op)
+
+
+@pytest.mark.parametrize("x_high", [127, 255])
+def test_sums_of_bytes_are_ops_of_whole_numbers(x_high: int, tmp_path: Path) -> None:
+    """Weights of one byte; as int8 only where no pair of products passes 16 bits."""
+    onnx = pytest.importorskip("onnx", reason="onnx, the oracle of this test, is missing")
+    from tests.formats.test_onnx_writer import computed
+
+    builder = Builder("one")
+    x = builder.input("x", (1, 6, 7, 3), "uint8")
+    weights = [builder.weight(a[0], f"w{i}") for i, a in enumerate(summed(3, 2, 3, 4, depth=4))]
+    sums = {"pad": 12, "x_high": x_high, "high": 100}
+    made = builder.add("conv2d_int8", x, *weights, zero=9, **sums)
+    graph = builder.finish({"y": builder.add("max_pool", made, size=(2, 2), strides=(1, 1))})
+    write_onnx(graph, tmp_path / "m.onnx")
+    written = onnx.load(str(tmp_path / "m.onnx")).graph
+    kinds = [n.op_type for n in written.node]
+    assert [k for k in kinds if k != "Identity"] == [
+        "Transpose", "QLinearConv", "Clip", "MaxPool", "Transpose"
+    ]  # fmt: skip
+    (kernel,) = (t for t in written.initializer if t.name.endswith("kernel"))
+    assert kernel.data_type == (onnx.TensorProto.INT8 if x_high == 127 else onnx.TensorProto.UINT8)
+    arrays = {"x": bytes_(1, 6, 7, 3, high=x_high)}
+    with np.errstate(all="ignore"):
+        same(computed(tmp_path / "m.onnx", arrays), evaluate(graph, arrays), "QLinearConv")
+
+
+def test_a_network_of_bytes_in_onnx_runtime(tmp_path: Path) -> None:
+    """Full int8 of TFLite: the same bytes."""
+    runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime, the oracle, is missing")
+    path = SHARED / "fixtures" / "mobilenet_v1_025_128" / "model_int8.tflite"
+    if not path.is_file():
+        pytest.skip(f"{path} is missing")
+    model = fl.load(path)
+    write_onnx(model, tmp_path / "m.onnx")
+    (given,) = model.graph.inputs
+    x = {given.name: RNG.uniform(-1, 1, given.shape).astype(np.float32)}
+    session = runtime.InferenceSession(str(tmp_path / "m.onnx"), providers=["CPUExecutionProvider"])
+    (made,), (wanted,) = session.run(None, x), evaluate(model.graph, x).values()
+    np.testing.assert_array_equal(made, wanted)
 
 
 def test_a_network_of_bytes_in_tfjs(tmp_path: Path) -> None:

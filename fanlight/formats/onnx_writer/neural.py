@@ -33,7 +33,7 @@ def _kernel(o: Out, perm: tuple[int, ...], shape: tuple[int, ...] | None = None)
     return o.op("Reshape", made, o.w.integers(shape), part="windows")
 
 
-def _size(o: Out, index: int = 1) -> tuple[int, ...]:
+def window_size(o: Out, index: int = 1) -> tuple[int, ...]:
     shape = o.type(index).shape
     if not all(isinstance(d, int) for d in shape):
         raise Unsupported("windows whose size is free")
@@ -41,7 +41,7 @@ def _size(o: Out, index: int = 1) -> tuple[int, ...]:
 
 
 def conv2d(o: Out) -> str:
-    kernel = _size(o)
+    kernel = window_size(o)
     return o.op(
         "Conv",
         o.chw(),
@@ -55,7 +55,7 @@ def conv2d(o: Out) -> str:
 
 
 def depthwise_conv2d(o: Out) -> str:
-    high, wide, channels, many = _size(o)
+    high, wide, channels, many = window_size(o)
     return o.op(
         "Conv",
         o.chw(),
@@ -70,7 +70,7 @@ def depthwise_conv2d(o: Out) -> str:
 
 
 def conv2d_transpose(o: Out) -> str:
-    kernel, strides, pads = _size(o), o.attrs["strides"], o.attrs["padding"]
+    kernel, strides, pads = window_size(o), o.attrs["strides"], o.attrs["padding"]
     more = []
     for i in (0, 1):
         size = o.type().shape[1 + i]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fanlight.errors import FanlightError
-from fanlight.formats.onnx_writer import elementwise, neural, proto, shaping
+from fanlight.formats.onnx_writer import elementwise, neural, proto, quantized, shaping
 from fanlight.formats.onnx_writer.beside import new_name, write_pair
 from fanlight.formats.onnx_writer.nodes import NodeWriter, Out, Unsupported
 from fanlight.formats.writing import prepared
@@ -15,7 +15,12 @@ from fanlight.graph import Graph, Node, subgraphs
 from fanlight.graph.batch import Fixed
 from fanlight.version import __version__
 
-WRITES: dict[str, Any] = {**elementwise.WRITES, **shaping.WRITES, **neural.WRITES}
+WRITES: dict[str, Any] = {
+    **elementwise.WRITES,
+    **shaping.WRITES,
+    **neural.WRITES,
+    **quantized.WRITES,
+}
 OPSETS = (17, 18, 19, 20, 21)
 _MOST = 2_000_000_000  # bytes of weights inside: a protocol buffer ends at 2 GiB
 _LARGE = 1024  # bytes from which a weight goes into a file of its own

@@ -68,8 +68,9 @@ rows) go on with such results; other ops are E-FORMAT-019.
 
 **Quantised models.** QuantizeLinear, DequantizeLinear (also per axis and in blocks), QLinearConv,
 QLinearMatMul, ConvInteger, MatMulInteger and DynamicQuantizeLinear give their exact steps. Products
-of whole numbers (MatMul, Gemm, MatMulInteger, ConvInteger) are exact in int32, which wraps around;
-sums of QLinearMatMul and QLinearConv are float32, exact up to 2^24, and then scaled to 8 bits.
+of whole numbers (MatMul, Gemm, Einsum, MatMulInteger, ConvInteger, QLinearMatMul, QLinearConv) are
+exact in int32, which wraps around. QLinearConv of images and QLinearMatMul are our ops on bytes
+where weights, scales and zero points are known, and compute in whole numbers in the page, too.
 
 **External data** is read from files in the model's folder, mapped into memory, not copied. Paths
 that lead outside and links are E-FORMAT-010.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from fanlight.formats.onnx import kinds, whole
 from fanlight.formats.onnx.call import Call, importer
 from fanlight.formats.onnx.elementwise import wrapped
 from fanlight.formats.spatial import from_nhwc, to_nhwc
-from fanlight.tensor.einsum import einsum
+from fanlight.tensor.einsum import einsum, parse
+
+_MOST_PRODUCTS = 1 << 26
 
 
 def matmul_of(
@@ -88,11 +91,30 @@ def _whole_gemm(call: Call) -> Tensor:
 
 @importer("Einsum")
 def einsum_(call: Call) -> Tensor:
-    equation = call.text("equation")
-    dtype = dtype_of(call.x())
-    parts = [call.f32(i) for i in range(len(call.inputs))]
+    """Of whole numbers exact: their products, all of them, are summed as int32."""
+    equation, kind = call.text("equation"), call.kind(0)
+    dtype, real = dtype_of(call.x()), dtype_of(call.x()) == "float32"
+    shapes = [call.x(i).shape for i in range(len(call.inputs))]
+    if not real and _all_products(equation, shapes) > _MOST_PRODUCTS:
+        call.warnings.append(
+            f"{call.where}: its sums of whole numbers are float32, exact up to 2^24."
+        )
+        real = True
+    parts = [call.f32(i) if real else call.cast(call.x(i), "int32", f"whole{i}")
+             for i in range(len(call.inputs))]  # fmt: skip
     y = call.function(lambda *xs: einsum(equation, *xs), *parts)[0]
-    return call.cast(y, dtype, "back")
+    call.made_kinds[0] = kind
+    return call.cast(y if real else wrapped(call, y, kind), dtype, "back")
+
+
+def _all_products(equation: str, shapes: Sequence[Sequence[int]]) -> int:
+    """How many products of elements there are, one for each place of all labels together."""
+    labels, _ = parse(equation, [len(s) for s in shapes])
+    sizes: dict[str, int] = {}
+    for own, shape in zip(labels, shapes, strict=True):
+        for label, size in zip(own, shape, strict=True):
+            sizes[label] = max(size, sizes.get(label, 1))
+    return math.prod(sizes.values())
 
 
 @importer("Det")

@@ -1,8 +1,8 @@
 """Importers of quantised forms: QDQ, QLinear and integer ops.
 
-Whole numbers of 8 bits are int32 or uint8 here. MatMulInteger and ConvInteger are exact. The sums
-of products of QLinearMatMul and QLinearConv are made in float32, which is exact up to 2^24 (256
-products of 8-bit numbers at their ends); then they are scaled and rounded to 8 bits anyway.
+Whole numbers of 8 bits are int32 or uint8 here. Sums of products are exact, in int32.
+QLinearMatMul and QLinearConv whose weights, scales and zero points are known are ops on bytes of
+the table (qlinear.py); the others are products of float32 that are cut where they could round.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.formats.emitter import Tensor
-from fanlight.formats.onnx import kinds, whole
+from fanlight.formats.onnx import kinds, qlinear, whole
 from fanlight.formats.onnx.call import Call, importer
 from fanlight.formats.onnx.neural import matmul_of
 from fanlight.formats.onnx.windows import convolved
@@ -126,11 +126,19 @@ def matmul_integer(call: Call) -> Tensor:
 @importer("ConvInteger")
 def conv_integer(call: Call) -> Tensor:
     """Exact: channels by blocks, as many as sums of products below 2^24 have."""
-    x, w = _centred(call, 0, 2), _centred(call, 1, 3, 0)
     call.made_kinds[0] = kinds.INT32
+    total = _conv_sum(call, (0, 2), (1, 3))
+    return from_nhwc(call.em, total, call.name)
+
+
+def _conv_sum(call: Call, of_x: tuple[int, int], of_w: tuple[int, int]) -> Tensor:
+    """The sums of a convolution, int32 with channels last; which inputs x and its zero point are,
+    and w and its own.
+    """
+    x, w = _centred(call, *of_x), _centred(call, *of_w, 0)
     depth, taps = w.shape[1] if len(w.shape) > 1 else 1, math.prod(w.shape[2:])
-    most = _most(call, x, 0, 2)
-    step = whole.EXACT // max(taps * most * _most(call, w, 1, 3), 1)
+    most = _most(call, x, *of_x)
+    step = whole.EXACT // max(taps * most * _most(call, w, *of_w), 1)
     if isinstance(w, np.ndarray) and w.ndim > 1:
         sums = np.abs(w.astype(np.float64)).sum(tuple(range(1, w.ndim)))
         step = depth if most * sums.max(initial=0) <= whole.EXACT else step
@@ -150,13 +158,14 @@ def conv_integer(call: Call) -> Tensor:
         y = call.cast(y, "int32", "int")
         total = y if total is None else call.op("add", total, y, part="total")
     assert total is not None
-    return from_nhwc(call.em, total, call.name)
+    return total
 
 
 def _requantized(call: Call, y: Tensor, factor: Tensor, zero: int) -> Tensor:
-    """float32 sums -> the kind of an output's zero point."""
+    """int32 sums -> the kind of an output's zero point."""
     kind = call.kind(zero)
     call.made_kinds[0] = kind
+    y = call.cast(y, "float32", "real")
     near = call.op("round", call.op("mul", y, factor, part="scaled"), part="near")
     point = call.reshape(call.f32(zero), (), "zero_y")
     return whole_of(call, call.op("add", near, point, part="moved"), kind, "bytes")
@@ -165,6 +174,9 @@ def _requantized(call: Call, y: Tensor, factor: Tensor, zero: int) -> Tensor:
 @importer("QLinearMatMul")
 def qlinear_matmul(call: Call) -> Tensor:
     """a, its scale, its zero point, b, ..., the result's scale and zero point."""
+    made = qlinear.matmul(call)
+    if made is not None:
+        return made
     a = _centred(call, 0, 2, len(call.x(0).shape) - 2)
     b = _centred(call, 3, 5, len(call.x(3).shape) - 1)
     scale_a, scale_b = call.f32(1), call.f32(4)
@@ -174,15 +186,19 @@ def qlinear_matmul(call: Call) -> Tensor:
     factor = call.op("div", both, call.f32(6), part="factor")
     if math.prod(factor.shape) == 1:
         factor = call.reshape(factor, (), "one")
-    return _requantized(call, matmul_of(call, a, b), factor, 7)
+    sums = matmul_of(call, a, b, most=(_most(call, a, 0, 2), _most(call, b, 3, 5)))
+    return _requantized(call, sums, factor, 7)
 
 
 @importer("QLinearConv")
 def qlinear_conv(call: Call) -> Tensor:
     """x, its scale, its zero point, w, ..., the result's scale and zero point, bias."""
-    y = convolved(call, _centred(call, 0, 2), _centred(call, 3, 5, 0))
+    made = qlinear.convolution(call)
+    if made is not None:
+        return made
+    y = _conv_sum(call, (0, 2), (3, 5))
     if call.has(8):
-        y = call.op("add", y, call.f32(8), part="biased")
+        y = call.op("add", y, call.cast(call.x(8), "int32", "bias"), part="biased")
     scale_w = call.f32(4)
     if math.prod(scale_w.shape) == 1:
         scale_w = call.reshape(scale_w, (), "scale_w")

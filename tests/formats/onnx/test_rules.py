@@ -149,6 +149,29 @@ def test_gemm_of_whole_numbers_is_exact(tmp_path: Path) -> None:
     evaluated(tmp_path, node, {"a": a, "b": b, "c": c}, wanted.astype(np.int32))
 
 
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.int16, np.uint8])
+@pytest.mark.parametrize(
+    ("equation", "shapes"),
+    [
+        ("bij,jk->bik", [(2, 3, 40), (40, 4)]),
+        ("i,i", [(90,), (90,)]),
+        ("ij,j,kj->ik", [(2, 9), (9,), (3, 9)]),
+        ("ii->i", [(4, 4)]),
+    ],
+)
+def test_einsum_of_whole_numbers_is_exact(
+    tmp_path: Path, equation: str, shapes: list[tuple[int, ...]], dtype: Any
+) -> None:
+    random, limits = np.random.default_rng(7), np.iinfo(dtype)
+    low, high = max(limits.min, -(2**31)), min(limits.max, 2**31 - 1)
+    given = {f"x{i}": random.integers(low, high + 1, s, dtype=np.int64).astype(dtype)
+             for i, s in enumerate(shapes)}  # fmt: skip
+    node = onnx.helper.make_node("Einsum", list(given), ["y"], equation=equation)
+    with np.errstate(over="ignore"):
+        wanted = np.einsum(equation, *(x.astype(np.int64) for x in given.values()))
+    evaluated(tmp_path, node, given, np.asarray(wanted).astype(dtype), into_wasm=True)
+
+
 @pytest.mark.parametrize("known", [(), ("b", "zb")])
 @pytest.mark.parametrize("zeros", [False, True])
 def test_matmul_integer_is_exact(tmp_path: Path, zeros: bool, known: Any) -> None:

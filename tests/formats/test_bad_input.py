@@ -320,11 +320,6 @@ def test_misfitting_shapes_name_the_node_and_its_op(tmp_path: Path) -> None:
     assert "'y'" in str(caught.value) and "MatMul" in str(caught.value)
 
 
-def test_string_input(tmp_path: Path) -> None:
-    nodes = [placeholder("x", 1, dtype="DT_STRING"), node("Identity", "y", "x")]
-    refused(graph_file(tmp_path, nodes), "E-FORMAT-012", "strings of strings")
-
-
 def test_constant_expressions_cannot_fill_the_memory(tmp_path: Path) -> None:
     arrays = {"size": np.array([1 << 20, 1 << 12], np.int32), "one": np.float32(1).reshape(())}
     nodes = [placeholder("x", 1), node("Fill", "f", "size", "one"), node("Add", "y", "x", "f")]

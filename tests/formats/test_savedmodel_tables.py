@@ -160,6 +160,67 @@ def test_a_frozen_graph_with_a_table(tmp_path: Path) -> None:
     assert part.source.text is None
 
 
+def words_of_numbers(*more: bytes) -> list[bytes]:
+    """A table "words" of numbers from 0 on, with a default beside it."""
+    return [
+        hash_table("words", key=INT64, value=STRING),
+        sm.const("numbers", np.arange(3, dtype=np.int64)),
+        sm.texts("texts", "a", "bé", "c"),
+        sm.texts("row", "[UNK]"),
+        sm.const("none", np.zeros(0, np.int32)),
+        node("Reshape", "unknown", "row", "none"),
+        node("InitializeTableV2", "init_words", "words", "numbers", "texts"),
+        *more,
+    ]
+
+
+def test_words_of_numbers_and_of_words(tmp_path: Path) -> None:
+    """Where there is nothing to compute Python does all, for any number of examples."""
+    path = tmp_path / "g.pb"
+    path.write_bytes(sm.graph(words_of_numbers(
+        sm.placeholder("s", -1, dtype=INT64),
+        node("LookupTableFindV2", "y", "words", "s", "unknown"),
+    )))  # fmt: skip
+    made = fl.load(path, outputs=["y"])
+    assert made(np.array([2, 9, 1], np.int32)).tolist() == ["c", "[UNK]", "bé"]
+    assert [str(t) for _, t in made.outputs] == ["str[1]"]
+    assert "done in Python" in made.source.warnings[-1]
+    with pytest.raises(FanlightError, match="E-BUILD-005"):
+        fl.build(made, tmp_path / "page")
+    with pytest.raises(FanlightError, match="E-CONVERT"):
+        fl.convert(path, tmp_path / "m.onnx", outputs=["y"])
+    path.write_bytes(sm.graph([
+        sm.placeholder("s", -1, dtype=STRING),
+        node("StringUpper", "y", "s"),
+    ]))  # fmt: skip
+    assert fl.load(path, outputs=["y"])(["a", "bc"]).tolist() == ["A", "BC"]
+
+
+def test_words_behind_a_network_of_words(tmp_path: Path) -> None:
+    """Texts, their numbers, what a network makes of them, and the word of the greatest one."""
+    weights = np.eye(3, dtype=np.float32)[[1, 2, 0]]
+    path = tmp_path / "g.pb"
+    path.write_bytes(sm.graph(words_of_numbers(
+        hash_table(),
+        sm.texts("keys", "x", "y", "z"),
+        sm.const("default", np.array(-1, np.int64)),
+        node("InitializeTableV2", "init", "hash_table", "keys", "numbers"),
+        sm.placeholder("s", -1, dtype=STRING),
+        node("LookupTableFindV2", "find", "hash_table", "s", "default"),
+        sm.const("depth", np.array(3, np.int32)),
+        sm.const("one", np.float32(1)),
+        sm.const("zero", np.float32(0)),
+        node("OneHot", "hot", "find", "depth", "one", "zero", axis=-1),
+        sm.const("w", weights),
+        node("MatMul", "product", "hot", "w"),
+        sm.const("last", np.array(1, np.int32)),
+        node("ArgMax", "most", "product", "last", output_type=("type", INT64)),
+        node("LookupTableFindV2", "y", "words", "most", "unknown"),
+    )))  # fmt: skip
+    made = fl.load(path, outputs=["y"])
+    assert made(["x", "z", "y"]).tolist() == ["bé", "a", "c"]
+
+
 @pytest.mark.parametrize("names", [("table-keys", "table-values"), ("-keys", "-values")])
 def test_words_that_are_variables(tmp_path: Path, names: tuple[str, str]) -> None:
     """A table that could be changed is kept in the checkpoint, as Keras's adapted layers are."""

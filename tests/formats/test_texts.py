@@ -296,10 +296,11 @@ def test_texts_in_front_and_behind_and_numbers_beside(tmp_path: Path) -> None:
     assert made["end"].tolist() == [f"id-42: {bucket}.0"]
 
 
-def test_a_model_of_texts_alone_is_refused(tmp_path: Path) -> None:
+def test_a_model_of_texts_alone_is_of_python(tmp_path: Path) -> None:
     nodes = [given(), node("StringUpper", "y", "s")]
-    with pytest.raises(FanlightError, match="computes nothing"):
-        fl.load(written(tmp_path, nodes, {}, ["y"], S1))
+    made = fl.load(written(tmp_path, nodes, {}, ["y"], S1))
+    assert made(["a b"]).tolist() == ["A B"]
+    assert "done in Python" in made.source.warnings[-1]
 
 
 def test_a_table_without_words_is_asked_for(tmp_path: Path) -> None:

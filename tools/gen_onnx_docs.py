@@ -53,8 +53,9 @@ narrower signed numbers are int32, and 8- and 16-bit numbers wrap around within 
 UINT8 and BOOL stay. A constant beyond 32 bits is limited to them, with a warning.
 
 **Control flow.** `If` on a known condition takes one branch, else it is our `cond`. `Loop` and
-`Scan` of known length are our `scan`, a `Loop` that numbers end is our `while_loop` (without
-results of single turns, whose number would not be known). Sequences are lists at import.
+`Scan` of known length are our `scan`, a `Loop` that numbers end is our `while_loop`. If it has a
+result for each turn, it must say how many turns there are at most, and the result has a count.
+Sequences are lists at import.
 
 **Bits.** BitCast between whole numbers of one width is computed; between floats and whole numbers
 it is taken at import, from numbers that are known.

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.formats.counts import Bounded, Named, as_tensor, count_of, counted
-from fanlight.formats.emitter import Tensor, dtype_of
+from fanlight.formats.counts import Bounded, Named, as_tensor, bounded, count_of, counted
+from fanlight.formats.emitter import Tensor, check_size, dtype_of
 from fanlight.formats.onnx import kinds
 from fanlight.formats.onnx.call import Call, Given, importer
 from fanlight.formats.onnx.protos import Graph
@@ -22,6 +22,8 @@ from fanlight.ops.types import TensorType
 _UNROLLED = 4096
 # Turns from which on a loop of known length stays a loop.
 _SHORT = 4
+# Turns of a loop that numbers end, if it has a result for each.
+_ROOM = 1 << 16
 
 
 def _type(x: Tensor) -> TensorType:
@@ -272,13 +274,17 @@ def _body_with_condition(scope: Scope, body: Graph, types: Any, name: str, after
 
 
 def _as_while(call: Call, body: Graph, carried: list[tuple[Given, int]]) -> tuple[Given, ...]:
-    """A loop whose end numbers decide; it has no results of single turns."""
-    count = len(carried)
-    if len(body.outputs) > count + 1:
+    """A loop whose end numbers decide. Results of single turns are as many as there may be turns,
+    with a count.
+    """
+    count, scans = len(carried), len(body.outputs) - len(carried) - 1
+    most = call.maybe(0)
+    room = int(most.reshape(-1)[0]) if isinstance(most, np.ndarray) and scans else 0
+    if scans and not 0 < room <= _ROOM:
         raise call.refuse(
             "how often the loop turns depends on the model's input, and with it the size of its "
             "results",
-            expected="a number of turns that is known at import",
+            expected=f"a number of turns that is known at import, or is at most {_ROOM:,}",
             received=", ".join(o.name for o in body.outputs[count + 1 :])[:200],
         )
     if any(not isinstance(x, Value | np.ndarray) for x, _ in carried):
@@ -297,16 +303,23 @@ def _as_while(call: Call, body: Graph, carried: list[tuple[Given, int]]) -> tupl
         if not isinstance(on, Value | np.ndarray) or np.prod(on.shape) != 1:
             raise call.refuse("its condition is not one truth value", received=on)
         on = inner.em.reshape(on, (), "on")
-        return [up, on, *(x for x, _ in found[1:])]
+        kept = [x for x, _ in found[1 : count + 1]]
+        return [
+            up,
+            on,
+            *kept,
+            *(_noted(call, inner, inputs, room, x) for x, _ in found[count + 1 :]),
+        ]
 
     made = call.scope.body(body, every, f"{call.name}/body", turn)
-    if [v.type for v in made.outputs[2:]] != [t for t, _ in types]:
+    rows = [v.type for v in made.inputs[count + 2 :]]
+    every += [(t, 0) for t in rows]
+    if [v.type for v in made.outputs[2 : count + 2]] != [t for t, _ in types]:
         raise call.refuse(
             "what is carried changes its type",
             expected=", ".join(str(t) for t, _ in types),
             received=", ".join(str(v.type) for v in made.outputs[2:]),
         )
-    most = call.maybe(0)
     limit = None if most is None else call.reshape(call.cast(most, "int32", "most"), (), "limit")
     asked = call.scope.empty_body([t for t, _ in every], f"{call.name}/cond")
     go_on: Tensor = asked.inputs[1]
@@ -321,13 +334,29 @@ def _as_while(call: Call, body: Graph, carried: list[tuple[Given, int]]) -> tupl
     taken = taken_by(asked, made)
     begin = call.maybe(1)
     first = np.asarray(True) if begin is None else call.reshape(begin, (), "begin")
+    blank = [call.em.full(t.bound, 0, t.dtype, call.where) for t in rows]
     results = _listed(call.op(
-        "while_loop", call.em.const(0, "int32"), first, *(x for x, _ in carried), *taken,
-        cond_fn=asked.finish(taken), body_fn=made.finish(taken), carried=count + 2,
+        "while_loop", call.em.const(0, "int32"), first, *(x for x, _ in carried), *blank, *taken,
+        cond_fn=asked.finish(taken), body_fn=made.finish(taken), carried=count + 2 + scans,
     ))  # fmt: skip
-    for i, (_, kind) in enumerate(carried):
+    for i, kind in enumerate([*(k for _, k in carried), *made.kinds[count + 1 :]]):
         call.made_kinds[i] = kind
-    return tuple(results[2:])
+    turns = count_of(results[0], room)
+    return (*results[2 : count + 2], *(bounded(call, x, 0, turns) for x in results[count + 2 :]))
+
+
+def _noted(call: Call, inner: Scope, inputs: list[Value], room: int, x: Any) -> Tensor:
+    """A result of one turn in the row of its turn; the rows are one more input of the body."""
+    if not isinstance(x, Value | np.ndarray):
+        raise call.refuse("a turn gives what is no tensor of a known size", expected="tensors")
+    type = TensorType((room, *x.shape), dtype_of(x))
+    check_size(type, call.where)
+    rows = inner.em.builder.input("rows", type.shape, type.dtype)
+    inputs.append(rows)
+    place = inner.em.reshape(inputs[0], (1, 1), "place")
+    row = inner.em.reshape(x, (1, *x.shape), "row")
+    noted: Tensor = inner.em.op("scatter_nd", place, row, rows, name="noted", mode="update")
+    return noted
 
 
 # --- Scan -----------------------------------------------------------------------------------------

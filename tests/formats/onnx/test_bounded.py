@@ -276,6 +276,43 @@ def test_branches_that_numbers_choose(tmp_path: Path) -> None:
         assert check(tmp_path, made, samples, bundle=True) == {"y", "z"}
 
 
+def test_results_of_turns_are_counted(tmp_path: Path) -> None:
+    """A loop that numbers end, with a result for each turn: as when words are made one by one."""
+    body = helper.make_graph(
+        [
+            node("Mul", ["v", "half"], ["w"]),
+            node("ReduceMax", ["w"], ["top"], keepdims=0),
+            node("Greater", ["top", "one"], ["go"]),
+            node("Cast", ["top"], ["n"], to=7),
+            node("Add", ["n", "i"], ["sum"]),
+            node("Unsqueeze", ["sum", "first"], ["number"]),  # the evaluator wants it so
+            node("Neg", ["w"], ["row"]),
+        ],
+        "body",
+        [helper.make_tensor_value_info(n, t, []) for n, t in (("i", 7), ("c", 9))]
+        + [helper.make_tensor_value_info("v", 1, [3])],
+        [helper.make_tensor_value_info("go", 9, []), helper.make_tensor_value_info("w", 1, [3]),
+         helper.make_tensor_value_info("row", 1, [3]),
+         helper.make_tensor_value_info("number", 7, [1])],
+    )  # fmt: skip
+    nodes = [
+        node("ReduceMax", ["x"], ["most"], keepdims=0),
+        node("Greater", ["most", "one"], ["begin"]),
+        node("Loop", ["limit", "begin", "x"], ["y", "rows", "numbers"], body=body),
+        node("ReduceSum", ["rows", "first"], ["sums"], keepdims=0),
+    ]
+    samples = [{"x": np.float32(v)} for v in ([9, 2, 5], [900, 2, 5], [2, 2, 1])]
+    known = {"half": np.float32(0.5), "one": np.float32(1), "first": [0], "limit": 6}
+    made = model(nodes, samples[0], "y:f rows:f numbers:i sums:f", **known)
+    assert check(tmp_path, made, samples, bundle=True) == {"rows", "numbers"}
+    none = evaluate(load_graph(tmp_path / "m.onnx").graph, {"x": np.float32([0, 0, 0.5])})
+    assert none["rows_count"] == 0 and none["y"].tolist() == [0, 0, 0.5]
+    known["limit"] = 2**62
+    onnx.save(model(nodes, samples[0], "y:f rows:f", **known), tmp_path / "m.onnx")
+    with pytest.raises(FanlightError, match="how often the loop turns"):
+        load_graph(tmp_path / "m.onnx")
+
+
 def test_bodies_of_loops_do_not_count(tmp_path: Path) -> None:
     body = helper.make_graph(
         [node("NonZero", ["v"], ["p"]), node("Neg", ["v"], ["w"])], "body",

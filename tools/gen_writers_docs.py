@@ -17,13 +17,13 @@ from fanlight.ops.row import TABLE
 
 PAGE = Path(__file__).parent.parent / "docs" / "writers.md"
 _PASSES = "made by passes for code, never in what a reader gives"
-_MATRICES = "no ops for matrices there"
+_MATRICES = "no op there, and computed in float64 here: ops of float32 would be less exact"
 # What is not written, and why.
 REASONS = {
     **dict.fromkeys(("fused", "fused_sum", "to_bound", "from_bound"), _PASSES),
     **dict.fromkeys("cholesky det eigh qr slogdet solve svd triangular_solve".split(), _MATRICES),
-    "random_bits": "random numbers of a key: draw them before, or build a page",
-    "resize_image": "the page does it with the picture: give the model the picture resized",
+    "random_bits": "numbers of a key; there each run draws others: draw them before, as inputs",
+    "resize_image": "of a picture of any size, in the page: give the model the picture resized",
     "scan": "written out turn by turn, up to 4,096 turns",
 }
 FORMATS = {"TF.js": TFJS, "ONNX": ONNX}
@@ -72,9 +72,11 @@ def page() -> str:
         "",
         f"Of the {len(TABLE)} ops of the table {counts['TF.js']} are written for TF.js and "
         f"{counts['ONNX']} for ONNX: as ops there, or put together of others "
-        "(`fanlight/formats/spelling.py`). Ops on bytes compute there in float32, exactly as long "
-        "as sums stay below 2^24. Whatever is not written is told by name, all at once "
-        "(E-FORMAT-040); a bundle of `fl.build` holds every op.",
+        "(`fanlight/formats/spelling.py`). Ops on bytes are ops of whole numbers in ONNX "
+        "(QLinearConv, ConvInteger, MatMulInteger) and give the same bytes; TF.js has none, and "
+        "computes them in float32, exactly as long as sums stay below 2^24. Whatever is not "
+        "written is told by name, all at once (E-FORMAT-040); a bundle of `fl.build` holds every "
+        "op.",
         "",
         "## Not as they are",
         "",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fanlight.build import build
 from fanlight.formats import load_graph
 from fanlight.graph import evaluate, verify
 from fanlight.passes import optimize
@@ -327,6 +328,41 @@ def test_operators_are_equal_to_those_that_litert_takes(
 ) -> None:
     low = -128 if type == "int8" else 0
     compare(tmp_path, quantised(kind, type, (1, 8, 9, 7), low), steps=0, kernels="xnnpack")
+
+
+GRIDS = [(0.05, -8, 0.06, -28), (0.03, 5, 0.02, -60), (0.1, 0, 0.05, -100), (0.07, 11, 0.035, -70)]
+
+
+@pytest.mark.parametrize("grids", GRIDS)
+@pytest.mark.parametrize("kind", ["ELU", "PRELU", "one slope"])
+def test_bent_lines_are_equal_to_those_of_litert(
+    tmp_path: Path, kind: str, grids: tuple[float, int, float, int]
+) -> None:
+    shape = (1, 40, 40, 4)
+    inputs = [byte(shape, "int8", grids[0], grids[1])]
+    if kind != "ELU":
+        slopes = np.array([[[40, -30, 100, 7]]], np.int8)
+        slopes = slopes[..., :1] if kind == "one slope" else slopes
+        inputs.append(constant(slopes, scale=0.01, zero=3))
+    out = byte(shape, "int8", grids[2], grids[3])
+    name = "PRELU" if kind == "one slope" else kind
+    compare(tmp_path, single(name, inputs, [out]), steps=0, kernels="xnnpack")
+    source = load_graph(tmp_path / "m.tflite")
+    given = {source.inputs[0].name: RNG.integers(-128, 128, shape).astype(np.int32)}
+    made = build(source.graph, tmp_path / "bundle").run(given)
+    for key, wanted in evaluate(source.graph, given).items():
+        np.testing.assert_array_equal(made[key], wanted)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_slopes_of_grids_that_are_far_apart(tmp_path: Path, scale: float) -> None:
+    """Computed all the same, without whole numbers that overflow."""
+    slopes = constant(np.array([[[40, -30]]], np.int8), scale=scale, zero=0)
+    ends = [byte((1, 4, 4, 2), "int8", s, 0) for s in (0.05, 0.06)]
+    (tmp_path / "m.tflite").write_bytes(write(single("PRELU", [ends[0], slopes], ends[1:])))
+    graph = load_graph(tmp_path / "m.tflite").graph
+    made = evaluate(graph, {graph.inputs[0].name: np.full((1, 4, 4, 2), 12, np.int32)})
+    assert next(iter(made.values())).reshape(-1)[0] == 10
 
 
 @pytest.mark.parametrize("type", ["int8", "uint8"])

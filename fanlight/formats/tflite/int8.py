@@ -17,7 +17,7 @@ from fanlight.formats.tflite.call import HANDLERS, Bytes, Call, Cell
 from fanlight.formats.tflite.neural import check_dense
 from fanlight.formats.tflite.quantization import Scale
 from fanlight.formats.tflite.schema import SAME
-from fanlight.formats.tflite.tables import TABLES, round_away
+from fanlight.formats.tflite.tables import TABLES, prelu_table, round_away
 
 Byte = tuple[Tensor, Scale]
 _MOST_TIES = 4096  # pixels of a window of which float32 can tell a half from what is next to it
@@ -31,6 +31,8 @@ MOVES = frozenset(
     "GATHER_ND PACK UNPACK TILE SPACE_TO_DEPTH DEPTH_TO_SPACE MAX_POOL_2D BROADCAST_TO REVERSE_V2 "
     "MIRROR_PAD MAXIMUM MINIMUM REDUCE_MAX REDUCE_MIN".split()
 )
+# Slopes of a PRELU that have a table each.
+_MOST_SLOPES = 1 << 12
 # Functions of one number: a table of 256 bytes says all.
 _LOOKUPS = frozenset(
     "LOGISTIC TANH RELU RELU6 RELU_N1_TO_1 RELU_0_TO_1 LEAKY_RELU HARD_SWISH ELU GELU EXP LOG SQRT "
@@ -408,6 +410,11 @@ def _prelu(call: Call) -> Bytes | None:
     slope = call.x(1)
     if x is None or result is None or not isinstance(slope, np.ndarray):
         return None
+    stored = call.bytes_of(1)
+    if stored is not None and 0 < slope.size <= _MOST_SLOPES and slope.shape[-1:] == (slope.size,):
+        made = _prelu_of_table(call, x, stored, result)
+        if made is not None:
+            return made
     return Bytes(
         call.op(
             "prelu_int8",
@@ -419,3 +426,19 @@ def _prelu(call: Call) -> Bytes | None:
             high=255,
         )
     )
+
+
+def _prelu_of_table(
+    call: Call, x: tuple[Tensor, Scale], stored: tuple[Tensor, Scale], result: Scale
+) -> Bytes | None:
+    """A slope for each channel, or one: a table of 256 bytes for each."""
+    slopes = np.asarray(stored[0]).reshape(-1).astype(np.int64) - stored[1].zero
+    table = prelu_table(slopes, x[1], stored[1].scale, result)
+    if table is None:
+        return None
+    if len(table) == 1:
+        return Bytes(_lookup(call, x[0], table[0]))
+    own = np.arange(len(table), dtype=np.int32) * 256
+    at = call.op("add", call.em.cast(x[0], "int32", f"{call.node.name}/whole"), own, part="at")
+    found = call.op("gather", table.reshape(-1).astype(np.int32), at, part="found", axis=0)
+    return Bytes(call.em.cast(found, "uint8", f"{call.node.name}/bytes"))

@@ -96,6 +96,51 @@ def _shifted(x: np.ndarray, places: int) -> np.ndarray:
     return round_away(x / (1 << places)).astype(np.int64)
 
 
+def _elu(call: Call, x: Scale, result: Scale) -> np.ndarray:
+    """In float32, rounded with the zero point that the type has: halves to even."""
+    real = (_BYTES - x.zero).astype(np.float32) * np.float32(x.scale)
+    made = np.where(real < 0, np.expm1(real), real).astype(np.float32)
+    moved = 128 if call.results[0].type == "int8" else 0
+    steps = made * (np.float32(1) / np.float32(result.scale)) + np.float32(result.zero - moved)
+    return np.asarray(np.rint(steps) + moved)
+
+
+# --- products of 32 bits --------------------------------------------------------------------------
+
+
+def prelu_table(slopes: np.ndarray, x: Scale, slope: float, result: Scale) -> np.ndarray | None:
+    """The 256 results for each of some slopes, which are whole numbers on their grid: [n, 256];
+    None where the grids are too far apart.
+    """
+    steps, scale = _BYTES - x.zero, np.float32(x.scale)
+    with np.errstate(all="ignore"):
+        factors = [float(scale / np.float32(result.scale)),
+                   float(scale * np.float32(slope) / np.float32(result.scale))]  # fmt: skip
+    if not all(2.0**-31 <= f < 2.0**15 for f in factors):
+        return None
+    above = _multiplied(steps, factors[0])
+    below = _multiplied(steps * slopes[:, None].astype(np.int64), factors[1])
+    made = np.where(steps >= 0, above, below) + result.zero
+    return np.asarray(np.clip(made, 0, 255).astype(np.uint8))
+
+
+def _multiplied(x: np.ndarray, factor: float) -> np.ndarray:
+    """x * factor by a whole number of 31 bits and a power of two, rounded twice as LiteRT does."""
+    mantissa, exponent = np.frexp(factor)
+    whole = int(round_away(np.asarray(mantissa * 2.0**31)))
+    if whole == 1 << 31:
+        whole, exponent = whole // 2, exponent + 1
+    left, right = max(int(exponent), 0), max(-int(exponent), 0)
+    product = (x << left) * whole
+    nudge = np.where(product >= 0, 1 << 30, 1 - (1 << 30))
+    moved = product + nudge
+    high = np.where(moved >= 0, moved >> 31, -(-moved >> 31))  # towards zero
+    mask = (1 << right) - 1
+    over = (high & mask) > (mask >> 1) + (high < 0)
+    return np.asarray((high >> right) + over)
+
+
 TABLES: dict[str, Table] = {
     "QUANTIZE": _quantize, "LEAKY_RELU": _leaky_relu, "HARD_SWISH": _hard_swish,
+    "ELU": _elu,
 }  # fmt: skip

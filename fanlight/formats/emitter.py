@@ -41,6 +41,10 @@ _FOLD_BYTES = 1 << 26
 # What all folds of one read may make together, and as much again for each byte that was stored.
 _FOLDED_BYTES = 1 << 29
 _FOLDED_TIMES = 8
+# How many elements the lists of one model keep, over all nodes: 8 bytes each.
+_LISTED = 1 << 25
+# Into how many elements lists that lie in one tensor are taken apart; each takes two nodes.
+_APART = 1 << 16
 # What a sketch still computes with: arrays that decide shapes are small.
 _SKETCHED = 1 << 14
 
@@ -51,6 +55,8 @@ class Budget:
 
     stored: int = 0
     made: int = 0
+    listed: int = 0
+    apart: int = 0
 
     def make(self, size: int, where: str) -> None:
         """Count bytes that are about to be made; E-FORMAT-023 if they are too many by now."""
@@ -66,6 +72,29 @@ class Budget:
                 next="export the model with its constants folded, or without the part that makes "
                 "them.",
             )
+
+    def keep_elements(self, count: int, where: str) -> None:
+        """Count the elements of a list; E-FORMAT-023 if they are too many by now."""
+        self.listed += count
+        if self.listed > _LISTED:
+            raise _too_many(where, _LISTED, self.listed)
+
+    def take_apart(self, count: int, where: str) -> None:
+        """Count elements that a tensor becomes; E-FORMAT-023 if they are too many by now."""
+        self.apart += count
+        if self.apart > _APART:
+            raise _too_many(where, _APART, self.apart)
+
+
+def _too_many(where: str, limit: int, found: int) -> FanlightError:
+    return FanlightError(
+        "E-FORMAT-023",
+        "the lists of the model have too many elements.",
+        where=where,
+        expected=f"at most {limit:,} over all nodes that make or change a list",
+        received=f"{found:,}",
+        next="give the model a shorter input, or export it without the part that makes the list.",
+    )
 
 
 class Emitter:

@@ -366,6 +366,18 @@ def list_scatter_gather() -> Built:
     return net, [some, net.stacked(made, 3), net.stacked(older, 3)]
 
 
+@case(x=SERIES[:2])
+def list_with_gaps() -> Built:
+    """Elements that were never set are zeros, many beside each other or one."""
+    net = Net()
+    x = net.input("x", 2, 3)
+    made = net.add(
+        "TensorListScatterV2", x, net.const([2, 40]), net.const([3]), net.const(43),
+        element_dtype=FLOAT,
+    )  # fmt: skip
+    return net, [net.stacked(net.set(made, net.const(0), net.get(made, net.const(40), 3)), 3)]
+
+
 @case(x=SERIES[:6])
 def list_split_concat() -> Built:
     net = Net()
@@ -483,7 +495,8 @@ def _stepped(x: np.ndarray) -> list[np.ndarray]:
     return [x, np.array(i)]
 
 
-# What TensorFlow.js throws at (frames in frames, parts of lists of several lengths) or does not do
+# What TensorFlow.js throws at (frames in frames, parts of lists of several lengths, elements that
+# are not set) or does not do
 # as TensorFlow (Merge takes a constant of the branch that was not taken; PopBack gives no list).
 NUMPY: dict[str, Callable[[np.ndarray], list[np.ndarray]]] = {
     "frame_nested": _nested,
@@ -494,6 +507,7 @@ NUMPY: dict[str, Callable[[np.ndarray], list[np.ndarray]]] = {
     "while_with_if": _stepped,  # of which TensorFlow.js gives the first output alone
     "list_rnn": lambda x: _rnn(x),
     "list_split_concat": lambda x: [x, x, x[2:4]],
+    "list_with_gaps": lambda x: [np.insert(np.zeros((40, 3)), [0, 1, 38], x[[1, 0, 1]], axis=0)],
     "list_push_pop": lambda x: [np.array(3), 3 * x],
     "shapes_that_grow": lambda x: [np.concatenate([x] * 4)],
 }
@@ -582,6 +596,29 @@ def test_a_list_of_absurd_length(tmp_path: Path) -> None:
     refused(
         tmp_path, net, [net.stacked(net.reserve(1 << 30, 3), 3)], "E-FORMAT-012", "out of range"
     )
+
+
+def test_long_lists_of_which_little_is_set_are_small_graphs(tmp_path: Path) -> None:
+    net = Net()
+    handle = net.set(net.reserve(1 << 16, 1), net.const(1 << 15), net.input("x", 1))
+    source = load_graph(written(tmp_path, net, [net.stacked(handle, 1)]))
+    assert len(source.graph.nodes) < 8
+
+
+def test_long_lists_over_and_over(tmp_path: Path) -> None:
+    """Each takes memory until the end of the import; taken apart, time as well."""
+    net = Net()
+    handle = net.reserve(1 << 16, 1)
+    for at in range(1 << 9):
+        handle = net.set(handle, net.const(at), net.input("x", 1) if at == 0 else "x")
+    out = [net.stacked(handle, 1)]
+    refused(tmp_path / "a", net, out, "E-FORMAT-023", "lists of the model have too many elements")
+    net = Net()
+    x, index = net.input("x", (1 << 15) + 1, 1), net.const(0)
+    whole = net.add("TensorListFromTensor", x, net.const([1]), element_dtype=FLOAT)
+    ends = [net.set(whole, index, net.get(whole, net.const(i), 1)) for i in range(2)]
+    net_out = [net.stacked(e, 1) for e in ends]
+    refused(tmp_path / "b", net, net_out, "E-FORMAT-023", "lists of the model have too many")
 
 
 def test_elements_of_no_known_shape(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ a loop that is written out just hands them on; where an index is computed it bec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -88,12 +88,10 @@ def make_dense(call: Call, given: TensorList, shape: Shape = None) -> Tensor:
         )
     check_size(TensorType((given.count, *sizes), given.dtype), call.where)
     rows = []
-    zeros = None
-    for item in items:
+    for item, run in _runs(items):
         if item is None:
-            if zeros is None:
-                zeros = call.em.full(sizes, 0, given.dtype, call.where)
-            item = zeros
+            rows.append(call.em.full((run, *sizes), 0, given.dtype, call.where))
+            continue
         if tuple(item.shape) != sizes:
             raise call.refuse(
                 "the elements of a list differ in shape",
@@ -104,6 +102,21 @@ def make_dense(call: Call, given: TensorList, shape: Shape = None) -> Tensor:
     if not rows:
         return np.zeros((0, *sizes), dtypes.to_numpy(given.dtype))
     return rows[0] if len(rows) == 1 else call.op("concat", *rows, axis=0, part="rows")
+
+
+def _runs(items: Sequence[Tensor | None]) -> Iterator[tuple[Tensor | None, int]]:
+    """Every element that is set, and how many beside each other are not: a list may be long."""
+    unset = 0
+    for item in items:
+        if item is None:
+            unset += 1
+            continue
+        if unset:
+            yield None, unset
+        unset = 0
+        yield item, 1
+    if unset:
+        yield None, unset
 
 
 def listed(call: Call, index: int = 0) -> TensorList:
@@ -130,12 +143,14 @@ def _handle(call: Call) -> Handle:
 
 
 def _count(call: Call, count: int) -> int:
+    """The length of a list that is made."""
     if not 0 <= count <= MAX_COUNT:
         raise call.refuse(
             "the length of the list is out of range",
             expected=f"0 to {MAX_COUNT}",
             received=count,
         )
+    call.em.budget.keep_elements(count, call.where)
     return count
 
 
@@ -196,6 +211,7 @@ def put(call: Call, given: TensorList, index: int, item: Tensor) -> TensorList:
             raise call.refuse("the index is outside", expected=given.count, received=at)
         items = list(apart(call, given))
         items += [None] * (at + 1 - len(items))  # a TensorArray may grow
+        _count(call, len(items))
         items[at] = item
         return TensorList(given.dtype, shape, len(items), items=tuple(items))
     dense = make_dense(call, given, tuple(item.shape))
@@ -212,10 +228,15 @@ def put(call: Call, given: TensorList, index: int, item: Tensor) -> TensorList:
 
 
 def apart(call: Call, given: TensorList) -> tuple[Tensor | None, ...]:
-    """The elements of a list, each as a tensor."""
+    """The elements of a list, each as a tensor.
+
+    Raises:
+        FanlightError: E-FORMAT-023 if the lists of the model are taken apart into too many.
+    """
     if given.items is not None:
         return given.items
     assert given.dense is not None
+    call.em.budget.take_apart(given.count, call.where)
     element = tuple(given.dense.shape[1:])
     rows = []
     for i in range(given.count):
@@ -256,7 +277,7 @@ def _scattered(call: Call, base: TensorList, index: int, x: Tensor) -> TensorLis
             return _of_tensor(call, x)
         if max(places, default=0) >= MAX_COUNT or min(places, default=0) < 0:
             raise call.refuse("an index is outside", received=places[:8])
-        count = max(base.count, max(places, default=-1) + 1)
+        count = _count(call, max(base.count, max(places, default=-1) + 1))
         items = list(apart(call, base)) + [None] * (count - base.count)
         for place, row in zip(places, apart(call, _of_tensor(call, x)), strict=True):
             items[place] = row
@@ -376,6 +397,7 @@ def pop_back(call: Call) -> list[Any]:
     given = listed(call)
     if not given.count:
         raise call.refuse("an element of an empty list is wanted")
+    _count(call, given.count - 1)
     items = apart(call, given)
     last = items[-1]
     if last is None:

@@ -11,7 +11,7 @@ import pytest
 
 import fanlight as fl
 from fanlight.errors import FanlightError
-from fanlight.formats import load_graph
+from fanlight.formats import emitter, load_graph
 from fanlight.graph import Graph, evaluate, verify
 from tests.formats import tfjs_graph
 from tests.formats.crafted import write_tfjs
@@ -605,20 +605,23 @@ def test_long_lists_of_which_little_is_set_are_small_graphs(tmp_path: Path) -> N
     assert len(source.graph.nodes) < 8
 
 
-def test_long_lists_over_and_over(tmp_path: Path) -> None:
+def test_long_lists_over_and_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each takes memory until the end of the import; taken apart, time as well."""
+    monkeypatch.setattr(emitter, "_LISTED", 1 << 10)
+    monkeypatch.setattr(emitter, "_APART", 1 << 8)
     net = Net()
-    handle = net.reserve(1 << 16, 1)
-    for at in range(1 << 9):
-        handle = net.set(handle, net.const(at), net.input("x", 1) if at == 0 else "x")
+    handle = net.reserve(1 << 6, 1)
+    x = net.input("x", 1)
+    for at in range(1 << 4):
+        handle = net.set(handle, net.const(at), x)
     out = [net.stacked(handle, 1)]
     refused(tmp_path / "a", net, out, "E-FORMAT-023", "lists of the model have too many elements")
     net = Net()
-    x, index = net.input("x", (1 << 15) + 1, 1), net.const(0)
+    x, index = net.input("x", 129, 1), net.const(0)
     whole = net.add("TensorListFromTensor", x, net.const([1]), element_dtype=FLOAT)
     ends = [net.set(whole, index, net.get(whole, net.const(i), 1)) for i in range(2)]
-    net_out = [net.stacked(e, 1) for e in ends]
-    refused(tmp_path / "b", net, net_out, "E-FORMAT-023", "lists of the model have too many")
+    out = [net.stacked(e, 1) for e in ends]
+    refused(tmp_path / "b", net, out, "E-FORMAT-023", "lists of the model have too many elements")
 
 
 def test_elements_of_no_known_shape(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def make_dense(call: Call, given: TensorList, shape: Shape = None) -> Tensor:
             received=f"{given.count} elements of shape {shape}",
         )
     check_size(TensorType((given.count, *sizes), given.dtype), call.where)
-    rows = []
+    rows: list[Tensor] = []
     for item, run in _runs(items):
         if item is None:
             rows.append(call.em.full((run, *sizes), 0, given.dtype, call.where))

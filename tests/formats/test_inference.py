@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 import fanlight as fl
-from fanlight.formats.tfgraph import tellers  # noqa: F401  (fills the table)
+from fanlight.formats.tfgraph import inference, tellers  # noqa: F401  (fills the table)
 from fanlight.formats.tfgraph.inference import Shapes
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref, parse_nodes
 from tests.formats.test_guess import node, placeholder, written
@@ -21,7 +22,12 @@ I32 = "int32"
 def shapes(nodes: list[dict[str, Any]], told: dict[str, Any], **known: list[int]) -> Shapes:
     """What these nodes tell of each other's shapes."""
     parsed: dict[str, GraphNode] = parse_nodes({"node": nodes}, "here")
-    made = Shapes(parsed, lambda r: known.get(r.node), lambda r, n: known.get(r.node) or [None] * n)
+
+    def partly(ref: Ref, count: int) -> list[int | None]:
+        found = known.get(ref.node, [])
+        return [*found] if len(found) == count else [None] * count
+
+    made = Shapes(parsed, lambda r: known.get(r.node), partly)
     for name, dims in told.items():
         made.tell(Ref(name), dims)
     made.settle()
@@ -153,6 +159,43 @@ def test_many_nodes_are_told_of_in_time() -> None:
     nodes = [node(f"n{i + 1}", "Relu", f"n{i}") for i in range(4000)]
     made = shapes(nodes, {"n0": (3, 4)})
     assert made.dims(Ref("n4000")) == (3, 4)
+
+
+def test_turns_and_moves_grow_with_the_number_of_nodes() -> None:
+    """Chains that meet at their ends: classes that become one, over and over."""
+    count = 2000
+    nodes = [node(f"n{i + 1}", "Relu", f"n{i}") for i in range(count)]
+    made = shapes([*nodes[::2], *nodes[1::2]], {f"n{count}": (3, 4)})
+    assert made.dims(Ref("n0")) == (3, 4)
+    assert made._turns < 4 * count
+
+
+def test_at_some_point_nothing_more_is_supposed(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = [node("s", "Sum", "x", "axis"), node("y", "Less", "s", "other")]
+    made = shapes(nodes, {"axis": (), "other": (2, 3), "x": (None,) * 3})
+    monkeypatch.setattr(inference, "_SUPPOSITIONS", 1)
+    asked = made.nodes["y"]
+    assert made.supposed(asked).dims(Ref("s")) == (2, 3)
+    assert made.supposed(asked).dims(Ref("s")) == (None, None)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5])
+def test_damaged_nodes_tell_nothing_wrong(count: int) -> None:
+    """Too few inputs or too many, numbers of wrong lengths: no teller fails at them."""
+    names = ["a", "b", "c", "d", "e"][:count]
+    cases = itertools.product(
+        sorted(inference.TELLERS),
+        [(), (2, 3), (1, 2, 3, 4)],
+        [[], [0], [-9, 70], [0] * 7],
+    )
+    for op, ranks, numbers in cases:
+        told = dict.fromkeys(names, ranks) | {"y": ranks}
+        attrs: dict[str, Any] = {k: {"i": "3"} for k in ("num", "num_split", "axis")}
+        attrs["strides"] = attrs["ksize"] = {"list": {"i": ["0", "1", "2"]}}
+        for given in ({}, attrs):
+            known = dict.fromkeys(names, numbers)
+            made = shapes([node("y", op, *names, **given)], told, **known)
+            made.supposed(made.nodes["y"])
 
 
 # --- constants ------------------------------------------------------------------------------------

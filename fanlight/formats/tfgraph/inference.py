@@ -12,8 +12,8 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 
+from fanlight.formats.tfgraph.arity import enough_inputs
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
 
 Dims = tuple[int | None, ...]
@@ -22,7 +22,8 @@ TELLERS: dict[str, Teller] = {}
 _MOST_RANK = 8
 _NEAR = 160  # nodes around one whose shapes are supposed
 _TURNS = 200_000  # of tellers in all: beyond, nothing more is told
-_SUPPOSED = 1_000  # of these for what is supposed
+_SUPPOSED = 1_000  # of these for what is supposed around one node
+_SUPPOSITIONS = 200  # beyond, nothing more is supposed
 
 
 def tells(*ops: str) -> Callable[[Teller], Teller]:
@@ -54,21 +55,26 @@ class Shapes:
         self._class: dict[Ref, Ref] = {}
         self._dims: dict[Ref, Dims] = {}
         self._total: dict[Ref, int] = {}
-        self._near: dict[Ref, tuple[str, ...]] = {}
+        # The nodes that make or read a tensor of a class; `_shared` have to be copied to change.
+        self._near: dict[Ref, dict[str, None]] = {}
+        self._shared: set[Ref] = set()
         self._users: dict[str, list[str]] = {}
         self._waiting: dict[str, None] = {}
         self._turns = 0
+        self._supposed = 0
         self.supposing = False
         self._asking = ""
-        told = {n: node for n, node in nodes.items() if node.op in TELLERS and node.inputs}
-        for node in told.values():
+        # A damaged node that lacks inputs tells nothing; its importer says so.
+        self._telling = {
+            n: node for n, node in nodes.items() if node.op in TELLERS and enough_inputs(node)
+        }
+        for node in self._telling.values():
             for ref in dict.fromkeys(node.inputs):
-                self._near[ref] = (*self._near.get(ref, ()), node.name)
+                if ref not in self._near:
+                    self._near[ref] = {ref.node: None} if ref.node in self._telling else {}
+                self._near[ref][node.name] = None
                 self._users.setdefault(ref.node, []).append(node.name)
-        for ref, users in self._near.items():
-            if ref.node in told:
-                self._near[ref] = (ref.node, *users)
-        self._waiting.update(dict.fromkeys(told))
+        self._waiting.update(dict.fromkeys(self._telling))
 
     # --- what is known
 
@@ -95,44 +101,77 @@ class Shapes:
 
     def tell(self, ref: Ref, dims: Sequence[int | None] | None) -> None:
         """A shape, of which dims may be open."""
-        if dims is None or len(dims) > _MOST_RANK:
-            return
         root = self.root(ref)
+        if self._tell(root, dims):
+            self._wake(root)
+
+    def _tell(self, root: Ref, dims: Sequence[int | None] | None) -> bool:
+        """The same of a whole class; whether that was news."""
+        if dims is None or len(dims) > _MOST_RANK:
+            return False
         old = self._dims.get(root)
-        new = tuple(d if d is not None and d >= 0 else None for d in dims)
+        new = tuple([d if d is not None and d >= 0 else None for d in dims])
+        if new == old:
+            return False
         if old is not None:
             if len(old) != len(new):
-                return
-            if any(
-                o is not None and n is not None and o != n for o, n in zip(old, new, strict=True)
-            ):
-                return
-            new = tuple(n if o is None else o for o, n in zip(old, new, strict=True))
-        if new != old and self._fits(root, new):
-            self._dims[root] = new
-            self._complete(root)
-            self._wake(root)
+                return False
+            for o, n in zip(old, new, strict=True):
+                if o is not None and n is not None and o != n:
+                    return False
+            new = tuple([n if o is None else o for o, n in zip(old, new, strict=True)])
+        if new == old or not self._fits(root, new):
+            return False
+        self._dims[root] = new
+        self._complete(root)
+        return True
 
     def tell_total(self, ref: Ref, total: int | None) -> None:
         """A number of elements."""
         root = self.root(ref)
+        if self._tell_total(root, total):
+            self._wake(root)
+
+    def _tell_total(self, root: Ref, total: int | None) -> bool:
         if total is None or root in self._total:
-            return
+            return False
         self._total[root] = total
         self._complete(root)
-        self._wake(root)
+        return True
 
     def same(self, refs: Iterable[Ref]) -> None:
         """These tensors have one shape."""
         first, *rest = dict.fromkeys(map(self.root, refs))
         for other in rest:
-            dims, total = self._dims.pop(other, None), self._total.pop(other, None)
-            self._class[other] = first
-            near = (*self._near.get(first, ()), *self._near.pop(other, ()))
-            self._near[first] = tuple(dict.fromkeys(near))
-            self.tell(first, dims)
-            self.tell_total(first, total)
-            self._wake(first)
+            first = self._joined(first, other)
+
+    def _joined(self, first: Ref, other: Ref) -> Ref:
+        """The root of two classes that become one; what is told of the first one counts more."""
+        before = [(self._dims.get(r), self._total.get(r)) for r in (first, other)]
+        near = [self._nodes_near(r) for r in (first, other)]
+        # The nodes of the smaller class move: many classes that become one are moved seldom.
+        large, small = (0, 1) if len(near[0]) >= len(near[1]) else (1, 0)
+        root, gone = (first, other) if large == 0 else (other, first)
+        both = [name for name in near[small] if name in near[large]]
+        if root in self._shared or root not in self._near:
+            self._shared.discard(root)
+            near[large] = self._near[root] = dict(near[large])
+        self._class[gone] = root
+        for ref in (first, other):
+            self._dims.pop(ref, None)
+            self._total.pop(ref, None)
+        for dims, total in before:
+            self._tell(root, dims)
+            self._tell_total(root, total)
+        now = (self._dims.get(root), self._total.get(root))
+        for which in (0, 1):
+            if now != before[which]:
+                self._waiting.update(near[which])
+        # A node with tensors of both may be told more by their being alike.
+        self._waiting.update(dict.fromkeys(both))
+        near[large].update(near[small])
+        self._near.pop(gone, None)
+        return root
 
     def _fits(self, root: Ref, dims: Dims) -> bool:
         """Whether these dims can be of as many elements as there are."""
@@ -155,35 +194,40 @@ class Shapes:
                 self._dims[root] = tuple(total // rest if d is None else d for d in dims)
 
     def _wake(self, root: Ref) -> None:
-        self._waiting.update(dict.fromkeys(self._near.get(root, self._maker(root))))
+        self._waiting.update(self._nodes_near(root))
 
-    def _maker(self, ref: Ref) -> tuple[str, ...]:
-        """What makes a tensor that nothing reads, if it tells of shapes."""
-        node = self.nodes.get(ref.node)
-        return (node.name,) if node is not None and node.inputs and node.op in TELLERS else ()
+    def _nodes_near(self, root: Ref) -> dict[str, None]:
+        """What makes or reads the tensors of a class; what makes one that nothing reads."""
+        near = self._near.get(root)
+        if near is None:
+            near = {root.node: None} if root.node in self._telling else {}
+        return near
 
     def wake(self, ref: Ref) -> None:
-        """The numbers of a tensor have become known."""
-        self._wake(self.root(ref))
+        """The numbers of a tensor have become known, which tells its users more."""
+        self._waiting.update(dict.fromkeys(self._users.get(ref.node, ())))
 
     def settle(self) -> None:
         """Tell all that follows."""
         while self._waiting and self._turns < _TURNS:
             name = next(iter(self._waiting))
             del self._waiting[name]
-            node = self.nodes[name]
+            node = self._telling[name]
             self._turns += 1
-            with suppress(IndexError):  # a damaged node lacks inputs; its importer says so
-                TELLERS[node.op](self, node)
+            TELLERS[node.op](self, node)
 
     # --- what may be supposed
 
     def supposed(self, node: GraphNode) -> Shapes:
         """The same with what is likely around a node: sums over last dims, and no broadcasting."""
+        self._supposed += 1
+        if self._supposed > _SUPPOSITIONS:
+            return self
         made = copy.copy(self)
         made._class, made._dims = dict(self._class), dict(self._dims)
         made._total, made._near = dict(self._total), dict(self._near)
-        around = [n for n in self._around(node) if self.nodes[n].op in TELLERS]
+        made._shared = set(self._near)
+        around = [n for n in self._around(node) if n in self._telling]
         made._waiting = dict.fromkeys(around)
         made._turns, made.supposing, made._asking = _TURNS - _SUPPOSED, True, node.name
         made.settle()

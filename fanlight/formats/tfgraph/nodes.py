@@ -10,7 +10,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fanlight.errors import FanlightError
 from fanlight.formats.jsonfile import expect, field
@@ -29,8 +29,7 @@ _DTYPES = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Ref:
+class Ref(NamedTuple):
     """Output `index` of the node `node`."""
 
     node: str

@@ -340,7 +340,9 @@ def strided_slice(s: Shapes, node: GraphNode) -> None:
                 made.append(inner[axis])
                 axis += 1
         else:
-            full = mask["begin"] >> i & mask["end"] >> i & 1 and (not steps or steps[i] == 1)
+            full = mask["begin"] >> i & mask["end"] >> i & 1 and (
+                not steps or steps[i : i + 1] == [1]
+            )
             if full and not mark:
                 whole.append((axis, len(made)))
             if not mark:

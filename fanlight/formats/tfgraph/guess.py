@@ -60,8 +60,8 @@ def arg(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     shape = g.shape(user.inputs[0])
     if index != 1 or not shape:
         return None
-    maker = g.nodes[user.inputs[0].node]
-    flat = maker.op == "Reshape" and len(shape) == 3 and len(g.shape(maker.inputs[0]) or ()) == 4
+    maker = made_by(g, user.inputs[0], "Reshape")
+    flat = maker is not None and len(shape) == 3 and len(g.shape(maker.inputs[0]) or ()) == 4
     likely = 1 if flat else len(shape) - 1
     for axis in (likely, *range(len(shape))):
         if g.agrees(user, [d for a, d in enumerate(shape) if a != axis]):
@@ -106,7 +106,7 @@ def split(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
 @rule("SplitV")
 def split_v(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     shape = g.shape(user.inputs[0])
-    if not shape or index == 0:
+    if not shape or index == 0 or not count:
         return None
     sizes = g.shape(user.inputs[1])
     told = told_split(g, user, sizes[0]) if sizes else None
@@ -114,8 +114,8 @@ def split_v(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
         return [told[0]] if index == 2 else told[1]
     if index == 2:
         return [len(shape) - 1]
-    axis = (g.known(user.inputs[2]) or [len(shape) - 1])[0]
-    size = shape[axis]
+    axis = (g.known(user.inputs[2]) or [-1])[0]
+    size = shape[axis % len(shape)]
     if count == 3 and size == 1:
         return [0, 1, 0]  # a shape: what is before the dim, the dim, what is after it
     return [size // count] * (count - 1) + [size - size // count * (count - 1)]
@@ -299,7 +299,8 @@ def _restored(g: Guesser, user: GraphNode, dims: list[int | None]) -> Wanted:
         if node is None or len(behind) > _BACK:
             break
         shape = g.shape(node.inputs[0]) if node.op == "Reshape" else None
-        if shape and len(shape) in (len(dims), len(dims) - 1) and total % math.prod(shape) == 0:
+        more = total % math.prod(shape) if shape and 0 not in shape else 1
+        if shape and len(shape) in (len(dims), len(dims) - 1) and not more:
             made = [*shape, total // math.prod(shape)][: len(dims)]
             fits = all(d is None or d == m for d, m in zip(dims, made, strict=True))
             if fits and math.prod(made) == total and g.agrees(user, made):
@@ -332,9 +333,11 @@ def tile(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
 @rule("Conv2DBackpropInput")
 def transposed(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     weight, image = g.shape(user.inputs[1]), g.shape(user.inputs[2])
-    if index != 0 or count != 4 or not weight or not image or len(image) != 4:
-        return None
     strides = user.attrs.ints("strides") or (1, 1, 1, 1)
+    if index != 0 or count != 4 or not weight or not image:
+        return None
+    if not len(weight) == len(image) == len(strides) == 4:
+        return None
     same = user.attrs.text("padding", "VALID").upper() == "SAME"
     sides = [
         d * s if same else (d - 1) * s + k
@@ -394,7 +397,7 @@ def one_hot(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
 
 @rule("Range")
 def range_(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
-    return [(0, 8, 1)[index]]
+    return [(0, 8, 1)[index]]  # arity.py has looked how many there are
 
 
 # --- arithmetic with sizes ------------------------------------------------------------------------
@@ -417,9 +420,11 @@ def arithmetic(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
         if not g.is_constant(user.inputs[1 - index]):
             return g.place(user, index) if count == 1 else None
         other = [neutral]
+    if not other:
+        return None
     size = max(count, len(other))
     wanted = g.of_users(user, size, 1)
-    side = g.canvas() if user.op == "Sub" and index == 0 and count == 1 else None
+    side = g.canvas if user.op == "Sub" and index == 0 and count == 1 else None
     if side is not None:
         return [side]  # what a picture is padded to
     if wanted is None:
@@ -490,6 +495,8 @@ def _window(g: Guesser, node: GraphNode, at: int) -> tuple[int, int] | None:
     if not weight or len(weight) != 4:
         return None
     gaps = node.attrs.ints("dilations") or (1, 1, 1, 1)
+    if len(gaps) != 4:
+        return None
     return (weight[0] - 1) * gaps[1] + 1, (weight[1] - 1) * gaps[2] + 1
 
 
@@ -504,9 +511,13 @@ def space_to_batch(g: Guesser, user: GraphNode, index: int, count: int) -> Wante
     for _ in range(12):
         if start.op == "SpaceToBatchND" or not start.inputs:
             break
-        start = g.nodes[start.inputs[0].node]
+        start = g.nodes.get(start.inputs[0].node, start)
+    if start.op != "SpaceToBatchND":
+        return None
     image, block = g.shape(start.inputs[0]), g.known(start.inputs[1])
-    if start.op != "SpaceToBatchND" or not image or not block or count != 2 * len(block):
+    if not image or not block or count != 2 * len(block) or len(block) >= len(image):
+        return None
+    if len(block) > 2 or min(block) < 1:
         return None
     pairs: list[int] = []
     for axis, size in enumerate(block):
@@ -615,7 +626,7 @@ def _of_shape(g: Guesser, user: GraphNode, index: int, rank: int, single: bool) 
         begin = min(at, rank - 1)
         return [begin if index == 1 else begin + 1]
     readers = [r for r, _ in g.users.get(user.name, [])]
-    while readers and readers[0].op in _ARITHMETIC:
+    while readers and readers[0].op in _ARITHMETIC and not g.tired():
         readers = [r for r, _ in g.users.get(readers[0].name, [])]
     if readers and readers[0].op.startswith("Resize"):
         return [1 if index == 1 else 3]

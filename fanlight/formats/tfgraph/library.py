@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from fanlight.errors import FanlightError
@@ -16,6 +17,7 @@ from fanlight.formats.tfgraph.nodes import Attrs, GraphNode, Ref, parse_nodes, p
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 MAX_NODES = 1 << 17
 _MAX_DEPTH = 64
+_MOST_IDENTITIES = 256  # one behind another
 
 # Ops with several named outputs. Inside functions an input says "node:name:number", and the number
 # counts within that name; ops with one name (a list, too) need no entry.
@@ -73,6 +75,11 @@ class Function:
     arguments: tuple[str, ...]
     nodes: Mapping[str, GraphNode]
     returns: tuple[Ref, ...]
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """The place of each argument; of one that is there twice the first."""
+        return {name: at for at, name in [*enumerate(self.arguments)][::-1]}
 
 
 def function_ref(text: str, ops: Mapping[str, str]) -> Ref:
@@ -192,8 +199,8 @@ def identity(name: str, like: GraphNode, *given: Ref) -> GraphNode:
 
 
 def identity_of(ref: Ref, nodes: Mapping[str, GraphNode]) -> Ref:
-    """What a value is, without the identities around it."""
-    for _ in range(len(nodes) + 1):
+    """What a value is, without the identities around it, of which there are not many."""
+    for _ in range(_MOST_IDENTITIES):
         node = nodes.get(ref.node)
         if node is None or node.op not in ("Identity", "IdentityN") or not node.inputs:
             break

@@ -33,7 +33,7 @@ class Ref(NamedTuple):
     """Output `index` of the node `node`."""
 
     node: str
-    index: int = 0
+    index: int = 0  # type: ignore[assignment]  # in place of tuple.index: it is quickly hashed
 
 
 class Attrs:

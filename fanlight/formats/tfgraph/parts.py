@@ -48,7 +48,7 @@ def sparse_to_dense(g: Guesser, user: GraphNode, index: int, count: int) -> Want
     places = g.shape(user.inputs[0])
     if index == 1:
         known = g.known(user.inputs[0])
-        if known and len(known) % count == 0:
+        if known and count and len(known) % count == 0:
             return [max(known[a::count]) + 1 for a in range(count)]
         told = g.expected(user.name, count)
         return [d for d in told if d] if all(told) else None
@@ -65,6 +65,8 @@ def shared_shape(g: Guesser, user: GraphNode, count: int) -> int | None:
     found: dict[str, GraphNode] = {}
     for ref in [shape, *(added.inputs if added else ())]:
         for reader, _ in g.users.get(ref.node, []) if g.is_constant(ref) else []:
+            if g.tired():
+                break
             sums = g.users.get(reader.name, []) if reader.op in ("Add", "AddV2") else []
             for node in [reader, *(n for n, _ in sums)]:
                 if node.op == "Reshape":

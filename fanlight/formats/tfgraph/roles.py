@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from fanlight.errors import FanlightError
 from fanlight.formats.emitter import Tensor, check_size
 from fanlight.formats.manifest import Spec
 from fanlight.formats.random_weights import random_array
+from fanlight.formats.tfgraph.arity import check_inputs
 from fanlight.formats.tfgraph.inference import Shapes
 from fanlight.formats.tfgraph.library import Function, called, identity_of
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
@@ -48,6 +50,7 @@ _CONVOLUTIONS = {
 _IMAGES = frozenset("MaxPool AvgPool ResizeBilinear ResizeNearestNeighbor".split())
 _DEPTH = 12  # how far a role is looked for
 _LOOKS = 1 << 14  # how many users are looked at for one constant
+_NUMBERS = 1 << 16  # of a known tensor: axes, sizes and places are fewer
 
 
 def rule(*ops: str) -> Callable[[Rule], Rule]:
@@ -79,13 +82,16 @@ class Guesser:
         results: what is imported already, by node; it grows.
         signature: tells the shapes of outputs.
         functions: those that nodes call.
+
+    Raises:
+        FanlightError: E-FORMAT-005 for nodes with fewer inputs than their ops take.
     """
 
     def __init__(
         self,
         nodes: Mapping[str, GraphNode],
         specs: Mapping[str, Spec],
-        results: Mapping[str, Sequence[Tensor]],
+        results: dict[str, list[Any]],
         signature: Signature,
         where: object,
         functions: Mapping[str, Function] | None = None,
@@ -95,8 +101,14 @@ class Guesser:
         self.where = where
         self.looks = 0
         self.inner: list[Mapping[str, Sequence[Tensor]]] = []  # results of functions being run
+        self.notes: dict[object, Any] = {}  # what rules have found, each under a key of its own
+        self._feeding: dict[tuple[str, Sequence[str]], bool] = {}
         self.users: dict[str, list[tuple[GraphNode, int]]] = {}
+        for function in self.functions.values():
+            for node in function.nodes.values():
+                check_inputs(node)
         for node in nodes.values():
+            check_inputs(node)
             for index, ref in enumerate(node.inputs):
                 self.users.setdefault(ref.node, []).append((node, index))
         self.declared = {e.ref.node: e.dims for e in signature.outputs if e.dims is not None}
@@ -214,11 +226,15 @@ class Guesser:
         if user.op.startswith("NonMaxSuppression") and index == 4:
             return 0.05  # least score: random weights are sure of nothing
         if user.op in ("Range", "LinSpace"):
-            return (0.0, 8.0, 1.0)[index]
+            return (0.0, 8.0, 1.0)[index]  # arity.py has looked how many there are
         return float(random_array(name, ())) if user.op in ("Add", "AddV2", "Sub") else 0.5
 
     def _feeds(self, node: GraphNode, ops: Sequence[str]) -> bool:
-        return any(user.op in ops for user, _ in self.users.get(node.name, []))
+        known = self._feeding.get((node.name, ops))
+        if known is None:
+            known = any(user.op in ops for user, _ in self.users.get(node.name, []))
+            self._feeding[node.name, ops] = known
+        return known
 
     @cached_property
     def told(self) -> Told:
@@ -230,11 +246,11 @@ class Guesser:
 
     def _look(self) -> None:
         """Tell of what was imported since."""
-        for name, made in itertools.islice(self.results.items(), self._seen, None):
+        new = len(self.results) - self._seen
+        for name, made in [*itertools.islice(reversed(self.results.items()), new)][::-1]:
             for index, tensor in enumerate(made):
                 ref = Ref(name, index)
-                if hasattr(tensor, "shape"):
-                    self.shapes.tell(ref, tensor.shape)
+                self.shapes.tell(ref, getattr(tensor, "shape", None))
                 if isinstance(tensor, np.ndarray):
                     self.shapes.wake(ref)
         self._seen = len(self.results)
@@ -267,14 +283,19 @@ class Guesser:
     def shape(self, ref: Ref) -> tuple[int, ...] | None:
         """The shape of a tensor, if it is imported or a constant."""
         found = self.made(ref)
-        if found is not None and hasattr(found, "shape"):
-            return tuple(found.shape)
+        sizes = getattr(found, "shape", None)
+        if sizes is not None:  # of a list the shape of its elements, if that is known
+            return tuple(sizes) if None not in sizes else None
         return self.specs[ref.node].shape if ref.node in self.specs else None
 
     def known(self, ref: Ref) -> list[int] | None:
-        """The numbers of a tensor that is known already."""
+        """The numbers of a tensor that is known already; None also if they are no whole ones."""
         found = self.made(ref)
-        return [int(v) for v in found.reshape(-1)] if isinstance(found, np.ndarray) else None
+        if not isinstance(found, np.ndarray) or found.size > _NUMBERS:
+            return None
+        if found.dtype.kind not in "iub" and not np.isfinite(found).all():
+            return None
+        return [int(v) for v in found.reshape(-1)]
 
     def partly(self, ref: Ref, count: int) -> list[int | None]:
         """What is known of a vector of `count` numbers."""
@@ -287,7 +308,7 @@ class Guesser:
             parts: list[int | None] = []
             for part in inputs:
                 size = self._count(part)
-                if size is None:
+                if size is None or size > count - len(parts):
                     break
                 inner = self.known(part)
                 parts += [None] * size if inner is None else inner
@@ -364,9 +385,10 @@ class Guesser:
             if user.op != "ConcatV2":
                 continue
             rows = self._rows(user.name)
-            makers = [self.nodes[r.node] for r in user.inputs[:-1]]
-            if rows and all(m.op == "Reshape" for m in makers):
-                shapes = [self.shape(m.inputs[0]) for m in makers]
+            makers = [self.nodes.get(r.node) for r in user.inputs[:-1]]
+            reshaped = [m for m in makers if m is not None and m.op == "Reshape"]
+            if rows and len(reshaped) == len(makers):
+                shapes = [self.shape(m.inputs[0]) for m in reshaped]
                 total = sum(math.prod(s) for s in shapes if s is not None)
                 if None not in shapes and total % rows == 0:
                     return total // rows
@@ -461,6 +483,7 @@ class Guesser:
                 ref = next((r for r in maker.inputs if not self.is_constant(r)), maker.inputs[0])
         return None
 
+    @cached_property
     def canvas(self) -> int | None:
         """The side of a picture for which a graph has its one large window over all places."""
         for node in self.nodes.values():
@@ -500,6 +523,8 @@ class Guesser:
 
     def expected(self, name: str, rank: int, depth: int = 0) -> list[int | None]:
         """What the users of a result ask its dims to be."""
+        if not rank:
+            return []
         dims: list[int | None] = [None] * rank
         declared = self.declared.get(name) if depth else self.shapes.dims(Ref(name))
         if declared is not None and len(declared) == rank:
@@ -538,8 +563,9 @@ class Guesser:
                 perm = [0, 2, 1]
             told = self.expected(user.name, rank, depth + 1)
             dims = list(none)
-            for place, size in zip(perm or (), told, strict=False):
-                dims[place] = size
+            if perm is not None and sorted(perm) == list(range(rank)):
+                for place, size in zip(perm, told, strict=True):
+                    dims[place] = size
             return dims
         if user.op in ("Pad", "PadV2") and index == 0 and rank == 4:
             told = self.expected(user.name, 4, depth + 1)
@@ -554,7 +580,7 @@ class Guesser:
             if weight and len(weight) == 4:
                 return [None, None, None, weight[2]]
         if user.op == "ArgMax" and index == 0 and rank > 1:
-            place = (self.known(user.inputs[1]) or [rank - 1])[0] % rank
+            place = (self.known(user.inputs[1]) or [-1])[0] % rank
             told = self.expected(user.name, rank - 1, depth + 1)
             return [*told[:place], None, *told[place:]]
         if user.op == "Slice" and index == 0:
@@ -616,7 +642,7 @@ def fitted(total: int, dims: Sequence[int | None], shape: Sequence[int]) -> list
     if len(told) == len(shape) and math.prod(shape[a] for a in open_at) == rest:
         return [d or shape[a] for a, d in enumerate(told)]
     # A batch of one stays; then sizes that are there already, from the left.
-    if len(open_at) > 1 and told[0] is None and shape and rest % shape[0] == 0:
+    if len(open_at) > 1 and told[0] is None and shape and shape[0] and rest % shape[0] == 0:
         told[0] = shape[0]
         rest //= shape[0]
         open_at = open_at[1:]

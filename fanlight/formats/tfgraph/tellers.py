@@ -118,7 +118,7 @@ def broadcast(s: Shapes, node: GraphNode) -> None:
             continue
         for i in open_at:
             total = s.total(wide[i])
-            if total and total % size:
+            if total and size and total % size:
                 columns[i][axis] = 1  # it has too few elements for that dim
             elif size == 1 or alone or s.supposing:
                 columns[i][axis] = size

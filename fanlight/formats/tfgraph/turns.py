@@ -6,6 +6,8 @@ list has the shape that the list is read with; see roles.py.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from fanlight.formats.tfgraph.library import Function, called, identity_of
 from fanlight.formats.tfgraph.lists import TensorList
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
@@ -13,6 +15,39 @@ from fanlight.formats.tfgraph.roles import ORDERS, Asked, Guesser, Wanted, asks,
 
 _LOOPS = ("While", "StatelessWhile")
 _ADDS = ("Add", "AddV2")
+
+
+@dataclass
+class _Loops:
+    """Loops by the nodes of their functions.
+
+    Attributes:
+        ending: the loops whose next state a node of the body gives, and at which places.
+        asking: the loops whose condition a node is in.
+    """
+
+    ending: dict[str, list[tuple[GraphNode, Function, int]]] = field(default_factory=dict)
+    asking: dict[str, list[tuple[GraphNode, Function]]] = field(default_factory=dict)
+
+
+def _loops(g: Guesser) -> _Loops:
+    """The loops of a graph; found once."""
+    found: _Loops | None = g.notes.get("loops")
+    if found is not None:
+        return found
+    made = g.notes["loops"] = _Loops()
+    for node in g.nodes.values():
+        if node.op not in _LOOPS:
+            continue
+        cond, body = (called(node, a, g.functions) for a in ("cond", "body"))
+        ends = [identity_of(r, body.nodes).node for r in body.returns]
+        for place, end in enumerate(ends):
+            users = made.ending.setdefault(end, [])
+            if not users or users[-1][0] is not node:  # the first place of each
+                users.append((node, body, place))
+        for name in cond.nodes:
+            made.asking.setdefault(name, []).append((node, cond))
+    return made
 
 
 def _length(g: Guesser, loop: GraphNode) -> Wanted:
@@ -29,10 +64,26 @@ def _length(g: Guesser, loop: GraphNode) -> Wanted:
     return None
 
 
+def _readers(g: Guesser, function: Function, index: int) -> list[tuple[GraphNode, int]]:
+    """The nodes of a function that read an argument as it came in, and by which of their inputs.
+
+    Those of all arguments are found at once.
+    """
+    found: dict[int, list[tuple[GraphNode, int]]] | None
+    found = g.notes.get(("readers", function.name))
+    if found is None:
+        found = g.notes["readers", function.name] = {}
+        for node in function.nodes.values():
+            for place, ref in enumerate(node.inputs):
+                argument = _argument(function, ref)
+                if argument is not None:
+                    found.setdefault(argument, []).append((node, place))
+    return found.get(index, [])
+
+
 def _argument(function: Function, ref: Ref) -> int | None:
     """Which argument of a function a value is, if it is one as it came in."""
-    name = identity_of(ref, function.nodes).node
-    return function.arguments.index(name) if name in function.arguments else None
+    return function.places.get(identity_of(ref, function.nodes).node)
 
 
 @rule(*_LOOPS)
@@ -52,16 +103,14 @@ def loop(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
             return [0]
         return None
     for function in (cond, body):
-        for node in function.nodes.values():
-            places = [_argument(function, r) for r in node.inputs]
-            if index not in places:
-                continue
+        for node, place in _readers(g, function, index):
             if node.op in ORDERS:
                 return _length(g, user)
+            places = [_argument(function, r) for r in node.inputs]
             others = [p for p in places if p is not None and p != index]
             if node.op in _ADDS and any(_argument(body, body.returns[p]) != p for p in others):
                 return [1]
-            found = g.want(node, places.index(index), count, 1)
+            found = g.want(node, place, count, 1)
             if found is not None:
                 return found
     return _length(g, user)  # of most turns, which such a loop does not ask for
@@ -69,24 +118,18 @@ def loop(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
 
 def _wanted(g: Guesser, body: Function, index: int, count: int) -> Wanted:
     """What the nodes of a body want of an argument that stays as it is."""
-    for node in body.nodes.values():
-        for place, ref in enumerate(node.inputs):
-            found = g.want(node, place, count, 1) if _argument(body, ref) == index else None
-            if found is not None:
-                return found
+    for node, place in _readers(g, body, index):
+        found = g.want(node, place, count, 1)
+        if found is not None:
+            return found
     return None
 
 
 def step(g: Guesser, user: GraphNode, index: int) -> bool:
     """Whether a sum in the body of a loop makes the next number of a counter of the last one."""
     other = user.inputs[1 - index]
-    for node in g.nodes.values():
-        if node.op in _LOOPS:
-            body = called(node, "body", g.functions)
-            ends = [identity_of(r, body.nodes).node for r in body.returns]
-            if user.name in ends and _argument(body, other) == ends.index(user.name):
-                return True
-    return False
+    loops = _loops(g).ending.get(user.name, [])
+    return any(_argument(body, other) == place for _, body, place in loops)
 
 
 @rule(*ORDERS)
@@ -94,11 +137,9 @@ def limit(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     """What a loop compares its counter with: the length of the list that it goes through."""
     if count != 1 or len(user.inputs) != 2:
         return None
-    for node in g.nodes.values():
-        cond = called(node, "cond", g.functions) if node.op in _LOOPS else None
-        if cond is not None and user.name in cond.nodes:
-            if _argument(cond, user.inputs[1 - index]) is not None:
-                return _length(g, node)
+    for node, cond in _loops(g).asking.get(user.name, []):
+        if _argument(cond, user.inputs[1 - index]) is not None:
+            return _length(g, node)
     return None
 
 
@@ -134,14 +175,8 @@ def element(g: Guesser, user: GraphNode, index: int, rank: int, depth: int) -> A
 def _behind(g: Guesser, name: str) -> list[GraphNode]:
     """What reads the list that a node of a loop's body gives, behind the loop."""
     found: list[GraphNode] = []
-    for loop in g.nodes.values():
-        if loop.op not in _LOOPS:
-            continue
-        body = called(loop, "body", g.functions)
-        ends = [identity_of(r, body.nodes).node for r in body.returns]
-        if name not in ends:
-            continue
-        waiting = [(loop.name, ends.index(name))]
+    for loop, _, at in _loops(g).ending.get(name, []):
+        waiting = [(loop.name, at)]
         while waiting:
             start, place = waiting.pop()
             for reader, _ in g.users.get(start, []):

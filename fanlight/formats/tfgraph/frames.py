@@ -24,6 +24,8 @@ _LEAST_INPUTS = dict.fromkeys((*_FRAMED, "Identity"), 1) | dict.fromkeys(_SWITCH
 # What is written out, or becomes a function, before an importer sees it.
 LOWERED = _FRAMED | _SWITCHES | _MERGES | CALLS
 _MAX_DEPTH = 32  # of frames in frames
+_MAX_BRANCHES = 64  # of conditions in conditions
+_MAX_NODES = 1 << 17  # of all branches: each Merge has its own
 
 
 def with_functions(
@@ -362,6 +364,7 @@ class _Conditions:
         self.stop = stop
         self.functions = functions
         self.branches: dict[str, Branches] = {}
+        self.written = 0  # nodes of branches so far
 
     def run(self) -> None:
         """Replace every Merge, those that others depend on first."""
@@ -385,7 +388,12 @@ class _Conditions:
         node = self.nodes[ref.node]
         if node.op in _SWITCHES and ref.node not in self.stop:
             pred = identity_of(node.inputs[1], self.nodes)
-            return (*self.branches[ref.node], (pred, bool(ref.index)))
+            outer = self.branches[ref.node]
+            if len(outer) >= _MAX_BRANCHES:
+                raise _no_condition(
+                    node, f"conditions in each other, deeper than {_MAX_BRANCHES} levels"
+                )
+            return (*outer, (pred, bool(ref.index)))
         return self.branches.get(ref.node, ())
 
     def _merge(self, node: GraphNode) -> None:
@@ -438,6 +446,17 @@ class _Conditions:
             if name in inner:
                 continue
             node = self.nodes[name]
+            self.written += 1
+            if self.written > _MAX_NODES:
+                raise FanlightError(
+                    "E-FORMAT-023",
+                    "the branches of the graph's conditions make too many nodes.",
+                    where=node.where,
+                    expected=f"at most {_MAX_NODES:,}",
+                    received="more",
+                    next="export the model again with TensorFlow 2: there all results of a "
+                    "condition share its branches.",
+                )
             if node.op in _SWITCHES and len(self.branches[name]) <= depth:
                 given = moved(node.inputs[0])
                 inner[name] = replace(node, op="IdentityN", inputs=(given, given), controls=())

@@ -17,7 +17,7 @@ from fanlight.formats.tfgraph.parts import (
     squeezed,
     told_split,
 )
-from fanlight.formats.tfgraph.roles import ELEMENTWISE, Guesser, Wanted, fitted, rule
+from fanlight.formats.tfgraph.roles import ELEMENTWISE, MANY, Guesser, Wanted, fitted, rule
 from fanlight.formats.tfgraph.turns import step
 
 __all__ = ["Guesser"]
@@ -160,7 +160,8 @@ def _joined(g: Guesser, node: GraphNode, rank: int) -> tuple[int, ...] | None:
     """The shape of a known tensor that a result is joined with: it differs in one dim."""
     for user, index in g.users.get(node.name, []):
         if user.op == "ConcatV2" and index < len(user.inputs) - 1:
-            others = [g.shape(r) for i, r in enumerate(user.inputs[:-1]) if i != index]
+            parts = user.inputs[:-1][:MANY]
+            others = [g.shape(r) for i, r in enumerate(parts) if i != index]
             return next((s for s in others if s is not None and len(s) == rank), None)
     return None
 

@@ -20,6 +20,7 @@ Dims = tuple[int | None, ...]
 Teller = Callable[["Shapes", GraphNode], None]
 TELLERS: dict[str, Teller] = {}
 _MOST_RANK = 8
+_WIDE = 64  # inputs that are as much work as a turn of another node
 _NEAR = 160  # nodes around one whose shapes are supposed
 _TURNS = 200_000  # of tellers in all: beyond, nothing more is told
 _SUPPOSED = 1_000  # of these for what is supposed around one node
@@ -213,7 +214,7 @@ class Shapes:
             name = next(iter(self._waiting))
             del self._waiting[name]
             node = self._telling[name]
-            self._turns += 1
+            self._turns += 1 + len(node.inputs) // _WIDE
             TELLERS[node.op](self, node)
 
     # --- what may be supposed

@@ -48,6 +48,8 @@ _CONVOLUTIONS = {
     "Conv2D": 3, "_FusedConv2D": 3, "DepthwiseConv2dNative": 2, "FusedDepthwiseConv2dNative": 2,
 }  # fmt: skip
 _IMAGES = frozenset("MaxPool AvgPool ResizeBilinear ResizeNearestNeighbor".split())
+MANY = 256  # inputs of a node: of one with more not all are looked at
+_WITHIN = 64  # rules that ask for each other
 _DEPTH = 12  # how far a role is looked for
 _LOOKS = 1 << 14  # how many users are looked at for one constant
 _NUMBERS = 1 << 16  # of a known tensor: axes, sizes and places are fewer
@@ -100,6 +102,7 @@ class Guesser:
         self.nodes, self.specs, self.results = nodes, specs, results
         self.where = where
         self.looks = 0
+        self._within = 0
         self.inner: list[Mapping[str, Sequence[Tensor]]] = []  # results of functions being run
         self.notes: dict[object, Any] = {}  # what rules have found, each under a key of its own
         self._feeding: dict[tuple[str, Sequence[str]], bool] = {}
@@ -322,10 +325,19 @@ class Guesser:
 
     def want(self, user: GraphNode, index: int, count: int, depth: int = 0) -> Wanted:
         """What input `index` of `user`, of `count` numbers, has to be; None if nobody tells."""
-        if depth > _DEPTH or self.tired():
+        if depth > _DEPTH or self._within > _WITHIN or self.tired():
             return None
+        self._within += 1
+        try:
+            return self._want(user, index, count, depth)
+        finally:
+            self._within -= 1
+
+    def _want(self, user: GraphNode, index: int, count: int, depth: int) -> Wanted:
         if user.op in ("Identity", "Cast", "Reshape", "Squeeze", "ExpandDims") and index == 0:
             return self.of_users(user, count, depth)
+        if user.op in ("Pack", "ConcatV2") and len(user.inputs) > MANY:
+            return None  # no shape is that long
         if user.op == "Pack":
             whole = self.of_users(user, count * len(user.inputs), depth)
             return None if whole is None else whole[index * count : (index + 1) * count]
@@ -382,7 +394,7 @@ class Guesser:
         The outputs may tell how many rows there are in all, and the parts what they hold.
         """
         for user, _ in self.users.get(node.name, []):
-            if user.op != "ConcatV2":
+            if user.op != "ConcatV2" or len(user.inputs) > MANY:
                 continue
             rows = self._rows(user.name)
             makers = [self.nodes.get(r.node) for r in user.inputs[:-1]]
@@ -587,7 +599,7 @@ class Guesser:
             # At least what is cut out, which begins at 0 as far as is known.
             return [s if s and s > 1 else None for s in self.partly(user.inputs[2], rank)]
         if user.op in ELEMENTWISE:
-            for other in others:
+            for other in others[:MANY]:
                 shape = self.shape(other)
                 if shape and len(shape) <= rank:
                     sizes = [d if d > 1 else None for d in shape]
@@ -596,7 +608,7 @@ class Guesser:
             return self.expected(user.name, rank, depth + 1)
         if user.op == "ConcatV2" and index < len(user.inputs) - 1:
             axis = self.known(user.inputs[-1])
-            shapes = [self.shape(r) for r in others[:-1]]
+            shapes = [self.shape(r) for r in others[:-1][:MANY]]
             for shape in shapes:
                 if shape and len(shape) == rank:
                     at = axis[0] % rank if axis else (1 if rank == 3 else rank - 1)

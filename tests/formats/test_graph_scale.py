@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import time
 from collections.abc import Callable
@@ -59,6 +60,34 @@ def sums_of_sizes() -> Made:
     sums = [node(b, "AddV2", a, f"c{i}") for i, (a, b) in enumerate(itertools.pairwise(names))]
     ends = [node("size", "Shape", "x"), *sums, node("y", "Reshape", "x", names[-1])]
     return [placeholder(2, 3), *ends], {f"c{i}": np.int32([0, 0]) for i in range(1000)}
+
+
+def loops() -> Made:
+    """Hundreds of frames, one behind another."""
+    nodes = [placeholder(2, 3)]
+    value = "x"
+    for i in range(600):
+        name = {"s": base64.b64encode(f"f{i}".encode()).decode()}
+        nodes += [
+            node(f"in{i}", "Enter", value, frame_name=name),
+            node(f"state{i}", "Merge", f"in{i}", f"next{i}"),
+            node(f"sum{i}", "Sum", f"state{i}", "axes"),
+            node(f"less{i}", "Less", f"sum{i}", "zero"),
+            node(f"go{i}", "LoopCond", f"less{i}"),
+            node(f"switch{i}", "Switch", f"state{i}", f"go{i}"),
+            node(f"body{i}", "Relu", f"switch{i}:1"),
+            node(f"next{i}", "NextIteration", f"body{i}"),
+            node(f"out{i}", "Exit", f"switch{i}"),
+        ]
+        value = f"out{i}"
+    return [*nodes, node("y", "Neg", value)], {
+        "axes": np.int32([0, 1]),
+        "zero": np.array(0, np.float32),
+    }
+
+
+def test_many_frames_become_as_many_loops(tmp_path: Path) -> None:
+    assert read(tmp_path, loops(), "stored") == 601
 
 
 @pytest.mark.parametrize("weights", ["stored", "random"])

@@ -137,13 +137,19 @@ class _Graph:
         self.functions = functions
         self.where = where
         self.paths: dict[str, Path] = {}
+        self.members: dict[Path, list[str]] = {}  # the nodes of each frame, not of those in it
+        self.exits: dict[str, list[str]] = {}  # by the nodes that they take a value from
 
     def loops(self) -> None:
         """Replace every frame by a While."""
         if not any(n.op in _FRAMED for n in self.nodes.values()):
             return
         self._find_paths()
-        frames = {p for p in self.paths.values() if p}
+        for node in self.nodes.values():
+            self.members.setdefault(self.paths[node.name], []).append(node.name)
+            if node.op == "Exit":
+                self.exits.setdefault(node.inputs[0].node, []).append(node.name)
+        frames = [p for p in self.members if p]
         for path in sorted(frames, key=lambda p: (-len(p), p)):
             self._loop(path)
 
@@ -182,7 +188,7 @@ class _Graph:
         return node is not None and node.op == "NextIteration"
 
     def _loop(self, path: Path) -> None:
-        inside = [n for n in self.nodes.values() if self.paths.get(n.name) == path]
+        inside = [self.nodes[name] for name in self.members[path]]
         conditions = [n for n in inside if n.op == "LoopCond"]
         state = [n for n in inside if n.op in _MERGES and any(self._back(r) for r in n.inputs)]
         if len(conditions) != 1 or not state:
@@ -233,12 +239,16 @@ class _Graph:
             name, "While", (*starts, *found.taken), Attrs(attrs, condition.where), condition.where
         )
         self.paths[name] = path[:-1]
-        for n in list(self.nodes.values()):
-            if n.op == "Exit" and n.inputs[0].node in places:
-                place = Ref(name, places[n.inputs[0].node])
-                self.nodes[n.name] = replace(n, op="Identity", inputs=(place,), controls=())
-            elif n.name in found.nodes or self.paths.get(n.name) == path:
-                del self.nodes[n.name]
+        self.members.setdefault(path[:-1], []).append(name)
+        for inner in self.members[path]:
+            del self.nodes[inner]
+        for source, index in places.items():
+            for end in self.exits.get(source, []):
+                given = self.nodes.get(end)
+                if given is not None:
+                    self.nodes[end] = replace(
+                        given, op="Identity", inputs=(Ref(name, index),), controls=()
+                    )
 
     def _is(self, ref: Ref, name: str) -> bool:
         """Whether a value is that of the node, maybe through identities."""

@@ -227,15 +227,20 @@ def stages(
             try:
                 row["peer"], theirs = ask(file, path, model, inputs, seconds, custom)
                 row |= compared(ours, theirs)
-                if row["peer"] == "TF.js" and row.get("difference", 0) > LIMIT:
+            except RuntimeError as error:
+                row["why"] = str(error)
+            yield row
+            if row.get("peer") == "TF.js" and row["difference"] > LIMIT:
+                try:
                     plain = ask(file, path, model, inputs, seconds, custom, "cpu")[1]
+                except RuntimeError as error:
+                    row["off"] = str(error)
+                else:
                     found = compared(ours, plain)
                     if found["difference"] <= LIMIT:  # TF.js's back ends do not agree
                         off = f"its wasm back end {row['difference']:.0e}"
                         theirs, row = plain, row | found | {"peer": "TF.js (cpu)", "off": off}
-            except RuntimeError as error:
-                row["why"] = str(error)
-            yield row
+                yield row
         built = None
         if wasm and model.inputs:  # what has none is a constant, which nobody builds
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
 
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
@@ -182,7 +183,7 @@ def attention_heads(g: Guesser) -> Told:
 
     64 in Vaswani et al. 2017 and in BERT; 32 in small ones (MobileBERT, Sun et al. 2020).
     """
-    told: Told = {}
+    features: dict[tuple[str, str], list[Ref]] = {}
     for node in g.nodes.values():
         if node.op != "Reshape" or len(node.inputs) != 2:
             continue
@@ -192,22 +193,29 @@ def attention_heads(g: Guesser) -> Told:
             continue
         heads, size = shape.inputs[2:]
         if heads.node in g.specs and size.node in g.specs and heads != size:
-            # Converters share constants: the first Reshape tells, and the others have as many.
-            told.setdefault(heads.node, partial(_heads, g, node.inputs[0]))
-            told.setdefault(size.node, partial(_size, g, node.inputs[0], heads))
+            features.setdefault((heads.node, size.node), []).append(node.inputs[0])
+    told: Told = {}
+    for (heads_name, size_name), found in features.items():
+        # Converters share constants: who is known first tells, and the others have as many.
+        told.setdefault(heads_name, partial(_heads, g, found))
+        told.setdefault(size_name, partial(_size, g, found, Ref(heads_name)))
     return told
 
 
-def _heads(g: Guesser, features: Ref) -> Wanted:
-    shape = g.shape(features)
-    if not shape or shape[-1] % _HEAD[0]:
+def _heads(g: Guesser, features: Sequence[Ref]) -> Wanted:
+    width = _width(g, features)
+    if not width or width % _HEAD[0]:
         return None
-    large = shape[-1] >= _LARGE and shape[-1] % _HEAD[1] == 0
-    return [shape[-1] // (_HEAD[1] if large else _HEAD[0])]
+    large = width >= _LARGE and width % _HEAD[1] == 0
+    return [width // (_HEAD[1] if large else _HEAD[0])]
 
 
-def _size(g: Guesser, features: Ref, heads: Ref) -> Wanted:
-    shape, known = g.shape(features), g.known(heads) or _heads(g, features)
-    if not shape or not known or known[0] < 1 or shape[-1] % known[0]:
+def _size(g: Guesser, features: Sequence[Ref], heads: Ref) -> Wanted:
+    width, known = _width(g, features), g.known(heads) or _heads(g, features)
+    if not width or not known or known[0] < 1 or width % known[0]:
         return None
-    return [shape[-1] // known[0]]
+    return [width // known[0]]
+
+
+def _width(g: Guesser, features: Sequence[Ref]) -> int | None:
+    return next((shape[-1] for ref in features if (shape := g.shape(ref))), None)

@@ -160,8 +160,8 @@ def build(
     folder = target.with_name(f".{target.name}.bundle") if single else target
     with BundleWriter(folder) as writer:
         modules = [writer.add_module(**module_file(plan, t)) for t in targets]
-        image = plan.weight_image() if learns is None else learns.image()
-        shards = writer.add_weights(image, WEIGHTS_OFFSET, plan.halves_offset)
+        image = plan.weight_pieces() if learns is None else [learns.image()]
+        shards = writer.add_weights(image, WEIGHTS_OFFSET, plan.weight_bytes, plan.halves_offset)
         sizes = {} if learns is None else learns.sizes
         manifest = make_manifest(plan, name or source.name, precision, entry, batched, sizes)
         manifest |= {"weights": shards, "modules": modules}
@@ -174,27 +174,26 @@ def build(
             writer.add(path, data)
         writer.add_manifest(manifest)
         check_manifest({**manifest, "files": writer.files}, target)
-        if not single:
+        if single:
+            write_single_file(writer.folder, target)
+        else:
             writer.commit()
-            return open_bundle(target, source=meaning)
-        write_single_file(writer.folder, target)
         return open_bundle(target, source=meaning)
 
 
 def check_weights(graph: Graph, *, infinite: bool = False) -> None:
-    """Refuse NaN and infinite weights: they would make every answer NaN.
-
-    Args:
-        infinite: whether infinities are meant, as in the mask of a softmax.
+    """Refuse NaN weights, which would make every answer NaN; and infinite ones, unless those are
+    meant (`infinite`), as in the mask of a softmax.
     """
+    refused = np.isnan if infinite else lambda a: ~np.isfinite(a)
     for value, array in graph.weights.items():
-        wrong = np.isnan(array) if infinite else ~np.isfinite(array)
-        if array.dtype.kind == "f" and wrong.any():
+        # The least and the greatest are NaN where one is: no mask of a large weight is made.
+        if array.dtype.kind == "f" and array.size and refused([array.min(), array.max()]).any():
             raise FanlightError(
                 "E-BUILD-006",
                 "a weight holds NaN or infinity.",
                 where=value.name,
                 expected="finite numbers",
-                received=f"{int(wrong.sum())} of {array.size} are not",
+                received=f"{int(refused(array).sum())} of {array.size} are not",
                 next="train again, or export from an earlier checkpoint.",
             )

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,32 +97,33 @@ class BundleWriter:
         }
 
     def add_weights(
-        self, image: np.ndarray, offset: int, halves_offset: int | None = None
+        self,
+        pieces: Iterable[np.ndarray],
+        offset: int,
+        size: int,
+        halves_offset: int | None = None,
     ) -> list[dict[str, Any]]:
         """Write the memory image of the weights as shards of at most 4 MiB.
 
         Args:
-            image: uint8, what lies at `offset`.
+            pieces: uint8, what lies at `offset`, one after the other; each is written and let go
+                of when it comes.
+            size: bytes of all of them.
             halves_offset: the address from which on all is float32 that float16 has, and is
                 written as such; None: no part of it.
         """
-        split = image.size if halves_offset is None else halves_offset - offset
-        parts: list[tuple[int, np.ndarray, dict[str, str]]] = [
-            (start, image[start : min(start + SHARD_BYTES, split)], {})
-            for start in range(0, split, SHARD_BYTES)
-        ]
-        parts += [
-            (start, to_halves(image[start : start + 2 * SHARD_BYTES]), {"encoding": HALF})
-            for start in range(split, image.size, 2 * SHARD_BYTES)
-        ]
+        split = size if halves_offset is None else halves_offset - offset
+        starts = [*range(0, split, SHARD_BYTES), *range(split, size, 2 * SHARD_BYTES)]
+        cut = _cut(pieces, np.diff([*starts, size]).tolist())
         shards = []
-        for number, (start, part, encoding) in enumerate(parts, 1):
-            data = part.tobytes()
+        for number, (start, part) in enumerate(zip(starts, cut, strict=True), 1):
+            half = start >= split
+            data = (to_halves(part) if half else part).tobytes()
             digest = sha256(data)
-            path = f"weights-{number}of{len(parts)}-{digest[:8]}.bin"
+            path = f"weights-{number}of{len(starts)}-{digest[:8]}.bin"
             self._write(path, data)
             entry = {"path": path, "bytes": len(data), "sha256": digest, "offset": offset + start}
-            shards.append(entry | encoding)
+            shards.append(entry | ({"encoding": HALF} if half else {}))
         return shards
 
     def _write(self, path: str, data: bytes | memoryview) -> None:
@@ -161,6 +162,21 @@ class BundleWriter:
         finally:
             if old is not None:
                 shutil.rmtree(old, ignore_errors=True)
+
+
+def _cut(pieces: Iterable[np.ndarray], sizes: Sequence[int]) -> Iterator[np.ndarray]:
+    """The bytes of pieces, one after the other, in arrays of these sizes."""
+    parts: list[np.ndarray] = []
+    wanted = iter(sizes)
+    missing = 0
+    for piece in pieces:
+        while piece.size:
+            missing = missing or next(wanted)
+            parts.append(piece[:missing])
+            missing, piece = missing - parts[-1].size, piece[missing:]
+            if not missing:
+                yield np.concatenate(parts)
+                parts = []
 
 
 def _foreign(folder: Path) -> str | None:

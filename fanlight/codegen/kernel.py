@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 
@@ -17,6 +17,9 @@ from fanlight.ops.row import Unsupported, lookup
 from fanlight.ops.types import TensorType
 from fanlight.targets import Target
 
+# Bytes of a large weight that are packed at a time.
+_PIECE = 1 << 20
+
 
 @dataclass(frozen=True)
 class Packing:
@@ -27,12 +30,30 @@ class Packing:
         pack: the array -> the array as it lies in memory.
         unpack: (flat array, shape) -> the array.
         nbytes: type of the weight -> bytes in memory.
+        split: what `pack` gives in pieces, one after the other; None: it is made at once.
     """
 
     name: str
     pack: Callable[[np.ndarray], np.ndarray]
     unpack: Callable[[np.ndarray, tuple[int, ...]], np.ndarray]
     nbytes: Callable[[TensorType], int]
+    split: Callable[[np.ndarray], Iterator[np.ndarray]] | None = None
+
+    def pieces(self, array: np.ndarray) -> Iterator[np.ndarray]:
+        """What `pack` gives, in pieces one after the other: a large weight is not there twice."""
+        return iter([self.pack(array)]) if self.split is None else self.split(array)
+
+
+def _by_columns(
+    matrix: np.ndarray, width: int, pack: Callable[[np.ndarray], np.ndarray]
+) -> Iterator[np.ndarray]:
+    """A matrix [..., N] packed some panels of `width` columns at a time, for layouts in which
+    panels lie one after the other.
+    """
+    panel = max(matrix[..., :1].nbytes * width, 1)
+    step = max(_PIECE // panel, 1) * width
+    for first in range(0, matrix.shape[-1], step):
+        yield pack(matrix[..., first : first + step])
 
 
 RAW = Packing("raw", lambda a: a, lambda flat, shape: flat.reshape(shape), lambda type: type.nbytes)
@@ -50,11 +71,21 @@ def panels(width: int, trailing: int = 1) -> Packing:
         n = prod(shape[-trailing:])
         return prod(shape[:-trailing]), n, -(-n // width)
 
-    def pack(array: np.ndarray) -> np.ndarray:
-        k, n, count = matrix(array.shape)
-        padded = np.zeros((k, count * width), array.dtype)
-        padded[:, :n] = array.reshape(k, n)
+    def flat(array: np.ndarray) -> np.ndarray:
+        return array.reshape(matrix(array.shape)[:2])
+
+    def packed(columns: np.ndarray) -> np.ndarray:
+        k, n = columns.shape
+        count = -(-n // width)
+        padded = np.zeros((k, count * width), columns.dtype)
+        padded[:, :n] = columns
         return np.ascontiguousarray(padded.reshape(k, count, width).transpose(1, 0, 2))
+
+    def pack(array: np.ndarray) -> np.ndarray:
+        return packed(flat(array))
+
+    def split(array: np.ndarray) -> Iterator[np.ndarray]:
+        return _by_columns(flat(array), width, packed)
 
     def unpack(flat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         k, n, count = matrix(shape)
@@ -66,7 +97,7 @@ def panels(width: int, trailing: int = 1) -> Packing:
         return k * count * width * dtypes.size(type.dtype)
 
     name = f"panels({width})" if trailing == 1 else f"panels({width},{trailing})"
-    return Packing(name, pack, unpack, nbytes)
+    return Packing(name, pack, unpack, nbytes, split)
 
 
 def groups(width: int, run: int, size: int) -> Packing:
@@ -90,6 +121,9 @@ def groups(width: int, run: int, size: int) -> Packing:
         parts = padded.reshape(runs, per_run, size, count, width)
         return np.ascontiguousarray(parts.transpose(3, 0, 1, 4, 2))
 
+    def split(array: np.ndarray) -> Iterator[np.ndarray]:
+        return _by_columns(array, width, pack)
+
     def unpack(flat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         runs, n, count = sizes(shape)
         parts = flat.reshape(count, runs, per_run, width, size).transpose(1, 2, 4, 0, 3)
@@ -100,7 +134,7 @@ def groups(width: int, run: int, size: int) -> Packing:
         runs, _, count = sizes(type.bound)
         return count * runs * per_run * size * width * dtypes.size(type.dtype)
 
-    return Packing(f"groups({width},{run},{size})", pack, unpack, nbytes)
+    return Packing(f"groups({width},{run},{size})", pack, unpack, nbytes, split)
 
 
 def row_quads(width: int) -> Packing:

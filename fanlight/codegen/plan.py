@@ -8,7 +8,7 @@ Every address is known here; the module that `walk.emit` writes holds them as co
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -102,21 +102,32 @@ class Plan:
 
     def weight_image(self) -> np.ndarray:
         """The bytes of the weight region, uint8; zeros where values are kept."""
-        image = np.zeros(self.weight_bytes, np.uint8)
-        arrays = {v: a for part in self.parts for v, a in part.graph.weights.items()}
-        for placed in self.weights:
-            packed = _packed(arrays, placed.value, placed.packing)
-            data = np.ascontiguousarray(packed).reshape(-1).view(np.uint8)
-            start = placed.offset - WEIGHTS_OFFSET
-            image[start : start + data.size] = data
+        image = np.empty(self.weight_bytes, np.uint8)
+        start = 0
+        for piece in self.weight_pieces():
+            image[start : start + piece.size] = piece
+            start += piece.size
         return image
 
+    def weight_pieces(self) -> Iterator[np.ndarray]:
+        """`weight_image` in pieces one after the other, which are made as they are asked for, so
+        that the weights of a large model are not in memory twice.
+        """
+        arrays = {v: a for part in self.parts for v, a in part.graph.weights.items()}
+        end = WEIGHTS_OFFSET
+        for placed in sorted(self.weights, key=lambda p: p.offset):
+            if placed.offset < end:
+                continue  # another graph's weight of the same bytes
+            yield np.zeros(placed.offset - end, np.uint8)
+            for piece in _packed(arrays[placed.value], placed.packing):
+                yield np.ascontiguousarray(piece).reshape(-1).view(np.uint8)
+            end = placed.offset + placed.bytes
+        yield np.zeros(WEIGHTS_OFFSET + self.weight_bytes - end, np.uint8)
 
-def _packed(
-    arrays: Mapping[Value, np.ndarray], value: Value, packing: Packing | None
-) -> np.ndarray:
-    array = arrays[value]
-    return array if packing is None else packing.pack(array)
+
+def _packed(array: np.ndarray, packing: Packing | None) -> Iterator[np.ndarray]:
+    """A weight as it lies in memory, in pieces."""
+    return iter([array]) if packing is None else packing.pieces(array)
 
 
 def is_alias(node: Node) -> bool:
@@ -501,7 +512,9 @@ def _place_weights(
             if root in graph.weights and position not in kernels[0].folded:
                 packing = kernels[0].packing.get(position)
                 used.setdefault((root, packing.name if packing else ""), packing)
-    half = {k for k, p in used.items() if halves and _is_half(_packed(graph.weights, k[0], p))}
+    half = {
+        k for k, p in used.items() if halves and all(map(_is_half, _packed(graph.weights[k[0]], p)))
+    }
     placed: list[Placed] = []
     weight_of: dict[tuple[Value, str], int] = {}
     offset = halves_offset = start

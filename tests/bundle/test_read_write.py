@@ -52,7 +52,7 @@ def write(target: Path, weights: np.ndarray | None = None) -> None:
         whole = manifest()
         if weights is not None:
             whole["memory"]["pages"] = 1 + (4096 + weights.size) // 65536
-        whole["weights"] = writer.add_weights(image, 2048)
+        whole["weights"] = writer.add_weights([image], 2048, image.size)
         whole["modules"] = [writer.add_module(b"\0asm", simd="plain", threads=False)]
         writer.add("index.html", b"<p>hello")
         writer.add_manifest(whole)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from fanlight.errors import FanlightError
@@ -18,6 +19,8 @@ _SCRIPT = re.compile(r' *<script type="module" src="page\.js"></script>\n')
 _CSP = re.compile(r'(<meta http-equiv="Content-Security-Policy" content=")[^"]*(">)')
 _IMAGE = re.compile(r'(<img src=")([^":]+)(")')
 _PART = re.compile(r'<script type="(application/[\w;-]+)" id="([\w./-]+)">([^<]*)</script>')
+_MARK = b'id="fanlight-manifest"'
+_CHUNK = 1 << 20  # of a page that is read
 _TYPES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
 
 # Takes the parts out of the page one by one, so that no task is long, and frees their text.
@@ -102,7 +105,15 @@ def _replaced(script: str, old: str, new: str) -> str:
 
 
 def single_file(folder: Path) -> str:
-    """The bundle in `folder`, which has a page, as one HTML text without any other file.
+    """The bundle in `folder`, which has a page, as one HTML text without any other file: see
+    `pieces_of_page`.
+    """
+    return "".join(pieces_of_page(folder))
+
+
+def pieces_of_page(folder: Path) -> Iterator[str]:
+    """The text of the page that holds the bundle in `folder`, in pieces one after the other, of
+    which each is made when it is asked for: the weights may be large.
 
     The page's policy allows no connection at all (`connect-src 'none'`), pins its script and its
     style by hash, and lets the worker start from a blob: URL only.
@@ -133,18 +144,11 @@ def single_file(folder: Path) -> str:
     binary = [entry["path"] for entry in (*manifest["modules"], *manifest["weights"])]
     if (folder / _STILL).is_file():  # what `save` puts beside what was learnt
         binary.append(_STILL)
-    for path in binary:
-        data = base64.b64encode(_bytes(folder, path)).decode()
-        parts.append(("application/octet-stream;base64", path, data))
 
     csp = (
         f"default-src 'none'; script-src {_pin(page)} 'wasm-unsafe-eval'; style-src {_pin(style)}; "
         "img-src blob: data:; media-src blob:; connect-src 'none'; worker-src blob:; "
         "base-uri 'none'; form-action 'none'"
-    )
-    tags = "".join(
-        f'    <script type="{kind}" id="{name}">{_inert(text, name)}</script>\n'
-        for kind, name, text in parts
     )
     html = _once(_CSP, lambda m: m[1] + csp + m[2], html, "policy")
     sheet = f"    <style>{_inert(style, 'page.css')}</style>\n"
@@ -153,24 +157,40 @@ def single_file(folder: Path) -> str:
     html = _IMAGE.sub(lambda m: m[1] + _data_url(folder, m[2]) + m[3], _PRELOAD.sub("", html))
     script = f'    <script type="module">{_inert(page, "page.js")}</script>\n'
     head, body, tail = html.rpartition("  </body>")
-    return head + tags + script + body + tail
+    yield head
+    for kind, name, text in parts:
+        yield _part(kind, name, _inert(text, name))
+    for path in binary:
+        text = base64.b64encode(_bytes(folder, path)).decode()
+        yield _part("application/octet-stream;base64", path, text)
+    yield script + body + tail
+
+
+def _part(kind: str, name: str, text: str) -> str:
+    return f'    <script type="{kind}" id="{name}">{text}</script>\n'
 
 
 def read_single_file(path: Path) -> dict[str, bytes]:
+    """All that `files_of_page` finds: path -> bytes."""
+    return dict(files_of_page(path))
+
+
+def files_of_page(path: Path) -> Iterator[tuple[str, bytes]]:
     """What is of the bundle in a file that `write_single_file` wrote: all but its scripts.
 
     Returns:
-        path -> bytes, as they lay in the bundle's folder.
+        paths and bytes, as they lay in the bundle's folder, one after the other: the page is not
+        in memory as a whole.
 
     Raises:
-        FanlightError: E-BUNDLE-001 when there is no bundle in the file, E-BUNDLE-003 when a part
-            of it is damaged.
+        FanlightError: E-BUNDLE-001 when there is no bundle in the file (at its end), E-BUNDLE-003
+            when a part of it is damaged.
     """
-    files: dict[str, bytes] = {}
-    for kind, name, text in _PART.findall(_read(path, "E-BUNDLE-001")):
+    told = False
+    for kind, name, text in _parts(path):
         if kind.endswith(";base64"):
             try:
-                files[name] = base64.b64decode(text, validate=True)
+                yield name, base64.b64decode(text, validate=True)
             except ValueError as error:
                 raise FanlightError(
                     "E-BUNDLE-003",
@@ -181,8 +201,10 @@ def read_single_file(path: Path) -> dict[str, bytes]:
                     next="build the page again.",
                 ) from error
         elif kind == "application/json":
-            files[name.replace("fanlight-manifest", "manifest.json")] = text.encode()
-    if "manifest.json" not in files:
+            name = name.replace("fanlight-manifest", "manifest.json")
+            told = told or name == "manifest.json"
+            yield name, text.encode()
+    if not told:
         raise FanlightError(
             "E-BUNDLE-001",
             "there is no bundle in this file.",
@@ -191,23 +213,50 @@ def read_single_file(path: Path) -> dict[str, bytes]:
             received="a page without a manifest",
             next="make one with `fanlight build SRC -o OUT.html`",
         )
-    return files
+
+
+def _parts(path: Path) -> Iterator[tuple[str, str, str]]:
+    """What `_PART` finds in a page, of which no more is in memory than a chunk and a part."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            pending: list[str] = []
+            last = ""
+            while chunk := file.read(_CHUNK):
+                pending.append(chunk)
+                near, last = last + chunk, (last + chunk)[-len("</script>") :]
+                if "<" not in near:
+                    continue  # amid a part
+                text = "".join(pending)
+                end = 0
+                for match in _PART.finditer(text):
+                    end = match.end()
+                    yield match[1], match[2], match[3]
+                # A part that has begun: from its "<" on, which is the last but that of its end.
+                begin = text.rfind("<", end)
+                if begin > end and "</script>".startswith(text[begin : begin + 9]):
+                    begin = max(text.rfind("<", end, begin), end)
+                pending = [text[begin:]] if begin >= 0 else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, "E-BUNDLE-001", error) from None
 
 
 def write_single_file(folder: Path, target: Path) -> None:
-    """Write `single_file(folder)` to `target`; nothing half-written is ever there.
+    """Write the page of `folder` to `target`; nothing half-written is ever there.
 
     Raises:
         FanlightError: as `single_file`; E-BUILD-004 when the target cannot be written, or is a file
             that we did not write.
     """
     _refuse_foreign(target)
-    text = single_file(folder)
     partial = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, "utf-8")
+        with partial.open("w", encoding="utf-8") as file:
+            file.writelines(pieces_of_page(folder))
         partial.replace(target)
+    except FanlightError:
+        partial.unlink(missing_ok=True)
+        raise
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise FanlightError(
@@ -224,8 +273,7 @@ def _refuse_foreign(target: Path) -> None:
     """Only an empty file or an older page of ours is replaced."""
     if not target.exists():
         return
-    data = target.read_bytes() if target.is_file() else b"a folder"
-    if data and b'id="fanlight-manifest"' not in data:
+    if not target.is_file() or (target.stat().st_size and not _is_ours(target)):
         raise FanlightError(
             "E-BUILD-004",
             "the output path exists and is not a page that Fanlight built.",
@@ -234,6 +282,17 @@ def _refuse_foreign(target: Path) -> None:
             received="another file" if target.is_file() else "a folder",
             next="choose another path, or remove it first.",
         )
+
+
+def _is_ours(page: Path) -> bool:
+    """Whether there is a manifest of ours in a file."""
+    with page.open("rb") as file:
+        near = b""
+        while chunk := file.read(_CHUNK):
+            near = near[-len(_MARK) :] + chunk
+            if _MARK in near:
+                return True
+    return False
 
 
 def _once(pattern: re.Pattern[str], put: object, html: str, what: str) -> str:
@@ -265,14 +324,18 @@ def _read(path: Path, code: str) -> str:
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise FanlightError(
-            code,
-            "a file of the bundle cannot be read.",
-            where=str(path),
-            expected="a text file in UTF-8",
-            received=str(error),
-            next="build the bundle again.",
-        ) from None
+        raise _unreadable(path, code, error) from None
+
+
+def _unreadable(path: Path, code: str, error: Exception) -> FanlightError:
+    return FanlightError(
+        code,
+        "a file of the bundle cannot be read.",
+        where=str(path),
+        expected="a text file in UTF-8",
+        received=str(error),
+        next="build the bundle again.",
+    )
 
 
 def _bytes(folder: Path, name: str) -> bytes:

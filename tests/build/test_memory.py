@@ -56,6 +56,15 @@ def test_a_build_holds_its_weights_once(tmp_path: Path) -> None:
     np.testing.assert_allclose(y, x @ w0 @ w1, rtol=1e-3, atol=1e-5)
 
 
+def test_a_page_is_written_and_opened_piece_by_piece(tmp_path: Path) -> None:
+    graph, page = chain(), tmp_path / "app.html"
+    fl.build(chain_of_one(), page)
+    found = grown(lambda: fl.build(graph, page))
+    assert found < 0.9 * SIZE, f"{found / SIZE:.2f} times the weights"
+    assert grown(lambda: fl.open_bundle(page)) < 0.9 * SIZE
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["app.html"]
+
+
 def chain_of_one() -> Graph:
     builder = Builder("one")
     x = builder.input("x", (1, 8))

@@ -7,9 +7,13 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import fanlight.web.single_file as single_file_module
 from fanlight.errors import CATALOGUE, FanlightError
 from fanlight.web.modules import enclose, join, shorten, strip_comments, tighten
 from fanlight.web.single_file import read_single_file, single_file, write_single_file
@@ -238,3 +242,55 @@ def test_one_file_can_be_taken_apart_again(tmp_path: Path) -> None:
     with pytest.raises(FanlightError) as error:
         read_single_file(tmp_path / "app.html")
     assert error.value.code == "E-BUNDLE-001"
+
+
+_PIECES = (
+    '<script type="application/json" id="a">',
+    '<script type="application/octet-stream;base64" id="b.bin">',
+    "</script>",
+    "</scr",
+    "<",
+    "QUJD",
+    "é\n",
+    "<p>",
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(_PIECES), max_size=12), st.integers(1, 90))
+def test_a_page_read_in_chunks_is_the_page(pieces: list[str], chunk: int) -> None:
+    text = "".join(pieces)
+    expected = single_file_module._PART.findall(text)
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        path = Path(folder) / "app.html"
+        path.write_text(text, "utf-8")
+        patch.setattr(single_file_module, "_CHUNK", chunk)
+        assert list(single_file_module._parts(path)) == expected
+
+
+@pytest.mark.parametrize("chunk", [1, 20, 4 << 20])
+def test_a_page_of_ours_is_known_in_any_chunks(
+    chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_colours(tmp_path / "site")
+    write_page(tmp_path / "site")
+    page = tmp_path / "app.html"
+    page.write_bytes(b"")
+    monkeypatch.setattr(single_file_module, "_CHUNK", chunk)
+    for _ in range(2):  # an empty file is replaced, and a page of ours
+        write_single_file(tmp_path / "site", page)
+    assert "manifest.json" in read_single_file(page)
+    page.write_text("<p>precious")
+    with pytest.raises(FanlightError) as error:
+        write_single_file(tmp_path / "site", page)
+    assert error.value.code == "E-BUILD-004" and page.read_text() == "<p>precious"
+
+
+def test_a_page_that_cannot_be_finished_leaves_nothing(tmp_path: Path) -> None:
+    manifest = write_colours(tmp_path / "site")
+    write_page(tmp_path / "site")
+    (tmp_path / "site" / manifest["weights"][0]["path"]).unlink()
+    with pytest.raises(FanlightError) as error:
+        write_single_file(tmp_path / "site", tmp_path / "app.html")
+    assert error.value.code == "E-BUNDLE-003"
+    assert [p.name for p in tmp_path.iterdir()] == ["site"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from fanlight.convert.check import Checked, reread, verify
 from fanlight.convert.compare import ROUNDED, TOLERANCE, Difference
 from fanlight.convert.kinds import check_source, target_kind
 from fanlight.convert.model import Opened, Reading, open_part, refuse_texts
-from fanlight.convert.write import Options, refuse_needless, unmatched, write
+from fanlight.convert.write import Options, refuse_needless, unmatched, write, writes_layers
 from fanlight.errors import FanlightError
 from fanlight.formats.shards import SHARD_BYTES, quantization
 
@@ -179,7 +180,13 @@ def _converted(
     notes = list(opened.warnings)
     if opened.left_out is not None and not strip_debug_ops:
         notes.append(opened.left_out)
-    written = write(opened, kind, target, options, _free(dynamic, opened), notes)
+    free = _free(dynamic, opened)
+    again = reread(source, target, lambda: open_part(source, reading).graph)
+    checked = Checked(opened.graph, again)
+    if checked.let_go and writes_layers(opened, kind):
+        opened = opened.of_layers_alone(checked.outline.graph)
+        gc.collect()  # readers leave circles that keep the source's weights
+    written = write(opened, kind, target, options, free, notes)
     notes += unmatched(options, target)
     rounded = options.quantize is not None
     made = Conversion(
@@ -193,8 +200,7 @@ def _converted(
         notes=tuple(dict.fromkeys(notes)),
         ops=Counter(node.op for node in opened.graph.nodes),
     )
-    again = reread(source, target, lambda: open_part(source, reading).graph)
-    return made, Checked(opened.graph, again)
+    return made, checked
 
 
 def _free(dynamic: Sequence[str] | None, opened: Opened) -> bool | None:

@@ -44,6 +44,11 @@ class Checked:
         self._graph = None if again is not None and large else graph
         self._again = again
 
+    @property
+    def let_go(self) -> bool:
+        """Whether the source's weights need not stay in memory: it is read again if it must."""
+        return self._graph is None
+
     def evaluated(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The source's outputs for its inputs, in order."""
         graph = self._graph

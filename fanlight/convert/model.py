@@ -80,6 +80,14 @@ class Opened:
         counted = ", ".join(f"{n} {op}" for op, n in sorted(self.debug_ops.items()))
         return f"{counted}: left out, they only print or check."
 
+    def of_layers_alone(self, graph: Graph) -> Opened:
+        """The same source with its layers, and without the numbers of its graph.
+
+        Args:
+            graph: its graph without weights.
+        """
+        return replace(self, graph=graph, loaded=None)
+
     def of_part(self, graph: Graph) -> Opened:
         """The same source cut to a part of its graph: no layers, and a free batch only where all
         inputs are those of the source.

@@ -113,7 +113,7 @@ def write(
             if kind == "bundle"
             else None,
         )
-    if kind in OF_LAYERS or (opened.layers is not None and kind in ("tfjs", "safetensors")):
+    if writes_layers(opened, kind):
         return _layers(opened, kind, target, options, free, notes)
     if kind == "safetensors":
         return _weights(opened, target)
@@ -138,6 +138,11 @@ def write(
         rewrite=rewrite,
     )
     return Written("tfjs-graph", {}).with_files(target)
+
+
+def writes_layers(opened: Opened, kind: str) -> bool:
+    """Whether a file of this kind is made of the source's layers, rather than of its graph."""
+    return kind in OF_LAYERS or (opened.layers is not None and kind in ("tfjs", "safetensors"))
 
 
 def _layers(

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from fanlight.errors import FanlightError
 
@@ -28,10 +29,23 @@ def refused(path: object, expected: str, received: str, next: str | None = None)
 def write_file(
     path: Path, data: bytes | memoryview | Iterable[bytes | memoryview], overwrite: bool = True
 ) -> None:
-    """Write a file beside the place where it belongs, then put it there in one step.
+    """Write a file as `new_file` does.
 
     Args:
         data: the bytes, or pieces of them one after the other.
+    """
+    with new_file(path, overwrite) as file:
+        for piece in [data] if isinstance(data, bytes | memoryview) else data:
+            file.write(piece)
+
+
+@contextmanager
+def new_file(path: Path, overwrite: bool = True) -> Iterator[BinaryIO]:
+    """A file beside the place where it belongs, to write and to read; it is put there in one step
+    when the block ends well.
+
+    Raises:
+        FanlightError: E-LAYER-010 it cannot be written there.
     """
     if path.is_dir():
         raise refused(path, "the name of a file", "a folder")
@@ -41,9 +55,8 @@ def write_file(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            for piece in [data] if isinstance(data, bytes | memoryview) else data:
-                file.write(piece)
+        with os.fdopen(handle, "w+b") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o644)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from fanlight.errors import FanlightError
 
 # Deflate cannot pack better than about 1,030 to 1.
 _MAX_RATIO = 1200
+# Members beyond are copied to the disk, a piece at a time, rather than held.
+_LARGE = 1 << 26
+_PIECE = 1 << 20
 
 
 def members(
@@ -35,6 +43,19 @@ def read(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, writer: str, most: int
 ) -> bytes:
     """The bytes of a member, of which there may be `most`; E-FORMAT-020 if it lies about them."""
+    with opened(archive, info, path, writer, most) as file:
+        return file.read()
+
+
+@contextmanager
+def opened(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, writer: str, most: int
+) -> Iterator[BinaryIO]:
+    """A member as a file of its own, all of which is there and has the check sum of the archive.
+
+    Raises:
+        FanlightError: E-FORMAT-020 if it has more than `most` bytes, or others than it says.
+    """
     if info.file_size > min(most, info.compress_size * _MAX_RATIO + 4096):
         raise hostile(
             path,
@@ -42,14 +63,18 @@ def read(
             f"{info.filename} of at most {most:,} bytes, unpacked at most {_MAX_RATIO}-fold",
             f"{info.compress_size:,} packed bytes that claim to be {info.file_size:,}",
         )
-    with archive.open(info) as file:
-        # zipfile trusts the declared size; one more byte would show a lie.
-        data = file.read(info.file_size + 1)
-    if len(data) != info.file_size:
-        raise hostile(
-            path, writer, f"{info.file_size:,} bytes of {info.filename}", f"{len(data):,}"
-        )
-    return data
+    large = info.file_size > _LARGE
+    with tempfile.TemporaryFile() if large else io.BytesIO() as copy:
+        with archive.open(info) as file:
+            # zipfile trusts the declared size; one more byte would show a lie.
+            while piece := file.read(min(_PIECE, info.file_size + 1 - copy.tell())):
+                copy.write(piece)
+        if copy.tell() != info.file_size:
+            raise hostile(
+                path, writer, f"{info.file_size:,} bytes of {info.filename}", f"{copy.tell():,}"
+            )
+        copy.seek(0)
+        yield copy
 
 
 def hostile(path: Path, writer: str, expected: str, received: str) -> FanlightError:

@@ -5,7 +5,6 @@ The config is an attribute, and weights are filed by the names of layers: those 
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.formats.atomic import write_file
+from fanlight.formats.atomic import new_file
 from fanlight.formats.files import regular_size
 from fanlight.formats.jsonfile import parse_json
 from fanlight.layers import compiled
@@ -58,8 +57,7 @@ def write(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> N
     h5py = require_h5py("writing")
     description = _legacy(described_model(model))
     told = compiled.described(model) if include_optimizer else None
-    data = io.BytesIO()
-    with h5py.File(data, "w") as root:
+    with new_file(path, overwrite) as file, h5py.File(file, "w") as root:
         root.attrs["keras_version"] = KERAS_VERSION
         root.attrs["backend"] = "fanlight"
         root.attrs["model_config"] = json.dumps(description)
@@ -70,16 +68,13 @@ def write(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> N
             prefix = model.optimizer.name
             own = [(f"{prefix}/{n}", w.numpy()) for n, w in optimizer_order(model.optimizer)]
             _write_named(group, [*compiled.loss_scale(model), *own])
-    write_file(path, data.getbuffer(), overwrite)
 
 
 def write_weights(model: Any, path: Path, overwrite: bool) -> None:
     """Write weights alone."""
     h5py = require_h5py("writing")
-    data = io.BytesIO()
-    with h5py.File(data, "w") as root:
+    with new_file(path, overwrite) as file, h5py.File(file, "w") as root:
         _write_layers(root, model)
-    write_file(path, data.getbuffer(), overwrite)
 
 
 def top_layers(model: Any) -> list[Layer]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import json
+import os
 import re
+import shutil
+import tempfile
 import time
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.formats.atomic import write_file
+from fanlight.formats.atomic import new_file
 from fanlight.formats.files import regular_size
 from fanlight.formats.jsonfile import MAX_BYTES, parse_json
 from fanlight.layers import compiled
@@ -33,6 +35,7 @@ from fanlight.layers.places import (
 from fanlight.layers.reading import Reader
 from fanlight.tensor.caller import caller
 
+_PIECE = 1 << 20
 _SEEDS = "seed_generator"
 _PRIVATE = re.compile(r"/_(?=[a-z])")
 _INNER = "inner_optimizer"
@@ -46,24 +49,30 @@ def write(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> N
     if told is not None:
         description["compile_config"] = told
     about = {"keras_version": KERAS_VERSION, "date_saved": time.strftime("%Y-%m-%d@%H:%M:%S")}
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as archive:
+    with new_file(path, overwrite) as file, zipfile.ZipFile(file, "w") as archive:
         archive.writestr("metadata.json", json.dumps(about))
         archive.writestr("config.json", json.dumps(description))
-        archive.writestr("model.weights.h5", weights_bytes(model, told is not None))
-    write_file(path, data.getbuffer(), overwrite)
+        # HDF5 goes back to what it has written, a zip does not: hence the file between.
+        with tempfile.TemporaryFile(dir=path.parent) as weights:
+            _write_hdf5(weights, model, told is not None)
+            about_weights = zipfile.ZipInfo("model.weights.h5", time.localtime()[:6])
+            about_weights.file_size = weights.seek(0, os.SEEK_END)
+            about_weights.external_attr = 0o600 << 16
+            weights.seek(0)
+            with archive.open(about_weights, "w") as member:
+                shutil.copyfileobj(weights, member, _PIECE)
 
 
 def write_weights(model: Any, path: Path, overwrite: bool) -> None:
     """Write a .weights.h5 file."""
-    write_file(path, weights_bytes(model, getattr(model, "optimizer", None) is not None), overwrite)
+    with new_file(path, overwrite) as file:
+        _write_hdf5(file, model, getattr(model, "optimizer", None) is not None)
 
 
-def weights_bytes(model: Any, with_optimizer: bool) -> bytes:
+def _write_hdf5(file: BinaryIO, model: Any, with_optimizer: bool) -> None:
     """The HDF5 file of the weights: layers/dense/vars/0 and so on."""
     h5py = require_h5py("writing")
-    data = io.BytesIO()
-    with h5py.File(data, "w") as root:
+    with h5py.File(file, "w") as root:
         for path, _, layer in walked(model):
             group = root.require_group(f"{path}/vars" if path else "vars")
             group.attrs["name"] = layer.name
@@ -82,7 +91,6 @@ def weights_bytes(model: Any, with_optimizer: bool) -> bytes:
                 group.attrs["name"] = model.optimizer.name
                 for i, array in enumerate(own):
                     group.create_dataset(str(i), data=array)
-    return data.getvalue()
 
 
 def require_h5py(what: str) -> Any:
@@ -111,9 +119,8 @@ def read(path: Path, compile: bool) -> Any:
             about = parse_json(
                 _read(archive, members, _ABOUT, 1 << 20, path), f"{_ABOUT} in {path}"
             )
-        data = _weights(archive, members, path)
         version = str(about.get("keras_version") or "3.") if isinstance(about, dict) else "3."
-        stored = read_datasets(data, path, f"model.weights.h5 in {path}", "model.weights.h5")
+        stored = _read_weights(archive, members, path)
     old = not version.startswith(("3", "4"))
     with blank(sum(int(np.prod(s.shape)) for s in stored)):
         model = Reader(path, old).whole(description)
@@ -125,10 +132,11 @@ def read(path: Path, compile: bool) -> Any:
     return model
 
 
-def _weights(archive: Any, members: Any, path: Path) -> bytes:
-    from fanlight.formats.keras.archive import _MAX_WEIGHTS, _WEIGHTS, _read
+def _read_weights(archive: Any, members: Any, path: Path) -> list[Stored]:
+    from fanlight.formats.keras.archive import _WEIGHTS, _weights
 
-    return _read(archive, members, _WEIGHTS, _MAX_WEIGHTS, path)
+    with _weights(archive, members, path) as file:
+        return read_datasets(file, path, f"{_WEIGHTS} in {path}", _WEIGHTS)
 
 
 def read_datasets(data: Any, path: Path, where: str, member: str | None) -> list[Stored]:
@@ -137,7 +145,7 @@ def read_datasets(data: Any, path: Path, where: str, member: str | None) -> list
     from fanlight.formats.keras.hdf5 import datasets, entry, open_hdf5
 
     probe(path, where, member)
-    with open_hdf5(io.BytesIO(data) if isinstance(data, bytes) else data, where) as root:
+    with open_hdf5(data, where) as root:
         stored = []
         for name, dataset in datasets(root, where):
             one = entry(name, dataset, where)
@@ -166,8 +174,7 @@ def read_weights(model: Layer, path: Path, by_name: bool, skip: bool) -> None:
     regular_size(path, "E-FORMAT-001", "the weights")
     if path.name.lower().endswith(".keras"):
         with _open(path) as archive:
-            data = _weights(archive, _members(archive, path), path)
-            stored = read_datasets(data, path, f"model.weights.h5 in {path}", "model.weights.h5")
+            stored = _read_weights(archive, _members(archive, path), path)
     else:
         stored = read_datasets(str(path), path, str(path), None)
     assign(found(model, stored), path, skip)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 from fanlight.errors import FanlightError
 from fanlight.formats import zips
@@ -43,13 +43,12 @@ def read_archive(path: Path, options: Options) -> Source:
             dialect = Dialect(major_version(version))
             source = import_model(model, RandomStore(), dialect, options, "keras-v3")
         else:
-            data = io.BytesIO(_read(archive, members, _WEIGHTS, _MAX_WEIGHTS, path))
             where = f"{_WEIGHTS} in {path}"
             with Probe(path, where, _WEIGHTS) as probe:
                 require_h5py()  # takes a while to import, in both processes
                 model, version = _config(archive, members, path)
                 probe.wait()
-            with open_hdf5(data, where) as root:
+            with _weights(archive, members, path) as data, open_hdf5(data, where) as root:
                 store = PathStore(
                     entry(name, found, where) for name, found in datasets(root, where)
                 )
@@ -111,6 +110,13 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]
                 next="save the whole model: model.save('model.keras').",
             )
     return members
+
+
+def _weights(
+    archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], path: Path
+) -> AbstractContextManager[BinaryIO]:
+    """The HDF5 file of the weights."""
+    return zips.opened(archive, members[_WEIGHTS], path, _WRITER, _MAX_WEIGHTS)
 
 
 def _read(

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
+import tempfile
 import zipfile
 from typing import Any
 
 MAX_OBJECTS = 200_000
 MAX_BYTES = 1 << 31
+LARGE = 1 << 26  # beyond, a member of a zip is copied to the disk
 
 
 def touch(h5py: Any, root: Any) -> None:
@@ -54,10 +57,15 @@ def main(path: str, member: str | None) -> None:
 
     source: Any = path
     if member is not None:
-        with zipfile.ZipFile(path) as archive:
-            source = io.BytesIO(archive.read(member))
+        with zipfile.ZipFile(path) as archive, archive.open(member) as file:
+            large = archive.getinfo(member).file_size > LARGE
+            source = tempfile.TemporaryFile() if large else io.BytesIO()
+            shutil.copyfileobj(file, source)
+        source.seek(0)
     with h5py.File(source, "r") as root:
         touch(h5py, root)
+    if member is not None:
+        source.close()
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ import fanlight as fl
 def peak():
     return int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) * 1024
 before = peak()
-fl.convert(sys.argv[1], sys.argv[2])
+fl.convert(sys.argv[1], sys.argv[2], to=sys.argv[3])
 print("peak", peak() - before)
 """
 
@@ -113,18 +113,21 @@ def _used() -> float:
 
 
 def _memory(out: Path) -> list[dict[str, Any]]:
-    """Half a gigabyte into TF.js: the peak beyond the interpreter, over the size of the model."""
+    """Half a gigabyte into TF.js and into a bundle: the peak beyond the interpreter, over the size
+    of the model.
+    """
     rows = []
     for name, make in (("SavedModel", _saved_model), ("ONNX", _onnx)):
         source = make(out / f"large_{name.lower()}")
         size = _bytes(source) if source.is_dir() else _bytes(source.parent)
-        text = _run(sys.executable, "-c", _PEAK, str(source), str(out / "web"))
-        found = re.search(r"peak (\d+)", text)
-        assert found, text
-        times = int(found[1]) / size
-        rows.append(_row(f"peak memory, {name} of {size / MB:.0f} MB, times", times, 1.5))
+        for kind in ("tfjs-graph", "bundle"):
+            text = _run(sys.executable, "-c", _PEAK, str(source), str(out / "web"), kind)
+            found = re.search(r"peak (\d+)", text)
+            assert found, text
+            what = f"peak memory, {name} of {size / MB:.0f} MB to {kind}, times"
+            rows.append(_row(what, int(found[1]) / size, 1.5))
+            shutil.rmtree(out / "web")
         shutil.rmtree(source if source.is_dir() else source.parent)
-        shutil.rmtree(out / "web")
     return rows
 
 

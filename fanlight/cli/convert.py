@@ -227,6 +227,14 @@ def _finite(value: float | None) -> float | str | None:
     return "infinite" if value == float("inf") else value
 
 
+# What to do with what was written.
+_NEXT = {
+    "tfjs-layers": "await tf.loadLayersModel('{}/model.json') in a page with TF.js.",
+    "tfjs-graph": "await tf.loadGraphModel('{}/model.json') in a page with TF.js.",
+    "bundle": "fanlight serve {}. A page that takes photos: fanlight build SOURCE -o DIR.",
+}
+
+
 def _print(made: Any) -> None:
     from rich.markup import escape
 
@@ -239,11 +247,24 @@ def _print(made: Any) -> None:
         f"{human_bytes(sum(made.files.values()))}",
         highlight=False,
     )
+    _print_check(made)
+    after = _NEXT.get(made.kind)
+    if made.kind == "bundle" and Path(made.destination).is_file():
+        after = "open the file in a browser."
+    if after is not None and (made.worst is None or made.ok):
+        console.print(f"  next: {escape(after.format(made.destination))}", highlight=False)
+
+
+def _print_check(made: Any) -> None:
+    from rich.markup import escape
+
+    console = stdout()
     if made.worst is None:
         console.print("  not checked (--no-check)")
         return
     if made.identical:
-        console.print("  checked: [green]the same graph[/] with the same weights", highlight=False)
+        same = "weights" if made.kind == "safetensors" else "graph[/] with the same weights[green]"
+        console.print(f"  checked: [green]the same {same}[/]", highlight=False)
         return
     rounded = made.rounded
     word = "[green]same[/]" if not rounded else "rounded"

@@ -13,7 +13,7 @@ from typing import Any
 from fanlight.convert.arguments import check_arguments
 from fanlight.convert.check import Checked, reread, verify
 from fanlight.convert.compare import ROUNDED, TOLERANCE, Difference
-from fanlight.convert.kinds import check_source, target_kind
+from fanlight.convert.kinds import check_source, folder_of, refuse_same, target_kind
 from fanlight.convert.model import Opened, Reading, open_part, refuse_texts
 from fanlight.convert.write import Options, refuse_needless, unmatched, write, writes_layers
 from fanlight.errors import FanlightError
@@ -137,7 +137,8 @@ def convert(
         structured_outputs=structured_outputs,
         opset=opset,
     )
-    target = Path(destination)
+    target = folder_of(Path(destination))
+    refuse_same(source, target)
     reading = Reading(
         inputs=tuple(inputs),
         outputs=tuple(outputs),
@@ -176,6 +177,8 @@ def _converted(
     refuse_texts(opened)
     check_source(from_, opened.format, opened.where)
     kind = target_kind(to, target)
+    if kind == "tfjs" and options.structured_outputs:
+        kind = "tfjs-graph"  # layers give their outputs in a list
     refuse_needless(options, kind, dynamic)
     notes = list(opened.warnings)
     if opened.left_out is not None and not strip_debug_ops:

@@ -28,6 +28,11 @@ _SUFFIXES = {
     ".html": "bundle",
     ".htm": "bundle",
 }
+# Endings of single files, which a folder for TF.js or a page is not called by mistake.
+_FILES = frozenset(
+    ".bin .ckpt .gz .js .json .mjs .mlmodel .npz .pb .pt .pt2 .pth .py .tar .task .tflite .txt "
+    ".zip".split()
+)
 # What `from_` takes -> what readers call their formats (FORMATS of formats/source.py).
 SOURCES = {
     "tfjs-layers": ("tfjs-layers",),
@@ -76,13 +81,20 @@ def target_kind(name: str | None, destination: Path) -> str:
         suffix = destination.suffix.lower()
         if suffix in _SUFFIXES:
             return _SUFFIXES[suffix]
-        # A folder may have a dot in its name; an ending of a known other format is a mistake.
-        if suffix in (".pb", ".tflite", ".pt", ".pt2", ".pth", ".task"):
-            raise _no_format(suffix, "destination")
         name = "tfjs"
     kind = _OLD.get(name, name) if isinstance(name, str) else name
     if not isinstance(kind, str) or kind not in (*TARGETS, "tfjs"):
         raise _no_format(str(name), "to")
+    # A folder may have a dot in its name; the ending of a file is a mistake.
+    if destination.suffix.lower() in _FILES and not destination.is_dir():
+        raise FanlightError(
+            "E-CONVERT-001",
+            "a model of TF.js and a page are folders, and this is the name of a file.",
+            where=destination,
+            expected=f"a folder, or a name that ends in {', '.join(_SUFFIXES)}",
+            received=destination.name,
+            next=f"call the folder {destination.with_suffix('').name}.",
+        )
     said = _SUFFIXES.get(destination.suffix.lower())
     named = kind in _SUFFIXES.values() and kind != "bundle"
     if (said is not None or named) and said != kind:
@@ -96,6 +108,28 @@ def target_kind(name: str | None, destination: Path) -> str:
             next=f"call it {destination.with_suffix(ending or '').name}, or leave --to out.",
         )
     return kind
+
+
+def folder_of(path: Path) -> Path:
+    """The folder of a TF.js model that is called by its model.json; any other path as it is."""
+    return path.parent if path.name == "model.json" and not path.is_dir() else path
+
+
+def refuse_same(source: object, target: Path) -> None:
+    """E-CONVERT-002 if the result would take the place of the source."""
+    if isinstance(source, str | Path) and _real(source) == _real(target):
+        raise FanlightError(
+            "E-CONVERT-002",
+            "the source would be overwritten with what is made of it.",
+            where=target,
+            expected="a destination that is not the source",
+            received=str(source),
+            next="write it beside the source, and take its place later if all is well.",
+        )
+
+
+def _real(path: str | Path) -> Path:
+    return folder_of(Path(path)).expanduser().resolve()
 
 
 def check_source(name: str | None, found: str, where: object) -> None:

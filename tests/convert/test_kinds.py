@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import fanlight as fl
+from fanlight.convert import kinds
 from fanlight.convert.kinds import SOURCES, check_source
 from fanlight.errors import FanlightError
 from fanlight.formats.source import FORMATS
@@ -55,3 +56,42 @@ def test_old_names_stay() -> None:
     check_source("tf_frozen_model", "frozen-graph", "a.pb")
     check_source("keras", "keras-v3", "a.keras")
     check_source("keras", "keras-h5", "a.h5")
+
+
+@pytest.mark.parametrize("name", ["site.zip", "out.js", "model.mlmodel", "net.json", "net.tflite"])
+@pytest.mark.parametrize("to", [None, "tfjs-graph", "bundle"])
+def test_a_folder_is_not_called_like_a_file(tmp_path: Path, name: str, to: str | None) -> None:
+    with pytest.raises(fl.FanlightError, match=r"(?s)E-CONVERT-001.*folder"):
+        kinds.target_kind(to, tmp_path / name)
+    (tmp_path / name).mkdir()  # whoever has such a folder means it
+    assert kinds.target_kind(to, tmp_path / name) == (to or "tfjs")
+
+
+@pytest.mark.parametrize("to", ["tfjs-layers", "tfjs-graph"])
+def test_model_json_stands_for_its_folder(tmp_path: Path, to: str) -> None:
+    model = fl.Sequential([fl.Input((3,)), fl.layers.Dense(2)])
+    made = fl.convert(model, tmp_path / "web" / "model.json", to=to)
+    assert (tmp_path / "web" / "model.json").is_file()
+    assert set(made.files) == {p.name for p in (tmp_path / "web").iterdir()}
+    assert len(made.files) == 2
+
+
+def test_the_source_is_not_overwritten(tmp_path: Path) -> None:
+    model = fl.Sequential([fl.Input((3,)), fl.layers.Dense(2)])
+    web, single = tmp_path / "web", tmp_path / "m.onnx"
+    fl.convert(model, web)
+    fl.convert(model, single)
+    before = {p: p.read_bytes() for p in (single, *web.iterdir())}
+    for source, target in ((web, web), (web / "model.json", web), (single, single),
+                           (web, web / ".." / "web" / "model.json")):  # fmt: skip
+        with pytest.raises(fl.FanlightError, match=r"(?s)E-CONVERT-002.*overwritten"):
+            fl.convert(source, target)
+    assert before == {p: p.read_bytes() for p in (single, *web.iterdir())}
+
+
+def test_outputs_by_name_are_those_of_a_graph(tmp_path: Path) -> None:
+    model = fl.Sequential([fl.Input((3,)), fl.layers.Dense(2)])
+    made = fl.convert(model, tmp_path / "web", structured_outputs=True)
+    assert made.kind == "tfjs-graph"
+    with pytest.raises(fl.FanlightError, match="E-CONVERT-002"):
+        fl.convert(model, tmp_path / "layers", to="tfjs-layers", structured_outputs=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from fanlight.layers import activations, constraints, initializers, regularizers, scope
 from fanlight.layers.layer import Layer, argument_error, input_error, shapes_of, tensors_of
+from fanlight.layers.symbolic import symbols
 from fanlight.tensor import Tensor, cast, random, tensor
 from fanlight.tensor import functions as fn
 
@@ -267,9 +268,13 @@ class _Heads(Layer):
                 raise input_error(self, "layer(query, value)", f"{len(args)} inputs")
             shapes = [shapes_of(tensors_of(given[n])) for n in names if given.get(n) is not None]
             self._build(shapes)
-        if not args:
-            args = (options.pop("query"),)
-        return super().__call__(*args, **options)
+        if args:
+            return super().__call__(*args, **options)
+        query = options.pop("query")
+        made = super().__call__(query, **options)
+        if symbols((query, options)):
+            self.nodes[-1].named = ("query",)
+        return made
 
     def build(self, input_shape: Any) -> None:
         if not isinstance(input_shape, list) or len(input_shape) not in (2, 3):

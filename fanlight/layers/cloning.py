@@ -93,7 +93,7 @@ class _Cloner:
         for node in model._order:
             if not node.args:
                 continue
-            args, options = mapped((node.args, node.options), lambda s: known[id(s)])
+            args, options = mapped(node.as_called, lambda s: known[id(s)])
             layer = self.layer(node.layer)
             result = self.call(layer, *args, **options) if self.call else layer(*args, **options)
             known.update(zip(map(id, node.outputs), symbols(result), strict=True))

@@ -58,7 +58,7 @@ def _visited(model: Model) -> tuple[list[Node], dict[int, Layer]]:
                 continue
             layers.setdefault(id(node.layer), node.layer)
             stack.append((symbol, True))
-            stack += [(s, False) for s in reversed(symbols((node.args, node.options)))]
+            stack += [(s, False) for s in reversed(symbols(node.as_called))]
     return order, layers
 
 

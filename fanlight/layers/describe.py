@@ -194,10 +194,11 @@ def _node(node: Node, ref: Any) -> dict[str, Any]:
         return {"class_name": "__keras_tensor__", "config": where}
 
     layer = node.layer
-    args = layer.operands_in_file(node.args) if isinstance(layer, Operation) else node.args
+    args, options = node.as_called
+    args = layer.operands_in_file(args) if isinstance(layer, Operation) else args
     return {
         "args": [_tupled(mapped(a, keras_tensor)) for a in args],
-        "kwargs": {k: _tupled(mapped(v, keras_tensor)) for k, v in node.options.items()},
+        "kwargs": {k: _tupled(mapped(v, keras_tensor)) for k, v in options.items()},
     }
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.layers import scope
-from fanlight.layers.symbolic import Symbolic
+from fanlight.layers.symbolic import Symbolic, symbols
 from fanlight.tensor import functions as fn
 from fanlight.tensor.caller import caller
+from fanlight.tensor.tape import sorted_keys
 
 
 def fitted(name: str, form: Any, wanted: Sequence[Symbolic], inputs: Any) -> list[Any]:
@@ -26,12 +27,14 @@ def fitted(name: str, form: Any, wanted: Sequence[Symbolic], inputs: Any) -> lis
     Raises:
         FanlightError: E-LAYER-001 other shapes, texts for numbers, or another number of inputs.
     """
-    names = list(form) if isinstance(form, Mapping) else [s.name for s in wanted]
-    if isinstance(inputs, Mapping):
+    names = names_in(form)
+    given = _like(form, inputs)
+    if given is None and isinstance(inputs, Mapping):
         if not set(names) <= set(inputs):
             raise _wrong(name, names, wanted, f"names {', '.join(map(str, inputs))}")
-        inputs = [inputs[n] for n in names]
-    given = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
+        given = [inputs[n] for n in names]
+    elif given is None:
+        given = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
     told = ", ".join(_told(x) for x in given)
     if len(given) != len(wanted) or not all(hasattr(x, "shape") for x in given):
         raise _wrong(name, names, wanted, told)
@@ -46,6 +49,33 @@ def fitted(name: str, form: Any, wanted: Sequence[Symbolic], inputs: Any) -> lis
         error.message = f"this is not the input {n} of {name}."
         raise error
     return found
+
+
+def flat_dict(value: Any) -> bool:
+    """Whether a structure is a dict without lists or dicts in it."""
+    nested = Mapping | list | tuple
+    return isinstance(value, Mapping) and not any(isinstance(v, nested) for v in value.values())
+
+
+def names_in(form: Any) -> list[str]:
+    """The names of inputs or outputs in their order: of a dict its keys, else of their layers."""
+    return sorted_keys(form) if flat_dict(form) else [s.name for s in symbols(form)]
+
+
+def _like(form: Any, value: Any) -> list[Any] | None:
+    """The parts of a value that has the structure of a form, in order; None if it has another."""
+    if isinstance(form, Mapping):
+        if not isinstance(value, Mapping) or not set(form) <= set(value):
+            return None
+        pairs = [(form[key], value[key]) for key in sorted_keys(form)]
+    elif isinstance(form, list | tuple):
+        if not isinstance(value, list | tuple) or len(value) != len(form):
+            return None
+        pairs = list(zip(form, value, strict=True))
+    else:
+        return None if isinstance(value, Mapping | list | tuple) else [value]
+    found = [_like(part, own) for part, own in pairs]
+    return None if None in found else [x for part in found for x in part or ()]
 
 
 def _ranked(x: Any, s: Symbolic) -> Any:

@@ -11,15 +11,15 @@ from fanlight.graph import Graph
 from fanlight.layers import config, scope
 from fanlight.layers.depths import depth_order
 from fanlight.layers.foreign import instead, of_keras
-from fanlight.layers.inputs import fitted
+from fanlight.layers.inputs import fitted, flat_dict, names_in
 from fanlight.layers.layer import Layer, argument_error, tensors_of, unique_name
 from fanlight.layers.nearest import meant
-from fanlight.layers.symbolic import Node, Symbolic, mapped, symbols
+from fanlight.layers.symbolic import Node, Symbolic, form_of, mapped, symbols
 from fanlight.layers.training import Trainer
 from fanlight.tensor import Tensor, spec
 from fanlight.tensor.caller import caller
 from fanlight.tensor.names import METHODS_OF_MODELS, no_attribute
-from fanlight.tensor.tape import flatten
+from fanlight.tensor.tape import flatten, sorted_keys
 from fanlight.tensor.trace import trace
 
 
@@ -210,12 +210,12 @@ class Model(Trainer, Layer):
 
     @property
     def inputs(self) -> list[Symbolic]:
-        """The stand-ins that it begins with."""
+        """The stand-ins that it begins with; those of a dict in the order of its sorted keys."""
         return symbols(self.inputs_form)
 
     @property
     def outputs(self) -> list[Symbolic]:
-        """The stand-ins that it gives."""
+        """The stand-ins that it gives; those of a dict in the order of its sorted keys."""
         return symbols(self.outputs_form)
 
     @property
@@ -238,9 +238,10 @@ class Model(Trainer, Layer):
 
     @property
     def output_names(self) -> list[str]:
-        """The names of the outputs: those of a dict, else of the layers that give them."""
-        form = self.outputs_form
-        return list(form) if isinstance(form, Mapping) else [s.name for s in symbols(form)]
+        """The names of the outputs, in their order: those of a dict, else of the layers that give
+        them.
+        """
+        return names_in(self.outputs_form)
 
     # --- being called -----------------------------------------------------------------------------
 
@@ -273,7 +274,7 @@ class Model(Trainer, Layer):
             return super().symbolic_outputs(args, options)
         # Texts cannot be traced; the shapes inside are known.
         node = Node(self, args, options)
-        self._form = _form_of(self.outputs_form)
+        self._form = form_of(self.outputs_form)
         return [Symbolic(s.shape, s.dtype, node, i) for i, s in enumerate(self.outputs)]
 
     @property
@@ -297,8 +298,8 @@ class Model(Trainer, Layer):
             with scope.entered(scope.Scope()):
                 result = self(self.arranged(list(parts.values())))
             flat, _ = flatten(result)
-            if isinstance(result, Mapping):
-                return dict(zip(result, flat, strict=True))
+            if flat_dict(result):
+                return dict(zip(sorted_keys(result), flat, strict=True))
             if len(flat) == 1:
                 return {_output_name(self): flat[0]}
             return dict(zip(_unique(self.output_names, len(flat)), flat, strict=True))
@@ -317,7 +318,8 @@ class Model(Trainer, Layer):
 
         def stand_in(shape: Any) -> Any:
             if isinstance(shape, Mapping):
-                return {k: stand_in(s) for k, s in shape.items()}
+                made = {k: stand_in(shape[k]) for k in sorted_keys(shape)}
+                return {k: made[k] for k in shape}
             if isinstance(shape, list):
                 return [stand_in(s) for s in shape]
             return Symbolic(tuple(shape), next(left, "float32"), None, 0)  # type: ignore[arg-type]
@@ -365,9 +367,10 @@ class Model(Trainer, Layer):
 
     def _input_names(self, count: int) -> list[str]:
         if self.functional:
-            names = list(self.inputs_form) if isinstance(self.inputs_form, Mapping) else []
-            return names or _unique([s.name for s in self.inputs], count)
-        names = list(self.built_with) if isinstance(self.built_with, Mapping) else []
+            if flat_dict(self.inputs_form):
+                return sorted_keys(self.inputs_form)
+            return _unique(names_in(self.inputs_form), count)
+        names = sorted_keys(self.built_with) if isinstance(self.built_with, Mapping) else []
         if len(names) == count and all(str(n).isidentifier() for n in names):
             return names
         return ["x"] if count == 1 else [f"x{i}" for i in range(count)]
@@ -650,18 +653,9 @@ def _ordered(inputs: Sequence[Symbolic], outputs: Sequence[Symbolic], name: str)
     return order
 
 
-def _form_of(value: Any) -> Any:
-    """What `unflatten` needs for a structure of stand-ins."""
-    if isinstance(value, Mapping):
-        return (dict, list(value), [_form_of(v) for v in value.values()])
-    if isinstance(value, list | tuple):
-        return (type(value), None, [_form_of(v) for v in value])
-    return None
-
-
 def _flat_shapes(shapes: Any) -> list[tuple[int | None, ...]]:
     if isinstance(shapes, Mapping):
-        return [s for v in shapes.values() for s in _flat_shapes(v)]
+        return [s for key in sorted_keys(shapes) for s in _flat_shapes(shapes[key])]
     if isinstance(shapes, list) or (shapes and isinstance(shapes[0], tuple | list)):
         return [s for v in shapes for s in _flat_shapes(v)]
     return [tuple(shapes)]
@@ -674,7 +668,7 @@ def _unique(names: Sequence[str], count: int) -> list[str]:
 
 
 def _output_name(model: Model) -> str:
-    if model.functional and not isinstance(model.outputs_form, Mapping):
+    if model.functional and not flat_dict(model.outputs_form):
         return model.output_names[0]
     return "output"
 

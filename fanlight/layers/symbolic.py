@@ -12,6 +12,7 @@ from fanlight.errors import FanlightError, MissingError, ProtocolError
 from fanlight.ops.types import TensorType
 from fanlight.tensor import Tensor
 from fanlight.tensor.caller import caller
+from fanlight.tensor.tape import sorted_keys
 
 if TYPE_CHECKING:
     from fanlight.layers.layer import Layer
@@ -21,12 +22,23 @@ Shape = tuple[int | None, ...]
 
 @dataclass(eq=False)
 class Node:
-    """One call of a layer with stand-ins."""
+    """One call of a layer with stand-ins.
+
+    Attributes:
+        named: names of the first arguments, if they were given by name.
+    """
 
     layer: Layer
     args: tuple[Any, ...]
     options: dict[str, Any]
     outputs: list[Symbolic] = field(default_factory=list)
+    named: tuple[str, ...] = ()
+
+    @property
+    def as_called(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Arguments by place and by name as they were given, which is how files count them."""
+        own = dict(zip(self.named, self.args, strict=False))
+        return self.args[len(self.named) :], {**own, **self.options}
 
     @property
     def inputs(self) -> list[Symbolic]:
@@ -223,14 +235,25 @@ def _binary(kind: str, a: Any, b: Any) -> Any:
 
 
 def symbols(value: Any) -> list[Symbolic]:
-    """The stand-ins of a structure, in order."""
+    """The stand-ins of a structure, in order; those of a dict by its sorted keys, as Keras counts
+    them in files.
+    """
     if isinstance(value, Symbolic):
         return [value]
     if isinstance(value, Mapping):
-        return [s for v in value.values() for s in symbols(v)]
+        return [s for key in sorted_keys(value) for s in symbols(value[key])]
     if isinstance(value, list | tuple):
         return [s for v in value for s in symbols(v)]
     return []
+
+
+def form_of(value: Any) -> Any:
+    """What `unflatten` needs for a structure of stand-ins; see `flatten`."""
+    if isinstance(value, Mapping):
+        return (dict, list(value), [form_of(v) for v in value.values()])
+    if isinstance(value, list | tuple):
+        return (type(value), None, [form_of(v) for v in value])
+    return None
 
 
 def mapped(value: Any, change: Any) -> Any:

@@ -14,17 +14,18 @@ from fanlight.layers import budget, feeding, foreign, labels, nonfinite, optimiz
 from fanlight.layers import fit_arguments as wanted
 from fanlight.layers.callbacks import Callback, CallbackList, History
 from fanlight.layers.hosted import tail_of
+from fanlight.layers.inputs import names_in
 from fanlight.layers.layer import shapes_of
 from fanlight.layers.objective import Objective
 from fanlight.layers.optimizer import Optimizer
 from fanlight.layers.own_steps import OwnSteps
 from fanlight.layers.progress import broken_off, pass_shown, shown
 from fanlight.layers.step import Steps, assign_pairs
-from fanlight.layers.symbolic import Symbolic
+from fanlight.layers.symbolic import Symbolic, form_of
 from fanlight.layers.weight import Weight
 from fanlight.tensor import random
 from fanlight.tensor.caller import caller, warn
-from fanlight.tensor.tape import flatten, unflatten
+from fanlight.tensor.tape import flatten, sorted_keys, unflatten
 
 
 class Trainer(OwnSteps):
@@ -135,7 +136,7 @@ class Trainer(OwnSteps):
         """Inputs, flat and in order, as the model is called with them."""
         model: Any = self
         known = None if model.functional else model.built_with
-        names = list(known) if isinstance(known, Mapping) else self._input_names_given
+        names = sorted_keys(known) if isinstance(known, Mapping) else self._input_names_given
         if names is not None:
             return dict(zip(names, flat, strict=True))
         return flat[0] if len(flat) == 1 and not isinstance(known, list) else list(flat)
@@ -143,8 +144,7 @@ class Trainer(OwnSteps):
     def _input_order(self, x: Any) -> list[str]:
         model: Any = self
         if model.functional:
-            form = model.inputs_form
-            return list(form) if isinstance(form, Mapping) else [s.name for s in model.inputs]
+            return names_in(model.inputs_form)
         return self._input_names_given or [] if isinstance(x, Mapping) else []
 
     def _prepared(self, first: Any) -> Objective | None:
@@ -176,7 +176,7 @@ class Trainer(OwnSteps):
         outputs = model.symbolic_outputs((self.arranged(stand_ins),), {})
         form = self._form
         if form is not None and form[0] is dict and len(form[1]) == len(outputs):
-            return outputs, [str(n) for n in form[1]]
+            return outputs, [str(n) for n in sorted_keys(dict.fromkeys(form[1]))]
         many = len(outputs) > 1
         return outputs, [f"output_{i}" if many else "output" for i in range(len(outputs))]
 
@@ -237,7 +237,7 @@ class Trainer(OwnSteps):
         model: Any = self
         if isinstance(x, Mapping) and not model.functional:
             known = model.built_with
-            self._input_names_given = list(known if isinstance(known, Mapping) else x)
+            self._input_names_given = sorted_keys(known if isinstance(known, Mapping) else x)
         names = model.output_names if model.functional else self._label_names(x, y)
         shapes = [s.shape for s in model.inputs] if model.functional else []
         return feeding.batches_of(x, y, w, batch_size, self._input_order(x), names, rng, shapes)
@@ -633,11 +633,10 @@ class Trainer(OwnSteps):
         if parts and (self._own("predict") or not model.functional):
             return unflatten(joined, form)
         outputs = model.outputs_form
-        if isinstance(outputs, Mapping):
-            return dict(zip(outputs, joined, strict=True))
-        if outputs is not None and not isinstance(outputs, Symbolic):
-            return joined
-        return joined[0] if len(joined) == 1 else joined
+        if outputs is None or isinstance(outputs, Symbolic):
+            return joined[0] if len(joined) == 1 else joined
+        flat = isinstance(outputs, list | tuple) and all(isinstance(s, Symbolic) for s in outputs)
+        return joined if flat or not parts else unflatten(joined, form_of(outputs))
 
     def _predicted(
         self, data: Any, most: int | None, told: CallbackList

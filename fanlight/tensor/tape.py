@@ -182,14 +182,26 @@ def recording(watched: Sequence[Tensor], positions: Positions | None = None) -> 
 # --- structures: tensors in tuples, lists and dicts -----------------------------------------------
 
 
+def sorted_keys(value: Mapping[Any, Any]) -> list[Any]:
+    """The keys of a dict in the order in which its parts count: sorted, and by their types where
+    these cannot be compared.
+    """
+    try:
+        return sorted(value)
+    except TypeError:
+        return sorted(value, key=lambda key: (type(key).__qualname__, str(key)))
+
+
 def flatten(value: Any) -> tuple[list[Tensor], Any]:
     """The tensors of a structure in order, and what `unflatten` needs to put others there.
 
-    None is a structure without tensors.
+    Those of a dict are in the order of its sorted keys, as Keras and JAX have them; `unflatten`
+    makes a dict with the keys in their own order. None is a structure without tensors.
     """
     if isinstance(value, Mapping):
-        parts = [flatten(value[key]) for key in value]
-        return [t for ts, _ in parts for t in ts], (dict, list(value), [s for _, s in parts])
+        inner = {key: flatten(value[key]) for key in sorted_keys(value)}
+        forms = [inner[key][1] for key in value]
+        return [t for ts, _ in inner.values() for t in ts], (dict, list(value), forms)
     if isinstance(value, list | tuple):
         parts = [flatten(v) for v in value]
         return [t for ts, _ in parts for t in ts], (type(value), None, [s for _, s in parts])
@@ -213,9 +225,11 @@ def _rebuilt(tensors: Iterator[Any], form: Any) -> Any:
     kind, keys, forms = form
     if kind is type(None):
         return None
-    made = [_rebuilt(tensors, f) for f in forms]
     if kind is dict:
-        return dict(zip(keys, made, strict=True))
+        inner = dict(zip(keys, forms, strict=True))
+        found = {key: _rebuilt(tensors, inner[key]) for key in sorted_keys(inner)}
+        return {key: found[key] for key in keys}
+    made = [_rebuilt(tensors, f) for f in forms]
     if hasattr(kind, "_fields"):
         return kind(*made)
     return made if kind is list else tuple(made)

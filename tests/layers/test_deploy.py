@@ -235,14 +235,14 @@ def test_labels_are_told_by_the_losses_of_their_outputs(tmp_path: Path) -> None:
     model = fl.Model(x, heads)
     fl.build(model, tmp_path / "b", train=fl.training("sgd", losses), dims={"batch": 4}).close()
     told = json.loads((tmp_path / "b" / "training.json").read_text())
-    assert told["labels"] == [
+    assert told["labels"] == [  # the outputs of a dict by its sorted keys
         {"name": "kind", "classes": 4, "ignored": None, "share": False},
-        {"name": "some", "classes": 5, "ignored": 9, "share": False},
-        {"name": "yes", "classes": None, "ignored": None, "share": True},
         {"name": "rows", "classes": 3, "ignored": None, "share": False},
         {"name": "size", "classes": None, "ignored": None, "share": False},
+        {"name": "some", "classes": 5, "ignored": 9, "share": False},
+        {"name": "yes", "classes": None, "ignored": None, "share": True},
     ]
     inputs = told["programs"]["train"]["inputs"]
     shapes = [(spec["dtype"], spec["shape"][1:]) for spec in inputs[1:6]]
-    want = [("int32", []), ("int32", []), ("float32", [1]), ("int32", [2]), ("float32", [2])]
+    want = [("int32", []), ("int32", [2]), ("float32", [2]), ("int32", []), ("float32", [1])]
     assert shapes == want

@@ -200,7 +200,9 @@ def _parse_call_keras3(node: Mapping[str, Any], where: str) -> CallConfig:
 
 
 def _keras_tensors(value: Any, found: list[TensorRef]) -> None:
-    """Append the tensors in a (bounded) structure of lists and dicts, in order."""
+    """Append the tensors in a (bounded) structure of lists and dicts, in order: those of a dict by
+    its sorted keys, as Keras counts them.
+    """
     stack = [value]
     while stack:
         item = stack.pop()
@@ -209,7 +211,7 @@ def _keras_tensors(value: Any, found: list[TensorRef]) -> None:
             history = config.get("keras_history") if isinstance(config, dict) else None
             found.append(_ref(history, "keras_history", "a call"))
         elif isinstance(item, dict):
-            stack.extend(reversed(list(item.values())))
+            stack.extend(item[key] for key in sorted(item, reverse=True))
         elif isinstance(item, list):
             stack.extend(reversed(item))
 
@@ -232,17 +234,23 @@ def _ref(item: Any, what: str, where: str) -> TensorRef:
 
 
 def _refs(value: Any, what: str, where: str, names: list[str]) -> list[TensorRef]:
-    """The tensors of input_layers / output_layers: flat, listed, or a dict of names."""
-    if isinstance(value, dict):
-        refs = []
-        for key, item in value.items():
+    """The tensors of input_layers / output_layers: lists and dicts of references, in order.
+
+    Keras counts the parts of a dict by its sorted keys; `names` gets them, if nothing is nested.
+    """
+    refs: list[TensorRef] = []
+    stack = [value if isinstance(value, dict) else expect(value, list, what, where)]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            stack.extend(item[key] for key in sorted(item, reverse=True))
+        elif isinstance(item, list) and not (item and isinstance(item[0], str)):
+            stack.extend(reversed(item))
+        else:
             refs.append(_ref(item, what, where))
-            names.append(key)
-        return refs
-    items = expect(value, list, what, where)
-    if items and isinstance(items[0], str):
-        return [_ref(items, what, where)]
-    return [_ref(item, what, where) for item in items]
+    if isinstance(value, dict) and len(value) == len(refs):
+        names += sorted(value)
+    return refs
 
 
 def snake(name: str) -> str:

@@ -17,6 +17,7 @@ import rich_click as click
 from click.exceptions import Exit
 
 from fanlight.cli.output import stderr
+from fanlight.cli.wording import reword
 from fanlight.errors import FanlightError
 from fanlight.version import __version__
 
@@ -62,7 +63,7 @@ class Commands(click.RichGroup):
         except FanlightError as problem:
             if debug:
                 raise
-            tell(problem, as_json=wants_json(ctx))
+            tell(reword(problem, self._options(ctx)), as_json=wants_json(ctx))
             ctx.exit(1)
         except BrokenPipeError:  # the reader, such as `head`, has enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -77,6 +78,11 @@ class Commands(click.RichGroup):
                 raise
             tell(_bug(problem), as_json=wants_json(ctx))
             ctx.exit(1)
+
+    def _options(self, ctx: click.Context) -> set[str]:
+        """The options of the command that was called."""
+        command = self.get_command(ctx, ctx.invoked_subcommand or "")
+        return {name for p in (command.params if command else ()) for name in p.opts}
 
 
 def wants_json(ctx: click.Context) -> bool:

@@ -11,6 +11,7 @@ import rich_click as click
 from fanlight.cli.by_name import shapes_by_name, tables_by_name, values_by_name
 from fanlight.cli.options import _Size, require_path
 from fanlight.cli.output import human_bytes, json_option, print_json, progress, stderr, stdout
+from fanlight.cli.wording import reword
 from fanlight.errors import FanlightError
 
 
@@ -217,6 +218,7 @@ def _summary(made: Any) -> dict[str, Any]:
         "identical": made.identical,
         "worst": _finite(made.worst),
         "differences": {d.output: _finite(d.worst) for d in made.differences},
+        "problem": None if made.problem is None else made.problem.to_json(),
         "notes": list(made.notes),
         "seconds": round(made.seconds, 3),
     }
@@ -251,7 +253,7 @@ def _print(made: Any) -> None:
     after = _NEXT.get(made.kind)
     if made.kind == "bundle" and Path(made.destination).is_file():
         after = "open the file in a browser."
-    if after is not None and (made.worst is None or made.ok):
+    if after is not None and made.ok:
         console.print(f"  next: {escape(after.format(made.destination))}", highlight=False)
 
 
@@ -259,6 +261,11 @@ def _print_check(made: Any) -> None:
     from rich.markup import escape
 
     console = stdout()
+    if made.problem is not None:
+        console.print("  [bold red]NOT CHECKED[/]: the result cannot be computed", highlight=False)
+        told = str(reword(made.problem, {"--size", "--input-shape"}))
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
+        return
     if made.worst is None:
         console.print("  not checked (--no-check)")
         return
@@ -285,6 +292,8 @@ def _report(source: str, reading: dict[str, Any], as_json: bool) -> None:
     from fanlight.convert.report import report_of
 
     report = report_of(source, Reading(**reading))
+    if report.problem is not None:
+        reword(report.problem, {"--size", "--input-shape"})
     if as_json:
         print_json(report.to_json())
     else:

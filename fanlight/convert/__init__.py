@@ -14,7 +14,7 @@ from fanlight.convert.arguments import check_arguments
 from fanlight.convert.check import Checked, reread, verify
 from fanlight.convert.compare import ROUNDED, TOLERANCE, Difference
 from fanlight.convert.kinds import check_source, folder_of, refuse_same, target_kind
-from fanlight.convert.model import Opened, Reading, open_part, refuse_texts
+from fanlight.convert.model import Opened, Reading, open_for, refuse_texts
 from fanlight.convert.write import Options, refuse_needless, unmatched, write, writes_layers
 from fanlight.errors import FanlightError
 from fanlight.formats.shards import SHARD_BYTES, quantization
@@ -38,6 +38,8 @@ class Conversion:
         tolerance: what a difference may be; of rounded weights one that no use would bear.
         notes: what a careful user would like to know.
         seconds: for all of it.
+        problem: why the result could not be read or computed again, so that nobody knows whether
+            it is right; None: it was checked, or was not to be.
     """
 
     source: str
@@ -52,6 +54,7 @@ class Conversion:
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     ops: Mapping[str, int] = field(default_factory=dict)
+    problem: FanlightError | None = None
 
     @property
     def worst(self) -> float | None:
@@ -60,8 +63,11 @@ class Conversion:
 
     @property
     def ok(self) -> bool:
-        """Whether no output is farther off than it may be."""
-        return self.worst is None or self.worst <= self.tolerance
+        """Whether the check, if there was one, could be made, and no output is farther off than it
+        may be.
+        """
+        right = self.worst is None or self.worst <= self.tolerance
+        return self.problem is None and right
 
 
 def convert(
@@ -112,11 +118,13 @@ def convert(
             prints; else a note counts them.
         shard_bytes: the most bytes of one weight file, for TF.js.
         opset: the version of ONNX to write, 17 to 21; default: 18.
-        size, input_shapes, weights, input_values, tables: see `fl.load`.
+        size, input_shapes, weights, input_values, tables: see `fl.load`. Layers that become layers
+            need no sizes: what is open stays so, and the check takes small ones.
         check: compare the result with the source.
 
     Returns:
-        The conversion; `ok` is False if the result computes something else.
+        The conversion; `ok` is False if the result computes something else, or cannot be computed
+        again (`problem` says why).
 
     Raises:
         FanlightError: E-FORMAT-nnn the source cannot be read; E-CONVERT-001 there is no such
@@ -153,10 +161,13 @@ def convert(
     made, checked = _converted(
         source, target, to, from_, reading, dynamic, options, strip_debug_ops
     )
-    differences, same = verify(checked, made.kind, target) if check else ((), False)
-    return replace(
-        made, differences=differences, identical=same, seconds=time.perf_counter() - start
-    )
+    if check:
+        try:
+            differences, same = verify(checked, made.kind, target)
+            made = replace(made, differences=differences, identical=same)
+        except FanlightError as problem:
+            made = replace(made, problem=problem)
+    return replace(made, seconds=time.perf_counter() - start)
 
 
 def _converted(
@@ -173,18 +184,18 @@ def _converted(
 
     The model itself is not held any longer when this is left.
     """
-    opened = open_part(source, reading)
-    refuse_texts(opened)
-    check_source(from_, opened.format, opened.where)
     kind = target_kind(to, target)
     if kind == "tfjs" and options.structured_outputs:
         kind = "tfjs-graph"  # layers give their outputs in a list
+    opened = open_for(kind, source, reading)
+    refuse_texts(opened)
+    check_source(from_, opened.format, opened.where)
     refuse_needless(options, kind, dynamic)
     notes = list(opened.warnings)
     if opened.left_out is not None and not strip_debug_ops:
         notes.append(opened.left_out)
     free = _free(dynamic, opened)
-    again = reread(source, target, lambda: open_part(source, reading).graph)
+    again = reread(source, target, lambda: open_for(kind, source, reading).graph)
     checked = Checked(opened.graph, again)
     if checked.let_go and writes_layers(opened, kind):
         opened = opened.of_layers_alone(checked.outline.graph)

@@ -9,9 +9,11 @@ from typing import Any
 
 import fanlight.layers.saving as saving
 from fanlight.convert.cut import cut
+from fanlight.convert.kinds import OF_LAYERS
 from fanlight.dtypes import STRING
 from fanlight.errors import FanlightError
 from fanlight.formats.model import Model as LoadedModel
+from fanlight.formats.source import make_options
 from fanlight.graph import Graph
 from fanlight.layers.model import Model
 
@@ -42,6 +44,8 @@ class Reading:
 
 
 _OF_LAYERS = ("keras-v3", "keras-h5", "tfjs-layers", "safetensors")
+# Tried for sizes that are open, where only the check needs some.
+_SMALL = (8, 16, 32, 64, 128, 224, 299, 512)
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class Opened:
             where they are within the model alone, all inputs.
         debug_ops: ops of it that only print or check -> how many were left out.
         results: what it calls its nodes, layers and tensors -> the values that are their results.
+        open_sizes: what is said of sizes that it leaves open and nobody gave. The graph is of small
+            ones then, for the check alone; layers keep theirs open.
     """
 
     graph: Graph
@@ -71,6 +77,7 @@ class Opened:
     texts: tuple[str, ...] = ()
     debug_ops: Mapping[str, int] = field(default_factory=dict)
     results: Mapping[str, str] = field(default_factory=dict)
+    open_sizes: FanlightError | None = None
 
     @property
     def left_out(self) -> str | None:
@@ -140,6 +147,54 @@ def _between_layers(model: Any, inputs: Sequence[str], outputs: Sequence[str]) -
     return Model(*symbols, name=model.name) if inputs or outputs else None
 
 
+def open_for(kind: str, source: Any, reading: Reading) -> Opened:
+    """See `open_part`; what becomes layers again may leave sizes of its inputs open.
+
+    Args:
+        kind: what is to be written, see `target_kind`.
+
+    Raises:
+        FanlightError: E-FORMAT-017 sizes that are open and have to be known.
+    """
+    try:
+        return open_part(source, reading)
+    except FanlightError as error:
+        whole = not reading.inputs and not reading.outputs
+        keeps = kind in (*OF_LAYERS, "tfjs", "safetensors") and whole
+        if error.code != "E-FORMAT-017" or not keeps:
+            raise
+        found = _of_small_sizes(source, reading, error)
+        if found is None:
+            raise
+        return found
+
+
+def _of_small_sizes(source: Any, reading: Reading, error: FanlightError) -> Opened | None:
+    """A source of layers, with the smallest sizes that fit for those that are open; or None."""
+    if reading.weights != "stored":
+        return None
+    try:
+        model = source if isinstance(source, Model) else saving.load_model(source)
+        types = model.input_types()
+    except FanlightError:  # it has no layers
+        return None
+    format = "layers" if model is source else saving.format_of(source)
+    for small in _SMALL:
+        shapes = {
+            n: tuple(d or (small if axis else 1) for axis, d in enumerate(dims))
+            for n, (dims, _) in types.items()
+            if reading.size is None or len(dims) != 4
+        }
+        told = replace(reading, input_shapes={**shapes, **(reading.input_shapes or {})})
+        try:
+            made = _of_layers(model, format, getattr(source, "name", source), told)
+        except FanlightError:
+            continue
+        again = (lambda: source) if model is source else (lambda: saving.load_model(source))
+        return replace(made, layers=again, open_sizes=error)
+    return None
+
+
 def refuse_texts(opened: Opened) -> None:
     """E-CONVERT-002 for a model of which Python does a part: no other format has that."""
     if not opened.texts:
@@ -173,12 +228,12 @@ def open_source(source: Any, reading: Reading) -> Opened:
         FanlightError: what `fl.load` raises; E-CONVERT-002 it is no model, or one that was read
             already and is to be read in some way.
     """
-    if isinstance(source, LoadedModel | Model):
-        _refuse_reading(source.name, reading)
     if isinstance(source, LoadedModel):
+        _refuse_reading(source.name, reading)
         return _of_graph(source, source.name, None)
-    if isinstance(source, Model):
-        return _of_layers(source, "layers", source.name)
+    if isinstance(source, Model):  # its layers may leave sizes open
+        _refuse_reading(source.name, replace(reading, size=None, input_shapes=None))
+        return _of_layers(source, "layers", source.name, reading)
     if not isinstance(source, str | Path):
         raise FanlightError(
             "E-CONVERT-002",
@@ -189,7 +244,7 @@ def open_source(source: Any, reading: Reading) -> Opened:
         )
     model = saving.load(source, **vars(reading))  # its fields are what fl.load takes
     if isinstance(model, Model):  # what a page has saved
-        return _of_layers(model, "safetensors", source)
+        return _of_layers(model, "safetensors", source, Reading())
     return _of_graph(model, source, reading)
 
 
@@ -212,9 +267,10 @@ def _refuse_reading(name: str, reading: Reading) -> None:
         )
 
 
-def _of_layers(model: Any, format: str, where: Any) -> Opened:
+def _of_layers(model: Any, format: str, where: Any, reading: Reading) -> Opened:
+    sizes = make_options(reading.size, reading.input_shapes, "stored")
     return Opened(
-        graph=saving.as_source(model, format).graph,
+        graph=saving.as_source(model, format, sizes).graph,
         format=format,
         where=where,
         layers=lambda: model,

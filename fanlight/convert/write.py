@@ -16,8 +16,10 @@ from fanlight.errors import FanlightError
 from fanlight.formats import write_graph_model, write_onnx
 from fanlight.formats.onnx_writer.beside import data_files
 from fanlight.formats.shards import SHARD_BYTES, Quantize
+from fanlight.formats.source import Options as Sizes
 from fanlight.formats.source import Port, Source
 from fanlight.formats.spelling_bytes import BYTES
+from fanlight.graph import Graph
 from fanlight.graph.batch import Fixed, free_batch
 from fanlight.layers import file_safetensors, saving
 from fanlight.passes import fold
@@ -174,16 +176,37 @@ def _layers(
     if kind not in ("tfjs", "tfjs-layers"):
         saving.save_model(model, target)
         return Written(kind, {}).with_files(target)
-    route, told = saving.write_tfjs(
-        model,
-        target,
-        layers=True if kind == "tfjs-layers" else None,
-        quantize=options.quantize,
-        shard_bytes=options.shard_bytes,
-        metadata=options.metadata,
-    )
+    unsized = opened.open_sizes
+    try:
+        route, told = saving.write_tfjs(
+            model,
+            target,
+            layers=True if kind == "tfjs-layers" or unsized is not None else None,
+            quantize=options.quantize,
+            shard_bytes=options.shard_bytes,
+            metadata=options.metadata,
+            options=None if unsized is not None else sizes_of(opened.graph, model),
+        )
+    except FanlightError as error:
+        if unsized is None or kind == "tfjs-layers" or error.code != "E-LAYER-009":
+            raise
+        raise FanlightError(
+            unsized.code,
+            f"{unsized.message.rstrip('.')}, and only a graph-model, which needs sizes, can be "
+            f"written, for TF.js has not: {error.received}.",
+            where=unsized.where,
+            expected=unsized.expected,
+            received=unsized.received,
+            next=unsized.next,
+        ) from None
     notes += told
     return Written(f"tfjs-{route.removesuffix('-model')}", {}).with_files(target)
+
+
+def sizes_of(graph: Graph, model: Any) -> Sizes:
+    """The shapes of a graph's inputs for those of a model of layers, by place."""
+    shapes: list[Any] = [v.type.shape for v in graph.inputs]
+    return Sizes(input_shapes=dict(zip(model.input_types(), shapes, strict=True)))
 
 
 def _weights(opened: Opened, target: Path) -> Written:

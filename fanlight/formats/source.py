@@ -294,9 +294,18 @@ def _whole(sizes: Any) -> tuple[int, ...]:
 
 
 def static_shape(
-    name: str, dims: Sequence[int | None], options: Options, where: object
+    name: str,
+    dims: Sequence[int | None],
+    options: Options,
+    where: object,
+    *,
+    examples: bool = False,
 ) -> tuple[tuple[int, ...], bool]:
     """The shape in the graph of an input that the source declares as `dims` (None: free).
+
+    Args:
+        examples: whether the first dim counts examples, as in all models of layers; else
+            [free, free, 3] is a picture.
 
     Returns the shape and whether its leading dim was free (then it is 1).
 
@@ -304,8 +313,9 @@ def static_shape(
         FanlightError: E-FORMAT-017 if a size is open and the caller did not say it,
             E-FORMAT-018 if what the caller said does not fit.
     """
-    image = len(dims) == 4 or _is_lone_image(dims)
-    batched = bool(dims) and dims[0] is None and not _is_lone_image(dims)
+    lone = not examples and _is_lone_image(dims)
+    image = len(dims) == 4 or lone
+    batched = bool(dims) and dims[0] is None and not lone
     given = options.input_shapes.get(name)
     if given is not None:
         if batched and len(given) == len(dims) - 1:
@@ -334,14 +344,16 @@ def static_shape(
     open_axes = [axis for axis, d in enumerate(sizes) if d is None]
     if open_axes:
         spatial = image and set(open_axes) <= {len(dims) - 3, len(dims) - 2}
-        example = [1 if axis == 0 and batched else d or 224 for axis, d in enumerate(dims)]
+        free = 224 if image else 20
+        example = [1 if axis == 0 and batched else d or free for axis, d in enumerate(dims)]
+        # In Python words: the command line says it in its own, see cli/wording.py.
         raise FanlightError(
             "E-FORMAT-017",
             f"the model leaves the {'image ' if spatial else ''}size of its input {name!r} open.",
             where=where,
             expected="a size for every free dim",
             received=_describe(dims),
-            next="say it: --size 224, or fl.load(path, size=224)."
+            next="say it: fl.load(path, size=224)."
             if spatial
             else f"say it: fl.load(path, input_shapes={{{name!r}: {tuple(example)}}}).",
         )

@@ -24,6 +24,7 @@ from fanlight.formats.source import (
     refuse_unused,
     static_shape,
 )
+from fanlight.graph import Graph
 from fanlight.graph.rewrite import with_names
 from fanlight.layers import config
 from fanlight.layers.foreign import refuse_model
@@ -110,15 +111,22 @@ def save_model(
         file_tfjs.write(model, target, overwrite, include_optimizer)
 
 
-def as_source(model: Any, format: str = "layers") -> Source:
+def as_source(model: Any, format: str = "layers", options: Options | None = None) -> Source:
     """The graph of a model of layers whose weights are called as in its files, "dense/kernel": a
     traced graph knows them by their numbers only.
+
+    Args:
+        options: the sizes of inputs that leave some open; None: the model leaves none open.
+
+    Raises:
+        FanlightError: E-FORMAT-017 a size that is open, E-FORMAT-018 one that does not fit;
+            E-LAYER-001 one that is open, without `options`.
     """
 
     def place(array: np.ndarray) -> tuple[int, tuple[int, ...]]:
         return array.ctypes.data, array.shape
 
-    graph = model.graph
+    graph = model.graph if options is None else _sized(model, options, model.name)[0]
     paths = {place(w.numpy()): w.path for w in model.weights}
     names = {v: paths[place(a)] for v, a in graph.weights.items() if place(a) in paths and a.size}
     free = model.batched
@@ -139,6 +147,7 @@ def write_tfjs(
     shard_bytes: int = SHARD_BYTES,
     metadata: Mapping[str, Any] | None = None,
     overwrite: bool = True,
+    options: Options | None = None,
 ) -> tuple[str, tuple[str, ...]]:
     """Write a model of layers for TF.js: as a layers-model if TF.js has all of its layers, with
     the same meaning, else as a graph-model.
@@ -148,6 +157,8 @@ def write_tfjs(
         folder: where to.
         layers: True asks for a layers-model alone, False for a graph-model.
         quantize, shard_bytes, metadata, overwrite: as of `fanlight.formats.write_graph_model`.
+        options: for a graph-model, the sizes of inputs that leave some open; a layers-model keeps
+            them open.
 
     Returns:
         "layers-model" or "graph-model", and what there is to know: which layers TF.js has not.
@@ -179,7 +190,7 @@ def write_tfjs(
                 raise
             told = (f"a graph-model, for TF.js has not: {error.received}",)
     more = formats.write_graph_model(
-        as_source(model),
+        as_source(model, options=options),
         target,
         quantize=quantize,
         shard_bytes=shard_bytes,
@@ -383,20 +394,32 @@ def graph_of(model: Any, path: str | Path, options: Options | None = None) -> Lo
     Raises:
         FanlightError: E-FORMAT-017 a size that is open, E-FORMAT-018 one that does not fit.
     """
-    kinds = {"keras": "keras-v3", "h5": "keras-h5", "tfjs": "tfjs-layers"}
-    kind = kind_of(Path(path))
-    told = {n: s for n, (s, _) in model.input_types().items()}
-    check_options(options or Options(), told, path)
-    shapes = {n: static_shape(n, s, options or Options(), path) for n, s in told.items()}
-    kind_by_name = {n: dtype for n, (_, dtype) in model.input_types().items()}
-    graph = model.graph_of({n: (shape, kind_by_name[n]) for n, (shape, _) in shapes.items()})
+    graph, batched = _sized(model, options or Options(), path)
     source = Source(
         graph=graph,
-        format=kinds.get(kind, kind),
-        inputs=tuple(Port(v.name, v.name, shapes[v.name][1]) for v in graph.inputs),
+        format=format_of(path),
+        inputs=tuple(Port(v.name, v.name, batched[v.name]) for v in graph.inputs),
         outputs=tuple(Port(n, n, tuple(v.type.shape[:1]) == (1,)) for n, v in graph.outputs),
     )
     return LoadedModel(source)
+
+
+def format_of(path: str | Path) -> str:
+    """What readers call the format of a file of layers."""
+    kinds = {"keras": "keras-v3", "h5": "keras-h5", "tfjs": "tfjs-layers"}
+    kind = kind_of(Path(path))
+    return kinds.get(kind, kind)
+
+
+def _sized(model: Any, options: Options, where: object) -> tuple[Graph, dict[str, bool]]:
+    """The graph of a model of layers for the sizes of `options`, and of which inputs by name the
+    first dim is free.
+    """
+    types = model.input_types()
+    check_options(options, {n: s for n, (s, _) in types.items()}, where)
+    shapes = {n: static_shape(n, s, options, where, examples=True) for n, (s, _) in types.items()}
+    graph = model.graph_of({n: (shape, types[n][1]) for n, (shape, _) in shapes.items()})
+    return graph, {n: batched for n, (_, batched) in shapes.items()}
 
 
 def load_weights(

@@ -335,7 +335,7 @@ def test_absurd_activation(tmp_path: Path) -> None:
 def test_size_that_is_open(tmp_path: Path) -> None:
     nodes = [placeholder("x", 1, -1, -1, 3), node("Relu", "y", "x")]
     path = graph_file(tmp_path, nodes)
-    assert "--size 224" in str(refused(path, "E-FORMAT-017", "'x'", "[1, ?, ?, 3]").next)
+    assert "size=224" in str(refused(path, "E-FORMAT-017", "'x'", "[1, ?, ?, 3]").next)
     assert load_graph(path, size=(32, 48)).graph.inputs[0].shape == (1, 32, 48, 3)
     shapes = {"x": (1, 16, 16, 3)}
     assert load_graph(path, input_shapes=shapes).graph.inputs[0].shape == (1, 16, 16, 3)

@@ -90,8 +90,9 @@ MODELS: dict[str, Explanation] = {
     "E-FORMAT-017": Explanation(
         "The model takes pictures (or sequences) of any size; memory is planned when the page is "
         "built, so that the size must be known.",
-        "Say it: --size 224, fl.load(path, size=224), or "
-        "fl.load(path, input_shapes={'image': (1, 224, 224, 3)}).",
+        "Say it: --size 224, or fanlight convert --input-shape tokens=1,20. In Python "
+        "fl.load(path, size=224), or fl.load(path, input_shapes={'tokens': (1, 20)}). What becomes "
+        "layers again (.keras, .h5, a TF.js layers-model) needs no sizes.",
     ),
     "E-FORMAT-018": Explanation(
         "A size was given where the model fixes its own, for an input of another name, or one that "

@@ -175,7 +175,7 @@ class _Import:
                     next=f"say it: fl.load(path, input_shapes={{{name!r}: (1, 28, 28)}}).",
                 )
             free = (None, *given[1:]) if dims is None and given else dims or ()
-            shape, batched = static_shape(name, free, self.options, where)
+            shape, batched = static_shape(name, free, self.options, where, examples=True)
             value = builder.input(name, shape, dtype)
             values.append(value)
             ports.append(Port(value.name, name, batched))

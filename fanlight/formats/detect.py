@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fanlight.errors import FanlightError
+from fanlight.formats.contents import kind_of_bytes
 from fanlight.formats.files import regular_size
 from fanlight.formats.inventory import Inventory
 from fanlight.formats.jsonfile import expect, read_json
@@ -51,8 +52,6 @@ _TAKES: dict[str, tuple[str, ...]] = {
 }
 # Kinds of graphs of free shapes, which are looked through for examples of a batch that meet.
 _TOGETHER = (".onnx", ".pt2", ".tflite", ".task")
-_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-_ZIP_MAGIC = b"PK\x03\x04"
 
 
 def load_graph(
@@ -129,8 +128,7 @@ def ops_of(path: Path, options: Options) -> Inventory:
         FanlightError: E-FORMAT-nnn if not even these can be told.
     """
     file = _model_file(path)
-    suffix = file.suffix.lower()
-    kind = suffix if suffix in _READERS else _sniff(file)
+    kind = _kind(file)
     if kind in _READERS:
         found: Inventory = import_module(_READERS[kind][0]).ops_of(file, options)
         return found
@@ -153,9 +151,9 @@ def _is_graph(model: Mapping[str, Any], file: Path) -> bool:
 
 def _read(file: Path, options: Options) -> Source:
     suffix = file.suffix.lower()
-    if suffix == ".json":
+    kind = _kind(file)
+    if kind == ".json":
         return _read_json_model(file, options)
-    kind = suffix if suffix in _READERS else _sniff(file)
     if kind in _READERS:
         module, function = _READERS[kind]
         refuse_unused(options, _TAKES.get(kind, ()), file)
@@ -183,8 +181,8 @@ def _model_file(path: Path) -> Path:
                 "E-FORMAT-001",
                 "the model file is empty.",
                 where=path,
-                expected="a model.json, .h5 or .keras file",
-                received="0 bytes",
+                expected="a file with a model in it",
+                received=f"{path.name or path}, 0 bytes",
                 next="download or save the model again.",
             )
         return path
@@ -220,13 +218,13 @@ def _looks_like_model(file: Path) -> bool:
         return False
 
 
-def _sniff(file: Path) -> str:
-    try:
-        with file.open("rb") as handle:
-            head = handle.read(8)
-    except OSError:
-        return ""
-    return ".h5" if head == _HDF5_MAGIC else ".keras" if head.startswith(_ZIP_MAGIC) else ""
+def _kind(file: Path) -> str:
+    """The key of the reader: by the content, and by the name where the content does not tell.
+
+    Raises:
+        FanlightError: E-FORMAT-002 a pickle of PyTorch.
+    """
+    return kind_of_bytes(file) or file.suffix.lower()
 
 
 def _read_json_model(file: Path, options: Options) -> Source:

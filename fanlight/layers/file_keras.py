@@ -17,6 +17,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.formats.atomic import new_file
+from fanlight.formats.contents import kind_of_bytes
 from fanlight.formats.files import regular_size
 from fanlight.formats.jsonfile import MAX_BYTES, parse_json
 from fanlight.layers import compiled
@@ -172,7 +173,7 @@ def read_weights(model: Layer, path: Path, by_name: bool, skip: bool) -> None:
         )
     require_h5py("reading")
     regular_size(path, "E-FORMAT-001", "the weights")
-    if path.name.lower().endswith(".keras"):
+    if path.name.lower().endswith(".keras") or kind_of_bytes(path) == ".keras":
         with _open(path) as archive:
             stored = _read_weights(archive, _members(archive, path), path)
     else:

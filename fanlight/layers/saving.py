@@ -13,6 +13,7 @@ import numpy as np
 
 from fanlight import formats
 from fanlight.errors import FanlightError
+from fanlight.formats.contents import kind_of_bytes
 from fanlight.formats.model import Model as LoadedModel
 from fanlight.formats.shards import SHARD_BYTES
 from fanlight.formats.source import (
@@ -61,7 +62,7 @@ def _path(path: Any) -> Path:
     return found
 
 
-def kind_of(path: Path) -> str:
+def kind_of(path: Path, reading: bool = False) -> str:
     """What a path stands for: keras, h5, weights (.weights.h5), safetensors, tfjs."""
     name = path.name.lower()
     if name.endswith(".weights.h5"):
@@ -80,8 +81,24 @@ def kind_of(path: Path) -> str:
         where=f"{path}, {caller()}",
         expected=".keras, .h5, .weights.h5, .safetensors, or a folder for TF.js",
         received=path.suffix,
-        next='model.save("model.keras")',
+        next="fl.load(path) reads models of other formats, as graphs: fl.build and fl.convert take "
+        "those."
+        if reading
+        else 'model.save("model.keras")',
     )
+
+
+def _kind_to_read(path: Path) -> str:
+    """`kind_of` for a file that is there: its content counts more than its name.
+
+    Raises:
+        FanlightError: E-FORMAT-002 a pickle of PyTorch; E-LAYER-009 no file of layers.
+    """
+    told = {".keras": "keras", ".h5": "h5"}.get(kind_of_bytes(path))
+    # Weights of both layouts are in HDF5: there the name tells them apart.
+    if told is None or (told == "h5" and path.name.lower().endswith(_H5)):
+        return kind_of(path, reading=True)
+    return told
 
 
 def _built(model: Any) -> None:
@@ -257,7 +274,7 @@ def load_model(
         "tfjs": file_tfjs.read,
         "safetensors": file_safetensors.read_model,
     }
-    read = readers.get(kind_of(source))
+    read = readers.get(_kind_to_read(source))
     if read is not None:
         with config.custom_objects(custom_objects):
             return read(source, compile)
@@ -371,7 +388,7 @@ def _by_layers(path: str | Path, error: FanlightError, options: Options) -> Load
     try:
         if options.weights == "stored":
             return graph_of(load_model(path, compile=False), path, options)
-        if kind_of(Path(path)) != "tfjs":
+        if _kind_to_read(Path(path)) != "tfjs":
             raise error  # the other files hold their weights
         from fanlight.layers import file_tfjs
 
@@ -407,7 +424,7 @@ def graph_of(model: Any, path: str | Path, options: Options | None = None) -> Lo
 def format_of(path: str | Path) -> str:
     """What readers call the format of a file of layers."""
     kinds = {"keras": "keras-v3", "h5": "keras-h5", "tfjs": "tfjs-layers"}
-    kind = kind_of(Path(path))
+    kind = _kind_to_read(Path(path))
     return kinds.get(kind, kind)
 
 
@@ -430,7 +447,7 @@ def load_weights(
 
     source = _path(path)
     _built(model)
-    kind = kind_of(source)
+    kind = _kind_to_read(source)
     readers = {
         "keras": file_keras.read_weights,
         "weights": file_keras.read_weights,

@@ -59,7 +59,8 @@ def test_path_that_does_not_exist(tmp_path: Path) -> None:
 
 def test_empty_file(tmp_path: Path) -> None:
     (tmp_path / "model.json").touch()
-    refused(tmp_path / "model.json", "E-FORMAT-001", "0 bytes")
+    error = refused(tmp_path / "model.json", "E-FORMAT-001", "0 bytes")
+    assert "model.json" in str(error.where) and ".h5" not in str(error)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this platform has no named pipes")
@@ -75,7 +76,7 @@ def test_unknown_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "words"), [("m.pt", "torch.export")])
 def test_other_formats_are_told_what_to_do(tmp_path: Path, name: str, words: str) -> None:
-    (tmp_path / name).write_bytes(b"\x1c\0\0\0TFL3")
+    (tmp_path / name).write_bytes(b"\x80\x02.")
     refused(tmp_path / name, "E-FORMAT-002", words)
 
 

@@ -92,7 +92,8 @@ def _open(path: Path) -> Iterator[zipfile.ZipFile]:
             where=path,
             expected=f"a zip with {_CONFIG} and {_WEIGHTS}",
             received=f"{type(error).__name__}: {error}"[:300],
-            next="save the model again, or download it again.",
+            next="save the model again, or download it again; a model of another format needs the "
+            "ending of its own, such as .onnx.",
         ) from None
 
 

@@ -197,7 +197,7 @@ def test_state_dict_file(tmp_path: Path) -> None:
     path = tmp_path / "a.pt2"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("archive/data.pkl", b"\x80\x02.")
-    refused(path, "E-FORMAT-020", "torch.export.save")
+    refused(path, "E-FORMAT-002", "torch.export.save")
 
 
 def test_other_version(tmp_path: Path) -> None:

@@ -33,6 +33,11 @@ _READ = {
     "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "u1",
 }  # fmt: skip
 _COUNT = re.compile(r"_\d+(?=_|$)")
+# How PyTorch names the parameters and buffers of a module: "layer.0.weight".
+_TORCH_NAMES = (
+    ".weight", ".bias", ".running_mean", ".running_var", ".num_batches_tracked", ".in_proj_weight",
+    ".in_proj_bias", ".weight_ih_l0", ".weight_hh_l0", ".bias_ih_l0", ".bias_hh_l0",
+)  # fmt: skip
 _MAX_BYTES = 1 << 32
 _MAX_HEADER = 100 << 20
 _MOST_BLANK = 1 << 26
@@ -133,15 +138,8 @@ def read_model(path: Path, compile: bool) -> Any:
     told = header.get("__metadata__")
     text = told.get("config") if isinstance(told, dict) else None
     if not isinstance(text, str):
-        _arrays(header, body, path)  # a damaged file is that first
-        raise FanlightError(
-            "E-LAYER-009",
-            "the file has weights only, no layers.",
-            where=str(path),
-            expected="what model.save, or `save` of a trained page, gives",
-            received=path.name,
-            next="make the model first, then model.load_weights(path).",
-        )
+        # A damaged file is that first.
+        raise _no_layers(path, list(_arrays(header, body, path)))
     about = expect(parse_json(text.encode(), f"config in {path}"), dict, "config", str(path))
     if about.get("model") is None:
         name = str(about.get("class"))[:80]
@@ -222,6 +220,27 @@ def named(model: Layer) -> list[tuple[str, Any]]:
             name = f"{place.name}_{count}"
         found[name] = place.weight
     return list(found.items())
+
+
+def _no_layers(path: Path, names: Sequence[str]) -> FanlightError:
+    """E-LAYER-009 for weights by name, of ours or of PyTorch."""
+    torch = sum(n.endswith(_TORCH_NAMES) for n in names) * 2 > len(names)
+    listed = ", ".join(n[:60] for n in names[:4]) + (", ..." if len(names) > 4 else "")
+    return FanlightError(
+        "E-LAYER-009",
+        "the file has the weights of a PyTorch model, and not its layers."
+        if torch
+        else "the file has weights only, no layers.",
+        where=str(path),
+        expected="what model.save, or `save` of a trained page, gives",
+        received=f"{len(names)} arrays: {listed}" if names else path.name,
+        next="build the same layers of fl.layers and call model.load_torch_state(path), then "
+        "fl.convert(model, destination); or export the PyTorch model itself with its weights, "
+        "torch.export.save(torch.export.export(model.eval(), (example,)), 'model.pt2'), and "
+        "convert that."
+        if torch
+        else "make the model first, then model.load_weights(path).",
+    )
 
 
 def read(model: Layer, path: Path, by_name: bool, skip: bool) -> None:

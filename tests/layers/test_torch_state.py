@@ -275,6 +275,16 @@ def test_files(tmp_path: Path) -> None:
     assert model.load_torch_state(str(path), names={"one": "query"}) == ([], [])
 
 
+def test_a_file_of_weights_says_how_they_get_into_layers(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    write_arrays(path, linear("layer.0", 3, 2) | linear("layer.1", 3, 3))
+    for call in (fl.load, fl.load_model, lambda p: fl.convert(p, tmp_path / "web")):
+        with pytest.raises(FanlightError, match="weights of a PyTorch model") as caught:
+            call(path)
+        assert caught.value.code == "E-LAYER-009" and "layer.0.weight" in str(caught.value)
+        assert "model.load_torch_state(path)" in str(caught.value.next)
+
+
 @pytest.mark.parametrize("name", ["net.pt", "net.pth", "net.bin", "net.npz"])
 def test_pickles_are_never_opened(tmp_path: Path, name: str) -> None:
     path = tmp_path / name

@@ -13,8 +13,10 @@ from fanlight.errors import FanlightError
 from fanlight.formats.detect import ops_of
 from fanlight.formats.inventory import Inventory
 from fanlight.formats.jsonfile import read_json
+from fanlight.formats.keras.config import LAMBDA_CODE
 from fanlight.formats.source import make_options
-from fanlight.layers.registry import known
+from fanlight.layers.core import replacement
+from fanlight.layers.registry import find, known
 
 _USUAL = Reading()
 
@@ -145,8 +147,15 @@ def _found(path: Path, reading: Reading) -> Inventory | None:
             MemoryError, OSError):  # fmt: skip
         return None
     # Layers that are not read as graphs are made as fl.load_model makes them.
-    unread = {k for k in found.unread if not (found.layers and k in known())}
+    unread = {k for k in found.unread if not (found.layers and _is_layer(k, found.found[k]))}
     return replace(found, unread=frozenset(unread))
+
+
+def _is_layer(kind: str, names: Sequence[str]) -> bool:
+    """Whether fl.load_model makes layers of a kind, and of a Lambda all that have these names."""
+    if kind == LAMBDA_CODE:
+        return all(replacement(name) for name in names)
+    return kind in known() or find(kind) is not None
 
 
 def _bytes(path: Path) -> int:

@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 from fanlight.errors import FanlightError
+from fanlight.formats.keras.config import is_bytecode
 from fanlight.layers import (
     activations,
     config,
@@ -450,14 +451,47 @@ class Lambda(Layer):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
         made = dict(config)
+        if is_bytecode(made.get("output_shape")):
+            del made["output_shape"]  # what the function gives is found by calling it
         for argument in ("function", "output_shape", "mask"):
-            if isinstance(made.get(argument), Mapping | str):
-                made[argument] = _function(argument, made[argument])
+            given = made.get(argument)
+            if isinstance(given, Mapping | str) or (argument == "function" and is_bytecode(given)):
+                made[argument] = _function(argument, given, str(made.get("name")))
         return cls(**made)
 
 
-def _function(argument: str, description: Any) -> Any:
+def replacement(name: str) -> Any:
+    """The function that is registered under the name of a Lambda, for one whose own is bytecode."""
+    found = config.registered(name)
+    return found if callable(found) and not isinstance(found, type) else None
+
+
+def replaced_by(names: Sequence[str]) -> str:
+    """What to do about Lambdas of these names whose functions are bytecode."""
+    first = names[0][:60] if names else "lambda"
+    return (
+        f"say what {first!r} computes: write the function, and register it under the layer's name, "
+        f'@fl.register(name="{first}") above `def f(x): return ...`, or custom_objects='
+        f'{{"{first}": f}} of fl.load_model, then fl.convert(model, destination). Or put a layer '
+        "in its place before you save in Keras: Rescaling, Activation, Reshape, or one of your own."
+    )
+
+
+def _function(argument: str, description: Any, layer: str) -> Any:
     """The registered function of a description; E-LAYER-003. Code in files is never run."""
+    if is_bytecode(description):
+        found = replacement(layer if argument == "function" else f"{layer}/{argument}")
+        if found is not None:
+            return found
+        raise FanlightError(
+            "E-LAYER-003",
+            f"the {argument} of Lambda {layer[:80]!r} is Python bytecode in the file, which is "
+            "never run.",
+            where=f"{argument} of Lambda {layer[:80]}, {caller()}",
+            expected="a function that is registered under the layer's name",
+            received="compiled Python of the program that saved the model",
+            next=replaced_by([layer]),
+        )
     name = description
     if isinstance(description, Mapping):
         name = description.get("config")

@@ -14,7 +14,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.formats.jsonfile import expect
-from fanlight.formats.keras.config import snake_keys
+from fanlight.formats.keras.config import LAMBDA_CODE, is_bytecode, snake_keys
 from fanlight.layers import constraints, initializers, registry, regularizers
 from fanlight.layers.layer import Layer
 from fanlight.layers.legacy import renewed
@@ -248,10 +248,12 @@ class Reader:
     def refuse_unknown(self, entries: list[Any]) -> None:
         """E-LAYER-008 with all layers, also of nested models, that have no class here."""
         from fanlight.formats.names import tally
+        from fanlight.layers.core import replaced_by, replacement
         from fanlight.layers.operations import is_operation
         from fanlight.layers.tf_functions import named
 
         known, unknown = registry.known(), {}  # type: ignore[var-annotated]
+        codes: list[str] = []  # Lambdas whose functions nobody has said
         waiting = [e for e in reversed(entries) if isinstance(e, dict)]
         while waiting:
             entry = snake_keys(waiting.pop(), str(self.where))
@@ -266,12 +268,26 @@ class Reader:
                 kind = str(entry.get("registered_name") or name)
                 kind = kind if function is None else f"{name} {function}"
                 unknown.setdefault(kind, []).append(label)
+            elif name == "Lambda" and is_bytecode(own.get("function")) and registry.builtin(name):
+                label = str(own.get("name") or entry.get("name") or "?")
+                codes += [] if replacement(label) else [label]
             for key in _INSIDE:
                 value = own.get(key)
                 if isinstance(value, dict):
                     waiting.append(value)
                 elif isinstance(value, list):
                     waiting += [v for v in reversed(value) if isinstance(v, dict)]
+        if codes:
+            unknown[LAMBDA_CODE] = codes
+        if list(unknown) == [LAMBDA_CODE]:
+            raise FanlightError(
+                "E-LAYER-008",
+                "the file keeps the function of a Lambda as Python bytecode, which is never run.",
+                where=self.where,
+                expected="a function that is registered under the layer's name",
+                received=tally(unknown),
+                next=replaced_by(codes),
+            )
         if unknown:
             plural = "s" if len(unknown) > 1 else ""
             functions = ""
@@ -289,7 +305,9 @@ class Reader:
                 received=tally(unknown),
                 next="write the class and register it under its name in the file before you "
                 "load: @fl.register(package, name) above `class NAME(fl.layers.Layer)`; or give it "
-                "to fl.load_model: custom_objects={NAME: class}." + functions,
+                "to fl.load_model: custom_objects={NAME: class}."
+                + functions
+                + (f" Of a Lambda: {replaced_by(codes)}" if codes else ""),
             )
 
     # --- helpers

@@ -71,6 +71,11 @@ def find(class_name: str, registered_name: Any = None) -> Any:
     return registered(class_name) if own is None else own
 
 
+def builtin(class_name: str) -> bool:
+    """Whether the class that a file names is Fanlight's own, and no other was put in its place."""
+    return find(class_name) is known().get(class_name)
+
+
 _accepted: WeakKeyDictionary[type, frozenset[str]] = WeakKeyDictionary()
 
 
@@ -91,7 +96,7 @@ def accepted(kind: type) -> frozenset[str]:
     return _accepted[kind]
 
 
-__all__ = ["MODELS", "accepted", "find", "known"]
+__all__ = ["MODELS", "accepted", "builtin", "find", "known"]
 
 
 def __dir__() -> list[str]:

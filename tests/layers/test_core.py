@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import fanlight as fl
+from fanlight.convert.report import report_of
 from fanlight.errors import FanlightError
+from fanlight.formats.keras.config import LAMBDA_CODE
 from fanlight.layers import scope
 from tests.layers.keras_oracle import check_layer, keras, numbers
 
@@ -127,7 +130,34 @@ def test_lambda_of_an_unknown_function() -> None:
     code = {"class_name": "__lambda__", "config": {"code": "4wEAAAA=", "defaults": None}}
     with pytest.raises(FanlightError) as caught:
         fl.layers.Lambda.from_config({"name": "x", "function": code})
-    assert caught.value.code == "E-LAYER-003"
+    assert caught.value.code == "E-LAYER-003" and "4wEAAAA" not in str(caught.value)
+    assert "Python bytecode" in str(caught.value) and '@fl.register(name="x")' in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore")  # of Keras, about NumPy and about .h5
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_lambdas_of_bytecode(tmp_path: Path, ending: str) -> None:
+    x = keras.Input((2,))
+    y = keras.layers.Lambda(lambda x: x * 2, name="twice")(keras.layers.Dense(2)(x))
+    net = keras.Model(x, keras.layers.Lambda(lambda x: x + 1, lambda s: s, name="more")(y))
+    path = tmp_path / f"net.{ending}"
+    net.save(path)
+    for load in (fl.load, fl.load_model):
+        with pytest.raises(FanlightError) as caught:
+            load(path)
+        told = str(caught.value)
+        assert "Python bytecode x2 (twice, more)" in told and "4wEA" not in told
+        assert "custom_objects" in told and "fl.register" in told and "Rescaling" in told
+    found = report_of(str(path), {}).found
+    assert found is not None and found.unread == {LAMBDA_CODE}
+    assert found.coverage == pytest.approx(0.5)
+    data = np.ones((1, 2), np.float32)
+    own = {"twice": lambda x: x * 2, "more": lambda x: x + 1}
+    made = fl.load_model(path, custom_objects=own)
+    np.testing.assert_allclose(made.predict(data), np.asarray(net(data)), 1e-6)
+    with fl.saving.custom_object_scope(own):
+        assert report_of(str(path), {}).ok
+        np.testing.assert_allclose(fl.load(path)(data), np.asarray(net(data)), 1e-6)
 
 
 def test_lambda_takes_training() -> None:

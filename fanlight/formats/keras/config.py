@@ -69,6 +69,23 @@ class ModelConfig:
     where: str
 
 
+# A kind of layer that no reader has: its function is compiled Python in the file.
+LAMBDA_CODE = "Lambda of Python bytecode"
+
+
+def is_bytecode(value: Any) -> bool:
+    """Whether a function of a Lambda is Python bytecode, by Keras 2 a list and by Keras 3 a dict.
+
+    It could do anything, and means something to one version of Python alone: it is never run.
+    """
+    if isinstance(value, Mapping):
+        inner = value.get("config")
+        return value.get("class_name") == "__lambda__" or (
+            isinstance(inner, Mapping) and "code" in inner
+        )
+    return isinstance(value, list | tuple) and len(value) == 3 and isinstance(value[0], str)
+
+
 def parse_model(value: Any, where: str, depth: int = 0) -> ModelConfig:
     """A model config {class_name, config}.
 

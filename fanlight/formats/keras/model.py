@@ -11,11 +11,13 @@ from fanlight.formats.inventory import Inventory, listed
 from fanlight.formats.keras import activations, basic, convolution, pooling  # noqa: F401
 from fanlight.formats.keras.call import LAYERS, Dialect, LayerCall, Shared, policy
 from fanlight.formats.keras.config import (
+    LAMBDA_CODE,
     CallConfig,
     LayerConfig,
     ModelConfig,
     TensorRef,
     free_shape,
+    is_bytecode,
     snake_keys,
 )
 from fanlight.formats.keras.operations import FUNCTIONS, OPERATIONS
@@ -81,6 +83,8 @@ def inventory(model: ModelConfig) -> Inventory:
             kind = item.kind
             if kind in _WRAPPERS:
                 kind = _inner(item).kind
+            if kind == "Lambda" and is_bytecode(item.config.get("function")):
+                kind = LAMBDA_CODE
             if kind == "TFOpLambda":
                 function = str(item.config.get("function"))
                 kind = f"TFOpLambda {function}"

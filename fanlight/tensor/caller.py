@@ -10,6 +10,9 @@ from types import CodeType, FrameType, FunctionType
 from typing import Any, cast
 
 PACKAGE = str(Path(__file__).resolve().parent.parent)
+# The package of commands, each in a module of its name: what called those is a library.
+_COMMANDS = "fanlight.cli."
+_SHARED = "fanlight.cli.options"  # wraps several of them
 
 
 # Modules of functions that are called fl.MODULE.NAME.
@@ -30,15 +33,22 @@ def _frames() -> tuple[FrameType, FrameType]:
     """The last frame of the user's code, and the one that it called."""
     frame = called = sys._getframe(1)
     while frame.f_code.co_filename.startswith(PACKAGE) and frame.f_back is not None:
-        if frame.f_code not in _HANDING_ON:
+        if frame.f_code not in _HANDING_ON and frame.f_globals.get("__name__") != _SHARED:
             called = frame
         frame = frame.f_back
     return frame, called
 
 
 def caller() -> str:
-    """The line of the user's code that led here: "file.py:12"."""
-    frame, _ = _frames()
+    """The line of the user's code that led here: "file.py:12"; of a command "fanlight convert"."""
+    return _line(*_frames())
+
+
+def _line(frame: FrameType, called: FrameType) -> str:
+    """The line of a frame of the user's code, by what it called: a command line has no line."""
+    module = str(called.f_globals.get("__name__", ""))
+    if module.startswith(_COMMANDS):
+        return f"fanlight {module.removeprefix(_COMMANDS)}"
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
 
 
@@ -61,7 +71,7 @@ def place() -> str:
     if not name and called is not frame:
         # One of those that are made from a row has it among its variables.
         name = str(called.f_locals.get("op", called.f_code.co_name.strip("_")))
-    line = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+    line = _line(frame, called)
     return f"{name}, {line}" if name.isidentifier() or "." in name else line
 
 

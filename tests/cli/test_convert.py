@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 from click.testing import CliRunner
 
+import fanlight as fl
 from fanlight.cli.app import cli
 from fanlight.cli.converter import translate
+from fanlight.errors import FanlightError
+from fanlight.tensor.caller import caller
 from tests.cli.conftest import write_model
 
 
@@ -74,3 +78,20 @@ def test_old_flags_become_new_ones(capsys: pytest.CaptureFixture[str]) -> None:
     for wrong in (["a"], ["--quantize", "a", "b"], ["--strip_debug_ops=maybe", "a", "b"]):
         with pytest.raises(SystemExit):
             translate(wrong)
+
+
+def test_places_are_the_command_not_a_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*_: object, **__: object) -> None:
+        raise FanlightError("E-FORMAT-001", "stopped.", where=caller())
+
+    # As if it were of the package: what called it is the command.
+    load = FunctionType(load.__code__.replace(co_filename=fl.__file__), globals())
+    source = str(write_model(tmp_path / "in"))
+    monkeypatch.setattr(fl, "load", load)
+    for command in (["inspect", source], ["build", source, "-o", str(tmp_path / "x")]):
+        text = CliRunner().invoke(cli, command).output
+        assert f"Where: fanlight {command[0]}" in text, text
+    code, text = run(source, str(tmp_path / "in" / "model.json" / "net.keras"))
+    assert code == 1 and "core.py" not in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 
 from fanlight.errors import FanlightError
@@ -64,7 +65,37 @@ _OLD = {
     "graph": "tfjs-graph",
     "html": "bundle",
     "fanlight": "bundle",
+    "page": "bundle",
+    "tensorflowjs": "tfjs",
+    "layers-model": "tfjs-layers",
+    "graph-model": "tfjs-graph",
+    "hdf5": "h5",
+    "tensorflow": "saved-model",
+    "litert": "tflite",
+    "tensorflow-lite": "tflite",
+    "pytorch": "torch",
+    "pt2": "torch",
+    "pt": "torch",
+    "pth": "torch",
+    "pb": "frozen",
+    "task": "tflite",
+    "flax": "jax",
 }
+
+
+def _squeezed(name: str) -> str:
+    """A name without what people write in different ways: "TF.js" and "tfjs" are one."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+_BY_NAME = {
+    _squeezed(n): k for n, k in (*((n, n) for n in (*TARGETS, *SOURCES)), *_OLD.items())
+}  # fmt: skip
+
+
+def _kind_named(name: str) -> str:
+    """A format by its name, by an old one or a short one; the name itself if it is none."""
+    return _BY_NAME.get(_squeezed(name), name)
 
 
 def target_kind(name: str | None, destination: Path) -> str:
@@ -82,7 +113,8 @@ def target_kind(name: str | None, destination: Path) -> str:
         if suffix in _SUFFIXES:
             return _SUFFIXES[suffix]
         name = "tfjs"
-    kind = _OLD.get(name, name) if isinstance(name, str) else name
+    kind = _kind_named(name) if isinstance(name, str) else name
+    kind = {"keras-v3": "keras", "keras-h5": "h5"}.get(kind, kind)
     if not isinstance(kind, str) or kind not in (*TARGETS, "tfjs"):
         raise _no_format(str(name), "to")
     # A folder may have a dot in its name; the ending of a file is a mistake.
@@ -136,7 +168,7 @@ def check_source(name: str | None, found: str, where: object) -> None:
     """E-CONVERT-001 unless the source is of the format that the caller says (`from_`)."""
     if name is None:
         return
-    kind = _OLD.get(name, name)
+    kind = _kind_named(name)
     if kind not in SOURCES:
         raise _no_format(name, "from", SOURCES)
     if found not in SOURCES[kind]:
@@ -152,7 +184,9 @@ def check_source(name: str | None, found: str, where: object) -> None:
 
 def _no_format(name: str, where: str, known: object = None) -> FanlightError:
     names = [*(known or [*TARGETS, "tfjs"])]  # type: ignore[misc]
-    near = difflib.get_close_matches(name.strip("."), names, n=1)
+    spelt = difflib.get_close_matches(_squeezed(name), _BY_NAME, n=5, cutoff=0.7)
+    near = [_BY_NAME[n] for n in spelt if _BY_NAME[n] in names]
+    only_read = where != "from" and _kind_named(name.strip(".")) in SOURCES
     return FanlightError(
         "E-CONVERT-001",
         f"{'models are not written as' if where != 'from' else 'there is no format'} "
@@ -160,5 +194,11 @@ def _no_format(name: str, where: str, known: object = None) -> FanlightError:
         where=where,
         expected=", ".join(names),
         received=repr(name)[:80],
-        next=f"did you mean {near[0]!r}?" if near else None,
+        next=f"Fanlight reads {_kind_named(name.strip('.'))} and does not write it: for a page it "
+        "writes a bundle, or tfjs-graph for TF.js; other programs read onnx."
+        if only_read
+        else f"did you mean {near[0]!r}?"
+        if near
+        else "take one of those"
+        + ("." if where == "from" else ": tfjs for TF.js, bundle for a page that runs it."),
     )

@@ -9,7 +9,7 @@ import pytest
 
 import fanlight as fl
 from fanlight.convert import kinds
-from fanlight.convert.kinds import SOURCES, check_source
+from fanlight.convert.kinds import SOURCES, check_source, target_kind
 from fanlight.errors import FanlightError
 from fanlight.formats.source import FORMATS
 
@@ -95,3 +95,36 @@ def test_outputs_by_name_are_those_of_a_graph(tmp_path: Path) -> None:
     assert made.kind == "tfjs-graph"
     with pytest.raises(fl.FanlightError, match="E-CONVERT-002"):
         fl.convert(model, tmp_path / "layers", to="tfjs-layers", structured_outputs=True)
+
+
+@pytest.mark.parametrize(
+    "name", ["tensorflowjs", "TF.js", "tfjs", "TFJS", "tensorflow.js", "tf-js"]
+)
+def test_names_of_tfjs(name: str) -> None:
+    assert target_kind(name, Path("web")) == "tfjs"
+    check_source(name, "tfjs-layers", "model.json")
+
+
+def test_names_that_are_written_in_other_ways() -> None:
+    assert target_kind("layers_model", Path("web")) == "tfjs-layers"
+    assert target_kind("ONNX", Path("a.onnx")) == "onnx"
+    assert target_kind("keras-v3", Path("a.keras")) == "keras"
+    check_source("PyTorch", "torch", "a.pt2")
+    check_source("SavedModel", "saved-model", "folder")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("tensorflowj", "did you mean 'tfjs'?"),
+        ("kears", "did you mean 'keras'?"),
+        ("tfjs-graphs", "did you mean 'tfjs-graph'?"),
+        ("tflite", "reads tflite and does not write it"),
+        ("pytorch", "reads torch and does not write it"),
+        ("coreml", "take one of those"),
+    ],
+)
+def test_what_no_format_is_called(name: str, said: str) -> None:
+    with pytest.raises(FanlightError) as caught:
+        target_kind(name, Path("web"))
+    assert caught.value.code == "E-CONVERT-001" and said in str(caught.value)

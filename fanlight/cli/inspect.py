@@ -29,11 +29,17 @@ from fanlight.graph import Graph
     type=click.Choice(["text", "svg"]),
     help="Print the graph instead: as `text` that parses, or as an `svg` picture.",
 )
+@click.option("--names", is_flag=True, help="Print the whole name of each node, one a line.")
 @click.option("-o", "--out", help="Write the graph to this file.")
 @model_options
 @json_option
 def command(
-    source: str, form: str | None, out: str | None, options: ModelOptions, as_json: bool
+    source: str,
+    form: str | None,
+    names: bool,
+    out: str | None,
+    options: ModelOptions,
+    as_json: bool,
 ) -> None:
     """Show the ops, shapes, weights, FLOPs and bytes of SOURCE, a model or a bundle."""
     if out is not None and form is None:
@@ -48,6 +54,9 @@ def command(
     report = describe(graph, about)
     if as_json:
         print_json(report)
+    elif names:
+        for node in report["nodes"]:
+            click.echo(f"{node['name']}\t{node['op']}\t{', '.join(node['outputs'])}")
     else:
         _print(report)
 
@@ -159,6 +168,8 @@ def _print(report: dict[str, Any]) -> None:
             human_bytes(node["bytes"]) if node["bytes"] else "",
         )
     console.print(table)
+    if any(len(node["name"]) > console.width // 3 for node in report["nodes"]):
+        console.print("Names that do not fit are cut: --names prints them whole.")
     sent = f", {human_bytes(report['download_bytes'])} to download" if "precision" in report else ""
     console.print(f"Weights take {human_bytes(totals['weight_bytes'])}{sent}.")
     for warning in report["warnings"]:

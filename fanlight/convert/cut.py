@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 
 from fanlight.errors import FanlightError
+from fanlight.formats.names import ending_in, near_names
 from fanlight.graph import Graph, Value
 
 
@@ -23,6 +23,7 @@ def cut(
         inputs: names of nodes (their first output) or values that become inputs; none: the inputs
             of the graph, as far as they are needed.
         outputs: names of nodes, values or outputs that become the outputs; none: all outputs.
+            Of a long name with slashes its last parts do, where no other name ends in them.
 
     Raises:
         FanlightError: E-CONVERT-003 there is no such node, or what is wanted depends on an input
@@ -61,6 +62,7 @@ def cut(
             where=graph.name,
             expected=f"nodes in front of {', '.join(ends)[:200]}",
             received=", ".join(unused),
+            next="leave it out of the inputs, or name an output behind it.",
         )
     first = tuple(starts) or tuple(v for v in graph.inputs if v in needed)
     nodes = tuple(n for n in graph.nodes if any(v in needed and v not in starts for v in n.outputs))
@@ -72,6 +74,7 @@ def cut(
                 where=f"{node.name} ({node.op})",
                 expected="all results of a node as inputs, or none",
                 received=", ".join(v.name for v in node.outputs if v in starts),
+                next="name the other results as inputs, too, or begin behind the node.",
             )
     weights = {v: a for v, a in graph.weights.items() if v in needed}
     return Graph(graph.name, first, tuple(ends.items()), nodes, weights)
@@ -91,12 +94,21 @@ def _by_name(graph: Graph, results: Mapping[str, str]) -> dict[str, Value]:
 def _find(values: dict[str, Value], name: str, graph: Graph) -> Value:
     if name in values:
         return values[name]
-    near = difflib.get_close_matches(name, values, n=3, cutoff=0.5)
+    own = list(dict.fromkeys([*(v.name for v in graph.inputs), *(n.name for n in graph.nodes)]))
+    ends = ending_in(name, own)
+    if len(ends) == 1:
+        return values[ends[0]]
+    near = ends or near_names(name, own)
+    step = max(1, len(own) // 8)
+    some = near[:8] if ends else own[::step][:8]
     raise FanlightError(
         "E-CONVERT-003",
-        f"the model has no node {name[:120]!r}.",
+        f"several nodes of the model end in {name[:120]!r}."
+        if ends
+        else f"the model has no node {name[:120]!r}.",
         where=graph.name,
-        expected="the name of a node: fanlight inspect lists them",
+        expected=f"one of its {len(own)} nodes and inputs, such as {', '.join(some)}"[:800],
         received=name[:120],
-        next=f"did you mean {' or '.join(near)}?" if near else None,
+        next=(f"did you mean {' or '.join(near[:3])}? " if near else "")
+        + "fanlight inspect MODEL --names lists all.",
     )

@@ -101,7 +101,14 @@ class Opened:
         """
         kept = all(v in self.graph.inputs for v in graph.inputs)
         batched = tuple(n for n in self.batched if n in {v.name for v in graph.inputs})
-        told = () if kept or not self.batched else ("The part takes one example at a time.",)
+        inner = ", ".join(v.name for v in graph.inputs if v not in self.graph.inputs)
+        told: tuple[str, ...] = ()
+        if not kept and self.batched:
+            told = (
+                f"The part takes one example at a time: it begins inside of the model, at "
+                f"{inner[:300]}, and that a leading dim is a free batch is known of the model's "
+                "own inputs alone. A part that begins at those keeps its batch free.",
+            )
         return replace(
             self,
             graph=graph,
@@ -115,7 +122,12 @@ class Opened:
 def open_part(source: Any, reading: Reading) -> Opened:
     """A source, or the part of it from some nodes to others; see `open_source` and `cut`."""
     if _cuts_itself(source):  # so that what is cut off need not be understood
-        return open_source(source, reading)
+        try:
+            return open_source(source, reading)
+        except FanlightError as error:
+            if error.code != "E-FORMAT-018" or not (reading.inputs or reading.outputs):
+                raise
+            # Its nodes are those of the file; most of a SavedModel's are inside of functions.
     if isinstance(source, Model):
         layers = _between_layers(source, reading.inputs, reading.outputs)
         if layers is not None:

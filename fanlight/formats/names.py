@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 def output_names(wanted: Sequence[str], taken: Sequence[str]) -> list[str]:
@@ -18,6 +19,23 @@ def output_names(wanted: Sequence[str], taken: Sequence[str]) -> list[str]:
         used.add(name)
         names.append(name)
     return names
+
+
+def ending_in(name: str, known: Iterable[str]) -> list[str]:
+    """The known names that end in the parts of `name`: "b/c" is the end of "a/b/c"."""
+    return [k for k in known if k.endswith(f"/{name}")]
+
+
+def near_names(name: str, known: Iterable[str], most: int = 3) -> list[str]:
+    """The known names that `name` may have meant, whole or by as many last parts as it has."""
+    parts = name.count("/") + 1
+    ends: dict[str, list[str]] = {}
+    for one in known:
+        for end in (one, "/".join(one.split("/")[-parts:])):
+            ends.setdefault(end.lower(), []).append(one)
+    close = difflib.get_close_matches(name.lower(), ends, n=most, cutoff=0.6)
+    close += [end for end in ends if name.lower() in end]
+    return list(dict.fromkeys(one for end in close for one in ends[end]))[:most]
 
 
 def tally(found: Mapping[str, Sequence[str]]) -> str:

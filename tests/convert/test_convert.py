@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from fanlight.convert.report import report_of
 from fanlight.errors import FanlightError
 from fanlight.formats import Port, Source, write_onnx
 from fanlight.tensor.trace import trace
+from tests.support import SHARED
 
 
 @pytest.fixture(scope="module")
@@ -250,3 +252,53 @@ def test_the_report(archive: Path, tmp_path: Path) -> None:
     assert not report.ok and report.problem is not None and report.problem.code == "E-FORMAT-013"
     said = str(report)
     assert "Mystery" in said and "y" in said and str(file) in said and "Next:" in said
+
+
+INNER = "StatefulPartitionedCall_1/StatefulPartitionedCall/seq_cnn_1/lrelu_1/LeakyRelu"
+
+
+@pytest.mark.skipif(not (SHARED / "fixtures").is_dir(), reason="the shared fixtures are not here")
+def test_a_saved_model_is_cut_inside_of_its_functions(tmp_path: Path) -> None:
+    source = SHARED / "fixtures" / "seq_cnn" / "saved_model"
+    for number, name in enumerate((INNER, "lrelu_1/LeakyRelu", "LeakyRelu")):
+        made = fl.convert(source, tmp_path / str(number), outputs=[name])
+        assert made.ok and [d.output for d in made.differences] == [name]
+    again = [fl.load(tmp_path / str(number)).graph for number in (0, 2)]
+    assert len(again[0].nodes) == len(again[1].nodes)
+    x = random_inputs(again[0])
+    from fanlight.graph import evaluate
+
+    first, last = (next(iter(evaluate(g, x).values())) for g in again)
+    np.testing.assert_array_equal(first, last)
+    rest = fl.convert(source, tmp_path / "rest", inputs=["lrelu_1/LeakyRelu"])
+    assert rest.ok
+    with pytest.raises(FanlightError, match="E-CONVERT-003") as caught:
+        fl.convert(source, tmp_path / "x", outputs=["lrelu_1/LeakyRellu"])
+    assert f"did you mean {INNER}" in str(caught.value)
+    assert "ReadVariableOp" not in str(caught.value) and "--names" in str(caught.value)
+    with pytest.raises(FanlightError, match="E-FORMAT-018") as caught:
+        fl.load(source, outputs=["StatefulPartitionedCal"])
+    assert "did you mean StatefulPartitionedCall" in str(caught.value)
+    assert "ReadVariableOp" not in str(caught.value)
+
+
+def test_the_last_parts_of_a_name_do_if_no_other_node_has_them() -> None:
+    def block(x: Any) -> Any:
+        return fl.relu(x * 2)
+
+    graph = trace(block, {"x": fl.spec((1, 5))})
+    names = {"relu": "a/one/act", "mul": "a/two/act"}
+    nodes = tuple(dataclasses.replace(n, name=names.get(n.op, n.name)) for n in graph.nodes)
+    graph = dataclasses.replace(graph, nodes=nodes)
+    assert [n for n, _ in cut(graph, [], ["two/act"]).outputs] == ["two/act"]
+    with pytest.raises(FanlightError, match="several nodes") as caught:
+        cut(graph, [], ["act"])
+    assert "a/one/act" in str(caught.value) and "a/two/act" in str(caught.value)
+
+
+def test_a_part_that_begins_inside_says_why_it_takes_one_example(
+    archive: Path, tmp_path: Path
+) -> None:
+    made = fl.convert(archive, tmp_path / "part.onnx", inputs=["pool"])
+    (note,) = made.notes
+    assert "one example at a time" in note and "pool" in note and "own inputs" in note

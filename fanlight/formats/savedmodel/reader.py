@@ -16,6 +16,7 @@ from fanlight.errors import FanlightError
 from fanlight.formats.files import Mapped
 from fanlight.formats.inventory import Inventory
 from fanlight.formats.manifest import Skipped, checked
+from fanlight.formats.names import ending_in, near_names
 from fanlight.formats.random_weights import random_array
 from fanlight.formats.savedmodel import protos
 from fanlight.formats.savedmodel.graph import VARIABLES, parts
@@ -34,6 +35,11 @@ from fanlight.formats.wire import Message
 
 _MOST_FILE = 1 << 31  # protocol buffers hold no more
 _HIDDEN = ("__saved_model_init_op", "__saved_model_train_op")
+# What computes nothing, and so is no place to cut at.
+_PLUMBING = frozenset(
+    {"Const", "ReadVariableOp", "VarHandleOp", "VariableV2", "NoOp", "SaveV2", "RestoreV2",
+     "AssignVariableOp", "MergeV2Checkpoints", "ShardedFilename", "StringJoin", "Pack"}
+)  # fmt: skip
 _VOID = frozenset(
     {"NoOp", "Const", "Assert", "PrintV2", "SaveV2", "RestoreV2", "Assign", "Placeholder"}
 )
@@ -351,13 +357,22 @@ def _named(
             return entry
     ref = parse_ref(name)
     if ref.node not in nodes:
-        near = [n for n in nodes if name.lower() in n.lower()]
+        ends = ending_in(name, nodes)
+        if len(ends) == 1:
+            return _named(ends[0], entries, nodes, what, where)
+        real = [n for n, node in nodes.items() if node["op"] not in _PLUMBING]
+        near = ends or near_names(name, real)
         raise FanlightError(
             "E-FORMAT-018",
-            f"the graph has no node for one of the {what}.",
+            f"the graph has no node for one of the {what}."
+            if not ends
+            else f"several nodes of the graph end in the name of one of the {what}.",
             where=where,
-            expected=", ".join([*(e.name for e in entries), *(near or list(nodes))[:12]])[:600],
+            expected=", ".join([*(e.name for e in entries), *(near or real)[:12]])[:600],
             received=name[:120],
+            next=(f"did you mean {' or '.join(near[:3])}? " if near else "")
+            + "A node inside of a function is no node of the graph itself: fl.convert(fl.load(path)"
+            f", destination, {what}=[name]) cuts there; fanlight inspect PATH --names lists all.",
         )
     node = nodes[ref.node]
     listed = node["attr"].get("_output_shapes", {}).get("list", {}).get("shape") or []

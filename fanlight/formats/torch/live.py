@@ -84,7 +84,17 @@ def _exported(torch: Any, module: Any, example_inputs: Any) -> Any:
 
 def _serialized(torch: Any, program: Any) -> bytes:
     buffer = io.BytesIO()
-    torch.export.save(program, buffer)
+    try:
+        torch.export.save(program, buffer)
+    except NotImplementedError as error:  # of a class that torch has no written form of
+        raise FanlightError(
+            "E-FORMAT-012",
+            "PyTorch cannot write the program down: it takes or gives objects of another class.",
+            where="fl.from_torch",
+            expected="tensors in tuples, lists and dicts",
+            received=str(error)[:300],
+            next='let forward give a dict, {"scores": y}: its keys become names of outputs.',
+        ) from None
     with zipfile.ZipFile(buffer) as file:
         for name in file.namelist():
             last = Path(name)

@@ -11,6 +11,7 @@ from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.formats.jsonfile import expect
+from fanlight.formats.torch.results import result_names
 
 MAJOR = 8
 _MAX_NODES = 1_000_000
@@ -87,6 +88,7 @@ class Program:
         outputs: what the user gets; Refs, or constants.
         ranges: symbol -> (least, most) as the file says.
         changes: what the program would change as it runs: buffers, its own inputs.
+        names: of each output the name that the module gives it, or None; empty if it gives none.
     """
 
     graph: Graph
@@ -97,6 +99,7 @@ class Program:
     ranges: Mapping[str, tuple[int, int | None]] = field(default_factory=dict)
     torch_version: str = ""
     changes: tuple[str, ...] = ()
+    names: tuple[str | None, ...] = ()
 
 
 def parse_program(model: Mapping[str, Any], where: str) -> Program:
@@ -176,6 +179,7 @@ def parse_program(model: Mapping[str, Any], where: str) -> Program:
         ranges,
         str(model.get("torch_version", ""))[:40],
         tuple(changes),
+        tuple(result_names(module, where)),
     )
 
 

@@ -168,6 +168,7 @@ class _Import:
                         where=where,
                         expected=self.symbols[d],
                         received=s,
+                        next="they have one size in the program: give the same number.",
                     )
                 low, high = self.program.ranges.get(d, (0, None))
                 if s > 1 and (s < low or (high is not None and s > high)):
@@ -177,6 +178,7 @@ class _Import:
                         where=where,
                         expected=f"{low} to {high}",
                         received=s,
+                        next="give a size in that range, or export again: torch.export.Dim.",
                     )
         if meta.dtype is None:
             raise FanlightError(
@@ -272,10 +274,13 @@ class _Import:
 
     def _finish(self) -> Source:
         results: list[tuple[str, Tensor]] = []
-        for output in self.program.outputs:
+        outputs, given = self.program.outputs, self.program.names
+        if len(given) != len(outputs):
+            given = (None,) * len(outputs)
+        for output, name in zip(outputs, given, strict=True):
             made = self.resolve(output, self.env)
             if isinstance(made, Value | np.ndarray):
-                results.append((output.name, made))
+                results.append((name or output.name, made))
         if not results:
             raise FanlightError(
                 "E-FORMAT-005",
@@ -285,14 +290,14 @@ class _Import:
                 received=repr(self.program.outputs)[:80],
             )
         names = output_names([n for n, _ in results], [p.name for p in self.ports])
-        outputs = {n: self.em.value(t, n) for n, (_, t) in zip(names, results, strict=True)}
+        values = {n: self.em.value(t, n) for n, (_, t) in zip(names, results, strict=True)}
         batch = any(p.batched for p in self.ports)
         ports = tuple(
             Port(n, source, batch and tuple(t.shape[:1]) == (1,))
             for n, (source, t) in zip(names, results, strict=True)
         )
         return Source(
-            graph=self.builder.finish(outputs),
+            graph=self.builder.finish(values),
             format="torch",
             inputs=tuple(self.ports),
             outputs=ports,

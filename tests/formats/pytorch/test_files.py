@@ -357,3 +357,56 @@ def test_tensors_that_repeat_their_bytes_are_bounded(
     with pytest.raises(FanlightError, match="far larger than their bytes") as caught:
         load_graph(write(path, small(), weight))
     assert caught.value.code == "E-FORMAT-023"
+
+
+def _leaf() -> dict[str, Any]:
+    return {"type": None, "context": None, "children_spec": []}
+
+
+def _form(kind: str, context: Any, *children: Any) -> dict[str, Any]:
+    return {"type": kind, "context": json.dumps(context), "children_spec": list(children)}
+
+
+def _results(spec: Any, *names: str) -> dict[str, Any]:
+    """A program that gives some values in a form."""
+    model = small()
+    model["graph_module"]["signature"]["output_specs"] = [
+        {"user_output": {"arg": tensor(name)}} for name in names
+    ]
+    text = spec if isinstance(spec, str) else json.dumps([1, spec])
+    model["graph_module"]["module_call_graph"] = [{"fqn": "", "signature": {"out_spec": text}}]
+    return model
+
+
+@pytest.mark.parametrize(
+    ("spec", "names"),
+    [
+        (_form("builtins.dict", ["zed", "a b"], _leaf(), _leaf()), ["zed", "a_b"]),
+        (_form("builtins.tuple", None, _leaf(), _leaf()), ["relu", "linear"]),
+        (
+            _form(
+                "builtins.list",
+                None,
+                _form("builtins.dict", ["q"], _leaf()),
+                _form("builtins.tuple", None, _leaf()),
+            ),
+            ["0_q", "linear"],
+        ),
+        (_form("builtins.dict", ["x"], _form("builtins.tuple", None, _leaf(), _leaf())),
+         ["x_0", "x_1"]),
+        # Forms that do not fit change nothing.
+        (_form("builtins.dict", ["only"], _leaf()), ["relu", "linear"]),
+        (_form("builtins.dict", [3, None], _leaf(), _leaf()), ["relu", "linear"]),
+        ("no JSON", ["relu", "linear"]),
+        ("[1]", ["relu", "linear"]),
+        ("[" * 5000, ["relu", "linear"]),
+        (_form("x", None, {"type": None}, 3), ["relu", "linear"]),
+    ],
+)  # fmt: skip
+def test_results_have_the_names_that_the_module_gives(
+    tmp_path: Path, spec: Any, names: list[str]
+) -> None:
+    model = fl.load(write(tmp_path / "a.pt2", _results(spec, "relu", "linear")))
+    assert [name for name, _ in model.outputs] == names
+    made = model({"x": np.ones((1, 4), np.float32)})
+    np.testing.assert_allclose(made[names[0]], np.maximum(WEIGHT.sum(1)[None], 0))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from fanlight import from_torch
+from fanlight.errors import FanlightError
 
 torch = pytest.importorskip("torch", reason="the oracle, torch, is not installed")
 # torch warns of its own deprecations.
@@ -337,3 +338,19 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
 def test_function(name: str) -> None:
     function, inputs = FUNCTIONS[name]
     agree(function, *inputs)
+
+
+def test_results_by_name() -> None:
+    module = Of(lambda x: {"zed": x + 1, "a": (x * 2, x)})
+    made = from_torch(module, (floats(2, 3),))
+    assert [name for name, _ in made.outputs] == ["zed", "a_0", "a_1"]
+
+
+def test_results_of_another_class() -> None:
+    class Pair(NamedTuple):
+        score: Any
+        box: Any
+
+    with pytest.raises(FanlightError, match="forward give a dict") as caught:
+        from_torch(Of(lambda x: Pair(x + 1, x * 2)), (floats(2, 3),))
+    assert caught.value.code == "E-FORMAT-012"

@@ -17,7 +17,7 @@ import rich_click as click
 from click.exceptions import Exit
 
 from fanlight.cli.output import stderr
-from fanlight.cli.wording import reword
+from fanlight.cli.wording import in_options
 from fanlight.errors import FanlightError
 from fanlight.version import __version__
 
@@ -63,7 +63,8 @@ class Commands(click.RichGroup):
         except FanlightError as problem:
             if debug:
                 raise
-            tell(reword(problem, self._options(ctx)), as_json=wants_json(ctx))
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            tell(in_options(problem, command), as_json=wants_json(ctx))
             ctx.exit(1)
         except BrokenPipeError:  # the reader, such as `head`, has enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -78,11 +79,6 @@ class Commands(click.RichGroup):
                 raise
             tell(_bug(problem), as_json=wants_json(ctx))
             ctx.exit(1)
-
-    def _options(self, ctx: click.Context) -> set[str]:
-        """The options of the command that was called."""
-        command = self.get_command(ctx, ctx.invoked_subcommand or "")
-        return {name for p in (command.params if command else ()) for name in p.opts}
 
 
 def wants_json(ctx: click.Context) -> bool:
@@ -99,8 +95,12 @@ def tell(problem: FanlightError, *, as_json: bool) -> None:
     code, _, message = head.partition("  ")
     console = stderr()
     console.print(f"[bold red]{code}[/]  ", end="")
+    first = message.partition(" ")[0]
+    # An option, a name or a call stays as it is; other sentences begin as sentences do.
+    if first.replace("-", "").replace("'", "").isalpha() and not first.startswith("-"):
+        message = message[:1].upper() + message[1:]
     console.print(
-        message[:1].upper() + message[1:],
+        message,
         style="bold",
         markup=False,
         highlight=False,

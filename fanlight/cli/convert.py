@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import rich_click as click
 from fanlight.cli.by_name import shapes_by_name, tables_by_name, values_by_name
 from fanlight.cli.options import _Size, require_path
 from fanlight.cli.output import human_bytes, json_option, print_json, progress, stderr, stdout
-from fanlight.cli.wording import reword
+from fanlight.cli.wording import in_options
 from fanlight.errors import FanlightError
 
 
@@ -263,7 +264,7 @@ def _print_check(made: Any) -> None:
     console = stdout()
     if made.problem is not None:
         console.print("  [bold red]NOT CHECKED[/]: the result cannot be computed", highlight=False)
-        told = str(reword(made.problem, {"--size", "--input-shape"}))
+        told = str(in_options(made.problem, click.get_current_context().command))
         console.print(told, markup=False, highlight=False, soft_wrap=True)
         return
     if made.worst is None:
@@ -293,7 +294,8 @@ def _report(source: str, reading: dict[str, Any], as_json: bool) -> None:
 
     report = report_of(source, Reading(**reading))
     if report.problem is not None:
-        reword(report.problem, {"--size", "--input-shape"})
+        told = in_options(report.problem, click.get_current_context().command)
+        report = replace(report, problem=told)
     if as_json:
         print_json(report.to_json())
     else:

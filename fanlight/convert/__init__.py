@@ -229,6 +229,7 @@ def _free(dynamic: Sequence[str] | None, opened: Opened) -> bool | None:
             where="dynamic",
             expected="batch; other sizes are fixed with input_shapes",
             received=", ".join(map(str, dynamic)),
+            next="leave it out, or write batch; none fixes the batch, too.",
         )
     mixes = getattr(getattr(opened.loaded, "source", None), "mixes", ())
     if dynamic and mixes:
@@ -247,6 +248,7 @@ def _free(dynamic: Sequence[str] | None, opened: Opened) -> bool | None:
             where=opened.where,
             expected="an input whose leading dim is open",
             received=", ".join(f"{v.name}: {v.type}" for v in opened.graph.inputs),
+            next="leave dynamic out; or save the model with a batch that is open.",
         )
     return bool(dynamic)
 

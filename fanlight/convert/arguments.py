@@ -61,4 +61,5 @@ def _wrong(name: str, expected: str, received: Any) -> FanlightError:
         where=f"fl.convert, {name}",
         expected=expected,
         received=repr(received)[:80],
+        next=f"give {name} as {expected}, or leave it out.",
     )

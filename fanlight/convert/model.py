@@ -253,6 +253,8 @@ def open_source(source: Any, reading: Reading) -> Opened:
             where="source",
             expected="a path, or what fl.load or fl.load_model gave",
             received=repr(source)[:80],
+            next="give the path of a model file; of a live PyTorch model what fl.from_torch(model, "
+            "(example,)) gives, of a Keras model the file that model.save wrote.",
         )
     model = saving.load(source, **vars(reading))  # its fields are what fl.load takes
     if isinstance(model, Model):  # what a page has saved

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,6 +35,11 @@ class Options:
     shard_bytes: int = SHARD_BYTES
     structured_outputs: bool = False
     opset: int | None = None
+
+
+def _what(kind: str) -> str:
+    """What a kind of file is, in a few words without an article."""
+    return re.split("[:,]", TARGETS[kind])[0].removeprefix("a ")
 
 
 def refuse_needless(options: Options, kind: str, dynamic: Sequence[str] | None) -> None:
@@ -107,13 +113,13 @@ def write(
     if options.quantize is not None and kind not in ("tfjs", "tfjs-layers", "tfjs-graph"):
         raise FanlightError(
             "E-CONVERT-002",
-            f"weights are not quantised in {TARGETS[kind].split(',')[0]}.",
+            f"weights are not quantised in a {_what(kind)}.",
             where="quantize",
             expected="tfjs-layers or tfjs-graph",
             received=kind,
             next="for a page: fanlight build --precision int8 or f16."
             if kind == "bundle"
-            else None,
+            else "leave quantize out, or write for TF.js: --to tfjs.",
         )
     if writes_layers(opened, kind):
         return _layers(opened, kind, target, options, free, notes)
@@ -158,7 +164,7 @@ def _layers(
     if opened.layers is None:
         raise FanlightError(
             "E-CONVERT-002",
-            f"a {opened.format} has no layers, and {TARGETS[kind].split(',')[0]} is made of them.",
+            f"the source has no layers, and a {_what(kind)} is made of them.",
             where=opened.where,
             expected="a source with layers: .keras, .h5, a TF.js layers-model",
             received=opened.format,
@@ -171,6 +177,7 @@ def _layers(
             where="dynamic",
             expected="batch, or a graph: --to tfjs-graph, --to onnx",
             received="none",
+            next="leave dynamic out, or write a graph: --to tfjs-graph or --to onnx.",
         )
     model = opened.layers()
     if kind not in ("tfjs", "tfjs-layers"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -134,6 +135,7 @@ def make_options(
                 where="size",
                 expected="a number, or (height, width), each 1 to 16384",
                 received=repr(size)[:80],
+                next="give whole numbers of pixels: 224, or (224, 320).",
             )
         pair = (given[0], given[1])
     shapes: dict[str, tuple[int, ...]] = {}
@@ -148,6 +150,7 @@ def make_options(
                 where="input_shapes",
                 expected="sizes of at least 1",
                 received=repr(shape)[:80],
+                next=f"give its sizes, the batch first: {{{name!r}: (1, 224, 224, 3)}}.",
             )
         shapes[name] = given
     if not isinstance(weights, str) or weights not in ("stored", "random"):
@@ -165,6 +168,7 @@ def make_options(
             where="signature",
             expected="a text such as 'serving_default'",
             received=repr(signature)[:80],
+            next="leave it out for the model's own, or give its name.",
         )
     return Options(
         pair,
@@ -189,6 +193,7 @@ def _by_name(given: Any, what: str, example: str) -> Mapping[str, Any]:
             where=what,
             expected=example,
             received=repr(given)[:80],
+            next=f"write {what}={example}.",
         )
     return wanted
 
@@ -208,6 +213,7 @@ def _values(given: Any) -> dict[str, np.ndarray]:
                 where="input_values",
                 expected="numbers or booleans",
                 received=repr(value)[:80],
+                next="give a number, True or False, or an array of them.",
             )
         made[name] = array
     return made
@@ -223,6 +229,7 @@ def _names(given: Any, what: str, example: str) -> tuple[str, ...]:
             where=what,
             expected=f"a name such as {example}, or a list of names",
             received=repr(given)[:80],
+            next=f"write {what}=[{example}].",
         )
     return tuple(dict.fromkeys(names))
 
@@ -261,6 +268,7 @@ def _no_table(name: str, received: object) -> FanlightError:
         where="tables",
         expected='a list of words by their numbers, or {"word": number}, under the name of a table',
         received=repr(received)[:80],
+        next=f"write tables={{{name!r}: ['first word', 'second word']}}.",
     )
 
 
@@ -329,6 +337,8 @@ def static_shape(
                 where=where,
                 expected=_describe(dims),
                 received=list(given),
+                next="give as many sizes as the input has dims, and those that are fixed as they "
+                "are; or leave it out, if none is open.",
             )
         return given, batched and given[0] == 1
     sizes: list[int | None] = list(dims)
@@ -386,6 +396,7 @@ def fixed_value(
             where=where,
             expected=f"{dtype} {_describe(dims) if dims is not None else 'of any shape'}",
             received=f"{given.dtype} {list(given.shape)}",
+            next="give a value of that dtype and shape, or leave it out: it then stays an input.",
         )
     return made
 
@@ -398,12 +409,14 @@ def check_options(
     for what, given in named.items():
         unknown = [name for name in given if name not in inputs]
         if unknown:
+            near = difflib.get_close_matches(unknown[0], list(inputs), n=1)
             raise FanlightError(
                 "E-FORMAT-018",
                 f"{what} names an input that the model does not have.",
                 where=where,
                 expected=", ".join(inputs) or "no inputs",
                 received=", ".join(unknown),
+                next=(f"did you mean {near[0]!r}?" if near else "take a name of that list."),
             )
     images = [d for d in inputs.values() if d and len(d) in (3, 4)]
     if options.size is None or any(None in d[-3:-1] for d in images):

@@ -75,9 +75,12 @@ LAYERS: dict[str, Explanation] = {
     # --- training ---------------------------------------------------------------------------------
     "E-LAYER-008": Explanation(
         "The file names classes that fl.layers does not have: layers of the author's own, or of "
-        "another library. The message lists all of them.",
+        "another library. Or it keeps the function of a Lambda as Python bytecode, which is never "
+        "run. The message lists all of them.",
         "Write the class (its arguments are in the file) and register it under the name of the "
-        "file before the model is loaded: @fl.register(package, name) above it.",
+        "file before the model is loaded: @fl.register(package, name) above it. For a Lambda write "
+        "its function, and register it under the name of the layer: @fl.register(name="
+        "'lambda_1').",
     ),
     "E-LAYER-009": Explanation(
         "The ending of the name says what is written, and this kind of file cannot hold what was "

@@ -11,10 +11,10 @@ MODELS: dict[str, Explanation] = {
         "Check spelling and permissions. A relative path starts in the working directory.",
     ),
     "E-FORMAT-002": Explanation(
-        "The contents are those of another format: .tflite, .onnx, .pb, a checkpoint, weights "
+        "The contents are those of another format: a pickle of PyTorch, a checkpoint, weights "
         "without a topology. Or a folder was named that holds no model, or several.",
-        "Name the file itself. Save a Keras model as .keras, convert a SavedModel with "
-        "tensorflowjs_converter; the message says what fits the file that you gave.",
+        "Name the file itself. Save a Keras model as .keras, and export one of PyTorch with "
+        "torch.export; the message says what fits the file that you gave.",
     ),
     "E-FORMAT-003": Explanation(
         "What was saved as model.json is something else: an error page, a Git LFS pointer, a "

@@ -257,7 +257,7 @@ def _signature(
             where=where,
             expected=", ".join(map(repr, names)) or "a signature",
             received=repr(key) if key else "no choice",
-            next=f"fl.load(path, signature={names[0]!r}), or --signature."
+            next=f"say which: fl.load(path, signature={names[0]!r})."
             if names
             else "save it with signatures, or by model.export(path) in Keras; or name outputs.",
         )
@@ -321,7 +321,7 @@ def _frozen_graph(file: Path, data: Mapped, options: Options) -> tuple[Json, Sig
             where=where,
             expected="a node that nobody consumes",
             received=f"{len(nodes)} nodes",
-            next="name them: fl.load(path, outputs=[...]), or --outputs.",
+            next="name them: fl.load(path, outputs=[...]).",
         )
     return parsed, signature
 

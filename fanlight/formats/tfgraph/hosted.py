@@ -287,6 +287,7 @@ class Host:
                 where=node.where,
                 expected=f"{x.ndim} sizes" if isinstance(x, np.ndarray) else "a node of numbers",
                 received=list(shape),
+                next="give one size for each of its dims.",
             )
         place = _FILLS.get(node.op)
         fill: Any = inputs[place] if place is not None and place < len(inputs) else 0
@@ -337,6 +338,7 @@ class Host:
                 where=self.run.path,
                 expected=", ".join(self._names.values()) or "no inputs",
                 received=", ".join(unused)[:300],
+                next="take a name of that list, or leave it out.",
             )
         if not self._used and not self._behind:
             return self.run.builder.finish(outputs), None

@@ -328,6 +328,7 @@ class _Import:
                 where=self.path,
                 expected=", ".join(names)[:300] or "no tables",
                 received=", ".join(map(str, unknown))[:300],
+                next="take a name of that list, or leave the table out.",
             )
 
     def _given_table(self, name: str, node: GraphNode) -> text.Table:

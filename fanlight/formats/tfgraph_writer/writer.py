@@ -92,6 +92,7 @@ def write_graph_model(
             where="signature",
             expected=", ".join([*(v.name for v in graph.inputs), *(n for n, _ in graph.outputs)]),
             received=", ".join(unknown),
+            next="take names of that list.",
         )
     own = dict(metadata or {})
     if structured_outputs:

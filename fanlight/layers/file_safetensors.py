@@ -225,7 +225,8 @@ def named(model: Layer) -> list[tuple[str, Any]]:
 def _no_layers(path: Path, names: Sequence[str]) -> FanlightError:
     """E-LAYER-009 for weights by name, of ours or of PyTorch."""
     torch = sum(n.endswith(_TORCH_NAMES) for n in names) * 2 > len(names)
-    listed = ", ".join(n[:60] for n in names[:4]) + (", ..." if len(names) > 4 else "")
+    some = [n[:60] for n in names if not n.endswith("num_batches_tracked")][:4]
+    listed = ", ".join(some) + (", ..." if len(names) > len(some) else "")
     return FanlightError(
         "E-LAYER-009",
         "the file has the weights of a PyTorch model, and not its layers."

@@ -264,7 +264,7 @@ def _print_check(made: Any) -> None:
     console = stdout()
     if made.problem is not None:
         console.print("  [bold red]NOT CHECKED[/]: the result cannot be computed", highlight=False)
-        told = str(in_options(made.problem, click.get_current_context().command))
+        told = str(_said(made.problem))
         console.print(told, markup=False, highlight=False, soft_wrap=True)
         return
     if made.worst is None:
@@ -288,14 +288,19 @@ def _print_check(made: Any) -> None:
             console.print(f"    {escape(one.output)}: {one.worst:.1e}", highlight=False)
 
 
+def _said(problem: FanlightError) -> FanlightError:
+    """An error in the words of this command."""
+    context = click.get_current_context(silent=True)
+    return in_options(problem, None if context is None else context.command)
+
+
 def _report(source: str, reading: dict[str, Any], as_json: bool) -> None:
     from fanlight.convert.model import Reading
     from fanlight.convert.report import report_of
 
     report = report_of(source, Reading(**reading))
     if report.problem is not None:
-        told = in_options(report.problem, click.get_current_context().command)
-        report = replace(report, problem=told)
+        report = replace(report, problem=_said(report.problem))
     if as_json:
         print_json(report.to_json())
     else:

@@ -15,6 +15,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.formats.jsonfile import expect
 from fanlight.formats.keras.config import LAMBDA_CODE, is_bytecode, snake_keys
+from fanlight.formats.keras.numbering import Numbering
 from fanlight.layers import constraints, initializers, registry, regularizers
 from fanlight.layers.layer import Layer
 from fanlight.layers.legacy import renewed
@@ -352,39 +353,23 @@ class _Graph:
     ) -> None:
         self.reader, self.layers, self.calls, self.own = reader, layers, calls, own
         self.made: dict[tuple[str, int], list[Any]] = {}
-        self.shift = self._shifts()
+        self.numbering = self._numbering()
         for name, layer in layers.items():
             if not calls[name] and isinstance(layer, Layer) and layer.nodes:
                 self.made[(name, 0)] = list(layer.nodes[0].outputs)
 
-    def _shifts(self) -> dict[str, int]:
-        """Layer -> by how much references count too far.
-
-        The call that made a nested model counts in the files of Keras 2, though it is no call of
-        this model; Keras 3 counts it in `output_layers` alone.
-        """
-        places = [self.own.get("output_layers"), list(self.calls.values())]
-        if not self._old():
-            places = places[1:]
-        most: dict[str, int] = {}
-        for name, call, _ in _references(places):
-            most[name] = max(most.get(name, 0), call)
-        return {
-            name: max(most.get(name, 0) - len(calls) + 1, 0)
-            for name, calls in self.calls.items()
-            if calls
-        }
-
-    def _end(self, ref: tuple[str, int, int]) -> Any:
-        """A tensor that input_layers or output_layers names."""
+    def _numbering(self) -> Numbering:
+        """Which calls references mean."""
         from fanlight.layers.model import Model, Sequential
 
-        name, call, index = ref
-        layer = self.layers.get(name)
-        nested = isinstance(layer, Model) and not isinstance(layer, Sequential)
-        if nested and not self._old() and call:
-            return self._tensor((name, call - 1, index))
-        return self._tensor(ref)
+        models = {n for n, layer in self.layers.items() if isinstance(layer, Model)}
+        return Numbering(
+            {name: len(calls) for name, calls in self.calls.items()},
+            [ref[:2] for ref in _references(list(self.calls.values()))],
+            [ref[:2] for ref in _references(self.own.get("output_layers"))],
+            old=self._old(),
+            nested={n for n in models if not isinstance(self.layers[n], Sequential)},
+        )
 
     def ends(self) -> tuple[Any, Any]:
         """Inputs and outputs of the model in their structure."""
@@ -421,11 +406,13 @@ class _Graph:
         )
 
     def _ready(self, ref: tuple[str, int, int]) -> bool:
-        return (ref[0], ref[1] - self.shift.get(ref[0], 0)) in self.made
+        return (ref[0], self.numbering.inner(*ref[:2])) in self.made
 
-    def _tensor(self, ref: tuple[str, int, int]) -> Any:
+    def _tensor(self, ref: tuple[str, int, int], end: bool = False) -> Any:
+        """The tensor that a call of a layer names, or that input_layers or output_layers do."""
         name, call, index = ref
-        made = self.made.get((name, call - self.shift.get(name, 0)))
+        meant = self.numbering.end if end else self.numbering.inner
+        made = self.made.get((name, meant(name, call)))
         if made is None or index >= len(made):
             raise FanlightError(
                 "E-FORMAT-016",
@@ -441,7 +428,7 @@ class _Graph:
         one = _reference(value)
         if one is not None:
             # Keras 2 and TF.js list one output, too, but a list of one is one there.
-            return self._end(one)
+            return self._tensor(one, end=True)
         if isinstance(value, dict):
             return {k: self._structure(v, what) for k, v in value.items()}
         if not isinstance(value, list) or not value:

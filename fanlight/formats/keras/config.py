@@ -36,11 +36,13 @@ class CallConfig:
         inputs: the tensors that it gets.
         options: what was passed by keyword, unless it is a tensor.
         operands: what was passed by position, tensors and constants in order.
+        listed: whether the file has it as a list, as Keras 2 and TF.js do, and not as arguments.
     """
 
     inputs: tuple[TensorRef, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     operands: tuple[Any, ...] = ()
+    listed: bool = True
 
 
 @dataclass(frozen=True)
@@ -213,7 +215,7 @@ def _parse_call_keras3(node: Mapping[str, Any], where: str) -> CallConfig:
             operands += inputs[before:]
         elif item is not None:
             options[key] = item
-    return CallConfig(tuple(inputs), options, tuple(operands))
+    return CallConfig(tuple(inputs), options, tuple(operands), listed=False)
 
 
 def _keras_tensors(value: Any, found: list[TensorRef]) -> None:

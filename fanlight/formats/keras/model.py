@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from fanlight.errors import FanlightError
 from fanlight.formats.emitter import Emitter, Tensor
@@ -20,6 +21,7 @@ from fanlight.formats.keras.config import (
     is_bytecode,
     snake_keys,
 )
+from fanlight.formats.keras.numbering import Numbering
 from fanlight.formats.keras.operations import FUNCTIONS, OPERATIONS
 from fanlight.formats.keras.stores import LayerRef, Store
 from fanlight.formats.names import output_names, tally
@@ -262,21 +264,25 @@ class _Import:
                 expected=len(model.inputs),
                 received=len(inputs),
             )
-        shift = _call_shifts(model)
+        numbering = _numbering(model)
         done: dict[tuple[str, int], list[Tensor]] = {
             (ref.layer, 0): [value] for ref, value in zip(model.inputs, inputs, strict=True)
         }
 
-        def key(ref: TensorRef) -> tuple[str, int]:
-            return (ref.layer, ref.call - shift.get(ref.layer, 0))
+        def inner(ref: TensorRef) -> TensorRef:
+            return replace(ref, call=numbering.inner(ref.layer, ref.call))
+
+        def made(ref: TensorRef) -> Tensor:
+            results = done[ref.layer, ref.call]
+            if ref.tensor >= len(results):
+                raise _missing(ref, f"an output of {ref.layer!r}", model.where)
+            return results[ref.tensor]
 
         def tensor(ref: TensorRef) -> Tensor:
-            made = done[key(ref)]
-            if ref.tensor >= len(made):
-                raise _missing(ref, f"an output of {ref.layer!r}", model.where)
-            return made[ref.tensor]
+            return made(inner(ref))
 
-        for name, index in _order(model, layers, key, set(done)):
+        ends = [replace(r, call=numbering.end(r.layer, r.call)) for r in model.outputs]
+        for name, index in _order(model, layers, ends, inner, set(done)):
             layer = layers[name]
             call = layer.calls[index]
             values = [tensor(ref) for ref in call.inputs]
@@ -288,7 +294,7 @@ class _Import:
                 _check_call(layer, call)
                 done[(name, index)] = self._call(layer, values, scope, paths[name])
         names = list(model.output_names) or [ref.layer for ref in model.outputs]
-        return [tensor(ref) for ref in model.outputs], names
+        return [made(ref) for ref in ends], names
 
     def _call(
         self, layer: LayerConfig, inputs: Sequence[Tensor], scope: tuple[str, ...], path: str
@@ -439,35 +445,40 @@ def _paths(model: ModelConfig, prefix: str) -> dict[str, str]:
     return paths
 
 
-def _call_shifts(model: ModelConfig) -> dict[str, int]:
-    """Layer -> by how much references to its calls are too high.
-
-    Keras 2 counts the call that built a nested model, too, though it is no call of this model.
-    """
-    counts = {layer.name: max(len(layer.calls), 1) for layer in model.layers if layer.model}
-    shifts: dict[str, int] = {}
-    refs = [r for layer in model.layers for call in layer.calls for r in call.inputs]
-    for ref in (*refs, *model.outputs):
-        if ref.layer in counts and ref.call >= counts[ref.layer]:
-            shifts[ref.layer] = max(shifts.get(ref.layer, 0), ref.call - counts[ref.layer] + 1)
-    return shifts
+def _numbering(model: ModelConfig) -> Numbering:
+    """Which calls the references of a functional model mean."""
+    calls = [call for layer in model.layers for call in layer.calls]
+    nested = {layer.name: layer for layer in model.layers if layer.model}
+    return Numbering(
+        {name: len(layer.calls) for name, layer in nested.items()},
+        [(r.layer, r.call) for call in calls for r in call.inputs],
+        [(r.layer, r.call) for r in model.outputs],
+        old=all(call.listed for call in calls),
+        nested={name for name, layer in nested.items() if layer.kind != "Sequential"},
+    )
 
 
 def _order(
     model: ModelConfig,
     layers: Mapping[str, LayerConfig],
-    key: Callable[[TensorRef], tuple[str, int]],
+    ends: Sequence[TensorRef],
+    inner: Callable[[TensorRef], TensorRef],
     done: set[tuple[str, int]],
 ) -> list[tuple[str, int]]:
-    """The calls that the outputs need, each after those that feed it."""
+    """The calls that the outputs need, each after those that feed it.
+
+    Args:
+        ends: the outputs, with the calls that they mean.
+        inner: a reference of a call, with the call that it means.
+    """
     order: list[tuple[str, int]] = []
     finished = set(done)
-    for output in model.outputs:
+    for output in ends:
         path: dict[tuple[str, int], None] = {}
         stack = [(output, False)]
         while stack:
             ref, leaving = stack.pop()
-            here = key(ref)
+            here = (ref.layer, ref.call)
             if leaving:
                 del path[here]
                 finished.add(here)
@@ -489,7 +500,7 @@ def _order(
                 )
             path[here] = None
             stack.append((ref, True))
-            stack.extend((r, False) for r in layer.calls[here[1]].inputs)
+            stack.extend((inner(r), False) for r in layer.calls[here[1]].inputs)
     return order
 
 

@@ -17,6 +17,7 @@ from fanlight.formats.atomic import new_file
 from fanlight.formats.files import regular_size
 from fanlight.formats.jsonfile import parse_json
 from fanlight.layers import compiled
+from fanlight.layers.adapters import adapters, merged
 from fanlight.layers.blank import blank
 from fanlight.layers.depths import depth_order
 from fanlight.layers.describe import KERAS_VERSION, described_model
@@ -198,6 +199,12 @@ class _File:
         if not self.version:
             self.version = "3." if self.by_place else "2."
 
+    def merge(self, description: Any) -> None:
+        """Make one weight of each that low-rank adapters add to, as .keras files have it."""
+        scales = adapters(description)
+        if scales:
+            self.layers = [(name, merged(own, scales)) for name, own in self.layers]
+
     def count(self) -> int:
         """Numbers in all weights."""
         return sum(int(np.prod(s.shape)) for _, own in self.layers for s in own)
@@ -217,6 +224,7 @@ def read(path: Path, compile: bool) -> Any:
         )
     old = not file.version.startswith(("3", "4"))
     description = parse_json(file.config.encode("utf-8", "replace"), path)
+    file.merge(description)
     with blank(file.count()):
         model = Reader(path, old).whole(description)
     assign(_found(model, file, path, False), path)

@@ -33,8 +33,10 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "use_cudnn": ("auto", True),
     "zero_output_for_mask": (True,),
 }
+# Those of low-rank adapters are here, for the weights that are read have what these add.
 _ALWAYS = (
-    "adjustment", "input_length", "renorm_momentum", "shared_object_id", "virtual_batch_size",
+    "adjustment", "input_length", "lora_alpha", "lora_rank", "renorm_momentum", "shared_object_id",
+    "virtual_batch_size",
 )  # fmt: skip
 _MAX_NESTING = 24
 _WRONG = (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError,

@@ -27,6 +27,21 @@ _SUFFIXES = ("_initializer", "_regularizer", "_constraint")
 _NOTHING: tuple[Any, ...] = (None, False, "", [], {})
 
 
+# Weights that low-rank adapters add to. No place in the order of weights is that of an adapter.
+LORA = ("kernel", "embeddings")
+_NOWHERE = 1 << 30
+
+
+def lora_scale(config: Mapping[str, Any]) -> float | None:
+    """By what Keras multiplies the product of a layer's low-rank adapter; None: it has none."""
+    rank, alpha = config.get("lora_rank"), config.get("lora_alpha")
+    if isinstance(rank, bool) or not isinstance(rank, int) or not 0 < rank < 1 << 31:
+        return None
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float):
+        return 1.0
+    return alpha / rank
+
+
 @dataclass(frozen=True)
 class Dialect:
     """Which Keras wrote the model: its major version (2 or 3), and whether it was TF.js."""
@@ -189,10 +204,25 @@ class LayerCall:
             array = self.shared.store.get(
                 self.ref, aliases, index, tuple(type.bound), self.layer.where
             )
-            self.shared.weights[key] = self.em.named(
-                array.astype(np.float32, copy=False), f"{self.name}/{aliases[0]}"
-            )
+            array = self._merged(aliases[0], array.astype(np.float32, copy=False))
+            self.shared.weights[key] = self.em.named(array, f"{self.name}/{aliases[0]}")
         return self.shared.weights[key]
+
+    def _merged(self, name: str, array: np.ndarray) -> np.ndarray:
+        """A weight with what a low-rank adapter (LoRA) adds; .keras files have the sum itself."""
+        scale = lora_scale(self.layer.config)
+        if scale is None or name not in LORA:
+            return array
+        parts = []
+        rank = int(self.layer.config["lora_rank"])
+        shapes = ((*array.shape[:-1], rank), (rank, array.shape[-1]))
+        for end, shape in zip("ab", shapes, strict=True):
+            names = [f"lora_{name}_{end}"]
+            if self.shared.store.shape(self.ref, names, _NOWHERE) is None:
+                return array
+            check_size(TensorType(shape), self.layer.where)
+            parts.append(self.shared.store.get(self.ref, names, _NOWHERE, shape, self.layer.where))
+        return array + np.float32(scale) * np.matmul(*(p.astype(np.float32) for p in parts))
 
     def op(self, op: str, *inputs: Tensor, part: str = "", **attrs: Any) -> Any:
         """Apply an op of the table; `part` names what it is of the layer."""

@@ -193,11 +193,16 @@ class Reader:
                 ]
         return own
 
-    def _fitted(self, description: dict[str, Any]) -> dict[str, Any]:
+    def _fitted(self, description: dict[str, Any]) -> Any:
+        """A layer's description without what its class does not take; of a model, the model."""
         entry = self._described(description)
         kind = registry.find(str(entry.get("class_name")), entry.get("registered_name"))
-        if kind is None or str(entry.get("class_name")) in registry.MODELS:
+        if kind is None:
             return entry
+        inner = entry.get("config")
+        model = isinstance(inner, dict) and "layers" in inner and "output_layers" in inner
+        if model or str(entry.get("class_name")) in registry.MODELS:
+            return self.layer(entry)  # with its connections
         own = self._nested(self._config(entry.get("config") or {}))
         return {**entry, "config": self._cleaned(kind, own, entry)}
 

@@ -10,11 +10,13 @@ from fanlight.layers.layer import Layer, argument_error
 
 
 def known_layers() -> dict[str, Any]:
-    """The layers that a description may name."""
+    """The layers, and models, that a description may name."""
     from fanlight import layers  # which imports this
+    from fanlight.layers.model import Model, Sequential
 
     found = {name: getattr(layers, name) for name in layers.__all__}
-    return {name: made for name, made in found.items() if isinstance(made, type)}
+    models = {"Functional": Model, "Model": Model, "Sequential": Sequential}
+    return models | {name: made for name, made in found.items() if isinstance(made, type)}
 
 
 def layer_of(outer: Layer, argument: str, given: Any) -> Layer:

@@ -13,12 +13,14 @@ from fanlight.formats.keras import activations, basic, convolution, pooling  # n
 from fanlight.formats.keras.call import LAYERS, Dialect, LayerCall, Shared, policy
 from fanlight.formats.keras.config import (
     LAMBDA_CODE,
+    MODELS,
     CallConfig,
     LayerConfig,
     ModelConfig,
     TensorRef,
     free_shape,
     is_bytecode,
+    parse_model,
     snake_keys,
 )
 from fanlight.formats.keras.numbering import Numbering
@@ -84,7 +86,11 @@ def inventory(model: ModelConfig) -> Inventory:
                 continue
             kind = item.kind
             if kind in _WRAPPERS:
-                kind = _inner(item).kind
+                inner = _inner(item)
+                if inner.model is not None:
+                    waiting.append(inner.model)
+                    continue
+                kind = inner.kind
             if kind == "Lambda" and is_bytecode(item.config.get("function")):
                 kind = LAMBDA_CODE
             if kind == "TFOpLambda":
@@ -126,9 +132,10 @@ def _operation(layer: LayerConfig) -> str:
 
 
 def _inner(layer: LayerConfig) -> LayerConfig:
-    """The layer inside a wrapper."""
+    """The layer, or the model, inside a wrapper."""
     entry = snake_keys(layer.config.get("layer"), layer.where)
-    config = snake_keys(entry.get("config"), layer.where)
+    raw = entry.get("config")
+    config = {"layers": raw} if isinstance(raw, list) else snake_keys(raw, layer.where)
     kind, name = entry.get("class_name"), config.get("name") or layer.name
     if not isinstance(kind, str) or not isinstance(name, str):
         raise FanlightError(
@@ -138,7 +145,8 @@ def _inner(layer: LayerConfig) -> LayerConfig:
             expected='"layer" with a class_name and a config',
             received=repr(entry)[:80],
         )
-    return LayerConfig(kind, name, config, (), layer.where)
+    model = parse_model(entry, layer.where) if kind in MODELS else None
+    return LayerConfig(kind, name, config, (), layer.where, model)
 
 
 class _Import:

@@ -16,10 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.formats.keras.config import is_op
 from fanlight.layers import activations as _activations  # noqa: F401  # its functions are some
 from fanlight.layers import config as configs
 from fanlight.layers import losses as _losses  # noqa: F401
 from fanlight.layers import tf_functions
+from fanlight.layers.keras_ops import OPS
 from fanlight.layers.kinds import BY_CLASS, BY_FUNCTION, read, written
 from fanlight.layers.layer import Layer, argument_error
 from fanlight.layers.standing import FUNCTIONS as _ROOMS
@@ -117,6 +119,7 @@ _OWN: dict[str, Callable[..., Any]] = {
     "padded": _padded,
     "array_split": _array_split,
     "take": _take,
+    **OPS,
 }
 
 
@@ -198,11 +201,24 @@ class Operation(Layer):
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         """What the function gives; options are operands that Keras calls by their names."""
-        said = [v for k, v in options.items() if k not in ("training", "mask")]
-        operands = (*args, *said)
+        operands = self._in_order(args, options)
         if self.function == "getitem" and len(operands) == 2 and isinstance(operands[1], list):
             operands = (operands[0], tuple(operands[1]))  # as Keras's files have a tuple
         return super().__call__(*operands)
+
+    def _in_order(self, args: tuple[Any, ...], options: Mapping[str, Any]) -> tuple[Any, ...]:
+        """All operands by position: of `OPS` by the names that Keras has for them, too."""
+        names = list(inspect.signature(OPS[self.function]).parameters) if self.named else []
+        given = {k: v for k, v in options.items() if k in names[len(args) :]}
+        if not given or set(options) - set(given) - {"training"}:
+            return (*args, *(v for k, v in options.items() if k not in ("training", "mask")))
+        last = max(names.index(k) for k in given)
+        return (*args, *(given.get(k) for k in names[len(args) : last + 1]))
+
+    @property
+    def named(self) -> bool:
+        """Whether operands have the names that Keras has for them."""
+        return self.function in OPS
 
     def operands_in_file(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """The arguments of a call as Keras's files have them: an index is a list there."""
@@ -416,6 +432,8 @@ def _kind(entry: Mapping[str, Any]) -> Any:
     # The .h5 files of Keras 3 leave out the module.
     from fanlight.layers.registry import find
 
+    if name in BY_CLASS and is_op(entry) and configs.registered(name) is None:
+        return BY_CLASS[name]
     own = entry.get("config")
     mine = isinstance(own, Mapping) and (_has_number(entry) or "newshape" in own)
     if name in BY_CLASS and (mine or find(name, entry.get("registered_name")) is None):

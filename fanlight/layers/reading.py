@@ -14,9 +14,10 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.formats.jsonfile import expect
-from fanlight.formats.keras.config import LAMBDA_CODE, is_bytecode, snake_keys
+from fanlight.formats.keras.config import LAMBDA_CODE, is_bytecode, is_op, snake_keys
 from fanlight.formats.keras.numbering import Numbering
 from fanlight.layers import constraints, initializers, registry, regularizers
+from fanlight.layers.config import registered
 from fanlight.layers.layer import Layer
 from fanlight.layers.legacy import renewed
 from fanlight.layers.symbolic import symbols
@@ -270,10 +271,11 @@ class Reader:
                 continue
             own = inner if isinstance(inner, dict) else {"layers": inner}
             known_class = registry.find(name, entry.get("registered_name")) is not None
-            if not known_class and not is_operation(entry):
+            op = is_op(entry) and registered(name) is None
+            if (op or not known_class) and not is_operation(entry):
                 label = str(entry.get("name") or own.get("name") or "?")
                 function = named(entry)
-                kind = str(entry.get("registered_name") or name)
+                kind = f"ops.{name}" if op else str(entry.get("registered_name") or name)
                 kind = kind if function is None else f"{name} {function}"
                 unknown.setdefault(kind, []).append(label)
             elif name == "Lambda" and is_bytecode(own.get("function")) and registry.builtin(name):
@@ -304,6 +306,19 @@ class Reader:
                     " Of a function of TensorFlow, a function by that name, such as "
                     'custom_objects={"signal.fft": function} or @fl.register(name="signal.fft").'
                 )
+            ops = [kind for kind in unknown if kind.startswith("ops.")]
+            if ops:
+                functions += (
+                    f" {', '.join(ops)} is of keras.ops, a function and no layer: compute the same "
+                    "by others of keras.ops, or in a layer of your own that you register."
+                )
+            classes = (
+                ""
+                if len(ops) == len(unknown)
+                else "write the class and register it under its name in the file before you "
+                "load: @fl.register(package, name) above `class NAME(fl.layers.Layer)`; or give it "
+                "to fl.load_model: custom_objects={NAME: class}."
+            )
             raise FanlightError(
                 "E-LAYER-008",
                 f"the file has {len(unknown)} kind{plural} of layer that Fanlight does not know.",
@@ -311,11 +326,9 @@ class Reader:
                 expected=f"some of the {len(known)} layers of fl.layers, or layers that you "
                 "registered",
                 received=tally(unknown),
-                next="write the class and register it under its name in the file before you "
-                "load: @fl.register(package, name) above `class NAME(fl.layers.Layer)`; or give it "
-                "to fl.load_model: custom_objects={NAME: class}."
-                + functions
-                + (f" Of a Lambda: {replaced_by(codes)}" if codes else ""),
+                next=(
+                    classes + functions + (f" Of a Lambda: {replaced_by(codes)}" if codes else "")
+                ).strip(),
             )
 
     # --- helpers
@@ -549,7 +562,7 @@ def _asked_for(layer: Any, options: dict[str, Any]) -> dict[str, Any]:
     """Options without those that say nothing and that the layer does not take."""
     import inspect
 
-    if not isinstance(layer, Layer):
+    if not isinstance(layer, Layer) or getattr(layer, "named", False):
         return options
     takes = inspect.signature(type(layer).call).parameters
     if any(p.kind is p.VAR_KEYWORD for p in takes.values()):

@@ -47,7 +47,7 @@ class CallConfig:
 
 @dataclass(frozen=True)
 class LayerConfig:
-    """One layer; `model` is set if the layer is a model itself."""
+    """One layer; `model` is set if it is a model itself, `op` if it is a function of keras.ops."""
 
     kind: str
     name: str
@@ -55,6 +55,7 @@ class LayerConfig:
     calls: tuple[CallConfig, ...]
     where: str
     model: ModelConfig | None = None
+    op: bool = False
 
 
 @dataclass(frozen=True)
@@ -147,10 +148,24 @@ def parse_model(value: Any, where: str, depth: int = 0) -> ModelConfig:
     return ModelConfig(kind, name, layers, inputs, outputs, tuple(names), free_shape(built), where)
 
 
+def is_op(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry of a model's layers is a function of keras.ops, and no layer.
+
+    The .h5 files of Keras 3 leave out the module, which tells it; but all layers have their dtype
+    in their config there, and whether they train, and functions have neither.
+    """
+    module, own, nodes = entry.get("module"), entry.get("config"), entry.get("inbound_nodes")
+    if module:
+        return isinstance(module, str) and module.startswith("keras.src.ops")
+    if not isinstance(own, dict) or not isinstance(nodes, list) or entry.get("registered_name"):
+        return False
+    by_keras_3 = any(isinstance(node, dict) and "args" in node for node in nodes)
+    return by_keras_3 and not {"dtype", "trainable", "layers"} & set(own)
+
+
 def _kind(entry: Mapping[str, Any], where: str) -> str:
     kind = expect(entry.get("class_name"), str, '"class_name"', where)
-    module = entry.get("module")
-    if isinstance(module, str) and module.startswith("keras.src.ops"):
+    if entry.get("module") and is_op(entry):
         return f"ops.{kind}"  # an operation, not the layer of the same name
     return kind
 
@@ -169,7 +184,7 @@ def _parse_layer(value: Any, where: str, sequential: bool, depth: int) -> LayerC
     model = parse_model(entry, here, depth + 1) if kind in MODELS else None
     if "build_config" in entry and "build_config" not in config:
         config["build_config"] = entry["build_config"]
-    return LayerConfig(kind, name, config, tuple(calls), here, model)
+    return LayerConfig(kind, name, config, tuple(calls), here, model, is_op(entry))
 
 
 def _parse_call(node: Any, where: str) -> CallConfig:

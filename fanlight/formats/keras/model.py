@@ -99,6 +99,8 @@ def inventory(model: ModelConfig) -> Inventory:
                 read |= {kind} if function in FUNCTIONS else set()
             elif _operation(item):
                 read.add(kind)
+            elif item.op and kind in LAYERS:
+                kind = f"ops.{kind}"  # a function that has the name of a layer
             found.append((kind, item.name))
     return listed(found, read.__contains__, layers=True)
 
@@ -124,9 +126,10 @@ def _operation(layer: LayerConfig) -> str:
     The .h5 files of Keras 3 leave out the module, so that `x + 3` looks like the layer Add;
     but no layer takes a number.
     """
+    own = layer.op or layer.kind not in LAYERS
     numbers = any(not isinstance(v, TensorRef) for call in layer.calls for v in call.operands)
     for kind in (layer.kind, f"ops.{layer.kind}"):
-        if kind in OPERATIONS and (kind == layer.kind or numbers or layer.kind not in LAYERS):
+        if kind in OPERATIONS and (kind == layer.kind or numbers or own):
             return kind
     return ""
 

@@ -312,8 +312,8 @@ def static_shape(
     """The shape in the graph of an input that the source declares as `dims` (None: free).
 
     Args:
-        examples: whether the first dim counts examples, as in all models of layers; else
-            [free, free, 3] is a picture.
+        examples: whether the first dim counts examples, as in all models of layers: [?, ?, 3] are
+            rows of steps then, else a picture.
 
     Returns the shape and whether its leading dim was free (then it is 1).
 
@@ -354,14 +354,16 @@ def static_shape(
     open_axes = [axis for axis, d in enumerate(sizes) if d is None]
     if open_axes:
         spatial = image and set(open_axes) <= {len(dims) - 3, len(dims) - 2}
-        free = 224 if image else 20
+        row = examples and len(dims) in (2, 3) and open_axes == [1]
+        free = 224 if image else 32 if row else 20
         example = [1 if axis == 0 and batched else d or free for axis, d in enumerate(dims)]
+        what = "image size" if spatial else "length" if row else "size"
         # In Python words: the command line says it in its own, see cli/wording.py.
         raise FanlightError(
             "E-FORMAT-017",
-            f"the model leaves the {'image ' if spatial else ''}size of its input {name!r} open.",
+            f"the model leaves the {what} of its input {name!r} open.",
             where=where,
-            expected="a size for every free dim",
+            expected="a length of its rows" if row else "a size for every free dim",
             received=_describe(dims),
             next="say it: fl.load(path, size=224)."
             if spatial

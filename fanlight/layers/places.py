@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
+from fanlight.layers.attention import GroupQueryAttention
 from fanlight.layers.depths import depth_order
 from fanlight.layers.layer import Layer
 from fanlight.layers.model import Model, Sequential
@@ -30,6 +31,8 @@ _APART = (
     "_ends",
     "history",
 )
+# Classes that Keras exports under another name than their own, by which files keep weights.
+_CLASSES = {Model: "Functional", GroupQueryAttention: "GroupedQueryAttention"}
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ def _counted(prefix: str, values: Sequence[Any]) -> Iterator[tuple[str, Layer]]:
 
 def class_name(layer: Layer) -> str:
     """What Keras calls the class of a layer."""
-    return "Functional" if type(layer) is Model else type(layer).__name__
+    return _CLASSES.get(type(layer), type(layer).__name__)
 
 
 def keras_snake(name: str) -> str:

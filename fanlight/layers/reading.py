@@ -14,12 +14,14 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.formats.jsonfile import expect
+from fanlight.formats.keras.call import policy
 from fanlight.formats.keras.config import LAMBDA_CODE, is_bytecode, is_op, snake_keys
 from fanlight.formats.keras.numbering import Numbering
 from fanlight.layers import constraints, initializers, registry, regularizers
 from fanlight.layers.config import registered
 from fanlight.layers.layer import Layer
 from fanlight.layers.legacy import renewed
+from fanlight.layers.policy import get as get_policy
 from fanlight.layers.symbolic import symbols
 
 # Layers that hold others, and where.
@@ -92,7 +94,7 @@ class Reader:
         entries = expect(own.get("layers"), list, '"layers"', self.where)
         self.refuse_unknown(entries)
         layers = [self.layer(e) for e in entries]
-        made = Sequential(name=self._name(own), dtype=own.get("dtype"))
+        made = Sequential(name=self._name(own), dtype=self._narrowed(own).get("dtype"))
         self._guarded(f"the layers of {made.name}", lambda: made._extend(layers))
         shape = own.get("build_input_shape") or own.get("batch_input_shape")
         if not shape and entries:  # of an Embedding, whose argument of that name is left out
@@ -212,7 +214,7 @@ class Reader:
         name = str(entry.get("class_name"))
         if kind.__module__.partition(".")[0] != "fanlight":
             return own
-        own = renewed(name, own, self.old, self.tfjs)
+        own = self._narrowed(renewed(name, own, self.old, self.tfjs))
         takes = registry.accepted(kind)
         kept: dict[str, Any] = {}
         for key, value in own.items():
@@ -227,6 +229,15 @@ class Reader:
                     received=f"{key}={value!r}"[:200],
                 )
         return kept
+
+    def _narrowed(self, own: dict[str, Any]) -> dict[str, Any]:
+        """Arguments with the dtype that wider numbers become here; quantized layers are refused."""
+        name = policy(own)
+        if name == "float64":
+            return {**own, "dtype": "float32"}
+        if name is not None and "Policy" in name:
+            get_policy(own["dtype"], f"layer {own.get('name', '')!r} in {self.where}")
+        return own
 
     def _operation(self, entry: dict[str, Any]) -> Any:
         """Arithmetic in a functional model, which is a layer of its own in a file; or None."""

@@ -25,6 +25,7 @@ _ALIASES = {
     "GlobalAvgPool2D": "GlobalAveragePooling2D",
     "GlobalMaxPool1D": "GlobalMaxPooling1D",
     "GlobalMaxPool2D": "GlobalMaxPooling2D",
+    "GroupedQueryAttention": "GroupQueryAttention",
     "GRUV2": "GRU",
     "LSTMV2": "LSTM",
     "MaxPool1D": "MaxPooling1D",

@@ -85,8 +85,8 @@ class LayerCall:
         """The only input."""
         if len(self.inputs) != 1:
             raise FanlightError(
-                "E-FORMAT-005",
-                f"{self.layer.kind} takes one input.",
+                "E-FORMAT-012",
+                f"{self.layer.kind} is called with several tensors, or none.",
                 where=self.layer.where,
                 expected=1,
                 received=len(self.inputs),

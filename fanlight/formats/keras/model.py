@@ -409,6 +409,9 @@ class _Import:
                 where=layer.where,
                 expected="float32, or a mixed policy",
                 received=name[:80],
+                next="save the model before it was quantized: fl.quantize makes int8 of it."
+                if "Policy" in name
+                else None,
             )
         self.shared.warnings.append(f"layers of dtype {name} compute in {_NARROWED[name]}.")
 

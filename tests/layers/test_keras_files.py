@@ -1,0 +1,62 @@
+"""What files of Keras have in their own way: through both doors, or said in a message."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fanlight as fl
+from tests.layers.keras_oracle import close, keras, numbers
+from tests.layers.test_random_networks import DOORS, ENDINGS, same, stirred
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Keras's own, about .h5 and NumPy
+L = keras.layers
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_grouped_queries(ending: str, tmp_path: Path) -> None:
+    x = keras.Input((7, 8))
+    model = stirred(keras.Model(x, L.GroupQueryAttention(4, 4, 2)(x, x)))
+    same(model, numbers(2, 7, 8), tmp_path, (ending,))
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_softmax_with_a_mask(ending: str, tmp_path: Path) -> None:
+    x = keras.Input((5,), name="x")
+    mask = keras.Input((5,), dtype="bool", name="mask")
+    model = keras.Model([x, mask], L.Softmax()(x, mask=mask))
+    same(model, [numbers(2, 5), np.arange(10).reshape(2, 5) % 3 > 0], tmp_path, (ending,))
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_wide_numbers_become_32_bits(ending: str, tmp_path: Path) -> None:
+    x = keras.Input((4,), dtype="float64")
+    model = stirred(keras.Model(x, L.Dense(3, dtype="float64")(x)))
+    same(model, numbers(2, 4), tmp_path, (ending,))
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("mode", ["int8", "int4"])
+def test_quantized_models_say_what_to_do(mode: str, door: str, tmp_path: Path) -> None:
+    model: Any = keras.Sequential([keras.Input((4,)), L.Dense(8), L.Dense(3)])
+    model.quantize(mode)
+    model.save(tmp_path / "m.keras")
+    with pytest.raises(fl.FanlightError, match="save the model before it was quantized"):
+        getattr(fl, door)(tmp_path / "m.keras")
+
+
+@pytest.mark.parametrize("layer", ["GlobalMaxPooling1D", "GRU"])
+def test_the_length_of_rows_is_asked_for(layer: str, tmp_path: Path) -> None:
+    x = keras.Input((None, 3), name="rows")
+    model = stirred(keras.Model(x, L.GRU(4)(x) if layer == "GRU" else L.GlobalMaxPooling1D()(x)))
+    model.save(tmp_path / "m.keras")
+    with pytest.raises(fl.FanlightError, match="E-FORMAT-017") as caught:
+        fl.load(tmp_path / "m.keras")
+    assert "leaves the length of its input 'rows' open" in str(caught.value)
+    assert "input_shapes={'rows': (1, 32, 3)}" in str(caught.value)
+    fed = numbers(2, 9, 3)
+    found = fl.load(tmp_path / "m.keras", input_shapes={"rows": (1, 9, 3)})(fed)
+    close(found, model(fed), "rows of 9")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -213,6 +214,42 @@ def importer(*targets: str) -> Callable[[Handler], Handler]:
     return under(keys, HANDLERS)
 
 
+# Operators ending in _ that give a tensor other dims rather than other numbers.
+_OF_DIMS = frozenset(
+    "as_strided_ resize_ resize_as_ set_ squeeze_ swapaxes_ swapdims_ t_ transpose_ unsqueeze_ "
+    "rename_ _resize_output_".split()
+)
+# Overloads that write into tensors given as arguments.
+_OUTS = re.compile(r"(.*_)?out(_.*)?|values|values_stable|dim_(max|min|values)|.*_values")
+
+
+def written_as(target: str) -> str | None:
+    """The operator whose result `target` writes into its first argument; None: it writes nothing.
+
+    "aten.add_.Tensor" is "aten.add.Tensor", "aten.__iand__.Tensor" is "aten.__and__.Tensor".
+    """
+    room, _, rest = target.partition(".")
+    name, _, overload = rest.partition(".")
+    if room != "aten":
+        return None
+    if name.endswith("__"):
+        plain = f"__{name[3:]}" if name.startswith("__i") else ""
+    else:
+        plain = name[:-1] if name.endswith("_") else ""
+    return f"aten.{plain}.{overload}" if plain else None
+
+
 def handler_of(target: str) -> Handler | None:
-    """The importer of "aten.conv2d.default": of that overload, else of all its overloads."""
-    return HANDLERS.get(target) or HANDLERS.get(target.rpartition(".")[0])
+    """The importer of "aten.conv2d.default": of that overload, else of all its overloads.
+
+    "aten.sin_.default" without one of its own has that of "aten.sin.default"; the reader writes
+    the result back. Overloads that write into other arguments (out=) have none.
+    """
+    lead, _, overload = target.rpartition(".")
+    if target.startswith("aten.") and (
+        lead.removeprefix("aten.") in _OF_DIMS or _OUTS.fullmatch(overload)
+    ):
+        return None
+    found = HANDLERS.get(target) or HANDLERS.get(lead)
+    plain = None if found else written_as(target)
+    return found if plain is None else HANDLERS.get(plain) or HANDLERS.get(plain.rpartition(".")[0])

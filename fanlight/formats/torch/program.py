@@ -45,10 +45,18 @@ class Body:
 
 @dataclass(frozen=True)
 class Meta:
-    """Dtype of a tensor (None: one that graphs lack) and its sizes; a str is a symbol."""
+    """What a program says of a tensor; a str among sizes and strides is a symbol.
+
+    Attributes:
+        dtype: in a graph; None for one that graphs lack.
+        strides: in elements; None where they are not told.
+        code: the dtype in the program: two that differ may be one in a graph.
+    """
 
     dtype: str | None
     sizes: tuple[int | str, ...]
+    strides: tuple[int | str, ...] | None = None
+    code: int | None = None
 
 
 @dataclass(frozen=True)
@@ -206,8 +214,15 @@ def _graph(graph: Mapping[str, Any], where: str, depth: int) -> Graph:
 def _meta(meta: Any, where: str) -> Meta:
     meta = expect(meta, dict, "a tensor's meta", where)
     code = meta.get("dtype")
+    code = code if isinstance(code, int) else None
+    sizes = _sizes(meta.get("sizes"), "sizes", where)
+    strides = None if meta.get("strides") is None else _sizes(meta["strides"], "strides", where)
+    return Meta(DTYPES.get(code) if code is not None else None, sizes, strides, code)
+
+
+def _sizes(values: Any, what: str, where: str) -> tuple[int | str, ...]:
     sizes: list[int | str] = []
-    for size in expect(meta.get("sizes"), list, "sizes", where):
+    for size in expect(values, list, what, where):
         kind, value = _union(size, "a size", where)
         if kind == "as_int":
             sizes.append(_whole(value, where))
@@ -215,7 +230,7 @@ def _meta(meta: Any, where: str) -> Meta:
             sizes.append(str(expect(value, dict, "a size", where).get("expr_str"))[:200])
         else:
             raise _unknown(f"a size {kind!r}", where)
-    return Meta(DTYPES.get(code) if isinstance(code, int) else None, tuple(sizes))
+    return tuple(sizes)
 
 
 def _node(node: Any, index: int, where: str, depth: int) -> Node:

@@ -19,13 +19,15 @@ from fanlight.formats.torch import (  # noqa: F401  (fill the table)
     elementwise,
     images,
     indexing,
+    memory,
     neural,
     recurrent,
     shaping,
     windows,
 )
 from fanlight.formats.torch.archive import open_archive
-from fanlight.formats.torch.call import HANDLERS, Call, handler_of
+from fanlight.formats.torch.call import HANDLERS, Call, handler_of, written_as
+from fanlight.formats.torch.memory import Alias, Storage
 from fanlight.formats.torch.program import Body, Graph, Meta, Node, Program, Ref, parse_program
 from fanlight.formats.torch.symbols import SIZE_FUNCTIONS, is_size, size_of
 from fanlight.graph import Builder, Value
@@ -105,14 +107,8 @@ class _Import:
         self.symbols: dict[str, int] = {}
         self.ports: list[Port] = []
         self.warnings: list[str] = []
-        if program.changes:
-            names = ", ".join(program.changes[:6]) + (", ..." if len(program.changes) > 6 else "")
-            self.warnings.append(
-                f"{where}: each run of the program would change {names}. That is left out: every "
-                "run begins with the numbers of the file. Statistics and counters of training go "
-                "away with model.eval() before torch.export.export; a state that has to last is "
-                "made an input and an output."
-            )
+        # Buffers and inputs that a run of the program changes.
+        self.changes = list(program.changes)
 
     def run(self) -> Source:
         metas = self.program.graph.metas
@@ -131,7 +127,8 @@ class _Import:
             self.env.setdefault(name, self.symbols.get(name, 1))
         self.env.update(self.program.constants)
         for name, (kind, fqn) in self.program.held.items():
-            self.env[name] = self.em.named(self._held(name, kind, fqn), fqn)
+            held = self.em.named(self._held(name, kind, fqn), fqn)
+            self.env[name] = Alias(held, Storage(fqn))
         self.nodes(self.program.graph, self.env)
         return self._finish()
 
@@ -189,7 +186,7 @@ class _Import:
                 received="complex numbers or 64 bits without sign",
             )
         value = self.builder.input(name, shape, meta.dtype)
-        self.env[name] = value
+        self.env[name] = Alias(value, Storage(name))
         self.ports.append(Port(value.name, name, batched))
 
     def _held(self, name: str, kind: str, fqn: str) -> np.ndarray:
@@ -208,21 +205,59 @@ class _Import:
             args = {k: self.resolve(v, env, node) for k, v in node.args.items()}
             if is_size(node.target, args):
                 made: Any = SIZE_FUNCTIONS[node.target](self._call(node, args, graph))
+                results = made if isinstance(made, list | tuple) else [made]
             else:
-                made = self._node(node, args, graph)
-            results = made if isinstance(made, list | tuple) else [made]
+                results = self._remembered(node, args, graph, env)
             for key, result in zip(node.outputs, results, strict=False):
                 if key is not None:
                     env[key] = result
                     if env is self.env:
                         self.em.result(key, result)
 
+    def _remembered(
+        self, node: Node, args: dict[str, Any], graph: Graph, env: Mapping[str, Any]
+    ) -> list[Any]:
+        """A node's results, with the memory that they share with its arguments."""
+        results = self._node(node, args, graph)
+        call = self._call(node, args, graph)
+        first = next(iter(node.args), "")
+        given = node.args.get(first)
+        parent = env.get(given.name) if isinstance(given, Ref) else None
+        parent = parent if isinstance(parent, Alias) else None
+        name = memory.name_of(node.target)
+        if parent is not None and written_as(node.target) and name not in memory.VIEWS:
+            value = memory.fitting(call, results, parent.value)
+            of = parent.write(value, node.where)
+            if of is not None and of not in self.changes:
+                self.changes.append(of)
+            return [parent, *map(self._own, results[1:])]
+        if name not in memory.VIEWS:
+            return [self._own(r) for r in results]
+        meta = graph.metas.get(given.name) if isinstance(given, Ref) else None
+        shared = memory.shares(call, meta, call.metas[0] if call.metas else None)
+        if shared is False:
+            return [self._own(r) for r in results]
+        if shared is None or parent is None:
+            uses = given if isinstance(given, list) else [given]
+            names = [r.name for r in uses if isinstance(r, Ref)]
+            others = [a for a in map(env.get, names) if isinstance(a, Alias)]
+            return [memory.doubted(r, others) for r in results]
+
+        def again(index: int) -> Callable[[Tensor], Tensor]:
+            return lambda base: self._node(node, {**args, first: base}, graph)[index]
+
+        return [memory.view(call, parent, i, r, again(i)) for i, r in enumerate(results)]
+
+    def _own(self, result: Any) -> Any:
+        """A result with memory of its own."""
+        return Alias(result, Storage()) if isinstance(result, Value | np.ndarray) else result
+
     def _call(self, node: Node, args: dict[str, Any], graph: Graph) -> Call:
         metas = [graph.metas.get(o) if o else None for o in node.outputs]
         return Call(node, self.em, args, metas, self.warnings)
 
-    def _node(self, node: Node, args: dict[str, Any], graph: Graph) -> Any:
-        call = self._call(node, args, graph)
+    def _node(self, node: Node, args: dict[str, Any], graph: Graph) -> list[Any]:
+        call = self._call(node, dict(args), graph)
         handler = handler_of(node.target)
         if handler is None:  # a size function whose argument is a tensor
             raise call.depends("an argument")
@@ -270,9 +305,24 @@ class _Import:
                 expected="names of inputs and earlier results",
                 received=value.name[:120],
             )
-        return env[value.name]
+        found = env[value.name]
+        if isinstance(found, Alias):
+            return found.read(node.where if node else self.where)
+        return found
+
+    def _tell_changes(self) -> None:
+        if self.changes:
+            names = ", ".join(self.changes[:6]) + (", ..." if len(self.changes) > 6 else "")
+            self.warnings.insert(
+                0,
+                f"{self.where}: each run of the program would change {names}. That is left out: "
+                "every run begins with the numbers of the file. Statistics and counters of "
+                "training go away with model.eval() before torch.export.export; a state that has "
+                "to last is made an input and an output.",
+            )
 
     def _finish(self) -> Source:
+        self._tell_changes()
         results: list[tuple[str, Tensor]] = []
         outputs, given = self.program.outputs, self.program.names
         if len(given) != len(outputs):

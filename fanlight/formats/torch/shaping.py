@@ -79,50 +79,36 @@ def squeeze(call: Call) -> Tensor:
     return call.em.reshape(x, shape, call.name())
 
 
-@importer("permute", "permute_copy")
+@importer("permute", "permute_copy", "transpose", "swapaxes", "swapdims", "transpose_copy",
+          "t", "numpy_T", "mT", "adjoint", "t_copy", "movedim", "moveaxis")  # fmt: skip
 def permute(call: Call) -> Tensor:
-    x = call.x()
-    rank = len(x.shape)
-    perm = tuple(d % max(rank, 1) for d in call.ints("dims"))
-    if sorted(perm) != list(range(rank)):
-        raise call.refuse("dims are no order of the dims", received=call.get("dims"))
-    return call.em.transpose(x, perm, call.name())
+    return call.em.transpose(call.x(), order_of(call), call.name())
 
 
-@importer("transpose", "swapaxes", "swapdims", "transpose_copy")
-def transpose(call: Call) -> Tensor:
-    x = call.x()
-    names = ("dim0", "dim1") if "dim0" in call.args else ("axis0", "axis1")
-    a, b = (call.axis(n, len(x.shape)) for n in names)
-    perm = list(range(len(x.shape)))
-    if perm:
-        perm[a], perm[b] = perm[b], perm[a]
-    return call.em.transpose(x, perm, call.name())
-
-
-@importer("t", "numpy_T", "mT", "adjoint", "t_copy")
-def turned(call: Call) -> Tensor:
-    x = call.x()
-    perm = list(range(len(x.shape)))
-    if "numpy_T" in call.node.target or len(perm) < 2:
+def order_of(call: Call) -> list[int]:
+    """The dims of the argument, in the order in which the result has them."""
+    rank = len(call.x().shape)
+    target = call.node.target.split(".")[1]
+    perm = list(range(rank))
+    if target.startswith("permute"):
+        perm = [d % max(rank, 1) for d in call.ints("dims")]
+    elif target.startswith(("transpose", "swap")):
+        names = ("dim0", "dim1") if "dim0" in call.args else ("axis0", "axis1")
+        a, b = (call.axis(n, rank) for n in names)
+        if perm:
+            perm[a], perm[b] = perm[b], perm[a]
+    elif target.startswith("move"):
+        source, goal = ([a % max(rank, 1) for a in call.ints(n)] for n in ("source", "destination"))
+        perm = [a for a in perm if a not in source]
+        for t, s in sorted(zip(goal, source, strict=False)):
+            perm.insert(t, s)
+    elif target == "numpy_T" or rank < 2:
         perm.reverse()
     else:
         perm[-1], perm[-2] = perm[-2], perm[-1]
-    return call.em.transpose(x, perm, call.name())
-
-
-@importer("movedim", "moveaxis")
-def movedim(call: Call) -> Tensor:
-    x = call.x()
-    rank = len(x.shape)
-    source = [a % rank for a in call.ints("source")]
-    target = [a % rank for a in call.ints("destination")]
-    perm = [a for a in range(rank) if a not in source]
-    for t, s in sorted(zip(target, source, strict=False)):
-        perm.insert(t, s)
     if sorted(perm) != list(range(rank)):
-        raise call.refuse("dims are no order of the dims", received=[source, target])
-    return call.em.transpose(x, perm, call.name())
+        raise call.refuse("dims are no order of the dims", received=perm[:16])
+    return perm
 
 
 @importer("expand", "expand_copy", "broadcast_to")
@@ -207,25 +193,55 @@ def cut(call: Call, x: Tensor, axis: int, begin: int, size: int, part: str = "")
     return call.op("slice", x, part=part, begin=tuple(starts), size=tuple(sizes))
 
 
-def _parts(call: Call, x: Tensor, axis: int, sizes: list[int]) -> list[Tensor]:
-    if len(sizes) > 1 << 16 or sum(sizes) != x.shape[axis] or min(sizes, default=0) < 0:
-        raise call.refuse("the sizes do not fit", expected=x.shape[axis], received=sizes[:8])
-    begins = np.cumsum([0, *sizes])[:-1]
-    return [
-        cut(call, x, axis, int(b), s, f"part{i}")
-        for i, (b, s) in enumerate(zip(begins, sizes, strict=True))
-    ]
+def parts_of(call: Call, index: int) -> tuple[int, range, bool]:
+    """Which entries of which dim a result consists of, and whether that dim is still there.
 
-
-@importer("split", "split_with_sizes", "split_copy", "split_with_sizes_copy", "unsafe_split",
-          "unsafe_split_with_sizes")  # fmt: skip
-def split(call: Call) -> list[Tensor]:
-    x = call.x()
+    Args:
+        index: of the result, for operators that have several.
+    """
+    x, target = call.x(), call.node.target.split(".")[1]
+    if target.startswith("slice"):
+        axis = call.axis("dim", len(x.shape), 0)
+        begin = call.whole("start") if call.has("start") else None
+        end = call.whole("end") if call.has("end") else None
+        step = call.whole("step", 1) if call.has("step") else 1
+        if step < 1:
+            raise call.refuse("a step must be 1 or more", received=step)
+        return axis, range(*slice(begin, end, step).indices(x.shape[axis])), True
+    if target.startswith("select"):
+        axis = call.axis("dim", len(x.shape))
+        place, whole = call.whole("index"), x.shape[axis]
+        if not -whole <= place < whole:
+            raise call.refuse(
+                "the index does not exist", expected=f"{whole} entries", received=place
+            )
+        return axis, range(place % whole, place % whole + 1), False
+    if target == "narrow":
+        axis = call.axis("dim", len(x.shape))
+        begin, size = call.whole("start"), call.whole("length")
+        begin += x.shape[axis] if begin < 0 else 0
+        if not 0 <= begin <= begin + size <= x.shape[axis]:
+            raise call.refuse("the part does not exist", received=[begin, size])
+        return axis, range(begin, begin + size), True
     axis = call.axis("dim", len(x.shape), 0)
+    if target.startswith("unbind"):
+        return axis, range(index, index + 1), False
+    sizes = _sizes(call, x.shape[axis])
+    begin = sum(sizes[:index])
+    return axis, range(begin, begin + sizes[index]), True
+
+
+def _sizes(call: Call, whole: int) -> list[int]:
+    """The sizes into which split and chunk part a dim."""
+    if "chunk" in call.node.target:
+        return _equal(whole, -(-whole // max(call.whole("chunks"), 1)))
     name = "split_sizes" if "split_sizes" in call.args else "split_size"
-    if isinstance(call.get(name), list):
-        return _parts(call, x, axis, list(call.ints(name)))
-    return _parts(call, x, axis, _equal(x.shape[axis], call.whole(name)))
+    if not isinstance(call.get(name), list):
+        return _equal(whole, call.whole(name))
+    sizes = list(call.ints(name))
+    if len(sizes) > 1 << 16 or sum(sizes) != whole or min(sizes, default=0) < 0:
+        raise call.refuse("the sizes do not fit", expected=whole, received=sizes[:8])
+    return sizes
 
 
 def _equal(whole: int, size: int) -> list[int]:
@@ -233,11 +249,17 @@ def _equal(whole: int, size: int) -> list[int]:
     return [min(size, whole - at) for at in range(0, whole, size)] or [0]
 
 
-@importer("chunk", "unsafe_chunk")
-def chunk(call: Call) -> list[Tensor]:
+@importer("split", "split_with_sizes", "split_copy", "split_with_sizes_copy", "unsafe_split",
+          "unsafe_split_with_sizes", "chunk", "unsafe_chunk")  # fmt: skip
+def split(call: Call) -> list[Tensor]:
     x = call.x()
-    axis, count = call.axis("dim", len(x.shape), 0), max(call.whole("chunks"), 1)
-    return _parts(call, x, axis, _equal(x.shape[axis], -(-x.shape[axis] // count)))
+    axis = call.axis("dim", len(x.shape), 0)
+    sizes = _sizes(call, x.shape[axis])
+    begins = np.cumsum([0, *sizes])[:-1]
+    return [
+        cut(call, x, axis, int(b), s, f"part{i}")
+        for i, (b, s) in enumerate(zip(begins, sizes, strict=True))
+    ]
 
 
 @importer("unbind", "unbind_copy")
@@ -256,40 +278,19 @@ def _one(call: Call, x: Tensor, axis: int, index: int, part: str = "") -> Tensor
 
 @importer("select", "select_copy")
 def select(call: Call) -> Tensor:
-    x = call.x()
-    axis = call.axis("dim", len(x.shape))
-    index, whole = call.whole("index"), x.shape[axis]
-    if not -whole <= index < whole:
-        raise call.refuse("the index does not exist", expected=f"{whole} entries", received=index)
-    return _one(call, x, axis, index % whole)
+    axis, taken, _ = parts_of(call, 0)
+    return _one(call, call.x(), axis, taken.start)
 
 
-@importer("slice", "slice_copy")
+@importer("slice", "slice_copy", "narrow")
 def slice_(call: Call) -> Tensor:
     x = call.x()
-    axis = call.axis("dim", len(x.shape), 0)
-    begin = call.whole("start") if call.has("start") else None
-    end = call.whole("end") if call.has("end") else None
-    step = call.whole("step", 1) if call.has("step") else 1
-    if step < 1:
-        raise call.refuse("a step must be 1 or more", received=step)
-    begin, end, step = slice(begin, end, step).indices(x.shape[axis])
-    count = len(range(begin, end, step))
-    if step == 1 or count <= 1:
-        return cut(call, x, axis, begin, count)
+    axis, taken, _ = parts_of(call, 0)
+    if taken.step == 1 or len(taken) <= 1:
+        return cut(call, x, axis, taken.start, len(taken))
     begins, ends, steps = [0] * len(x.shape), list(x.shape), [1] * len(x.shape)
-    begins[axis], ends[axis], steps[axis] = begin, begin + (count - 1) * step + 1, step
+    begins[axis], ends[axis], steps[axis] = taken.start, taken[-1] + 1, taken.step
     return call.op("strided_slice", x, begin=tuple(begins), end=tuple(ends), strides=tuple(steps))
-
-
-@importer("narrow")
-def narrow(call: Call) -> Tensor:
-    x = call.x()
-    axis = call.axis("dim", len(x.shape))
-    begin, size = call.whole("start"), call.whole("length")
-    if not 0 <= begin <= begin + size <= x.shape[axis]:
-        raise call.refuse("the part does not exist", received=[begin, size])
-    return cut(call, x, axis, begin, size)
 
 
 @importer("flip")
@@ -636,6 +637,12 @@ def sort(call: Call) -> Any:
     if "argsort" in call.node.target:
         return places
     return values if "msort" in call.node.target else [values, places]
+
+
+@importer("zero")
+def zero(call: Call) -> Tensor:
+    x = call.x()
+    return _filled(call, tuple(x.shape), 0, dtype_of(x))
 
 
 @importer("copy", "copy_")

@@ -259,7 +259,8 @@ VALUES: list[Any] = [
 ]  # fmt: skip
 TARGETS = (
     "conv2d convolution max_pool2d avg_pool2d view permute cat slice select softmax layer_norm "
-    "lstm gather scatter upsample_bilinear2d pad arange sum topk index matmul expand split"
+    "lstm gather scatter upsample_bilinear2d pad arange sum topk index matmul expand split add_ "
+    "copy_ squeeze_"
 ).split()
 
 
@@ -280,7 +281,7 @@ def test_mutations(tmp_path: Path) -> None:
     """
     rng = random.Random(7)
     for number in range(300):
-        model = copy.deepcopy(small())
+        model = small() if number % 3 else writing()
         if rng.random() < 0.4:
             victim = rng.choice(model["graph_module"]["graph"]["nodes"])
             victim["target"] = f"torch.ops.aten.{rng.choice(TARGETS)}.default"
@@ -410,3 +411,40 @@ def test_results_have_the_names_that_the_module_gives(
     assert [name for name, _ in model.outputs] == names
     made = model({"x": np.ones((1, 4), np.float32)})
     np.testing.assert_allclose(made[names[0]], np.maximum(WEIGHT.sum(1)[None], 0))
+
+
+def writing() -> dict[str, Any]:
+    """y = relu(linear(x)); y[:, 1].mul_(y[:, 0]); y."""
+    model = small()
+    module = model["graph_module"]
+    module["graph"]["nodes"] += [
+        node("select.int", "b", self=tensor("relu"), dim={"as_int": 1}, index={"as_int": 1}),
+        node("select.int", "a", self=tensor("relu"), dim={"as_int": 1}, index={"as_int": 0}),
+        node("mul_.Tensor", "c", self=tensor("b"), other=tensor("a")),
+    ]
+    module["graph"]["tensor_values"].update(
+        {n: {**meta("s0"), "strides": [{"as_int": 3}]} for n in "abc"}
+    )
+    return model
+
+
+def test_writes_through_a_view(tmp_path: Path) -> None:
+    x = np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)
+    want = np.maximum(x @ WEIGHT.T, 0)
+    want[:, 1] *= want[:, 0]
+    np.testing.assert_allclose(fl.load(write(tmp_path / "a.pt2", writing()))(x), want, 1e-6)
+
+
+def test_writes_of_another_shape(tmp_path: Path) -> None:
+    model = writing()
+    model["graph_module"]["graph"]["nodes"][-1] = node(
+        "add_.Tensor", "c", self=tensor("b"), other=tensor("relu")
+    )
+    model["graph_module"]["graph"]["tensor_values"]["c"] = meta("s0", 3)
+    refused(write(tmp_path / "a.pt2", model), "E-FORMAT-016")
+
+
+def test_operators_that_change_dims_in_place(tmp_path: Path) -> None:
+    model = writing()
+    model["graph_module"]["graph"]["nodes"][-1] = node("t_.default", "c", self=tensor("relu"))
+    refused(write(tmp_path / "a.pt2", model), "E-FORMAT-013", "t_", "run_decompositions")

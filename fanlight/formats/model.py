@@ -213,14 +213,17 @@ def from_torch(
     """A PyTorch module, or a program of torch.export, as a model of Fanlight.
 
     Args:
-        module: an nn.Module (exported as in evaluation), or an ExportedProgram.
-        example_inputs: what the module is called with, as a tuple of tensors; for an
+        module: an nn.Module (exported as in evaluation; it stays as it is), or an
+            ExportedProgram. Operators that Fanlight does not have are written as simpler ones by
+            PyTorch (run_decompositions), where it can.
+        example_inputs: what the module is called with, as a tuple of tensors or arrays; for an
             ExportedProgram nothing.
         name: of the graph; the module's class by default.
         size, input_shapes: sizes that the program leaves open, as fl.load has them.
 
     Raises:
-        FanlightError: E-FORMAT-002 it is neither, E-FORMAT-013 with every unsupported operator.
+        FanlightError: E-FORMAT-002 it is neither, E-FORMAT-013 with every unsupported operator,
+            E-FORMAT-012, E-FORMAT-018 and E-FORMAT-019 where PyTorch cannot export the module.
     """
     from fanlight.formats.torch.live import read_torch
 

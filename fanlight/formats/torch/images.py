@@ -179,8 +179,10 @@ def channel_shuffle(call: Call) -> Tensor:
 def grid_sampler(call: Call) -> Tensor:
     modes, pads = ("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflection")
     mode, padding = call.whole("interpolation_mode", 0), call.whole("padding_mode", 0)
-    if mode not in (0, 1) or padding not in (0, 1, 2) or len(call.x("input").shape) != 4:
-        raise call.refuse("this way to sample", expected="bilinear or nearest", received=mode)
+    if mode not in (0, 1, 2) or padding not in (0, 1, 2) or len(call.x("input").shape) != 4:
+        raise call.refuse(
+            "this way to sample", expected="pictures, " + ", ".join(modes), received=mode
+        )
     align = call.flag("align_corners")
     turned = to_nhwc(call.em, call.x("input"), call.name())
     y = call.function(

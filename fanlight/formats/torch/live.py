@@ -19,8 +19,9 @@ from fanlight.errors import FanlightError
 from fanlight.formats.jsonfile import parse_json
 from fanlight.formats.source import Options, Source
 from fanlight.formats.together import told_apart
-from fanlight.formats.torch.program import parse_program
-from fanlight.formats.torch.reader import import_program
+from fanlight.formats.torch.call import handler_of
+from fanlight.formats.torch.program import Program, parse_program
+from fanlight.formats.torch.reader import import_program, inventory
 
 
 def read_torch(module: Any, example_inputs: Any, name: str | None, options: Options) -> Source:
@@ -41,10 +42,23 @@ def read_torch(module: Any, example_inputs: Any, name: str | None, options: Opti
         )
     called = name or (type(module).__name__ if is_module else "program")
     program = _exported(torch, module, example_inputs) if is_module else module
-    json = _serialized(torch, program)
     where = f"the program {called!r}"
-    parsed = parse_program(parse_json(json, where), where)
+    if inventory(_parsed(torch, program, where).graph).unknown:
+        program = _decomposed(export, program, handled=False) or program
+    try:
+        return _imported(torch, program, options, called, where)
+    except FanlightError as error:
+        # What an importer refuses (a mode, an option) is often within the simpler operators.
+        simple = _decomposed(export, program, True) if error.code == "E-FORMAT-012" else None
+        if simple is None:
+            raise
+        try:
+            return _imported(torch, simple, options, called, where)
+        except FanlightError:
+            raise error from None
 
+
+def _imported(torch: Any, program: Any, options: Options, called: str, where: str) -> Source:
     def fetch(fqn: str, kind: str) -> np.ndarray:
         for held in (program.state_dict, program.constants):
             if fqn in held:
@@ -57,13 +71,58 @@ def read_torch(module: Any, example_inputs: Any, name: str | None, options: Opti
             received=f"{len(program.state_dict)} others",
         )
 
+    parsed = _parsed(torch, program, where)
+
     def read(asked: Options) -> Source:
         return import_program(parsed, fetch, asked, called, where)
 
     return told_apart(read(options), options, read)
 
 
+def _parsed(torch: Any, program: Any, where: str) -> Program:
+    return parse_program(parse_json(_serialized(torch, program), where), where)
+
+
+def _decomposed(export: Any, program: Any, handled: bool) -> Any:
+    """The program in simpler operators; None if PyTorch cannot write it so.
+
+    Args:
+        handled: whether operators that have an importer are taken apart, too.
+    """
+    try:
+        if handled or not hasattr(export, "default_decompositions"):
+            return program.run_decompositions()
+        table = export.default_decompositions()
+        for op in list(table):
+            if handler_of(str(op)):
+                table.pop(op)
+        return program.run_decompositions(table)
+    except Exception:  # whatever stops PyTorch, the first program's own error tells more
+        return None
+
+
 def _exported(torch: Any, module: Any, example_inputs: Any) -> Any:
+    name = type(module).__name__
+    if isinstance(module, torch.jit.ScriptModule):
+        raise FanlightError(
+            "E-FORMAT-002",
+            "TorchScript is not read: PyTorch has given it up for torch.export.",
+            where=f"fl.from_torch({name})",
+            expected="the nn.Module that was traced or scripted, or a program of torch.export",
+            received=name,
+            next="give the module itself: fl.from_torch(module, example_inputs).",
+        )
+    for part in module.modules():
+        if ".quantized" in type(part).__module__ and type(part).__module__.startswith("torch."):
+            raise FanlightError(
+                "E-FORMAT-008",
+                "a module is quantised in PyTorch's own packed form, which it does not export.",
+                where=f"fl.from_torch({name})",
+                expected="a module of floats",
+                received=f"{type(part).__module__}.{type(part).__name__}",
+                next="give the module as it was before quantize_dynamic or convert; "
+                "fl.build(model, path, quantize='int8') quantises it here.",
+            )
     if example_inputs is None:
         raise FanlightError(
             "E-FORMAT-017",
@@ -73,29 +132,77 @@ def _exported(torch: Any, module: Any, example_inputs: Any) -> Any:
             received="none",
             next="fl.from_torch(module, (torch.zeros(1, 3, 224, 224),)).",
         )
-    inputs = example_inputs if isinstance(example_inputs, list | tuple) else (example_inputs,)
-    training = module.training
+    given = example_inputs if isinstance(example_inputs, list | tuple) else (example_inputs,)
+    inputs = tuple(torch.as_tensor(x) if isinstance(x, np.ndarray) else x for x in given)
+    # Each part has its own flag: a frozen batch norm in a module that is trained, for one.
+    training = {part: part.training for part in module.modules()}
     try:
+        module.eval()
         with torch.no_grad():
-            return torch.export.export(module.eval(), tuple(inputs))
+            try:
+                return torch.export.export(module, inputs)
+            except Exception as error:
+                raise _unexported(module, inputs, error) from None
     finally:
-        module.train(training)
+        for part, flag in training.items():
+            part.training = flag
+
+
+def _unexported(module: Any, inputs: tuple[Any, ...], error: Exception) -> FanlightError:
+    """Why PyTorch does not export a module, and what to do: the inputs do not fit, or its code."""
+    where = f"fl.from_torch({type(module).__name__})"
+    shapes = ", ".join(_shown(x) for x in inputs)[:200]
+    try:
+        module(*inputs)
+    except Exception as own:
+        return FanlightError(
+            "E-FORMAT-018",
+            "the module cannot be called with the example inputs.",
+            where=where,
+            expected="example_inputs with which module(*example_inputs) works",
+            received=f"{shapes}: {_line(own)}",
+            next="give them as a tuple, one for each argument: "
+            "fl.from_torch(module, (torch.zeros(1, 3, 224, 224),)).",
+        )
+    if "data-dependent" in str(error) or "DataDependent" in type(error).__name__:
+        return FanlightError(
+            "E-FORMAT-019",
+            "the module decides by the numbers of its input what it computes.",
+            where=where,
+            expected="one way for all inputs of a shape",
+            received=_line(error),
+            next="write torch.where(condition, a, b) in place of `if`, and no .item() or loops "
+            "whose length depends on numbers; torch.export.export(module, inputs) names the line.",
+        )
+    return FanlightError(
+        "E-FORMAT-012",
+        "PyTorch cannot export the module.",
+        where=where,
+        expected="a module for which torch.export.export(module.eval(), example_inputs) works",
+        received=f"{type(error).__name__}: {_line(error)}",
+        next="call torch.export.export(module.eval(), example_inputs) for the whole report, and "
+        "give its program to fl.from_torch; or export the part of the module that it can.",
+    )
+
+
+def _shown(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return type(value).__name__ if shape is None else f"{value.dtype} {tuple(shape)}"
+
+
+def _line(error: Exception) -> str:
+    """The first line of an error that says something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:240]
 
 
 def _serialized(torch: Any, program: Any) -> bytes:
-    buffer = io.BytesIO()
     try:
-        torch.export.save(program, buffer)
-    except NotImplementedError as error:  # of a class that torch has no written form of
-        raise FanlightError(
-            "E-FORMAT-012",
-            "PyTorch cannot write the program down: it takes or gives objects of another class.",
-            where="fl.from_torch",
-            expected="tensors in tuples, lists and dicts",
-            received=str(error)[:300],
-            next='let forward give a dict, {"scores": y}: its keys become names of outputs.',
-        ) from None
-    with zipfile.ZipFile(buffer) as file:
+        saved = _saved(torch, program)
+    except NotImplementedError:
+        # Results such as those of torch.topk have classes of their own, that are not saved.
+        saved = _saved_as_tuples(torch, program)
+    with zipfile.ZipFile(saved) as file:
         for name in file.namelist():
             last = Path(name)
             if last.parts[-2:-1] == ("models",) and last.suffix == ".json":
@@ -109,6 +216,38 @@ def _serialized(torch: Any, program: Any) -> bytes:
         expected="PyTorch 2.5 to 2.13",
         received=str(getattr(torch, "__version__", "?")),
     )
+
+
+def _saved(torch: Any, program: Any) -> io.BytesIO:
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)
+    buffer.seek(0)
+    return buffer
+
+
+def _saved_as_tuples(torch: Any, program: Any) -> io.BytesIO:
+    """The program saved as one whose named tuples are plain ones."""
+    tree = import_module("torch.utils._pytree")
+    signatures = [e.signature for e in program.module_call_graph if e.signature is not None]
+    specs = [s.out_spec for s in signatures]
+    try:
+        for signature, spec in zip(signatures, specs, strict=True):
+            whole = tree.tree_unflatten(list(range(spec.num_leaves)), spec)
+            signature.out_spec = tree.tree_structure(_plain(whole))
+        return _saved(torch, program)
+    finally:
+        for signature, spec in zip(signatures, specs, strict=True):
+            signature.out_spec = spec
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_plain(v) for v in value)
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    if type(value) is dict:
+        return {k: _plain(v) for k, v in value.items()}
+    return value
 
 
 def _array(torch: Any, tensor: Any, fqn: str) -> np.ndarray:

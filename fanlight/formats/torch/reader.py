@@ -58,10 +58,11 @@ def import_program(
 def ops_of(path: Path, options: Options) -> Inventory:
     """The operators of a .pt2 file, those of its branches and bodies, too."""
     with open_archive(path) as archive:
-        return _inventory(parse_program(archive.model(), str(path)).graph)
+        return inventory(parse_program(archive.model(), str(path)).graph)
 
 
-def _inventory(graph: Graph) -> Inventory:
+def inventory(graph: Graph) -> Inventory:
+    """The operators of a graph, those of its branches and bodies, too."""
     found: list[tuple[str, str]] = []
 
     def look(graph: Graph) -> None:
@@ -76,7 +77,7 @@ def _inventory(graph: Graph) -> Inventory:
 
 
 def _refuse_unsupported(graph: Graph, where: str) -> None:
-    unknown = _inventory(graph).unknown
+    unknown = inventory(graph).unknown
     if unknown:
         raise FanlightError(
             "E-FORMAT-013",

@@ -1,0 +1,145 @@
+"""Modules as people have them: what PyTorch must write in simpler operators, and mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fanlight as fl
+from fanlight.errors import FanlightError
+
+torch = pytest.importorskip("torch", reason="the oracle, torch, is not installed")
+pytestmark = pytest.mark.filterwarnings("ignore")
+F = torch.nn.functional
+nn = torch.nn
+
+
+class Of(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *args: Any) -> Any:
+        return self.function(*args)
+
+
+def floats(*shape: int, seed: int = 0) -> Any:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def agree(module: Any, *inputs: Any) -> fl.Model:
+    module = module.eval() if isinstance(module, nn.Module) else Of(module).eval()
+    want = []
+    with torch.no_grad():
+        made = module(*inputs)
+    for w in made if isinstance(made, tuple | list) else [made]:
+        want.extend(w if isinstance(w, tuple | list) else [w])
+    model = fl.from_torch(module, inputs)
+    given = {n: x.numpy() for (n, _), x in zip(model.inputs, inputs, strict=True)}
+    given = {n: a.astype(np.int32) if a.dtype == np.int64 else a for n, a in given.items()}
+    got = list(model(given).values())
+    assert len(got) == len(want)
+    for g, w in zip(got, want, strict=True):
+        w = w.detach().numpy()
+        assert g.shape == w.shape
+        np.testing.assert_allclose(g, w.astype(g.dtype), 1e-4, 1e-5)
+    return model
+
+
+def test_training_flags_stay() -> None:
+    module = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Dropout())
+    module.train()
+    module[1].eval()
+    fl.from_torch(module, (torch.zeros(2, 4),))
+    assert [m.training for m in module.modules()] == [True, True, False, True]
+
+
+WRITTEN_SIMPLER = {
+    "weight norm": (nn.utils.parametrizations.weight_norm(nn.Conv1d(3, 4, 3)), floats(1, 3, 8)),
+    "affine grid": (
+        lambda x, t: F.grid_sample(
+            x, F.affine_grid(t, (1, 3, 4, 4), align_corners=False), align_corners=False
+        ),
+        floats(1, 3, 5, 6), floats(1, 2, 3, seed=1),
+    ),
+    "isin": (lambda i: torch.isin(i, torch.tensor([1, 2])), torch.arange(6).reshape(2, 3)),
+    "out": (lambda x: torch.add(x, 1, out=torch.empty(2, 3)) * 2, floats(2, 3)),
+    "dims in place": (lambda x: x.clone().t_().mul_(2), floats(2, 3)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRITTEN_SIMPLER)
+def test_written_simpler(name: str) -> None:
+    agree(*WRITTEN_SIMPLER[name])
+
+
+def test_what_is_known_stays_whole() -> None:
+    """Only what has no importer is taken apart: a GELU beside it stays one."""
+    module = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)), nn.GELU())
+    model = agree(module, floats(2, 4))
+    kinds = [n.op for n in model.source.graph.nodes]
+    assert kinds.count("gelu") == 1 and "erf" not in kinds, kinds
+
+
+def test_options_that_an_importer_lacks() -> None:
+    """Projections of an LSTM are not imported, but written as products by PyTorch."""
+    torch.manual_seed(0)
+    agree(nn.LSTM(4, 6, proj_size=3), floats(3, 1, 4))
+
+
+def test_cubic_grids() -> None:
+    agree(
+        lambda x, g: F.grid_sample(x, g, mode="bicubic", padding_mode="border"),
+        floats(1, 2, 4, 5),
+        floats(1, 3, 3, 2, seed=1).tanh(),
+    )
+
+
+def test_results_of_classes_of_their_own() -> None:
+    agree(lambda x: torch.topk(x, 3), floats(2, 9))
+    agree(lambda x: (x.max(1), [*torch.sort(x, 1)], x.amin(0)), floats(2, 9))
+
+
+def refused(code: str, *words: str, module: Any, inputs: Any) -> None:
+    with pytest.raises(FanlightError) as caught:
+        fl.from_torch(module, inputs)
+    assert caught.value.code == code, caught.value
+    assert caught.value.__cause__ is None
+    for word in words:
+        assert word in str(caught.value)
+
+
+def branching(x: Any) -> Any:
+    return x * 2 if x.sum() > 0 else x - 1
+
+
+def test_mistakes_are_told() -> None:
+    linear = nn.Linear(2, 2)
+    refused("E-FORMAT-018", "(1, 3)", "Linear", module=linear, inputs=(torch.zeros(1, 3),))
+    refused("E-FORMAT-018", "tuple", module=linear, inputs=(torch.zeros(1, 2), torch.zeros(2)))
+    refused("E-FORMAT-017", "example_inputs", module=linear, inputs=None)
+    refused("E-FORMAT-019", "torch.where", module=Of(branching), inputs=(torch.zeros(2, 4),))
+    traced = torch.jit.trace(linear, torch.zeros(1, 2))
+    refused("E-FORMAT-002", "nn.Module", module=traced, inputs=(torch.zeros(1, 2),))
+
+
+def test_quantised_modules_are_told() -> None:
+    if "fbgemm" not in torch.backends.quantized.supported_engines:
+        pytest.skip("this PyTorch has no quantised layers")
+    from torch.ao.quantization import quantize_dynamic
+
+    module = quantize_dynamic(nn.Sequential(nn.Linear(4, 4)), {nn.Linear})
+    refused("E-FORMAT-008", "before", "quantize", module=module, inputs=(torch.zeros(2, 4),))
+
+
+def test_examples_of_numpy() -> None:
+    module = nn.Linear(2, 2)
+    x = np.ones((1, 2), np.float32)
+    with torch.no_grad():
+        want = module(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(fl.from_torch(module, (x,))(x), want, 1e-6)

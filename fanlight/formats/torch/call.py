@@ -25,6 +25,7 @@ class Call:
 
     Attributes:
         metas: what the program says of each result; None where it says nothing.
+        used: whether anything uses each result.
     """
 
     node: Node
@@ -32,6 +33,11 @@ class Call:
     args: dict[str, Any]
     metas: Sequence[Meta | None]
     warnings: list[str] = field(default_factory=list)
+    used: Sequence[bool] = ()
+
+    def needs(self, index: int) -> bool:
+        """Whether anything uses a result."""
+        return index < len(self.used) and self.used[index]
 
     @property
     def where(self) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from fanlight.errors import FanlightError
@@ -84,6 +85,19 @@ class Graph:
     outputs: tuple[Any, ...]
     nodes: tuple[Node, ...]
     metas: Mapping[str, Meta]
+
+    @cached_property
+    def used(self) -> frozenset[str]:
+        """Names of results that a node or the caller uses."""
+        found: set[str] = set()
+        todo: list[Any] = [*self.outputs, *(a for n in self.nodes for a in n.args.values())]
+        while todo:
+            value = todo.pop()
+            if isinstance(value, list):
+                todo += value
+            elif isinstance(value, Ref):
+                found.add(value.name)
+        return frozenset(found)
 
 
 @dataclass(frozen=True)

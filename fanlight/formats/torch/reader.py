@@ -255,7 +255,8 @@ class _Import:
 
     def _call(self, node: Node, args: dict[str, Any], graph: Graph) -> Call:
         metas = [graph.metas.get(o) if o else None for o in node.outputs]
-        return Call(node, self.em, args, metas, self.warnings)
+        used = [o in graph.used for o in node.outputs]
+        return Call(node, self.em, args, metas, self.warnings, used)
 
     def _node(self, node: Node, args: dict[str, Any], graph: Graph) -> list[Any]:
         call = self._call(node, dict(args), graph)
@@ -269,6 +270,12 @@ class _Import:
                 error.where = f"{call.where}: {error.where}"
             raise
         results = list(made) if isinstance(made, list | tuple) else [made]
+        if any(call.needs(i) for i in range(len(results), len(node.outputs))):
+            raise call.refuse(
+                "not all of its results are supported",
+                expected=f"a program that uses the first {len(results)} alone",
+                received=f"uses of {len(node.outputs)}",
+            )
         return [self._checked(call, r, i) for i, r in enumerate(results)]
 
     def _checked(self, call: Call, result: Any, index: int) -> Any:

@@ -245,6 +245,7 @@ def pool(call: Call) -> list[Any]:
     gaps = _checked(call, "dilation", call.spread("dilation", count, 1))
     if not all(0 <= p < _MAX for p in pads):
         raise call.refuse("padding is out of range", received=pads)
+    planes = x
     x = to_nhwc(call.em, x, call.name())
     if count == 1:
         x = call.em.reshape(x, (x.shape[0], 1, *x.shape[1:]), call.name("line"))
@@ -258,8 +259,52 @@ def pool(call: Call) -> list[Any]:
         raise call.refuse("this pooling is not supported", expected="max or avg")
     if count == 1:
         y = call.em.reshape(y, (y.shape[0], *y.shape[2:]), call.name("column"))
-    y = from_nhwc(call.em, y, call.name())
-    return [call.em.reshape(y, y.shape[1:], call.name("alone")) if alone else y]
+    results = [from_nhwc(call.em, y, call.name())]
+    if target.endswith("with_indices") and call.needs(1):
+        sides = [(p, p + e) for p, e in zip(pads, extra, strict=True)][-count:]
+        own = (window[-count:], strides[-count:], gaps[-count:])
+        results.append(_places(call, planes, *own, sides))
+    return [call.em.reshape(r, r.shape[1:], call.name("alone")) if alone else r for r in results]
+
+
+def _places(
+    call: Call,
+    x: Tensor,
+    window: tuple[int, ...],
+    strides: tuple[int, ...],
+    gaps: tuple[int, ...],
+    sides: Sequence[tuple[int, int]],
+) -> Tensor:
+    """Where in its plane each maximum of x [N, C, ...] is, counted row by row; the first of
+    equals.
+    """
+    if math.prod(window) > 1024:
+        raise call.refuse("the window is too large", expected="1024 places", received=window)
+    check_size(TensorType(tuple(x.shape), "int32"), call.where, 1 << 28)
+    numbers = np.arange(math.prod(x.shape[2:]), dtype=np.int32).reshape(x.shape[2:])
+    numbers = np.pad(numbers, sides)
+    counts = tuple(
+        (n - (k - 1) * d - 1) // s + 1
+        for n, k, d, s in zip(numbers.shape, window, gaps, strides, strict=True)
+    )
+
+    def compute(x: Any) -> Any:
+        x = fn.pad(x, ((0, 0), (0, 0), *sides), value=-math.inf)
+        best = place = None
+        for at in np.ndindex(*window):
+            cut = tuple(
+                slice(i * d, i * d + (c - 1) * s + 1, s)
+                for i, d, c, s in zip(at, gaps, counts, strides, strict=True)
+            )
+            part, own = x[(slice(None), slice(None), *cut)], numbers[cut]
+            if place is None:
+                best, place = part, fn.broadcast_to(own, part.shape)
+                continue
+            more = fn.greater(part, best)
+            best, place = fn.where(more, part, best), fn.where(more, own, place)
+        return place
+
+    return call.function(compute, x)
 
 
 def _ceiling(

@@ -143,3 +143,23 @@ def test_examples_of_numpy() -> None:
     with torch.no_grad():
         want = module(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(fl.from_torch(module, (x,))(x), want, 1e-6)
+
+
+def test_places_of_maxima() -> None:
+    x = floats(2, 3, 7, 8)
+    agree(lambda x: F.max_pool2d(x, 3, 2, 1, return_indices=True), x)
+    agree(lambda x: F.max_pool2d(x, 2, ceil_mode=True, return_indices=True), x[0])
+    agree(lambda x: F.max_pool1d(x[0], 2, dilation=2, return_indices=True), x)
+    agree(lambda x: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), 2), x[..., :6, :])
+
+
+def test_places_that_nothing_uses() -> None:
+    model = agree(lambda x: F.max_pool2d(x, 2, return_indices=True)[0], floats(1, 3, 4, 4))
+    assert "greater" not in [n.op for n in model.source.graph.nodes]
+
+
+def test_results_that_are_not_supported() -> None:
+    def places(x: Any) -> Any:
+        return F.adaptive_max_pool2d(x, 2, return_indices=True)
+
+    refused("E-FORMAT-012", "adaptive_max_pool2d", module=Of(places), inputs=(floats(1, 2, 5, 5),))

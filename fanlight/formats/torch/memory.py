@@ -138,7 +138,7 @@ _PARTS = frozenset(
     "unsafe_split_with_sizes".split()
 )
 _EXPANSIONS = frozenset("expand expand_as broadcast_to".split())
-_INDEXES = frozenset(["diagonal"])
+_INDEXES = frozenset(["diagonal", "unfold"])
 # Some of these give their argument back where they have nothing to do.
 _DOUBTFUL = frozenset("einsum pixel_shuffle pixel_unshuffle channel_shuffle".split())
 VIEWS = (

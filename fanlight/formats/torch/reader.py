@@ -21,6 +21,7 @@ from fanlight.formats.torch import (  # noqa: F401  (fill the table)
     indexing,
     memory,
     neural,
+    rare,
     recurrent,
     shaping,
     windows,

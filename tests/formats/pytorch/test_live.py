@@ -59,7 +59,7 @@ def test_training_flags_stay() -> None:
     assert [m.training for m in module.modules()] == [True, True, False, True]
 
 
-WRITTEN_SIMPLER = {
+RARE = {
     "weight norm": (nn.utils.parametrizations.weight_norm(nn.Conv1d(3, 4, 3)), floats(1, 3, 8)),
     "affine grid": (
         lambda x, t: F.grid_sample(
@@ -67,7 +67,39 @@ WRITTEN_SIMPLER = {
         ),
         floats(1, 3, 5, 6), floats(1, 2, 3, seed=1),
     ),
-    "isin": (lambda i: torch.isin(i, torch.tensor([1, 2])), torch.arange(6).reshape(2, 3)),
+    "affine grid aligned": (
+        lambda t: F.affine_grid(t, (1, 3, 4, 1), align_corners=True), floats(1, 2, 3),
+    ),
+    "isin": (
+        lambda i: (torch.isin(i, torch.tensor([1, 2])), torch.isin(i, 3, invert=True)),
+        torch.arange(6).reshape(2, 3),
+    ),
+    "shifts": (lambda i: (i << 1, i >> 1, 1 << i), torch.tensor([[0, 5, 3], [-7, 1, 2]]).abs()),
+    "masked scatter": (lambda x, s: x.masked_scatter(x > 0, s), floats(3, 4), floats(12, seed=1)),
+    "windows": (lambda x: (x.unfold(1, 3, 2), x.unfold(0, 2, 1)), floats(4, 9)),
+    "fold": (lambda x: F.fold(x, (8, 9), 3, padding=1, stride=2), floats(2, 27, 20)),
+    "fold dilated": (lambda x: F.fold(x, (7, 8), 2, dilation=2), floats(12, 30)),
+    "bags": (nn.EmbeddingBag(20, 4), torch.tensor([[1, 2, 3], [4, 4, 19]])),
+    "bags padded": (
+        lambda i, w: (
+            F.embedding_bag(i, w, torch.tensor([0, 2, 2]), mode="sum", padding_idx=2),
+            F.embedding_bag(i, w, torch.tensor([0, 3]), mode="max"),
+            F.embedding_bag(i, w, torch.tensor([0, 4]), mode="mean", padding_idx=3),
+        ),
+        torch.tensor([2, 0, 1, 3, 3]), floats(5, 3),
+    ),
+    "pdist": (lambda x: (F.pdist(x), F.pdist(x, 1), F.pdist(x, 3)), floats(4, 3)),
+    "rrelu": (nn.RReLU(), floats(3, 4)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RARE)
+def test_rare_operators(name: str) -> None:
+    agree(*RARE[name])
+
+
+WRITTEN_SIMPLER = {
+    "cross": (lambda x, y: torch.linalg.cross(x, y), floats(2, 3), floats(2, 3, seed=1)),
     "out": (lambda x: torch.add(x, 1, out=torch.empty(2, 3)) * 2, floats(2, 3)),
     "dims in place": (lambda x: x.clone().t_().mul_(2), floats(2, 3)),
 }  # fmt: skip
@@ -80,8 +112,7 @@ def test_written_simpler(name: str) -> None:
 
 def test_what_is_known_stays_whole() -> None:
     """Only what has no importer is taken apart: a GELU beside it stays one."""
-    module = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)), nn.GELU())
-    model = agree(module, floats(2, 4))
+    model = agree(lambda x, y: F.gelu(torch.linalg.cross(x, y)), floats(2, 3), floats(2, 3, seed=1))
     kinds = [n.op for n in model.source.graph.nodes]
     assert kinds.count("gelu") == 1 and "erf" not in kinds, kinds
 

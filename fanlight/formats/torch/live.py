@@ -202,6 +202,16 @@ def _serialized(torch: Any, program: Any) -> bytes:
     except NotImplementedError:
         # Results such as those of torch.topk have classes of their own, that are not saved.
         saved = _saved_as_tuples(torch, program)
+    except Exception as error:
+        raise FanlightError(
+            "E-FORMAT-012",
+            "PyTorch cannot serialize the program.",
+            where="fl.from_torch",
+            expected="a program that torch.export.save writes down",
+            received=f"{type(error).__name__}: {_line(error)}",
+            next="numbers that a branch of torch.cond writes into a tensor are given to it as "
+            "tensors of outside; torch.export.save(program, path) gives the whole report.",
+        ) from None
     with zipfile.ZipFile(saved) as file:
         for name in file.namelist():
             last = Path(name)

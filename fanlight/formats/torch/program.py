@@ -260,7 +260,7 @@ def _node(node: Any, index: int, where: str, depth: int) -> Node:
     args: dict[str, Any] = {}
     for number, entry in enumerate(expect(node.get("inputs"), list, "inputs", here)):
         entry = expect(entry, dict, "an argument", here)
-        key = entry.get("name") or str(number)
+        key = entry.get("name") or str(number)  # higher-order operators name none
         args[str(key)] = _argument(entry.get("arg"), here, depth)
     return Node(str(name), target.removeprefix("torch.ops."), args, tuple(outputs), here)
 

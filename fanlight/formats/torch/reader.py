@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -32,7 +33,9 @@ from fanlight.formats.torch.memory import Alias, Storage
 from fanlight.formats.torch.program import Body, Graph, Meta, Node, Program, Ref, parse_program
 from fanlight.formats.torch.symbols import SIZE_FUNCTIONS, is_size, size_of
 from fanlight.graph import Builder, Value
+from fanlight.graph.subgraph import Subgraph
 
+COND = "higher_order.cond"
 Fetch = Callable[[str, str], np.ndarray]
 
 
@@ -74,7 +77,9 @@ def inventory(graph: Graph) -> Inventory:
                     look(value.graph)
 
     look(graph)
-    return listed(found, lambda target: target in SIZE_FUNCTIONS or handler_of(target))
+    return listed(
+        found, lambda target: target in SIZE_FUNCTIONS or target == COND or handler_of(target)
+    )
 
 
 def _refuse_unsupported(graph: Graph, where: str) -> None:
@@ -261,7 +266,7 @@ class _Import:
 
     def _node(self, node: Node, args: dict[str, Any], graph: Graph) -> list[Any]:
         call = self._call(node, dict(args), graph)
-        handler = handler_of(node.target)
+        handler = self.cond if node.target == COND else handler_of(node.target)
         if handler is None:  # a size function whose argument is a tensor
             raise call.depends("an argument")
         try:
@@ -278,6 +283,69 @@ class _Import:
                 received=f"uses of {len(node.outputs)}",
             )
         return [self._checked(call, r, i) for i, r in enumerate(results)]
+
+    def cond(self, call: Call) -> list[Tensor]:
+        """torch.cond: one of two graphs, by a number of the model; a known one is taken at once."""
+        pred, *branches, operands = (call.get(str(i)) for i in range(4))
+        if (
+            not isinstance(pred, Value | np.ndarray)
+            or math.prod(pred.shape) != 1
+            or not all(isinstance(b, Body) for b in branches)
+            or not isinstance(operands, list)
+        ):
+            raise call.refuse("its arguments are not those of torch.cond")
+        pred = call.em.reshape(call.cast(pred, "bool", "decision"), (), call.name("decision"))
+        bodies: list[Graph] = [b.graph for b in branches]
+        if isinstance(pred, np.ndarray):
+            return self._results(bodies[0 if pred else 1], operands, call)
+        # Numbers and sizes are known inside, too; tensors are passed.
+        tensors = [x for x in operands if isinstance(x, Value | np.ndarray)]
+        first, second = (self._subgraph(b, operands, call, i) for i, b in enumerate(bodies))
+        if first.results != second.results:
+            raise call.refuse(
+                "the branches give different types",
+                expected=", ".join(map(str, first.results)),
+                received=", ".join(map(str, second.results)),
+            )
+        made = call.op("cond", pred, *tensors, true_fn=first, false_fn=second)
+        return list(made) if isinstance(made, tuple) else [made]
+
+    def _results(self, graph: Graph, given: list[Any], call: Call) -> list[Tensor]:
+        """What a graph gives of some arguments."""
+        if len(graph.inputs) != len(given):
+            raise call.refuse("a branch does not fit", expected=len(given), received="others")
+        env = {
+            name.name: self._own(x)
+            for name, x in zip(graph.inputs, given, strict=True)
+            if isinstance(name, Ref)
+        }
+        self.nodes(graph, env)
+        results = [self.resolve(o, env, call.node) for o in graph.outputs]
+        if not all(isinstance(r, Value | np.ndarray) for r in results):
+            raise call.refuse("a branch gives something else than tensors")
+        return results
+
+    def _subgraph(self, graph: Graph, given: list[Any], call: Call, number: int) -> Subgraph:
+        builder = Builder(f"{call.name()}/branch{number}")
+        outer, self.em = self.em, Emitter(builder, budget=self.em.budget)
+        inputs: list[Value] = []
+        try:
+            inside = list(given)
+            for i, x in enumerate(given):
+                if isinstance(x, Value | np.ndarray):
+                    inside[i] = builder.input(f"x{i}", tuple(x.shape), dtype_of(x))
+                    inputs.append(inside[i])
+            outputs: dict[str, Value] = {}
+            for i, x in enumerate(self._results(graph, inside, call)):
+                value = self.em.value(x)
+                # It gives neither an input, a weight nor anything twice: a copy of it.
+                if isinstance(x, np.ndarray) or value in inputs or value in outputs.values():
+                    made: Any = builder.add("reshape", value, name=f"copy{i}", shape=value.shape)
+                    value = made
+                outputs[f"y{i}"] = value
+            return Subgraph(builder.finish(outputs))
+        finally:
+            self.em = outer
 
     def _checked(self, call: Call, result: Any, index: int) -> Any:
         """A result in the dtype that the program declares; E-FORMAT-016 for another shape."""

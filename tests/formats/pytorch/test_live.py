@@ -194,3 +194,40 @@ def test_results_that_are_not_supported() -> None:
         return F.adaptive_max_pool2d(x, 2, return_indices=True)
 
     refused("E-FORMAT-012", "adaptive_max_pool2d", module=Of(places), inputs=(floats(1, 2, 5, 5),))
+
+
+def test_a_decision_of_the_graph() -> None:
+    offset = floats(4, seed=3)
+
+    def decide(x: Any) -> Any:
+        def then(x: Any) -> Any:
+            y = x * 2 + offset
+            y[0].mul_(3)
+            return y, x.sum()
+
+        return torch.cond(x.sum() > 0, then, lambda x: (x.clone(), x.sum() - 1), (x,))
+
+    x = torch.ones(2, 4)
+    model = agree(decide, x)
+    assert "cond" in [n.op for n in model.source.graph.nodes]
+    for given in (x, -x):
+        for got, want in zip(model(given.numpy()).values(), decide(given), strict=True):
+            np.testing.assert_allclose(got, want.numpy(), 1e-6)
+
+
+def test_what_pytorch_cannot_write_down_is_told() -> None:
+    def then(x: Any) -> Any:
+        y = x * 2
+        y[0] = 1  # a number that PyTorch keeps beside the graph of the branch
+        return y
+
+    def decide(x: Any) -> Any:
+        return torch.cond(x.sum() > 0, then, lambda x: x - 1, (x,))
+
+    try:
+        model = fl.from_torch(Of(decide), (torch.ones(2, 4),))
+    except FanlightError as error:
+        assert error.code == "E-FORMAT-012" and "writes down" in str(error)
+    else:  # a newer PyTorch can
+        x = -np.ones((2, 4), np.float32)
+        np.testing.assert_allclose(model(x), x - 1)

@@ -448,3 +448,18 @@ def test_operators_that_change_dims_in_place(tmp_path: Path) -> None:
     model = writing()
     model["graph_module"]["graph"]["nodes"][-1] = node("t_.default", "c", self=tensor("relu"))
     refused(write(tmp_path / "a.pt2", model), "E-FORMAT-013", "t_", "run_decompositions")
+
+
+def test_documentation_lists_the_operators() -> None:
+    """docs/formats.md; written by tools/gen_torch_docs.py."""
+    from tools import gen_torch_docs
+
+    text = gen_torch_docs.PAGE.read_text(encoding="utf-8")
+    assert gen_torch_docs.page(text) == text
+    assert "`conv2d`" in gen_torch_docs.section()
+
+
+def test_an_unhandled_operator_names_the_list(tmp_path: Path) -> None:
+    model = small()
+    model["graph_module"]["graph"]["nodes"][1]["target"] = "torch.ops.aten.linalg_inv.default"
+    refused(write(tmp_path / "a.pt2", model), "E-FORMAT-013", "docs/formats.md", "linalg_inv")

@@ -44,7 +44,7 @@ def read_torch(module: Any, example_inputs: Any, name: str | None, options: Opti
     program = _exported(torch, module, example_inputs) if is_module else module
     where = f"the program {called!r}"
     if inventory(_parsed(torch, program, where).graph).unknown:
-        program = _decomposed(export, program, handled=False) or program
+        program = _readable(torch, _decomposed(export, program, False), where) or program
     try:
         return _imported(torch, program, options, called, where)
     except FanlightError as error:
@@ -81,6 +81,16 @@ def _imported(torch: Any, program: Any, options: Options, called: str, where: st
 
 def _parsed(torch: Any, program: Any, where: str) -> Program:
     return parse_program(parse_json(_serialized(torch, program), where), where)
+
+
+def _readable(torch: Any, program: Any, where: str) -> Any:
+    """The program, unless its serialized form has something that is not read (checks of numbers
+    that PyTorch keeps in order, for one).
+    """
+    try:
+        return None if program is None else _parsed(torch, program, where) and program
+    except FanlightError:
+        return None
 
 
 def _decomposed(export: Any, program: Any, handled: bool) -> Any:

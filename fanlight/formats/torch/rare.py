@@ -11,7 +11,7 @@ import numpy as np
 from fanlight.formats.emitter import Tensor, check_size, dtype_of
 from fanlight.formats.torch.call import Call, importer
 from fanlight.ops.types import TensorType
-from fanlight.tensor import bitwise, scans
+from fanlight.tensor import bitwise, scans, sorting
 from fanlight.tensor import functions as fn
 from fanlight.tensor import indices as places
 from fanlight.tensor.core import cast
@@ -214,3 +214,24 @@ def rrelu(call: Call) -> Tensor:
         raise call.refuse("its slopes are random in training", expected="model.eval()")
     slope = (call.real("lower", 1 / 8) + call.real("upper", 1 / 3)) / 2
     return call.op("leaky_relu", call.x(), alpha=slope)
+
+
+@importer("median")
+def median(call: Call) -> Any:
+    """The lower of two middle numbers; with a dim, its place, too."""
+    x = call.x()
+    whole = not call.has("dim")
+    if whole:
+        x = call.em.reshape(x, (math.prod(x.shape),), call.name("flat"))
+    axis = 0 if whole else call.axis("dim", len(x.shape))
+    if not x.shape or not x.shape[axis] or dtype_of(x) == "bool":
+        raise call.refuse("numbers are wanted", received=[dtype_of(x), *x.shape])
+    middle, keep = (x.shape[axis] - 1) // 2, call.flag("keepdim")
+
+    def compute(x: Any) -> Any:
+        cut = (*(slice(None),) * axis, slice(middle, middle + 1))
+        found = sorting.sort(x, axis)[cut], sorting.argsort(x, axis)[cut]
+        return found if keep else tuple(fn.squeeze(t, axis) for t in found)
+
+    values, at = call.function(compute, x)
+    return values if whole else [values, at]

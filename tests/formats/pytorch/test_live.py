@@ -89,6 +89,9 @@ RARE = {
         torch.tensor([2, 0, 1, 3, 3]), floats(5, 3),
     ),
     "pdist": (lambda x: (F.pdist(x), F.pdist(x, 1), F.pdist(x, 3)), floats(4, 3)),
+    "median": (
+        lambda x: (x.median(), *x.median(1), *x.median(0, keepdim=True)), floats(3, 4),
+    ),
     "rrelu": (nn.RReLU(), floats(3, 4)),
 }  # fmt: skip
 
@@ -231,3 +234,8 @@ def test_what_pytorch_cannot_write_down_is_told() -> None:
     else:  # a newer PyTorch can
         x = -np.ones((2, 4), np.float32)
         np.testing.assert_allclose(model(x), x - 1)
+
+
+def test_what_no_decomposition_helps_is_named() -> None:
+    module = Of(lambda x: torch.linalg.inv(x @ x.T + torch.eye(3)))
+    refused("E-FORMAT-013", "linalg_inv", module=module, inputs=(floats(3, 3),))

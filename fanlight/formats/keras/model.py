@@ -298,9 +298,9 @@ class _Import:
             call = layer.calls[index]
             values = [tensor(ref) for ref in call.inputs]
             if _operation(layer):
-                made = self._operation(layer, call, tensor, values, scope)
-                self.shared.em.result("/".join((*scope, name)), made)
-                done[(name, index)] = [made]
+                result = self._operation(layer, call, tensor, values, scope)
+                self.shared.em.result("/".join((*scope, name)), result)
+                done[(name, index)] = [result]
             else:
                 _check_call(layer, call)
                 done[(name, index)] = self._call(layer, values, scope, paths[name])

@@ -219,7 +219,7 @@ class _Import:
                 if key is not None:
                     env[key] = result
                     if env is self.env:
-                        self.em.result(key, result)
+                        self.em.result(key, result.value if isinstance(result, Alias) else result)
 
     def _remembered(
         self, node: Node, args: dict[str, Any], graph: Graph, env: Mapping[str, Any]

@@ -134,6 +134,8 @@ def _legacy(value: Any) -> Any:
     made = {k: value[k] for k in kept if k in value}
     if value.get("module") is None and value.get("registered_name"):
         made["class_name"] = value["registered_name"]
+    elif made.get("class_name") == "GroupQueryAttention":
+        made["class_name"] = "GroupedQueryAttention"  # the class itself, not what exports it
     inner = made.get("config")
     if isinstance(inner, Mapping) and "layers" in inner:
         made["config"] = {**inner, "layers": [_legacy(x) for x in inner["layers"]]}

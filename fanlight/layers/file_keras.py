@@ -197,6 +197,10 @@ def found(model: Layer, stored: Iterable[Stored]) -> Found:
         public = _PRIVATE.sub("/", name)  # Keras 2 wrote layers/mha/_key_dense
         if public in wanted and public not in by_path:
             by_path[public] = by_path.pop(name)
+    for name in wanted - set(by_path):
+        public = _PRIVATE.sub("/", name)  # Fanlight wrote layers/grouped.../key_dense
+        if public in by_path and public not in wanted:
+            by_path[name] = by_path.pop(public)
     pairs = [(f"{p.name} ({p.path})", p.weight, by_path.pop(p.path, None)) for p in places(model)]
     return Found(pairs, sorted(by_path))
 

@@ -86,6 +86,8 @@ def _children(layer: Layer) -> list[tuple[str, Layer]]:
     found: list[tuple[str, Layer]] = []
     for key in sorted(held, key=lambda k: (k.startswith("_"), k)):
         value, name = held[key], key.lstrip("_") if own else key
+        if isinstance(layer, GroupQueryAttention) and name.endswith("_dense"):
+            name = f"_{name}"  # Keras has these by their private names, those of other heads not
         if isinstance(value, Layer):
             found.append((name, value))
         else:

@@ -238,3 +238,10 @@ def test_small_models_answer_as_tfjs_does(shared: Path, name: str) -> None:
         pytest.skip("TF.js is not in node_modules: make setup")
     row = models_table.measure(shared / "data" / "models" / name)
     assert row.get("finite") and row.get("difference", 1.0) <= models_table.LIMIT, row
+
+
+def test_sums_over_many_unknown_axes_are_guessed_in_bounded_time(tmp_path: Path) -> None:
+    """Of 26 dims 13: ten million choices."""
+    nodes = [placeholder(*[1] * 26), node("y", "Sum", "x", "axes")]
+    path = written(tmp_path, nodes, {"axes": ((13,), "int32")})
+    assert len(fl.load(path, weights="random").outputs[0][1].shape) == 13

@@ -24,6 +24,17 @@ def test_grouped_queries(ending: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
+def test_keras_reads_grouped_queries_that_fanlight_wrote(ending: str, tmp_path: Path) -> None:
+    x = keras.Input((7, 8))
+    model = stirred(keras.Model(x, L.GroupQueryAttention(4, 4, 2)(x, x)))
+    model.save(tmp_path / f"a.{ending}")
+    fl.load_model(tmp_path / f"a.{ending}").save(tmp_path / f"b.{ending}")
+    again = keras.models.load_model(tmp_path / f"b.{ending}", compile=False)
+    data = numbers(2, 7, 8)
+    np.testing.assert_allclose(again.predict(data, verbose=0), model.predict(data, verbose=0))
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
 def test_a_softmax_with_a_mask(ending: str, tmp_path: Path) -> None:
     x = keras.Input((5,), name="x")
     mask = keras.Input((5,), dtype="bool", name="mask")

@@ -25,6 +25,7 @@ __all__ = ["Guesser"]
 _BACK = 40  # nodes in which an earlier shape is looked for
 _BOXES = 100
 _ARITHMETIC = ("Mul", "Add", "AddV2", "Sub", "FloorDiv", "RealDiv", "Cast", "Identity")
+_MOST_TRIED = 120  # axes, or orders of dims, of one constant
 
 
 # --- axes -----------------------------------------------------------------------------------------
@@ -45,7 +46,8 @@ def reduction(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     keeps = user.attrs.flag("keep_dims") or user.attrs.flag("keepdims")
     if keeps:
         return likely
-    tried = [likely, *map(list, itertools.combinations(range(rank), count))]
+    others = itertools.islice(itertools.combinations(range(rank), count), _MOST_TRIED)
+    tried = [likely, *map(list, others)]
     left = [[d for a, d in enumerate(shape) if a not in axes] for axes in tried]
     fit = [i for i in range(len(tried)) if g.agrees(user, left[i])]
     if len(fit) > 1:
@@ -206,7 +208,7 @@ def transpose(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     if index != 1 or not shape or len(shape) != count:
         return None
     likely = _likely_order(g, user, shape)
-    for perm in (likely, *itertools.islice(itertools.permutations(range(count)), 120)):
+    for perm in (likely, *itertools.islice(itertools.permutations(range(count)), _MOST_TRIED)):
         if g.agrees(user, [shape[p] for p in perm]):
             return list(perm)
     return likely

@@ -468,6 +468,10 @@ def _reduced(call: Call, op: str, dtype: str | None = None) -> Tensor:
 @importer("sum", "nansum")
 def sum_(call: Call) -> Tensor:
     kind = call.dtype or dtype_of(call.x())
+    if "nansum" in call.node.target and dtype_of(call.x()) == "float32":
+        x = call.x()
+        unknown = call.op("is_nan", x, part="nan")
+        call.args["self"] = call.op("select", unknown, call.em.const(0.0), x, part="known")
     return _reduced(call, "sum", "int32" if kind == "bool" else kind)
 
 

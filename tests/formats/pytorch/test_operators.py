@@ -354,3 +354,9 @@ def test_results_of_another_class() -> None:
     with pytest.raises(FanlightError, match="forward give a dict") as caught:
         from_torch(Of(lambda x: Pair(x + 1, x * 2)), (floats(2, 3),))
     assert caught.value.code == "E-FORMAT-012"
+
+
+def test_nansum_leaves_out_what_is_no_number() -> None:
+    x = torch.tensor([[1.0, float("nan"), 2.0], [float("nan")] * 3])
+    made = from_torch(Of(lambda v: torch.nansum(v, 1)), (x,))
+    np.testing.assert_array_equal(made(x.numpy()), [3, 0])

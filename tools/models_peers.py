@@ -152,13 +152,24 @@ def ask_litert(file: Path, model: Any, inputs: Mapping[str, np.ndarray]) -> list
 # --- arithmetic in float64 ------------------------------------------------------------------------
 
 
-def in_float64(graph: Graph, inputs: Mapping[str, np.ndarray]) -> tuple[list[np.ndarray], set[str]]:
-    """The outputs as NumPy computes them in float64, and the ops that round to float32 even so."""
+def in_float64(
+    graph: Graph, inputs: Mapping[str, np.ndarray], noise: float = 0.0
+) -> tuple[list[np.ndarray], set[str]]:
+    """The outputs as NumPy computes them in float64, and the ops that round to float32 even so.
+
+    Args:
+        noise: how much weights are off, relative to themselves, at random.
+    """
+    rng = np.random.default_rng(5)
 
     def wide(array: np.ndarray) -> np.ndarray:
         return array.astype(np.float64) if array.dtype == np.float32 else array
 
     known = {value: wide(array) for value, array in graph.weights.items()}
+    if noise:
+        for value, array in known.items():
+            if array.dtype == np.float64:
+                known[value] = array * (1 + rng.uniform(-noise, noise, array.shape))
     known |= {value: wide(inputs[value.name]) for value in graph.inputs}
     ends = {value for _, value in graph.outputs}
     last = {value: at for at, node in enumerate(graph.nodes) for value in node.inputs}

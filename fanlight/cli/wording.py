@@ -10,7 +10,12 @@ import rich_click as click
 from fanlight.errors import FanlightError
 
 # Arguments of functions whose options are called otherwise.
-_CALLED = {"input_shapes": "--input-shape", "from_": "--from"}
+_CALLED = {
+    "input_shapes": "--input-shape",
+    "from_": "--from",
+    "input_values": "--input-value",
+    "tables": "--table",
+}
 _CALL = re.compile(r"fl\.load\(path, (\w+)=(\{[^{}]*\}|\[[^\[\]]*\]|'[^']*'|[^(){},'\[\]]*)\)")
 _SHAPE = re.compile(r"\{'([^']*)': [(\[]([\d, ]*)[)\]]\}")
 _NAMES = re.compile(r"\((?:'[^']*'(?:, |,?(?=\))))+\)")

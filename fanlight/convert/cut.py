@@ -92,8 +92,9 @@ def _by_name(graph: Graph, results: Mapping[str, str]) -> dict[str, Value]:
 
 
 def _find(values: dict[str, Value], name: str, graph: Graph) -> Value:
-    if name in values:
-        return values[name]
+    for called in (name, name.removesuffix(":0")):  # TensorFlow's name of a node's first result
+        if called in values:
+            return values[called]
     own = list(dict.fromkeys([*(v.name for v in graph.inputs), *(n.name for n in graph.nodes)]))
     ends = ending_in(name, own)
     if len(ends) == 1:

@@ -34,6 +34,11 @@ _FILES = frozenset(
     ".bin .ckpt .gz .js .json .mjs .mlmodel .npz .pb .pt .pt2 .pth .py .tar .task .tflite .txt "
     ".zip".split()
 )
+# Of these, what is read and not written.
+_READ_ONLY = {
+    ".pb": "saved-model", ".pt": "torch", ".pt2": "torch", ".pth": "torch", ".task": "tflite",
+    ".tflite": "tflite",
+}  # fmt: skip
 # What `from_` takes -> what readers call their formats (FORMATS of formats/source.py).
 SOURCES = {
     "tfjs-layers": ("tfjs-layers",),
@@ -112,6 +117,8 @@ def target_kind(name: str | None, destination: Path) -> str:
         suffix = destination.suffix.lower()
         if suffix in _SUFFIXES:
             return _SUFFIXES[suffix]
+        if suffix in _READ_ONLY and not destination.is_dir():
+            raise _no_format(_READ_ONLY[suffix], "destination")
         name = "tfjs"
     kind = _kind_named(name) if isinstance(name, str) else name
     kind = {"keras-v3": "keras", "keras-h5": "h5"}.get(kind, kind)

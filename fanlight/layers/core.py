@@ -471,9 +471,10 @@ def replaced_by(names: Sequence[str]) -> str:
     first = names[0][:60] if names else "lambda"
     return (
         f"say what {first!r} computes: write the function, and register it under the layer's name, "
-        f'@fl.register(name="{first}") above `def f(x): return ...`, or custom_objects='
-        f'{{"{first}": f}} of fl.load_model, then fl.convert(model, destination). Or put a layer '
-        "in its place before you save in Keras: Rescaling, Activation, Reshape, or one of your own."
+        f'@fl.register(name="{first}") above `def f(x): return ...`, then load or convert the file '
+        f'(fl.load_model(path, custom_objects={{"{first}": f}}) loads it, too, but it cannot be '
+        "saved as layers then). Or put a layer in its place before you save in Keras: Rescaling, "
+        "Activation, Reshape, or one of your own."
     )
 
 

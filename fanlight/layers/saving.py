@@ -25,6 +25,7 @@ from fanlight.formats.source import (
     refuse_unused,
     static_shape,
 )
+from fanlight.formats.together import told_apart
 from fanlight.graph import Graph
 from fanlight.graph.rewrite import with_names
 from fanlight.layers import config
@@ -403,7 +404,8 @@ def _by_layers(path: str | Path, error: FanlightError, options: Options) -> Load
 
 
 def graph_of(model: Any, path: str | Path, options: Options | None = None) -> LoadedModel:
-    """A model of layers as one that is read as a graph, for inference.
+    """A model of layers as one that is read as a graph, for inference; with its batch fixed if
+    examples of one meet.
 
     Args:
         options: the sizes of inputs that leave some open.
@@ -411,14 +413,18 @@ def graph_of(model: Any, path: str | Path, options: Options | None = None) -> Lo
     Raises:
         FanlightError: E-FORMAT-017 a size that is open, E-FORMAT-018 one that does not fit.
     """
-    graph, batched = _sized(model, options or Options(), path)
-    source = Source(
-        graph=graph,
-        format=format_of(path),
-        inputs=tuple(Port(v.name, v.name, batched[v.name]) for v in graph.inputs),
-        outputs=tuple(Port(n, n, tuple(v.type.shape[:1]) == (1,)) for n, v in graph.outputs),
-    )
-    return LoadedModel(source)
+
+    def read(asked: Options) -> Source:
+        graph, batched = _sized(model, asked, path)
+        return Source(
+            graph=graph,
+            format=format_of(path),
+            inputs=tuple(Port(v.name, v.name, batched[v.name]) for v in graph.inputs),
+            outputs=tuple(Port(n, n, tuple(v.type.shape[:1]) == (1,)) for n, v in graph.outputs),
+        )
+
+    given = options or Options()
+    return LoadedModel(told_apart(read(given), given, read))
 
 
 def format_of(path: str | Path) -> str:

@@ -82,16 +82,17 @@ class Form:
             FanlightError: E-LAYER-009 with everything that TF.js cannot read.
         """
         made = self.model(model)
-        if self.wrong:
+        wrong = list(dict.fromkeys(self.wrong))
+        if wrong:
             raise FanlightError(
                 "E-LAYER-009",
                 "TF.js cannot have some of the layers of this model.",
                 where=f"{model.name}, {caller()}",
                 expected="layers and arguments of tfjs-layers 4.22",
-                received="; ".join(self.wrong[:30]) + ("; ..." if len(self.wrong) > 30 else ""),
-                next="fanlight.formats.write_graph_model(model, folder) writes it for TF.js "
-                'without layers; model.save("model.keras") has all of them; fl.build makes a page '
-                "of any model.",
+                received="; ".join(wrong[:30]) + ("; ..." if len(wrong) > 30 else ""),
+                next='fl.convert(model, folder, to="tfjs-graph") writes it for TF.js without layers '
+                '(--to tfjs-graph); model.save("model.keras") has all of them; fl.build makes a '
+                "page of any model.",
             )
         return {**made, "keras_version": VERSION, "backend": "tensor_flow.js"}
 

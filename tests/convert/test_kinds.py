@@ -58,13 +58,19 @@ def test_old_names_stay() -> None:
     check_source("keras", "keras-h5", "a.h5")
 
 
-@pytest.mark.parametrize("name", ["site.zip", "out.js", "model.mlmodel", "net.json", "net.tflite"])
+@pytest.mark.parametrize("name", ["site.zip", "out.js", "model.mlmodel", "net.json", "net.bin"])
 @pytest.mark.parametrize("to", [None, "tfjs-graph", "bundle"])
 def test_a_folder_is_not_called_like_a_file(tmp_path: Path, name: str, to: str | None) -> None:
     with pytest.raises(fl.FanlightError, match=r"(?s)E-CONVERT-001.*folder"):
         kinds.target_kind(to, tmp_path / name)
     (tmp_path / name).mkdir()  # whoever has such a folder means it
     assert kinds.target_kind(to, tmp_path / name) == (to or "tfjs")
+
+
+@pytest.mark.parametrize("name", ["net.tflite", "net.pb", "net.pt2"])
+def test_what_is_read_only_is_said_to_be(tmp_path: Path, name: str) -> None:
+    with pytest.raises(fl.FanlightError, match=r"(?s)E-CONVERT-001.*does not write it"):
+        kinds.target_kind(None, tmp_path / name)
 
 
 @pytest.mark.parametrize("to", ["tfjs-layers", "tfjs-graph"])

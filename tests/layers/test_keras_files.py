@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +72,39 @@ def test_the_length_of_rows_is_asked_for(layer: str, tmp_path: Path) -> None:
     fed = numbers(2, 9, 3)
     found = fl.load(tmp_path / "m.keras", input_shapes={"rows": (1, 9, 3)})(fed)
     close(found, model(fed), "rows of 9")
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda a: a - keras.ops.mean(a, axis=0, keepdims=True),
+        lambda a: a + a[0],
+        lambda a: keras.ops.flip(a, 0),
+        lambda a: L.Concatenate(axis=0)([a, a]),
+    ],
+)
+def test_a_graph_of_examples_that_meet_keeps_its_batch(
+    ending: str, function: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    a = keras.Input((5, 8), name="a")
+    model = keras.Model(a, function(a))
+    path = tmp_path / f"model.{ending}"
+    model.save(path)
+    data = numbers(2, 5, 8)
+    source = fl.load(path)
+    assert source.source.mixes and not source.source.inputs[0].batched
+    with pytest.raises(fl.FanlightError, match="E-INPUT-002"):
+        source(data)
+    fixed = fl.load(path, input_shapes={"a": (2, 5, 8)})
+    np.testing.assert_allclose(fixed(data), model.predict(data, verbose=0), atol=1e-6)
+
+
+def test_examples_that_stay_apart_keep_their_batch_free(tmp_path: Path) -> None:
+    a = keras.Input((5, 8), name="a")
+    model = keras.Model(a, a + L.Dense(8)(a) * 2.0 - keras.ops.mean(a, axis=1, keepdims=True))
+    model.save(tmp_path / "model.keras")
+    data = numbers(3, 5, 8)
+    loaded = fl.load(tmp_path / "model.keras")
+    assert loaded.source.mixes == ()
+    np.testing.assert_allclose(loaded(data), model.predict(data, verbose=0), atol=1e-5)

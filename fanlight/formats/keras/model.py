@@ -25,10 +25,11 @@ from fanlight.formats.keras.config import (
 )
 from fanlight.formats.keras.numbering import Numbering
 from fanlight.formats.keras.operations import FUNCTIONS, OPERATIONS
-from fanlight.formats.keras.stores import LayerRef, Store
+from fanlight.formats.keras.stores import BlankStore, LayerRef, Store
 from fanlight.formats.names import output_names, tally
 from fanlight.formats.source import Options, Port, Source, check_options, static_shape
 from fanlight.formats.spatial import from_nhwc, to_nhwc
+from fanlight.formats.together import told_apart
 from fanlight.graph import Builder
 
 _WRAPPERS = ("TimeDistributed",)
@@ -43,14 +44,36 @@ _NARROWED = {
 def import_model(
     model: ModelConfig, store: Store, dialect: Dialect, options: Options, kind: str
 ) -> Source:
-    """Import a whole model.
+    """Import a whole model; with its batch fixed if examples of one meet.
 
     Raises:
         FanlightError: E-FORMAT-014 with every unsupported layer at once, and the other codes.
     """
     _refuse_unsupported(model)
+    source = _imported(model, store, dialect, options, kind)
+    if not _may_mix(model):
+        return source
+    return told_apart(
+        source, options, lambda asked: _imported(model, BlankStore(), dialect, asked, kind)
+    )
+
+
+def _may_mix(model: ModelConfig) -> bool:
+    """Whether there are functions, or layers along the first dim: others keep examples apart."""
+    for layer in model.layers:
+        inner = _inner(layer) if layer.kind in _WRAPPERS else layer
+        axes = layer.config.get("axes", layer.config.get("axis"))
+        first = axes == 0 or (isinstance(axes, list | tuple) and 0 in axes)
+        if first or _operation(layer) or (inner.model is not None and _may_mix(inner.model)):
+            return True
+    return False
+
+
+def _imported(
+    model: ModelConfig, store: Store, dialect: Dialect, options: Options, kind: str
+) -> Source:
     builder = Builder(model.name)
-    run = _Import(Shared(Emitter(builder), store, dialect), options)
+    run = _Import(Shared(Emitter(builder, options.sketch), store, dialect), options)
     inputs, ports = run.inputs(model, builder)
     results, wanted = run.apply(model, inputs, (), "layers")
     names = output_names(wanted, [p.name for p in ports])

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fanlight.errors import FanlightError
+from fanlight.formats.emitter import check_size
 from fanlight.formats.random_weights import random_array
+from fanlight.ops.types import TensorType
 
 _VARS = re.compile(r"(?:^|/)vars/\d+$")
 
@@ -171,6 +173,16 @@ class PathStore(Store):
             for name, e in self._entries.items()
             if not e.used and "seed_generator" not in name and "optimizer" not in name.split("/")[0]
         ]
+
+
+class BlankStore(Store):
+    """Zeros that take no memory, for what only the shapes of a graph are wanted."""
+
+    def get(
+        self, layer: LayerRef, names: Sequence[str], index: int, shape: tuple[int, ...], where: str
+    ) -> np.ndarray:
+        check_size(TensorType(shape), where)
+        return np.broadcast_to(np.zeros((), np.float32), shape)
 
 
 class RandomStore(Store):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.formats.onnx_writer import proto
-from fanlight.formats.onnx_writer.nodes import TO_NCHW, NodeWriter, Out, Unsupported
+from fanlight.formats.onnx_writer.nodes import TO_NCHW, TO_NHWC, NodeWriter, Out, Unsupported
 from fanlight.graph import Subgraph
 from fanlight.ops.types import Dim
 
@@ -245,6 +245,16 @@ def while_loop(o: Out) -> list[str]:
     return names if isinstance(names, list) else [names]
 
 
+def transpose(o: Out) -> str:
+    perm = tuple(o.attrs["perm"])
+    if perm == TO_NHWC:  # its image turned is the input as it is
+        o.is_turned = True
+        return o.x()
+    if perm == TO_NCHW:
+        return o.w.turned(o.node.inputs[0])
+    return o.op("Transpose", o.x(), perm=perm)
+
+
 WRITES: dict[str, Any] = {
     **{ours: reduction(name) for ours, name in _REDUCTIONS.items()},
     "any": truth("ReduceMax"),
@@ -252,7 +262,7 @@ WRITES: dict[str, Any] = {
     "arg_max": arg("ArgMax"),
     "arg_min": arg("ArgMin"),
     "reshape": reshape,
-    "transpose": lambda o: o.op("Transpose", o.x(), perm=o.attrs["perm"]),
+    "transpose": transpose,
     "broadcast_to": lambda o: o.op("Expand", o.x(), o.w.shape(o.node.output.shape, o.name)),
     "slice": slice_,
     "strided_slice": strided_slice,

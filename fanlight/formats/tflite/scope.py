@@ -134,7 +134,8 @@ class Scope:
             )
         for number, info, result in zip(numbers, infos, results, strict=False):
             self.cells[number] = Cell.of(self.em, info, clean(info.name), result)
-            self.em.result(clean(info.name), result.tensor if isinstance(result, Bytes) else result)
+            for name in (clean(info.name), info.name):  # "a;b;c" is called c
+                self.em.result(name, result.tensor if isinstance(result, Bytes) else result)
 
     def _count(self, call: Call, whole: bool) -> None:
         """Note how a quantised operator was computed, for the report."""

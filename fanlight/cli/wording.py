@@ -17,6 +17,9 @@ _CALLED = {
     "tables": "--table",
 }
 _CALL = re.compile(r"fl\.load\(path, (\w+)=(\{[^{}]*\}|\[[^\[\]]*\]|'[^']*'|[^(){},'\[\]]*)\)")
+# What an option that is given by name gets.
+_BY_NAME = {"input_values": "VALUE", "tables": "words.txt"}
+_KEY = re.compile(r"\{'?([^':{}]+)'?:")
 _SHAPE = re.compile(r"\{'([^']*)': [(\[]([\d, ]*)[)\]]\}")
 _NAMES = re.compile(r"\((?:'[^']*'(?:, |,?(?=\))))+\)")
 _ABOUT = r"(?= means nothing| has no meaning| does not fit| is not | is no | are given| names an)"
@@ -78,6 +81,9 @@ def _option(call: re.Match[str], options: Collection[str]) -> str:
         value = (
             f"{shape[1]}={shape[2].replace(' ', '').strip(',')}" if shape else "NAME=1,224,224,3"
         )
+    elif name in _BY_NAME:
+        key = _KEY.match(value)
+        value = f"{key[1] if key else 'NAME'}={_BY_NAME[name]}"
     elif "..." in value or "[" in value:
         value = ",".join(re.findall(r"'([^']*)'", value)) or "NAMES"
     return f"{option} {value.strip(chr(39))}"

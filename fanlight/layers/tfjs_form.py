@@ -90,9 +90,9 @@ class Form:
                 where=f"{model.name}, {caller()}",
                 expected="layers and arguments of tfjs-layers 4.22",
                 received="; ".join(wrong[:30]) + ("; ..." if len(wrong) > 30 else ""),
-                next='fl.convert(model, folder, to="tfjs-graph") writes it for TF.js without layers '
-                '(--to tfjs-graph); model.save("model.keras") has all of them; fl.build makes a '
-                "page of any model.",
+                next='fl.convert(model, folder, to="tfjs-graph") writes it for TF.js without '
+                'layers (--to tfjs-graph); model.save("model.keras") has all of them; fl.build '
+                "makes a page of any model.",
             )
         return {**made, "keras_version": VERSION, "backend": "tensor_flow.js"}
 

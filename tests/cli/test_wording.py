@@ -31,8 +31,11 @@ from tests.cli.conftest import write_model
             "say it: --input-shape x=1,28,28.",
         ),
         ("fl.load(path, outputs=['a', 'b'])", "--outputs a,b"),
+        ("fl.load(path, tables={'words': words}).", "--table words=words.txt."),
+        ("fl.load(path, input_values={'n': 3}).", "--input-value n=VALUE."),
+        ("input_values means nothing", "--input-value means nothing"),
         # What the command has no option for is said as it is.
-        ("fl.load(path, tables={name: words}).", "fl.load(path, tables={name: words})."),
+        ("fl.load(path, sheets={name: words}).", "fl.load(path, sheets={name: words})."),
         ("fl.load(path).prepared(inputs)", "fl.load(path).prepared(inputs)"),
         ("the inputs of the model are outputs", "the inputs of the model are outputs"),
         ("no tags", "no --tags"),

@@ -13,6 +13,7 @@ HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _ZIP_MAGIC = b"PK\x03\x04"
 # How torch.save began before PyTorch 1.6: the pickle of a magic number.
 _OLD_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"
+_HEAD = 64
 _MOST_MEMBERS = 100_000
 _MOST_PICKLE = 1 << 22
 _RATIO = 1200  # deflate cannot pack better than about 1,030 to 1
@@ -28,22 +29,46 @@ def kind_of_bytes(file: Path) -> str:
     """The suffix that the file's content deserves, such as ".keras"; "" if it does not tell.
 
     Raises:
-        FanlightError: E-FORMAT-002 for what torch.save or torch.jit.save wrote.
+        FanlightError: E-FORMAT-002 for what torch.save or torch.jit.save wrote, for pages and for
+            pointers of Git LFS.
     """
     if not file.is_file():  # a pipe would be waited for
         return ""
     try:
         with file.open("rb") as handle:
-            head = handle.read(len(_OLD_TORCH))
+            head = handle.read(_HEAD)
     except (OSError, ValueError):
         return ""
     if head.startswith(HDF5_MAGIC):
         return ".h5"
     if head[4:8] == b"TFL3":
         return ".tflite"
-    if head == _OLD_TORCH:
+    if head.startswith(_OLD_TORCH):
         raise _of_torch(file, [])
+    if file.suffix.lower() != ".json":  # whose reader says it
+        _refuse_text(file, head)
     return _kind_of_zip(file, _members(file)) if head.startswith(_ZIP_MAGIC) else ""
+
+
+def _refuse_text(file: Path, head: bytes) -> None:
+    """E-FORMAT-002 for a page in the place of a model, and for a pointer to one."""
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    page = start.startswith((b"<!doctype", b"<html"))
+    if not page and not start.startswith(b"version https://git-lfs"):
+        return
+    raise FanlightError(
+        "E-FORMAT-002",
+        "this is a page of HTML, and no model."
+        if page
+        else "this is a pointer of Git LFS: a few lines in the place of the model.",
+        where=file,
+        expected="the file of a model",
+        received=repr(head[:40]),
+        next="if it was downloaded, the server sent an error page: download it again. A page that "
+        "Fanlight built is opened by fl.open_bundle(path), and served by fanlight serve."
+        if page
+        else "fetch the file itself: git lfs pull.",
+    )
 
 
 def _members(file: Path) -> list[str]:

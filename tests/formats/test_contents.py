@@ -146,3 +146,19 @@ def test_damaged_bytes_give_a_kind_or_a_coded_error(
         assert kind_of_bytes(path) in ("", ".keras", ".pt2", ".task", ".h5", ".tflite")
     except FanlightError as error:
         assert error.code == "E-FORMAT-002"
+
+
+@pytest.mark.parametrize("name", ["a.onnx", "a.pb", "a.tflite", "a.h5", "a.keras", "a.pt2"])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("<!DOCTYPE html><title>404</title>", "an error page"),
+        ("\ufeff\n <html><body>no</body></html>", "an error page"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n", "git lfs pull"),
+    ],
+)
+def test_texts_in_the_place_of_a_model(tmp_path: Path, name: str, text: str, said: str) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(fl.FanlightError, match="E-FORMAT-002") as caught:
+        fl.load(tmp_path / name)
+    assert said in str(caught.value)

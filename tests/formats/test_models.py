@@ -102,7 +102,7 @@ def test_teachable_machine_carries_its_labels(shared: Path) -> None:
 
 
 def test_open_image_sizes_are_asked_for(shared: Path) -> None:
-    with pytest.raises(FanlightError, match="--size"):
+    with pytest.raises(FanlightError, match="size=224"):
         load(shared / "data" / "models" / "posenet-mobilenet-quant2-050")
 
 

@@ -102,15 +102,15 @@ def test_what_needs_sizes_says_so_in_the_words_of_the_caller(tmp_path: Path) -> 
         fl.convert(tmp_path / "gru.keras", tmp_path / "web")
     error = caught.value
     assert error.code == "E-FORMAT-017" and "reset_after" in error.message
-    assert "input_shapes={'tokens': (1, 20)}" in str(error.next) and "--" not in str(error.next)
+    assert "input_shapes={'tokens': (1, 32)}" in str(error.next) and "--" not in str(error.next)
     assert not (tmp_path / "web").exists()
     shapes = {"tokens": (1, 20)}
     made = fl.convert(tmp_path / "gru.keras", tmp_path / "web", input_shapes=shapes)
     assert made.kind == "tfjs-graph" and made.ok
     pictures().save(tmp_path / "any.keras")
     for name, target, words in (
-        ("gru.keras", "g.onnx", "--input-shape tokens=1,20"),
-        ("gru.keras", "web3", "--input-shape tokens=1,20"),
+        ("gru.keras", "g.onnx", "--input-shape tokens=1,32"),
+        ("gru.keras", "web3", "--input-shape tokens=1,32"),
         ("any.keras", "a.onnx", "--size 224"),
         ("any.keras", "a.html", "--size 224"),
     ):
@@ -118,7 +118,7 @@ def test_what_needs_sizes_says_so_in_the_words_of_the_caller(tmp_path: Path) -> 
         assert code == 1 and words in said and "fl.load" not in said, said
         assert not (tmp_path / target).exists()
     code, said = cli("convert", tmp_path / "gru.keras", "--report")
-    assert code == 1 and "--input-shape tokens=1,20" in said
+    assert code == 1 and "--input-shape tokens=1,32" in said
     with pytest.raises(FanlightError) as caught:
         fl.load(tmp_path / "any.keras")
     assert caught.value.next == "say it: fl.load(path, size=224)."
@@ -150,4 +150,4 @@ def test_a_sequence_of_three_channels_is_no_picture() -> None:
     assert static_shape("x", (None, None, 3), options, "") == ((1, 8, 3), False)
     with pytest.raises(FanlightError) as caught:
         static_shape("x", (None, None, 3), Options(), "", examples=True)
-    assert "(1, 20, 3)" in str(caught.value.next)
+    assert "(1, 32, 3)" in str(caught.value.next)

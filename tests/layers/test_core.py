@@ -152,7 +152,7 @@ def test_lambdas_of_bytecode(tmp_path: Path, ending: str) -> None:
     assert found is not None and found.unread == {LAMBDA_CODE}
     assert found.coverage == pytest.approx(0.5)
     data = np.ones((1, 2), np.float32)
-    own = {"twice": lambda x: x * 2, "more": lambda x: x + 1}
+    own = {"code_1": lambda x: x * 2, "code_2": lambda x: x + 1}
     made = fl.load_model(path, custom_objects=own)
     np.testing.assert_allclose(made.predict(data), np.asarray(net(data)), 1e-6)
     with fl.saving.custom_object_scope(own):

@@ -153,14 +153,14 @@ def ask_litert(file: Path, model: Any, inputs: Mapping[str, np.ndarray]) -> list
 
 
 def in_float64(
-    graph: Graph, inputs: Mapping[str, np.ndarray], noise: float = 0.0
+    graph: Graph, inputs: Mapping[str, np.ndarray], noise: float = 0.0, seed: int = 0
 ) -> tuple[list[np.ndarray], set[str]]:
     """The outputs as NumPy computes them in float64, and the ops that round to float32 even so.
 
     Args:
-        noise: how much weights are off, relative to themselves, at random.
+        noise: how much weights are off, relative to themselves, at random by `seed`.
     """
-    rng = np.random.default_rng(5)
+    rng = np.random.default_rng(seed)
 
     def wide(array: np.ndarray) -> np.ndarray:
         return array.astype(np.float64) if array.dtype == np.float32 else array

@@ -261,6 +261,10 @@ def _saved_as_tuples(torch: Any, program: Any) -> io.BytesIO:
 
 
 def _plain(value: Any) -> Any:
+    """The same leaves in the same order, of named tuples in a dict: its keys name outputs."""
+    names = getattr(type(value), "__match_args__", None)  # of named tuples of all kinds
+    if isinstance(value, tuple) and names and len(names) == len(value):
+        return {k: _plain(v) for k, v in zip(names, value, strict=True)}
     if isinstance(value, tuple):
         return tuple(_plain(v) for v in value)
     if isinstance(value, list):

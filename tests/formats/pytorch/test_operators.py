@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from fanlight import from_torch
-from fanlight.errors import FanlightError
 
 torch = pytest.importorskip("torch", reason="the oracle, torch, is not installed")
 # torch warns of its own deprecations.
@@ -351,9 +350,22 @@ def test_results_of_another_class() -> None:
         score: Any
         box: Any
 
-    with pytest.raises(FanlightError, match="forward give a dict") as caught:
-        from_torch(Of(lambda x: Pair(x + 1, x * 2)), (floats(2, 3),))
-    assert caught.value.code == "E-FORMAT-012"
+    x = floats(2, 3)
+    made = from_torch(Of(lambda v: Pair(v + 1, v * 2)), (x,))
+    assert [name for name, _ in made.outputs] == ["score", "box"]
+    found = made({made.inputs[0][0]: x.numpy()})
+    np.testing.assert_allclose(found["score"], x.numpy() + 1, 1e-6)
+    np.testing.assert_allclose(found["box"], x.numpy() * 2, 1e-6)
+
+
+def test_results_of_functions_that_give_several_have_their_names() -> None:
+    x = floats(2, 5)
+    made = from_torch(Of(lambda v: torch.topk(v, 3)), (x,))
+    assert [name for name, _ in made.outputs] == ["values", "indices"]
+    wanted = torch.topk(x, 3)
+    found = made({made.inputs[0][0]: x.numpy()})
+    np.testing.assert_allclose(found["values"], wanted.values.numpy(), 1e-6)
+    np.testing.assert_array_equal(found["indices"], wanted.indices.numpy())
 
 
 def test_nansum_leaves_out_what_is_no_number() -> None:

@@ -46,7 +46,9 @@ def in_options(problem: FanlightError, command: click.Command | None) -> Fanligh
 
 def _text(text: str, options: Collection[str]) -> str:
     if _CALL.search(text) and " --" in f" {text}":  # it says the option already
-        text = re.sub(rf",? or {_CALL.pattern}|{_CALL.pattern},? or (?=--)", "", text)
+        text = re.sub(
+            rf",? or {_CALL.pattern}|{_CALL.pattern},? or (?=(?:fanlight \w+ )?--)", "", text
+        )
     text = _CALL.sub(lambda call: _option(call, options), text)
     for option in sorted(options):
         text = _named(text, option)

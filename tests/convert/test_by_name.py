@@ -61,8 +61,8 @@ def test_the_command_line_fixes_them(tmp_path: Path) -> None:
     code, text = run(path, "--report", "--json")
     problem = json.loads(text)["problem"]
     assert (code, problem["code"]) == (1, "E-FORMAT-019")
-    assert "input_values={'places': array}" in problem["next"]
-    assert "--input-value places=array.npy" in problem["next"]
+    assert "decides it: fanlight convert --input-value places=array.npy" in problem["next"]
+    assert "places=VALUE" not in problem["next"]
     given = f"places={tmp_path / 'places.npy'}"
     code, text = run(path, "--report", "--json", "--input-value", given)
     assert code == 0 and json.loads(text)["inputs"] == ["words: i32[5]"]

@@ -46,9 +46,9 @@ class Model:
         """Compute the outputs with NumPy.
 
         Args:
-            inputs: arrays by input name, or one array if the model has one input. Inputs whose
-                leading dim was free take any batch size. Texts are str or bytes, in lists or
-                arrays.
+            inputs: arrays by input name, or in a list in the order of `model.inputs`, or one
+                array if the model has one input. Inputs whose leading dim was free take any batch
+                size. Texts are str or bytes, in lists or arrays.
 
         Returns:
             Arrays by output name; the array itself if one array was given and there is one output.
@@ -68,14 +68,17 @@ class Model:
 
     def _given(self, inputs: Any) -> tuple[dict[str, np.ndarray], bool]:
         """The inputs as arrays by name; and whether there was one without a name."""
-        single = not isinstance(inputs, Mapping)
-        if single and len(self.inputs) != 1:
+        single, count = not isinstance(inputs, Mapping), len(self.inputs)
+        if single and count != 1:
+            listed = isinstance(inputs, list | tuple)
+            if listed and len(inputs) == count:
+                return self._given({n: x for (n, _), x in zip(self.inputs, inputs, strict=True)})
             raise FanlightError(
                 "E-INPUT-001",
-                "this model needs its inputs by name.",
+                "this model needs its inputs by name, or a list of them in this order.",
                 where=self.name,
                 expected=", ".join(f"{n}: {t}" for n, t in self.inputs),
-                received="one array",
+                received=f"{len(inputs)} in a list" if listed else "one array",
             )
         given = {self.inputs[0][0]: inputs} if single else dict(inputs)
         ranks = {n: len(t.shape) for n, t in self.inputs if t.dtype == STRING}

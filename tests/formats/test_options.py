@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import fanlight as fl
@@ -61,3 +62,18 @@ def test_safetensors_take_no_options(tmp_path: Path, options: dict[str, Any], co
     with pytest.raises(FanlightError) as caught:
         fl.load(path, **options)
     assert caught.value.code == code and next(iter(options)) in str(caught.value)
+
+
+def test_two_inputs_are_given_by_name_or_in_their_order(tmp_path: Path) -> None:
+    a, b = fl.Input((2,), name="a"), fl.Input((2,), name="b")
+    fl.convert(fl.Model([a, b], fl.layers.Subtract()([a, b])), tmp_path / "net.onnx")
+    model, x = fl.load(tmp_path / "net.onnx"), np.ones((1, 2), np.float32)
+    names = [name for name, _ in model.inputs]
+    (by_name,) = model(dict(zip(names, [3 * x, x], strict=True))).values()
+    for given in ([3 * x, x], (3 * x, x)):
+        (result,) = model(given).values()
+        assert result.tolist() == by_name.tolist() == [[2, 2]]
+    for wrong, told in ((x, "one array"), ([x], "1 in a list"), ([x, x, x], "3 in a list")):
+        with pytest.raises(FanlightError, match=told) as caught:
+            model(wrong)
+        assert caught.value.code == "E-INPUT-001"

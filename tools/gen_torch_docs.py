@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 import fanlight.formats.torch.reader  # noqa: E402, F401  (fills the table)
 from fanlight.formats.torch.call import HANDLERS  # noqa: E402
+from fanlight.formats.torch.complex import RULES  # noqa: E402
 
 PAGE = ROOT / "docs" / "formats.md"
 TITLE = "## Operators of PyTorch"
@@ -33,6 +34,12 @@ change dims in place (`t_`, `squeeze_`) are left to `run_decompositions`.
 Of `aten`, in all overloads unless one is named:
 """
 
+COMPLEX = """Complex numbers are pairs of real tensors on the way, for the graph has none. A complex
+input or output has a last dim of 2 on the page, real and imaginary part, as of
+`torch.view_as_real`; a warning says so. These are read of complex numbers, or make them; others
+name what to take before (`.abs()`, `.real`):
+"""
+
 
 def section() -> str:
     """The whole section."""
@@ -40,8 +47,12 @@ def section() -> str:
     own = sorted(k for k in aten if not k.endswith("_") or k[:-1] not in aten)
     rest = sorted(k for k in HANDLERS if not k.startswith("aten."))
     lists = [", ".join(f"`{n}`" for n in names) for names in (own, [*rest, "higher_order.cond"])]
+    lists.append(", ".join(f"`{n}`" for n in sorted(aten & set(RULES))))
     wrapped = ["\n".join(textwrap.wrap(t, 110, break_on_hyphens=False)) for t in lists]
-    return f"{INTRO}\n{wrapped[0]}\n\nBeside them: {wrapped[1]}, and arithmetic on sizes.\n"
+    return (
+        f"{INTRO}\n{wrapped[0]}\n\nBeside them: {wrapped[1]}, and arithmetic on sizes.\n\n"
+        f"{COMPLEX}\n{wrapped[2]}\n"
+    )
 
 
 def page(text: str) -> str:

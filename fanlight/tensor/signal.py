@@ -136,13 +136,13 @@ def istft(
     if window is not None:
         weights = tensor(function_of("istft", "window", window)(frame_length)).numpy()
     pieces = irfft(y, size)[..., :frame_length] * weights
-    total = _overlapped(pieces, frame_step)
+    total = overlapped(pieces, frame_step)
     squares = np.broadcast_to(weights**2, (pieces.shape[-2], frame_length))
-    reach = _overlapped(tensor(squares.copy()), frame_step).numpy()
+    reach = overlapped(tensor(squares.copy()), frame_step).numpy()
     return total * np.where(reach > 1e-8, 1 / np.maximum(reach, 1e-8), 0).astype(np.float32)
 
 
-def _overlapped(x: Tensor, step: int) -> Tensor:
+def overlapped(x: Tensor, step: int) -> Tensor:
     """The sum of frames, each `step` after the one before."""
     frames, length = x.shape[-2:]
     lead = [(0, 0)] * (x.rank - 2)

@@ -29,8 +29,8 @@ _MAX_MEMBERS = 100_000
 _WRITER = "PyTorch"
 # ScalarType of torch's serializer -> how its bytes lie; bfloat16 is widened here.
 _STORED: dict[int, str] = {
-    1: "u1", 2: "i1", 3: "<i2", 4: "<i4", 5: "<i8", 6: "<f2", 7: "<f4", 8: "<f8", 12: "?",
-    13: "<u2", 28: "<u2", 34: "<u4",
+    1: "u1", 2: "i1", 3: "<i2", 4: "<i4", 5: "<i8", 6: "<f2", 7: "<f4", 8: "<f8",
+    10: "<c8", 11: "<c16", 12: "?", 13: "<u2", 28: "<u2", 34: "<u4",
 }  # fmt: skip
 _BFLOAT16 = 13
 _SPARE = 1 << 28
@@ -152,7 +152,7 @@ def strided(data: bytes, meta: Mapping[str, Any], where: str) -> np.ndarray:
             "E-FORMAT-008",
             "a tensor has a dtype that Fanlight does not read.",
             where=where,
-            expected="floats of 16, 32 or 64 bits, bfloat16, whole numbers, or bool",
+            expected="floats of 16, 32 or 64 bits, bfloat16, whole numbers, bool or complex64",
             received=f"ScalarType {code!r}",
             next="save the model in float32: module.float().",
         )

@@ -12,6 +12,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.formats.calls import refusal, written_out
 from fanlight.formats.emitter import Emitter, Tensor, dtype_of
+from fanlight.formats.pairs import Pair
 from fanlight.formats.registry import under
 from fanlight.formats.torch.program import Meta, Node
 from fanlight.graph import Value
@@ -72,6 +73,8 @@ class Call:
                 else "float32"
             )
             return self.em.const(_fit(value, kind), kind)
+        if isinstance(value, Pair):
+            raise self.no_complex(name, value)
         raise FanlightError(
             "E-FORMAT-005",
             f"{self.node.target} lacks its argument {name}.",
@@ -87,6 +90,9 @@ class Call:
     def tensors(self, name: str = "tensors") -> list[Tensor]:
         """A list of tensors."""
         values = self.args.get(name)
+        for value in values if isinstance(values, list) else ():
+            if isinstance(value, Pair):
+                raise self.no_complex(name, value)
         if not isinstance(values, list) or not all(
             isinstance(v, Value | np.ndarray) for v in values
         ):
@@ -189,6 +195,18 @@ class Call:
     ) -> FanlightError:
         """E-FORMAT-012 about this node."""
         return refusal(self.node.target, self.where, message, expected, received)
+
+    def no_complex(self, name: str, value: Pair | None = None) -> FanlightError:
+        """E-FORMAT-012 about complex numbers where none are read."""
+        return FanlightError(
+            "E-FORMAT-012",
+            f"{self.node.target} is not read of complex numbers.",
+            where=self.where,
+            expected="real numbers; docs/formats.md lists what is read of complex ones",
+            received=f"{name}: complex numbers" + (f" {list(value.shape)}" if value else ""),
+            next="take z.real, z.imag, z.abs(), z.angle() or torch.view_as_real(z) before it, or "
+            "end the exported part before it.",
+        )
 
     def depends(self, what: str) -> FanlightError:
         """E-FORMAT-019 about this node."""

@@ -275,7 +275,9 @@ def _plain(value: Any) -> Any:
 
 
 def _array(torch: Any, tensor: Any, fqn: str) -> np.ndarray:
-    plain = tensor.detach().cpu()
+    plain = tensor.detach().cpu().resolve_conj().resolve_neg()
+    if plain.is_complex():
+        plain = plain.to(torch.complex64)
     if plain.dtype in (torch.bfloat16, torch.float16):
         plain = plain.float()
     try:

@@ -11,15 +11,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
+from fanlight.dtypes import COMPLEX
 from fanlight.errors import FanlightError
 from fanlight.formats.emitter import Tensor, check_size, dtype_of
+from fanlight.formats.pairs import Pair, is_tensor, joined, on_parts, split
 from fanlight.formats.torch.call import HANDLERS, Call
 from fanlight.formats.torch.program import Meta
 from fanlight.formats.torch.shaping import cut, order_of, parts_of
-from fanlight.graph import Value
 from fanlight.ops.types import TensorType
 
 DECOMPOSE = "program = program.run_decompositions(), which writes this without shared memory."
@@ -123,8 +125,10 @@ def _reached(start: Storage) -> list[Storage]:
 
 _RESHAPES = frozenset(
     "view _unsafe_view _reshape_alias view_as unsqueeze squeeze unflatten alias detach detach_ "
-    "lift_fresh positive resolve_conj resolve_neg _conj real requires_grad_".split()
+    "lift_fresh positive resolve_conj resolve_neg real requires_grad_".split()
 )
+# Of complex numbers: other numbers in the same memory.
+_PARTLY = frozenset("view_as_real view_as_complex imag conj _conj".split())
 # These share memory where the strides allow it.
 _LOOSE = frozenset("reshape reshape_as flatten".split())
 # These give the tensor itself unless there is something to do.
@@ -141,9 +145,8 @@ _EXPANSIONS = frozenset("expand expand_as broadcast_to".split())
 _INDEXES = frozenset(["diagonal", "unfold"])
 # Some of these give their argument back where they have nothing to do.
 _DOUBTFUL = frozenset("einsum pixel_shuffle pixel_unshuffle channel_shuffle".split())
-VIEWS = (
-    _RESHAPES | _LOOSE | _SAME | _DROPOUTS | _TURNS | _PARTS | _EXPANSIONS | _INDEXES | _DOUBTFUL
-)
+_SURE = _RESHAPES | _PARTLY | _LOOSE | _SAME | _DROPOUTS | _TURNS
+VIEWS = _SURE | _PARTS | _EXPANSIONS | _INDEXES | _DOUBTFUL
 
 
 def name_of(target: str) -> str:
@@ -154,7 +157,7 @@ def name_of(target: str) -> str:
 def shares(call: Call, given: Meta | None, made: Meta | None) -> bool | None:
     """Whether the results are views of the first argument; None where that is not known."""
     name = name_of(call.node.target)
-    if name in _DOUBTFUL:
+    if name in _DOUBTFUL or (_is_complex(given, made) and _turned(name, given, made)):
         return None
     if name in _LOOSE:
         return _viewable(given, made)
@@ -167,6 +170,16 @@ def shares(call: Call, given: Meta | None, made: Meta | None) -> bool | None:
     if name in _DROPOUTS:
         return not call.flag("train") or call.real("p", 0.5) == 0
     return name in VIEWS
+
+
+def _is_complex(*metas: Meta | None) -> bool:
+    return any(m is not None and m.dtype == COMPLEX for m in metas)
+
+
+def _turned(name: str, given: Meta | None, made: Meta | None) -> bool:
+    """Whether a view of complex numbers may have other signs, or be one as another dtype."""
+    other = None in (given, made) or given.dtype != made.dtype  # type: ignore[union-attr]
+    return name.startswith(("resolve", "adjoint")) or (name == "view" and other)
 
 
 def _viewable(given: Meta | None, made: Meta | None) -> bool | None:
@@ -223,13 +236,22 @@ def view(
     put: Callable[[Tensor, Tensor], Tensor] | None = None
     remake = again
     shape = tuple(parent.value.shape)
-    if name in _PARTS:
+    if isinstance(parent.value, Pair) != isinstance(value, Pair) or (
+        name in _PARTLY and isinstance(value, Pair)
+    ):
+
+        def put(base: Any, new: Any) -> Any:
+            return _of_parts(call, name, base, new)
+
+    elif name in _PARTS:
         axis, taken, kept = parts_of(call, index)
 
+        @on_parts
         def remake(base: Tensor) -> Tensor:
             part = _cut(call, base, axis, taken)
             return call.em.reshape(part, tuple(value.shape), call.name("again"))
 
+        @on_parts
         def put(base: Tensor, new: Tensor) -> Tensor:
             if not kept:
                 new = call.em.reshape(new, (*shape[:axis], 1, *shape[axis + 1 :]), call.name("new"))
@@ -239,21 +261,35 @@ def view(
         perm = order_of(call)
         back = [perm.index(d) for d in range(len(perm))]
 
+        @on_parts
         def put(base: Tensor, new: Tensor) -> Tensor:
             return call.em.transpose(new, back, call.name("back"))
 
     elif name in _INDEXES:
 
+        @on_parts
         def put(base: Tensor, new: Tensor) -> Tensor:
             return _indexed(call, base, new)
 
     elif name not in _EXPANSIONS or math.prod(value.shape) == math.prod(shape):
 
+        @on_parts
         def put(base: Tensor, new: Tensor) -> Tensor:
             return call.em.reshape(new, shape, call.name("back"))
 
     root = parent.root()
     return Alias(value, root.storage, parent, remake, put, root.storage.version)
+
+
+def _of_parts(call: Call, name: str, base: Any, new: Any) -> Any:
+    """`base` of other parts: what is written into its real or imaginary part, or into both."""
+    if name == "view_as_real":
+        return split(call.em, new, call.name("written"))
+    if name == "view_as_complex":
+        return joined(call.em, new, call.name("written"))
+    if name in ("conj", "_conj"):
+        return Pair(new.real, call.op("neg", new.imag, part="written"))
+    return Pair(new, base.imag) if name == "real" else Pair(base.real, new)
 
 
 def doubted(value: Tensor, others: Sequence[Alias]) -> Alias:
@@ -312,10 +348,10 @@ def _indexed(call: Call, base: Tensor, new: Tensor) -> Tensor:
     )
 
 
-def fitting(call: Call, results: Sequence[object], old: Tensor) -> Tensor:
+def fitting(call: Call, results: Sequence[Any], old: Any) -> Any:
     """What is written into `old`, in its dtype; E-FORMAT-016 for another shape."""
-    value = results[0] if results else None
-    if not isinstance(value, Value | np.ndarray):
+    value: Any = results[0] if results else None
+    if not is_tensor(value) or isinstance(value, Pair) != isinstance(old, Pair):
         raise call.refuse("nothing is computed that could be written", received=repr(value)[:80])
     if tuple(value.shape) != tuple(old.shape):
         raise FanlightError(
@@ -326,4 +362,4 @@ def fitting(call: Call, results: Sequence[object], old: Tensor) -> Tensor:
             received=list(value.shape),
             next="save the program again; if it is fresh, please report it with the file.",
         )
-    return call.cast(value, dtype_of(old), "written")
+    return value if isinstance(value, Pair) else call.cast(value, dtype_of(old), "written")

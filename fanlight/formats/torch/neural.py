@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fanlight.formats.emitter import Tensor
+from fanlight.formats.emitter import Tensor, dtype_of
 from fanlight.formats.spatial import from_nhwc, to_nhwc
 from fanlight.formats.torch.call import Call, importer
 from fanlight.tensor import functions as fn
@@ -90,7 +90,8 @@ def bilinear(call: Call) -> Tensor:
 
 @importer("outer")
 def outer(call: Call) -> Tensor:
-    a, b = call.x(), call.x("vec2")
+    kind = call.dtype or dtype_of(call.x())
+    a, b = call.x(dtype=kind), call.x("vec2", kind)
     return call.op("mul", call.em.reshape(a, (a.shape[0], 1), call.name("column")), b)
 
 

@@ -10,16 +10,18 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from fanlight.dtypes import COMPLEX
 from fanlight.errors import FanlightError
 from fanlight.formats.jsonfile import expect
 from fanlight.formats.torch.results import result_names
 
 MAJOR = 8
 _MAX_NODES = 1_000_000
-# ScalarType codes -> dtype of a graph: browsers compute in 32 bits.
+# ScalarType codes -> dtype of a graph: browsers compute in 32 bits; complex ones are pairs.
 DTYPES: dict[int, str] = {
     1: "uint8", 2: "int32", 3: "int32", 4: "int32", 5: "int32", 6: "float32", 7: "float32",
-    8: "float32", 12: "bool", 13: "float32", 28: "int32", 34: "int32",
+    8: "float32", 9: COMPLEX, 10: COMPLEX, 11: COMPLEX, 12: "bool", 13: "float32", 28: "int32",
+    34: "int32",
 }  # fmt: skip
 # Output specs of what a program changes -> the field that names it.
 _CHANGES = {
@@ -58,6 +60,11 @@ class Meta:
     sizes: tuple[int | str, ...]
     strides: tuple[int | str, ...] | None = None
     code: int | None = None
+
+    @property
+    def outer_sizes(self) -> tuple[int | str, ...]:
+        """The sizes of the tensor where it comes into a model: complex numbers are pairs."""
+        return (*self.sizes, 2) if self.dtype == COMPLEX else self.sizes
 
 
 @dataclass(frozen=True)
@@ -283,6 +290,9 @@ def _argument(arg: Any, where: str, depth: int) -> Any:
         return _whole(value, where)
     if kind == "as_float":
         return _real(value, where)
+    if kind == "as_complex":
+        value = expect(value, dict, kind, where)
+        return complex(_real(value.get("real"), where), _real(value.get("imag"), where))
     if kind == "as_bool":
         return expect(value, bool, kind, where)
     if kind in ("as_string", "as_operator"):

@@ -10,14 +10,19 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.dtypes import COMPLEX
 from fanlight.errors import FanlightError
+from fanlight.formats import pairs
 from fanlight.formats.emitter import Emitter, Tensor, dtype_of
 from fanlight.formats.inventory import Inventory, listed
 from fanlight.formats.names import output_names, tally
+from fanlight.formats.pairs import Pair, is_tensor
 from fanlight.formats.random_weights import random_array
 from fanlight.formats.source import Options, Port, Source, check_options, static_shape
+from fanlight.formats.torch import complex as complexes
 from fanlight.formats.torch import (  # noqa: F401  (fill the table)
     elementwise,
+    fourier,
     images,
     indexing,
     memory,
@@ -29,6 +34,7 @@ from fanlight.formats.torch import (  # noqa: F401  (fill the table)
 )
 from fanlight.formats.torch.archive import open_archive
 from fanlight.formats.torch.call import HANDLERS, Call, handler_of, written_as
+from fanlight.formats.torch.complex import real_parts
 from fanlight.formats.torch.memory import Alias, Storage
 from fanlight.formats.torch.program import Body, Graph, Meta, Node, Program, Ref, parse_program
 from fanlight.formats.torch.symbols import SIZE_FUNCTIONS, is_size, size_of
@@ -123,8 +129,9 @@ class _Import:
         for name in self.program.inputs:
             if name not in metas:
                 continue  # a size: it is what the tensors say
-            dims = tuple(d if isinstance(d, int) else None for d in metas[name].sizes)
-            declared[name] = dims
+            declared[name] = tuple(
+                d if isinstance(d, int) else None for d in metas[name].outer_sizes
+            )
         # `size` speaks of pictures whose channels come last; here they come first.
         last = {n: (*d[:1], *d[2:], d[1]) if len(d) == 4 else d for n, d in declared.items()}
         check_options(self.options, last, self.where)
@@ -134,7 +141,9 @@ class _Import:
             self.env.setdefault(name, self.symbols.get(name, 1))
         self.env.update(self.program.constants)
         for name, (kind, fqn) in self.program.held.items():
-            held = self.em.named(self._held(name, kind, fqn), fqn)
+            array = self._held(name, kind, fqn)
+            is_complex = array.dtype.kind == "c"
+            held: Any = (pairs.known if is_complex else Emitter.named)(self.em, array, fqn)
             self.env[name] = Alias(held, Storage(fqn))
         self.nodes(self.program.graph, self.env)
         return self._finish()
@@ -142,7 +151,8 @@ class _Import:
     def _input(self, name: str, meta: Meta) -> None:
         where = f"input {name!r} of {self.where}"
         dims: list[int | None] = []
-        for d in meta.sizes:
+        sizes = meta.outer_sizes
+        for d in sizes:
             known = d if isinstance(d, int) else self.symbols.get(d)
             # The leading dim of each input is its batch, even where another has it already.
             dims.append(None if not dims and isinstance(d, str) and known in (None, 1) else known)
@@ -161,7 +171,7 @@ class _Import:
         if lone:
             static_shape(name, [1, *dims[1:]], plain, where)
         shape, batched = static_shape(name, dims, plain, where)
-        for d, s in zip(meta.sizes, shape, strict=True):
+        for d, s in zip(sizes, shape, strict=True):
             if not isinstance(d, str):
                 continue
             if re.fullmatch(r"\w+", d):
@@ -189,11 +199,16 @@ class _Import:
                 "E-FORMAT-008",
                 "an input has a dtype that browsers lack.",
                 where=where,
-                expected="floats, whole numbers or bool",
-                received="complex numbers or 64 bits without sign",
+                expected="floats, whole numbers, bool or complex numbers",
+                received="64 bits without sign, or floats of 8 bits",
             )
-        value = self.builder.input(name, shape, meta.dtype)
-        self.env[name] = Alias(value, Storage(name))
+        is_complex = meta.dtype == COMPLEX
+        value = self.builder.input(name, shape, "float32" if is_complex else meta.dtype)
+        given: Any = value
+        if is_complex:
+            given = pairs.split(self.em, value, name)
+            self.warnings.append(pairs.told("input", name))
+        self.env[name] = Alias(given, Storage(name))
         self.ports.append(Port(value.name, name, batched))
 
     def _held(self, name: str, kind: str, fqn: str) -> np.ndarray:
@@ -211,7 +226,7 @@ class _Import:
         for node in graph.nodes:
             args = {k: self.resolve(v, env, node) for k, v in node.args.items()}
             if is_size(node.target, args):
-                made: Any = SIZE_FUNCTIONS[node.target](self._call(node, args, graph))
+                made: Any = SIZE_FUNCTIONS[node.target](self._call(node, real_parts(args), graph))
                 results = made if isinstance(made, list | tuple) else [made]
             else:
                 results = self._remembered(node, args, graph, env)
@@ -226,7 +241,7 @@ class _Import:
     ) -> list[Any]:
         """A node's results, with the memory that they share with its arguments."""
         results = self._node(node, args, graph)
-        call = self._call(node, args, graph)
+        call = self._call(node, real_parts(args), graph)
         first = next(iter(node.args), "")
         given = node.args.get(first)
         parent = env.get(given.name) if isinstance(given, Ref) else None
@@ -257,7 +272,7 @@ class _Import:
 
     def _own(self, result: Any) -> Any:
         """A result with memory of its own."""
-        return Alias(result, Storage()) if isinstance(result, Value | np.ndarray) else result
+        return Alias(result, Storage()) if is_tensor(result) else result
 
     def _call(self, node: Node, args: dict[str, Any], graph: Graph) -> Call:
         metas = [graph.metas.get(o) if o else None for o in node.outputs]
@@ -270,7 +285,7 @@ class _Import:
         if handler is None:  # a size function whose argument is a tensor
             raise call.depends("an argument")
         try:
-            made = handler(call)
+            made = complexes.imported(call, handler)
         except FanlightError as error:
             if error.code.startswith(("E-OP-", "E-TENSOR-")):
                 error.where = f"{call.where}: {error.where}"
@@ -350,9 +365,22 @@ class _Import:
     def _checked(self, call: Call, result: Any, index: int) -> Any:
         """A result in the dtype that the program declares; E-FORMAT-016 for another shape."""
         meta = call.metas[index] if index < len(call.metas) else None
-        if meta is None or not isinstance(result, Value | np.ndarray):
+        if meta is None or not is_tensor(result):
             return result
-        if meta.dtype is not None and dtype_of(result) != meta.dtype:
+        if isinstance(result, Pair) != (meta.dtype == COMPLEX):
+            raise FanlightError(
+                "E-FORMAT-016",
+                "a result is not of the dtype that the program says.",
+                where=call.where,
+                expected=meta.dtype,
+                received=COMPLEX if isinstance(result, Pair) else dtype_of(result),
+                next="save the program again; if it is fresh, please report it with the file.",
+            )
+        if (
+            not isinstance(result, Pair)
+            and meta.dtype is not None
+            and dtype_of(result) != meta.dtype
+        ):
             result = call.cast(result, meta.dtype, "result")
         wanted = [size_of(d, self.symbols) for d in meta.sizes]
         if len(wanted) != len(result.shape) or any(
@@ -406,6 +434,9 @@ class _Import:
             given = (None,) * len(outputs)
         for output, name in zip(outputs, given, strict=True):
             made = self.resolve(output, self.env)
+            if isinstance(made, Pair):
+                made = pairs.joined(self.em, made, f"{name or output.name}/pairs")
+                self.warnings.append(pairs.told("output", name or output.name))
             if isinstance(made, Value | np.ndarray):
                 results.append((name or output.name, made))
         if not results:

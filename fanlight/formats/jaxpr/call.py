@@ -12,6 +12,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.formats.calls import refusal, written_out
 from fanlight.formats.emitter import Emitter, Tensor, dtype_of
+from fanlight.formats.pairs import Pair
 from fanlight.formats.registry import under
 from fanlight.graph import Value
 
@@ -33,7 +34,7 @@ class Exact:
 
 
 Known = np.ndarray | Exact
-Held = Value | Known
+Held = Value | Known | Pair
 
 
 def graph_dtype(aval: Any) -> str | None:
@@ -80,6 +81,12 @@ class Call:
     def x(self, index: int = 0, dtype: str | None = None) -> Tensor:
         """A tensor among the inputs."""
         value = self.inputs[index]
+        if isinstance(value, Pair):
+            raise self.refuse(
+                "it is not read of complex numbers",
+                expected="real numbers",
+                received=str(self.in_avals[index]),
+            )
         if isinstance(value, Exact):
             value = self.inputs[index] = plain(value)
             if value is None:

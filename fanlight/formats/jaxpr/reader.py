@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.dtypes import COMPLEX
 from fanlight.errors import FanlightError
+from fanlight.formats import pairs
 from fanlight.formats.emitter import Emitter
 from fanlight.formats.jaxpr import (  # noqa: F401  (fill the table)
     control,
@@ -24,9 +26,11 @@ from fanlight.formats.jaxpr import (  # noqa: F401  (fill the table)
     shaping,
 )
 from fanlight.formats.jaxpr.batch import batched_leaves, check_apart, check_sizes, resized
-from fanlight.formats.jaxpr.call import HANDLERS, Held, graph_dtype
+from fanlight.formats.jaxpr.call import HANDLERS, Exact, Held, graph_dtype
+from fanlight.formats.jaxpr.complex import is_complex
 from fanlight.formats.jaxpr.scope import Scope, unsupported
 from fanlight.formats.names import output_names, tally
+from fanlight.formats.pairs import Pair
 from fanlight.formats.source import Port, Source
 from fanlight.graph import Builder
 
@@ -86,15 +90,31 @@ def read_jax(
                 known = scope.known(leaf, variable.aval)
                 if isinstance(known, np.ndarray) and not np.isfinite(known).all():
                     scope.warnings.append(f"The weight {label!r} holds NaN or infinity.")
-                inputs.append(em.named(known, label) if isinstance(known, np.ndarray) else known)
+                if is_complex(variable.aval) and isinstance(known, Exact):
+                    inputs.append(pairs.known(em, np.asarray(known.array), label))
+                else:
+                    inputs.append(
+                        em.named(known, label) if isinstance(known, np.ndarray) else known
+                    )
             else:
-                dtype = _input_dtype(variable.aval, labels[i])
-                value = em.builder.input(labels[i], variable.aval.shape, dtype)
-                inputs.append(value)
+                shape, dtype = variable.aval.shape, _input_dtype(variable.aval, labels[i])
+                shape = (*shape, 2) if dtype == COMPLEX else shape
+                part = "float32" if dtype == COMPLEX else dtype
+                value = em.builder.input(labels[i], shape, part)
+                inputs.append(pairs.split(em, value, labels[i]) if dtype == COMPLEX else value)
+                if dtype == COMPLEX:
+                    scope.warnings.append(pairs.told("input", labels[i]))
                 ports.append(Port(value.name, labels[i], free[i]))
         if any(str(v.aval.dtype) in ("bfloat16", "float16") for v in closed.jaxpr.invars):
             scope.warnings.append("bfloat16 and float16 are computed in float32.")
-        made = [scope.tensor(x, f"the results of {called!r}") for x in scope.run(closed, inputs)]
+        made = []
+        for i, x in enumerate(scope.run(closed, inputs)):
+            if isinstance(x, Exact) and x.array.dtype.kind == "c":
+                x = pairs.known(em, np.asarray(x.array), f"result{i}")
+            if isinstance(x, Pair):
+                scope.warnings.append(pairs.told("output", f"number {i}"))
+                x = pairs.joined(em, x, f"result{i}/pairs")
+            made.append(scope.tensor(x, f"the results of {called!r}"))
         return _source(jax, em.builder, em, ports, made, results, scope.warnings)
 
     if any(free):
@@ -118,7 +138,7 @@ def read_jax(
 
     def run(arrays: dict[str, np.ndarray]) -> list[Any]:
         names = iter(port.name for port in source.inputs)
-        given = [leaf if w else arrays[next(names)].astype(s.dtype)
+        given = [leaf if w else _as_jax(arrays[next(names)], s)
                  for (_, leaf), w, s in zip(leaves, weights, specs, strict=True)]  # fmt: skip
         arguments = jax.tree_util.tree_unflatten(structure, given)
         return list(jax.tree_util.tree_leaves(function(*arguments)))
@@ -127,6 +147,11 @@ def read_jax(
     told = check_apart(source.graph, batches, lambda size: read(*traced(size)).graph, run)
     warned = source.warnings if told is None else (*source.warnings, told)
     return replace(source, warnings=warned)
+
+
+def _as_jax(array: np.ndarray, spec: Any) -> Any:
+    """What an input of the model is for the function: pairs are complex numbers there."""
+    return array[..., 0] + 1j * array[..., 1] if is_complex(spec) else array.astype(spec.dtype)
 
 
 def _source(
@@ -207,7 +232,7 @@ def _spec(jax: Any, leaf: Any, path: str) -> Any:
 
 
 def _input_dtype(aval: Any, label: str) -> str:
-    dtype = graph_dtype(aval)
+    dtype = COMPLEX if is_complex(aval) else graph_dtype(aval)
     if dtype is None:
         raise FanlightError(
             "E-FORMAT-008",

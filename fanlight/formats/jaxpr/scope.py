@@ -12,9 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.dtypes import COMPLEX
 from fanlight.errors import FanlightError
 from fanlight.formats.emitter import Emitter, Tensor, dtype_of
+from fanlight.formats.jaxpr import complex as complexes
 from fanlight.formats.jaxpr.call import HANDLERS, Call, Exact, Held, graph_dtype, plain
+from fanlight.formats.jaxpr.complex import is_complex
+from fanlight.formats.pairs import Pair
 from fanlight.graph import Builder, Value
 from fanlight.graph.subgraph import Subgraph
 from fanlight.ops.types import TensorType
@@ -135,12 +139,13 @@ class Scope:
             # A primitive with more inputs than its jaxpr has would have its own meaning of them.
             return inner.run(called, inputs[-len(opened(called)[0].invars) :] if inputs else [])
         name = equation.primitive.name
-        folds = not any(isinstance(x, Value) for x in inputs)
+        folds = not any(isinstance(x, Value | Pair) for x in inputs)
         if folds and self._by_jax(equation):
             return self._folded(equation, inputs)
         handler = HANDLERS.get(name)
         label, place = label_of(equation), place_of(equation)
-        dtypes = [graph_dtype(v.aval) for v in equation.outvars]
+        dtypes = [COMPLEX if is_complex(v.aval) else graph_dtype(v.aval) for v in equation.outvars]
+        in_pairs = COMPLEX in dtypes or any(is_complex(v.aval) for v in equation.invars)
         if handler is None or None in dtypes:
             keys = any(str(v.aval.dtype).startswith("key") for v in equation.invars)
             random = keys or name.startswith(("random_", "threefry"))
@@ -173,7 +178,7 @@ class Scope:
             self,
         )
         try:
-            made: Any = handler(call)
+            made: Any = complexes.imported(call) if in_pairs else handler(call)
         except FanlightError as error:
             if error.code.startswith(("E-OP-", "E-TENSOR-")):
                 error.where = f"{call.where}: {error.where}"
@@ -185,7 +190,7 @@ class Scope:
         """A result in the dtype that JAX says; E-FORMAT-016 for another shape."""
         if isinstance(x, Exact):
             return x
-        if dtype_of(x) != call.dtypes[index]:
+        if not isinstance(x, Pair) and dtype_of(x) != call.dtypes[index]:
             x = call.cast(x, call.dtypes[index])
         if tuple(x.shape) != call.shapes[index]:
             raise FanlightError(
@@ -248,15 +253,16 @@ class Scope:
 
     def tensor(self, held: Held, where: str) -> Tensor:
         """What is held as a tensor; E-FORMAT-008 for what no graph holds."""
-        tensor = plain(held)
+        tensor = None if isinstance(held, Pair) else plain(held)
         if tensor is None:
             raise FanlightError(
                 "E-FORMAT-008",
                 "a value has a dtype that browsers lack.",
                 where=where,
                 expected="floats, whole numbers of 32 bits, uint8 or bool",
-                received=str(held.array.dtype) if isinstance(held, Exact) else "?",
-                next="random keys, complex numbers and 64 bits must be known when tracing.",
+                received=str(held.array.dtype) if isinstance(held, Exact) else "complex numbers",
+                next="random keys and 64 bits must be known when tracing; complex numbers go into "
+                "loops and branches as their real and imaginary parts.",
             )
         made: Tensor = tensor
         return made

@@ -11,23 +11,15 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.formats.calls import refusal, written_out
 from fanlight.formats.emitter import Emitter, Tensor
+from fanlight.formats.pairs import Pair as Pair
 from fanlight.formats.registry import under
 from fanlight.formats.tfgraph.nodes import Attrs, GraphNode
 from fanlight.graph import Value
 
-
-@dataclass(frozen=True)
-class Pair:
-    """Complex numbers on their way through an import: the real and the imaginary part."""
-
-    real: Tensor
-    imag: Tensor
-
-
-# Nodes that may be given pairs.
+# Nodes whose importers may be given pairs; complex.py has rules for more.
 TAKE_PAIRS = frozenset(
-    "Angle ComplexAbs Conj FFT IFFT IRFFT Identity IdentityN If Imag Real Snapshot StatelessIf "
-    "StatelessWhile While".split()
+    "Angle ComplexAbs Conj FFT FFT2D FFT3D IFFT IFFT2D IFFT3D IRFFT IRFFT2D IRFFT3D Identity "
+    "IdentityN If Imag Real Snapshot StatelessIf StatelessWhile While".split()
 )
 # Nodes that may be given lists of tensors (lists.py fills it).
 TAKE_LISTS: set[str] = set()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.formats.emitter import Tensor
-from fanlight.formats.tfgraph.call import HANDLERS, Call, importer
+from fanlight.formats.tfgraph.call import HANDLERS, Call, Pair, importer
 
 # TensorFlow op -> op of the table, same inputs, no attributes
 _UNARY = {
@@ -87,7 +87,10 @@ def bias_add(call: Call) -> Tensor:
 
 
 @importer("Cast")
-def cast(call: Call) -> Tensor:
+def cast(call: Call) -> Any:
+    if call.attrs.is_complex("DstT"):
+        x = call.em.cast(call.x(), "float32", call.node.name)
+        return Pair(x, call.op("mul", x, call.em.const(0.0), part="imag"))
     return call.em.cast(call.x(), call.attrs.dtype("DstT"), call.node.name)
 
 

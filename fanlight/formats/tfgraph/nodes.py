@@ -80,6 +80,10 @@ class Attrs:
         """Whether a dtype is that of strings."""
         return self.raw_type(name) in ("DT_STRING", 7)
 
+    def is_complex(self, name: str) -> bool:
+        """Whether a dtype is one of complex numbers."""
+        return self.raw_type(name) in ("DT_COMPLEX64", 8, "DT_COMPLEX128", 18)
+
     def is_resource(self, name: str) -> bool:
         """Whether a dtype is that of resources (variables, tables)."""
         return self.raw_type(name) in ("DT_RESOURCE", 20)

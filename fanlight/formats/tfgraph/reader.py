@@ -41,6 +41,7 @@ from fanlight.formats.tfgraph import (  # noqa: F401  (fill the table)
     turns,
     windows,
 )
+from fanlight.formats.tfgraph import complex as complexes
 from fanlight.formats.tfgraph.call import HANDLERS, TAKE_LISTS, TAKE_PAIRS, Call, Pair
 from fanlight.formats.tfgraph.debugging import debug_ops, quiet
 from fanlight.formats.tfgraph.frames import LOWERED, fed_in_order, prepared, with_functions
@@ -366,17 +367,21 @@ class _Import:
     def call(self, node: GraphNode, inputs: Sequence[Any], em: Emitter) -> list[Tensor]:
         """The results of a node with these inputs."""
         call = Call(node, em, inputs, self.warnings, self)
-        if node.op not in TAKE_PAIRS and any(isinstance(x, Pair) for x in call.inputs):
+        in_pairs = node.op not in TAKE_PAIRS and any(isinstance(x, Pair) for x in call.inputs)
+        if in_pairs and node.op not in complexes.TAKEN:
+            taken = sorted(TAKE_PAIRS | complexes.TAKEN)
             raise call.refuse(
                 "complex numbers are not taken here",
-                expected=f"real numbers; complex ones go to {', '.join(sorted(TAKE_PAIRS))}",
+                expected=f"real numbers; complex ones go to {', '.join(taken)}",
                 received="complex numbers",
             )
         if node.op not in TAKE_LISTS and any(is_list(x) for x in call.inputs):
             raise call.refuse("lists are not taken here", expected="tensors", received="a list")
         try:
             handler = HANDLERS[node.op]
-            if any(text.concerns(x) for x in call.inputs):
+            if in_pairs:
+                made = complexes.handle(call, handler)
+            elif any(text.concerns(x) for x in call.inputs):
                 made = text.handle(call, handler)
             elif bounded.concerns(call.inputs):
                 made = bounded.handle(call, handler)

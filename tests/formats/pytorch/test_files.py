@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import random
@@ -463,3 +464,55 @@ def test_an_unhandled_operator_names_the_list(tmp_path: Path) -> None:
     model = small()
     model["graph_module"]["graph"]["nodes"][1]["target"] = "torch.ops.aten.linalg_inv.default"
     refused(write(tmp_path / "a.pt2", model), "E-FORMAT-013", "docs/formats.md", "linalg_inv")
+
+
+# --- complex numbers ------------------------------------------------------------------------------
+
+
+def test_complex_weights_of_a_file(tmp_path: Path) -> None:
+    """linear and abs of a complex weight, without PyTorch."""
+    model = small()
+    graph = model["graph_module"]["graph"]
+    graph["nodes"][1]["target"] = "torch.ops.aten.abs.default"
+    for name in ("p_w", "linear"):
+        graph["tensor_values"][name]["dtype"] = 10
+    weight = entry()
+    weight["tensor_meta"]["dtype"] = 10
+    kept = (WEIGHT + 1j * WEIGHT[::-1]).astype(np.complex64)
+    path = write(tmp_path / "a.pt2", model, weight, kept.tobytes())
+    x = np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)
+    np.testing.assert_allclose(fl.load(path)(x), abs(x @ kept.T), 1e-5)
+    refused(write(tmp_path / "b.pt2", model, weight, kept.tobytes()[:-8]), "E-FORMAT-007", "'w'")
+
+
+def test_complex_numbers_where_none_are_read(tmp_path: Path) -> None:
+    model = small()
+    values = model["graph_module"]["graph"]["tensor_values"]
+    values["x"]["dtype"] = 10
+    refused(write(tmp_path / "a.pt2", model), "E-FORMAT-016", "linear", "complex64")
+    values["linear"]["dtype"] = 10
+    refused(write(tmp_path / "b.pt2", model), "E-FORMAT-012", "relu", "torch.view_as_real")
+
+
+@pytest.mark.parametrize("part", [{"real": 1.0}, {"real": "x", "imag": 0.0}, [1, 2], None])
+def test_complex_numbers_that_are_none(tmp_path: Path, part: Any) -> None:
+    model = small()
+    node = model["graph_module"]["graph"]["nodes"][1]
+    node["target"] = "torch.ops.aten.mul.Tensor"
+    node["inputs"].append({"name": "other", "arg": {"as_complex": part}})
+    refused(write(tmp_path / "a.pt2", model), "E-FORMAT-005", "a.pt2")
+
+
+@pytest.mark.parametrize("code", [9, 10, 11])
+@pytest.mark.parametrize("target", ["relu", "fft_rfft", "_fft_c2r", "view_as_real", "stft", "mul"])
+def test_dtypes_that_do_not_fit_are_told(tmp_path: Path, code: int, target: str) -> None:
+    """Whatever a file says of dtypes and operators, it is read or refused."""
+    for bits in range(16):
+        model = small()
+        graph = model["graph_module"]["graph"]
+        graph["nodes"][1]["target"] = f"torch.ops.aten.{target}.default"
+        for at, name in enumerate(("p_w", "x", "linear", "relu")):
+            if bits >> at & 1:
+                graph["tensor_values"][name]["dtype"] = code
+        with contextlib.suppress(FanlightError):
+            load_graph(write(tmp_path / f"{bits}.pt2", model))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.formats.emitter import Tensor, check_size, dtype_of
+from fanlight.formats.fourier import framed
 from fanlight.formats.torch.call import Call, importer
 from fanlight.ops.types import TensorType
 from fanlight.tensor import bitwise, scans, sorting
@@ -69,6 +70,9 @@ def unfold(call: Call) -> Tensor:
     axis = call.axis("dimension", len(x.shape))
     if not 1 <= size <= x.shape[axis] or step < 1:
         raise call.refuse("the windows do not fit", received=[size, step, *x.shape])
+    if axis == len(x.shape) - 1 and dtype_of(x) == "float32":
+        # Frames of a signal: parts of it side by side, without a table of places.
+        return call.function(lambda x: framed(x, size, step), x)
     begins = np.arange(0, x.shape[axis] - size + 1, step, dtype=np.int32)
     check_size(TensorType((len(begins), size), "int32"), call.where, _PLACES)
     index = begins[:, None] + np.arange(size, dtype=np.int32)

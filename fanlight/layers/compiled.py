@@ -123,8 +123,12 @@ def unwrapped(optimizer: Any) -> Any:
     return inner.get("inner_optimizer")
 
 
-def restore(model: Any, arrays: Sequence[Stored], where: object) -> None:
-    """Give the optimizer its state, in Keras's order; it begins anew where that does not fit."""
+def restore(model: Any, arrays: Sequence[Stored], where: object, new: bool = False) -> None:
+    """Give the optimizer its state, in Keras's order; it begins anew where that does not fit.
+
+    Args:
+        new: see `assign`.
+    """
     if model.optimizer is None or not arrays:
         return
     if len(arrays) > 2:
@@ -136,13 +140,13 @@ def restore(model: Any, arrays: Sequence[Stored], where: object) -> None:
         (name, weight, arrays[i] if i < len(arrays) else None)
         for i, (name, weight) in enumerate(own)
     ]
-    give(Found(pairs, [a.name for a in arrays[len(own) :]]), where)
+    give(Found(pairs, [a.name for a in arrays[len(own) :]]), where, new)
 
 
-def give(state: Found, where: object) -> None:
+def give(state: Found, where: object, new: bool = False) -> None:
     """Give the variables of an optimizer what a file has for them, or tell that it begins anew."""
     try:
-        assign(state, where)
+        assign(state, where, new=new)
     except FanlightError as error:
         if error.code != "E-LAYER-006":
             raise

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from fanlight.layers.adapters import adapters, merged
 from fanlight.layers.blank import blank
 from fanlight.layers.depths import depth_order
 from fanlight.layers.describe import KERAS_VERSION, described_model
-from fanlight.layers.file_keras import kept, require_h5py
 from fanlight.layers.file_keras import read_weights as read_by_place
+from fanlight.layers.file_keras import require_h5py, stored_as
 from fanlight.layers.layer import Layer
 from fanlight.layers.loss_functions import ALIASES
 from fanlight.layers.model import Model, Sequential
@@ -166,18 +167,22 @@ def _spelled(value: Any) -> Any:
 
 
 class _File:
-    """What is in an .h5 file: attributes and arrays, by layer."""
+    """What is in an .h5 file: attributes and arrays, by layer.
+
+    Arrays are read when they are wanted, until it is closed.
+    """
 
     def __init__(self, path: Path) -> None:
         from fanlight.formats.keras.guard import probe
-        from fanlight.formats.keras.hdf5 import attribute, entry, member, names_attribute, open_hdf5
+        from fanlight.formats.keras.hdf5 import attribute, member, names_attribute, open_hdf5
 
         require_h5py("reading")
         regular_size(path, "E-FORMAT-001", "the model")
         probe(path, path)
         self.layers: list[tuple[str, list[Stored]]] = []
         self.by_place = False
-        with open_hdf5(str(path), path) as root:
+        with ExitStack() as files:
+            root = files.enter_context(open_hdf5(str(path), path))
             self.config = attribute(root, "model_config")
             self.training = attribute(root, "training_config")
             self.version = str(attribute(root, "keras_version") or "")
@@ -187,8 +192,7 @@ class _File:
             def listed(where: Any, key: str) -> list[Stored]:
                 found = []
                 for name in names_attribute(where, key):
-                    one = entry(name, member(where, name, path), path)
-                    found.append(Stored(name, one.shape, kept(one.load())))
+                    found.append(stored_as(name, member(where, name, path), path))
                 return found
 
             names = names_attribute(group, "layer_names")
@@ -198,6 +202,7 @@ class _File:
             if "optimizer_weights" in root:
                 self.optimizer = listed(member(root, "optimizer_weights", path), "weight_names")
             self.by_place = not names and ("layers" in group or "vars" in group)
+            self.close = files.pop_all().close
         if not self.version:
             self.version = "3." if self.by_place else "2."
 
@@ -214,7 +219,11 @@ class _File:
 
 def read(path: Path, compile: bool) -> Any:
     """The model of a file."""
-    file = _File(path)
+    with closing(_File(path)) as file:
+        return _model(file, path, compile)
+
+
+def _model(file: _File, path: Path, compile: bool) -> Any:
     if not isinstance(file.config, str):
         raise FanlightError(
             "E-FORMAT-021",
@@ -229,7 +238,7 @@ def read(path: Path, compile: bool) -> Any:
     file.merge(description)
     with blank(file.count()):
         model = Reader(path, old).whole(description)
-    assign(_found(model, file, path, False), path)
+    assign(_found(model, file, path, False), path, new=True)
     if compile and isinstance(file.training, str):
         told = parse_json(file.training.encode("utf-8", "replace"), path)
         compiled.compile_as(model, told, path)
@@ -237,7 +246,7 @@ def read(path: Path, compile: bool) -> Any:
             scale = [a for a in file.optimizer if a.name.startswith(f"{compiled.SCALER}/")]
             compiled.keep_loss_scale(model, scale)
             state = [a for a in file.optimizer if a not in scale]
-            compiled.restore(model, state, path)
+            compiled.restore(model, state, path, new=True)
         elif file.optimizer:
             _restore_old(model, file.optimizer)
     return model
@@ -271,11 +280,11 @@ def _alike(own: list[tuple[str, Any]], arrays: list[Stored]) -> bool:
 
 def read_weights(model: Any, path: Path, by_name: bool, skip: bool) -> None:
     """Give a model the weights of a file."""
-    file = _File(path)
-    if file.by_place and not file.layers:
-        read_by_place(model, path, by_name, skip)
-        return
-    assign(_found(model, file, path, by_name), path, skip, by_name)
+    with closing(_File(path)) as file:
+        if not file.by_place or file.layers:
+            assign(_found(model, file, path, by_name), path, skip, by_name)
+            return
+    read_by_place(model, path, by_name, skip)
 
 
 def _found(model: Any, file: _File, where: object, by_name: bool) -> Found:

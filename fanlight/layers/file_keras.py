@@ -10,6 +10,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Iterable
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -121,42 +122,58 @@ def read(path: Path, compile: bool) -> Any:
                 _read(archive, members, _ABOUT, 1 << 20, path), f"{_ABOUT} in {path}"
             )
         version = str(about.get("keras_version") or "3.") if isinstance(about, dict) else "3."
-        stored = _read_weights(archive, members, path)
+        stored, files = _weights_of(archive, members, path)
     old = not version.startswith(("3", "4"))
-    with blank(sum(int(np.prod(s.shape)) for s in stored)):
-        model = Reader(path, old).whole(description)
-    assign(found(model, stored), path)
-    told = description.get("compile_config") if isinstance(description, dict) else None
-    if compile and told:
-        compiled.compile_as(model, told, path)
-        _restore(model, stored, path)
+    with closing(files):
+        with blank(sum(int(np.prod(s.shape)) for s in stored)):
+            model = Reader(path, old).whole(description)
+        assign(found(model, stored), path, new=True)
+        told = description.get("compile_config") if isinstance(description, dict) else None
+        if compile and told:
+            compiled.compile_as(model, told, path)
+            _restore(model, stored, path, new=True)
     return model
 
 
-def _read_weights(archive: Any, members: Any, path: Path) -> list[Stored]:
+def _weights_of(archive: Any, members: Any, path: Path) -> tuple[list[Stored], ExitStack]:
+    """The arrays of a .keras file, each of which is read when it is wanted; and what is to be
+    closed then.
+    """
     from fanlight.formats.keras.archive import _WEIGHTS, _weights
 
-    with _weights(archive, members, path) as file:
-        return read_datasets(file, path, f"{_WEIGHTS} in {path}", _WEIGHTS)
+    with ExitStack() as files:
+        data = files.enter_context(_weights(archive, members, path))
+        stored, opened = _stored_in(data, path, f"{_WEIGHTS} in {path}", _WEIGHTS)
+        files.enter_context(opened)
+        return stored, files.pop_all()
 
 
-def read_datasets(data: Any, path: Path, where: str, member: str | None) -> list[Stored]:
-    """All arrays of an HDF5 file. A process of its own tries whether the library survives it."""
+def _stored_in(
+    data: Any, path: Path, where: str, member: str | None
+) -> tuple[list[Stored], ExitStack]:
+    """The same of an HDF5 file. A process of its own tries whether the library survives it."""
     from fanlight.formats.keras.guard import probe
-    from fanlight.formats.keras.hdf5 import datasets, entry, open_hdf5
+    from fanlight.formats.keras.hdf5 import datasets, open_hdf5
 
     probe(path, where, member)
-    with open_hdf5(data, where) as root:
-        stored = []
-        for name, dataset in datasets(root, where):
-            one = entry(name, dataset, where)
-            stored.append(Stored(name, one.shape, kept(one.load())))
-        return stored
+    with ExitStack() as files:
+        root = files.enter_context(open_hdf5(data, where))
+        stored = [stored_as(name, dataset, where) for name, dataset in datasets(root, where)]
+        return stored, files.pop_all()
 
 
-def kept(array: np.ndarray) -> Any:
-    """A function that gives an array."""
-    return lambda: array
+def stored_as(name: str, dataset: Any, where: object) -> Stored:
+    """A dataset of an HDF5 file that is read when it is wanted."""
+    from fanlight.formats.keras.hdf5 import check_claims, entry, library_errors
+
+    check_claims(name, dataset, where)
+    one = entry(name, dataset, where)
+
+    def load() -> np.ndarray:
+        with library_errors(where):
+            return one.load()
+
+    return Stored(name, one.shape, load)
 
 
 def read_weights(model: Layer, path: Path, by_name: bool, skip: bool) -> None:
@@ -175,13 +192,14 @@ def read_weights(model: Layer, path: Path, by_name: bool, skip: bool) -> None:
     regular_size(path, "E-FORMAT-001", "the weights")
     if path.name.lower().endswith(".keras") or kind_of_bytes(path) == ".keras":
         with _open(path) as archive:
-            stored = _read_weights(archive, _members(archive, path), path)
+            stored, files = _weights_of(archive, _members(archive, path), path)
     else:
-        stored = read_datasets(str(path), path, str(path), None)
-    assign(found(model, stored), path, skip)
-    optimizer = getattr(model, "optimizer", None)
-    if optimizer is not None and len(_state(stored)) > 2 and not skip:
-        _restore(model, stored, path)
+        stored, files = _stored_in(str(path), path, str(path), None)
+    with closing(files):
+        assign(found(model, stored), path, skip)
+        optimizer = getattr(model, "optimizer", None)
+        if optimizer is not None and len(_state(stored)) > 2 and not skip:
+            _restore(model, stored, path)
 
 
 def found(model: Layer, stored: Iterable[Stored]) -> Found:
@@ -192,7 +210,8 @@ def found(model: Layer, stored: Iterable[Stored]) -> Found:
         name = one.name.replace("\\", "/").replace("_layer_checkpoint_dependencies", "layers")
         if not name.startswith("optimizer/") and _SEEDS not in name:
             by_path[name] = one
-    wanted = {p.path for p in places(model)}
+    own = places(model)
+    wanted = {p.path for p in own}
     for name in sorted(set(by_path) - wanted):
         public = _PRIVATE.sub("/", name)  # Keras 2 wrote layers/mha/_key_dense
         if public in wanted and public not in by_path:
@@ -201,16 +220,20 @@ def found(model: Layer, stored: Iterable[Stored]) -> Found:
         public = _PRIVATE.sub("/", name)  # Fanlight wrote layers/grouped.../key_dense
         if public in by_path and public not in wanted:
             by_path[name] = by_path.pop(public)
-    pairs = [(f"{p.name} ({p.path})", p.weight, by_path.pop(p.path, None)) for p in places(model)]
+    pairs = [(f"{p.name} ({p.path})", p.weight, by_path.pop(p.path, None)) for p in own]
     return Found(pairs, sorted(by_path))
 
 
-def _restore(model: Any, stored: Iterable[Stored], path: Path) -> None:
-    """Give the optimizer of a model its state."""
+def _restore(model: Any, stored: Iterable[Stored], path: Path, new: bool = False) -> None:
+    """Give the optimizer of a model its state.
+
+    Args:
+        new: see `assign`.
+    """
     arrays, inner = _state(stored), _state(stored, _INNER)
     if inner:  # Keras files it once more behind what scales its losses
         compiled.keep_loss_scale(model, arrays[: len(arrays) - len(inner)])
-    compiled.restore(model, inner or arrays, path)
+    compiled.restore(model, inner or arrays, path, new)
 
 
 def _state(stored: Iterable[Stored], within: str = "") -> list[Stored]:

@@ -171,7 +171,7 @@ def read_model(path: Path, compile: bool) -> Any:
             next="load the weights into the model that was built: "
             "model.load_weights(path, by_name=True).",
         )
-    assign(Found(pairs, []), path)
+    assign(Found(pairs, []), path, new=True)
     labels = _texts(about.get("labels"))
     if labels and model.labels is None:
         model.labels = tuple(labels)
@@ -182,7 +182,7 @@ def read_model(path: Path, compile: bool) -> Any:
             optimizer.build(model.trainable_weights)
             state = [(f"optimizer/{v.path}", v) for v in optimizer.variables]
             kept = _in_order(state, kept)
-            give(Found([(n, v, kept.get(n)) for n, v in state], []), path)
+            give(Found([(n, v, kept.get(n)) for n, v in state], []), path, new=True)
     return model
 
 

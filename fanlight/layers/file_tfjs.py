@@ -202,7 +202,7 @@ def read(path: Path, compile: bool, weights: str = "stored") -> Any:
     with blank(sum(a.size for a in (*folder.weights.values(), *folder.optimizer.values()))):
         model = Reader(folder.path, old, tfjs).whole(entry)
     found = folder.found(model)
-    assign(found, folder.path)
+    assign(found, folder.path, new=True)
     told = folder.model.get("trainingConfig")
     if compile and isinstance(told, Mapping):
         names = {id(w): s.name for _, w, s in found.pairs if s is not None}

@@ -187,6 +187,7 @@ class Layer(Checked):
         except FanlightError as error:
             error.where = f"{name}, a weight of {self.name}, {error.where}"
             raise
+        # Zeros that nobody has read or written are no memory yet.
         array = np.zeros(shape, dtype) if empty else np.asarray(made(tuple(shape), dtype))
         weight = Weight(
             tensor(array, dtype),
@@ -195,6 +196,7 @@ class Layer(Checked):
             f"{self.name}/{name or f'weight_{len(self._weights)}'}",
             regularizers.get(regularizer),
             constraints.get(constraint),
+            given=empty,
         )
         self._weights.append(weight)
         return weight

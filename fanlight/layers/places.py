@@ -185,12 +185,17 @@ class Stored:
     load: Callable[[], np.ndarray]
 
 
-def assign(found: Found, where: object, skip: bool = False, partial: bool = False) -> None:
+def assign(
+    found: Found, where: object, skip: bool = False, partial: bool = False, new: bool = False
+) -> None:
     """Give weights the numbers that a file has for them.
 
     Args:
         skip: weights that do not fit stay as they are.
         partial: so do those that the file does not have.
+        new: the weights are those of a model that was made for the file, and nobody else has the
+            arrays: they are read one by one and kept as they are. Else all are read before the
+            first weight changes, and copied.
 
     Raises:
         FanlightError: E-LAYER-006 listing every weight that does not fit; none is changed then.
@@ -209,6 +214,10 @@ def assign(found: Found, where: object, skip: bool = False, partial: bool = Fals
         wrong += [f"nothing from {name}" for name in found.extra]
     if wrong and not skip:
         raise misfit(wrong, where)
+    if new:
+        for weight, stored in fitting:
+            weight.put(cast(tensor(np.asarray(stored.load())), weight.dtype), given=True)
+        return
     for weight, array in [(w, s.load()) for w, s in fitting]:
         weight.assign(cast(tensor(np.asarray(array)), weight.dtype))
 

@@ -26,6 +26,7 @@ class Weight(Variable):
         path: str,
         regularizer: Any = None,
         constraint: Any = None,
+        given: bool = False,
     ) -> None:
-        super().__init__(value, trainable, name)
+        super().__init__(value, trainable, name, given)
         self.path, self.regularizer, self.constraint = path, regularizer, constraint

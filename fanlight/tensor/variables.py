@@ -40,9 +40,13 @@ class Variable(Tensor):
     __slots__ = ("_away", "_numbers", "name", "trainable")
     varies = True
 
-    def __init__(self, value: Tensor, trainable: bool, name: str) -> None:
+    def __init__(self, value: Tensor, trainable: bool, name: str, given: bool = False) -> None:
+        """
+        Args:
+            given: whether nobody else has the numbers of `value`, so that they need no copy.
+        """
         self._away: Home | None = None
-        super().__init__(value.type, _own(value))
+        super().__init__(value.type, value.numpy() if given else _own(value))
         self.trainable, self.name = trainable, name
         self.kept = True
 
@@ -124,10 +128,14 @@ class Variable(Tensor):
         step.assign(self, newest(new))
         return self
 
-    def put(self, new: Tensor) -> Variable:
-        """Replace the numbers now, in a step, too, by what has the same shape and dtype."""
+    def put(self, new: Tensor, given: bool = False) -> Variable:
+        """Replace the numbers now, in a step, too, by what has the same shape and dtype.
+
+        Args:
+            given: whether nobody else has the new numbers, so that they need no copy.
+        """
         super().numpy()  # refuses what was disposed
-        self._array = _own(new)
+        self._array = new.numpy() if given else _own(new)
         return self
 
     def _checked(self, value: Any) -> Tensor:

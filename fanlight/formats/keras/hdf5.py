@@ -42,9 +42,15 @@ def require_h5py() -> Any:
 def open_hdf5(file: str | BinaryIO, where: object) -> Iterator[Any]:
     """Open an HDF5 file for reading; whatever h5py raises becomes E-FORMAT-021."""
     h5py = require_h5py()
+    with library_errors(where), h5py.File(file, "r") as root:
+        yield root
+
+
+@contextmanager
+def library_errors(where: object) -> Iterator[None]:
+    """E-FORMAT-021 for what h5py raises inside."""
     try:
-        with h5py.File(file, "r") as root:
-            yield root
+        yield
     except FanlightError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError,
@@ -153,7 +159,13 @@ def entry(name: str, dataset: Any, where: object, group: str | None = None) -> E
     )
 
 
-def _read(name: str, dataset: Any, where: object) -> np.ndarray:
+def check_claims(name: str, dataset: Any, where: object) -> None:
+    """What a dataset says of itself, before anything is made as large as that.
+
+    Raises:
+        FanlightError: E-FORMAT-021 it is in another file; E-FORMAT-023 it is larger than what is
+            stored.
+    """
     here = f"{name} in {where}"
     if dataset.external or dataset.is_virtual:
         raise FanlightError(
@@ -173,6 +185,11 @@ def _read(name: str, dataset: Any, where: object) -> np.ndarray:
             expected=f"{stored:,} stored bytes, unpacked at most {_MAX_RATIO}-fold",
             received=f"{size:,} bytes",
         )
+
+
+def _read(name: str, dataset: Any, where: object) -> np.ndarray:
+    check_claims(name, dataset, where)
+    here = f"{name} in {where}"
     array = dataset[()]
     told = dataset.attrs.get("dtype") == "bfloat16"
     if array.dtype.itemsize == 2 and (told or array.dtype.kind == "V"):  # .h5 does not tell

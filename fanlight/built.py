@@ -21,8 +21,6 @@ from fanlight.errors import FanlightError
 from fanlight.graph import Graph, evaluate, parse
 from fanlight.hosts.inputs import check_and_split
 from fanlight.ops.types import TensorType
-from fanlight.web.single_file import files_of_page
-from fanlight.web.site import runtime_files
 
 # What reading a graph.json raises that is JSON (or not), but not what `build` wrote.
 _MALFORMED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
@@ -223,6 +221,9 @@ def open_bundle(path: str | Path, *, source: Graph | None = None) -> Bundle:
 
 
 def _unpack_page(page: Path, folder: Path) -> None:
+    from fanlight.web.single_file import files_of_page
+    from fanlight.web.site import runtime_files
+
     for name, data in itertools.chain(files_of_page(page), runtime_files().items()):
         target = folder / name
         if not target.resolve().is_relative_to(folder.resolve()):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fanlight.built import Bundle
 from fanlight.errors import FanlightError
+
+if TYPE_CHECKING:
+    from fanlight.built import Bundle
 
 TOLERANCE = 1e-4
 

@@ -382,6 +382,7 @@ import json, sys
 import numpy
 before = set(sys.modules)
 import fanlight
+fanlight.tensor  # all public names come with the first
 print(json.dumps(sorted({m.partition(".")[0] for m in set(sys.modules) - before}
                         - set(sys.stdlib_module_names))))
 """
@@ -393,10 +394,36 @@ print(json.dumps(sorted({m.partition(".")[0] for m in set(sys.modules) - before}
 
 def test_import_takes_less_than_a_second() -> None:
     """Of processor time, Python's own start and NumPy included: a busy machine is no failure."""
-    code = "import time, fanlight; print(time.process_time())"
+    code = "import time, fanlight; fanlight.tensor; print(time.process_time())"
     run_python("-c", f"import sys; sys.dont_write_bytecode = False; {code}")
     best = min(float(run_python("-c", code).stdout) for _ in range(3))
     assert best < 1.0
+
+
+def test_import_alone_loads_no_room() -> None:
+    """And a room that is imported by itself does not hide the function of its name."""
+    code = """
+import sys
+import fanlight as fl
+assert [m for m in sys.modules if m.startswith("fanlight.")] == ["fanlight.version"]
+assert "numpy" not in sys.modules
+import fanlight.check, fanlight.convert, fanlight.jit, fanlight.tensor
+assert "fanlight.public" not in sys.modules
+assert fl.tensor is sys.modules["fanlight.tensor"].tensor and callable(fl.convert)
+assert fl.check is sys.modules["fanlight.check"].check
+assert fl.jit is sys.modules["fanlight.jit"].jit and "fanlight.public" in sys.modules
+assert fl.layers is sys.modules["fanlight.layers"]
+import inspect, pkgutil
+rooms = {room.name for room in pkgutil.iter_modules(fl.__path__)}
+hidden = {n for n in dir(fl) if n in rooms and not inspect.ismodule(getattr(fl, n))}
+assert hidden == fl._FUNCTIONS, hidden
+assert all(callable(getattr(fl, name)) for name in hidden)
+"""
+    done = run_python("-c", code)
+    assert done.returncode == 0, done.stderr
+    for name in ("tensor", "layers", "add"):  # whichever is asked for first
+        told = f"import fanlight as fl; fl.{name}; print(fl.tensor([1, 2]).shape)"
+        assert run_python("-c", told).stdout.strip() == "(2,)"
 
 
 # --- errors ---------------------------------------------------------------------------------------

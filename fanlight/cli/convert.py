@@ -9,11 +9,11 @@ from typing import Any
 
 import rich_click as click
 
-from fanlight.cli.by_name import shapes_by_name, tables_by_name, values_by_name
 from fanlight.cli.options import _Size, require_path
 from fanlight.cli.output import human_bytes, json_option, print_json, progress, stderr, stdout
 from fanlight.cli.wording import in_options
 from fanlight.errors import FanlightError
+from fanlight.formats.keras.guard import ahead
 
 
 def _names(value: str | None) -> tuple[str, ...]:
@@ -130,9 +130,11 @@ def command(
     ONNX. What was written is compared with the source on random inputs; the exit code is 1 if they
     differ.
     """
-    import fanlight as fl
-
     require_path(source)
+    if not report and not random_weights:
+        ahead(Path(source))  # before the imports, which take as long
+    from fanlight.cli.by_name import shapes_by_name, tables_by_name, values_by_name
+
     if subgraph is not None:
         if inputs or outputs or ":" not in subgraph:
             raise click.UsageError("--subgraph is IN:OUT, and instead of --inputs and --outputs.")
@@ -153,8 +155,10 @@ def command(
         return
     if destination is None:
         raise click.UsageError("Missing argument 'DESTINATION'.")
+    from fanlight.convert import convert
+
     with progress(f"Converting {Path(source).name}"):
-        made = fl.convert(
+        made = convert(
             source,
             destination,
             to=to,

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from fanlight import dtypes
-from fanlight.built import open_bundle
 from fanlight.convert.compare import (
     Difference,
     Outline,
@@ -97,6 +96,8 @@ def _received(
 ) -> list[np.ndarray] | None:
     """What the result computes; None if it is the source's very graph."""
     if kind == "bundle":
+        from fanlight.built import open_bundle
+
         # What was emitted, not the graph that it was emitted from.
         with open_bundle(target) as bundle:
             given = [i["name"] for i in bundle.manifest["inputs"]]

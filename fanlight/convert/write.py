@@ -10,11 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fanlight.build import build
 from fanlight.convert.kinds import OF_LAYERS, TARGETS
 from fanlight.convert.model import Opened
 from fanlight.errors import FanlightError
-from fanlight.formats import write_graph_model, write_onnx
 from fanlight.formats.onnx_writer.beside import data_files
 from fanlight.formats.shards import SHARD_BYTES, Quantize
 from fanlight.formats.source import Options as Sizes
@@ -23,7 +21,6 @@ from fanlight.formats.spelling_bytes import BYTES
 from fanlight.graph import Graph
 from fanlight.graph.batch import Fixed, free_batch
 from fanlight.layers import file_safetensors, saving
-from fanlight.passes import fold
 
 
 @dataclass(frozen=True)
@@ -126,8 +123,13 @@ def write(
     if kind == "safetensors":
         return _weights(opened, target)
     if kind == "bundle":
+        from fanlight.build import build
+
         build(opened.loaded or opened.graph, target)
         return Written(kind, {}).with_files(target)
+    from fanlight.formats import write_graph_model, write_onnx
+    from fanlight.passes import fold
+
     source = _source(opened, free)
     # Weights that scales are folded into would take bytes one step off here and there.
     rewrite = None if any(n.op in BYTES for n in opened.graph.nodes) else fold

@@ -127,6 +127,7 @@ from fanlight.layers.normalization import (
     SpectralNormalization,
     UnitNormalization,
 )
+from fanlight.layers.operations import bind as _bind_operations
 from fanlight.layers.policy import (
     DTypePolicy,
 )
@@ -407,6 +408,7 @@ __all__ = [
     "subtract",
 ]
 
+_bind_operations()
 
 if not TYPE_CHECKING:  # a name that is not there is an error to mypy
     __getattr__ = _missing("fl.layers", __all__)

@@ -7,7 +7,6 @@ RFC 3720 appendix B.4 (the checksum, CRC-32C).
 from __future__ import annotations
 
 import os
-import socket
 import struct
 import time
 from collections.abc import Mapping, Sequence
@@ -105,6 +104,8 @@ class EventWriter:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        import socket  # takes a while
+
         now = time.time()
         stem = f"events.out.tfevents.{int(now)}.{socket.gethostname()}.{os.getpid()}"
         number = 0

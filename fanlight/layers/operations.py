@@ -346,7 +346,7 @@ def _argmin_method(self: Symbolic, axis: int = 0) -> Any:
 
 def bind() -> None:
     """Give stand-ins the methods of tensors that are operations, and to functions of rooms of
-    tensors that they take them; called once."""
+    tensors that they take them; called once, by fanlight/layers/__init__.py."""
     from fanlight.tensor.methods import TABLE
 
     for room, module in (("linalg", linalg), ("image", image)):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.kept import Kept, Program
 from fanlight.layers import ranges, scope
 from fanlight.layers.hosted import Tail
 from fanlight.layers.objective import Objective
@@ -20,6 +19,9 @@ from fanlight.tensor import functions as fn
 from fanlight.tensor.calls import listening, newest
 from fanlight.tensor.tape import Tape, flatten
 from fanlight.tensor.variables import Variable
+
+if TYPE_CHECKING:
+    from fanlight.kept import Kept, Program
 
 # Inputs, labels and weights of examples of a batch; None where there is none.
 Parts = tuple[Sequence[Any], Sequence[Any], Sequence[Any]]
@@ -164,6 +166,8 @@ class Steps:
         return found
 
     def _compile(self, kind: str, types: Sequence[TensorType], holes: Any) -> Program | None:
+        from fanlight.kept import Kept  # and the compiler: models that only compute need none
+
         variables = self._variables()
         ids = [id(v) for v in variables]
         if self.home is None or not set(ids) <= set(self._kept):

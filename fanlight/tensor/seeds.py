@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 
 import numpy as np
 
@@ -30,7 +30,7 @@ def set_random_seed(seed: int | None) -> None:
 def fresh() -> int:
     """A seed that was not used before."""
     if _SOURCE.stream is None:
-        return secrets.randbits(63)
+        return int.from_bytes(os.urandom(8)) >> 1
     return int(_SOURCE.stream.integers(2**63))
 
 

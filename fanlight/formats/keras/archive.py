@@ -16,7 +16,7 @@ from fanlight.formats.inventory import Inventory
 from fanlight.formats.jsonfile import MAX_BYTES, parse_json
 from fanlight.formats.keras.call import Dialect
 from fanlight.formats.keras.config import ModelConfig, parse_model
-from fanlight.formats.keras.guard import Probe
+from fanlight.formats.keras.guard import MEMBER, Probe
 from fanlight.formats.keras.hdf5 import datasets, entry, open_hdf5, require_h5py
 from fanlight.formats.keras.model import import_model, inventory
 from fanlight.formats.keras.stores import PathStore, RandomStore
@@ -26,7 +26,7 @@ from fanlight.formats.source import Options, Source
 _MAX_MEMBERS = 10_000
 _MAX_WEIGHTS = 1 << 32
 _WRITER = "Keras"
-_CONFIG, _WEIGHTS, _ABOUT = "config.json", "model.weights.h5", "metadata.json"
+_CONFIG, _WEIGHTS, _ABOUT = "config.json", MEMBER, "metadata.json"
 
 
 def read_archive(path: Path, options: Options) -> Source:

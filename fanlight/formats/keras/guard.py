@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 from fanlight.errors import FanlightError
+from fanlight.formats.contents import HDF5_MAGIC
 from fanlight.formats.keras import probe_hdf5
 
 # Generous for a busy machine; a healthy file of 100 MB takes half a second.
@@ -15,7 +17,10 @@ _SECONDS = 15.0
 _BYTES_PER_SECOND = 20e6
 # Files that were harmless, as they were then: a conversion reads one as layers and as a graph.
 _MOST_KNOWN = 100
+MEMBER = "model.weights.h5"  # of a .keras file
 _known: dict[tuple[object, ...], None] = {}
+# Processes that were started before somebody reads the file, see `ahead`.
+_started: dict[tuple[object, ...], subprocess.Popen[bytes]] = {}
 
 
 class Probe:
@@ -28,29 +33,19 @@ class Probe:
     def __init__(self, path: Path, where: object, member: str | None = None) -> None:
         self._where = where
         self._process: subprocess.Popen[bytes] | None = None
-        if getattr(sys, "frozen", False) or not sys.executable:
-            return  # no interpreter that could be started
-        state = path.stat()
-        self._file = (str(path.resolve()), state.st_ino, state.st_size, state.st_mtime_ns, member)
+        self._file = _identity(path, member)
         if self._file in _known:
             return
-        command = [sys.executable, "-I", probe_hdf5.__file__, json.dumps(sys.path), str(path)]
-        command += [] if member is None else [member]
-        self._limit = _SECONDS + state.st_size / _BYTES_PER_SECOND
-        null, pipe = subprocess.DEVNULL, subprocess.PIPE
-        try:
-            self._process = subprocess.Popen(command, stdin=null, stdout=null, stderr=pipe)
-        except OSError:
-            return  # a platform without processes (a browser, for one)
+        self._limit = _SECONDS + path.stat().st_size / _BYTES_PER_SECOND
+        self._process = _started.pop(self._file, None) or _start(path, member)
 
     def __enter__(self) -> Probe:
         return self
 
     def __exit__(self, *_: object) -> None:
         """Whatever came between: no process stays behind."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.communicate()
+        if self._process is not None:
+            _stop(self._process)
 
     def wait(self) -> None:
         """Return if the file is harmless to the C library that reads it.
@@ -73,6 +68,52 @@ class Probe:
         if len(_known) >= _MOST_KNOWN:
             _known.pop(next(iter(_known)))
         _known[self._file] = None
+
+
+def ahead(path: Path) -> None:
+    """Start the process for a file that looks like a model of Keras: for whoever reads it soon, and
+    has to import the reader first. What is wrong with the file, the reader says.
+    """
+    try:
+        if not path.is_file():  # a pipe would be waited for
+            return
+        with path.open("rb") as file:
+            begin = file.read(len(HDF5_MAGIC))
+        zipped = begin.startswith(b"PK") and path.suffix.lower() == ".keras"
+        if not zipped and begin != HDF5_MAGIC:
+            return
+        member = MEMBER if zipped else None
+        file_id, process = _identity(path, member), _start(path, member)
+    except (OSError, ValueError):
+        return
+    if process is not None:
+        _started[file_id] = process
+        atexit.register(_stop, process)
+
+
+def _identity(path: Path, member: str | None) -> tuple[object, ...]:
+    """What tells a file from what it was before."""
+    state = path.stat()
+    return (str(path.resolve()), state.st_ino, state.st_size, state.st_mtime_ns, member)
+
+
+def _start(path: Path, member: str | None) -> subprocess.Popen[bytes] | None:
+    """The process at work; None on a platform without processes (a browser, for one)."""
+    if getattr(sys, "frozen", False) or not sys.executable:
+        return None  # no interpreter that could be started
+    command = [sys.executable, "-I", probe_hdf5.__file__, json.dumps(sys.path), str(path)]
+    command += [] if member is None else [member]
+    null, pipe = subprocess.DEVNULL, subprocess.PIPE
+    try:
+        return subprocess.Popen(command, stdin=null, stdout=null, stderr=pipe)
+    except OSError:
+        return None
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.kill()
+        process.communicate()
 
 
 def probe(path: Path, where: object, member: str | None = None) -> None:

@@ -154,8 +154,7 @@ def functional_config(model: Model) -> dict[str, Any]:
 
 def calls_of(model: Model, layer: Layer) -> list[Node]:
     """The calls of a layer within a model, in order."""
-    order = {id(n) for n in model._order}
-    return [n for n in layer.nodes if id(n) in order and n.args]
+    return [n for n in layer.nodes if n.args and any(n is other for other in model._order)]
 
 
 def node_places(model: Model) -> dict[int, int]:

@@ -555,6 +555,8 @@ def _set_masks(result: Any, mask: Any) -> None:
 def _layers_in(value: Any) -> Iterator[Layer]:
     if isinstance(value, Layer):
         yield value
+    elif value is None or isinstance(value, str | int | float):  # most are, and told fast
+        return
     elif isinstance(value, Mapping):
         for v in value.values():
             yield from _layers_in(v)

@@ -84,6 +84,8 @@ def _children(layer: Layer) -> list[tuple[str, Layer]]:
         held["layers"] = layer.layers
     own = type(layer).__module__.startswith("fanlight.")
     found: list[tuple[str, Layer]] = []
+    plain = (str, int, float, type(None))  # most are, and told fast
+    held = {k: v for k, v in held.items() if not isinstance(v, plain)}
     for key in sorted(held, key=lambda k: (k.startswith("_"), k)):
         value, name = held[key], key.lstrip("_") if own else key
         if isinstance(layer, GroupQueryAttention) and name.endswith("_dense"):

@@ -240,6 +240,8 @@ def symbols(value: Any) -> list[Symbolic]:
     """
     if isinstance(value, Symbolic):
         return [value]
+    if value is None or isinstance(value, str | int | float):  # most are, and told fast
+        return []
     if isinstance(value, Mapping):
         return [s for key in sorted_keys(value) for s in symbols(value[key])]
     if isinstance(value, list | tuple):

@@ -289,7 +289,7 @@ def _refs(value: Any, what: str, where: str, names: list[str]) -> list[TensorRef
 
 def snake(name: str) -> str:
     """camelCase -> snake_case; snake_case stays."""
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
+    return name if name.islower() else re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
 
 
 def snake_keys(value: Any, where: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,26 +9,9 @@ import pytest
 
 import fanlight as fl
 from fanlight.errors import FanlightError
+from tests.formats.pytorch.modules import F, Of, floats, nn, torch
 
-torch = pytest.importorskip("torch", reason="the oracle, torch, is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")
-F = torch.nn.functional
-nn = torch.nn
-
-
-class Of(nn.Module):
-    """A function as a module."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *args: Any) -> Any:
-        return self.function(*args)
-
-
-def floats(*shape: int, seed: int = 0) -> Any:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def agree(module: Any, *inputs: Any) -> fl.Model:

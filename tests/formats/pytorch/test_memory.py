@@ -14,25 +14,9 @@ import fanlight as fl
 from fanlight.errors import FanlightError
 from fanlight.formats.torch.call import HANDLERS, handler_of, written_as
 from fanlight.formats.torch.memory import VIEWS
+from tests.formats.pytorch.modules import Of, floats, nn, torch
 
-torch = pytest.importorskip("torch", reason="the oracle, torch, is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")
-nn = torch.nn
-
-
-class Of(nn.Module):
-    """A function as a module."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *args: Any) -> Any:
-        return self.function(*args)
-
-
-def floats(*shape: int, seed: int = 0) -> Any:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def compare(module: Any, x: Any, model: fl.Model) -> None:

@@ -9,27 +9,10 @@ import numpy as np
 import pytest
 
 from fanlight import from_torch
+from tests.formats.pytorch.modules import F, Of, floats, nn, torch
 
-torch = pytest.importorskip("torch", reason="the oracle, torch, is not installed")
 # torch warns of its own deprecations.
 pytestmark = pytest.mark.filterwarnings("ignore")
-F = torch.nn.functional
-nn = torch.nn
-
-
-class Of(nn.Module):
-    """A function as a module."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *args: Any) -> Any:
-        return self.function(*args)
-
-
-def floats(*shape: int, seed: int = 0) -> Any:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def agree(module: Any, *inputs: Any, decomposed: bool = True) -> None:

@@ -147,7 +147,7 @@ def test_a_thread_that_never_comes_is_not_waited_for_for_ever(small: Bundle) -> 
     with pytest.raises(FanlightError) as error:
         host.run(inputs)
     assert error.value.code == "E-HOST-003" and "barrier" in str(error.value)
-    assert 0.2 < time.perf_counter() - start < 5
+    assert 0.2 < time.perf_counter() - start < 60  # a busy machine needs longer than a free one
     team._part = away
     assert host.run(inputs)["y"].tobytes() == right["y"].tobytes()
 
@@ -163,10 +163,11 @@ def test_a_thread_that_traps_frees_the_others_at_once(small: Bundle) -> None:
         raise RuntimeError("a trap")
 
     team._runs[1] = trap
+    team._words[PATIENCE] = 600  # rounds of 100 ms
     start = time.perf_counter()
     with pytest.raises(RuntimeError):
         host.run(inputs)
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < 30
     team._runs[1] = real
     assert host.run(inputs)["y"].tobytes() == right["y"].tobytes()
 

@@ -521,13 +521,16 @@ def test_prefetch_keeps_the_order_and_works_ahead(threads: int) -> None:
     data = numbers(40).map(slow).prefetch(4, threads=threads)
     source = iter(data)
     assert int(next(source)) == 0
+    deadline = time.monotonic() + 60
+    while len(done) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
     time.sleep(0.15)
     assert 4 <= len(done) <= 10, "ahead, but not without a bound"
     assert [int(x) for x in source] == list(range(1, 40)) and len(data) == 40
 
 
 def test_threads_of_prefetch_work_at_the_same_time() -> None:
-    together = threading.Barrier(3, timeout=5)
+    together = threading.Barrier(3, timeout=60)
 
     def meet(x: Any) -> Any:
         together.wait()
@@ -568,7 +571,7 @@ def test_a_pass_that_is_given_up_ends_its_threads(threads: int) -> None:
         if x == 3:
             break
     gc.collect()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while (threads_of_prefetch() > before or not closed) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert threads_of_prefetch() == before and closed == [True]

@@ -124,13 +124,13 @@ def swap_kind(model: Any, rng: random.Random) -> None:
 
 def loads_or_refuses(path: Path, **options: Any) -> None:
     """The property. A refusal without a named place is a hole in a reader."""
-    start = time.monotonic()
+    start = time.process_time()  # a busy machine is no failure
     try:
         verify(load_graph(path, **options).graph)
     except FanlightError as error:
         assert error.__cause__ is None, error.__cause__
         assert str(error).startswith(error.code)
-    assert time.monotonic() - start < 30
+    assert time.process_time() - start < 30
 
 
 def run_json(folder: Path, seed: int) -> None:

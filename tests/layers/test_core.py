@@ -154,10 +154,10 @@ def test_lambdas_of_bytecode(tmp_path: Path, ending: str) -> None:
     data = np.ones((1, 2), np.float32)
     own = {"code_1": lambda x: x * 2, "code_2": lambda x: x + 1}
     made = fl.load_model(path, custom_objects=own)
-    np.testing.assert_allclose(made.predict(data), np.asarray(net(data)), 1e-6)
+    np.testing.assert_allclose(made.predict(data), np.asarray(net(data)), 1e-6, 1e-6)
     with fl.saving.custom_object_scope(own):
         assert report_of(str(path)).ok
-        np.testing.assert_allclose(fl.load(path)(data), np.asarray(net(data)), 1e-6)
+        np.testing.assert_allclose(fl.load(path)(data), np.asarray(net(data)), 1e-6, 1e-6)
 
 
 def test_lambda_takes_training() -> None:

@@ -139,7 +139,7 @@ def test_columns_of_numbers_and_texts() -> None:
     expected = model.predict(wide)
     assert expected.shape == (8, 1)
     np.testing.assert_array_equal(model.predict(x), expected)
-    np.testing.assert_allclose(model(x).numpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(model(x).numpy(), expected, rtol=1e-6, atol=1e-6)
     first = model.evaluate(x, y)
     assert first == model.evaluate(wide, y)
     assert model.fit(x, y, epochs=3, verbose=0).history["loss"][-1] < first

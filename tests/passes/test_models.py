@@ -72,9 +72,9 @@ def test_optimizing_is_quick_and_small(shared: Path) -> None:
     topologies = shared / "data" / "models" / "topologies-only"
     source = topologies / "mobilenet_v1_1.0_224-layers.json"
     graph = load_graph(source, weights="random").graph
-    start = time.perf_counter()
+    start = time.process_time()  # a busy machine is no failure
     after = optimize(graph)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     assert _ops(after) == ("15 conv2d, 13 depthwise_conv2d, 1 mean, 1 pad, 2 reshape, 1 softmax")
     assert seconds < 1  # 0.03 when nothing else runs
     tracemalloc.start()

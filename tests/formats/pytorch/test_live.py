@@ -158,7 +158,7 @@ def test_examples_of_numpy() -> None:
     x = np.ones((1, 2), np.float32)
     with torch.no_grad():
         want = module(torch.from_numpy(x)).numpy()
-    np.testing.assert_allclose(fl.from_torch(module, (x,))(x), want, 1e-6)
+    np.testing.assert_allclose(fl.from_torch(module, (x,))(x), want, 1e-6, 1e-6)
 
 
 def test_places_of_maxima() -> None:

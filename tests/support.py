@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import pytest
+
+from fanlight.errors import FanlightError
 
 T = TypeVar("T")
 
@@ -35,6 +38,18 @@ def run_python(*arguments: str, cwd: Path | None = None) -> subprocess.Completed
 def fanlight_cli(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """`fanlight ARGUMENTS` as a process of its own."""
     return run_python("-m", "fanlight", *map(str, arguments), cwd=cwd)
+
+
+def refused(code: str, call: Callable[[], Any], *words: str) -> FanlightError:
+    """The error of a call, which has all its parts and says these words."""
+    with pytest.raises(FanlightError) as caught:
+        call()
+    error = caught.value
+    assert error.code == code, str(error)
+    assert None not in (error.expected, error.received, error.where), str(error)
+    for word in words:
+        assert word in str(error), str(error)
+    return error
 
 
 def relative_error(received: np.ndarray, expected: np.ndarray) -> float:

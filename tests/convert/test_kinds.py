@@ -56,6 +56,9 @@ def test_old_names_stay() -> None:
     check_source("tf_frozen_model", "frozen-graph", "a.pb")
     check_source("keras", "keras-v3", "a.keras")
     check_source("keras", "keras-h5", "a.h5")
+    for name in ("tf_saved_model", "tf_frozen_model", "keras"):
+        with pytest.raises(FanlightError, match="E-CONVERT-001"):
+            check_source(name, "onnx", "a.onnx")
 
 
 @pytest.mark.parametrize("name", ["site.zip", "out.js", "model.mlmodel", "net.json", "net.bin"])

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import pytest
 
 import fanlight as fl
 from fanlight.errors import FanlightError
+from tests.support import refused
 
 DENSE = fl.layers.Dense
 
@@ -40,18 +41,6 @@ def classifier(*, eager: bool = False) -> Any:
 def data(count: int = 32) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     return rng.normal(size=(count, 4)).astype(np.float32), rng.integers(0, 3, count)
-
-
-def refused(code: str, call: Callable[[], Any], *words: str) -> str:
-    """The message of the error that a call raises, which has all its parts."""
-    with pytest.raises(FanlightError) as caught:
-        call()
-    error = caught.value
-    assert error.code == code, str(error)
-    assert None not in (error.expected, error.received, error.where), str(error)
-    for word in words:
-        assert word in str(error), str(error)
-    return str(error)
 
 
 # --- shapes and dtypes, with the layer named ------------------------------------------------------
@@ -97,7 +86,7 @@ def test_a_dtype_that_does_not_fit_names_the_layer(dtype: str) -> None:
 def test_labels_that_do_not_fit_the_outputs() -> None:
     model = classifier()
     x, _ = data()
-    told = refused("E-TRAIN-002", lambda: model.fit(x, np.ones(7), verbose=0), "32", "7")
+    told = str(refused("E-TRAIN-002", lambda: model.fit(x, np.ones(7), verbose=0), "32", "7"))
     assert "Next" in told
 
 
@@ -310,7 +299,7 @@ def test_weights_that_do_not_fit_are_all_listed(tmp_path: Path) -> None:
         other = fl.Sequential([fl.Input((4,)), DENSE(6, name="hidden"), DENSE(3, name="scores")])
         path = tmp_path / f"m.{suffix}"
         (other.save if suffix in ("keras", "h5") else other.save_weights)(path)
-        told = refused("E-LAYER-006", lambda path=path: model.load_weights(path))
+        told = str(refused("E-LAYER-006", lambda path=path: model.load_weights(path)))
         for place in ("hidden", "scores", "[4, 5]", "[5, 3]", "[4, 6]", "[6, 3]"):
             assert place in told, told
     for a, b in zip(before, model.get_weights(), strict=True):

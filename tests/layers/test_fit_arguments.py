@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import fanlight as fl
-from fanlight.errors import FanlightError
 from tests.layers.keras_oracle import keras
+from tests.support import refused
 
 L = fl.layers
 RNG = np.random.default_rng(0)
@@ -41,18 +41,6 @@ def made(kind: Callable[..., Any] = functional, units: int = 3, **options: Any) 
     model = kind(units, activation)
     model.compile("sgd", options.pop("loss", "sparse_categorical_crossentropy"), **options)
     return model
-
-
-def refused(code: str, call: Callable[[], Any], *words: str) -> FanlightError:
-    """The error of a call, which has all its parts."""
-    with pytest.raises(FanlightError) as caught:
-        call()
-    error = caught.value
-    assert error.code == code, str(error)
-    assert None not in (error.expected, error.received, error.where), str(error)
-    for word in words:
-        assert word in str(error), str(error)
-    return error
 
 
 # --- labels ---------------------------------------------------------------------------------------

@@ -36,6 +36,8 @@ FOLDED = (ConstantFold(), AbsorbPad(), FoldBatchNorm())
 
 def test_the_pipeline_is_in_order() -> None:
     check_order(PIPELINE_F32)
+    with pytest.raises(FanlightError, match="E-GRAPH-008"):
+        check_order(PIPELINE_F32[::-1])
 
 
 @pytest.mark.parametrize(

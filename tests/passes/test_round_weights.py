@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from fanlight.errors import FanlightError
 from fanlight.graph import Builder, Graph, parse, to_text
 from fanlight.passes import PIPELINE_F16, Context, check_order, optimize
 from fanlight.passes.examples import example
@@ -24,6 +25,8 @@ def test_the_example_is_what_happens() -> None:
 
 def test_the_pipeline_is_in_order() -> None:
     check_order(PIPELINE_F16)
+    with pytest.raises(FanlightError, match="E-GRAPH-008"):
+        check_order(PIPELINE_F16[::-1])
 
 
 def product(w: np.ndarray) -> Graph:

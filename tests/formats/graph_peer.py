@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tests.layers.tfjs_peer import ROOT, need_tfjs
+from tests.layers.tfjs_peer import answers, listed
 
 SCRIPT = Path(__file__).with_name("graph_peer.mjs")
 
@@ -22,30 +20,18 @@ def run(folder: Path, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) 
 
 def run_all(models: Sequence[tuple[Path, Mapping[str, Any], Sequence[str]]]) -> list[Any]:
     """Several at once: node takes its time to start."""
-    need_tfjs()
     given = [
         {"load": str(f), "inputs": {n: _listed(a) for n, a in i.items()}, "outputs": list(o)}
         for f, i, o in models
     ]
-    done = subprocess.run(
-        [str(ROOT / "tools" / "with_node.sh"), "node", str(SCRIPT)],
-        input=json.dumps({"packages": str(ROOT), "models": given}),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    lines = [line for line in done.stdout.splitlines() if line.startswith("ANSWER ")]
-    if done.returncode or not lines:
-        raise AssertionError(f"TF.js failed: {done.stderr[-2000:]}{done.stdout[-500:]}")
-    return [[_array(*tensor) for tensor in made] for made in json.loads(lines[-1][7:])]
+    (answered,) = answers(SCRIPT, {"models": given})
+    return [[_array(*tensor) for tensor in made] for made in answered]
 
 
 def _listed(array: np.ndarray) -> list[Any]:
     if array.dtype.kind in "OU":
         return [list(array.shape), array.ravel().tolist(), "string"]
-    kind = {"i": "int32", "u": "int32", "b": "bool"}.get(array.dtype.kind, "float32")
-    return [list(array.shape), array.ravel().tolist(), kind]
+    return listed(array)
 
 
 def _array(shape: list[int], values: list[Any], dtype: str) -> np.ndarray:

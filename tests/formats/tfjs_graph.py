@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tests.layers.tfjs_peer import ROOT, need_tfjs
+from tests.layers import tfjs_peer
 
 SCRIPT = Path(__file__).with_name("tfjs_graph.mjs")
 
@@ -20,23 +18,11 @@ def answers(cases: Sequence[tuple[Path, Mapping[str, np.ndarray]]]) -> list[Any]
 
     Where TF.js throws, a text that says why is in their place.
     """
-    need_tfjs()
-    listed = [
+    told = [
         {"folder": str(path.parent), "inputs": {n: _listed(x) for n, x in inputs.items()}}
         for path, inputs in cases
     ]
-    done = subprocess.run(
-        [str(ROOT / "tools" / "with_node.sh"), "node", str(SCRIPT)],
-        input=json.dumps({"packages": str(ROOT), "cases": listed}),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    lines = [line for line in done.stdout.splitlines() if line.startswith("ANSWER ")]
-    if done.returncode or not lines:
-        raise AssertionError(f"TF.js failed: {done.stderr[-2000:]}{done.stdout[-500:]}")
-    found = json.loads(lines[-1][7:])
+    (found,) = tfjs_peer.answers(SCRIPT, {"cases": told})
     return [
         case
         if isinstance(case, str)

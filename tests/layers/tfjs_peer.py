@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,28 +21,38 @@ def need_tfjs() -> None:
         pytest.fail("TF.js is missing: run `make setup`")
 
 
-def run(**command: Any) -> dict[str, Any]:
-    """What TF.js answers to a command of tfjs_peer.mjs."""
+def answers(script: Path, command: Mapping[str, Any], *flags: str) -> list[Any]:
+    """What a script for node writes behind ANSWER, line by line, given a command as JSON.
+
+    Args:
+        command: what the script takes; it is told where the packages are, too.
+        flags: of node.
+    """
     need_tfjs()
-    for key in ("inputs", "labels"):
-        if command.get(key) is not None:
-            command[key] = [_listed(np.asarray(a)) for a in command[key]]
-    command["packages"] = str(ROOT)
     done = subprocess.run(
-        [str(ROOT / "tools" / "with_node.sh"), "node", str(SCRIPT)],
-        input=json.dumps(command),
+        [str(ROOT / "tools" / "with_node.sh"), "node", *flags, str(script)],
+        input=json.dumps({"packages": str(ROOT), **command}),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     lines = [line for line in done.stdout.splitlines() if line.startswith("ANSWER ")]
     if done.returncode or not lines:
         raise AssertionError(f"TF.js failed: {done.stderr[-2000:]}{done.stdout[-500:]}")
-    found: dict[str, Any] = json.loads(lines[-1][7:])
-    return found
+    return [json.loads(line[7:]) for line in lines]
 
 
-def _listed(array: np.ndarray) -> list[Any]:
-    kind = "int32" if array.dtype.kind in "iu" else "float32"
+def listed(array: np.ndarray) -> list[Any]:
+    """Shape, numbers and dtype, as the scripts take a tensor."""
+    kind = {"i": "int32", "u": "int32", "b": "bool"}.get(array.dtype.kind, "float32")
     return [list(array.shape), array.astype(kind).ravel().tolist(), kind]
+
+
+def run(**command: Any) -> dict[str, Any]:
+    """What TF.js answers to a command of tfjs_peer.mjs."""
+    for key in ("inputs", "labels"):
+        if command.get(key) is not None:
+            command[key] = [listed(np.asarray(a)) for a in command[key]]
+    found: dict[str, Any] = answers(SCRIPT, command)[-1]
+    return found

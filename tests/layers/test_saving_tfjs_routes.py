@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from pathlib import Path
@@ -52,6 +53,12 @@ def test_every_keras_model_goes_into_tfjs(tmp_path: Path, capsys: Any) -> None:
     assert not bad, "\n".join(bad)
 
 
+@functools.cache
+def loaded(file: Path) -> fl.Model:
+    """A model, which is written in each form; that does not change it."""
+    return fl.load_model(file, compile=False)
+
+
 @pytest.mark.parametrize(("form", "kind"), [("", None), ("_f16", "float16"), ("_u8", "uint8")])
 def test_layers_models_have_the_weights_of_the_original_converter(
     form: str, kind: str | None, tmp_path: Path
@@ -61,7 +68,7 @@ def test_layers_models_have_the_weights_of_the_original_converter(
         original = file.parent / "tfjs" / f"h5_layers{form}"
         if file.suffix != ".h5" or not file.parent.name.endswith("keras2") or not original.is_dir():
             continue
-        model = fl.load_model(file, compile=False)
+        model = loaded(file)
         folder = tmp_path / file.parent.name
         try:
             write_tfjs(model, folder, layers=True, quantize=kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 
 import numpy as np
 import pytest
@@ -21,6 +22,12 @@ def quantized(graph: Graph, data: Items | None = None, **options: object) -> Qua
     done = quantize_graph(graph, data or calibration(graph), **options)  # type: ignore[arg-type]
     verify(done.graph)
     return done
+
+
+@cache
+def net_of_bytes(name: str) -> Quantized:
+    """One of NETS, quantised with what calibrates by default; no test changes it."""
+    return quantized(NETS[name]())
 
 
 def decibels(float_graph: Graph, graph: Graph, data: Items) -> float:
@@ -43,7 +50,7 @@ def ops(graph: Graph) -> Counter[str]:
 @pytest.mark.parametrize("name", NETS)
 def test_results_are_close_on_new_data(name: str) -> None:
     graph = NETS[name]()
-    done = quantized(graph)
+    done = net_of_bytes(name)
     fresh = calibration(graph, 8, seed=77)
     assert decibels(graph, done.graph, fresh) > 20
     assert done.report.snr > 15
@@ -57,7 +64,7 @@ def test_results_are_close_on_new_data(name: str) -> None:
 
 
 def test_a_mobile_net_is_bytes_from_end_to_end() -> None:
-    found = ops(quantized(NETS["mobile"]()).graph)
+    found = ops(net_of_bytes("mobile").graph)
     assert found == {
         "add": 1,  # moves the picture's range to start at 0
         "quantize": 1,
@@ -70,7 +77,7 @@ def test_a_mobile_net_is_bytes_from_end_to_end() -> None:
 
 
 def test_the_picture_keeps_eight_bits() -> None:
-    graph = quantized(NETS["mobile"]()).graph
+    graph = net_of_bytes("mobile").graph
     (first,) = [n for n in graph.nodes if n.op == "quantize"]
     assert first.attrs["high"] == 255 and first.attrs["zero"] == 0
     layers = [n for n in graph.nodes if "x_high" in n.attrs]
@@ -81,7 +88,7 @@ def test_the_picture_keeps_eight_bits() -> None:
 
 def test_layers_never_multiply_more_than_seven_bits_unless_they_say_so() -> None:
     for name in NETS:
-        graph = quantized(NETS[name]()).graph
+        graph = net_of_bytes(name).graph
         for item in calibration(graph, 3, seed=5):
             values = [n.inputs[0] for n in graph.nodes if "x_high" in n.attrs]
             from fanlight.graph.evaluate import evaluate_values
@@ -135,14 +142,14 @@ def test_only_weights_that_may_be_paired_are_made_to_fit() -> None:
 
 
 def test_residual_sums_are_part_of_the_layer() -> None:
-    found = ops(quantized(NETS["residual"]()).graph)
+    found = ops(net_of_bytes("residual").graph)
     assert found["add_int8"] == 0 and found["quantize"] == 1 and found["dequantize"] == 0
-    graph = quantized(NETS["residual"]()).graph
+    graph = net_of_bytes("residual").graph
     assert sum(n.op == "conv2d_int8" and len(n.inputs) == 5 for n in graph.nodes) == 3
 
 
 def test_everything_that_can_stay_in_bytes_does() -> None:
-    found = ops(quantized(NETS["everything"]()).graph)
+    found = ops(net_of_bytes("everything").graph)
     wanted = (
         *("conv2d_int8", "depthwise_conv2d_int8", "matmul_int8", "add_int8", "mul_int8"),
         *("prelu_int8", "lookup", "avg_pool_int8", "mean_int8", "resize_bilinear_int8"),
@@ -243,7 +250,7 @@ def test_one_item_works_and_says_that_it_is_few() -> None:
 
 
 def test_settings_that_help_are_kept() -> None:
-    report = quantized(NETS["residual"]()).report
+    report = net_of_bytes("residual").report
     assert report.snr == max(report.tried.values())
     assert report.tried[report.settings] == report.snr
     assert len(report.tried) >= 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,9 @@ def _before_softmax(graph: Graph) -> Graph:
     return Graph(graph.name, graph.inputs, outputs, graph.nodes, graph.weights)
 
 
+@functools.cache
 def byte_graphs() -> dict[str, Graph]:
-    """The same, quantised."""
+    """The same, quantised: once in a process, as it takes seconds."""
     return {
         name: quantize_graph(graph, calibration(graph, 8)).graph
         for name, graph in float_graphs().items()
@@ -56,8 +58,9 @@ def write_bytes(folder: Path) -> None:
     (folder / "cases.json").write_text(json.dumps(inputs), encoding="utf-8")
 
 
+@functools.cache
 def meaning(folder: Path) -> dict[str, list[dict[str, list[float]]]]:
-    """What NumPy makes of the bundles: net -> per item, output -> numbers."""
+    """What NumPy makes of the bundles, once: net -> per item, output -> numbers."""
     found = {}
     for name in json.loads((folder / "cases.json").read_text(encoding="utf-8")):
         graph = fl.open_bundle(folder / name).graph

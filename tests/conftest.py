@@ -27,6 +27,21 @@ def _in_ci() -> bool:
     return os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 
+# Files of few tests that take half a minute or more, none of them in a browser. xdist begins with
+# the files of most tests, so one of these would come last, and the other process would wait for it.
+LONG = (
+    "tests/convert/test_round_trips.py",
+    "tests/layers/test_mixed_networks.py",
+    "tests/layers/test_saving_keras.py",
+    "tests/layers/test_saving_tfjs_routes.py",
+    "tests/models/test_halves.py",
+    "tests/ops/test_onnx_nodes.py",
+    "tests/ops/test_windows.py",
+    "tests/quantize/test_hosts.py",
+    "tests/quantize/test_quantize.py",
+)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """With `-n 2`, a file's tests run in one process, and those in browsers run in the same one.
@@ -38,6 +53,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class Files(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             return "tests/web" if nodeid.startswith("tests/web/") else nodeid.split("::")[0]
+
+        def schedule(self) -> None:
+            begins = self.collection is None
+            super().schedule()
+            if begins:
+                for scope in LONG:
+                    if scope in self.workqueue:
+                        self.workqueue.move_to_end(scope, last=False)
 
     return Files(config, log)
 

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,7 @@ def write(
     # Weights that scales are folded into would take bytes one step off here and there.
     rewrite = None if any(n.op in BYTES for n in opened.graph.nodes) else fold
     if kind == "onnx":
+        rewrite = None if rewrite is None else partial(fold, channels_first=True)
         texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in options.metadata.items()}
         opset = 18 if options.opset is None else options.opset
         notes += write_onnx(source, target, opset=opset, metadata=texts, rewrite=rewrite)

@@ -7,12 +7,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fanlight.passes.channels_first import ChannelsFirst
 from fanlight.passes.core import Pass
 from fanlight.passes.pipeline import PIPELINE_F16, PIPELINE_F32, Repeat, Step
 from fanlight.passes.recompute import Recompute
 
 # The pass that runs where a step of training has a budget, with that of its example.
 BUDGETED = Recompute(64)
+# The pass that runs last for files of ONNX.
+FOR_ONNX = ChannelsFirst()
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,11 @@ def to_markdown() -> str:
     lines += [
         "",
         f"Where a step of training has a budget of memory, [`{name}`](#{name}) runs last.",
+        "",
+        "Files of other run times get the first folds only, and those of ONNX after them",
+        f"[`{FOR_ONNX.name}`](#{FOR_ONNX.name}).",
     ]
-    for step in [*passes(), *added, BUDGETED]:
+    for step in [*passes(), *added, BUDGETED, FOR_ONNX]:
         found = example(step)
         lines += ["", f"## {step.name}", "", found.text]
         for title, properties in (

@@ -12,6 +12,7 @@ from fanlight.graph import Graph
 from fanlight.graph.verify import verify as verify_graph
 from fanlight.passes.absorb_pad import AbsorbPad
 from fanlight.passes.bind_symbols import BindSymbols
+from fanlight.passes.channels_first import ChannelsFirst
 from fanlight.passes.constant_fold import ConstantFold
 from fanlight.passes.core import Context, Pass, Property
 from fanlight.passes.duplicate_cheap import DuplicateCheap
@@ -97,6 +98,8 @@ FOLD: tuple[Step, ...] = (
     FoldAffine(),
     MergeCommon(),
 )
+# For ONNX, whose images are [N, C, H, W].
+FOLD_CHANNELS_FIRST: tuple[Step, ...] = (*FOLD, ChannelsFirst())
 
 
 def check_order(steps: Sequence[Step]) -> None:
@@ -195,11 +198,15 @@ def optimize(
     return run(graph, PIPELINES[precision], target=target, verify=verify, counts=counts)
 
 
-def fold(graph: Graph) -> Graph:
+def fold(graph: Graph, channels_first: bool = False) -> Graph:
     """The graph with batch norms and the like in the weights of their neighbours, and what is said
     twice said once; a weight that takes another's place has its name. Dims may be symbols.
+
+    Args:
+        channels_first: for a writer whose convolutions want [N, C, H, W]: see ChannelsFirst.
     """
-    made = run(graph, FOLD, verify=False)  # some constants stay computed
+    steps = FOLD_CHANNELS_FIRST if channels_first else FOLD
+    made = run(graph, steps, verify=False)  # some constants stay computed
     return made if made is graph else with_old_names(graph, made)
 
 

@@ -1,29 +1,35 @@
-"""Transposes move down until they meet one that undoes them."""
+"""Transposes move until they meet one that undoes them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import prod
-from typing import Any
-
-import numpy as np
+from collections.abc import Iterator, Sequence
 
 from fanlight.graph import Graph, Node, Value
-from fanlight.graph.rewrite import Editor, rebuild
-from fanlight.passes.bodies import elementwise
+from fanlight.passes.axes import in_order
+from fanlight.passes.axis_emit import rewritten
+from fanlight.passes.axis_region import Plan, Region, cost, moves
 from fanlight.passes.core import Context, Pass
 from fanlight.passes.simplify import Simplify
 
-REDUCTIONS = ("sum", "mean", "prod", "max", "min", "any", "all")
-Perm = tuple[int, ...]
+# How often it is tried again on what the last time left, and how many nodes are looked at each
+# time, per node of the graph: a node may lie in several regions.
+SWEEPS = 4
+LOOKS = 8
 
 
 class SinkTransposes(Pass):
-    """Compute elementwise ops, reductions, pads and concats in front of a transpose.
+    """Compute whole regions of a graph in the order of dims that leaves least to transpose.
 
-    Layers that were written for another order of dims are wrapped in pairs of transposes; what
-    lies between two pairs moves up, so that they meet and cancel. The result is taken only if
-    it leaves fewer elements to transpose.
+    Layers that were written for another order of dims, such as those of PyTorch and ONNX, are
+    wrapped in transposes. From each transpose a region is explored, through all ops that know
+    their axes whatever the order: elementwise ops, reductions, softmax, pads, slices, concats,
+    transposes, and reshapes that merge or split dims, as in a group norm (`axes.py`,
+    `axis_links.py`). What of it is computed in the order of the other side of the transpose is
+    then a minimum cut (`axis_region.py`): a value that is made in one order and read in another
+    costs a transpose, and one that stands there today and is not needed any more costs nothing.
+
+    The same operations are made of the same numbers; only the order of a sum may be another, where
+    the axes that a reduction goes over lie in another order.
 
     Before:
         graph g(%x: f32[1, 2, 2, 3]) {
@@ -45,100 +51,59 @@ class SinkTransposes(Pass):
     """
 
     def run(self, graph: Graph, context: Context) -> Graph:
-        before = _moved(graph)
-        if before == 0:
-            return graph
-        trial = Context(context.target)
-
-        def visit(editor: Editor, node: Node, inputs: list[Value]) -> Any:
-            made = _sink(editor, node, inputs)
-            if made is not None:
-                self.hit(trial, node.op)
-            return made
-
-        # Sinking meets the next transpose; simplifying cancels the pair and frees the way on.
-        after = Simplify().run(rebuild(graph, visit), trial)
-        if _moved(after) >= before:
-            return graph
-        context.hits.update({k: n for k, n in trial.hits.items() if k.startswith(self.name)})
-        return after
+        for _ in range(SWEEPS):
+            before = _moved(graph)
+            plans = _plans(graph) if before else []
+            if not plans:
+                break
+            # Simplifying joins what is left where two regions meet.
+            after = Simplify().run(rewritten(graph, plans), Context(context.target))
+            if _moved(after) >= before:
+                break
+            for plan in plans:
+                for node in plan.recipes:
+                    self.hit(context, node.op)
+            graph = after
+        return graph
 
 
-def _moved(graph: Graph) -> int:
-    """Elements that transposes move."""
-    return sum(n.output.type.size for n in graph.nodes if n.op == "transpose")
+def _moved(graph: Graph) -> float:
+    """What the transposes of a graph cost."""
+    return sum(cost(n.output) for n in graph.nodes if moves(n))
 
 
-def _sink(editor: Editor, node: Node, inputs: Sequence[Value]) -> list[Value] | None:
-    makers = [editor.maker(v) for v in inputs]
-    turned = [m for m in makers if m is not None and m.op == "transpose"]
-    if not turned or len(node.outputs) != 1:
-        return None
-    perm: Perm = tuple(turned[0].attrs["perm"])
-    if node.op == "transpose":
-        return _cancel(editor, node, turned[0])
-    if node.op in REDUCTIONS:
-        return _sink_reduction(editor, node, turned[0], perm)
-    if not (elementwise(node) or node.op in ("pad", "concat")):
-        return None
-    rank = len(perm)
-    if node.op == "batch_norm" and perm[-1] != rank - 1:
-        return None
-    operands: list[Value] = []
-    for value, maker in zip(inputs, makers, strict=True):
-        if maker in turned and tuple(maker.attrs["perm"]) == perm:
-            operands.append(maker.inputs[0])
+def _plans(graph: Graph) -> list[Plan]:
+    users, producers = graph.users(), graph.producers()
+    budget = LOOKS * len(graph.nodes)
+    taken: set[Node] = set()
+    tried: set[tuple[Node, str]] = set()
+    plans: list[Plan] = []
+    for node, side, value, order in _starts(graph):
+        if node in taken or (node, side) in tried or budget <= 0:
             continue
-        array = editor.array(value)
-        if array is None or array.ndim > rank:
-            return None
-        operands.append(_turned_weight(editor, value, array, perm))
-    attrs = dict(node.attrs)
-    if node.op == "concat":
-        attrs["axis"] = perm[attrs["axis"] % rank]
-    if node.op == "pad":
-        attrs["paddings"] = _turned_back(attrs["paddings"], perm)
-    return _turn_after(editor, node, editor.add(node.op, *operands, name=node.name, **attrs), perm)
+        region = Region(graph, users, producers, taken, budget=budget)
+        region.grow(value, order)
+        budget -= region.looked
+        tried.add((node, side))
+        for other in region.nodes:
+            if other.op == "transpose":
+                for which, end in (("in", other.inputs[0]), ("out", other.output)):
+                    if end in region.views and in_order(region.views[end]):
+                        tried.add((other, which))
+        plan = region.plan()
+        if plan is not None:
+            plans.append(plan)
+            taken.update(plan.recipes)
+    return plans
 
 
-def _cancel(editor: Editor, node: Node, inner: Node) -> list[Value] | None:
-    perm = tuple(inner.attrs["perm"][p] for p in node.attrs["perm"])
-    if perm == tuple(range(len(perm))):
-        return [inner.inputs[0]]
-    return list(editor.become(node, "transpose", inner.inputs[0], perm=perm))
-
-
-def _sink_reduction(editor: Editor, node: Node, inner: Node, perm: Perm) -> list[Value]:
-    rank = len(perm)
-    axes = {a % rank for a in node.attrs["axes"]}
-    attrs = {**node.attrs, "axes": tuple(sorted(perm[a] for a in axes))}
-    value = editor.add(node.op, inner.inputs[0], name=node.name, **attrs)
-    if node.attrs["keepdims"]:
-        return _turn_after(editor, node, value, perm)
-    # Dims that are left, numbered by their order in front of the transpose.
-    left = sorted(perm[d] for d in range(rank) if d not in axes)
-    order = tuple(left.index(perm[d]) for d in range(rank) if d not in axes)
-    return _turn_after(editor, node, value, order)
-
-
-def _turn_after(editor: Editor, node: Node, value: Value, perm: Perm) -> list[Value]:
-    if perm == tuple(range(len(perm))):
-        return [value]
-    return list(editor.become(node, "transpose", value, perm=perm))
-
-
-def _turned_back(items: Sequence[Any], perm: Perm) -> tuple[Any, ...]:
-    """Per-dim items of the transposed value, in the order of the value in front."""
-    return tuple(items[perm.index(d)] for d in range(len(perm)))
-
-
-def _turned_weight(editor: Editor, value: Value, array: np.ndarray, perm: Perm) -> Value:
-    """The weight that meets the value in front of a transpose as `value` meets the one after."""
-    if array.ndim == 0 or prod(array.shape) == 1:
-        return value
-    full = array.reshape((1,) * (len(perm) - array.ndim) + array.shape)
-    turned = full.transpose([perm.index(d) for d in range(len(perm))])
-    # As few dims as say the same.
-    while turned.ndim > 1 and turned.shape[0] == 1 and turned.ndim > array.ndim:
-        turned = turned[0]
-    return editor.weight(turned, value.name)
+def _starts(graph: Graph) -> Iterator[tuple[Node, str, Value, Sequence[int]]]:
+    """Values to start from, and the order of their dims: first those behind a transpose, in the
+    order in front of it; then those in front of one, in the order behind it.
+    """
+    found = [n for n in graph.nodes if moves(n)]
+    for node in found:
+        perm = node.attrs["perm"]
+        yield node, "in", node.output, [perm.index(d) for d in range(len(perm))]
+    for node in found:
+        yield node, "out", node.inputs[0], node.attrs["perm"]

@@ -8,7 +8,7 @@ import pytest
 
 from fanlight.graph import parse, to_text, verify
 from fanlight.passes.core import Context, Pass
-from fanlight.passes.examples import BUDGETED, example, passes, to_markdown
+from fanlight.passes.examples import BUDGETED, FOR_ONNX, example, passes, to_markdown
 from fanlight.passes.fold_batch_norm import FoldAffine
 from tests.passes.support import assert_same_meaning
 from tests.support import ROOT
@@ -16,7 +16,10 @@ from tests.support import ROOT
 PAGE = ROOT / "docs" / "passes.md"
 
 
-@pytest.mark.parametrize("step", [*passes(), BUDGETED, FoldAffine()], ids=lambda step: step.name)
+ALL = [*passes(), BUDGETED, FoldAffine()]
+
+
+@pytest.mark.parametrize("step", [*ALL, FOR_ONNX], ids=lambda step: step.name)
 def test_before_becomes_after(step: Pass) -> None:
     found = example(step)
     before = parse(found.before)
@@ -30,7 +33,7 @@ def test_before_becomes_after(step: Pass) -> None:
         assert promised.fault(after) is None
 
 
-@pytest.mark.parametrize("step", [*passes(), BUDGETED, FoldAffine()], ids=lambda step: step.name)
+@pytest.mark.parametrize("step", ALL, ids=lambda step: step.name)
 def test_a_second_run_finds_nothing(step: Pass) -> None:
     after = step.run(parse(example(step).before), Context())
     context = Context()

@@ -29,7 +29,12 @@ from fanlight.graph import Graph
     type=click.Choice(["text", "svg"]),
     help="Print the graph instead: as `text` that parses, or as an `svg` picture.",
 )
-@click.option("--names", is_flag=True, help="Print the whole name of each node, one a line.")
+@click.option(
+    "--names",
+    is_flag=True,
+    help="Print the names that `fanlight convert --outputs` and `--inputs` take, one a line, with "
+    "the type there.",
+)
 @click.option("-o", "--out", help="Write the graph to this file.")
 @model_options
 @json_option
@@ -46,6 +51,9 @@ def command(
         if not out.lower().endswith((".svg", ".txt")):
             raise click.UsageError("-o writes the graph: say --graph text or --graph svg.")
         form = "svg" if out.lower().endswith(".svg") else "text"
+    if names and form is None:
+        _print_names(source, options, as_json)
+        return
     with progress(f"Reading {Path(source).name}"):
         graph, about = _read(source, options)
     if form is not None:
@@ -54,11 +62,28 @@ def command(
     report = describe(graph, about)
     if as_json:
         print_json(report)
-    elif names:
-        for node in report["nodes"]:
-            click.echo(f"{node['name']}\t{node['op']}\t{', '.join(node['outputs'])}")
     else:
         _print(report)
+
+
+def _print_names(source: str, options: ModelOptions, as_json: bool) -> None:
+    """The names that a model can be cut at; of a bundle, which cannot be, those of its values."""
+    import fanlight as fl
+    from fanlight.convert.model import Reading, names_of, open_part
+
+    require_path(source)
+    with progress(f"Reading {Path(source).name}"):
+        if is_bundle(source):
+            graph = fl.open_bundle(source).graph
+            found = {v.name: str(v.type) for n in graph.nodes for v in n.outputs}
+        else:
+            weights = "random" if options.random_weights else "stored"
+            found = names_of(open_part(source, Reading(size=options.size, weights=weights)))
+    if as_json:
+        print_json({"names": [{"name": n, "type": t} for n, t in found.items()]})
+        return
+    for name, type in found.items():
+        click.echo(f"{name}\t{type}")
 
 
 def _read(source: str, options: ModelOptions) -> tuple[Graph, dict[str, Any]]:
@@ -169,7 +194,10 @@ def _print(report: dict[str, Any]) -> None:
         )
     console.print(table)
     if any(len(node["name"]) > console.width // 3 for node in report["nodes"]):
-        console.print("Names that do not fit are cut: --names prints them whole.")
+        console.print(
+            "Names that do not fit are cut: --json has them whole, and --names has those that "
+            "fanlight convert takes."
+        )
     sent = f", {human_bytes(report['download_bytes'])} to download" if "precision" in report else ""
     console.print(f"Weights take {human_bytes(totals['weight_bytes'])}{sent}.")
     for warning in report["warnings"]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from fanlight.errors import FanlightError
-from fanlight.formats.names import ending_in, near_names
+from fanlight.formats.names import ending_in, near_names, output_names
 from fanlight.graph import Graph, Value
+from fanlight.graph.rewrite import with_names
 
 
 def cut(
@@ -30,9 +31,10 @@ def cut(
             that was not named.
     """
     values = _by_name(graph, results or {})
-    starts = [_find(values, name, graph) for name in inputs]
+    own = list(places(graph, results or {}))
+    starts = [_find(values, name, graph, own) for name in inputs]
     known = dict(graph.outputs)
-    ends = {name: known.get(name) or _find(values, name, graph) for name in outputs} or known
+    ends = {name: known.get(name) or _find(values, name, graph, own) for name in outputs} or known
     makers = graph.producers()
     needed: set[Value] = set()
     open_: list[Value] = [*ends.values()]
@@ -77,27 +79,48 @@ def cut(
                 next="name the other results as inputs, too, or begin behind the node.",
             )
     weights = {v: a for v, a in graph.weights.items() if v in needed}
-    return Graph(graph.name, first, tuple(ends.items()), nodes, weights)
+    part = Graph(graph.name, first, tuple(ends.items()), nodes, weights)
+    # What was asked for is the input's name, and not what the value is called in here.
+    asked = zip(starts, output_names(inputs, ()), strict=True)
+    return with_names(part, {v: n for v, n in asked if v not in graph.inputs})
+
+
+def places(graph: Graph, results: Mapping[str, str]) -> dict[str, Value]:
+    """Where a graph can be cut: its inputs, what the source calls its results (or, where that is
+    not known, the nodes), and its outputs, each name once, in order.
+    """
+    inputs = {v.name: v for v in graph.inputs}
+    told = _told(graph, results) or {node.name: node.output for node in graph.nodes}
+    found = {**inputs, **told} | inputs | dict(graph.outputs)
+    # "conv:0", which is found as "conv", is not told twice.
+    return {n: v for n, v in found.items() if not (n.endswith(":0") and n[:-2] in found)}
+
+
+def _told(graph: Graph, results: Mapping[str, str]) -> dict[str, Value]:
+    """What the source calls its results, as far as they are in the graph."""
+    named = {value.name: value for value in graph.values()}
+    return {name: named[value] for name, value in results.items() if value in named}
 
 
 def _by_name(graph: Graph, results: Mapping[str, str]) -> dict[str, Value]:
     named = {value.name: value for value in graph.values()}
-    found = dict(named)
-    taken = {v.name for v in graph.inputs}
-    for node in graph.nodes:
-        # Of several nodes of one name the last makes what the source calls so.
-        if node.name not in taken:
-            found[node.name] = node.output
-    return found | {name: named[value] for name, value in results.items() if value in named}
+    # Of several nodes of one name the last makes what the source calls so.
+    nodes = {node.name: node.output for node in graph.nodes}
+    inputs = {v.name: v for v in graph.inputs}
+    return dict(graph.outputs) | named | nodes | _told(graph, results) | inputs
 
 
-def _find(values: dict[str, Value], name: str, graph: Graph) -> Value:
+def _find(values: dict[str, Value], name: str, graph: Graph, own: Sequence[str]) -> Value:
+    """The value of a name.
+
+    Args:
+        own: the names that people are told of.
+    """
     for called in (name, name.removesuffix(":0")):  # TensorFlow's name of a node's first result
         if called in values:
             return values[called]
-    own = list(dict.fromkeys([*(v.name for v in graph.inputs), *(n.name for n in graph.nodes)]))
-    ends = ending_in(name, own)
-    if len(ends) == 1:
+    ends = ending_in(name, own) or ending_in(name, (n.name for n in graph.nodes))
+    if len({values[end] for end in ends}) == 1:
         return values[ends[0]]
     near = ends or near_names(name, own)
     step = max(1, len(own) // 8)
@@ -108,7 +131,7 @@ def _find(values: dict[str, Value], name: str, graph: Graph) -> Value:
         if ends
         else f"the model has no node {name[:120]!r}.",
         where=graph.name,
-        expected=f"one of its {len(own)} nodes and inputs, such as {', '.join(some)}"[:800],
+        expected=f"one of its {len(own)} places, such as {', '.join(some)}"[:800],
         received=name[:120],
         next=(f"did you mean {' or '.join(near[:3])}? " if near else "")
         + "fanlight inspect MODEL --names lists all.",

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import fanlight.layers.saving as saving
-from fanlight.convert.cut import cut
+from fanlight.convert.cut import cut, places
 from fanlight.convert.kinds import OF_LAYERS
+from fanlight.convert.layered import between_layers, symbols_of, type_of, with_inputs
 from fanlight.dtypes import STRING
 from fanlight.errors import FanlightError
 from fanlight.formats.model import Model as LoadedModel
@@ -43,6 +44,7 @@ class Reading:
         return replace(self, inputs=(), outputs=())
 
 
+_USUAL = Reading()
 _OF_LAYERS = ("keras-v3", "keras-h5", "tfjs-layers", "safetensors")
 # Tried for sizes that are open, where only the check needs some.
 _SMALL = (8, 16, 32, 64, 128, 224, 299, 512)
@@ -129,34 +131,48 @@ def open_part(source: Any, reading: Reading) -> Opened:
                 raise
             # Its nodes are those of the file; most of a SavedModel's are inside of functions.
     if isinstance(source, Model):
-        layers = _between_layers(source, reading.inputs, reading.outputs)
+        layers = between_layers(source, reading.inputs, reading.outputs)
         if layers is not None:
             return open_source(layers, reading.whole)
     opened = open_source(source, reading.whole)
     if reading.inputs or reading.outputs:
+        layered = _part_of_layers(opened, reading)
+        if layered is not None:
+            return layered
         part = opened.of_part(cut(opened.graph, reading.inputs, reading.outputs, opened.results))
         return replace(part, texts=()) if reading.inputs and reading.outputs else part
     return opened
 
 
-def _between_layers(model: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
-    """The functional model from the results of some layers to those of others; None where the
-    names are not those of layers, which have one output each.
-    """
-    layers = {layer.name: layer for layer in model.layers}
-    symbols: list[list[Any]] = []
-    try:
-        own = dict(zip(model.input_types(), model.inputs, strict=False))
-        for names, default in ((inputs, model.inputs), (outputs, model.outputs)):
-            if any(n not in layers and n not in own for n in names):
-                return None
-            found = [own[n] if n in own else layers[n].output for n in names]
-            if any(isinstance(x, list | tuple | dict) for x in found):
-                return None
-            symbols.append(found or list(default))
-    except FanlightError:  # a subclassed model: what lies between is known to its code alone
+def names_of(opened: Opened) -> dict[str, str]:
+    """Where a source can be cut: the names for `inputs` and `outputs`, with the types there."""
+    graph = opened.graph
+    named = {n: str(v.type) for n, v in places(graph, opened.results).items()}
+    if opened.results or opened.layers is None:
+        return named
+    # Where the reader of graphs tells no names, layers do: a traced graph has those of ops alone.
+    told = {n: type_of(s) for n, s in symbols_of(opened.layers()).items()}
+    return told | {n: named[n] for n, _ in graph.outputs} if told else named
+
+
+def _part_of_layers(opened: Opened, reading: Reading) -> Opened | None:
+    """A part of a source that goes from layers to layers, which stay layers; None for others."""
+    names = (*reading.inputs, *reading.outputs)
+    if opened.layers is None or (opened.results and any(n not in opened.results for n in names)):
         return None
-    return Model(*symbols, name=model.name) if inputs or outputs else None
+    try:
+        part = between_layers(opened.layers(), reading.inputs, reading.outputs)
+        if part is None:
+            return None
+        part = with_inputs(part)
+        sizes: dict[str, Any] = {v.name: v.type.shape for v in opened.graph.inputs}
+        sizes = {name: s for name, s in sizes.items() if name in part.input_types()}
+        made = _of_layers(part, opened.format, opened.where, replace(_USUAL, input_shapes=sizes))
+    except FanlightError as error:
+        if error.code == "E-CONVERT-003":
+            raise
+        return None  # a layer that is read as a graph alone, a size that is open within
+    return replace(made, warnings=opened.warnings, labels=opened.labels)
 
 
 def open_for(kind: str, source: Any, reading: Reading) -> Opened:

@@ -169,7 +169,9 @@ def remove_dead(graph: Graph) -> Graph:
 
 
 def with_names(graph: Graph, names: Mapping[Value, str]) -> Graph:
-    """The graph in which some weights have other names, as far as nothing else has them."""
+    """The graph in which some weights and inputs have other names, as far as nothing else has
+    them.
+    """
     taken = {v.name for v in graph.values() if v not in names}
     renamed: dict[Value, Value] = {}
     for v, name in names.items():
@@ -185,5 +187,6 @@ def with_names(graph: Graph, names: Mapping[Value, str]) -> Graph:
         for n in graph.nodes
     )
     weights = {renamed.get(v, v): a for v, a in graph.weights.items()}
+    inputs = tuple(renamed.get(v, v) for v in graph.inputs)
     outputs = tuple((name, renamed.get(v, v)) for name, v in graph.outputs)
-    return Graph(graph.name, graph.inputs, outputs, nodes, weights)
+    return Graph(graph.name, inputs, outputs, nodes, weights)

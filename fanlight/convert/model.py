@@ -14,7 +14,7 @@ from fanlight.convert.layered import between_layers, symbols_of, type_of, with_i
 from fanlight.dtypes import STRING
 from fanlight.errors import FanlightError
 from fanlight.formats.model import Model as LoadedModel
-from fanlight.formats.source import make_options
+from fanlight.formats.source import make_options, refuse_unused
 from fanlight.graph import Graph
 from fanlight.layers.model import Model
 
@@ -66,6 +66,7 @@ class Opened:
         results: what it calls its nodes, layers and tensors -> the values that are their results.
         open_sizes: what is said of sizes that it leaves open and nobody gave. The graph is of small
             ones then, for the check alone; layers keep theirs open.
+        sized: whether the caller gave sizes.
     """
 
     graph: Graph
@@ -80,6 +81,7 @@ class Opened:
     debug_ops: Mapping[str, int] = field(default_factory=dict)
     results: Mapping[str, str] = field(default_factory=dict)
     open_sizes: FanlightError | None = None
+    sized: bool = False
 
     @property
     def left_out(self) -> str | None:
@@ -184,8 +186,9 @@ def open_for(kind: str, source: Any, reading: Reading) -> Opened:
     Raises:
         FanlightError: E-FORMAT-017 sizes that are open and have to be known.
     """
+    sized = reading.size is not None or bool(reading.input_shapes)
     try:
-        return open_part(source, reading)
+        return replace(open_part(source, reading), sized=sized)
     except FanlightError as error:
         whole = not reading.inputs and not reading.outputs
         keeps = kind in (*OF_LAYERS, "tfjs", "safetensors") and whole
@@ -194,18 +197,20 @@ def open_for(kind: str, source: Any, reading: Reading) -> Opened:
         found = _of_small_sizes(source, reading, error)
         if found is None:
             raise
-        return found
+        return replace(found, sized=sized)
 
 
 def _of_small_sizes(source: Any, reading: Reading, error: FanlightError) -> Opened | None:
     """A source of layers, with the smallest sizes that fit for those that are open; or None."""
-    if reading.weights != "stored":
+    if isinstance(source, Model):
+        model = source
+    elif reading.weights == "stored":
+        model = _stored(source)
+    else:
+        model = _seeded(source)
+    if model is None:
         return None
-    try:
-        model = source if isinstance(source, Model) else saving.load_model(source)
-        types = model.input_types()
-    except FanlightError:  # it has no layers
-        return None
+    types = model.input_types()
     format = "layers" if model is source else saving.format_of(source)
     for small in _SMALL:
         shapes = {
@@ -218,9 +223,18 @@ def _of_small_sizes(source: Any, reading: Reading, error: FanlightError) -> Open
             made = _of_layers(model, format, getattr(source, "name", source), told)
         except FanlightError:
             continue
-        again = (lambda: source) if model is source else (lambda: saving.load_model(source))
-        return replace(made, layers=again, open_sizes=error)
+        if reading.weights == "stored" and model is not source:
+            made = replace(made, layers=lambda: saving.load_model(source))
+        return replace(made, open_sizes=error)
     return None
+
+
+def _stored(source: str | Path) -> Any:
+    """A file's model of layers; None where it has none."""
+    try:
+        return saving.load_model(source)
+    except FanlightError:
+        return None
 
 
 def refuse_texts(opened: Opened) -> None:
@@ -272,10 +286,25 @@ def open_source(source: Any, reading: Reading) -> Opened:
             next="give the path of a model file; of a live PyTorch model what fl.from_torch(model, "
             "(example,)) gives, of a Keras model the file that model.save wrote.",
         )
+    if reading.weights == "random" and not (reading.inputs or reading.outputs):
+        seeded = _seeded(source)
+        if seeded is not None:
+            refuse_unused(make_options(**vars(reading)), (), source)
+            return _of_layers(seeded, saving.format_of(source), source, reading)
     model = saving.load(source, **vars(reading))  # its fields are what fl.load takes
     if isinstance(model, Model):  # what a page has saved
         return _of_layers(model, "safetensors", source, Reading())
     return _of_graph(model, source, reading)
+
+
+def _seeded(source: str | Path) -> Any:
+    """A file's model of layers with random weights; None where it has no layers, or only the reader
+    of graphs knows them.
+    """
+    try:
+        return saving.seeded_model(source) if saving.format_of(source) in _OF_LAYERS[:3] else None
+    except FanlightError:
+        return None
 
 
 def _refuse_reading(name: str, reading: Reading) -> None:

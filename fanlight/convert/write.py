@@ -186,6 +186,7 @@ def _layers(
     model = opened.layers()
     if kind not in ("tfjs", "tfjs-layers"):
         saving.save_model(model, target)
+        notes += _kept_open(opened, model)
         return Written(kind, {}).with_files(target)
     unsized = opened.open_sizes
     try:
@@ -211,7 +212,24 @@ def _layers(
             next=unsized.next,
         ) from None
     notes += told
+    if route == "layers-model":
+        notes += _kept_open(opened, model)
     return Written(f"tfjs-{route.removesuffix('-model')}", {}).with_files(target)
+
+
+def _kept_open(opened: Opened, model: Any) -> list[str]:
+    """What to say of sizes that were given, where layers keep theirs open."""
+    kept = []
+    for v, (dims, _) in zip(opened.graph.inputs, model.input_types().values(), strict=True):
+        given = [n for d, n in zip(dims, v.type.shape, strict=True) if d is None]
+        if given[dims[0] is None :] or given[:1] not in ([], [1]):  # a batch of 1 is the usual one
+            kept.append(f"{v.name} {list(v.type.shape)}")
+    if not kept or not opened.sized:
+        return []
+    return [
+        f"Layers keep the sizes of their inputs open: {', '.join(kept)} was for the check alone. A "
+        "graph has the sizes that are given: write tfjs-graph, onnx or bundle."
+    ]
 
 
 def sizes_of(graph: Graph, model: Any) -> Sizes:

@@ -289,6 +289,25 @@ def load_model(
     )
 
 
+def seeded_model(path: str | Path) -> Any:
+    """The model of a file with seeded weights in place of its own, not compiled.
+
+    Raises:
+        FanlightError: as `load_model`.
+    """
+    from fanlight.formats.random_weights import random_array
+    from fanlight.layers import file_tfjs
+
+    source = _path(path)
+    if _kind_to_read(source) == "tfjs":  # its shards may be absent
+        return file_tfjs.read(source, False, "random")
+    model = load_model(source, compile=False)
+    for weight in model.weights:
+        if weight.dtype == "float32":
+            weight.assign(random_array(weight.path, weight.shape))
+    return model
+
+
 def _no_bundle(path: Path) -> None:
     """E-LAYER-009 for what `fl.build` has written: WebAssembly, of which no layers can be made."""
     folder = path.parent if path.name == "manifest.json" else path

@@ -1,0 +1,71 @@
+"""Layers stay layers: with random weights, with sizes that were given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fanlight as fl
+
+
+def network(side: int | None = 8) -> fl.Model:
+    x = fl.Input((side, side, 3), name="image")
+    y = fl.layers.Conv2D(4, 3, activation="relu", name="conv")(x)
+    y = fl.layers.BatchNormalization(name="norm")(y)
+    y = fl.layers.GlobalAveragePooling2D(name="pool")(y)
+    return fl.Model(x, fl.layers.Dense(2, activation="softmax", name="scores")(y))
+
+
+@pytest.mark.parametrize("source", ["m.keras", "m.h5", "m"])
+@pytest.mark.parametrize(("name", "kind"), [("web", "tfjs-layers"), ("b.keras", "keras")])
+def test_random_weights_of_layers_are_written_as_layers(
+    tmp_path: Path, source: str, name: str, kind: str
+) -> None:
+    model = network()
+    model.save(tmp_path / source)
+    made = fl.convert(tmp_path / source, tmp_path / name, weights="random")
+    assert made.kind == kind and made.ok and not made.notes
+    again = fl.load_model(tmp_path / name)
+    kernel = np.asarray(again.get_layer("conv").kernel)
+    assert np.abs(kernel - np.asarray(model.get_layer("conv").kernel)).max() > 0.1
+    assert np.asarray(again.get_layer("norm").moving_variance).std() > 0
+    # Seeded: the same ones again.
+    fl.convert(tmp_path / source, tmp_path / "more.keras", weights="random")
+    same = fl.load_model(tmp_path / "more.keras").get_layer("conv").kernel
+    np.testing.assert_array_equal(np.asarray(same), kernel)
+
+
+def test_a_topology_without_its_weights_becomes_layers(tmp_path: Path) -> None:
+    fl.convert(network(), tmp_path / "web")
+    for shard in (tmp_path / "web").glob("*.bin"):
+        shard.unlink()
+    made = fl.convert(tmp_path / "web", tmp_path / "m.keras", weights="random")
+    assert made.ok and fl.load_model(tmp_path / "m.keras").count_params() == 4 * 28 + 16 + 10
+
+
+def test_random_weights_leave_no_use_for_a_signature(tmp_path: Path) -> None:
+    network().save(tmp_path / "m.keras")
+    with pytest.raises(fl.FanlightError, match="E-FORMAT-018"):
+        fl.convert(tmp_path / "m.keras", tmp_path / "web", weights="random", signature="a")
+
+
+@pytest.mark.parametrize("name", ["web", "b.keras"])
+def test_sizes_that_layers_have_no_use_for_are_told(tmp_path: Path, name: str) -> None:
+    network(None).save(tmp_path / "m.keras")
+    made = fl.convert(tmp_path / "m.keras", tmp_path / name, size=16)
+    (note,) = made.notes
+    assert "image [1, 16, 16, 3] was for the check alone" in note
+    shapes = {"image": (2, 16, 24, 3)}
+    (note,) = fl.convert(tmp_path / "m.keras", tmp_path / "c.h5", input_shapes=shapes).notes
+    assert "[2, 16, 24, 3]" in note
+    assert not fl.convert(tmp_path / "m.keras", tmp_path / "d.keras").notes
+    made = fl.convert(tmp_path / "m.keras", tmp_path / "e.onnx", size=16)
+    assert not made.notes and fl.load(tmp_path / "e.onnx").inputs[0][1].shape == (1, 16, 16, 3)
+
+
+def test_a_shape_that_is_the_layers_own_is_not_worth_a_note(tmp_path: Path) -> None:
+    network().save(tmp_path / "m.keras")
+    shapes = {"image": (1, 8, 8, 3)}
+    assert not fl.convert(tmp_path / "m.keras", tmp_path / "web", input_shapes=shapes).notes

@@ -15,7 +15,13 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.formats.jsonfile import expect
 from fanlight.formats.keras.call import policy
-from fanlight.formats.keras.config import LAMBDA_CODE, is_bytecode, is_op, snake_keys
+from fanlight.formats.keras.config import (
+    LAMBDA_CODE,
+    is_bytecode,
+    is_op,
+    listed_names,
+    snake_keys,
+)
 from fanlight.formats.keras.numbering import Numbering
 from fanlight.layers import constraints, initializers, registry, regularizers
 from fanlight.layers.config import registered
@@ -421,7 +427,13 @@ class _Graph:
             if not moved:
                 self._stuck(waiting)
         ends = self._structure(self.own.get("input_layers"), '"input_layers"')
-        return ends, self._structure(self.own.get("output_layers"), '"output_layers"')
+        listed = self.own.get("output_layers")
+        found = self._structure(listed, '"output_layers"')
+        names = listed_names(self.own, len(listed)) if isinstance(listed, list) else []
+        if names:
+            parts = found if isinstance(found, list) else [found]
+            return ends, dict(zip(names, parts, strict=True))
+        return ends, found
 
     def _stuck(self, waiting: Mapping[str, int]) -> None:
         absent = [r[0] for n in waiting for r in _references(self.calls[n])

@@ -30,6 +30,7 @@ from fanlight.graph import Graph
 from fanlight.graph.rewrite import with_names
 from fanlight.layers import config
 from fanlight.layers.foreign import refuse_model
+from fanlight.layers.inputs import flat_dict
 from fanlight.layers.layer import Layer
 from fanlight.layers.model import not_built
 from fanlight.layers.utils import (
@@ -202,7 +203,7 @@ def write_tfjs(
                 shard_bytes=shard_bytes,
                 metadata=metadata,
             )
-            return "layers-model", ()
+            return "layers-model", _lost_keys(model)
         except FanlightError as error:
             if layers or error.code != "E-LAYER-009":
                 raise
@@ -217,6 +218,18 @@ def write_tfjs(
         rewrite=fold,
     )
     return "graph-model", (*told, *more)
+
+
+def _lost_keys(model: Any) -> tuple[str, ...]:
+    """What to say of outputs that are called by keys of dicts in each other."""
+    form = model.outputs_form if model.functional else None
+    parts = form if isinstance(form, list | tuple) else [form]
+    if flat_dict(form) or not any(isinstance(x, Mapping) for x in parts):
+        return ()
+    return (
+        "A layers-model gives its outputs in a list: the keys of dicts that lie in each other are "
+        f"lost. Their order is {', '.join(model.output_names)}.",
+    )
 
 
 def save_weights(model: Layer, path: Any, overwrite: bool = True) -> None:

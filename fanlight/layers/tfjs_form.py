@@ -13,6 +13,7 @@ from fanlight.errors import FanlightError
 from fanlight.layers import config, policy
 from fanlight.layers.depths import depth_order
 from fanlight.layers.describe import calls_of, node_places
+from fanlight.layers.inputs import flat_dict
 from fanlight.layers.layer import Layer
 from fanlight.layers.model import Model, Sequential
 from fanlight.layers.symbolic import Node, Symbolic, symbols
@@ -125,6 +126,8 @@ class Form:
             "input_layers": [ref(s) for s in model.inputs],
             "output_layers": [ref(s) for s in model.outputs],
         }
+        if flat_dict(model.outputs_form):  # TF.js has lists alone, and leaves this out of account
+            own["output_names"] = model.output_names
         return {"class_name": "Functional", "config": own}
 
     def node(self, node: Node, ref: Any) -> list[Any]:

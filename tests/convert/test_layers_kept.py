@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,3 +71,45 @@ def test_a_shape_that_is_the_layers_own_is_not_worth_a_note(tmp_path: Path) -> N
     network().save(tmp_path / "m.keras")
     shapes = {"image": (1, 8, 8, 3)}
     assert not fl.convert(tmp_path / "m.keras", tmp_path / "web", input_shapes=shapes).notes
+
+
+def heads() -> fl.Model:
+    x = fl.Input((4,), name="x")
+    h = fl.layers.Dense(3, name="h")(x)
+    probs = fl.layers.Dense(2, name="a", bias_initializer="ones")(h)
+    return fl.Model(x, {"probs": probs, "aux": fl.layers.Dense(1, name="b")(h)})
+
+
+@pytest.mark.parametrize("name", ["web", "m.keras", "m.h5", "m.safetensors"])
+def test_outputs_by_name_keep_their_names(tmp_path: Path, name: str) -> None:
+    model = heads()
+    made = fl.convert(model, tmp_path / name)
+    assert made.ok and not made.notes
+    x = np.ones((2, 4), np.float32)
+    found, wanted = fl.load_model(tmp_path / name).predict(x), model.predict(x)
+    assert found.keys() == wanted.keys() == {"probs", "aux"}
+    for key in wanted:
+        np.testing.assert_allclose(found[key], wanted[key], atol=1e-6)
+    if name != "m.safetensors":  # read as a graph, too
+        graph = fl.load(tmp_path / name)(x)
+        np.testing.assert_allclose(graph["probs"], wanted["probs"], atol=1e-6)
+        assert graph["aux"].shape == (2, 1)
+
+
+@pytest.mark.parametrize("names", [["probs"], ["probs", "probs"], ["probs", 3], "probs", {}])
+def test_names_of_outputs_that_do_not_fit_are_left_out(tmp_path: Path, names: Any) -> None:
+    fl.convert(heads(), tmp_path / "web")
+    told = json.loads((tmp_path / "web" / "model.json").read_text())
+    assert told["modelTopology"]["config"]["output_names"] == ["aux", "probs"]
+    told["modelTopology"]["config"]["output_names"] = names
+    (tmp_path / "web" / "model.json").write_text(json.dumps(told))
+    assert [n for n, _ in fl.load(tmp_path / "web").outputs] == ["b", "a"]
+    assert fl.load_model(tmp_path / "web").output_names == ["b", "a"]
+
+
+def test_keys_that_a_list_cannot_have_are_told(tmp_path: Path) -> None:
+    x = fl.Input((4,), name="x")
+    a, b = fl.layers.Dense(2, name="a")(x), fl.layers.Dense(1, name="b")(x)
+    made = fl.convert(fl.Model(x, {"one": {"two": a}, "three": b}), tmp_path / "web")
+    (note,) = made.notes
+    assert "keys of dicts" in note and "order is a, b" in note

@@ -137,6 +137,7 @@ def parse_model(value: Any, where: str, depth: int = 0) -> ModelConfig:
     if not sequential:
         inputs = tuple(_refs(config.get("input_layers"), '"input_layers"', where, []))
         outputs = tuple(_refs(config.get("output_layers"), '"output_layers"', where, names))
+        names = names or listed_names(config, len(outputs))
         if not outputs:
             raise FanlightError(
                 "E-FORMAT-005",
@@ -285,6 +286,14 @@ def _refs(value: Any, what: str, where: str, names: list[str]) -> list[TensorRef
     if isinstance(value, dict) and len(value) == len(refs):
         names += sorted(value)
     return refs
+
+
+def listed_names(config: Mapping[str, Any], count: int) -> list[str]:
+    """The keys of a dict of outputs, which Fanlight writes beside the list that TF.js takes."""
+    names = config.get("output_names")
+    if not isinstance(names, list) or not all(isinstance(n, str) and n for n in names):
+        return []
+    return names if len(set(names)) == len(names) == count else []
 
 
 def snake(name: str) -> str:

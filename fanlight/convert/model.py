@@ -13,6 +13,7 @@ from fanlight.convert.kinds import OF_LAYERS
 from fanlight.convert.layered import between_layers, symbols_of, type_of, with_inputs
 from fanlight.dtypes import STRING
 from fanlight.errors import FanlightError
+from fanlight.formats.given import instead_of_model
 from fanlight.formats.model import Model as LoadedModel
 from fanlight.formats.source import make_options, refuse_unused
 from fanlight.graph import Graph
@@ -277,13 +278,15 @@ def open_source(source: Any, reading: Reading) -> Opened:
         _refuse_reading(source.name, replace(reading, size=None, input_shapes=None))
         return _of_layers(source, "layers", source.name, reading)
     if not isinstance(source, str | Path):
+        received, todo = instead_of_model(source)
         raise FanlightError(
             "E-CONVERT-002",
             "this is no model.",
             where="source",
             expected="a path, or what fl.load or fl.load_model gave",
-            received=repr(source)[:80],
-            next="give the path of a model file; of a live PyTorch model what fl.from_torch(model, "
+            received=received,
+            next=todo
+            or "give the path of a model file; of a live PyTorch model what fl.from_torch(model, "
             "(example,)) gives, of a Keras model the file that model.save wrote.",
         )
     if reading.weights == "random" and not (reading.inputs or reading.outputs):

@@ -12,6 +12,7 @@ from typing import Any
 from fanlight.errors import FanlightError
 from fanlight.formats.contents import kind_of_bytes
 from fanlight.formats.files import regular_size
+from fanlight.formats.given import instead_of_model
 from fanlight.formats.inventory import Inventory
 from fanlight.formats.jsonfile import expect, read_json
 from fanlight.formats.source import Options, Source, make_options, refuse_unused
@@ -88,12 +89,14 @@ def load_graph(
         size, input_shapes, weights, signature, tags, inputs, outputs, input_values, tables
     )
     if not isinstance(path, str | os.PathLike):
+        received, todo = instead_of_model(path)
         raise FanlightError(
             "E-FORMAT-001",
             "this is not the path of a model.",
             where="path",
             expected="a text, or a pathlib.Path",
-            received=repr(path)[:80],
+            received=received,
+            next=todo,
         )
     try:
         return _read(_model_file(Path(path)), options)

@@ -14,6 +14,7 @@ import numpy as np
 from fanlight import formats
 from fanlight.errors import FanlightError
 from fanlight.formats.contents import kind_of_bytes
+from fanlight.formats.given import instead_of_model
 from fanlight.formats.model import Model as LoadedModel
 from fanlight.formats.shards import SHARD_BYTES
 from fanlight.formats.source import (
@@ -54,12 +55,14 @@ def _path(path: Any) -> Path:
     except TypeError:
         found = Path()
     if not found.name:
+        received, todo = instead_of_model(path)
         raise FanlightError(
             "E-LAYER-010",
             "this is not the path of a file.",
             where=caller(),
             expected='a path: "model.keras"',
-            received=repr(path)[:120],
+            received=received,
+            next=todo,
         )
     return found
 

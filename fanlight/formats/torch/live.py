@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
+from fanlight.formats.given import instead_of_model
 from fanlight.formats.jsonfile import parse_json
 from fanlight.formats.source import Options, Source
 from fanlight.formats.together import told_apart
@@ -32,13 +33,14 @@ def read_torch(module: Any, example_inputs: Any, name: str | None, options: Opti
     is_module = torch is not None and isinstance(module, torch.nn.Module)
     is_program = export is not None and isinstance(module, export.ExportedProgram)
     if torch is None or not (is_module or is_program):
+        received, todo = instead_of_model(module)
         raise FanlightError(
             "E-FORMAT-002",
             "this is neither a module nor a program of PyTorch.",
             where="fl.from_torch",
             expected="an nn.Module with example_inputs, or torch.export.export(...)'s result",
-            received=repr(type(module)),
-            next="a file is read by fl.load('model.pt2').",
+            received=received,
+            next=todo or "a file is read by fl.load('model.pt2').",
         )
     called = name or (type(module).__name__ if is_module else "program")
     program = _exported(torch, module, example_inputs) if is_module else module

@@ -16,7 +16,10 @@ _CALLED = {
     "input_values": "--input-value",
     "tables": "--table",
 }
-_CALL = re.compile(r"fl\.load\(path, (\w+)=(\{[^{}]*\}|\[[^\[\]]*\]|'[^']*'|[^(){},'\[\]]*)\)")
+_CALL = re.compile(
+    r"fl\.(?:load\(path|convert\(source, destination), "
+    r"(\w+)=(\{[^{}]*\}|\[[^\[\]]*\]|'[^']*'|[^(){},'\[\]]*)\)"
+)
 # What an option that is given by name gets.
 _BY_NAME = {"input_values": "VALUE", "tables": "words.txt"}
 _KEY = re.compile(r"\{'?([^':{}]+)'?:")

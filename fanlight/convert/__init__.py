@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from fanlight.convert.arguments import check_arguments
-from fanlight.convert.check import Checked, reread, verify
+from fanlight.convert.check import Checked, verify
 from fanlight.convert.compare import ROUNDED, TOLERANCE, Difference
 from fanlight.convert.kinds import check_source, folder_of, refuse_same, target_kind
 from fanlight.convert.model import Opened, Reading, open_for, refuse_texts
 from fanlight.convert.write import Options, refuse_needless, unmatched, write, writes_layers
 from fanlight.errors import FanlightError
 from fanlight.formats.shards import SHARD_BYTES, quantization
+from fanlight.graph import Graph
 
 
 @dataclass(frozen=True)
@@ -158,9 +160,14 @@ def convert(
         input_values=input_values,
         tables=tables,
     )
-    made, checked = _converted(
-        source, target, to, from_, reading, dynamic, options, strip_debug_ops
-    )
+    try:
+        made, checked = _converted(
+            source, target, to, from_, reading, dynamic, options, strip_debug_ops
+        )
+    except FanlightError as error:
+        error.message = _own_words(error.message)
+        error.next = None if error.next is None else _own_words(error.next)
+        raise
     if check:
         try:
             differences, same = verify(checked, made.kind, target)
@@ -168,6 +175,11 @@ def convert(
         except FanlightError as problem:
             made = replace(made, problem=problem)
     return replace(made, seconds=time.perf_counter() - start)
+
+
+def _own_words(text: str) -> str:
+    """What readers say of arguments of fl.load, which are convert's, too."""
+    return re.sub(r"fl\.load\(path, (?=\w+=)", "fl.convert(source, destination, ", text)
 
 
 def _converted(
@@ -195,8 +207,12 @@ def _converted(
     if opened.left_out is not None and not strip_debug_ops:
         notes.append(opened.left_out)
     free = _free(dynamic, opened)
-    again = reread(source, target, lambda: open_for(kind, source, reading).graph)
-    checked = Checked(opened.graph, again)
+
+    def again() -> Graph:
+        return open_for(kind, source, reading).graph
+
+    # A path is there still: what was written has not taken its place (refuse_same).
+    checked = Checked(opened.graph, again if isinstance(source, str | Path) else None)
     if checked.let_go and writes_layers(opened, kind):
         opened = opened.of_layers_alone(checked.outline.graph)
         gc.collect()  # readers leave circles that keep the source's weights

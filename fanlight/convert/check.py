@@ -59,15 +59,6 @@ class Checked:
         return _evaluated(graph, arrays)
 
 
-def reread(source: Any, target: Path, read: Callable[[], Graph]) -> Callable[[], Graph] | None:
-    """`read`, if it gives what it gave before: the source is a path, and not what was written."""
-    if not isinstance(source, str | Path):
-        return None
-    path, written = Path(source).resolve(), target.resolve()
-    apart = path != written and written not in path.parents and path not in written.parents
-    return read if apart else None
-
-
 def verify(source: Checked, kind: str, target: Path) -> tuple[tuple[Difference, ...], bool]:
     """What the result computes beside the source on random inputs.
 

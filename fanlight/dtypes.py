@@ -76,9 +76,15 @@ def from_numpy(dtype: np.dtype) -> str | None:
 
 
 def narrow(array: np.ndarray) -> np.ndarray:
-    """`array` in the 32-bit dtype in which a graph would hold it (float64 -> float32, ...)."""
+    """`array` in the 32-bit dtype in which a graph would hold it (float64 -> float32, ...).
+
+    Numbers beyond float32 become infinite, as in a graph that computes them.
+    """
     target = _narrowed(array.dtype)
-    return array if target is None else array.astype(target)
+    if target is None:
+        return array
+    with np.errstate(over="ignore"):
+        return array.astype(target)
 
 
 @lru_cache

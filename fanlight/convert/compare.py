@@ -123,4 +123,8 @@ def _as(expected: np.ndarray, value: Any) -> np.ndarray:
     if array.shape != expected.shape and array.size == expected.size:
         flat = [d for d in array.shape if d != 1] == [d for d in expected.shape if d != 1]
         array = array.reshape(expected.shape) if flat else array
-    return array.astype(expected.dtype, copy=False)
+    with np.errstate(invalid="ignore", over="ignore"):
+        made = array.astype(expected.dtype, copy=False)
+    if array.dtype.kind == "f" and expected.dtype.kind in "iu" and made.shape == expected.shape:
+        return np.where(np.isfinite(array), made, ~expected)  # NaN is no whole number: it differs
+    return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import pytest
 import fanlight as fl
 from fanlight.errors import FanlightError
 from fanlight.formats import emitter, load_graph
+from fanlight.formats.tfgraph import control
+from fanlight.formats.tfgraph.library import Function
+from fanlight.formats.tfgraph.nodes import Attrs, GraphNode
 from fanlight.graph import Graph, evaluate, verify
 from tests.formats import tfjs_graph
 from tests.formats.crafted import write_tfjs
@@ -753,3 +757,19 @@ def test_loops_without_an_end(tmp_path: Path) -> None:
     )
     graph = load_graph(written(tmp_path / "b", net, [out[1]])).graph
     assert control_ops(graph) == {"while_loop"}
+
+
+def test_loops_of_one_body_in_each_other_are_counted_quickly() -> None:
+    # 300 loops in each of five bodies: 300 ** 4 of them, if each was looked at.
+    def body(name: str, inner: str) -> Function:
+        attrs = Attrs({"body": {"func": {"name": inner}}}, "a loop")
+        loops = [GraphNode(f"w{i}", "While", (), attrs, "a loop") for i in range(300)]
+        return Function(name, (), {n.name: n for n in loops}, ())
+
+    functions = {f"f{i}": body(f"f{i}", f"f{i + 1}") for i in range(5)}
+    functions["f5"] = Function("f5", (), {}, ())
+    start = time.perf_counter()
+    found = control._weight(functions["f0"], functions)
+    assert time.perf_counter() - start < 2
+    share = 300 * control._NESTED
+    assert found == 300 * (1 + share + share**2 + share**3 + share**4)

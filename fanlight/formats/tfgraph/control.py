@@ -464,16 +464,20 @@ class _Loop:
         return self._finished(carried, made)
 
 
-def _weight(function: Function, functions: Mapping[str, Function], depth: int = 0) -> int:
+def _weight(function: Function, functions: Mapping[str, Function]) -> int:
     """How many nodes a turn may become, roughly."""
-    total = len(function.nodes)
-    if depth >= 4:
-        return total
-    for node in function.nodes.values():
-        if node.op in ("While", "StatelessWhile"):
-            inner = called(node, "body", functions)
-            total += _NESTED * _weight(inner, functions, depth + 1)
-    return total
+    found: dict[tuple[str, int], int] = {}
+
+    def weight(function: Function, depth: int) -> int:
+        key = (function.name, depth)  # many loops may have one body
+        if key not in found:
+            found[key] = len(function.nodes)
+            for node in function.nodes.values() if depth < 4 else ():
+                if node.op in ("While", "StatelessWhile"):
+                    found[key] += _NESTED * weight(called(node, "body", functions), depth + 1)
+        return found[key]
+
+    return weight(function, 0)
 
 
 def _slice(function: Function, returns: Sequence[Ref]) -> tuple[Function, set[int]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import rich_click as click
 
+from fanlight.cli.by_name import shapes_by_name
 from fanlight.cli.cost import node_bytes, node_flops, node_parameters
 from fanlight.cli.options import ModelOptions, is_bundle, load_model, model_options, require_path
 from fanlight.cli.output import (
@@ -78,7 +79,9 @@ def _print_names(source: str, options: ModelOptions, as_json: bool) -> None:
             found = {v.name: str(v.type) for n in graph.nodes for v in n.outputs}
         else:
             weights = "random" if options.random_weights else "stored"
-            found = names_of(open_part(source, Reading(size=options.size, weights=weights)))
+            shapes = shapes_by_name(options.shapes)
+            reading = Reading(size=options.size, input_shapes=shapes, weights=weights)
+            found = names_of(open_part(source, reading))
     if as_json:
         print_json({"names": [{"name": n, "type": t} for n, t in found.items()]})
         return

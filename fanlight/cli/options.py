@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import rich_click as click
 
+from fanlight.cli.by_name import shapes_by_name
 from fanlight.errors import FanlightError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class ModelOptions:
     crop: str | None
     background: bool
     size: tuple[int, int] | None
+    shapes: tuple[str, ...]
     precision: str
     calibrate: str | None
     random_weights: bool
@@ -109,6 +111,13 @@ _OPTIONS = (
         "--background", is_flag=True, help="The first score is a background class: drop it."
     ),
     click.option("--size", type=_Size(), help="Image size, where the source leaves it open."),
+    click.option(
+        "--input-shape",
+        "shapes",
+        multiple=True,
+        metavar="NAME=1,32",
+        help="Shape of an input, where the source leaves sizes open; may be repeated.",
+    ),
     click.option(
         "--precision",
         type=click.Choice(["f32", "f16", "int8"]),
@@ -237,7 +246,8 @@ def load_model(source: str, options: ModelOptions) -> Model:
 
     require_path(source)
     weights = "random" if options.random_weights else "stored"
-    model = fl.load(source, size=options.size, weights=weights)
+    shapes = shapes_by_name(options.shapes)
+    model = fl.load(source, size=options.size, input_shapes=shapes, weights=weights)
     if not isinstance(model, fl.LoadedModel):  # one of layers: what a page has saved
         return graph_of(model, source)
     return model

@@ -22,10 +22,14 @@ _CALL = re.compile(
 )
 # What an option that is given by name gets.
 _BY_NAME = {"input_values": "VALUE", "tables": "words.txt"}
+_WEIGHTS = re.compile(r"weights='(stored|random)'")
+_RANDOM = {"stored": "no --random-weights", "random": "--random-weights"}
 _KEY = re.compile(r"\{'?([^':{}]+)'?:")
 _SHAPE = re.compile(r"\{'([^']*)': [(\[]([\d, ]*)[)\]]\}")
 _NAMES = re.compile(r"\((?:'[^']*'(?:, |,?(?=\))))+\)")
-_ABOUT = r"(?= means nothing| has no meaning| does not fit| is not | is no | are given| names an)"
+_ABOUT = (
+    r"(?= means nothing| has no meaning| does not fit| is not | is no | are given| names an?\b)"
+)
 
 
 def in_options(problem: FanlightError, command: click.Command | None) -> FanlightError:
@@ -52,6 +56,8 @@ def _text(text: str, options: Collection[str]) -> str:
         text = re.sub(
             rf",? or {_CALL.pattern}|{_CALL.pattern},? or (?=(?:fanlight \w+ )?--)", "", text
         )
+    if "--random-weights" in options:
+        text = _WEIGHTS.sub(lambda found: _RANDOM[found[1]], text)
     text = _CALL.sub(lambda call: _option(call, options), text)
     for option in sorted(options):
         text = _named(text, option)

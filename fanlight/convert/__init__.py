@@ -204,6 +204,8 @@ def _converted(
     check_source(from_, opened.format, opened.where)
     refuse_needless(options, kind, dynamic)
     notes = list(opened.warnings)
+    if options.structured_outputs and opened.layers is not None and to in (None, "tfjs"):
+        notes.append("A graph-model, for a layers-model gives its outputs in a list.")
     if opened.left_out is not None and not strip_debug_ops:
         notes.append(opened.left_out)
     free = _free(dynamic, opened)

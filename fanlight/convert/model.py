@@ -168,8 +168,8 @@ def _part_of_layers(opened: Opened, reading: Reading) -> Opened | None:
         if part is None:
             return None
         part = with_inputs(part)
-        sizes: dict[str, Any] = {v.name: v.type.shape for v in opened.graph.inputs}
-        sizes = {name: s for name, s in sizes.items() if name in part.input_types()}
+        known = places(opened.graph, opened.results)
+        sizes: dict[str, Any] = {n: known[n].type.shape for n in part.input_types() if n in known}
         made = _of_layers(part, opened.format, opened.where, replace(_USUAL, input_shapes=sizes))
     except FanlightError as error:
         if error.code == "E-CONVERT-003":
@@ -294,9 +294,10 @@ def open_source(source: Any, reading: Reading) -> Opened:
         if seeded is not None:
             refuse_unused(make_options(**vars(reading)), (), source)
             return _of_layers(seeded, saving.format_of(source), source, reading)
+    if str(source).lower().endswith(".safetensors") and reading.weights == "stored":
+        refuse_unused(make_options(**vars(reading)), (), source)
+        return _of_layers(saving.load_model(source), "safetensors", source, reading)
     model = saving.load(source, **vars(reading))  # its fields are what fl.load takes
-    if isinstance(model, Model):  # what a page has saved
-        return _of_layers(model, "safetensors", source, Reading())
     return _of_graph(model, source, reading)
 
 

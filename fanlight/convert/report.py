@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fanlight.convert.model import Reading, open_part
+from fanlight.convert.model import Reading, open_for
 from fanlight.errors import FanlightError
 from fanlight.formats.detect import ops_of
 from fanlight.formats.inventory import Inventory
@@ -115,7 +115,7 @@ def report_of(source: str, reading: Reading = _USUAL) -> Report:
     size = _bytes(Path(source))
     found = _found(Path(source), reading)
     try:
-        opened = open_part(source, reading)
+        opened = open_for("tfjs", source, reading)  # layers may leave sizes open
     except FanlightError as problem:
         return Report(source, size, found, problem=problem)
     graph = opened.graph
@@ -133,7 +133,17 @@ def report_of(source: str, reading: Reading = _USUAL) -> Report:
         sum(a.size for a in graph.weights.values()),
         graph.weight_bytes(),
         tuple(targets),
-        (*opened.warnings, *filter(None, [opened.left_out])),
+        (*opened.warnings, *filter(None, [opened.left_out, _open_sizes(opened.open_sizes)])),
+    )
+
+
+def _open_sizes(problem: FanlightError | None) -> str | None:
+    """What to say of sizes that a source of layers leaves open."""
+    if problem is None:
+        return None
+    return (
+        f"{problem.message} Layers keep it open, and the sizes above are examples; a graph needs "
+        "it: give size or input_shapes."
     )
 
 

@@ -111,7 +111,7 @@ def write(
     if options.quantize is not None and kind not in ("tfjs", "tfjs-layers", "tfjs-graph"):
         raise FanlightError(
             "E-CONVERT-002",
-            f"weights are not quantised in a {_what(kind)}.",
+            "weights are quantised for TF.js alone.",
             where="quantize",
             expected="tfjs-layers or tfjs-graph",
             received=kind,

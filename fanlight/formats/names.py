@@ -34,7 +34,8 @@ def near_names(name: str, known: Iterable[str], most: int = 3) -> list[str]:
         for end in (one, "/".join(one.split("/")[-parts:])):
             ends.setdefault(end.lower(), []).append(one)
     close = difflib.get_close_matches(name.lower(), ends, n=most, cutoff=0.6)
-    close += [end for end in ends if name.lower() in end]
+    if len(name) > 2:  # two letters are in many names
+        close += [end for end in ends if name.lower() in end]
     return list(dict.fromkeys(one for end in close for one in ends[end]))[:most]
 
 

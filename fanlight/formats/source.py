@@ -289,9 +289,14 @@ def refuse_unused(options: Options, takes: Sequence[str], where: object) -> None
             f"{unused[0]} means nothing for a model of this format.",
             where=where,
             expected=f"no {unused[0]}",
-            received=repr(given[unused[0]])[:80],
+            received=_shown(given[unused[0]]),
             next="leave it out.",
         )
+
+
+def _shown(value: Any) -> str:
+    """An option as people recognise it: of what is given by name the names."""
+    return ", ".join(map(str, value))[:80] if isinstance(value, Mapping) else repr(value)[:80]
 
 
 def _whole(sizes: Any) -> tuple[int, ...]:
@@ -416,7 +421,7 @@ def check_options(
                 "E-FORMAT-018",
                 f"{what} names an input that the model does not have.",
                 where=where,
-                expected=", ".join(inputs) or "no inputs",
+                expected=", ".join(inputs) or "none: it has no inputs",
                 received=", ".join(unknown),
                 next=(f"did you mean {near[0]!r}?" if near else "take a name of that list."),
             )

@@ -95,3 +95,15 @@ def test_an_unknown_name_is_told_those_that_are_listed(tmp_path: Path) -> None:
     with pytest.raises(fl.FanlightError, match="9 places, such as x, t1") as e:
         fl.convert(path, tmp_path / "part.onnx", outputs=["Relu1"])
     assert e.value.code == "E-CONVERT-003" and "did you mean relu1?" in str(e.value)
+
+
+def test_sizes_that_are_open_are_given(tmp_path: Path) -> None:
+    x = fl.Input((None,), name="t", dtype="int32")
+    y = fl.layers.LSTM(3, name="lstm")(fl.layers.Embedding(9, 4, name="emb")(x))
+    fl.Model(x, y).save(tmp_path / "m.keras")
+    assert "say it: --input-shape t=1,32." in fanlight("inspect", tmp_path / "m.keras").output
+    for more in ([], ["--names"]):
+        said = fanlight("inspect", tmp_path / "m.keras", "--input-shape", "t=1,7", *more)
+        assert said.exit_code == 0 and "lstm" in said.stdout if more else "i32[1, 7]" in said.stdout
+    built = fanlight("build", tmp_path / "m.keras", "-o", tmp_path / "b", "--input-shape", "t=1,7")
+    assert built.exit_code == 0 and fl.open_bundle(tmp_path / "b").graph.inputs[0].shape == (1, 7)

@@ -33,6 +33,10 @@ from tests.cli.conftest import write_model
         ("fl.load(path, outputs=['a', 'b'])", "--outputs a,b"),
         ("fl.load(path, tables={'words': words}).", "--table words=words.txt."),
         ("fl.load(path, input_values={'n': 3}).", "--input-value n=VALUE."),
+        ("weights='random'", "--random-weights"),
+        ("weights='stored'", "no --random-weights"),
+        ("tables names a table that the model", "--table names a table that the model"),
+        ("fl.convert(source, destination, size=224).", "--size 224."),
         ("input_values means nothing", "--input-value means nothing"),
         # What the command has no option for is said as it is.
         ("fl.load(path, sheets={name: words}).", "fl.load(path, sheets={name: words})."),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import fanlight as fl
+from fanlight.convert.report import report_of
 
 
 def network(side: int | None = 8) -> fl.Model:
@@ -113,3 +114,36 @@ def test_keys_that_a_list_cannot_have_are_told(tmp_path: Path) -> None:
     made = fl.convert(fl.Model(x, {"one": {"two": a}, "three": b}), tmp_path / "web")
     (note,) = made.notes
     assert "keys of dicts" in note and "order is a, b" in note
+
+
+def test_a_report_of_layers_that_leave_sizes_open_tells_what_they_become(tmp_path: Path) -> None:
+    network(None).save(tmp_path / "m.keras")
+    report = report_of(str(tmp_path / "m.keras"))
+    assert report.ok and "tfjs-layers" in report.targets
+    (note,) = report.notes
+    assert "leaves the image size of its input 'image' open" in note and "a graph needs" in note
+
+
+def test_a_part_of_layers_with_open_sizes_stays_layers(tmp_path: Path) -> None:
+    network(None).save(tmp_path / "m.keras")
+    made = fl.convert(
+        tmp_path / "m.keras", tmp_path / "web", inputs=["conv"], outputs=["pool"], size=9
+    )
+    assert made.ok and made.kind == "tfjs-layers" and "conv [1, 7, 7, 4]" in made.notes[0]
+
+
+def test_layers_saved_by_a_page_take_sizes(tmp_path: Path) -> None:
+    network(None).save(tmp_path / "m.safetensors")
+    with pytest.raises(fl.FanlightError, match="E-FORMAT-017"):
+        fl.convert(tmp_path / "m.safetensors", tmp_path / "a.onnx")
+    assert fl.convert(tmp_path / "m.safetensors", tmp_path / "a.onnx", size=8).ok
+    assert fl.convert(tmp_path / "m.safetensors", tmp_path / "web").kind == "tfjs-layers"
+    with pytest.raises(fl.FanlightError, match="E-FORMAT-018"):
+        fl.convert(tmp_path / "m.safetensors", tmp_path / "b.onnx", size=8, signature="a")
+
+
+def test_structured_outputs_make_a_graph_of_layers_and_say_so(tmp_path: Path) -> None:
+    made = fl.convert(network(), tmp_path / "web", structured_outputs=True)
+    assert made.kind == "tfjs-graph" and "A graph-model, for" in made.notes[0]
+    made = fl.convert(network(), tmp_path / "b", structured_outputs=True, to="tfjs-graph")
+    assert not made.notes

@@ -28,6 +28,7 @@ from fanlight.formats.onnx import (  # noqa: F401  (fill the table)
     selection,
     shaping,
     signal,
+    sums,
     windows,
 )
 from fanlight.formats.onnx.call import HANDLERS
@@ -168,9 +169,21 @@ class _Import:
         for declared in inputs:
             self._input(declared)
         self.scope.initialize(self.graph, used)
-        for node in nodes:
-            self.scope.node(node)
+        self._nodes(nodes)
         return self._finish()
+
+    def _nodes(self, nodes: Sequence[Node]) -> None:
+        """Every node in order; some of those that one op stands for, as that."""
+        outputs = [o.name for o in self.graph.outputs]
+        chains = sums.chains(nodes, outputs, _used)
+        ends = {id(chain[-1]): chain for chain in chains}
+        waiting = {id(node) for chain in chains for node in chain[:-1]}
+        for node in nodes:
+            chain = ends.get(id(node))
+            if id(node) in waiting or (chain and sums.fused(self.scope, chain)):
+                continue
+            for each in chain or (node,):
+                self.scope.node(each)
 
     def _needed(self) -> tuple[list[Node], set[str]]:
         """The nodes that outputs depend on, in order, and all names that they use."""

@@ -138,3 +138,87 @@ def test_a_network_of_bytes_comes_back_as_one(tmp_path: Path) -> None:
     assert [n.op for n in again.nodes].count("conv2d_int8") == 2
     given = {"x": bytes_(U8, 1, 8, 8, 3)}
     np.testing.assert_array_equal(evaluate(again, given)["y"], evaluate(graph, given)["y"])
+
+
+@pytest.mark.parametrize("depth", [40, 3000])
+@pytest.mark.parametrize("high", [127, 255])
+def test_sums_with_a_float_result_come_back_as_one(tmp_path: Path, depth: int, high: int) -> None:
+    """MatMulInteger, Add, Cast, Mul: weights stay int8, and sums beyond 2^24 exact."""
+    builder = Builder("one")
+    x = builder.input("x", (2, depth), "uint8")
+    w = builder.weight(bytes_(S8, depth, 6), "w")
+    bias = builder.weight(RNG.integers(-90, 90, 6).astype(np.int32), "b")
+    scale = builder.weight(RNG.uniform(0.001, 0.002, 6).astype(np.float32), "s")
+    y = builder.add("matmul_int8", x, w, bias, scale, x_high=high, output="float32")
+    graph = builder.finish({"y": y})
+    write_onnx(graph, tmp_path / "m.onnx")
+    again = load_graph(tmp_path / "m.onnx").graph
+    assert [n.op for n in again.nodes] == ["matmul_int8"]
+    assert sum(a.nbytes for a in again.weights.values()) == depth * 6 + 48
+    given = {"x": np.minimum(bytes_(U8, 2, depth), high).astype(U8)}
+    np.testing.assert_array_equal(evaluate(again, given)["y"], evaluate(graph, given)["y"])
+    write_onnx(again, tmp_path / "again.onnx")
+    assert [n.op for n in load_graph(tmp_path / "again.onnx").graph.nodes] == ["matmul_int8"]
+
+
+def sums(
+    folder: Path,
+    *,
+    kind: Any = U8,
+    bias: Any = None,
+    scale: Any = None,
+    more: bool = False,
+    zero: Any = None,
+    to: int = 1,
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """The ops that a row from MatMulInteger to Mul is read as, what they give, what ONNX gives."""
+    w = RNG.integers(-120, 121, (5, 3)).astype(S8)  # less 2 they are bytes, too
+    known = {"w": w, "zx": np.asarray(9, kind), "zw": np.asarray(2 if zero is None else zero, S8),
+             "bias": np.int32([1, -7, 90]) if bias is None else bias,
+             "scale": np.float32([0.5, 0.25, 2]) if scale is None else scale}  # fmt: skip
+    nodes = [
+        onnx.helper.make_node("MatMulInteger", ["x", "w", "zx", "zw"], ["t"]),
+        onnx.helper.make_node("Add", ["t", "bias"], ["b"]),
+        onnx.helper.make_node("Cast", ["b"], ["c"], to=to),
+        onnx.helper.make_node("Mul", ["c", "scale"], ["y"]),
+    ]
+    ends = [onnx.helper.make_tensor_value_info("y", to, None)]
+    if more:
+        ends.append(onnx.helper.make_tensor_value_info("t", onnx.TensorProto.INT32, None))
+    graph = onnx.helper.make_graph(
+        nodes, "g", [onnx.helper.make_tensor_value_info("x", 2 if kind is U8 else 3, (4, 5))], ends,
+        [onnx.numpy_helper.from_array(np.asarray(v), k) for k, v in known.items()],
+    )  # fmt: skip
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)])
+    onnx.save(model, folder / "m.onnx")
+    given = bytes_(kind, 4, 5)
+    wanted = onnx.reference.ReferenceEvaluator(model).run(["y"], {"x": given})[0]
+    made = load_graph(folder / "m.onnx").graph
+    name = made.inputs[0].name
+    fed = {name: given.astype(U8 if kind is U8 else np.int32)}
+    return [n.op for n in made.nodes], evaluate(made, fed)["y"], wanted
+
+
+@pytest.mark.parametrize("kind", [U8, S8])
+@pytest.mark.parametrize("scale", [None, np.float32(0.5), np.float32([[3]])])
+def test_rows_of_sums_are_one_op(tmp_path: Path, kind: Any, scale: Any) -> None:
+    ops, made, wanted = sums(tmp_path, kind=kind, scale=scale)
+    assert "matmul_int8" in ops
+    np.testing.assert_array_equal(made, wanted)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bias": np.int32([[1], [2], [3], [4]])},
+        {"scale": np.float32([[1], [2], [3], [4]])},
+        {"scale": np.float32([np.inf, 1, 1])},
+        {"bias": np.full(3, 2**31 - 1, np.int32)},
+        {"zero": -128},
+        {"more": True},
+    ],
+)
+def test_rows_that_are_not_one_op(tmp_path: Path, options: dict[str, Any]) -> None:
+    ops, made, wanted = sums(tmp_path, **options)
+    assert "matmul_int8" not in ops
+    np.testing.assert_allclose(made, wanted, rtol=1e-6)

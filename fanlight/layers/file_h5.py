@@ -22,12 +22,21 @@ from fanlight.layers.adapters import adapters, merged
 from fanlight.layers.blank import blank
 from fanlight.layers.depths import depth_order
 from fanlight.layers.describe import KERAS_VERSION, described_model
+from fanlight.layers.file_keras import numbers, require_h5py, stored_as
 from fanlight.layers.file_keras import read_weights as read_by_place
-from fanlight.layers.file_keras import require_h5py, stored_as
 from fanlight.layers.layer import Layer
 from fanlight.layers.loss_functions import ALIASES
 from fanlight.layers.model import Model, Sequential
-from fanlight.layers.places import Found, Stored, assign, chains, filed, misfit, optimizer_order
+from fanlight.layers.packed import by_name as dequantized_by_name
+from fanlight.layers.places import (
+    Found,
+    Stored,
+    assign,
+    chains,
+    filed,
+    misfit,
+    optimizer_order,
+)
 from fanlight.layers.reading import Reader
 from fanlight.tensor.caller import caller
 
@@ -206,6 +215,11 @@ class _File:
         if not self.version:
             self.version = "3." if self.by_place else "2."
 
+    def dequantize(self, model: Layer) -> tuple[str, ...]:
+        """Make float32 of what was quantised; and what to say of it."""
+        self.layers, note = dequantized_by_name(model, self.layers)
+        return (note,) if note else ()
+
     def merge(self, description: Any) -> None:
         """Make one weight of each that low-rank adapters add to, as .keras files have it."""
         scales = adapters(description)
@@ -214,7 +228,7 @@ class _File:
 
     def count(self) -> int:
         """Numbers in all weights."""
-        return sum(int(np.prod(s.shape)) for _, own in self.layers for s in own)
+        return sum(numbers(own) for _, own in self.layers)
 
 
 def read(path: Path, compile: bool) -> Any:
@@ -235,9 +249,10 @@ def _model(file: _File, path: Path, compile: bool) -> Any:
         )
     old = not file.version.startswith(("3", "4"))
     description = parse_json(file.config.encode("utf-8", "replace"), path)
-    file.merge(description)
     with blank(file.count()):
         model = Reader(path, old).whole(description)
+    model._notes = file.dequantize(model)
+    file.merge(description)
     assign(_found(model, file, path, False), path, new=True)
     if compile and isinstance(file.training, str):
         told = parse_json(file.training.encode("utf-8", "replace"), path)
@@ -282,6 +297,7 @@ def read_weights(model: Any, path: Path, by_name: bool, skip: bool) -> None:
     """Give a model the weights of a file."""
     with closing(_File(path)) as file:
         if not file.by_place or file.layers:
+            file.dequantize(model)
             assign(_found(model, file, path, by_name), path, skip, by_name)
             return
     read_by_place(model, path, by_name, skip)

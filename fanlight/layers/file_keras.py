@@ -25,6 +25,7 @@ from fanlight.layers import compiled
 from fanlight.layers.blank import blank
 from fanlight.layers.describe import KERAS_VERSION, described_model
 from fanlight.layers.layer import Layer
+from fanlight.layers.packed import by_position
 from fanlight.layers.places import (
     Found,
     Stored,
@@ -125,9 +126,11 @@ def read(path: Path, compile: bool) -> Any:
         stored, files = _weights_of(archive, members, path)
     old = not version.startswith(("3", "4"))
     with closing(files):
-        with blank(sum(int(np.prod(s.shape)) for s in stored)):
+        with blank(numbers(stored)):
             model = Reader(path, old).whole(description)
-        assign(found(model, stored), path, new=True)
+        own = found(model, stored)
+        assign(own, path, new=True)
+        model._notes = own.notes
         told = description.get("compile_config") if isinstance(description, dict) else None
         if compile and told:
             compiled.compile_as(model, told, path)
@@ -173,7 +176,12 @@ def stored_as(name: str, dataset: Any, where: object) -> Stored:
         with library_errors(where):
             return one.load()
 
-    return Stored(name, one.shape, load)
+    return Stored(name, one.shape, load, one.dtype)
+
+
+def numbers(stored: Iterable[Stored]) -> int:
+    """How many numbers the weights of a file can be: bytes may hold two."""
+    return sum(int(np.prod(s.shape)) * (2 if s.dtype == "int8" else 1) for s in stored)
 
 
 def read_weights(model: Layer, path: Path, by_name: bool, skip: bool) -> None:
@@ -220,8 +228,9 @@ def found(model: Layer, stored: Iterable[Stored]) -> Found:
         public = _PRIVATE.sub("/", name)  # Fanlight wrote layers/grouped.../key_dense
         if public in by_path and public not in wanted:
             by_path[name] = by_path.pop(public)
+    by_path, note = by_position(model, by_path)
     pairs = [(f"{p.name} ({p.path})", p.weight, by_path.pop(p.path, None)) for p in own]
-    return Found(pairs, sorted(by_path))
+    return Found(pairs, sorted(by_path), (note,) if note else ())
 
 
 def _restore(model: Any, stored: Iterable[Stored], path: Path, new: bool = False) -> None:

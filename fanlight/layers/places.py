@@ -172,19 +172,27 @@ class Found:
     Attributes:
         pairs: label, weight, and what reads its numbers; None: the file has none.
         extra: names in the file that belong to no weight.
+        notes: what there is to know of the numbers: that they were quantised.
     """
 
     pairs: list[tuple[str, Weight, Any]]
     extra: list[str]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
 class Stored:
-    """An array in a file: its shape is known before it is read."""
+    """An array in a file: its shape and the dtype that it has there are known before it is read."""
 
     name: str
     shape: tuple[int, ...]
     load: Callable[[], np.ndarray]
+    dtype: str = "float32"
+
+
+def kept(array: np.ndarray) -> Callable[[], np.ndarray]:
+    """A function that gives an array."""
+    return lambda: array
 
 
 def assign(
@@ -246,6 +254,7 @@ __all__ = [
     "class_name",
     "filed",
     "keras_snake",
+    "kept",
     "misfit",
     "optimizer_order",
     "own_weights",

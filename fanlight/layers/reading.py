@@ -27,6 +27,7 @@ from fanlight.layers import constraints, initializers, registry, regularizers
 from fanlight.layers.config import registered
 from fanlight.layers.layer import Layer
 from fanlight.layers.legacy import renewed
+from fanlight.layers.packed import quantized_policy
 from fanlight.layers.policy import get as get_policy
 from fanlight.layers.symbolic import symbols
 
@@ -42,10 +43,11 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "use_cudnn": ("auto", True),
     "zero_output_for_mask": (True,),
 }
-# Those of low-rank adapters are here, for the weights that are read have what these add.
+# Those of low-rank adapters and of quantised weights are here, for the weights that are read have
+# what these add, and are float32.
 _ALWAYS = (
-    "adjustment", "input_length", "lora_alpha", "lora_rank", "renorm_momentum", "shared_object_id",
-    "virtual_batch_size",
+    "adjustment", "input_length", "lora_alpha", "lora_rank", "quantization_config",
+    "renorm_momentum", "shared_object_id", "virtual_batch_size",
 )  # fmt: skip
 _MAX_NESTING = 24
 _WRONG = (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError,
@@ -237,7 +239,12 @@ class Reader:
         return kept
 
     def _narrowed(self, own: dict[str, Any]) -> dict[str, Any]:
-        """Arguments with the dtype that wider numbers become here; quantized layers are refused."""
+        """Arguments with the dtype that wider numbers become here, and quantised ones had before;
+        ways of quantising that are not read are refused.
+        """
+        before = quantized_policy(own.get("dtype"))
+        if before is not None:
+            own = {**own, "dtype": before}
         name = policy(own)
         if name == "float64":
             return {**own, "dtype": "float32"}

@@ -44,7 +44,7 @@ from fanlight.layers.utils import (
     register_keras_serializable,
     serialize_keras_object,
 )
-from fanlight.tensor.caller import caller
+from fanlight.tensor.caller import caller, warn
 
 _H5 = (".h5", ".hdf5")
 
@@ -280,9 +280,17 @@ def load_model(
         FanlightError: E-LAYER-008 with every layer that is not known; E-LAYER-006 weights that do
             not fit; E-FORMAT-001 to 023 files that are absent, damaged or hostile.
     """
+    refuse_model(path)
+    model = _read_model(path, custom_objects, compile)
+    for told in getattr(model, "_notes", ()):
+        warn(f"{Path(path).name}: {told}")
+    return model
+
+
+def _read_model(path: Any, custom_objects: Mapping[str, Any] | None, compile: bool) -> Any:
+    """As `load_model`; what there is to know of the weights is kept with the model."""
     from fanlight.layers import file_h5, file_keras, file_safetensors, file_tfjs
 
-    refuse_model(path)
     source = _path(path)
     _no_bundle(source)
     readers = {
@@ -423,7 +431,7 @@ def _by_layers(path: str | Path, error: FanlightError, options: Options) -> Load
     """
     try:
         if options.weights == "stored":
-            return graph_of(load_model(path, compile=False), path, options)
+            return graph_of(_read_model(path, None, False), path, options)
         if _kind_to_read(Path(path)) != "tfjs":
             raise error  # the other files hold their weights
         from fanlight.layers import file_tfjs
@@ -456,6 +464,7 @@ def graph_of(model: Any, path: str | Path, options: Options | None = None) -> Lo
             format=format_of(path),
             inputs=tuple(Port(v.name, v.name, batched[v.name]) for v in graph.inputs),
             outputs=tuple(Port(n, n, tuple(v.type.shape[:1]) == (1,)) for n, v in graph.outputs),
+            warnings=tuple(getattr(model, "_notes", ())),
         )
 
     given = options or Options()

@@ -11,7 +11,7 @@ import pytest
 
 import fanlight as fl
 from tests.layers.keras_oracle import close, keras, numbers
-from tests.layers.test_random_networks import DOORS, ENDINGS, same, stirred
+from tests.layers.test_random_networks import ENDINGS, same, stirred
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Keras's own, about .h5 and NumPy
 L = keras.layers
@@ -48,16 +48,6 @@ def test_wide_numbers_become_32_bits(ending: str, tmp_path: Path) -> None:
     x = keras.Input((4,), dtype="float64")
     model = stirred(keras.Model(x, L.Dense(3, dtype="float64")(x)))
     same(model, numbers(2, 4), tmp_path, (ending,))
-
-
-@pytest.mark.parametrize("door", DOORS)
-@pytest.mark.parametrize("mode", ["int8", "int4"])
-def test_quantized_models_say_what_to_do(mode: str, door: str, tmp_path: Path) -> None:
-    model: Any = keras.Sequential([keras.Input((4,)), L.Dense(8), L.Dense(3)])
-    model.quantize(mode)
-    model.save(tmp_path / "m.keras")
-    with pytest.raises(fl.FanlightError, match="save the model before it was quantized"):
-        getattr(fl, door)(tmp_path / "m.keras")
 
 
 @pytest.mark.parametrize("layer", ["GlobalMaxPooling1D", "GRU"])

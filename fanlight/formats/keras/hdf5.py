@@ -156,6 +156,7 @@ def entry(name: str, dataset: Any, where: object, group: str | None = None) -> E
         tuple(int(d) for d in shape),
         lambda: _read(name, dataset, where),
         group,
+        dtype=str(dataset.dtype),
     )
 
 

@@ -41,13 +41,16 @@ class LayerRef:
 
 @dataclass
 class Entry:
-    """One stored weight; `load` reads it. `group` is the top-level layer it was filed under."""
+    """One stored weight; `load` reads it, as float32 whatever its stored `dtype` is. `group` is
+    the top-level layer it was filed under.
+    """
 
     name: str
     shape: tuple[int, ...]
     load: Callable[[], np.ndarray]
     group: str | None = None
     used: bool = False
+    dtype: str = "float32"
 
 
 class Store:

@@ -18,6 +18,7 @@ from fanlight.formats.tflite.neural import check_dense
 from fanlight.formats.tflite.quantization import Scale
 from fanlight.formats.tflite.schema import SAME
 from fanlight.formats.tflite.tables import TABLES, prelu_table, round_away
+from fanlight.ops.quantized import byte_taps
 
 Byte = tuple[Tensor, Scale]
 _MOST_TIES = 4096  # pixels of a window of which float32 can tell a half from what is next to it
@@ -31,6 +32,8 @@ MOVES = frozenset(
     "GATHER_ND PACK UNPACK TILE SPACE_TO_DEPTH DEPTH_TO_SPACE MAX_POOL_2D BROADCAST_TO REVERSE_V2 "
     "MIRROR_PAD MAXIMUM MINIMUM REDUCE_MAX REDUCE_MIN".split()
 )
+# What the two weights of a pair of pixels add up to in XNNPACK's resize.
+_RESIZE_ONE = 2048
 # Slopes of a PRELU that have a table each.
 _MOST_SLOPES = 1 << 12
 # Functions of one number: a table of 256 bytes says all.
@@ -399,9 +402,55 @@ def _resize(call: Call) -> Bytes | None:
         how = "align_corners"
     elif call.options.get("half_pixel_centers"):
         how = "half_pixel"
-    nearest = call.operator.kind == "RESIZE_NEAREST_NEIGHBOR"
-    op = "resize_nearest" if nearest else "resize_bilinear_int8"
-    return Bytes(call.op(op, x[0], size=size, coordinates=how))
+    if call.operator.kind == "RESIZE_NEAREST_NEIGHBOR":
+        return Bytes(call.op("resize_nearest", x[0], size=size, coordinates=how))
+    taps = [resize_taps(int(x[0].shape[1 + i]), size[i], how) for i in range(2)]
+    ours = [byte_taps(int(x[0].shape[1 + i]), size[i], how) for i in range(2)]
+    if all(
+        np.array_equal(np.stack([*mine[:2], mine[2] * (_RESIZE_ONE // 256)]), np.stack(theirs))
+        for mine, theirs in zip(ours, taps, strict=True)
+    ):
+        return Bytes(call.op("resize_bilinear_int8", x[0], size=size, coordinates=how))
+    return Bytes(_between(call, x[0], taps))
+
+
+def resize_taps(n: int, m: int, how: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(lower source pixel, upper one, weight of the upper one in 2048ths) of each pixel of the
+    result, as XNNPACK works them out, which LiteRT takes: in float32.
+    """
+    real = np.float32
+    scale = real(n - 1) / real(m - 1) if how == "align_corners" and m > 1 else real(n) / real(m)
+    at = np.arange(m).astype(real) * scale
+    if how == "half_pixel":
+        at = at + (real(0.5) * scale - real(0.5))
+    at = np.clip(at, real(0), real(n - 1))
+    lower = at.astype(np.int64)
+    weight = np.rint((at - lower.astype(real)) * real(_RESIZE_ONE)).astype(np.int64)
+    return lower, np.minimum(lower + 1, n - 1), weight
+
+
+def _between(
+    call: Call, x: Tensor, taps: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
+) -> Tensor:
+    """Bytes between the nearest four, by weights of 2048ths along each dim: what
+    `resize_bilinear_int8` does with 256ths. Sums stay below 2^31.
+    """
+    made = call.em.cast(x, "int32", f"{call.node.name}/whole")
+    one = np.asarray(_RESIZE_ONE, np.int32)
+    for axis in (2, 1):
+        lower, upper, weight = taps[axis - 1]
+        low, high = (
+            call.op("gather", made, at.astype(np.int32), part=part, axis=axis)
+            for at, part in ((lower, f"low{axis}"), (upper, f"high{axis}"))
+        )
+        share = weight.astype(np.int32).reshape((-1, 1) if axis == 2 else (-1, 1, 1))
+        step = call.op("mul", call.op("sub", high, low, part="step"), share, part="share")
+        made = call.op("add", call.op("mul", low, one, part="ones"), step, part=f"along{axis}")
+    half = np.asarray(_RESIZE_ONE**2 // 2, np.int32)
+    near = call.op("add", made, half, part="half")
+    bits = np.asarray(2 * (_RESIZE_ONE.bit_length() - 1), np.int32)
+    whole = call.op("right_shift", near, bits, part="near")
+    return call.em.cast(whole, "uint8", f"{call.node.name}/bytes")
 
 
 @_integer("PRELU")

@@ -8,7 +8,7 @@ that define the ops, so there is no second implementation of anything.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,11 +104,14 @@ class Emitter:
         sketch: whether the shapes of the graph alone are wanted. Large known arrays are zeros
             that take no memory then, and become inputs in place of weights.
         results: see Source.
+        forget: called with known arrays that others were made of: gives back their memory, if
+            they are views of a file, so that kernels that are turned are not held twice.
     """
 
     def __init__(
         self, builder: Builder, sketch: bool = False, budget: Budget | None = None
     ) -> None:
+        self.forget: Callable[[np.ndarray], None] = lambda array: None
         self.builder = builder
         self.sketch = sketch
         self.budget = budget or Budget()
@@ -192,6 +195,8 @@ class Emitter:
             made = [
                 np.ascontiguousarray(a).reshape(a.shape) for a in rows.evaluate(op, arrays, full)
             ]
+        for array in arrays:
+            self.forget(array)
         if len(made) == 1:
             return self._remembered(made[0], name)
         return tuple(self._remembered(a, f"{name}/{i}") for i, a in enumerate(made))

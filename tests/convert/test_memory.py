@@ -75,10 +75,32 @@ def _saved_model(folder: Path) -> None:
     (folder / "saved_model.pb").write_bytes(sm.saved_model(graph))
 
 
+def _tflite(path: Path) -> None:
+    """Kernels of convolutions, which are turned when they are read, and a dense layer."""
+    pytest.importorskip("flatbuffers", reason="flatbuffers writes the model")
+    from tests.formats.tflite_writer import Graph, Op, Tensor, constant, write
+
+    kernel = constant(np.zeros((WIDE, 1, 1, WIDE), np.float32))
+    tensors = [Tensor((1, 2, 2, WIDE)), kernel, Tensor((1, 2, 2, WIDE)), kernel]
+    tensors += [Tensor((1, 2, 2, WIDE)), constant(kernel.data.reshape(WIDE, WIDE))]
+    tensors += [Tensor((4, WIDE)), constant(np.zeros(WIDE, np.float32))]
+    given = {"padding": 0, "stride_w": 1, "stride_h": 1, "activation": 1}
+    ops = [
+        Op("CONV_2D", [0, 1, 7], [2], 1, given),
+        Op("CONV_2D", [2, 3, 7], [4], 1, given),
+        Op("FULLY_CONNECTED", [4, 5, 7], [6], 8),
+    ]
+    path.write_bytes(write(Graph(tensors, [0], [6], ops)))
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's VmHWM")
 @pytest.mark.parametrize(
     ("make", "source", "result"),
-    [(_onnx, "a.onnx", "b.onnx"), (_saved_model, "saved", "web")],
+    [
+        (_onnx, "a.onnx", "b.onnx"),
+        (_saved_model, "saved", "web"),
+        (_tflite, "a.tflite", "web"),
+    ],
 )
 def test_a_large_model_is_in_memory_once(
     make: Any, source: str, result: str, tmp_path: Path

@@ -330,23 +330,6 @@ def test_operators_are_equal_to_those_that_litert_takes(
     compare(tmp_path, quantised(kind, type, (1, 8, 9, 7), low), steps=0, kernels="xnnpack")
 
 
-SIZES = [((5, 7), (9, 11)), ((16, 12), (7, 5)), ((8, 8), (16, 16)), ((9, 17), (33, 65)),
-         ((4, 3), (1, 1)), ((1, 1), (3, 2))]  # fmt: skip
-
-
-@pytest.mark.parametrize("flags", [{}, {"align_corners": True}, {"half_pixel_centers": True}])
-@pytest.mark.parametrize("sizes", SIZES)
-@pytest.mark.parametrize("type", ["int8", "uint8"])
-def test_bytes_between_pixels_are_equal_to_those_that_litert_takes(
-    tmp_path: Path, type: str, sizes: Any, flags: dict[str, bool]
-) -> None:
-    """By any ratio: weights are those of XNNPACK."""
-    low = -128 if type == "int8" else 0
-    x, y = (byte((1, *size, 3), type, 0.05, low + 120) for size in sizes)
-    graph = single("RESIZE_BILINEAR", [x, constant(i32(sizes[1]))], [y], 15, **flags)
-    compare(tmp_path, graph, steps=0, kernels="xnnpack")
-
-
 GRIDS = [(0.05, -8, 0.06, -28), (0.03, 5, 0.02, -60), (0.1, 0, 0.05, -100), (0.07, 11, 0.035, -70)]
 
 
@@ -642,3 +625,20 @@ def test_non_max_suppression(tmp_path: Path) -> None:
               constant(np.float32(-2.0))]  # fmt: skip
     outputs = [Tensor((3,), "int32"), Tensor((), "int32")]
     compare(tmp_path, single("NON_MAX_SUPPRESSION_V4", inputs, outputs))
+
+
+SIZES = [((5, 7), (9, 11)), ((16, 12), (7, 5)), ((8, 8), (16, 16)), ((9, 17), (33, 65)),
+         ((4, 3), (1, 1)), ((1, 1), (3, 2))]  # fmt: skip
+
+
+@pytest.mark.parametrize("flags", [{}, {"align_corners": True}, {"half_pixel_centers": True}])
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("type", ["int8", "uint8"])
+def test_bytes_between_pixels_are_equal_to_those_that_litert_takes(
+    tmp_path: Path, type: str, sizes: Any, flags: dict[str, bool]
+) -> None:
+    """By any ratio: weights are those of XNNPACK."""
+    low = -128 if type == "int8" else 0
+    x, y = (byte((1, *size, 3), type, 0.05, low + 120) for size in sizes)
+    graph = single("RESIZE_BILINEAR", [x, constant(i32(sizes[1]))], [y], 15, **flags)
+    compare(tmp_path, graph, steps=0, kernels="xnnpack")

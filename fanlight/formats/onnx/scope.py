@@ -50,6 +50,7 @@ class WeightEmitter(Emitter):
     def __init__(self, builder: Builder, tensors: Tensors, sketch: bool = False) -> None:
         super().__init__(builder, sketch)
         self.tensors = tensors
+        self.forget = tensors.forget
         self._finite: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def value(self, tensor: Tensor, name: str | None = None) -> Value:
@@ -68,13 +69,6 @@ class WeightEmitter(Emitter):
                 self.tensors.forget(tensor)
             tensor = found[1]
         return super().value(tensor, name)
-
-    def _fold(self, op: str, arrays: list[np.ndarray], name: str, attrs: dict[str, Any]) -> Any:
-        """As any emitter does; kernels that are turned do not stay in memory twice."""
-        made = super()._fold(op, arrays, name, attrs)
-        for array in arrays:
-            self.tensors.forget(array)
-        return made
 
     def exact(self, tensor: Tensor, name: str) -> Value:
         """A tensor as it is, also if it is known and infinite."""

@@ -101,8 +101,10 @@ class Cell:
             if grid is not None and self.info.type in (*ON_GRID, "int4"):
                 self._real = real_constant(self.stored, grid)
             else:
-                self._real = np.ascontiguousarray(self.stored).reshape(self.stored.shape).copy()
+                self._real = np.require(self.stored, requirements=("C", "A"))
             self._real = em.named(self._real, self.name)
+            if self._real.dtype != self.stored.dtype:
+                em.forget(self.stored)
         if self._real is None:
             assert self._byte is not None and self.scale is not None
             self._real = to_real(em, self._byte, self.scale, self.name)

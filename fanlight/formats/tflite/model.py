@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,7 +88,11 @@ class Signature:
 
 @dataclass(frozen=True)
 class Model:
-    """Everything of a file but the numbers of its constants, which `constant` reads."""
+    """Everything of a file but the numbers of its constants, which `constant` reads.
+
+    Attributes:
+        forget: gives back the memory of a constant that was used; the next use reads it again.
+    """
 
     data: memoryview
     where: str
@@ -97,6 +101,7 @@ class Model:
     signatures: tuple[Signature, ...]
     buffers: tuple[memoryview, ...]
     metadata: Mapping[str, memoryview] = field(default_factory=dict)
+    forget: Callable[[np.ndarray], None] = lambda array: None
 
     def constant(self, info: TensorInfo) -> np.ndarray | None:
         """The stored elements of a tensor, in the file's dtype; None if it is computed.

@@ -21,6 +21,7 @@ from fanlight.formats.tflite.model import Grid, TensorInfo
 _SHIFT = {"uint8": 0, "int8": 128}
 # Types of activations on a grid; int32 ones are sums, which have a scale but no grid.
 ON_GRID = ("uint8", "int8", "int16")
+_PIECE = 1 << 20  # elements that are worked on at a time
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,21 @@ def real_constant(array: np.ndarray, grid: Grid) -> np.ndarray:
     shape = [1] * array.ndim
     if grid.scale.size > 1:
         shape[grid.axis] = grid.scale.size
-    # In float64, so that only the result is rounded, once.
-    centred = array.astype(np.float64) - grid.zero.reshape(shape if grid.zero.size > 1 else ())
-    scale = grid.scale.astype(np.float64).reshape(shape if grid.scale.size > 1 else ())
-    return (centred * scale).astype(np.float32)
+    zero = grid.zero.reshape(shape if grid.zero.size > 1 else [1] * array.ndim)
+    scale = grid.scale.astype(np.float64).reshape(
+        shape if grid.scale.size > 1 else [1] * len(shape)
+    )
+    made = np.empty(array.shape, np.float32)
+    if not array.ndim:
+        made[()] = (array.astype(np.float64) - zero) * scale
+        return made
+    # In float64, so that only the result is rounded, once; some rows at a time, for it is large.
+    rows = max(1, _PIECE // max(array[:1].size, 1))
+    for at in range(0, len(array), rows):
+        part = slice(at, at + rows)
+        own = [v[part] if len(v) > 1 else v for v in (zero, scale)]
+        made[part] = (array[part].astype(np.float64) - own[0]) * own[1]
+    return made
 
 
 def to_byte(em: Emitter, x: Tensor, scale: Scale, name: str) -> Tensor:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import fanlight.formats.tfgraph.reader  # noqa: F401  (fills the table of TensorFlow's ops)
 from fanlight.errors import FanlightError
 from fanlight.formats.emitter import Emitter, Tensor, dtype_of
-from fanlight.formats.files import regular_size
+from fanlight.formats.files import Mapped
 from fanlight.formats.inventory import Inventory, listed
 from fanlight.formats.names import output_names, tally
 from fanlight.formats.source import Options, Port, Source, check_options, static_shape
@@ -57,17 +57,16 @@ def ops_of(path: Path, options: Options) -> Inventory:
 
 
 def _parsed(path: Path) -> Model:
-    if not regular_size(path, "E-FORMAT-001", "the model"):
+    file = Mapped(path, "E-FORMAT-001", "the model")
+    data = file.view
+    if not len(data):
         raise FanlightError(
             "E-FORMAT-005", "the file is empty.", where=path, expected="a flatbuffer", received=0
         )
-    with path.open("rb") as file:
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    data = memoryview(mapped)
     # MediaPipe's .task is a zip of models; a small one is a plain .tflite under that name.
     if bytes(data[:4]) == b"PK\x03\x04":
         data = memoryview(model_of_task(data, str(path)))
-    return parse_model(data, str(path))
+    return replace(parse_model(data, str(path)), forget=file.forget)
 
 
 def read_model(model: Model, path: Path, options: Options) -> Source:
@@ -179,6 +178,7 @@ class _Import:
         self.main: Subgraph = model.subgraphs[signature.subgraph]
         self.builder = Builder(path.stem)
         self.em = Emitter(self.builder, options.sketch)
+        self.em.forget = model.forget
         self.report = Report()
         self.scope = Scope(model, self.main, self.em, self.report)
         self.ports: list[Port] = []

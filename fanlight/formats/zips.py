@@ -5,18 +5,21 @@ from __future__ import annotations
 import io
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from fanlight.errors import FanlightError
+from fanlight.formats.files import Mapped
 
 # Deflate cannot pack better than about 1,030 to 1.
 _MAX_RATIO = 1200
 # Members beyond are copied to the disk, a piece at a time, rather than held.
 _LARGE = 1 << 26
 _PIECE = 1 << 20
+_HEAD, _ENCRYPTED = 30, 1  # bytes of a member's own header; a bit of its flags
 
 
 def members(
@@ -75,6 +78,33 @@ def opened(
             )
         copy.seek(0)
         yield copy
+
+
+def mapped(
+    info: zipfile.ZipInfo, path: Path, file: Mapped, writer: str, most: int
+) -> memoryview | None:
+    """The bytes of a member where they lie in the mapped archive; None if they are packed.
+
+    Raises:
+        FanlightError: E-FORMAT-020 if it has more than `most` bytes, or others than it says.
+    """
+    packed = info.compress_type != zipfile.ZIP_STORED or info.flag_bits & _ENCRYPTED
+    if packed or info.compress_size != info.file_size or info.file_size > most:
+        return None  # `opened` says what is wrong
+    head = bytes(file.view[info.header_offset : info.header_offset + _HEAD])
+    if len(head) < _HEAD or not head.startswith(b"PK\x03\x04"):
+        return None
+    name, extra = (int.from_bytes(head[i : i + 2], "little") for i in (26, 28))
+    start = info.header_offset + _HEAD + name + extra
+    data = file.view[start : start + info.file_size]
+    total, sizes = 0, len(data)
+    for at in range(0, sizes, _LARGE):
+        part = data[at : at + _LARGE]
+        total = zlib.crc32(part, total)
+        file.forget(part)
+    if sizes != info.file_size or total != info.CRC:
+        raise hostile(path, writer, f"the check sum of {info.filename}", "another one")
+    return data
 
 
 def hostile(path: Path, writer: str, expected: str, received: str) -> FanlightError:

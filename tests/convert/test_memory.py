@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,39 @@ def _tflite(path: Path) -> None:
     path.write_bytes(write(Graph(tensors, [0], [6], ops)))
 
 
+def _pt2(path: Path) -> None:
+    """Linear layers, whose weights are turned when they are read."""
+    from tests.formats.pytorch.test_files import meta, node, small, tensor
+
+    model, config = small(WIDE), {}
+    graph, names = model["graph_module"]["graph"], [f"p_w{i}" for i in range(COUNT)]
+    last, graph["nodes"], values = "x", [], {"x": meta("s0", WIDE)}
+    for name in names:
+        values[name], values[f"y_{name}"] = meta(WIDE, WIDE), meta("s0", WIDE)
+        made = node("linear.default", f"y_{name}", input=tensor(last), weight=tensor(name))
+        graph["nodes"].append(made)
+        last = f"y_{name}"
+    graph |= {"inputs": [*map(tensor, names), tensor("x")], "outputs": [tensor(last)]}
+    graph["tensor_values"] = values
+    signature = model["graph_module"]["signature"]
+    signature["input_specs"][:1] = [
+        {"parameter": {"arg": {"name": n}, "parameter_name": n[2:]}} for n in names
+    ]
+    signature["output_specs"] = [{"user_output": {"arg": tensor(last)}}]
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("m/models/model.json", json.dumps(model))
+        for i, name in enumerate(names):
+            about = {"path_name": f"weight_{i}", "use_pickle": False,
+                     "tensor_meta": meta(WIDE, WIDE)}  # fmt: skip
+            config[name[2:]] = about
+            member = zipfile.ZipInfo(f"m/data/weights/weight_{i}")
+            spare = -(file.start_dir + 30 + len(member.filename) + 4) % 64  # as PyTorch aligns it
+            member.extra = b"FB" + spare.to_bytes(2, "little") + bytes(spare)
+            file.writestr(member, bytes(SIZE // COUNT))
+        about = {"config": config}
+        file.writestr("m/data/weights/model_weights_config.json", json.dumps(about))
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's VmHWM")
 @pytest.mark.parametrize(
     ("make", "source", "result"),
@@ -100,6 +134,7 @@ def _tflite(path: Path) -> None:
         (_onnx, "a.onnx", "b.onnx"),
         (_saved_model, "saved", "web"),
         (_tflite, "a.tflite", "web"),
+        (_pt2, "a.pt2", "web"),
     ],
 )
 def test_a_large_model_is_in_memory_once(

@@ -23,6 +23,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.formats import zips
 from fanlight.formats.emitter import MAX_TENSOR_BYTES
+from fanlight.formats.files import Mapped
 from fanlight.formats.jsonfile import MAX_BYTES, expect, parse_json
 
 _MAX_MEMBERS = 100_000
@@ -34,6 +35,7 @@ _STORED: dict[int, str] = {
 }  # fmt: skip
 _BFLOAT16 = 13
 _SPARE = 1 << 28
+_LARGE = 1 << 20
 _SAVE = "save the program with a newer PyTorch (2.8 or later): torch.export.save(program, path)"
 
 
@@ -45,6 +47,7 @@ class Archive:
         self.path = path
         self.members = zips.members(file, path, _WRITER, _MAX_MEMBERS)
         self.root = _root(self.members, path)
+        self.mapped = Mapped(path, "E-FORMAT-001", "the program")
         self._configs: dict[str, dict[str, Any]] = {}
         # Tensors may share bytes and repeat them (a stride of 0), but not without end.
         self._room = 4 * sum(m.file_size for m in self.members.values()) + _SPARE
@@ -110,7 +113,7 @@ class Archive:
         meta = expect(entry.get("tensor_meta"), dict, "tensor_meta", where)
         # What is read counts, too: thousands of tensors may be of the same bytes.
         self._take(self.members[file].file_size, where)
-        data = self.read(file, MAX_TENSOR_BYTES)
+        data = self._bytes(file)
         made = strided(data, meta, where)
         self._take(max(0, made.nbytes - 2 * len(data)), where)
         return made
@@ -138,12 +141,21 @@ class Archive:
             self._configs[kind] = found
         return self._configs[kind]
 
+    def _bytes(self, name: str) -> bytes | memoryview:
+        """The bytes of a tensor; those of a large one where they lie in the file."""
+        info = self.members[name]
+        if info.file_size >= _LARGE:
+            found = zips.mapped(info, self.path, self.mapped, _WRITER, MAX_TENSOR_BYTES)
+            if found is not None:
+                return found
+        return self.read(name, MAX_TENSOR_BYTES)
+
     def read(self, name: str, limit: int) -> bytes:
         """The bytes of a member, its size checked before anything is unpacked."""
         return zips.read(self.file, self.members[name], self.path, _WRITER, limit)
 
 
-def strided(data: bytes, meta: Mapping[str, Any], where: str) -> np.ndarray:
+def strided(data: bytes | memoryview, meta: Mapping[str, Any], where: str) -> np.ndarray:
     """The tensor that `meta` (dtype, sizes, strides, storage_offset) cuts out of a storage."""
     code = meta.get("dtype")
     stored = _STORED.get(code) if isinstance(code, int) else None
@@ -190,7 +202,7 @@ def strided(data: bytes, meta: Mapping[str, Any], where: str) -> np.ndarray:
     view = np.lib.stride_tricks.as_strided(
         flat[offset:], sizes, [s * step for s in strides], writeable=False
     )
-    return np.ascontiguousarray(view).reshape(sizes)
+    return np.require(view, requirements=("C", "A")).reshape(sizes)
 
 
 def _size(value: Any, where: str) -> int:

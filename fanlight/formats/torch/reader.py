@@ -54,15 +54,28 @@ def read_pt2(path: Path, options: Options) -> Source:
     """
     with open_archive(path) as archive:
         program = parse_program(archive.model(), str(path))
-        return import_program(program, archive.tensor, options, path.stem, str(path))
+        forget = archive.mapped.forget
+        return import_program(program, archive.tensor, options, path.stem, str(path), forget)
 
 
 def import_program(
-    program: Program, fetch: Fetch, options: Options, name: str, where: str
+    program: Program,
+    fetch: Fetch,
+    options: Options,
+    name: str,
+    where: str,
+    forget: Callable[[np.ndarray], None] | None = None,
 ) -> Source:
-    """The graph of a program; fetch(fqn, "weights" or "constants") gives its tensors."""
+    """The graph of a program; fetch(fqn, "weights" or "constants") gives its tensors.
+
+    Args:
+        forget: gives back the memory of a tensor that was used.
+    """
     _refuse_unsupported(program.graph, where)
-    return _Import(program, fetch, options, name, where).run()
+    run = _Import(program, fetch, options, name, where)
+    if forget is not None:
+        run.em.forget = forget
+    return run.run()
 
 
 def ops_of(path: Path, options: Options) -> Inventory:

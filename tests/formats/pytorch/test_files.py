@@ -16,6 +16,7 @@ import pytest
 import fanlight as fl
 from fanlight.errors import FanlightError
 from fanlight.formats import load_graph
+from fanlight.formats.torch import archive
 from fanlight.passes.pipeline import optimize
 
 FIXTURES = Path(__file__).parents[4] / "shared" / "fixtures" / "torch"
@@ -139,6 +140,24 @@ def test_by_hand(tmp_path: Path) -> None:
     x = np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)
     got = fl.load(write(tmp_path / "a.pt2", small()))(x)
     np.testing.assert_allclose(got, np.maximum(x @ WEIGHT.T, 0), 1e-6)
+
+
+def test_large_tensors_are_read_where_they_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the mapped file, if they are not packed there; their check sums are looked at, too."""
+    monkeypatch.setattr(archive, "_LARGE", 1)
+    x = np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)
+    path = write(tmp_path / "a.pt2", small())
+    np.testing.assert_allclose(fl.load(path)(x), np.maximum(x @ WEIGHT.T, 0), 1e-6)
+    data = path.read_bytes()
+    for cut in (data.index(WEIGHT.tobytes()) + 5, data.index(b"m/data/weights/weight_0") - 30):
+        wrong = bytearray(data)
+        wrong[cut] ^= 1
+        (tmp_path / "b.pt2").write_bytes(wrong)
+        refused(tmp_path / "b.pt2", "E-FORMAT-020")
+    packed = write(tmp_path / "c.pt2", small(), compression=zipfile.ZIP_DEFLATED)
+    np.testing.assert_allclose(fl.load(packed)(x), np.maximum(x @ WEIGHT.T, 0), 1e-6)
 
 
 def test_strides(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from fanlight.errors import FanlightError
 SHARD_BYTES = 4 << 20
 KINDS = ("float16", "uint8", "uint16")
 _PIECE = 1 << 20  # elements that are converted at a time
+_FEW = 64  # elements that are not worth their entry
+_EXACT = 1 << 20  # whole numbers up to it, and 255 more, are float32
 # What TF.js cannot hold is written as the next it can, as the original converter does.
 _STORED = {
     "float32": ("float32", "<f4"),
@@ -169,6 +171,20 @@ def _steps(array: np.ndarray, kind: str, name: str) -> _Steps:
     return _Steps(kind, low, high, scale)
 
 
+def _whole_steps(flat: np.ndarray) -> _Steps | None:
+    """Steps of 1, for float32 numbers that are all whole and at most 255 apart: exact."""
+    if flat.size < _FEW:
+        return None
+    low, high = np.inf, -np.inf
+    for start in range(0, flat.size, _PIECE):
+        piece = flat[start : start + _PIECE]
+        low, high = min(low, float(piece.min())), max(high, float(piece.max()))
+        near = abs(low) <= _EXACT and high - low <= 255
+        if not near or not np.array_equal(piece, np.rint(piece)):  # NaN is not near either
+            return None
+    return _Steps("uint8", low, high, 1.0) if low < high else None
+
+
 # --- writing --------------------------------------------------------------------------------------
 
 
@@ -203,8 +219,14 @@ class ShardWriter:
         """From here on weights stay as they are."""
         self._quantize = Quantize()
 
-    def write(self, name: str, array: np.ndarray, group: str | None = None) -> None:
+    def write(
+        self, name: str, array: np.ndarray, group: str | None = None, *, bytewise: bool = False
+    ) -> None:
         """One weight; `group` is told in its entry ("optimizer": TF.js gives it to that).
+
+        Args:
+            bytewise: whether float32 numbers that are bytes are written as such, which TF.js makes
+                the same float32 of; unless they are to be quantised.
 
         Raises:
             FanlightError: E-FORMAT-008 a dtype that TF.js has not; E-FORMAT-009 NaN or infinity
@@ -231,6 +253,10 @@ class ShardWriter:
         elif kind is not None:
             steps = _steps(flat, kind, name)
             entry["quantization"] = steps.entry()
+        elif bytewise and dtype == "float32" and array.dtype == np.float32:
+            steps = _whole_steps(flat)
+            if steps is not None:
+                entry["quantization"] = steps.entry()
         if group is not None:
             entry["group"] = group
         for start in range(0, flat.size, _PIECE):

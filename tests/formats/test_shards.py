@@ -137,3 +137,38 @@ def test_quantised_weights_are_within_a_step(numbers: list[float], kind: str) ->
     assert np.all(np.abs(back - x) <= room * (1 + 1e-6) + np.abs(x) * 2.0**-23)
     if x.min() <= 0 <= x.max():
         assert np.all(back[x == 0] == 0)
+
+
+@pytest.mark.parametrize(
+    ("array", "bytes_"),
+    [
+        (np.arange(-128, 128, dtype=np.float32).reshape(16, 16), True),
+        (np.arange(1000, 1256, dtype=np.float32), True),
+        (np.arange(-128, 129, dtype=np.float32), False),
+        (np.arange(256, dtype=np.float32) + np.float32(0.5), False),
+        (np.append(np.arange(200, dtype=np.float32), np.float32(np.nan)), False),
+        (np.append(np.arange(200, dtype=np.float32), np.float32(np.inf)), False),
+        (np.float32(2**30) + 64 * np.arange(200, dtype=np.float32), False),
+        (np.arange(8, dtype=np.float32), False),
+        (np.zeros(400, np.float32), False),
+    ],
+)
+def test_bytes_are_written_as_bytes(tmp_path: Path, array: np.ndarray, bytes_: bool) -> None:
+    """Where they were bytes before: exactly, at a quarter of the size."""
+    with ShardWriter(tmp_path) as writer:
+        writer.write("w", array, bytewise=True)
+        group = writer.finish()
+    (entry,) = group["weights"]
+    assert ("quantization" in entry) == bytes_
+    size = sum((tmp_path / n).stat().st_size for n in group["paths"])
+    assert size == array.size * (1 if bytes_ else 4)
+    if bytes_:
+        raw = np.frombuffer(b"".join((tmp_path / n).read_bytes() for n in group["paths"]), np.uint8)
+        told = entry["quantization"]
+        assert told["dtype"] == "uint8" and entry["dtype"] == "float32"
+        again = raw * np.float32(told["scale"]) + np.float32(told["min"])
+        np.testing.assert_array_equal(again.reshape(array.shape), array)
+    (tmp_path / "plain").mkdir()
+    with ShardWriter(tmp_path / "plain") as writer:
+        writer.write("w", array)
+        assert "quantization" not in writer.finish()["weights"][0]

@@ -13,7 +13,7 @@ import pytest
 import fanlight as fl
 from fanlight.errors import FanlightError
 from fanlight.formats import load, write_graph_model
-from fanlight.graph import Graph, evaluate
+from fanlight.graph import Builder, Graph, evaluate
 from fanlight.tensor.control import cond, scan, while_loop
 from fanlight.tensor.trace import trace
 from tests.formats.tfjs_graph_peer import run
@@ -146,6 +146,27 @@ def test_quantised_weights_are_read_as_such(tmp_path: Path) -> None:
     arrays = {"x": np.ones((2, 3), "float32")}
     (answer,) = run([(tmp_path / "m", arrays)])
     assert 0 < worst(answer, evaluate(graph, arrays)) < 0.02
+
+
+def test_weights_of_ops_on_bytes_are_bytes(tmp_path: Path) -> None:
+    """TF.js makes float32 of them, and answers the same."""
+    rng = np.random.default_rng(0)
+    builder = Builder("bytes")
+    x = builder.input("x", (2, 6, 6, 8), "uint8")
+    w = builder.weight(rng.integers(-128, 128, (3, 3, 8, 16)).astype(np.int8), "w")
+    bias = builder.weight(rng.integers(-90, 90, 16).astype(np.int32), "b")
+    scale = builder.weight(rng.uniform(0.001, 0.002, 16).astype(np.float32), "s")
+    y = builder.add("conv2d_int8", x, w, bias, scale, pad=5, zero=5, high=255, x_high=255,
+                    padding=((1, 1), (1, 1)))  # fmt: skip
+    graph = builder.finish({"y": y})
+    fed = {"x": rng.integers(0, 256, (2, 6, 6, 8)).astype(np.uint8)}
+    write_graph_model(graph, tmp_path / "m")
+    size = sum(p.stat().st_size for p in (tmp_path / "m").glob("*.bin"))
+    assert size < 1.2 * 3 * 3 * 8 * 16
+    (answer,) = run([(tmp_path / "m", fed)])
+    assert worst(answer, evaluate(graph, fed)) == 0
+    made = load(tmp_path / "m")
+    np.testing.assert_array_equal(made(fed["x"].astype(np.int32)), evaluate(graph, fed)["y"])
 
 
 def test_names_of_the_signature(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fanlight.errors import FanlightError
 from fanlight.formats.atomic import new_folder
 from fanlight.formats.shards import SHARD_BYTES, ShardWriter, quantization
@@ -77,6 +79,9 @@ def write_graph_model(
             received=str(error),
             next="fl.build makes a bundle of it.",
         ) from None
+    # Weights of ops on bytes are float32 for TF.js: written as the bytes that they are.
+    weights = getattr(source, "graph", source).weights.values()
+    bytewise = any(a.dtype in (np.int8, np.uint8) and a.ndim > 1 for a in weights)
     writer, references = _written(graph if rewrite is None else rewrite(graph))
     if writer.dynamic:
         told.append(
@@ -112,7 +117,7 @@ def write_graph_model(
     with new_folder(Path(folder), overwrite) as temporary:
         with ShardWriter(temporary, quantize=asked, shard_bytes=shard_bytes) as shards:
             for name, array in writer.constants.items():
-                shards.write(name, array)
+                shards.write(name, array, bytewise=bytewise)
             described["weightsManifest"] = [shards.finish()]
         text = json.dumps(described, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         (temporary / "model.json").write_bytes(text.encode())

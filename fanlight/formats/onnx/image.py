@@ -14,6 +14,7 @@ from fanlight.formats.onnx.call import Call, importer
 from fanlight.formats.onnx.shaping import cut
 from fanlight.formats.places import order
 from fanlight.formats.spatial import from_nhwc, to_nhwc
+from fanlight.graph import Value
 from fanlight.tensor.resize import resize, roi_align
 
 
@@ -195,10 +196,20 @@ def col2im(call: Call) -> Tensor:
 def non_max_suppression(call: Call) -> Any:
     """boxes [N, B, 4], scores [N, C, B] -> [kept, 3]: picture, class and box.
 
-    How many are kept depends on the numbers: the result has a count.
+    How many are kept depends on the numbers: the result has a count. If the most that are wanted
+    of a class are an input, too, there is room for all, and the first so many count.
     """
     boxes, scores = call.f32(0), call.f32(1)
-    most = int(call.known(2, "the number of boxes").reshape(-1)[0]) if call.has(2) else 0
+    wanted: Tensor | None = None
+    most = 0
+    if call.has(2) and isinstance(call.x(2), Value):
+        if math.prod(call.x(2).shape) != 1:
+            raise call.refuse("the number of boxes must be one", received=call.x(2).shape)
+        wanted = call.cast(call.reshape(call.x(2), (), "most"), "int32", "wanted")
+        wanted = call.op("maximum", wanted, call.const(0, "int32"), part="above")
+        most = scores.shape[2]
+    elif call.has(2):
+        most = int(call.known(2, "the number of boxes").reshape(-1)[0])
     overlap, least = (
         call.known_real(3, "the overlap", 0.0),
         call.known_real(4, "the least score", -3.4e38),
@@ -230,6 +241,8 @@ def non_max_suppression(call: Call) -> Any:
                 "non_max_suppression", flat, line, part="nms", max_output_size=most,
                 iou_threshold=min(limit, 1.0), score_threshold=least,
             )  # fmt: skip
+            if wanted is not None:
+                many = call.op("minimum", many, wanted, part="many")
             column = call.reshape(found, (most, 1), "column")
             head = np.tile(np.array([[n, c]], np.int32), (most, 1))
             rows.append(call.op("concat", head, column, part="rows", axis=1))

@@ -201,6 +201,19 @@ def test_boxes_that_are_kept_are_counted(tmp_path: Path, images: int, classes: i
     assert check(tmp_path, made, boxes(images, classes, 7), bundle=True) == {"n", "rows"}
 
 
+@pytest.mark.parametrize(("images", "classes"), [(1, 1), (2, 3)])
+def test_how_many_boxes_are_wanted_may_be_an_input(
+    tmp_path: Path, images: int, classes: int
+) -> None:
+    """There is room for all; as many as are wanted count."""
+    nodes = [node("NonMaxSuppression", ["b", "s", "k", "iou", "least"], ["n"])]
+    samples = [{**sample, "k": np.array([most], np.int64)}
+               for sample in boxes(images, classes, 7)[:1] for most in (0, 1, 3, 99)]  # fmt: skip
+    limits = {k: np.asarray(v, np.float32) for k, v in LIMITS.items() if k != "k"}
+    made = model(nodes, samples[0], "n:i", **limits)
+    assert check(tmp_path, made, samples, bundle=True) == {"n"}
+
+
 def test_boxes_that_are_counted_are_kept_or_not(tmp_path: Path) -> None:
     """A suppression of the boxes that are good enough."""
     nodes = [

@@ -10,16 +10,9 @@ from __future__ import annotations
 import math
 
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
-from fanlight.formats.tfgraph.roles import Asked, Guesser, Wanted, asks
+from fanlight.formats.tfgraph.roles import Guesser, Wanted
 
 _DEPTH = 12
-
-
-@asks("Unpack")
-def parts(g: Guesser, user: GraphNode, index: int, rank: int, depth: int) -> Asked:
-    """As many along the axis as there are parts."""
-    axis = user.attrs.whole("axis", 0) % max(rank, 1)
-    return [user.attrs.whole("num", 0) or None if a == axis else None for a in range(rank)]
 
 
 def columns(g: Guesser, name: str, rank: int, depth: int = 0) -> int | None:

@@ -6,8 +6,8 @@ import itertools
 import math
 
 from fanlight.formats.counts import Sizes
-from fanlight.formats.tfgraph import tellers  # noqa: F401  (fills the table)
 from fanlight.formats.tfgraph.boxes import columns, copies, of_columns, shared_rows
+from fanlight.formats.tfgraph.layout import ELEMENTWISE, reads_image, usual_order
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
 from fanlight.formats.tfgraph.parts import (
     made_by,
@@ -17,7 +17,8 @@ from fanlight.formats.tfgraph.parts import (
     squeezed,
     told_split,
 )
-from fanlight.formats.tfgraph.roles import ELEMENTWISE, MANY, Guesser, Wanted, fitted, rule
+from fanlight.formats.tfgraph.roles import MANY, Guesser, Wanted, fitted, rule
+from fanlight.formats.tfgraph.tellers import bins_of_sides
 from fanlight.formats.tfgraph.turns import step
 
 __all__ = ["Guesser"]
@@ -129,7 +130,7 @@ def expand(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     back = squeezed(g, user)
     if index == 1 and back is not None:
         return [back]
-    if index == 1 and shape is None and g.space(user) is not None:
+    if index == 1 and shape is None and reads_image(g.users, user):
         return [0]  # a batch of one image, in a loop that does not turn yet
     if index != 1 or shape is None:
         return None
@@ -234,21 +235,7 @@ def _likely_order(g: Guesser, user: GraphNode, shape: tuple[int, ...]) -> list[i
         for perm in ([0, 3, 1, 2], [0, 2, 3, 1]) if any(asked) else ():
             if all(a is None or shape[p] == a for a, p in zip(asked, perm, strict=True)):
                 return perm
-        if g.space(user) is not None:
-            return [0, 2, 3, 1]
-        return [0, 3, 1, 2] if g.of_image(user.inputs[0]) else [0, 2, 1, 3]
-    if count == 2:
-        return [1, 0]
-    maker = g.nodes.get(user.inputs[0].node)
-    stacked = maker is not None and maker.op == "TensorListStack"
-    if count == 3 and (
-        stacked
-        or any(r.op in ("TensorListFromTensor", "ReverseV2") for r, _ in g.users.get(user.name, []))
-    ):
-        return [1, 0, 2]  # steps first, for a loop over them; or back
-    if count == 5 and shape[0] == 1:
-        return [0, 2, 1, 3, 4]  # channels shuffled among groups
-    return [*range(count - 2), count - 1, count - 2]
+    return usual_order(g.nodes, g.users, user, count)
 
 
 # --- sizes ----------------------------------------------------------------------------------------
@@ -260,7 +247,7 @@ def reshape(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     if index != 1 or shape is None:
         return None
     total = math.prod(shape)
-    bins = g.bins(user) if count == 4 and len(shape) == 3 else None
+    bins = bins_of_sides(g.shapes, user) if count == 4 and len(shape) == 3 else None
     if bins is not None and shape[1] == 4 * bins:
         return [shape[0], 4, bins, shape[2]]
     if count == 3 and len(shape) == 4 and g.of_sides(user.name):

@@ -59,7 +59,12 @@ class Shapes:
         # The nodes that make or read a tensor of a class; `_shared` have to be copied to change.
         self._near: dict[Ref, dict[str, None]] = {}
         self._shared: set[Ref] = set()
-        self._users: dict[str, list[str]] = {}
+        self.users: dict[str, list[tuple[GraphNode, int]]] = {}
+        for node in nodes.values():
+            for index, ref in enumerate(node.inputs):
+                self.users.setdefault(ref.node, []).append((node, index))
+        self._readers: dict[str, list[str]] = {}  # of each node, those that tell something
+        self._elements: dict[str, list[Ref]] = {}
         self._waiting: dict[str, None] = {}
         self._turns = 0
         self._supposed = 0
@@ -74,7 +79,7 @@ class Shapes:
                 if ref not in self._near:
                     self._near[ref] = {ref.node: None} if ref.node in self._telling else {}
                 self._near[ref][node.name] = None
-                self._users.setdefault(ref.node, []).append(node.name)
+                self._readers.setdefault(ref.node, []).append(node.name)
         self._waiting.update(dict.fromkeys(self._telling))
 
     # --- what is known
@@ -174,6 +179,18 @@ class Shapes:
         self._near.pop(gone, None)
         return root
 
+    def stacks(self, whole: GraphNode, element: Ref) -> None:
+        """A tensor is put into the list that a node stacks, behind a loop."""
+        self._elements.setdefault(whole.name, []).append(element)
+        for ref in (element, Ref(whole.name)):
+            self._near.setdefault(ref, {ref.node: None} if ref.node in self._telling else {})
+            self._near[ref][whole.name] = None
+        self._waiting[whole.name] = None
+
+    def elements(self, whole: GraphNode) -> list[Ref]:
+        """The tensors that are put into the list that a node stacks."""
+        return self._elements.get(whole.name, [])
+
     def _fits(self, root: Ref, dims: Dims) -> bool:
         """Whether these dims can be of as many elements as there are."""
         total, rest = self._total.get(root), math.prod(d for d in dims if d is not None)
@@ -206,7 +223,7 @@ class Shapes:
 
     def wake(self, ref: Ref) -> None:
         """The numbers of a tensor have become known, which tells its users more."""
-        self._waiting.update(dict.fromkeys(self._users.get(ref.node, ())))
+        self._waiting.update(dict.fromkeys(self._readers.get(ref.node, ())))
 
     def settle(self) -> None:
         """Tell all that follows."""
@@ -244,7 +261,7 @@ class Shapes:
         seen = {node.name}
         for name in found:  # which grows
             before = [r.node for r in self.nodes[name].inputs]
-            for other in [*self._users.get(name, ()), *before]:
+            for other in [*self._readers.get(name, ()), *before]:
                 if other in seen or other not in self.nodes or self.nodes[other].op == "Const":
                     continue
                 if len(found) >= _NEAR:

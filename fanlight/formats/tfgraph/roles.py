@@ -22,32 +22,22 @@ from fanlight.formats.manifest import Spec
 from fanlight.formats.random_weights import random_array
 from fanlight.formats.tfgraph.arity import check_inputs
 from fanlight.formats.tfgraph.inference import Shapes
-from fanlight.formats.tfgraph.library import Function, called, identity_of
+from fanlight.formats.tfgraph.layout import ELEMENTWISE, THROUGH
+from fanlight.formats.tfgraph.library import Function
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
-from fanlight.formats.tfgraph.recurrent import step_widths
+from fanlight.formats.tfgraph.recurrent import loop_shapes, stacked
 from fanlight.formats.tfgraph.signature import Signature
+from fanlight.formats.tfgraph.tellers import bins_of_sides
 from fanlight.ops.types import TensorType
 
 # What an op may be asked to guess: numbers of a vector, of which some may be open.
 Wanted = list[int] | None
 Rule = Callable[["Guesser", GraphNode, int, int], Wanted]
 _RULES: dict[str, Rule] = {}
-# What an op asks the dims of an input to be: its index, the rank, and how deep the question is.
-Asked = list[int | None]
-Ask = Callable[["Guesser", GraphNode, int, int, int], Asked]
-_ASKS: dict[str, Ask] = {}
 # Inputs that hold sizes or axes: they are imported after the others, which tell what they are.
 _LAST = {"Conv2DBackpropInput": (0,), "Split": (0,), "Fill": (0,)}
-ELEMENTWISE = frozenset(
-    "Add AddV2 AddN Sub Mul RealDiv Maximum Minimum SquaredDifference BiasAdd Select".split()
-)
 ORDERS = ("Less", "LessEqual", "Greater", "GreaterEqual")
 _COMPARES = frozenset(("Equal", "NotEqual", *ORDERS))
-_THROUGH = frozenset("Identity Relu Relu6 Cast Snapshot StopGradient LeakyRelu Sigmoid".split())
-_CONVOLUTIONS = {
-    "Conv2D": 3, "_FusedConv2D": 3, "DepthwiseConv2dNative": 2, "FusedDepthwiseConv2dNative": 2,
-}  # fmt: skip
-_IMAGES = frozenset("MaxPool AvgPool ResizeBilinear ResizeNearestNeighbor".split())
 MANY = 256  # inputs of a node: of one with more not all are looked at
 _WITHIN = 64  # rules that ask for each other
 _DEPTH = 12  # how far a role is looked for
@@ -60,16 +50,6 @@ def rule(*ops: str) -> Callable[[Rule], Rule]:
 
     def register(function: Rule) -> Rule:
         _RULES.update(dict.fromkeys(ops, function))
-        return function
-
-    return register
-
-
-def asks(*ops: str) -> Callable[[Ask], Ask]:
-    """Register what some ops ask of the dims of their inputs."""
-
-    def register(function: Ask) -> Ask:
-        _ASKS.update(dict.fromkeys(ops, function))
         return function
 
     return register
@@ -106,23 +86,23 @@ class Guesser:
         self.inner: list[Mapping[str, Sequence[Tensor]]] = []  # results of functions being run
         self.notes: dict[object, Any] = {}  # what rules have found, each under a key of its own
         self._feeding: dict[tuple[str, Sequence[str]], bool] = {}
-        self.users: dict[str, list[tuple[GraphNode, int]]] = {}
         for function in self.functions.values():
             for node in function.nodes.values():
                 check_inputs(node)
         for node in nodes.values():
             check_inputs(node)
-            for index, ref in enumerate(node.inputs):
-                self.users.setdefault(ref.node, []).append((node, index))
         self.declared = {e.ref.node: e.dims for e in signature.outputs if e.dims is not None}
         self.shapes = Shapes(nodes, self.known, self.partly)
+        self.users = self.shapes.users
         self._seen = 0  # of results, which tell of the shapes of others
         for name, spec in specs.items():
             self.shapes.tell(Ref(name), spec.shape)
         for entry in signature.outputs:
             self.shapes.tell(entry.ref, entry.dims)
-        for ref, width in step_widths(nodes, self.functions, self.shape).items():
-            self.shapes.tell(ref, (None, None, width))
+        for ref, dims in loop_shapes(nodes, self.functions, self.shape):
+            self.shapes.tell(ref, dims)
+        for stack, element in stacked(nodes, self.users, self.functions):
+            self.shapes.stacks(stack, element)
 
     # --- what the import asks
 
@@ -381,7 +361,7 @@ class Guesser:
         if node.op in ("Conv2D", "_FusedConv2D", "MatMul", "_FusedMatMul"):
             weight = self.shape(node.inputs[1])
             return weight[-1] if weight else None
-        if node.op in ELEMENTWISE or node.op in _THROUGH or node.op in (
+        if node.op in ELEMENTWISE or node.op in THROUGH or node.op in (
             "MaxPool", "AvgPool", "Prelu", "ResizeBilinear", "FusedBatchNormV3",
             "FusedDepthwiseConv2dNative", "DepthwiseConv2dNative",
         ):  # fmt: skip
@@ -415,40 +395,6 @@ class Guesser:
                 return self._rows(user.name, depth + 1)
         return None
 
-    def state_width(self, loop: GraphNode) -> int | None:
-        """How wide the states of a recurrent loop are: what it multiplies them by tells that."""
-        body = called(loop, "body", self.functions)
-        if len(body.arguments) != len(loop.inputs) or len(body.returns) != len(loop.inputs):
-            return None
-        given = dict(zip(body.arguments, loop.inputs, strict=True))
-        ends = [identity_of(r, body.nodes).node for r in body.returns]
-        states = {a for a, end in zip(body.arguments, ends, strict=True) if a != end}
-        for node in body.nodes.values():
-            names = [identity_of(r, body.nodes).node for r in node.inputs]
-            if node.op in ("MatMul", "_FusedMatMul") and names[0] in states and names[1] in given:
-                weight = self.shape(given[names[1]])
-                if weight and len(weight) == 2:
-                    return weight[1 if node.attrs.flag("transpose_b") else 0]
-        return None
-
-    def bins(self, node: GraphNode) -> int | None:
-        """Of how many numbers a side of a box is the mean, if the Reshape `node` parts them.
-
-        Detectors give a side as a softmax over distances; a filter [1, 1, bins, 1] weighs them.
-        """
-        for _ in range(_DEPTH):
-            users = self.users.get(node.name, [])
-            if len(users) != 1 or users[0][1] != 0:
-                return None
-            node = users[0][0]
-            if node.op == "Conv2D":
-                weight = self.shape(node.inputs[1])
-                single = weight is not None and len(weight) == 4 and weight[3] == 1
-                return weight[2] if weight and single and weight[:2] == (1, 1) else None
-            if node.op not in ("Transpose", "Softmax"):
-                return None
-        return None
-
     def of_sides(self, name: str, depth: int = 0) -> bool:
         """Whether a result [batch, channels, places] holds such sides among its channels."""
         if self.tired():
@@ -457,7 +403,9 @@ class Guesser:
             if user.op in ("ConcatV2", "Identity") and self.of_sides(user.name, depth + 1):
                 return True
             readers = self.users.get(user.name, []) if user.op == "StridedSlice" else []
-            if index == 0 and any(r.op == "Reshape" and self.bins(r) for r, _ in readers):
+            if index == 0 and any(
+                r.op == "Reshape" and bins_of_sides(self.shapes, r) for r, _ in readers
+            ):
                 return True
         return False
 
@@ -469,7 +417,7 @@ class Guesser:
                 return False
             if node.op == "Reshape" or node.op.startswith("Resize"):
                 return len(node.inputs) > 1 and self.is_constant(node.inputs[1])
-            if node.op not in _THROUGH and node.op not in ELEMENTWISE:
+            if node.op not in THROUGH and node.op not in ELEMENTWISE:
                 return False
             ref = next((r for r in node.inputs if not self.is_constant(r)), node.inputs[0])
         return False
@@ -513,110 +461,18 @@ class Guesser:
             return (size[1] - 1) * stride + 1
         return None
 
-    def space(self, node: GraphNode) -> GraphNode | None:
-        """The convolution or pooling that reads a result."""
-        for user, index in self.users.get(node.name, []):
-            if index == 0 and (user.op in _CONVOLUTIONS or user.op in _IMAGES):
-                return user
-        return None
-
-    def of_image(self, ref: Ref) -> bool:
-        """Whether a tensor comes from an op of images, whose channels are last."""
-        for _ in range(_DEPTH):
-            node = self.nodes.get(ref.node)
-            if node is None or not node.inputs:
-                return False
-            if node.op in _CONVOLUTIONS or node.op in _IMAGES:
-                return True
-            if node.op not in ELEMENTWISE and node.op not in _THROUGH:
-                return False
-            ref = node.inputs[0]
-        return False
-
-    def expected(self, name: str, rank: int, depth: int = 0) -> list[int | None]:
-        """What the users of a result ask its dims to be."""
-        if not rank:
-            return []
-        dims: list[int | None] = [None] * rank
-        declared = self.declared.get(name) if depth else self.shapes.dims(Ref(name))
-        if declared is not None and len(declared) == rank:
-            dims = list(declared)
-        if self.tired():
-            return dims
-        for user, index in self.users.get(name, []) if depth < _DEPTH else []:
-            for axis, size in enumerate(self._asked(user, index, rank, depth)):
-                if dims[axis] is None:
-                    dims[axis] = size
-        if not depth and None in dims:
-            likely = self.shapes.supposed(self.nodes[name]).dims(Ref(name))
-            if likely is not None and len(likely) == rank:
-                dims = [d if d is not None else p for d, p in zip(dims, likely, strict=True)]
-        return dims
-
-    def _asked(self, user: GraphNode, index: int, rank: int, depth: int) -> list[int | None]:
-        none: list[int | None] = [None] * rank
-        others = [r for i, r in enumerate(user.inputs) if i != index]
-        if user.op in _ASKS:
-            return _ASKS[user.op](self, user, index, rank, depth)
-        if user.op in _THROUGH or user.op == "Softmax":
-            return self.expected(user.name, rank, depth + 1)
-        if user.op in ("While", "StatelessWhile") and rank == 2:
-            return [None, self.state_width(user)]
-        bins = self.bins(user) if user.op == "Reshape" and index == 0 and rank == 3 else None
-        if bins is not None:
-            return [None, 4 * bins, None]
-        if user.op == "Transpose" and index == 0:
-            perm = self.known(user.inputs[1])
-            if perm is None and rank == 4 and self.space(user) is not None:
-                perm = [0, 2, 3, 1]
-            elif perm is None and rank == 4 and self.of_image(user.inputs[0]):
-                perm = [0, 3, 1, 2]
-            elif perm is None and rank == 3:
-                perm = [0, 2, 1]
-            told = self.expected(user.name, rank, depth + 1)
-            dims = list(none)
-            if perm is not None and sorted(perm) == list(range(rank)):
-                for place, size in zip(perm, told, strict=True):
-                    dims[place] = size
-            return dims
-        if user.op in ("Pad", "PadV2") and index == 0 and rank == 4:
-            told = self.expected(user.name, 4, depth + 1)
-            first = self.space(user) is None
-            return [None, told[1], None, None] if first else [None, None, None, told[3]]
-        if user.op in ("MatMul", "_FusedMatMul") and index == 0 and rank == 2:
-            weight = self.shape(user.inputs[1])
-            if weight and len(weight) == 2:
-                return [None, weight[1 if user.attrs.flag("transpose_b") else 0]]
-        if user.op in _CONVOLUTIONS and index == 0 and rank == 4:
-            weight = self.shape(user.inputs[1])
-            if weight and len(weight) == 4:
-                return [None, None, None, weight[2]]
-        if user.op == "ArgMax" and index == 0 and rank > 1:
-            place = (self.known(user.inputs[1]) or [-1])[0] % rank
-            told = self.expected(user.name, rank - 1, depth + 1)
-            return [*told[:place], None, *told[place:]]
-        if user.op == "Slice" and index == 0:
-            # At least what is cut out, which begins at 0 as far as is known.
-            return [s if s and s > 1 else None for s in self.partly(user.inputs[2], rank)]
-        if user.op in ELEMENTWISE:
-            for other in others[:MANY]:
-                shape = self.shape(other)
-                if shape and len(shape) <= rank:
-                    sizes = [d if d > 1 else None for d in shape]
-                    if any(sizes):
-                        return [*none[: rank - len(shape)], *sizes]
-            return self.expected(user.name, rank, depth + 1)
-        if user.op == "ConcatV2" and index < len(user.inputs) - 1:
-            axis = self.known(user.inputs[-1])
-            shapes = [self.shape(r) for r in others[:-1][:MANY]]
-            for shape in shapes:
-                if shape and len(shape) == rank:
-                    at = axis[0] % rank if axis else (1 if rank == 3 else rank - 1)
-                    return [None if a == at else d for a, d in enumerate(shape)]
-            told = self.expected(user.name, rank, depth + 1)
-            at = axis[0] % rank if axis else (1 if rank == 3 else rank - 1)
-            return [None if a == at else d for a, d in enumerate(told)]
-        return none
+    def expected(self, name: str, rank: int) -> list[int | None]:
+        """The dims of a result of this rank: those that are told, and for others what is likely."""
+        ref = Ref(name)
+        self.shapes.tell(ref, [None] * rank)
+        self.shapes.settle()
+        dims = self.shapes.dims(ref)
+        if dims is None or len(dims) != rank:
+            return [None] * rank
+        if None not in dims:
+            return list(dims)
+        likely = self.shapes.supposed(self.nodes[name]).dims(ref) or dims
+        return [d if d is not None else p for d, p in zip(dims, likely, strict=True)]
 
 
 # What several nodes together tell: constants by name, each with what it has to be.

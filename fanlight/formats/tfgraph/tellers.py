@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fanlight.formats.tfgraph.inference import Dims, Shapes, tells
+from fanlight.formats.tfgraph.layout import reads_image, usual_order
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
 
 _UNARY = (
     "Identity Relu Relu6 LeakyRelu Elu Selu Sigmoid Tanh Cast Exp Expm1 Log Log1p Sqrt Rsqrt "
     "Square Abs Neg Reciprocal Inv Floor Ceil Round Sign Sin Cos Erf Softplus Softsign Softmax "
-    "LogSoftmax LogicalNot ZerosLike OnesLike ClipByValue StopGradient Snapshot BiasAdd "
+    "LogSoftmax LogicalNot ZerosLike OnesLike ClipByValue StopGradient Snapshot "
     "FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 Prelu Cumsum ReverseV2 IsNan IsInf IsFinite"
 ).split()
 _BINARY = (
@@ -18,6 +19,7 @@ _BINARY = (
     "SquaredDifference Equal NotEqual Less LessEqual Greater GreaterEqual LogicalAnd LogicalOr "
     "SelectV2 BroadcastArgs"
 ).split()
+_CHAIN = 12  # nodes behind each other that are one pattern
 _REDUCTIONS = "Sum Mean Max Min Prod Any All".split()
 _WINDOWS = (
     "Conv2D _FusedConv2D DepthwiseConv2dNative FusedDepthwiseConv2dNative MaxPool AvgPool".split()
@@ -58,6 +60,17 @@ def _axis(s: Shapes, ref: Ref, rank: int | None) -> int | None:
 @tells(*_UNARY)
 def unary(s: Shapes, node: GraphNode) -> None:
     s.same([_out(node), node.inputs[0]])
+
+
+@tells("BiasAdd")
+def bias_add(s: Shapes, node: GraphNode) -> None:
+    x, bias, out = *node.inputs[:2], _out(node)
+    s.same([out, x])
+    s.tell(bias, [None])
+    rank, channels = s.rank(out), s.dims(bias)
+    if rank and channels and node.attrs.text("data_format", "NHWC").upper() != "NCHW":
+        s.tell(out, [*[None] * (rank - 1), channels[-1]])
+        s.tell(bias, (s.dims(out) or (None,))[-1:])
 
 
 @tells("AddN")
@@ -110,7 +123,9 @@ def broadcast(s: Shapes, node: GraphNode) -> None:
         if made[axis] is None and (large or None not in column):
             made[axis] = large[0] if large else 1
         elif made[axis] is None and s.supposing:
-            made[axis] = next((d for d in column if d is not None), None)
+            # Known sizes are 1 here; those of dims that a shape lacks tell nothing.
+            own = [c for c, d in zip(column, dims, strict=True) if axis >= rank - len(d)]
+            made[axis] = 1 if 1 in own else None
         size = made[axis]
         open_at = [i for i, d in enumerate(column) if d is None]
         alone = len({s.root(wide[i]) for i in open_at}) == 1 and not large
@@ -142,6 +157,28 @@ def reshape(s: Shapes, node: GraphNode) -> None:
     count = _count(s, node.inputs[1])
     if count is not None and count <= 8:
         s.tell(out, [d if d != -1 else None for d in s.partly(node.inputs[1], count)])
+    if s.rank(x) == 3 and count == 4:
+        bins = bins_of_sides(s, node)
+        s.tell(x, [None, 4 * bins, None] if bins is not None else None)
+
+
+def bins_of_sides(s: Shapes, node: GraphNode) -> int | None:
+    """Of how many numbers a side of a box is the mean, if the Reshape `node` parts them.
+
+    Detectors give a side as a softmax over distances; a filter [1, 1, bins, 1] weighs them.
+    """
+    for _ in range(_CHAIN):
+        users = s.users.get(node.name, [])
+        if len(users) != 1 or users[0][1] != 0:
+            return None
+        node = users[0][0]
+        if node.op == "Conv2D":
+            weight = s.dims(node.inputs[1])
+            single = weight is not None and len(weight) == 4 and weight[3] == 1
+            return weight[2] if weight and single and weight[:2] == (1, 1) else None
+        if node.op not in ("Transpose", "Softmax"):
+            return None
+    return None
 
 
 @tells("Squeeze")
@@ -197,7 +234,7 @@ def transpose(s: Shapes, node: GraphNode) -> None:
         return
     if perm is None or sorted(perm) != list(range(count)):
         likely = s.supposes(node) and count in (2, 3, 4)
-        perm = {2: [1, 0], 3: [0, 2, 1], 4: [0, 2, 1, 3]}[count] if likely else None
+        perm = usual_order(s.nodes, s.users, node, count) if likely else None
     s.tell(out, [inner[p] for p in perm] if perm else [None] * count)
     s.tell(x, [outer[perm.index(a)] for a in range(count)] if perm else [None] * count)
 
@@ -507,11 +544,15 @@ def sized(s: Shapes, node: GraphNode) -> None:
     if at >= len(node.inputs):
         return
     count = _count(s, node.inputs[at])
+    dims: Sequence[int | None] = ()
     if count is not None and count <= 8:
         dims = s.partly(node.inputs[at], count)
         s.tell(_out(node), [d if d is not None and d >= 0 else None for d in dims])
     if node.op == "Slice" and s.rank(_out(node)) is not None:
         s.tell(node.inputs[0], [None] * (s.rank(_out(node)) or 0))
+        if s.supposing and s.rank(_out(node)) == len(dims):
+            # What is cut out begins at 0, and what is left of a dim is but rarely one of many.
+            s.tell(node.inputs[0], [d if d is not None and d > 1 else None for d in dims])
 
 
 @tells("Pad", "PadV2", "MirrorPad")
@@ -527,3 +568,18 @@ def pad(s: Shapes, node: GraphNode) -> None:
     if pairs is not None and inner is not None and len(pairs) == 2 * len(inner):
         more = [pairs[2 * a] + pairs[2 * a + 1] for a in range(rank)]
         s.tell(out, [d + m if d is not None else None for d, m in zip(inner, more, strict=True)])
+    elif s.supposes(node) and rank == 4:
+        channels = 3 if reads_image(s.users, node) else 1  # which are not padded
+        outer = s.dims(out) or (None,) * rank
+        s.tell(x, [d if a == channels else None for a, d in enumerate(outer)])
+
+
+@tells("TensorListStack", "TensorArrayGatherV3")
+def stack(s: Shapes, node: GraphNode) -> None:
+    """What is put into a list is as what reads the list behind the loop says."""
+    said = node.attrs.dims("element_shape") if node.op == "TensorArrayGatherV3" else None
+    for element in s.elements(node):
+        s.tell(element, said)
+        outer, inner = s.dims(_out(node)), s.dims(element)
+        s.tell(element, outer[1:] if outer else None)
+        s.tell(_out(node), (None, *inner) if inner is not None else None)

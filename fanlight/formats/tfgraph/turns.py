@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fanlight.formats.tfgraph.library import Function, called, identity_of
 from fanlight.formats.tfgraph.lists import TensorList
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
-from fanlight.formats.tfgraph.roles import ORDERS, Asked, Guesser, Wanted, asks, rule
+from fanlight.formats.tfgraph.roles import ORDERS, Guesser, Wanted, rule
 
 _LOOPS = ("While", "StatelessWhile")
 _ADDS = ("Add", "AddV2")
@@ -151,50 +151,3 @@ def element_shape(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted
         return _length(g, loops[0]) if loops else None
     at = {"TensorListReserve": 0, "TensorListGetItem": 2}.get(user.op, 1)
     return [-1] * count if index == at else None
-
-
-# --- elements -------------------------------------------------------------------------------------
-
-
-@asks("TensorArrayWriteV3", "TensorListSetItem")
-def element(g: Guesser, user: GraphNode, index: int, rank: int, depth: int) -> Asked:
-    """An element is as what reads the list behind the loop says."""
-    none: Asked = [None] * rank
-    if index != 2:
-        return none
-    for reader in _behind(g, user.name):
-        said = reader.attrs.dims("element_shape") if reader.op == "TensorArrayGatherV3" else None
-        if said is not None and len(said) == rank and any(said):
-            return list(said)
-        told = g.expected(reader.name, rank + 1, depth + 1)[1:]
-        if any(told):
-            return told
-    return none
-
-
-def _behind(g: Guesser, name: str) -> list[GraphNode]:
-    """What reads the list that a node of a loop's body gives, behind the loop."""
-    found: list[GraphNode] = []
-    for loop, _, at in _loops(g).ending.get(name, []):
-        waiting = [(loop.name, at)]
-        while waiting:
-            start, place = waiting.pop()
-            for reader, _ in g.users.get(start, []):
-                if not any(r.node == start and r.index == place for r in reader.inputs):
-                    continue
-                if reader.op == "Identity":
-                    waiting.append((reader.name, 0))
-                elif reader.op in ("TensorArrayGatherV3", "TensorListStack"):
-                    found.append(reader)
-    return found
-
-
-@asks("Squeeze")
-def squeezed(g: Guesser, user: GraphNode, index: int, rank: int, depth: int) -> Asked:
-    """1 in the dims that are dropped; in the others what the result is asked to be."""
-    dims = user.attrs.ints("squeeze_dims") or user.attrs.ints("axis")
-    drop = {d % rank for d in dims if -rank <= d < rank}
-    if not drop:
-        return [None] * rank
-    rest = iter(g.expected(user.name, rank - len(drop), depth + 1))
-    return [1 if axis in drop else next(rest) for axis in range(rank)]

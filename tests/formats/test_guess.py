@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import pytest
 
 import fanlight as fl
 from fanlight.errors import FanlightError
-from fanlight.formats.tfgraph.roles import fitted
+from fanlight.formats import load_graph
+from fanlight.formats.tfgraph.roles import Guesser, fitted
 from tools import models_table
 
 # Small ones of shared/data/models, and what TF.js must say of them.
@@ -245,3 +248,56 @@ def test_sums_over_many_unknown_axes_are_guessed_in_bounded_time(tmp_path: Path)
     nodes = [placeholder(*[1] * 26), node("y", "Sum", "x", "axes")]
     path = written(tmp_path, nodes, {"axes": ((13,), "int32")})
     assert len(fl.load(path, weights="random").outputs[0][1].shape) == 13
+
+
+def test_a_shape_that_thousands_share_is_asked_of_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """8,000 Reshapes of one unknown shape: work is counted, not timed."""
+    asked = 0
+    expected = Guesser.expected
+
+    def counted(self: Guesser, name: str, rank: int) -> list[int | None]:
+        nonlocal asked
+        asked += 1
+        return expected(self, name, rank)
+
+    monkeypatch.setattr(Guesser, "expected", counted)
+    names = [f"r{i}" for i in range(8000)]
+    nodes = [placeholder(2, 12), *(node(n, "Reshape", "x", "shape") for n in names)]
+    nodes.append(node("y", "AddN", *names))
+    source = load_graph(written(tmp_path, nodes, {"shape": ((2,), "int32")}), weights="random")
+    assert source.constants["shape"].tolist() == [-1, 12]
+    assert 0 < asked < 100
+
+
+def calls(run: Callable[[], object]) -> int:
+    """How many functions of Python are called."""
+    count = 0
+
+    def profile(frame: object, event: str, argument: object) -> None:
+        nonlocal count
+        count += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        run()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+def test_twice_as_many_shapes_are_at_most_twice_the_work(tmp_path: Path) -> None:
+    """Reshapes of one result each; all have one unknown shape, whose result is summed."""
+
+    def made(count: int) -> int:
+        names = [f"r{i}" for i in range(count)]
+        nodes = [placeholder(2, 12), node("y", "AddN", *names)]
+        for i, name in enumerate(names):
+            nodes += [node(f"a{i}", "Relu", "x"), node(name, "Reshape", f"a{i}", "shape")]
+        path = written(tmp_path, nodes, {"shape": ((2,), "int32")})
+        return calls(lambda: load_graph(path, weights="random"))
+
+    made(10)  # what is imported on the way counts once
+    assert made(1000) < 2.1 * made(500)

@@ -16,6 +16,7 @@ _KEEP_ELEMENTS = frozenset(
 _DEPTH = 12
 _FAR = 1 << 20
 _PARTS = 64
+_SHARING = 32  # Reshapes that are asked of the shape that they share with others
 _HEAD, _LARGE = (32, 64), 512  # features of a head, in small and in large networks
 
 
@@ -66,7 +67,7 @@ def shared_shape(g: Guesser, user: GraphNode, count: int) -> int | None:
     found: dict[str, GraphNode] = {}
     for ref in [shape, *(added.inputs if added else ())]:
         for reader, _ in g.users.get(ref.node, []) if g.is_constant(ref) else []:
-            if g.tired():
+            if g.tired() or len(found) >= _SHARING:
                 break
             sums = g.users.get(reader.name, []) if reader.op in ("Add", "AddV2") else []
             for node in [reader, *(n for n, _ in sums)]:

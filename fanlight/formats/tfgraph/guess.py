@@ -10,6 +10,8 @@ from fanlight.formats.tfgraph.boxes import columns, copies, of_columns, shared_r
 from fanlight.formats.tfgraph.layout import ELEMENTWISE, reads_image, usual_order
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
 from fanlight.formats.tfgraph.parts import (
+    heads,
+    last_size,
     made_by,
     masks,
     of_sizes,
@@ -261,6 +263,8 @@ def reshape(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     if count > 2:
         asked[1] = asked[1] or shared_rows(g, user)
     dims = [k if k is not None and k >= 0 else a for k, a in zip(known, asked, strict=True)]
+    if count == 4:
+        dims[2:] = heads(g, user, dims)
     maker = g.nodes.get(user.inputs[0].node)
     if maker is not None and maker.op == "GatherNd" and 0 < len(shape) < count:
         # What was picked is one row after another; the batch comes back before them.
@@ -527,6 +531,8 @@ def slice_(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     if index == 1 and shape and len(shape) == count == 3 and shape[2] > 1:
         if made_by(g, user.inputs[0], "Sigmoid", "Softmax"):
             return [0, 0, 1]
+    if index == 1 and count == 1:
+        return last_size(g, user) or [0]
     return {1: [0] * count, 2: [-1] * count}.get(index)
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
-from fanlight.formats.tfgraph.roles import ORDERS, Guesser, Told, Wanted, motif, rule
+from fanlight.formats.tfgraph.roles import Guesser, Told, Wanted, motif, rule
 
 # Each of their results has the elements of the first input, in some shape and order.
 _KEEP_ELEMENTS = frozenset(
@@ -143,80 +142,43 @@ def told_split(g: Guesser, user: GraphNode, count: int) -> tuple[int, list[int]]
     return None
 
 
-@motif
-def limits(g: Guesser) -> Told:
-    """What places are found by: limits so far away that all of them are found."""
-    told: Told = {}
-    for node in g.nodes.values():
-        finds = any(n.op == "Where" for n, _ in g.users.get(node.name, []))
-        if node.op not in ORDERS or not finds or len(node.inputs) != 2:
-            continue
-        for index, ref in enumerate(node.inputs):
-            spec = g.specs.get(ref.node)
-            if spec is not None and spec.dtype == "int32" and len(g.users[ref.node]) == 1:
-                far = index == (1 if node.op.startswith("Less") else 0)
-                told[ref.node] = partial(lambda n, v: [v] * n, spec.count, _FAR if far else -1)
-    return told
+def far_limit(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
+    """What places are found by: a limit so far away that all of them are found."""
+    finds = any(n.op == "Where" for n, _ in g.users.get(user.name, []))
+    if not finds or len(g.users.get(user.inputs[index].node, [])) > 1:
+        return None
+    far = index == (1 if user.op.startswith("Less") else 0)
+    return [_FAR if far else -1] * count
 
 
-@motif
-def last_sizes(g: Guesser) -> Told:
-    """Of a shape that gets another first dim, the last size is kept."""
-    told: Told = {}
-    for node in g.nodes.values():
-        ends = [n for n, i in g.users.get(node.name, []) if i == len(n.inputs) - 2 > 0]
-        if node.op != "Slice" or len(node.inputs) < 2 or not made_by(g, node.inputs[0], "Shape"):
-            continue
-        spec = g.specs.get(node.inputs[1].node)
-        if spec is not None and spec.count == 1 and any(n.op == "ConcatV2" for n in ends):
-            told[node.inputs[1].node] = partial(_last, g, node.inputs[0])
-    return told
+def last_size(g: Guesser, user: GraphNode) -> Wanted:
+    """Where the Slice `user` begins if it takes a size that stays the last of another shape."""
+    shape = g.shape(user.inputs[0])
+    ends = [n for n, i in g.users.get(user.name, []) if i == len(n.inputs) - 2 > 0]
+    if not shape or not made_by(g, user.inputs[0], "Shape"):
+        return None
+    return [shape[0] - 1] if any(n.op == "ConcatV2" for n in ends) else None
 
 
-def _last(g: Guesser, sizes: Ref) -> Wanted:
-    shape = g.shape(sizes)
-    return [shape[0] - 1] if shape else None
+def heads(g: Guesser, user: GraphNode, dims: Sequence[int | None]) -> tuple[int | None, int | None]:
+    """Heads and their size, if the Reshape `user` parts features into these.
 
-
-@motif
-def attention_heads(g: Guesser) -> Told:
-    """[batch, tokens, heads, size]: features before a Transpose are heads, of the usual size.
-
-    64 in Vaswani et al. 2017 and in BERT; 32 in small ones (MobileBERT, Sun et al. 2020).
+    [batch, tokens, heads, size] goes to a Transpose, and both are constants of a Pack. Their size
+    is 64 in Vaswani et al. 2017 and in BERT; 32 in small ones (MobileBERT, Sun et al. 2020).
     """
-    features: dict[tuple[str, str], list[Ref]] = {}
-    for node in g.nodes.values():
-        if node.op != "Reshape" or len(node.inputs) != 2:
-            continue
-        shape = made_by(g, node.inputs[1], "Pack")
-        turned = any(n.op == "Transpose" for n, _ in g.users.get(node.name, []))
-        if shape is None or not turned or len(shape.inputs) != 4:
-            continue
-        heads, size = shape.inputs[2:]
-        if heads.node in g.specs and size.node in g.specs and heads != size:
-            features.setdefault((heads.node, size.node), []).append(node.inputs[0])
-    told: Told = {}
-    for (heads_name, size_name), found in features.items():
-        # Converters share constants: who is known first tells, and the others have as many.
-        told.setdefault(heads_name, partial(_heads, g, found))
-        told.setdefault(size_name, partial(_size, g, found, Ref(heads_name)))
-    return told
-
-
-def _heads(g: Guesser, features: Sequence[Ref]) -> Wanted:
-    width = _width(g, features)
-    if not width or width % _HEAD[0]:
-        return None
-    large = width >= _LARGE and width % _HEAD[1] == 0
-    return [width // (_HEAD[1] if large else _HEAD[0])]
-
-
-def _size(g: Guesser, features: Sequence[Ref], heads: Ref) -> Wanted:
-    width, known = _width(g, features), g.known(heads) or _heads(g, features)
-    if not width or not known or known[0] < 1 or width % known[0]:
-        return None
-    return [width // known[0]]
-
-
-def _width(g: Guesser, features: Sequence[Ref]) -> int | None:
-    return next((shape[-1] for ref in features if (shape := g.shape(ref))), None)
+    shape, pack = g.shape(user.inputs[0]), made_by(g, user.inputs[1], "Pack")
+    count, size = dims[2:]
+    turned = any(n.op == "Transpose" for n, _ in g.users.get(user.name, []))
+    if not shape or pack is None or not turned or (count and size):
+        return count, size
+    if pack.inputs[2] == pack.inputs[3] or not all(map(g.is_constant, pack.inputs[2:])):
+        return count, size
+    width = shape[-1]
+    if count is None and size is None and width and width % _HEAD[0] == 0:
+        large = width >= _LARGE and width % _HEAD[1] == 0
+        size = _HEAD[1] if large else _HEAD[0]
+    if count and width % count == 0:
+        size = width // count
+    elif size and width % size == 0:
+        count = width // size
+    return count, size

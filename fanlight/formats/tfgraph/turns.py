@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fanlight.formats.tfgraph.library import Function, called, identity_of
 from fanlight.formats.tfgraph.lists import TensorList
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
+from fanlight.formats.tfgraph.parts import far_limit
 from fanlight.formats.tfgraph.roles import ORDERS, Guesser, Wanted, rule
 
 _LOOPS = ("While", "StatelessWhile")
@@ -135,8 +136,9 @@ def step(g: Guesser, user: GraphNode, index: int) -> bool:
 @rule(*ORDERS)
 def limit(g: Guesser, user: GraphNode, index: int, count: int) -> Wanted:
     """What a loop compares its counter with: the length of the list that it goes through."""
-    if count != 1 or len(user.inputs) != 2:
-        return None
+    far = far_limit(g, user, index, count)
+    if far is not None or count != 1 or len(user.inputs) != 2:
+        return far
     for node, cond in _loops(g).asking.get(user.name, []):
         if _argument(cond, user.inputs[1 - index]) is not None:
             return _length(g, node)

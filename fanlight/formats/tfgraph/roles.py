@@ -4,6 +4,10 @@ TensorFlow keeps axes, paddings and shapes as constants, and the converter moves
 weight files. Without these, the role of a constant tells most of it: what is summed over, how
 much a convolution needs padded, which sizes a skip connection asks for. It is a best effort for
 benchmarks and load tests, not the numbers that the model was made with.
+
+`Guesser.constant` asks patterns of nodes first (`motif`), then the rules of the ops that use a
+constant (`rule`); both ask `Guesser.expected` what is told of shapes (inference.py, tellers.py).
+docs/architecture.md follows one constant through all of these.
 """
 
 from __future__ import annotations

@@ -8,10 +8,6 @@ from collections.abc import Sequence
 from fanlight.formats.tfgraph.nodes import GraphNode, Ref
 from fanlight.formats.tfgraph.roles import Guesser, Told, Wanted, motif, rule
 
-# Each of their results has the elements of the first input, in some shape and order.
-_KEEP_ELEMENTS = frozenset(
-    "Identity Reshape Transpose Squeeze ExpandDims Sigmoid Softmax Relu Relu6 Tanh Exp Cast".split()
-)
 _DEPTH = 12
 _FAR = 1 << 20
 _PARTS = 64
@@ -108,30 +104,12 @@ def masks(g: Guesser, node: GraphNode) -> bool:
     return any(made_by(g, r, "Range") for n in readers for r in n.inputs)
 
 
-def elements(g: Guesser, ref: Ref) -> int | None:
-    """How many elements a result has, if a declared output is made of these alone."""
-    for _ in range(_DEPTH):
-        dims = g.declared.get(ref.node)
-        if dims is not None and ref.index == 0:
-            known = [d for d in dims if d is not None]
-            return math.prod(known) if len(known) == len(dims) else None
-        readers = [
-            n
-            for n, i in g.users.get(ref.node, [])
-            if i == 0 and n.inputs[0] == ref and n.op in _KEEP_ELEMENTS
-        ]
-        if not readers:
-            return None
-        ref = Ref(readers[0].name)
-    return None
-
-
 def told_split(g: Guesser, user: GraphNode, count: int) -> tuple[int, list[int]] | None:
     """The dim that SplitV cuts and the sizes of its parts, if outputs tell how large they are."""
     shape = g.shape(user.inputs[0])
     if not 0 < count <= _PARTS:
         return None
-    parts = [elements(g, Ref(user.name, i)) for i in range(count)]
+    parts = [g.shapes.total(Ref(user.name, i)) for i in range(count)]
     if not shape or None in parts:
         return None
     for axis in reversed(range(len(shape))):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -49,6 +50,15 @@ def written_out(
         results = results if isinstance(results, tuple) else (results,)
         made.update(zip(node.outputs, results, strict=True))
     return [made[v] for _, v in graph.outputs]
+
+
+def sizes_of(wanted: Sequence[int], total: int) -> list[int] | None:
+    """The sizes of a Reshape of `total` elements with its one -1 told; None if they do not fit."""
+    dims = list(wanted)
+    if dims.count(-1) == 1:
+        rest = math.prod(d for d in dims if d != -1)
+        dims[dims.index(-1)] = total // rest if rest else 0
+    return dims if all(d >= 0 for d in dims) and math.prod(dims) == total else None
 
 
 def refusal(

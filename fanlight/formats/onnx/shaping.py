@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fanlight.formats.calls import sizes_of
 from fanlight.formats.emitter import Tensor, dtype_of
 from fanlight.formats.onnx import kinds
 from fanlight.formats.onnx.call import Call, importer
@@ -74,16 +75,14 @@ def reshape(call: Call) -> Tensor:
     if not call.flag("allowzero"):
         dims = [x.shape[i] if d == 0 and i < len(x.shape) else d for i, d in enumerate(dims)]
     total = math.prod(x.shape)
-    if dims.count(-1) == 1:
-        rest = math.prod(d for d in dims if d != -1)
-        dims[dims.index(-1)] = total // rest if rest else 0
-    if any(d < 0 for d in dims) or math.prod(dims) != total:
+    sizes = sizes_of(dims, total)
+    if sizes is None:
         raise call.refuse(
             "the sizes do not fit",
             expected=f"a shape of {total:,} elements",
             received=f"{list(x.shape)} to {list(wanted)}",
         )
-    return call.em.reshape(x, dims, call.name)
+    return call.em.reshape(x, sizes, call.name)
 
 
 @importer("Flatten")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fanlight.formats.calls import sizes_of
 from fanlight.formats.emitter import Tensor, dtype_of
 from fanlight.formats.tfgraph.call import Call, importer
 from fanlight.formats.tfgraph.debugging import PASSING
@@ -58,11 +59,8 @@ def reshape(call: Call) -> Tensor:
 
 def _reshaped(call: Call, x: Tensor, wanted: Sequence[int]) -> Tensor:
     total = math.prod(x.shape)
-    dims = list(wanted)
-    if dims.count(-1) == 1:
-        rest = math.prod(d for d in dims if d != -1)
-        dims[dims.index(-1)] = total // rest if rest else 0
-    if any(d < 0 for d in dims) or math.prod(dims) != total:
+    dims = sizes_of(wanted, total)
+    if dims is None:
         raise call.refuse(
             "the sizes do not fit",
             expected=f"a shape of {total:,} elements",

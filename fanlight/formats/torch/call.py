@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.formats.calls import refusal, written_out
+from fanlight.formats.counts import Count
 from fanlight.formats.emitter import Emitter, Tensor, dtype_of
 from fanlight.formats.pairs import Pair
 from fanlight.formats.registry import under
@@ -27,6 +28,9 @@ class Call:
     Attributes:
         metas: what the program says of each result; None where it says nothing.
         used: whether anything uses each result.
+        limits: result -> the least and the greatest that a size which depends on numbers may be,
+            as the program says; None where it says nothing.
+        given: what the program says of the first argument.
     """
 
     node: Node
@@ -35,6 +39,8 @@ class Call:
     metas: Sequence[Meta | None]
     warnings: list[str] = field(default_factory=list)
     used: Sequence[bool] = ()
+    limits: Mapping[int, tuple[int | None, int | None]] = field(default_factory=dict)
+    given: Meta | None = None
 
     def needs(self, index: int) -> bool:
         """Whether anything uses a result."""
@@ -104,7 +110,7 @@ class Call:
         value = self.args.get(name, default)
         if isinstance(value, np.ndarray) and value.size == 1:
             value = value.reshape(-1)[0].item()
-        if isinstance(value, Value):
+        if isinstance(value, Value | Count):
             raise self.depends(name)
         if not isinstance(value, bool | int | float):
             raise self.refuse(f"{name} must be a number", received=repr(value)[:80])
@@ -131,7 +137,7 @@ class Call:
         if isinstance(value, int) and not isinstance(value, bool):
             value = [value]
         values = list(value) if isinstance(value, list | tuple) else None
-        if values is not None and any(isinstance(v, Value) for v in values):
+        if values is not None and any(isinstance(v, Value | Count) for v in values):
             raise self.depends(name)
         if (
             values is None

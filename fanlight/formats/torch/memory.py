@@ -55,7 +55,7 @@ class Alias:
         put: the parent's new value of the old one and of its own; None if there is no such way.
     """
 
-    value: Tensor
+    value: Any  # a tensor, or one that is counted
     storage: Storage
     parent: Alias | None = None
     remake: Callable[[Tensor], Tensor] | None = None
@@ -142,7 +142,7 @@ _PARTS = frozenset(
     "unsafe_split_with_sizes".split()
 )
 _EXPANSIONS = frozenset("expand expand_as broadcast_to".split())
-_INDEXES = frozenset(["diagonal", "unfold"])
+_INDEXES = frozenset(["diagonal", "unfold", "as_strided"])
 # Some of these give their argument back where they have nothing to do.
 _DOUBTFUL = frozenset("einsum pixel_shuffle pixel_unshuffle channel_shuffle".split())
 _SURE = _RESHAPES | _PARTLY | _LOOSE | _SAME | _DROPOUTS | _TURNS
@@ -269,7 +269,7 @@ def view(
 
         @on_parts
         def put(base: Tensor, new: Tensor) -> Tensor:
-            return _indexed(call, base, new)
+            return indexed(call, base, new)
 
     elif name not in _EXPANSIONS or math.prod(value.shape) == math.prod(shape):
 
@@ -330,7 +330,7 @@ def replaced(call: Call, x: Tensor, new: Tensor, axis: int, taken: range) -> Ten
     return call.op("gather", both, order, part="written", axis=axis)
 
 
-def _indexed(call: Call, base: Tensor, new: Tensor) -> Tensor:
+def indexed(call: Call, base: Tensor, new: Tensor) -> Tensor:
     """`base` with the elements of which the view consists replaced, wherever they are."""
     count = math.prod(base.shape)
     check_size(TensorType((count,), "int32"), call.where, _INDEXED)

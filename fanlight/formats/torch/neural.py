@@ -184,7 +184,23 @@ def group_norm(call: Call) -> Tensor:
 
 @importer("native_group_norm")
 def native_group_norm(call: Call) -> list[Any]:
-    return [_grouped_norm(call, call.x("input"), call.whole("group"))]
+    x, groups = call.x("input"), call.whole("group")
+    y = _grouped_norm(call, x, groups)
+    flat = (x.shape[0], groups, math.prod(x.shape[1:]) // groups)
+    return [y, *_moments(call, call.em.reshape(x, flat, call.name("groups")), (2,), False)]
+
+
+def _moments(call: Call, x: Tensor, axes: tuple[int, ...], keep: bool) -> list[Tensor]:
+    """The mean and 1 / the deviation that a norm uses, if the program uses them, too."""
+    if not (call.needs(1) or call.needs(2)):
+        return []
+    eps = call.real("eps", 1e-5)
+
+    def compute(x: Any) -> Any:
+        mean, variance = neural.moments(x, axes, keep)
+        return mean, fn.rsqrt(fn.add(variance, eps))
+
+    return list(call.function(compute, x))
 
 
 @importer("layer_norm", "native_layer_norm")
@@ -209,9 +225,10 @@ def layer_norm(call: Call) -> list[Any]:
         return [
             call.function(
                 lambda x, s, *o: neural.layer_norm(x, s, o[0] if o else None, -1, eps), x, *given
-            )
+            ),
+            *_moments(call, x, axes, True),
         ]
-    return [call.function(compute, x, *given)]
+    return [call.function(compute, x, *given), *_moments(call, x, axes, True)]
 
 
 @importer("rms_norm", "_fused_rms_norm")

@@ -5,6 +5,7 @@ Live programs are serialized first, so that there is one reader of one form.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -54,12 +55,14 @@ class Meta:
         dtype: in a graph; None for one that graphs lack.
         strides: in elements; None where they are not told.
         code: the dtype in the program: two that differ may be one in a graph.
+        offset: where in its memory it begins, in elements; None where that is not a known number.
     """
 
     dtype: str | None
     sizes: tuple[int | str, ...]
     strides: tuple[int | str, ...] | None = None
     code: int | None = None
+    offset: int | None = None
 
     @property
     def outer_sizes(self) -> tuple[int | str, ...]:
@@ -86,12 +89,17 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes in order, with the sizes of their tensors."""
+    """Nodes in order, with the sizes of their tensors.
+
+    Attributes:
+        sizes: result that is a size -> what it is of symbols.
+    """
 
     inputs: tuple[Any, ...]
     outputs: tuple[Any, ...]
     nodes: tuple[Node, ...]
     metas: Mapping[str, Meta]
+    sizes: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def used(self) -> frozenset[str]:
@@ -229,7 +237,20 @@ def _graph(graph: Mapping[str, Any], where: str, depth: int) -> Graph:
         tuple(_argument(a, where, depth) for a in outputs),
         nodes,
         metas,
+        _size_symbols(graph),
     )
+
+
+def _size_symbols(graph: Mapping[str, Any]) -> dict[str, str]:
+    """What results that are sizes are called among the ranges; nothing where it is not told."""
+    found: dict[str, str] = {}
+    values = graph.get("sym_int_values")
+    for name, value in (values if isinstance(values, dict) else {}).items():
+        expression = value.get("as_expr") if isinstance(value, dict) else None
+        text = expression.get("expr_str") if isinstance(expression, dict) else None
+        if isinstance(text, str):
+            found[str(name)] = _symbol(text)
+    return found
 
 
 def _meta(meta: Any, where: str) -> Meta:
@@ -238,7 +259,11 @@ def _meta(meta: Any, where: str) -> Meta:
     code = code if isinstance(code, int) else None
     sizes = _sizes(meta.get("sizes"), "sizes", where)
     strides = None if meta.get("strides") is None else _sizes(meta["strides"], "strides", where)
-    return Meta(DTYPES.get(code) if code is not None else None, sizes, strides, code)
+    begin = meta.get("storage_offset")
+    offset = begin.get("as_int") if isinstance(begin, dict) else None
+    known = isinstance(offset, int) and 0 <= offset < 1 << 40
+    dtype = DTYPES.get(code) if code is not None else None
+    return Meta(dtype, sizes, strides, code, offset if known else None)
 
 
 def _sizes(values: Any, what: str, where: str) -> tuple[int | str, ...]:
@@ -248,10 +273,16 @@ def _sizes(values: Any, what: str, where: str) -> tuple[int | str, ...]:
         if kind == "as_int":
             sizes.append(_whole(value, where))
         elif kind == "as_expr":
-            sizes.append(str(expect(value, dict, "a size", where).get("expr_str"))[:200])
+            sizes.append(_symbol(str(expect(value, dict, "a size", where).get("expr_str"))))
         else:
             raise _unknown(f"a size {kind!r}", where)
     return tuple(sizes)
+
+
+def _symbol(text: str) -> str:
+    """ "s0" of "Symbol('s0', positive=True, integer=True)", as newer versions write it."""
+    found = re.fullmatch(r"Symbol\('(\w{1,80})'[\w=, ]*\)", text[:200])
+    return found[1] if found else text[:200]
 
 
 def _node(node: Any, index: int, where: str, depth: int) -> Node:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from fanlight.dtypes import COMPLEX
 from fanlight.errors import FanlightError
 from fanlight.formats import pairs
+from fanlight.formats.counts import Bounded, Count, Named, first, parts
 from fanlight.formats.emitter import Emitter, Tensor, dtype_of
 from fanlight.formats.inventory import Inventory, listed
 from fanlight.formats.names import output_names, tally
@@ -21,6 +23,10 @@ from fanlight.formats.random_weights import random_array
 from fanlight.formats.source import Options, Port, Source, check_options, static_shape
 from fanlight.formats.torch import complex as complexes
 from fanlight.formats.torch import (  # noqa: F401  (fill the table)
+    counted,
+    counted_moves,
+    counted_places,
+    drawn,
     elementwise,
     fourier,
     images,
@@ -29,7 +35,10 @@ from fanlight.formats.torch import (  # noqa: F401  (fill the table)
     neural,
     rare,
     recurrent,
+    selection,
     shaping,
+    strided,
+    unbacked,
     windows,
 )
 from fanlight.formats.torch.archive import open_archive
@@ -238,9 +247,11 @@ class _Import:
         """Compute a graph's nodes in an environment of names."""
         for node in graph.nodes:
             args = {k: self.resolve(v, env, node) for k, v in node.args.items()}
-            if is_size(node.target, args):
+            if unbacked.concerns(node.target, args):
+                results = [unbacked.computed(self._call(node, real_parts(args), graph))]
+            elif is_size(node.target, args):
                 made: Any = SIZE_FUNCTIONS[node.target](self._call(node, real_parts(args), graph))
-                results = made if isinstance(made, list | tuple) else [made]
+                results = list(made) if isinstance(made, list | tuple) else [made]
             else:
                 results = self._remembered(node, args, graph, env)
             for key, result in zip(node.outputs, results, strict=False):
@@ -261,13 +272,16 @@ class _Import:
         parent = parent if isinstance(parent, Alias) else None
         name = memory.name_of(node.target)
         if parent is not None and written_as(node.target) and name not in memory.VIEWS:
-            value = memory.fitting(call, results, parent.value)
+            value = counted.fitting(call, results, parent.value)
             of = parent.write(value, node.where)
             if of is not None and of not in self.changes:
                 self.changes.append(of)
             return [parent, *map(self._own, results[1:])]
         if name not in memory.VIEWS:
             return [self._own(r) for r in results]
+        if counted.concerns([*args.values(), *results]):
+            # How a part of a counted size lies in the other's memory is not followed.
+            return [memory.doubted(r, [] if parent is None else [parent]) for r in results]
         meta = graph.metas.get(given.name) if isinstance(given, Ref) else None
         shared = memory.shares(call, meta, call.metas[0] if call.metas else None)
         if shared is False:
@@ -285,12 +299,22 @@ class _Import:
 
     def _own(self, result: Any) -> Any:
         """A result with memory of its own."""
-        return Alias(result, Storage()) if is_tensor(result) else result
+        owned = is_tensor(result) or isinstance(result, Bounded)
+        return Alias(result, Storage()) if owned else result
 
     def _call(self, node: Node, args: dict[str, Any], graph: Graph) -> Call:
         metas = [graph.metas.get(o) if o else None for o in node.outputs]
         used = [o in graph.used for o in node.outputs]
-        return Call(node, self.em, args, metas, self.warnings, used)
+        limits = {}
+        for index, name in enumerate(node.outputs):
+            meta = metas[index]
+            sizes = [d for d in meta.sizes if isinstance(d, str)] if meta else []
+            symbol = sizes[0] if len(sizes) == 1 else graph.sizes.get(name or "", "")
+            if symbol in self.program.ranges:
+                limits[index] = self.program.ranges[symbol]
+        source = next(iter(node.args.values()), None)
+        given = graph.metas.get(source.name) if isinstance(source, Ref) else None
+        return Call(node, self.em, args, metas, self.warnings, used, limits, given)
 
     def _node(self, node: Node, args: dict[str, Any], graph: Graph) -> list[Any]:
         call = self._call(node, dict(args), graph)
@@ -298,7 +322,12 @@ class _Import:
         if handler is None:  # a size function whose argument is a tensor
             raise call.depends("an argument")
         try:
-            made = complexes.imported(call, handler)
+            if node.target != COND and (
+                counted.concerns(list(args.values())) or counted_places.indexed_by_mask(call)
+            ):
+                made = counted.handle(call, handler)
+            else:
+                made = complexes.imported(call, handler)
         except FanlightError as error:
             if error.code.startswith(("E-OP-", "E-TENSOR-")):
                 error.where = f"{call.where}: {error.where}"
@@ -327,7 +356,8 @@ class _Import:
         if isinstance(pred, np.ndarray):
             return self._results(bodies[0 if pred else 1], operands, call)
         # Numbers and sizes are known inside, too; tensors are passed.
-        tensors = [x for x in operands if isinstance(x, Value | np.ndarray)]
+        given = counted.opened(call, operands)
+        tensors = [x for x in given if isinstance(x, Value | np.ndarray)]
         first, second = (self._subgraph(b, operands, call, i) for i, b in enumerate(bodies))
         if first.results != second.results:
             raise call.refuse(
@@ -358,13 +388,14 @@ class _Import:
         outer, self.em = self.em, Emitter(builder, budget=self.em.budget)
         inputs: list[Value] = []
         try:
-            inside = list(given)
-            for i, x in enumerate(given):
+            flat = counted.opened(call, given)
+            inside = list(flat)
+            for i, x in enumerate(flat):
                 if isinstance(x, Value | np.ndarray):
                     inside[i] = builder.input(f"x{i}", tuple(x.shape), dtype_of(x))
                     inputs.append(inside[i])
             outputs: dict[str, Value] = {}
-            for i, x in enumerate(self._results(graph, inside, call)):
+            for i, x in enumerate(self._results(graph, counted.closed(inside, given), call)):
                 value = self.em.value(x)
                 # It gives neither an input, a weight nor anything twice: a copy of it.
                 if isinstance(x, np.ndarray) or value in inputs or value in outputs.values():
@@ -375,9 +406,16 @@ class _Import:
         finally:
             self.em = outer
 
-    def _checked(self, call: Call, result: Any, index: int) -> Any:
+    def _checked(self, call: Call, result: Any, index: int, counted_axis: int | None = None) -> Any:
         """A result in the dtype that the program declares; E-FORMAT-016 for another shape."""
         meta = call.metas[index] if index < len(call.metas) else None
+        if meta is not None and isinstance(result, Bounded):
+            size = meta.sizes[result.axis] if result.axis < len(meta.sizes) else None
+            known = size_of(size, self.symbols) if size is not None else None
+            plain = self._checked(call, result.tensor, index, result.axis)
+            if known is not None and known <= plain.shape[result.axis]:
+                return first(unbacked.Labelled(call), plain, result.axis, known)
+            return replace(result, tensor=plain)
         if meta is None or not is_tensor(result):
             return result
         if isinstance(result, Pair) != (meta.dtype == COMPLEX):
@@ -397,7 +435,8 @@ class _Import:
             result = call.cast(result, meta.dtype, "result")
         wanted = [size_of(d, self.symbols) for d in meta.sizes]
         if len(wanted) != len(result.shape) or any(
-            w is not None and w != d for w, d in zip(wanted, result.shape, strict=True)
+            w is not None and w != d and axis != counted_axis
+            for axis, (w, d) in enumerate(zip(wanted, result.shape, strict=True))
         ):
             raise FanlightError(
                 "E-FORMAT-016",
@@ -442,16 +481,23 @@ class _Import:
     def _finish(self) -> Source:
         self._tell_changes()
         results: list[tuple[str, Tensor]] = []
+        counts: dict[str, int] = {}  # of results that are counted, along which dim
         outputs, given = self.program.outputs, self.program.names
         if len(given) != len(outputs):
             given = (None,) * len(outputs)
         for output, name in zip(outputs, given, strict=True):
             made = self.resolve(output, self.env)
+            label = str(name or getattr(output, "name", ""))
             if isinstance(made, Pair):
-                made = pairs.joined(self.em, made, f"{name or output.name}/pairs")
-                self.warnings.append(pairs.told("output", name or output.name))
-            if isinstance(made, Value | np.ndarray):
-                results.append((name or output.name, made))
+                made = pairs.joined(self.em, made, f"{label}/pairs")
+                self.warnings.append(pairs.told("output", label))
+            if isinstance(made, Count):
+                results.append((label, made.value(Named(self.em, label))))
+            elif isinstance(made, Bounded):
+                results += parts(self.em, label, made, self.warnings)
+                counts.update({label: made.axis})
+            elif isinstance(made, Value | np.ndarray):
+                results.append((label, made))
         if not results:
             raise FanlightError(
                 "E-FORMAT-005",
@@ -464,7 +510,7 @@ class _Import:
         values = {n: self.em.value(t, n) for n, (_, t) in zip(names, results, strict=True)}
         batch = any(p.batched for p in self.ports)
         ports = tuple(
-            Port(n, source, batch and tuple(t.shape[:1]) == (1,))
+            Port(n, source, batch and tuple(t.shape[:1]) == (1,) and counts.get(source) != 0)
             for n, (source, t) in zip(names, results, strict=True)
         )
         return Source(

@@ -47,16 +47,24 @@ def _rnn(activation: Callable[[Any], Any]) -> Step:
 
 
 def _layer(step: Step, x: Any, h: Any, c: Any, weights: list[Any], backwards: bool) -> Any:
-    """x [T, N, I] -> y [T, N, H], the last h, the last state (c: None but for LSTM)."""
+    """x [T, N, I] -> y [T, N, H], the last h, the last state (c: None but for LSTM).
+
+    Args:
+        weights: of the input, of h, a bias for each or none, and a projection of h or none.
+    """
     projection = fn.matmul(x, fn.transpose(weights[0], (1, 0)))
     recurrent = fn.transpose(weights[1], (1, 0))
     bias = None
-    if len(weights) > 2:
+    # An LSTM with proj_size: what it hands on is a shorter h.
+    shorter = fn.transpose(weights[-1], (1, 0)) if len(weights) % 2 else None
+    if len(weights) > 3:
         projection, bias = fn.add(projection, weights[2]), weights[3]
     init = (h,) if c is None else (h, c)
 
     def once(carry: Any, x: Any) -> Any:
         h, state = step(x, carry[0], carry[-1], recurrent, bias)
+        if shorter is not None:
+            h = fn.matmul(h, shorter)
         return ((h,) if c is None else (h, state)), h
 
     last, y = scan(once, init, projection, reverse=backwards)
@@ -75,10 +83,12 @@ def _recurrent(call: Call, step: Step, states: int) -> list[Tensor]:
         call.warnings.append(f"{call.node.name}: its dropout is left out.")
     initial = hx if isinstance(hx, list) else [call.x("hx")]
     ways, per = 1 + both, 4 if biases else 2
+    if states == 2 and len(params) == layers * ways * (per + 1):
+        per += 1
     if len(params) != layers * ways * per or len(initial) != states:
         raise call.refuse(
             "the weights are not those of its layers",
-            expected=f"{layers * ways * per} (projections of hidden states are not supported)",
+            expected=layers * ways * per,
             received=len(params),
         )
     alone = len(x.shape) == 2

@@ -35,6 +35,33 @@ def _sym_size(call: Call) -> int:
     return int(x.shape[call.axis("dim", len(x.shape))])
 
 
+def _steps(call: Call) -> list[int]:
+    """The strides of a tensor as the program says them; in order where it says none."""
+    sizes = call.x().shape
+    told = call.given.strides if call.given else None
+    if told is not None and len(told) == len(sizes) and all(isinstance(s, int) for s in told):
+        return [int(s) for s in told]
+    return [math.prod(sizes[i + 1 :]) for i in range(len(sizes))]
+
+
+def _stride(call: Call) -> int:
+    return _steps(call)[call.axis("dim", len(call.x().shape))]
+
+
+def _offset(call: Call) -> int:
+    return (call.given.offset if call.given else None) or 0
+
+
+def _contiguous(call: Call) -> bool:
+    """Whether the elements lie in order; dims of 1 may have any stride."""
+    step = 1
+    for size, stride in zip(reversed(call.x().shape), reversed(_steps(call)), strict=True):
+        if size != 1 and stride != step:
+            return False
+        step *= size
+    return True
+
+
 def _numel(call: Call) -> int:
     return math.prod(call.x().shape)
 
@@ -67,6 +94,9 @@ def _nothing(call: Call) -> None:
 SIZE_FUNCTIONS: dict[str, Callable[[Call], Any]] = {
     "aten.sym_size.int": _sym_size,
     "aten.sym_numel.default": _numel,
+    "aten.sym_stride.int": _stride,
+    "aten.sym_storage_offset.default": _offset,
+    "aten.sym_is_contiguous.default": _contiguous,
     "aten.sym_constrain_range_for_size.default": _nothing,
     "aten.sym_constrain_range.default": _nothing,
     "aten._assert_scalar.default": _nothing,

@@ -13,7 +13,7 @@ from fanlight.formats.spatial import from_nhwc, to_nhwc
 from fanlight.formats.torch.call import Call, importer
 from fanlight.ops.types import TensorType
 from fanlight.tensor import functions as fn
-from fanlight.tensor import windows
+from fanlight.tensor import indices, windows
 
 Pads = tuple[tuple[int, int], ...]
 _MAX = 1 << 20
@@ -410,9 +410,11 @@ def adaptive(call: Call) -> list[Any]:
         raise call.refuse("the sizes do not fit", received=[*x.shape, *sizes])
     first = len(x.shape) - count
     axes = tuple(range(first, len(x.shape)))
+    shape = x.shape[first:]
+    if not average and call.needs(1):
+        return _adaptive_places(call, x, sizes)
     if all(m == 1 for m in sizes):
         return [call.op("mean" if average else "max", x, axes=axes, keepdims=True)]
-    shape = x.shape[first:]
     even = all(n % m == 0 for n, m in zip(shape, sizes, strict=True))
     if count == 2 and even and len(x.shape) == 4:
         window = tuple(n // m for n, m in zip(shape, sizes, strict=True))
@@ -434,3 +436,50 @@ def adaptive(call: Call) -> list[Any]:
     if max(sizes) > 512:
         raise call.refuse("the result is too large", expected="at most 512", received=sizes)
     return [call.function(compute, x)]
+
+
+def _adaptive_places(call: Call, x: Tensor, sizes: tuple[int, ...]) -> list[Tensor]:
+    """The maxima of adaptive windows, and where in its plane each is, counted row by row."""
+    count = math.prod(sizes)
+    lead, shape = tuple(x.shape[: -len(sizes)]), tuple(x.shape[-len(sizes) :])
+    if count > 512 or 0 in shape:
+        raise call.refuse("the result is too large", expected="1 to 512 windows", received=sizes)
+    numbers = np.arange(math.prod(shape), dtype=np.int32).reshape(shape)
+
+    def compute(x: Any) -> Any:
+        most, places = [], []
+        for cell in np.ndindex(*sizes):
+            cut = tuple(
+                slice(i * n // m, -(-(i + 1) * n // m))
+                for i, n, m in zip(cell, shape, sizes, strict=True)
+            )
+            own = numbers[cut].reshape(-1)
+            part = fn.reshape(x[(*(slice(None),) * len(lead), *cut)], (*lead, len(own)))
+            at = fn.arg_max(part, axis=-1)
+            most.append(fn.max(part, -1))
+            places.append(indices.gather(own, at))
+        return tuple(fn.reshape(fn.stack(t, -1), (*lead, *sizes)) for t in (most, places))
+
+    return list(call.function(compute, x))
+
+
+@importer("max_unpool2d", "max_unpool3d")
+def max_unpool(call: Call) -> Tensor:
+    """[..., C, h, w] to where its indices say in planes of zeros."""
+    count = 2 if "2d" in call.node.target else 3
+    x, index = call.x(), call.x("indices", "int32")
+    sizes = call.spread("output_size", count)
+    lead = tuple(x.shape[: len(x.shape) - count])
+    if len(x.shape) < count + 1 or tuple(x.shape) != tuple(index.shape) or min(sizes) < 1:
+        raise call.refuse("the indices do not fit", received=[*x.shape, *index.shape, *sizes])
+    planes, own, size = math.prod(lead), math.prod(x.shape[-count:]), math.prod(sizes)
+    check_size(TensorType((planes, size), "float32"), call.where, 1 << 28)
+    starts = np.arange(planes, dtype=np.int32)[:, None] * np.int32(size)
+
+    def compute(x: Any, index: Any) -> Any:
+        at = fn.reshape(fn.add(fn.reshape(index, (planes, own)), starts), (planes * own, 1))
+        blank = fn.zeros((planes * size,))
+        made = indices.tensor_scatter_update(blank, at, fn.reshape(x, (planes * own,)))
+        return fn.reshape(made, (*lead, *sizes))
+
+    return call.function(compute, x, index)

@@ -31,6 +31,13 @@ tensor (`add_`, `copy_`, `zero_`) are read where the ones without `_` are: what 
 all that shares the memory, views and what they are views of. Those with `out=` and those that
 change dims in place (`t_`, `squeeze_`) are left to `run_decompositions`.
 
+What is as long as the numbers want (`x[mask]`, `nonzero`, `masked_select`, `unique`,
+`torchvision::nms`) leaves the model padded, with its length beside it: `boxes` and `boxes_count`.
+In the model it goes through elementwise operators, indexing, slices, `cat`, `view`, reductions,
+`sort`, `topk`, `matmul` and more; where an operator would need two such sizes at once, the error
+says so. A size that comes of a number (`n.item()`, `bincount`, `repeat_interleave`) needs a bound
+in the module: `torch._check(n <= 100)`. `rand` and the like are drawn once, when the model is read.
+
 Of `aten`, in all overloads unless one is named:
 """
 

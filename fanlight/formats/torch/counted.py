@@ -19,7 +19,7 @@ from fanlight.formats.emitter import dtype_of
 from fanlight.formats.pairs import holds_complex
 from fanlight.formats.torch import memory
 from fanlight.formats.torch.call import Call, Handler
-from fanlight.formats.torch.unbacked import Labelled, as_number
+from fanlight.formats.torch.unbacked import Labelled, argument, as_number, size_of, sizes_of
 from fanlight.graph import Value
 from fanlight.tensor import functions as fn
 
@@ -339,7 +339,7 @@ def _sorted(call: Call, handler: Handler) -> Any:
 
 @rule("topk")
 def _top(call: Call, handler: Handler) -> Any:
-    x, k = call.get("self"), call.get("k")
+    x, k = argument(call), size_of(call, "k")
     rank = len(x.shape)
     axis = call.axis("dim", rank, -1)
     if isinstance(x, Bounded) and x.axis != axis and not isinstance(k, Count):
@@ -366,7 +366,7 @@ def _product(call: Call, handler: Handler) -> Any:
     names = next((p for p in pairs if all(n in call.args for n in p)), None)
     if names is None or concerns([v for k, v in call.args.items() if k not in names]):
         raise refused(call, "what is added is counted")
-    a, b = (call.get(n) for n in names)
+    a, b = (argument(call, n) for n in names)
     summed = (len(a.shape) - 1, max(len(b.shape) - 2, 0))
     if names == ("input", "weight"):
         summed = (len(a.shape) - 1, len(b.shape) - 1)
@@ -414,7 +414,7 @@ def _one_hot(call: Call, handler: Handler) -> Any:
 @rule("full", "zeros", "ones", "empty", "new_full", "new_zeros", "new_ones", "new_empty", "rand",
       "randn")  # fmt: skip
 def _filled(call: Call, handler: Handler) -> Any:
-    sizes = call.get("size", [])
+    sizes = sizes_of(call, "size")
     args = {k: as_number(call, v) for k, v in call.args.items()}
     if isinstance(args.get("self"), Bounded):
         args["self"] = args["self"].tensor
@@ -424,7 +424,7 @@ def _filled(call: Call, handler: Handler) -> Any:
     if axes:
         args["size"] = [max(counted(s).most, 0) for s in sizes]
     made = handler(replace(call, args=args))
-    return bounded(Labelled(call), made, axes[0], sizes[axes[0]]) if axes else made
+    return bounded(Labelled(call), made, axes[0], counted(sizes[axes[0]])) if axes else made
 
 
 @rule("arange")

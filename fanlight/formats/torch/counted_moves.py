@@ -24,7 +24,7 @@ from fanlight.formats.torch.counted import (
     with_,
 )
 from fanlight.formats.torch.shaping import cut, order_of
-from fanlight.formats.torch.unbacked import Labelled
+from fanlight.formats.torch.unbacked import Labelled, argument, arguments, size_of, sizes_of
 
 Rule = Callable[[Call, Handler], Any]
 _END = 2**31 - 1  # what a program writes for "to the end" is this or more
@@ -35,10 +35,8 @@ _END = 2**31 - 1  # what a program writes for "to the end" is this or more
 
 @rule("view", "reshape", "_unsafe_view", "view_copy", "_reshape_alias")
 def _view(call: Call, handler: Handler) -> Any:
-    sizes = call.get("shape" if "shape" in call.args else "size")
-    if not isinstance(sizes, list):
-        raise refused(call, "its size is none")
-    x = call.get("self")
+    sizes = sizes_of(call, "shape" if "shape" in call.args else "size")
+    x = argument(call)
     if not isinstance(x, Bounded):
         return handler(replace(call, args={**call.args, "size": [_open(s) for s in sizes]}))
     return reshaped(call, x, sizes)
@@ -79,7 +77,7 @@ def reshaped(call: Call, x: Bounded, sizes: Sequence[Any]) -> Any:
 
 @rule("view_as", "reshape_as")
 def _view_as(call: Call, handler: Handler) -> Any:
-    x, other = call.get("self"), call.get("other")
+    x, other = argument(call), argument(call, "other")
     sizes: list[Any] = list(other.shape)
     if isinstance(other, Bounded):
         sizes[other.axis] = other.count
@@ -129,17 +127,19 @@ def _permute(call: Call, handler: Handler) -> Any:
 
 @rule("expand", "expand_copy", "broadcast_to")
 def _expand(call: Call, handler: Handler) -> Any:
-    x, sizes = call.get("self"), list(call.get("size") or [])
+    x, sizes = argument(call), sizes_of(call, "size")
     axes = [i for i, s in enumerate(sizes) if isinstance(s, Count)]
     if isinstance(x, Bounded):
         at = len(sizes) - len(x.shape) + x.axis
+        if len(sizes) < len(x.shape):
+            raise call.refuse("size has too few dims", received=len(sizes))
         if any(a != at for a in axes):
             raise refused(call, "two dims are counted")
         sizes[at] = x.shape[x.axis]
         return Bounded(handler(with_(call, self=x.tensor, size=sizes)), at, x.count)
     if len(axes) != 1:
         raise refused(call, "two dims are counted")
-    count = sizes[axes[0]]
+    count = counted(sizes[axes[0]])
     sizes[axes[0]] = max(count.most, 0)
     made = handler(with_(call, size=sizes))
     return bounded(Labelled(call), made, axes[0], count)
@@ -147,7 +147,7 @@ def _expand(call: Call, handler: Handler) -> Any:
 
 @rule("expand_as")
 def _expand_as(call: Call, handler: Handler) -> Any:
-    x, other = call.get("self"), call.get("other")
+    x, other = argument(call), argument(call, "other")
     back = len(other.shape) - other.axis if isinstance(other, Bounded) else 0
     if not isinstance(other, Bounded):
         raise refused(call, "a counted dim is repeated")
@@ -194,13 +194,13 @@ def _flip(call: Call, handler: Handler) -> Any:
 
 @rule("slice", "slice_copy", "narrow")
 def _slice(call: Call, handler: Handler) -> Any:
-    x = call.get("self")
+    x = argument(call)
     axis = call.axis("dim", len(x.shape), 0)
-    start, step = call.get("start"), call.get("step") or 1
-    start = 0 if start is None else start
-    end = call.get("end")
+    step = size_of(call, "step") if call.has("step") else 1
+    start = size_of(call, "start") if call.has("start") else 0
+    end = size_of(call, "end") if call.has("end") else None
     if "length" in call.args:
-        end = unbacked.plain(counted(start) + call.get("length"))
+        end = unbacked.plain(counted(start) + size_of(call, "length"))
     if isinstance(x, Bounded) and x.axis != axis:
         if concerns([start, end]):
             raise refused(call, "two dims are counted")
@@ -245,7 +245,7 @@ def _place(label: Any, place: Any, long: Count) -> Count:
 
 @rule("select", "select_copy")
 def _select(call: Call, handler: Handler) -> Any:
-    x, index = call.get("self"), call.get("index")
+    x, index = argument(call), size_of(call, "index")
     axis = call.axis("dim", len(x.shape))
     if isinstance(x, Bounded) and x.axis != axis:
         if isinstance(index, Count):
@@ -291,9 +291,13 @@ def _refused(call: Call, handler: Handler) -> Any:
 @rule("constant_pad_nd", "pad")
 def _pad(call: Call, handler: Handler) -> Any:
     """Numbers beside what is counted, as rows are filled up to how many there may be."""
-    x = call.get("self")
-    pads = list(call.get("pad") or [])
-    if (call.get("mode") or "constant") != "constant" or len(pads) % 2:
+    x = argument(call)
+    pads = sizes_of(call, "pad")
+    if (
+        (call.get("mode") or "constant") != "constant"
+        or len(pads) % 2
+        or len(pads) > 2 * len(x.shape)
+    ):
         raise refused(call, "its mode is not constant")
     rank = len(x.shape)
     axes = {rank - 1 - i // 2 for i, p in enumerate(pads) if isinstance(p, Count)}
@@ -302,7 +306,7 @@ def _pad(call: Call, handler: Handler) -> Any:
     before, after = pads[own : own + 2] if own < len(pads) else (0, 0)
     if axes - {axis} or isinstance(before, Count) or before < 0:
         raise refused(call, "two dims are counted, or what is put in front")
-    value = call.get("value") or 0
+    value = call.number("value") if call.has("value") else 0
     label: Any = Labelled(call)
     count = x.count if isinstance(x, Bounded) else Count(x.shape[axis])
     tensor = clean(call, x, value)
@@ -320,7 +324,7 @@ def _pad(call: Call, handler: Handler) -> Any:
 
 @rule("cat", "concat", "concatenate", "stack")
 def _joined(call: Call, handler: Handler) -> Any:
-    parts = list(call.get("tensors") or [])
+    parts = arguments(call, "tensors")
     stacked = "stack" in call.node.target
     axis = call.axis("dim", len(parts[0].shape) + stacked, 0)
     kind = call.dtype or dtype_of(tensor_of(parts[0]))

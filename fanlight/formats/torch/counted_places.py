@@ -15,7 +15,7 @@ from fanlight.formats.torch.call import HANDLERS, Call, Handler
 from fanlight.formats.torch.counted import clean, only, refused, rule, tensor_of, with_
 from fanlight.formats.torch.selection import asked_for, columns, compared_rows, taken
 from fanlight.formats.torch.shaping import cut
-from fanlight.formats.torch.unbacked import Labelled
+from fanlight.formats.torch.unbacked import Labelled, argument, arguments
 from fanlight.graph import Value
 from fanlight.tensor import functions as fn
 from fanlight.tensor import indices as indexed
@@ -27,8 +27,8 @@ from fanlight.tensor.core import cast
 
 @rule("index_select")
 def _index_select(call: Call, handler: Handler) -> Any:
-    x = call.get("self")
-    return _picked(call, x, call.get("index"), call.axis("dim", len(x.shape), 0))
+    x = argument(call)
+    return _picked(call, x, argument(call, "index"), call.axis("dim", len(x.shape), 0))
 
 
 @rule("embedding")
@@ -103,7 +103,7 @@ def indexed_by_mask(call: Call) -> bool:
 
 @rule("index", "_unsafe_index")
 def _index(call: Call, handler: Handler) -> Any:
-    x, given = call.get("self"), list(call.get("indices") or [])
+    x, given = argument(call), arguments(call, "indices", True)
     used = [i for i in given if i is not None]
     if len(used) == 1:
         axis = next(a for a, i in enumerate(given) if i is not None)
@@ -148,7 +148,7 @@ def _separate(call: Call, x: Any, given: Sequence[Any]) -> list[Any]:
 @rule("gather", "take_along_dim")
 def _gather(call: Call, handler: Handler) -> Any:
     name = "index" if "index" in call.args else "indices"
-    x, index = call.get("self"), call.get(name)
+    x, index = argument(call), argument(call, name)
     axis = call.axis("dim", len(x.shape))
     at = clean(call, index)
     if isinstance(x, Bounded) and x.axis != axis:
@@ -176,7 +176,7 @@ def _with_room(call: Call, x: Any, axis: int) -> tuple[Any, int]:
 
 @rule("index_put", "_unsafe_index_put")
 def _index_put(call: Call, handler: Handler) -> Any:
-    x, given, values = call.get("self"), list(call.get("indices") or []), call.get("values")
+    x, given, values = argument(call), arguments(call, "indices", True), argument(call, "values")
     used = [i for i in given if i is not None]
     masked = len(used) == 1 and _is_mask(used[0]) and given[0] is not None
     if masked and not call.flag("accumulate"):
@@ -244,13 +244,13 @@ def _put_mask(call: Call, x: Any, mask: Any, values: Any) -> Any:
 @rule("index_add", "index_copy", "index_fill", "scatter", "scatter_add", "scatter_reduce")
 def _scatter(call: Call, handler: Handler) -> Any:
     """Behind the count, all is written to a place that is cut off."""
-    x, index = call.get("self"), call.get("index")
+    x, index = argument(call), argument(call, "index")
     if isinstance(x, Bounded) or not isinstance(index, Bounded):
         raise refused(call, "it writes into a counted tensor")
     axis = call.axis("dim", len(x.shape))
     scattered = "scatter" in call.node.target
     name = next((n for n in ("source", "src", "value") if n in call.args), "value")
-    values = call.get(name)
+    values = argument(call, name)
     label = Labelled(call)
     if scattered and index.axis != axis:
         raise refused(call, "another dim than that of its places is counted")
@@ -272,7 +272,7 @@ def _scatter(call: Call, handler: Handler) -> Any:
 
 @rule("masked_select")
 def _masked_select(call: Call, handler: Handler) -> Any:
-    x, mask = call.get("self"), call.get("mask")
+    x, mask = argument(call), argument(call, "mask")
     if tuple(x.shape) != tuple(mask.shape):
         raise refused(call, "the mask is not of its shape")
     return _masked(call, x, mask, 0)

@@ -24,7 +24,7 @@ from fanlight.formats.places import distinct, order, places
 from fanlight.formats.torch import unbacked
 from fanlight.formats.torch.call import Call, importer
 from fanlight.formats.torch.shaping import cut
-from fanlight.formats.torch.unbacked import Labelled
+from fanlight.formats.torch.unbacked import Labelled, argument
 from fanlight.ops.types import TensorType
 from fanlight.tensor import functions as fn
 from fanlight.tensor import indices as indexed
@@ -40,7 +40,7 @@ _MOST = 1 << 22
 @importer("nonzero", "argwhere")
 def nonzero(call: Call) -> Any:
     """[count, rank]: the places of what is not 0."""
-    return _found(call, cleaned(Labelled(call), call.get("self")))
+    return _found(call, cleaned(Labelled(call), argument(call)))
 
 
 def _found(call: Call, x: Tensor) -> Any:
@@ -58,7 +58,7 @@ def _found(call: Call, x: Tensor) -> Any:
 def nonzero_numpy(call: Call) -> list[Any]:
     """The same, of each dim by itself."""
     name = "condition" if "condition" in call.args else "self"
-    x = cleaned(Labelled(call), call.get(name))
+    x = cleaned(Labelled(call), argument(call, name))
     table = _found(call, x)
     return columns(call, table)
 
@@ -197,7 +197,7 @@ def _runs(call: Call, rows: list[Tensor]) -> tuple[Tensor, Count, Tensor, Tensor
 def _bound(call: Call, hint: str) -> int:
     """How long the first result may be at most, as the program says."""
     most = call.limits.get(0, (None, None))[1]
-    if most is None or most > _MOST:
+    if most is None or not 0 <= most <= _MOST:
         raise call.refuse(
             "nothing says how long the result may be",
             expected=f"{hint} in the module: a bound of its size, at most {_MOST:,}",
@@ -210,6 +210,8 @@ def _bound(call: Call, hint: str) -> int:
 def bincount(call: Call) -> Any:
     """How often each whole number is there, up to the greatest one."""
     x, least = call.x(dtype="int32"), call.whole("minlength", 0)
+    if len(x.shape) != 1 or least < 0:
+        raise call.refuse("a row of numbers is wanted", received=[*x.shape, least])
     weights = call.optional("weights", "float32")
     if isinstance(x, np.ndarray) and (weights is None or isinstance(weights, np.ndarray)):
         if not call.dtype or (x < 0).any():
@@ -303,7 +305,7 @@ def item(call: Call) -> Any:
 def nms(call: Call) -> Any:
     """Boxes [n, 4] and scores [n] -> which are kept, best first: counted."""
     label = Labelled(call)
-    boxes, scores = call.get("dets"), call.get("scores")
+    boxes, scores = argument(call, "dets"), argument(call, "scores")
     overlap = call.real("iou_threshold")
     size = min(boxes.shape[0], scores.shape[0])
     if len(boxes.shape) != 2 or boxes.shape[1] != 4 or len(scores.shape) != 1:

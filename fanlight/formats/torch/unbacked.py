@@ -44,12 +44,46 @@ def concerns(target: str, args: Mapping[str, Any]) -> bool:
 
 def computed(call: Call) -> Any:
     """The result of such a node: a number, a count, or a tensor without dims."""
+    many = 3 if call.node.target == "torch.sym_ite" else 1 if call.node.target in _OF_ONE else 2
+    if call.node.target != "aten.sym_size.int" and len(call.args) != many:
+        raise call.refuse("this is no arithmetic of sizes", expected=f"{many} arguments",
+                          received=len(call.args))  # fmt: skip
     return plain(_FUNCTIONS[call.node.target](call, *call.args.values()))
 
 
 def plain(size: Any) -> Any:
     """A count that is known as the number that it is."""
     return size.constant if isinstance(size, Count) and not size.terms else size
+
+
+def argument(call: Call, name: str = "self") -> Any:
+    """A tensor argument, counted or not; E-FORMAT-005 if it is none."""
+    value = call.get(name)
+    return value if isinstance(value, Bounded) else call.x(name)
+
+
+def arguments(call: Call, name: str, optional: bool = False) -> list[Any]:
+    """A list of tensors, counted or not, not empty; of indices, some may be None."""
+    values = call.get(name)
+    kinds: Any = Bounded | Value | np.ndarray | (None if optional else Bounded)
+    if not isinstance(values, list) or not values or not all(isinstance(v, kinds) for v in values):
+        raise call.refuse(f"{name} are no tensors", received=repr(values)[:80])
+    return list(values)
+
+
+def sizes_of(call: Call, name: str) -> list[Size]:
+    """A list of sizes, of which some may be counts."""
+    values = call.get(name)
+    values = [values] if isinstance(values, int | Count) else values
+    if not isinstance(values, list) or len(values) > 64 or not all(map(_is_size, values)):
+        raise call.refuse(f"{name} are no sizes", received=repr(values)[:80])
+    return list(values)
+
+
+def size_of(call: Call, name: str) -> Size:
+    """A size, which may be a count."""
+    value = call.get(name)
+    return value if isinstance(value, Count) else call.whole(name)
 
 
 def as_number(call: Any, value: Any) -> Any:
@@ -272,3 +306,10 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "math.trunc": _whole(_trunc),
 }
 _FUNCTIONS["torch.ops.math.ceil"] = _FUNCTIONS["math.ceil"]
+_OF_ONE = frozenset(
+    (
+        "aten.sym_numel.default _operator.neg _operator.abs _operator.pos _operator.not_ "
+        "torch.sym_not torch.sym_float torch.sym_int math.ceil math.floor math.trunc "
+        "torch.ops.math.ceil"
+    ).split()
+)

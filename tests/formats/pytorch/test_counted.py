@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,10 @@ import pytest
 import fanlight as fl
 from fanlight import from_torch
 from fanlight.errors import FanlightError
+from fanlight.formats.source import Options
+from fanlight.formats.torch.program import parse_program
+from fanlight.formats.torch.reader import import_program
+from tests.formats.pytorch.test_files import VALUES, spots
 
 torch = pytest.importorskip("torch", reason="the oracle, torch, is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -369,3 +376,46 @@ def test_the_bundle_computes_it(name: str, tmp_path: Path) -> None:
     for inputs in cases:
         given = dict(zip([n for n, _ in model.inputs], arrays(inputs), strict=True))
         compared(model, bundle.run(given, host="wasm"), flat(module(*inputs)))
+
+
+def test_mutations() -> None:
+    """A changed program loads, or is refused with one coded error."""
+    from fanlight.formats.torch.live import _serialized
+
+    programs = []
+    for function, inputs in ((parts, (X,)), (put_rows, (X,)), (counts_of, (V,))):
+        text = _serialized(torch, torch.export.export(Of(function), inputs))
+        model = json.loads(text)
+        model["graph_module"].pop("module_call_graph", None)
+        for node in model["graph_module"]["graph"]["nodes"]:
+            node.pop("metadata", None)
+        programs.append(model)
+    rng, loaded = random.Random(11), 0
+    for _ in range(150):
+        model = copy.deepcopy(rng.choice(programs))
+        graph = model["graph_module"]["graph"]
+        whole = {
+            "nodes": graph["nodes"],
+            "metas": graph["tensor_values"],
+            "ranges": model["range_constraints"],
+            "sizes": graph["sym_int_values"],
+        }
+        if rng.random() < 0.3:
+            one, other = rng.choice(graph["nodes"]), rng.choice(graph["nodes"])
+            one["target"] = other["target"]
+        for _ in range(rng.randint(0, 2)):
+            *lead, last = rng.choice(spots(whole))
+            parent: Any = whole
+            for key in lead:
+                parent = parent[key]
+            parent[last] = copy.deepcopy(rng.choice(VALUES))
+        try:
+            import_program(parse_program(model, "m"), _no_tensor, Options(), "m", "m")
+            loaded += 1
+        except FanlightError:
+            continue
+    assert loaded > 10
+
+
+def _no_tensor(fqn: str, kind: str) -> np.ndarray:
+    return np.zeros(3, np.float32)

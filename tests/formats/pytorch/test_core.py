@@ -33,8 +33,6 @@ UNREAD = {
     "native_layer_norm_backward.default": _GRADIENT,
     "atan2.out": "it writes into an argument; run_decompositions() writes atan2.default",
     "resize_.default": "it changes dims in place, and what is new in it has no numbers",
-    "_fft_c2r.default": "complex numbers",
-    "_fft_r2c.default": "complex numbers",
 }
 
 

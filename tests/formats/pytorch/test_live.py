@@ -175,10 +175,12 @@ def test_places_that_nothing_uses() -> None:
 
 
 def test_results_that_are_not_supported() -> None:
-    def places(x: Any) -> Any:
-        return F.adaptive_max_pool2d(x, 2, return_indices=True)
+    def bags(x: Any) -> Any:
+        places, starts = torch.tensor([0, 1, 2]), torch.tensor([0, 2])
+        sums, bag_of_each, *_ = torch.ops.aten._embedding_bag(x, places, starts)
+        return sums, bag_of_each
 
-    refused("E-FORMAT-012", "adaptive_max_pool2d", module=Of(places), inputs=(floats(1, 2, 5, 5),))
+    refused("E-FORMAT-012", "_embedding_bag", module=Of(bags), inputs=(floats(3, 4),))
 
 
 def test_a_decision_of_the_graph() -> None:

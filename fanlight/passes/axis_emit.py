@@ -88,12 +88,17 @@ class _Emission:
             None if operand is None or v in self.graph.weights else self._read(node, v, operand[0])
             for v, operand in zip(node.inputs, recipe.operands, strict=True)
         ]
-        # Elementwise, numbers of one shape may keep it, with whatever dims of 1 it has.
-        shapes = {v.shape for v in read if v is not None}
+        # Elementwise, numbers of one shape may keep it, with whatever dims of 1 it has: if they are
+        # meant to be of one shape, too. [n, h, 1, c] and [n, 1, w, c] may both lie as [n, 6, c].
+        shapes, meant = set(), set()
+        for v, operand in zip(read, recipe.operands, strict=True):
+            if v is not None and operand is not None:
+                shapes.add(v.shape)
+                meant.add(operand[1])
         single = all(
             v is not None or self._number(w) for v, w in zip(read, node.inputs, strict=True)
         )
-        keep = elementwise(node) and single and len(shapes) == 1
+        keep = elementwise(node) and single and len(shapes) == 1 and len(meant) == 1
         operands = []
         for v, own, operand in zip(node.inputs, read, recipe.operands, strict=True):
             if operand is None:

@@ -111,6 +111,30 @@ class Blocks:
 
     do_both_again = do_both
 
+    def do_widen(self, x: Value) -> Value | None:
+        """Two values that broadcast in both ways: [n, h, 1] and [n, 1, w]."""
+
+        def fits(v: Value) -> bool:
+            pairs = zip(v.shape[::-1], x.shape[::-1], strict=False)
+            return all(a == b or 1 in (a, b) for a, b in pairs)
+
+        others = [v for v in self.values if v.dtype == x.dtype and fits(v)]
+        other = others[self.rng.integers(len(others))]
+        return self.b.add(("add", "sub", "maximum")[self.rng.integers(3)], x, other)
+
+    do_widen_again = do_widen
+
+    def do_unsqueeze(self, x: Value) -> Value | None:
+        if x.type.rank > 5:
+            return None
+        at = int(self.rng.integers(x.type.rank + 1))
+        return self.b.add("reshape", x, shape=(*x.shape[:at], 1, *x.shape[at:]))
+
+    do_unsqueeze_again = do_unsqueeze
+
+    def do_squeeze(self, x: Value) -> Value:
+        return self.b.add("reshape", x, shape=tuple(n for n in x.shape if n != 1))
+
     def do_statistics(self, x: Value) -> Value | None:
         """x less what is reduced of it."""
         if not x.shape:
@@ -338,3 +362,18 @@ def test_a_cut_costs_the_least(seed: int) -> None:
     least = min(map(price, sides))
     assert found[0] == least == price(found[1])
     assert sum(found[1]) == max(sum(s) for s in sides if price(s) == least)
+
+
+def test_statistics_of_rows_and_of_columns_of_a_square() -> None:
+    """Both lie as [n, 3, c] without their dims of 1, and are added as a square."""
+    b = Builder("strips")
+    x = b.input("x", (2, 3, 3, 4), "float32")
+    turned = b.add("transpose", x, perm=(0, 3, 1, 2))
+    rows = b.add("reshape", b.add("sum", turned, axes=(3,)), shape=(2, 4, 3, 1))
+    columns = b.add("reshape", b.add("sum", turned, axes=(2,)), shape=(2, 4, 1, 3))
+    made = b.add("transpose", b.add("add", rows, columns), perm=(0, 2, 3, 1))
+    graph = b.finish({"y": made})
+    after = SinkTransposes().run(graph, Context())
+    verify(after)
+    assert "transpose" not in to_text(after)
+    assert_same_meaning(graph, after)

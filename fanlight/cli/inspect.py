@@ -70,9 +70,10 @@ def command(
 def _print_names(source: str, options: ModelOptions, as_json: bool) -> None:
     """The names that a model can be cut at; of a bundle, which cannot be, those of its values."""
     import fanlight as fl
-    from fanlight.convert.model import Reading, names_of, open_part
+    from fanlight.convert.model import Reading, names_of, open_readable
 
     require_path(source)
+    unread = None
     with progress(f"Reading {Path(source).name}"):
         if is_bundle(source):
             graph = fl.open_bundle(source).graph
@@ -81,12 +82,16 @@ def _print_names(source: str, options: ModelOptions, as_json: bool) -> None:
             weights = "random" if options.random_weights else "stored"
             shapes = shapes_by_name(options.shapes)
             reading = Reading(size=options.size, input_shapes=shapes, weights=weights)
-            found = names_of(open_part(source, reading))
+            opened = open_readable(source, reading)
+            found, unread = names_of(opened), opened.unread
     if as_json:
-        print_json({"names": [{"name": n, "type": t} for n, t in found.items()]})
+        told = {} if unread is None else {"unread": unread.told}
+        print_json({"names": [{"name": n, "type": t} for n, t in found.items()], **told})
         return
     for name, type in found.items():
         click.echo(f"{name}\t{type}")
+    if unread is not None:
+        click.echo(unread.told, err=True)
 
 
 def _read(source: str, options: ModelOptions) -> tuple[Graph, dict[str, Any]]:

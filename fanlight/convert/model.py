@@ -13,9 +13,12 @@ from fanlight.convert.kinds import OF_LAYERS
 from fanlight.convert.layered import between_layers, symbols_of, type_of, with_inputs
 from fanlight.dtypes import STRING
 from fanlight.errors import FanlightError
+from fanlight.formats.detect import load_graph
 from fanlight.formats.given import instead_of_model
 from fanlight.formats.model import Model as LoadedModel
+from fanlight.formats.names import ending_in
 from fanlight.formats.source import make_options, refuse_unused
+from fanlight.formats.unread import Unread, of_nodes
 from fanlight.graph import Graph
 from fanlight.layers.model import Model
 
@@ -68,6 +71,7 @@ class Opened:
         open_sizes: what is said of sizes that it leaves open and nobody gave. The graph is of small
             ones then, for the check alone; layers keep theirs open.
         sized: whether the caller gave sizes.
+        unread: what is not in the graph, for it cannot be read; see open_readable.
     """
 
     graph: Graph
@@ -83,6 +87,7 @@ class Opened:
     results: Mapping[str, str] = field(default_factory=dict)
     open_sizes: FanlightError | None = None
     sized: bool = False
+    unread: Unread | None = None
 
     @property
     def left_out(self) -> str | None:
@@ -137,7 +142,10 @@ def open_part(source: Any, reading: Reading) -> Opened:
         layers = between_layers(source, reading.inputs, reading.outputs)
         if layers is not None:
             return open_source(layers, reading.whole)
-    opened = open_source(source, reading.whole)
+    if not reading.outputs:
+        opened = open_source(source, reading.whole)
+    else:
+        opened = open_readable(source, reading.whole, reading.outputs)
     if reading.inputs or reading.outputs:
         layered = _part_of_layers(opened, reading)
         if layered is not None:
@@ -147,10 +155,42 @@ def open_part(source: Any, reading: Reading) -> Opened:
     return opened
 
 
+def open_readable(source: Any, reading: Reading, wanted: Sequence[str] = ()) -> Opened:
+    """A source; of a path whose nodes are not all known those that are, and are not behind others.
+
+    Args:
+        wanted: names that have to be among them, as far as the source has them.
+
+    Raises:
+        FanlightError: as open_source does, also where nothing can be read.
+    """
+    try:
+        return open_source(source, reading)
+    except FanlightError as error:
+        if not of_nodes(error) or not isinstance(source, str | Path):
+            raise
+        try:
+            model = LoadedModel(load_graph(source, **vars(reading), readable=True))
+        except FanlightError:
+            raise error from None
+        unread = model.source.unread
+        if unread is None or any(
+            name.removesuffix(":0") in unread.names or ending_in(name, unread.names)
+            for name in wanted
+            if name not in model.source.results
+        ):
+            raise
+        return replace(_of_graph(model, source, reading), layers=None)
+
+
 def names_of(opened: Opened) -> dict[str, str]:
     """Where a source can be cut: the names for `inputs` and `outputs`, with the types there."""
     graph = opened.graph
-    named = {n: str(v.type) for n, v in places(graph, opened.results).items()}
+    found = places(graph, opened.results)
+    if opened.unread is not None and opened.results:  # its outputs are no names of the source
+        own = {v.name for v in graph.inputs} | set(opened.results)
+        found = {n: v for n, v in found.items() if n in own}
+    named = {n: str(v.type) for n, v in found.items()}
     if opened.results or opened.layers is None:
         return named
     # Where the reader of graphs tells no names, layers do: a traced graph has those of ops alone.
@@ -366,4 +406,5 @@ def _of_graph(model: LoadedModel, where: Any, reading: Reading | None) -> Opened
         texts=texts,
         debug_ops=model.source.debug_ops,
         results=model.source.results,
+        unread=model.source.unread,
     )

@@ -67,6 +67,7 @@ def load_graph(
     outputs: str | Sequence[str] = (),
     input_values: Mapping[str, Any] | None = None,
     tables: Mapping[str, Any] | None = None,
+    readable: bool = False,
 ) -> Source:
     """Read a model file, or the folder that holds it.
 
@@ -81,6 +82,7 @@ def load_graph(
         input_values: of a TensorFlow graph, what inputs are fixed to, by name: whether it trains,
             or the numbers that decide sizes.
         tables: words of tables that the files do not fill; see `fl.load`.
+        readable: leave out nodes that cannot be read, and those behind them (see Source.unread).
 
     Raises:
         FanlightError: E-FORMAT-nnn, telling what in which file cannot be read.
@@ -88,6 +90,7 @@ def load_graph(
     options = make_options(
         size, input_shapes, weights, signature, tags, inputs, outputs, input_values, tables
     )
+    options = replace(options, readable=readable)
     if not isinstance(path, str | os.PathLike):
         received, todo = instead_of_model(path)
         raise FanlightError(

@@ -11,6 +11,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.formats.textpart import TextPart, as_bytes
+from fanlight.formats.unread import Unread
 from fanlight.graph import Graph
 
 # What readers call their formats -> what they read.
@@ -68,6 +69,8 @@ class Source:
         debug_ops: ops of the source that only print or check -> how many were left out.
         results: what the source calls its nodes, layers or tensors -> the value of the graph that
             is their result; a value of the graph may be gone.
+        unread: what was left out, where only what can be read was asked for. The graph has outputs
+            where it begins.
     """
 
     graph: Graph
@@ -82,6 +85,7 @@ class Source:
     mixes: tuple[str, ...] = ()
     debug_ops: Mapping[str, int] = field(default_factory=dict)
     results: Mapping[str, str] = field(default_factory=dict)
+    unread: Unread | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,8 @@ class Options:
         input_values: input name -> the array that it is fixed to; it is no input then.
         tables: keys and values of tables that the files do not fill, by name.
         sketch: whether the shapes of the graph alone are wanted (see Emitter).
+        readable: whether nodes that cannot be read are left out, with what is behind them, by
+            readers that know how (see Source.unread).
     """
 
     size: tuple[int, int] | None = None
@@ -110,6 +116,7 @@ class Options:
     input_values: Mapping[str, np.ndarray] = field(default_factory=dict)
     tables: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     sketch: bool = False
+    readable: bool = False
 
 
 def make_options(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from fanlight.errors import FanlightError
-from fanlight.formats.counts import parts
+from fanlight.formats.counts import Bounded, parts
 from fanlight.formats.files import Mapped
 from fanlight.formats.inventory import Inventory, listed
 from fanlight.formats.names import output_names, tally
@@ -36,6 +36,7 @@ from fanlight.formats.onnx.protos import Declared, Graph, Node, function, model
 from fanlight.formats.onnx.scope import Functions, Scope, Shared, WeightEmitter
 from fanlight.formats.onnx.tensors import Tensors
 from fanlight.formats.source import Options, Port, Source, check_options, static_shape
+from fanlight.formats.unread import Unread, in_front
 from fanlight.formats.wire import Message
 from fanlight.graph import Builder, Value
 
@@ -159,10 +160,12 @@ class _Import:
         self.scope = Scope(self.shared, self.em)
         self.ports: list[Port] = []
         self._values: list[Value] = []
+        self.unread = Unread() if options.readable else None
 
     def run(self) -> Source:
         nodes, used = self._needed()
-        self._refuse_unsupported(nodes)
+        if self.unread is None:
+            self._refuse_unsupported(nodes)
         initial = self.graph.initializers
         inputs = [d for d in self.graph.inputs if d.name not in initial]
         check_options(self.options, {d.name: _as_image(d.dims) for d in inputs}, self.path)
@@ -180,10 +183,37 @@ class _Import:
         waiting = {id(node) for chain in chains for node in chain[:-1]}
         for node in nodes:
             chain = ends.get(id(node))
-            if id(node) in waiting or (chain and sums.fused(self.scope, chain)):
+            if id(node) in waiting or (chain and self._fused(chain)):
                 continue
             for each in chain or (node,):
-                self.scope.node(each)
+                self._node(each)
+
+    def _fused(self, chain: Sequence[Node]) -> bool:
+        lost = set() if self.unread is None else self.unread.names
+        return not any(_used(n) & lost for n in chain) and sums.fused(self.scope, chain)
+
+    def _node(self, node: Node) -> None:
+        """One node; where only what can be read is wanted, it may be left out."""
+        if self.unread is None:
+            self.scope.node(node)
+            return
+        used = _used(node)
+        if used.isdisjoint(self.unread.names):
+            try:
+                self.scope.node(node)
+                return
+            except FanlightError as error:
+                self.unread.fail(error)
+        self.unread.lose([node.name, *node.outputs], sorted(used))
+
+    def _ends(self) -> list[str]:
+        """The outputs; where some are not read, what was read last in front of them, too."""
+        own = [o.name for o in self.graph.outputs]
+        if self.unread is None:
+            return own
+        names = self.scope.names
+        own = [n for n in own if isinstance(names.get(n), Value | Bounded)]
+        return [*own, *(n for n in self.unread.last if isinstance(names.get(n), Value))]
 
     def _needed(self) -> tuple[list[Node], set[str]]:
         """The nodes that outputs depend on, in order, and all names that they use."""
@@ -198,6 +228,7 @@ class _Import:
     def _refuse_unsupported(self, nodes: Sequence[Node]) -> None:
         unknown = _inventory(nodes, self.shared.functions).unknown
         if unknown:
+            front = self._in_front(nodes, unknown)
             raise FanlightError(
                 "E-FORMAT-013",
                 f"the graph uses {len(unknown)} op{'s' if len(unknown) > 1 else ''} "
@@ -205,9 +236,23 @@ class _Import:
                 where=self.path,
                 expected=f"some of the {len(HANDLERS)} ops that docs/onnx.md lists",
                 received=tally(unknown),
-                next="export the part of the model before these ops (post-processing often is "
-                "the rest), or ask for them in an issue.",
+                next=f"{front}export the part of the model before these ops (post-processing often "
+                "is the rest), or ask for them in an issue.",
             )
+
+    def _in_front(self, nodes: Sequence[Node], unknown: Collection[str]) -> str:
+        functions = self.shared.functions
+        lacking = {
+            op
+            for (op, _), f in functions.items()
+            if not _inventory(f.nodes, {}).found.keys().isdisjoint(unknown)
+        }
+        lacking |= set(unknown)
+        rows = (
+            (_inventory([n], {}).found.keys().isdisjoint(lacking), sorted(_used(n)), n.outputs)
+            for n in nodes
+        )
+        return in_front((d.name for d in self.graph.inputs), rows)
 
     def _input(self, declared: Declared) -> None:
         where = f"input {declared.name[:120]!r} of {self.path}"
@@ -255,29 +300,30 @@ class _Import:
 
     def _finish(self) -> Source:
         where = f"outputs of {self.path}"
-        found = [self.scope.get(o.name, where) for o in self.graph.outputs]
+        ends = self._ends()
+        found = [self.scope.get(name, where) for name in ends]
         results = []
-        for declared, (given, _) in zip(self.graph.outputs, found, strict=True):
+        for end, (given, _) in zip(ends, found, strict=True):
             if given is None or isinstance(given, list):
                 raise FanlightError(
                     "E-FORMAT-012",
                     "an output of the model is no tensor.",
                     where=where,
                     expected="tensors",
-                    received=f"{declared.name[:120]!r}: a sequence, or nothing",
+                    received=f"{end[:120]!r}: a sequence, or nothing",
                 )
             results.append(given)
-        names = output_names([o.name for o in self.graph.outputs], [p.name for p in self.ports])
+        names = output_names(ends, [p.name for p in self.ports])
         taken = [*names, *(p.name for p in self.ports)]
         outputs: dict[str, Value] = {}
         ports: list[Port] = []
         batch = any(p.batched for p in self.ports)
-        for name, declared, made in zip(names, self.graph.outputs, results, strict=True):
+        for name, end, made in zip(names, ends, results, strict=True):
             for label, tensor in parts(self.em, name, made, self.warnings):
                 label = name if label == name else output_names([label], taken)[0]
                 outputs[label] = self.em.exact(tensor, label)
                 batched = batch and label == name and tuple(tensor.shape[:1]) == (1,)
-                ports.append(Port(label, declared.name, batched))
+                ports.append(Port(label, end, batched))
         layouts = {
             p.name: "NCHW"
             for p, v in zip(self.ports, self._values, strict=True)
@@ -295,6 +341,7 @@ class _Import:
                 "layouts": layouts,
             },
             results=self.em.results,
+            unread=self.unread,
         )
 
 

@@ -1,0 +1,169 @@
+"""A part of a model can be read, whatever comes behind it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner, Result
+from onnx import TensorProto, helper, numpy_helper
+
+import fanlight as fl
+from fanlight.cli.app import cli
+from fanlight.errors import FanlightError
+from fanlight.formats.detect import load_graph
+
+RNG = np.random.default_rng(11)
+X = RNG.standard_normal((1, 3)).astype(np.float32)
+W = RNG.standard_normal((3, 4)).astype(np.float32)
+RELU = np.maximum(X @ W, 0)
+
+
+def refused(code: str, function: Any, *args: Any, **kwargs: Any) -> str:
+    with pytest.raises(FanlightError) as caught:
+        function(*args, **kwargs)
+    assert caught.value.code == code, caught.value
+    return str(caught.value)
+
+
+def inspected(path: Path, *options: str) -> Result:
+    result = CliRunner().invoke(cli, ["inspect", str(path), "--names", *options])
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def listed(path: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(inspected(path, "--json").stdout)
+    return {n["name"]: n["type"] for n in told["names"]} | {"unread": told.get("unread")}
+
+
+# --- ONNX -----------------------------------------------------------------------------------------
+
+
+def onnx_file(path: Path, *behind: onnx.NodeProto, functions: Any = ()) -> Path:
+    """matmul and relu1, and some nodes behind them; the last one makes y."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["mm"], name="matmul"),
+        helper.make_node("Relu", ["mm"], ["relu1"], name="relu1"),
+        *behind,
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(W, "w")],
+    )
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("my.ops", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, functions=functions), path)
+    return path
+
+
+def mystery(*ports: str) -> onnx.NodeProto:
+    return helper.make_node("Mystery", [ports[0]], [ports[1]], domain="my.ops", name="myst")
+
+
+BEHIND = {
+    "op": [mystery("relu1", "m"), helper.make_node("Abs", ["m"], ["y"], name="abs")],
+    "branch": [
+        mystery("relu1", "m"),
+        helper.make_node("Neg", ["relu1"], ["n"], name="neg"),
+        helper.make_node("Add", ["m", "n"], ["y"], name="sum"),
+    ],
+    "shape that depends on the input": [
+        helper.make_node("Cast", ["relu1"], ["s"], to=TensorProto.INT64, name="cast"),
+        helper.make_node("Reshape", ["relu1", "s"], ["y"], name="shaped"),
+    ],
+    "body": [
+        helper.make_node("ReduceMax", ["relu1"], ["top"], keepdims=0, name="top"),
+        helper.make_node("Cast", ["top"], ["c"], to=TensorProto.BOOL, name="cast"),
+        helper.make_node(
+            "If",
+            ["c"],
+            ["y"],
+            name="choice",
+            **{
+                side: helper.make_graph(
+                    [mystery("relu1", f"z_{side}")],
+                    side,
+                    [],
+                    [helper.make_tensor_value_info(f"z_{side}", TensorProto.FLOAT, None)],
+                )
+                for side in ("then_branch", "else_branch")
+            },
+        ),
+    ],
+}
+
+
+@pytest.mark.parametrize("behind", BEHIND)
+def test_onnx(tmp_path: Path, behind: str) -> None:
+    path = onnx_file(tmp_path / "a.onnx", *BEHIND[behind])
+    with pytest.raises(FanlightError):
+        fl.load(path)
+    done = fl.convert(path, tmp_path / "part.onnx", outputs=["relu1"])
+    assert done.ok
+    count = 1 if behind == "body" else 2  # its top is that of all examples
+    found = fl.load(tmp_path / "part.onnx")(np.repeat(X, count, 0))
+    np.testing.assert_allclose(found, np.repeat(RELU, count, 0), rtol=1e-6)
+    names = listed(path)
+    assert names["relu1"] == "f32[1, 4]" and "y" not in names and "left out" in names["unread"]
+
+
+def test_onnx_says_where_to_cut(tmp_path: Path) -> None:
+    path = onnx_file(tmp_path / "a.onnx", *BEHIND["op"])
+    assert "outputs=['relu1']" in refused("E-FORMAT-013", fl.load, path)
+    result = CliRunner().invoke(cli, ["convert", str(path), str(tmp_path / "b")])
+    assert result.exit_code and "--outputs relu1" in result.stderr
+    told = inspected(path)
+    names = [line.split("\t")[0] for line in told.stdout.splitlines()]
+    assert sorted(names) == ["matmul", "mm", "relu1", "x"]
+    assert told.stderr.count("\n") == 1 and "my.ops.Mystery" in told.stderr
+
+
+def test_onnx_what_is_behind_is_refused(tmp_path: Path) -> None:
+    path = onnx_file(tmp_path / "a.onnx", *BEHIND["branch"])
+    for name in ("m", "y", "sum"):
+        told = refused("E-FORMAT-013", fl.convert, path, tmp_path / "b", outputs=[name])
+        assert "my.ops.Mystery" in told
+    assert "relu1" in refused("E-CONVERT-003", fl.convert, path, tmp_path / "b", outputs=["relu"])
+    both = fl.convert(path, tmp_path / "b.onnx", outputs=["neg", "relu1"])
+    assert both.ok
+    made = fl.load(tmp_path / "b.onnx")({"x": X})
+    np.testing.assert_allclose(made["neg"], -RELU, rtol=1e-6)
+    np.testing.assert_allclose(made["relu1"], RELU, rtol=1e-6)
+
+
+def test_onnx_inside_of_a_function(tmp_path: Path) -> None:
+    inner = helper.make_function(
+        "my.ops", "Wrapped", ["a"], ["b"], [mystery("a", "b")], [helper.make_opsetid("my.ops", 1)]
+    )
+    call = helper.make_node("Wrapped", ["relu1"], ["y"], domain="my.ops", name="call")
+    path = onnx_file(tmp_path / "a.onnx", call, functions=[inner])
+    assert "outputs=['relu1']" in refused("E-FORMAT-013", fl.load, path)
+    assert fl.convert(path, tmp_path / "b.onnx", outputs=["relu1"]).ok
+
+
+def test_nothing_is_left(tmp_path: Path) -> None:
+    path = onnx_file(tmp_path / "a.onnx", mystery("x", "y"))
+    refused("E-FORMAT-013", fl.convert, path, tmp_path / "b", outputs=["y"])
+    refused("E-CONVERT-003", fl.convert, path, tmp_path / "b", outputs=["z"])
+
+
+def test_onnx_damaged(tmp_path: Path) -> None:
+    """Nothing but errors of files, whatever bytes are there."""
+    whole = onnx_file(tmp_path / "a.onnx", *BEHIND["branch"]).read_bytes()
+    assert load_graph(tmp_path / "a.onnx", readable=True).unread is not None
+    for _ in range(300):
+        data = bytearray(whole)
+        for place in RNG.integers(0, len(data), 2):
+            data[place] = RNG.integers(0, 256)
+        (tmp_path / "a.onnx").write_bytes(data)
+        try:
+            load_graph(tmp_path / "a.onnx", readable=True)
+        except FanlightError as error:
+            assert "does not expect" not in error.message, error

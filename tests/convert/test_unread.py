@@ -16,6 +16,7 @@ import fanlight as fl
 from fanlight.cli.app import cli
 from fanlight.errors import FanlightError
 from fanlight.formats.detect import load_graph
+from tests.formats import crafted, savedmodels
 
 RNG = np.random.default_rng(11)
 X = RNG.standard_normal((1, 3)).astype(np.float32)
@@ -167,3 +168,103 @@ def test_onnx_damaged(tmp_path: Path) -> None:
             load_graph(tmp_path / "a.onnx", readable=True)
         except FanlightError as error:
             assert "does not expect" not in error.message, error
+
+
+# --- graphs of TensorFlow -------------------------------------------------------------------------
+
+
+def tfjs_file(folder: Path) -> Path:
+    float_ = {"T": {"type": "DT_FLOAT"}}
+    nodes = [
+        crafted.placeholder("x", -1, 3),
+        crafted.node("MatMul", "net/dense/MatMul", "x", "w", **float_),
+        crafted.node("Relu", "net/dense/Relu", "net/dense/MatMul", **float_),
+        crafted.node("Mystery", "net/mystery", "net/dense/Relu", **float_),
+        crafted.node("Abs", "out", "net/mystery", **float_),
+    ]
+    return crafted.write_tfjs(folder, *crafted.graph_of(nodes, {"w": W}))
+
+
+def frozen_file(path: Path) -> Path:
+    float_ = ("type", savedmodels.FLOAT)
+    nodes = [
+        savedmodels.placeholder("x", -1, 3),
+        savedmodels.const("w", W),
+        savedmodels.node("MatMul", "net/dense/MatMul", "x", "w", T=float_),
+        savedmodels.node("Relu", "net/dense/Relu", "net/dense/MatMul", T=float_),
+        savedmodels.node("Mystery", "net/mystery", "net/dense/Relu", T=float_),
+        savedmodels.node("Abs", "out", "net/mystery", T=float_),
+    ]
+    path.write_bytes(savedmodels.graph(nodes))
+    return path
+
+
+def saved_folder(folder: Path) -> Path:
+    """All of it is inside of a function."""
+    float_ = ("type", savedmodels.FLOAT)
+    body = savedmodels.function(
+        "inner",
+        {"x": savedmodels.FLOAT},
+        [
+            savedmodels.const("w", W),
+            savedmodels.node("MatMul", "dense/MatMul", "x", "w:output:0", T=float_),
+            savedmodels.node("Relu", "dense/Relu", "dense/MatMul:product:0", T=float_),
+            savedmodels.node("Mystery", "mystery", "dense/Relu:activations:0", T=float_),
+        ],
+        {"y": "mystery:y:0"},
+    )
+    nodes = [
+        savedmodels.placeholder("serving_default_x", -1, 3),
+        savedmodels.node("StatefulPartitionedCall", "net", "serving_default_x",
+                         f=("func", "inner")),
+    ]  # fmt: skip
+    made = savedmodels.signature(
+        {"x": savedmodels.info("serving_default_x:0", -1, 3)},
+        {"y": savedmodels.info("net:0", -1, 4)},
+    )
+    folder.mkdir()
+    meta = savedmodels.meta_graph(savedmodels.graph(nodes, [body]), {"serving_default": made})
+    (folder / "saved_model.pb").write_bytes(savedmodels.saved_model(meta))
+    return folder
+
+
+TENSORFLOW = {"tfjs": tfjs_file, "frozen.pb": frozen_file, "saved": saved_folder}
+
+
+@pytest.mark.parametrize("form", TENSORFLOW)
+def test_graphs(tmp_path: Path, form: str) -> None:
+    path = TENSORFLOW[form](tmp_path / form)
+    told = refused("E-FORMAT-013", fl.load, path)
+    assert "net/dense/Relu" in told and "outputs=" in told
+    names = listed(path)
+    assert names["net/dense/Relu"] == "f32[1, 4]" and "Mystery" in names["unread"]
+    assert not {"out", "net/mystery", "net"} & set(names)
+    for name in ("net/dense/Relu", "dense/Relu", "net/dense/Relu:0"):
+        done = fl.convert(path, tmp_path / "part.onnx", outputs=[name])
+        assert done.ok
+        found = fl.load(tmp_path / "part.onnx")(np.repeat(X, 2, 0))
+        np.testing.assert_allclose(found, np.repeat(RELU, 2, 0), rtol=1e-6)
+    told = refused("E-FORMAT-013", fl.convert, path, tmp_path / "b", outputs=["net/mystery"])
+    assert "Mystery" in told
+
+
+def test_a_graph_whose_output_is_complex(tmp_path: Path) -> None:
+    nodes = [
+        crafted.placeholder("x", -1, 3),
+        crafted.node("Relu", "relu", "x", T={"type": "DT_FLOAT"}),
+        crafted.node("Complex", "both", "relu", "relu", T={"type": "DT_FLOAT"}),
+    ]
+    path = crafted.write_tfjs(tmp_path / "a", *crafted.graph_of(nodes, {}))
+    refused("E-FORMAT-012", fl.load, path)
+    assert fl.convert(path, tmp_path / "part.onnx", outputs=["relu"]).ok
+    found = fl.load(tmp_path / "part.onnx")(X)
+    np.testing.assert_allclose(found, np.maximum(X, 0))
+    assert "complex" in listed(path)["unread"]
+    refused("E-FORMAT-012", fl.convert, path, tmp_path / "b", outputs=["both"])
+
+
+def test_graphs_with_random_weights(tmp_path: Path) -> None:
+    path = tfjs_file(tmp_path / "a")
+    (tmp_path / "a" / "weights.bin").unlink()
+    names = json.loads(inspected(path, "--json", "--random-weights").stdout)["names"]
+    assert "net/dense/Relu" in {n["name"] for n in names}

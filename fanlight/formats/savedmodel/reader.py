@@ -402,7 +402,8 @@ def _run(
     constants = _Constants(found.constants, variables, bundle, random, data, str(file))
     used, called, debug = callable_nodes(found.nodes, found.functions, signature, file)
     inner = [n for f in called.values() for n in f.nodes.values()]
-    _refuse_unsupported([*used.values(), *inner], stop, file)
+    if not options.readable:
+        _refuse_unsupported(used, inner, stop, file)
     filled = tables_of(
         parsed,
         used,

@@ -53,6 +53,7 @@ from fanlight.formats.tfgraph.nodes import GraphNode, Ref, graph_dtype, parse_no
 from fanlight.formats.tfgraph.order import needed, ordered
 from fanlight.formats.tfgraph.signature import Entry, Signature, read_signature, topology
 from fanlight.formats.together import told_apart
+from fanlight.formats.unread import Unread, in_front
 from fanlight.graph import Builder, Value
 
 # Handled by the reader itself rather than by an importer of the table.
@@ -73,7 +74,8 @@ def read_graph_model(model: Mapping[str, Any], path: Path, options: Options) -> 
     library = read_library(topology(model, path), path)
     used, called, debug = callable_nodes(nodes, library, signature, path)
     inner = [n for f in called.values() for n in f.nodes.values()]
-    _refuse_unsupported([*used.values(), *inner], stop, path)
+    if not options.readable:
+        _refuse_unsupported(used, inner, stop, path)
     groups = parse_manifest(model.get("weightsManifest") or [], path)
     if options.weights == "stored":
         stored = read_weights(groups, path.parent)
@@ -144,12 +146,18 @@ def callable_nodes(
     return used, called, debug
 
 
-def _refuse_unsupported(nodes: Iterable[GraphNode], stop: frozenset[str], path: Path) -> None:
-    used = ((n.op, n.name) for n in nodes if n.name not in stop)
+def _refuse_unsupported(
+    nodes: Mapping[str, GraphNode], inner: Iterable[GraphNode], stop: frozenset[str], path: Path
+) -> None:
+    """E-FORMAT-013 for nodes of the graph, and those in its functions."""
+    used = ((n.op, n.name) for n in (*nodes.values(), *inner) if n.name not in stop)
     unknown = listed(used, lambda op: op in HANDLERS or op in OWN).unknown
     if not unknown:
         return
     lines = tally(unknown)
+    rows = (
+        (n.op not in unknown, [r.node for r in n.inputs], [n.name]) for n in ordered(nodes, stop)
+    )
     raise FanlightError(
         "E-FORMAT-013",
         f"the graph uses {len(unknown)} op{'s' if len(unknown) > 1 else ''} "
@@ -157,8 +165,19 @@ def _refuse_unsupported(nodes: Iterable[GraphNode], stop: frozenset[str], path: 
         where=path,
         expected=f"some of the {len(HANDLERS)} ops that docs/formats.md lists",
         received=lines,
-        next="export the part of the model before these ops (post-processing often is the rest), "
-        "or ask for them in an issue.",
+        next=f"{in_front(stop, rows)}export the part of the model before these ops "
+        "(post-processing often is the rest), or ask for them in an issue.",
+    )
+
+
+def _lacking(node: GraphNode) -> FanlightError:
+    return FanlightError(
+        "E-FORMAT-013",
+        "the graph has an op that Fanlight does not have.",
+        where=node.where,
+        expected="the ops that docs/formats.md lists",
+        received=node.op[:80],
+        next="export the part of the model before it, or ask for it in an issue.",
     )
 
 
@@ -205,6 +224,7 @@ class _Import:
         self.warnings: list[str] = []
         self.host: Host | None = None
         self.trying = False  # whether nodes are worked out for examples
+        self.unread = Unread() if options.readable else None
 
     def fresh(
         self, trying: bool, stored: Mapping[str, np.ndarray | Skipped] | None = None
@@ -239,9 +259,41 @@ class _Import:
             self._input(entry, node, self.host)
         for node in order:
             if node.name not in self.results:
-                made = self.results[node.name] = self._node(node, self.results, self.em)
+                made = self.results[node.name] = self._made(node)
                 self.em.result(node.name, made[0] if made else None)
+        if self.unread is not None:
+            self.signature = self._read_part(self.unread, needed)
         return self._finish(self.host)
+
+    def _made(self, node: GraphNode) -> list[Any]:
+        """The results of a node of the graph; none if it is left out, for it cannot be read."""
+        if self.unread is None:
+            return self._node(node, self.results, self.em)
+        inputs = [ref.node for ref in node.inputs]
+        if self.unread.names.isdisjoint(inputs):
+            try:
+                return self._node(node, self.results, self.em)
+            except FanlightError as error:
+                self.unread.fail(error)
+        self.unread.lose([node.name], inputs)
+        return []
+
+    def _read_part(self, unread: Unread, nodes: Mapping[str, GraphNode]) -> Signature:
+        """The signature with the outputs that are read, and what is read last before others."""
+        own = []
+        for entry in self.signature.outputs:
+            name = entry.ref.node
+            if name in unread.names:
+                continue
+            try:
+                self._refuse_output(entry, self.tensor(entry.ref, None, self.results))
+                own.append(entry)
+            except FanlightError as error:
+                unread.fail(error)
+                unread.lose([name], [ref.node for ref in nodes[name].inputs])
+        made = {n: self.results[n] for n in unread.last}
+        last = [Entry(n, Ref(n)) for n, x in made.items() if x and isinstance(x[0], Value)]
+        return replace(self.signature, outputs=(*own, *last))
 
     def run_function(self, function: Function, inputs: Sequence[Any], em: Emitter) -> list[Any]:
         """What a function gives for these inputs; its ops go to `em`."""
@@ -378,7 +430,9 @@ class _Import:
         if node.op not in TAKE_LISTS and any(is_list(x) for x in call.inputs):
             raise call.refuse("lists are not taken here", expected="tensors", received="a list")
         try:
-            handler = HANDLERS[node.op]
+            handler = HANDLERS.get(node.op)
+            if handler is None:
+                raise _lacking(node)
             if in_pairs:
                 made = complexes.handle(call, handler)
             elif any(text.concerns(x) for x in call.inputs):
@@ -435,36 +489,40 @@ class _Import:
             )
         return made[ref.index]
 
+    def _refuse_output(self, entry: Entry, result: Any) -> None:
+        """E-FORMAT-012 for an output that is no tensor of numbers."""
+        if text.concerns(result):
+            raise FanlightError(
+                "E-FORMAT-012",
+                "an output of the model is of strings, or a table.",
+                where=self.path,
+                expected="numbers or booleans",
+                received=entry.name,
+                next="end the model before they are made: labels are put to numbers outside.",
+            )
+        if isinstance(result, Pair):
+            raise FanlightError(
+                "E-FORMAT-012",
+                "an output of the model is complex.",
+                where=self.path,
+                expected="real numbers: its real and imaginary part, or its magnitude",
+                received=entry.name,
+                next="end the model with tf.abs, or with tf.math.real and tf.math.imag.",
+            )
+        if is_list(result):
+            raise FanlightError(
+                "E-FORMAT-012",
+                "an output of the model is a list of tensors.",
+                where=self.path,
+                expected="tensors: what the list holds, stacked",
+                received=entry.name,
+                next="end the model with TensorList.stack() or tf.stack.",
+            )
+
     def _finish(self, host: Host) -> Source:
         results = [self.tensor(e.ref, None, self.results) for e in self.signature.outputs]
         for entry, result in zip(self.signature.outputs, results, strict=True):
-            if text.concerns(result):
-                raise FanlightError(
-                    "E-FORMAT-012",
-                    "an output of the model is of strings, or a table.",
-                    where=self.path,
-                    expected="numbers or booleans",
-                    received=entry.name,
-                    next="end the model before they are made: labels are put to numbers outside.",
-                )
-            if isinstance(result, Pair):
-                raise FanlightError(
-                    "E-FORMAT-012",
-                    "an output of the model is complex.",
-                    where=self.path,
-                    expected="real numbers: its real and imaginary part, or its magnitude",
-                    received=entry.name,
-                    next="end the model with tf.abs, or with tf.math.real and tf.math.imag.",
-                )
-            if is_list(result):
-                raise FanlightError(
-                    "E-FORMAT-012",
-                    "an output of the model is a list of tensors.",
-                    where=self.path,
-                    expected="tensors: what the list holds, stacked",
-                    received=entry.name,
-                    next="end the model with TensorList.stack() or tf.stack.",
-                )
+            self._refuse_output(entry, result)
         names = output_names([e.name for e in self.signature.outputs], [p.name for p in self.ports])
         batch = any(p.batched for p in self.ports)
         outputs: dict[str, Value] = {}
@@ -488,6 +546,7 @@ class _Import:
             warnings=tuple(dict.fromkeys(self.warnings)),
             text=part,
             results=self.em.results,
+            unread=self.unread,
         )
 
     def _parts(self, name: str, entry: Entry, made: Any) -> list[tuple[str, Tensor]]:

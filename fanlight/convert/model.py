@@ -187,9 +187,10 @@ def names_of(opened: Opened) -> dict[str, str]:
     """Where a source can be cut: the names for `inputs` and `outputs`, with the types there."""
     graph = opened.graph
     found = places(graph, opened.results)
-    if opened.unread is not None and opened.results:  # its outputs are no names of the source
+    if opened.unread is not None:  # the reader has made outputs of what the source calls otherwise
         own = {v.name for v in graph.inputs} | set(opened.results)
-        found = {n: v for n, v in found.items() if n in own}
+        again = set(opened.results.values())
+        found = {n: v for n, v in found.items() if n in own or v.name not in again}
     named = {n: str(v.type) for n, v in found.items()}
     if opened.results or opened.layers is None:
         return named

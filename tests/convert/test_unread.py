@@ -17,6 +17,7 @@ from fanlight.cli.app import cli
 from fanlight.errors import FanlightError
 from fanlight.formats.detect import load_graph
 from tests.formats import crafted, savedmodels
+from tests.formats.pytorch import test_files as programs
 
 RNG = np.random.default_rng(11)
 X = RNG.standard_normal((1, 3)).astype(np.float32)
@@ -268,3 +269,63 @@ def test_graphs_with_random_weights(tmp_path: Path) -> None:
     (tmp_path / "a" / "weights.bin").unlink()
     names = json.loads(inspected(path, "--json", "--random-weights").stdout)["names"]
     assert "net/dense/Relu" in {n["name"] for n in names}
+
+
+# --- PyTorch --------------------------------------------------------------------------------------
+
+
+def program_file(path: Path, *behind: dict[str, Any]) -> Path:
+    """linear and relu of rows, and nodes of one result behind them; the last one is the output."""
+    model = programs.small()
+    graph = model["graph_module"]["graph"]
+    graph["nodes"] += behind
+    for node in behind:
+        graph["tensor_values"][node["name"]] = programs.meta("s0", 3)
+    last = programs.tensor(behind[-1]["name"])
+    graph["outputs"] = [last]
+    model["graph_module"]["signature"]["output_specs"] = [{"user_output": {"arg": last}}]
+    return programs.write(path, model)
+
+
+def call(target: str, output: str, of: str) -> dict[str, Any]:
+    return programs.node(target, output, self=programs.tensor(of))
+
+
+ROWS = RNG.standard_normal((2, 4)).astype(np.float32)
+POSITIVE = np.maximum(ROWS @ programs.WEIGHT.T, 0)
+
+
+def test_programs(tmp_path: Path) -> None:
+    behind = [call("linalg_inv.default", "linalg_inv", "relu"), call("neg.default", "y",
+                                                                     "linalg_inv")]  # fmt: skip
+    path = program_file(tmp_path / "a.pt2", *behind)
+    assert "outputs=['relu']" in refused("E-FORMAT-013", fl.load, path)
+    names = listed(path)
+    assert names["relu"] == "f32[1, 3]" and not {"y", "linalg_inv"} & set(names)
+    assert "linalg_inv" in names["unread"]
+    assert fl.convert(path, tmp_path / "part.onnx", outputs=["relu"]).ok
+    np.testing.assert_allclose(fl.load(tmp_path / "part.onnx")(ROWS), POSITIVE, rtol=1e-5)
+    refused("E-FORMAT-013", fl.convert, path, tmp_path / "b", outputs=["y"])
+
+
+@pytest.mark.parametrize("writes", [True, False])
+def test_programs_that_write_into_memory(tmp_path: Path, writes: bool) -> None:
+    """Nobody knows what an unknown operator writes into a tensor that is read later."""
+    target = "mystery_.default" if writes else "mystery.default"
+    behind = [call(target, "m", "relu"), call("neg.default", "y", "relu")]
+    path = program_file(tmp_path / "a.pt2", *behind)
+    assert ("y" in listed(path)) is not writes
+    if writes:
+        refused("E-FORMAT-013", fl.convert, path, tmp_path / "b", outputs=["y"])
+    else:
+        assert fl.convert(path, tmp_path / "b.onnx", outputs=["y"]).ok
+        np.testing.assert_allclose(fl.load(tmp_path / "b.onnx")(ROWS), -POSITIVE, rtol=1e-5)
+
+
+def test_a_program_that_is_written_into_in_front(tmp_path: Path) -> None:
+    """A cut is at what a node has made, not at what became of its memory later."""
+    behind = [call("neg_.default", "n", "relu"), call("linalg_inv.default", "y", "relu")]
+    path = program_file(tmp_path / "a.pt2", *behind)
+    for name, wanted in (("relu", POSITIVE), ("n", -POSITIVE)):
+        assert fl.convert(path, tmp_path / "b.onnx", outputs=[name]).ok
+        np.testing.assert_allclose(fl.load(tmp_path / "b.onnx")(ROWS), wanted, rtol=1e-5)

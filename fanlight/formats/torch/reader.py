@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ from fanlight.formats.torch.complex import real_parts
 from fanlight.formats.torch.memory import Alias, Storage
 from fanlight.formats.torch.program import Body, Graph, Meta, Node, Program, Ref, parse_program
 from fanlight.formats.torch.symbols import SIZE_FUNCTIONS, is_size, size_of
+from fanlight.formats.unread import Unread, in_front
 from fanlight.graph import Builder, Value
 from fanlight.graph.subgraph import Subgraph
 
@@ -80,7 +81,8 @@ def import_program(
     Args:
         forget: gives back the memory of a tensor that was used.
     """
-    _refuse_unsupported(program.graph, where)
+    if not options.readable:
+        _refuse_unsupported(program, where)
     run = _Import(program, fetch, options, name, where)
     if forget is not None:
         run.em.forget = forget
@@ -95,24 +97,45 @@ def ops_of(path: Path, options: Options) -> Inventory:
 
 def inventory(graph: Graph) -> Inventory:
     """The operators of a graph, those of its branches and bodies, too."""
+    return _inventory(graph.nodes)
+
+
+def _inventory(nodes: Sequence[Node]) -> Inventory:
     found: list[tuple[str, str]] = []
 
-    def look(graph: Graph) -> None:
-        for node in graph.nodes:
+    def look(nodes: Sequence[Node]) -> None:
+        for node in nodes:
             found.append((node.target, node.name))
             for value in node.args.values():
                 if isinstance(value, Body):
-                    look(value.graph)
+                    look(value.graph.nodes)
 
-    look(graph)
+    look(nodes)
     return listed(
         found, lambda target: target in SIZE_FUNCTIONS or target == COND or handler_of(target)
     )
 
 
-def _refuse_unsupported(graph: Graph, where: str) -> None:
-    unknown = inventory(graph).unknown
+def _used(value: Any) -> list[str]:
+    """The results that an argument refers to."""
+    if isinstance(value, list):
+        return [name for one in value for name in _used(one)]
+    return [value.name] if isinstance(value, Ref) else []
+
+
+def _inputs(node: Node) -> list[str]:
+    return _used(list(node.args.values()))
+
+
+def _outputs(node: Node) -> list[str]:
+    return [name for name in node.outputs if name is not None]
+
+
+def _refuse_unsupported(program: Program, where: str) -> None:
+    unknown = inventory(program.graph).unknown
     if unknown:
+        rows = ((not _inventory([n]).unknown, _inputs(n), _outputs(n)) for n in program.graph.nodes)
+        front = in_front(program.inputs, rows)
         raise FanlightError(
             "E-FORMAT-013",
             f"the program uses {len(unknown)} operator{'s' if len(unknown) > 1 else ''} "
@@ -121,8 +144,8 @@ def _refuse_unsupported(graph: Graph, where: str) -> None:
             expected=f"some of the {len(HANDLERS)} operators that docs/formats.md lists",
             received=tally(unknown),
             next="try program.run_decompositions() before saving, which writes operators as "
-            "simpler ones; or export the part of the model before them; or ask for them in an "
-            "issue.",
+            f"simpler ones; or {front}export the part of the model before them; or ask for them "
+            "in an issue.",
         )
 
 
@@ -144,6 +167,8 @@ class _Import:
         self.warnings: list[str] = []
         # Buffers and inputs that a run of the program changes.
         self.changes = list(program.changes)
+        self.unread = Unread() if options.readable else None
+        self.stopped = False  # whether nothing more is read
 
     def run(self) -> Source:
         metas = self.program.graph.metas
@@ -246,19 +271,64 @@ class _Import:
     def nodes(self, graph: Graph, env: dict[str, Any]) -> None:
         """Compute a graph's nodes in an environment of names."""
         for node in graph.nodes:
-            args = {k: self.resolve(v, env, node) for k, v in node.args.items()}
-            if unbacked.concerns(node.target, args):
-                results = [unbacked.computed(self._call(node, real_parts(args), graph))]
-            elif is_size(node.target, args):
-                made: Any = SIZE_FUNCTIONS[node.target](self._call(node, real_parts(args), graph))
-                results = list(made) if isinstance(made, list | tuple) else [made]
+            if self.unread is not None and env is self.env:
+                results = self._read(node, graph, self.unread)
             else:
-                results = self._remembered(node, args, graph, env)
+                results = self._computed(node, graph, env)
             for key, result in zip(node.outputs, results, strict=False):
                 if key is not None:
                     env[key] = result
                     if env is self.env:
                         self.em.result(key, result.value if isinstance(result, Alias) else result)
+
+    def _read(self, node: Node, graph: Graph, unread: Unread) -> list[Any]:
+        """A node's results; none if it is left out, for it cannot be read."""
+        if not self.stopped and unread.names.isdisjoint(_inputs(node)):
+            try:
+                if _inventory([node]).unknown:
+                    raise FanlightError(
+                        "E-FORMAT-013",
+                        "the program has an operator that Fanlight does not have.",
+                        where=node.where,
+                        expected="the operators that docs/formats.md lists",
+                        received=node.target[:80],
+                    )
+                return self._computed(node, graph, self.env)
+            except FanlightError as error:
+                unread.fail(error)
+        unread.lose([node.name, *_outputs(node)], _inputs(node))
+        # It may have written into memory that later nodes read.
+        writes = written_as(node.target) is not None or node.target.endswith("out")
+        self.stopped = self.stopped or writes or not node.target.startswith("aten.")
+        return []
+
+    def _computed(self, node: Node, graph: Graph, env: Mapping[str, Any]) -> list[Any]:
+        args = {k: self.resolve(v, env, node) for k, v in node.args.items()}
+        if unbacked.concerns(node.target, args):
+            return [unbacked.computed(self._call(node, real_parts(args), graph))]
+        if is_size(node.target, args):
+            made: Any = SIZE_FUNCTIONS[node.target](self._call(node, real_parts(args), graph))
+            return list(made) if isinstance(made, list | tuple) else [made]
+        return self._remembered(node, args, graph, env)
+
+    def _ends(self) -> list[tuple[Any, str | None]]:
+        """The outputs and their names; where some are not read, what is read last, too."""
+        outputs, given = self.program.outputs, self.program.names
+        if len(given) != len(outputs):
+            given = (None,) * len(outputs)
+        ends = list(zip(outputs, given, strict=True))
+        if self.unread is None:
+            return ends
+        lost = self.unread.names
+        ends = [(output, name) for output, name in ends if lost.isdisjoint(_used(output))]
+        for name in self.unread.last:
+            found = self.env.get(name)
+            value = found.value if isinstance(found, Alias) else None
+            if isinstance(value, Value):
+                # One that was written into later is another than what its node has made.
+                made = self.em.results.get(name) == value.name
+                ends.append((Ref(name), name if made else f"{name}/written"))
+        return ends
 
     def _remembered(
         self, node: Node, args: dict[str, Any], graph: Graph, env: Mapping[str, Any]
@@ -482,10 +552,7 @@ class _Import:
         self._tell_changes()
         results: list[tuple[str, Tensor]] = []
         counts: dict[str, int] = {}  # of results that are counted, along which dim
-        outputs, given = self.program.outputs, self.program.names
-        if len(given) != len(outputs):
-            given = (None,) * len(outputs)
-        for output, name in zip(outputs, given, strict=True):
+        for output, name in self._ends():
             made = self.resolve(output, self.env)
             label = str(name or getattr(output, "name", ""))
             if isinstance(made, Pair):
@@ -521,4 +588,5 @@ class _Import:
             warnings=tuple(dict.fromkeys(self.warnings)),
             metadata={"torch_version": self.program.torch_version},
             results=self.em.results,
+            unread=self.unread,
         )

@@ -16,7 +16,7 @@ import fanlight as fl
 from fanlight.cli.app import cli
 from fanlight.errors import FanlightError
 from fanlight.formats.detect import load_graph
-from tests.formats import crafted, savedmodels
+from tests.formats import crafted, savedmodels, tflite_writer
 from tests.formats.pytorch import test_files as programs
 
 RNG = np.random.default_rng(11)
@@ -329,3 +329,35 @@ def test_a_program_that_is_written_into_in_front(tmp_path: Path) -> None:
     for name, wanted in (("relu", POSITIVE), ("n", -POSITIVE)):
         assert fl.convert(path, tmp_path / "b.onnx", outputs=[name]).ok
         np.testing.assert_allclose(fl.load(tmp_path / "b.onnx")(ROWS), wanted, rtol=1e-5)
+
+
+# --- TensorFlow Lite ------------------------------------------------------------------------------
+
+
+def lite_file(path: Path, *behind: tuple[str, list[int], list[int]]) -> Path:
+    """relu of rows (tensor 1), and operators behind it; the last tensor is the output."""
+    count = 2 + max(n for _, _, made in behind for n in made) - 1
+    names = ["x", "net/relu", *(f"t{i}" for i in range(2, count))]
+    tensors = [tflite_writer.Tensor((1, 4), name=name) for name in names]
+    ops = [tflite_writer.Op("RELU", [0], [1]), *(tflite_writer.Op(*o) for o in behind)]
+    graph = tflite_writer.Graph(tensors, [0], [count - 1], ops)
+    path.write_bytes(tflite_writer.write(graph))
+    return path
+
+
+def test_lite(tmp_path: Path) -> None:
+    path = lite_file(tmp_path / "a.tflite", ("CUSTOM Nobody", [1], [2]), ("ABS", [2], [3]))
+    assert "outputs=['net/relu']" in refused("E-FORMAT-013", fl.load, path)
+    names = listed(path)
+    assert names["net/relu"] == "f32[1, 4]" and not {"t2", "t3"} & set(names)
+    assert "Nobody" in names["unread"]
+    for name in ("net/relu", "relu"):
+        assert fl.convert(path, tmp_path / "part.onnx", outputs=[name]).ok
+        found = fl.load(tmp_path / "part.onnx")(ROWS[:1])
+        np.testing.assert_allclose(found, np.maximum(ROWS[:1], 0))
+    refused("E-FORMAT-013", fl.convert, path, tmp_path / "b", outputs=["t3"])
+
+
+def test_lite_with_a_branch_that_is_read(tmp_path: Path) -> None:
+    path = lite_file(tmp_path / "a.tflite", ("CUSTOM Nobody", [1], [2]), ("NEG", [1], [3]))
+    assert {"t3", "net/relu"} <= set(listed(path)) and "t2" not in listed(path)

@@ -38,6 +38,7 @@ from fanlight.formats.tflite.quantization import (
     to_whole,
 )
 from fanlight.formats.tflite.scope import Report, Scope
+from fanlight.formats.unread import Unread, in_front
 from fanlight.graph import Builder
 
 
@@ -80,7 +81,8 @@ def read_model(model: Model, path: Path, options: Options) -> Source:
             received="weights='random'",
         )
     signature = _signature(model, options.signature)
-    _refuse_unsupported(model, signature.subgraph, path)
+    if not options.readable:
+        _refuse_unsupported(model, signature.subgraph, path)
     return _Import(model, signature, path, options).run()
 
 
@@ -155,6 +157,12 @@ def _refuse_unsupported(model: Model, number: int, path: Path) -> None:
     unknown = _inventory(model, number).unknown
     if not unknown:
         return
+    main = model.subgraphs[number]
+
+    def names(numbers: Sequence[int]) -> list[str]:
+        return [clean(main.tensors[i].name) for i in numbers if i >= 0]
+
+    rows = ((o.kind not in unknown, names(o.inputs), names(o.outputs)) for o in main.operators)
     raise FanlightError(
         "E-FORMAT-013",
         f"the model uses {len(unknown)} operator{'s' if len(unknown) > 1 else ''} "
@@ -162,8 +170,8 @@ def _refuse_unsupported(model: Model, number: int, path: Path) -> None:
         where=path,
         expected=f"some of the {len(HANDLERS)} operators that docs/formats.md lists",
         received=tally(unknown),
-        next="export the part of the model before these operators (post-processing often is the "
-        "rest), or ask for them in an issue.",
+        next=f"{in_front(names(main.inputs), rows)}export the part of the model before these "
+        "operators (post-processing often is the rest), or ask for them in an issue.",
     )
 
 
@@ -180,7 +188,8 @@ class _Import:
         self.em = Emitter(self.builder, options.sketch)
         self.em.forget = model.forget
         self.report = Report()
-        self.scope = Scope(model, self.main, self.em, self.report)
+        self.unread = Unread() if options.readable else None
+        self.scope = Scope(model, self.main, self.em, self.report, unread=self.unread)
         self.ports: list[Port] = []
 
     def run(self) -> Source:
@@ -250,8 +259,19 @@ class _Import:
             )
         return told
 
+    def _ends(self) -> list[tuple[str, int]]:
+        """The outputs; where some are not read, what was read last in front of them, too."""
+        own = list(self.signature.outputs.items())
+        if self.unread is None:
+            return own
+        own = [(name, n) for name, n in own if n not in self.scope.lost]
+        last = [n for n in self.scope.last if n in self.scope.cells]
+        made = {clean(self.main.tensors[n].name): n for n in last}
+        # Under names of their own: an output is in the whole numbers of the file.
+        return [*own, *((f"{name}/read", n) for name, n in made.items() if name in self.em.results)]
+
     def _finish(self) -> Source:
-        entries = list(self.signature.outputs.items())
+        entries = self._ends()
         names = output_names([name for name, _ in entries], [p.name for p in self.ports])
         batch = any(p.batched for p in self.ports)
         outputs, ports = {}, []
@@ -271,4 +291,5 @@ class _Import:
             warnings=tuple(dict.fromkeys((*self._told(), *self.report.warnings, *about.warnings))),
             metadata=about.metadata,
             results=self.em.results,
+            unread=self.unread,
         )

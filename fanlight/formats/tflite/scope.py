@@ -11,9 +11,12 @@ from fanlight.formats.tflite.call import HANDLERS, Bytes, Call, Cell, clean, gra
 from fanlight.formats.tflite.int8 import in_whole_numbers
 from fanlight.formats.tflite.model import Model, Operator, Subgraph, TensorInfo
 from fanlight.formats.tflite.quantization import ON_GRID
+from fanlight.formats.unread import Unread
 
 _MOST_NESTED = 16
 _MOST_OPERATORS = 1 << 17
+# Operators that change a state which others read.
+_CHANGES = ("CALL_ONCE", "ASSIGN_VARIABLE", "CALL", "WHILE", "IF")
 
 
 @dataclass
@@ -42,7 +45,13 @@ class Scope:
     """A subgraph and the tensors in it so far."""
 
     def __init__(
-        self, model: Model, graph: Subgraph, em: Emitter, report: Report, depth: int = 0
+        self,
+        model: Model,
+        graph: Subgraph,
+        em: Emitter,
+        report: Report,
+        depth: int = 0,
+        unread: Unread | None = None,
     ) -> None:
         if depth > _MOST_NESTED:
             raise FanlightError(
@@ -55,11 +64,35 @@ class Scope:
         self.model, self.graph, self.em = model, graph, em
         self.report, self.depth = report, depth
         self.cells: dict[int, Cell] = {}
+        self.unread = unread
+        self.lost: set[int] = set()
+        self.last: dict[int, None] = {}
 
     def run(self) -> None:
-        """Import every operator."""
-        for operator in self.graph.operators:
-            self._operator(operator)
+        """Import every operator; or those that can be read, where only they are wanted."""
+        for index, operator in enumerate(self.graph.operators):
+            if self.unread is None:
+                self._operator(operator)
+                continue
+            if self.lost.isdisjoint(operator.inputs):
+                try:
+                    self._operator(operator)
+                    continue
+                except FanlightError as error:
+                    self.unread.fail(error)
+            self._lose(operator, self.unread)
+            if not operator.outputs or operator.kind in _CHANGES:  # what is read later is unknown
+                for later in self.graph.operators[index + 1 :]:
+                    self._lose(later, self.unread)
+                return
+
+    def _lose(self, operator: Operator, unread: Unread) -> None:
+        inputs = [n for n in operator.inputs if n >= 0]
+        outputs = [n for n in operator.outputs if n >= 0]
+        self.last |= {n: None for n in inputs if n not in self.lost}
+        self.lost |= set(outputs)
+        names = [self.graph.tensors[n].name for n in outputs]
+        unread.lose([*names, *map(clean, names)], [])
 
     def inner(self, number: Any, em: Emitter, where: str) -> Scope:
         """A scope for another subgraph; E-FORMAT-016 if there is none of that number."""
@@ -119,7 +152,17 @@ class Scope:
             made: Any = in_whole_numbers(call)
             self._count(call, made is not None)
             if made is None:
-                made = HANDLERS[operator.kind](call)
+                handler = HANDLERS.get(operator.kind)
+                if handler is None:
+                    raise FanlightError(
+                        "E-FORMAT-013",
+                        "the model has an operator that Fanlight does not have.",
+                        where=operator.where,
+                        expected="the operators that docs/formats.md lists",
+                        received=operator.kind[:80],
+                        next="export the part of the model before it, or ask for it in an issue.",
+                    )
+                made = handler(call)
         except FanlightError as error:
             if error.code.startswith(("E-OP-", "E-TENSOR-")):
                 error.where = f"{call.where}: {error.where}"

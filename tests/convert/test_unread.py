@@ -361,3 +361,26 @@ def test_lite(tmp_path: Path) -> None:
 def test_lite_with_a_branch_that_is_read(tmp_path: Path) -> None:
     path = lite_file(tmp_path / "a.tflite", ("CUSTOM Nobody", [1], [2]), ("NEG", [1], [3]))
     assert {"t3", "net/relu"} <= set(listed(path)) and "t2" not in listed(path)
+
+
+# --- damaged files --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["model.json", "frozen.pb", "a.tflite"])
+def test_damaged(tmp_path: Path, form: str) -> None:
+    """Nothing but errors of files, whatever bytes are there."""
+    if form == "a.tflite":
+        path = lite_file(tmp_path / form, ("CUSTOM Nobody", [1], [2]), ("ABS", [2], [3]))
+    else:
+        path = frozen_file(tmp_path / form) if form == "frozen.pb" else tfjs_file(tmp_path)
+    assert load_graph(path, readable=True).unread is not None
+    whole = path.read_bytes()
+    for _ in range(150):
+        data = bytearray(whole)
+        for place in RNG.integers(0, len(data), 2):
+            data[place] = RNG.integers(0, 256)
+        path.write_bytes(data)
+        try:
+            load_graph(path, readable=True)
+        except FanlightError as error:
+            assert "does not expect" not in error.message, error

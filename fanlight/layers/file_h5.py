@@ -215,9 +215,14 @@ class _File:
         if not self.version:
             self.version = "3." if self.by_place else "2."
 
-    def dequantize(self, model: Layer) -> tuple[str, ...]:
+    def dequantize(self, model: Layer, by_name: bool) -> tuple[str, ...]:
         """Make float32 of what was quantised; and what to say of it."""
-        self.layers, note = dequantized_by_name(model, self.layers)
+        own = [layer for layer in top_layers(model) if filed(layer)]
+        tops = {layer.name: layer for layer in own}
+        stored = [name for name, arrays in self.layers if arrays]
+        if not by_name and not all(name in stored for name in tops):  # by order, see `_found`
+            tops = dict(zip(stored, own, strict=False))
+        self.layers, note = dequantized_by_name(tops, self.layers)
         return (note,) if note else ()
 
     def merge(self, description: Any) -> None:
@@ -251,7 +256,7 @@ def _model(file: _File, path: Path, compile: bool) -> Any:
     description = parse_json(file.config.encode("utf-8", "replace"), path)
     with blank(file.count()):
         model = Reader(path, old).whole(description)
-    model._notes = file.dequantize(model)
+    model._notes = file.dequantize(model, False)
     file.merge(description)
     assign(_found(model, file, path, False), path, new=True)
     if compile and isinstance(file.training, str):
@@ -297,7 +302,7 @@ def read_weights(model: Any, path: Path, by_name: bool, skip: bool) -> None:
     """Give a model the weights of a file."""
     with closing(_File(path)) as file:
         if not file.by_place or file.layers:
-            file.dequantize(model)
+            file.dequantize(model, by_name)
             assign(_found(model, file, path, by_name), path, skip, by_name)
             return
     read_by_place(model, path, by_name, skip)

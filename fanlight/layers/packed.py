@@ -15,7 +15,7 @@ the dim that is summed over. The sizes tell which it was.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from string import ascii_lowercase
 from typing import Any, NamedTuple
@@ -169,17 +169,23 @@ def _decoded(
 
 
 def by_name(
-    model: Layer, layers: Sequence[tuple[str, list[Stored]]]
+    tops: Mapping[str, Layer], layers: Sequence[tuple[str, list[Stored]]]
 ) -> tuple[list[tuple[str, list[Stored]]], str | None]:
     """As `by_position`, of arrays that an .h5 file keeps by the names of layers.
 
     Keras orders weights that train first, which a quantised one does not: it goes to the first
     place of its layer.
+
+    Args:
+        tops: a group of the file -> the layer that gets its arrays. Names in a group are relative
+            to it, and layers inside of others may have the same ones.
+        layers: groups with their arrays.
     """
-    places = [("/".join(chain), layer) for _, chain, layer in walked(model)]
     made: list[tuple[str, list[Stored]]] = []
     kinds: list[str] = []
     for name, arrays in layers:
+        top = tops.get(name)
+        places = [] if top is None else _places(top)
         owners: dict[str, dict[str, Stored]] = {}
         for one in arrays:
             owner, _, own = one.name.split(":")[0].rpartition("/")
@@ -208,6 +214,13 @@ def _extra(name: str, held: dict[str, Stored]) -> bool:
     """Whether an array is there for the sake of a quantised weight."""
     whole = name.endswith(_SUFFIXES) and name.rpartition("_")[0] in held
     return whole or name == "g_idx" or name in _FLOAT8_NAMES or name.endswith("_amax_history")
+
+
+def _places(top: Layer) -> list[tuple[str, Layer]]:
+    """A layer and those in it that have weights of their own, by the names down to them."""
+    return [
+        ("/".join((top.name, *chain)), layer) for _, chain, layer in walked(top) if layer._weights
+    ]
 
 
 def _owner(owner: str, places: Sequence[tuple[str, Layer]]) -> Layer | None:

@@ -80,6 +80,38 @@ def test_quantized_models_answer_as_in_keras(make: Any, mode: str, tmp_path: Pat
         assert any("were quantised" in w and kind in w for w in loaded.source.warnings)
 
 
+@pytest.mark.parametrize("mode", ["int8", GROUPED])
+def test_layers_of_one_name_in_several_models(mode: str, tmp_path: Path) -> None:
+    """Groups of .h5 files name what is in them as if there were nothing else; so two kernels of
+    one shape, too, have their own scales, by the axis of their own layer.
+    """
+    x = keras.Input((5, 6))
+    parts = {
+        "left": L.Dense(7, name="dense"),
+        "right": L.Dense(3, name="dense"),
+        "third": L.EinsumDense("abc,cd->abd", (5, 7), bias_axes="d", name="dense"),
+    }
+    made = [keras.Sequential([keras.Input((5, 6)), p], name=n)(x) for n, p in parts.items()]
+    y = L.Concatenate()(made)
+    model = keras.Model(x, L.Dense(2, name="dense")(y))  # and a last one outside
+    stirred(model)
+    quantize(model, mode)
+    fed = numbers(4, 5, 6)
+    model.save(tmp_path / "m.h5")
+    model.save(tmp_path / "m.keras")
+    found, wanted = (fl.load_model(tmp_path / f"m.{e}") for e in ("h5", "keras"))
+    near = 0.03 if mode == "int8" else 1e-5
+    answer = np.asarray(model(fed))
+    np.testing.assert_allclose(found.predict(fed) / np.abs(answer).max(),
+                               answer / np.abs(answer).max(), rtol=0, atol=near)  # fmt: skip
+    for ours, other in zip(found.weights, wanted.weights, strict=True):
+        assert np.array_equal(ours.numpy(), other.numpy()), ours.name
+        ours.assign(np.zeros(ours.shape, np.float32))
+    found.load_weights(tmp_path / "m.h5", by_name=True)
+    for ours, other in zip(found.weights, wanted.weights, strict=True):
+        assert np.array_equal(ours.numpy(), other.numpy()), ours.name
+
+
 def test_weights_are_whole_numbers_times_scales(tmp_path: Path) -> None:
     model, _ = dense()
     stirred(model)

@@ -73,6 +73,8 @@ def fused(scope: Scope, chain: Sequence[Node]) -> bool:
     bias, scale = _addend(scope, middle), _other(scope, last, middle[-1].outputs[0])
     if w is None or zero_x is None or bias is None or scale is None:
         return False
+    if max(bias.ndim, scale.ndim) > len(x.shape):  # the result gets more dims than x has
+        return False
     if middle[-1].attributes().get("to") != kinds.FLOAT or x.shape[-1] != w.shape[0]:
         return False
     columns = w.shape[1]

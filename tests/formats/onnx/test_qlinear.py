@@ -216,9 +216,13 @@ def test_rows_of_sums_are_one_op(tmp_path: Path, kind: Any, scale: Any) -> None:
         {"bias": np.full(3, 2**31 - 1, np.int32)},
         {"zero": -128},
         {"more": True},
+        {"bias": np.int32([[[1, -7, 90]]])},
+        {"scale": np.float32([[[0.5, 0.25, 2]]])},
+        {"scale": np.full((1, 1, 1, 1), 0.5, np.float32)},
     ],
 )
 def test_rows_that_are_not_one_op(tmp_path: Path, options: dict[str, Any]) -> None:
     ops, made, wanted = sums(tmp_path, **options)
     assert "matmul_int8" not in ops
+    assert made.shape == wanted.shape
     np.testing.assert_allclose(made, wanted, rtol=1e-6)

@@ -8,6 +8,7 @@ from typing import Any
 from fanlight.dtypes import short
 from fanlight.errors import FanlightError
 from fanlight.layers.core import Masking
+from fanlight.layers.inputs import names_in
 from fanlight.layers.layer import Layer
 from fanlight.layers.model import Input, InputLayer, Model
 from fanlight.layers.symbolic import symbols
@@ -36,22 +37,34 @@ def symbols_of(model: Any) -> dict[str, Any]:
     return {**inputs, **results} | inputs
 
 
-def between_layers(model: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
+def between_layers(
+    model: Any, inputs: Sequence[str], outputs: Sequence[str], names: Sequence[str] = ()
+) -> Any:
     """The functional model from the results of some layers to those of others; None where the
-    names are not those of layers, or nothing lies between.
+    names are not those of layers or of the model's outputs, or nothing lies between. Its outputs
+    are in a dict, which has the order of its keys, where some are not called as their layers.
+
+    Args:
+        names: of all outputs in its graph, where those of one layer are counted.
     """
     places = symbols_of(model)
-    own = dict(zip(model.output_names, model.outputs, strict=False)) if places else {}
-    if any(n not in places for n in (*inputs, *outputs)):
+    if not places:
         return None
-    if any(own.get(n, places[n]) is not places[n] for n in outputs):  # a key of a dict, too
+    names = names if len(names) == len(model.outputs) else model.output_names
+    # Outputs first, as `cut` has it: their names may be keys of a dict.
+    known = places | dict(zip(reversed(names), reversed(model.outputs), strict=True))
+    if any(n not in places for n in inputs) or any(n not in known for n in outputs):
         return None
+    keyed = names_in([known[n] for n in outputs]) != list(outputs)
     starts = [places[n] for n in inputs] or list(model.inputs)
-    ends = [places[n] for n in outputs] or list(model.outputs)
+    ends = [known[n] for n in outputs] or list(model.outputs)
     if not (inputs or outputs) or any(end is start for end in ends for start in starts):
         return None
     start = starts[0] if len(starts) == 1 else starts if inputs else model.inputs_form
-    end = ends[0] if len(ends) == 1 else ends if outputs else model.outputs_form
+    end: Any = model.outputs_form
+    if outputs:
+        one = ends[0] if len(ends) == 1 else ends
+        end = {n: known[n] for n in outputs} if keyed else one
     try:
         part = Model(start, end, name=model.name)
     except FanlightError:  # other inputs are needed, too: the cut of the graph says which

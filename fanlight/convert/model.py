@@ -72,6 +72,7 @@ class Opened:
             ones then, for the check alone; layers keep theirs open.
         sized: whether the caller gave sizes.
         unread: what is not in the graph, for it cannot be read; see open_readable.
+        inside: whether this is a part that is no layers, of a source that has some.
     """
 
     graph: Graph
@@ -88,6 +89,7 @@ class Opened:
     open_sizes: FanlightError | None = None
     sized: bool = False
     unread: Unread | None = None
+    inside: bool = False
 
     @property
     def left_out(self) -> str | None:
@@ -123,6 +125,7 @@ class Opened:
             self,
             graph=graph,
             layers=None,
+            inside=self.layers is not None,
             batched=batched if kept else (),
             warnings=(*self.warnings, *told),
             loaded=None,
@@ -202,10 +205,13 @@ def names_of(opened: Opened) -> dict[str, str]:
 def _part_of_layers(opened: Opened, reading: Reading) -> Opened | None:
     """A part of a source that goes from layers to layers, which stay layers; None for others."""
     names = (*reading.inputs, *reading.outputs)
-    if opened.layers is None or (opened.results and any(n not in opened.results for n in names)):
+    ends = [n for n, _ in opened.graph.outputs]
+    if opened.layers is None or (
+        opened.results and any(n not in opened.results and n not in ends for n in names)
+    ):
         return None
     try:
-        part = between_layers(opened.layers(), reading.inputs, reading.outputs)
+        part = between_layers(opened.layers(), reading.inputs, reading.outputs, ends)
         if part is None:
             return None
         part = with_inputs(part)
@@ -229,17 +235,28 @@ def open_for(kind: str, source: Any, reading: Reading) -> Opened:
         FanlightError: E-FORMAT-017 sizes that are open and have to be known.
     """
     sized = reading.size is not None or bool(reading.input_shapes)
+    of_layers = kind in (*OF_LAYERS, "tfjs", "safetensors")
     try:
-        return replace(open_part(source, reading), sized=sized)
+        opened = replace(open_part(source, reading), sized=sized)
+        return opened if of_layers else replace(opened, graph=_in_order(opened.graph, reading))
     except FanlightError as error:
-        whole = not reading.inputs and not reading.outputs
-        keeps = kind in (*OF_LAYERS, "tfjs", "safetensors") and whole
+        keeps = of_layers and not reading.inputs and not reading.outputs
         if error.code != "E-FORMAT-017" or not keeps:
             raise
         found = _of_small_sizes(source, reading, error)
         if found is None:
             raise
         return replace(found, sized=sized)
+
+
+def _in_order(graph: Graph, reading: Reading) -> Graph:
+    """A part with its outputs as they were asked for: a dict of layers' results has another order,
+    which files of layers keep and graphs need not.
+    """
+    ends = dict(graph.outputs)
+    if [*ends] == [*reading.outputs] or ends.keys() != {*reading.outputs}:
+        return graph
+    return replace(graph, outputs=tuple((n, ends[n]) for n in dict.fromkeys(reading.outputs)))
 
 
 def _of_small_sizes(source: Any, reading: Reading, error: FanlightError) -> Opened | None:

@@ -128,6 +128,8 @@ def write(
 
         build(opened.loaded or opened.graph, target)
         return Written(kind, {}).with_files(target)
+    if kind == "tfjs" and opened.inside:
+        notes.append("A graph-model, for this part of the source is no layers.")
     from fanlight.formats import write_graph_model, write_onnx
     from fanlight.passes import fold
 
@@ -165,6 +167,16 @@ def _layers(
     free: bool | None,
     notes: list[str],
 ) -> Written:
+    if opened.layers is None and opened.inside:
+        raise FanlightError(
+            "E-CONVERT-002",
+            f"this part of the source is no layers, and a {_what(kind)} is made of them.",
+            where=opened.where,
+            expected="a part from results of layers to those of others, each of which is used once",
+            received=f"{', '.join(v.name for v in opened.graph.inputs)} to "
+            f"{', '.join(n for n, _ in opened.graph.outputs)}"[:300],
+            next="name other layers, or write a graph: --to tfjs-graph, --to onnx or --to bundle.",
+        )
     if opened.layers is None:
         raise FanlightError(
             "E-CONVERT-002",

@@ -179,3 +179,59 @@ def test_a_part_does_not_lose_the_mask_of_what_is_in_front_of_it(
     with pytest.raises(fl.FanlightError, match="depends on a mask"):
         fl.convert(source, tmp_path / "part.onnx", inputs=["emb"])
     assert fl.convert(source, tmp_path / "part.onnx", inputs=["lstm"]).ok  # which uses it up
+
+
+def two_ends() -> fl.Model:
+    """A dict of outputs that are not called as their layers, one of which is used twice."""
+    x = fl.Input((4,), name="x")
+    once, twice = fl.layers.Dense(3, name="once"), fl.layers.Dense(3, name="twice")
+    y = twice(twice(once(x)))
+    return fl.Model(x, {"second": fl.layers.Dense(2, name="end")(y), "first": y})
+
+
+@pytest.mark.parametrize("saved", [True, False])
+@pytest.mark.parametrize("names", [["second"], ["first"], ["second", "first"], ["once", "first"]])
+@pytest.mark.parametrize("target", ["part.keras", "part.h5", "web", "part.onnx"])
+def test_a_part_ends_at_outputs_of_the_model_by_their_names(
+    tmp_path: Path, saved: bool, names: list[str], target: str
+) -> None:
+    model = two_ends()
+    source: Any = fl.convert(model, tmp_path / "m.keras").destination if saved else model
+    made = fl.convert(source, tmp_path / target, outputs=names)
+    assert made.ok and not made.notes
+    assert made.kind == {"web": "tfjs-layers"}.get(target, target.partition(".")[2])
+    x = RNG.standard_normal((1, 4)).astype(np.float32)
+    loaded = fl.load(tmp_path / target)
+    told = [n for n, _ in loaded.outputs]
+    assert told == (names if target == "part.onnx" else sorted(names))  # a dict has no order
+    wanted = {**model.predict(x), "once": until(model, "once", x)}
+    found = loaded(x) if len(names) > 1 else {names[0]: loaded(x)}
+    for name in names:
+        np.testing.assert_allclose(np.asarray(found[name]), wanted[name], atol=1e-5)
+
+
+def test_outputs_of_one_layer_are_counted(tmp_path: Path) -> None:
+    x = fl.Input((4,), name="x")
+    twice = fl.layers.Dense(4, name="twice")
+    y = twice(x)
+    model = fl.Model(x, [y, twice(y)])
+    model.save(tmp_path / "m.keras")
+    assert [n for n, _ in fl.load(tmp_path / "m.keras").outputs] == ["twice", "twice_1"]
+    given = RNG.standard_normal((2, 4)).astype(np.float32)
+    for name, wanted in zip(["twice", "twice_1"], model.predict(given), strict=True):
+        assert fl.convert(tmp_path / "m.keras", tmp_path / "part.keras", outputs=[name]).ok
+        assert [n for n, _ in fl.load(tmp_path / "part.keras").outputs] == [name]
+        found = fl.load_model(tmp_path / "part.keras").predict(given)
+        found = found[name] if isinstance(found, dict) else found
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_a_part_that_is_no_layers_says_so(tmp_path: Path) -> None:
+    two_ends().save(tmp_path / "m.keras")
+    for target in ("part.keras", "part.h5"):
+        with pytest.raises(fl.FanlightError, match="this part of the source is no layers") as told:
+            fl.convert(tmp_path / "m.keras", tmp_path / target, outputs=["twice"])
+        assert told.value.code == "E-CONVERT-002" and told.value.received == "x to twice"
+    made = fl.convert(tmp_path / "m.keras", tmp_path / "web", outputs=["twice"])
+    assert made.ok and made.kind == "tfjs-graph"
+    assert made.notes == ("A graph-model, for this part of the source is no layers.",)

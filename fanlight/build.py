@@ -182,13 +182,13 @@ def build(
 
 
 def check_weights(graph: Graph, *, infinite: bool = False) -> None:
-    """Refuse NaN weights, which would make every answer NaN; and infinite ones, unless those are
-    meant (`infinite`), as in the mask of a softmax.
-    """
-    refused = np.isnan if infinite else lambda a: ~np.isfinite(a)
+    """Refuse NaN, and infinity unless `infinite` or in a mask, where all else is 0, 1 or -1."""
     for value, array in graph.weights.items():
         # The least and the greatest are NaN where one is: no mask of a large weight is made.
-        if array.dtype.kind == "f" and array.size and refused([array.min(), array.max()]).any():
+        ends = [array.min(), array.max()] if array.dtype.kind == "f" and array.size else [0.0]
+        meant = infinite or (np.isinf(ends).any() and np.isin(abs(array), (0, 1, np.inf)).all())
+        refused = np.isnan if meant else lambda a: ~np.isfinite(a)
+        if refused(ends).any():
             raise FanlightError(
                 "E-BUILD-006",
                 "a weight holds NaN or infinity.",

@@ -22,7 +22,9 @@ import numpy as np
 import pytest
 
 import fanlight as fl
-from fanlight.errors import CATALOGUE
+from fanlight.build import check_weights
+from fanlight.errors import CATALOGUE, FanlightError
+from fanlight.graph import Builder
 from tests.formats import crafted
 from tests.formats.crafted import node, placeholder, write_tfjs
 from tests.support import ROOT
@@ -190,6 +192,29 @@ def test_infinite_weights(tmp_path: Path, refused: Callable[..., dict[str, str]]
     arrays["d/bias"][0] = np.inf
     path = write_tfjs(tmp_path / "inf", crafted.keras2(model), arrays)
     refused("E-BUILD-006", "d/bias", args=build(path))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "built"),
+    [
+        ([-np.inf], True),
+        ([[0, -np.inf], [0, 0]], True),
+        ([1, np.inf, -1, 0], True),
+        ([0.5, np.inf], False),
+        ([0, -np.inf, np.nan], False),
+        ([1, 0, np.nan], False),
+    ],
+)
+def test_infinity_is_for_masks(numbers: list[Any], built: bool) -> None:
+    b = Builder("m")
+    x = b.input("x", np.shape(numbers), "float32")
+    graph = b.finish({"y": b.add("add", x, b.weight(np.float32(numbers), "mask"))})
+    if built:
+        check_weights(graph)
+        return
+    with pytest.raises(FanlightError, match="NaN or infinity") as info:
+        check_weights(graph)
+    assert info.value.code == "E-BUILD-006" and info.value.where == "mask"
 
 
 def test_unknown_op(tmp_path: Path, refused: Callable[..., dict[str, str]]) -> None:

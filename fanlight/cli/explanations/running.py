@@ -32,7 +32,8 @@ RUNNING: dict[str, Explanation] = {
         right='fl.build(lambda x: x * 2, "out", inputs={"x": fl.spec((3,))})',
     ),
     "E-BUILD-006": Explanation(
-        "A weight is NaN or infinite: training diverged, or a float16 file overflowed.",
+        "A weight is NaN or infinite: training diverged, or a float16 file overflowed. A mask, "
+        "which holds nothing but 0, 1, -1 and infinity, is built.",
         "Build an earlier checkpoint; look for a learning rate that is too high. E-FORMAT-009 is "
         "the same, found when a file is read.",
     ),

@@ -223,3 +223,43 @@ def test_what_pytorch_cannot_write_down_is_told() -> None:
 def test_what_no_decomposition_helps_is_named() -> None:
     module = Of(lambda x: torch.linalg.inv(x @ x.T + torch.eye(3)))
     refused("E-FORMAT-013", "linalg_inv", module=module, inputs=(floats(3, 3),))
+
+
+class _Causal(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mask", torch.triu(torch.full((5, 5), float("-inf")), 1))
+
+    def forward(self, x: Any) -> Any:
+        return torch.softmax(x + self.mask, -1)
+
+
+class _Padded(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x: Any, m: Any) -> Any:
+        return self.attention(x, x, x, key_padding_mask=m == 0, need_weights=False)[0]
+
+
+KEPT = torch.tensor([[1, 1, 1, 0, 0]])
+MASKED = {
+    "scalar": (Of(lambda x, m: torch.softmax(x.masked_fill(m == 0, -torch.inf), -1)),
+               floats(1, 5), KEPT),
+    "causal": (_Causal(), floats(1, 5, 5)),
+    "padding": (_Padded(), floats(1, 5, 8), KEPT),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_masks_of_minus_infinity_become_pages(name: str, tmp_path: Any) -> None:
+    module, *inputs = MASKED[name]
+    model = agree(module, *inputs)
+    with torch.no_grad():
+        want = module.eval()(*inputs).numpy()
+    arrays = [x.numpy().astype(np.int32 if x.dtype == torch.int64 else np.float32) for x in inputs]
+    with fl.build(model, tmp_path / "page") as bundle:
+        feeds = dict(zip((n for n, _ in model.inputs), arrays, strict=True))
+        (made,) = bundle.run(feeds, host="wasm").values()
+    np.testing.assert_allclose(made, want, 1e-5, 1e-6)

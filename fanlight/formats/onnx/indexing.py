@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fanlight.formats.bounds import Known
 from fanlight.formats.emitter import Tensor, dtype_of
 from fanlight.formats.onnx.call import Call, importer
 
 _MODES = {"none": "update", "add": "add", "mul": "mul", "max": "max", "min": "min"}
+_BACK = 8  # nodes back in which the Clip of indices is looked for
 
 
 def from_start(call: Call, indices: Tensor, size: int, part: str = "at") -> Tensor:
@@ -18,6 +20,10 @@ def from_start(call: Call, indices: Tensor, size: int, part: str = "at") -> Tens
     indices = call.cast(indices, "int32", f"{part}/whole")
     if isinstance(indices, np.ndarray):
         return np.where(indices < 0, indices + np.int32(size), indices).astype(np.int32)
+    nodes = call.em.builder.nodes[-_BACK:]
+    makers = {v: n for n in nodes for v in n.outputs}
+    if Known(makers.get, call.em.builder.array).bounds(indices)[0] >= 0:
+        return indices  # as this project's own writer has them
     below = call.op("less", indices, call.const(0, "int32"), part=f"{part}/below")
     up = call.op("add", indices, call.const(size, "int32"), part=f"{part}/up")
     return call.op("select", below, up, indices, part=part)

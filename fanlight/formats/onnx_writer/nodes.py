@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fanlight.formats.bounds import Known
 from fanlight.formats.onnx_writer import proto
 from fanlight.formats.writing import within_a_byte
 from fanlight.graph import Graph, Node, Value
@@ -51,6 +52,7 @@ class NodeWriter:
         self._weights: dict[Value, np.ndarray] = {}
         self._sizes: dict[Dim, str] = {}
         self._makers: dict[Value, Node] = {}
+        self.known = Known(self._makers.get, self._weights.get)
         self.sums: dict[Node, Node] = {}
 
     def fresh(self, wanted: str) -> str:
@@ -149,6 +151,7 @@ class NodeWriter:
         """Write a graph whose inputs are bound; references to its outputs."""
         self._weights = {**self._weights, **graph.weights}
         self._makers = graph.producers()
+        self.known = Known(self._makers.get, self._weights.get)
         self.sums = sums(graph)
         inside = set(self.sums.values())
         for node in graph.nodes:

@@ -122,7 +122,32 @@ def concat(o: Out) -> str:
 
 
 def gather(o: Out) -> str:
-    return o.op("Gather", o.x(), o.x(1), axis=o.attrs["axis"] % len(o.type().shape))
+    axis = o.attrs["axis"] % len(o.type().shape)
+    return o.op("Gather", o.x(), _inside(o, axis), axis=axis)
+
+
+def _inside(o: Out, axis: int) -> str:
+    """The indices of a gather, clipped if they may be outside: there ONNX counts negative ones
+    from the end, and others are an error.
+    """
+    size = o.type().shape[axis]
+    low, high = o.w.known.bounds(o.node.inputs[1])
+    if low >= 0 and high < _least(size):
+        return o.x(1)
+    array = o.array(1)
+    if isinstance(size, Dim):
+        whole = o.op("Shape", o.x(), part="sizes")
+        count = o.op("Gather", whole, o.w.scalar(axis, "int64"), part="size", axis=0)
+        last = o.op("Sub", count, o.w.scalar(1, "int64"), part="last")
+        return o.op("Clip", o.x(1), o.w.scalar(0, "int32"), o.op("Cast", last, to=_INT))
+    if array is not None:
+        return o.w.const(array.clip(0, size - 1), f"{o.name}/indices")
+    limits = o.w.scalar(0, "int32"), o.w.scalar(max(size - 1, 0), "int32")
+    return o.op("Clip", o.x(1), *limits, part="inside")
+
+
+def _least(size: int | Dim) -> int:
+    return size.min if isinstance(size, Dim) else size
 
 
 def _long(o: Out, index: int) -> str:
@@ -135,7 +160,14 @@ def _long(o: Out, index: int) -> str:
 def gather_nd(o: Out) -> str:
     if o.attrs["outside"] != "clip":
         raise Unsupported("indices outside that give zeros")
-    return o.op("GatherND", o.x(), _long(o, 1))
+    places = o.node.inputs[1]
+    sizes = o.type().shape[: int(places.shape[-1])]  # how many dims are indexed is known
+    known = zip(o.w.known.columns(places), sizes, strict=True)
+    if all(low >= 0 and high < _least(size) for (low, high), size in known):
+        return o.op("GatherND", o.x(), _long(o, 1))
+    last = o.op("Sub", o.w.shape(sizes, o.name), o.w.scalar(1, "int64"), part="last")
+    above = o.op("Max", _long(o, 1), o.w.scalar(0, "int64"), part="inside")
+    return o.op("GatherND", o.x(), o.op("Min", above, last, part="inside"))
 
 
 def scatter_nd(o: Out) -> str:

@@ -205,6 +205,7 @@ def normalization(call: LayerCall) -> Tensor:
     given = [call.option(name) for name in ("mean", "variance")]
     if given[0] is None or given[1] is None:
         mean, variance = call.weight("mean", sizes), call.weight("variance", sizes)
+        call.pass_over("count")  # of the examples that it was adapted to
     else:
         mean, variance = (_constant(call, value, sizes) for value in given)
     root = np.maximum(np.sqrt(np.maximum(variance, 0)), 1e-7).astype(np.float32)

@@ -208,6 +208,11 @@ class LayerCall:
             self.shared.weights[key] = self.em.named(array, f"{self.name}/{aliases[0]}")
         return self.shared.weights[key]
 
+    def pass_over(self, names: str) -> None:
+        """The layer's next weight, a number that only its training reads, if it is there."""
+        self.shared.store.pass_over(self.ref, names.split(), self._created)
+        self._created += 1
+
     def _merged(self, name: str, array: np.ndarray) -> np.ndarray:
         """A weight with what a low-rank adapter (LoRA) adds; .keras files have the sum itself."""
         scale = lora_scale(self.layer.config)

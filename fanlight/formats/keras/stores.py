@@ -91,6 +91,12 @@ class Store:
         entry = self._find(layer, names, index)
         return entry.shape if entry else None
 
+    def pass_over(self, layer: LayerRef, names: Sequence[str], index: int) -> None:
+        """A number that a layer keeps for its training alone, and that may be absent."""
+        entry = self._find(layer, names, index)
+        if entry is not None and entry.shape == ():
+            entry.used = True
+
     def unused(self) -> list[str]:
         return []
 

@@ -122,7 +122,7 @@ def _read(source: Graph, target: Path) -> Graph:
 
 def _layers(source: Graph, target: Path) -> Graph:
     """The same of a file that is read as layers."""
-    model = saving.load_model(target, compile=False)
+    model = saving.read_model(target, compile=False)
     return saving.as_source(model, options=sizes_of(source, model)).graph
 
 

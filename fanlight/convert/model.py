@@ -283,7 +283,7 @@ def _of_small_sizes(source: Any, reading: Reading, error: FanlightError) -> Open
         except FanlightError:
             continue
         if reading.weights == "stored" and model is not source:
-            made = replace(made, layers=lambda: saving.load_model(source))
+            made = replace(made, layers=lambda: saving.read_model(source))
         return replace(made, open_sizes=error)
     return None
 
@@ -291,7 +291,7 @@ def _of_small_sizes(source: Any, reading: Reading, error: FanlightError) -> Open
 def _stored(source: str | Path) -> Any:
     """A file's model of layers; None where it has none."""
     try:
-        return saving.load_model(source)
+        return saving.read_model(source)
     except FanlightError:
         return None
 
@@ -354,7 +354,7 @@ def open_source(source: Any, reading: Reading) -> Opened:
             return _of_layers(seeded, saving.format_of(source), source, reading)
     if str(source).lower().endswith(".safetensors") and reading.weights == "stored":
         refuse_unused(make_options(**vars(reading)), (), source)
-        return _of_layers(saving.load_model(source), "safetensors", source, reading)
+        return _of_layers(saving.read_model(source), "safetensors", source, reading)
     model = saving.load(source, **vars(reading))  # its fields are what fl.load takes
     return _of_graph(model, source, reading)
 
@@ -409,7 +409,7 @@ def _of_graph(model: LoadedModel, where: Any, reading: Reading | None) -> Opened
     note = [f"Python does the part of texts, {', '.join(texts)}: it is not in the graph."]
 
     def layers() -> Any:
-        return saving.load_model(where)
+        return saving.read_model(where)
 
     stored = reading is not None and reading.weights == "stored"
     return Opened(

@@ -280,17 +280,19 @@ def load_model(
         FanlightError: E-LAYER-008 with every layer that is not known; E-LAYER-006 weights that do
             not fit; E-FORMAT-001 to 023 files that are absent, damaged or hostile.
     """
-    refuse_model(path)
-    model = _read_model(path, custom_objects, compile)
+    model = read_model(path, custom_objects, compile)
     for told in getattr(model, "_notes", ()):
         warn(f"{Path(path).name}: {told}")
     return model
 
 
-def _read_model(path: Any, custom_objects: Mapping[str, Any] | None, compile: bool) -> Any:
-    """As `load_model`; what there is to know of the weights is kept with the model."""
+def read_model(
+    path: Any, custom_objects: Mapping[str, Any] | None = None, compile: bool = True
+) -> Any:
+    """As `load_model`; what there is to know of the weights is kept with it: no warning."""
     from fanlight.layers import file_h5, file_keras, file_safetensors, file_tfjs
 
+    refuse_model(path)
     source = _path(path)
     _no_bundle(source)
     readers = {
@@ -325,7 +327,7 @@ def seeded_model(path: str | Path) -> Any:
     source = _path(path)
     if _kind_to_read(source) == "tfjs":  # its shards may be absent
         return file_tfjs.read(source, False, "random")
-    model = load_model(source, compile=False)
+    model = read_model(source, compile=False)
     for weight in model.weights:
         if weight.dtype == "float32":
             weight.assign(random_array(weight.path, weight.shape))
@@ -431,7 +433,7 @@ def _by_layers(path: str | Path, error: FanlightError, options: Options) -> Load
     """
     try:
         if options.weights == "stored":
-            return graph_of(_read_model(path, None, False), path, options)
+            return graph_of(read_model(path, None, False), path, options)
         if _kind_to_read(Path(path)) != "tfjs":
             raise error  # the other files hold their weights
         from fanlight.layers import file_tfjs

@@ -145,6 +145,23 @@ def test_a_quantized_model_trains_and_is_written(tmp_path: Path) -> None:
     assert any("were quantised (int8)" in note for note in told.notes)
 
 
+@pytest.mark.parametrize("options", [{}, {"weights": "random"}], ids=["stored", "random"])
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_a_conversion_notes_that_weights_were_quantized_and_warns_not(
+    ending: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    model, _ = dense()
+    model.quantize("int8")
+    model.save(tmp_path / f"m.{ending}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for made in ("m.onnx", "again.keras"):
+            told = fl.convert(tmp_path / f"m.{ending}", tmp_path / made, **options)
+            assert sum("were quantised (int8)" in n for n in told.notes) == (not options)
+    with pytest.warns(UserWarning, match="were quantised"):
+        fl.load_model(tmp_path / f"m.{ending}")
+
+
 def test_low_rank_adapters_over_quantized_weights(tmp_path: Path) -> None:
     model, fed = dense()
     stirred(model)

@@ -251,9 +251,24 @@ def _reduction(neutral: float | bool) -> Rule:
         if x.axis not in axes:
             made = handler(with_(call, self=x.tensor))
             return each_of(made, lambda m: Bounded(m, _left(x, axes, keep), x.count))
-        return handler(with_(call, self=clean(call, x, neutral)))
+        made = handler(with_(call, self=clean(call, x, neutral)))
+        flat = ".arg" in call.node.target and not call.has("dim")
+        return _place_of_all(call, x, made) if flat and x.axis else made
 
     return reduce
+
+
+def _place_of_all(call: Call, x: Bounded, place: Any) -> Any:
+    """A place among all elements, of one where each row along the dim has its greatest size."""
+    behind = math.prod(x.shape[x.axis + 1 :])
+    row = x.shape[x.axis] * behind
+    short = (Count(x.shape[x.axis]) - x.count).value(Labelled(call))
+
+    def compute(place: Any, short: Any) -> Any:
+        rows = fn.floor_div(place, row)
+        return fn.sub(place, fn.mul(rows, fn.mul(short, behind)))
+
+    return call.function(compute, call.cast(place, "int32", "place"), short)
 
 
 for _names, _neutral in {

@@ -181,6 +181,10 @@ ONCE: dict[str, tuple[Callable[..., Any], tuple[tuple[Any, ...], ...]]] = {
         lambda x: (x[x > 0].max(), x[x > 0].min(), x[x > 0].argmax(), x[x > 0].argmin(),
                    *x[x[:, 0] > 0].max(0), *x[x[:, 0] > 0].min(1), x[x[:, 0] > 0].amax((0, 1))),
         ((X,), (X.abs() + 1,), (floats(4, 5, seed=3),))),
+    "place of all": (
+        lambda x: (x[:, x[0] > 0].argmax(), x[:, x[0] > 0].argmin(keepdim=True),
+                   x.view(2, 2, 5).mT[:, x[0] > 0].argmax(), x[x[:, 0] > 0].argmax()),
+        ((X,), (X.abs() + 1,), (-floats(4, 5, seed=3),))),
     "spread": (
         lambda x: (x[x[:, 1] > -9].var(0), x[x > 0].std(), x[x > 0].var(correction=0)), TWO),
     "order": (

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from fanlight.formats.counts import Bounded, Count, bounded, first
+from fanlight.formats.counts import Bounded, Count, bounded, first, inside
 from fanlight.formats.emitter import dtype_of
 from fanlight.formats.places import distinct
 from fanlight.formats.torch.call import HANDLERS, Call, Handler
 from fanlight.formats.torch.counted import clean, only, refused, rule, tensor_of, with_
+from fanlight.formats.torch.rare import contained
 from fanlight.formats.torch.selection import asked_for, columns, compared_rows, taken
 from fanlight.formats.torch.shaping import cut
-from fanlight.formats.torch.unbacked import Labelled, argument, arguments
+from fanlight.formats.torch.unbacked import Labelled, argument, arguments, as_number
 from fanlight.graph import Value
 from fanlight.tensor import functions as fn
 from fanlight.tensor import indices as indexed
@@ -299,3 +300,14 @@ def _unique(call: Call, handler: Handler) -> Any:
     made = [bounded(label, values, at, number), Bounded(which, 0, x.count),
             bounded(label, often, 0, number)]  # fmt: skip
     return asked_for(call, made)
+
+
+@rule("isin")
+def _isin(call: Call, handler: Handler) -> Any:
+    """Nothing is one of the numbers behind the count."""
+    call = with_(call, **{k: as_number(Labelled(call), v) for k, v in call.args.items()})
+    names = ("elements", "element"), ("test_elements", "test_element")
+    a, b = (argument(call, next((n for n in p if n in call.args), p[0])) for p in names)
+    own = inside(Labelled(call), b) if isinstance(b, Bounded) else None
+    made = contained(call, tensor_of(a), tensor_of(b), own)
+    return Bounded(made, a.axis, a.count) if isinstance(a, Bounded) else made

@@ -32,16 +32,28 @@ def shift(call: Call) -> Tensor:
 def isin(call: Call) -> Tensor:
     names = ("elements", "element"), ("test_elements", "test_element")
     a, b = (next((call.x(n) for n in pair if n in call.args), None) for pair in names)
+    return contained(call, a, b)
+
+
+def contained(
+    call: Call, a: Tensor | None, b: Tensor | None, inside: Tensor | None = None
+) -> Tensor:
+    """Whether each number of `a` is one of `b`, of which those that are `inside` count: bool."""
     if a is None or b is None or "bool" in (dtype_of(a), dtype_of(b)):
         raise call.refuse("numbers are wanted", received=", ".join(call.args))
     kind = "float32" if "float32" in (dtype_of(a), dtype_of(b)) else "int32"
     inverted = call.flag("invert")
 
-    def compute(a: Any, b: Any) -> Any:
-        found = fn.any(fn.equal(fn.expand_dims(a, -1), fn.reshape(b, (-1,))), -1)
+    def compute(a: Any, b: Any, inside: Any = None) -> Any:
+        found = fn.equal(fn.expand_dims(a, -1), fn.reshape(b, (-1,)))
+        if inside is not None:
+            inside = fn.reshape(fn.broadcast_to(inside, b.shape), (-1,))
+            found = fn.logical_and(found, inside)
+        found = fn.any(found, -1)
         return fn.logical_not(found) if inverted else found
 
-    return call.function(compute, call.cast(a, kind, "a"), call.cast(b, kind, "b"))
+    given = [call.cast(a, kind, "a"), call.cast(b, kind, "b")]
+    return call.function(compute, *given, *([] if inside is None else [inside]))
 
 
 @importer("masked_scatter")

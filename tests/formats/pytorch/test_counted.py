@@ -225,6 +225,11 @@ ONCE: dict[str, tuple[Callable[..., Any], tuple[tuple[Any, ...], ...]]] = {
     "one_hot": (lambda v: F.one_hot(v[v > 0], 7), VS[:3]),
     "gather": (
         lambda x: x[x[:, 0] > 0].gather(1, x[x[:, 0] > 0].argmax(1, keepdim=True)), THREE),
+    "contained": (
+        lambda x: (torch.isin(torch.arange(5) - 2.0, x.round()[x > 0]),
+                   torch.isin(x.round()[x > -1], torch.tensor([0.0, 1.0])),
+                   torch.isin(x.round()[x[:, 0] > 0], x.round()[:, x[0] > 0], invert=True),
+                   torch.isin(x.round()[x > 0], 1.0)), THREE),
     "scatter": (
         lambda v: torch.zeros(7).scatter_add(0, v[v > 1], v[v > 1].float()), VS[:3]),
 }  # fmt: skip

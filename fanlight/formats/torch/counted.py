@@ -14,7 +14,16 @@ from typing import Any
 import numpy as np
 
 from fanlight.errors import FanlightError
-from fanlight.formats.counts import Bounded, Count, bounded, cleaned, count_of, counted, first
+from fanlight.formats.counts import (
+    Bounded,
+    Count,
+    bounded,
+    cleaned,
+    count_of,
+    counted,
+    first,
+    inside,
+)
 from fanlight.formats.emitter import dtype_of
 from fanlight.formats.pairs import holds_complex
 from fanlight.formats.torch import memory
@@ -22,6 +31,8 @@ from fanlight.formats.torch.call import Call, Handler
 from fanlight.formats.torch.unbacked import Labelled, argument, as_number, size_of, sizes_of
 from fanlight.graph import Value
 from fanlight.tensor import functions as fn
+from fanlight.tensor import sorting
+from fanlight.tensor.indices import take_along_axis
 
 Rule = Callable[[Call, Handler], Any]
 RULES: dict[str, Rule] = {}
@@ -346,10 +357,26 @@ def _scanned(call: Call, handler: Handler) -> Any:
 @rule("sort", "argsort", "msort")
 def _sorted(call: Call, handler: Handler) -> Any:
     x = only(call)
-    end = -math.inf if call.flag("descending") else math.inf
-    axis = 0 if "msort" in call.node.target else call.axis("dim", len(x.shape), -1)
-    made = handler(with_(call, self=clean(call, x, end) if axis == x.axis else x.tensor))
-    return each_of(made, lambda m: Bounded(m, x.axis, x.count))
+    down, name = call.flag("descending"), call.node.target
+    axis = 0 if "msort" in name else call.axis("dim", len(x.shape), -1)
+    if axis != x.axis or dtype_of(x.tensor) != "float32":
+        end = -math.inf if down else math.inf
+        made = handler(with_(call, self=clean(call, x, end) if axis == x.axis else x.tensor))
+        return each_of(made, lambda m: Bounded(m, x.axis, x.count))
+
+    def compute(x: Any, inside: Any) -> Any:
+        # No float is behind infinity and NaN, so what is behind the count is told by a key.
+        places = sorting.argsort(x, axis, down)
+        taken = take_along_axis(x, places, axis)
+        key = fn.where(take_along_axis(fn.broadcast_to(inside, x.shape), places, axis), 0, 2)
+        if down:  # PyTorch takes NaN for the greatest
+            key = fn.where(fn.logical_or(fn.is_nan(taken), fn.equal(key, 2)), key, 1)
+        order = sorting.argsort(key, axis)
+        return take_along_axis(taken, order, axis), take_along_axis(places, order, axis)
+
+    made = call.function(compute, x.tensor, inside(Labelled(call), x))
+    values, places = (Bounded(m, x.axis, x.count) for m in made)
+    return places if "argsort" in name else values if "msort" in name else [values, places]
 
 
 @rule("topk")

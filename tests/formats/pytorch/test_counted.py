@@ -190,6 +190,11 @@ ONCE: dict[str, tuple[Callable[..., Any], tuple[tuple[Any, ...], ...]]] = {
     "order": (
         lambda x: (*x[x > 0].sort(), *x[x > 0].sort(descending=True), x[x > 0].cumsum(0),
                    x[x > 0].softmax(0), x[x[:, 0] > 0].softmax(1)), TWO),
+    "order of what is no number": (
+        lambda x: (*(x - 1).log()[x > 0].sort(stable=True), (x / 0)[x[:, 0] > 0].msort(),
+                   *(x - 1).log()[x > 0].sort(stable=True, descending=True),
+                   *(x - 1).log()[:, x[0] > 0].sort(stable=True)),
+        ((X + 1,), (X.abs() + 0.5,), (floats(4, 5, seed=3) + 1,))),
     "first": (lambda x: (*x[x > 0].topk(3), *x[x > 0].topk(2, largest=False)), TWO),
     "elementwise": (
         lambda x: (x[x > 0] * 2 + x[x > 0], x[x[:, 0] > 0] - x[0], x[x > 0].relu().sqrt().int(),

@@ -167,7 +167,8 @@ _MOVES = (
     "unsafe_split_with_sizes chunk unsafe_chunk unbind unbind_copy select select_copy slice "
     "slice_copy narrow flip roll diagonal diagonal_copy tril triu index_select index "
     "_unsafe_index gather take_along_dim unfold unfold_copy clone contiguous detach "
-    "lift_fresh_copy lift_fresh alias positive requires_grad_ zero sum mean cumsum neg negative"
+    "lift_fresh_copy lift_fresh alias positive requires_grad_ zero sum mean cumsum neg negative "
+    "_neg_view"
 ).split()
 for _each_name in _MOVES:
     RULES[_each_name] = _each("self")

@@ -52,7 +52,7 @@ _EACH = frozenset(
         "bitwise_xor __and__ __or__ __xor__ where masked_fill lerp addcmul addcdiv clamp clip "
         "clamp_min clamp_max hardtanh hardsigmoid gelu leaky_relu elu celu softplus hardshrink "
         "softshrink tanhshrink threshold zeros_like ones_like full_like empty_like rand_like "
-        "randn_like copy zero fill xlogy special_xlogy bitwise_left_shift heaviside "
+        "randn_like copy zero fill _neg_view xlogy special_xlogy bitwise_left_shift heaviside "
         "bitwise_right_shift __lshift__ __rshift__ max.other min.other"
     ).split()
 )

@@ -41,7 +41,7 @@ def _pair(call: Call, dtype: str | None = None) -> tuple[Tensor, Tensor]:
 _UNARY = {
     "abs": "abs", "neg": "neg", "negative": "neg", "sign": "sign", "sgn": "sign",
     "square": "square", "floor": "floor", "ceil": "ceil", "round": "round",
-    "bitwise_not": "bitwise_not",
+    "bitwise_not": "bitwise_not", "_neg_view": "neg",
 }  # fmt: skip
 _FLOAT_UNARY = {
     "sqrt": "sqrt", "rsqrt": "rsqrt", "reciprocal": "reciprocal", "exp": "exp", "expm1": "expm1",

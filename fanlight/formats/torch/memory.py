@@ -137,6 +137,7 @@ _DROPOUTS = frozenset("dropout feature_dropout alpha_dropout".split())
 _TURNS = frozenset(
     "permute transpose swapaxes swapdims t numpy_T mT adjoint movedim moveaxis".split()
 )
+_NEGATED = frozenset(["_neg_view"])
 _PARTS = frozenset(
     "slice narrow select split split_with_sizes chunk unbind unsafe_split unsafe_chunk "
     "unsafe_split_with_sizes".split()
@@ -145,7 +146,7 @@ _EXPANSIONS = frozenset("expand expand_as broadcast_to".split())
 _INDEXES = frozenset(["diagonal", "unfold", "as_strided"])
 # Some of these give their argument back where they have nothing to do.
 _DOUBTFUL = frozenset("einsum pixel_shuffle pixel_unshuffle channel_shuffle".split())
-_SURE = _RESHAPES | _PARTLY | _LOOSE | _SAME | _DROPOUTS | _TURNS
+_SURE = _RESHAPES | _PARTLY | _LOOSE | _SAME | _DROPOUTS | _TURNS | _NEGATED
 VIEWS = _SURE | _PARTS | _EXPANSIONS | _INDEXES | _DOUBTFUL
 
 
@@ -157,6 +158,8 @@ def name_of(target: str) -> str:
 def shares(call: Call, given: Meta | None, made: Meta | None) -> bool | None:
     """Whether the results are views of the first argument; None where that is not known."""
     name = name_of(call.node.target)
+    if name == "resolve_neg":  # a copy of what _neg_view gives, else the tensor itself
+        return None
     if name in _DOUBTFUL or (_is_complex(given, made) and _turned(name, given, made)):
         return None
     if name in _LOOSE:
@@ -264,6 +267,12 @@ def view(
         @on_parts
         def put(base: Tensor, new: Tensor) -> Tensor:
             return call.em.transpose(new, back, call.name("back"))
+
+    elif name in _NEGATED:
+
+        @on_parts
+        def put(base: Tensor, new: Tensor) -> Tensor:
+            return call.op("neg", new, part="written")
 
     elif name in _INDEXES:
 

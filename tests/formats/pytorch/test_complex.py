@@ -45,7 +45,7 @@ def complexes(*shape: int, seed: int = 0) -> Any:
 
 def as_real(x: Any) -> np.ndarray:
     """Numbers as they are on the page: complex ones are pairs in a last dim."""
-    x = x.detach()
+    x = x.detach().resolve_neg()
     array: np.ndarray = (torch.view_as_real(x.resolve_conj()) if x.is_complex() else x).numpy()
     return array.astype(np.int32) if array.dtype == np.int64 else array
 
@@ -212,6 +212,19 @@ def written(_: Any, x: Any) -> Any:
 
 def test_what_is_written_reaches_both_parts() -> None:
     agree(written, floats(3, 4))
+
+
+def negated(_: Any, z: Any) -> Any:
+    """The imaginary part of a conjugate is one that is negated in the same memory."""
+    y = z.clone()
+    v = torch.conj(y).imag
+    v.add_(1)
+    torch._neg_view(y.real)[0] *= 3
+    return torch.conj(z).imag, y, v, v.resolve_neg() + 1, torch._neg_view(z)
+
+
+def test_views_that_are_negated() -> None:
+    agree(negated, complexes(3, 4))
 
 
 # --- transforms -----------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 # --- the importer of real numbers, on parts -------------------------------------------------------
 
 
-def _real_call(call: Call, args: dict[str, Any], part: str) -> Call:
+def real_call(call: Call, args: dict[str, Any], part: str) -> Call:
     """The same node on real numbers; `part` names which of its parts it is."""
     metas = [
         m if m is None or m.dtype != COMPLEX else Meta("float32", m.sizes, m.strides)
@@ -98,7 +98,7 @@ def by_importer(call: Call, part: str = "", **args: Any) -> Any:
     args = {**call.args, **args}
     if any(holds_complex(v) for v in args.values()):
         raise _refused(call)
-    return handler(_real_call(call, args, part))
+    return handler(real_call(call, args, part))
 
 
 def _real_of(value: Any) -> Any:

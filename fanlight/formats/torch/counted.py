@@ -25,7 +25,8 @@ from fanlight.formats.counts import (
     inside,
 )
 from fanlight.formats.emitter import dtype_of
-from fanlight.formats.pairs import holds_complex
+from fanlight.formats.pairs import Pair, holds_complex
+from fanlight.formats.torch import complex as complexes
 from fanlight.formats.torch import memory
 from fanlight.formats.torch.call import Call, Handler
 from fanlight.formats.torch.unbacked import Labelled, argument, as_number, size_of, sizes_of
@@ -88,7 +89,7 @@ def handle(call: Call, handler: Handler) -> Any:
     lead = rest.partition(".")[0]
     name = lead if lead in RULES or lead in _EACH else lead.removesuffix("_")
     if any(map(holds_complex, call.args.values())):
-        raise refused(call, "complex numbers have a known size only")
+        return _on_parts(call, handler, name)
     if name in _FINDS or rest in _FINDS:
         return handler(call)
     if name in _EACH or rest in _EACH:
@@ -102,6 +103,26 @@ def handle(call: Call, handler: Handler) -> Any:
     if name in _BATCHED:
         return _batched(call, handler)
     raise refused(call, "it takes tensors of a known size only")
+
+
+def _on_parts(call: Call, handler: Handler, name: str) -> Any:
+    """Complex numbers where a mask is true; nothing else of them is counted."""
+    if "index_put" not in name:
+        why = "complex numbers have a known size only"
+        if name in ("index", "_unsafe_index", "masked_select"):
+            why += ", and a mask takes as many as it wants; torch.where(mask, z, 0) keeps the size"
+        raise refused(call, why)
+    z, values = call.get("self"), call.get("values")
+    if not isinstance(z, Pair) or concerns([z, values]):
+        raise refused(call, "complex numbers have a known size only")
+    made = []
+    for part in ("real", "imag"):
+        new = getattr(values, part) if isinstance(values, Pair) else values
+        if part == "imag" and new is values:
+            new = complexes.zeros_like(call, call.x("values"))
+        args = {**call.args, "self": getattr(z, part), "values": new}
+        made.append(RULES["index_put"](complexes.real_call(call, args, part), handler))
+    return Pair(*made)
 
 
 def refused(call: Call, why: str) -> FanlightError:

@@ -223,6 +223,27 @@ def negated(_: Any, z: Any) -> Any:
     return torch.conj(z).imag, y, v, v.resolve_neg() + 1, torch._neg_view(z)
 
 
+def masked(_: Any, z: Any, values: Any) -> Any:
+    a, b, c = z.clone(), z.clone(), z.clone()
+    a[z.real > 0] = values[:TAKEN]
+    b[z.real > 0] = 2 - 1j
+    c[z.real[:, 0] > 0] = values[:4]
+    return a, b, c, z.index_put((z.imag < 0,), values[0])
+
+
+TAKEN = int((complexes(3, 4).real > 0).sum())
+
+
+def test_what_a_mask_writes() -> None:
+    agree(masked, complexes(3, 4), complexes(12, seed=5))
+
+
+def test_what_a_mask_takes_of_complex_numbers_is_not_known() -> None:
+    with pytest.raises(FanlightError, match=r"torch\.where\(mask, z, 0\)") as caught:
+        fl.from_torch(Of(lambda _, z: z[z.real > 0]), (complexes(3, 4),))
+    assert caught.value.code == "E-FORMAT-019"
+
+
 def test_views_that_are_negated() -> None:
     agree(negated, complexes(3, 4))
 

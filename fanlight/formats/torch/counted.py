@@ -65,9 +65,11 @@ _BATCHED = frozenset(
         "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d _adaptive_avg_pool2d "
         "adaptive_max_pool2d batch_norm _native_batch_norm_legit_no_training instance_norm "
         "group_norm native_group_norm upsample_nearest2d upsample_bilinear2d upsample_bicubic2d "
-        "pixel_shuffle reflection_pad2d replication_pad2d prelu"
+        "pixel_shuffle reflection_pad2d replication_pad2d"
     ).split()
 )
+# Of these, entries without a batch would have another first dim.
+_WITH_BATCH = tuple("conv max_pool avg_pool adaptive _adaptive upsample pixel refl repl".split())
 # Their importers take counted tensors themselves.
 _FINDS = frozenset("nonzero argwhere nonzero_numpy where.default nms".split())
 
@@ -140,7 +142,8 @@ def refused(call: Call, why: str) -> FanlightError:
         or "a size",
         next="end the model before this node and do the rest on its results, which are as long as "
         "they can be, with a count; or write it with torch.where(mask, x, 0) in place of x[mask], "
-        "which keeps the size.",
+        "which keeps the size. Of glu, einsum, scaled_dot_product_attention and outer, "
+        "program.run_decompositions() makes operators that take it.",
     )
 
 
@@ -258,10 +261,18 @@ def _each(call: Call, handler: Handler) -> Any:
 def _batched(call: Call, handler: Handler) -> Any:
     name = "self" if "self" in call.args else "input"
     x = only(call, name)
-    if x.axis or len(x.shape) < 3:
+    name_of = call.node.target.partition(".")[2]
+    if x.axis or (len(x.shape) < 3 and name_of.startswith(_WITH_BATCH)):
         raise refused(call, "another dim than that of the batch is counted")
     made = handler(with_(call, **{name: x.tensor}))
     return each_of(made, lambda m: Bounded(m, 0, x.count))
+
+
+@rule("prelu", "_prelu_kernel")
+def _prelu(call: Call, handler: Handler) -> Any:
+    """With one slope, of any shape; with one for each channel, of a batch."""
+    alone = math.prod(call.x("weight").shape) == 1
+    return (_each if alone or "kernel" in call.node.target else _batched)(call, handler)
 
 
 # --- reductions -----------------------------------------------------------------------------------

@@ -200,6 +200,9 @@ ONCE: dict[str, tuple[Callable[..., Any], tuple[tuple[Any, ...], ...]]] = {
         lambda x: (x[x > 0] * 2 + x[x > 0], x[x[:, 0] > 0] - x[0], x[x > 0].relu().sqrt().int(),
                    torch.where(x[x > 0] > 1, x[x > 0], -1.0), x[x > 0].clamp(0.2, 0.5),
                    torch.zeros_like(x[x > 0]), x[x[:, 0] > 0][:, None] - x[:3]), THREE),
+    "slopes": (
+        lambda x: (F.prelu(x[x > -1], torch.tensor([0.1])), F.prelu(x[:, x[0] > 0], X[0, :1]),
+                   F.prelu(x[x[:, 0] > 0], torch.arange(5) / 4)), THREE),
     "sizes": (sizes, THREE),
     "parts": (parts, TWO),
     "last": (lambda x: (x[x > 0][-1], x[x > 0][0], x[x[:, 0] > 0][-1, 2]), TWO),
@@ -366,6 +369,17 @@ def test_refusal_says_what_to_do(name: str) -> None:
         from_torch(torch.export.export(Of(function), (X,)))
     assert caught.value.code == "E-FORMAT-019"
     assert "torch.where(mask, x, 0)" in str(caught.value)
+    assert "run_decompositions()" in str(caught.value)
+
+
+def test_what_helps_as_the_refusal_says() -> None:
+    def more(x: Any) -> Any:
+        y = x[x[:, 0] > 0]
+        return F.glu(y[:, :2]), torch.einsum("ni,ij->nj", y, X.T), torch.outer(y[:, 0], x[0])
+
+    with pytest.raises(FanlightError, match=r"run_decompositions\(\)"):
+        from_torch(torch.export.export(Of(more), (X,)))
+    agree(more, *THREE, decomposed=True)
 
 
 @pytest.mark.parametrize("function", [

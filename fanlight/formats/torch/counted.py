@@ -264,6 +264,8 @@ def _batched(call: Call, handler: Handler) -> Any:
     name_of = call.node.target.partition(".")[2]
     if x.axis or (len(x.shape) < 3 and name_of.startswith(_WITH_BATCH)):
         raise refused(call, "another dim than that of the batch is counted")
+    if call.has("training") and call.flag("training"):
+        raise refused(call, "it takes the mean of what is counted")
     made = handler(with_(call, **{name: x.tensor}))
     return each_of(made, lambda m: Bounded(m, 0, x.count))
 

@@ -355,7 +355,14 @@ def test_what_is_written_later_is_never_an_old_number() -> None:
     agree(lambda x: x[x > 0].add_(1).mul_(2), *THREE)
 
 
+def normed(x: Any) -> Any:
+    y = x[x[:, 0] > 0]
+    torch._check(y.shape[0] > 1)
+    return torch.batch_norm(y, None, None, None, None, True, 0.1, 1e-5, False)
+
+
 REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
+    "a norm of the batch": (normed, "the mean of what is counted"),
     "two counts": (lambda x: x[x[:, 0] > 0] @ x[x[:, 1] > 0].T, "two dims are counted"),
     "an operator": (lambda x: torch.cumsum(x[x > 0].unfold(0, 1, 1), 0), "known size only"),
     "mixed": (lambda x: x[:, x[0] > 0].reshape(-1), "mixed with others"),

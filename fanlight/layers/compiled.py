@@ -44,6 +44,14 @@ def described(model: Any) -> dict[str, Any] | None:
     }
 
 
+def _plainly_named(optimizer: Mapping[str, Any]) -> dict[str, Any]:
+    """Keras 2.11 to 2.15 call their own optimizers "Custom>Adam"; one registered so goes first."""
+    name = str(optimizer.get("class_name"))
+    plain = name.removeprefix("Custom>")
+    known = plain in optimizers.KNOWN and config.registered(name) is None
+    return {**optimizer, "class_name": plain} if known else dict(optimizer)
+
+
 def compile_as(model: Any, told: Any, where: object) -> None:
     """Compile a model as a file says."""
     if not isinstance(told, Mapping) or not told:
@@ -53,7 +61,10 @@ def compile_as(model: Any, told: Any, where: object) -> None:
         return
     try:
         if isinstance(optimizer, Mapping):
-            optimizer = {**optimizer, "config": _renewed(dict(optimizer.get("config") or {}))}
+            optimizer = {
+                **_plainly_named(optimizer),
+                "config": _renewed(dict(optimizer.get("config") or {})),
+            }
         model.compile(
             optimizers.get(untupled(optimizer)),
             **{k: config.with_scoped(untupled(told.get(k))) for k in _OPTIONS},

@@ -256,3 +256,20 @@ def test_the_files_of_a_large_model_are_shards(tmp_path: Path) -> None:
     x = nets.inputs_of(model)
     again = fl.load_model(tmp_path / "m")
     np.testing.assert_array_equal(nets.predicted(again, x)[0], nets.predicted(model, x)[0])
+
+
+def test_optimizers_have_a_package_in_files_of_later_keras_2(tmp_path: Path) -> None:
+    model = fl.Sequential([fl.Input((3,)), fl.layers.Dense(2)])
+    model.save(tmp_path / "web")
+    file = tmp_path / "web" / "model.json"
+    described = json.loads(file.read_text())
+    optimizer = {"class_name": "Custom>Adam", "config": {"learning_rate": 0.004}}
+    told = {"loss": "mse", "metrics": None, "optimizer_config": optimizer}
+    described["modelTopology"]["training_config"] = told
+    file.write_text(json.dumps(described))
+    assert type(fl.load_model(file).optimizer) is fl.optimizers.Adam
+    optimizer["class_name"] = "Custom>Other"
+    file.write_text(json.dumps(described))
+    with pytest.raises(fl.FanlightError, match="'Custom>Other'") as caught:
+        fl.load_model(file)
+    assert caught.value.code == "E-LAYER-003"

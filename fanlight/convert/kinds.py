@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from fanlight.errors import FanlightError
+from fanlight.formats.detect import model_file
 
 # What is written -> what it is, for people.
 TARGETS = {
@@ -156,7 +157,9 @@ def folder_of(path: Path) -> Path:
 
 def refuse_same(source: object, target: Path) -> None:
     """E-CONVERT-002 if the result would take the place of the source."""
-    if isinstance(source, str | Path) and _real(source) == _real(target):
+    if not isinstance(source, str | Path):
+        return
+    if _real(target) in (_real(source), _real(_file_within(source))):
         raise FanlightError(
             "E-CONVERT-002",
             "the source would be overwritten with what is made of it.",
@@ -169,6 +172,15 @@ def refuse_same(source: object, target: Path) -> None:
 
 def _real(path: str | Path) -> Path:
     return folder_of(Path(path)).expanduser().resolve()
+
+
+def _file_within(source: str | Path) -> Path:
+    """The file that a folder is read from; any other path as it is."""
+    path = Path(source)
+    try:
+        return model_file(path) if path.is_dir() else path
+    except (FanlightError, OSError):  # the reader says what is wrong with it
+        return path
 
 
 def check_source(name: str | None, found: str, where: object) -> None:

@@ -102,7 +102,7 @@ def load_graph(
             next=todo,
         )
     try:
-        return _read(_model_file(Path(path)), options)
+        return _read(model_file(Path(path)), options)
     except FanlightError:
         raise
     except OSError as error:
@@ -133,7 +133,7 @@ def ops_of(path: Path, options: Options) -> Inventory:
     Raises:
         FanlightError: E-FORMAT-nnn if not even these can be told.
     """
-    file = _model_file(path)
+    file = model_file(path)
     kind = _kind(file)
     if kind in _READERS:
         found: Inventory = import_module(_READERS[kind][0]).ops_of(file, options)
@@ -178,8 +178,13 @@ def _read(file: Path, options: Options) -> Source:
     )
 
 
-def _model_file(path: Path) -> Path:
-    """The model's main file: the path itself, or the one that its folder holds."""
+def model_file(path: Path) -> Path:
+    """The model's main file: the path itself, or the one that its folder holds.
+
+    Raises:
+        FanlightError: E-FORMAT-001 the file is absent, E-FORMAT-002 the folder holds no model, or
+            several.
+    """
     if not path.is_dir():
         size = regular_size(path, "E-FORMAT-001", "the model")
         if not size:
@@ -201,19 +206,45 @@ def _model_file(path: Path) -> Path:
     models += [f for f in files if f.suffix.lower() == ".json" and _looks_like_model(f)]
     if len(models) == 1:
         return models[0]
+    folders = [] if models else [f"{f.name}/" for f in sorted(path.iterdir()) if f.is_dir()]
+    inner = [name for name in folders[:_MOST_FOLDERS] if _holds_model(path / name)]
     raise FanlightError(
         "E-FORMAT-002",
         "the folder holds no model." if not models else "the folder holds several models.",
         where=path,
         expected=_KNOWN,
-        received=", ".join(f.name for f in (models or files)[:12]) or "an empty folder",
+        received=", ".join([f.name for f in (models or files)[:12]] or folders[:12])
+        or "an empty folder",
         next="name the file itself."
         if models
+        else f"name one of the folders within: {_listed(inner)}."
+        if inner
         else "this is a bundle, built already: fl.open_bundle(path).run(inputs) computes with it, "
         "fanlight serve shows it."
         if (path / "manifest.json").is_file()
         else "check the path.",
     )
+
+
+# Folders in a folder that are looked into for models.
+_MOST_FOLDERS = 200
+
+
+def _holds_model(folder: Path) -> bool:
+    """Whether a folder holds files of models, by their names."""
+    try:
+        return any(
+            f.name == "model.json" or f.suffix.lower() in _READERS
+            for f in folder.iterdir()
+            if f.is_file()
+        )
+    except OSError:  # not ours to look into
+        return False
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    return ", ".join(names[:12]) + more
 
 
 def _looks_like_model(file: Path) -> bool:

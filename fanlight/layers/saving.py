@@ -14,6 +14,7 @@ import numpy as np
 from fanlight import formats
 from fanlight.errors import FanlightError
 from fanlight.formats.contents import kind_of_bytes
+from fanlight.formats.detect import model_file
 from fanlight.formats.given import instead_of_model
 from fanlight.formats.model import Model as LoadedModel
 from fanlight.formats.shards import SHARD_BYTES
@@ -65,6 +66,20 @@ def _path(path: Any) -> Path:
             next=todo,
         )
     return found
+
+
+def _found(path: Path) -> Path:
+    """Where a model is read from: of a folder whose file is not called model.json, that file.
+
+    Raises:
+        FanlightError: E-FORMAT-002 the folder holds no model, or several.
+    """
+    if not path.is_dir() or (path / "model.json").is_file():
+        return path
+    try:
+        return model_file(path)
+    except OSError:  # the reader says what is wrong with it
+        return path
 
 
 def kind_of(path: Path, reading: bool = False) -> str:
@@ -295,6 +310,7 @@ def read_model(
     refuse_model(path)
     source = _path(path)
     _no_bundle(source)
+    source = _found(source)
     readers = {
         "keras": file_keras.read,
         "h5": file_h5.read,
@@ -324,7 +340,7 @@ def seeded_model(path: str | Path) -> Any:
     from fanlight.formats.random_weights import random_array
     from fanlight.layers import file_tfjs
 
-    source = _path(path)
+    source = _found(_path(path))
     if _kind_to_read(source) == "tfjs":  # its shards may be absent
         return file_tfjs.read(source, False, "random")
     model = read_model(source, compile=False)
@@ -418,14 +434,14 @@ def load(
     except FanlightError as error:
         if error.code not in ("E-FORMAT-012", "E-FORMAT-014"):
             raise
-        return _by_layers(path, error, make_options(size, input_shapes, weights))
+        return _by_layers(_found(Path(path)), error, make_options(size, input_shapes, weights))
 
 
 # What layers say of a file that they know, rather than that they do not know it.
 _TELLING = ("E-LAYER-", "E-FORMAT-006", "E-FORMAT-007", "E-FORMAT-017", "E-FORMAT-018")
 
 
-def _by_layers(path: str | Path, error: FanlightError, options: Options) -> LoadedModel:
+def _by_layers(path: Path, error: FanlightError, options: Options) -> LoadedModel:
     """The graph of a file whose layers have no reader of their own: that of `load_model`'s model.
 
     Args:
@@ -434,11 +450,11 @@ def _by_layers(path: str | Path, error: FanlightError, options: Options) -> Load
     try:
         if options.weights == "stored":
             return graph_of(read_model(path, None, False), path, options)
-        if _kind_to_read(Path(path)) != "tfjs":
+        if _kind_to_read(path) != "tfjs":
             raise error  # the other files hold their weights
         from fanlight.layers import file_tfjs
 
-        return graph_of(file_tfjs.read(Path(path), False, options.weights), path, options)
+        return graph_of(file_tfjs.read(path, False, options.weights), path, options)
     except FanlightError as other:
         if other.code == "E-LAYER-008":  # its list has those alone that nobody knows
             error.message, error.expected = other.message, other.expected
@@ -476,7 +492,7 @@ def graph_of(model: Any, path: str | Path, options: Options | None = None) -> Lo
 def format_of(path: str | Path) -> str:
     """What readers call the format of a file of layers."""
     kinds = {"keras": "keras-v3", "h5": "keras-h5", "tfjs": "tfjs-layers"}
-    kind = _kind_to_read(Path(path))
+    kind = _kind_to_read(_found(Path(path)))
     return kinds.get(kind, kind)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fanlight.convert.model import Reading, open_for
+from fanlight.convert.model import Opened, Reading, open_for
 from fanlight.errors import FanlightError
 from fanlight.formats.detect import ops_of
 from fanlight.formats.inventory import Inventory
@@ -17,6 +17,7 @@ from fanlight.formats.keras.config import LAMBDA_CODE
 from fanlight.formats.source import make_options
 from fanlight.layers.core import replacement
 from fanlight.layers.registry import find, known
+from fanlight.layers.tfjs_form import Form
 
 _USUAL = Reading()
 
@@ -119,9 +120,8 @@ def report_of(source: str, reading: Reading = _USUAL) -> Report:
     except FanlightError as problem:
         return Report(source, size, found, problem=problem)
     graph = opened.graph
-    targets = ["tfjs-graph", "onnx", "safetensors", "bundle"]
-    if opened.layers is not None:
-        targets = ["tfjs-layers", "keras", "h5", *targets]
+    layered, lacking = _of_layers(opened)
+    targets = [*layered, "tfjs-graph", "onnx", "safetensors", "bundle"]
     return Report(
         source,
         size,
@@ -133,8 +133,26 @@ def report_of(source: str, reading: Reading = _USUAL) -> Report:
         sum(a.size for a in graph.weights.values()),
         graph.weight_bytes(),
         tuple(targets),
-        (*opened.warnings, *filter(None, [opened.left_out, _open_sizes(opened.open_sizes)])),
+        (
+            *opened.warnings,
+            *filter(None, [opened.left_out, _open_sizes(opened.open_sizes), lacking]),
+        ),
     )
+
+
+def _of_layers(opened: Opened) -> tuple[list[str], str | None]:
+    """What can be made of a source's layers; and what to say of layers that TF.js has not."""
+    if opened.layers is None:
+        return [], None
+    try:
+        model = opened.layers()
+    except FanlightError:  # read as graphs alone
+        return [], None
+    try:
+        Form().topology(model)
+    except FanlightError as error:
+        return ["keras", "h5"], f"Not as tfjs-layers, for TF.js has not: {error.received}"
+    return ["tfjs-layers", "keras", "h5"], None
 
 
 def _open_sizes(problem: FanlightError | None) -> str | None:

@@ -170,3 +170,16 @@ def test_what_is_no_model_at_all(tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
     path.write_bytes(np.zeros(3).tobytes())
     assert "pickles" in str(report_of(str(path)))
+
+
+def test_layers_that_tfjs_has_not_are_no_layers_model(tmp_path: Path) -> None:
+    path = tmp_path / "net.keras"
+    fl.Sequential([fl.Input((4, 4)), fl.layers.GroupNormalization(2)]).save(path)
+    report = report_of(str(path))
+    assert "tfjs-layers" not in report.targets and {"keras", "h5"} < set(report.targets)
+    assert any("Not as tfjs-layers" in n and "GroupNormalization" in n for n in report.notes)
+    with pytest.raises(fl.FanlightError, match="E-LAYER-009"):
+        fl.convert(path, tmp_path / "web", to="tfjs-layers")
+    for to in report.targets:
+        ending = {"keras": ".keras", "h5": ".h5", "onnx": ".onnx", "safetensors": ".safetensors"}
+        assert fl.convert(path, tmp_path / f"out-{to}{ending.get(to, '')}", to=to).ok

@@ -42,17 +42,20 @@ class Model:
     def name(self) -> str:
         return self.graph.name
 
-    def __call__(self, inputs: Mapping[str, Any] | Any) -> Any:
+    def __call__(self, inputs: Mapping[str, Any] | Any, *more: Any) -> Any:
         """Compute the outputs with NumPy.
 
         Args:
             inputs: arrays by input name, or in a list in the order of `model.inputs`, or one
                 array if the model has one input. Inputs whose leading dim was free take any batch
                 size. Texts are str or bytes, in lists or arrays.
+            more: further inputs in that order: model(a, b) is model([a, b]).
 
         Returns:
             Arrays by output name; the array itself if one array was given and there is one output.
         """
+        if more:
+            inputs = self._by_name([inputs, *more])
         given, single = self._given(inputs)
         results = self._run(given, self._once)
         return next(iter(results.values())) if single and len(results) == 1 else results
@@ -70,21 +73,25 @@ class Model:
         """The inputs as arrays by name; and whether there was one without a name."""
         single, count = not isinstance(inputs, Mapping), len(self.inputs)
         if single and count != 1:
-            listed = isinstance(inputs, list | tuple)
-            if listed and len(inputs) == count:
-                return self._given({n: x for (n, _), x in zip(self.inputs, inputs, strict=True)})
-            raise FanlightError(
-                "E-INPUT-001",
-                "this model needs its inputs by name, or a list of them in this order.",
-                where=self.name,
-                expected=", ".join(f"{n}: {t}" for n, t in self.inputs),
-                received=f"{len(inputs)} in a list" if listed else "one array",
-            )
+            return self._given(self._by_name(inputs))
         given = {self.inputs[0][0]: inputs} if single else dict(inputs)
         ranks = {n: len(t.shape) for n, t in self.inputs if t.dtype == STRING}
         return {
             n: as_texts(x, n, ranks[n]) if n in ranks else np.asarray(x) for n, x in given.items()
         }, single
+
+    def _by_name(self, inputs: Any) -> dict[str, Any]:
+        """The inputs of a list by their names; E-INPUT-001 if they are not as many."""
+        listed = isinstance(inputs, list | tuple)
+        if listed and len(inputs) == len(self.inputs):
+            return {n: x for (n, _), x in zip(self.inputs, inputs, strict=True)}
+        raise FanlightError(
+            "E-INPUT-001",
+            "this model needs its inputs by name, or a list of them in this order.",
+            where=self.name,
+            expected=", ".join(f"{n}: {t}" for n, t in self.inputs),
+            received=f"{len(inputs)} in a list" if listed else "one array",
+        )
 
     def _once(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The outputs for inputs of the declared shapes."""

@@ -70,10 +70,20 @@ def test_two_inputs_are_given_by_name_or_in_their_order(tmp_path: Path) -> None:
     model, x = fl.load(tmp_path / "net.onnx"), np.ones((1, 2), np.float32)
     names = [name for name, _ in model.inputs]
     (by_name,) = model(dict(zip(names, [3 * x, x], strict=True))).values()
-    for given in ([3 * x, x], (3 * x, x)):
-        (result,) = model(given).values()
+    for given in (([3 * x, x],), ((3 * x, x),), (3 * x, x)):
+        (result,) = model(*given).values()
         assert result.tolist() == by_name.tolist() == [[2, 2]]
-    for wrong, told in ((x, "one array"), ([x], "1 in a list"), ([x, x, x], "3 in a list")):
+    three = "3 in a list"
+    for wrong, told in (((x,), "one array"), (([x],), "1 in a list"), ((x, x, x), three)):
         with pytest.raises(FanlightError, match=told) as caught:
-            model(wrong)
+            model(*wrong)
         assert caught.value.code == "E-INPUT-001"
+
+
+def test_one_input_is_not_given_two(tmp_path: Path) -> None:
+    fl.convert(fl.Sequential([fl.Input((2,)), fl.layers.Dense(3)]), tmp_path / "net.onnx")
+    model, x = fl.load(tmp_path / "net.onnx"), np.ones((1, 2), np.float32)
+    assert model(x).shape == (1, 3)
+    with pytest.raises(FanlightError, match="2 in a list") as caught:
+        model(x, x)
+    assert caught.value.code == "E-INPUT-001"

@@ -345,7 +345,8 @@ def open_source(source: Any, reading: Reading) -> Opened:
             received=received,
             next=todo
             or "give the path of a model file; of a live PyTorch model what fl.from_torch(model, "
-            "(example,)) gives, of a Keras model the file that model.save wrote.",
+            "(example,)) gives, of a function of JAX what fl.from_jax gives, of a Keras model the "
+            "file that model.save wrote.",
         )
     if reading.weights == "random" and not (reading.inputs or reading.outputs):
         seeded = _seeded(source)

@@ -199,6 +199,7 @@ def _layers(
     if kind not in ("tfjs", "tfjs-layers"):
         saving.save_model(model, target)
         notes += _kept_open(opened, model)
+        notes += _own_objects(model) if kind in ("keras", "h5") else []
         return Written(kind, {}).with_files(target)
     unsized = opened.open_sizes
     try:
@@ -227,6 +228,29 @@ def _layers(
     if route == "layers-model":
         notes += _kept_open(opened, model)
     return Written(f"tfjs-{route.removesuffix('-model')}", {}).with_files(target)
+
+
+def _own_objects(model: Any) -> list[str]:
+    """What to say of registered classes and functions, of which a file has the names alone."""
+    found: dict[str, None] = {}
+
+    def search(part: Any) -> None:
+        if isinstance(part, Mapping):
+            names = [part.get("registered_name"), part.get("class_name")]
+            names.append(part.get("config") if names[1] == "function" else None)
+            own = saving.get_custom_objects()
+            found.update(dict.fromkeys(n for n in names if isinstance(n, str) and n in own))
+        for inner in part.values() if isinstance(part, Mapping) else part:
+            if isinstance(inner, Mapping | list | tuple):
+                search(inner)
+
+    search(saving.serialize_keras_object(model))
+    if not found:
+        return []
+    return [
+        f"The file has the names alone of {', '.join(found)}: Keras loads it where they are "
+        "defined with @keras.saving.register_keras_serializable() above them."
+    ]
 
 
 def _kept_open(opened: Opened, model: Any) -> list[str]:

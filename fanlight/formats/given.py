@@ -24,6 +24,12 @@ def instead_of_model(value: Any) -> tuple[str, str | None]:
         )
     if _is_of(type(value), "torch"):
         return f"{type(value).__name__}, an object of PyTorch", _live(type(value))
+    if callable(value) and not _is_of(type(value), "keras"):
+        return (
+            repr(value)[:200],
+            "of a function of JAX (of Flax, model.apply) fl.from_jax(function, example, "
+            "params=params) makes a model of fl.",
+        )
     return repr(value)[:200], None
 
 

@@ -87,3 +87,28 @@ def test_the_source_is_never_overwritten(tmp_path: Path) -> None:
     said = told(lambda: fl.convert(tmp_path / "web" / "other.json", tmp_path / "web"))
     assert "a folder with other things in it" in said
     assert {f.name: f.read_bytes() for f in (tmp_path / "web").iterdir()} == before
+
+
+def test_a_function_of_jax(tmp_path: Path) -> None:
+    def double(x: Any) -> Any:
+        return x * 2
+
+    for said in (told(fl.convert, double, tmp_path / "a.onnx"), told(fl.load, double)):
+        assert "fl.from_jax(function, example, params=params)" in said
+    assert "what fl.from_jax gives" in told(fl.convert, 3, tmp_path / "a.onnx")
+
+
+def test_names_alone_are_in_a_file_of_own_functions(tmp_path: Path) -> None:
+    @fl.register("tests_told")
+    def twice(x: Any) -> Any:
+        return x * 2
+
+    source = tmp_path / "m.keras"
+    own = fl.layers.Lambda(twice)
+    inner = fl.Sequential([fl.Input((3,)), own, fl.layers.Dense(2)])
+    fl.Sequential([fl.Input((3,)), inner]).save(source)
+    for name in ("a.keras", "a.h5"):
+        (note,) = [n for n in fl.convert(source, tmp_path / name).notes if "names alone" in n]
+        assert "tests_told>twice: Keras" in note and "register_keras_serializable()" in note
+    plain = fl.Sequential([fl.Input((3,)), fl.layers.Dense(2)])
+    assert not fl.convert(plain, tmp_path / "b.keras").notes

@@ -131,14 +131,21 @@ def command(
     differ.
     """
     require_path(source)
-    if not report and not random_weights:
-        ahead(Path(source))  # before the imports, which take as long
-    from fanlight.cli.by_name import shapes_by_name, tables_by_name, values_by_name
-
+    for option, given in (("inputs", inputs), ("outputs", outputs)):
+        if given is not None and not _names(given):
+            raise click.UsageError(
+                f"--{option} {given!r} names nothing: leave it out, or name nodes."
+            )
     if subgraph is not None:
         if inputs or outputs or ":" not in subgraph:
             raise click.UsageError("--subgraph is IN:OUT, and instead of --inputs and --outputs.")
         inputs, _, outputs = subgraph.rpartition(":")
+        if not _names(inputs) and not _names(outputs):
+            raise click.UsageError(f"--subgraph {subgraph!r} names nothing: it is IN:OUT.")
+    if not report and not random_weights:
+        ahead(Path(source))  # before the imports, which take as long
+    from fanlight.cli.by_name import shapes_by_name, tables_by_name, values_by_name
+
     reading: dict[str, Any] = {
         "inputs": _names(inputs),
         "outputs": _names(outputs),

@@ -14,7 +14,14 @@ from typing import Any
 from fanlight.convert.arguments import check_arguments
 from fanlight.convert.check import Checked, verify
 from fanlight.convert.compare import ROUNDED, TOLERANCE, Difference
-from fanlight.convert.kinds import check_source, folder_of, refuse_same, target_kind
+from fanlight.convert.kinds import (
+    check_source,
+    ending_note,
+    folder_of,
+    in_its_folder,
+    refuse_same,
+    target_kind,
+)
 from fanlight.convert.model import Opened, Reading, open_for, refuse_texts
 from fanlight.convert.write import Options, refuse_needless, unmatched, write, writes_layers
 from fanlight.errors import FanlightError
@@ -165,6 +172,7 @@ def convert(
             source, target, to, from_, reading, dynamic, options, strip_debug_ops
         )
     except FanlightError as error:
+        in_its_folder(error, Path(destination), target)
         error.message = _own_words(error.message)
         error.next = None if error.next is None else _own_words(error.next)
         raise
@@ -197,13 +205,14 @@ def _converted(
     The model itself is not held any longer when this is left.
     """
     kind = target_kind(to, target)
+    ending = ending_note(to, target)
     if kind == "tfjs" and options.structured_outputs:
         kind = "tfjs-graph"  # layers give their outputs in a list
     opened = open_for(kind, source, reading)
     refuse_texts(opened)
     check_source(from_, opened.format, opened.where)
     refuse_needless(options, kind, dynamic)
-    notes = list(opened.warnings)
+    notes = [*opened.warnings, *([] if ending is None else [ending])]
     if options.structured_outputs and opened.layers is not None and to in (None, "tfjs"):
         notes.append("A graph-model, for a layers-model gives its outputs in a list.")
     if opened.left_out is not None and not strip_debug_ops:

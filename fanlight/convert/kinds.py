@@ -120,6 +120,7 @@ def target_kind(name: str | None, destination: Path) -> str:
             return _SUFFIXES[suffix]
         if suffix in _READ_ONLY and not destination.is_dir():
             raise _no_format(_READ_ONLY[suffix], "destination")
+        _refuse_misspelt(destination)
         name = "tfjs"
     kind = _kind_named(name) if isinstance(name, str) else name
     kind = {"keras-v3": "keras", "keras-h5": "h5"}.get(kind, kind)
@@ -150,9 +151,40 @@ def target_kind(name: str | None, destination: Path) -> str:
     return kind
 
 
+def _refuse_misspelt(destination: Path) -> None:
+    """E-CONVERT-001 for an ending that is nearly that of a file."""
+    suffix = destination.suffix.lower()
+    near = difflib.get_close_matches(suffix, _SUFFIXES, n=1, cutoff=0.7)
+    if near and suffix[1].isalpha() and not destination.is_dir():  # web-1.5 is a folder
+        raise FanlightError(
+            "E-CONVERT-001",
+            f"no format has the ending {suffix!r}.",
+            where=destination,
+            expected=f"a folder, or a name that ends in {', '.join(_SUFFIXES)}",
+            received=destination.name,
+            next=f"did you mean {near[0]}? For a folder of this name say so: --to tfjs.",
+        )
+
+
+def ending_note(name: str | None, destination: Path) -> str | None:
+    """What to say where a folder is made though its name has an ending, as that of a file."""
+    suffix = destination.suffix.lower()
+    file = suffix in (*_SUFFIXES, *_FILES) or not suffix[1:2].isalpha()
+    if name is not None or file or destination.is_dir():
+        return None
+    return f"{destination.name} is a folder, for TF.js: no format has the ending {suffix!r}."
+
+
 def folder_of(path: Path) -> Path:
     """The folder of a TF.js model that is called by its model.json; any other path as it is."""
     return path.parent if path.name == "model.json" and not path.is_dir() else path
+
+
+def in_its_folder(error: FanlightError, destination: Path, folder: Path) -> None:
+    """Say of an error of writing that a model.json stands for its folder and all in it."""
+    if error.code in ("E-LAYER-010", "E-BUILD-004") and destination != folder and folder.is_dir():
+        error.where = f"{destination}, which stands for its folder, {folder.resolve()}"
+        error.next = "name a folder that is new: web/model.json, or web."
 
 
 def refuse_same(source: object, target: Path) -> None:

@@ -6,8 +6,10 @@ import ast
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import fanlight as fl
+from fanlight.cli.convert import command
 from fanlight.convert import kinds
 from fanlight.convert.kinds import SOURCES, check_source, target_kind
 from fanlight.errors import FanlightError
@@ -137,3 +139,52 @@ def test_what_no_format_is_called(name: str, said: str) -> None:
     with pytest.raises(FanlightError) as caught:
         target_kind(name, Path("web"))
     assert caught.value.code == "E-CONVERT-001" and said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("model.onxx", ".onnx"), ("m.kera", ".keras"), ("m.safetensor", ".safetensors"),
+     ("m.hdf", ".hdf5"), ("m.html5", ".html")],
+)  # fmt: skip
+def test_an_ending_that_is_nearly_one_of_a_file(tmp_path: Path, name: str, near: str) -> None:
+    with pytest.raises(FanlightError) as caught:
+        target_kind(None, tmp_path / name)
+    assert caught.value.code == "E-CONVERT-001"
+    assert caught.value.next is not None and f"did you mean {near}?" in caught.value.next
+    assert target_kind("tfjs", tmp_path / name) == "tfjs"  # whoever says so means a folder
+    (tmp_path / name).mkdir()
+    assert target_kind(None, tmp_path / name) == "tfjs"
+
+
+def test_a_folder_with_another_ending_is_told(tmp_path: Path) -> None:
+    model = fl.Sequential([fl.Input((3,)), fl.layers.Dense(2)])
+    note = "x.xyz is a folder, for TF.js: no format has the ending '.xyz'."
+    assert note in fl.convert(model, tmp_path / "x.xyz").notes
+    assert (tmp_path / "x.xyz" / "model.json").is_file()
+    for name, to in (("x.xyz", None), ("y.xyz", "tfjs"), ("web", None), ("web-1.5", None)):
+        assert not any("ending" in n for n in fl.convert(model, tmp_path / name, to=to).notes)
+
+
+@pytest.mark.parametrize("to", ["tfjs", "bundle"])
+def test_a_model_json_among_other_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str
+) -> None:
+    model = fl.Sequential([fl.Input((3,)), fl.layers.Dense(2)])
+    (tmp_path / "mine.txt").write_text("kept")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FanlightError) as caught:
+        fl.convert(model, "model.json", to=to)
+    assert str(caught.value.where).endswith(f"stands for its folder, {tmp_path.resolve()}")
+    assert caught.value.next == "name a folder that is new: web/model.json, or web."
+    assert [f.name for f in tmp_path.iterdir()] == ["mine.txt"]
+    assert fl.convert(model, "web/model.json", to=to).ok
+
+
+@pytest.mark.parametrize("option", ["--outputs", "--inputs", "--subgraph"])
+def test_names_of_nothing_are_refused(tmp_path: Path, option: str) -> None:
+    path = tmp_path / "m.keras"
+    fl.Sequential([fl.Input((3,)), fl.layers.Dense(2)]).save(path)
+    value = ":," if option == "--subgraph" else ","
+    made = CliRunner().invoke(command, [str(path), str(tmp_path / "web"), option, value])
+    assert made.exit_code == 2 and "names nothing" in " ".join(made.output.split())
+    assert not (tmp_path / "web").exists()

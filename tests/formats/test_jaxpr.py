@@ -92,6 +92,8 @@ def conv(spec: tuple[str, str, str], **options: Any) -> Any:
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 IMAGE, LINE = numbers(2, 7, 6, 4), numbers(2, 9, 4)
+EDGES = np.float32([-1, -0.0, 0.5, 0.5, 2])
+QUERIES = np.float32([-3, -1, 0.0, -0.0, 0.25, 0.5, 1, 2, np.inf, -np.inf, np.nan])
 PRIMITIVES: dict[str, tuple[Any, ...]] = {
     "pow": (lambda x, y: x**y, POSITIVE, Y),
     "integer_pow": (lambda x: (x**3, x**-2, lax.integer_pow(x, 0)), POSITIVE),
@@ -127,6 +129,20 @@ PRIMITIVES: dict[str, tuple[Any, ...]] = {
     "sort": (lambda x: (jnp.sort(x, 0), jnp.argsort(x, 1), jnp.sort(x, descending=True)), X),
     "sort by two keys": (lambda n, x: lax.sort((n % 3, n, x), num_keys=2), N, X),
     "top_k": (lambda x: lax.top_k(x, 2), X),
+    "searchsorted": (lambda e, q, n: (jnp.searchsorted(e, q), jnp.searchsorted(e, q, side="right"),
+                                      jnp.searchsorted(e, q, method="sort"),
+                                      jnp.searchsorted(jnp.arange(5), n)), EDGES, QUERIES, N),
+    "searchsorted in NaN": (lambda e, q: (jnp.searchsorted(e, q),
+                                          jnp.searchsorted(e, q, side="right")),
+                            np.append(EDGES, [np.nan, np.nan]).astype(np.float32), QUERIES),
+    "digitize": (lambda e, q: (jnp.digitize(q, e), jnp.digitize(q, e, right=True),
+                               jnp.digitize(q, jnp.array([3.0, 1.0, 0.0]))), EDGES, QUERIES),
+    "interp": (lambda q, e, f: (jnp.interp(q, e, f), jnp.interp(q, e, f, left=-1, right=9),
+                                jnp.interp(q, e, f, period=2.5)), QUERIES[:-1], EDGES,
+               numbers(5, seed=4)),
+    "histogram": (lambda x, e, w: (*jnp.histogram(x, bins=4), *jnp.histogram(x, e),
+                                   *jnp.histogram(x, 3, (-1, 1), w, density=True)), X, EDGES,
+                  POSITIVE),
     "dot": (lambda x, y: (x @ y.T, jnp.dot(x[0], y[0]), jnp.outer(x[0], y[1])), X, Y),
     "dot of ints": (lambda n, m: n @ m.T, N, M),
     "einsum": (lambda a, b: (jnp.einsum("bqhd,bkhd->bhqk", a, b),

@@ -41,6 +41,31 @@ for _name, _op in {**_UNARY, **_BINARY, **_COMPARE}.items():
     HANDLERS[_name] = _plain(_op)
 
 
+def _in_total_order(op: str) -> Handler:
+    """`lt_to` and `le_to`, by which jax.numpy searches: NaN comes after all numbers, and is as
+    great as itself. Zeros are taken as equal: jax.numpy takes the signs of zeros and NaN away
+    before it compares, which the plain primitives would still tell apart.
+    """
+
+    def compute(call: Call) -> Tensor:
+        a, b = call.x(0), call.x(1)
+        made: Tensor = call.op(op, a, b)
+        never = isinstance(b, np.ndarray) and not np.isnan(b).any()
+        if dtype_of(b) != "float32" or never:
+            return made
+        last = call.op("not_equal", b, b)
+        if op == "less":
+            last = call.op("logical_and", last, call.op("equal", a, a))
+        made = call.op("logical_or", made, last)
+        return made
+
+    return compute
+
+
+HANDLERS["lt_to"] = _in_total_order("less")
+HANDLERS["le_to"] = _in_total_order("less_equal")
+
+
 def _rounding(op: str) -> Handler:
     def compute(call: Call) -> Tensor:
         x = call.x()

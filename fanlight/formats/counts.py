@@ -8,7 +8,7 @@ to be 100 again; `Sizes` are arrays of them, which the ops of shapes move and ad
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.formats.calls import refusal
 from fanlight.formats.emitter import Emitter, Tensor
+from fanlight.formats.names import output_names
 from fanlight.graph import Value
 
 Term = tuple[Value, int, int]
@@ -294,13 +295,21 @@ class Named:
         return refusal(self.name, self.name, message, expected, received)
 
 
-def parts(em: Emitter, label: str, made: Any, warnings: list[str]) -> list[tuple[str, Tensor]]:
-    """An output of a model under its name; of one that is counted, also how many count."""
+def parts(
+    em: Emitter, label: str, made: Any, warnings: list[str], taken: Collection[str]
+) -> list[tuple[str, Tensor]]:
+    """An output of a model under its name; of one that is counted, also how many count.
+
+    Args:
+        label: the name that the output has in the graph.
+        taken: the names of all inputs and outputs; a count has none of them.
+    """
     call = Named(em, label)
     if isinstance(made, Bounded):
+        (count,) = output_names([f"{label}_count"], taken)
         warnings.append(
             f"output {label!r} is as long as the numbers want: it holds {made.shape[made.axis]} "
-            f"along dim {made.axis}, of which {label}_count are meant."
+            f"along dim {made.axis}, of which {count} are meant."
         )
-        return [(label, made.tensor), (f"{label}_count", made.count.value(call))]
+        return [(label, made.tensor), (count, made.count.value(call))]
     return [(label, as_tensor(call, made))]

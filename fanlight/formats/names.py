@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 
-def output_names(wanted: Sequence[str], taken: Sequence[str]) -> list[str]:
+def output_names(wanted: Sequence[str], taken: Collection[str]) -> list[str]:
     """`wanted` without the characters that graphs refuse, each once, none an input's name."""
     used, names = set(taken), []
     for want in wanted:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fanlight.formats import load_graph
 from fanlight.formats.source import Source
 from tests.formats.crafted import node
-from tests.formats.test_dynamic import check, i32, whole
+from tests.formats.test_dynamic import check, i32, whole, written
 
 ROW = 9
 
@@ -168,3 +169,11 @@ def test_comparisons_go_where_booleans_go(tmp_path: Path) -> None:
         node("Select", "some", "which", "p", "p"),
     ]
     two_rows(tmp_path, more, ["which", "and", "column", "both", "branch", "some"])
+
+
+def test_names_of_counts_are_their_own(tmp_path: Path) -> None:
+    nodes = [*found("p", "x"), node("AddV2", "p_count", "x", "half")]
+    source = load_graph(written(tmp_path, nodes, FIXED, {"x": row(3, 0)}, ["p", "p_count"]))
+    assert [p.name for p in source.outputs] == ["p", "p_count_1", "p_count"]
+    (told,) = [w for w in source.warnings if "as long as" in w]
+    assert "of which p_count_1 are meant" in told

@@ -319,8 +319,7 @@ class _Import:
         ports: list[Port] = []
         batch = any(p.batched for p in self.ports)
         for name, end, made in zip(names, ends, results, strict=True):
-            for label, tensor in parts(self.em, name, made, self.warnings):
-                label = name if label == name else output_names([label], taken)[0]
+            for label, tensor in parts(self.em, name, made, self.warnings, taken):
                 outputs[label] = self.em.exact(tensor, label)
                 batched = batch and label == name and tuple(tensor.shape[:1]) == (1,)
                 ports.append(Port(label, end, batched))

@@ -524,12 +524,13 @@ class _Import:
         for entry, result in zip(self.signature.outputs, results, strict=True):
             self._refuse_output(entry, result)
         names = output_names([e.name for e in self.signature.outputs], [p.name for p in self.ports])
+        taken = [*names, *(p.name for p in self.ports)]
         batch = any(p.batched for p in self.ports)
         outputs: dict[str, Value] = {}
         ends: dict[str, Any] = {}
         ports: list[Port] = []
         for name, entry, made in zip(names, self.signature.outputs, results, strict=True):
-            for label, tensor in self._parts(name, entry, made):
+            for label, tensor in self._parts(name, made, taken):
                 ends[label] = tensor
                 batched = batch
                 if not isinstance(tensor, Hosted) or tensor.kind in ("fixed", "open"):
@@ -549,8 +550,8 @@ class _Import:
             unread=self.unread,
         )
 
-    def _parts(self, name: str, entry: Entry, made: Any) -> list[tuple[str, Tensor]]:
+    def _parts(self, name: str, made: Any, taken: list[str]) -> list[tuple[str, Tensor]]:
         """An output under its name; of one that is counted, also how many count."""
         if not bounded.concerns([made]):
             return [(name, made)]
-        return parts(self.em, name, made, self.warnings)
+        return parts(self.em, name, made, self.warnings, taken)

@@ -550,21 +550,11 @@ class _Import:
 
     def _finish(self) -> Source:
         self._tell_changes()
-        results: list[tuple[str, Tensor]] = []
-        counts: dict[str, int] = {}  # of results that are counted, along which dim
+        results: list[tuple[str, Any]] = []
         for output, name in self._ends():
             made = self.resolve(output, self.env)
-            label = str(name or getattr(output, "name", ""))
-            if isinstance(made, Pair):
-                made = pairs.joined(self.em, made, f"{label}/pairs")
-                self.warnings.append(pairs.told("output", label))
-            if isinstance(made, Count):
-                results.append((label, made.value(Named(self.em, label))))
-            elif isinstance(made, Bounded):
-                results += parts(self.em, label, made, self.warnings)
-                counts.update({label: made.axis})
-            elif isinstance(made, Value | np.ndarray):
-                results.append((label, made))
+            if isinstance(made, Pair | Count | Bounded | Value | np.ndarray):
+                results.append((str(name or getattr(output, "name", "")), made))
         if not results:
             raise FanlightError(
                 "E-FORMAT-005",
@@ -574,17 +564,26 @@ class _Import:
                 received=repr(self.program.outputs)[:80],
             )
         names = output_names([n for n, _ in results], [p.name for p in self.ports])
-        values = {n: self.em.value(t, n) for n, (_, t) in zip(names, results, strict=True)}
+        taken = [*names, *(p.name for p in self.ports)]
         batch = any(p.batched for p in self.ports)
-        ports = tuple(
-            Port(n, source, batch and tuple(t.shape[:1]) == (1,) and counts.get(source) != 0)
-            for n, (source, t) in zip(names, results, strict=True)
-        )
+        values: dict[str, Value] = {}
+        ports: list[Port] = []
+        for name, (source, made) in zip(names, results, strict=True):
+            if isinstance(made, Pair):
+                made = pairs.joined(self.em, made, f"{name}/pairs")
+                self.warnings.append(pairs.told("output", name))
+            if isinstance(made, Count):
+                made = made.value(Named(self.em, name))
+            whole = not (isinstance(made, Bounded) and made.axis == 0)
+            for label, tensor in parts(self.em, name, made, self.warnings, taken):
+                values[label] = self.em.value(tensor, label)
+                batched = batch and whole and tuple(tensor.shape[:1]) == (1,)
+                ports.append(Port(label, source if label == name else f"{source}_count", batched))
         return Source(
             graph=self.builder.finish(values),
             format="torch",
             inputs=tuple(self.ports),
-            outputs=ports,
+            outputs=tuple(ports),
             warnings=tuple(dict.fromkeys(self.warnings)),
             metadata={"torch_version": self.program.torch_version},
             results=self.em.results,

@@ -452,5 +452,37 @@ def test_mutations() -> None:
     assert loaded > 10
 
 
+class Kept(nn.Module):
+    """Results of the names that its inputs have."""
+
+    def forward(self, boxes: Any, scores: Any) -> dict[str, Any]:
+        keep = scores > 0.5
+        return {"boxes": boxes[keep], "scores": scores[keep], "rest_count": scores + 1,
+                "rest": scores[~keep]}  # fmt: skip
+
+
+def test_counts_are_named_as_their_results(tmp_path: Path) -> None:
+    boxes, scores = floats(6, 4), torch.tensor([0.9, 0.1, 0.7, 0.6, 0.2, 0.8])
+    model = from_torch(Kept(), (boxes, scores))
+    whole = ["boxes_1", "boxes_1_count", "scores_1", "scores_1_count"]
+    assert [n for n, _ in model.outputs] == [*whole, "rest_count", "rest", "rest_count_1"]
+    told = [w for w in model.source.warnings if "as long as" in w]
+    for text, name, count in zip(
+        told,
+        ("boxes_1", "scores_1", "rest"),
+        ("boxes_1_count", "scores_1_count", "rest_count_1"),
+        strict=True,
+    ):
+        assert f"output {name!r}" in text and f"of which {count} are" in text
+    given = {"boxes": boxes.numpy(), "scores": scores.numpy()}
+    got = fl.build(model, tmp_path / "bundle").run(given, host="wasm")
+    wanted = Kept()(boxes, scores)
+    assert (got["boxes_1_count"], got["scores_1_count"], got["rest_count_1"]) == (4, 4, 2)
+    np.testing.assert_array_equal(got["boxes_1"][:4], wanted["boxes"])
+    np.testing.assert_array_equal(got["scores_1"][:4], wanted["scores"])
+    np.testing.assert_array_equal(got["rest"][:2], wanted["rest"])
+    np.testing.assert_array_equal(got["rest_count"], wanted["rest_count"])
+
+
 def _no_tensor(fqn: str, kind: str) -> np.ndarray:
     return np.zeros(3, np.float32)

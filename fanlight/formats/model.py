@@ -226,8 +226,9 @@ def from_torch(
         module: an nn.Module (exported as in evaluation; it stays as it is), or an
             ExportedProgram. Operators that Fanlight does not have are written as simpler ones by
             PyTorch (run_decompositions), where it can.
-        example_inputs: what the module is called with, as a tuple of tensors or arrays; for an
-            ExportedProgram nothing.
+        example_inputs: what the module is called with, as a tuple of tensors or arrays, or a dict
+            of them for keyword arguments, whose names the inputs get; for an ExportedProgram
+            nothing.
         name: of the graph; the module's class by default.
         size, input_shapes: sizes that the program leaves open, as fl.load has them.
 

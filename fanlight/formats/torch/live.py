@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import sys
 import zipfile
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -144,37 +145,51 @@ def _exported(torch: Any, module: Any, example_inputs: Any) -> Any:
             received="none",
             next="fl.from_torch(module, (torch.zeros(1, 3, 224, 224),)).",
         )
-    given = example_inputs if isinstance(example_inputs, list | tuple) else (example_inputs,)
-    inputs = tuple(torch.as_tensor(x) if isinstance(x, np.ndarray) else x for x in given)
+    # A mapping is of keyword arguments, as modules of transformers take their inputs.
+    named = isinstance(example_inputs, Mapping)
+    several = isinstance(example_inputs, list | tuple)
+    given = () if named else tuple(example_inputs) if several else (example_inputs,)
+    inputs = tuple(_as_tensor(torch, x) for x in given)
+    keywords = {str(k): _as_tensor(torch, x) for k, x in (example_inputs if named else {}).items()}
     # Each part has its own flag: a frozen batch norm in a module that is trained, for one.
     training = {part: part.training for part in module.modules()}
     try:
         module.eval()
         with torch.no_grad():
             try:
-                return torch.export.export(module, inputs)
+                return torch.export.export(module, inputs, keywords)
             except Exception as error:
-                raise _unexported(module, inputs, error) from None
+                raise _unexported(module, inputs, keywords, error) from None
     finally:
         for part, flag in training.items():
             part.training = flag
 
 
-def _unexported(module: Any, inputs: tuple[Any, ...], error: Exception) -> FanlightError:
+def _as_tensor(torch: Any, value: Any) -> Any:
+    return torch.as_tensor(value) if isinstance(value, np.ndarray) else value
+
+
+def _unexported(
+    module: Any, inputs: tuple[Any, ...], keywords: dict[str, Any], error: Exception
+) -> FanlightError:
     """Why PyTorch does not export a module, and what to do: the inputs do not fit, or its code."""
     where = f"fl.from_torch({type(module).__name__})"
-    shapes = ", ".join(_shown(x) for x in inputs)[:200]
+    by_name = [f"{k}={_shown(x)}" for k, x in keywords.items()]
+    shapes = ", ".join([*map(_shown, inputs), *by_name])[:200]
     try:
-        module(*inputs)
+        module(*inputs, **keywords)
     except Exception as own:
         return FanlightError(
             "E-FORMAT-018",
             "the module cannot be called with the example inputs.",
             where=where,
-            expected="example_inputs with which module(*example_inputs) works",
+            expected="example_inputs with which module(*example_inputs) works, or for a dict "
+            "module(**example_inputs)",
             received=f"{shapes}: {_line(own)}",
             next="give them as a tuple, one for each argument: "
-            "fl.from_torch(module, (torch.zeros(1, 3, 224, 224),)).",
+            "fl.from_torch(module, (torch.zeros(1, 3, 224, 224),)); or as a dict of keyword "
+            "arguments: fl.from_torch(module, {'input_ids': ids}). A dict that is itself an "
+            "argument is given in a tuple: (batch,).",
         )
     if "data-dependent" in str(error) or "DataDependent" in type(error).__name__:
         return FanlightError(

@@ -161,6 +161,39 @@ def test_examples_of_numpy() -> None:
     np.testing.assert_allclose(fl.from_torch(module, (x,))(x), want, 1e-6, 1e-6)
 
 
+class Keywords(nn.Module):
+    """Takes inputs by keyword, as modules of transformers do."""
+
+    def forward(self, ids: Any = None, *, mask: Any = None, scale: Any = 1) -> dict[str, Any]:
+        if ids is None:
+            raise ValueError("You have to give ids")
+        return {"scaled": ids * scale, "masked": ids - mask}
+
+
+def test_examples_by_keyword() -> None:
+    ids, mask = floats(2, 3), np.ones((2, 3), np.float32)
+    model = fl.from_torch(Keywords(), {"mask": mask, "ids": ids})
+    assert {n for n, _ in model.inputs} == {"ids", "mask"}
+    got = model({"ids": ids.numpy(), "mask": mask})
+    np.testing.assert_array_equal(got["scaled"], ids.numpy())
+    np.testing.assert_array_equal(got["masked"], ids.numpy() - mask)
+    got = fl.from_torch(Keywords(), {"ids": ids, "mask": mask, "scale": 3})(
+        {"ids": ids.numpy(), "mask": mask}
+    )
+    np.testing.assert_allclose(got["scaled"], ids.numpy() * 3)
+    refused("E-FORMAT-018", "mask=torch.float32 (2, 3)", "have to give ids", "keyword",
+            module=Keywords(), inputs={"mask": torch.ones(2, 3)})  # fmt: skip
+    refused("E-FORMAT-018", "unexpected keyword", module=nn.Linear(3, 2), inputs={"x": ids})
+
+
+def test_a_dict_as_an_argument() -> None:
+    module, batch = Of(lambda d: d["a"] - d["b"]), {"a": floats(2, 3), "b": floats(2, 3, seed=1)}
+    model = fl.from_torch(module, (batch,))
+    given = {n: batch[n[-1]].numpy() for n, _ in model.inputs}
+    (got,) = model(given).values()
+    np.testing.assert_allclose(got, module(batch).numpy())
+
+
 def test_places_of_maxima() -> None:
     x = floats(2, 3, 7, 8)
     agree(lambda x: F.max_pool2d(x, 3, 2, 1, return_indices=True), x)

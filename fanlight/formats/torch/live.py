@@ -51,6 +51,9 @@ def read_torch(module: Any, example_inputs: Any, name: str | None, options: Opti
     try:
         return _imported(torch, program, options, called, where)
     except FanlightError as error:
+        if error.code == "E-FORMAT-013":
+            # The operators were taken apart already, as far as PyTorch can.
+            error.next = "export the part of the model before them, or ask for them in an issue."
         # What an importer refuses (a mode, an option) is often within the simpler operators.
         simple = _decomposed(export, program, True) if error.code == "E-FORMAT-012" else None
         if simple is None:

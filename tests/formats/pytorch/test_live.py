@@ -256,7 +256,10 @@ def test_what_pytorch_cannot_write_down_is_told() -> None:
 def test_what_no_decomposition_helps_is_named() -> None:
     module = Of(lambda x: torch.linalg.inv(x @ x.T + torch.eye(3)))
     refused("E-FORMAT-013", "linalg_inv", module=module, inputs=(floats(3, 3),))
-<<<<<<< HEAD
+    with pytest.raises(FanlightError) as caught:
+        fl.from_torch(module, (floats(3, 3),))
+    # That is done already.
+    assert "run_decompositions" not in str(caught.value)
 
 
 class _Causal(nn.Module):
@@ -297,9 +300,3 @@ def test_masks_of_minus_infinity_become_pages(name: str, tmp_path: Any) -> None:
         feeds = dict(zip((n for n, _ in model.inputs), arrays, strict=True))
         (made,) = bundle.run(feeds, host="wasm").values()
     np.testing.assert_allclose(made, want, 1e-5, 1e-6)
-=======
-    with pytest.raises(FanlightError) as caught:
-        fl.from_torch(module, (floats(3, 3),))
-    # That is done already.
-    assert "run_decompositions" not in str(caught.value)
->>>>>>> 69b69c5 (PyTorch: a live module is not told to do what was done already)

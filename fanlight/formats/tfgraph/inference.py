@@ -65,6 +65,7 @@ class Shapes:
                 self.users.setdefault(ref.node, []).append((node, index))
         self._readers: dict[str, list[str]] = {}  # of each node, those that tell something
         self._elements: dict[str, list[Ref]] = {}
+        self._stacks: dict[str, list[str]] = {}  # of what makes an element, what stacks the list
         self._waiting: dict[str, None] = {}
         self._turns = 0
         self._supposed = 0
@@ -182,6 +183,7 @@ class Shapes:
     def stacks(self, whole: GraphNode, element: Ref) -> None:
         """A tensor is put into the list that a node stacks, behind a loop."""
         self._elements.setdefault(whole.name, []).append(element)
+        self._stacks.setdefault(element.node, []).append(whole.name)
         for ref in (element, Ref(whole.name)):
             self._near.setdefault(ref, {ref.node: None} if ref.node in self._telling else {})
             self._near[ref][whole.name] = None
@@ -261,7 +263,8 @@ class Shapes:
         seen = {node.name}
         for name in found:  # which grows
             before = [r.node for r in self.nodes[name].inputs]
-            for other in [*self._readers.get(name, ()), *before]:
+            behind = self._stacks.get(name, ())  # a loop
+            for other in [*self._readers.get(name, ()), *behind, *before]:
                 if other in seen or other not in self.nodes or self.nodes[other].op == "Const":
                     continue
                 if len(found) >= _NEAR:

@@ -203,7 +203,7 @@ def _pow(a: Any, b: Any) -> Complex:
     safe = Complex(apply("select", empty, tensor(1.0), x), apply("select", empty, tensor(0.0), y))
     power = _exp(_mul(Complex(u, v), _log(safe)))
     # NaN is computed, for a graph that keeps one as a weight counts as broken.
-    nan = ((x + u) * 0.0) / 0.0
+    nan = (((x + u) * 0.0) / 0.0).alias()  # of which no gradient passes
     of_zero = apply("select", apply("greater", u, 0.0), tensor(0.0), nan)
     of_zero = apply("select", none, tensor(1.0), of_zero)
     one, nothing = tensor(1.0), tensor(0.0)

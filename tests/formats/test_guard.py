@@ -13,6 +13,12 @@ from fanlight.formats.keras import guard
 h5py = pytest.importorskip("h5py")
 
 
+@pytest.fixture(autouse=True)
+def none_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that ended early leaves a process that nobody waits for."""
+    monkeypatch.setattr(guard, "_started", {})
+
+
 def started() -> list[object]:
     return list(guard._started)
 

@@ -18,6 +18,7 @@ from fanlight.formats import fourier
 from fanlight.formats.emitter import Tensor, check_size
 from fanlight.formats.jaxpr.call import HANDLERS, Call, Exact, Handler, importer
 from fanlight.formats.pairs import Pair, computed, known
+from fanlight.formats.registry import under
 from fanlight.ops.types import TensorType
 from fanlight.tensor import functions as fn
 from fanlight.tensor.complex import apply_complex, whole_power
@@ -61,15 +62,7 @@ def refused(call: Call) -> FanlightError:
 
 def rule(*names: str) -> Callable[[Handler], Handler]:
     """Register what some primitives mean for complex numbers."""
-
-    def register(function: Handler) -> Handler:
-        for name in names:
-            if name in RULES:
-                raise ValueError(f"two rules for {name}")
-            RULES[name] = function
-        return function
-
-    return register
+    return under(names, RULES)
 
 
 def _of_real(call: Call, inputs: list[Any]) -> list[Tensor]:

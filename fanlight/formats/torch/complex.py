@@ -17,6 +17,7 @@ from fanlight.dtypes import COMPLEX
 from fanlight.errors import FanlightError
 from fanlight.formats.emitter import Tensor, dtype_of
 from fanlight.formats.pairs import Pair, computed, holds_complex, is_tensor, joined, on_parts, split
+from fanlight.formats.registry import under
 from fanlight.formats.torch.call import HANDLERS, Call, Handler, importer
 from fanlight.formats.torch.program import Meta
 from fanlight.graph import Value
@@ -64,15 +65,7 @@ def _refused(call: Call) -> FanlightError:
 
 def rule(*names: str) -> Callable[[Rule], Rule]:
     """Register what some operators mean for complex numbers."""
-
-    def register(function: Rule) -> Rule:
-        for name in names:
-            if name in RULES:
-                raise ValueError(f"two rules for {name}")
-            RULES[name] = function
-        return function
-
-    return register
+    return under(names, RULES)
 
 
 # --- the importer of real numbers, on parts -------------------------------------------------------

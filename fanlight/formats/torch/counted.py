@@ -26,6 +26,7 @@ from fanlight.formats.counts import (
 )
 from fanlight.formats.emitter import dtype_of
 from fanlight.formats.pairs import Pair, holds_complex
+from fanlight.formats.registry import under
 from fanlight.formats.torch import complex as complexes
 from fanlight.formats.torch import memory
 from fanlight.formats.torch.call import Call, Handler
@@ -148,14 +149,7 @@ def refused(call: Call, why: str) -> FanlightError:
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:
-    def register(function: Rule) -> Rule:
-        for name in names:
-            if name in RULES:
-                raise ValueError(f"two rules for {name}")
-            RULES[name] = function
-        return function
-
-    return register
+    return under(names, RULES)
 
 
 def fitting(call: Call, results: Sequence[Any], old: Any) -> Any:

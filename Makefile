@@ -18,13 +18,15 @@ TSC := tools/with_node.sh node node_modules/typescript/bin/tsc
 PYTHON_READY := .venv/.ready-python
 NODE_READY := node_modules/.ready
 BROWSERS_READY := .venv/.ready-browsers
+# Studio's page with its libraries: made of fanlight/web/studio by esbuild.
+STUDIO_READY := fanlight/web/studio/dist/studio.js
 
 .PHONY: help setup demo test check bench format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
 
-setup: $(PYTHON_READY) $(NODE_READY) $(BROWSERS_READY)
+setup: $(PYTHON_READY) $(NODE_READY) $(BROWSERS_READY) $(STUDIO_READY)
 
 $(PYTHON_READY): pyproject.toml constraints.txt tools/setup_python.sh
 	@tools/setup_python.sh
@@ -38,9 +40,12 @@ $(BROWSERS_READY): tools/setup_browsers.sh | $(PYTHON_READY)
 	@tools/setup_browsers.sh
 	@touch $@
 
+$(STUDIO_READY): $(NODE_READY) tools/bundle_studio.mjs $(shell find fanlight/web/studio -name '*.js' -not -path '*/dist/*')
+	@tools/with_node.sh node tools/bundle_studio.mjs
+
 # A photo to look at: one of the shared test photos where they are, else the picture that ships.
 DEMO_PHOTO := $(firstword $(wildcard ../shared/data/photos/pizza.jpg))
-demo: $(PYTHON_READY)
+demo: $(PYTHON_READY) $(STUDIO_READY)
 	@$(PY) -m fanlight demo --port $(PORT) $(DEMO_PHOTO) $(ARGS)
 
 test: setup

@@ -180,6 +180,27 @@ CATALOGUE: dict[str, str] = {
     "E-WEB-035": "The browser does not keep what a page has learnt.",
     "E-WEB-036": "A model is to be changed while it is being trained or evaluated.",
     "E-WEB-037": "The classes cannot be changed so.",
+    # --- Studio: the page that is taught -----------------------------------------------------
+    "E-STUDIO-001": "Studio's page is not there: its libraries were not bundled.",
+    "E-STUDIO-002": "A model cannot be the backbone of Studio.",
+    "E-STUDIO-003": "An option of Studio, or of a session of transfer learning, has a wrong value.",
+    "E-STUDIO-004": "studio.json, or what it names, is not as it should be.",
+    "E-STUDIO-010": "A file is no photo that this browser can read.",
+    "E-STUDIO-011": "A photo is larger than can be taken.",
+    "E-STUDIO-012": "A zip file is damaged, holds too much, or leads out of itself.",
+    "E-STUDIO-013": "There are no photos in what was given.",
+    "E-STUDIO-020": "The name of a class is empty, too long, or that of another one.",
+    "E-STUDIO-021": "There are not enough classes or photos to learn from.",
+    "E-STUDIO-022": "There is no such class, example or project.",
+    "E-STUDIO-023": "Something else goes on already, or the session is closed.",
+    "E-STUDIO-024": "Nothing was learnt yet.",
+    "E-STUDIO-030": "The browser does not keep a project: its storage is full or refused.",
+    "E-STUDIO-031": "A project was made by a newer Studio.",
+    "E-STUDIO-032": "A file is no project that can be imported.",
+    "E-STUDIO-033": "Another tab has changed the project.",
+    "E-STUDIO-034": "A project was taught on another backbone.",
+    "E-STUDIO-040": "There is no camera, it was refused, or it was unplugged.",
+    "E-STUDIO-050": "A classifier cannot be exported in this form.",
 }
 
 

@@ -42,6 +42,7 @@ FAMILIES = {
     "E-CONVERT": "converting models",
     "E-CLI": "commands and the server",
     "E-WEB": "the runtime in a visitor's page",
+    "E-STUDIO": "Studio, the page that is taught",
 }
 
 

@@ -1,0 +1,2 @@
+/** Teaching a classifier by examples: see `TransferSession`. */
+export class TransferSession extends EventTarget {}

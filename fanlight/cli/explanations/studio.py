@@ -85,7 +85,7 @@ STUDIO: dict[str, Explanation] = {
     "E-STUDIO-034": Explanation(
         "What was learnt belongs to the backbone that it was learnt on. Photos and classes are "
         "taken over; features are computed again.",
-        "Train again.",
+        "Train again on this backbone; the old project file still opens where it came from.",
     ),
     "E-STUDIO-040": Explanation(
         "The camera was refused in the browser's prompt, is used by another program, was unplugged "

@@ -29,7 +29,7 @@ else:  # for type checkers a name that is not there stays an error
 
     # Functions, each in a module of its name. Python puts a module that it imports into the
     # package; there the function stays.
-    _FUNCTIONS = frozenset({"build", "check", "convert", "jit", "quantize", "tensor"})
+    _FUNCTIONS = frozenset({"build", "check", "convert", "jit", "quantize", "studio", "tensor"})
 
     class _Package(_ModuleType):
         def __setattr__(self, name: str, value: object) -> None:

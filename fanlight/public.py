@@ -45,6 +45,7 @@ from fanlight.layers.seeds import set_random_seed
 from fanlight.models import default_model, tasks
 from fanlight.ops.types import Dim
 from fanlight.quantize import QuantizedModel, quantize
+from fanlight.studio import studio
 from fanlight.tensor import (
     Tensor,
     cast,
@@ -398,6 +399,7 @@ __all__ = [
     "load",
     "open_bundle",
     "quantize",
+    "studio",
     "tasks",
     # data
     "data",

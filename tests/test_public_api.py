@@ -22,7 +22,8 @@ PACKAGE = ROOT / "fanlight"
 PUBLIC = {
     "Bundle", "Dim", "FanlightError", "LoadedModel", "QuantizedModel", "build", "check",
     "Conversion", "convert",
-    "default_model", "from_jax", "from_torch", "load", "open_bundle", "quantize", "tasks",
+    "default_model", "from_jax", "from_torch", "load", "open_bundle", "quantize", "studio",
+    "tasks",
 }  # fmt: skip
 PUBLIC |= {
     "Tensor", "cast", "checkpoint", "custom_gradient", "dispose", "grad", "grads", "hvp", "jit",

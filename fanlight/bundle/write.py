@@ -29,12 +29,16 @@ class BundleWriter:
     """Collects the files of a bundle in a temporary folder beside the target; `commit` swaps it in.
 
     Use as a context manager: without `commit`, nothing is left behind.
+
+    Args:
+        target: the folder to write.
+        index: the file that lists the others: what `add_manifest` writes.
     """
 
-    def __init__(self, target: Path) -> None:
-        self.target = target
+    def __init__(self, target: Path, index: str = MANIFEST) -> None:
+        self.target, self.index = target, index
         parent = target.parent
-        self._refuse_foreign(target)
+        self._refuse_foreign()
         try:
             parent.mkdir(parents=True, exist_ok=True)
             self.folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=parent))
@@ -49,11 +53,11 @@ class BundleWriter:
             ) from error
         self.files: dict[str, dict[str, Any]] = {}
 
-    @staticmethod
-    def _refuse_foreign(target: Path) -> None:
+    def _refuse_foreign(self) -> None:
+        target = self.target
         if not target.exists():
             return
-        foreign = "a file" if not target.is_dir() else _foreign(target)
+        foreign = "a file" if not target.is_dir() else _foreign(target, self.index)
         if foreign is not None:
             raise FanlightError(
                 "E-BUILD-004",
@@ -132,10 +136,10 @@ class BundleWriter:
         target.write_bytes(data)
 
     def add_manifest(self, manifest: dict[str, Any]) -> None:
-        """Write manifest.json; `files` is filled in with what was added so far."""
+        """Write the index; `files` is filled in with what was added so far."""
         complete = {**manifest, "files": self.files}
         text = json.dumps(complete, ensure_ascii=False, separators=(",", ":"))
-        self._write(MANIFEST, text.encode())
+        self._write(self.index, text.encode())
 
     def commit(self) -> None:
         """Put the finished folder in the target's place. An older bundle there is replaced."""
@@ -179,16 +183,16 @@ def _cut(pieces: Iterable[np.ndarray], sizes: Sequence[int]) -> Iterator[np.ndar
                 parts = []
 
 
-def _foreign(folder: Path) -> str | None:
+def _foreign(folder: Path, index: str) -> str | None:
     """What keeps a folder from being replaced: anything that no manifest of ours lists."""
     if not any(folder.iterdir()):
         return None
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
+        manifest = json.loads((folder / index).read_bytes())
         if "fanlight" not in manifest:
-            return f"a folder with another {MANIFEST}"
-        entries = [*manifest["modules"], *manifest["weights"]]
-        known = {MANIFEST, *manifest["files"], *(e["path"] for e in entries)}
+            return f"a folder with another {index}"
+        entries = [*manifest.get("modules", ()), *manifest.get("weights", ())]
+        known = {index, *manifest["files"], *(e["path"] for e in entries)}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "a folder with other things in it"
     paths = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}

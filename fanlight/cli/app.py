@@ -31,6 +31,7 @@ COMMANDS = {
     "check": "fanlight.cli.check",
     "serve": "fanlight.cli.serve",
     "demo": "fanlight.cli.demo",
+    "studio": "fanlight.cli.studio",
     "bench": "fanlight.cli.bench",
     "explain": "fanlight.cli.explain",
     "doctor": "fanlight.cli.doctor",

@@ -47,7 +47,7 @@ class ModelOptions:
         return self.background or any(option is not None for option in given)
 
 
-class _Range(click.ParamType):
+class Range(click.ParamType):
     name = "LO,HI"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, float]:
@@ -94,7 +94,7 @@ _OPTIONS = (
     ),
     click.option(
         "--input-range",
-        type=_Range(),
+        type=Range(),
         help="What black and white become before the model, e.g. -1,1. Default: guessed.",
     ),
     click.option(

@@ -119,6 +119,7 @@ from fanlight.layers.model import (
 from fanlight.layers.nearest import (
     missing as _missing,
 )
+from fanlight.layers.neighbours import Neighbours
 from fanlight.layers.normalization import (
     BatchNormalization,
     GroupNormalization,
@@ -334,6 +335,7 @@ __all__ = [
     "MixUp",
     "MultiHeadAttention",
     "Multiply",
+    "Neighbours",
     "Normalization",
     "PReLU",
     "Permute",

@@ -25,7 +25,8 @@ from tests.test_public_api import HIDING
 # They read files, write to the screen, start machinery, or take memory away from the others.
 APART = {
     "FanlightError", "build", "check", "debug", "default_model", "dispose", "env", "get_backend",
-    "load", "memory", "open_bundle", "print", "quantize", "set_backend", "tasks", "tidy",
+    "load", "memory", "open_bundle", "print", "quantize", "set_backend", "studio", "tasks",
+    "tidy",
 }  # fmt: skip
 # Parts of models and datasets: tests/layers, tests/data. The losses of the Core API are below.
 LAYERS = {

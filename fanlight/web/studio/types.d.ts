@@ -127,6 +127,8 @@ export interface HeadInfo {
   id: string;
   head: Head;
   unfreeze: number;
+  /** Heads of the same word take the same features of a photo. */
+  features: string;
   url: string;
   bytes: number;
 }
@@ -136,6 +138,7 @@ export interface StudioFile {
   version: number;
   title: string;
   backbone: { name: string; size: [number, number]; form: string; card: string };
+  mostClasses: number;
   heads: HeadInfo[];
 }
 

@@ -1,0 +1,159 @@
+"""A backbone: what of a classifier sees shapes in pictures, without what names them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fanlight.errors import FanlightError
+from fanlight.layers import Layer
+from fanlight.layers.cloning import clone_model
+from fanlight.layers.file_safetensors import named, packed
+from fanlight.layers.model import Model
+from fanlight.layers.saving import load_model
+from fanlight.layers.symbolic import Symbolic
+from fanlight.models import tasks
+from fanlight.models.default import FOLDER, default_card, default_model
+from fanlight.models.tasks import Classify
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network from a picture to a map of features.
+
+    Attributes:
+        name: what it is called.
+        model: [n, height, width, 3] -> [n, h, w, c].
+        task: how a photo becomes what the model takes.
+        card: what there is to know about it (Markdown), or "".
+        labels: of the classifier that it was, if it names some.
+    """
+
+    name: str
+    model: Model
+    task: Classify
+    card: str = ""
+    labels: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the pictures that it sees."""
+        height, width = self.model.inputs[0].shape[1:3]
+        return int(height), int(width)
+
+    def form(self) -> str:
+        """A hash of its numbers and of how it takes pictures: features of one are of no other."""
+        how = [self.size, self.task.input_range, self.task.resize, self.task.crop]
+        digest = hashlib.sha256(json.dumps(how).encode())
+        digest.update(packed(list(named(self.model))))
+        return digest.hexdigest()[:32]
+
+    def fresh(self, unfreeze: int = 0) -> Model:
+        """The network with layers of its own, of which the last `unfreeze` with weights learn.
+
+        Batch norms stay as they are: the statistics of a few photos are worse than theirs.
+        """
+        model = clone_model(self.model)
+        model.set_weights(self.model.get_weights())
+        layers = learners(model)
+        learn = {id(layer) for layer in layers[len(layers) - unfreeze :]}
+        for layer in leaves(model):
+            layer.trainable = id(layer) in learn
+        return model
+
+
+def leaves(model: Model) -> Iterator[Layer]:
+    """All layers, those of nested models in their place."""
+    for layer in model.layers:
+        if isinstance(layer, Model):
+            yield from leaves(layer)
+        else:
+            yield layer
+
+
+def learners(model: Model) -> list[Layer]:
+    """The layers that may learn on, in their order: those with a kernel."""
+    return [
+        layer
+        for layer in leaves(model)
+        if any(w.name.endswith("kernel") and w.trainable for w in layer.weights)
+    ]
+
+
+def backbone_of(
+    source: Any = None,
+    *,
+    input_range: Sequence[float] | None = None,
+    resize: str | None = None,
+    crop: str | None = None,
+) -> Backbone:
+    """The backbone of a classifier.
+
+    Args:
+        source: a file or folder that `fl.load_model` reads, a model of layers, or None for the
+            model that ships.
+        input_range, resize, crop: as `fl.tasks.classify` takes them.
+
+    Raises:
+        FanlightError: E-STUDIO-002 it has no map of features or takes no picture; what reading
+            raises.
+    """
+    card, labels = "", ()
+    task = tasks.classify(
+        input_range=input_range,
+        **{k: v for k, v in (("resize", resize), ("crop", crop)) if v is not None},
+    )
+    if source is None:
+        _, own = default_model()
+        source, card, labels = FOLDER / "model.json", default_card(), own.labels or ()
+        if input_range is None:
+            task = tasks.classify(input_range=own.input_range, resize=own.resize, crop=own.crop)
+        name = "the model that ships with Fanlight"
+    else:
+        name = getattr(source, "name", None) or Path(str(source)).stem
+    model = source if isinstance(source, Model) else load_model(source)
+    labels = tuple(labels or model.labels or ())
+    whole = _functional(model, name)
+    cut = _last_map(whole, name)
+    features = Model(whole.inputs, cut, name="backbone")
+    return Backbone(name, features, task.settled(whole.graph), card, labels)
+
+
+def _functional(model: Any, name: str) -> Model:
+    if not isinstance(model, Model) or not model.functional:
+        raise _unfit(name, "layers in a row or a graph", type(model).__name__)
+    inputs = model.inputs
+    shape = tuple(inputs[0].shape) if len(inputs) == 1 else ()
+    if len(shape) != 4 or shape[-1] != 3 or None in shape[1:]:
+        told = ", ".join(str(list(s.shape)) for s in inputs)
+        raise _unfit(name, "one input [n, height, width, 3], sizes known", told)
+    return model
+
+
+def _last_map(model: Model, name: str) -> Symbolic:
+    """The last result with places: rank 4 and more than one of them."""
+    found = None
+    for node in model._order:
+        for output in node.outputs if node.args else ():
+            if len(output.shape) == 4 and None not in output.shape[1:]:
+                if int(output.shape[1]) * int(output.shape[2]) > 1:
+                    found = output
+    if found is None:
+        raise _unfit(name, "a map of features [n, h, w, c] before the answer", "none")
+    return found
+
+
+def _unfit(name: str, expected: str, received: str) -> FanlightError:
+    return FanlightError(
+        "E-STUDIO-002",
+        "this model cannot be the backbone of Studio.",
+        where=name,
+        expected=expected,
+        received=received,
+        next="take an image classifier of Keras or TF.js, such as a MobileNet; or leave "
+        "--backbone out for the one that ships.",
+    )

@@ -1,0 +1,178 @@
+"""The folder of Studio: its page once, and a classifier that learns for each head."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fanlight.build import build
+from fanlight.built import place_of
+from fanlight.bundle import BundleWriter
+from fanlight.errors import FanlightError
+from fanlight.studio.backbone import Backbone, backbone_of
+from fanlight.studio.heads import BATCH, MOST_CLASSES, Head, heads_for
+from fanlight.version import __version__
+from fanlight.web.site import CSP, PAGES, fill, runtime_files, strip_comments, train_files
+
+INDEX = "studio.json"
+VERSION = 1
+PAGE = PAGES.parent / "studio"
+DIST = PAGE / "dist"
+
+
+@dataclass(frozen=True)
+class Studio:
+    """A Studio that was written.
+
+    Attributes:
+        path: its folder.
+        backbone: what sees.
+        heads: what can be learnt with.
+        bytes: of a first visit's model, and of the whole folder.
+    """
+
+    path: Path
+    backbone: Backbone
+    heads: tuple[Head, ...]
+    bytes: dict[str, int]
+
+
+def studio(
+    out: str | Path,
+    backbone: Any = None,
+    *,
+    title: str = "Studio",
+    unfreeze: Sequence[int] | None = None,
+    most_classes: int = MOST_CLASSES,
+    input_range: Sequence[float] | None = None,
+    resize: str | None = None,
+    crop: str | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Studio:
+    """Write the page in which visitors teach a classifier with photos of their own.
+
+    Args:
+        out: a folder to write.
+        backbone: a classifier that `fl.load_model` reads, or a model of layers: what it sees is
+            kept, what it names is learnt anew. None: the model that ships.
+        title: heading of the page.
+        unfreeze: how many of the backbone's last layers may learn, too: the choices that the page
+            offers. Default: 2, 4 and 6, as far as there are so many.
+        most_classes: as many as a page may have.
+        input_range, resize, crop: as `fl.tasks.classify` takes them.
+        progress: called before each head is built, with its id, how many are done, and how many
+            there are.
+
+    Raises:
+        FanlightError: E-STUDIO-001 the page's scripts were not bundled, E-STUDIO-002 the model is
+            no backbone, E-STUDIO-003 an argument is wrong, E-BUILD-004 the folder cannot be
+            written.
+    """
+    target = place_of(out)
+    if not (isinstance(most_classes, int) and 2 <= most_classes <= 1000):
+        raise FanlightError(
+            "E-STUDIO-003",
+            "this is no number of classes.",
+            where="most_classes",
+            expected="a whole number from 2 to 1000",
+            received=repr(most_classes)[:80],
+        )
+    page = page_files(title)
+    base = (
+        backbone
+        if isinstance(backbone, Backbone)
+        else backbone_of(backbone, input_range=input_range, resize=resize, crop=crop)
+    )
+    heads = heads_for(base, unfreeze)
+    told = progress or (lambda name, done, count: None)
+    with BundleWriter(target, INDEX) as writer:
+        for path, data in page.items():
+            writer.add(path, data)
+        entries = []
+        for i, head in enumerate(heads):
+            told(head.id, i, len(heads))
+            entries.append(_add_head(writer, base, head, most_classes, page))
+        form = base.form()
+        writer.add_manifest(
+            {
+                "fanlight": 1,
+                "version": VERSION,
+                "producer": f"fanlight {__version__}",
+                "title": title,
+                "backbone": {
+                    "name": base.name,
+                    "size": list(base.size),
+                    "form": form,
+                    "card": base.card,
+                },
+                "mostClasses": most_classes,
+                "heads": entries,
+            }
+        )
+        whole = sum(file["bytes"] for file in writer.files.values())
+        sizes = {"model": entries[0]["bytes"], "all": whole}
+        writer.commit()
+    told("", len(heads), len(heads))
+    return Studio(target, base, tuple(heads), sizes)
+
+
+def _add_head(
+    writer: BundleWriter, backbone: Backbone, head: Head, most: int, page: dict[str, bytes]
+) -> dict[str, Any]:
+    """Build a head's bundle into the folder; what the page has already is not written again."""
+    url = f"models/{head.id}/"
+    with tempfile.TemporaryDirectory(prefix="fanlight-studio-") as scratch:
+        bundle = build(
+            head.model(backbone),
+            Path(scratch) / head.id,
+            task=backbone.task,
+            train=head.training(),
+            dims={"batch": BATCH, "classes": (2, most)},
+            name=f"{head.id}",
+            title="Classifier",
+        )
+        for file in sorted(bundle.path.rglob("*")):
+            name = file.relative_to(bundle.path).as_posix()
+            if file.is_file() and name not in page:
+                writer.add(url + name, file.read_bytes())
+            elif name == "index.html":
+                writer.add(url + name, file.read_bytes())
+        weights = [*bundle.manifest["weights"], bundle.manifest["modules"][0]]
+        bundle.close()
+    return {
+        "id": head.id,
+        "head": head.head,
+        "unfreeze": head.unfreeze,
+        "features": head.features,
+        "url": url,
+        "bytes": sum(file["bytes"] for file in weights),
+    }
+
+
+def page_files(title: str) -> dict[str, bytes]:
+    """path -> bytes of the page: Studio's scripts, and the runtime.
+
+    Raises:
+        FanlightError: E-STUDIO-001.
+    """
+    made = sorted(DIST.glob("*")) if DIST.is_dir() else []
+    if not any(file.name == "studio.js" for file in made):
+        raise FanlightError(
+            "E-STUDIO-001",
+            "Studio's page was not bundled.",
+            where=str(DIST.relative_to(PAGE.parent.parent.parent)),
+            expected="studio.js and what it imports",
+            received="no such file",
+            next="in a checkout: make setup. Else install Fanlight again.",
+        )
+    index = fill((PAGE / "index.html").read_text("utf-8"), {"title": title, "csp": CSP})
+    files = runtime_files() | train_files()
+    # Of the page that a classifier is exported as.
+    files["page.js"] = strip_comments((PAGES / "classify.js").read_text("utf-8")).encode()
+    files["page.css"] = (PAGES / "page.css").read_bytes()
+    files |= {file.name: file.read_bytes() for file in made}
+    files["studio.css"] = (PAGE / "studio.css").read_bytes()
+    return files | {"index.html": index.encode()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,8 @@ class Backbone:
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the pictures that it sees."""
-        height, width = self.model.inputs[0].shape[1:3]
-        return int(height), int(width)
+        _, height, width, _ = sizes_of(self.model.inputs[0])
+        return height, width
 
     def form(self) -> str:
         """A hash of its numbers and of how it takes pictures: features of one are of no other."""
@@ -102,25 +102,32 @@ def backbone_of(
         FanlightError: E-STUDIO-002 it has no map of features or takes no picture; what reading
             raises.
     """
-    card, labels = "", ()
-    task = tasks.classify(
-        input_range=input_range,
-        **{k: v for k, v in (("resize", resize), ("crop", crop)) if v is not None},
-    )
+    card = ""
+    task = tasks.classify()
+    labels: Sequence[str] = ()
     if source is None:
-        _, own = default_model()
-        source, card, labels = FOLDER / "model.json", default_card(), own.labels or ()
-        if input_range is None:
-            task = tasks.classify(input_range=own.input_range, resize=own.resize, crop=own.crop)
+        _, task = default_model()
+        source, card, labels = FOLDER / "model.json", default_card(), task.labels or ()
+        task = replace(task, labels=None)
         name = "the model that ships with Fanlight"
     else:
         name = getattr(source, "name", None) or Path(str(source)).stem
+    if input_range is not None:
+        task = replace(task, input_range=(float(input_range[0]), float(input_range[1])))
+    task = tasks.classify(
+        input_range=task.input_range, resize=resize or task.resize, crop=crop or task.crop
+    )
     model = source if isinstance(source, Model) else load_model(source)
-    labels = tuple(labels or model.labels or ())
+    labels = labels or model.labels or ()
     whole = _functional(model, name)
     cut = _last_map(whole, name)
     features = Model(whole.inputs, cut, name="backbone")
-    return Backbone(name, features, task.settled(whole.graph), card, labels)
+    return Backbone(name, features, task.settled(whole.graph), card, tuple(labels))
+
+
+def sizes_of(value: Symbolic) -> tuple[int, ...]:
+    """The shape of a stand-in; 0 where a size is free."""
+    return tuple(int(n or 0) for n in value.shape)
 
 
 def _functional(model: Any, name: str) -> Model:
@@ -140,7 +147,8 @@ def _last_map(model: Model, name: str) -> Symbolic:
     for node in model._order:
         for output in node.outputs if node.args else ():
             if len(output.shape) == 4 and None not in output.shape[1:]:
-                if int(output.shape[1]) * int(output.shape[2]) > 1:
+                _, height, width, _ = sizes_of(output)
+                if height * width > 1:
                     found = output
     if found is None:
         raise _unfit(name, "a map of features [n, h, w, c] before the answer", "none")

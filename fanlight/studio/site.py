@@ -15,7 +15,8 @@ from fanlight.errors import FanlightError
 from fanlight.studio.backbone import Backbone, backbone_of
 from fanlight.studio.heads import BATCH, MOST_CLASSES, Head, heads_for
 from fanlight.version import __version__
-from fanlight.web.site import CSP, PAGES, fill, runtime_files, strip_comments, train_files
+from fanlight.web.modules import strip_comments
+from fanlight.web.site import CSP, PAGES, fill, runtime_files, train_files
 
 INDEX = "studio.json"
 VERSION = 1

@@ -127,7 +127,9 @@ class Deployed:
         graphs: "predict", "train" and "evaluate". The first takes one example; the others batches
             of a free size. What is kept is an input of each, by its name. If nothing learns up to
             some layer, "features" gives what that layer does for one example, and the batches of
-            "train" and "evaluate" are of such features: they are computed once per example.
+            "train", "evaluate" and "answer" are of such features: they are computed once per
+            example. "answer" gives the outputs of a batch; a model of which one has no row for
+            each example has none.
         kept: what lasts.
         updates: output of a graph -> the input that it replaces.
         metrics: name of a number that "train" and "evaluate" report -> how many numbers it is.
@@ -224,6 +226,7 @@ class _Deploying:
         self.steps = Steps(learner, self.objective, self.optimizer, self.key, True)
         # Nothing moves a key on where a page predicts.
         self.whole = Steps(model, None, None, None, True)
+        self.behind = Steps(learner, None, None, None, True)
         trained = {id(w) for w in model.trainable_weights}
         updated = trained | {id(w) for w in self._changing()}
         inside = {id(w): name for name, w in named(model)}
@@ -287,11 +290,15 @@ class _Deploying:
         predict = self._graph("predict", one, {}, {}, None)
         train = self._graph("train", rows, labels, weights, dims)
         evaluate = self._graph("evaluate", rows, labels, weights, dims)
+        answer = self._graph("answer", rows, {}, {}, dims)
         shapes = zip(self.objective.every(), self.objective.shapes, strict=True)
         names = {m.name: prod(shape) for m, shape in shapes}
         graphs = {"predict": predict, "train": train, "evaluate": evaluate}
         if self.cut:
             graphs["features"] = self._graph("features", one, {}, {}, None)
+        (batch, *_) = answer.inputs[0].shape
+        if all(v.shape[:1] == (batch,) for _, v in answer.outputs):
+            graphs["answer"] = answer
         known = [self._label(i) for i in places]
         return Deployed(graphs, self.kept, self.updates, names, known, self.free)
 
@@ -350,10 +357,10 @@ class _Deploying:
             if kind == "features":
                 return self._features(groups[0])
             with bound(pairs):
-                steps = self.whole if kind == "predict" else self.steps
-                run = getattr(steps, {"evaluate": "test"}.get(kind, kind))
+                steps = {"predict": self.whole, "answer": self.behind}.get(kind, self.steps)
+                run = getattr(steps, {"evaluate": "test", "answer": "predict"}.get(kind, kind))
                 results, updates = run(*groups)
-            if kind == "predict":
+            if kind in ("predict", "answer"):
                 names = _unique(self.outputs, len(results))
                 return dict(zip(names, results, strict=True))
             made = {"results": results[0]}

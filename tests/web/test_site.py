@@ -41,7 +41,8 @@ def test_the_runtime_is_small() -> None:
     assert sum(sizes.values()) <= 13 * 1024, sizes
     assert later <= 4.25 * 1024
     training = [gzip.compress(d, 9) for name, d in train_files().items() if name.endswith(".js")]
-    assert sum(map(len, training)) <= 9.5 * 1024  # pages that train fetch these, too
+    # Pages that train fetch these, too; 1.5 KiB of them are for transfer: features, predictions.
+    assert sum(map(len, training)) <= 11 * 1024
 
 
 def test_shipped_scripts_have_no_types_left_and_no_other_imports() -> None:

@@ -2,7 +2,8 @@ import { ARRAYS, checkNames, checkSize, count, fail, pixels, said } from './fanl
 /**
  * @import { Engine } from './fanlight.js'
  * @import { DType, Examples, FitOptions, Kept, Picture, Program, Size, Spec, Tensor, TrainingFile, TypedArray } from './types.js'
- * @typedef {{ x: TypedArray[], y: TypedArray[], w: (Float32Array | undefined)[], count: number, raw: TypedArray[], at: number }} Data
+ * @typedef {{ x: TypedArray[], y: TypedArray[], w: (Float32Array | undefined)[], count: number, raw: TypedArray[], at: number,
+ *   made?: TypedArray[], done: number }} Data
  * @typedef {{ data: Data, order: Uint32Array, at: number, size: number, batch: number, kind: 'train' | 'evaluate',
  *   good: Uint8Array | null }} Run
  * @typedef {{ file: TrainingFile, first: Uint8Array, start: number, end: number, classes: number | undefined,
@@ -148,22 +149,34 @@ const named = (given, labels, what, one) => {
   return expected.map((name) => (one ? given : given?.[name]));
 };
 
+/** What steps take of each example. @param {TrainingFile} file */
+const taken = ({ labels, programs: { train } }) => train.inputs.slice(0, -2 * labels.length);
+
+/** One thing, or of several an object by their names. @param {{ name: string }[]} specs @param {any[]} values */
+const byName = (specs, values) => (
+  specs.length === 1 ? values[0] : Object.fromEntries(specs.map(({ name }, i) => [name, values[i]])));
+
 /**
  * Check examples and keep them here, so that steps need no message each.
  * @param {Engine} engine
- * @param {{ x: Examples, y: Examples, w?: FitOptions['sampleWeight'], classWeight?: FitOptions['classWeight'] }} given
+ * @param {{ x: Examples, y?: Examples, w?: FitOptions['sampleWeight'], classWeight?: FitOptions['classWeight'],
+ *   ready?: boolean }} given ready: x is what `features` gives
+ * @param {boolean} [labelled] whether there have to be labels
  * @returns {Promise<{ id: number, count: number, most: number }>}
  */
-export async function hold(engine, { x, y, w, classWeight }) {
+export async function hold(engine, { x, y, w, classWeight, ready }, labelled = true) {
   const training = await opened(engine);
-  const { labels, programs: { train, features } } = training.file;
+  const { programs: { train, features } } = training.file;
+  const labels = labelled ? training.file.labels : [];
   const outputs = labels.length;
+  const takes = taken(training.file);
   // What nothing learns is computed once per example, before the first step.
-  const begins = features?.inputs ?? train.inputs.slice(0, -2 * outputs);
+  const early = ready ? undefined : features;
+  const begins = early?.inputs ?? takes;
   const split = begins.length;
-  const inputs = [...begins, ...train.inputs.slice(-2 * outputs)];
+  const inputs = [...begins, ...train.inputs.slice(takes.length)];
   const xs = arrays(begins, x, 'x');
-  const ys = arrays(inputs.slice(split, split + outputs), y, 'y');
+  const ys = labelled ? arrays(inputs.slice(split, split + outputs), /** @type {Examples} */ (y), 'y') : [];
   const sizes = [...xs, ...ys].map((a, i) => a.length / each(engine, inputs[i]));
   const total = sizes[0];
   if (!total) fail('E-WEB-031', 'There are no examples.', { expected: 'at least one', received: `${xs[0].length} numbers` });
@@ -182,7 +195,7 @@ export async function hold(engine, { x, y, w, classWeight }) {
           ? 'pass rows, not class numbers, or build with loss="sparse_categorical_crossentropy"' : undefined });
   });
   const shares = named(w, labels, 'sampleWeight', single(w));
-  const plain = outputs < 2 && !Object.hasOwn(Object(classWeight), labels[0].name);
+  const plain = outputs < 2 && !Object.hasOwn(Object(classWeight), labels[0]?.name);
   const byClass = named(classWeight, labels, 'classWeight', plain);
   const weights = labels.map(({ name, classes: known, ignored, share }, k) => {
     const given = ys[k];
@@ -228,9 +241,10 @@ export async function hold(engine, { x, y, w, classWeight }) {
     });
   });
   const id = ++training.last;
-  const data = { x: xs, y: ys, w: weights, count: total, raw: xs, at: total };
-  if (features) {
-    data.x = features.outputs.map((spec) => new ARRAYS[spec.dtype](total * each(engine, spec)));
+  /** @type {Data} */
+  const data = { x: xs, y: ys, w: weights, count: total, raw: xs, at: total, done: 0 };
+  if (early) {
+    data.x = early.outputs.map((spec) => new ARRAYS[spec.dtype](total * each(engine, spec)));
     data.at = 0;
   }
   training.sets.set(id, data);
@@ -276,6 +290,41 @@ export async function picture(engine, given) {
   core.walk(program.first, program.last);
   core.calls++;
   return view(engine, program.outputs[0]).slice();
+}
+
+/**
+ * The outputs of the model for examples that are held, for about so many milliseconds.
+ * @param {Engine} engine @param {number} id @param {number} size of a batch @param {number} ms
+ * @returns {Promise<TypedArray | Record<string, TypedArray> | undefined>} all of them, once they are done
+ */
+export async function answer(engine, id, size, ms) {
+  const training = await opened(engine);
+  const { answer: program } = training.file.programs;
+  if (!program) {
+    return fail('E-WEB-030', 'This bundle cannot predict in batches.', {
+      expected: 'outputs with a row for each example', next: 'build it again, or use run()' });
+  }
+  const data = /** @type {Data} */ (training.sets.get(id));
+  const { core, manifest: { dims } } = engine;
+  data.made ??= program.outputs.map((spec) => new ARRAYS[spec.dtype](data.count * each(engine, spec)));
+  setSize(engine, 'classes', dims.classes?.size);
+  const begun = performance.now();
+  while (data.done < data.count && performance.now() - begun < ms) {
+    const to = Math.min(data.done + size, data.count);
+    program.inputs.forEach((spec, i) => {
+      const n = each(engine, spec);
+      view(engine, spec).set(data.x[i].subarray(data.done * n, to * n));
+    });
+    setSize(engine, 'batch', to - data.done);
+    core.walk(program.first, program.last);
+    core.calls++;
+    program.outputs.forEach((spec, i) => {
+      const n = each(engine, spec);
+      data.made?.[i].set(view(engine, spec).subarray(0, (to - data.done) * n), data.done * n);
+    });
+    data.done = to;
+  }
+  return data.done < data.count ? undefined : byName(program.outputs, data.made);
 }
 
 /** Let examples go. @param {Engine} engine @param {number} id */

@@ -1,7 +1,7 @@
 import { LOAD_OPTIONS, Model, checkOptions, checkSize, fail, load as open, portable } from './fanlight.js';
 /**
  * @import { EvaluateOptions, Examples, FitOptions, History, ImageSource, InlineBundle } from './types.js'
- * @import { LoadOptions, Logs, Spec, Tensor, TypedArray } from './types.js'
+ * @import { LoadOptions, Logs, PredictOptions, Spec, Tensor, TypedArray } from './types.js'
  * @typedef {[(value: any) => boolean, string]} Rule
  */
 
@@ -211,10 +211,10 @@ export class TrainableModel {
   /**
    * Hand examples over, and have computed what the steps begin with.
    * @param {object} given @param {number[]} held @param {AbortSignal} [signal] @param {FitOptions['onPrepare']} [told]
-   * @returns {Promise<{ id: number, count: number, most: number }>}
+   * @param {boolean} [labelled] @returns {Promise<{ id: number, count: number, most: number }>}
    */
-  async #hold(given, held, signal, told) {
-    const data = await this.#part('hold', given);
+  async #hold(given, held, signal, told, labelled) {
+    const data = await this.#part('hold', given, labelled);
     held.push(data.id);
     for (let done = 0; done < data.count;) {
       done = await this.#part('prepare', data.id, TURN_MS);
@@ -249,6 +249,25 @@ export class TrainableModel {
       const { id, count, most } = await this.#hold({ x, y, w }, held, signal);
       await this.#part('begin', id, { kind: 'evaluate', batchSize: size(most, batchSize), from: 0, to: count });
       return this.#turns(id, signal);
+    });
+  }
+
+  /**
+   * The outputs of the model for examples, in batches: what Python's `predict` gives, row after row. Of several
+   * outputs there is an array each, by its name.
+   * @template [T=Float32Array] @param {Examples} x @param {PredictOptions} [options] @returns {Promise<T>}
+   */
+  async predict(x, options = {}) {
+    check('predict', options, ['batchSize', 'signal']);
+    const { batchSize, signal } = options;
+    signal?.throwIfAborted();
+    return this.#alone('predict', async (held) => {
+      const { id, most } = await this.#hold({ x }, held, signal, undefined, false);
+      for (;;) {
+        const found = await this.#part('answer', id, size(most, batchSize), TURN_MS);
+        signal?.throwIfAborted();
+        if (found) return found;
+      }
     });
   }
 

@@ -61,7 +61,7 @@ export interface Manifest {
 /** training.json: what is kept from step to step, and the steps. */
 export interface TrainingFile {
   state: Kept[];
-  programs: { train: Program; evaluate: Program; features?: Program; picture?: Program };
+  programs: { train: Program; evaluate: Program; answer?: Program; features?: Program; picture?: Program };
   /** What the labels of each output are. */
   labels: Label[];
   /** Of the model and of what nothing learns: states of another form are not taken up. */
@@ -135,6 +135,8 @@ export interface FitOptions {
 }
 
 export type EvaluateOptions = Pick<FitOptions, 'batchSize' | 'sampleWeight' | 'signal'>;
+
+export type PredictOptions = Pick<FitOptions, 'batchSize' | 'signal'>;
 
 export interface History {
   epoch: number[];

@@ -45,6 +45,12 @@ export class TrainableModel {
      * @param {EvaluateOptions} [options] @returns {Promise<Logs>}
      */
     evaluate(x: Examples, y: Examples, options?: EvaluateOptions): Promise<Logs>;
+    /**
+     * The outputs of the model for examples, in batches: what Python's `predict` gives, row after row. Of several
+     * outputs there is an array each, by its name.
+     * @template [T=Float32Array] @param {Examples} x @param {PredictOptions} [options] @returns {Promise<T>}
+     */
+    predict<T = Float32Array<ArrayBufferLike>>(x: Examples, options?: PredictOptions): Promise<T>;
     /** The weights by their paths, "dense/kernel". @returns {Promise<Record<string, Tensor>>} */
     getWeights(): Promise<Record<string, Tensor>>;
     /**
@@ -100,4 +106,5 @@ import type { FitOptions } from './types.js';
 import type { History } from './types.js';
 import type { EvaluateOptions } from './types.js';
 import type { Logs } from './types.js';
+import type { PredictOptions } from './types.js';
 import type { TypedArray } from './types.js';

@@ -160,19 +160,18 @@ const byName = (specs, values) => (
  * Check examples and keep them here, so that steps need no message each.
  * @param {Engine} engine
  * @param {{ x: Examples, y?: Examples, w?: FitOptions['sampleWeight'], classWeight?: FitOptions['classWeight'],
- *   ready?: boolean }} given ready: x is what `features` gives
+ *   features?: boolean }} given features: x is what `features` gives
  * @param {boolean} [labelled] whether there have to be labels
  * @returns {Promise<{ id: number, count: number, most: number }>}
  */
-export async function hold(engine, { x, y, w, classWeight, ready }, labelled = true) {
+export async function hold(engine, { x, y, w, classWeight, features }, labelled = true) {
   const training = await opened(engine);
-  const { programs: { train, features } } = training.file;
+  const { train, features: early } = training.file.programs;
   const labels = labelled ? training.file.labels : [];
   const outputs = labels.length;
   const takes = taken(training.file);
   // What nothing learns is computed once per example, before the first step.
-  const early = ready ? undefined : features;
-  const begins = early?.inputs ?? takes;
+  const begins = (!features && early?.inputs) || takes;
   const split = begins.length;
   const inputs = [...begins, ...train.inputs.slice(takes.length)];
   const xs = arrays(begins, x, 'x');
@@ -243,7 +242,7 @@ export async function hold(engine, { x, y, w, classWeight, ready }, labelled = t
   const id = ++training.last;
   /** @type {Data} */
   const data = { x: xs, y: ys, w: weights, count: total, raw: xs, at: total, done: 0 };
-  if (early) {
+  if (early && !features) {
     data.x = early.outputs.map((spec) => new ARRAYS[spec.dtype](total * each(engine, spec)));
     data.at = 0;
   }
@@ -273,12 +272,25 @@ export async function prepare(engine, id, ms) {
   return data.at;
 }
 
+/** What is held of examples, as far as it is done: what steps take. @param {Engine} engine @param {number} id */
+export async function rows(engine, id) {
+  const { file, sets } = await opened(engine);
+  return byName(taken(file), /** @type {Data} */ (sets.get(id)).x);
+}
+
+/** The shape of what steps take of an example. @param {Engine} engine @returns {Promise<number[] | Record<string, number[]>>} */
+export async function shapes(engine) {
+  const takes = taken((await opened(engine)).file);
+  return byName(takes, takes.map(({ shape }) => shape.slice(1)));
+}
+
 /**
- * A picture as the steps take it: what stands before the model where it classifies, and nothing else.
- * @param {Engine} engine @param {Picture} given @returns {Promise<TypedArray>}
+ * A picture as the model takes it: what stands before it where it classifies, and nothing else.
+ * @param {Engine} engine @param {Picture} given @param {boolean} [whole] go on, up to where learning begins
+ * @returns {Promise<any>} numbers; of several places where learning begins an object by name
  */
-export async function picture(engine, given) {
-  const { file: { programs: { picture: program } } } = await opened(engine);
+export async function picture(engine, given, whole) {
+  const { file: { programs: { picture: program, features } } } = await opened(engine);
   const { core, manifest } = engine;
   if (!program || !manifest.task) {
     return fail('E-WEB-015', 'This bundle does not classify pictures.', { next: 'build it with task=fl.tasks.classify(...)' });
@@ -289,7 +301,11 @@ export async function picture(engine, given) {
   new Uint8Array(core.memory.buffer, image.offset, data.length).set(data);
   core.walk(program.first, program.last);
   core.calls++;
-  return view(engine, program.outputs[0]).slice();
+  const made = view(engine, program.outputs[0]);
+  if (!whole || !features) return made.slice();
+  view(engine, features.inputs[0]).set(made);
+  core.walk(features.first, features.last);
+  return byName(features.outputs, features.outputs.map((spec) => view(engine, spec).slice()));
 }
 
 /**

@@ -1,6 +1,6 @@
-import { LOAD_OPTIONS, Model, checkOptions, checkSize, fail, load as open, portable } from './fanlight.js';
+import { LOAD_OPTIONS, Model, checkOptions, checkSize, count, fail, load as open, portable } from './fanlight.js';
 /**
- * @import { EvaluateOptions, Examples, FitOptions, History, ImageSource, InlineBundle } from './types.js'
+ * @import { EvaluateOptions, Examples, FeatureOptions, FitOptions, History, ImageSource, InlineBundle } from './types.js'
  * @import { LoadOptions, Logs, PredictOptions, Spec, Tensor, TypedArray } from './types.js'
  * @typedef {[(value: any) => boolean, string]} Rule
  */
@@ -11,23 +11,45 @@ const TURN_MS = 50;
 /** What a model does that nothing may come between. @type {WeakMap<Model, string>} */
 const busy = new WeakMap();
 
+/** How many photos are on their way at a time. */
+const AHEAD = 4;
+
+/** Rows one after the other. @param {any[]} parts */
+const joined = (parts) => {
+  const [{ length: each } = { length: 0 }] = parts;
+  const found = new Float32Array(parts.length * each);
+  parts.forEach((part, i) => found.set(part, i * each));
+  return found;
+};
+
+/** @template T, U @param {Record<string, T>} given @param {(value: T, name: string) => U} make @returns {Record<string, U>} */
+const mapped = (given, make) => Object.fromEntries(Object.entries(given).map(([name, value]) => [name, make(value, name)]));
+
+/** Whether these are numbers of examples, and no photos. @param {any} given @returns {given is Examples} */
+const isNumbers = (given) => ArrayBuffer.isView(given) || Object.getPrototypeOf(Object(given)) === Object.prototype
+  || (Array.isArray(given) && typeof given[0] === 'number');
+
 /** @type {Rule} */
 const WHOLE = [(v) => Number.isInteger(v) && v > 0, 'a whole number from 1 on'];
 /** @type {Rule} */
 const CALL = [(v) => typeof v === 'function', 'a function'];
-/** What the options of `fit` may be. @type {Record<string, Rule>} */
+/** @type {Rule} */
+const FLAG = [(v) => typeof v === 'boolean', 'true or false'];
+/** What options may be: those of `fit`, and onProgress. @type {Record<string, Rule>} */
 const OPTIONS = {
   epochs: WHOLE,
   batchSize: WHOLE,
-  shuffle: [(v) => typeof v === 'boolean', 'true or false'],
+  shuffle: FLAG,
   seed: [Number.isSafeInteger, 'a whole number'],
   validationSplit: [(v) => typeof v === 'number' && v >= 0 && v < 1, 'a share from 0 to below 1'],
   validationData: [(v) => Array.isArray(v) && v.length > 1, '[x, y] or [x, y, sampleWeight]'],
   classWeight: [(v) => Object(v) === v && !(v instanceof Map), 'an object: { 0: 1, 1: 2.5 }'],
   sampleWeight: [(v) => Object(v) === v, 'an array'],
+  features: FLAG,
   onPrepare: CALL,
   onEpochEnd: CALL,
   onBatchEnd: CALL,
+  onProgress: CALL,
   signal: [(v) => typeof v?.throwIfAborted === 'function', 'controller.signal'],
 };
 
@@ -59,7 +81,8 @@ export async function load(source, given = {}) {
   checkOptions('load', given, [...LOAD_OPTIONS, 'persist']);
   const { persist, ...options } = given;
   const opened = source instanceof Model ? source : await open(source, options);
-  const model = new TrainableModel(opened, persist);
+  // What does not train says so when it is asked to.
+  const model = new TrainableModel(opened, persist, await opened.ask('part', ['shapes', []]).catch(() => undefined));
   if (persist !== undefined) model.restored = await model.restore(persist);
   return model;
 }
@@ -70,11 +93,13 @@ export class TrainableModel {
   restored = false;
   #model;
   #persist;
+  #shape;
 
-  /** @param {Model} model @param {string} [persist] */
-  constructor(model, persist) {
+  /** @param {Model} model @param {string} [persist] @param {number[] | Record<string, number[]>} [shape] */
+  constructor(model, persist, shape) {
     this.#model = model;
     this.#persist = persist;
+    this.#shape = shape;
   }
 
   get inputs() { return this.#model.inputs; }
@@ -105,14 +130,61 @@ export class TrainableModel {
    * @param {ImageSource | Iterable<ImageSource>} sources @returns {Promise<Float32Array>}
    */
   async pictures(sources) {
-    const parts = [];
-    const all = Symbol.iterator in Object(sources) ? sources : [sources];
-    for (const source of /** @type {Iterable<ImageSource>} */ (all)) parts.push(await this.#part('picture', await portable(source)));
-    const [{ length: each } = { length: 0 }] = parts;
-    const found = new Float32Array(parts.length * each);
-    parts.forEach((part, i) => found.set(part, i * each));
-    return found;
+    return joined(await this.#each(sources, false));
   }
+
+  /**
+   * What nothing learns makes of photos, or of examples as `fit` takes them: a row of `featureSize` numbers for
+   * each, to give to `fit`, `evaluate` and `predict` with `features: true`. Of a model in which everything learns
+   * that is what `pictures` makes. Where learning begins in several places, an array for each, by its name.
+   * @template [T=Float32Array] @param {ImageSource | Iterable<ImageSource> | Examples} given
+   * @param {FeatureOptions} [options] @returns {Promise<T>}
+   */
+  async features(given, options = {}) {
+    check('features', options, ['onProgress', 'signal']);
+    const { onProgress, signal } = options;
+    signal?.throwIfAborted();
+    if (isNumbers(given)) {
+      return this.#holding(async (held) => {
+        const { id } = await this.#hold({ x: given }, held, signal, onProgress, false);
+        return this.#part('rows', id);
+      });
+    }
+    const parts = await this.#each(/** @type {any} */ (given), true, onProgress, signal);
+    const { featureShape: shape } = this;
+    if (!shape || Array.isArray(shape)) return /** @type {any} */ (joined(parts));
+    return /** @type {any} */ (mapped(shape, (_, name) => joined(parts.map((part) => part[name]))));
+  }
+
+  /**
+   * Something of each photo, in order; a few are on their way at a time, for the browser decodes them beside.
+   * @param {ImageSource | Iterable<ImageSource>} sources @param {boolean} whole
+   * @param {FeatureOptions['onProgress']} [told] @param {AbortSignal} [signal] @returns {Promise<any[]>}
+   */
+  async #each(sources, whole, told, signal) {
+    const all = Symbol.iterator in Object(sources) ? [.../** @type {Iterable<ImageSource>} */ (sources)] : [sources];
+    /** @type {Promise<any>[]} */
+    const going = [];
+    const parts = [];
+    for (let i = 0; parts.length < all.length;) {
+      signal?.throwIfAborted();
+      if (i < all.length && going.length < AHEAD) {
+        const part = this.#part('picture', await portable(/** @type {ImageSource} */ (all[i++])), whole);
+        part.catch(() => {}); // whoever awaits it hears of it
+        going.push(part);
+      } else {
+        parts.push(await going.shift());
+        told?.(parts.length, all.length);
+      }
+    }
+    return parts;
+  }
+
+  /** The shape of a row of `features`; of several an object by name. Of a bundle that does not train: undefined. */
+  get featureShape() { return this.#shape; }
+
+  /** How many numbers a row of `features` is; of several an object by name. */
+  get featureSize() { return this.#shape && (Array.isArray(this.#shape) ? count(this.#shape) : mapped(this.#shape, count)); }
 
   /** See `Model.dispose`. */
   dispose() {
@@ -137,12 +209,16 @@ export class TrainableModel {
   async #alone(what, act) {
     this.#free(what);
     busy.set(this.#model, what);
+    return this.#holding(act).finally(() => busy.delete(this.#model));
+  }
+
+  /** Let go of the examples that were held meanwhile. @template T @param {(held: number[]) => Promise<T>} act */
+  async #holding(act) {
     /** @type {number[]} */
     const held = [];
     try {
       return await act(held);
     } finally {
-      busy.delete(this.#model);
       for (const id of held) this.#part('drop', id).catch(() => {});
     }
   }
@@ -155,15 +231,15 @@ export class TrainableModel {
    * @param {Examples} x @param {Examples} y @param {FitOptions} [options] @returns {Promise<History>}
    */
   async fit(x, y, options = {}) {
-    check('fit', options, Object.keys(OPTIONS));
+    check('fit', options, Object.keys(OPTIONS).filter((name) => name !== 'onProgress'));
     const {
       epochs = 1, shuffle = true, seed, validationSplit = 0, validationData, classWeight, sampleWeight: w,
-      onEpochEnd, onBatchEnd, onPrepare, signal,
+      features, onEpochEnd, onBatchEnd, onPrepare, signal,
     } = options;
     signal?.throwIfAborted();
     return this.#alone('fit', async (held) => {
       if (seed !== undefined) await this.#part('sow', seed);
-      const data = await this.#hold({ x, y, w, classWeight }, held, signal, onPrepare);
+      const data = await this.#hold({ x, y, w, classWeight, features }, held, signal, onPrepare);
       const batchSize = size(data.most, options.batchSize);
       const from = validationData ? data.count : Math.floor(data.count * (1 - validationSplit)); // as Keras has it
       if (from < 1) {
@@ -173,7 +249,7 @@ export class TrainableModel {
       let other;
       if (validationData) {
         const [vx, vy, vw] = validationData;
-        other = await this.#hold({ x: vx, y: vy, w: vw }, held, signal);
+        other = await this.#hold({ x: vx, y: vy, w: vw, features }, held, signal);
       }
       /** @type {History} */
       const found = { epoch: [], history: {} };
@@ -242,11 +318,11 @@ export class TrainableModel {
    * @param {EvaluateOptions} [options] @returns {Promise<Logs>}
    */
   async evaluate(x, y, options = {}) {
-    check('evaluate', options, ['batchSize', 'sampleWeight', 'signal']);
-    const { batchSize, signal, sampleWeight: w } = options;
+    check('evaluate', options, ['batchSize', 'features', 'sampleWeight', 'signal']);
+    const { batchSize, features, signal, sampleWeight: w } = options;
     signal?.throwIfAborted();
     return this.#alone('evaluate', async (held) => {
-      const { id, count, most } = await this.#hold({ x, y, w }, held, signal);
+      const { id, count, most } = await this.#hold({ x, y, w, features }, held, signal);
       await this.#part('begin', id, { kind: 'evaluate', batchSize: size(most, batchSize), from: 0, to: count });
       return this.#turns(id, signal);
     });
@@ -258,11 +334,11 @@ export class TrainableModel {
    * @template [T=Float32Array] @param {Examples} x @param {PredictOptions} [options] @returns {Promise<T>}
    */
   async predict(x, options = {}) {
-    check('predict', options, ['batchSize', 'signal']);
-    const { batchSize, signal } = options;
+    check('predict', options, ['batchSize', 'features', 'signal']);
+    const { batchSize, features, signal } = options;
     signal?.throwIfAborted();
     return this.#alone('predict', async (held) => {
-      const { id, most } = await this.#hold({ x }, held, signal, undefined, false);
+      const { id, most } = await this.#hold({ x, features }, held, signal, undefined, false);
       for (;;) {
         const found = await this.#part('answer', id, size(most, batchSize), TURN_MS);
         signal?.throwIfAborted();

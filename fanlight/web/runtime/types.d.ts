@@ -126,6 +126,8 @@ export interface FitOptions {
   classWeight?: Record<number, number> | Record<string, Record<number, number>>;
   /** How much each example counts: for all outputs, or for those that are named. */
   sampleWeight?: Examples;
+  /** x is what `features` gave, and so is that of validationData (default false). */
+  features?: boolean;
   /** Told while what comes before the first step is computed: that is done for so many examples. */
   onPrepare?: (done: number, count: number) => void;
   onEpochEnd?: (epoch: number, logs: Logs) => void;
@@ -134,9 +136,13 @@ export interface FitOptions {
   signal?: AbortSignal;
 }
 
-export type EvaluateOptions = Pick<FitOptions, 'batchSize' | 'sampleWeight' | 'signal'>;
-
-export type PredictOptions = Pick<FitOptions, 'batchSize' | 'signal'>;
+export type EvaluateOptions = Pick<FitOptions, 'batchSize' | 'features' | 'sampleWeight' | 'signal'>;
+export type PredictOptions = Pick<FitOptions, 'batchSize' | 'features' | 'signal'>;
+export interface FeatureOptions {
+  /** Told after each photo, or every so many examples. */
+  onProgress?: (done: number, count: number) => void;
+  signal?: AbortSignal;
+}
 
 export interface History {
   epoch: number[];

@@ -11,8 +11,8 @@ export function load(source: string | URL | InlineBundle | Model, given?: LoadOp
 }): Promise<TrainableModel>;
 /** A loaded model that learns. Everything is computed on this device. Made by `load`. */
 export class TrainableModel {
-    /** @param {Model} model @param {string} [persist] */
-    constructor(model: Model, persist?: string);
+    /** @param {Model} model @param {string} [persist] @param {number[] | Record<string, number[]>} [shape] */
+    constructor(model: Model, persist?: string, shape?: number[] | Record<string, number[]>);
     /** Whether `load` found what was learnt before. */
     restored: boolean;
     get inputs(): Spec[];
@@ -30,6 +30,18 @@ export class TrainableModel {
      * @param {ImageSource | Iterable<ImageSource>} sources @returns {Promise<Float32Array>}
      */
     pictures(sources: ImageSource | Iterable<ImageSource>): Promise<Float32Array>;
+    /**
+     * What nothing learns makes of photos, or of examples as `fit` takes them: a row of `featureSize` numbers for
+     * each, to give to `fit`, `evaluate` and `predict` with `features: true`. Of a model in which everything learns
+     * that is what `pictures` makes. Where learning begins in several places, an array for each, by its name.
+     * @template [T=Float32Array] @param {ImageSource | Iterable<ImageSource> | Examples} given
+     * @param {FeatureOptions} [options] @returns {Promise<T>}
+     */
+    features<T = Float32Array<ArrayBufferLike>>(given: ImageSource | Iterable<ImageSource> | Examples, options?: FeatureOptions): Promise<T>;
+    /** The shape of a row of `features`; of several an object by name. Of a bundle that does not train: undefined. */
+    get featureShape(): number[] | Record<string, number[]> | undefined;
+    /** How many numbers a row of `features` is; of several an object by name. */
+    get featureSize(): number | Record<string, number> | undefined;
     /** See `Model.dispose`. */
     dispose(): void;
     /**
@@ -102,6 +114,7 @@ import type { Spec } from './types.js';
 import type { Tensor } from './types.js';
 import type { ImageSource } from './types.js';
 import type { Examples } from './types.js';
+import type { FeatureOptions } from './types.js';
 import type { FitOptions } from './types.js';
 import type { History } from './types.js';
 import type { EvaluateOptions } from './types.js';

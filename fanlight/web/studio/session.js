@@ -1,2 +1,728 @@
-/** Teaching a classifier by examples: see `TransferSession`. */
-export class TransferSession extends EventTarget {}
+import { FanlightError, fail } from '../runtime/fanlight.js';
+import { Heads } from './heads.js';
+import { DEFAULTS, labelsOf, rates, remembered, reportOf, split } from './learning.js';
+import { MemoryStore } from './memory_store.js';
+import { packed, unpacked } from './tensors.js';
+/**
+ * @import { TrainableModel } from '../runtime/train.js'
+ * @import { Progress, Tensor } from '../runtime/types.js'
+ * @import { InlineStudio } from './heads.js'
+ * @import { Store } from './store.js'
+ * @import { Added, Answer, ClassInfo, Example, HeadInfo, NewExample, Origin, Pair, Photo, Project, Report, Run, Settings } from './types.js'
+ * @typedef {{ signal?: AbortSignal, onPrepare?: (done: number, count: number) => void,
+ *   onEpoch?: (epoch: number, logs: Record<string, number>) => void, onBatch?: (batch: number, logs: Record<string, number>) => void }} Watch
+ */
+
+const COLORS = ['#c2560c', '#1f6f8b', '#5b7f1e', '#8e3b8a', '#b08900', '#2f5fb3', '#a8324a', '#3c7d62', '#7a5c3e', '#5f5aa2'];
+const NAME_MOST = 80;
+/** Photos that are kept in one step, and that are computed between two looks at what else there is to do. */
+const FLUSH = 16;
+/** A correction is learnt by about so many steps: well below half a second. */
+const CORRECTION_STEPS = 120;
+
+/** @param {string} type @param {unknown} [detail] */
+const told = (type, detail) => new CustomEvent(type, { detail });
+
+/**
+ * Teaching a classifier by examples, on this device: classes, photos of them, training, answers, corrections.
+ * Everything is kept in this browser as soon as it is there. Events: `change` (classes, examples, settings or the
+ * project), `features` (detail: { done, count }), `training` (detail: { epoch, epochs, logs }), `trained`, `saved`,
+ * `problem` (detail: the error of what was done in the background).
+ */
+export class TransferSession extends EventTarget {
+  /** @type {Project} */
+  project;
+  /** @type {Example[]} */
+  examples = [];
+  /** @type {Report | null} */
+  report = null;
+  /** Whether there is a classifier that was taught the classes of now. */
+  trained = false;
+  #heads;
+  #store;
+  /** @type {string | undefined} */
+  #busy;
+  #closed = false;
+  /** Rows of features by example, of the features that `#rowsOf` names. @type {Map<string, Float32Array>} */
+  #rows = new Map();
+  #rowsOf = '';
+  /** @type {Promise<void> | undefined} */
+  #computing;
+  /** The model that holds what was learnt, by its head's id. @type {{ id: string, classes: string[] } | undefined} */
+  #learnt;
+
+  /** @param {Heads} heads @param {Store | MemoryStore} store @param {Project} project */
+  constructor(heads, store, project) {
+    super();
+    this.#heads = heads;
+    this.#store = store;
+    this.project = project;
+    /** @type {any} */ (store).onchange = (/** @type {any} */ change) => this.#changedElsewhere(change);
+  }
+
+  /**
+   * Open a session on Studio's folder, or on one bundle built with `train=`, a `task=` and `dims={"classes": ...}`.
+   * @param {string | URL | InlineStudio} source
+   * @param {{ project?: string, store?: boolean | Store, onProgress?: (progress: Progress) => void, signal?: AbortSignal,
+   *   threads?: 'auto' | number }} [options] project: its id, or the name of one that is made if there is none;
+   *   default: the one changed last. store: false keeps nothing
+   * @returns {Promise<TransferSession>}
+   */
+  static async open(source, { project, store = true, onProgress, signal, ...rest } = {}) {
+    const heads = await Heads.at(source, { ...rest, onProgress, signal });
+    const kept = store === false ? new MemoryStore()
+      : store === true ? await import('./store.js').then(({ Store }) => Store.open()) : store;
+    const all = (await kept.projects()).filter(({ version }) => version <= 1);
+    const found = project === undefined ? all[0] : all.find(({ id, name }) => id === project || name === project);
+    const session = new TransferSession(heads, kept, found ?? await create(kept, heads, project ?? 'My project'));
+    await session.#takeUp();
+    return session;
+  }
+
+  get classes() { return this.project.classes; }
+
+  get settings() { return this.project.settings; }
+
+  get heads() { return this.#heads.file.heads; }
+
+  get backbone() { return this.#heads.file.backbone; }
+
+  get store() { return this.#store; }
+
+  /** Photos whose features are not computed yet. */
+  get waiting() {
+    return this.examples.length - this.examples.filter(({ id }) => this.#rows.has(id)).length;
+  }
+
+  // --- classes -----------------------------------------------------------------------------------
+
+  /** @param {string} name @param {{ color?: string }} [how] @returns {Promise<ClassInfo>} */
+  async addClass(name, { color } = {}) {
+    const { classes } = this;
+    const most = this.#heads.file.mostClasses;
+    if (most && classes.length >= most) fail('E-STUDIO-020', 'There is no room for another class.', { expected: `at most ${most}`, received: classes.length + 1 });
+    const used = new Set(classes.map((c) => c.color));
+    const made = { id: `c${Date.now().toString(36)}${classes.length}`, name: this.#name(name),
+      color: color ?? COLORS.find((c) => !used.has(c)) ?? COLORS[classes.length % COLORS.length] };
+    await this.#update({ classes: [...classes, made] });
+    return made;
+  }
+
+  /** @param {string} id @param {string} name */
+  async renameClass(id, name) {
+    const own = this.#class(id);
+    const clean = this.#name(name, id);
+    await this.#update({ classes: this.classes.map((c) => (c.id === own.id ? { ...c, name: clean } : c)) });
+  }
+
+  /** @param {string} id @param {string} color */
+  async recolorClass(id, color) {
+    const own = this.#class(id);
+    await this.#update({ classes: this.classes.map((c) => (c.id === own.id ? { ...c, color } : c)) });
+  }
+
+  /** A class and its photos. @param {string} id */
+  async removeClass(id) {
+    const own = this.#class(id);
+    await this.#store.delete(this.examples.filter((e) => e.class === own.id).map((e) => e.id));
+    this.examples = this.examples.filter((e) => e.class !== own.id);
+    await this.#update({ classes: this.classes.filter((c) => c.id !== own.id) });
+  }
+
+  /** By id or name. @param {string} key @returns {ClassInfo} */
+  #class(key) {
+    return this.classes.find((c) => c.id === key) ?? this.classes.find((c) => c.name === key)
+      ?? fail('E-STUDIO-022', 'There is no such class.', { expected: this.classes.map((c) => c.name), received: key });
+  }
+
+  /** A name that no other class has. @param {string} given @param {string} [own] */
+  #name(given, own) {
+    const name = String(given).normalize('NFC').replace(/\s+/g, ' ').trim();
+    if (!name || name.length > NAME_MOST) {
+      fail('E-STUDIO-020', name ? 'This name is too long.' : 'A class needs a name.', { expected: `1 to ${NAME_MOST} characters`, received: name.slice(0, 99) });
+    }
+    if (this.classes.some((c) => c.id !== own && c.name === name)) {
+      fail('E-STUDIO-020', 'There is a class of this name already.', { received: name, next: 'choose another name' });
+    }
+    return name;
+  }
+
+  // --- photos ------------------------------------------------------------------------------------
+
+  /**
+   * Photos of a class: files, folders, a zip, a drop, canvases. Those that cannot be read are told, and the others kept.
+   * @param {string | null} key the class; null: the folders that the photos are in name their classes
+   * @param {any} photos what `intake` takes
+   * @param {{ source?: Origin, onProgress?: (done: number) => void, signal?: AbortSignal }} [how] @returns {Promise<Added>}
+   */
+  async add(key, photos, { source = 'file', onProgress, signal } = {}) {
+    this.#live();
+    const own = key === null ? undefined : this.#class(key);
+    const { intake } = await import('./intake.js');
+    /** @type {Added} */
+    const found = { added: [], refused: [] };
+    /** @type {NewExample[]} */
+    let waiting = [];
+    let at = 0;
+    const flush = async () => {
+      const batch = waiting;
+      waiting = [];
+      if (!batch.length) return;
+      const added = await this.#store.add(this.project.id, batch);
+      found.added.push(...added);
+      this.examples = [...this.examples, ...added];
+      this.dispatchEvent(told('change'));
+      this.#compute();
+    };
+    let flushed = performance.now();
+    for await (const item of intake(photos, { source, signal })) {
+      onProgress?.(++at);
+      if ('error' in item) {
+        found.refused.push(item);
+        continue;
+      }
+      const { photo, folder } = item;
+      const of = own ?? await this.#folder(folder);
+      waiting.push({ ...photo, class: of.id, source });
+      if (waiting.length >= FLUSH || performance.now() - flushed > 300) {
+        await flush();
+        flushed = performance.now();
+      }
+    }
+    await flush();
+    return found;
+  }
+
+  /** The class that a folder names. @param {string} folder @returns {Promise<ClassInfo>} */
+  async #folder(folder) {
+    const name = folder.split('/').filter(Boolean).at(-1)?.slice(0, NAME_MOST) ?? 'Photos';
+    const known = this.classes.find((c) => c.name.toLowerCase() === name.toLowerCase());
+    if (known) return known;
+    // The classes that a new project waits with are taken first.
+    const blank = this.classes.find((c) => /^Class \d+$/.test(c.name) && !this.examples.some((e) => e.class === c.id));
+    if (!blank) return this.addClass(name);
+    await this.renameClass(blank.id, name);
+    return this.#class(blank.id);
+  }
+
+  /** @param {string[]} ids */
+  async remove(ids) {
+    await this.#store.delete(ids);
+    const gone = new Set(ids);
+    this.examples = this.examples.filter((e) => !gone.has(e.id));
+    for (const id of ids) this.#rows.delete(id);
+    this.dispatchEvent(told('change'));
+  }
+
+  /** @param {string[]} ids @param {string} key the class that they are of */
+  async move(ids, key) {
+    this.#replace(await this.#store.change(ids, { class: this.#class(key).id }));
+  }
+
+  /** Keep examples aside, to measure honestly with, or let them be learnt from. @param {string[]} ids @param {boolean} held */
+  async hold(ids, held) {
+    this.#replace(await this.#store.change(ids, { held }));
+  }
+
+  /** @param {Example[]} changed */
+  #replace(changed) {
+    const now = new Map(changed.map((e) => [e.id, e]));
+    this.examples = this.examples.map((e) => now.get(e.id) ?? e);
+    this.dispatchEvent(told('change'));
+  }
+
+  /** @param {string} id @returns {Promise<Blob>} */
+  photo(id) { return this.#store.photo(id); }
+
+  /** @param {string} id @returns {Promise<Blob>} */
+  thumb(id) { return this.#store.thumb(id); }
+
+  /**
+   * Photos that are the same, or nearly. @param {{ threshold?: number, signal?: AbortSignal }} [how] @returns {Promise<Pair[]>}
+   */
+  async duplicates(how) {
+    await this.#computing;
+    const { near } = await import('./duplicates.js');
+    return near(this.#rows, how);
+  }
+
+  // --- features ----------------------------------------------------------------------------------
+
+  /** What features are kept under. @param {HeadInfo} info */
+  #form(info) {
+    return `${this.backbone.form}/${info.features}`;
+  }
+
+  /** Take up the features that are kept for a head. @param {HeadInfo} info */
+  async #rowsFor(info) {
+    if (this.#rowsOf === info.features) return;
+    await this.#computing;
+    this.#rows = await this.#store.features(this.project.id, this.#form(info));
+    this.#rowsOf = info.features;
+  }
+
+  /** Compute what is missing while nothing else is to be done; at most one such goes on. */
+  #compute() {
+    this.#computing ??= this.#computed().catch((error) => {
+      if (!this.#closed) this.dispatchEvent(told('problem', error));
+    }).finally(() => {
+      this.#computing = undefined;
+    });
+    return this.#computing;
+  }
+
+  async #computed() {
+    const features = this.#rowsOf;
+    const info = this.#heads.taking(features) ?? this.#heads.which(this.settings);
+    const model = await this.#heads.open(info);
+    for (;;) {
+      const missing = this.examples.filter(({ id }) => !this.#rows.has(id)).slice(0, FLUSH);
+      if (!missing.length || this.#closed || this.#rowsOf !== features) return;
+      /** @type {Map<string, Float32Array>} */
+      const fresh = new Map();
+      for (const { id } of missing) {
+        const photo = await this.#store.photo(id).catch(() => undefined); // it was removed meanwhile
+        if (!photo) continue;
+        const row = await model.features([photo]);
+        fresh.set(id, row);
+        this.#rows.set(id, row);
+        this.dispatchEvent(told('features', { done: this.examples.length - this.waiting, count: this.examples.length }));
+      }
+      const known = new Set(this.examples.map((e) => e.id));
+      for (const { id } of missing) if (!fresh.has(id)) this.examples = this.examples.filter((e) => e.id !== id);
+      for (const id of fresh.keys()) if (!known.has(id)) this.#rows.delete(id);
+      await this.#store.putFeatures(this.#form(info), fresh);
+    }
+  }
+
+  /** The rows of examples, one after the other. @param {Example[]} examples @param {number} width */
+  #gathered(examples, width) {
+    const all = new Float32Array(examples.length * width);
+    examples.forEach(({ id }, i) => all.set(/** @type {Float32Array} */ (this.#rows.get(id)), i * width));
+    return all;
+  }
+
+  // --- learning ----------------------------------------------------------------------------------
+
+  /** Change how is learnt. @param {Partial<Settings>} changes */
+  async configure(changes) {
+    const settings = { ...this.settings, ...changes, augment: { ...this.settings.augment, ...changes.augment } };
+    this.#heads.which(settings);
+    await this.#update({ settings });
+  }
+
+  /** What is missing before it can learn, in words; '' if nothing is. */
+  get missing() {
+    if (this.classes.length < 2) return 'Add a second class.';
+    const empty = this.classes.filter((c) => !this.examples.some((e) => e.class === c.id && !e.held));
+    return empty.length ? `Add photos to ${empty.map((c) => c.name).join(', ')}.` : '';
+  }
+
+  /**
+   * Learn from all examples that are not held out.
+   * @param {Partial<Settings>} [changes] @param {Watch & { resume?: boolean }} [watch] resume: go on from what is learnt
+   * @returns {Promise<Run>} a training that is cancelled keeps what it has learnt, too
+   */
+  async train(changes = {}, { signal, onPrepare, onEpoch, onBatch, resume = false } = {}) {
+    this.#live();
+    if (Object.keys(changes).length) await this.configure(changes);
+    if (this.missing) fail('E-STUDIO-021', 'There is not enough to learn from.', { next: this.missing });
+    return this.#alone('train', async () => {
+      const begun = performance.now();
+      const { settings } = this;
+      const info = this.#heads.which(settings);
+      await this.#rowsFor(info);
+      const classes = this.classes.map((c) => c.id);
+      const going = resume && this.#learnt?.id === info.id && same(this.#learnt.classes, classes);
+      await this.#ready(info, signal, onPrepare);
+      const model = await this.#heads.open(info, { signal });
+      const parts = split(this.examples, classes, settings);
+      if (!going) await model.reset();
+      await model.setClasses(labelsOf(this.project), going ? undefined : []);
+      /** @type {Run} */
+      const run = { at: Date.now(), settings: structuredClone(settings), epochs: 0, history: {}, report: null, seconds: 0,
+        examples: parts.train.length, stopped: 'done' };
+      if (settings.head === 'neighbours') await this.#remember(model, parts.train, classes);
+      else await this.#fit(model, run, parts, classes, { signal, onPrepare, onEpoch, onBatch });
+      this.#learnt = { id: info.id, classes };
+      const measured = this.#measuring(parts.validation);
+      run.report = await this.#reported(model, measured.length ? measured : parts.train, classes);
+      run.seconds = (performance.now() - begun) / 1000;
+      this.trained = true;
+      this.report = run.report;
+      await this.#keep(model, info, [...this.project.runs, run].slice(-50));
+      this.dispatchEvent(told('trained', run));
+      return run;
+    });
+  }
+
+  /** What measures honestly: what is held out, else what validates. @param {Example[]} validation */
+  #measuring(validation) {
+    const held = this.examples.filter((e) => e.held && this.#rows.has(e.id));
+    return held.length ? held : validation;
+  }
+
+  /** Wait until all features are there. @param {HeadInfo} info @param {AbortSignal} [signal] @param {Watch['onPrepare']} [told] */
+  async #ready(info, signal, told) {
+    await this.#heads.open(info, { signal });
+    const tell = () => told?.(this.examples.length - this.waiting, this.examples.length);
+    this.addEventListener('features', tell);
+    try {
+      while (this.waiting) {
+        const before = this.waiting;
+        await Promise.race([this.#compute(), aborted(signal)]);
+        signal?.throwIfAborted();
+        if (this.waiting && this.waiting >= before) fail('E-STUDIO-010', 'Some photos cannot be read any more.', { next: 'remove them' });
+      }
+    } finally {
+      this.removeEventListener('features', tell);
+    }
+  }
+
+  /**
+   * @param {TrainableModel} model @param {Run} run @param {{ train: Example[], validation: Example[] }} parts
+   * @param {string[]} classes @param {Watch} watch
+   */
+  async #fit(model, run, { train, validation }, classes, { signal, onPrepare, onEpoch, onBatch }) {
+    const { settings } = run;
+    const width = widthOf(model);
+    let x = this.#gathered(train, width);
+    let y = train.map((e) => classes.indexOf(e.class));
+    if (settings.augment.copies > 0) {
+      const more = await this.#altered(model, train, settings, { signal, onPrepare });
+      const both = new Float32Array(x.length + more.x.length);
+      both.set(x);
+      both.set(more.x, x.length);
+      x = both;
+      y = [...y, ...more.y.map((i) => y[i])];
+    }
+    const validationData = validation.length ? /** @type {[Float32Array, number[]]} */ ([
+      this.#gathered(validation, width), validation.map((e) => classes.indexOf(e.class))]) : undefined;
+    const stopper = new AbortController();
+    const stop = () => stopper.abort(signal?.reason);
+    signal?.addEventListener('abort', stop);
+    signal?.throwIfAborted();
+    const watched = validation.length ? 'val_loss' : 'loss';
+    /** @type {{ loss: number, epoch: number, weights: Promise<Record<string, Tensor>> | undefined }} */
+    let best = { loss: Infinity, epoch: -1, weights: undefined };
+    try {
+      await model.fit(x, y, {
+        features: true,
+        epochs: settings.epochs,
+        batchSize: Math.min(settings.batchSize, y.length),
+        learningRate: rates(settings),
+        seed: settings.seed,
+        validationData,
+        signal: stopper.signal,
+        onBatchEnd: (batch, logs) => onBatch?.(batch, /** @type {Record<string, number>} */ (logs)),
+        onEpochEnd: (epoch, given) => {
+          const logs = /** @type {Record<string, number>} */ (given);
+          run.epochs = epoch + 1;
+          for (const [name, value] of Object.entries(logs)) (run.history[name] ??= []).push(value);
+          onEpoch?.(epoch, logs);
+          this.dispatchEvent(told('training', { epoch, epochs: settings.epochs, logs }));
+          if (!settings.patience) return;
+          if (logs[watched] < best.loss) best = { loss: logs[watched], epoch, weights: model.getWeights() };
+          else if (epoch - best.epoch >= settings.patience) {
+            run.stopped = 'early';
+            stopper.abort(new DOMException('no better any more', 'AbortError'));
+          }
+        },
+      });
+    } catch (error) {
+      if (!stopper.signal.aborted) throw error;
+      if (run.stopped !== 'early') run.stopped = 'cancelled';
+      if (!run.epochs) throw error;
+    } finally {
+      signal?.removeEventListener('abort', stop);
+    }
+    if (run.stopped === 'early' && best.weights) await model.setWeights(await best.weights);
+  }
+
+  /**
+   * Features of altered copies of photos, and of which of them each is.
+   * @param {TrainableModel} model @param {Example[]} examples @param {Settings} settings @param {Watch} watch
+   */
+  async #altered(model, examples, { augment, seed }, { signal, onPrepare }) {
+    const { augmented } = await import('./augment.js');
+    const [height, width] = this.backbone.size[0] ? this.backbone.size : [224, 224];
+    const rows = new Float32Array(examples.length * augment.copies * widthOf(model));
+    /** @type {number[]} */
+    const y = [];
+    for (let i = 0; i < examples.length; i++) {
+      signal?.throwIfAborted();
+      const photo = await this.#store.photo(examples[i].id);
+      const copies = await augmented(photo, augment, { seed: seed + i, count: augment.copies, size: 2 * Math.max(height, width) });
+      for (const copy of copies) {
+        rows.set(await model.features([copy]), y.length * widthOf(model));
+        y.push(i);
+      }
+      onPrepare?.(i + 1, examples.length);
+    }
+    return { x: rows.subarray(0, y.length * widthOf(model)), y };
+  }
+
+  /** @param {TrainableModel} model @param {Example[]} examples @param {string[]} classes */
+  async #remember(model, examples, classes) {
+    const { 'neighbours/used': { data } } = await model.getWeights();
+    const width = widthOf(model);
+    await model.setWeights(remembered(this.#gathered(examples, width), examples, classes, {
+      capacity: data.length, width, neighbours: this.settings.neighbours, seed: this.settings.seed }));
+  }
+
+  /** @param {TrainableModel} model @param {Example[]} examples @param {string[]} classes @returns {Promise<Report>} */
+  async #reported(model, examples, classes) {
+    const own = examples.filter((e) => classes.includes(e.class));
+    if (!own.length) return reportOf(new Float32Array(), [], classes);
+    const scores = /** @type {Float32Array} */ (await model.predict(this.#gathered(own, widthOf(model)), { features: true }));
+    return reportOf(scores, own, classes);
+  }
+
+  /** The model that has learnt. @returns {Promise<{ model: TrainableModel, info: HeadInfo, classes: string[] }>} */
+  async #taught() {
+    if (!this.#learnt) fail('E-STUDIO-024', 'Nothing was learnt yet.', { next: 'train first' });
+    const { id, classes } = /** @type {{ id: string, classes: string[] }} */ (this.#learnt);
+    const info = /** @type {HeadInfo} */ (this.heads.find((h) => h.id === id));
+    if (this.#heads.current !== id) await this.#restore(info);
+    return { model: await this.#heads.open(info), info, classes };
+  }
+
+  /**
+   * How well it does on examples.
+   * @param {'held' | 'validation' | 'all' | string[]} [which] @returns {Promise<Report>}
+   */
+  async evaluate(which = 'validation') {
+    this.#live();
+    const { model, info, classes } = await this.#taught();
+    await this.#rowsFor(info);
+    await this.#ready(info);
+    const ids = Array.isArray(which) ? new Set(which) : undefined;
+    const chosen = ids ? this.examples.filter((e) => ids.has(e.id))
+      : which === 'all' ? this.examples : which === 'held' ? this.examples.filter((e) => e.held)
+      : split(this.examples, classes, this.settings).validation;
+    return this.#reported(model, chosen, classes);
+  }
+
+  /** @param {Photo} photo @param {{ heat?: boolean }} [how] @returns {Promise<Answer>} */
+  async predict(photo, { heat = false } = {}) {
+    this.#live();
+    const { model, classes } = await this.#taught();
+    const begun = performance.now();
+    const out = await model.run({ image: /** @type {any} */ (photo) });
+    const ms = performance.now() - begun;
+    const scores = [...out.scores.data];
+    const results = classes.map((id, index) => {
+      const { name } = this.classes.find((c) => c.id === id) ?? { name: model.labels?.[index] ?? id };
+      return { label: name, class: id, index, score: Number(scores[index]) };
+    }).sort((a, b) => b.score - a.score);
+    const sure = results[0].score >= this.settings.threshold;
+    return { results, label: sure ? results[0].label : null, sure, heat: heat ? heatOf(out.heat, results[0].index) : null, ms };
+  }
+
+  /**
+   * "That is wrong, it is ...": the photo, or an example, is learnt with its right class at once.
+   * @param {Photo | string} given @param {string} key the class
+   * @returns {Promise<{ example: Example, before: Report | null, after: Report | null, ms: number, undo: () => Promise<void> }>}
+   */
+  async correct(given, key) {
+    const own = this.#class(key);
+    const { model, info, classes } = await this.#taught();
+    if (!classes.includes(own.id)) fail('E-STUDIO-024', 'This class was not learnt yet.', { where: own.name, next: 'train again' });
+    const was = typeof given === 'string' ? this.examples.find((e) => e.id === given)?.class : undefined;
+    let id = given;
+    if (typeof given === 'string') await this.move([given], own.id);
+    else {
+      const { added, refused } = await this.add(own.id, [given], { source: 'correction' });
+      if (!added.length) throw refused[0]?.error ?? new FanlightError('E-STUDIO-013', 'There is no photo in what was given.');
+      id = added[0].id;
+    }
+    return this.#alone('correct', async () => {
+      await this.#rowsFor(info);
+      await this.#ready(info);
+      const begun = performance.now();
+      const old = await model.getWeights();
+      const held = this.examples.filter((e) => e.held);
+      const before = held.length ? await this.#reported(model, held, classes) : null;
+      const train = this.examples.filter((e) => !e.held && classes.includes(e.class));
+      if (info.head === 'neighbours') await this.#remember(model, train, classes);
+      else {
+        const batchSize = Math.min(32, train.length);
+        const steps = Math.ceil(train.length / batchSize);
+        const x = this.#gathered(train, widthOf(model));
+        // The new one counts as much as a tenth of all: one among hundreds would hardly be heard.
+        const sampleWeight = train.map((e) => (e.id === id ? Math.max(1, train.length / 10) : 1));
+        await model.fit(x, train.map((e) => classes.indexOf(e.class)), { features: true, batchSize, sampleWeight,
+          epochs: Math.max(1, Math.floor(CORRECTION_STEPS / steps)), learningRate: this.settings.learningRate, seed: this.settings.seed });
+      }
+      const after = held.length ? await this.#reported(model, held, classes) : null;
+      const ms = performance.now() - begun;
+      await this.#keep(model, info);
+      const example = /** @type {Example} */ (this.examples.find((e) => e.id === id));
+      return { example, before, after, ms, undo: async () => {
+        if (was) await this.move([example.id], was);
+        else await this.remove([example.id]);
+        await model.setWeights(old);
+        await this.#keep(model, info);
+      } };
+    });
+  }
+
+  // --- keeping -----------------------------------------------------------------------------------
+
+  /** @param {TrainableModel} model @param {HeadInfo} info @param {Run[]} [runs] */
+  async #keep(model, info, runs) {
+    const bytes = packed(await model.getWeights(), {
+      head: info.id, form: this.backbone.form, classes: JSON.stringify(this.#learnt?.classes), labels: JSON.stringify(model.labels) });
+    try {
+      this.project = await this.#store.putHead(this.project.id, 'head', bytes, runs ? { runs } : {});
+      this.dispatchEvent(told('saved'));
+    } catch (error) { // it goes on without; the page says so
+      this.dispatchEvent(told('problem', error));
+    }
+  }
+
+  /** Take up what was learnt before. @param {HeadInfo} [wanted] */
+  async #restore(wanted) {
+    const bytes = await this.#store.head(this.project.id, 'head');
+    if (!bytes) return;
+    const { tensors, about } = unpacked(bytes, this.project.name);
+    const info = this.heads.find((h) => h.id === about.head);
+    if (!info || about.form !== this.backbone.form || (wanted && wanted.id !== info.id)) return;
+    const model = await this.#heads.open(info);
+    await model.reset();
+    await model.setClasses(JSON.parse(about.labels), []);
+    await model.setWeights(tensors);
+    this.#learnt = { id: info.id, classes: JSON.parse(about.classes) };
+    this.trained = true;
+    this.report = this.project.runs.at(-1)?.report ?? null;
+  }
+
+  /** Begin with what is kept of the project. */
+  async #takeUp() {
+    this.trained = false;
+    this.report = null;
+    this.#learnt = undefined;
+    this.#rowsOf = '';
+    this.#rows = new Map();
+    this.examples = await this.#store.examples(this.project.id);
+    if (this.project.form !== this.backbone.form) await this.#update({ form: this.backbone.form });
+    await this.#rowsFor(this.#heads.which(known(this.#heads, this.settings)));
+    if (await this.#store.head(this.project.id, 'head')) await this.#restore().catch((error) => this.dispatchEvent(told('problem', error)));
+    if (this.waiting) this.#compute();
+    this.dispatchEvent(told('change'));
+  }
+
+  /** All is kept as it comes: this waits until nothing is on its way. */
+  async save() {
+    await this.#computing;
+    this.project = await this.#store.update(this.project.id, {});
+    this.dispatchEvent(told('saved'));
+  }
+
+  /** Go on with another project. @param {string} id */
+  async load(id) {
+    this.#live();
+    await this.#alone('load', async () => {
+      this.project = await this.#store.project(id);
+      await this.#takeUp();
+    });
+  }
+
+  /** A new project, which is gone on with. @param {string} name */
+  async create(name) {
+    const made = await create(this.#store, this.#heads, name);
+    await this.load(made.id);
+    return made;
+  }
+
+  /** @param {string} name */
+  async rename(name) {
+    await this.#update({ name: String(name).trim().slice(0, NAME_MOST) || this.project.name });
+  }
+
+  /** @param {Partial<Project>} changes */
+  async #update(changes) {
+    this.#live();
+    this.project = await this.#store.update(this.project.id, changes);
+    this.dispatchEvent(told('change'));
+  }
+
+  /** @param {{ project: string, kind: string }} change */
+  async #changedElsewhere({ project, kind }) {
+    if (project !== this.project.id || this.#closed) return;
+    if (kind === 'removed') {
+      this.dispatchEvent(told('problem', new FanlightError('E-STUDIO-033', 'Another tab has removed this project.', { next: 'choose another one' })));
+      return;
+    }
+    if (kind === 'features') return;
+    this.project = await this.#store.project(project);
+    this.examples = await this.#store.examples(project);
+    if (this.waiting) this.#compute();
+    this.dispatchEvent(told('change'));
+  }
+
+  // --- and the rest ------------------------------------------------------------------------------
+
+  /** Refuse what comes after the end. */
+  #live() {
+    if (this.#closed) fail('E-STUDIO-023', 'The session is closed.', { next: 'open another one' });
+  }
+
+  /** @template T @param {string} what @param {() => Promise<T>} act @returns {Promise<T>} */
+  async #alone(what, act) {
+    this.#live();
+    if (this.#busy) fail('E-STUDIO-023', `${this.#busy} has not ended.`, { where: what, next: `await ${this.#busy}, or cancel it by its signal` });
+    this.#busy = what;
+    try {
+      return await act();
+    } finally {
+      this.#busy = undefined;
+    }
+  }
+
+  /** What goes on, if something does. */
+  get busy() { return this.#busy; }
+
+  /** Give memory back; what is kept stays. */
+  dispose() {
+    this.#closed = true;
+    this.#heads.dispose();
+    this.#store.close();
+  }
+}
+
+/** @param {Store | MemoryStore} store @param {Heads} heads @param {string} name @returns {Promise<Project>} */
+const create = (store, heads, name) => store.create(name, {
+  form: heads.file.backbone.form,
+  settings: structuredClone(DEFAULTS),
+  classes: [1, 2].map((n) => ({ id: `c${n}`, name: `Class ${n}`, color: COLORS[n - 1] })),
+});
+
+/** Settings of a head that there is. @param {Heads} heads @param {Settings} settings */
+const known = (heads, settings) => (
+  heads.file.heads.some((h) => h.head === settings.head && h.unfreeze === (settings.head === 'linear' ? settings.unfreeze : 0))
+    ? settings : { ...settings, head: /** @type {const} */ ('linear'), unfreeze: 0 });
+
+/** Numbers of a photo's features. @param {TrainableModel} model */
+const widthOf = (model) => /** @type {number} */ (model.featureSize);
+
+/** @param {unknown} a @param {unknown} b */
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+
+/** Rejects when it is aborted. @param {AbortSignal} [signal] @returns {Promise<never>} */
+const aborted = (signal) => new Promise((_, reject) => {
+  if (signal?.aborted) reject(signal.reason);
+  signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+});
+
+/**
+ * How much each place speaks for a class, from 0 to 1 between the least and the most of them.
+ * @param {Tensor | undefined} heat [h, w, classes] @param {number} index @returns {Answer['heat']}
+ */
+const heatOf = (heat, index) => {
+  if (!heat) return null;
+  const [height, width, size] = heat.shape;
+  const data = Float32Array.from({ length: height * width }, (_, i) => Number(heat.data[i * size + index]));
+  const [least, most] = [Math.min(...data), Math.max(...data)];
+  return { data: data.map((v) => (most > least ? (v - least) / (most - least) : 0)), width, height };
+};

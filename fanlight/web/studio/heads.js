@@ -1,0 +1,122 @@
+import { fail, said } from '../runtime/fanlight.js';
+import { load } from '../runtime/train.js';
+/**
+ * @import { TrainableModel } from '../runtime/train.js'
+ * @import { InlineBundle, LoadOptions, Progress } from '../runtime/types.js'
+ * @import { HeadInfo, Settings, StudioFile } from './types.js'
+ * @typedef {{ studio: StudioFile, bundles: Record<string, InlineBundle> }} InlineStudio
+ */
+
+/** studio.json of this version is understood. */
+const VERSION = 1;
+
+/** @param {string} url @param {AbortSignal} [signal] @returns {Promise<any>} undefined where there is none */
+const json = async (url, signal) => {
+  const response = await fetch(url, { signal });
+  if (response.status === 404) return undefined;
+  if (!response.ok) fail('E-STUDIO-004', 'A file of Studio did not come.', { where: url, received: `HTTP ${response.status}` });
+  return response.json();
+};
+
+/** The classifiers that Studio learns with, one of them open at a time. */
+export class Heads {
+  #base;
+  #inline;
+  /** @type {LoadOptions} */
+  #options;
+  /** @type {{ id: string, model: Promise<TrainableModel> } | undefined} */
+  #open;
+
+  /** @param {StudioFile} file @param {string} base @param {LoadOptions} options @param {InlineStudio} [inline] */
+  constructor(file, base, options, inline) {
+    this.file = file;
+    this.#base = base;
+    this.#inline = inline;
+    this.#options = options;
+  }
+
+  /**
+   * What stands at an address: Studio's folder, one bundle that learns, or what a page holds in itself.
+   * @param {string | URL | InlineStudio} source @param {LoadOptions} options @returns {Promise<Heads>}
+   */
+  static async at(source, options) {
+    if (typeof source === 'object' && 'studio' in source) return new Heads(checked(source.studio), '', options, source);
+    const base = new URL(source, document.baseURI);
+    if (!base.pathname.endsWith('/')) base.pathname += '/';
+    const { href } = base;
+    try {
+      const file = await json(`${href}studio.json`, options.signal);
+      if (file) return new Heads(checked(file), href, options);
+      const manifest = await json(`${href}manifest.json`, options.signal);
+      if (!manifest) fail('E-STUDIO-004', 'There is neither Studio nor a bundle here.', {
+        where: href, expected: 'studio.json or manifest.json', next: 'fanlight studio -o DIR, or fl.build(..., train=..., task=...)' });
+      return new Heads(single(manifest), href, options);
+    } catch (error) {
+      if (options.signal?.aborted || /** @type {any} */ (error).code) throw error;
+      return fail('E-STUDIO-004', 'A file of Studio cannot be read.', { where: href, received: said(error) });
+    }
+  }
+
+  /** @param {Pick<Settings, 'head' | 'unfreeze'>} settings @returns {HeadInfo} */
+  which({ head, unfreeze }) {
+    const { heads } = this.file;
+    const found = heads.find((h) => h.head === head && h.unfreeze === (head === 'linear' ? unfreeze : 0));
+    return found ?? (heads.length === 1 ? heads[0] : fail('E-STUDIO-003', 'There is no such head.', {
+      expected: heads.map((h) => `${h.head}, ${h.unfreeze} layers`), received: `${head}, ${unfreeze} layers` }));
+  }
+
+  /** Any one that takes these features. @param {string} features */
+  taking(features) {
+    const { heads } = this.file;
+    return heads.find((h) => h.features === features && h.id === this.#open?.id) ?? heads.find((h) => h.features === features);
+  }
+
+  /** Which one is open. */
+  get current() {
+    return this.#open?.id;
+  }
+
+  /**
+   * The classifier of a head; the one that was open before is closed.
+   * @param {HeadInfo} info @param {{ onProgress?: (progress: Progress) => void, signal?: AbortSignal }} [how]
+   * @returns {Promise<TrainableModel>}
+   */
+  async open(info, how = {}) {
+    if (this.#open?.id === info.id) return this.#open.model;
+    const before = this.#open;
+    const source = this.#inline ? this.#inline.bundles[info.id] : new URL(info.url, this.#base);
+    const own = { id: info.id, model: load(source, { ...this.#options, ...how }) };
+    this.#open = own;
+    own.model.catch(() => {
+      if (this.#open === own) this.#open = undefined; // the network may be back the next time
+    });
+    before?.model.then((model) => model.dispose(), () => {});
+    return own.model;
+  }
+
+  dispose() {
+    this.#open?.model.then((model) => model.dispose(), () => {});
+    this.#open = undefined;
+  }
+}
+
+/** @param {any} file @returns {StudioFile} */
+const checked = (file) => {
+  if (file?.version > VERSION) {
+    fail('E-STUDIO-031', 'studio.json is of a newer Studio.', { expected: VERSION, received: file.version, next: 'reload the page' });
+  }
+  const right = file?.version === VERSION && typeof file.backbone?.form === 'string' && Array.isArray(file.heads)
+    && file.heads.length && file.heads.every((/** @type {any} */ h) => (
+      typeof h?.id === 'string' && typeof h.url === 'string' && typeof h.features === 'string' && Number.isInteger(h.unfreeze)));
+  return right ? file : fail('E-STUDIO-004', 'studio.json is wrong.', { next: 'write it again with fanlight studio' });
+};
+
+/** One bundle that a developer built, as a Studio of one head. @param {any} manifest @returns {StudioFile} */
+const single = ({ name, weights, modules, dims }) => ({
+  version: VERSION,
+  title: name,
+  backbone: { name, size: [0, 0], form: weights.map((/** @type {any} */ w) => w.sha256.slice(0, 16)).join(''), card: '' },
+  mostClasses: dims?.classes?.max ?? 0,
+  heads: [{ id: 'own', head: 'linear', unfreeze: 0, features: 'own', url: './',
+    bytes: [...weights, modules[0]].reduce((sum, { bytes }) => sum + bytes, 0) }],
+});

@@ -128,6 +128,7 @@ class Trainable:
             "form": self.form(),
             "metrics": [{"name": n, "size": s} for n, s in self.steps.metrics.items()],
             "config": self.config,
+            "rate": self.steps.rate,
             "head": self.steps.free.layer.name if self.steps.free else None,
         }
         # "<" is escaped, so that the same bytes can stand in a one-file page.

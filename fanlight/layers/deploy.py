@@ -136,6 +136,8 @@ class Deployed:
         labels: what those of each output are: inputs of "train" and "evaluate" behind the
             examples, followed by weights of the examples for each output.
         free: where the number of classes is chosen in the page.
+        rate: which of `kept` is the learning rate; None where a schedule says it, or there are
+            several.
     """
 
     graphs: Mapping[str, Graph]
@@ -144,6 +146,7 @@ class Deployed:
     metrics: Mapping[str, int]
     labels: Sequence[Label]
     free: Classes | None = None
+    rate: int | None = None
 
 
 def deployed(model: Any, how: Training, dims: Mapping[str, Any] | None) -> Deployed:
@@ -300,7 +303,14 @@ class _Deploying:
         if all(v.shape[:1] == (batch,) for _, v in answer.outputs):
             graphs["answer"] = answer
         known = [self._label(i) for i in places]
-        return Deployed(graphs, self.kept, self.updates, names, known, self.free)
+        return Deployed(graphs, self.kept, self.updates, names, known, self.free, self._rate())
+
+    def _rate(self) -> int | None:
+        try:
+            self.optimizer.refuse_rate("the rate of a page")
+        except FanlightError:
+            return None
+        return [id(v) for v, _ in self.kinds].index(id(self.optimizer.learning_rate))
 
     def _features(self, x: Sequence[Tensor]) -> dict[str, Tensor]:
         base = Model(self.model.inputs, self.cut, name=f"{self.model.name}_features")

@@ -358,6 +358,19 @@ export async function sow(engine, seed) {
   if (key) view(engine, key).set([Math.floor(seed / 2 ** 32), seed | 0]);
 }
 
+/** Set the learning rate: what it is then, as float32 has it. @param {Engine} engine @param {number} rate */
+export async function pace(engine, rate) {
+  const { file: { state: all, rate: at } } = await opened(engine);
+  const kept = all[at ?? -1];
+  if (!kept) {
+    return fail('E-WEB-001', 'The learning rate of this model cannot be set.', {
+      expected: 'one optimizer, without a schedule', next: 'leave learningRate out' });
+  }
+  const place = view(engine, kept);
+  place[0] = rate;
+  return place[0];
+}
+
 /**
  * Begin an epoch over a part of the examples: metrics start anew.
  * @param {Engine} engine @param {number} id @param {{ kind: 'train' | 'evaluate', batchSize: number, shuffle?: boolean,

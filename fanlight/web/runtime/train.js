@@ -35,6 +35,8 @@ const WHOLE = [(v) => Number.isInteger(v) && v > 0, 'a whole number from 1 on'];
 const CALL = [(v) => typeof v === 'function', 'a function'];
 /** @type {Rule} */
 const FLAG = [(v) => typeof v === 'boolean', 'true or false'];
+/** @type {Rule} */
+const RATE = [(v) => typeof v === 'number' && v >= 0 && v < Infinity, 'a number from 0 on'];
 /** What options may be: those of `fit`, and onProgress. @type {Record<string, Rule>} */
 const OPTIONS = {
   epochs: WHOLE,
@@ -45,6 +47,7 @@ const OPTIONS = {
   validationData: [(v) => Array.isArray(v) && v.length > 1, '[x, y] or [x, y, sampleWeight]'],
   classWeight: [(v) => Object(v) === v && !(v instanceof Map), 'an object: { 0: 1, 1: 2.5 }'],
   sampleWeight: [(v) => Object(v) === v, 'an array'],
+  learningRate: [(v) => CALL[0](v) || RATE[0](v), 'a number from 0 on, or a function of the epoch'],
   features: FLAG,
   onPrepare: CALL,
   onEpochEnd: CALL,
@@ -234,7 +237,7 @@ export class TrainableModel {
     check('fit', options, Object.keys(OPTIONS).filter((name) => name !== 'onProgress'));
     const {
       epochs = 1, shuffle = true, seed, validationSplit = 0, validationData, classWeight, sampleWeight: w,
-      features, onEpochEnd, onBatchEnd, onPrepare, signal,
+      learningRate, features, onEpochEnd, onBatchEnd, onPrepare, signal,
     } = options;
     signal?.throwIfAborted();
     return this.#alone('fit', async (held) => {
@@ -255,6 +258,11 @@ export class TrainableModel {
       const found = { epoch: [], history: {} };
       for (let epoch = 0; epoch < epochs; epoch++) {
         signal?.throwIfAborted(); // by onEpochEnd
+        let rate = typeof learningRate === 'function' ? learningRate(epoch) : learningRate;
+        if (learningRate !== undefined) {
+          if (!RATE[0](rate)) refuse('learningRate gave no rate.', RATE[1], rate);
+          rate = await this.#part('pace', rate);
+        }
         await this.#part('begin', data.id, { kind: 'train', batchSize, shuffle, from: 0, to: from });
         let logs = await this.#turns(data.id, signal, (batch, each) => onBatchEnd?.(batch, each, epoch));
         const part = other ? [other.id, 0, other.count] : from < data.count ? [data.id, from, data.count] : undefined;
@@ -264,6 +272,7 @@ export class TrainableModel {
           const own = await this.#turns(id, signal);
           logs = { ...logs, ...Object.fromEntries(Object.entries(own).map(([k, v]) => [`val_${k}`, v])) };
         }
+        if (rate !== undefined) logs = { ...logs, learning_rate: rate };
         found.epoch.push(epoch);
         for (const [name, value] of Object.entries(logs)) (found.history[name] ??= []).push(value);
         found.unkept = await this.#keep();

@@ -69,6 +69,8 @@ export interface TrainingFile {
   metrics: { name: string; size: number }[];
   /** The model as Keras describes it: how Python makes it again. */
   config: any;
+  /** Which of `state` is the learning rate; null where it cannot be set. */
+  rate: number | null;
   /** The layer with a unit for each class, where the number of classes may change. */
   head: string | null;
 }
@@ -126,6 +128,8 @@ export interface FitOptions {
   classWeight?: Record<number, number> | Record<string, Record<number, number>>;
   /** How much each example counts: for all outputs, or for those that are named. */
   sampleWeight?: Examples;
+  /** Of the optimizer, from here on; or what says it before each epoch, which counts from 0. */
+  learningRate?: number | ((epoch: number) => number);
   /** x is what `features` gave, and so is that of validationData (default false). */
   features?: boolean;
   /** Told while what comes before the first step is computed: that is done for so many examples. */

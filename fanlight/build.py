@@ -161,7 +161,8 @@ def build(
     with BundleWriter(folder) as writer:
         modules = [writer.add_module(**module_file(plan, t)) for t in targets]
         image = plan.weight_pieces() if learns is None else [learns.image()]
-        shards = writer.add_weights(image, WEIGHTS_OFFSET, plan.weight_bytes, plan.halves_offset)
+        size, kept = plan.weight_bytes, 0 if learns is None else learns.kept_bytes
+        shards = writer.add_weights(image, WEIGHTS_OFFSET, size, plan.halves_offset, kept)
         sizes = {} if learns is None else learns.sizes
         manifest = make_manifest(plan, name or source.name, precision, entry, batched, sizes)
         manifest |= {"weights": shards, "modules": modules}

@@ -86,6 +86,11 @@ class Trainable:
         """Sizes that no input tells, as they are until a page chooses others."""
         return {DIM: self._count} if self.steps.free else {}
 
+    @property
+    def kept_bytes(self) -> int:
+        """How many bytes at the beginning of the weights change from step to step."""
+        return lay_out(_types(self.steps), WEIGHTS_OFFSET)[1] - WEIGHTS_OFFSET
+
     def _places(self) -> list[int]:
         return list(lay_out(_types(self.steps), WEIGHTS_OFFSET)[0].values())
 

@@ -18,6 +18,7 @@ from fanlight.errors import FanlightError
 
 SHARD_BYTES = 4 << 20
 MANIFEST = "manifest.json"
+_RUN = 16 << 10  # of zeros: shorter ones are not worth a file more
 
 
 def sha256(data: bytes | memoryview) -> str:
@@ -106,6 +107,7 @@ class BundleWriter:
         offset: int,
         size: int,
         halves_offset: int | None = None,
+        kept: int = 0,
     ) -> list[dict[str, Any]]:
         """Write the memory image of the weights as shards of at most 4 MiB.
 
@@ -115,16 +117,21 @@ class BundleWriter:
             size: bytes of all of them.
             halves_offset: the address from which on all is float32 that float16 has, and is
                 written as such; None: no part of it.
+            kept: so many bytes at the beginning change while the model learns. They have shards of
+                their own, and long runs of zeros among them, such as an optimizer begins with, are
+                left out: memory is zero where nothing lands.
         """
         split = size if halves_offset is None else halves_offset - offset
-        starts = [*range(0, split, SHARD_BYTES), *range(split, size, 2 * SHARD_BYTES)]
+        starts = [*range(0, kept, _RUN), *range(kept, split, SHARD_BYTES)]
+        starts += range(split, size, 2 * SHARD_BYTES)
         cut = _cut(pieces, np.diff([*starts, size]).tolist())
+        parts = _joined(zip(starts, cut, strict=True), kept)
         shards = []
-        for number, (start, part) in enumerate(zip(starts, cut, strict=True), 1):
+        for number, (start, part) in enumerate(parts, 1):
             half = start >= split
             data = (to_halves(part) if half else part).tobytes()
             digest = sha256(data)
-            path = f"weights-{number}of{len(starts)}-{digest[:8]}.bin"
+            path = f"weights-{number}-{digest[:8]}.bin"
             self._write(path, data)
             entry = {"path": path, "bytes": len(data), "sha256": digest, "offset": offset + start}
             shards.append(entry | ({"encoding": HALF} if half else {}))
@@ -181,6 +188,25 @@ def _cut(pieces: Iterable[np.ndarray], sizes: Sequence[int]) -> Iterator[np.ndar
             if not missing:
                 yield np.concatenate(parts)
                 parts = []
+
+
+def _joined(parts: Iterable[tuple[int, np.ndarray]], kept: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Of the parts below `kept`, those that follow each other as one; those of zeros left out."""
+    run: list[np.ndarray] = []
+    begin = 0
+    for start, part in parts:
+        below = start < kept
+        full = sum(p.size for p in run) + part.size > SHARD_BYTES
+        if run and (not below or full or not part.any()):
+            yield begin, np.concatenate(run)
+            run = []
+        if not below:
+            yield start, part
+        elif part.any():
+            begin = begin if run else start
+            run.append(part)
+    if run:
+        yield begin, np.concatenate(run)
 
 
 def _foreign(folder: Path, index: str) -> str | None:

@@ -1,16 +1,369 @@
-import { LitElement, css, html } from 'lit';
-import { shared } from './theme.js';
+import { LitElement, css, html, nothing } from 'lit';
+import { live } from 'lit/directives/live.js';
+import './collect.js';
+import './projects.js';
+import './status.js';
+import './toast.js';
+import { TransferSession } from '../session.js';
+import { icons } from './icons.js';
+import { FULL } from './projects.js';
+import { COLORS, shared } from './theme.js';
+import { Trash, shownClasses, shownExamples } from './trash.js';
+import { Watch } from './watch.js';
+import { aborted, problem } from './words.js';
+/**
+ * @import { Progress } from '../../runtime/types.js'
+ * @import { FlProjects } from './projects.js'
+ * @import { FlToast } from './toast.js'
+ * @import { Session } from './session.js'
+ * @typedef {'collect' | 'train' | 'try' | 'keep'} Step
+ */
 
-/** `<fanlight-studio src="./">`: the whole of Studio. */
+/** @type {[Step, string, keyof typeof icons][]} */
+const STEPS = [['collect', 'Collect', 'photos'], ['train', 'Train', 'spark'], ['try', 'Try', 'eye'], ['keep', 'Keep', 'gift']];
+
+/**
+ * `<fanlight-studio src="./">`: the whole of Studio. `src` is the folder of a studio.json, or of a bundle that trains;
+ * or `session` is given by a script. Its steps are elements of their own, each with the property `session`.
+ */
 export class FanlightStudio extends LitElement {
   /** @override */
+  static properties = {
+    src: {}, session: { attribute: false }, progress: { state: true }, trouble: { state: true }, update: { state: true }, room: { state: true },
+    online: { state: true }, offline: { state: true }, install: { state: true }, full: { state: true }, seen: { state: true },
+  };
+
+  /** @override */
   static styles = [shared, css`
-    main { display: grid; gap: var(--s4); grid-template-columns: minmax(0, 1fr); }
+    :host { --foot: 0px; min-height: 100vh; min-height: 100dvh; }
+    .page { max-width: 92rem; margin: 0 auto; padding: var(--s3) clamp(0.75rem, 2.5vw, 2rem) var(--s6); }
+    .top { display: flex; align-items: center; gap: var(--s2) var(--s3); margin-bottom: var(--s4); }
+    .mark { display: flex; align-items: center; gap: var(--s3); flex: none; font-weight: 650; letter-spacing: -0.01em; }
+    .mark svg { width: 2.75rem; height: 1.6rem; stroke: #fff; stroke-width: 2.5; }
+    .mark .pane { fill: var(--glow); stroke: none; }
+    .project { display: flex; align-items: center; min-width: 0; flex: 1; gap: var(--s1); padding-left: var(--s3); border-left: 1px solid var(--line); }
+    .project input { flex: 0 1 16rem; min-width: 4rem; border-color: transparent; background: transparent; text-overflow: ellipsis; }
+    .project input:hover { border-color: var(--edge); }
+    .project input:focus { border-color: var(--accent); background: var(--card); outline-offset: 0; }
+    .top button { flex: none; }
+    .state { display: flex; align-items: center; gap: var(--s1); color: var(--soft); font-size: 0.875rem; white-space: nowrap; }
+    .state svg { width: 1.25rem; height: 1.25rem; }
+    .hello { margin: var(--s2) 0 var(--s5); }
+    .hello h1 { font-size: clamp(1.5rem, 3.2vw, 2.125rem); line-height: 1.2; letter-spacing: -0.02em; text-wrap: balance; }
+    .hello p { margin-top: var(--s1); color: var(--soft); font-size: 1.0625rem; }
+
+    main.steps { display: grid; grid-template-columns: minmax(0, 1fr); gap: var(--s5); align-items: start; }
+    .step { scroll-margin-top: var(--s3); min-width: 0; }
+    .step:focus { outline: none; }
+    .step > h2 { display: flex; align-items: center; gap: var(--s2); margin-bottom: var(--s3); }
+    .n { display: grid; place-items: center; width: 1.75rem; height: 1.75rem; border-radius: 50%; background: var(--well); color: var(--soft);
+      font-size: 0.9375rem; font-weight: 650; letter-spacing: 0; }
+    .n svg { width: 1.125rem; height: 1.125rem; stroke-width: 2.5; }
+    .now .n { background: var(--accent); color: var(--on-accent); }
+    .done .n { background: var(--good-wash); color: var(--good); }
+    .blank { height: 11rem; border: 1px solid var(--line); border-radius: var(--r3); background: var(--card); }
+    .blank + .blank { margin-top: var(--s3); }
+
+    @media (min-width: 44rem) {
+      main.steps { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: var(--s5) var(--s4); }
+      .collect, .keep { grid-column: 1 / -1; }
+    }
+    @media (min-width: 68rem) {
+      main.steps { grid-template: 'collect train try' auto 'collect keep keep' 1fr / minmax(0, 1.35fr) minmax(0, 1fr) minmax(0, 1fr); gap: var(--s5); }
+      .collect { grid-area: collect; } .train { grid-area: train; } .try { grid-area: try; } .keep { grid-area: keep; }
+      nav.foot { display: none; }
+    }
+    nav.foot {
+      position: fixed; z-index: 10; right: 0; bottom: 0; left: 0; display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; border-top: 1px solid var(--line);
+      background: var(--card); padding-bottom: env(safe-area-inset-bottom);
+    }
+    nav.foot button { flex-direction: column; gap: 0; min-height: 3.5rem; padding: var(--s1); border: 0; border-radius: 0; background: transparent;
+      color: var(--soft); font-size: 0.8125rem; }
+    nav.foot button.now { color: var(--accent); font-weight: 650; }
+    nav.foot button.done { color: var(--good); }
+    nav.foot :focus-visible { outline-offset: -3px; }
+    @media (max-width: 67.99rem) { :host { --foot: 3.5rem; } .page { padding-bottom: 6.5rem; } }
+    @media (max-width: 48rem) { .state span, .mark span, .wide { display: none; } .project { padding-left: var(--s2); } .top { gap: var(--s2); } }
+    @media (max-width: 30rem) { .top button.quiet { padding: 0 var(--s2); } }
+    .skip { position: absolute; z-index: 60; top: var(--s2); left: var(--s2); padding: var(--s2) var(--s4); border-radius: var(--r2); background: var(--accent);
+      color: var(--on-accent); }
+    .skip:not(:focus) { clip-path: inset(50%); }
   `];
+
+  #asked = false;
+  #preparing = false;
+  /** @type {AbortController | null} */
+  #opening = null;
+  /** @type {IntersectionObserver | null} */
+  #watcher = null;
+
+  constructor() {
+    super();
+    /** @type {string | null} */
+    this.src = null;
+    /** @type {Session | null} */
+    this.session = null;
+    /** @type {Progress | null} */
+    this.progress = null;
+    /** @type {any} */
+    this.trouble = null;
+    /** @type {(() => Promise<boolean>) | null} */
+    this.update = null;
+    /** @type {'teach' | 'tag'} */
+    this.room = 'teach';
+    this.online = navigator.onLine;
+    /** Whether all that a visit without network needs is kept. */
+    this.offline = Boolean(navigator.serviceWorker?.controller);
+    /** The browser's offer to install the page as an app. @type {{ prompt: () => Promise<unknown> } | null} */
+    this.install = null;
+    /** The share of what the browser grants that is used. */
+    this.full = 0;
+    /** The step in sight, where they stand one below the other. @type {Step} */
+    this.seen = 'collect';
+    new Watch(this, ['change', 'trash', 'training', 'saved', 'problem'], (event) => this.#heard(event));
+  }
+
+  /** @override */
+  connectedCallback() {
+    super.connectedCallback();
+    for (const type of ['online', 'offline', 'fanlight-update', 'fanlight-offline', 'beforeinstallprompt', 'appinstalled', 'pagehide']) {
+      window.addEventListener(type, this.#page);
+    }
+    for (const type of ['dragover', 'drop']) window.addEventListener(type, this.#stay);
+    if (this.src !== null && !this.session) this.#open();
+  }
+
+  /** @override */
+  disconnectedCallback() {
+    super.disconnectedCallback();
+    for (const type of ['online', 'offline', 'fanlight-update', 'fanlight-offline', 'beforeinstallprompt', 'appinstalled', 'pagehide']) {
+      window.removeEventListener(type, this.#page);
+    }
+    for (const type of ['dragover', 'drop']) window.removeEventListener(type, this.#stay);
+    this.#opening?.abort();
+    this.#watcher?.disconnect();
+    this.#watcher = null;
+  }
+
+  /** A file that nobody takes must not make the browser leave the page. @param {Event} event */
+  #stay = (event) => {
+    if (/** @type {DragEvent} */ (event).dataTransfer?.types.includes('Files')) event.preventDefault();
+  };
+
+  /** @param {Event} event */
+  #page = (event) => {
+    const { type } = event;
+    if (type === 'online' || type === 'offline') this.online = navigator.onLine;
+    else if (type === 'fanlight-offline') this.offline = true;
+    else if (type === 'appinstalled') this.install = null;
+    else if (type === 'pagehide') {
+      if (this.session) Trash.of(this.session).empty().catch(() => {});
+    } else {
+      event.preventDefault();
+      if (type === 'fanlight-update') this.update = /** @type {CustomEvent} */ (event).detail.accept;
+      else this.install = /** @type {any} */ (event);
+    }
+  };
+
+  async #open() {
+    this.#opening?.abort();
+    const opening = this.#opening = new AbortController();
+    this.trouble = null;
+    try {
+      const source = new URL(this.src || './', document.baseURI);
+      /** @type {any} */
+      const { open } = TransferSession;
+      this.session = await open.call(TransferSession, source, {
+        signal: opening.signal, onProgress: (/** @type {Progress} */ progress) => { this.progress = progress; },
+      });
+    } catch (error) {
+      if (!aborted(error) && opening === this.#opening) this.trouble = error;
+    }
+  }
+
+  /** @param {Event} event */
+  #heard(event) {
+    if (event.type === 'problem') {
+      const { detail } = /** @type {CustomEvent} */ (event);
+      if (detail?.code === 'E-STUDIO-030' || detail?.code === 'E-STUDIO-033') this.trouble = detail;
+      else problem(this, detail);
+    }
+    if (event.type === 'change') this.#prepare();
+  }
+
+  /** @override @param {Map<PropertyKey, unknown>} changed */
+  updated(changed) {
+    if (changed.has('src') && changed.get('src') !== undefined && this.src !== null && this.isConnected) this.#open();
+    if (changed.has('session') && this.session) this.#prepare();
+    this.#look();
+  }
+
+  /** Which step is in sight. */
+  #look() {
+    const steps = this.renderRoot.querySelectorAll('.step');
+    if (this.#watcher || !steps.length) return;
+    this.#watcher = new IntersectionObserver((entries) => {
+      for (const { isIntersecting, target } of entries) if (isIntersecting) this.seen = /** @type {Step} */ (target.id);
+    }, { rootMargin: '-40% 0px -55%' });
+    for (const step of steps) this.#watcher.observe(step);
+  }
+
+  /** A new project has two classes; with the first photos the browser is asked to keep them. */
+  async #prepare() {
+    const { session } = this;
+    if (!session || this.#preparing) return;
+    this.#preparing = true;
+    try {
+      if (!session.classes.length && !session.examples.length) {
+        for (const n of [1, 2]) await session.addClass(`Class ${n}`, { color: COLORS[n - 1] });
+      }
+      if (session.examples.length && !this.#asked) {
+        this.#asked = true;
+        await session.store?.persist();
+      }
+      const usage = session.examples.length ? await session.store?.usage() : null;
+      this.full = usage?.quota ? usage.used / usage.quota : 0;
+    } catch (error) {
+      problem(this, error);
+    } finally {
+      this.#preparing = false;
+    }
+  }
+
+  /** @param {Event} event */
+  async #rename({ target }) {
+    const input = /** @type {HTMLInputElement} */ (target);
+    const name = input.value.trim().slice(0, 80);
+    const { session } = this;
+    if (!session || !name) {
+      input.value = session?.project.name ?? '';
+      return;
+    }
+    try {
+      await session.store?.update(session.project.id, { name });
+      session.project.name = name;
+      this.requestUpdate();
+    } catch (error) {
+      problem(this, error);
+    }
+  }
+
+  /** What was thrown away is gone before anything else is done with the photos. */
+  #settle() {
+    if (this.session) Trash.of(this.session).empty().catch((error) => problem(this, error));
+  }
+
+  /** @returns {Record<Step, boolean>} what is done */
+  get #done() {
+    const { session } = this;
+    if (!session) return { collect: false, train: false, try: false, keep: false };
+    const some = new Set(shownExamples(session).filter(({ held }) => !held).map((one) => one.class));
+    const collect = shownClasses(session).length > 1 && shownClasses(session).every(({ id }) => some.has(id));
+    return { collect, train: session.trained, try: false, keep: false };
+  }
+
+  /** @param {Step} step */
+  #go(step) {
+    const section = /** @type {HTMLElement | null} */ (this.renderRoot.querySelector(`#${step}`));
+    section?.scrollIntoView({ behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth' });
+    section?.focus({ preventScroll: true });
+  }
+
+  #header() {
+    const { session } = this;
+    const kept = Boolean(session?.store);
+    const tag = customElements.get('fl-tag') && session;
+    return html`
+      <header class="top">
+        <div class="mark"><svg viewBox="0 0 64 36" role="img" aria-label="Fanlight Studio"><path class="pane" d="M2 34a30 30 0 0 1 60 0z"/><path
+          d="M22 34a10 10 0 0 1 20 0M32 24V4M25 27 11 13M39 27 53 13"/></svg><span aria-hidden="true">Studio</span></div>
+        <div class="project">
+          ${session ? html`
+            <input type="text" aria-label="Name of the project" maxlength="80" autocomplete="off" spellcheck="false" .value=${live(session.project.name)}
+              @change=${this.#rename} @keydown=${(/** @type {KeyboardEvent} */ { key, target }) => key === 'Enter' && /** @type {HTMLElement} */ (target).blur()}>
+            <button class="quiet" aria-label="Your projects" title="Your projects" aria-haspopup="dialog"
+              @click=${() => /** @type {FlProjects | null} */ (this.renderRoot.querySelector('fl-projects'))?.show()}>${icons.folder}
+              <span class="wide">Projects</span></button>` : nothing}
+        </div>
+        <div class="state">
+          ${this.online ? nothing : html`${icons.offline}<span role="status">Offline${this.offline ? ', and that is fine' : ''}</span>`}
+          ${kept && this.online ? html`${icons.shield}<span title="Photos and models stay in this browser">${this.offline
+    ? 'Saved here, works offline' : 'Saved on this device'}</span>` : nothing}
+        </div>
+        ${this.install ? html`<button class="quiet" @click=${() => this.install?.prompt()}>${icons.download}<span class="wide">Install</span></button>` : nothing}
+        ${tag ? html`<button aria-pressed=${this.room === 'tag'} @click=${() => { this.room = this.room === 'tag' ? 'teach' : 'tag'; }}>
+          ${icons.tag}<span class="wide">Tag photos</span></button>` : nothing}
+      </header>`;
+  }
+
+  /** @param {Step} step @param {string} name @param {number} n @param {unknown} inside */
+  #step(step, name, n, inside) {
+    const done = this.#done;
+    const next = !done.collect ? 'collect' : !done.train ? 'train' : 'try';
+    const state = done[step] ? 'done' : next === step ? 'now' : '';
+    return html`
+      <section class="step ${step} ${state}" id=${step} tabindex="-1" aria-labelledby="${step}-name"
+        @pointerdown=${step === 'collect' ? nothing : this.#settle} @keydown=${step === 'collect' ? nothing : this.#settle}>
+        <h2 id="${step}-name" aria-current=${next === step ? 'step' : 'false'}><span class="n" aria-hidden="true">${done[step] ? icons.check : n}</span> ${name}</h2>
+        ${inside}
+      </section>`;
+  }
+
+  #teach() {
+    const { session } = this;
+    const blank = html`<div class="blank"></div>`;
+    return html`
+      <main class="steps" id="main" aria-busy=${!session} ?hidden=${this.room !== 'teach'}>
+        ${this.#step('collect', 'Collect', 1, session ? html`<fl-collect .session=${session}></fl-collect>` : html`${blank}${blank}`)}
+        ${this.#step('train', 'Train', 2, session ? html`<fl-train .session=${session}></fl-train>` : blank)}
+        ${this.#step('try', 'Try', 3, session ? html`<fl-try .session=${session}></fl-try>` : blank)}
+        ${this.#step('keep', 'Keep', 4, session ? html`<fl-keep .session=${session}></fl-keep>` : blank)}
+      </main>`;
+  }
+
+  #foot() {
+    const done = this.#done;
+    return html`
+      <nav class="foot" aria-label="Steps" ?hidden=${this.room !== 'teach'}>
+        ${STEPS.map(([step, name, icon]) => html`<button class=${this.seen === step ? 'now' : done[step] ? 'done' : ''}
+          aria-current=${this.seen === step ? 'step' : 'false'} @click=${() => this.#go(step)}>${done[step] ? icons.check : icons[icon]}${name}</button>`)}
+      </nav>`;
+  }
 
   /** @override */
   render() {
-    return html`<main></main>`;
+    const { session, trouble } = this;
+    const fresh = !session || (!session.examples.length && !session.trained);
+    return html`
+      <a class="skip" href="#main" @click=${(/** @type {Event} */ event) => { event.preventDefault(); this.#go('collect'); }}>To the photos</a>
+      <div class="page" @fl-tell=${(/** @type {CustomEvent} */ { detail }) => /** @type {FlToast | null} */ (this.renderRoot.querySelector('fl-toast.foot'))?.show(detail)}>
+        ${this.#header()}
+        <fl-status .progress=${this.progress} .trouble=${trouble} .update=${this.update}
+          .again=${!session ? 'Try again' : trouble?.code === 'E-STUDIO-033' ? 'Load it again' : ''}
+          @fl-again=${this.#again}></fl-status>
+        ${this.full > FULL ? html`<p class="note bad">The space for this page is nearly full. Save projects as files, then delete what you do not need.</p>` : nothing}
+        ${fresh && this.room === 'teach' ? html`<div class="hello"><h1>Show it examples. It learns to tell them apart.</h1>
+          <p>Your photos never leave this device.</p></div>` : html`<h1 class="hidden-text">Fanlight Studio</h1>`}
+        ${this.#teach()}
+        ${this.room === 'tag' && session ? html`<main><fl-tag .session=${session}></fl-tag></main>` : nothing}
+        <fl-projects .session=${session}></fl-projects>
+      </div>
+      ${this.#foot()}
+      <fl-toast class="foot"></fl-toast>`;
+  }
+
+  async #again() {
+    const { session } = this;
+    if (!session) {
+      await this.#open();
+      return;
+    }
+    this.trouble = null;
+    try {
+      await session.load(session.project.id);
+    } catch (error) {
+      this.trouble = error;
+    }
   }
 }
 

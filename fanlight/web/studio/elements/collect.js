@@ -1,0 +1,370 @@
+import { LitElement, css, html, nothing } from 'lit';
+import { repeat } from 'lit/directives/repeat.js';
+import './class_card.js';
+import './dialog.js';
+import './gallery.js';
+import { wrongName } from './class_card.js';
+import { brings, byFolder, chosen, dropped, pasted } from './drops.js';
+import { icons } from './icons.js';
+import { COLORS, shared, vars } from './theme.js';
+import { Trash, shownClasses, shownExamples } from './trash.js';
+import { groups } from './twins.js';
+import { Watch } from './watch.js';
+import { aborted, count, problem, tell } from './words.js';
+/**
+ * @import { FlClass } from './class_card.js'
+ * @import { FlDialog } from './dialog.js'
+ * @import { FlGallery } from './gallery.js'
+ * @import { Found } from './drops.js'
+ * @import { Added, ClassInfo, Example, Origin, Pair } from '../types.js'
+ * @import { Session } from './session.js'
+ */
+
+/** A class with so many times fewer photos than another is pointed out. */
+const UNEVEN = 3;
+/** After the last change, before photos that look alike are looked for. */
+const CALM_MS = 1200;
+const GIVEN = /^Class \d+$/;
+
+/** `<fl-collect>`: the classes of a project and their photos. */
+export class FlCollect extends LitElement {
+  /** @override */
+  static properties = {
+    session: { attribute: false }, filming: { state: true }, adding: { state: true }, refused: { state: true }, features: { state: true },
+    pairs: { state: true }, loose: { state: true }, over: { state: true },
+  };
+
+  /** @override */
+  static styles = [shared, css`
+    .classes { display: grid; gap: var(--s3); }
+    .balance { display: flex; gap: 2px; height: 0.625rem; overflow: hidden; border-radius: 1rem; background: var(--well); }
+    .balance i { flex: var(--n) 0 0; min-width: 4px; background: var(--color); transition: flex var(--quick); }
+    .add { width: 100%; border-style: dashed; background: transparent; color: var(--soft); }
+    .add:hover { color: var(--ink); }
+    .bar { flex: 1; }
+    .to { display: grid; gap: var(--s2); margin-top: var(--s3); }
+    .to button { justify-content: flex-start; text-align: start; overflow-wrap: anywhere; }
+    .veil { position: fixed; z-index: 30; inset: var(--s4); display: grid; place-items: end center; padding: var(--s5); border: 3px dashed var(--accent);
+      border-radius: var(--r3); pointer-events: none; }
+    .veil span { padding: var(--s2) var(--s4); border-radius: 10rem; background: var(--accent); color: var(--on-accent); font-weight: 600; }
+  `];
+
+  #calm = 0;
+  /** @type {Map<string, AbortController>} */
+  #stops = new Map();
+  /** The class that was worked on last: what is pasted goes there. */
+  #last = '';
+  /** Whose classes are shown. */
+  #project = '';
+  /** Whether somebody works here, and not at another step. */
+  #here = true;
+
+  constructor() {
+    super();
+    /** @type {Session | null} */
+    this.session = null;
+    /** The id of the class whose camera is on. */
+    this.filming = '';
+    /** @type {Record<string, { done: number, count: number } | null>} */
+    this.adding = {};
+    /** @type {Record<string, Added['refused']>} */
+    this.refused = {};
+    this.features = { done: 0, count: 0 };
+    /** @type {Pair[]} */
+    this.pairs = [];
+    /** What was dropped beside the classes, until somebody says where it belongs. @type {{ files: File[], source: Origin } | null} */
+    this.loose = null;
+    this.over = false;
+    new Watch(this, ['change', 'trash', 'features'], (event) => this.#heard(event));
+  }
+
+  /** @override */
+  connectedCallback() {
+    super.connectedCallback();
+    for (const type of ['dragover', 'dragleave', 'drop']) window.addEventListener(type, this.#drag);
+    window.addEventListener('paste', this.#paste, true);
+    window.addEventListener('pointerdown', this.#near, true);
+    window.addEventListener('focusin', this.#near, true);
+  }
+
+  /** @override */
+  disconnectedCallback() {
+    super.disconnectedCallback();
+    for (const type of ['dragover', 'dragleave', 'drop']) window.removeEventListener(type, this.#drag);
+    window.removeEventListener('paste', this.#paste, true);
+    window.removeEventListener('pointerdown', this.#near, true);
+    window.removeEventListener('focusin', this.#near, true);
+    clearTimeout(this.#calm);
+    for (const stop of this.#stops.values()) stop.abort();
+  }
+
+  /** Another project begins without what was said of the last. @override @param {Map<PropertyKey, unknown>} changed */
+  willUpdate(changed) {
+    const project = this.session?.project?.id ?? '';
+    if (!changed.has('session') && project === this.#project) return;
+    this.#project = project;
+    for (const stop of this.#stops.values()) stop.abort();
+    this.adding = {};
+    this.filming = '';
+    this.pairs = [];
+    this.refused = {};
+    this.features = { done: 0, count: 0 };
+    this.#alike();
+  }
+
+  /** @param {Event} event */
+  #heard(event) {
+    if (event.type === 'features') this.features = /** @type {CustomEvent} */ (event).detail;
+    if (event.type !== 'trash') this.#alike();
+  }
+
+  /** Look for photos that look alike, once it is calm. */
+  #alike() {
+    clearTimeout(this.#calm);
+    this.#calm = setTimeout(async () => {
+      const { session } = this;
+      if (!session || !session.examples.length) {
+        this.pairs = [];
+        return;
+      }
+      try {
+        const pairs = await session.duplicates();
+        if (session === this.session) this.pairs = pairs;
+      } catch (error) {
+        if (!aborted(error)) this.pairs = []; // it is a hint, and no more
+      }
+    }, CALM_MS);
+  }
+
+  /** @param {string} to @param {File[]} files @param {Origin} source */
+  async #add(to, files, source) {
+    const { session } = this;
+    if (!session || !files.length) return;
+    this.#last = to;
+    // What is added to one class is added in turn; a second stop button would be one too many.
+    this.#stops.get(to)?.abort();
+    const stop = new AbortController();
+    this.#stops.set(to, stop);
+    const show = (/** @type {number} */ done, /** @type {number} */ all) => { this.adding = { ...this.adding, [to]: { done, count: all } }; };
+    show(0, files.length);
+    this.refused = { ...this.refused, [to]: [] };
+    try {
+      const { refused } = await session.add(to, files, { source, onProgress: show, signal: stop.signal });
+      this.refused = { ...this.refused, [to]: refused };
+    } catch (error) {
+      problem(this, error);
+    } finally {
+      if (this.#stops.get(to) === stop) {
+        this.#stops.delete(to);
+        this.adding = { ...this.adding, [to]: null };
+      }
+    }
+  }
+
+  /** A name that is free. */
+  #free() {
+    const names = new Set(this.session?.classes.map(({ name }) => name));
+    let n = names.size + 1;
+    while (names.has(`Class ${n}`)) n++;
+    return `Class ${n}`;
+  }
+
+  /** @param {string} [name] @returns {Promise<ClassInfo | null>} */
+  async #addClass(name = this.#free()) {
+    const { session } = this;
+    if (!session) return null;
+    const used = new Set(session.classes.map(({ color }) => color.toLowerCase()));
+    try {
+      return await session.addClass(name, { color: COLORS.find((color) => !used.has(color)) ?? COLORS[used.size % COLORS.length] });
+    } catch (error) {
+      problem(this, error);
+      return null;
+    }
+  }
+
+  async #newClass() {
+    const made = await this.#addClass();
+    await this.updateComplete;
+    const card = this.#card(made?.id ?? '');
+    await card?.updateComplete;
+    /** @type {HTMLElement | null | undefined} */ (card?.renderRoot.querySelector('.name'))?.focus();
+  }
+
+  /** @param {string} id */
+  #card(id) {
+    return /** @type {FlClass[]} */ ([...this.renderRoot.querySelectorAll('fl-class')]).find(({ info }) => info.id === id);
+  }
+
+  /** The class of a folder's name: one that is there, one that nobody has touched yet, or a new one. @param {string} folder */
+  async #classOf(folder) {
+    const { session } = this;
+    if (!session) return null;
+    const name = folder.trim().slice(0, 80);
+    const same = shownClasses(session).find((one) => one.name.toLowerCase() === name.toLowerCase());
+    if (same) return same;
+    const blank = shownClasses(session).find((one) => GIVEN.test(one.name) && !session.examples.some((item) => item.class === one.id));
+    if (!blank || wrongName(name, session.classes)) return this.#addClass(name);
+    await session.renameClass(blank.id, name);
+    return blank;
+  }
+
+  /** What was dropped on the page: folders become classes; of single photos somebody has to say what they show. @param {Found[]} found @param {Origin} source */
+  async #sort(found, source) {
+    const folders = byFolder(found);
+    const loose = folders.get('') ?? [];
+    folders.delete('');
+    const made = [];
+    try {
+      for (const [folder, files] of folders) {
+        const to = await this.#classOf(folder);
+        if (to) made.push(this.#add(to.id, files, source));
+      }
+    } catch (error) {
+      problem(this, error);
+    }
+    if (loose.length) {
+      this.loose = { files: loose, source };
+      await this.updateComplete;
+      await /** @type {FlDialog | null} */ (this.renderRoot.querySelector('.ask'))?.show();
+    }
+    await Promise.all(made);
+  }
+
+  /** @param {string | null} to */
+  async #answer(to) {
+    const { loose } = this;
+    /** @type {FlDialog | null} */ (this.renderRoot.querySelector('.ask'))?.close();
+    const id = to ?? (await this.#addClass())?.id;
+    if (loose && id) await this.#add(id, loose.files, loose.source);
+  }
+
+  #drag = async (/** @type {Event} */ anything) => {
+    const event = /** @type {DragEvent} */ (anything);
+    // What a card or another part of the page took is not meant for this one; neither is anything while a window is open.
+    if (event.defaultPrevented || !this.session || !brings(event)) {
+      this.over = false;
+      return;
+    }
+    event.preventDefault();
+    this.over = event.type === 'dragover';
+    if (event.type !== 'drop' || !event.dataTransfer) return;
+    try {
+      await this.#sort(await dropped(event.dataTransfer), 'file');
+    } catch (error) {
+      problem(this, error);
+    }
+  };
+
+  #near = (/** @type {Event} */ event) => {
+    this.#here = event.composedPath().includes(this);
+  };
+
+  /** Another step may want to have what is pasted; it is for this one where this one was used last, or is all there is to do. */
+  #paste = (/** @type {Event} */ anything) => {
+    const { clipboardData } = /** @type {ClipboardEvent} */ (anything);
+    const files = pasted(clipboardData?.files ?? []);
+    if (!files.length || !this.session || !(this.#here || !this.session.trained)) return;
+    anything.preventDefault();
+    anything.stopImmediatePropagation();
+    if (shownClasses(this.session).some(({ id }) => id === this.#last)) this.#add(this.#last, files, 'paste');
+    else this.#sort(chosen(files), 'paste');
+  };
+
+  /** @param {ClassInfo} info @param {number} n */
+  #remove(info, n) {
+    const { session } = this;
+    if (!session) return;
+    if (this.filming === info.id) this.filming = '';
+    this.#stops.get(info.id)?.abort();
+    const trash = Trash.of(session);
+    trash.put({ classes: [info.id] }).catch((error) => problem(this, error));
+    tell(this, n ? `${info.name} and its ${count(n, 'photo')} removed` : `${info.name} removed`, { label: 'Undo', act: () => trash.undo() });
+  }
+
+  /** @param {string[]} ids */
+  #delete(ids) {
+    const { session } = this;
+    if (!session) return;
+    const trash = Trash.of(session);
+    trash.put({ examples: ids }).catch((error) => problem(this, error));
+    tell(this, `${count(ids.length, 'photo')} deleted`, { label: 'Undo', act: () => trash.undo() });
+  }
+
+  /** @param {string[]} ids @param {string} to */
+  async #move(ids, to) {
+    try {
+      await this.session?.move(ids, to);
+    } catch (error) {
+      problem(this, error);
+    }
+  }
+
+  get #photos() {
+    return /** @type {FlGallery | null} */ (this.renderRoot.querySelector('fl-gallery'));
+  }
+
+  /** How the photos are shared out, and a word where that is uneven. @param {ClassInfo[]} classes @param {Map<string, Example[]>} by */
+  #balance(classes, by) {
+    const counts = classes.map((info) => ({ info, n: by.get(info.id)?.length ?? 0 }));
+    const some = counts.filter(({ n }) => n);
+    if (some.length < 2) return nothing;
+    const least = some.reduce((a, b) => (b.n < a.n ? b : a));
+    const most = some.reduce((a, b) => (b.n > a.n ? b : a));
+    return html`
+      <div class="balance" role="img" aria-label=${some.map(({ info, n }) => `${info.name}: ${count(n, 'photo')}`).join(', ')}>
+        ${some.map(({ info, n }) => html`<i title="${info.name}: ${n}" ${vars({ '--n': n, '--color': info.color })}></i>`)}
+      </div>
+      ${most.n >= UNEVEN * least.n && most.n > 10 ? html`<p class="soft small">${least.info.name} could use more photos:
+        ${most.info.name} has ${Math.round(most.n / least.n)} times as many.</p>` : nothing}`;
+  }
+
+  /** @override */
+  render() {
+    const { session, features } = this;
+    if (!session) return nothing;
+    const classes = shownClasses(session);
+    const examples = shownExamples(session);
+    /** @type {Map<string, Example[]>} the newest first */
+    const by = new Map(classes.map(({ id }) => [id, []]));
+    for (let i = examples.length - 1; i >= 0; i--) by.get(examples[i].class)?.push(examples[i]);
+    const alike = new Set(groups(this.pairs, examples).flatMap((set) => set.map(({ id }) => id)));
+    return html`
+      <div class="stack">
+        ${this.#balance(classes, by)}
+        <div class="row small soft number" role="status">
+          ${features.done < features.count ? html`<span>${features.done} of ${count(features.count, 'photo')} ready</span>
+            <div class="bar" ${vars({ '--share': features.done / features.count })}></div>` : nothing}
+        </div>
+        <div class="classes">
+          ${repeat(classes, ({ id }) => id, (info) => html`
+            <fl-class .session=${session} .info=${info} .items=${by.get(info.id) ?? []} .twins=${alike} .removable=${classes.length > 1}
+              .filming=${this.filming === info.id} .adding=${this.adding[info.id] ?? null} .refused=${this.refused[info.id] ?? []}
+              @focusin=${() => { this.#last = info.id; }}
+              @fl-camera=${() => { this.filming = this.filming === info.id ? '' : info.id; this.#last = info.id; }}
+              @fl-add=${(/** @type {CustomEvent} */ { detail }) => this.#add(info.id, detail.found.map((/** @type {Found} */ { file }) => file), detail.source)}
+              @fl-stop=${() => this.#stops.get(info.id)?.abort()}
+              @fl-seen=${() => { this.refused = { ...this.refused, [info.id]: [] }; }}
+              @fl-move=${(/** @type {CustomEvent} */ { detail }) => this.#move(detail, info.id)}
+              @fl-delete=${(/** @type {CustomEvent} */ { detail }) => this.#delete(detail)}
+              @fl-open=${(/** @type {CustomEvent} */ { detail }) => this.#photos?.open(by.get(info.id) ?? [], detail)}
+              @fl-all=${() => this.#photos?.show({ only: info.id })}
+              @fl-remove=${() => this.#remove(info, by.get(info.id)?.length ?? 0)}></fl-class>`)}
+        </div>
+        <button class="add big" @click=${this.#newClass}>${icons.plus} Another class</button>
+        ${alike.size ? html`<button class="quiet small" @click=${() => this.#photos?.show({ alike: true })}>
+          ${icons.twins} ${count(alike.size, 'photo')} look alike. Have a look</button>` : nothing}
+      </div>
+      <fl-gallery .session=${session} .pairs=${this.pairs}></fl-gallery>
+      <fl-dialog class="ask" heading="What do these photos show?" @close=${() => { this.loose = null; }}>
+        <p class="soft">${count(this.loose?.files.length ?? 0, 'file')} from here go to:</p>
+        <div class="to">
+          ${classes.map((info) => html`<button class="big" @click=${() => this.#answer(info.id)}>
+            <i class="dot" ${vars({ '--color': info.color })}></i> ${info.name}</button>`)}
+          <button class="big" @click=${() => this.#answer(null)}>${icons.plus} A new class</button>
+        </div>
+      </fl-dialog>
+      ${this.over ? html`<div class="veil"><span>Drop photos, or a folder for each class</span></div>` : nothing}`;
+  }
+}
+
+customElements.define('fl-collect', FlCollect);

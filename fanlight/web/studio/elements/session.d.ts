@@ -1,0 +1,42 @@
+/** What the elements need of a `TransferSession` and of its store. Types only: no code. */
+
+import type {
+  Added, ClassInfo, Example, ExportKind, HeadInfo, Origin, Pair, Photo, Project, Report, Settings,
+} from '../types.js';
+
+export interface Keeper {
+  projects(): Promise<Project[]>;
+  create(name: string, fields?: Partial<Project>): Promise<Project>;
+  update(id: string, changes: Partial<Project>): Promise<unknown>;
+  remove(id: string): Promise<void>;
+  examples(project: string): Promise<Example[]>;
+  usage(): Promise<{ used: number; quota: number; persisted: boolean }>;
+  persist(): Promise<boolean>;
+}
+
+export interface Session extends EventTarget {
+  classes: ClassInfo[];
+  examples: Example[];
+  settings: Settings;
+  project: Project;
+  heads: HeadInfo[];
+  trained: boolean;
+  report: Report | null;
+  store: Keeper | null;
+  addClass(name: string, options?: { color?: string }): Promise<ClassInfo>;
+  renameClass(id: string, name: string): Promise<unknown>;
+  recolorClass(id: string, color: string): Promise<unknown>;
+  removeClass(id: string): Promise<unknown>;
+  add(to: string, photos: Photo[] | FileList | DataTransfer, options?: {
+    source?: Origin; onProgress?: (done: number, count: number) => void; signal?: AbortSignal;
+  }): Promise<Added>;
+  remove(ids: string[]): Promise<unknown>;
+  move(ids: string[], to: string): Promise<unknown>;
+  hold(ids: string[], held: boolean): Promise<unknown>;
+  photo(id: string): Promise<Blob>;
+  thumb(id: string): Promise<Blob>;
+  duplicates(options?: { threshold?: number }): Promise<Pair[]>;
+  load(project: string): Promise<unknown>;
+  export(kind: ExportKind, options?: object): Promise<File>;
+  importProject(file: File): Promise<Project>;
+}

@@ -1,0 +1,85 @@
+import { LitElement, css, html, nothing } from 'lit';
+import { icons } from './icons.js';
+import { shared } from './theme.js';
+import { tell } from './words.js';
+
+/** @typedef {{ text: string, label?: string, act?: () => unknown, bad?: boolean }} Told */
+
+/** `<fl-toast>`: what `tell` says, at the foot of its window, for a while; read aloud. The newest takes the place of the last. */
+export class FlToast extends LitElement {
+  /** @override */
+  static properties = { told: { state: true } };
+
+  /** @override */
+  static styles = [shared, css`
+    :host {
+      position: fixed; z-index: 50; right: 0; bottom: calc(var(--foot, 0px) + var(--s4)); left: 0; display: grid; justify-items: center;
+      padding: 0 var(--s4); pointer-events: none;
+    }
+    .told {
+      display: flex; align-items: center; gap: var(--s3); max-width: 36rem; padding: var(--s2) var(--s2) var(--s2) var(--s4); border-radius: var(--r2);
+      background: var(--ink); color: var(--paper); box-shadow: var(--float); pointer-events: auto; overflow-wrap: anywhere;
+      animation: come 0.2s ease-out;
+    }
+    @keyframes come { from { opacity: 0; transform: translateY(1rem); } }
+    button { border-color: transparent; background: transparent; }
+    button:hover { background: rgb(128 120 100 / 0.35); }
+    button.act { color: inherit; font-weight: 600; text-decoration: underline; text-underline-offset: 0.2em; }
+    :focus-visible { outline-color: var(--paper); outline-offset: -3px; }
+  `];
+
+  #timer = 0;
+
+  constructor() {
+    super();
+    /** @type {Told | null} */
+    this.told = null;
+  }
+
+  /** @param {Told} told */
+  show(told) {
+    this.told = told;
+    this.#wait();
+  }
+
+  /** What is still shown is told further up, by somebody else's foot. @param {EventTarget} to */
+  pass(to) {
+    const { told } = this;
+    this.hide();
+    if (told) tell(to, told.text, told);
+  }
+
+  hide() {
+    clearTimeout(this.#timer);
+    this.told = null;
+  }
+
+  /** Long enough to read it, and as long as somebody is at it. */
+  #wait() {
+    clearTimeout(this.#timer);
+    if (this.told) this.#timer = setTimeout(() => this.hide(), 4500 + 60 * this.told.text.length);
+  }
+
+  #act() {
+    const act = this.told?.act;
+    this.hide();
+    act?.();
+  }
+
+  /** @override */
+  render() {
+    const { told } = this;
+    return html`
+      <div role="status" aria-live=${told?.bad ? 'assertive' : 'polite'}>
+        ${told ? html`
+          <div class="told" @pointerenter=${() => clearTimeout(this.#timer)} @pointerleave=${this.#wait}
+            @focusin=${() => clearTimeout(this.#timer)} @focusout=${this.#wait}>
+            ${told.bad ? icons.warn : nothing}<span>${told.text}</span>
+            ${told.label ? html`<button class="act" @click=${this.#act}>${told.label}</button>` : nothing}
+            <button class="icon" aria-label="Close this message" @click=${this.hide}>${icons.close}</button>
+          </div>` : nothing}
+      </div>`;
+  }
+}
+
+customElements.define('fl-toast', FlToast);

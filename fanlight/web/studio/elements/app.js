@@ -29,7 +29,7 @@ const STEPS = [['collect', 'Collect', 'photos'], ['train', 'Train', 'spark'], ['
 export class FanlightStudio extends LitElement {
   /** @override */
   static properties = {
-    src: {}, session: { attribute: false }, progress: { state: true }, trouble: { state: true }, update: { state: true }, room: { state: true },
+    src: {}, session: { attribute: false }, progress: { state: true }, trouble: { state: true }, newer: { state: true }, room: { state: true },
     online: { state: true }, offline: { state: true }, install: { state: true }, full: { state: true }, seen: { state: true },
   };
 
@@ -108,7 +108,7 @@ export class FanlightStudio extends LitElement {
     /** @type {any} */
     this.trouble = null;
     /** @type {(() => Promise<boolean>) | null} */
-    this.update = null;
+    this.newer = null;
     /** @type {'teach' | 'tag'} */
     this.room = 'teach';
     this.online = navigator.onLine;
@@ -160,7 +160,7 @@ export class FanlightStudio extends LitElement {
       if (this.session) Trash.of(this.session).empty().catch(() => {});
     } else {
       event.preventDefault();
-      if (type === 'fanlight-update') this.update = /** @type {CustomEvent} */ (event).detail.accept;
+      if (type === 'fanlight-update') this.newer = /** @type {CustomEvent} */ (event).detail.accept;
       else this.install = /** @type {any} */ (event);
     }
   };
@@ -338,7 +338,7 @@ export class FanlightStudio extends LitElement {
       <a class="skip" href="#main" @click=${(/** @type {Event} */ event) => { event.preventDefault(); this.#go('collect'); }}>To the photos</a>
       <div class="page" @fl-tell=${(/** @type {CustomEvent} */ { detail }) => /** @type {FlToast | null} */ (this.renderRoot.querySelector('fl-toast.foot'))?.show(detail)}>
         ${this.#header()}
-        <fl-status .progress=${this.progress} .trouble=${trouble} .update=${this.update}
+        <fl-status .progress=${this.progress} .trouble=${trouble} .newer=${this.newer}
           .again=${!session ? 'Try again' : trouble?.code === 'E-STUDIO-033' ? 'Load it again' : ''}
           @fl-again=${this.#again}></fl-status>
         ${this.full > FULL ? html`<p class="note bad">The space for this page is nearly full. Save projects as files, then delete what you do not need.</p>` : nothing}

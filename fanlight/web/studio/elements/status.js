@@ -13,7 +13,7 @@ const SPAN = 4000;
  */
 export class FlStatus extends LitElement {
   /** @override */
-  static properties = { progress: { attribute: false }, trouble: { attribute: false }, again: {}, update: { attribute: false }, held: { state: true } };
+  static properties = { progress: { attribute: false }, trouble: { attribute: false }, again: {}, newer: { attribute: false }, held: { state: true } };
 
   /** @override */
   static styles = [shared, css`
@@ -35,7 +35,7 @@ export class FlStatus extends LitElement {
     /** What the button beside the trouble says; '' for none. */
     this.again = '';
     /** A newer version waits: begin with it. @type {(() => Promise<boolean>) | null} */
-    this.update = null;
+    this.newer = null;
     /** Whether another tab is at work, so that the newer version cannot begin. */
     this.held = false;
   }
@@ -56,15 +56,15 @@ export class FlStatus extends LitElement {
   }
 
   async #accept() {
-    this.held = !await this.update?.();
+    this.held = !await this.newer?.();
   }
 
   /** @override */
   render() {
-    const { progress, trouble, update } = this;
+    const { progress, trouble, newer } = this;
     const left = this.#left;
     return html`
-      ${update ? html`<div class="note" role="status"><p>${this.held ? 'Another tab is at work: reload when it is done.' : 'A new version is ready.'}</p>
+      ${newer ? html`<div class="note" role="status"><p>${this.held ? 'Another tab is at work: reload when it is done.' : 'A new version is ready.'}</p>
         <button @click=${this.#accept}>Reload</button></div>` : nothing}
       ${trouble ? html`<div class="note bad" role="alert">${icons.warn}<p>${plain(trouble)}</p>
         ${this.again ? html`<button @click=${() => this.dispatchEvent(new Event('fl-again'))}>${this.again}</button>` : nothing}</div>` : nothing}

@@ -57,9 +57,11 @@ inlineFiles['{_TRAINING}'] = new Blob([take('{_TRAINING}')]);
 if (inlineManifest.files['{_STILL}']) {{
   inlineFiles['{_STILL}'] = new Blob([take('{_STILL}')], {{ type: 'text/base64' }});
 }}
+inlineFiles['graph.json'] = new Blob([take('graph.json')]);
 globalThis.fanlight = {{ bundle: inlineBundle, ...%s }};
 """
 _STEPS = "import('./steps.js')"
+_EXPORT = "import('./export.js')"
 
 
 def _page_script(classifies: bool, trains: bool) -> str:
@@ -95,7 +97,9 @@ def _on_its_own(script: str, trains: bool) -> str:
         return script
     steps = enclose(RUNTIME / "steps.js")
     made = f"let stepsMade;\nconst stepsHere = async () => (stepsMade ??= {steps});\n"
-    return made + _replaced(script, _STEPS, "stepsHere()")
+    export = enclose(RUNTIME / "export.js")
+    made += f"let exportMade;\nconst exportHere = async () => (exportMade ??= {export});\n"
+    return (made + _replaced(script, _STEPS, "stepsHere()")).replace(_EXPORT, "exportHere()")
 
 
 def _replaced(script: str, old: str, new: str) -> str:

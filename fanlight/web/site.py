@@ -28,6 +28,8 @@ CORE = tuple(
 LAZY = ("threads.js", "choice.js", "keep.js")
 # Of bundles that train: what a page imports, and what works beside the engine.
 TRAIN = ("train.js", "steps.js")
+# ... and what is fetched by a page that gives away what it has learnt.
+TRAIN_LATER = ("export.js",)
 # Generated from the JSDoc by `npm run types`; types.d.ts, which they share, is written by hand.
 TYPES = tuple(
     f"{name}.d.ts" for name in ("fanlight", "element", "engine", "bundle", "errors", "image")
@@ -58,7 +60,7 @@ def runtime_files() -> dict[str, bytes]:
 
 def train_files() -> dict[str, bytes]:
     """path -> bytes of what a bundle has beside the runtime if it trains."""
-    files = {name: _short(name) for name in TRAIN}
+    files = {name: _short(name) for name in (*TRAIN, *TRAIN_LATER)}
     files["train.d.ts"] = (HERE / "types" / "train.d.ts").read_text("utf-8")
     return {name: text.encode() for name, text in files.items()}
 

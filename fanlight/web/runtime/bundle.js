@@ -160,7 +160,7 @@ function digest(bytes) {
 }
 
 /** The SHA-256 of some bytes, in hex. @param {Uint8Array} bytes */
-async function sha256(bytes) {
+export async function sha256(bytes) {
   if (!globalThis.crypto?.subtle) return digest(bytes);
   const { buffer } = bytes;
   // WebCrypto reads no shared memory: a copy, for as long as it takes.

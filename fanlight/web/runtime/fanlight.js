@@ -1,4 +1,4 @@
-import { ARRAYS, checkNames, checkSize, count, readManifest } from './bundle.js';
+import { ARRAYS, checkNames, checkSize, count, readManifest, sha256 } from './bundle.js';
 import { Engine } from './engine.js';
 import { FanlightError, fail, said } from './errors.js';
 import { pixels, portable } from './image.js';
@@ -9,7 +9,7 @@ import { pixels, portable } from './image.js';
  * @typedef {(reason: unknown) => void} Shut
  * @typedef {{ call: Call, close: Shut, end: Shut, started: Promise<void>, info?: {} }} Link
  */
-export { ARRAYS, Engine, FanlightError, checkNames, checkSize, count, fail, pixels, portable, said };
+export { ARRAYS, Engine, FanlightError, checkNames, checkSize, count, fail, pixels, portable, said, sha256 };
 
 const gone = new FinalizationRegistry((/** @type {() => void} */ close) => close());
 

@@ -659,6 +659,12 @@ export async function file(engine) {
   return out;
 }
 
+/** What was learnt as what is built, see export.js. @param {Engine} engine @returns {Promise<any>} */
+export async function bundle(engine) {
+  const training = await opened(engine);
+  return (await import('./export.js')).bundle(engine, training);
+}
+
 // --- what outlives the page ----------------------------------------------------------------------
 
 /** So many versions of a model keep their states under one name: those that did so last. */

@@ -1,6 +1,6 @@
 import { LOAD_OPTIONS, Model, checkOptions, checkSize, count, fail, load as open, portable } from './fanlight.js';
 /**
- * @import { EvaluateOptions, Examples, FeatureOptions, FitOptions, History, ImageSource, InlineBundle } from './types.js'
+ * @import { EvaluateOptions, Examples, ExportOptions, FeatureOptions, FitOptions, History, ImageSource, InlineBundle } from './types.js'
  * @import { LoadOptions, Logs, PredictOptions, Spec, Tensor, TypedArray } from './types.js'
  * @typedef {[(value: any) => boolean, string]} Rule
  */
@@ -404,6 +404,17 @@ export class TrainableModel {
    */
   async save() {
     return new File([await this.#part('file')], 'model.safetensors', { type: 'application/octet-stream' });
+  }
+
+  /**
+   * What was learnt as what was built: all files of a bundle, by their paths. Put into a folder they are a page, an npm
+   * package, and what `fl.open_bundle` opens in Python; the page can learn on.
+   * @param {ExportOptions} [options] @returns {Promise<Map<string, Uint8Array<ArrayBuffer>>>}
+   */
+  async export(options = {}) {
+    checkOptions('export', options, ['files', 'labels', 'title']);
+    const learnt = await this.#part('bundle');
+    return (await import('./export.js')).whole(learnt, options);
   }
 
   /**

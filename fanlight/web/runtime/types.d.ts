@@ -176,7 +176,7 @@ export interface InlineBundle {
 export interface Core {
   manifest: Manifest;
   /** Where the other files of the bundle come from. */
-  files: { bring(file: any, target: any): Promise<void> };
+  files: { base: string; fresh: unknown[][]; bring(file: any, target: any): Promise<void> };
   file: CodeFile;
   module: WebAssembly.Module;
   memory: WebAssembly.Memory;
@@ -257,6 +257,23 @@ export interface About {
   dims: Manifest['dims'];
   labels: string[] | null;
   info: Info;
+}
+
+/** What was learnt, as a bundle without the files of its runtime and page. */
+export interface Learnt {
+  manifest: Manifest;
+  files: Map<string, Uint8Array>;
+  /** The URL of the folder that it came from; empty: from memory. */
+  base: string;
+}
+
+export interface ExportOptions {
+  /** Names for the classes; default: those that they have. */
+  labels?: string[];
+  /** Heading of the page, and name of the bundle. */
+  title?: string;
+  /** Files of the runtime and the page that do not stand beside the model: of those that it gives nothing for, the folder has them. */
+  files?: (path: string) => Promise<Uint8Array | Blob | undefined> | Uint8Array | Blob | undefined;
 }
 
 /** A typed array, with a shape where it is not the input's own, or has two free sizes. */

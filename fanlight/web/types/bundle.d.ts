@@ -4,6 +4,8 @@
  * @param {any} m @param {string} where @returns {Manifest}
  */
 export function checkManifest(m: any, where: string): Manifest;
+/** The SHA-256 of some bytes, in hex. @param {Uint8Array} bytes */
+export function sha256(bytes: Uint8Array): Promise<string>;
 /**
  * Read the manifest of a bundle and check it.
  * @param {string | InlineBundle} source @param {AbortSignal} [signal]

@@ -89,6 +89,12 @@ export class TrainableModel {
      */
     save(): Promise<File>;
     /**
+     * What was learnt as what was built: all files of a bundle, by their paths. Put into a folder they are a page, an npm
+     * package, and what `fl.open_bundle` opens in Python; the page can learn on.
+     * @param {ExportOptions} [options] @returns {Promise<Map<string, Uint8Array<ArrayBuffer>>>}
+     */
+    export(options?: ExportOptions): Promise<Map<string, Uint8Array<ArrayBuffer>>>;
+    /**
      * Keep what was learnt in this browser, under a name; default: that of `persist`. What other versions of the
      * model keep under it stays: the last four of them.
      * @param {string} [name] @returns {Promise<void>}
@@ -121,3 +127,4 @@ import type { EvaluateOptions } from './types.js';
 import type { Logs } from './types.js';
 import type { PredictOptions } from './types.js';
 import type { TypedArray } from './types.js';
+import type { ExportOptions } from './types.js';

@@ -1,0 +1,201 @@
+import { count, fail, sha256 } from './fanlight.js';
+/**
+ * @import { Engine } from './fanlight.js'
+ * @import { HashedFile, Kept, Learnt, Manifest, TrainingFile } from './types.js'
+ * @typedef {{ file: TrainingFile, first: Uint8Array, start: number, end: number, classes: number | undefined }} Training
+ */
+
+/** What a folder may have beside a model that makes other files of it: not for the page that is exported. */
+const TEMPLATES = ['page.html.tpl', 'tfjs.json'];
+
+/** A file of the bundle, checked. @param {Engine} engine @param {HashedFile} entry @returns {Promise<Uint8Array>} */
+const fetched = async ({ core: { files } }, entry) => {
+  const bytes = new Uint8Array(entry.bytes);
+  await files.bring(entry, bytes);
+  // It is given away, and not kept for another visit.
+  const at = files.fresh.findIndex(([, target]) => target === bytes);
+  if (at >= 0) files.fresh.splice(at, 1);
+  return bytes;
+};
+
+/**
+ * What lasts as a build would have written it: of what grows with the classes first the columns that there are,
+ * then those that new classes begin with. What metrics counted is as it was built.
+ * @param {Uint8Array} now @param {Training} training @param {Manifest['dims']} dims
+ */
+const settled = (now, { file, first, start, classes: begun = 0 }, { classes }) => {
+  const image = first.slice();
+  for (const { kind, shape, offset, bytes } of file.state) {
+    if (kind === 'metric') continue;
+    const from = offset - start;
+    const axis = shape.findIndex((d) => typeof d === 'string');
+    if (axis < 0) {
+      image.set(now.subarray(from, from + bytes), from);
+      continue;
+    }
+    const { max } = classes;
+    const size = Number(classes.size);
+    const outer = count(/** @type {number[]} */ (shape.slice(0, axis)));
+    const each = bytes / outer / max; // bytes of a class in a row
+    /** @param {number} o @param {number} c @param {number} built */
+    const place = (o, c, built) => from + each * (c < built ? o * built + c : (outer - o) * built + o * max + c - built);
+    for (let o = 0; o < outer; o++) {
+      for (let c = 0; c < max; c++) {
+        const [source, at] = c < size ? [now, place(o, c, size)] : [first, place(o, c, begun)];
+        image.set(source.subarray(at, at + each), place(o, c, size));
+      }
+    }
+  }
+  return image;
+};
+
+/**
+ * The weights as files again. They lie in memory as they were built, but for what has learnt; those that came as
+ * float16 and have learnt are float32 from now on.
+ * @param {Engine} engine @param {Uint8Array} image @param {Training} training @param {Map<string, Uint8Array>} out
+ */
+const shards = async (engine, image, { start, end }, out) => {
+  const { core: { memory }, manifest: { weights } } = engine;
+  const found = [];
+  for (const [i, { offset, encoding, ...entry }] of weights.entries()) {
+    const length = entry.bytes * (encoding ? 2 : 1);
+    const learns = offset < end && offset + length > start;
+    if (encoding && !learns) {
+      out.set(entry.path, await fetched(engine, entry));
+      found.push(weights[i]);
+      continue;
+    }
+    const data = new Uint8Array(memory.buffer, offset, length).slice();
+    if (learns) {
+      const low = Math.max(offset, start), high = Math.min(offset + length, end);
+      data.set(image.subarray(low - start, high - start), low - offset);
+    }
+    const hash = await sha256(data);
+    const path = `weights-${i + 1}of${weights.length}-${hash.slice(0, 8)}.bin`;
+    out.set(path, data);
+    found.push({ path, bytes: length, sha256: hash, offset });
+  }
+  return found;
+};
+
+/** graph.json, with as many classes as there are. @param {Uint8Array} bytes @param {Kept[]} state @param {Manifest['dims']} dims */
+const regraphed = (bytes, state, dims) => {
+  const graph = JSON.parse(new TextDecoder().decode(bytes));
+  for (const place of Object.values(graph.weights)) {
+    const kept = state.find(({ offset, shape }) => offset === place.offset && shape.some((d) => typeof d === 'string'));
+    if (kept) place.shape = kept.shape.map((d) => dims[d]?.size ?? d);
+  }
+  return encoded(graph);
+};
+
+/** As text in which no element of a page can end. @param {unknown} value */
+const encoded = (value) => new TextEncoder().encode(JSON.stringify(value).replaceAll('<', '\\u003c'));
+
+/**
+ * The model's own files with what was learnt as what is built, beside the engine: all that is hashed is hashed there.
+ * @param {Engine} engine @param {Training} training @returns {Promise<Learnt>}
+ */
+export async function bundle(engine, training) {
+  const { about: { labels }, core, manifest } = engine;
+  // At once: while files come, steps may go on.
+  const now = new Uint8Array(core.memory.buffer, training.start, training.end - training.start).slice();
+  const dims = structuredClone(manifest.dims);
+  const image = settled(now, training, dims);
+  /** @type {Map<string, Uint8Array>} */
+  const files = new Map();
+  const weights = await shards(engine, image, training, files);
+  for (const entry of manifest.modules) files.set(entry.path, await fetched(engine, entry));
+  const listed = { ...manifest.files };
+  for (const path of ['training.json', 'still.safetensors', 'graph.json']) {
+    if (!Object.hasOwn(listed, path)) continue;
+    let bytes = await fetched(engine, { path, ...listed[path] });
+    if (path === 'graph.json') {
+      bytes = regraphed(bytes, training.file.state, dims);
+      listed[path] = { bytes: bytes.length, sha256: await sha256(bytes) };
+    }
+    files.set(path, bytes);
+  }
+  const task = manifest.task && { ...manifest.task, labels };
+  return { manifest: { ...manifest, dims, task, weights, files: listed }, files, base: core.files.base };
+}
+
+/** @param {string} text */
+const escaped = (text) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
+
+/** What says how the page is called, with another title. @type {Record<string, (text: string, title: string) => string>} */
+const TITLED = {
+  'index.html': (text, title) => text.replace(/(<(title|h1)>)[^<]*(?=<\/\2>)/g, (_, tag) => tag + escaped(title)),
+  'package.json': (text, title) => {
+    const name = title.toLowerCase().replace(/[^a-z0-9._-]+/g, '-').replace(/^[-._]+|[-._]+$/g, '').slice(0, 200) || 'model';
+    const description = `${title.slice(0, 100)}, built with Fanlight`;
+    return `${JSON.stringify({ ...JSON.parse(text), name, description }, null, 2)}\n`;
+  },
+};
+
+/**
+ * The whole folder: the model's files, and those of runtime and page, which stand beside it or come from whom
+ * the caller says.
+ * @param {Learnt} learnt
+ * @param {{ title?: string, labels?: string[], files?: (path: string) => any }} options
+ * @returns {Promise<Map<string, Uint8Array<ArrayBuffer>>>} by their paths
+ */
+export async function whole({ manifest, files, base }, { title, labels, files: given }) {
+  const { task, dims } = manifest;
+  const size = dims.classes?.size ?? task?.labels?.length;
+  if (labels && !(task && Array.isArray(labels) && labels.length === size && new Set(labels).size === size
+      && labels.every((name) => name && typeof name === 'string'))) {
+    fail('E-WEB-037', 'These are no names for the classes.', {
+      expected: task ? `${size} different texts` : 'nothing: it was built without a task', received: labels });
+  }
+  if (title !== undefined && !(title && typeof title === 'string')) {
+    fail('E-WEB-001', 'title is wrong.', { expected: 'a text', received: String(title) });
+  }
+  /** @type {Manifest['files']} */
+  const listed = {};
+  const all = new Map(files);
+  for (const [path, entry] of Object.entries(manifest.files)) {
+    listed[path] = entry;
+    if (all.has(path)) continue;
+    delete listed[path];
+    if (TEMPLATES.includes(path)) continue;
+    let bytes = await beside(path, entry, base, given);
+    if (!bytes) continue; // a page in one file: it is nowhere
+    if (title && Object.hasOwn(TITLED, path)) {
+      bytes = new TextEncoder().encode(TITLED[path](new TextDecoder().decode(bytes), title));
+    }
+    all.set(path, bytes);
+    listed[path] = { bytes: bytes.length, sha256: await sha256(bytes) };
+  }
+  const told = { ...manifest, name: title ?? manifest.name, task: task && { ...task, labels: labels ?? task.labels }, files: listed };
+  // A kept page is of one build: this is another.
+  const worker = all.get('sw.js');
+  if (worker) {
+    const version = (await sha256(encoded(told))).slice(0, 16);
+    const text = new TextDecoder().decode(worker).replace(/\["[0-9a-f]{16}",/, `["${version}",`);
+    const bytes = new TextEncoder().encode(text);
+    all.set('sw.js', bytes);
+    listed['sw.js'] = { bytes: bytes.length, sha256: await sha256(bytes) };
+  }
+  all.set('manifest.json', new TextEncoder().encode(JSON.stringify(told)));
+  return /** @type {any} */ (all);
+}
+
+/**
+ * A file of the runtime or the page. Those that come from the folder are checked.
+ * @param {string} path @param {{ bytes: number, sha256: string }} entry @param {string} base
+ * @param {((path: string) => any) | undefined} given @returns {Promise<Uint8Array | undefined>}
+ */
+async function beside(path, entry, base, given) {
+  const own = await given?.(path);
+  if (own) return own instanceof Blob ? new Uint8Array(await own.arrayBuffer()) : own;
+  if (!base) return undefined;
+  const response = await fetch(base + path).catch(() => undefined);
+  const bytes = response?.ok && new Uint8Array(await response.arrayBuffer());
+  if (!bytes) return fail('E-WEB-005', 'A file of the bundle could not be fetched.', { where: base + path });
+  const received = await sha256(bytes);
+  if (received !== entry.sha256) {
+    fail('E-WEB-006', 'A file of the bundle is not the one that was built.', {
+      where: base + path, expected: entry.sha256, received, next: 'upload the whole bundle again' });
+  }
+  return bytes;
+}

@@ -36,7 +36,8 @@ EXPORT = """async ({ pngs, classes, title, labels, drop }, load, source, options
     for (const byte of bytes) text += String.fromCharCode(byte);
     files[path] = btoa(text);
   }
-  const more = await model.fit(x, y.map((c) => Math.min(c, 1)), { epochs: 2, batchSize: 4, shuffle: false, seed: 3 });
+  const how = { epochs: 2, batchSize: 4, shuffle: false, seed: 3 };
+  const more = await model.fit(x, y.map((c) => Math.min(c, 1)), how);
   const { loss } = more.history;
   return { files, said: said.map(({ label, score }) => [label, score]), loss };
 }"""
@@ -161,7 +162,8 @@ def test_what_was_not_taught_is_exported_as_it_was_built(
     sums = bare.evaluate("""async () => {
       const { load } = await import('./exports/train.js');
       const model = await load('exports', { worker: false });
-      return Object.fromEntries([...await model.export()].map(([path, data]) => [path, data.length]));
+      const sizes = [...await model.export()].map(([path, data]) => [path, data.length]);
+      return Object.fromEntries(sizes);
     }""")
     assert sums == {
         p.relative_to(built).as_posix(): p.stat().st_size
@@ -187,8 +189,10 @@ def test_files_of_the_page_may_stand_elsewhere(bare: Any, toys: Path, tmp_path: 
       const caught = (promise) => promise.then(() => 'none', ({ code }) => code);
       return { paths: [...all.keys()], types: new TextDecoder().decode(all.get('types.d.ts')),
         labels: manifest.task.labels, listed: manifest.files['types.d.ts'].bytes,
-        errors: [await caught(model.export()), await caught(model.export({ labels: ['one'], files })),
-          await caught(model.export({ titel: 'x' })), await caught(model.export({ title: 4, files }))] };
+        errors: [
+          await caught(model.export()), await caught(model.export({ labels: ['one'], files })),
+          await caught(model.export({ titel: 'x' })),
+          await caught(model.export({ title: 4, files }))] };
     }""")
     assert "index.html" in found["paths"] and found["types"] == "// none" and found["listed"] == 7
     assert found["labels"] == ["north", "south"]

@@ -151,7 +151,7 @@ def test_joined_modules_keep_the_last_ones_exports() -> None:
     text = join(CORE, exports=True)
     assert re.findall(r"^export (.*)", text, re.M) == [
         "{ ARRAYS, Engine, FanlightError, checkNames, checkSize, count, fail, pixels, portable, "
-        "said };",
+        "said, sha256 };",
         "class Model {",
         "const checkOptions = (method, given, names) => {",
         "const LOAD_OPTIONS = ['backend', 'cache', 'onProgress', 'signal', 'simd', 'threads', "

@@ -101,7 +101,7 @@ CATALOGUE: dict[str, str] = {
     "E-FORMAT-017": "The model leaves the size of an input open: say it with size or input_shapes.",
     "E-FORMAT-018": "A given size, shape, signature, input or output does not fit the model.",
     "E-FORMAT-019": "A value that decides shapes depends on the input: it is not known at import.",
-    "E-FORMAT-020": "A .keras or .pt2 archive is broken, or has names or sizes no honest one has.",
+    "E-FORMAT-020": "A .keras, .pt2 or .zip archive is broken, or looks like no honest one.",
     "E-FORMAT-021": "An HDF5 file is broken, is no Keras model, or points to other files.",
     "E-FORMAT-022": "Reading .h5 and .keras needs h5py: pip install 'fanlight[keras]'.",
     "E-FORMAT-023": "A tensor of the model is larger than WebAssembly's 4 GiB of memory.",

@@ -19,6 +19,7 @@ from fanlight.formats.model import Model as LoadedModel
 from fanlight.formats.names import ending_in
 from fanlight.formats.source import make_options, refuse_unused
 from fanlight.formats.unread import Unread, of_nodes
+from fanlight.formats.zipped import told_of, unzipped
 from fanlight.graph import Graph
 from fanlight.layers.model import Model
 
@@ -348,6 +349,10 @@ def open_source(source: Any, reading: Reading) -> Opened:
             "(example,)) gives, of a function of JAX what fl.from_jax gives, of a Keras model the "
             "file that model.save wrote.",
         )
+    inner = unzipped(source)
+    if inner != Path(source):
+        with told_of(Path(source), inner):
+            return replace(open_source(inner, reading), where=source)
     if reading.weights == "random" and not (reading.inputs or reading.outputs):
         seeded = _seeded(source)
         if seeded is not None:
@@ -397,6 +402,7 @@ def _of_layers(model: Any, format: str, where: Any, reading: Reading) -> Opened:
         where=where,
         layers=lambda: model,
         batched=tuple(n for n, free in model.batched.items() if free),
+        labels=saving.class_names(model),
     )
 
 

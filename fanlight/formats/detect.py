@@ -17,10 +17,12 @@ from fanlight.formats.inventory import Inventory
 from fanlight.formats.jsonfile import expect, read_json
 from fanlight.formats.source import Options, Source, make_options, refuse_unused
 from fanlight.formats.together import told_apart
+from fanlight.formats.zipped import told_of, unzipped
 
 _KNOWN = (
     "model.json of TensorFlow.js (layers-model or graph-model), Keras .h5/.hdf5 or .keras, a "
-    "SavedModel or frozen .pb, .tflite, .onnx, .pt2 of PyTorch, or the .safetensors of a page"
+    "SavedModel or frozen .pb, .tflite, .onnx, .pt2 of PyTorch, the .safetensors of a page, or the "
+    "zip of a project of Studio or a TensorFlow.js model"
 )
 # What to do with the formats that people come with.
 _CONVERT = {
@@ -102,7 +104,9 @@ def load_graph(
             next=todo,
         )
     try:
-        return _read(model_file(Path(path)), options)
+        file = model_file(Path(path))
+        with told_of(Path(path), file):
+            return _read(file, options)
     except FanlightError:
         raise
     except OSError as error:
@@ -179,7 +183,8 @@ def _read(file: Path, options: Options) -> Source:
 
 
 def model_file(path: Path) -> Path:
-    """The model's main file: the path itself, or the one that its folder holds.
+    """The model's main file: the path itself, or the one that its folder holds, or of a zip the
+    file that it was unpacked to.
 
     Raises:
         FanlightError: E-FORMAT-001 the file is absent, E-FORMAT-002 the folder holds no model, or
@@ -196,7 +201,7 @@ def model_file(path: Path) -> Path:
                 received=f"{path.name or path}, 0 bytes",
                 next="download or save the model again.",
             )
-        return path
+        return unzipped(path)
     if (path / "model.json").is_file():
         return path / "model.json"
     if (path / "saved_model.pb").is_file():
@@ -286,7 +291,7 @@ def _read_json_model(file: Path, options: Options) -> Source:
         from fanlight.formats.keras.tfjs_layers import read_layers_model
 
         source = read_layers_model(model, file, options)
-    labels, warnings = _labels(model, file)
+    labels, warnings = labels_of(model, file)
     about = {
         key: model[key]
         for key in ("format", "generatedBy", "convertedBy", "userDefinedMetadata")
@@ -300,7 +305,7 @@ def _read_json_model(file: Path, options: Options) -> Source:
     )
 
 
-def _labels(model: Mapping[str, Any], file: Path) -> tuple[tuple[str, ...] | None, list[str]]:
+def labels_of(model: Mapping[str, Any], file: Path) -> tuple[tuple[str, ...] | None, list[str]]:
     """Class names that the model carries: Teachable Machine writes metadata.json beside it."""
     beside = file.with_name("metadata.json")
     found: Any = None

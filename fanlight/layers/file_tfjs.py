@@ -11,6 +11,7 @@ import numpy as np
 
 from fanlight.errors import FanlightError
 from fanlight.formats.atomic import new_folder
+from fanlight.formats.detect import labels_of
 from fanlight.formats.files import regular_size
 from fanlight.formats.jsonfile import expect, read_json
 from fanlight.formats.keras.config import snake_keys
@@ -203,6 +204,8 @@ def read(path: Path, compile: bool, weights: str = "stored") -> Any:
         model = Reader(folder.path, old, tfjs).whole(entry)
     found = folder.found(model)
     assign(found, folder.path, new=True)
+    if model.labels is None:
+        model.labels = labels_of(folder.model, folder.path)[0]
     told = folder.model.get("trainingConfig")
     if compile and isinstance(told, Mapping):
         names = {id(w): s.name for _, w, s in found.pairs if s is not None}

@@ -28,6 +28,7 @@ from fanlight.formats.source import (
     static_shape,
 )
 from fanlight.formats.together import told_apart
+from fanlight.formats.zipped import project_labels, told_of, unzipped
 from fanlight.graph import Graph
 from fanlight.graph.rewrite import with_names
 from fanlight.layers import config
@@ -69,11 +70,14 @@ def _path(path: Any) -> Path:
 
 
 def _found(path: Path) -> Path:
-    """Where a model is read from: of a folder whose file is not called model.json, that file.
+    """Where a model is read from: of a folder whose file is not called model.json, that file; of a
+    zip, the file that it was unpacked to.
 
     Raises:
-        FanlightError: E-FORMAT-002 the folder holds no model, or several.
+        FanlightError: E-FORMAT-002 the folder holds no model, or several; or as `unzipped`.
     """
+    if path.is_file():
+        return unzipped(path)
     if not path.is_dir() or (path / "model.json").is_file():
         return path
     try:
@@ -308,9 +312,9 @@ def read_model(
     from fanlight.layers import file_h5, file_keras, file_safetensors, file_tfjs
 
     refuse_model(path)
-    source = _path(path)
-    _no_bundle(source)
-    source = _found(source)
+    place = _path(path)
+    _no_bundle(place)
+    source = _found(place)
     readers = {
         "keras": file_keras.read,
         "h5": file_h5.read,
@@ -319,8 +323,11 @@ def read_model(
     }
     read = readers.get(_kind_to_read(source))
     if read is not None:
-        with config.custom_objects(custom_objects):
-            return read(source, compile)
+        with config.custom_objects(custom_objects), told_of(place, source):
+            model = read(source, compile)
+            if source != place:
+                model.labels = project_labels(source, model.labels)
+            return model
     raise FanlightError(
         "E-LAYER-009",
         "the file has weights only, no layers.",
@@ -403,7 +410,8 @@ def load(
         FanlightError: E-FORMAT-nnn, telling what in which file cannot be read.
     """
     refuse_model(path)
-    if isinstance(path, str | Path) and str(path).lower().endswith(".safetensors"):
+    file = unzipped(path) if isinstance(path, str | Path) and Path(path).is_file() else path
+    if isinstance(file, str | Path) and str(file).lower().endswith(".safetensors"):
         options = make_options(
             size, input_shapes, weights, signature, tags, inputs, outputs, input_values, tables
         )
@@ -482,11 +490,19 @@ def graph_of(model: Any, path: str | Path, options: Options | None = None) -> Lo
             format=format_of(path),
             inputs=tuple(Port(v.name, v.name, batched[v.name]) for v in graph.inputs),
             outputs=tuple(Port(n, n, tuple(v.type.shape[:1]) == (1,)) for n, v in graph.outputs),
+            labels=class_names(model),
             warnings=tuple(getattr(model, "_notes", ())),
         )
 
     given = options or Options()
     return LoadedModel(told_apart(read(given), given, read))
+
+
+def class_names(model: Any) -> tuple[str, ...] | None:
+    """The names of a model's classes; None for what a class of one's own calls so."""
+    names = model.labels
+    told = isinstance(names, list | tuple) and all(isinstance(n, str) for n in names)
+    return tuple(names) if told and names else None
 
 
 def format_of(path: str | Path) -> str:

@@ -1,8 +1,9 @@
 """How a bundle folder is served, by the browser host and by `fanlight serve` alike.
 
-Loopback only. The headers are the ones to ask of a real server: right MIME types (WASM streams
-only as application/wasm), a Content-Security-Policy under which nothing leaves the origin, and
-the isolation that shared memory needs.
+Loopback only. The headers are the ones to ask of a real server (fanlight.web.headers): right MIME
+types (WASM streams only as application/wasm), a Content-Security-Policy under which nothing leaves
+the origin, and the isolation that shared memory needs. Compressed copies are sent where they lie
+beside a file, and parts of files to who resumes a download.
 """
 
 from __future__ import annotations
@@ -18,54 +19,24 @@ from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from fanlight.web.site import CSP
+from fanlight.web.compress import COMPRESSIBLE, SMALL, WEIGHTS
+from fanlight.web.headers import CSP, OWN_POLICY, RULES, TYPES, headers_of
 
 LOOPBACK = "127.0.0.1"
 
-# Everything but a page's own scripts, workers, WASM, styles, pictures and camera is refused.
-# The page's own policy, and frame-ancestors, which a meta element cannot say.
-STRICT_CSP = f"{CSP}; frame-ancestors 'self'"
-# A page with a policy of its own (one that pins its inline scripts by hash) keeps that; a meta
-# element cannot say frame-ancestors.
-OWN_POLICY = "frame-ancestors 'self'"
-_META_CSP = re.compile(rb"<meta[^>]+http-equiv=[\"']?content-security-policy", re.IGNORECASE)
-
+_META_CSP = re.compile(
+    rb"<meta[^>]+http-equiv=[\"']?content-security-policy[\"']?[^>]*>", re.IGNORECASE
+)
+_OURS = CSP.replace("'", "&#x27;").encode()
+# What an error has too: all that is not about a file.
 _HEADERS = {
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Embedder-Policy": "require-corp",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    name: value
+    for name, value in RULES[0].headers.items()
+    if name not in ("Content-Security-Policy", "Cache-Control")
 }
-
-# Python's mimetypes module reads the machine's tables, which are often wrong about .wasm and .js.
-_TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".mjs": "text/javascript; charset=utf-8",
-    ".ts": "text/plain; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".json": "application/json",
-    ".webmanifest": "application/manifest+json",
-    ".wasm": "application/wasm",
-    ".bin": "application/octet-stream",
-    ".wgsl": "text/plain; charset=utf-8",
-    ".txt": "text/plain; charset=utf-8",
-    ".md": "text/plain; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".webp": "image/webp",
-    ".gif": "image/gif",
-    ".ico": "image/x-icon",
-}
-_COMPRESSIBLE = {".html", ".js", ".mjs", ".ts", ".css", ".json", ".webmanifest"}
-_COMPRESSIBLE |= {".wasm", ".wgsl", ".txt", ".md", ".svg"}
-_SMALL = 1024  # bytes; below this gzip saves nothing
-
-# `model-relaxed-3fa9c1d2.wasm`: the name changes with the contents, so it may be kept for ever.
-_HASH_NAMED = re.compile(r"-[0-9a-f]{8,64}\.[a-z0-9]+$")
+# The codings that are understood, best first, and how the copies beside a file are named.
+_CODINGS = {"br": ".br", "gzip": ".gz"}
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 @dataclass(frozen=True)
@@ -75,6 +46,17 @@ class Reply:
     status: HTTPStatus
     headers: dict[str, str]
     body: bytes
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A file that was asked for; `tag`, `path` and `time` (ns) of one that is on disk."""
+
+    name: str
+    body: bytes
+    tag: str = ""
+    path: Path | None = None
+    time: int = 0
 
 
 class Site:
@@ -95,7 +77,7 @@ class Site:
         """The answer to GET `target` (a request target such as `/a%20b.js?x`)."""
         path = unquote(urlsplit(target).path)
         if path in self.extra:
-            return self._file_reply(path, self.extra[path], "", headers)
+            return self._file_reply(_Found(path, self.extra[path]), headers)
         file = self.locate(path)
         if file is None:
             return self.failure(HTTPStatus.NOT_FOUND)
@@ -114,7 +96,7 @@ class Site:
         except OSError:
             return self.failure(HTTPStatus.NOT_FOUND)
         tag = f"{stat.st_mtime_ns:x}-{stat.st_size:x}-{stat.st_ino:x}"
-        return self._file_reply(file.name, body, tag, headers)
+        return self._file_reply(_Found(file.name, body, tag, file, stat.st_mtime_ns), headers)
 
     def locate(self, path: str) -> Path | None:
         """The file or folder of a decoded URL path; None where there is none to be had."""
@@ -129,32 +111,43 @@ class Site:
 
     def failure(self, status: HTTPStatus) -> Reply:
         """A plain-text error."""
-        headers = {**_HEADERS, "Content-Type": _TYPES[".txt"], "Cache-Control": "no-store"}
+        headers = {**_HEADERS, "Content-Type": TYPES[".txt"], "Cache-Control": "no-store"}
         return Reply(status, headers, f"{status.value} {status.phrase}\n".encode())
 
-    def _file_reply(self, name: str, body: bytes, tag: str, asked: Mapping[str, str]) -> Reply:
-        suffix = PurePosixPath(name).suffix.lower()
-        page = suffix == ".html"
-        headers = {
-            **_HEADERS,
-            "Content-Type": _TYPES.get(suffix, "application/octet-stream"),
-            "Content-Security-Policy": (
-                OWN_POLICY if page and _META_CSP.search(body[:4096]) else STRICT_CSP
-            ),
-            "Cache-Control": (
-                "public, max-age=31536000, immutable" if _HASH_NAMED.search(name) else "no-cache"
-            ),
-            "Vary": "Accept-Encoding",
-        }
-        compress = suffix in _COMPRESSIBLE and len(body) >= _SMALL and _accepts_gzip(asked)
-        if tag:
-            headers["ETag"] = f'"{tag}{"-gz" if compress else ""}"'
+    def _file_reply(self, found: _Found, asked: Mapping[str, str]) -> Reply:
+        headers = headers_of(found.name) | {"Vary": "Accept-Encoding", "Accept-Ranges": "bytes"}
+        policy = _META_CSP.search(found.body[:4096]) if found.name.endswith(".html") else None
+        if policy and _OURS not in policy[0] and CSP.encode() not in policy[0]:
+            headers["Content-Security-Policy"] = OWN_POLICY
+        part = asked.get("Range") or ""
+        # A part is one of the file itself, so that a download can go on whatever it began with.
+        coding, body = ("", found.body) if part else self._coded(found, asked)
+        if found.tag:
+            headers["ETag"] = f'"{found.tag}{"-" + coding if coding else ""}"'
             if headers["ETag"] in _etags(asked):
                 return Reply(HTTPStatus.NOT_MODIFIED, headers, b"")
-        if compress:
-            headers["Content-Encoding"] = "gzip"
-            body = self._gzip(tag, body)
-        return Reply(HTTPStatus.OK, headers, body)
+            if asked.get("If-Range") not in (None, headers["ETag"]):
+                part = ""
+        if coding:
+            headers["Content-Encoding"] = coding
+        return _part_of(body, part, headers)
+
+    def _coded(self, found: _Found, asked: Mapping[str, str]) -> tuple[str, bytes]:
+        """The coding that the visitor likes best, and the body in it; "" where there is none."""
+        suffix = PurePosixPath(found.name).suffix.lower()
+        if suffix not in COMPRESSIBLE | WEIGHTS | {".ts"} or len(found.body) < SMALL:
+            return "", found.body
+        weights = _weights(asked.get("Accept-Encoding") or "")
+        plain = weights.get("identity", 0.001)  # welcome, after all that is named
+        for coding in sorted(_CODINGS, key=lambda name: -weights[name]):
+            if weights[coding] <= 0 or weights[coding] < plain:
+                continue
+            copy = _copy_of(found, _CODINGS[coding])
+            if copy is not None:
+                return coding, copy
+            if coding == "gzip" and suffix not in WEIGHTS:
+                return coding, self._gzip(found.tag, found.body)
+        return "", found.body
 
     def _gzip(self, tag: str, body: bytes) -> bytes:
         if not tag:
@@ -172,12 +165,56 @@ class Site:
         return packed
 
 
-def _accepts_gzip(headers: Mapping[str, str]) -> bool:
-    for part in (headers.get("Accept-Encoding") or "").lower().split(","):
-        coding, _, weight = part.partition(";")
-        if coding.strip() == "gzip":
-            return weight.replace(" ", "") not in {"q=0", "q=0.0"}
-    return False
+def _copy_of(found: _Found, suffix: str) -> bytes | None:
+    """The compressed copy that `fanlight build` wrote beside a file, unless it is older."""
+    if found.path is None:
+        return None
+    copy = found.path.with_name(found.path.name + suffix)
+    try:
+        if copy.is_symlink() or copy.stat().st_mtime_ns < found.time:
+            return None
+        return copy.read_bytes()
+    except OSError:
+        return None
+
+
+def _weights(accepted: str) -> dict[str, float]:
+    """How welcome each coding is, 0 to 1, by an Accept-Encoding header (RFC 9110, 12.5.3)."""
+    given: dict[str, float] = {}
+    for part in accepted.lower().split(","):
+        coding, *parameters = (text.strip() for text in part.split(";"))
+        weight = 1.0
+        for parameter in parameters:
+            name, _, value = parameter.partition("=")
+            if name.strip() == "q":
+                try:
+                    weight = min(1.0, max(0.0, float(value)))
+                except ValueError:
+                    weight = 0.0
+        given[coding] = weight
+    rest = given.get("*", 0.0)
+    known = {coding: given.get(coding, rest) for coding in _CODINGS}
+    return known | ({"identity": given["identity"]} if "identity" in given else {})
+
+
+def _part_of(body: bytes, part: str, headers: dict[str, str]) -> Reply:
+    """The whole body, or the one range of it that was asked for (RFC 9110, 14.2)."""
+    match = _RANGE.fullmatch(part.replace(" ", ""))
+    size = len(body)
+    if match is None or match[0] == "bytes=-":
+        return Reply(HTTPStatus.OK, headers, body)  # other units, or several ranges: all of it
+    if match[1]:
+        start = int(match[1])
+        end = min(int(match[2]), size - 1) if match[2] else size - 1
+        if match[2] and int(match[2]) < start:
+            return Reply(HTTPStatus.OK, headers, body)  # no range at all
+    else:
+        start, end = max(0, size - int(match[2])), size - 1
+    if start > end:
+        refused = headers | {"Content-Range": f"bytes */{size}"}
+        return Reply(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, refused, b"")
+    found = headers | {"Content-Range": f"bytes {start}-{end}/{size}"}
+    return Reply(HTTPStatus.PARTIAL_CONTENT, found, body[start : end + 1])
 
 
 def _etags(headers: Mapping[str, str]) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 from fanlight.errors import FanlightError
 from fanlight.pictures import decode_image
 from fanlight.web.card import card_html
+from fanlight.web.headers import CSP
 from fanlight.web.modules import join, shorten, strip_comments, tighten
 
 HERE = Path(__file__).parent
@@ -35,13 +36,6 @@ TYPES = tuple(
     f"{name}.d.ts" for name in ("fanlight", "element", "engine", "bundle", "errors", "image")
 )
 
-# What a page may load and do: its own files, WebAssembly, pictures and video from this device.
-# blob: is for previews and for the worker, which obeys this policy because it starts from one.
-CSP = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "
-    "img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'; "
-    "worker-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'none'"
-)
 SAMPLE_SIDE = 512
 MAX_SAMPLES = 12
 

@@ -13,8 +13,9 @@ import pytest
 
 from fanlight.errors import FanlightError
 from fanlight.hosts import serving
-from fanlight.hosts.serving import STRICT_CSP, Site, SiteServer
+from fanlight.hosts.serving import Site, SiteServer
 from fanlight.server import open_server
+from fanlight.web.headers import STRICT_CSP
 
 LONG = b"// a comment that compresses well\n" * 200
 

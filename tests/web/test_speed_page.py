@@ -12,7 +12,8 @@ import pytest
 import fanlight as fl
 from fanlight.errors import FanlightError
 from fanlight.hosts.serving import Site, SiteServer
-from fanlight.web.site import CSP, bench_files
+from fanlight.web.headers import CSP
+from fanlight.web.site import bench_files
 from tests.bench.networks import small_network
 from tests.web.server import serve
 

@@ -23,8 +23,9 @@ from fanlight.quantize import in_bytes, is_quantized, settled
 from fanlight.targets import TARGETS
 from fanlight.tensor.trace import source_of
 from fanlight.trainable import refuse_train, trainable
+from fanlight.web.shell import finish_site
 from fanlight.web.single_file import write_single_file
-from fanlight.web.site import page_files
+from fanlight.web.site import page_files, refuse_in_one_file
 
 PRECISIONS = ("f32", "f16", "int8")
 
@@ -50,6 +51,9 @@ def build(
     card: str = "",
     bench_page: bool = False,
     isolate: bool = False,
+    offline: bool = False,
+    headers: Sequence[str] = (),
+    compress: bool = True,
     inputs: Mapping[str, TensorType] | None = None,
     dims: Mapping[str, Any] | None = None,
     train: Training | None = None,
@@ -71,8 +75,12 @@ def build(
         card: what to know about the model (data, figures, limits), shown on the page
             (a little Markdown).
         bench_page: put bench/speed.html beside the model: it measures on the visitor's own device.
-        isolate: add a service worker, for hosts that cannot send headers: from the second visit on
-            the page is cross-origin isolated, which threads need, and works without a network.
+        offline: the page installs as an app and after one visit works without a network. That is
+            a web manifest, icons, and the service worker of isolate, which keeps the model, too.
+        isolate: a service worker, for hosts that send no headers: from the second visit on the
+            page is cross-origin isolated, which threads need, and works without a network.
+        headers: static hosts to write headers files for, e.g. ["netlify"], or ["all"].
+        compress: write FILE.gz (with fanlight[brotli] FILE.br, too) where that is smaller.
         inputs: for a function: shape and dtype of each argument, `{"x": fl.spec((3,))}`. It is
             called with stand-ins: what it then does to them is what is built.
         dims: for a function with sizes that are free, `fl.spec(("batch", 3))`: the greatest size
@@ -105,16 +113,8 @@ def build(
         )
     target = place_of(out)
     single = target.suffix.lower() in (".html", ".htm")
-    for asked, what in ((bench_page, "the bench page"), (isolate, "a service worker")):
-        if single and asked:
-            raise FanlightError(
-                "E-BUILD-005",
-                f"a page in one file has no room for {what}.",
-                where=target.name,
-                expected="a folder to write to",
-                received="a path of one file",
-                next=f"build into a folder, or leave {what} out.",
-            )
+    if single:
+        refuse_in_one_file(target, bench_page, isolate or offline, bool(headers))
     source: Graph = model if isinstance(model, Graph) else model.graph
     if precision == "int8" or calibration is not None:
         model, precision = in_bytes(model, precision, calibration, task), "int8"
@@ -167,17 +167,18 @@ def build(
         manifest = make_manifest(plan, name or source.name, precision, entry, batched, sizes)
         manifest |= {"weights": shards, "modules": modules}
         writer.add("graph.json", graph_file(plan))
-        for path, data in learns.files().items() if learns is not None else ():
-            writer.add(path, data)
-        options = {"isolate": isolate, "bench": bench_page, "train": learns is not None}
-        pages = page_files(manifest, title=title, card=card, samples=samples, **options)
-        for path, data in pages.items():
+        files = {} if learns is None else learns.files()
+        files |= page_files(
+            manifest, title=title, card=card, samples=samples, headers=headers, isolate=isolate,
+            offline=offline, bench=bench_page, train=learns is not None)  # fmt: skip
+        for path, data in files.items():
             writer.add(path, data)
         writer.add_manifest(manifest)
         check_manifest({**manifest, "files": writer.files}, target)
         if single:
             write_single_file(writer.folder, target)
         else:
+            finish_site(writer.folder, isolate or offline, offline, compress, manifest=manifest)
             writer.commit()
         return open_bundle(target, source=meaning)
 

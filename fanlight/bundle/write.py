@@ -19,6 +19,9 @@ from fanlight.errors import FanlightError
 SHARD_BYTES = 4 << 20
 MANIFEST = "manifest.json"
 _RUN = 16 << 10  # of zeros: shorter ones are not worth a file more
+# What a page's service worker and hidden files begin with (fanlight.web.headers), after // or #.
+MARK = b"Fanlight: written by `fanlight build`, replaced by the next one."
+WORKER = "sw.js"
 
 
 def sha256(data: bytes | memoryview) -> str:
@@ -76,8 +79,12 @@ class BundleWriter:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def add(self, path: str, data: bytes) -> None:
-        """Write a file of the runtime or page; it is listed under `files`."""
+        """Write a file of the runtime or page; it is listed under `files`, but for hidden ones,
+        which are for the host of the page.
+        """
         self._write(path, data)
+        if path.startswith("."):
+            return
         self.files[path] = {"bytes": len(data), "sha256": sha256(data)}
 
     def add_module(
@@ -222,5 +229,16 @@ def _foreign(folder: Path, index: str) -> str | None:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "a folder with other things in it"
     paths = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
-    others = sorted(paths - known)
+    others = sorted(path for path in paths - known if not _around(folder, path, known))
     return f"a bundle with other files in it: {', '.join(others[:5])}" if others else None
+
+
+def _around(folder: Path, path: str, known: set[str]) -> bool:
+    """Whether a file is ours that no manifest lists: it came after, or is hidden from pages."""
+    stem, _, suffix = path.rpartition(".")
+    if suffix in ("br", "gz"):
+        return stem in known or stem == WORKER
+    if path not in (WORKER, ".htaccess", ".nojekyll"):
+        return False
+    with (folder / path).open("rb") as file:
+        return MARK in file.readline(200)

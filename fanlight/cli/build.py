@@ -10,6 +10,13 @@ import rich_click as click
 
 from fanlight.cli.options import ModelOptions, choose_task, load_model, model_options, quantized
 from fanlight.cli.output import human_bytes, json_option, print_json, progress, stderr, stdout
+from fanlight.web.headers import HOSTS
+
+# What a visit fetches before the model.
+FIRST = (
+    "index.html", "page.css", "page.js", "fanlight.js", "element.js", "element.css", "worker.js",
+    "manifest.json", "register.js", "app.webmanifest",
+)  # fmt: skip
 
 
 @click.command("build")
@@ -30,9 +37,25 @@ from fanlight.cli.output import human_bytes, json_option, print_json, progress, 
     help="Add bench/speed.html: whoever opens it sees how fast the model is on their device.",
 )
 @click.option(
+    "--offline",
+    is_flag=True,
+    help="Make the page an app: it installs, and works without a network after one visit.",
+)
+@click.option(
     "--isolate",
     is_flag=True,
-    help="Add a service worker: threads on hosts that send no headers, and visits offline.",
+    help="Only the service worker of --offline: threads on hosts that send no headers.",
+)
+@click.option(
+    "--headers",
+    multiple=True,
+    type=click.Choice([*HOSTS, "all"]),
+    help="Write what tells this static host the headers to send; may be repeated.",
+)
+@click.option(
+    "--compress/--no-compress",
+    default=True,
+    help="Write compressed copies beside the files.  [default: compress]",
 )
 @json_option
 def command(
@@ -43,7 +66,10 @@ def command(
     title: str | None,
     samples: tuple[str, ...],
     bench_page: bool,
+    offline: bool,
     isolate: bool,
+    headers: tuple[str, ...],
+    compress: bool,
     as_json: bool,
 ) -> None:
     """Build SOURCE for the browser.
@@ -70,7 +96,10 @@ def command(
             title=title,
             samples=samples,
             bench_page=bench_page,
+            offline=offline,
             isolate=isolate,
+            headers=headers,
+            compress=compress,
         )
     warnings = list(model.source.warnings)
     if isinstance(ready, fl.QuantizedModel):
@@ -78,6 +107,8 @@ def command(
     report = summary(bundle, time.perf_counter() - start, warnings)
     if isinstance(ready, fl.QuantizedModel):
         report["quantization"] = ready.report.to_json()
+    folder = Path(out).suffix.lower() not in (".html", ".htm")
+    report["page"] = page_sizes(bundle.path) if folder else None
     if as_json:
         print_json(report)
         return
@@ -95,7 +126,11 @@ def command(
     for module in report["modules"]:
         console.print(f"  module   {human_bytes(module['bytes'])}, {module['simd']} SIMD")
     console.print(f"  memory   {human_bytes(report['memory_bytes'])} while it runs")
-    if Path(out).suffix.lower() in (".html", ".htm"):
+    if folder and compress:
+        console.print(f"  page     {_page_line(report['page'])}", highlight=False)
+    if {"github", "all"} & set(headers) and not (offline or isolate):
+        stderr().print("[yellow]Note:[/] GitHub Pages sends no headers: --offline makes up for it.")
+    if not folder:
         console.print(f"Next: open {report['path']} in a browser.", markup=False)
     else:
         console.print(f"Next: fanlight serve {report['path']}", markup=False)
@@ -122,6 +157,34 @@ def summary(bundle: Any, seconds: float, warnings: list[str]) -> dict[str, Any]:
         "flops": sum(kernel["flops"] for kernel in manifest["kernels"]),
         "warnings": warnings,
     }
+
+
+def page_sizes(folder: Path) -> dict[str, int | None]:
+    """Bytes of the scripts, styles and page that a visit fetches: plain, by gzip, by Brotli.
+
+    None for a coding of which no copies were written.
+    """
+    sizes: dict[str, int | None] = {"bytes": 0, "gzip": 0, "br": 0}
+    names = [n for n in FIRST if (folder / n).is_file()]
+    for key, suffix in (("bytes", ""), ("gzip", ".gz"), ("br", ".br")):
+        if suffix and not any((folder / (n + suffix)).is_file() for n in names):
+            sizes[key] = None
+            continue
+        copies = [folder / (n + suffix) for n in names]
+        sizes[key] = sum(
+            (copy if copy.is_file() else folder / name).stat().st_size
+            for copy, name in zip(copies, names, strict=True)
+        )
+    return sizes
+
+
+def _page_line(sizes: dict[str, int | None]) -> str:
+    line = f"{human_bytes(sizes['bytes'] or 0)} without the model"
+    if sizes["gzip"] is not None:
+        line += f", {human_bytes(sizes['gzip'])} by gzip"
+    if sizes["br"] is not None:
+        return f"{line}, {human_bytes(sizes['br'])} by Brotli"
+    return f"{line} (for smaller .br copies: pip install 'fanlight[brotli]')"
 
 
 def _task_line(report: dict[str, Any], *, named: bool, guessed: bool) -> str:

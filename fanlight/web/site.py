@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import html
 import io
 import json
@@ -15,8 +14,9 @@ from typing import Any
 from fanlight.errors import FanlightError
 from fanlight.pictures import decode_image
 from fanlight.web.card import card_html
-from fanlight.web.headers import CSP
+from fanlight.web.headers import CSP, host_files
 from fanlight.web.modules import join, shorten, strip_comments, tighten
+from fanlight.web.shell import APP_LINKS, REGISTER_LINK, THEME, app_files, worker_files
 
 HERE = Path(__file__).parent
 RUNTIME = HERE / "runtime"
@@ -70,6 +70,8 @@ def page_files(
     card: str = "",
     samples: Sequence[str | Path] = (),
     isolate: bool = False,
+    offline: bool = False,
+    headers: Sequence[str] = (),
     bench: bool = False,
     train: bool = False,
 ) -> dict[str, bytes]:
@@ -81,8 +83,10 @@ def page_files(
         card: what to know about the model (data, figures, limits): headings, lists, tables and
             `code` of Markdown are shown as such, HTML as the text that it is.
         samples: pictures to offer on the page (scaled down to 512 px).
-        isolate: with a service worker that makes the page cross-origin isolated and keeps it for
-            visits without a network.
+        isolate: with what starts a service worker (`shell.finish_site` writes it) that makes the
+            page cross-origin isolated and keeps it for visits without a network.
+        offline: the same, and the page can be installed as an app.
+        headers: hosts to write a headers file for (`headers.HOSTS`).
         bench: with bench/speed.html, which measures on the visitor's own device.
         train: with what trains the model.
 
@@ -102,7 +106,8 @@ def page_files(
         raw={
             "samples": photos,
             "card": card_html(card or "This model has no card."),
-            "worker": '\n    <script type="module" src="register.js"></script>' if isolate else "",
+            "app": THEME + (APP_LINKS if offline else ""),
+            "worker": REGISTER_LINK if isolate or offline else "",
         },
     )
     script = strip_comments((PAGES / f"{kind}.js").read_text("utf-8"))
@@ -116,25 +121,34 @@ def page_files(
     if train:
         files |= train_files()
     if bench:
-        files |= bench_files(heading, isolate=isolate)
-    return files | _service_worker(files, manifest) if isolate else files
+        files |= bench_files(heading, isolate=isolate or offline)
+    if isolate or offline:
+        files |= worker_files()
+    if offline:
+        files |= app_files(heading, description=_DESCRIPTIONS[kind])
+    model = [entry["path"] for part in ("modules", "weights") for entry in manifest.get(part, ())]
+    return files | host_files(headers, [*files, *model])
 
 
-def _service_worker(files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> dict[str, bytes]:
-    """The service worker and what starts it; it keeps all that a visit of the page fetches."""
-    register = strip_comments((PAGES / "register.js").read_text("utf-8")).encode()
-    shown = {n: d for n, d in files.items() if not n.endswith(".d.ts") and n != "package.json"}
-    shown["register.js"] = register
-    digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode())
-    for name in sorted(shown):
-        digest.update(name.encode() + b"\0" + shown[name])
-    paths = ["manifest.json", *sorted(shown)]
-    blank = "['', []]"
-    text = strip_comments((PAGES / "sw.js").read_text("utf-8"))
-    if text.count(blank) != 1:
-        raise FanlightError("E-BUILD-009", f"sw.js has not one {blank}.")
-    script = text.replace(blank, json.dumps([digest.hexdigest()[:16], paths]))
-    return {"register.js": register, "sw.js": script.encode()}
+_DESCRIPTIONS = {
+    "classify": "Say what is in a photo, on your own device.",
+    "model": "A model that runs in your browser.",
+}
+
+
+def refuse_in_one_file(page: Path, bench: bool, worker: bool, headers: bool) -> None:
+    """E-BUILD-005 where a page in one file is asked for what needs a folder."""
+    named = ((bench, "the bench page"), (worker, "a service worker"), (headers, "headers files"))
+    for asked, what in named:
+        if asked:
+            raise FanlightError(
+                "E-BUILD-005",
+                f"a page in one file has no room for {what}.",
+                where=page.name,
+                expected="a folder to write to",
+                received="a path of one file",
+                next=f"build into a folder, or leave {what} out.",
+            )
 
 
 def bench_files(title: str, *, isolate: bool = False) -> dict[str, bytes]:
@@ -144,7 +158,7 @@ def bench_files(title: str, *, isolate: bool = False) -> dict[str, bytes]:
         title: what the page calls the model.
         isolate: start the service worker of the bundle's page.
     """
-    register = '\n    <script type="module" src="../register.js"></script>' if isolate else ""
+    register = REGISTER_LINK.replace('src="', 'src="../') if isolate else ""
     files = {}
     for path in sorted((PAGES / "bench").iterdir()):
         text = path.read_text("utf-8")

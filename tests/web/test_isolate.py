@@ -14,7 +14,7 @@ import pytest
 import fanlight as fl
 from bench.visitor import Tab, visitors
 from fanlight.errors import FanlightError
-from fanlight.web import site as site_module
+from fanlight.web.shell import finish_site
 from tests.build.nets import classifier
 from tests.web.server import Site, serve
 from tests.web.test_threads_chromium import net
@@ -38,19 +38,20 @@ WAITING = f"(async () => !!{_REGISTRATION}.waiting)()"
 LEFT = "caches.match(new URL('sw.js?left', location.href)).then((kept) => !!kept)"
 KEPT = """(async () => await caches.has('fanlight-v1')
   && (await (await caches.open('fanlight-v1')).keys()).length)()"""
-# The builds whose files of the page are kept.
-VERSIONS = """caches.keys().then((names) => names.filter(
-  (name) => name.startsWith('fanlight-page')).map((name) => name.split(' ').at(-1)).join())"""
-# Fetch a file, and tell the version of the only build that has it.
-AGAIN = """(async (path) => {
-  const text = await (await fetch(path)).text();
-  const found = [];
+# The hashes of the page's files that are kept.
+HASHES = """(async () => {
+  const hashes = [];
   for (const name of await caches.keys()) {
     if (!name.startsWith('fanlight-page')) continue;
-    const kept = await (await caches.open(name)).match(path);
-    if (await kept?.text() === text) found.push(name.split(' ').at(-1));
+    for (const { url } of await (await caches.open(name)).keys()) hashes.push(url.slice(-64));
   }
-  return found.join();
+  return hashes.sort().join();
+})()"""
+# Fetch a file, and tell its SHA-256.
+AGAIN = """(async (path) => {
+  const bytes = await (await fetch(path)).arrayBuffer();
+  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  return Array.from(hash, (byte) => byte.toString(16).padStart(2, '0')).join('');
 })"""
 WAITED = "navigator.serviceWorker.ready.then(({ active }) => active.state)"
 
@@ -166,12 +167,12 @@ def test_a_new_build_is_shown_to_those_who_come_again(
     # Two pages of the old build are open: both stay whole, whatever they fetch.
     for shown in (page, other):
         assert ready(shown, "First")["isolated"] is True
-        assert at(shown, "First", f"{AGAIN}('index.html')") == version(folder / "site")
+        assert at(shown, "First", f"{AGAIN}('index.html')") == hashes(folder / "site")["index.html"]
     other.close()
     page.reload()
     assert ready(page, "Second")["isolated"] is True
-    later = version(folder / "later")
-    at(page, "Second", f"{VERSIONS}.then((kept) => kept === '{later}')")
+    later = ",".join(sorted(hashes(folder / "later").values()))
+    at(page, "Second", f"{HASHES}.then((kept) => kept === '{later}')")
 
 
 @pytest.mark.chromium
@@ -209,7 +210,7 @@ def test_a_build_without_it_is_shown_to_those_who_come_again(
     # The new page has not one file of the old build.
     assert {"site/index.html", "site/page.js", "site/fanlight.js"} <= set(site.log)
     at(page, "Third", "navigator.serviceWorker.controller === null")
-    at(page, "Third", f"{VERSIONS}.then((kept) => kept === '')")
+    at(page, "Third", f"{HASHES}.then((kept) => kept === '')")
 
 
 @pytest.mark.chromium
@@ -227,14 +228,15 @@ def test_an_error_of_the_server_is_no_build(page: Any, site: Site) -> None:
 @pytest.mark.chromium
 def test_the_manifest_lists_them_and_the_page_starts_them(folder: Path) -> None:
     files = json.loads((folder / "site" / "manifest.json").read_text())["files"]
-    assert {"sw.js", "register.js"} <= set(files)
+    assert "register.js" in files and "sw.js" not in files  # it has the hash of the manifest
     for name in ("site", "plain"):
-        kept = shell(folder / name)[1]
+        kept = hashes(folder / name)
         for path in kept:
             assert (folder / name / path).is_file(), path
         assert {"threads.js", "choice.js", "worker.js", "manifest.json"} <= set(kept)
     # "plain" has the bench page too.
-    bench = {f"bench/{path.name}" for path in (folder / "plain" / "bench").iterdir()}
+    names = {path.name for path in (folder / "plain" / "bench").iterdir()}
+    bench = {f"bench/{name}" for name in names if not name.endswith((".br", ".gz"))}
     assert bench and bench <= set(kept)
     assert (folder / "site" / "sw.js").read_text() != (folder / "later" / "sw.js").read_text()
 
@@ -248,31 +250,28 @@ def deploy(site: Site, build: Path) -> None:
             shutil.copy(path, site.folder / "site" / path.name)
 
 
-def version(folder: Path) -> str:
-    return shell(folder)[0]
-
-
-def shell(folder: Path) -> tuple[str, list[str]]:
-    """The version and the files of a bundle's service worker."""
+def hashes(folder: Path) -> dict[str, str]:
+    """path -> SHA-256 of the files that a bundle's service worker keeps."""
     script = (folder / "sw.js").read_text()
-    text = script.split("const [VERSION, SHELL] = (", 1)[1].split(");", 1)[0]
-    version, paths = json.loads(text)
-    return version, paths
+    files = json.loads(script.split("const FILES=", 1)[1].split(";\n", 1)[0])
+    return {path: digest for path, digest, *_ in files}
 
 
-def test_the_version_is_of_the_bench_page_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    def made(bench: bool) -> bytes:
-        manifest = {"name": "toy", "task": None}
-        return site_module.page_files(manifest, isolate=True, bench=bench)["sw.js"]
+def test_the_worker_is_another_where_any_file_is(tmp_path: Path) -> None:
+    def made() -> bytes:
+        finish_site(tmp_path, True)
+        return (tmp_path / "sw.js").read_bytes()
 
-    first = made(True)
-    assert first == made(True) != made(False)
-    other = {"bench/speed.js": b"another"}
-    monkeypatch.setattr(site_module, "bench_files", lambda *_, **__: other)
-    monkeypatch.setattr(site_module, "runtime_files", lambda: {})
-    second = made(True)
-    other["bench/speed.js"] = b"a third"
-    assert second != made(True)
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "speed.js").write_text("one")
+    first = made()
+    assert first == made()
+    (tmp_path / "bench" / "speed.js").write_text("two")
+    second = made()
+    (tmp_path / "other.js").write_text("one")
+    assert len({first, second, made()}) == 3
+    (tmp_path / "types.d.ts").write_text("nobody fetches it")
+    assert sorted(hashes(tmp_path)) == ["bench/speed.js", "other.js"]
 
 
 def test_a_page_in_one_file_has_none(tmp_path: Path) -> None:

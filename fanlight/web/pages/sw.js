@@ -1,22 +1,45 @@
-// The service worker of a page built with --isolate. It keeps the page's own files of one build, so that
-// later visits need no network, and adds the headers of cross-origin isolation, which shared memory needs
-// and many static hosts cannot send. The model's files are kept by the runtime, by their hash.
+// The service worker of a page built with --offline or --isolate. It keeps the files of one build, each
+// under its hash, so that later visits need no network, and adds the headers of cross-origin isolation,
+// which shared memory needs and many static hosts cannot send (docs/adr/0010-service-worker.md).
 /**
  * @typedef {{ waitUntil: (work: Promise<unknown>) => void }} Life
  * @typedef {Life & { request: Request, respondWith: (answer: Promise<Response>) => void }} Asked
- * @typedef {{ scope: string, waiting?: Worker, unregister: () => Promise<boolean> }} Registration
- * @typedef {{ registration: Registration, skipWaiting: () => Promise<void>, clients: { matchAll: () => Promise<unknown[]> }, addEventListener: (name: string, handle: (event: any) => void) => void }} Scope
+ * @typedef {Life & { data: unknown }} Told
+ * @typedef {{ postMessage: (message: string) => void }} Client
+ * @typedef {{ scope: string, active?: Worker, waiting?: Worker, unregister: () => Promise<boolean>, update: () => Promise<unknown> }} Registration
+ * @typedef {{ registration: Registration, skipWaiting: () => Promise<void>, clients: { matchAll: () => Promise<Client[]> }, addEventListener: (name: string, handle: (event: any) => void) => void }} Scope
+ * @typedef {{ url: string, key: string, hash: string, bytes: number, model: boolean }} Entry
  */
-// A hash of this build and its files; site.py fills them in.
-const [VERSION, SHELL] = /** @type {[string, string[]]} */ (['', []]);
+// Of each file of this build path, SHA-256, bytes, and 1 if it is of the model; shell.py fills them in.
+const FILES = /** @type {[string, string, number, 0 | 1][]} */ ([]);
 const worker = /** @type {Scope} */ (/** @type {unknown} */ (globalThis));
-const OURS = `fanlight-page ${worker.registration.scope} `;
-const kept = caches.open(OURS + VERSION);
+const { scope } = worker.registration;
+const STORE = `fanlight-page ${scope}`;
+// One store for all builds: a file that did not change is there already.
+const opened = caches.open(STORE);
 /** Kept when the site has left this worker behind. */
-const LEFT = new URL('sw.js?left', worker.registration.scope).href;
+const LEFT = new URL('sw.js?left', scope).href;
+/** A download of more than this is kept piece by piece, and goes on where it broke off. */
+const PIECE = 1 << 20;
+/** Downloads at the same time. */
+const HANDS = 4;
 
-/** The response, as an isolated page needs it. @param {Response} response */
-function isolated(response) {
+/** What this build has. The key of a file is where the runtime would keep it, too: see keep.js. */
+const files = new Map(FILES.map(([path, hash, bytes, model]) => {
+  const { href: url } = new URL(path, scope);
+  return [url, { url, key: new URL(hash, url).href, hash, bytes, model: !!model }];
+}));
+/** Hashes of files that this worker has found whole. @type {Set<string>} */
+const whole = new Set();
+
+/** @param {BufferSource} bytes */
+async function sha256(bytes) {
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** The response, as an isolated page needs it. @param {Response} response @param {BodyInit | null} [content] */
+function isolated(response, content) {
   const { status, statusText, body } = response;
   if (!status) return response; // another origin's, which nobody may look into
   const headers = new Headers(response.headers);
@@ -24,52 +47,197 @@ function isolated(response) {
   headers.set('Cross-Origin-Embedder-Policy', 'require-corp');
   headers.set('Cross-Origin-Resource-Policy', 'same-origin');
   // A constructed response, so that one that was redirected may answer a navigation.
-  return new Response([101, 204, 205, 304].includes(status) ? null : body, { status, statusText, headers });
-}
-
-/** Keep all files or none. */
-async function install() {
-  const cache = await kept;
-  try {
-    const files = await Promise.all(SHELL.map(async (path) => {
-      // Past every HTTP cache: the files of two builds must not mix.
-      const request = new Request(path, { cache: 'reload' });
-      const response = await fetch(request);
-      if (!response.ok) throw new Error(`${path}: HTTP ${response.status}`);
-      return /** @type {const} */ ([request, isolated(response)]);
-    }));
-    await Promise.all(files.map(([request, response]) => cache.put(request, response)));
-  } catch (error) {
-    await caches.delete(OURS + VERSION);
-    throw error;
+  if (content === undefined) {
+    return new Response([101, 204, 205, 304].includes(status) ? null : body, { status, statusText, headers });
   }
+  // What is kept came whole and decoded, however it travelled.
+  for (const name of ['Content-Encoding', 'Content-Length', 'Content-Range', 'Vary']) headers.delete(name);
+  return new Response(content, { headers });
 }
 
-worker.addEventListener('install', (/** @type {Life} */ event) => event.waitUntil(install()));
+/** The key of a piece. @param {Entry} entry @param {number} index */
+const piece = ({ key }, index) => `${key}?piece=${index}`;
 
-// From register.js, where a page can do nothing with this build's predecessor any more.
-worker.addEventListener('message', ({ data }) => data === 'begin' && worker.skipWaiting());
-
-worker.addEventListener('activate', (/** @type {Life} */ event) => {
-  event.waitUntil(caches.keys().then((names) => Promise.all(names.map((name) => (
-    name.startsWith(OURS) && name !== OURS + VERSION && caches.delete(name))))));
-});
-
-/** @param {string} url */
-const named = (url) => (new URL(url).pathname.endsWith('/') ? new URL('index.html', url).href : url);
+/** @param {Entry} entry */
+async function dropPieces(entry) {
+  const store = await opened;
+  for (let i = 0; await store.delete(piece(entry, i)); i++);
+}
 
 /**
- * Where the site was built again without --isolate, nothing would ever replace this worker. So it looks,
+ * Fetch a file. Where an earlier download broke off, only what is missing, if the host gives parts.
+ * @param {Entry} entry @param {RequestCache} cache
+ * @returns {Promise<[Response, Blob]>} the host's answer, and the whole file
+ */
+async function download(entry, cache) {
+  const store = await opened;
+  /** @type {Blob[]} */
+  const pieces = [];
+  for (let part; (part = await store.match(piece(entry, pieces.length)));) pieces.push(await part.blob());
+  const start = pieces.reduce((sum, { size }) => sum + size, 0);
+  const response = await fetch(entry.url, { cache, headers: start ? { Range: `bytes=${start}-` } : {} });
+  const goesOn = response.status === 206
+    && response.headers.get('Content-Range')?.startsWith(`bytes ${start}-`);
+  if (!goesOn) {
+    pieces.length = 0;
+    await dropPieces(entry);
+    if (response.status !== 200) throw new Error(`${entry.url}: HTTP ${response.status}`);
+  }
+  if (!response.body || entry.bytes <= PIECE) return [response, await response.blob()];
+  /** @type {Uint8Array<ArrayBuffer>[]} */
+  let parts = [];
+  let size = 0;
+  const reader = response.body.getReader();
+  for (let done = false; !done;) {
+    const { done: end, value } = await reader.read();
+    done = end;
+    if (value) {
+      parts.push(value);
+      size += value.length;
+    }
+    if (size >= PIECE || done && size) {
+      const blob = new Blob(parts);
+      if (!done) await store.put(piece(entry, pieces.length), new Response(blob));
+      pieces.push(blob);
+      parts = [];
+      size = 0;
+    }
+  }
+  return [response, new Blob(pieces)];
+}
+
+/** A host that has another build than this one. */
+class Other extends Error {}
+
+/** @param {Entry} entry @param {Response} response @param {ArrayBuffer} content that has its hash */
+async function put(entry, response, content) {
+  const answer = isolated(response, content);
+  await (await opened).put(entry.key, answer.clone());
+  whole.add(entry.hash);
+  return answer;
+}
+
+/**
+ * Fetch a file and keep it, if it is the one of this build. What the browser has in its own cache will do;
+ * a download that breaks off goes on once.
+ * @param {Entry} entry @returns {Promise<Response>}
+ */
+async function bring(entry) {
+  for (const other of files.values()) {
+    const copy = other.hash === entry.hash && other.key !== entry.key && await kept(other);
+    const content = copy && await copy.clone().arrayBuffer();
+    if (content && await sha256(content) === entry.hash) return put(entry, copy, content);
+  }
+  let problem;
+  for (const cache of /** @type {RequestCache[]} */ (['default', 'reload'])) {
+    try {
+      const [response, blob] = await download(entry, cache);
+      const content = await blob.arrayBuffer();
+      if (await sha256(content) === entry.hash) {
+        await dropPieces(entry);
+        return await put(entry, response, content);
+      }
+      await dropPieces(entry);
+      problem = new Other(`${entry.url} is not the file of this build`);
+    } catch (error) {
+      problem = error;
+    }
+  }
+  throw problem;
+}
+
+/**
+ * A file as it is kept, if it is whole. Of the model's files the runtime makes sure itself.
+ * @param {Entry} entry
+ */
+async function kept({ key, hash, model }) {
+  const store = await opened;
+  const response = await store.match(key);
+  if (!response || model || whole.has(hash)) return response;
+  if (await sha256(await response.clone().arrayBuffer()) === hash) {
+    whole.add(hash);
+    return response;
+  }
+  await store.delete(key);
+  return undefined;
+}
+
+/** Whether a file needs no download: the runtime may keep it, too. @param {Entry} entry */
+const here = async (entry) => await kept(entry) ?? (entry.model && await caches.match(entry.key));
+
+/**
+ * Keep all of some files. What has come stays, even if the rest does not come.
+ * @param {boolean} model the model's, too
+ */
+async function fill(model) {
+  const queue = [...files.values()].filter((entry) => model || !entry.model);
+  /** @type {unknown} */
+  let problem;
+  await Promise.all(Array.from({ length: HANDS }, async () => {
+    for (let entry; !problem && (entry = queue.shift());) {
+      try {
+        if (!await here(entry)) await bring(entry);
+      } catch (error) {
+        problem = error;
+      }
+    }
+  }));
+  if (problem) throw problem;
+}
+
+// The first time, the model is on its way to the page already: it comes with 'fill'. A later build is not
+// ready before all of it is there.
+worker.addEventListener('install', (/** @type {Life} */ event) => {
+  event.waitUntil(fill(!!worker.registration.active));
+});
+
+let everyone = false;
+worker.addEventListener('message', (/** @type {Told} */ event) => {
+  // From register.js: a page can do nothing with this build's predecessor any more, or was told to begin.
+  if (event.data === 'begin' || event.data === 'accept') {
+    everyone = event.data === 'accept';
+    worker.skipWaiting();
+  }
+  // The page has loaded: now there is time for what a visit without network would miss.
+  if (event.data === 'fill') event.waitUntil(fill(true).then(() => tell('fanlight-offline'), () => {}));
+});
+
+/** @param {string} message */
+const tell = async (message) => {
+  for (const client of await worker.clients.matchAll()) client.postMessage(message);
+};
+
+/** Drop what is of other builds. */
+async function tidy() {
+  const store = await opened;
+  const keys = new Set([...files.values()].map(({ key }) => key));
+  for (const request of await store.keys()) {
+    if (!keys.has(request.url.split('?')[0])) await store.delete(request);
+  }
+  for (const name of await caches.keys()) if (name.startsWith(`${STORE} `)) await caches.delete(name);
+}
+
+worker.addEventListener('activate', (/** @type {Life} */ event) => {
+  event.waitUntil(tidy().then(async () => everyone && tell('fanlight-reload')));
+});
+
+/** What a URL stands for: a file of this build, or none. @param {string} url */
+const named = (url) => {
+  const { origin, pathname } = new URL(url);
+  return files.get(origin + pathname + (pathname.endsWith('/') ? 'index.html' : ''));
+};
+
+/**
+ * Where the site was built again without a worker, nothing would ever replace this one. So it looks,
  * while the kept page is shown, whether the network's page still starts it, and remembers if not.
  * @param {Request} request
  */
 async function look({ url }) {
-  const cache = await kept;
-  if (!await cache.match(named(url), { ignoreSearch: true })) return; // not a page of ours
+  if (!named(url)) return; // not a page of ours
   const response = await fetch(url, { cache: 'no-cache' });
   if (!response.ok) return; // an error of the server is no build
   const page = await response.text();
-  if (!page.includes('register.js')) await cache.put(LEFT, new Response());
+  if (!page.includes('register.js')) await (await opened).put(LEFT, new Response());
 }
 
 /**
@@ -77,13 +245,13 @@ async function look({ url }) {
  * @param {Request} request
  */
 async function leave(request) {
-  const cache = await kept;
-  const response = await cache.match(LEFT) && await fetch(request);
+  const store = await opened;
+  const response = await store.match(LEFT) && await fetch(request);
   if (!response || !response.ok) return undefined;
   await worker.registration.unregister();
   // One by one: who holds a cache that is deleted can still read it.
-  await Promise.all((await cache.keys()).map((key) => cache.delete(key)));
-  await caches.delete(OURS + VERSION);
+  await Promise.all((await store.keys()).map((key) => store.delete(key)));
+  await caches.delete(STORE);
   return response;
 }
 
@@ -98,20 +266,48 @@ async function turn() {
   return true;
 }
 
-/** @param {Request} request */
+/**
+ * Before a page is shown: is all of it there? A browser may have dropped a part. What is missing is
+ * fetched; where the host has only a newer build's, this one is left, for the two must not mix.
+ */
+async function mend() {
+  const store = await opened;
+  const keys = new Set((await store.keys()).map(({ url }) => url));
+  if ([...files.values()].every(({ key, model }) => model || keys.has(key))) return;
+  await fill(false).catch(mark);
+}
+
+/** After a failed download. @param {unknown} problem */
+async function mark(problem) {
+  if (problem instanceof Other) await (await opened).put(LEFT, new Response());
+}
+
+/** @param {Request} request @returns {Promise<Response>} */
 async function answer(request) {
-  if (request.mode === 'navigate') {
+  const navigates = request.mode === 'navigate';
+  if (navigates) {
     // The browser asks again at once, and the new worker answers. (Without an icon, a browser would
     // look for one.)
     if (await turn()) {
       return new Response('<!doctype html><link rel="icon" href="data:,">', {
         headers: { Refresh: '0', 'Content-Type': 'text/html' } });
     }
+    await mend();
     const page = await leave(request).catch(() => undefined); // no network: the kept one
     if (page) return page;
   }
-  return await (await kept).match(named(request.url), { ignoreSearch: true })
-    ?? isolated(await fetch(request));
+  const entry = named(request.url);
+  if (!entry || request.headers.has('Range')) return isolated(await fetch(request));
+  if (request.cache === 'reload') await (await opened).delete(entry.key); // the runtime found it wrong
+  const found = await kept(entry);
+  if (found) return found;
+  if (entry.model) return isolated(await fetch(request));
+  try {
+    return await bring(entry);
+  } catch (problem) {
+    await mark(problem);
+    return navigates ? await leave(request) ?? isolated(await fetch(request)) : Response.error();
+  }
 }
 
 worker.addEventListener('fetch', (/** @type {Asked} */ event) => {

@@ -277,7 +277,7 @@ export class Files {
       } else if (from !== 'cache') {
         response = await get(base + path, /** @type {RequestCache} */ (from), this.signal, (it) => it);
       } else if (stored) {
-        response = await caches.match(key, { cacheName: STORE }).catch(() => undefined);
+        response = await caches.match(key).catch(() => undefined); // the service worker's, too
       }
       if (!response) continue;
       let own = 0;

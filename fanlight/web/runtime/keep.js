@@ -20,8 +20,11 @@ function halves({ buffer, byteOffset, length }) {
 export async function keep({ base, fresh, store, stored }, { modules, weights }) {
   if (await stored == null) return; // there is no store to be had
   const own = await caches.open(store);
+  // A service worker may keep it already (sw.js uses the same keys).
+  const others = (await caches.keys()).filter((name) => name !== store);
   for (const [key, landed, encoding] of fresh.splice(0)) {
-    await own.put(key, new Response(encoding ? halves(landed) : landed.slice()));
+    const kept = await Promise.all(others.map((cacheName) => caches.match(key, { cacheName })));
+    if (!kept.some(Boolean)) await own.put(key, new Response(encoding ? halves(landed) : landed.slice()));
   }
   const ours = [...modules, ...weights].map(({ sha256 }) => base + sha256);
   for (const { url } of await own.keys()) {

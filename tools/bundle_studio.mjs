@@ -35,6 +35,19 @@ const { metafile } = await build({
   logLevel: 'warning',
 });
 
+// The worker of photos: one script that imports nothing, which a page in one file can hold, too.
+await build({
+  absWorkingDir: root,
+  entryPoints: [join(from, 'imaging.js')],
+  outdir: to,
+  bundle: true,
+  format: 'iife',
+  target: 'es2022',
+  minify: true,
+  legalComments: 'none',
+  logLevel: 'warning',
+});
+
 // The licences of what is inside, whole.
 const packages = [...new Set(Object.keys(metafile.inputs)
   .map((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1]).filter(Boolean))].sort();

@@ -1,0 +1,9 @@
+/** The worker that checks and decodes photos: `{ id, tag, args }` -> `{ id, value }` or `{ id, refusal }`. */
+import { work } from './work.js';
+
+const port = /** @type {MessagePort} */ (/** @type {unknown} */ (globalThis));
+port.onmessage = async (/** @type {MessageEvent} */ event) => {
+  const { id, tag, args } = event.data;
+  port.postMessage({ id, ...await work(tag, args) });
+};
+port.postMessage({ id: 0 }); // it has started

@@ -16,6 +16,13 @@ from fanlight.studio.backbone import Backbone, backbone_of
 from fanlight.studio.heads import BATCH, MOST_CLASSES, Head, heads_for
 from fanlight.version import __version__
 from fanlight.web.modules import strip_comments
+from fanlight.web.shell import (
+    APP_LINKS,
+    REGISTER_LINK,
+    app_files,
+    finish_site,
+    worker_files,
+)
 from fanlight.web.site import CSP, PAGES, fill, runtime_files, train_files
 
 INDEX = "studio.json"
@@ -51,6 +58,7 @@ def studio(
     input_range: Sequence[float] | None = None,
     resize: str | None = None,
     crop: str | None = None,
+    compress: bool = True,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Studio:
     """Write the page in which visitors teach a classifier with photos of their own.
@@ -64,6 +72,7 @@ def studio(
             offers. Default: 2, 4 and 6, as far as there are so many.
         most_classes: as many as a page may have.
         input_range, resize, crop: as `fl.tasks.classify` takes them.
+        compress: write FILE.br and FILE.gz beside what gets smaller by it, for hosts that send them.
         progress: called before each head is built, with its id, how many are done, and how many
             there are.
 
@@ -115,6 +124,8 @@ def studio(
         )
         whole = sum(file["bytes"] for file in writer.files.values())
         sizes = {"model": entries[0]["bytes"], "all": whole}
+        # Everything is kept for visits without a network, also what is only exported with.
+        finish_site(writer.folder, worker=True, model=True, compress=compress)
         writer.commit()
     told("", len(heads), len(heads))
     return Studio(target, base, tuple(heads), sizes)
@@ -169,8 +180,13 @@ def page_files(title: str) -> dict[str, bytes]:
             received="no such file",
             next="in a checkout: make setup. Else install Fanlight again.",
         )
-    index = fill((PAGE / "index.html").read_text("utf-8"), {"title": title, "csp": CSP})
-    files = runtime_files() | train_files()
+    index = fill(
+        (PAGE / "index.html").read_text("utf-8"),
+        {"title": title, "csp": CSP},
+        raw={"head": APP_LINKS + REGISTER_LINK},
+    )
+    files = runtime_files() | train_files() | worker_files()
+    files |= app_files(title, description="Teach a model with your own photos, on your own device.")
     # Of the page that a classifier is exported as.
     files["page.js"] = strip_comments((PAGES / "classify.js").read_text("utf-8")).encode()
     files["page.css"] = (PAGES / "page.css").read_bytes()

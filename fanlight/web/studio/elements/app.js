@@ -42,9 +42,9 @@ export class FanlightStudio extends LitElement {
     .mark svg { width: 2.75rem; height: 1.6rem; stroke: #fff; stroke-width: 2.5; }
     .mark .pane { fill: var(--glow); stroke: none; }
     .project { display: flex; align-items: center; min-width: 0; flex: 1; gap: var(--s1); padding-left: var(--s3); border-left: 1px solid var(--line); }
-    .project input { flex: 0 1 16rem; min-width: 4rem; border-color: transparent; background: transparent; text-overflow: ellipsis; }
-    .project input:hover { border-color: var(--edge); }
-    .project input:focus { border-color: var(--accent); background: var(--card); outline-offset: 0; }
+    .project input[type='text'] { flex: 0 1 auto; width: auto; min-width: 4rem; border-color: transparent; background: transparent; text-overflow: ellipsis; }
+    .project input[type='text']:hover { border-color: var(--edge); }
+    .project input[type='text']:focus { border-color: var(--accent); background: var(--card); outline-offset: 0; }
     .top button { flex: none; }
     .state { display: flex; align-items: center; gap: var(--s1); color: var(--soft); font-size: 0.875rem; white-space: nowrap; }
     .state svg { width: 1.25rem; height: 1.25rem; }
@@ -71,7 +71,6 @@ export class FanlightStudio extends LitElement {
     @media (min-width: 68rem) {
       main.steps { grid-template: 'collect train try' auto 'collect keep keep' 1fr / minmax(0, 1.35fr) minmax(0, 1fr) minmax(0, 1fr); gap: var(--s5); }
       .collect { grid-area: collect; } .train { grid-area: train; } .try { grid-area: try; } .keep { grid-area: keep; }
-      nav.foot { display: none; }
     }
     nav.foot {
       position: fixed; z-index: 10; right: 0; bottom: 0; left: 0; display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; border-top: 1px solid var(--line);
@@ -82,6 +81,7 @@ export class FanlightStudio extends LitElement {
     nav.foot button.now { color: var(--accent); font-weight: 650; }
     nav.foot button.done { color: var(--good); }
     nav.foot :focus-visible { outline-offset: -3px; }
+    @media (min-width: 68rem) { nav.foot { display: none; } }
     @media (max-width: 67.99rem) { :host { --foot: 3.5rem; } .page { padding-bottom: 6.5rem; } }
     @media (max-width: 48rem) { .state span, .mark span, .wide { display: none; } .project { padding-left: var(--s2); } .top { gap: var(--s2); } }
     @media (max-width: 30rem) { .top button.quiet { padding: 0 var(--s2); } }
@@ -279,7 +279,8 @@ export class FanlightStudio extends LitElement {
           d="M22 34a10 10 0 0 1 20 0M32 24V4M25 27 11 13M39 27 53 13"/></svg><span aria-hidden="true">Studio</span></div>
         <div class="project">
           ${session ? html`
-            <input type="text" aria-label="Name of the project" maxlength="80" autocomplete="off" spellcheck="false" .value=${live(session.project.name)}
+            <input type="text" aria-label="Name of the project" maxlength="80" autocomplete="off" spellcheck="false"
+              size=${Math.max(8, Math.min(32, session.project.name.length))} .value=${live(session.project.name)}
               @change=${this.#rename} @keydown=${(/** @type {KeyboardEvent} */ { key, target }) => key === 'Enter' && /** @type {HTMLElement} */ (target).blur()}>
             <button class="quiet" aria-label="Your projects" title="Your projects" aria-haspopup="dialog"
               @click=${() => /** @type {FlProjects | null} */ (this.renderRoot.querySelector('fl-projects'))?.show()}>${icons.folder}

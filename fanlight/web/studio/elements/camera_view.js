@@ -43,7 +43,9 @@ export class FlCamera extends LitElement {
     .below { display: flex; flex-wrap: wrap; gap: var(--s2); margin-top: var(--s2); }
     .hold { flex: 1 1 11rem; user-select: none; -webkit-user-select: none; -webkit-touch-callout: none; touch-action: none; }
     .hold.on { background: #b3261a; color: #fff; }
-    select { flex: 0 1 auto; }
+    select { flex: 1 1 auto; }
+    .below .big + .big { flex: 0 1 auto; }
+    @media (max-width: 30rem) { .hold { flex-basis: 100%; } .below .big + .big { flex: 1; } }
   `];
 
   /** @type {Blob[]} */

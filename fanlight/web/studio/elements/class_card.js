@@ -39,16 +39,17 @@ export class FlClass extends LitElement {
 
   /** @override */
   static styles = [shared, css`
-    .card { position: relative; padding: var(--s3); border-left: 0.375rem solid var(--color); transition: background-color var(--quick); }
+    .card { position: relative; padding: var(--s3); transition: background-color var(--quick); }
     .card.over { background: var(--wash); outline: 2px dashed var(--accent); outline-offset: -2px; }
     .head { display: flex; align-items: center; gap: var(--s2); }
-    .name { flex: 1; min-width: 0; border-color: transparent; background: transparent; font-weight: 600; font-size: 1.125rem; padding: 0 var(--s2);
+    input.name[type='text'] { flex: 1; width: 100%; min-width: 0; border-color: transparent; background: transparent; font-weight: 600; font-size: 1.125rem; padding: 0 var(--s2);
       text-overflow: ellipsis; }
-    .name:hover { border-color: var(--edge); }
-    .name:focus { border-color: var(--accent); background: var(--card); outline-offset: 0; }
-    .color { position: relative; display: grid; place-items: center; width: var(--touch); height: var(--touch); flex: none; margin-right: -0.5rem; }
+    .empty input.name[type='text'] { border-color: var(--line); }
+    input.name[type='text']:hover { border-color: var(--edge); }
+    input.name[type='text']:focus { border-color: var(--accent); background: var(--card); outline-offset: 0; }
+    .color { position: relative; display: grid; place-items: center; width: var(--touch); height: var(--touch); flex: none; margin-left: -0.25rem; margin-right: -0.375rem; }
     .color input { position: absolute; inset: 0; width: 100%; height: 100%; min-height: 0; padding: 0; opacity: 0; cursor: pointer; }
-    .color .dot { width: 1.25rem; height: 1.25rem; pointer-events: none; }
+    .color .dot { width: 1.5rem; height: 1.5rem; pointer-events: none; }
     .color:focus-within { outline: 3px solid var(--accent); outline-offset: -4px; border-radius: var(--r1); }
     .ways { display: grid; grid-template-columns: 1fr 1fr; gap: var(--s2); }
     .ways button { border-color: var(--line); background: var(--well); font-weight: 600; }

@@ -36,7 +36,7 @@ export class FlCollect extends LitElement {
 
   /** @override */
   static styles = [shared, css`
-    .classes { display: grid; gap: var(--s3); }
+    .classes { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); align-items: start; gap: var(--s3); }
     .balance { display: flex; gap: 2px; height: 0.625rem; overflow: hidden; border-radius: 1rem; background: var(--well); }
     .balance i { flex: var(--n) 0 0; min-width: 4px; background: var(--color); transition: flex var(--quick); }
     .add { width: 100%; border-style: dashed; background: transparent; color: var(--soft); }
@@ -270,6 +270,17 @@ export class FlCollect extends LitElement {
     else this.#sort(chosen(files), 'paste');
   };
 
+  /** Open the camera at a class, or close it. @param {string} id */
+  async #film(id) {
+    this.filming = this.filming === id ? '' : id;
+    this.#last = id;
+    await this.updateComplete;
+    const card = this.#card(id);
+    await card?.updateComplete;
+    if (this.filming) card?.scrollIntoView({ block: 'nearest', behavior: 'instant' });
+    else /** @type {HTMLElement | null | undefined} */ (card?.renderRoot.querySelector('.ways button'))?.focus({ preventScroll: true });
+  }
+
   /** @param {ClassInfo} info @param {number} n */
   #remove(info, n) {
     const { session } = this;
@@ -340,9 +351,15 @@ export class FlCollect extends LitElement {
             <fl-class .session=${session} .info=${info} .items=${by.get(info.id) ?? []} .twins=${alike} .removable=${classes.length > 1}
               .filming=${this.filming === info.id} .adding=${this.adding[info.id] ?? null} .refused=${this.refused[info.id] ?? []}
               @focusin=${() => { this.#last = info.id; }}
+<<<<<<< HEAD
               @fl-camera=${() => { this.filming = this.filming === info.id ? '' : info.id; this.#last = info.id; }}
               @fl-add=${(/** @type {CustomEvent} */ { detail }) => this.#add(info.id, detail.found.map((/** @type {Found} */ { file }) => file), detail.source)}
               @fl-stop=${() => this.#stops.get(info.id)?.abort()}
+=======
+              @fl-camera=${() => this.#film(info.id)}
+              @fl-add=${(/** @type {CustomEvent} */ { detail }) => this.#add(info.id, detail.photos, detail.source)}
+              @fl-stop=${() => this.#stop(info.id)}
+>>>>>>> 96f2d7c (Studio: phones, folders as classes, and a session for tests of the page)
               @fl-seen=${() => { this.refused = { ...this.refused, [info.id]: [] }; }}
               @fl-move=${(/** @type {CustomEvent} */ { detail }) => this.#move(detail, info.id)}
               @fl-delete=${(/** @type {CustomEvent} */ { detail }) => this.#delete(detail)}

@@ -32,8 +32,15 @@ export class FlGallery extends LitElement {
     .top button.over { border-color: var(--accent); background: var(--wash); }
     .top button span { max-width: 12rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
     .none { padding: var(--s6) var(--s4); text-align: center; }
-    fl-grid { flex: 1; min-height: 0; padding: 0; margin: var(--s3) var(--s4); }
+    fl-grid { flex: 1; min-height: 0; margin: var(--s3) var(--s4) 0; }
     .push { margin-left: auto; }
+    @media (max-width: 40rem) {
+      .top { flex-wrap: nowrap; overflow-x: auto; scrollbar-width: none; }
+      .top button { flex: none; }
+      .chosen { gap: 0; min-height: 3.5rem; padding: var(--s1) var(--s3); }
+      .chosen button { padding: 0 var(--s2); }
+      .chosen .hint, .chosen button .word { display: none; }
+    }
   `];
 
   constructor() {
@@ -150,10 +157,10 @@ export class FlGallery extends LitElement {
         ${shownClasses(session).map(({ id, name, color }) => html`<button @click=${() => this.#move(ids, id)}>
           <i class="dot" ${vars({ '--color': color, width: '0.875rem', height: '0.875rem', 'border-radius': '50%', background: color })}></i>${name}</button>`)}
       </fl-menu>
-      <button class="quiet" @click=${() => this.#hold(!held)}>${icons.test} ${held ? 'Learn from them' : 'Only for testing'}</button>
-      <button class="quiet danger" @click=${() => this.#delete(ids)}>${icons.trash} Delete</button>
-      <button class="quiet push" @click=${() => { this.selected = new Set(items.map(({ id }) => id)); }}>Select all</button>
-      <button class="quiet" @click=${() => { this.selected = new Set(); }}>Select none</button>`;
+      <button class="quiet" aria-label=${held ? 'Learn from them' : 'Only for testing'} @click=${() => this.#hold(!held)}>${icons.test} <span class="word">${held ? 'Learn from them' : 'Only for testing'}</span></button>
+      <button class="quiet danger" aria-label="Delete" @click=${() => this.#delete(ids)}>${icons.trash} <span class="word">Delete</span></button>
+      <button class="quiet push" @click=${() => { this.selected = new Set(items.map(({ id }) => id)); }}>All</button>
+      <button class="quiet" @click=${() => { this.selected = new Set(); }}>None</button>`;
   }
 
   /** @override */
@@ -181,7 +188,7 @@ export class FlGallery extends LitElement {
           ${this.selected.size ? this.#chosen(session, items) : alike ? html`
             <span>These look almost the same. One of each is enough.</span>
             <button class="push" @click=${() => this.#delete(extra)}>${icons.check} Keep one of each, delete ${extra.length}</button>`
-    : html`<span class="soft">Press a photo to see it large. Press its ring to select it.</span>
+    : html`<span class="soft hint">Press a photo to see it large. Press its ring to select it.</span>
             ${items.length ? html`<button class="quiet push" @click=${() => { this.selected = new Set(items.map(({ id }) => id)); }}>Select all</button>` : nothing}`}
         </div>
         ${items.length ? html`

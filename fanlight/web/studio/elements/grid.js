@@ -9,6 +9,8 @@ import { Thumbs } from './thumbs.js';
 export const PHOTOS = 'application/x-fanlight-photos';
 
 const GAP = 8;
+/** On a phone they are smaller. */
+const NARROW = 480;
 /** Rows above and below what is seen. */
 const SPARE = 3;
 
@@ -105,7 +107,8 @@ export class FlGrid extends LitElement {
   #measure() {
     this.#width = this.clientWidth;
     this.#height = this.clientHeight;
-    this.columns = Math.max(1, Math.floor((this.#width + GAP) / (this.side + GAP)));
+    const side = this.#width < NARROW ? Math.min(this.side, 96) : this.side;
+    this.columns = Math.max(1, Math.floor((this.#width + GAP) / (side + GAP)));
     this.#scrolled();
     this.requestUpdate();
   }

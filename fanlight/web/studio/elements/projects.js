@@ -40,7 +40,7 @@ export class FlProjects extends LitElement {
     .list { display: grid; gap: var(--s2); margin: var(--s4) 0; }
     li { display: flex; align-items: center; gap: var(--s2); border: 1px solid var(--line); border-radius: var(--r2); background: var(--card); }
     li.now { border-color: var(--accent); }
-    .open { flex: 1; min-width: 0; display: grid; justify-items: start; gap: 0; padding: var(--s2) var(--s4); border-color: transparent; background: transparent;
+    .open { flex: 1; min-width: 0; display: grid; justify-content: start; justify-items: start; grid-template-columns: minmax(0, 1fr); gap: 0; padding: var(--s2) var(--s4); border-color: transparent; background: transparent;
       text-align: start; }
     .open b { max-width: 100%; overflow: hidden; text-overflow: ellipsis; }
     form { display: flex; flex: 1; gap: var(--s2); padding: var(--s2); }

@@ -7,7 +7,7 @@ import './toast.js';
 import { TransferSession } from '../session.js';
 import { icons } from './icons.js';
 import { FULL } from './projects.js';
-import { COLORS, shared } from './theme.js';
+import { shared } from './theme.js';
 import { Trash, shownClasses, shownExamples } from './trash.js';
 import { Watch } from './watch.js';
 import { aborted, problem } from './words.js';
@@ -29,7 +29,7 @@ const STEPS = [['collect', 'Collect', 'photos'], ['train', 'Train', 'spark'], ['
 export class FanlightStudio extends LitElement {
   /** @override */
   static properties = {
-    src: {}, session: { attribute: false }, progress: { state: true }, trouble: { state: true }, newer: { state: true }, room: { state: true },
+    src: {}, heading: {}, session: { attribute: false }, progress: { state: true }, trouble: { state: true }, newer: { state: true }, room: { state: true },
     online: { state: true }, offline: { state: true }, install: { state: true }, full: { state: true }, seen: { state: true },
   };
 
@@ -101,6 +101,7 @@ export class FanlightStudio extends LitElement {
     super();
     /** @type {string | null} */
     this.src = null;
+    this.heading = 'Studio';
     /** @type {Session | null} */
     this.session = null;
     /** @type {Progress | null} */
@@ -215,7 +216,7 @@ export class FanlightStudio extends LitElement {
     this.#preparing = true;
     try {
       if (!session.classes.length && !session.examples.length) {
-        for (const n of [1, 2]) await session.addClass(`Class ${n}`, { color: COLORS[n - 1] });
+        for (const n of [1, 2]) await session.addClass(`Class ${n}`);
       }
       if (session.examples.length && !this.#asked) {
         this.#asked = true;
@@ -240,9 +241,7 @@ export class FanlightStudio extends LitElement {
       return;
     }
     try {
-      await session.store?.update(session.project.id, { name });
-      session.project.name = name;
-      this.requestUpdate();
+      await session.rename(name);
     } catch (error) {
       problem(this, error);
     }
@@ -275,8 +274,8 @@ export class FanlightStudio extends LitElement {
     const tag = customElements.get('fl-tag') && session;
     return html`
       <header class="top">
-        <div class="mark"><svg viewBox="0 0 64 36" role="img" aria-label="Fanlight Studio"><path class="pane" d="M2 34a30 30 0 0 1 60 0z"/><path
-          d="M22 34a10 10 0 0 1 20 0M32 24V4M25 27 11 13M39 27 53 13"/></svg><span aria-hidden="true">Studio</span></div>
+        <div class="mark"><svg viewBox="0 0 64 36" role="img" aria-label=${this.heading}><path class="pane" d="M2 34a30 30 0 0 1 60 0z"/><path
+          d="M22 34a10 10 0 0 1 20 0M32 24V4M25 27 11 13M39 27 53 13"/></svg><span aria-hidden="true">${this.heading}</span></div>
         <div class="project">
           ${session ? html`
             <input type="text" aria-label="Name of the project" maxlength="80" autocomplete="off" spellcheck="false"
@@ -344,7 +343,7 @@ export class FanlightStudio extends LitElement {
           @fl-again=${this.#again}></fl-status>
         ${this.full > FULL ? html`<p class="note bad">The space for this page is nearly full. Save projects as files, then delete what you do not need.</p>` : nothing}
         ${fresh && this.room === 'teach' ? html`<div class="hello"><h1>Show it examples. It learns to tell them apart.</h1>
-          <p>Your photos never leave this device.</p></div>` : html`<h1 class="hidden-text">Fanlight Studio</h1>`}
+          <p>Your photos never leave this device.</p></div>` : html`<h1 class="hidden-text">${this.heading}</h1>`}
         ${this.#teach()}
         ${this.room === 'tag' && session ? html`<main><fl-tag .session=${session}></fl-tag></main>` : nothing}
         <fl-projects .session=${session}></fl-projects>

@@ -3,7 +3,7 @@ import { live } from 'lit/directives/live.js';
 import './camera_view.js';
 import './grid.js';
 import './menu.js';
-import { brings, chosen, dropped, pasted } from './drops.js';
+import { brings, dropped, pasted, prepare } from './drops.js';
 import { PHOTOS } from './grid.js';
 import { icons } from './icons.js';
 import { shared, vars } from './theme.js';
@@ -14,7 +14,7 @@ import { aborted, count, plain, problem, tell } from './words.js';
  */
 
 /** Characters of a name. */
-const LONGEST = 80;
+export const LONGEST = 80;
 /** With fewer photos a class is hardly learnt. */
 const FEW = 10;
 
@@ -27,7 +27,7 @@ export const wrongName = (name, others) => {
 };
 
 /**
- * `<fl-class>`: a class with its name, colour and photos. Events for `<fl-collect>`: `fl-add` (detail: files or found,
+ * `<fl-class>`: a class with its name, colour and photos. Events for `<fl-collect>`: `fl-add` (detail: photos,
  * source), `fl-camera` (open or close it here), `fl-all`, `fl-remove`, `fl-move` (detail: ids), `fl-stop`, `fl-seen`.
  */
 export class FlClass extends LitElement {
@@ -76,7 +76,7 @@ export class FlClass extends LitElement {
     /** @type {ReadonlySet<string>} */
     this.twins = new Set();
     this.filming = false;
-    /** @type {{ done: number, count: number } | null} */
+    /** `count` is 0 while nobody knows how many there are. @type {{ done: number, count: number } | null} */
     this.adding = null;
     /** @type {Added['refused']} */
     this.refused = [];
@@ -143,7 +143,7 @@ export class FlClass extends LitElement {
   /** @param {Event} event @param {Origin} source */
   #chosen({ target }, source) {
     const { files } = /** @type {HTMLInputElement} */ (target);
-    if (files?.length) this.#say('fl-add', { found: chosen(files), source });
+    if (files?.length) this.#say('fl-add', { photos: [...files], source });
   }
 
   async #paste() {
@@ -153,7 +153,7 @@ export class FlClass extends LitElement {
         const type = item.types.find((one) => one.startsWith('image/'));
         if (type) files.push(new File([await item.getType(type)], `pasted.${type.slice(6)}`, { type }));
       }
-      if (files.length) this.#say('fl-add', { found: chosen(pasted(files)), source: 'paste' });
+      if (files.length) this.#say('fl-add', { photos: pasted(files), source: 'paste' });
       else tell(this, 'There is no picture to paste: copy one first.');
     } catch (error) {
       if (!aborted(error)) tell(this, 'The browser does not let this page paste by itself: press Ctrl+V here instead.', { bad: true });
@@ -161,23 +161,22 @@ export class FlClass extends LitElement {
   }
 
   /** @param {DragEvent} event */
-  async #drag(event) {
+  #drag(event) {
     const { dataTransfer, type } = event;
     const photos = dataTransfer?.types.includes(PHOTOS);
     if (!dataTransfer || !(photos || brings(event))) return;
     event.preventDefault();
     event.stopPropagation();
+    prepare();
     if (type === 'dragover') dataTransfer.dropEffect = photos ? 'move' : 'copy';
     this.over = type === 'dragover';
     if (type !== 'drop') return;
     if (photos) this.#say('fl-move', JSON.parse(dataTransfer.getData(PHOTOS)));
     else {
-      // Where a folder is dropped on a class, all that is in it belongs to that class.
-      try {
-        this.#say('fl-add', { found: await dropped(dataTransfer), source: 'file' });
-      } catch (error) {
-        problem(this, error);
-      }
+      // All that is in a folder belongs to the class that it is dropped on.
+      const { files, folders } = dropped(dataTransfer);
+      if (folders) this.#say('fl-add', { photos: folders, source: 'file' });
+      if (files.length) this.#say('fl-add', { photos: files, source: 'file' });
     }
   }
 
@@ -186,8 +185,8 @@ export class FlClass extends LitElement {
     const { adding, refused } = this;
     return html`
       ${adding ? html`<div class="row small number">
-        <span role="status">Adding ${adding.done} of ${adding.count}</span>
-        <div class="bar" ${vars({ '--share': adding.count ? adding.done / adding.count : 0, '--color': 'var(--color)' })}></div>
+        <span role="status">Adding ${adding.done}${adding.count ? ` of ${adding.count}` : ''}</span>
+        <div class="bar" ${vars({ '--share': adding.count ? adding.done / adding.count : 0.5 })}></div>
         <button class="quiet" @click=${() => this.#say('fl-stop')}>Stop</button></div>` : nothing}
       ${refused.length ? html`<div class="note bad small" role="alert">
         <button class="quiet icon dismiss" aria-label="Close this message" @click=${() => this.#say('fl-seen')}>${icons.close}</button>

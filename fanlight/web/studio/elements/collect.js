@@ -3,10 +3,9 @@ import { repeat } from 'lit/directives/repeat.js';
 import './class_card.js';
 import './dialog.js';
 import './gallery.js';
-import { wrongName } from './class_card.js';
-import { brings, byFolder, chosen, dropped, pasted } from './drops.js';
+import { brings, dropped, pasted, prepare } from './drops.js';
 import { icons } from './icons.js';
-import { COLORS, shared, vars } from './theme.js';
+import { shared, vars } from './theme.js';
 import { Trash, shownClasses, shownExamples } from './trash.js';
 import { groups } from './twins.js';
 import { Watch } from './watch.js';
@@ -15,7 +14,6 @@ import { aborted, count, problem, tell } from './words.js';
  * @import { FlClass } from './class_card.js'
  * @import { FlDialog } from './dialog.js'
  * @import { FlGallery } from './gallery.js'
- * @import { Found } from './drops.js'
  * @import { Added, ClassInfo, Example, Origin, Pair } from '../types.js'
  * @import { Session } from './session.js'
  */
@@ -24,14 +22,15 @@ import { aborted, count, problem, tell } from './words.js';
 const UNEVEN = 3;
 /** After the last change, before photos that look alike are looked for. */
 const CALM_MS = 1200;
-const GIVEN = /^Class \d+$/;
+/** @param {File} file */
+const isZip = ({ name, type }) => /\.zip$/i.test(name) || type === 'application/zip';
 
 /** `<fl-collect>`: the classes of a project and their photos. */
 export class FlCollect extends LitElement {
   /** @override */
   static properties = {
     session: { attribute: false }, filming: { state: true }, adding: { state: true }, refused: { state: true }, features: { state: true },
-    pairs: { state: true }, loose: { state: true }, over: { state: true },
+    pairs: { state: true }, loose: { state: true }, over: { state: true }, sorted: { state: true },
   };
 
   /** @override */
@@ -39,7 +38,8 @@ export class FlCollect extends LitElement {
     .classes { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); align-items: start; gap: var(--s3); }
     .balance { display: flex; gap: 2px; height: 0.625rem; overflow: hidden; border-radius: 1rem; background: var(--well); }
     .balance i { flex: var(--n) 0 0; min-width: 4px; background: var(--color); transition: flex var(--quick); }
-    .add { width: 100%; border-style: dashed; background: transparent; color: var(--soft); }
+    .ways { display: flex; flex-wrap: wrap; gap: var(--s2); }
+    .add { flex: 1 1 12rem; border-style: dashed; background: transparent; color: var(--soft); }
     .add:hover { color: var(--ink); }
     .bar { flex: 1; }
     .to { display: grid; gap: var(--s2); margin-top: var(--s3); }
@@ -50,8 +50,9 @@ export class FlCollect extends LitElement {
   `];
 
   #calm = 0;
-  /** @type {Map<string, AbortController>} */
-  #stops = new Map();
+  /** What is being added, by class. @type {Map<string, Set<{ done: number, count: number, stop: AbortController }>>} */
+  #adds = new Map();
+  #sorting = new AbortController();
   /** The class that was worked on last: what is pasted goes there. */
   #last = '';
   /** Whose classes are shown. */
@@ -75,6 +76,8 @@ export class FlCollect extends LitElement {
     /** What was dropped beside the classes, until somebody says where it belongs. @type {{ files: File[], source: Origin } | null} */
     this.loose = null;
     this.over = false;
+    /** Photos of folders that were added so far; -1 while there are none on their way. */
+    this.sorted = -1;
     new Watch(this, ['change', 'trash', 'features'], (event) => this.#heard(event));
   }
 
@@ -95,7 +98,7 @@ export class FlCollect extends LitElement {
     window.removeEventListener('pointerdown', this.#near, true);
     window.removeEventListener('focusin', this.#near, true);
     clearTimeout(this.#calm);
-    for (const stop of this.#stops.values()) stop.abort();
+    this.#stop();
   }
 
   /** Another project begins without what was said of the last. @override @param {Map<PropertyKey, unknown>} changed */
@@ -103,7 +106,7 @@ export class FlCollect extends LitElement {
     const project = this.session?.project?.id ?? '';
     if (!changed.has('session') && project === this.#project) return;
     this.#project = project;
-    for (const stop of this.#stops.values()) stop.abort();
+    this.#stop();
     this.adding = {};
     this.filming = '';
     this.pairs = [];
@@ -136,29 +139,42 @@ export class FlCollect extends LitElement {
     }, CALM_MS);
   }
 
-  /** @param {string} to @param {File[]} files @param {Origin} source */
-  async #add(to, files, source) {
+  /** @param {string} to @param {unknown} photos files, or what was gathered of a drop @param {Origin} source */
+  async #add(to, photos, source) {
     const { session } = this;
-    if (!session || !files.length) return;
+    if (!session) return;
+    // How many there are nobody knows of a folder or a zip file before it was looked into.
+    const known = Array.isArray(photos) && !photos.some(isZip) ? photos.length : 0;
     this.#last = to;
-    // What is added to one class is added in turn; a second stop button would be one too many.
-    this.#stops.get(to)?.abort();
-    const stop = new AbortController();
-    this.#stops.set(to, stop);
-    const show = (/** @type {number} */ done, /** @type {number} */ all) => { this.adding = { ...this.adding, [to]: { done, count: all } }; };
-    show(0, files.length);
+    const one = { done: 0, count: known, stop: new AbortController() };
+    const all = this.#adds.get(to) ?? new Set();
+    this.#adds.set(to, all.add(one));
+    this.#count(to);
     this.refused = { ...this.refused, [to]: [] };
     try {
-      const { refused } = await session.add(to, files, { source, onProgress: show, signal: stop.signal });
-      this.refused = { ...this.refused, [to]: refused };
+      const { refused } = await session.add(to, photos, { source, signal: one.stop.signal, onProgress: (done, count) => {
+        Object.assign(one, { done, count: count ?? known });
+        this.#count(to);
+      } });
+      this.refused = { ...this.refused, [to]: [...this.refused[to] ?? [], ...refused] };
     } catch (error) {
       problem(this, error);
     } finally {
-      if (this.#stops.get(to) === stop) {
-        this.#stops.delete(to);
-        this.adding = { ...this.adding, [to]: null };
-      }
+      all.delete(one);
+      this.#count(to);
     }
+  }
+
+  /** What is on its way to a class, taken together. @param {string} to */
+  #count(to) {
+    const all = [...this.#adds.get(to) ?? []];
+    const sum = (/** @type {'done' | 'count'} */ of) => all.reduce((total, one) => total + one[of], 0);
+    this.adding = { ...this.adding, [to]: all.length ? { done: sum('done'), count: all.every((one) => one.count) ? sum('count') : 0 } : null };
+  }
+
+  /** @param {string} [to] the class; default: all of them */
+  #stop(to) {
+    for (const [id, all] of this.#adds) if (to === undefined || id === to) for (const { stop } of all) stop.abort();
   }
 
   /** A name that is free. */
@@ -169,13 +185,12 @@ export class FlCollect extends LitElement {
     return `Class ${n}`;
   }
 
-  /** @param {string} [name] @returns {Promise<ClassInfo | null>} */
-  async #addClass(name = this.#free()) {
+  /** @returns {Promise<ClassInfo | null>} */
+  async #addClass() {
     const { session } = this;
     if (!session) return null;
-    const used = new Set(session.classes.map(({ color }) => color.toLowerCase()));
     try {
-      return await session.addClass(name, { color: COLORS.find((color) => !used.has(color)) ?? COLORS[used.size % COLORS.length] });
+      return await session.addClass(this.#free());
     } catch (error) {
       problem(this, error);
       return null;
@@ -195,45 +210,47 @@ export class FlCollect extends LitElement {
     return /** @type {FlClass[]} */ ([...this.renderRoot.querySelectorAll('fl-class')]).find(({ info }) => info.id === id);
   }
 
-  /** The class of a folder's name: one that is there, one that nobody has touched yet, or a new one. @param {string} folder */
-  async #classOf(folder) {
+  /** Folders become classes, or go to those of their names. @param {unknown} photos */
+  async #folders(photos) {
     const { session } = this;
-    if (!session) return null;
-    const name = folder.trim().slice(0, 80);
-    const same = shownClasses(session).find((one) => one.name.toLowerCase() === name.toLowerCase());
-    if (same) return same;
-    const blank = shownClasses(session).find((one) => GIVEN.test(one.name) && !session.examples.some((item) => item.class === one.id));
-    if (!blank || wrongName(name, session.classes)) return this.#addClass(name);
-    await session.renameClass(blank.id, name);
-    return blank;
-  }
-
-  /** What was dropped on the page: folders become classes; of single photos somebody has to say what they show. @param {Found[]} found @param {Origin} source */
-  async #sort(found, source) {
-    const folders = byFolder(found);
-    const loose = folders.get('') ?? [];
-    folders.delete('');
-    const made = [];
+    if (!session) return;
+    const { signal } = this.#sorting = new AbortController();
+    this.sorted = 0;
     try {
-      for (const [folder, files] of folders) {
-        const to = await this.#classOf(folder);
-        if (to) made.push(this.#add(to.id, files, source));
-      }
+      const { added, refused } = await session.add(null, photos, { source: 'file', signal, onProgress: (done) => { this.sorted = done; } });
+      if (refused.length && !added.length) throw refused[0].error;
+      const [first] = refused;
+      tell(this, `${count(added.length, 'photo')} added${first ? `, ${count(refused.length, 'file')} could not be used` : ''}`);
     } catch (error) {
       problem(this, error);
+    } finally {
+      this.sorted = -1;
     }
-    if (loose.length) {
-      this.loose = { files: loose, source };
-      await this.updateComplete;
-      await /** @type {FlDialog | null} */ (this.renderRoot.querySelector('.ask'))?.show();
-    }
-    await Promise.all(made);
+  }
+
+  /** @param {Event} event */
+  #chosen({ target }) {
+    const input = /** @type {HTMLInputElement} */ (target);
+    const files = [...input.files ?? []];
+    input.value = '';
+    if (files.length) this.#folders(files);
+  }
+
+  /** Of single photos somebody has to say what they show. @param {File[]} files @param {Origin} source */
+  async #ask(files, source) {
+    this.loose = { files, source };
+    await this.updateComplete;
+    await /** @type {FlDialog | null} */ (this.renderRoot.querySelector('.ask'))?.show();
   }
 
   /** @param {string | null} to */
   async #answer(to) {
     const { loose } = this;
     /** @type {FlDialog | null} */ (this.renderRoot.querySelector('.ask'))?.close();
+    if (loose && to === null && loose.files.some(isZip)) {
+      await this.#folders(loose.files);
+      return;
+    }
     const id = to ?? (await this.#addClass())?.id;
     if (loose && id) await this.#add(id, loose.files, loose.source);
   }
@@ -246,13 +263,12 @@ export class FlCollect extends LitElement {
       return;
     }
     event.preventDefault();
+    prepare();
     this.over = event.type === 'dragover';
     if (event.type !== 'drop' || !event.dataTransfer) return;
-    try {
-      await this.#sort(await dropped(event.dataTransfer), 'file');
-    } catch (error) {
-      problem(this, error);
-    }
+    const { files, folders } = dropped(event.dataTransfer);
+    if (folders) await this.#folders(folders);
+    if (files.length) await this.#ask(files, 'file');
   };
 
   #near = (/** @type {Event} */ event) => {
@@ -267,7 +283,7 @@ export class FlCollect extends LitElement {
     anything.preventDefault();
     anything.stopImmediatePropagation();
     if (shownClasses(this.session).some(({ id }) => id === this.#last)) this.#add(this.#last, files, 'paste');
-    else this.#sort(chosen(files), 'paste');
+    else this.#ask(files, 'paste');
   };
 
   /** Open the camera at a class, or close it. @param {string} id */
@@ -286,7 +302,7 @@ export class FlCollect extends LitElement {
     const { session } = this;
     if (!session) return;
     if (this.filming === info.id) this.filming = '';
-    this.#stops.get(info.id)?.abort();
+    this.#stop(info.id);
     const trash = Trash.of(session);
     trash.put({ classes: [info.id] }).catch((error) => problem(this, error));
     tell(this, n ? `${info.name} and its ${count(n, 'photo')} removed` : `${info.name} removed`, { label: 'Undo', act: () => trash.undo() });
@@ -342,6 +358,8 @@ export class FlCollect extends LitElement {
     return html`
       <div class="stack">
         ${this.#balance(classes, by)}
+        ${this.sorted < 0 ? nothing : html`<div class="row small number"><span role="status" class="grow">Adding ${this.sorted}…</span>
+          <button class="quiet" @click=${() => this.#sorting.abort()}>Stop</button></div>`}
         <div class="row small soft number" role="status">
           ${features.done < features.count ? html`<span>${features.done} of ${count(features.count, 'photo')} ready</span>
             <div class="bar" ${vars({ '--share': features.done / features.count })}></div>` : nothing}
@@ -351,15 +369,9 @@ export class FlCollect extends LitElement {
             <fl-class .session=${session} .info=${info} .items=${by.get(info.id) ?? []} .twins=${alike} .removable=${classes.length > 1}
               .filming=${this.filming === info.id} .adding=${this.adding[info.id] ?? null} .refused=${this.refused[info.id] ?? []}
               @focusin=${() => { this.#last = info.id; }}
-<<<<<<< HEAD
-              @fl-camera=${() => { this.filming = this.filming === info.id ? '' : info.id; this.#last = info.id; }}
-              @fl-add=${(/** @type {CustomEvent} */ { detail }) => this.#add(info.id, detail.found.map((/** @type {Found} */ { file }) => file), detail.source)}
-              @fl-stop=${() => this.#stops.get(info.id)?.abort()}
-=======
               @fl-camera=${() => this.#film(info.id)}
               @fl-add=${(/** @type {CustomEvent} */ { detail }) => this.#add(info.id, detail.photos, detail.source)}
               @fl-stop=${() => this.#stop(info.id)}
->>>>>>> 96f2d7c (Studio: phones, folders as classes, and a session for tests of the page)
               @fl-seen=${() => { this.refused = { ...this.refused, [info.id]: [] }; }}
               @fl-move=${(/** @type {CustomEvent} */ { detail }) => this.#move(detail, info.id)}
               @fl-delete=${(/** @type {CustomEvent} */ { detail }) => this.#delete(detail)}
@@ -367,7 +379,12 @@ export class FlCollect extends LitElement {
               @fl-all=${() => this.#photos?.show({ only: info.id })}
               @fl-remove=${() => this.#remove(info, by.get(info.id)?.length ?? 0)}></fl-class>`)}
         </div>
-        <button class="add big" @click=${this.#newClass}>${icons.plus} Another class</button>
+        <div class="ways">
+          <button class="add big" @click=${this.#newClass}>${icons.plus} Another class</button>
+          <button class="quiet" title="Each folder becomes a class" @click=${() => /** @type {HTMLElement | null} */ (this.renderRoot.querySelector('.folders'))?.click()}>
+            ${icons.folder} From folders</button>
+          <input class="folders" hidden type="file" webkitdirectory multiple aria-label="Folders" @change=${this.#chosen}>
+        </div>
         ${alike.size ? html`<button class="quiet small" @click=${() => this.#photos?.show({ alike: true })}>
           ${icons.twins} ${count(alike.size, 'photo')} look alike. Have a look</button>` : nothing}
       </div>
@@ -377,7 +394,8 @@ export class FlCollect extends LitElement {
         <div class="to">
           ${classes.map((info) => html`<button class="big" @click=${() => this.#answer(info.id)}>
             <i class="dot" ${vars({ '--color': info.color })}></i> ${info.name}</button>`)}
-          <button class="big" @click=${() => this.#answer(null)}>${icons.plus} A new class</button>
+          <button class="big" @click=${() => this.#answer(null)}>${this.loose?.files.some(isZip)
+      ? html`${icons.folder} A class for each folder in it` : html`${icons.plus} A new class`}</button>
         </div>
       </fl-dialog>
       ${this.over ? html`<div class="veil"><span>Drop photos, or a folder for each class</span></div>` : nothing}`;

@@ -129,14 +129,10 @@ export class FlProjects extends LitElement {
   async #begin() {
     const { session } = this;
     const names = new Set(this.list.map(({ name }) => name));
-    let n = 1;
+    let n = 2;
     while (names.has(`My project ${n}`)) n++;
-    const done = await this.#do('Opening…', async () => {
-      const made = await session?.store?.create(names.has('My project') ? `My project ${n}` : 'My project', {
-        form: session.project.form, settings: session.settings,
-      });
-      if (made) await session?.load(made.id);
-    });
+    const name = names.has('My project') ? `My project ${n}` : 'My project';
+    const done = await this.#do('Opening…', async () => session?.create(name));
     if (done) this.#dialog?.close();
   }
 
@@ -146,11 +142,10 @@ export class FlProjects extends LitElement {
     const name = new FormData(/** @type {HTMLFormElement} */ (event.target)).get('name');
     this.renaming = '';
     const text = `${name ?? ''}`.trim().slice(0, 80);
-    if (text && text !== project.name) await this.#do('Saving…', async () => this.session?.store?.update(project.id, { name: text }));
-    if (project.id === this.session?.project.id && text) {
-      this.session.project.name = text;
-      this.session.dispatchEvent(new Event('change'));
-    }
+    const { session } = this;
+    if (!session || !text || text === project.name) return;
+    await this.#do('Saving…', async () => (
+      project.id === session.project.id ? session.rename(text) : session.store?.update(project.id, { name: text })));
   }
 
   /** @param {Project} project */

@@ -1,12 +1,11 @@
 /** What the elements need of a `TransferSession` and of its store. Types only: no code. */
 
 import type {
-  Added, ClassInfo, Example, ExportKind, HeadInfo, Origin, Pair, Photo, Project, Report, Settings,
+  Added, ClassInfo, Example, ExportKind, HeadInfo, Origin, Pair, Project, Report, Settings,
 } from '../types.js';
 
 export interface Keeper {
   projects(): Promise<Project[]>;
-  create(name: string, fields?: Partial<Project>): Promise<Project>;
   update(id: string, changes: Partial<Project>): Promise<unknown>;
   remove(id: string): Promise<void>;
   examples(project: string): Promise<Example[]>;
@@ -27,8 +26,8 @@ export interface Session extends EventTarget {
   renameClass(id: string, name: string): Promise<unknown>;
   recolorClass(id: string, color: string): Promise<unknown>;
   removeClass(id: string): Promise<unknown>;
-  add(to: string, photos: Photo[] | FileList | DataTransfer, options?: {
-    source?: Origin; onProgress?: (done: number, count: number) => void; signal?: AbortSignal;
+  add(to: string | null, photos: unknown, options?: {
+    source?: Origin; onProgress?: (done: number, count?: number) => void; signal?: AbortSignal;
   }): Promise<Added>;
   remove(ids: string[]): Promise<unknown>;
   move(ids: string[], to: string): Promise<unknown>;
@@ -37,6 +36,8 @@ export interface Session extends EventTarget {
   thumb(id: string): Promise<Blob>;
   duplicates(options?: { threshold?: number }): Promise<Pair[]>;
   load(project: string): Promise<unknown>;
+  create(name: string): Promise<unknown>;
+  rename(name: string): Promise<unknown>;
   export(kind: ExportKind, options?: object): Promise<File>;
   importProject(file: File): Promise<Project>;
 }

@@ -72,7 +72,8 @@ def studio(
             offers. Default: 2, 4 and 6, as far as there are so many.
         most_classes: as many as a page may have.
         input_range, resize, crop: as `fl.tasks.classify` takes them.
-        compress: write FILE.br and FILE.gz beside what gets smaller by it, for hosts that send them.
+        compress: write FILE.br and FILE.gz beside what gets smaller by it, for hosts that send
+            them.
         progress: called before each head is built, with its id, how many are done, and how many
             there are.
 

@@ -49,7 +49,9 @@ def test_votes_are_those_of_scikit_learn(count: int, k: int) -> None:
 
     theirs = KNeighborsClassifier(k, metric="cosine", weights=votes, algorithm="brute").fit(x, y)
     np.testing.assert_allclose(net.predict(asked), theirs.predict_proba(asked), atol=2e-5)
-    assert net.predict(x).argmax(1).tolist() == (y.tolist() if k < 25 else theirs.predict(x).tolist())
+    assert net.predict(x).argmax(1).tolist() == (
+        y.tolist() if k < 25 else theirs.predict(x).tolist()
+    )
 
 
 def test_it_is_saved_and_loaded_and_training_leaves_it_as_it_is(tmp_path: Path) -> None:

@@ -73,7 +73,12 @@ def test_what_is_no_backbone_is_told() -> None:
     no_map = fl.Sequential([fl.Input((8, 8, 3)), fl.layers.Flatten(), fl.layers.Dense(2)])
     grey = fl.Sequential([fl.Input((8, 8, 1)), fl.layers.Conv2D(2, 3)])
     free = fl.Sequential([fl.Input((None, None, 3)), fl.layers.Conv2D(2, 3)])
-    for wrong, received in ((flat, "[None, 4]"), (no_map, "none"), (grey, "1]"), (free, "None, 3]")):
+    for wrong, received in (
+        (flat, "[None, 4]"),
+        (no_map, "none"),
+        (grey, "1]"),
+        (free, "None, 3]"),
+    ):
         with pytest.raises(FanlightError) as told:
             backbone_of(wrong)
         assert told.value.code == "E-STUDIO-002" and received in str(told.value)

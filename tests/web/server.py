@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
+TYPES |= {".png": "image/png", ".svg": "image/svg+xml"}
 TYPES |= {".json": "application/json", ".wasm": "application/wasm", ".jpg": "image/jpeg"}
 # Headers with which a page is cross-origin isolated.
 ISOLATED = {
@@ -33,6 +34,8 @@ class Site:
         self.headers: dict[str, str] = {}
         self.pages: dict[str, str] = {}
         self.down = False
+        self.parts = False  # whether Range is answered, with 206
+        self.ranges: list[tuple[str, str]] = []  # paths and ranges that were asked for
 
     def fail(self, prefix: str, *faults: str) -> None:
         """The next requests of paths that begin so: "corrupt", "short", "missing", "slow", "stall"
@@ -67,7 +70,7 @@ def serve(folder: Path) -> Iterator[Site]:
             if path in site.pages:
                 data = site.pages[path].encode()
             else:
-                file = folder / path
+                file = folder / (path + "index.html" if path.endswith("/") else path)
                 if fault == "missing" or not file.is_file():
                     self.send_error(404)
                     return
@@ -76,8 +79,16 @@ def serve(folder: Path) -> Iterator[Site]:
                 data = bytes([data[0] ^ 255]) + data[1:]
             if fault == "short":
                 data = data[:-1]
-            self.send_response(200)
-            suffix = Path(path).suffix
+            size, start = len(data), 0
+            wanted = self.headers.get("Range")
+            if wanted:
+                site.ranges.append((path, wanted))
+                start = int(wanted.removeprefix("bytes=").split("-")[0]) if site.parts else 0
+                data = data[start:]
+            self.send_response(206 if start else 200)
+            if start:
+                self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
+            suffix = ".html" if path.endswith("/") else Path(path).suffix
             self.send_header("Content-Type", TYPES.get(suffix, "application/octet-stream"))
             self.send_header("Content-Length", str(len(data)))
             for name, value in site.headers.items():

@@ -33,7 +33,10 @@ export const accept = async () => {
   return navigator.locks ? navigator.locks.request(BUSY, { ifAvailable: true }, go) : go(true);
 };
 
-/** Fetch and keep what a visit without network would miss; `fanlight-offline` tells when it is done. */
+/**
+ * Fetch and keep what a visit without network would miss. The event `fanlight-offline` tells that all of it
+ * is there, `fanlight-partly` that it is not: no network, or no room. What has come stays.
+ */
 export const keepAll = async () => (await workers?.ready)?.active?.postMessage('fill');
 
 /**
@@ -96,7 +99,7 @@ addEventListener('visibilitychange', () => {
 workers?.addEventListener('controllerchange', () => failed && location.reload());
 workers?.addEventListener('message', ({ data }) => {
   if (data === 'fanlight-reload') location.reload();
-  if (data === 'fanlight-offline') dispatchEvent(new CustomEvent(data));
+  if (['fanlight-offline', 'fanlight-partly'].includes(data)) dispatchEvent(new CustomEvent(data));
 });
 addEventListener('fanlight-error', (event) => {
   failed = /** @type {CustomEvent} */ (event).detail?.code === 'E-WEB-005';

@@ -29,8 +29,8 @@ const files = new Map(FILES.map(([path, hash, bytes, model]) => {
   const { href: url } = new URL(path, scope);
   return [url, { url, key: new URL(hash, url).href, hash, bytes, model: !!model }];
 }));
-/** Hashes of files that this worker has found whole. @type {Set<string>} */
-const whole = new Set();
+/** Whether this worker keeps nothing: then it has left, or the browser has dropped all. */
+let left = opened.then(async (store) => !(await store.keys()).length);
 
 /** @param {BufferSource} bytes */
 async function sha256(bytes) {
@@ -79,8 +79,10 @@ async function download(entry, cache) {
   const goesOn = response.status === 206
     && response.headers.get('Content-Range')?.startsWith(`bytes ${start}-`);
   if (!goesOn) {
-    pieces.length = 0;
-    await dropPieces(entry);
+    if ([200, 206, 416].includes(response.status)) {
+      pieces.length = 0; // from the start
+      await dropPieces(entry);
+    }
     if (response.status !== 200) throw new Error(`${entry.url}: HTTP ${response.status}`);
   }
   if (!response.body || entry.bytes <= PIECE) return [response, await response.blob()];
@@ -113,7 +115,6 @@ class Other extends Error {}
 async function put(entry, response, content) {
   const answer = isolated(response, content);
   await (await opened).put(entry.key, answer.clone());
-  whole.add(entry.hash);
   return answer;
 }
 
@@ -153,11 +154,9 @@ async function bring(entry) {
 async function kept({ key, hash, model }) {
   const store = await opened;
   const response = await store.match(key);
-  if (!response || model || whole.has(hash)) return response;
-  if (await sha256(await response.clone().arrayBuffer()) === hash) {
-    whole.add(hash);
-    return response;
-  }
+  if (!response || model) return response;
+  // Each time: a page is small, and disks fail.
+  if (await sha256(await response.clone().arrayBuffer()) === hash) return response;
   await store.delete(key);
   return undefined;
 }
@@ -183,6 +182,7 @@ async function fill(model) {
     }
   }));
   if (problem) throw problem;
+  left = Promise.resolve(false);
 }
 
 // The first time, the model is on its way to the page already: it comes with 'fill'. A later build is not
@@ -199,7 +199,9 @@ worker.addEventListener('message', (/** @type {Told} */ event) => {
     worker.skipWaiting();
   }
   // The page has loaded: now there is time for what a visit without network would miss.
-  if (event.data === 'fill') event.waitUntil(fill(true).then(() => tell('fanlight-offline'), () => {}));
+  if (event.data === 'fill') {
+    event.waitUntil(fill(true).then(() => tell('fanlight-offline'), () => tell('fanlight-partly')));
+  }
 });
 
 /** @param {string} message */
@@ -248,6 +250,7 @@ async function leave(request) {
   const store = await opened;
   const response = await store.match(LEFT) && await fetch(request);
   if (!response || !response.ok) return undefined;
+  left = Promise.resolve(true); // what this page asks for still comes here
   await worker.registration.unregister();
   // One by one: who holds a cache that is deleted can still read it.
   await Promise.all((await store.keys()).map((key) => store.delete(key)));
@@ -297,7 +300,7 @@ async function answer(request) {
     if (page) return page;
   }
   const entry = named(request.url);
-  if (!entry || request.headers.has('Range')) return isolated(await fetch(request));
+  if (!entry || request.headers.has('Range') || await left) return isolated(await fetch(request));
   if (request.cache === 'reload') await (await opened).delete(entry.key); // the runtime found it wrong
   const found = await kept(entry);
   if (found) return found;

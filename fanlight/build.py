@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from fanlight.built import Bundle, open_bundle, place_of
 from fanlight.bundle import BundleWriter, check_manifest
 from fanlight.codegen.describe import graph_file, make_manifest, module_file
 from fanlight.codegen.plan import WEIGHTS_OFFSET, make_plan
 from fanlight.errors import FanlightError
+from fanlight.finite import check_weights
 from fanlight.graph import Graph
 from fanlight.layers.deploy import Training, refuse_texts
 from fanlight.layers.foreign import refuse_model
@@ -54,6 +53,7 @@ def build(
     offline: bool = False,
     headers: Sequence[str] = (),
     compress: bool = True,
+    lazy: bool = False,
     inputs: Mapping[str, TensorType] | None = None,
     dims: Mapping[str, Any] | None = None,
     train: Training | None = None,
@@ -72,8 +72,7 @@ def build(
         calibration: for int8: photos or arrays such as the model will see, see fanlight.quantize.
         name, title: of the bundle and of its page; default: the model's.
         samples: pictures to offer on the page.
-        card: what to know about the model (data, figures, limits), shown on the page
-            (a little Markdown).
+        card: what to know about the model (data, figures, limits), for the page (some Markdown).
         bench_page: put bench/speed.html beside the model: it measures on the visitor's own device.
         offline: the page installs as an app and after one visit works without a network. That is
             a web manifest, icons, and the service worker of isolate, which keeps the model, too.
@@ -81,6 +80,7 @@ def build(
             page is cross-origin isolated, which threads need, and works without a network.
         headers: static hosts to write headers files for, e.g. ["netlify"], or ["all"].
         compress: write FILE.gz (with fanlight[brotli] FILE.br, too) where that is smaller.
+        lazy: the page of a classifier fetches nothing of the model before a visitor wants it.
         inputs: for a function: shape and dtype of each argument, `{"x": fl.spec((3,))}`. It is
             called with stand-ins: what it then does to them is what is built.
         dims: for a function with sizes that are free, `fl.spec(("batch", 3))`: the greatest size
@@ -170,7 +170,7 @@ def build(
         files = {} if learns is None else learns.files()
         files |= page_files(
             manifest, title=title, card=card, samples=samples, headers=headers, isolate=isolate,
-            offline=offline, bench=bench_page, train=learns is not None)  # fmt: skip
+            offline=offline, bench=bench_page, lazy=lazy, train=bool(train))  # fmt: skip
         for path, data in files.items():
             writer.add(path, data)
         writer.add_manifest(manifest)
@@ -181,21 +181,3 @@ def build(
             finish_site(writer.folder, isolate or offline, offline, compress, manifest=manifest)
             writer.commit()
         return open_bundle(target, source=meaning)
-
-
-def check_weights(graph: Graph, *, infinite: bool = False) -> None:
-    """Refuse NaN, and infinity unless `infinite` or in a mask, where all else is 0, 1 or -1."""
-    for value, array in graph.weights.items():
-        # The least and the greatest are NaN where one is: no mask of a large weight is made.
-        ends = [array.min(), array.max()] if array.dtype.kind == "f" and array.size else [0.0]
-        meant = infinite or (np.isinf(ends).any() and np.isin(abs(array), (0, 1, np.inf)).all())
-        refused = np.isnan if meant else lambda a: ~np.isfinite(a)
-        if refused(ends).any():
-            raise FanlightError(
-                "E-BUILD-006",
-                "a weight holds NaN or infinity.",
-                where=value.name,
-                expected="finite numbers",
-                received=f"{int(refused(array).sum())} of {array.size} are not",
-                next="train again, or export from an earlier checkpoint.",
-            )

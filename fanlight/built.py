@@ -15,6 +15,7 @@ import numpy as np
 
 from fanlight import dtypes
 from fanlight.bundle import BundleFiles, image_of, place_bytes, read_bundle
+from fanlight.bundle.group import read_group
 from fanlight.codegen.kernel import packing_by_name
 from fanlight.codegen.plan import WEIGHTS_OFFSET
 from fanlight.errors import FanlightError
@@ -190,11 +191,16 @@ def _unpack(places: Mapping[str, Any], image: np.ndarray) -> dict[str, np.ndarra
     return arrays
 
 
-def open_bundle(path: str | Path, *, source: Graph | None = None) -> Bundle:
+def open_bundle(
+    path: str | Path, *, source: Graph | None = None, tier: str | None = None
+) -> Bundle:
     """Open a bundle folder, or a one-file page, that `build` wrote.
 
+    Args:
+        tier: of a folder of tiers or of a cascade, which part; default: the best model.
+
     Raises:
-        FanlightError: E-BUNDLE-00x if it is missing or damaged.
+        FanlightError: E-BUNDLE-00x if it is missing or damaged, or has no such part.
     """
     try:
         path = Path(path)
@@ -207,6 +213,18 @@ def open_bundle(path: str | Path, *, source: Graph | None = None) -> Bundle:
             received=repr(path)[:80],
         ) from None
     if path.suffix.lower() not in (".html", ".htm"):
+        group = read_group(path)
+        if group is not None:
+            path = group.part(tier)
+        elif tier is not None:
+            raise FanlightError(
+                "E-BUNDLE-006",
+                "this folder holds one bundle, not several.",
+                where=path,
+                expected="no name of a part",
+                received=repr(tier)[:80],
+                next="leave tier out.",
+            )
         return Bundle(path, read_bundle(path), source)
     # A page that holds everything: its parts go to a folder that lives as long as the bundle.
     scratch = tempfile.TemporaryDirectory(prefix="fanlight-")

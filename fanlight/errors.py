@@ -132,6 +132,7 @@ CATALOGUE: dict[str, str] = {
     "E-BUNDLE-003": "A file of a bundle is missing, truncated, or does not have its SHA-256.",
     "E-BUNDLE-004": "A bundle was written by a newer version of Fanlight.",
     "E-BUNDLE-005": "A path in a manifest leaves the bundle's folder.",
+    "E-BUNDLE-006": "A folder of tiers or stages has no such part, or its list is malformed.",
     "E-HOST-001": "A host cannot run here: something that it needs is not installed.",
     "E-HOST-002": "There is no host of this name.",
     "E-HOST-003": "The WASM engine refused or stopped the module.",

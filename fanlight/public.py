@@ -8,6 +8,7 @@ from __future__ import annotations
 import builtins as _builtins
 
 from fanlight import array_api, data, layers, models
+from fanlight.adaptive import build_tiers, cascade, early_exits
 from fanlight.build import build
 from fanlight.built import Bundle, open_bundle
 from fanlight.check import check
@@ -391,9 +392,12 @@ __all__ = [
     "LoadedModel",
     "QuantizedModel",
     "build",
+    "build_tiers",
+    "cascade",
     "check",
     "convert",
     "default_model",
+    "early_exits",
     "from_jax",
     "from_torch",
     "load",

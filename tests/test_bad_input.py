@@ -22,8 +22,8 @@ import numpy as np
 import pytest
 
 import fanlight as fl
-from fanlight.build import check_weights
 from fanlight.errors import CATALOGUE, FanlightError
+from fanlight.finite import check_weights
 from fanlight.graph import Builder
 from tests.formats import crafted
 from tests.formats.crafted import node, placeholder, write_tfjs

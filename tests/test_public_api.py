@@ -39,6 +39,7 @@ PUBLIC |= {
     "Layer", "models", "save_model", "saving",
 }  # fmt: skip
 PUBLIC |= {"cond", "data", "scan", "while_loop"}
+PUBLIC |= {"build_tiers", "cascade", "early_exits"}
 PUBLIC |= {"debug", "env", "get_backend", "profile", "set_backend", "time"}
 PUBLIC |= set(
     """

@@ -139,6 +139,15 @@ def check_manifest(manifest: Any, where: object) -> None:
             received=f"protocol {version}",
             next="upgrade Fanlight.",
         )
+    if isinstance(manifest, dict) and isinstance(manifest.get("group"), str):
+        raise FanlightError(
+            "E-BUNDLE-006",
+            "this folder holds several bundles, in sub-folders.",
+            where=where,
+            expected="the folder of one of them",
+            received=f"the folder that {manifest['group'][:80]} is in",
+            next="name one: fl.open_bundle(folder, tier=...), or give its sub-folder.",
+        )
     first = fault(manifest, schema())
     if first is not None:
         raise FanlightError(

@@ -10,6 +10,7 @@ import rich_click as click
 
 from fanlight.cli.options import ModelOptions, choose_task, load_model, model_options, quantized
 from fanlight.cli.output import human_bytes, json_option, print_json, progress, stderr, stdout
+from fanlight.errors import FanlightError
 from fanlight.web.headers import HOSTS
 
 # What a visit fetches before the model.
@@ -57,6 +58,17 @@ FIRST = (
     default=True,
     help="Write compressed copies beside the files.  [default: compress]",
 )
+@click.option(
+    "--lazy",
+    is_flag=True,
+    help="The page fetches nothing of the model before a visitor touches it.",
+)
+@click.option(
+    "--tiers",
+    metavar="auto|LIST",
+    help="Several variants, of which the page takes what fits the device: `auto`, or such as "
+    "f32,f16,int8,int8@160. With --calibrate, int8 too, and how well each answers.",
+)
 @json_option
 def command(
     source: str,
@@ -70,6 +82,8 @@ def command(
     isolate: bool,
     headers: tuple[str, ...],
     compress: bool,
+    lazy: bool,
+    tiers: str | None,
     as_json: bool,
 ) -> None:
     """Build SOURCE for the browser.
@@ -85,6 +99,10 @@ def command(
         model = load_model(source, options)
         task = choose_task(model, options)
         advance()
+    if tiers is not None:
+        pages = {"name": name, "title": title, "samples": samples, "isolate": isolate, "lazy": lazy}
+        _build_tiers(model, out, task, tiers, options, pages, bench_page, as_json)
+        return
     ready = quantized(model, task, options)
     with progress(f"Building {model.name}", total=1):
         bundle = fl.build(
@@ -100,6 +118,7 @@ def command(
             isolate=isolate,
             headers=headers,
             compress=compress,
+            lazy=lazy,
         )
     warnings = list(model.source.warnings)
     if isinstance(ready, fl.QuantizedModel):
@@ -136,6 +155,58 @@ def command(
         console.print(f"Next: fanlight serve {report['path']}", markup=False)
         if bench_page:
             console.print("      and open bench/speed.html there.", markup=False)
+
+
+def _build_tiers(
+    model: Any,
+    out: str,
+    task: Any,
+    tiers: str,
+    options: ModelOptions,
+    pages: dict[str, Any],
+    bench_page: bool,
+    as_json: bool,
+) -> None:
+    """The folder of tiers, and what there is to say of it."""
+    import fanlight as fl
+
+    for given, option in (
+        (options.precision != "f32", "--precision"),
+        (bench_page, "--bench-page"),
+    ):
+        if given:
+            raise FanlightError(
+                "E-BUILD-005",
+                f"{option} does not go with tiers, which are of several precisions.",
+                where=option,
+                expected=f"--tiers without {option}",
+                received=f"--tiers {tiers} and {option}",
+                next="say the precisions in the list: --tiers f32,int8.",
+            )
+    start = time.perf_counter()
+    with progress("Building tiers", total=1000, lines=True, first=False) as advance:
+        done = 0
+
+        def at(title: str, share: float) -> None:
+            nonlocal done
+            advance(round(1000 * share) - done, title)
+            done = round(1000 * share)
+
+        made = fl.build_tiers(
+            model, out, task=task, tiers=tiers, calibration=options.calibrate, progress=at, **pages
+        )
+    seconds = time.perf_counter() - start
+    if as_json:
+        report = {"path": str(made.path), "seconds": round(seconds, 3), "tiers": made.tiers}
+        print_json({**report, "notes": made.notes})
+        return
+    console = stdout()
+    console.print(f"Built {len(made.tiers)} tiers in {seconds:.1f} s: {made.path}", markup=False)
+    for line in str(made).splitlines()[1 : len(made.tiers) + 1]:
+        console.print(line, markup=False, highlight=False)
+    for note in made.notes:
+        stderr().print(f"[yellow]Note:[/] {note}")
+    console.print(f"Next: fanlight serve {made.path}", markup=False)
 
 
 def summary(bundle: Any, seconds: float, warnings: list[str]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from fanlight.bundle.read import read_bundle
 from fanlight.errors import FanlightError
 from fanlight.hosts.inputs import check_and_split
 from fanlight.hosts.serving import Site, SiteServer
+from fanlight.web.site import runtime_files
 
 T = TypeVar("T")
 
@@ -245,6 +246,8 @@ class BrowserHost:
         self.manifest = read_bundle(self.bundle_dir).manifest
         page_js = Path(__file__).with_name("browser_page.js").read_bytes()
         extra = {"/__host__/page.html": _PAGE, "/__host__/page.js": page_js}
+        if not (self.bundle_dir / "fanlight.js").is_file():  # a tier: the runtime is beside it
+            extra |= {f"/{name}": data for name, data in runtime_files().items()}
         self._browser = shared_browser()
         self._server = SiteServer(Site(self.bundle_dir, extra)).start()
         self._context: Any = None

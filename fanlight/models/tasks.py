@@ -104,6 +104,17 @@ class Classify:
         x, _, _ = self._prepare(builder, graph)
         return builder.finish({"input": x})
 
+    def postprocess(self, graph: Graph) -> Graph:
+        """What stands behind a model: from its first output, as `answer`, to `scores` [n].
+
+        Raises:
+            FanlightError: E-BUILD-003 the first output is no vector of scores.
+        """
+        builder = Builder(graph.name)
+        value = graph.outputs[0][1]
+        answer = builder.input("answer", value.shape, value.dtype)
+        return builder.finish({"scores": self._scores(builder, graph, answer)})
+
     def pictures(self, model: Any, photos: Iterable[Any]) -> np.ndarray:
         """Photos as the model takes them: what a page makes of them before the model sees them.
 

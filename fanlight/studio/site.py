@@ -15,6 +15,7 @@ from fanlight.errors import FanlightError
 from fanlight.studio.backbone import Backbone, backbone_of
 from fanlight.studio.heads import BATCH, MOST_CLASSES, Head, heads_for
 from fanlight.version import __version__
+from fanlight.web.headers import CSP
 from fanlight.web.modules import strip_comments
 from fanlight.web.shell import (
     APP_LINKS,
@@ -23,7 +24,7 @@ from fanlight.web.shell import (
     finish_site,
     worker_files,
 )
-from fanlight.web.site import CSP, PAGES, fill, runtime_files, train_files
+from fanlight.web.site import PAGES, fill, runtime_files, train_files
 
 INDEX = "studio.json"
 VERSION = 1

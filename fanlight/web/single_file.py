@@ -60,8 +60,6 @@ if (inlineManifest.files['{_STILL}']) {{
 inlineFiles['graph.json'] = new Blob([take('graph.json')]);
 globalThis.fanlight = {{ bundle: inlineBundle, ...%s }};
 """
-_STEPS = "import('./steps.js')"
-_EXPORT = "import('./export.js')"
 
 
 def _page_script(classifies: bool, trains: bool) -> str:
@@ -76,6 +74,8 @@ def _page_script(classifies: bool, trains: bool) -> str:
         old = "try {\nconst model = await load('./');"
         new = take + old.replace("'./'", "inlineBundle")
     script = _replaced(join(paths, exports=False), old, new)
+    for name in ("video.js", "diagnostics.js") if classifies else ():
+        script = _inside(script, name)
     return _on_its_own(script, trains)
 
 
@@ -90,16 +90,20 @@ def _worker_script(trains: bool) -> str:
 
 
 def _on_its_own(script: str, trains: bool) -> str:
-    """A script that imports nothing: the steps of training are inside, made when first needed."""
+    """A script that imports nothing: what it may need is inside."""
     # Nothing came from the network, so there is nothing to keep.
     script = _replaced(script, "import('./keep.js')", "Promise.reject()")
-    if not trains:
-        return script
-    steps = enclose(RUNTIME / "steps.js")
-    made = f"let stepsMade;\nconst stepsHere = async () => (stepsMade ??= {steps});\n"
-    export = enclose(RUNTIME / "export.js")
-    made += f"let exportMade;\nconst exportHere = async () => (exportMade ??= {export});\n"
-    return (made + _replaced(script, _STEPS, "stepsHere()")).replace(_EXPORT, "exportHere()")
+    script = _replaced(script, "import('./tiers.js')", "Promise.reject()")  # one model, not several
+    script = _inside(script, "digest.js")
+    return _inside(_inside(script, "steps.js"), "export.js") if trains else script
+
+
+def _inside(script: str, name: str) -> str:
+    """A script that has the module of this name in it, made when it is first needed."""
+    stem = name.removesuffix(".js")
+    script = script.replace(f"import('./{name}')", f"{stem}Here()")
+    made = f"const {stem}Here = async () => ({stem}Made ??= {enclose(RUNTIME / name)});\n"
+    return f"let {stem}Made;\n{made}{script}"
 
 
 def _replaced(script: str, old: str, new: str) -> str:

@@ -27,15 +27,23 @@ CORE = tuple(
 )
 # Fetched when they are needed, if ever: more threads, and finding out what computes fastest.
 LAZY = ("threads.js", "choice.js", "keep.js")
+# Fetched where a page or a folder asks for it: the camera, what fits a device, a report of faults,
+# and SHA-256 where the browser has none.
+ON_DEMAND = ("video.js", "tiers.js", "cascade.js", "diagnostics.js", "digest.js")
 # Of bundles that train: what a page imports, and what works beside the engine.
 TRAIN = ("train.js", "steps.js")
 # ... and what is fetched by a page that gives away what it has learnt.
 TRAIN_LATER = ("export.js",)
 # Generated from the JSDoc by `npm run types`; types.d.ts, which they share, is written by hand.
 TYPES = tuple(
-    f"{name}.d.ts" for name in ("fanlight", "element", "engine", "bundle", "errors", "image")
+    f"{name}.d.ts"
+    for name in (
+        *("fanlight", "element", "engine", "bundle", "errors", "image"),
+        *(script.removesuffix(".js") for script in ON_DEMAND),
+    )
 )
 
+_PRELOAD = '\n    <link rel="preload" as="fetch" href="FILE" crossorigin>'
 SAMPLE_SIDE = 512
 MAX_SAMPLES = 12
 
@@ -44,7 +52,7 @@ MAX_SAMPLES = 12
 def runtime_files() -> dict[str, bytes]:
     """path -> bytes of the runtime: JavaScript made short, the style sheet, the types."""
     files = {"fanlight.js": tighten(join(CORE, exports=True))}
-    files |= {name: _short(name) for name in ("worker.js", "element.js", *LAZY)}
+    files |= {name: _short(name) for name in ("worker.js", "element.js", *LAZY, *ON_DEMAND)}
     for path in (RUNTIME / "element.css", RUNTIME / "types.d.ts"):
         files[path.name] = path.read_text("utf-8")
     for name in TYPES:
@@ -74,6 +82,8 @@ def page_files(
     headers: Sequence[str] = (),
     bench: bool = False,
     train: bool = False,
+    lazy: bool = False,
+    group: str = "",
 ) -> dict[str, bytes]:
     """path -> bytes of everything beside the model: the folder is page, npm package and CDN folder.
 
@@ -89,6 +99,8 @@ def page_files(
         headers: hosts to write a headers file for (`headers.HOSTS`).
         bench: with bench/speed.html, which measures on the visitor's own device.
         train: with what trains the model.
+        lazy: the page of a classifier fetches nothing of the model before a visitor wants it.
+        group: of a folder of several bundles, the file that lists them.
 
     Raises:
         FanlightError: E-BUILD-005 when a sample is not a picture.
@@ -108,6 +120,9 @@ def page_files(
             "card": card_html(card or "This model has no card."),
             "app": THEME + (APP_LINKS if offline else ""),
             "worker": REGISTER_LINK if isolate or offline else "",
+            "src": f"./{group}",
+            "loading": ' loading="lazy"' if lazy else "",
+            "preload": "" if lazy else _PRELOAD.replace("FILE", group or "manifest.json"),
         },
     )
     script = strip_comments((PAGES / f"{kind}.js").read_text("utf-8"))

@@ -9,6 +9,7 @@ import pytest
 from tests.web.byte_nets import write_bytes
 from tests.web.families import write_families
 from tests.web.free_sizes import write_free_sizes
+from tests.web.groups import write_groups
 from tests.web.halves import write_half
 from tests.web.server import Site, serve
 from tests.web.toy import write_colours, write_double, write_page
@@ -65,6 +66,13 @@ def training_bundle(toys: Path) -> Path:
     """training/ among the toys: a model that a page trains, and what Python makes of it."""
     write_training(toys / "training")
     return toys / "training"
+
+
+@pytest.fixture(scope="session")
+def groups(toys: Path) -> Path:
+    """tiers/, lazy/, cascade/ and exits/ among the toys: folders of several bundles each."""
+    write_groups(toys)
+    return toys
 
 
 @pytest.fixture

@@ -81,6 +81,14 @@ RUNNING: dict[str, Explanation] = {
         "A file name in manifest.json leads out of the folder. No build writes such names.",
         "Do not trust this bundle. Build it again from its source.",
     ),
+    "E-BUNDLE-006": Explanation(
+        "A folder that `fanlight build --tiers`, fl.cascade or fl.early_exits wrote holds several "
+        "bundles, each in a sub-folder. The name that was given is none of theirs, the list of "
+        "them (tiers.json, cascade.json) was changed, or one bundle was wanted of stages that only "
+        "answer together.",
+        'Name one: fl.open_bundle(folder, tier="int8-160"), or `fanlight run folder/int8-160`. The '
+        "message lists the names.",
+    ),
     # --- hosts ------------------------------------------------------------------------------------
     "E-HOST-001": Explanation(
         'host="wasm" needs wasmtime; host="browser" needs Playwright and a Chromium.',

@@ -29,7 +29,8 @@ const SHELL = `
 
 /**
  * `<fanlight-classifier src="folder/" top="5">`: pick, drop, paste or film, and read what it is.
- * Its `<img>` children become sample photos. Events, which bubble: `fanlight-ready` (detail: the
+ * `loading="lazy"` fetches nothing of the model before a visitor touches it; `target-ms` and `max-bytes`
+ * are what a folder of tiers is chosen by. Its `<img>` children become sample photos. Events, which bubble: `fanlight-ready` (detail: the
  * model), `fanlight-result` (detail: { results, ms }), `fanlight-error` (detail: the error).
  */
 export class FanlightClassifier extends HTMLElement {
@@ -41,14 +42,21 @@ export class FanlightClassifier extends HTMLElement {
   /** A bundle in memory that takes the place of `src`. @type {InlineBundle | undefined} */
   static bundle;
 
-  /** Settles when the model is loaded. @type {Promise<Model> | undefined} */
+  /** Settles when the model is loaded; undefined before `load` has begun. @type {Promise<Model> | undefined} */
   ready;
+
+  /** The milliseconds of the latest answers, and the latest errors: for a report. @type {number[]} */
+  times = [];
+  /** @type {unknown[]} */
+  errors = [];
 
   #root = this.attachShadow({ mode: 'open' });
   /** @type {AbortController | undefined} */
   #life;
   /** @type {MediaStream | undefined} */
   #stream;
+  /** @type {{ stop: () => void } | undefined} */
+  #watching;
   #turn = 0;
   #ms = 0;
   #spoken = 0;
@@ -69,8 +77,9 @@ export class FanlightClassifier extends HTMLElement {
   }
 
   disconnectedCallback() {
-    this.#film(undefined);
+    this.#film();
     this.#life?.abort();
+    this.#life = undefined;
   }
 
   attributeChangedCallback() {
@@ -111,28 +120,59 @@ export class FanlightClassifier extends HTMLElement {
   #start() {
     this.#life?.abort();
     const { signal } = this.#life = new AbortController();
+    this.ready = undefined;
+    document.addEventListener('paste', (event) => {
+      if (event.clipboardData?.files.length) this.#offer(event.clipboardData.files);
+    }, { signal });
+    if (this.getAttribute('loading') !== 'lazy' || FanlightClassifier.bundle) {
+      this.load();
+      return;
+    }
+    this.#at('.loading').hidden = true;
+    this.#at('.note').textContent = 'The model comes when you choose a photo.';
+    for (const type of ['pointerdown', 'click', 'dragenter']) {
+      this.addEventListener(type, () => this.load(), { once: true, signal });
+    }
+  }
+
+  /** Fetch the model, if that was not begun: what `loading="lazy"` leaves to the visitor. @returns {Promise<Model>} */
+  load() {
+    this.ready ??= this.#fetch();
+    return this.ready;
+  }
+
+  #fetch() {
+    const { signal } = this.#life ??= new AbortController();
     const source = FanlightClassifier.bundle ?? this.getAttribute('src') ?? './';
-    this.#at('.loading').hidden = false;
+    const bar = this.#at('.loading');
+    const begin = performance.now();
+    let opened = false;
+    bar.hidden = false;
+    this.#at('.note').textContent = '';
+    /** @param {string} name */
+    const number = (name) => Number(this.getAttribute(name)) || undefined;
     const loading = load(source, {
       signal,
+      budget: { targetMs: number('target-ms'), maxBytes: number('max-bytes') },
       onProgress: ({ loaded, total }) => {
+        bar.hidden = opened && loaded >= total; // what comes later, as the large model of a cascade
         this.#at('progress').value = loaded / total;
         const [some, all] = [loaded, total].map((bytes) => (bytes / 1e6).toFixed(1));
-        this.#at('.loading span').textContent = `Getting the model ready: ${some} of ${all} MB`;
+        const left = Math.round((performance.now() - begin) * (total / loaded - 1) / 1e3);
+        this.#at('.loading span').textContent = `Getting the model ready: ${some} of ${all} MB`
+          + (left > 1 && !opened ? `, ${left} s left` : '');
       },
     });
-    this.ready = loading;
     loading.then((model) => {
       signal.addEventListener('abort', () => model.dispose());
       if (signal.aborted) model.dispose();
       this.#at('.note').textContent = 'Ready. Photos stay on this device.';
       this.#tell('ready', model);
     }, (error) => signal.aborted || this.#fail(error)).finally(() => {
-      if (!signal.aborted) this.#at('.loading').hidden = true;
+      opened = true;
+      if (!signal.aborted) bar.hidden = true;
     });
-    document.addEventListener('paste', (event) => {
-      if (event.clipboardData?.files.length) this.#offer(event.clipboardData.files);
-    }, { signal });
+    return loading;
   }
 
   /** @param {ArrayLike<File> | null | undefined} files */
@@ -147,7 +187,7 @@ export class FanlightClassifier extends HTMLElement {
    */
   async classify(source) {
     const turn = ++this.#turn;
-    this.#film(undefined);
+    this.#film();
     const image = this.#at('img');
     URL.revokeObjectURL(image.src);
     if (source instanceof Blob) image.src = URL.createObjectURL(source);
@@ -165,17 +205,25 @@ export class FanlightClassifier extends HTMLElement {
     }
   }
 
-  /** @param {ImageSource} source @param {number} turn @param {boolean} [live] */
-  async #answer(source, turn, live = false) {
-    const model = await /** @type {Promise<Model>} */ (this.ready);
+  get #top() {
+    return Number(this.getAttribute('top')) || 5;
+  }
+
+  /** @param {ImageSource} source @param {number} turn */
+  async #answer(source, turn) {
+    const model = await this.load();
     const start = performance.now();
-    const results = await model.classify(source, { top: Number(this.getAttribute('top')) || 5 });
-    const ms = performance.now() - start;
-    if (turn !== this.#turn) return results;
+    const results = await model.classify(source, { top: this.#top });
+    if (turn === this.#turn) this.#told(results, performance.now() - start, false);
+    return results;
+  }
+
+  /** @param {Prediction[]} results @param {number} ms @param {boolean} live */
+  #told(results, ms, live) {
     this.#ms = live && this.#ms ? this.#ms * 0.9 + ms * 0.1 : ms;
+    this.times = [...this.times.slice(-99), ms];
     this.#show(results, live);
     this.#tell('result', { results, ms });
-    return results;
   }
 
   /** @param {Prediction[]} results @param {boolean} live */
@@ -210,28 +258,28 @@ export class FanlightClassifier extends HTMLElement {
 
   async #camera() {
     if (this.#stream) {
-      this.#film(undefined);
+      this.#film();
       return;
     }
     const turn = ++this.#turn;
+    this.load().catch(() => {}); // while the visitor is asked
     try {
-      const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment' } });
-      if (turn === this.#turn && this.isConnected) await this.#film(stream);
+      const { openCamera, watch } = await import('./video.js');
+      const stream = await openCamera();
+      if (turn === this.#turn && this.isConnected) await this.#film(stream, watch);
       else for (const track of stream.getTracks()) track.stop();
     } catch (error) {
-      const { name } = /** @type {Error} */ (error);
-      this.#fail(error instanceof FanlightError ? error : new FanlightError('E-WEB-019',
-        name === 'NotAllowedError' ? 'The camera was refused.'
-          : name === 'NotFoundError' ? 'There is no camera.' : 'The camera cannot be used.', {
-          next: !navigator.mediaDevices ? 'open this page over https'
-            : name === 'NotAllowedError' ? 'allow it in the address bar, or choose a photo'
-              : 'choose a photo',
-        }));
+      this.#fail(error);
     }
   }
 
-  /** Show this stream and answer its newest frame, again and again. @param {MediaStream} [stream] */
-  async #film(stream) {
+  /**
+   * Show this stream and answer its newest frame, again and again.
+   * @param {MediaStream} [stream] @param {typeof import('./video.js').watch} [watch]
+   */
+  async #film(stream, watch) {
+    this.#watching?.stop();
+    this.#watching = undefined;
     for (const track of this.#stream?.getTracks() ?? []) track.stop();
     this.#stream = stream;
     const video = this.#at('video');
@@ -243,24 +291,21 @@ export class FanlightClassifier extends HTMLElement {
     if (!stream) return;
     this.#at('img').hidden = true;
     this.#ms = 0;
-    const turn = this.#turn;
-    for (const track of stream.getTracks()) track.onended = () => this.#film(undefined);
     await video.play();
-    while (this.#stream === stream) {
-      await new Promise((resolve) => (video.requestVideoFrameCallback?.(resolve)
-        ?? requestAnimationFrame(resolve)));
-      if (document.hidden) {
-        await new Promise((resolve) => {
-          document.addEventListener('visibilitychange', resolve, { once: true });
-        });
-      } else if (this.#stream === stream) await this.#answer(video, turn, true);
-    }
+    const model = await this.load();
+    if (this.#stream !== stream) return;
+    this.#watching = watch?.(video, model, {
+      top: this.#top,
+      onAnswer: ({ results, ms }) => this.#told(results, ms, true),
+      onProblem: (error) => this.#fail(error),
+    });
   }
 
   /** @param {unknown} error */
   #fail(error) {
     const { code = '', reason = said(error), next = '' } = /** @type {FanlightError} */ (error);
-    this.#film(undefined);
+    this.#film();
+    this.errors = [...this.errors.slice(-4), error];
     this.#at('.answers').classList.remove('busy');
     this.#at('ol').replaceChildren();
     this.#at('.note').textContent = '';

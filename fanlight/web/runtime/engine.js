@@ -108,6 +108,8 @@ async function gather(source, options, signal, given) {
     },
     worker: false,
     cached: !files.fresh.length,
+    bundle: {
+      name: manifest.name, producer: manifest.producer, files: [file, ...weights].map(({ path }) => path) },
   };
   return { manifest, file, module, memory: own, shared, exports, info, files };
 }

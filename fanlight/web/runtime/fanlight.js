@@ -9,7 +9,7 @@ import { pixels, portable } from './image.js';
  * @typedef {(reason: unknown) => void} Shut
  * @typedef {{ call: Call, close: Shut, end: Shut, started: Promise<void>, info?: {} }} Link
  */
-export { ARRAYS, Engine, FanlightError, checkNames, checkSize, count, fail, pixels, portable, said, sha256 };
+export { ARRAYS, Engine, FanlightError, checkNames, checkSize, count, fail, pixels, portable, readManifest, said, sha256 };
 
 const gone = new FinalizationRegistry((/** @type {() => void} */ close) => close());
 
@@ -89,7 +89,7 @@ export const checkOptions = (method, given, names) => {
 };
 
 /** The options of `load`. */
-export const LOAD_OPTIONS = ['backend', 'cache', 'onProgress', 'signal', 'simd', 'threads', 'variants', 'worker'];
+export const LOAD_OPTIONS = ['backend', 'budget', 'cache', 'onProgress', 'signal', 'simd', 'threads', 'variants', 'worker'];
 
 /**
  * Open a bundle: the URL of its folder or manifest, or one that is already in memory.
@@ -99,7 +99,7 @@ export const LOAD_OPTIONS = ['backend', 'cache', 'onProgress', 'signal', 'simd',
 export async function load(url, options = {}) {
   checkOptions('load', options, LOAD_OPTIONS);
   const {
-    backend, worker = /** @type {InlineBundle} */ (url)?.worker ?? true, onProgress, signal, ...rest
+    backend, budget, worker = /** @type {InlineBundle} */ (url)?.worker ?? true, onProgress, signal, ...rest
   } = options;
   signal?.throwIfAborted();
   const { simd, threads } = rest;
@@ -128,6 +128,10 @@ export async function load(url, options = {}) {
       signal?.addEventListener('abort', stop);
       await link.started;
       started = true;
+      if ((await manifest)?.group) {
+        link.close(undefined);
+        break;
+      }
       const about = await link.call('open', [source, rest, await manifest]);
       link.info = about.info;
       return new Model(about, link.call, link.end);
@@ -139,8 +143,10 @@ export async function load(url, options = {}) {
       signal?.removeEventListener('abort', stop);
     }
   }
+  const given = await manifest;
+  if (given?.group) return (await import('./tiers.js')).openGroup(String(source), given, options);
   /** @type {Engine | undefined} */
-  let engine = await Engine.open(source, all, await manifest);
+  let engine = await Engine.open(source, all, given);
   if (why) engine.core.say('worker', why);
   /** @type {unknown} */
   let closed;

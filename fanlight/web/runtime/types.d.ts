@@ -1,3 +1,4 @@
+import type { Model } from './fanlight.js';
 /** The shapes of what passes between a bundle, the runtime and a page. Types only: no code. */
 
 export type DType = 'float32' | 'int32' | 'uint8' | 'bool';
@@ -54,6 +55,8 @@ export interface Manifest {
   weights: (HashedFile & { offset: number; encoding?: 'f16' })[];
   modules: CodeFile[];
   kernels: Kernel[];
+  /** Of a folder of several bundles, the file that lists them; it has no other part then. */
+  group?: string;
   /** Every other file, by its path. */
   files: Record<string, { bytes: number; sha256: string }>;
 }
@@ -209,7 +212,63 @@ export interface Progress {
   total: number;
 }
 
+/** What a page can afford; for folders of tiers (see docs/adaptive.md). */
+export interface Budget {
+  /** Milliseconds of an answer, at the most (default 50). */
+  targetMs?: number;
+  /** Bytes of the model, at the most. */
+  maxBytes?: number;
+  /** Take the smallest download; default: what the visitor has told the browser. */
+  saveData?: boolean;
+  /** How long an answer takes, in milliseconds; default: the median of a few. More than `enough` needs no care. */
+  measure?: (model: Model, tier: Tier, enough: number) => number | Promise<number>;
+}
+
+/** One bundle of tiers.json or cascade.json. */
+export interface Tier {
+  id: string;
+  url: string;
+  precision: string;
+  arithmetic: 'float32' | 'int8';
+  /** Height and width that a picture is brought to. */
+  size: [number, number] | null;
+  bytes: number;
+  flops: number;
+  memory: number;
+  /** Of tiers: the share of photos of which it said what the float model says. */
+  agreement?: number | null;
+}
+export interface Stage extends Tier {
+  /** The lead of the best score below which the next stage is asked. */
+  threshold?: number;
+}
+export interface TierList {
+  kind: 'tiers' | 'cascade' | 'exits';
+  name: string;
+  hash: string;
+  tiers: Tier[];
+  stages: Stage[];
+}
+/** What happened to a tier: how long an answer took, why it was not loaded, or what went wrong. */
+export interface TierTrial {
+  tier: string;
+  ms?: number;
+  skipped?: string;
+  problem?: string;
+}
+/** How often each stage was asked. */
+export interface Stages {
+  answers: number;
+  asked: number[];
+  /** The share of answers that needed the second stage. */
+  share: number;
+  /** Why a stage could not be asked, if so. */
+  problem: string;
+}
+
 export interface LoadOptions {
+  /** Of a folder of tiers: what to choose by. */
+  budget?: Budget;
   backend?: 'auto' | 'wasm';
   /** How many threads compute, at most one per core; 'auto' finds out how many help. */
   threads?: 'auto' | number;
@@ -242,6 +301,14 @@ export interface Info {
   worker: boolean;
   /** Whether every file came from Cache Storage. */
   cached: boolean;
+  /** Which build this is: its name, what made it, and its files, which are named by their hashes. */
+  bundle: { name: string; producer: string; files: string[] };
+  /** Of a folder of tiers: which one, what was tried for it, and all that in words. */
+  tier?: string;
+  tiersTried?: TierTrial[];
+  choice?: string;
+  /** Of a folder of stages. */
+  stages?: Stages;
 }
 
 export interface Trial {

@@ -7,8 +7,8 @@ export function checkManifest(m: any, where: string): Manifest;
 /** The SHA-256 of some bytes, in hex. @param {Uint8Array} bytes */
 export function sha256(bytes: Uint8Array): Promise<string>;
 /**
- * Read the manifest of a bundle and check it.
- * @param {string | InlineBundle} source @param {AbortSignal} [signal]
+ * Read the manifest of a bundle and check it; what names a list of bundles is for tiers.js to check.
+ * @param {string | InlineBundle} source @param {AbortSignal} [signal] @returns {Promise<Manifest>}
  */
 export function readManifest(source: string | InlineBundle, signal?: AbortSignal): Promise<Manifest>;
 export namespace ARRAYS {

@@ -3,7 +3,7 @@ import { FanlightError, fail, said } from './errors.js';
 import { pixels } from './image.js';
 /**
  * @import { About, Core, Info, InlineBundle, KernelTime, LoadOptions, Manifest } from './types.js'
- * @import { Picture, Prediction, Spec, Tensor, Value } from './types.js'
+ * @import { Picture, Prediction, Spec, Task, Tensor, Value } from './types.js'
  */
 
 /** Ask the engine, never the browser's name: a function of three vectors. @param {number[]} body */
@@ -283,7 +283,7 @@ export class Engine {
     const { items, sizes, write } = this.#accept(inputs);
     this.core.calls++;
     const results = this.manifest.outputs.map((spec) => {
-      const shape = spec.shape.map((d) => (typeof d === 'string' ? sizes[d] : d));
+      const shape = spec.shape.map((d) => sizes[d] ?? d);
       const each = count(shape);
       if (spec.batched) shape[0] = items;
       else if (items > 1) shape.unshift(items);
@@ -306,24 +306,21 @@ export class Engine {
     return /** @type {any} */ (await import('./steps.js'))[tag](this, ...args);
   }
 
-  /** @param {Picture} picture @param {number} top @returns {Promise<Prediction[]>} */
-  async classify(picture, top) {
+  /** All outputs for a picture. @param {Picture} picture @returns {Promise<Record<string, Tensor>>} */
+  async see(picture) {
     const { manifest } = this;
     const { task } = manifest;
-    if (task?.kind !== 'classify') {
-      return fail('E-WEB-015', 'This bundle does not classify pictures.', { next: 'use run()' });
-    }
-    const image = await pixels(picture, manifest, task.image);
-    const out = this.run({ [task.image]: image });
-    let indices = out[task.top_indices].data;
-    let scores = out[task.top_scores].data;
-    if (top > indices.length) {
-      const all = out[task.scores].data;
-      indices = Int32Array.from(all.keys()).sort((a, b) => all[b] - all[a]);
-      scores = Float32Array.from(indices, (index) => all[index]);
-    }
-    return Array.from(indices.subarray(0, top), (index, i) => (
-      { label: this.about.labels?.[index] ?? String(index), index, score: scores[i] }));
+    if (!task) return fail('E-WEB-015', 'This bundle does not classify pictures.', { next: 'run() takes arrays' });
+    return this.run({ [task.image]: await pixels(picture, manifest) });
+  }
+
+  /** @param {Picture} picture @param {number} top @returns {Promise<Prediction[]>} */
+  async classify(picture, top) {
+    const out = await this.see(picture);
+    const { task } = /** @type {{ task: Task }} */ (this.manifest);
+    const { data } = out[task.scores]; // the sorted ones may be fewer
+    return [...data.keys()].sort((a, b) => data[b] - data[a]).slice(0, top).map((index) => (
+      { label: this.about.labels?.[index] ?? String(index), index, score: data[index] }));
   }
 
   /**

@@ -45,11 +45,17 @@ export class Model {
   /**
    * Compute all outputs. Each input is a typed array of the input's own shape, or `{ data, shape }`;
    * a batched input may have several items; one free size follows from how long the array is.
+   * Where a model classifies pictures, the input may be anything that `classify` takes.
    * Rejects with a FanlightError.
-   * @param {Record<string, Value>} inputs @returns {Promise<Record<string, Tensor>>}
+   * @param {Record<string, Value | ImageSource>} inputs @returns {Promise<Record<string, Tensor>>}
    */
-  run(inputs) {
-    return this.ask('run', [inputs]);
+  async run(inputs) {
+    const given = Object(inputs);
+    const photo = given[this.inputs[0].name];
+    const { length, data, width } = Object(photo);
+    // Arrays have a length or data; ImageData has data, too.
+    return photo && length === undefined && (!data || width) && !Object.keys(given)[1]
+      ? this.ask('see', [await portable(photo)]) : this.ask('run', [inputs]);
   }
 
   /**

@@ -23,9 +23,9 @@ export async function portable(source) {
 /**
  * Read a picture as rows of RGBA bytes, upright, in sRGB, opaque on white. What is larger than the
  * model's bounds is made smaller first, keeping its proportions. Closes the picture.
- * @param {Picture} picture @param {Manifest} manifest @param {string} input
+ * @param {Picture} picture @param {Manifest} manifest whose one input it is
  */
-export async function pixels(picture, manifest, input) {
+export async function pixels(picture, { inputs: [{ shape }], dims }) {
   let bitmap = picture;
   if (picture instanceof Blob) {
     bitmap = await createImageBitmap(picture).catch((error) => fail('E-WEB-016',
@@ -35,9 +35,8 @@ export async function pixels(picture, manifest, input) {
       }));
   }
   let { width, height } = /** @type {ImageData} */ (bitmap);
-  const shape = manifest.inputs.find(({ name }) => name === input)?.shape ?? [];
   const [tall, wide] = shape.map((d) => (
-    typeof d === 'string' ? manifest.dims[d] : { min: d, max: d }));
+    typeof d === 'string' ? dims[d] : { min: d, max: d }));
   const scale = Math.min(1, tall.max / height, wide.max / width);
   /** @param {number} size @param {{ min: number, max: number }} bounds */
   const fit = (size, { min, max }) => Math.min(max, Math.max(min, Math.floor(size * scale)));

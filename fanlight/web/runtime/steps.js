@@ -295,7 +295,7 @@ export async function picture(engine, given, whole) {
   if (!program || !manifest.task) {
     return fail('E-WEB-015', 'This bundle does not classify pictures.', { next: 'build it with task=fl.tasks.classify(...)' });
   }
-  const { data, shape } = await pixels(given, manifest, manifest.task.image);
+  const { data, shape } = await pixels(given, manifest);
   const [image] = program.inputs;
   image.shape.forEach((d, i) => setSize(engine, String(d), shape[i]));
   new Uint8Array(core.memory.buffer, image.offset, data.length).set(data);

@@ -29,6 +29,8 @@ export interface Task {
   scores: string;
   top_scores: string;
   top_indices: string;
+  /** The output with scores of each place of the picture, [h, w, labels], of a task that was made with heat=True. */
+  heat?: string;
   labels: string[] | null;
 }
 

@@ -20,6 +20,8 @@ export class Engine {
     run(inputs: Record<string, Value>): Record<string, Tensor>;
     /** What only some bundles do, see steps.js. @param {string} tag @param {unknown[]} args */
     part(tag: string, args: unknown[]): Promise<any>;
+    /** All outputs for a picture. @param {Picture} picture @returns {Promise<Record<string, Tensor>>} */
+    see(picture: Picture): Promise<Record<string, Tensor>>;
     /** @param {Picture} picture @param {number} top @returns {Promise<Prediction[]>} */
     classify(picture: Picture, top: number): Promise<Prediction[]>;
     /**

@@ -22,10 +22,11 @@ export class Model {
     /**
      * Compute all outputs. Each input is a typed array of the input's own shape, or `{ data, shape }`;
      * a batched input may have several items; one free size follows from how long the array is.
+     * Where a model classifies pictures, the input may be anything that `classify` takes.
      * Rejects with a FanlightError.
-     * @param {Record<string, Value>} inputs @returns {Promise<Record<string, Tensor>>}
+     * @param {Record<string, Value | ImageSource>} inputs @returns {Promise<Record<string, Tensor>>}
      */
-    run(inputs: Record<string, Value>): Promise<Record<string, Tensor>>;
+    run(inputs: Record<string, Value | ImageSource>): Promise<Record<string, Tensor>>;
     /**
      * Say what is in a picture, the likeliest first.
      * @param {ImageSource} source @param {{ top?: number }} [options] @returns {Promise<Prediction[]>}
@@ -69,8 +70,8 @@ import { readManifest } from './bundle.js';
 import { said } from './errors.js';
 import { sha256 } from './bundle.js';
 import type { Value } from './types.js';
-import type { Tensor } from './types.js';
 import type { ImageSource } from './types.js';
+import type { Tensor } from './types.js';
 import type { Prediction } from './types.js';
 import type { KernelTime } from './types.js';
 import type { About } from './types.js';

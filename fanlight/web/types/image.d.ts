@@ -7,9 +7,9 @@ export function portable(source: ImageSource): Promise<Picture>;
 /**
  * Read a picture as rows of RGBA bytes, upright, in sRGB, opaque on white. What is larger than the
  * model's bounds is made smaller first, keeping its proportions. Closes the picture.
- * @param {Picture} picture @param {Manifest} manifest @param {string} input
+ * @param {Picture} picture @param {Manifest} manifest whose one input it is
  */
-export function pixels(picture: Picture, manifest: Manifest, input: string): Promise<{
+export function pixels(picture: Picture, { inputs: [{ shape }], dims }: Manifest): Promise<{
     data: Uint8ClampedArray<ArrayBufferLike>;
     shape: number[];
 }>;

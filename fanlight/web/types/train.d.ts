@@ -20,7 +20,7 @@ export class TrainableModel {
     get outputs(): Spec[];
     get labels(): string[] | null;
     get info(): import("./types.js").Info;
-    run(inputs: Record<string, import("./types.js").Value>): Promise<Record<string, Tensor>>;
+    run(inputs: Record<string, import("./types.js").Value | ImageSource>): Promise<Record<string, Tensor>>;
     classify(source: ImageSource, { top }?: {
         top?: number;
     }): Promise<import("./types.js").Prediction[]>;
@@ -117,8 +117,8 @@ import type { InlineBundle } from './types.js';
 import { Model } from './fanlight.js';
 import type { LoadOptions } from './types.js';
 import type { Spec } from './types.js';
-import type { Tensor } from './types.js';
 import type { ImageSource } from './types.js';
+import type { Tensor } from './types.js';
 import type { Examples } from './types.js';
 import type { FeatureOptions } from './types.js';
 import type { FitOptions } from './types.js';

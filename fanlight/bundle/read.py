@@ -224,7 +224,7 @@ def _check_names(manifest: dict[str, Any], where: object) -> None:
     faults = [n for names in (inputs, outputs) for n in names if names.count(n) > 1][:1]
     task = manifest["task"] or {}
     faults += [task[role] for role in ("image",) if role in task and task[role] not in inputs]
-    scores = ("scores", "top_scores", "top_indices")
+    scores = ("scores", "top_scores", "top_indices", "heat")
     faults += [task[role] for role in scores if role in task and task[role] not in outputs]
     if not faults and "labels" in task:
         _check_labels(manifest, task, where)

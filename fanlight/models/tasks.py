@@ -12,6 +12,7 @@ import numpy as np
 from fanlight.errors import FanlightError
 from fanlight.graph import Builder, Graph, Value, evaluate
 from fanlight.graph.core import Node
+from fanlight.models.heat import HEAT, with_heat
 from fanlight.ops import scalar as sc
 from fanlight.ops.row import lookup
 from fanlight.ops.symbols import actual_sizes
@@ -48,6 +49,7 @@ class Classify:
     resize: str = "antialias"
     crop: str = "center"
     background: bool = False
+    heat: bool = False
 
     def apply(self, graph: Graph, labels: Sequence[str] | None = None) -> tuple[Graph, dict]:
         """The graph from RGBA bytes to sorted scores, and the manifest's `task` entry.
@@ -58,13 +60,15 @@ class Classify:
             labels: the labels that the model's source carries, used if the task has none.
 
         Raises:
-            FanlightError: E-BUILD-002 label count, E-BUILD-003 the model is no image classifier,
-                E-BUILD-005 a background class where the number of classes is free.
+            FanlightError: E-BUILD-002 label count; E-BUILD-003 the model is no image classifier, or
+                has no map to show where it looks; E-BUILD-005 a background class where the number
+                of classes is free.
         """
         builder = Builder(graph.name)
         x, size, (low, high) = self._prepare(builder, graph)
         source = graph.inputs[0]
-        answer = next(iter(builder.inline(graph, {source.name: x}).values()))
+        whole, places = with_heat(graph) if self.heat else (graph, None)
+        answer, *others = builder.inline(whole, {source.name: x}).values()
         scores = self._scores(builder, graph, answer)
         (count,) = scores.type.shape
         if isinstance(count, Dim):  # a page chooses it; until then it is that of the weights
@@ -73,7 +77,10 @@ class Classify:
         else:
             names = self._names(count, labels)
             top, indices = builder.add("top_k", scores, k=count, name="postprocess/top")
-        built = builder.finish({"scores": scores, "top_scores": top, "top_indices": indices})
+        outputs = {"scores": scores, "top_scores": top, "top_indices": indices}
+        if places is not None:
+            outputs[HEAT] = self._scores(builder, graph, others[-1], places)
+        built = builder.finish(outputs)
         entry = {
             "kind": "classify",
             "image": "image",
@@ -88,7 +95,7 @@ class Classify:
                 "input_range": [low, high],
             },
         }
-        return built, entry
+        return built, entry | ({"heat": HEAT} if places is not None else {})
 
     def settled(self, graph: Graph) -> Classify:
         """The task with the input range that this graph tells, where none was given."""
@@ -184,12 +191,16 @@ class Classify:
             raise self._misfit(graph, value)
         return shape
 
-    def _scores(self, builder: Builder, graph: Graph, answer: Value) -> Value:
-        shape = answer.type.bound
-        if answer.dtype != "float32" or max(shape, default=0) != answer.type.size:
-            raise self._misfit(graph, f"a first output {answer.type}")
-        count = answer.type.shape[int(np.argmax(shape))] if shape else 1
-        scores = builder.add("reshape", answer, shape=(count,))
+    def _scores(
+        self, builder: Builder, graph: Graph, answer: Value, places: tuple[int, ...] = ()
+    ) -> Value:
+        """A score for each label, [*places, n]; the answer has a row for each place, or is one."""
+        first = graph.outputs[0][1]
+        shape = first.type.bound
+        if first.dtype != "float32" or max(shape, default=0) != first.type.size:
+            raise self._misfit(graph, f"a first output {first.type}")
+        count = first.type.shape[int(np.argmax(shape))] if shape else 1
+        scores = builder.add("reshape", answer, shape=(*places, count))
         if final_op(graph) not in ("softmax", "sigmoid"):
             scores = builder.add("softmax", scores, axis=-1, name="postprocess/softmax")
         if self.background:
@@ -202,8 +213,8 @@ class Classify:
                     received=f"background=True, and {count} scores",
                     next="leave background out, or leave the number of classes as it is.",
                 )
-            size = (answer.type.size - 1,)
-            scores = builder.add("slice", scores, begin=(1,), size=size, name="postprocess/skip")
+            begin, size = (*(0 for _ in places), 1), (*places, first.type.size - 1)
+            scores = builder.add("slice", scores, begin=begin, size=size, name="postprocess/skip")
         return scores
 
     def _told_by_weights(self, graph: Graph, count: Dim) -> int:
@@ -241,6 +252,7 @@ def classify(
     resize: str = "antialias",
     crop: str = "center",
     background: bool = False,
+    heat: bool = False,
 ) -> Classify:
     """The task of naming what a photo shows.
 
@@ -253,6 +265,9 @@ def classify(
             "nearest".
         crop: "center" takes the largest centred part of the model's aspect, "none" stretches.
         background: the model's first score is a background class without a label: drop it.
+        heat: one more output, `heat`, float32 [h, w, labels]: what the model's head says of each
+            place of its last map, which shows where in the photo a class was seen (a class
+            activation map, Zhou et al. 2016). For models with a global average pooling.
 
     Raises:
         FanlightError: E-BUILD-005 on an option that does not exist.
@@ -290,7 +305,7 @@ def classify(
             next="read a file of them with Path(...).read_text().splitlines().",
         )
     names = None if labels is None else tuple(map(str, labels))
-    return Classify(names, input_range, resize, crop, background)
+    return Classify(names, input_range, resize, crop, background, bool(heat))
 
 
 def final_op(graph: Graph) -> str:

@@ -126,6 +126,38 @@ def test_what_is_no_photo_is_refused_in_words(tab: Any) -> None:
         assert words in item["text"] and "next:" in item["text"], item
 
 
+def test_no_header_upsets_the_reader(tab: Any) -> None:
+    """Bytes changed and cut by chance: a header is read, or refused in words; nothing else."""
+    wrong = tab.evaluate(
+        """async (names) => {
+          const { readHeader, Refusal } = await import('/web/studio/header.js');
+          const { randomOf } = await import('/web/studio/augment.js');
+          const random = randomOf(5);
+          const below = (n) => Math.floor(random() * n);
+          const wrong = [];
+          for (const name of names) {
+            const good = new Uint8Array(await (await file(name)).arrayBuffer());
+            for (let i = 0; i < 400; i++) {
+              const bytes = good.slice(0, random() < 0.3 ? below(good.length + 1) : good.length);
+              for (let n = below(6); n > 0; n--) {
+                const far = random() < 0.7 ? Math.min(200, bytes.length) : bytes.length;
+                bytes[below(far)] = [0, 255, below(256), 127][below(4)];
+              }
+              try {
+                const { width, height } = readHeader(bytes);
+                if (!(width > 0 && height > 0)) wrong.push([name, width, height]);
+              } catch (error) {
+                if (!(error instanceof Refusal)) wrong.push([name, String(error), [...bytes]]);
+              }
+            }
+          }
+          return wrong;
+        }""",
+        [*GOOD, "phone.heic"],
+    )
+    assert wrong == []
+
+
 def test_a_bad_file_hinders_nothing_else(tab: Any) -> None:
     items = tab.evaluate(
         """async () => all([await file('plain.jpg'), await file('cut.jpg'),

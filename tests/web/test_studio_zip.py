@@ -180,6 +180,47 @@ def test_one_bad_file_in_a_zip_hinders_no_other(tab: Any, site: Site) -> None:
         assert items[1]["name"] == "b.jpg" and "code" not in items[1]
 
 
+def test_no_zip_upsets_the_reader(tab: Any, site: Site) -> None:
+    """Bytes changed and cut by chance: files come out as they were put in, or are refused."""
+    files = {"cat/a.jpg": PHOTO, "b.png": PNG, "c.bmp": bytes(5000)}
+    (site.folder / "files/fuzz.zip").write_bytes(packed(files, compression=zipfile.ZIP_DEFLATED))
+    wrong, read = tab.evaluate(
+        """async () => {
+          const { Refusal } = await import('/web/studio/header.js');
+          const { randomOf } = await import('/web/studio/augment.js');
+          const random = randomOf(9);
+          const below = (n) => Math.floor(random() * n);
+          const good = new Uint8Array(await (await fetch('/files/fuzz.zip')).arrayBuffer());
+          const contents = new Map();
+          for (const entry of await listZip(new Blob([good]))) {
+            contents.set(entry.crc, String(await unzipped(new Blob([good]), entry)));
+          }
+          const wrong = [];
+          let read = 0;
+          for (let i = 0; i < 1500; i++) {
+            const bytes = good.slice(random() < 0.1 ? below(100) : 0);
+            for (let n = below(4); n > 0; n--) {
+              const at = random() < 0.7 ? bytes.length - 1 - below(250) : below(bytes.length);
+              bytes[at] = [0, 255, below(256), 1][below(4)];
+            }
+            try {
+              const zip = new Blob([bytes]);
+              for (const entry of await listZip(zip)) {
+                const same = String(await unzipped(zip, entry)) === contents.get(entry.crc);
+                if (!same) wrong.push(['other bytes', entry]);
+                read++;
+              }
+            } catch (error) {
+              if (!(error instanceof Refusal)) wrong.push([String(error.stack), [...bytes]]);
+            }
+          }
+          return [wrong, read];
+        }"""
+    )
+    assert wrong == []
+    assert read > 100
+
+
 def test_an_empty_zip_has_no_photos(tab: Any, site: Site) -> None:
     for data in (packed({}), packed({"notes.txt": b"notes"})):
         (item,) = taken(tab, site, data)

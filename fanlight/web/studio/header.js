@@ -39,6 +39,12 @@ const view = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteL
 
 /** @param {Bytes} bytes the whole file @returns {Header} throws a Refusal, code E-STUDIO-010 */
 export const readHeader = (bytes) => {
+  const header = headerOf(bytes);
+  return header.width > 0 && header.height > 0 ? header : damaged(header.kind);
+};
+
+/** @param {Bytes} bytes @returns {Header} */
+const headerOf = (bytes) => {
   const begin = text(bytes, 0, 12);
   if (begin.startsWith('\xff\xd8')) return jpeg(bytes);
   if (begin.startsWith('\x89PNG\r\n\x1a\n')) return png(bytes);
@@ -83,7 +89,7 @@ const jpeg = (bytes) => {
     const marker = bytes[at + 1];
     if (marker === 0xd9) { // the end
       keep.push(bytes.subarray(at, at + 2));
-      if (!scans || !width || !height) return damaged('JPEG');
+      if (!scans) return damaged('JPEG');
       const asIs = turned === 1 && colours === 'sRGB' && (channels === 1 || channels === 3);
       return { kind: 'JPEG', type: 'image/jpeg', width, height, keep: asIs ? keep : null };
     }
@@ -160,7 +166,6 @@ const png = (bytes) => {
     if (/^[A-Z]/.test(name) || name === 'sRGB') keep.push(chunk); // what the picture is made of
     if (name === 'IEND') break;
   }
-  if (!width || !height) return damaged('PNG');
   return { kind: 'PNG', type: 'image/png', width, height, keep: asIs && (srgb || !bent) ? keep : null };
 };
 
@@ -217,7 +222,6 @@ const bmp = (bytes) => {
   const old = data.getUint32(14, true) === 12;
   const width = old ? data.getUint16(18, true) : data.getInt32(18, true);
   const height = old ? data.getUint16(20, true) : Math.abs(data.getInt32(22, true));
-  if (width < 1 || height < 1) return damaged('BMP');
   return { kind: 'BMP', type: 'image/bmp', width, height, keep: null };
 };
 
@@ -239,7 +243,6 @@ const boxes = (bytes) => {
     width = Math.max(width, data.getUint32(at + 8));
     height = Math.max(height, data.getUint32(at + 12));
   }
-  if (!width || !height) return damaged(kind);
   return { kind, type: avif ? 'image/avif' : 'image/heic', width, height, keep: null };
 };
 

@@ -51,7 +51,10 @@ export class Images {
     clearTimeout(this.#idle);
     this.#waiting++;
     try {
-      this.#hand ??= this.#start();
+      this.#hand ??= this.#start().catch((error) => {
+        this.#hand = undefined; // the next call tries again
+        throw error;
+      });
       const said = await (await this.#hand).ask(tag, args, given);
       if ('refusal' in said) throw new FanlightError(...said.refusal);
       return said.value;
@@ -61,7 +64,7 @@ export class Images {
   }
 
   #end() {
-    this.#hand?.then((hand) => hand.end());
+    this.#hand?.then((hand) => hand.end(), () => {});
     this.#hand = undefined;
   }
 

@@ -54,34 +54,44 @@ def write(
 
     folder = path.parent if path.suffix == ".json" else path
     asked = quantization(quantize)
-    topology = Form().topology(model)
+    topology, ordered = described(model)
     weights = tfjs_weights(model)
-    _distinct(model, [n for n, _ in weights])
     told, kept = None, []
     if include_optimizer and model._compiled is not None and model.optimizer is not None:
         told = tfjs_training.training_config(model)
         train = {id(w) for w in model.trainable_weights}
         kept = tfjs_training.state(model.optimizer, [(n, w) for n, w in weights if id(w) in train])
-    described: dict[str, Any] = {
+    whole: dict[str, Any] = {
         "format": "layers-model",
         "generatedBy": f"Fanlight {__version__}",
         "convertedBy": None,
         "modelTopology": topology,
     }
     if told is not None:
-        described["trainingConfig"] = told
+        whole["trainingConfig"] = told
     if metadata:
-        described["userDefinedMetadata"] = dict(metadata)
+        whole["userDefinedMetadata"] = dict(metadata)
     with new_folder(folder, overwrite) as temporary:
         with ShardWriter(temporary, quantize=asked, shard_bytes=shard_bytes) as shards:
-            for name, weight in _in_order(model):
+            for name, weight in ordered:
                 shards.write(name, weight.numpy())
             shards.exact()
             for name, array in kept:
                 shards.write(name, array, "optimizer")
-            described["weightsManifest"] = [shards.finish()]
-        text = json.dumps(described, ensure_ascii=False, separators=(",", ":"))
+            whole["weightsManifest"] = [shards.finish()]
+        text = json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
         (temporary / "model.json").write_bytes(text.encode())
+
+
+def described(model: Any) -> tuple[dict[str, Any], list[tuple[str, Any]]]:
+    """modelTopology, and the weights under the names and in the order that TF.js has for them.
+
+    Raises:
+        FanlightError: E-LAYER-009 TF.js lacks a layer, or cannot tell two of them apart.
+    """
+    topology = Form().topology(model)
+    _distinct(model, [n for n, _ in tfjs_weights(model)])
+    return topology, _in_order(model)
 
 
 def _in_order(model: Any) -> list[tuple[str, Any]]:

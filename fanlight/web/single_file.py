@@ -6,8 +6,9 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.web.modules import enclose, join, strip_comments
@@ -19,6 +20,8 @@ _SCRIPT = re.compile(r' *<script type="module" src="page\.js"></script>\n')
 _CSP = re.compile(r'(<meta http-equiv="Content-Security-Policy" content=")[^"]*(">)')
 _IMAGE = re.compile(r'(<img src=")([^":]+)(")')
 _PART = re.compile(r'<script type="(application/[\w;-]+)" id="([\w./-]+)">([^<]*)</script>')
+# Where the parts of a bundle are put into a page that was written without them.
+MARK = "<!--fanlight-bundle-->"
 _MARK = b'id="fanlight-manifest"'
 _CHUNK = 1 << 20  # of a page that is read
 _TYPES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
@@ -131,28 +134,51 @@ def pieces_of_page(folder: Path) -> Iterator[str]:
             file that they name is missing, E-BUILD-009 when the page is not one that we wrote.
     """
     manifest = json.loads(_read(folder / "manifest.json", "E-BUNDLE-001"))
-    html = _read(folder / "index.html", "E-BUNDLE-001")
-
     trains = (folder / _TRAINING).is_file()
-    page = _page_script(manifest["task"] is not None, trains)
-    style = _read(folder / "page.css", "E-BUNDLE-003")
-    worker = _worker_script(trains)
-    parts = [
-        ("application/json", "fanlight-manifest", json.dumps(manifest).replace("<", "\\u003c")),
-        ("text/css", "fanlight-css", strip_comments(_read(folder / "element.css", "E-BUNDLE-003"))),
-        ("text/plain", "fanlight-worker", worker),
-    ]
+    head, tail = _frame(folder, manifest, trains)
+    parts = [("fanlight-manifest", json.dumps(manifest).replace("<", "\\u003c"))]
     if (
         folder / "graph.json"
     ).is_file():  # not for the page: so that Python can open the file again
         graph = _read(folder / "graph.json", "E-BUNDLE-003")
-        parts.append(("application/json", "graph.json", graph.replace("<", "\\u003c")))
+        parts.append(("graph.json", graph.replace("<", "\\u003c")))
     if trains:  # byte by byte what its hash is of: it has no "<"
-        parts.append(("application/json", _TRAINING, _read(folder / _TRAINING, "E-BUNDLE-003")))
+        parts.append((_TRAINING, _read(folder / _TRAINING, "E-BUNDLE-003")))
     binary = [entry["path"] for entry in (*manifest["modules"], *manifest["weights"])]
     if (folder / _STILL).is_file():  # what `save` puts beside what was learnt
         binary.append(_STILL)
 
+    yield head
+    for name, text in parts:
+        yield _part("application/json", name, _inert(text, name))
+    for path in binary:
+        text = base64.b64encode(_bytes(folder, path)).decode()
+        yield _part("application/octet-stream;base64", path, text)
+    yield tail
+
+
+def hollow_page(folder: Path) -> str:
+    """The page in one file, without the bundle: `MARK` stands where its parts are put, and nothing
+    else changes, so that the policy stays right. The page classifies, and does not learn.
+
+    Raises:
+        FanlightError: as `pieces_of_page`.
+    """
+    manifest = json.loads(_read(folder / "manifest.json", "E-BUNDLE-001"))
+    head, tail = _frame(folder, manifest, False)
+    return head + MARK + tail
+
+
+def _frame(folder: Path, manifest: Mapping[str, Any], trains: bool) -> tuple[str, str]:
+    """What stands in a page in one file in front of the parts of the bundle, and behind them."""
+    html = _read(folder / "index.html", "E-BUNDLE-001")
+    page = _page_script(manifest["task"] is not None, trains)
+    style = _read(folder / "page.css", "E-BUNDLE-003")
+    sheet_of_element = strip_comments(_read(folder / "element.css", "E-BUNDLE-003"))
+    parts = [
+        ("text/css", "fanlight-css", sheet_of_element),
+        ("text/plain", "fanlight-worker", _worker_script(trains)),
+    ]
     csp = (
         f"default-src 'none'; script-src {_pin(page)} 'wasm-unsafe-eval'; style-src {_pin(style)}; "
         "img-src blob: data:; media-src blob:; connect-src 'none'; worker-src blob:; "
@@ -165,13 +191,8 @@ def pieces_of_page(folder: Path) -> Iterator[str]:
     html = _IMAGE.sub(lambda m: m[1] + _data_url(folder, m[2]) + m[3], _PRELOAD.sub("", html))
     script = f'    <script type="module">{_inert(page, "page.js")}</script>\n'
     head, body, tail = html.rpartition("  </body>")
-    yield head
-    for kind, name, text in parts:
-        yield _part(kind, name, _inert(text, name))
-    for path in binary:
-        text = base64.b64encode(_bytes(folder, path)).decode()
-        yield _part("application/octet-stream;base64", path, text)
-    yield script + body + tail
+    inner = "".join(_part(kind, name, _inert(text, name)) for kind, name, text in parts)
+    return head + inner, script + body + tail
 
 
 def _part(kind: str, name: str, text: str) -> str:

@@ -49,42 +49,73 @@ const settled = (now, { file, first, start, classes: begun = 0 }, { classes }) =
   return image;
 };
 
+/** Bytes of a file of weights at most, and of a run of zeros that is worth a file more. */
+const SHARD = 4 << 20, RUN = 16 << 10;
+
 /**
- * The weights as files again. They lie in memory as they were built, but for what has learnt; those that came as
- * float16 and have learnt are float32 from now on.
- * @param {Engine} engine @param {Uint8Array} image @param {Training} training @param {Map<string, Uint8Array>} out
+ * What has learnt, in files of its own, from one place in memory on; long runs of zeros are left out, as a build does.
+ * @param {Uint8Array} image @param {number} from @returns {{ offset: number, data: Uint8Array }[]}
  */
-const shards = async (engine, image, { start, end }, out) => {
-  const { core: { memory }, manifest: { weights } } = engine;
+const cut = (image, from) => {
   const found = [];
-  for (const [i, { offset, encoding, ...entry }] of weights.entries()) {
-    const length = entry.bytes * (encoding ? 2 : 1);
-    const learns = offset < end && offset + length > start;
-    if (encoding && !learns) {
-      out.set(entry.path, await fetched(engine, entry));
-      found.push(weights[i]);
-      continue;
+  let begun = -1;
+  for (let at = 0; at <= image.length; at += RUN) {
+    const part = image.subarray(at, at + RUN);
+    const zero = part.every((byte) => !byte); // of the end, too
+    if (begun >= 0 && (zero || at + part.length - begun > SHARD)) {
+      found.push({ offset: from + begun, data: image.subarray(begun, at) });
+      begun = -1;
     }
-    const data = new Uint8Array(memory.buffer, offset, length).slice();
-    if (learns) {
-      const low = Math.max(offset, start), high = Math.min(offset + length, end);
-      data.set(image.subarray(low - start, high - start), low - offset);
-    }
-    const hash = await sha256(data);
-    const path = `weights-${i + 1}of${weights.length}-${hash.slice(0, 8)}.bin`;
-    out.set(path, data);
-    found.push({ path, bytes: length, sha256: hash, offset });
+    if (begun < 0 && !zero) begun = at;
   }
+  if (begun >= 0) found.push({ offset: from + begun, data: image.subarray(begun) });
   return found;
 };
 
-/** graph.json, with as many classes as there are. @param {Uint8Array} bytes @param {Kept[]} state @param {Manifest['dims']} dims */
+/**
+ * The weights as files again. They lie in memory as they were built, but for what has learnt; what came as float16
+ * and has learnt is float32 from now on.
+ * @param {Engine} engine @param {Uint8Array} image @param {Training} training @param {Map<string, Uint8Array>} out
+ */
+const shards = async (engine, image, { start, end }, out) => {
+  const { core: { memory }, manifest } = engine;
+  const spans = manifest.weights.map((entry) => ({ entry, low: entry.offset, high: entry.offset + entry.bytes * (entry.encoding ? 2 : 1) }));
+  const learns = spans.filter(({ low, high }) => low < end && high > start);
+  const first = Math.min(start, ...learns.map(({ low }) => low));
+  const last = Math.max(end, ...learns.map(({ high }) => high));
+  const region = new Uint8Array(memory.buffer, first, last - first).slice();
+  region.set(image, start - first);
+  /** @type {Manifest['weights']} */
+  const weights = [];
+  for (const { offset, data } of cut(region, first)) {
+    const hash = await sha256(data);
+    const path = `weights-${weights.length + 1}-${hash.slice(0, 8)}.bin`;
+    out.set(path, data.slice());
+    weights.push({ path, bytes: data.length, sha256: hash, offset });
+  }
+  for (const { entry, low, high } of spans) {
+    if (learns.some((span) => span.entry === entry)) continue;
+    weights.push(entry);
+    out.set(entry.path, entry.encoding ? await fetched(engine, entry) : new Uint8Array(memory.buffer, low, high - low).slice());
+  }
+  return weights;
+};
+
+/**
+ * graph.json, with as many classes as there are, and without the numbers that its text has of what learns.
+ * @param {Uint8Array} bytes @param {Kept[]} state @param {Manifest['dims']} dims
+ */
 const regraphed = (bytes, state, dims) => {
   const graph = JSON.parse(new TextDecoder().decode(bytes));
-  for (const place of Object.values(graph.weights)) {
-    const kept = state.find(({ offset, shape }) => offset === place.offset && shape.some((d) => typeof d === 'string'));
-    if (kept) place.shape = kept.shape.map((d) => dims[d]?.size ?? d);
+  const learns = new Set();
+  for (const [name, place] of Object.entries(graph.weights)) {
+    const kept = state.find(({ offset }) => offset === place.offset);
+    if (!kept) continue;
+    learns.add(name);
+    place.shape = kept.shape.map((d) => dims[d]?.size ?? d);
   }
+  graph.text = graph.text.split('\n').map((/** @type {string} */ line) => (
+    learns.has(/^\s*weight %(\S+?):/.exec(line)?.[1]) ? line.split(' = [')[0] : line)).join('\n');
   return encoded(graph);
 };
 

@@ -43,7 +43,8 @@ EXPORT = """async ({ kind, title, folder }) => {
     return response.ok ? response.blob() : undefined;
   };
   const steps = [];
-  const file = await exportAs(kind, { model, title, beside, onProgress: (...at) => steps.push(at) });
+  const onProgress = (...at) => steps.push(at);
+  const file = await exportAs(kind, { model, title, beside, onProgress });
   const reader = new FileReader();
   await new Promise((resolve) => { reader.onload = resolve; reader.readAsDataURL(file); });
   return { name: file.name, data: reader.result.replace(/^[^,]*,/, ''), steps };
@@ -169,7 +170,8 @@ def test_weights_and_a_form_that_there_is_not(
     build(site.folder / "other", custom=True)
     assert not (site.folder / "other" / "tfjs.json").exists()  # TF.js has no such layer
     codes = page.evaluate("""async () => {
-      const told = async (kind, what) => (await caught(exportAs(kind, { title: 'x', ...what }))).code;
+      const told = async (kind, what) => (
+        await caught(exportAs(kind, { title: 'x', ...what }))).code;
       const beside = () => undefined;
       const signal = AbortSignal.abort();
       return [await told('tfjs', { model, beside }), await told('html', { model, beside }),
@@ -187,7 +189,7 @@ def test_files_of_the_page_stand_once(taught: tuple[Any, dict[str, Any]], site: 
     page, _ = taught
     asked = len(site.log)
     paths = page.evaluate("""async () => {
-      const files = { 'fanlight.js': 1, 'models/x/index.html': 1, 'index.html': 1, 'own/tfjs.json': 1 };
+      const files = { 'fanlight.js': 1, 'index.html': 1, 'own/tfjs.json': 1 };
       const { beside, page } = placesIn({ files }, `${location.origin}/own/../`, 'own/');
       const bytes = async (found) => (found ? (await found).size > 0 : found);
       return [await bytes(beside('tfjs.json')), await bytes(beside('page.html.tpl')),

@@ -73,8 +73,8 @@ def _page_script(classifies: bool, trains: bool) -> str:
         old = "customElements.define("
         new = take + _GIVE_ELEMENT + old
     else:
-        paths = [*CORE, PAGES / "model.js"]
-        old = "try {\nconst model = await load('./');"
+        paths = [*CORE, PAGES / "progress.js", PAGES / "model.js"]
+        old = "try {\nconst model = await load('./',"
         new = take + old.replace("'./'", "inlineBundle")
     script = _replaced(join(paths, exports=False), old, new)
     for name in ("video.js", "diagnostics.js") if classifies else ():

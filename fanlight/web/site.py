@@ -132,6 +132,9 @@ def page_files(
         "page.css": (PAGES / "page.css").read_bytes(),
         "package.json": package_json(manifest),
     }
+    if kind == "model":
+        progress = strip_comments((PAGES / "progress.js").read_text("utf-8"))
+        files["progress.js"] = progress.encode()
     files = runtime_files() | files | pictures
     if train:
         files |= train_files()

@@ -192,3 +192,97 @@ def test_open_server_tells_what_is_wrong(folder: Path) -> None:
 def test_a_deleted_file_is_a_404(server: SiteServer, folder: Path) -> None:
     os.remove(folder / "fanlight.js")
     assert Answer(server, "/fanlight.js").status == 404
+
+
+def write_copy(file: Path, suffix: str, data: bytes, *, older_by: int = 0) -> None:
+    copy = file.with_name(file.name + suffix)
+    copy.write_bytes(data)
+    time = file.stat().st_mtime_ns - older_by
+    os.utime(copy, ns=(time, time))
+
+
+@pytest.mark.parametrize(
+    ("accepted", "coding"),
+    [
+        ("gzip, deflate, br, zstd", "br"),
+        ("br;q=0.5, gzip;q=0.9", "gzip"),
+        ("br;q=0, gzip", "gzip"),
+        ("*", "br"),
+        ("*;q=0, gzip;q=0.001", "gzip"),
+        ("br;q=0.2, identity;q=0.8", None),
+        ("GZIP ; Q=1.0", "gzip"),
+        ("identity", None),
+        ("br;q=none", None),
+        ("", None),
+        ("zstd", None),
+    ],
+)
+def test_codings_are_negotiated(
+    server: SiteServer, folder: Path, accepted: str, coding: str | None
+) -> None:
+    write_copy(folder / "fanlight.js", ".br", b"as brotli")
+    write_copy(folder / "fanlight.js", ".gz", b"as gzip")
+    answer = Answer(server, "/fanlight.js", Accept_Encoding=accepted)
+    assert answer.headers["Content-Encoding"] == coding
+    bodies = {"br": b"as brotli", "gzip": b"as gzip", None: LONG}
+    assert answer.body == bodies[coding] and answer.headers["Vary"] == "Accept-Encoding"
+    assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
+    tag = answer.headers["ETag"]
+    again = Answer(server, "/fanlight.js", Accept_Encoding=accepted, If_None_Match=tag)
+    assert again.status == 304
+
+
+def test_a_copy_that_is_older_is_not_sent(server: SiteServer, folder: Path) -> None:
+    write_copy(folder / "fanlight.js", ".br", b"of an older build", older_by=1)
+    answer = Answer(server, "/fanlight.js", Accept_Encoding="br")
+    assert answer.headers["Content-Encoding"] is None and answer.body == LONG
+
+
+def test_weights_are_sent_compressed_where_a_copy_is(server: SiteServer, folder: Path) -> None:
+    path = "/weights-1of1-00ff00ff.bin"
+    write_copy(folder / path[1:], ".gz", gzip.compress(bytes(5000)))
+    answer = Answer(server, path, Accept_Encoding="gzip")
+    assert answer.headers["Content-Encoding"] == "gzip" and len(answer.body) < 100
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "part"),
+    [
+        ("bytes=0-9", 206, (0, 10)),
+        ("bytes=100-", 206, (100, None)),
+        ("bytes=-20", 206, (-20, None)),
+        ("bytes=0-999999", 206, (0, None)),
+        ("bytes=-999999", 206, (0, None)),
+        ("bytes=999999-", 416, (0, 0)),
+        ("bytes=-0", 416, (0, 0)),
+        ("bytes=5-4", 200, (0, None)),
+        ("bytes=0-1,4-5", 200, (0, None)),
+        ("bytes=-", 200, (0, None)),
+        ("lines=1-2", 200, (0, None)),
+    ],
+)
+def test_parts_of_files(
+    server: SiteServer, asked: str, status: int, part: tuple[int, int | None]
+) -> None:
+    answer = Answer(server, "/fanlight.js", Range=asked, Accept_Encoding="br, gzip")
+    assert answer.status == status and answer.body == LONG[slice(*part)]
+    assert answer.headers["Content-Encoding"] is None
+    assert answer.headers["Accept-Ranges"] == "bytes"
+    if status == 206:
+        start = len(LONG) - len(answer.body) if part[1] is None else 0
+        end = start + len(answer.body) - 1
+        assert answer.headers["Content-Range"] == f"bytes {start}-{end}/{len(LONG)}"
+    elif status == 416:
+        assert answer.headers["Content-Range"] == f"bytes */{len(LONG)}"
+
+
+def test_a_part_of_another_file_is_not_sent(server: SiteServer, folder: Path) -> None:
+    tag = Answer(server, "/fanlight.js").headers["ETag"]
+    part = Answer(server, "/fanlight.js", Range="bytes=10-", If_Range=tag)
+    assert part.status == 206 and part.body == LONG[10:]
+    (folder / "fanlight.js").write_bytes(LONG + b"changed")
+    whole = Answer(server, "/fanlight.js", Range="bytes=10-", If_Range=tag)
+    assert whole.status == 200 and whole.body.endswith(b"changed")
+    head = Answer(server, "/fanlight.js", "HEAD", Range="bytes=0-9")
+    assert head.status == 206 and head.body == b"" and head.headers["Content-Length"] == "10"

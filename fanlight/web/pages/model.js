@@ -1,4 +1,5 @@
 import { load, said } from './fanlight.js';
+import { tellProgress } from './progress.js';
 /** @import { Manifest, Spec, Value } from './types.js' */
 
 /** @param {string} id @returns {any} */
@@ -27,14 +28,17 @@ function zeros({ dtype, shape }, dims) {
   return { data: new Type(length), shape: sizes };
 }
 
+const words = tellProgress();
 try {
-  const model = await load('./');
+  const model = await load('./', { onProgress: (bytes) => { at('loading').textContent = words(bytes); } });
   const { info } = model;
   const inputs = Object.fromEntries(model.inputs.map((spec) => [spec.name, zeros(spec, model.dims)]));
+  at('loading').textContent = '';
   await model.run(inputs);
   const start = performance.now();
   await model.run(inputs);
   at('state').textContent = `Ready. One run takes ${(performance.now() - start).toFixed(1)} ms here.`;
+  dispatchEvent(new CustomEvent('fanlight-ready', { detail: model }));
   at('engine').textContent = `${(info.bytes / 1e6).toFixed(1)} MB, WebAssembly with ${info.simd} SIMD, ${
     info.worker ? 'in a worker of its own' : 'on the main thread'}.`;
   fillTable('tensors', [...model.inputs.map((spec) => ['takes', spec]), ...model.outputs.map(
@@ -50,5 +54,6 @@ try {
   };
 } catch (error) {
   at('state').textContent = said(error);
+  at('loading').textContent = '';
   dispatchEvent(new CustomEvent('fanlight-error', { detail: error }));
 }

@@ -4,8 +4,8 @@
 /**
  * @typedef {{ waitUntil: (work: Promise<unknown>) => void }} Life
  * @typedef {Life & { request: Request, respondWith: (answer: Promise<Response>) => void }} Asked
- * @typedef {Life & { data: unknown }} Told
  * @typedef {{ postMessage: (message: string) => void }} Client
+ * @typedef {Life & { data: unknown, source: Client }} Told
  * @typedef {{ scope: string, active?: Worker, waiting?: Worker, unregister: () => Promise<boolean>, update: () => Promise<unknown> }} Registration
  * @typedef {{ registration: Registration, skipWaiting: () => Promise<void>, clients: { matchAll: () => Promise<Client[]> }, addEventListener: (name: string, handle: (event: any) => void) => void }} Scope
  * @typedef {{ url: string, key: string, hash: string, bytes: number, model: boolean }} Entry
@@ -200,14 +200,11 @@ worker.addEventListener('message', (/** @type {Told} */ event) => {
   }
   // The page has loaded: now there is time for what a visit without network would miss.
   if (event.data === 'fill') {
-    event.waitUntil(fill(true).then(() => tell('fanlight-offline'), () => tell('fanlight-partly')));
+    const { source } = event; // the first time, no page belongs to this worker yet
+    event.waitUntil(fill(true).then(
+      () => source.postMessage('fanlight-offline'), () => source.postMessage('fanlight-partly')));
   }
 });
-
-/** @param {string} message */
-const tell = async (message) => {
-  for (const client of await worker.clients.matchAll()) client.postMessage(message);
-};
 
 /** Drop what is of other builds. */
 async function tidy() {
@@ -220,7 +217,10 @@ async function tidy() {
 }
 
 worker.addEventListener('activate', (/** @type {Life} */ event) => {
-  event.waitUntil(tidy().then(async () => everyone && tell('fanlight-reload')));
+  event.waitUntil(tidy().then(async () => {
+    if (!everyone) return;
+    for (const client of await worker.clients.matchAll()) client.postMessage('fanlight-reload');
+  }));
 });
 
 /** What a URL stands for: a file of this build, or none. @param {string} url */

@@ -84,7 +84,7 @@ export class FlCollect extends LitElement {
   /** @override */
   connectedCallback() {
     super.connectedCallback();
-    for (const type of ['dragover', 'dragleave', 'drop']) window.addEventListener(type, this.#drag);
+    for (const type of ['dragover', 'dragleave', 'drop']) document.addEventListener(type, this.#drag);
     window.addEventListener('paste', this.#paste, true);
     window.addEventListener('pointerdown', this.#near, true);
     window.addEventListener('focusin', this.#near, true);
@@ -93,7 +93,7 @@ export class FlCollect extends LitElement {
   /** @override */
   disconnectedCallback() {
     super.disconnectedCallback();
-    for (const type of ['dragover', 'dragleave', 'drop']) window.removeEventListener(type, this.#drag);
+    for (const type of ['dragover', 'dragleave', 'drop']) document.removeEventListener(type, this.#drag);
     window.removeEventListener('paste', this.#paste, true);
     window.removeEventListener('pointerdown', this.#near, true);
     window.removeEventListener('focusin', this.#near, true);
@@ -258,7 +258,7 @@ export class FlCollect extends LitElement {
   #drag = async (/** @type {Event} */ anything) => {
     const event = /** @type {DragEvent} */ (anything);
     // What a card or another part of the page took is not meant for this one; neither is anything while a window is open.
-    if (event.defaultPrevented || !this.session || !brings(event)) {
+    if (event.defaultPrevented || !this.session || !brings(event) || !this.checkVisibility()) {
       this.over = false;
       return;
     }

@@ -253,7 +253,7 @@ export class FlGrid extends LitElement {
         ${this.items.length ? html`<div role="listbox" aria-multiselectable="true" aria-label=${this.label}>
           ${repeat(shown, ({ id }) => id, (item, i) => this.#cell(item, begin + i))}
         </div>` : nothing}
-        ${rest ? html`<button class="rest number" aria-label="Show all ${this.items.length} photos"
+        ${rest ? html`<button class="rest number" aria-label="+${rest + 1}, show all ${this.items.length} photos"
           @click=${() => this.#say('fl-all', null)}>+${rest + 1}</button>` : nothing}
       </div>`;
   }

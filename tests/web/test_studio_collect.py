@@ -74,7 +74,7 @@ def studio(camera_browser: Any, studio_site: Site) -> Iterator[Any]:
 # `find(selector)`: the first such element, in shadow trees, too.
 FIND = """() => {
   globalThis.find = (selector, root = document) => root.querySelector(selector)
-    ?? [...root.querySelectorAll('*')].map(({ shadowRoot: inner }) => inner && find(selector, inner))
+    ?? [...root.querySelectorAll("*")].map(({ shadowRoot: at }) => at && find(selector, at))
       .find(Boolean);
 }"""
 

@@ -67,7 +67,8 @@ class Neighbours(Layer):
         rank = fn.equal(np.arange(1, self.most + 1, dtype=np.float32), stop_gradient(self.k))
         kth = fn.sum(fn.where(rank, best, 0.0), axis=-1, keepdims=True)
         near = fn.logical_and(fn.greater_equal(cosine, kth), fn.greater(cosine, _EMPTY / 2))
-        votes = fn.where(near, fn.exp((cosine - best[:, :1]) / self.temperature), 0.0)
+        nearest = fn.max(best, axis=-1, keepdims=True)
+        votes = fn.where(near, fn.exp((cosine - nearest) / self.temperature), 0.0)
         return votes / fn.maximum(fn.sum(votes, axis=-1, keepdims=True), 1e-12)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:

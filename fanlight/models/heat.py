@@ -7,7 +7,7 @@ what makes scores of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -49,7 +49,8 @@ def with_heat(graph: Graph) -> tuple[Graph, tuple[int, int]]:
             attrs["shape"] = (h * w, *tuple(attrs["shape"])[1:])
         if not _by_row(behind, mapped, attrs, added.places):
             raise _misfit(graph, f"{behind.name or behind.op} ({behind.op}) behind the pooling")
-        mapped[behind.output] = added.node(behind.op, inputs, attrs, behind.output.name)
+        made = added.copy(behind.op, inputs, attrs, [v.name for v in behind.outputs])
+        mapped.update(zip(behind.outputs, made, strict=True))
     end = mapped[graph.outputs[0][1]]
     nodes = (*graph.nodes, *added.nodes)
     return replace(graph, nodes=nodes, outputs=(*graph.outputs, (f"{HEAT} rows", end))), (h, w)
@@ -117,7 +118,10 @@ def _by_row(
         full, made = rows.infer(node.op, types, free)
     except FanlightError:
         return False
-    right = len(made) == 1 and made[0].shape == (rows_, *node.output.shape[1:])
+    right = all(
+        type.shape == (rows_, *value.shape[1:])
+        for type, value in zip(made, node.outputs, strict=True)
+    )
     return right and keeps_apart(row, types, full, made, rows_.name)
 
 
@@ -128,16 +132,24 @@ class _Added:
         self.places, self.nodes = places, list[Node]()
         self._taken = {v.name for v in graph.values()}
 
-    def node(
-        self, op: str, inputs: tuple[Value, ...], attrs: dict[str, Any], name: str = ""
-    ) -> Value:
-        full, (type,) = rows.infer(op, [v.type for v in inputs], attrs)
-        label = f"{HEAT}/{name or op}"
+    def node(self, op: str, inputs: tuple[Value, ...], attrs: dict[str, Any]) -> Value:
+        return self.copy(op, inputs, attrs, [op])[0]
+
+    def copy(
+        self, op: str, inputs: tuple[Value, ...], attrs: dict[str, Any], names: Sequence[str]
+    ) -> tuple[Value, ...]:
+        full, types = rows.infer(op, [v.type for v in inputs], attrs)
+        labels = [self._label(name or op) for name in names]
+        outputs = tuple(Value(n, t) for n, t in zip(labels, types, strict=True))
+        self.nodes.append(Node(op, inputs, outputs, full, labels[0]))
+        return outputs
+
+    def _label(self, name: str) -> str:
+        label = f"{HEAT}/{name}"
         while label in self._taken:
             label += "_"
         self._taken.add(label)
-        self.nodes.append(Node(op, inputs, (Value(label, type),), full, label))
-        return self.nodes[-1].output
+        return label
 
 
 def _misfit(graph: Graph, received: str) -> FanlightError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from fanlight.bundle import BundleWriter
 from fanlight.errors import FanlightError
 from fanlight.studio.backbone import Backbone, backbone_of
 from fanlight.studio.heads import BATCH, MOST_CLASSES, Head, heads_for
+from fanlight.studio.templates import export_files
 from fanlight.version import __version__
 from fanlight.web.headers import CSP
 from fanlight.web.modules import strip_comments
@@ -139,14 +140,16 @@ def _add_head(
     """Build a head's bundle into the folder; what the page has already is not written again."""
     url = f"models/{head.id}/"
     with tempfile.TemporaryDirectory(prefix="fanlight-studio-") as scratch:
+        model = head.model(backbone)
         bundle = build(
-            head.model(backbone),
+            model,
             Path(scratch) / head.id,
-            task=backbone.task,
+            task=replace(backbone.task, heat=True),
             train=head.training(),
             dims={"batch": BATCH, "classes": (2, most)},
             name=f"{head.id}",
             title="Classifier",
+            compress=False,
         )
         for file in sorted(bundle.path.rglob("*")):
             name = file.relative_to(bundle.path).as_posix()
@@ -154,6 +157,8 @@ def _add_head(
                 writer.add(url + name, file.read_bytes())
             elif name == "index.html":
                 writer.add(url + name, file.read_bytes())
+        for path, data in export_files(model, bundle.path).items():
+            writer.add(url + path, data)
         weights = [*bundle.manifest["weights"], bundle.manifest["modules"][0]]
         bundle.close()
     return {

@@ -86,7 +86,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 @pytest.fixture
 def taught(page: Any, site: Site) -> tuple[Any, dict[str, Any]]:
     build(site.folder / "own")
-    studio_lab.enter(page, site, "export", "project_zip", "archive", "slug")
+    studio_lab.enter(page, site, "export", "places", "project_zip", "archive", "slug")
     pngs = [png(p) for p in photos()]
     return page, page.evaluate(TEACH, {"pngs": pngs, "classes": CLASSES, "folder": "own"})
 

@@ -81,7 +81,7 @@ export const openStages = async (list, base, { signal, ...rest }) => {
   /** @param {Picture} picture @param {number} top @returns {Promise<Prediction[]>} */
   const classify = async (picture, top) => {
     if (kind === 'exits') {
-      const image = await pixels(picture, /** @type {any} */ (first), 'image');
+      const image = await pixels(picture, /** @type {any} */ (first));
       const { scores: { data } } = await run({ image });
       return Array.from(data.keys()).sort((a, b) => data[b] - data[a]).slice(0, top).map((index) => (
         { label: first.labels?.[index] ?? String(index), index, score: data[index] }));

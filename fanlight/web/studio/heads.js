@@ -1,10 +1,13 @@
 import { fail, said } from '../runtime/fanlight.js';
 import { load } from '../runtime/train.js';
+import { placesIn } from './places.js';
 /**
  * @import { TrainableModel } from '../runtime/train.js'
  * @import { InlineBundle, LoadOptions, Progress } from '../runtime/types.js'
+ * @import { Read } from './export.js'
  * @import { HeadInfo, Settings, StudioFile } from './types.js'
- * @typedef {{ studio: StudioFile, bundles: Record<string, InlineBundle> }} InlineStudio
+ * @typedef {{ studio: StudioFile, bundles: Record<string, InlineBundle>,
+ *   places?: (info: HeadInfo) => { beside: Read, page: Read } }} InlineStudio
  */
 
 /** studio.json of this version is understood. */
@@ -92,6 +95,15 @@ export class Heads {
     });
     before?.model.then((model) => model.dispose(), () => {});
     return own.model;
+  }
+
+  /**
+   * Where the files stand that an export takes along. @param {HeadInfo} info @param {AbortSignal} [signal]
+   * @returns {{ beside?: Read, page?: Read }}
+   */
+  places(info, signal) {
+    if (this.#inline) return this.#inline.places?.(info) ?? {};
+    return info.id === 'own' ? {} : placesIn(this.file, this.#base, info.url, signal);
   }
 
   dispose() {

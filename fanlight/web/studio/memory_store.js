@@ -22,8 +22,8 @@ export class MemoryStore {
     return [...this.#projects.values()].sort((a, b) => b.updated - a.updated);
   }
 
-  /** @param {string} name @param {Partial<Project>} [fields] @returns {Promise<Project>} */
-  async create(name, fields = {}) {
+  /** @param {string} name @param {Partial<Project>} [fields] @param {object} [_options] @returns {Promise<Project>} */
+  async create(name, fields = {}, _options = {}) {
     const now = Date.now();
     const project = /** @type {Project} */ ({ version: 1, form: '', classes: [], runs: [], ...fields, id: id(), name, created: now, updated: now });
     this.#projects.set(project.id, project);

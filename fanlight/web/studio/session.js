@@ -1,5 +1,6 @@
 import { FanlightError, fail } from '../runtime/fanlight.js';
 import { Heads } from './heads.js';
+import { intake } from './intake.js';
 import { DEFAULTS, labelsOf, rates, remembered, reportOf, split } from './learning.js';
 import { MemoryStore } from './memory_store.js';
 import { packed, unpacked } from './tensors.js';
@@ -8,7 +9,7 @@ import { packed, unpacked } from './tensors.js';
  * @import { Progress, Tensor } from '../runtime/types.js'
  * @import { InlineStudio } from './heads.js'
  * @import { Store } from './store.js'
- * @import { Added, Answer, ClassInfo, Example, HeadInfo, NewExample, Origin, Pair, Photo, Project, Report, Run, Settings } from './types.js'
+ * @import { Added, Answer, ClassInfo, Example, ExportKind, HeadInfo, NewExample, Origin, Pair, Photo, Project, Report, Run, Settings } from './types.js'
  * @typedef {{ signal?: AbortSignal, onPrepare?: (done: number, count: number) => void,
  *   onEpoch?: (epoch: number, logs: Record<string, number>) => void, onBatch?: (batch: number, logs: Record<string, number>) => void }} Watch
  */
@@ -153,17 +154,15 @@ export class TransferSession extends EventTarget {
    * Photos of a class: files, folders, a zip, a drop, canvases. Those that cannot be read are told, and the others kept.
    * @param {string | null} key the class; null: the folders that the photos are in name their classes
    * @param {any} photos what `intake` takes
-   * @param {{ source?: Origin, onProgress?: (done: number) => void, signal?: AbortSignal }} [how] @returns {Promise<Added>}
+   * @param {{ source?: Origin, onProgress?: (done: number, count: number) => void, signal?: AbortSignal }} [how] @returns {Promise<Added>}
    */
-  async add(key, photos, { source = 'file', onProgress, signal } = {}) {
+  async add(key, photos, { source, onProgress, signal } = {}) {
     this.#live();
     const own = key === null ? undefined : this.#class(key);
-    const { intake } = await import('./intake.js');
     /** @type {Added} */
     const found = { added: [], refused: [] };
     /** @type {NewExample[]} */
     let waiting = [];
-    let at = 0;
     const flush = async () => {
       const batch = waiting;
       waiting = [];
@@ -175,15 +174,16 @@ export class TransferSession extends EventTarget {
       this.#compute();
     };
     let flushed = performance.now();
-    for await (const item of intake(photos, { source, signal })) {
-      onProgress?.(++at);
+    /** @param {{ done: number, count: number }} at */
+    const count = (at) => onProgress?.(at.done, at.count);
+    for await (const item of intake(photos, { source, signal, onProgress: count })) {
       if ('error' in item) {
         found.refused.push(item);
         continue;
       }
       const { photo, folder } = item;
       const of = own ?? await this.#folder(folder);
-      waiting.push({ ...photo, class: of.id, source });
+      waiting.push({ ...photo, class: of.id });
       if (waiting.length >= FLUSH || performance.now() - flushed > 300) {
         await flush();
         flushed = performance.now();
@@ -626,6 +626,61 @@ export class TransferSession extends EventTarget {
       this.project = await this.#store.project(id);
       await this.#takeUp();
     });
+  }
+
+  /**
+   * A file of what was learnt, or of the whole project: see ExportKind.
+   * @param {ExportKind} kind @param {{ title?: string, onProgress?: (done: number, count: number) => void, signal?: AbortSignal }} [how]
+   * @returns {Promise<File>}
+   */
+  async export(kind, { title = this.project.name, onProgress, signal } = {}) {
+    this.#live();
+    return this.#alone('export', async () => {
+      const { exportAs } = await import('./export.js');
+      const { featuresOf } = await import('./sharing.js');
+      const taught = this.#learnt || kind !== 'project' ? await this.#taught() : undefined;
+      const places = taught ? this.#heads.places(taught.info, signal) : {};
+      return exportAs(kind, {
+        title, model: taught?.model ?? null, ...places, project: this.project, examples: this.examples,
+        photo: (id) => this.#store.photo(id), onProgress, signal,
+        features: this.#rowsOf ? featuresOf(this.examples, this.#rows, `${this.backbone.form}/${this.#rowsOf}`) : null,
+      });
+    });
+  }
+
+  /**
+   * Take a project out of a file and go on with it. @param {Blob} file
+   * @param {{ onProgress?: (done: number, count: number) => void, signal?: AbortSignal }} [how] @returns {Promise<Project>}
+   */
+  async importProject(file, how) {
+    this.#live();
+    const { imported } = await import('./sharing.js');
+    const { project, learnt } = await this.#alone('import', () => imported(this.#store, file, this.backbone.form, how));
+    await this.load(project.id);
+    if (!learnt) return this.project;
+    const settings = known(this.#heads, this.project.runs.at(-1)?.settings ?? this.settings);
+    const ids = learnt.labels.map((label) => this.classes.find(({ name }) => name === label)?.id);
+    if (ids.every(Boolean)) await this.#alone('import', () => this.#adopt(learnt, settings, /** @type {string[]} */ (ids)));
+    return this.project;
+  }
+
+  /**
+   * What was learnt elsewhere. @param {{ tensors: Record<string, Tensor>, labels: string[] }} learnt
+   * @param {Settings} settings @param {string[]} classes
+   */
+  async #adopt({ tensors, labels }, settings, classes) {
+    const info = this.#heads.which(settings);
+    const model = await this.#heads.open(info);
+    await model.reset();
+    await model.setClasses(labels, []);
+    const own = Object.keys(await model.getWeights());
+    if (!own.every((path) => tensors[path])) return; // of another head: it is trained again
+    await model.setWeights(Object.fromEntries(own.map((path) => [path, tensors[path]])));
+    this.#learnt = { id: info.id, classes };
+    this.trained = true;
+    this.report = this.project.runs.at(-1)?.report ?? null;
+    await this.#keep(model, info);
+    this.dispatchEvent(told('change'));
   }
 
   /** A new project, which is gone on with. @param {string} name */

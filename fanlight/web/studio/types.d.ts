@@ -139,6 +139,8 @@ export interface StudioFile {
   title: string;
   backbone: { name: string; size: [number, number]; form: string; card: string };
   mostClasses: number;
+  /** Every file of the folder, by its path. */
+  files?: Record<string, { bytes: number; sha256: string }>;
   heads: HeadInfo[];
 }
 

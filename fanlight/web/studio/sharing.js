@@ -1,0 +1,74 @@
+import { fail } from '../runtime/fanlight.js';
+import { intake } from './intake.js';
+import { unpacked } from './project_zip.js';
+import { unpacked as tensorsOf } from './tensors.js';
+/**
+ * @import { Tensor } from '../runtime/types.js'
+ * @import { MemoryStore } from './memory_store.js'
+ * @import { Store } from './store.js'
+ * @import { Example, NewExample, Project } from './types.js'
+ * @typedef {{ tensors: Record<string, Tensor>, labels: string[] }} Learnt
+ * @typedef {{ onProgress?: (done: number, count: number) => void, signal?: AbortSignal }} Watch
+ */
+
+/** Photos that are kept in one step. */
+const STEP = 32;
+
+/**
+ * A project out of a file, kept in this browser under an id of its own: all of it or nothing.
+ * @param {Store | MemoryStore} store @param {Blob} file @param {string} form of the backbone that is here
+ * @param {Watch} [watch] @returns {Promise<{ project: Project, learnt: Learnt | null }>}
+ */
+export const imported = async (store, file, form, { onProgress, signal } = {}) => {
+  const { project: given, examples, model, features } = await unpacked(file, { signal });
+  const { name, classes, settings, runs } = given;
+  const draft = await store.create(name, { classes, settings, runs, form }, { draft: true });
+  try {
+    for (let at = 0; at < examples.length; at += STEP) {
+      signal?.throwIfAborted();
+      const part = examples.slice(at, at + STEP);
+      const files = part.map(({ blob, name: own }) => new File([blob], own, { type: blob.type }));
+      /** @type {(NewExample & { features?: Float32Array, form?: string })[]} */
+      const ready = [];
+      let i = 0;
+      for await (const item of intake(files, { signal })) {
+        if ('error' in item) throw item.error;
+        const { class: of, held, source, id, name: own } = part[i++];
+        const row = features?.of.get(id);
+        ready.push({ ...item.photo, name: own, class: of, held, source, ...(row && features ? { features: row, form: features.form } : {}) });
+      }
+      await store.add(draft.id, ready);
+      onProgress?.(at + part.length, examples.length);
+    }
+    // What was learnt on another backbone is of no use here; photos and classes are.
+    const learnt = model && given.form === form ? learntOf(new Uint8Array(await model.arrayBuffer()), name) : null;
+    return { project: await store.finish(draft.id), learnt };
+  } catch (error) {
+    await store.remove(draft.id).catch(() => {});
+    throw error;
+  }
+};
+
+/** The weights of a file that `save` gave, and the names of its classes. @param {Uint8Array} bytes @param {string} where @returns {Learnt} */
+const learntOf = (bytes, where) => {
+  const { tensors, about } = tensorsOf(bytes, where);
+  let labels;
+  try {
+    ({ labels } = JSON.parse(about.config));
+  } catch {
+    labels = undefined;
+  }
+  if (!(Array.isArray(labels) && labels.every((name) => typeof name === 'string'))) {
+    fail('E-STUDIO-032', 'What was learnt names no classes.', { where });
+  }
+  return { tensors, labels };
+};
+
+/** Features by example, as a file has them. @param {Example[]} examples @param {Map<string, Float32Array>} rows @param {string} form */
+export const featuresOf = (examples, rows, form) => {
+  const of = new Map(examples.flatMap(({ id }) => {
+    const row = rows.get(id);
+    return row ? [/** @type {[string, Float32Array]} */ ([id, row])] : [];
+  }));
+  return of.size ? { form, of } : null;
+};

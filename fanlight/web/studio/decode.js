@@ -54,7 +54,18 @@ const opened = async (blob) => {
     .catch((error) => refuse(`This ${kind} cannot be read by this browser.`,
       `${kind}, ${width} x ${height}: ${error.message}`, advice(kind)));
   const small = Math.max(bitmap.width, bitmap.height) <= SIDE;
-  return { bitmap, kept: keep && small ? new Blob(keep, { type }) : null };
+  return { bitmap, kept: keep && small ? new Blob([joined(keep)], { type }) : null };
+};
+
+/** In one piece: Firefox decodes no picture from a Blob of several. @param {Uint8Array<ArrayBuffer>[]} parts */
+const joined = (parts) => {
+  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 };
 
 /**

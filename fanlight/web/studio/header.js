@@ -1,6 +1,7 @@
+import { crc32 } from './crc32.js';
 /**
  * What the first bytes of a file say of the picture in it, before anything is decoded: its kind, how
- * large it is, and whether it can be kept as it is. No imports: a worker runs this, too.
+ * large it is, and whether it can be kept as it is. A worker runs this, too.
  * @typedef {Uint8Array<ArrayBuffer>} Bytes
  * @typedef {{ kind: string, type: string, width: number, height: number, keep: Bytes[] | null }} Header
  * kind: what people call it; type: its MIME type; width, height: before it is turned upright; keep: the
@@ -158,6 +159,8 @@ const png = (bytes) => {
     if (at + 12 + length > bytes.length) return cutOff('PNG');
     const chunk = bytes.subarray(at, at + 12 + length);
     at += chunk.length;
+    // Not every browser looks at the sum of a chunk.
+    if (data.getUint32(at - 4) !== crc32(chunk.subarray(4, -4))) return damaged('PNG');
     if (name === 'tRNS' || name === 'acTL') asIs = false;
     if (name === 'sRGB') srgb = true;
     if (name === 'gAMA') bent ||= length !== 4 || data.getUint32(at - 8) !== 45455;

@@ -1,4 +1,5 @@
 import { Inflate } from 'fflate';
+import { crc32 } from './crc32.js';
 import { MAX_BYTES } from './decode.js';
 import { Refusal } from './header.js';
 /**
@@ -97,7 +98,7 @@ export const unzipped = async (zip, { name, at, packed, size, method, crc }, lim
   if (inside.length !== packed) return refuse('The zip file is damaged or cut off.', name);
   if (method !== 0 && method !== 8) return refuse('The zip file is packed in a way that is not known here.', `method ${method}`);
   const out = method === 0 ? inside : inflated(inside, size, name);
-  if (out.length !== size || sum(out) !== crc) return refuse('A file in the zip file is damaged.', name);
+  if (out.length !== size || crc32(out) !== crc) return refuse('A file in the zip file is damaged.', name);
   return out;
 };
 
@@ -119,17 +120,4 @@ const inflated = (inside, size, name) => {
     return refuse('A file in the zip file is damaged.', name);
   }
   return out.subarray(0, filled);
-};
-
-/** CRC-32, by the table of its 256 steps. */
-const STEPS = Uint32Array.from({ length: 256 }, (_, n) => {
-  let value = n;
-  for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
-  return value;
-});
-/** @param {Uint8Array} bytes @returns {number} */
-const sum = (bytes) => {
-  let value = 0xffffffff;
-  for (let i = 0; i < bytes.length; i++) value = (value >>> 8) ^ STEPS[(value ^ bytes[i]) & 255];
-  return ~value >>> 0;
 };

@@ -192,6 +192,22 @@ def test_features_of_deleted_photos_are_not_kept(tab: Any) -> None:
     ) == [1, 7, 1]
 
 
+def test_a_view_is_kept_without_what_it_is_a_view_of(tab: Any) -> None:
+    assert tab.evaluate(
+        """async () => {
+          const { store, id, a } = await pets();
+          const all = Float32Array.from({ length: 1000 }, (_, i) => i);
+          const bytes = new Uint8Array(all.buffer, 4, 8);
+          await store.putFeatures('f', new Map([[a.id, all.subarray(3, 5)]]));
+          await store.putHead(id, 'linear', bytes);
+          const row = (await store.features(id, 'f')).get(a.id);
+          const head = await store.head(id, 'linear');
+          const same = String(head) === String(bytes);
+          return [[...row], row.buffer.byteLength, same, head.buffer.byteLength];
+        }"""
+    ) == [[3, 4], 8, True, 8]
+
+
 def test_a_draft_is_listed_once_it_is_finished(tab: Any) -> None:
     """An import that was cut off leaves nothing for long."""
     listed = tab.evaluate(

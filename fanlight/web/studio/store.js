@@ -54,6 +54,9 @@ const owner = (id) => id.slice(0, id.lastIndexOf('.'));
 const random = (length) => Array.from(crypto.getRandomValues(new Uint8Array(length)), (byte) => (
   (byte % 36).toString(36))).join('');
 
+/** A view of a larger buffer would be kept with all of that buffer. @template {Float32Array | Uint8Array} T @param {T} view @returns {T} */
+const own = (view) => (view.byteLength === view.buffer.byteLength ? view : /** @type {T} */ (view.slice()));
+
 let count = 0;
 /** Ids sort as they were given. @param {string} project @param {number} now */
 const newId = (project, now) => {
@@ -204,7 +207,7 @@ export class Store {
         ask(tx.objectStore('examples').add(made[i]));
         ask(tx.objectStore('photos').add(blob, id));
         ask(tx.objectStore('thumbs').add(thumbs[i], id));
-        if (features && form) ask(tx.objectStore('features').put(features, [id, form]));
+        if (features && form) ask(tx.objectStore('features').put(own(features), [id, form]));
       }
     });
     this.#tell(project, 'examples');
@@ -219,10 +222,10 @@ export class Store {
   async change(ids, fields) {
     /** @type {Example[]} */
     const changed = [];
-    await this.#each(ids, ['examples'], async (tx, kept, own) => {
+    await this.#each(ids, ['examples'], async (tx, kept, mine) => {
       if (fields.class !== undefined) this.#class(kept, fields.class);
       const examples = tx.objectStore('examples');
-      for (const old of await Promise.all(own.map((id) => examples.get(id)))) {
+      for (const old of await Promise.all(mine.map((id) => examples.get(id)))) {
         if (!old) continue;
         const example = { ...old };
         if (fields.class !== undefined) example.class = fields.class;
@@ -237,8 +240,8 @@ export class Store {
 
   /** Delete photos with all that belongs to them; those already gone are passed over. @param {string[]} ids */
   async delete(ids) {
-    await this.#each(ids, ['examples', 'photos', 'thumbs', 'features'], async (tx, _, own) => {
-      for (const id of own) this.#drop(tx, id);
+    await this.#each(ids, ['examples', 'photos', 'thumbs', 'features'], async (tx, _, mine) => {
+      for (const id of mine) this.#drop(tx, id);
     });
   }
 
@@ -276,7 +279,8 @@ export class Store {
       const ids = [...features.keys()];
       const there = await Promise.all(ids.map((id) => tx.objectStore('examples').getKey(id)));
       for (const id of there) {
-        if (id !== undefined) ask(tx.objectStore('features').put(/** @type {Float32Array} */ (features.get(id)), [id, form]));
+        const row = id !== undefined && features.get(id);
+        if (row) ask(tx.objectStore('features').put(own(row), [id, form]));
       }
     }, 'relaxed');
     for (const project of new Set([...features.keys()].map(owner))) this.#tell(project, 'features');
@@ -301,7 +305,7 @@ export class Store {
     /** @type {Name[]} */
     const names = changes.classes ? ['examples', 'photos', 'thumbs', 'features'] : [];
     const kept = await this.#change(project, ['heads', ...names], async (tx, now) => {
-      ask(bytes ? tx.objectStore('heads').put(bytes, [project, key]) : tx.objectStore('heads').delete([project, key]));
+      ask(bytes ? tx.objectStore('heads').put(own(bytes), [project, key]) : tx.objectStore('heads').delete([project, key]));
       return this.#apply(tx, now, changes);
     });
     this.#tell(project, 'head');
@@ -438,7 +442,7 @@ export class Store {
   /**
    * Change examples of any projects, in one transaction.
    * @param {string[]} ids @param {Name[]} names
-   * @param {(tx: Writing, kept: Project, own: string[]) => Promise<void>} work
+   * @param {(tx: Writing, kept: Project, mine: string[]) => Promise<void>} work
    */
   async #each(ids, names, work) {
     if (!ids.length) return;
@@ -447,9 +451,9 @@ export class Store {
     for (const id of new Set(ids)) of.set(owner(id), [...(of.get(owner(id)) ?? []), id]);
     await this.#write(['projects', ...names], async (tx) => {
       const projects = tx.objectStore('projects');
-      for (const [id, own] of of) {
+      for (const [id, mine] of of) {
         const kept = this.#known(id, await projects.get(id), await projects.count());
-        await work(tx, kept, own);
+        await work(tx, kept, mine);
         kept.updated = Math.max(Date.now(), kept.updated + 1);
         ask(projects.put(kept));
       }

@@ -17,7 +17,10 @@ export const randomOf = (seed) => {
   };
 };
 
-/** One of many seeds: photo by photo, so that no photo's copies hang on which others there are. @param {number} seed @param {string} id */
+/**
+ * One of many seeds: photo by photo, so that no photo's copies hang on which others there are.
+ * @param {number} seed @param {string} id
+ */
 export const seedOf = (seed, id) => {
   let value = Math.imul(seed + 1, 0x9e3779b1) >>> 0;
   for (let i = 0; i < id.length; i++) value = Math.imul(value ^ id.charCodeAt(i), 0x01000193) >>> 0;
@@ -111,7 +114,11 @@ const altered = async (tile, width, height, { angle, dx, dy, zoom, mirrored: fli
   return createImageBitmap(canvas);
 };
 
-/** Each colour times `light`; by hand, for not every browser has filters. @param {CanvasRenderingContext2D} context @param {number} width @param {number} height @param {number} light */
+/**
+ * Each colour times `light`; by hand, for not every browser has filters.
+ * @param {CanvasRenderingContext2D} context @param {number} width @param {number} height
+ * @param {number} light
+ */
 const brighten = (context, width, height, light) => {
   const pixels = context.getImageData(0, 0, width, height);
   const bytes = pixels.data; // clamped, and rounded

@@ -70,7 +70,8 @@ const joined = (parts) => {
 
 /**
  * @param {CanvasImageSource} image @param {number} width @param {number} height of the image
- * @param {number} side the longer one, at most @returns {{ canvas: OffscreenCanvas | HTMLCanvasElement, width: number, height: number }}
+ * @param {number} side the longer one, at most
+ * @returns {{ canvas: OffscreenCanvas | HTMLCanvasElement, width: number, height: number }}
  */
 const drawn = (image, width, height, side) => {
   const scale = Math.min(1, side / Math.max(width, height));

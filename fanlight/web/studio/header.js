@@ -233,7 +233,8 @@ const bmp = (bytes) => {
 /** @param {Bytes} bytes @returns {Header} */
 const boxes = (bytes) => {
   const data = view(bytes);
-  const brands = [...text(bytes, 8, Math.min(data.getUint32(0), 200, bytes.length) - 8).matchAll(/[^]{4}/g)].map(([brand]) => brand);
+  const listed = text(bytes, 8, Math.min(data.getUint32(0), 200, bytes.length) - 8);
+  const brands = Array.from(listed.matchAll(/[^]{4}/g), ([brand]) => brand);
   const avif = brands.includes('avif') || brands.includes('avis');
   if (!avif && !brands.some((brand) => /^(hei[cxms]|hev[cx]|mif1|msf1)$/.test(brand))) {
     return refuse('This is no photo that can be read.', 'a film, or a file of another kind');

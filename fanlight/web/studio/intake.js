@@ -6,7 +6,8 @@ import { Images } from './images.js';
  * @import { Ready } from './decode.js'
  * @typedef {Omit<NewExample, 'class'>} Taken a photo that may be kept, of no class yet
  * @typedef {{ photo: Taken, folder: string } | { name: string, error: FanlightError }} Item
- * @typedef {HTMLImageElement | HTMLVideoElement | HTMLCanvasElement | OffscreenCanvas | ImageBitmap | ImageData | VideoFrame} Frame
+ * @typedef {HTMLImageElement | HTMLVideoElement | HTMLCanvasElement | OffscreenCanvas} Shown
+ * @typedef {Shown | ImageBitmap | ImageData | VideoFrame} Frame
  * @typedef {Blob | Frame} One
  * @typedef {One | Iterable<One> | FileList | DataTransfer | DataTransferItemList | ClipboardEvent | DragEvent | Gathered} Given
  * @typedef {{ name: string, folder: string, source: Origin, chosen: boolean, get: () => Promise<Ready> }} Job
@@ -19,7 +20,11 @@ const MAX_DEPTH = 20; // of folders
 const AHEAD = 3; // photos that are under way while one is kept
 
 const PICTURE = /\.(jpe?g|jfif|png|webp|gif|bmp|avif|heic|heif|tiff?|svg|jxl)$/i;
-const OTHER = /\.(txt|md|csv|tsv|json|xml|xmp|ya?ml|html?|css|js|py|pdf|docx?|xlsx?|pptx?|mp[34]|m4[av]|mov|avi|mkv|webm|wav|db|ini|bin|h5|npz|onnx|tflite)$/i;
+const OTHER = new RegExp(`\\.(${[
+  'txt|md|csv|tsv|json|xml|xmp|ya?ml|html?|css|js|py|pdf|docx?|xlsx?|pptx?', // words and tables
+  'mp[34]|m4[av]|mov|avi|mkv|webm|wav', // films and sounds
+  'db|ini|bin|h5|npz|onnx|tflite',
+].join('|')})$`, 'i');
 
 /** A name without its path, and without what would upset a list. @param {string} path @param {number} [most] characters */
 const plainName = (path, most = 120) => {
@@ -127,7 +132,10 @@ async function* taken(gathered, { source = gathered.source, images = Images.shar
   }
 }
 
-/** @param {string} name @param {string} code @param {string} reason @param {{}} detail @returns {{ name: string, error: FanlightError }} */
+/**
+ * @param {string} name @param {string} code @param {string} reason @param {{}} detail
+ * @returns {{ name: string, error: FanlightError }}
+ */
 const refused = (name, code, reason, detail) => ({ name, error: new FanlightError(code, reason, detail) });
 
 /** @template T @param {AbortSignal | undefined} signal @param {Promise<T>} promise @returns {Promise<T>} */
@@ -210,7 +218,11 @@ async function* fromZip(zip, name, images) {
   }
 }
 
-/** The files in folders, and in folders of those. @param {FileSystemEntry[]} entries @returns {AsyncGenerator<{ file: File, path: string }, void, void>} */
+/**
+ * The files in folders, and in folders of those.
+ * @param {FileSystemEntry[]} entries
+ * @returns {AsyncGenerator<{ file: File, path: string }, void, void>}
+ */
 async function* walked(entries, depth = 0) {
   for (const entry of entries) {
     if (entry.isFile) {

@@ -54,7 +54,10 @@ const owner = (id) => id.slice(0, id.lastIndexOf('.'));
 const random = (length) => Array.from(crypto.getRandomValues(new Uint8Array(length)), (byte) => (
   (byte % 36).toString(36))).join('');
 
-/** A view of a larger buffer would be kept with all of that buffer. @template {Float32Array | Uint8Array} T @param {T} view @returns {T} */
+/**
+ * A view of a larger buffer would be kept with all of that buffer.
+ * @template {Float32Array | Uint8Array} T @param {T} view @returns {T}
+ */
 const own = (view) => (view.byteLength === view.buffer.byteLength ? view : /** @type {T} */ (view.slice()));
 
 let count = 0;
@@ -272,7 +275,10 @@ export class Store {
     });
   }
 
-  /** Keep features; those of examples that are gone are not kept. @param {string} form @param {Map<string, Float32Array>} features */
+  /**
+   * Keep features; those of examples that are gone are not kept.
+   * @param {string} form @param {Map<string, Float32Array>} features
+   */
   async putFeatures(form, features) {
     // They can be computed again, so the disk is not waited for.
     await this.#write(['examples', 'features'], async (tx) => {
@@ -312,7 +318,10 @@ export class Store {
     return this.#remember(kept);
   }
 
-  /** Bytes of this site, not of one project; quota 0 where the browser does not say. @returns {Promise<{ used: number, quota: number, persisted: boolean }>} */
+  /**
+   * Bytes of this site, not of one project; quota 0 where the browser does not say.
+   * @returns {Promise<{ used: number, quota: number, persisted: boolean }>}
+   */
   async usage() {
     const { usage = 0, quota = 0 } = (await navigator.storage?.estimate?.().catch(() => null)) ?? {};
     const persisted = (await navigator.storage?.persisted?.().catch(() => false)) ?? false;
@@ -356,7 +365,8 @@ export class Store {
             { next: 'close the other tabs of this page, then reload this one' }));
         }, BLOCKED_MS),
         blocking: (_from, to) => this.#lose(to === null
-          ? new FanlightError('E-STUDIO-030', 'What this page keeps was cleared.', { next: 'export the project now, or reload the page' })
+          ? new FanlightError('E-STUDIO-030', 'What this page keeps was cleared.', {
+            next: 'export the project now, or reload the page' })
           : newer(`layout ${to} of the database`), to !== null),
         terminated: () => this.#lose(new FanlightError('E-STUDIO-030', 'The browser has closed the database.',
           { next: 'go on: it is opened again; if that fails, export the project as a zip' }), false),
@@ -385,7 +395,10 @@ export class Store {
     }
   }
 
-  /** Once more where the connection was closed under our feet. @template T @param {(db: IDBPDatabase<Schema>) => Promise<T>} work @returns {Promise<T>} */
+  /**
+   * Once more where the connection was closed under our feet.
+   * @template T @param {(db: IDBPDatabase<Schema>) => Promise<T>} work @returns {Promise<T>}
+   */
   async #twice(work) {
     const db = await this.#database();
     try {

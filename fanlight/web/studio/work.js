@@ -25,6 +25,7 @@ export const work = async (tag, args) => {
     if (error instanceof Refusal) return { refusal: [error.code, error.message, error.detail] };
     // The browser has no memory left for it, most likely.
     const received = error instanceof Error ? error.message : String(error);
-    return { refusal: ['E-STUDIO-010', 'The photo could not be read.', { received, next: 'close other tabs, or make it smaller' }] };
+    const detail = { received, next: 'close other tabs, or make it smaller' };
+    return { refusal: ['E-STUDIO-010', 'The photo could not be read.', detail] };
   }
 };

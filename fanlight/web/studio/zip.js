@@ -34,13 +34,20 @@ export const listZip = async (zip) => {
   const end = new DataView(tail.buffer);
   let at = tail.length - 22;
   while (at >= 0 && end.getUint32(at, true) !== 0x06054b50) at--;
-  if (at < 0) return refuse('The zip file is damaged or cut off.', `${zip.size} bytes without a list of files at the end`, 'copy or download it again');
+  const again = 'copy or download it again';
+  if (at < 0) {
+    return refuse('The zip file is damaged or cut off.', `${zip.size} bytes without a list of files at the end`, again);
+  }
   const count = end.getUint16(at + 10, true);
   const [length, from] = [end.getUint32(at + 12, true), end.getUint32(at + 16, true)];
-  if (end.getUint16(at + 4, true) || end.getUint16(at + 8, true) !== count) return refuse('The zip file is one of several parts.');
-  if (count === 0xffff || from === 0xffffffff) return refuse('The zip file is too large.', 'a zip64', 'pack the photos into several zip files');
+  if (end.getUint16(at + 4, true) || end.getUint16(at + 8, true) !== count) {
+    return refuse('The zip file is one of several parts.');
+  }
+  if (count === 0xffff || from === 0xffffffff) {
+    return refuse('The zip file is too large.', 'a zip64', 'pack the photos into several zip files');
+  }
   if (count > MAX_FILES) return refuse('There are too many files in the zip file.', count, `pack at most ${MAX_FILES} into one`);
-  if (from + length > zip.size) return refuse('The zip file is damaged or cut off.', undefined, 'copy or download it again');
+  if (from + length > zip.size) return refuse('The zip file is damaged or cut off.', undefined, again);
 
   const list = await bytesOf(zip, from, from + length);
   const entries = entriesOf(list, count);

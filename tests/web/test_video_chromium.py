@@ -37,7 +37,9 @@ SCENE = """async () => {
   scene.options = {
     top: 2,
     onAnswer: ({ results, ms }) => { scene.answers++; scene.last = [results, ms]; },
-    onProblem: (error) => scene.problems.push([error.code ?? error.message, error.reason, error.next]),
+    onProblem: (error) => {
+      scene.problems.push([error.code ?? error.message, error.reason, error.next]);
+    },
   };
   scene.answer = () => scene.waiting.shift().resolve([{ label: 'a', index: 0, score: 1 }]);
   scene.until = async (test) => {

@@ -87,7 +87,8 @@ def build(
             of each, `{"batch": 64}`, or (least, greatest).
         train: what `fl.training` gives: the model can then be trained in the page, by steps of up
             to dims["batch"] examples (default 32); with dims={"classes": 20} the page chooses the
-            classes and their names. With a task, its `pictures` makes what the steps take.
+            classes and their names. With a task, its `pictures` makes what the steps take. With
+            precision="f16" what nothing learns travels as float16; what learns stays float32.
 
     Returns:
         The bundle, ready to run: `bundle.run({"image": rgb})`.
@@ -148,13 +149,13 @@ def build(
     targets = TARGETS
     learns = None
     if train is not None:
-        learns = trainable(given, train, dims, targets, task)
+        learns = trainable(given, train, dims, targets, task, precision)
         plan, source = learns.plan, learns.source
     else:
         legal = optimize(source, targets[0], precision=precision)
         plan = make_plan(legal, targets, halves=precision == "f16")
     # The meaning of a bundle: the source, as long as no weight is rounded on the way.
-    meaning = plan.graph if precision == "f16" else source
+    meaning = plan.graph if precision == "f16" and learns is None else source
 
     # A page is packed from a folder that never gets a name of its own.
     folder = target.with_name(f".{target.name}.bundle") if single else target

@@ -23,7 +23,9 @@ from fanlight.layers.file_safetensors import model_or_none, named, packed
 from fanlight.layers.own_steps import OwnSteps
 from fanlight.ops.types import TensorType
 from fanlight.passes import optimize
+from fanlight.passes.round_weights import halved
 from fanlight.targets import Target
+from fanlight.tensor import tensor
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def refuse_train(how: Any, inputs: Any, task: Any, precision: str) -> None:
         ("train", not isinstance(how, Training), repr(how)[:100]),
         ("inputs", inputs is not None, "inputs of a function"),
         ("task", silent, "a task that does not say by `preprocess` what it does to a picture"),
-        ("precision", precision != "f32", precision),
+        ("precision", precision not in ("f32", "f16"), precision),
     )
     for where, is_wrong, received in wrong:
         if is_wrong:
@@ -155,7 +157,7 @@ def refuse_train(how: Any, inputs: Any, task: Any, precision: str) -> None:
                 "E-BUILD-005",
                 "this does not go with a model that trains in the page.",
                 where=where,
-                expected="fl.build(model, out, train=fl.training(...)), in f32",
+                expected="fl.build(model, out, train=fl.training(...)), in f32 or f16",
                 received=received,
             )
 
@@ -170,8 +172,12 @@ def trainable(
     dims: Mapping[str, Any] | None,
     targets: Sequence[Target],
     task: Any = None,
+    precision: str = "f32",
 ) -> Trainable:
     """Plan a model that is built to be trained; raises as `deployed` and the planner do.
+
+    With the precision "f16" what nothing learns is rounded to float16 before anything else, and
+    travels as such: the numbers of `still.safetensors` are those that the page computes with.
 
     With a task, predicting begins with a picture; what the task does to one is a program of its
     own, too, "picture": what it gives is what the steps take.
@@ -186,7 +192,15 @@ def trainable(
             next="build it without train= for inference; or give its weights to a model without "
             "them, and the loss to fl.training: a function of labels and predictions may be one.",
         )
-    steps = deployed(model, how, dims)
+    steps = deployed(model, how, dims, halved if precision == "f16" else None)
+    if steps.rounded:
+        # What is folded into something else is no float16 any more: it had better stay.
+        every = [a for name in ("predict", "features") for a in _folded(steps, name, targets[0])]
+        lasting = {n for n, a in steps.rounded.items() if any(_same(a, other) for other in every)}
+        if lasting < set(steps.rounded):
+            steps = deployed(
+                model, how, dims, lambda all: {n: a for n, a in halved(all).items() if n in lasting}
+            )
     places, end = lay_out(_types(steps), WEIGHTS_OFFSET)
     count = steps.free.count if steps.free else 0
     first = {k.name: k.parts(count)[0] for k in steps.kept}
@@ -199,7 +213,8 @@ def trainable(
     state = State(places, steps.updates, end)
 
     def planned(train: Graph) -> Plan:
-        return make_plans({**legal, "train": train}, targets, state=state)
+        halves = precision == "f16"
+        return make_plans({**legal, "train": train}, targets, halves=halves, state=state)
 
     plan = fitted(legal["train"], planned, state, how.memory)
     # What Python compiles the model with when it reads what a page has saved.
@@ -211,8 +226,26 @@ def trainable(
         replace(plan, graph=with_weights(plan.graph, first)),
         steps,
         {"model": model_or_none(model), "class": type(model).__name__, "compile": compiled},
-        [(n, w) for n, w in named(model) if n not in {k.path for k in steps.kept}],
+        [
+            (n, tensor(steps.rounded[n]) if n in steps.rounded else w)
+            for n, w in named(model)
+            if n not in {k.path for k in steps.kept}
+        ],
     )
+
+
+def _folded(steps: Deployed, name: str, target: Target) -> list[np.ndarray]:
+    """The weights of a graph as the module has them."""
+    return (
+        list(optimize(steps.graphs[name], target).weights.values()) if name in steps.graphs else []
+    )
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether these are the same numbers, in whatever order."""
+    if one.size != other.size or other.dtype != one.dtype:
+        return False
+    return np.array_equal(np.sort(one, axis=None), np.sort(other, axis=None))
 
 
 def with_weights(graph: Graph, arrays: Mapping[str, np.ndarray]) -> Graph:

@@ -42,6 +42,10 @@ class Placed:
     bytes: int
 
 
+# A weight and the name of its packing -> the packing.
+_Used = dict[tuple[Value, str], Packing | None]
+
+
 @dataclass(frozen=True)
 class Step:
     """One kernel call: its node and where everything lies that it is called with.
@@ -165,14 +169,18 @@ def make_plans(
     drafts = [_draft(graph, targets, state) for graph in graphs.values()]
     weights_at = end = halves_offset = max(WEIGHTS_OFFSET, state.end)
     placed: list[Placed] = []
-    found = []
+    found: list[dict[tuple[Value, str], int]] = [{} for _ in drafts]
     known: dict[tuple[bytes, str, TensorType], int] = {}
-    for d in drafts:
-        own, weight_of, halves_offset, end = _place_weights(
-            d.graph, d.lowered, d.roots, halves, end, known if len(drafts) > 1 else None
-        )
-        placed += own
-        found.append(weight_of)
+    used = [_used_weights(d.graph, d.lowered, d.roots, halves) for d in drafts]
+    for travels_as_half in (False, True):
+        halves_offset = end
+        for d, wanted, weight_of in zip(drafts, used, found, strict=True):
+            own, end = _place_weights(
+                d.graph, wanted[travels_as_half], end, known if len(drafts) > 1 else None
+            )
+            placed += own
+            for p in own:
+                weight_of[p.value, p.packing.name if p.packing else ""] = p.offset
     dims = _dims([v for d in drafts for v in d.graph.inputs], drafts[0].graph.name)
     arena_offset = align(end + ALIGNMENT)
     steps: list[Step] = []
@@ -492,18 +500,14 @@ def _in_place(
     return {v: owner(root) for v, root in roots.items()}
 
 
-def _place_weights(
+def _used_weights(
     graph: Graph,
     lowered: Sequence[tuple[Node, tuple[Kernel, ...]]],
     roots: dict[Value, Value],
     halves: bool,
-    start: int,
-    known: dict[tuple[bytes, str, TensorType], int] | None,
-) -> tuple[list[Placed], dict[tuple[Value, str], int], int, int]:
-    """In order of first use, so that streaming weights arrive as the net needs them.
-
-    Args:
-        known: of several graphs, where weights of these bytes lie already.
+) -> tuple[_Used, _Used]:
+    """The weights and packings that kernels want, in order of first use; those that may travel as
+    float16 apart.
     """
     used: dict[tuple[Value, str], Packing | None] = {}
     for node, kernels in lowered:
@@ -515,23 +519,34 @@ def _place_weights(
     half = {
         k for k, p in used.items() if halves and all(map(_is_half, _packed(graph.weights[k[0]], p)))
     }
+    return (
+        {k: p for k, p in used.items() if k not in half},
+        {k: p for k, p in used.items() if k in half},
+    )
+
+
+def _place_weights(
+    graph: Graph,
+    used: _Used,
+    start: int,
+    known: dict[tuple[bytes, str, TensorType], int] | None,
+) -> tuple[list[Placed], int]:
+    """In order of first use, so that streaming weights arrive as the net needs them; and the end.
+
+    Args:
+        known: of several graphs, where weights of these bytes lie already.
+    """
     placed: list[Placed] = []
-    weight_of: dict[tuple[Value, str], int] = {}
-    offset = halves_offset = start
-    for travels_as_half in (False, True):
-        halves_offset = offset
-        for key, packing in used.items():
-            root = key[0]
-            if (key in half) == travels_as_half:
-                size = packing.nbytes(root.type) if packing else root.type.nbytes
-                at = offset
-                if known is not None:
-                    digest = sha256(np.ascontiguousarray(graph.weights[root]).tobytes()).digest()
-                    at = known.setdefault((digest, key[1], root.type), offset)
-                weight_of[key] = at
-                placed.append(Placed(root, packing, at, size))
-                offset += align(size) if at == offset else 0
-    return placed, weight_of, halves_offset, offset
+    offset = start
+    for (root, name), packing in used.items():
+        size = packing.nbytes(root.type) if packing else root.type.nbytes
+        at = offset
+        if known is not None:
+            digest = sha256(np.ascontiguousarray(graph.weights[root]).tobytes()).digest()
+            at = known.setdefault((digest, name, root.type), offset)
+        placed.append(Placed(root, packing, at, size))
+        offset += align(size) if at == offset else 0
+    return placed, offset
 
 
 def _is_half(array: np.ndarray) -> bool:

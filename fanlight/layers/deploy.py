@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -136,6 +137,7 @@ class Deployed:
         labels: what those of each output are: inputs of "train" and "evaluate" behind the
             examples, followed by weights of the examples for each output.
         free: where the number of classes is chosen in the page.
+        rounded: weights that no step changes and that have other numbers here than in the model.
         rate: which of `kept` is the learning rate; None where a schedule says it, or there are
             several.
     """
@@ -147,14 +149,22 @@ class Deployed:
     labels: Sequence[Label]
     free: Classes | None = None
     rate: int | None = None
+    rounded: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
-def deployed(model: Any, how: Training, dims: Mapping[str, Any] | None) -> Deployed:
+# Of the large float32 weights that no step changes, by their names: those to have other numbers.
+Rounding = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
+
+
+def deployed(
+    model: Any, how: Training, dims: Mapping[str, Any] | None, rounding: Rounding | None = None
+) -> Deployed:
     """The steps of a model that is built to be trained.
 
     Args:
         dims: {"batch": n}: how many examples a step takes at most; default 32. {"classes": n}: how
             many classes there may be (see layers/classes.py); default: as many as there are.
+        rounding: what weights of two dims and more become that no step changes; None: they stay.
 
     Raises:
         FanlightError: E-BUILD-005 it is no model of layers, or learns nothing; what
@@ -190,11 +200,28 @@ def deployed(model: Any, how: Training, dims: Mapping[str, Any] | None) -> Deplo
             expected='{"batch": 64}, {"classes": 20}, or both',
             received=", ".join(map(str, bounds)),
         )
-    return _Deploying(model, how, most, classes).made()
+    steps = _Deploying(model, how, most, classes, rounding)
+    with _having(steps.others):
+        return steps.made()
+
+
+@contextmanager
+def _having(pairs: Sequence[tuple[Weight, np.ndarray]]) -> Iterator[None]:
+    """Inside, these weights have other numbers."""
+    before = [(w, w.numpy().copy()) for w, _ in pairs]
+    try:
+        for weight, array in pairs:
+            weight.assign(array)
+        yield
+    finally:
+        for weight, array in before:
+            weight.assign(array)
 
 
 class _Deploying:
-    def __init__(self, model: Model, how: Training, most: Any, classes: Any) -> None:
+    def __init__(
+        self, model: Model, how: Training, most: Any, classes: Any, rounding: Rounding | None
+    ) -> None:
         self.model, self.most = model, most
         self.inputs = model._examples()
         stand_ins = [np.zeros((1, *s), d) for s, d in self.inputs.values()]
@@ -260,6 +287,14 @@ class _Deploying:
             )
             for i, (v, kind) in enumerate(self.kinds)
         ]
+        known = {id(v) for v, _ in self.kinds}
+        large = {
+            n: w
+            for n, w in named(model)
+            if id(w) not in known and str(w.dtype) == "float32" and len(w.shape) > 1
+        }
+        self.rounded = rounding({n: w.numpy() for n, w in large.items()}) if rounding else {}
+        self.others = [(large[n], a) for n, a in self.rounded.items()]
         self.at = {id(v): k.name for (v, _), k in zip(self.kinds, self.kept, strict=True)}
         self.updates: dict[str, str] = {}
 
@@ -303,7 +338,9 @@ class _Deploying:
         if all(v.shape[:1] == (batch,) for _, v in answer.outputs):
             graphs["answer"] = answer
         known = [self._label(i) for i in places]
-        return Deployed(graphs, self.kept, self.updates, names, known, self.free, self._rate())
+        return Deployed(
+            graphs, self.kept, self.updates, names, known, self.free, self._rate(), self.rounded
+        )
 
     def _rate(self) -> int | None:
         try:

@@ -29,8 +29,9 @@ port_option = click.option(
 def command(folder: str, port: int, quiet: bool) -> None:
     """Serve FOLDER at http://127.0.0.1:PORT, to this machine only.
 
-    With the right MIME types, a strict Content-Security-Policy, cross-origin isolation, and
-    caching for ever of files that are named by their hash.
+    With the right MIME types, a strict Content-Security-Policy, cross-origin isolation, caching
+    for ever of files that are named by their hash, the compressed copies that `build` wrote, and
+    parts of files for downloads that go on.
     """
     log = None if quiet else _log
     server = open_server(folder, port, log)

@@ -37,6 +37,8 @@ THEME = (
 _SHORT = 12  # characters that a launcher shows of a name
 _UNSEEN = (".d.ts", ".br", ".gz")
 _UNUSED = frozenset((WORKER, "package.json", "graph.json", *HOST_FILES))
+# What the runtime fetches and makes sure of by itself: ends of names, and names.
+_MODEL = frozenset((".wasm", ".bin", ".safetensors", "training.json", "tfjs.json"))
 _BLANK = "const FILES=([]);"
 
 
@@ -106,7 +108,7 @@ def finish_site(
     Args:
         folder: all files of the site; it becomes the worker's scope.
         worker: write sw.js, which keeps the files of the page.
-        model: it keeps the model, too: what is named after its hash, and other large files.
+        model: it keeps the model, too: modules, weights, and what training needs.
         compress: write FILE.br and FILE.gz.
         seen: which paths a visitor's page may ask for. (Types, package.json, graph.json and
             compressed copies are never kept.)
@@ -138,10 +140,6 @@ def _kept_files(
         digest = hashes.get(name) or hashlib.sha256(path.read_bytes()).hexdigest()
         kept.append((name, digest, path.stat().st_size, int(of_model)))
     return kept
-
-
-# What the runtime fetches and makes sure of by itself.
-_MODEL = frozenset((".wasm", ".bin", ".safetensors", "training.json", "tfjs.json"))
 
 
 def worker_script(files: list[tuple[str, str, int, int]]) -> bytes:

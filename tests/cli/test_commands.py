@@ -73,6 +73,23 @@ def test_build_replaces_its_own_bundle(site: Path, model: Path) -> None:
     assert json.loads((site / "manifest.json").read_text())["task"] is None
 
 
+def test_build_for_a_host(tmp_path: Path, model: Path, labels: Path) -> None:
+    out = tmp_path / "site"
+    options = ("--offline", "--headers", "vercel", "--headers", "apache")
+    report = as_json("build", model, "-o", out, "--labels", labels, *options)
+    page = report["page"]
+    assert (page["br"] or 0) < page["gzip"] < page["bytes"]
+    names = {path.name for path in out.iterdir()}
+    assert {"app.webmanifest", "sw.js", "vercel.json", ".htaccess", "page.js.gz"} <= names
+    told = fanlight("build", model, "-o", out, "--labels", labels, "--headers", "github")
+    assert "without the model" in told.output and "--offline makes up for it" in told.output
+    plain = as_json("build", model, "-o", out, "--labels", labels, "--no-compress")
+    assert plain["page"]["gzip"] is None and not list(out.glob("*.gz"))
+    wrong = fanlight("build", model, "-o", out, "--headers", "geocities")
+    assert wrong.exit_code == 2 and "netlify" in wrong.output
+    assert fanlight("build", model, "-o", tmp_path / "a.html", "--offline").exit_code == 1
+
+
 def test_build_html(tmp_path: Path, model: Path, labels: Path, photo: Path) -> None:
     out = tmp_path / "page.html"
     result = fanlight("build", model, "-o", out, "--labels", labels, "--samples", photo)

@@ -193,3 +193,10 @@ def test_exits_that_are_none(tmp_path: Path, photos: tuple) -> None:
     refused("E-BUILD-003", build("early", "early"))
     refused("E-BUILD-003", build("late", "logits"), "comes too late")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cascade_that_gains_nothing_says_so(tmp_path: Path, photos: tuple) -> None:
+    """A first stage that is never sure makes every answer dearer."""
+    weak = colours(16, gain=0.01, mix=0.5, name="weak")
+    made = fl.cascade(weak, colours(16), tmp_path / "s", calibration=photos[0][:20], task=TASK)
+    assert made.choice.asked[1] > 0.6 and "too weak to gain much" in str(made)

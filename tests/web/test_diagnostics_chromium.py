@@ -52,8 +52,8 @@ def test_errors_and_markup_are_told_as_text(page: Any, site: Site) -> None:
     element.locator(".error").wait_for()
     page.evaluate("""() => {
       const { ready } = document.querySelector('fanlight-classifier');
-      return ready.then(({ info }) => {
-        info.bundle.name = '<img src=x onerror=globalThis.hit=1>';
+      return ready.then(({ info: { bundle } }) => {
+        bundle.name = '<img src=x onerror=globalThis.hit=1>';
       });
     }""")
     page.locator("summary").click()

@@ -1,4 +1,4 @@
-"""Folders of tiers, of a cascade and of early exits in a real Chromium: what is fetched, why."""
+"""Folders of tiers, of a cascade, of early exits in a real Chromium: what is fetched, and why."""
 
 from __future__ import annotations
 
@@ -147,6 +147,26 @@ def test_wrong_budgets_and_lists(page: Any, tiers: Any, site: Site) -> None:
     assert page.evaluate(ask, {})[0] == "E-WEB-008"
     site.pages["tiers/manifest.json"] = json.dumps({"fanlight": 1, "group": "../x.json"})
     assert page.evaluate(ask, {})[0] == "E-WEB-007"
+
+
+def test_what_an_answer_takes_is_the_median_once_code_is_fast(page: Any, site: Site) -> None:
+    page.goto(site.url + "bare.html")
+    found = page.evaluate("""async () => {
+      const { time } = await import('./tiers/tiers.js');
+      let now = 0;
+      performance.now = () => now;
+      const told = async (costs, rest, enough) => {
+        let calls = 0;
+        const model = { labels: ['a'], classify: async () => { now += costs[calls++] ?? rest; } };
+        return [await time(model, { size: [8, 8] }, enough), calls];
+      };
+      return [
+        await told([900, 700], 10, 50), // slow at first
+        await told([], 900, 50), // slow for good: no more than is needed to know
+        await told([500, 500, 500, 40, 40, 90], 20, 200), // one pause among the five
+      ];
+    }""")
+    assert found == [[10, 8], [900, 3], [40, 8]]
 
 
 def test_an_abort_ends_it(page: Any, tiers: Any, site: Site) -> None:

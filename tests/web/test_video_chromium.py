@@ -37,8 +37,8 @@ SCENE = """async () => {
   scene.options = {
     top: 2,
     onAnswer: ({ results, ms }) => { scene.answers++; scene.last = [results, ms]; },
-    onProblem: (error) => {
-      scene.problems.push([error.code ?? error.message, error.reason, error.next]);
+    onProblem: ({ code, message, reason, next }) => {
+      scene.problems.push([code ?? message, reason, next]);
     },
   };
   scene.answer = () => scene.waiting.shift().resolve([{ label: 'a', index: 0, score: 1 }]);

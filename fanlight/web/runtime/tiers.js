@@ -168,7 +168,7 @@ export const openGroup = async (source, given, options) => {
       const ms = before ?? (fit.length > 1 ? await measure(model, tier, targetMs) : 0);
       signal?.throwIfAborted();
       const how = before !== undefined ? `${millis(ms)} as measured before` : ms ? `${millis(ms)} measured` : '';
-      tried.push({ tier: tier.id, ms });
+      tried.push({ tier: tier.id, ms: Math.round(100 * ms) / 100 });
       if (best && best.ms <= ms) {
         model.dispose();
         continue;

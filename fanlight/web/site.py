@@ -213,7 +213,7 @@ def package_json(manifest: Mapping[str, Any]) -> bytes:
             "./*": "./*",
         },
         "types": "./fanlight.d.ts",
-        "sideEffects": ["./element.js", "./worker.js", "./threads.js"],
+        "sideEffects": ["./element.js", "./diagnostics.js", "./worker.js", "./threads.js"],
     }
     return (json.dumps(package, indent=2) + "\n").encode()
 

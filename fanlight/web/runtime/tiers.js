@@ -144,7 +144,7 @@ export const openGroup = async (source, given, options) => {
   const asked = [targetMs, maxBytes ?? 0, saveData, navigator.hardwareConcurrency].join();
   const key = `fanlight-tier ${hash}`;
   const known = memory(key);
-  const kept = known?.asked === asked && Date.now() - known.at < KEEP_MS
+  const kept = known?.asked === asked && Number.isFinite(known.ms) && Date.now() - known.at < KEEP_MS
     ? fit.findIndex(({ id }) => id === known.tier) : -1;
   /** @type {TierTrial[]} */
   const tried = [];

@@ -61,6 +61,7 @@ export class FanlightStudio extends LitElement {
     .n svg { width: 1.125rem; height: 1.125rem; stroke-width: 2.5; }
     .now .n { background: var(--accent); color: var(--on-accent); }
     .done .n { background: var(--good-wash); color: var(--good); }
+    .soon { display: grid; gap: var(--s2); }
     .blank { height: 11rem; border: 1px solid var(--line); border-radius: var(--r3); background: var(--card); }
     .blank + .blank { margin-top: var(--s3); }
 
@@ -132,6 +133,7 @@ export class FanlightStudio extends LitElement {
     }
     for (const type of ['dragover', 'drop']) window.addEventListener(type, this.#stay);
     if (this.src !== null && !this.session) this.#open();
+    customElements.whenDefined('fl-tag').then(() => this.requestUpdate());
   }
 
   /** @override */
@@ -287,11 +289,11 @@ export class FanlightStudio extends LitElement {
         </div>
         <div class="state">
           ${this.online ? nothing : html`${icons.offline}<span role="status">Offline${this.offline ? ', and that is fine' : ''}</span>`}
-          ${kept && this.online ? html`${icons.shield}<span title="Photos and models stay in this browser">${this.offline
+          ${kept && this.online ? html`<i class="wide">${icons.shield}</i><span title="Photos and models stay in this browser">${this.offline
     ? 'Saved here, works offline' : 'Saved on this device'}</span>` : nothing}
         </div>
-        ${this.install ? html`<button class="quiet" @click=${() => this.install?.prompt()}>${icons.download}<span class="wide">Install</span></button>` : nothing}
-        ${tag ? html`<button aria-pressed=${this.room === 'tag'} @click=${() => { this.room = this.room === 'tag' ? 'teach' : 'tag'; }}>
+        ${this.install ? html`<button class="quiet" aria-label="Install" @click=${() => this.install?.prompt()}>${icons.download}<span class="wide">Install</span></button>` : nothing}
+        ${tag ? html`<button class=${this.room === 'tag' ? '' : 'quiet'} aria-label="Tag photos" aria-pressed=${this.room === 'tag'} @click=${() => { this.room = this.room === 'tag' ? 'teach' : 'tag'; }}>
           ${icons.tag}<span class="wide">Tag photos</span></button>` : nothing}
       </header>`;
   }
@@ -312,12 +314,18 @@ export class FanlightStudio extends LitElement {
   #teach() {
     const { session } = this;
     const blank = html`<div class="blank"></div>`;
+    // A step that cannot be taken yet says what it is for, and no more: there is one thing to do at a time.
+    const begun = session && (session.trained || shownExamples(session).length > 0);
     return html`
       <main class="steps" id="main" aria-busy=${!session} ?hidden=${this.room !== 'teach'}>
         ${this.#step('collect', 'Collect', 1, session ? html`<fl-collect .session=${session}></fl-collect>` : html`${blank}${blank}`)}
-        ${this.#step('train', 'Train', 2, session ? html`<fl-train .session=${session}></fl-train>` : blank)}
-        ${this.#step('try', 'Try', 3, session ? html`<fl-try .session=${session}></fl-try>` : blank)}
-        ${this.#step('keep', 'Keep', 4, session ? html`<fl-keep .session=${session}></fl-keep>` : blank)}
+        ${this.#step('train', 'Train', 2, !session ? blank : begun ? html`<fl-train .session=${session}></fl-train>` : html`
+          <div class="card soon"><button class="big" aria-disabled="true" @click=${() => this.#go('collect')}>${icons.spark} Train</button>
+            <p class="soft">First add photos to both classes.</p></div>`)}
+        ${this.#step('try', 'Try', 3, !session ? blank : session.trained ? html`<fl-try .session=${session}></fl-try>`
+    : html`<p class="card soft">Then show it something new, and see what it says.</p>`)}
+        ${this.#step('keep', 'Keep', 4, !session ? blank : session.trained ? html`<fl-keep .session=${session}></fl-keep>`
+    : html`<p class="card soft">Take it with you: as a web page, or as a file.</p>`)}
       </main>`;
   }
 

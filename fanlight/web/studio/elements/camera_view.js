@@ -41,9 +41,9 @@ export class FlCamera extends LitElement {
     .wait, .big-number { position: absolute; inset: 0; display: grid; place-items: center; color: #fff; }
     .big-number { font-size: 6rem; font-weight: 700; text-shadow: 0 2px 12px #000a; }
     .below { display: flex; flex-wrap: wrap; gap: var(--s2); margin-top: var(--s2); }
-    .hold { flex: 1 1 11rem; user-select: none; -webkit-user-select: none; -webkit-touch-callout: none; touch-action: none; }
+    .hold { flex: 1 1 13.5rem; padding: 0 var(--s2); user-select: none; -webkit-user-select: none; -webkit-touch-callout: none; touch-action: none; }
     .hold.on { background: #b3261a; color: #fff; }
-    select { flex: 1 1 auto; }
+    select { flex: 1 1 6.5rem; }
     .below .big + .big { flex: 0 1 auto; }
     @media (max-width: 30rem) { .hold { flex-basis: 100%; } .below .big + .big { flex: 1; } }
   `];

@@ -360,7 +360,7 @@ export class FlCollect extends LitElement {
         ${this.#balance(classes, by)}
         ${this.sorted < 0 ? nothing : html`<div class="row small number"><span role="status" class="grow">Adding ${this.sorted}…</span>
           <button class="quiet" @click=${() => this.#sorting.abort()}>Stop</button></div>`}
-        <div class="row small soft number" role="status">
+        <div class="${features.done < features.count ? 'row' : 'hidden-text'} small soft number" role="status">
           ${features.done < features.count ? html`<span>${features.done} of ${count(features.count, 'photo')} ready</span>
             <div class="bar" ${vars({ '--share': features.done / features.count })}></div>` : nothing}
         </div>

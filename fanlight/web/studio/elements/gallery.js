@@ -39,7 +39,8 @@ export class FlGallery extends LitElement {
       .top button { flex: none; }
       .chosen { gap: 0; min-height: 3.5rem; padding: var(--s1) var(--s3); }
       .chosen button { padding: 0 var(--s2); }
-      .chosen .hint, .chosen button .word { display: none; }
+      .chosen .hint, .chosen button .word, .chosen .every { display: none; }
+      .chosen .every + button { margin-left: auto; }
     }
   `];
 
@@ -159,7 +160,7 @@ export class FlGallery extends LitElement {
       </fl-menu>
       <button class="quiet" aria-label=${held ? 'Learn from them' : 'Only for testing'} @click=${() => this.#hold(!held)}>${icons.test} <span class="word">${held ? 'Learn from them' : 'Only for testing'}</span></button>
       <button class="quiet danger" aria-label="Delete" @click=${() => this.#delete(ids)}>${icons.trash} <span class="word">Delete</span></button>
-      <button class="quiet push" @click=${() => { this.selected = new Set(items.map(({ id }) => id)); }}>All</button>
+      <button class="quiet push every" @click=${() => { this.selected = new Set(items.map(({ id }) => id)); }}>All</button>
       <button class="quiet" @click=${() => { this.selected = new Set(); }}>None</button>`;
   }
 

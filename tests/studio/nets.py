@@ -14,7 +14,7 @@ def plain() -> Any:
     fl.clear_session()
     fl.set_random_seed(3)
     layers = fl.layers
-    return fl.Sequential(
+    net = fl.Sequential(
         [
             fl.Input((SIDE, SIDE, 3)),
             layers.Conv2D(6, 3, strides=2, padding="same", activation="relu", name="first"),
@@ -26,6 +26,10 @@ def plain() -> Any:
             layers.Dense(3, activation="softmax", name="names"),
         ]
     )
+    for name in ("first", "deep", "last"):  # so that what it sees is more than a whisper
+        (kernel, *_) = net.get_layer(name).weights
+        kernel.assign(4 * kernel.numpy())
+    return net
 
 
 def nested() -> Any:

@@ -195,8 +195,8 @@ def trainable(
     steps = deployed(model, how, dims, halved if precision == "f16" else None)
     if steps.rounded:
         # What is folded into something else is no float16 any more: it had better stay.
-        every = [a for name in ("predict", "features") for a in _folded(steps, name, targets[0])]
-        lasting = {n for n, a in steps.rounded.items() if any(_same(a, other) for other in every)}
+        folded = [a for name in ("predict", "features") for a in _folded(steps, name, targets[0])]
+        lasting = {n for n, a in steps.rounded.items() if any(_same(a, other) for other in folded)}
         if lasting < set(steps.rounded):
             steps = deployed(
                 model, how, dims, lambda all: {n: a for n, a in halved(all).items() if n in lasting}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,12 @@ def unpacked(files: dict[str, str], folder: Path) -> Path:
     return folder
 
 
+def files_of(folder: Path) -> set[str]:
+    """All but the compressed copies, which whoever serves an export makes anew."""
+    paths = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    return {path for path in paths if not path.endswith((".br", ".gz"))}
+
+
 def python_says(folder: Path, host: str) -> list[tuple[str, float]]:
     with fl.open_bundle(folder) as bundle:
         scores = bundle.run({"image": photos()[0]}, host=host)["scores"]
@@ -124,7 +131,7 @@ def test_a_folder_is_exported_whole(
     title = 'Fruit & <sky> "$1"'
     found = run(page, site, EXPORT, "exports", given(title=title, drop=drop))
     made = unpacked(found["files"], tmp_path / "made")
-    names = {p.relative_to(built).as_posix() for p in built.rglob("*") if p.is_file()}
+    names = files_of(built)
     weights = {n for n in names if n.startswith("weights-")}
     exported = set(found["files"])
     assert names - weights == {n for n in exported if not n.startswith("weights-")}
@@ -166,9 +173,8 @@ def test_what_was_not_taught_is_exported_as_it_was_built(
       return Object.fromEntries(sizes);
     }""")
     assert sums == {
-        p.relative_to(built).as_posix(): p.stat().st_size
-        for p in built.rglob("*")
-        if p.is_file() and p.name not in ("manifest.json", "graph.json")
+        name: (built / name).stat().st_size
+        for name in files_of(built) - {"manifest.json", "graph.json"}
     } | {name: sums[name] for name in ("manifest.json", "graph.json")}
 
 
@@ -210,3 +216,22 @@ def test_a_page_in_one_file_exports_its_model(page: Any, tmp_path: Path) -> None
     assert not (made / "index.html").exists()  # a page in one file has no others
     same(found["said"], python_says(made, "numpy"))
     same(found["said"], python_says(made, "wasm"))
+
+
+def test_a_page_that_works_offline_keeps_what_was_exported(
+    page: Any, site: Site, toys: Path, tmp_path: Path
+) -> None:
+    how = fl.training("adam", "sparse_categorical_crossentropy")
+    task = fl.tasks.classify(labels=["one", "two"], input_range=(-1, 1))
+    dims = {"batch": 4, "classes": MOST}
+    fl.build(net(), toys / "offline", task=task, train=how, dims=dims, offline=True).close()
+    found = run(page, site, EXPORT, "offline", given(title="Kept"))
+    made = unpacked(found["files"], tmp_path / "made")
+    files = json.loads((made / "sw.js").read_text().split("const FILES=")[1].split("];")[0] + "]")
+    assert {path for path, *_ in files} >= {"index.html", "manifest.json"}
+    weights = [e["path"] for e in read_bundle(made).manifest["weights"]]
+    assert [p for p, *_ in files if p.startswith("weights-")] == sorted(weights)
+    for path, digest, size, _ in files:
+        data = (made / path).read_bytes()
+        assert (len(data), hashlib.sha256(data).hexdigest()) == (size, digest), path
+    assert json.loads((made / "app.webmanifest").read_text())["name"] == "Kept"

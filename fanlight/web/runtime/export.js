@@ -156,6 +156,8 @@ const escaped = (text) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};
 /** What says how the page is called, with another title. @type {Record<string, (text: string, title: string) => string>} */
 const TITLED = {
   'index.html': (text, title) => text.replace(/(<(title|h1)>)[^<]*(?=<\/\2>)/g, (_, tag) => tag + escaped(title)),
+  'app.webmanifest': (text, title) => (
+    `${JSON.stringify({ ...JSON.parse(text), name: title, short_name: title.slice(0, 12) }, null, 1)}\n`),
   'package.json': (text, title) => {
     const name = title.toLowerCase().replace(/[^a-z0-9._-]+/g, '-').replace(/^[-._]+|[-._]+$/g, '').slice(0, 200) || 'model';
     const description = `${title.slice(0, 100)}, built with Fanlight`;
@@ -198,17 +200,32 @@ export async function whole({ manifest, files, base }, { title, labels, files: g
     listed[path] = { bytes: bytes.length, sha256: await sha256(bytes) };
   }
   const told = { ...manifest, name: title ?? manifest.name, task: task && { ...task, labels: labels ?? task.labels }, files: listed };
-  // A kept page is of one build: this is another.
-  const worker = all.get('sw.js');
-  if (worker) {
-    const version = (await sha256(encoded(told))).slice(0, 16);
-    const text = new TextDecoder().decode(worker).replace(/\["[0-9a-f]{16}",/, `["${version}",`);
-    const bytes = new TextEncoder().encode(text);
-    all.set('sw.js', bytes);
-    listed['sw.js'] = { bytes: bytes.length, sha256: await sha256(bytes) };
-  }
   all.set('manifest.json', new TextEncoder().encode(JSON.stringify(told)));
+  if (base && all.has('register.js')) await keeper(all, base);
   return /** @type {any} */ (all);
+}
+
+/**
+ * The service worker of a page that works offline: it has a list of what it keeps, which is of one build.
+ * @param {Map<string, Uint8Array>} all @param {string} base
+ */
+async function keeper(all, base) {
+  const response = await fetch(`${base}sw.js`).catch(() => undefined);
+  const text = response?.ok ? await response.text() : '';
+  const list = /const FILES=(\[.*?\]);/.exec(text)?.[1];
+  if (!list) return; // the page is one without
+  /** @type {[string, string, number, number][]} */
+  const before = JSON.parse(list);
+  const paths = before.map(([path]) => path).filter((path) => all.has(path) && !path.startsWith('weights-'));
+  if (before.some(([path]) => path.startsWith('weights-'))) paths.push(...[...all.keys()].filter((path) => path.startsWith('weights-')));
+  const model = new Map(before.map(([path, , , of]) => [path, of]));
+  /** @type {[string, string, number, number][]} */
+  const kept = [];
+  for (const path of paths.sort()) {
+    const bytes = /** @type {Uint8Array} */ (all.get(path));
+    kept.push([path, await sha256(bytes), bytes.length, model.get(path) ?? 1]);
+  }
+  all.set('sw.js', new TextEncoder().encode(text.replace(list, () => JSON.stringify(kept))));
 }
 
 /**

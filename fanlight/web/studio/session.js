@@ -640,12 +640,22 @@ export class TransferSession extends EventTarget {
       const { featuresOf } = await import('./sharing.js');
       const taught = this.#learnt || kind !== 'project' ? await this.#taught() : undefined;
       const places = taught ? this.#heads.places(taught.info, signal) : {};
+      if (taught) await this.#renamed(taught);
       return exportAs(kind, {
         title, model: taught?.model ?? null, ...places, project: this.project, examples: this.examples,
         photo: (id) => this.#store.photo(id), onProgress, signal,
         features: this.#rowsOf ? featuresOf(this.examples, this.#rows, `${this.backbone.form}/${this.#rowsOf}`) : null,
       });
     });
+  }
+
+  /**
+   * A class may have got another name since it was learnt: files have the one that it has now.
+   * @param {{ model: TrainableModel, classes: string[] }} taught
+   */
+  async #renamed({ model, classes }) {
+    const labels = classes.map((id, i) => this.classes.find((c) => c.id === id)?.name ?? model.labels?.[i] ?? id);
+    if (!same(labels, model.labels)) await model.setClasses(labels, [...labels.keys()]);
   }
 
   /**

@@ -6,7 +6,7 @@ import { unpacked as tensorsOf } from './tensors.js';
  * @import { Tensor } from '../runtime/types.js'
  * @import { MemoryStore } from './memory_store.js'
  * @import { Store } from './store.js'
- * @import { Example, NewExample, Project } from './types.js'
+ * @import { Example, NewExample, Project, Run } from './types.js'
  * @typedef {{ tensors: Record<string, Tensor>, labels: string[] }} Learnt
  * @typedef {{ onProgress?: (done: number, count: number) => void, signal?: AbortSignal }} Watch
  */
@@ -22,7 +22,9 @@ const STEP = 32;
 export const imported = async (store, file, form, { onProgress, signal } = {}) => {
   const { project: given, examples, model, features } = await unpacked(file, { signal });
   const { name, classes, settings, runs } = given;
-  const draft = await store.create(name, { classes, settings, runs, form }, { draft: true });
+  const draft = await store.create(name, { classes, settings, form }, { draft: true });
+  /** @type {Map<string, string>} */
+  const ids = new Map();
   try {
     for (let at = 0; at < examples.length; at += STEP) {
       signal?.throwIfAborted();
@@ -37,9 +39,11 @@ export const imported = async (store, file, form, { onProgress, signal } = {}) =
         const row = features?.of.get(id);
         ready.push({ ...item.photo, name: own, class: of, held, source, ...(row && features ? { features: row, form: features.form } : {}) });
       }
-      await store.add(draft.id, ready);
+      const added = await store.add(draft.id, ready);
+      added.forEach(({ id }, k) => ids.set(part[k].id, id));
       onProgress?.(at + part.length, examples.length);
     }
+    await store.update(draft.id, { runs: runs.map((run) => renumbered(run, ids)) });
     // What was learnt on another backbone is of no use here; photos and classes are.
     const learnt = model && given.form === form ? learntOf(new Uint8Array(await model.arrayBuffer()), name) : null;
     return { project: await store.finish(draft.id), learnt };
@@ -48,6 +52,12 @@ export const imported = async (store, file, form, { onProgress, signal } = {}) =
     throw error;
   }
 };
+
+/** A run whose report names photos by the ids that they have now. @param {Run} run @param {Map<string, string>} ids @returns {Run} */
+const renumbered = ({ report, ...run }, ids) => ({
+  ...run,
+  report: report && { ...report, cells: report.cells.map((row) => row.map((cell) => cell.flatMap((id) => ids.get(id) ?? []))) },
+});
 
 /** The weights of a file that `save` gave, and the names of its classes. @param {Uint8Array} bytes @param {string} where @returns {Learnt} */
 const learntOf = (bytes, where) => {

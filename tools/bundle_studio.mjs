@@ -31,6 +31,7 @@ const { metafile } = await build({
   chunkNames: 'studio-[name]-[hash]',
   conditions: ['production'],
   metafile: true,
+  loader: { '.css': 'text' }, // of libraries: adopted by the elements that use them
   plugins: [runtime],
   logLevel: 'warning',
 });

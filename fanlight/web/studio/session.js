@@ -49,6 +49,8 @@ export class TransferSession extends EventTarget {
   #rowsOf = '';
   /** @type {Promise<void> | undefined} */
   #computing;
+  /** What is measured now: learning waits for it. @type {Promise<unknown>} */
+  #measured = Promise.resolve();
   /** The model that holds what was learnt, by its head's id. @type {{ id: string, classes: string[] } | undefined} */
   #learnt;
 
@@ -493,6 +495,14 @@ export class TransferSession extends EventTarget {
    */
   async evaluate(which = 'validation') {
     this.#live();
+    if (this.#busy) fail('E-STUDIO-023', `${this.#busy} has not ended.`, { where: 'evaluate', next: `await ${this.#busy}` });
+    const report = this.#measured.then(() => this.#evaluated(which));
+    this.#measured = report.catch(() => {});
+    return report;
+  }
+
+  /** @param {'held' | 'validation' | 'all' | string[]} which */
+  async #evaluated(which) {
     const { model, info, classes } = await this.#taught();
     await this.#rowsFor(info);
     await this.#ready(info);
@@ -739,6 +749,7 @@ export class TransferSession extends EventTarget {
     if (this.#busy) fail('E-STUDIO-023', `${this.#busy} has not ended.`, { where: what, next: `await ${this.#busy}, or cancel it by its signal` });
     this.#busy = what;
     try {
+      await this.#measured;
       return await act();
     } finally {
       this.#busy = undefined;

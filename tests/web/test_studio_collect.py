@@ -263,7 +263,7 @@ DROP = """([selector, count, type]) => {
 
 def test_photos_dropped_on_a_class_go_there(studio: Any) -> None:
     studio.evaluate("async () => { globalThis.shot = await picture(4); }")
-    studio.evaluate(DROP, [".card", 3, "jpeg"])
+    studio.evaluate(DROP, [".head", 3, "jpeg"])
     until(studio, "session.examples.length === 3")
     assert set(examples(studio, "class")) == {studio.evaluate("session.classes[0].id")}
 
@@ -629,7 +629,10 @@ def test_axe_finds_nothing_serious(
 ) -> None:
     width, height = SIZES[size]
     context = camera_browser.new_context(
-        viewport={"width": width, "height": height}, color_scheme=scheme, bypass_csp=True
+        viewport={"width": width, "height": height},
+        color_scheme=scheme,
+        bypass_csp=True,
+        reduced_motion="reduce",
     )
     page = enter(context, studio_site)
     axe = (ROOT / "node_modules/axe-core/axe.min.js").read_text("utf-8")

@@ -19,6 +19,9 @@ import { aborted, problem } from './words.js';
  * @typedef {'collect' | 'train' | 'try' | 'keep'} Step
  */
 
+/** Between two looks at how full the storage is. */
+const USAGE_MS = 5000;
+
 /** @type {[Step, string, keyof typeof icons][]} */
 const STEPS = [['collect', 'Collect', 'photos'], ['train', 'Train', 'spark'], ['try', 'Try', 'eye'], ['keep', 'Keep', 'gift']];
 
@@ -47,6 +50,7 @@ export class FanlightStudio extends LitElement {
     .project input[type='text']:focus { border-color: var(--accent); background: var(--card); outline-offset: 0; }
     .top button { flex: none; }
     .state { display: flex; align-items: center; gap: var(--s1); color: var(--soft); font-size: 0.875rem; white-space: nowrap; }
+    .state .wide { display: flex; }
     .state svg { width: 1.25rem; height: 1.25rem; }
     .hello { margin: var(--s2) 0 var(--s5); }
     .hello h1 { font-size: clamp(1.5rem, 3.2vw, 2.125rem); line-height: 1.2; letter-spacing: -0.02em; text-wrap: balance; }
@@ -84,7 +88,7 @@ export class FanlightStudio extends LitElement {
     nav.foot :focus-visible { outline-offset: -3px; }
     @media (min-width: 68rem) { nav.foot { display: none; } }
     @media (max-width: 67.99rem) { :host { --foot: 3.5rem; } .page { padding-bottom: 6.5rem; } }
-    @media (max-width: 48rem) { .state span, .mark span, .wide { display: none; } .project { padding-left: var(--s2); } .top { gap: var(--s2); } }
+    @media (max-width: 48rem) { .state span, .state .wide, .mark span, .wide { display: none; } .project { padding-left: var(--s2); } .top { gap: var(--s2); } }
     @media (max-width: 30rem) { .top button.quiet { padding: 0 var(--s2); } }
     .skip { position: absolute; z-index: 60; top: var(--s2); left: var(--s2); padding: var(--s2) var(--s4); border-radius: var(--r2); background: var(--accent);
       color: var(--on-accent); }
@@ -92,6 +96,7 @@ export class FanlightStudio extends LitElement {
   `];
 
   #asked = false;
+  #looked = -USAGE_MS;
   #preparing = false;
   /** @type {AbortController | null} */
   #opening = null;
@@ -224,7 +229,9 @@ export class FanlightStudio extends LitElement {
         this.#asked = true;
         await session.store?.persist();
       }
-      const usage = session.examples.length ? await session.store?.usage() : null;
+      if (!session.examples.length || performance.now() < this.#looked + USAGE_MS) return;
+      this.#looked = performance.now();
+      const usage = await session.store?.usage();
       this.full = usage?.quota ? usage.used / usage.quota : 0;
     } catch (error) {
       problem(this, error);

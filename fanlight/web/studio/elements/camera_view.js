@@ -5,8 +5,8 @@ import { shared } from './theme.js';
 import { aborted, count, plain, problem } from './words.js';
 /** @import { Session } from './session.js' */
 
-/** Photos a second. */
-const RATES = [2, 5, 10];
+/** Photos a second. @type {[number, string][]} */
+const RATES = [[2, 'Slow'], [5, 'Normal'], [10, 'Fast']];
 /** So many may wait to be taken in; more are not taken, so that memory stays small. */
 const WAITING = 40;
 /** Of a countdown: seconds before it, and photos after it. */
@@ -281,7 +281,7 @@ export class FlCamera extends LitElement {
         <button class="big" ?disabled=${!ready} aria-pressed=${Boolean(this.left)} title="Counts down, then takes ${BURST} photos"
           @click=${this.#countdown}>${icons.timer} ${BEFORE} s</button>
         <select aria-label="How fast" @change=${(/** @type {Event} */ { target }) => { this.rate = Number(/** @type {HTMLSelectElement} */ (target).value); }}>
-          ${RATES.map((rate) => html`<option value=${rate} ?selected=${rate === this.rate}>${rate} a second</option>`)}
+          ${RATES.map(([rate, name]) => html`<option value=${rate} title="${rate} a second" ?selected=${rate === this.rate}>${name}</option>`)}
         </select>
       </div>
       <p class="hidden-text" role="status">${this.left ? `${this.left}` : ''}${!this.holding && this.taken ? `${count(this.taken, 'photo')} taken for ${this.name}` : ''}</p>`;

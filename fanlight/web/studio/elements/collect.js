@@ -22,6 +22,8 @@ import { aborted, count, problem, tell } from './words.js';
 const UNEVEN = 3;
 /** After the last change, before photos that look alike are looked for. */
 const CALM_MS = 1200;
+/** Between two shows of how far it is. */
+const TELL_MS = 250;
 /** @param {File} file */
 const isZip = ({ name, type }) => /\.zip$/i.test(name) || type === 'application/zip';
 
@@ -50,6 +52,8 @@ export class FlCollect extends LitElement {
   `];
 
   #calm = 0;
+  /** When progress was shown last. */
+  #told = 0;
   /** What is being added, by class. @type {Map<string, Set<{ done: number, count: number, stop: AbortController }>>} */
   #adds = new Map();
   #sorting = new AbortController();
@@ -117,8 +121,20 @@ export class FlCollect extends LitElement {
 
   /** @param {Event} event */
   #heard(event) {
-    if (event.type === 'features') this.features = /** @type {CustomEvent} */ (event).detail;
+    if (event.type === 'features') return this.#featured(/** @type {CustomEvent} */ (event).detail);
     if (event.type !== 'trash') this.#alike();
+    return true;
+  }
+
+  /** There is one for each photo: a few of them a second are enough to see. @param {{ done: number, count: number }} features */
+  #featured(features) {
+    const now = performance.now();
+    const last = features.done >= features.count;
+    if (!last && now < this.#told + TELL_MS) return false;
+    this.#told = now;
+    this.features = features;
+    if (last) this.#alike();
+    return true;
   }
 
   /** Look for photos that look alike, once it is calm. */

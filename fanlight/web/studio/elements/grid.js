@@ -1,4 +1,5 @@
 import { LitElement, css, html, nothing } from 'lit';
+import { guard } from 'lit/directives/guard.js';
 import { repeat } from 'lit/directives/repeat.js';
 import { icons } from './icons.js';
 import { shared, vars } from './theme.js';
@@ -12,7 +13,7 @@ const GAP = 8;
 /** On a phone they are smaller. */
 const NARROW = 480;
 /** Rows above and below what is seen. */
-const SPARE = 3;
+const SPARE = 2;
 
 /**
  * `<fl-grid>`: photos as thumbnails, of which only those exist that are seen. With `rows` it shows so many rows and does not
@@ -207,25 +208,29 @@ export class FlGrid extends LitElement {
     if (dataTransfer) dataTransfer.effectAllowed = 'move';
   }
 
-  /** @param {Example} item @param {number} at */
+  /** While it is scrolled, most cells stay as they are: those are not looked at. @param {Example} item @param {number} at */
   #cell(item, at) {
-    const { id, name, held } = item;
+    const { id } = item;
     const url = this.#thumbs.url(id);
     const twin = this.twins.has(id);
-    const words = [name, held ? 'only for testing' : '', twin ? 'looks like another' : ''].filter(Boolean).join(', ');
+    const selected = this.selected.has(id);
+    const next = at === this.#at;
     const step = this.#step;
-    return html`
-      <div class="cell" role="option" tabindex=${at === this.#at ? 0 : -1} data-at=${at} draggable="true" title=${name}
-        aria-selected=${this.selected.has(id)} aria-label=${words} aria-posinset=${at + 1} aria-setsize=${this.items.length}
+    return html`${guard([item, at, url, twin, selected, next, step, this.columns, this.items.length], () => {
+      const words = [item.name, item.held ? 'only for testing' : '', twin ? 'looks like another' : ''].filter(Boolean).join(', ');
+      return html`
+      <div class="cell" role="option" tabindex=${next ? 0 : -1} data-at=${at} draggable="true" title=${item.name}
+        aria-selected=${selected} aria-label=${words} aria-posinset=${at + 1} aria-setsize=${this.items.length}
         @click=${(/** @type {MouseEvent} */ event) => this.#press(at, event)}
         @dragstart=${(/** @type {DragEvent} */ event) => this.#drag(at, event)}
         ${vars({ '--x': `${(at % this.columns) * step}px`, '--y': `${Math.floor(at / this.columns) * step}px` })}>
         ${url ? html`<img src=${url} alt="" decoding="async" draggable="false">` : nothing}
         ${this.rows ? nothing : html`<div class="ring"><span>${icons.check}</span></div>`}
-        ${held || twin ? html`<div class="marks">
-          ${held ? html`<span>${icons.test}</span>` : nothing}${twin ? html`<span>${icons.twins}</span>` : nothing}
+        ${item.held || twin ? html`<div class="marks">
+          ${item.held ? html`<span>${icons.test}</span>` : nothing}${twin ? html`<span>${icons.twins}</span>` : nothing}
         </div>` : nothing}
       </div>`;
+    })}`;
   }
 
   /** @override @param {Map<PropertyKey, unknown>} changed */

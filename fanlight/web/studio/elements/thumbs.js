@@ -14,6 +14,7 @@ export class Thumbs {
   #wanted = new Set();
   /** @type {Set<string>} */
   #asked = new Set();
+  #due = false;
 
   /** @param {() => void} tell told when there are more */
   constructor(tell) {
@@ -43,6 +44,16 @@ export class Thumbs {
     }
   }
 
+  /** All that come until the next frame are told at once. */
+  #soon() {
+    if (this.#due) return;
+    this.#due = true;
+    requestAnimationFrame(() => {
+      this.#due = false;
+      this.#tell();
+    });
+  }
+
   #more() {
     const session = this.#session;
     if (!session) return;
@@ -53,7 +64,7 @@ export class Thumbs {
       session.thumb(id).then((blob) => {
         if (session !== this.#session || !this.#wanted.has(id)) return;
         this.#urls.set(id, URL.createObjectURL(blob));
-        this.#tell();
+        this.#soon();
       }, () => {
         this.#wanted.delete(id); // it was removed meanwhile, or cannot be read: its place stays empty
       }).finally(() => {

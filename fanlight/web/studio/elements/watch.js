@@ -17,7 +17,7 @@ export class Watch {
   /**
    * @param {LitElement & { session: Session | null }} host
    * @param {string[]} events
-   * @param {(event: Event) => void} [tell] told of each event before the element is rendered
+   * @param {(event: Event) => unknown} [tell] told of each event before the element is rendered; false: it need not be
    */
   constructor(host, events, tell) {
     this.#host = host;
@@ -40,8 +40,7 @@ export class Watch {
 
   /** @param {Event} event */
   handleEvent(event) {
-    this.#tell?.(event);
-    this.#host.requestUpdate();
+    if (this.#tell?.(event) !== false) this.#host.requestUpdate();
   }
 
   /** @param {EventTarget | null} session */

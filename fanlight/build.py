@@ -54,6 +54,7 @@ def build(
     headers: Sequence[str] = (),
     compress: bool = True,
     lazy: bool = False,
+    links: Mapping[str, str] | None = None,
     inputs: Mapping[str, TensorType] | None = None,
     dims: Mapping[str, Any] | None = None,
     train: Training | None = None,
@@ -81,6 +82,7 @@ def build(
         headers: static hosts to write headers files for, e.g. ["netlify"], or ["all"].
         compress: write FILE.gz (with fanlight[brotli] FILE.br, too) where that is smaller.
         lazy: the page of a classifier fetches nothing of the model before a visitor wants it.
+        links: this page and those beside it, as tabs: {"Look": "./", "Teach it": "studio/"}.
         inputs: for a function: shape and dtype of each argument, `{"x": fl.spec((3,))}`. It is
             called with stand-ins: what it then does to them is what is built.
         dims: for a function with sizes that are free, `fl.spec(("batch", 3))`: the greatest size
@@ -171,7 +173,8 @@ def build(
         files = {} if learns is None else learns.files()
         files |= page_files(
             manifest, title=title, card=card, samples=samples, headers=headers, isolate=isolate,
-            offline=offline, bench=bench_page, lazy=lazy, train=bool(train))  # fmt: skip
+            offline=offline, bench=bench_page, lazy=lazy, links=links, train=bool(train),
+        )  # fmt: skip
         for path, data in files.items():
             writer.add(path, data)
         writer.add_manifest(manifest)

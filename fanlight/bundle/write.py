@@ -22,6 +22,7 @@ _RUN = 16 << 10  # of zeros: shorter ones are not worth a file more
 # What a page's service worker and hidden files begin with (fanlight.web.headers), after // or #.
 MARK = b"Fanlight: written by `fanlight build`, replaced by the next one."
 WORKER = "sw.js"
+STUDIO = "studio/"
 
 
 def sha256(data: bytes | memoryview) -> str:
@@ -235,6 +236,8 @@ def _foreign(folder: Path, index: str) -> str | None:
 
 def _around(folder: Path, path: str, known: set[str]) -> bool:
     """Whether a file is ours that no manifest lists: it came after, or is hidden from pages."""
+    if path.startswith(STUDIO):  # beside the page of a demo
+        return _foreign(folder / STUDIO, "studio.json") is None
     stem, _, suffix = path.rpartition(".")
     if suffix in ("br", "gz"):
         return stem in known or stem == WORKER

@@ -15,6 +15,9 @@ from fanlight.cli.serve import port_option, serve_until_interrupted
 from fanlight.hosts.serving import Site
 from fanlight.pictures import decode_image
 from fanlight.server import open_server
+from fanlight.studio.site import DIST
+
+HERE, STUDIO = "What is this?", "Studio"
 
 
 @click.command("demo")
@@ -25,7 +28,8 @@ from fanlight.server import open_server
 def command(photo: str | None, port: int, out: str | None, no_serve: bool) -> None:
     """Build the model that ships with Fanlight, look at PHOTO, serve the page.
 
-    Without PHOTO it looks at a picture that Fanlight draws.
+    Without PHOTO it looks at a picture that Fanlight draws. The page has a second tab: Studio,
+    where the model learns classes of your own.
     """
     import fanlight as fl
     from fanlight.models import default_card
@@ -43,6 +47,7 @@ def command(photo: str | None, port: int, out: str | None, no_serve: bool) -> No
         # So is a port that is taken.
         server = None if no_serve else open_server(scratch, port)
         folder = Path(out) if out else scratch / "site"
+        teaches = server is not None and (DIST / "studio.js").is_file()
         console = stdout()
         start = time.perf_counter()
         with progress("Building the default model"):
@@ -54,9 +59,10 @@ def command(photo: str | None, port: int, out: str | None, no_serve: bool) -> No
                     task=task,
                     precision="f16",  # what its file holds: half the download, and nothing is lost
                     name="fanlight-default",
-                    title="What is this?",
+                    title=HERE,
                     card=default_card(),
                     samples=[path],
+                    links={HERE: "./", STUDIO: "studio/"} if teaches else None,
                 )
             )
         weights = sum(shard["bytes"] for shard in bundle.manifest["weights"])
@@ -69,6 +75,12 @@ def command(photo: str | None, port: int, out: str | None, no_serve: bool) -> No
         print_predictions(shown, predict(bundle, str(path), 5, "wasm"))
         if server is None:
             return
+        if teaches:
+            _teach(folder / "studio")
+        else:
+            console.print(
+                "The second tab, Studio, is left out: its scripts are made by make setup."
+            )
         server.site = Site(folder)
         console.print(
             f"\nThe page is at [bold]{server.url}[/] (nothing you show it leaves this machine). "
@@ -76,3 +88,17 @@ def command(photo: str | None, port: int, out: str | None, no_serve: bool) -> No
             soft_wrap=True,
         )
         serve_until_interrupted(server)
+
+
+def _teach(folder: Path) -> None:
+    """Write the second tab."""
+    import fanlight as fl
+
+    with progress("Building Studio", total=6) as advance:
+        fl.studio(
+            folder,
+            title=STUDIO,
+            links={HERE: "../", STUDIO: "./"},
+            compress=False,
+            progress=lambda name, done, count: advance(1),
+        )

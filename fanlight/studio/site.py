@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from fanlight.web.shell import (
     finish_site,
     worker_files,
 )
-from fanlight.web.site import PAGES, fill, runtime_files, train_files
+from fanlight.web.site import PAGES, fill, runtime_files, tabs, train_files
 
 INDEX = "studio.json"
 VERSION = 1
@@ -61,6 +61,7 @@ def studio(
     resize: str | None = None,
     crop: str | None = None,
     compress: bool = True,
+    links: Mapping[str, str] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Studio:
     """Write the page in which visitors teach a classifier with photos of their own.
@@ -76,6 +77,7 @@ def studio(
         input_range, resize, crop: as `fl.tasks.classify` takes them.
         compress: write FILE.br and FILE.gz beside what gets smaller by it, for hosts that send
             them.
+        links: this page ("./") and those beside it, shown as tabs: name -> relative URL.
         progress: called before each head is built, with its id, how many are done, and how many
             there are.
 
@@ -93,7 +95,7 @@ def studio(
             expected="a whole number from 2 to 1000",
             received=repr(most_classes)[:80],
         )
-    page = page_files(title)
+    page = page_files(title, links)
     base = (
         backbone
         if isinstance(backbone, Backbone)
@@ -172,7 +174,7 @@ def _add_head(
     }
 
 
-def page_files(title: str) -> dict[str, bytes]:
+def page_files(title: str, links: Mapping[str, str] | None = None) -> dict[str, bytes]:
     """path -> bytes of the page: Studio's scripts, and the runtime.
 
     Raises:
@@ -191,7 +193,7 @@ def page_files(title: str) -> dict[str, bytes]:
     index = fill(
         (PAGE / "index.html").read_text("utf-8"),
         {"title": title, "csp": CSP},
-        raw={"head": APP_LINKS + REGISTER_LINK},
+        raw={"head": APP_LINKS + REGISTER_LINK, "tabs": tabs(title, links)},
     )
     files = runtime_files() | train_files() | worker_files()
     files |= app_files(title, description="Teach a model with your own photos, on your own device.")

@@ -45,6 +45,7 @@ TYPES = tuple(
 
 _PRELOAD = '\n    <link rel="preload" as="fetch" href="FILE" crossorigin>'
 SAMPLE_SIDE = 512
+OWN = "./"  # the URL of a page for itself
 MAX_SAMPLES = 12
 
 
@@ -84,6 +85,7 @@ def page_files(
     train: bool = False,
     lazy: bool = False,
     group: str = "",
+    links: Mapping[str, str] | None = None,
 ) -> dict[str, bytes]:
     """path -> bytes of everything beside the model: the folder is page, npm package and CDN folder.
 
@@ -101,6 +103,7 @@ def page_files(
         train: with what trains the model.
         lazy: the page of a classifier fetches nothing of the model before a visitor wants it.
         group: of a folder of several bundles, the file that lists them.
+        links: pages beside this one, shown as tabs: name -> relative URL.
 
     Raises:
         FanlightError: E-BUILD-005 when a sample is not a picture.
@@ -116,6 +119,7 @@ def page_files(
         (PAGES / f"{kind}.html").read_text("utf-8"),
         {"title": heading, "csp": CSP},
         raw={
+            "tabs": tabs(heading, links),
             "samples": photos,
             "card": card_html(card or "This model has no card."),
             "app": THEME + (APP_LINKS if offline else ""),
@@ -186,6 +190,34 @@ def bench_files(title: str, *, isolate: bool = False) -> dict[str, bytes]:
             text = strip_comments(text)
         files[f"bench/{path.name}"] = text.encode()
     return files
+
+
+def tabs(here: str, links: Mapping[str, str] | None) -> str:
+    """The line of tabs above a page: itself, and those beside it. Nothing where it is alone.
+
+    Args:
+        here: what the page is called.
+        links: name -> relative URL; "./" is the page itself, which is the first where none is.
+
+    Raises:
+        FanlightError: E-BUILD-005 a URL leads to another site.
+    """
+    if not links:
+        return ""
+    every = dict(links) if OWN in links.values() else {here: OWN, **links}
+    shown = []
+    for name, url in every.items():
+        if not re.fullmatch(r"(?!/)[\w./%-]+", url):
+            raise FanlightError(
+                "E-BUILD-005",
+                "a tab leads away from this site.",
+                where=f"links[{name!r}]",
+                expected="a relative URL, such as studio/",
+                received=url[:200],
+            )
+        current = ' aria-current="page"' if url == OWN else ""
+        shown.append(f'<a href="{html.escape(url)}"{current}>{html.escape(name)}</a>')
+    return f'\n    <nav class="tabs" aria-label="Pages">{"".join(shown)}</nav>'
 
 
 def fill(template: str, values: Mapping[str, str], raw: Mapping[str, str] | None = None) -> str:

@@ -185,7 +185,7 @@ CATALOGUE: dict[str, str] = {
     "E-STUDIO-001": "Studio's page is not there: its libraries were not bundled.",
     "E-STUDIO-002": "A model cannot be the backbone of Studio.",
     "E-STUDIO-003": "An option of Studio, or of a session of transfer learning, has a wrong value.",
-    "E-STUDIO-004": "studio.json, or what it names, is not as it should be.",
+    "E-STUDIO-004": "The list of Studio's files, or what it names, is not as it should be.",
     "E-STUDIO-010": "A file is no photo that this browser can read.",
     "E-STUDIO-011": "A photo is larger than can be taken.",
     "E-STUDIO-012": "A zip file is damaged, holds too much, or leads out of itself.",

@@ -675,8 +675,11 @@ export class TransferSession extends EventTarget {
   async importProject(file, how) {
     this.#live();
     const { imported } = await import('./sharing.js');
-    const { project, learnt } = await this.#alone('import', () => imported(this.#store, file, this.backbone.form, how));
+    const { project, learnt, foreign } = await this.#alone('import', () => imported(this.#store, file, this.backbone.form, how));
     await this.load(project.id);
+    if (foreign) {
+      this.dispatchEvent(told('problem', new FanlightError('E-STUDIO-034', 'The project was taught on another backbone: photos and classes are here.', { next: 'train again' })));
+    }
     if (!learnt) return this.project;
     const settings = known(this.#heads, this.project.runs.at(-1)?.settings ?? this.settings);
     const ids = learnt.labels.map((label) => this.classes.find(({ name }) => name === label)?.id);

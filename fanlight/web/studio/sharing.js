@@ -17,7 +17,8 @@ const STEP = 32;
 /**
  * A project out of a file, kept in this browser under an id of its own: all of it or nothing.
  * @param {Store | MemoryStore} store @param {Blob} file @param {string} form of the backbone that is here
- * @param {Watch} [watch] @returns {Promise<{ project: Project, learnt: Learnt | null }>}
+ * @param {Watch} [watch] @returns {Promise<{ project: Project, learnt: Learnt | null, foreign: boolean }>}
+ *   foreign: it was taught on another backbone
  */
 export const imported = async (store, file, form, { onProgress, signal } = {}) => {
   const { project: given, examples, model, features } = await unpacked(file, { signal });
@@ -46,7 +47,7 @@ export const imported = async (store, file, form, { onProgress, signal } = {}) =
     await store.update(draft.id, { runs: runs.map((run) => renumbered(run, ids)) });
     // What was learnt on another backbone is of no use here; photos and classes are.
     const learnt = model && given.form === form ? learntOf(new Uint8Array(await model.arrayBuffer()), name) : null;
-    return { project: await store.finish(draft.id), learnt };
+    return { project: await store.finish(draft.id), learnt, foreign: !!model && given.form !== form };
   } catch (error) {
     await store.remove(draft.id).catch(() => {});
     throw error;

@@ -81,7 +81,10 @@ def cascade(
     title: str | None = None,
     samples: Sequence[str | Path] = (),
     card: str = "",
+    offline: bool = False,
     isolate: bool = False,
+    headers: Sequence[str] = (),
+    compress: bool = True,
     lazy: bool = False,
     progress: Advance = lambda title, share: None,
 ) -> Cascade:
@@ -98,14 +101,15 @@ def cascade(
         task: of both, or a pair; default: fl.tasks.classify().
         max_loss: how many points (of 100) of that may be lost.
         precision: of both, "f32" or "f16"; for int8 give what fl.quantize gave.
-        title, samples, card, isolate, lazy: as in fl.build_tiers.
+        title, samples, card, isolate, headers, compress, lazy: as in fl.build_tiers.
+        offline: as in fl.build; a page keeps both models.
 
     Raises:
         FanlightError: E-BUILD-002 the models have other labels; E-CALIB-00x no photos, or labels
             that do not fit them; as fl.build.
     """
     pair = task if isinstance(task, tuple) else (task, task)
-    page = Page(title, card, samples, isolate, lazy)
+    page = Page(title, card, samples, offline, isolate, tuple(headers), compress, lazy)
     photos = _photos(calibration, max_loss)
     with workshop(out, "a cascade") as (target, scratch):
         bundles = []
@@ -141,7 +145,10 @@ def early_exits(
     title: str | None = None,
     samples: Sequence[str | Path] = (),
     card: str = "",
+    offline: bool = False,
     isolate: bool = False,
+    headers: Sequence[str] = (),
+    compress: bool = True,
     lazy: bool = False,
     progress: Advance = lambda title, share: None,
 ) -> Cascade:
@@ -166,7 +173,7 @@ def early_exits(
     if task.labels is None and getattr(source, "labels", None) is not None:
         task = replace(task, labels=tuple(source.labels))
     task = task.settled(graph)
-    page = Page(title, card, samples, isolate, lazy)
+    page = Page(title, card, samples, offline, isolate, tuple(headers), compress, lazy)
     photos = _photos(calibration, max_loss)
     with workshop(out, "stages") as (target, scratch):
         parts = []

@@ -17,6 +17,8 @@ from fanlight.bundle import BundleWriter, sha256
 from fanlight.bundle.group import LISTS
 from fanlight.errors import FanlightError
 from fanlight.version import __version__
+from fanlight.web.headers import host_files
+from fanlight.web.shell import finish_site
 from fanlight.web.site import page_files
 
 
@@ -61,7 +63,10 @@ class Page:
     title: str | None = None
     card: str = ""
     samples: Sequence[str | Path] = ()
+    offline: bool = False
     isolate: bool = False
+    headers: tuple[str, ...] = ()
+    compress: bool = True
     lazy: bool = False
 
 
@@ -128,15 +133,33 @@ def write_folder(
             title=page.title,
             card=page.card,
             samples=page.samples,
+            offline=page.offline,
             isolate=page.isolate,
             lazy=page.lazy,
             group=name,
         )
+        pages |= host_files(page.headers, [*writer.files, *pages])
         for path, contents in pages.items():
             writer.add(path, contents)
         top = {"fanlight": 1, "name": first["name"], "producer": listed["producer"]}
         writer.add_manifest({**top, "group": name, "modules": [], "weights": []})
+        finish_site(
+            writer.folder,
+            page.offline or page.isolate,
+            page.offline,
+            page.compress,
+            spare=_spare(parts) if kind == "tiers" else (),
+        )
         writer.commit()
+
+
+def _spare(parts: Sequence[Part]) -> list[str]:
+    """The tiers that a page without network may lack: all but the smallest download.
+
+    That one is what tiers.js takes where nothing else is to be had, so it has to be the same.
+    """
+    least = min(parts, key=lambda part: part.entry()["bytes"])
+    return [part.id for part in parts if part is not least]
 
 
 def _files(bundle: Bundle) -> dict[str, bytes]:

@@ -78,7 +78,10 @@ def build_tiers(
     title: str | None = None,
     samples: Sequence[str | Path] = (),
     card: str = "",
+    offline: bool = False,
     isolate: bool = False,
+    headers: Sequence[str] = (),
+    compress: bool = True,
     lazy: bool = False,
     progress: Advance = lambda title, share: None,
 ) -> Tiers:
@@ -95,7 +98,9 @@ def build_tiers(
         calibration: as in fl.quantize. Photos are also what quality is measured on: the share of
             them of which a tier says the same as the float model.
         lazy: the page loads nothing of the model before a visitor wants it.
-        name, title, samples, card, isolate: as in fl.build.
+        name, title, samples, card, isolate, headers, compress: as in fl.build.
+        offline: as in fl.build; of the models a page keeps the tier that it has chosen, and the
+            smallest download, for a day on which that one is not to be had.
         progress: called with what is going on and the share of the work done, 0 to 1.
 
     Returns:
@@ -145,7 +150,7 @@ def build_tiers(
         if not photos and len(parts) > 1:
             notes.append("quality was not measured: give photos (--calibrate FOLDER).")
         parts.sort(key=_order)
-        page = Page(title, card, samples, isolate, lazy)
+        page = Page(title, card, samples, offline, isolate, tuple(headers), compress, lazy)
         write_folder(target, "tiers", parts, {"photos": len(photos), "notes": notes}, page)
         return Tiers(target, [p.entry() for p in parts], notes, open_bundle(target))
 

@@ -100,7 +100,10 @@ def command(
         task = choose_task(model, options)
         advance()
     if tiers is not None:
-        pages = {"name": name, "title": title, "samples": samples, "isolate": isolate, "lazy": lazy}
+        pages = {
+            "name": name, "title": title, "samples": samples, "offline": offline,
+            "isolate": isolate, "headers": headers, "compress": compress, "lazy": lazy,
+        }  # fmt: skip
         _build_tiers(model, out, task, tiers, options, pages, bench_page, as_json)
         return
     ready = quantized(model, task, options)
@@ -147,8 +150,7 @@ def command(
     console.print(f"  memory   {human_bytes(report['memory_bytes'])} while it runs")
     if folder and compress:
         console.print(f"  page     {_page_line(report['page'])}", highlight=False)
-    if {"github", "all"} & set(headers) and not (offline or isolate):
-        stderr().print("[yellow]Note:[/] GitHub Pages sends no headers: --offline makes up for it.")
+    _note_github(headers, offline or isolate)
     if not folder:
         console.print(f"Next: open {report['path']} in a browser.", markup=False)
     else:
@@ -206,7 +208,13 @@ def _build_tiers(
         console.print(line, markup=False, highlight=False)
     for note in made.notes:
         stderr().print(f"[yellow]Note:[/] {note}")
+    _note_github(pages["headers"], pages["offline"] or pages["isolate"])
     console.print(f"Next: fanlight serve {made.path}", markup=False)
+
+
+def _note_github(headers: tuple[str, ...], worker: bool) -> None:
+    if {"github", "all"} & set(headers) and not worker:
+        stderr().print("[yellow]Note:[/] GitHub Pages sends no headers: --offline makes up for it.")
 
 
 def summary(bundle: Any, seconds: float, warnings: list[str]) -> dict[str, Any]:

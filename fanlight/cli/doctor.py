@@ -17,6 +17,7 @@ _EXTRAS = {
     "h5py": "'fanlight[keras]'",
     "playwright": "'fanlight[browser]'",
     "matplotlib": "'fanlight[plots]'",
+    "brotli": "'fanlight[brotli]'",
 }
 # What is read or traced -> the package that does it; most need none.
 _READERS = {
@@ -70,6 +71,7 @@ def _packages() -> list[Finding]:
         ("pillow", True, "decodes photos"),
         ("h5py", False, "reads .h5 and .keras"),
         ("playwright", False, "--host browser, bench"),
+        ("brotli", False, "build writes .br beside .gz"),
     ):
         try:
             version = importlib.metadata.version(name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,8 @@ class Finished:
     """What `finish_site` did: what is kept for offline visits, and what compressing saved.
 
     Attributes:
-        page_bytes, model_bytes: of the files that the service worker keeps; 0 without one.
+        page_bytes, model_bytes: of the files that the service worker keeps, without spare
+            models; 0 without one.
         compressed: None if it was not asked for.
     """
 
@@ -102,6 +103,7 @@ def finish_site(
     *,
     seen: Callable[[str], bool] = lambda path: True,
     manifest: Mapping[str, Any] | None = None,
+    spare: Collection[str] = (),
 ) -> Finished:
     """Put the service worker and the compressed copies around a finished folder.
 
@@ -113,10 +115,11 @@ def finish_site(
         seen: which paths a visitor's page may ask for. (Types, package.json, graph.json and
             compressed copies are never kept.)
         manifest: of the bundle in the folder: its modules and weights are not read again.
+        spare: sub-folders with a model each, of which the worker keeps the one that is in use.
     """
     named = (*manifest["modules"], *manifest["weights"]) if manifest else ()
     hashes = {entry["path"]: entry["sha256"] for entry in named}
-    kept = _kept_files(folder, model, seen, hashes) if worker else []
+    kept = _kept_files(folder, model, seen, hashes, spare) if worker else []
     if worker:
         (folder / WORKER).write_bytes(worker_script(kept))
     compressed = compress_folder(folder) if compress else None
@@ -125,7 +128,11 @@ def finish_site(
 
 
 def _kept_files(
-    folder: Path, model: bool, seen: Callable[[str], bool], hashes: Mapping[str, str]
+    folder: Path,
+    model: bool,
+    seen: Callable[[str], bool],
+    hashes: Mapping[str, str],
+    spare: Collection[str],
 ) -> list[tuple[str, str, int, int]]:
     kept = []
     for path in sorted(folder.rglob("*")):
@@ -138,12 +145,13 @@ def _kept_files(
         if of_model and not model:
             continue
         digest = hashes.get(name) or hashlib.sha256(path.read_bytes()).hexdigest()
-        kept.append((name, digest, path.stat().st_size, int(of_model)))
+        part = 0 if not of_model else 2 if name.split("/")[0] in spare else 1
+        kept.append((name, digest, path.stat().st_size, part))
     return kept
 
 
 def worker_script(files: list[tuple[str, str, int, int]]) -> bytes:
-    """sw.js for a site of these files: path, SHA-256, bytes, 1 if it is of the model."""
+    """sw.js of these files: path, SHA-256, bytes, and 0 (page), 1 (model) or 2 (spare model)."""
     text = _short(WORKER)
     if text.count(_BLANK) != 1:
         raise FanlightError("E-BUILD-009", f"{WORKER} has not one {_BLANK}")

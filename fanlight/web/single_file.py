@@ -77,7 +77,7 @@ def _page_script(classifies: bool, trains: bool) -> str:
         old = "try {\nconst model = await load('./',"
         new = take + old.replace("'./'", "inlineBundle")
     script = _replaced(join(paths, exports=False), old, new)
-    for name in ("video.js", "diagnostics.js") if classifies else ():
+    for name in ("video.js", "diagnostics.js") if classifies else ("diagnostics.js",):
         script = _inside(script, name)
     return _on_its_own(script, trains)
 

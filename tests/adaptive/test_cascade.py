@@ -14,7 +14,7 @@ import fanlight as fl
 from fanlight.adaptive import Cascade
 from fanlight.adaptive.exits import stages
 from fanlight.adaptive.threshold import choose, margins
-from fanlight.graph import evaluate
+from fanlight.graph import Graph, evaluate
 from tests.adaptive.nets import TASK, colours, exits, pictures
 from tests.support import refused
 
@@ -200,3 +200,69 @@ def test_a_cascade_that_gains_nothing_says_so(tmp_path: Path, photos: tuple) -> 
     weak = colours(16, gain=0.01, mix=0.5, name="weak")
     made = fl.cascade(weak, colours(16), tmp_path / "s", calibration=photos[0][:20], task=TASK)
     assert made.choice.asked[1] > 0.6 and "too weak to gain much" in str(made)
+
+
+@pytest.mark.parametrize("precision", ["f16", "int8"])
+def test_exits_of_a_precision_say_what_the_whole_of_it_does(
+    tmp_path: Path, photos: tuple, precision: str
+) -> None:
+    """Cut or whole, a model of bytes or halves gives the same numbers, not only near ones."""
+    names = ("early", "middle", "late")
+    graph = exits()
+    model, options = graph, {"precision": precision}
+    if precision == "int8":
+        model, options = fl.quantize(graph, photos[0], task=TASK), {}
+    made = fl.early_exits(
+        model, tmp_path / "site", exits=names, calibration=photos[0], task=TASK, max_loss=5,
+        **options,
+    )  # fmt: skip
+    assert [stage["precision"] for stage in made.stages] == [precision] * 3
+
+    def wholes(source: Graph, kind: str, **more: str) -> list[fl.Bundle]:
+        """A bundle per exit, of all of the model up to there."""
+        ends = dict(source.outputs)
+        found = []
+        for name in names:
+            alone = Graph(name, source.inputs, ((name, ends[name]),), source.nodes, source.weights)
+            found.append(fl.build(alone, tmp_path / f"{kind}-{name}", task=TASK, **more))
+        return found
+
+    source = model if isinstance(model, Graph) else model.graph
+    same, float32 = wholes(source, "same", **options), wholes(graph, "float32")
+    counts, differs = set(), 0.0
+    for photo in photos[0][40:70]:
+        scores, count = walk(tmp_path / "site", photo)
+        counts.add(count)
+        said, exact = (
+            bundles[count - 1].run({"image": photo})["scores"].reshape(-1)
+            for bundles in (same, float32)
+        )
+        np.testing.assert_allclose(scores, said, atol=1e-6)
+        differs = max(differs, float(np.abs(scores - exact).max()))
+    assert 3 in counts and 1e-6 < differs < 0.1  # it is that precision, and a good one
+    for bundle in (*same, *float32):
+        bundle.close()
+
+
+@pytest.mark.parametrize("precision", ["f16", "int8"])
+def test_a_cascade_of_a_precision(tmp_path: Path, photos: tuple, precision: str) -> None:
+    models, options = [small(), colours()], {"precision": precision}
+    if precision == "int8":
+        models, options = [fl.quantize(m, photos[0], task=TASK) for m in models], {}
+    made = fl.cascade(
+        *models, tmp_path / "site", calibration=photos[0], labels=photos[1], task=TASK,
+        max_loss=2, **options,
+    )  # fmt: skip
+    assert [stage["precision"] for stage in made.stages] == [precision] * 2
+    wholes = [
+        fl.build(model, tmp_path / str(i), task=TASK, **options) for i, model in enumerate(models)
+    ]
+    counts = set()
+    for photo in photos[0]:
+        scores, count = walk(tmp_path / "site", photo)
+        counts.add(count)
+        whole = wholes[count - 1].run({"image": photo})["scores"].reshape(-1)
+        np.testing.assert_array_equal(scores, whole)
+    assert counts == {1, 2}
+    for bundle in wholes:
+        bundle.close()

@@ -303,14 +303,15 @@ def test_explain() -> None:
 def test_doctor() -> None:
     findings = as_json("doctor")
     assert all(f["ok"] for f in findings if f["needed"])
-    assert {"numpy", "wasm", "chromium", "default model"} <= {f["name"] for f in findings}
+    names = {f["name"] for f in findings}
+    assert {"numpy", "wasm", "chromium", "default model", "brotli"} <= names
 
 
 def test_doctor_says_what_each_reader_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     version = importlib.metadata.version
 
     def without(name: str) -> str:
-        if name in ("h5py", "torch"):
+        if name in ("h5py", "torch", "brotli"):
             raise importlib.metadata.PackageNotFoundError(name)
         return "9.8" if name == "jax" else version(name)
 
@@ -322,6 +323,8 @@ def test_doctor_says_what_each_reader_needs(monkeypatch: pytest.MonkeyPatch) -> 
     assert not keras["ok"] and keras["found"] == "needs h5py" and not keras["needed"]
     assert "pip install 'fanlight[keras]'" in keras["use"]
     assert not torch["ok"] and torch["use"].endswith("pip install torch")
+    assert not found["brotli"]["ok"] and not found["brotli"]["needed"]
+    assert "pip install 'fanlight[brotli]'" in found["brotli"]["use"]
     assert found["JAX functions"]["ok"] and found["JAX functions"]["found"] == "by jax 9.8"
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+import fanlight as fl
+from fanlight.graph import Builder
 from fanlight.web.single_file import single_file
-from tests.web.server import Site
+from tests.web.server import Site, serve
 from tests.web.test_page_chromium import choose, open_page, picture
 
 pytestmark = pytest.mark.chromium
@@ -87,7 +89,42 @@ def test_a_model_that_did_not_load_has_a_report_too(page: Any, site: Site) -> No
     page.locator("fanlight-classifier .error").wait_for()
     page.locator("summary").click()
     page.locator("fanlight-diagnostics pre", has_text="E-WEB-005").wait_for()
-    assert report_of(page)["model"] == "not loaded"
+    report = report_of(page)
+    assert report["model"] == "not loaded" and "manifest.json" in report["error"]
+    assert "127.0.0.1" not in report["error"] and "photos/" not in report["error"]
+
+
+def test_the_page_of_other_models_has_the_panel(page: Any, tmp_path: Path) -> None:
+    b = Builder("double")
+    x = b.input("x", (1, 4))
+    graph = b.finish({"y": b.add("add", x, x)})
+    fl.build(graph, tmp_path / "person")
+    fl.build(graph, tmp_path / "one.html")
+    seen: list[str] = []
+    problems: list[str] = []
+    page.on("request", lambda request: seen.append(request.url))
+    page.on("console", lambda message: problems.append(message.text))
+    with serve(tmp_path) as site:
+        url = site.url + "person/"
+        for address in (url, (tmp_path / "one.html").as_uri()):
+            seen.clear()
+            page.goto(address)
+            page.locator("#state", has_text="Ready").wait_for()
+            assert not any(name.endswith("diagnostics.js") for name in seen)
+            page.locator("summary").click()
+            page.locator("fanlight-diagnostics pre", has_text="model: double").wait_for()
+            report = report_of(page)
+            assert report["answers"].startswith("1 lately: ") and "in a worker" in report["engine"]
+            assert "person" not in "".join(report.values())
+        assert problems == []
+        site.fail("person/manifest.json", *["missing"] * 9)
+        page.goto(url)
+        page.locator("#state", has_text="E-WEB-005").wait_for()
+        page.locator("summary").click()
+        page.locator("fanlight-diagnostics pre", has_text="E-WEB-005").wait_for()
+        report = report_of(page)
+        assert report["model"] == "not loaded" and "manifest.json" in report["error"]
+        assert "person" not in report["error"] and "127.0.0.1" not in report["error"]
 
 
 def test_a_page_in_one_file_has_the_panel_and_the_camera(

@@ -184,6 +184,34 @@ def test_an_abort_ends_it(page: Any, tiers: Any, site: Site) -> None:
     )
 
 
+def test_nothing_is_kept_of_tiers_that_were_left(page: Any, tiers: Any, site: Site) -> None:
+    listed = json.loads((site.folder / "tiers" / "tiers.json").read_text())["tiers"]
+    least = min(listed, key=lambda tier: tier["bytes"])["id"]
+    chosen, left = "int8-32", "f32-32"
+    assert left != least
+    kept = """async () => {
+      const keys = await caches.has('fanlight-v1')
+        ? await (await caches.open('fanlight-v1')).keys() : [];
+      return [...new Set(keys.map(({ url }) => url.split('/').at(-2)))];
+    }"""
+    assert tiers(targetMs=50)["tier"] == chosen
+    # Both were loaded, and their workers keep what they loaded as they end.
+    page.wait_for_function(f"({kept})().then((folders) => folders.includes('{chosen}'))")
+    page.wait_for_function(f"({kept})().then((folders) => !folders.includes('{left}'))")
+    page.wait_for_timeout(6500)
+    assert set(page.evaluate(kept)) <= {chosen, least}
+    # What another page has left there goes, too.
+    page.evaluate(
+        """async () => {
+          const store = await caches.open('fanlight-v1');
+          const key = new URL(`../tiers/f32-32/${'0'.repeat(64)}`, location.href).href;
+          await store.put(key, new Response('old'));
+        }"""
+    )
+    assert tiers(targetMs=50)["measured"] == []
+    page.wait_for_function(f"({kept})().then((folders) => !folders.includes('{left}'))")
+
+
 def test_the_page_of_a_folder_needs_no_attribute(page: Any, site: Site) -> None:
     seen: list[str] = []
     page.on("console", lambda message: seen.append(message.text))
@@ -282,6 +310,37 @@ def test_the_next_stage_is_loaded_when_it_is_needed(
         scores, _ = walk(site.folder / kind, photo)
         assert said[0]["index"] == scores.argmax()
         assert said[0]["score"] == pytest.approx(scores.max(), abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["cascade", "exits"])
+def test_photos_are_decoded_in_the_worker(page: Any, site: Site, kind: str) -> None:
+    """A page whose own thread can read no pixel: classify and run take files all the same."""
+    _, unsure = sure_and_unsure(site.folder / kind)
+    page.goto(site.url + "bare.html")
+    out = io.BytesIO()
+    Image.fromarray(unsure).save(out, "PNG")
+    found = page.evaluate(
+        """async ([folder, bytes]) => {
+          const { load } = await import(new URL(folder + 'fanlight.js', location.href).href);
+          const model = await load(folder);
+          globalThis.createImageBitmap = async () => { throw new Error('on the page'); };
+          OffscreenCanvas.prototype.getContext = () => { throw new Error('on the page'); };
+          const photo = new Blob([Uint8Array.from(bytes)], { type: 'image/png' });
+          const told = await model.classify(photo, { top: 1 });
+          const { scores } = await model.run({ image: photo });
+          const wrong = new Blob(['none'], { type: 'image/png' });
+          const refused = await model.classify(wrong).catch((error) => error.code);
+          const { asked } = model.info.stages;
+          model.dispose();
+          return { told, scores: Array.from(scores.data), asked, refused };
+        }""",
+        [f"{kind}/", list(out.getvalue())],
+    )
+    assert found["asked"][1] == 2 and found["refused"] == "E-WEB-016"
+    scores, _ = walk(site.folder / kind, unsure)
+    assert found["told"][0]["index"] == scores.argmax()
+    assert found["told"][0]["score"] == pytest.approx(scores.max(), abs=1e-5)
+    assert found["scores"] == pytest.approx(scores.tolist(), abs=1e-5)
 
 
 def test_a_large_model_that_does_not_come_leaves_the_small_ones_answer(

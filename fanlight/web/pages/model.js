@@ -28,16 +28,27 @@ function zeros({ dtype, shape }, dims) {
   return { data: new Type(length), shape: sizes };
 }
 
+/** What the report of faults tells of. @type {import('./diagnostics.js').Known & { times: number[], errors: unknown[] }} */
+const known = { times: [], errors: [] };
+at('about').addEventListener('toggle', async () => {
+  await import('./diagnostics.js');
+  const report = at('about').querySelector('fanlight-diagnostics');
+  report.known = known;
+  report.refresh();
+});
+
 const words = tellProgress();
 try {
   const model = await load('./', { onProgress: (bytes) => { at('loading').textContent = words(bytes); } });
   const { info } = model;
+  known.model = model;
   const inputs = Object.fromEntries(model.inputs.map((spec) => [spec.name, zeros(spec, model.dims)]));
   at('loading').textContent = '';
   await model.run(inputs);
   const start = performance.now();
   await model.run(inputs);
-  at('state').textContent = `Ready. One run takes ${(performance.now() - start).toFixed(1)} ms here.`;
+  known.times.push(performance.now() - start);
+  at('state').textContent = `Ready. One run takes ${known.times[0].toFixed(1)} ms here.`;
   dispatchEvent(new CustomEvent('fanlight-ready', { detail: model }));
   at('engine').textContent = `${(info.bytes / 1e6).toFixed(1)} MB, WebAssembly with ${info.simd} SIMD, ${
     info.worker ? 'in a worker of its own' : 'on the main thread'}.`;
@@ -53,6 +64,7 @@ try {
       ({ name, op, ms, flops }) => [name, op, ms.toFixed(3), (flops / ms / 1e6 || 0).toFixed(1)]));
   };
 } catch (error) {
+  known.errors.push(error);
   at('state').textContent = said(error);
   at('loading').textContent = '';
   dispatchEvent(new CustomEvent('fanlight-error', { detail: error }));

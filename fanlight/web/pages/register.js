@@ -36,8 +36,10 @@ export const accept = async () => {
 /**
  * Fetch and keep what a visit without network would miss. The event `fanlight-offline` tells that all of it
  * is there, `fanlight-partly` that it is not: no network, or no room. What has come stays.
+ * @param {string} [tier] the one in use, of a folder of tiers: others but the smallest are not kept
  */
-export const keepAll = async () => (await workers?.ready)?.active?.postMessage('fill');
+export const keepAll = async (tier) => (
+  (await workers?.ready)?.active?.postMessage(tier ? `fill ${tier}` : 'fill'));
 
 /**
  * A newer version is complete and waits. A page that asks in its own way takes `fanlight-update`
@@ -105,9 +107,10 @@ addEventListener('fanlight-error', (event) => {
   failed = /** @type {CustomEvent} */ (event).detail?.code === 'E-WEB-005';
   begin();
 });
-addEventListener('fanlight-ready', () => {
+addEventListener('fanlight-ready', (event) => {
   failed = false;
+  const { info } = /** @type {CustomEvent} */ (event).detail ?? {};
   // After the runtime has kept what it fetched. Not where a visitor wants to save data.
   const { saveData } = /** @type {any} */ (navigator).connection ?? {};
-  if (!saveData) setTimeout(keepAll, 3000);
+  if (!saveData) setTimeout(keepAll, 3000, info?.tier);
 });

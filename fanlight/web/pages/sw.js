@@ -8,10 +8,11 @@
  * @typedef {Life & { data: unknown, source: Client }} Told
  * @typedef {{ scope: string, active?: Worker, waiting?: Worker, unregister: () => Promise<boolean>, update: () => Promise<unknown> }} Registration
  * @typedef {{ registration: Registration, skipWaiting: () => Promise<void>, clients: { matchAll: () => Promise<Client[]> }, addEventListener: (name: string, handle: (event: any) => void) => void }} Scope
- * @typedef {{ url: string, key: string, hash: string, bytes: number, model: boolean }} Entry
+ * @typedef {{ url: string, key: string, hash: string, bytes: number, model: boolean, spare: string }} Entry
  */
-// Of each file of this build path, SHA-256, bytes, and 1 if it is of the model; shell.py fills them in.
-const FILES = /** @type {[string, string, number, 0 | 1][]} */ ([]);
+// Of each file of this build path, SHA-256, bytes, and what it is of: 0 the page, 1 the model, 2 one of
+// several models, of which a page uses one (its first folder). shell.py fills them in.
+const FILES = /** @type {[string, string, number, 0 | 1 | 2][]} */ ([]);
 const worker = /** @type {Scope} */ (/** @type {unknown} */ (globalThis));
 const { scope } = worker.registration;
 const STORE = `fanlight-page ${scope}`;
@@ -19,6 +20,8 @@ const STORE = `fanlight-page ${scope}`;
 const opened = caches.open(STORE);
 /** Kept when the site has left this worker behind. */
 const LEFT = new URL('sw.js?left', scope).href;
+/** Kept: which of several models is used here. */
+const USED = new URL('sw.js?used', scope).href;
 /** A download of more than this is kept piece by piece, and goes on where it broke off. */
 const PIECE = 1 << 20;
 /** Downloads at the same time. */
@@ -27,7 +30,7 @@ const HANDS = 4;
 /** What this build has. The key of a file is where the runtime would keep it, too: see keep.js. */
 const files = new Map(FILES.map(([path, hash, bytes, model]) => {
   const { href: url } = new URL(path, scope);
-  return [url, { url, key: new URL(hash, url).href, hash, bytes, model: !!model }];
+  return [url, { url, key: new URL(hash, url).href, hash, bytes, model: !!model, spare: model > 1 ? path.split('/')[0] : '' }];
 }));
 /** Whether this worker keeps nothing: then it has left, or the browser has dropped all. */
 let left = opened.then(async (store) => !(await store.keys()).length);
@@ -169,7 +172,9 @@ const here = async (entry) => await kept(entry) ?? (entry.model && await caches.
  * @param {boolean} model the model's, too
  */
 async function fill(model) {
-  const queue = [...files.values()].filter((entry) => model || !entry.model);
+  const used = await (await (await opened).match(USED))?.text();
+  const queue = [...files.values()].filter((entry) => (
+    entry.spare ? model && entry.spare === used : model || !entry.model));
   /** @type {unknown} */
   let problem;
   await Promise.all(Array.from({ length: HANDS }, async () => {
@@ -185,6 +190,13 @@ async function fill(model) {
   left = Promise.resolve(false);
 }
 
+/** Of several models this one is used: drop what is kept of the others. @param {string} used */
+async function use(used) {
+  const store = await opened;
+  await store.put(USED, new Response(used));
+  for (const { key, spare } of files.values()) if (spare && spare !== used) await store.delete(key);
+}
+
 // The first time, the model is on its way to the page already: it comes with 'fill'. A later build is not
 // ready before all of it is there.
 worker.addEventListener('install', (/** @type {Life} */ event) => {
@@ -198,10 +210,12 @@ worker.addEventListener('message', (/** @type {Told} */ event) => {
     everyone = event.data === 'accept';
     worker.skipWaiting();
   }
-  // The page has loaded: now there is time for what a visit without network would miss.
-  if (event.data === 'fill') {
+  // The page has loaded: now there is time for what a visit without network would miss. After a space,
+  // which of several models it uses.
+  const [task, used] = String(event.data).split(' ');
+  if (task === 'fill') {
     const { source } = event; // the first time, no page belongs to this worker yet
-    event.waitUntil(fill(true).then(
+    event.waitUntil(Promise.resolve(used && use(used)).then(() => fill(true)).then(
       () => source.postMessage('fanlight-offline'), () => source.postMessage('fanlight-partly')));
   }
 });
@@ -211,7 +225,8 @@ async function tidy() {
   const store = await opened;
   const keys = new Set([...files.values()].map(({ key }) => key));
   for (const request of await store.keys()) {
-    if (!keys.has(request.url.split('?')[0])) await store.delete(request);
+    const { url } = request;
+    if (url !== USED && !keys.has(url.split('?')[0])) await store.delete(request);
   }
   for (const name of await caches.keys()) if (name.startsWith(`${STORE} `)) await caches.delete(name);
 }

@@ -1,4 +1,4 @@
-import { Model, fail, load, pixels, said } from './fanlight.js';
+import { Model, fail, load, said } from './fanlight.js';
 import { describe } from './tiers.js';
 /**
  * @import { LoadOptions, Picture, Prediction, Stage, Tensor, TierList, Value } from './types.js'
@@ -78,11 +78,18 @@ export const openStages = async (list, base, { signal, ...rest }) => {
       ({ scores }) => margin(scores.data),
     );
   };
+  /** All outputs for a picture, which the first stage decodes in its worker. @param {Picture} picture */
+  const see = async (picture) => {
+    try {
+      return await run({ [first.inputs[0].name]: picture });
+    } finally {
+      if (picture instanceof ImageBitmap) picture.close();
+    }
+  };
   /** @param {Picture} picture @param {number} top @returns {Promise<Prediction[]>} */
   const classify = async (picture, top) => {
     if (kind === 'exits') {
-      const image = await pixels(picture, /** @type {any} */ (first));
-      const { scores: { data } } = await run({ image });
+      const { scores: { data } } = await see(picture);
       return Array.from(data.keys()).sort((a, b) => data[b] - data[a]).slice(0, top).map((index) => (
         { label: first.labels?.[index] ?? String(index), index, score: data[index] }));
     }
@@ -95,7 +102,7 @@ export const openStages = async (list, base, { signal, ...rest }) => {
     }
   };
   const calls = /** @type {Record<string, (...args: any[]) => Promise<any>>} */ ({
-    run, classify, profile: (inputs) => first.profile(inputs) });
+    run, see, classify, profile: (inputs) => first.profile(inputs) });
 
   describe(first, { stages: told }, () => {
     const { answers, asked } = told;

@@ -30,6 +30,15 @@ const mega = (n) => `${(n / 1e6).toFixed(1)} MB`;
 /** @param {number} ms */
 const millis = (ms) => `${ms.toFixed(ms < 10 ? 2 : 0)} ms`;
 
+/**
+ * An error as one line, without the addresses in it: where a page is published, or lies on a disk, is the
+ * visitor's own. The last part stays, for it is a file of the bundle.
+ * @param {unknown} error
+ */
+const line = (error) => said(error).replace(/\s*\n\s*/g, ' | ').replace(
+  /\b[a-z][a-z+.-]*:\/\/[^\s"'|]+|\bblob:[^\s"'|]+/gi,
+  (url) => `…/${url.split(/[?#]/)[0].split('/').slice(3).pop() ?? ''}`);
+
 /** What the cache holds of models, and how much may be kept. */
 const storage = async () => {
   const { usage = 0, quota = 0 } = await navigator.storage?.estimate() ?? {};
@@ -73,7 +82,7 @@ export const diagnose = async ({ model, times = [], errors = [] }) => {
     ['page', `${location.protocol.slice(0, -1)}, ${document.hidden ? 'hidden' : 'visible'}, save data ${
       own.connection?.saveData ? 'on' : 'off'}`],
     ['browser says', navigator.userAgent],
-    ...errors.map((error) => /** @type {[string, string]} */ (['error', said(error).replace(/\s*\n\s*/g, ' | ')])),
+    ...errors.map((error) => /** @type {[string, string]} */ (['error', line(error)])),
   ];
   return ['Fanlight report', ...rows.filter(([, value]) => value !== undefined).map(
     ([name, value]) => `${name}: ${value}`)].join('\n');

@@ -13,6 +13,8 @@ const KEEP_MS = 7 * 24 * 3600e3; // it may have been measured in a bad moment
 const BYTES_GAIN = 4, LUCK = 0.8;
 const MOST_PARTS = 32;
 const SIDE = 224;
+/** Where keep.js keeps files, and the milliseconds after which a model that was left keeps none. */
+const STORE = 'fanlight-v1', GONE_MS = 6e3;
 
 /** Of a list from the network only that is relied on which is checked here. @param {any} list @param {string} where */
 const checked = (list, where) => {
@@ -85,6 +87,22 @@ const memory = (key, found) => {
   }
 };
 
+/**
+ * Drop what was kept of tiers that were tried and left. Their workers may still be writing when they are
+ * told to end: so once more, when those are gone for sure.
+ * @param {string[]} folders @param {number} [again] milliseconds
+ */
+const drop = async (folders, again) => {
+  try {
+    if (again) setTimeout(drop, again, folders);
+    if (!await caches.has(STORE)) return;
+    const store = await caches.open(STORE);
+    for (const { url } of await store.keys()) if (folders.includes(url.slice(0, -64))) await store.delete(url);
+  } catch {
+    // No Cache Storage, or none for this page: nothing was kept.
+  }
+};
+
 /** @param {number} n */
 const mega = (n) => `${(n / 1e6).toFixed(1)} MB`;
 /** @param {number} ms */
@@ -93,9 +111,12 @@ const millis = (ms) => `${ms.toFixed(ms < 10 ? 1 : 0)} ms`;
 const told = ({ tier, ms, skipped, problem }) => (
   `${tier} ${ms === undefined ? skipped ?? problem : 'took ' + millis(ms)}`);
 
+/** The smallest download: what a page without network has, too (adaptive/folder.py). @param {Tier[]} tiers */
+const smallest = (tiers) => tiers.reduce((a, b) => (b.bytes < a.bytes ? b : a));
+
 /** Which tiers may be downloaded at all, and why. @param {Tier[]} tiers @param {Budget} budget @returns {[Tier[], string]} */
 const affordable = (tiers, { maxBytes = Infinity, saveData }) => {
-  const least = [tiers.reduce((a, b) => (b.bytes < a.bytes ? b : a))];
+  const least = [smallest(tiers)];
   if (saveData) return [least, 'the smallest download, for Save-Data is on'];
   const fit = tiers.filter(({ bytes }) => bytes <= maxBytes);
   if (!fit.length) return [least, `the smallest download: none is of at most ${mega(maxBytes)}`];
@@ -190,6 +211,7 @@ export const openGroup = async (source, given, options) => {
   const { tier, model, ms, how } = best;
   if (ms && tier !== fit[kept]) memory(key, { tier: tier.id, ms, asked, at: Date.now() });
   const others = tried.filter((trial) => trial.tier !== tier.id).map(told);
+  drop(tiers.filter((it) => it !== tier && it !== smallest(tiers)).map(({ url }) => new URL(url, where).href), GONE_MS);
   const pace = !how ? '' : ms <= targetMs ? `${how}, at most ${millis(targetMs)} wanted`
     : `${how}: the fastest, though ${millis(targetMs)} were wanted`;
   const words = [`tier ${tier.id} of ${tiers.length}`, limit, pace].filter(Boolean).join(', ');

@@ -2,6 +2,7 @@
 
     python -m bench [peers] [coldstart] [visits] [pointwise] [models] [scaling] [rooflines] [shapes]
                     [core] [training] [ops] [sizes] [conversion] [parity] [accuracy] [int8_accuracy]
+                    [studio]
                     [--rounds 30] [--nets NAME ...] [--peers tfjs,ort,litert,jaxjs]
                     [--threads 1,2] [--out FILE.json|.md|.svg ...]
 
@@ -33,6 +34,7 @@ from bench import (
     rooflines,
     scaling,
     sizes,
+    studio,
     training,
     visits,
 )
@@ -60,6 +62,7 @@ TITLES = {
     "conversion": "The converter beside tensorflowjs 4.22",
     "parity": "Difference from NumPy, relative (goals: 1e-4, TF.js 1e-3)",
     "accuracy": "1,000 ImageNet photos, MobileNet v1 0.25 (goal: 99 % the same as TF.js)",
+    "studio": "Studio: taught, corrected, 2,000 photos, offline, Lighthouse, kills",
     "int8_accuracy": "What int8 costs (goals: the greatest loss of top-1, or of the same answers)",
 }
 
@@ -173,6 +176,7 @@ def main() -> int:
         "parity": parity.measure,
         "accuracy": accuracy.measure,
         "int8_accuracy": int8_accuracy.measure,
+        "studio": lambda: studio.measure(OUT),
     }
     OUT.mkdir(parents=True, exist_ok=True)
     load = [round(x, 1) for x in os.getloadavg()] if hasattr(os, "getloadavg") else None

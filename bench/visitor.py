@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import select
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from fanlight.hosts.browser import chromium_flags, find_browser
@@ -74,6 +76,13 @@ class Visitor:
         """A new tab, empty; several may be open at once."""
         return Tab(self._browser, self._context)
 
+    def memory(self) -> int:
+        """Bytes that the pages of this browser, and their workers, have for themselves (Linux)."""
+        found = self._browser.call("SystemInfo.getProcessInfo")["processInfo"]
+        pages = [one["id"] for one in found if one["type"] == "renderer"]
+        texts = [Path(f"/proc/{pid}/status").read_text() for pid in pages]
+        return sum(int(re.findall(r"RssAnon:\s+(\d+) kB", text)[0]) * 1024 for text in texts)
+
     def close(self) -> None:
         """Forget the profile."""
         self._browser.call("Target.disposeBrowserContext", browserContextId=self._context)
@@ -129,6 +138,31 @@ class Tab:
             if answer is not None and answer is not False:
                 return answer
         raise NoAnswer(f"no answer within {limit} s; the last time: {lost}") from lost
+
+    def ask(self, expression: str, *, within_s: float = LIMIT_S) -> Any:
+        """What JavaScript gives, awaited, as JSON; it is evaluated once, however long it takes.
+
+        Raises:
+            NoAnswer: it threw, or nothing came in time.
+        """
+        found = self._call(
+            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True,
+            within_s=within_s,
+        )  # fmt: skip
+        if "exceptionDetails" in found:
+            thrown = found["exceptionDetails"]
+            raise NoAnswer(thrown.get("exception", thrown).get("description", str(thrown)))
+        return found["result"].get("value")
+
+    def metrics(self) -> dict[str, float]:
+        """Chromium's counters of the page; times are seconds that its thread has computed."""
+        self._call("Performance.enable", timeDomain="threadTicks")
+        found = self._call("Performance.getMetrics")["metrics"]
+        return {one["name"]: one["value"] for one in found}
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """A method of the DevTools protocol."""
+        return self._call(method, **params)
 
     def close(self) -> None:
         """Close it."""

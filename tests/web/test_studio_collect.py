@@ -445,6 +445,34 @@ def test_only_what_is_seen_of_2000_photos_exists(studio: Any) -> None:
     until(studio, "urls.size < 40")
 
 
+def test_cells_are_used_again_and_the_focus_stays_among_them(studio: Any) -> None:
+    fill(studio, 600, 5)
+    grid = gallery(studio)
+    grid.get_by_role("option").nth(3).focus()
+    grid.evaluate(
+        """(e) => { for (const one of e.renderRoot.querySelectorAll('.cell')) one.known = true; }"""
+    )
+    grid.evaluate("(e) => { e.scrollTop = 3000; }")
+    grid.locator("[aria-posinset='200']").wait_for()
+    assert grid.get_by_role("option").first.is_visible()
+    cells = "[...e.renderRoot.querySelectorAll('.cell')]"
+    assert grid.evaluate(f"(e) => {cells}.every((cell) => cell.known)")
+    places = grid.evaluate(
+        f"(e) => {cells}.map((cell) => Number(cell.dataset.at)).toSorted((a, b) => a - b)"
+    )
+    assert places == list(range(places[0], places[0] + len(places))) and places[0] > 3
+    # The photo that had the focus is out of sight: the first one that is there has it now.
+    focused = grid.locator(":focus")
+    assert focused.get_attribute("aria-posinset") == str(places[0] + 1)
+    assert focused.get_attribute("tabindex") == "0"
+    pictures = f"(e) => {cells}.every((cell) => cell.querySelector('img').naturalWidth)"
+    studio.wait_for_function(
+        f"() => ({pictures})(document.querySelector('fanlight-studio')"
+        ".renderRoot.querySelector('fl-collect').renderRoot.querySelector('fl-gallery')"
+        ".renderRoot.querySelector('fl-grid'))"
+    )
+
+
 def test_selection_by_mouse_and_keys(studio: Any) -> None:
     fill(studio, 60, 5)
     grid = gallery(studio)

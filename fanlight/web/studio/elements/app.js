@@ -40,7 +40,7 @@ export class FanlightStudio extends LitElement {
   static styles = [shared, css`
     :host { --foot: 0px; min-height: 100vh; min-height: 100dvh; }
     .page { max-width: 92rem; margin: 0 auto; padding: var(--s3) clamp(0.75rem, 2.5vw, 2rem) var(--s6); }
-    .top { display: flex; align-items: center; gap: var(--s2) var(--s3); margin-bottom: var(--s4); }
+    .top { display: flex; align-items: center; gap: var(--s2) var(--s3); min-height: var(--touch); margin-bottom: var(--s4); }
     .mark { display: flex; align-items: center; gap: var(--s3); flex: none; font-weight: 650; letter-spacing: -0.01em; }
     .mark svg { width: 2.75rem; height: 1.6rem; stroke: #fff; stroke-width: 2.5; }
     .mark .pane { fill: var(--glow); stroke: none; }
@@ -66,8 +66,9 @@ export class FanlightStudio extends LitElement {
     .now .n { background: var(--accent); color: var(--on-accent); }
     .done .n { background: var(--good-wash); color: var(--good); }
     .soon { display: grid; gap: var(--s2); }
-    .blank { height: 11rem; border: 1px solid var(--line); border-radius: var(--r3); background: var(--card); }
+    .blank { height: 11.3rem; border: 1px solid var(--line); border-radius: var(--r3); background: var(--card); }
     .blank + .blank { margin-top: var(--s3); }
+    .blank.low { height: 3.25rem; border-style: dashed; background: transparent; }
 
     @media (min-width: 44rem) {
       main.steps { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: var(--s5) var(--s4); }
@@ -325,7 +326,7 @@ export class FanlightStudio extends LitElement {
     const begun = session && (session.trained || shownExamples(session).length > 0);
     return html`
       <main class="steps" id="main" aria-busy=${!session} ?hidden=${this.room !== 'teach'}>
-        ${this.#step('collect', 'Collect', 1, session ? html`<fl-collect .session=${session}></fl-collect>` : html`${blank}${blank}`)}
+        ${this.#step('collect', 'Collect', 1, session ? html`<fl-collect .session=${session}></fl-collect>` : html`${blank}${blank}<div class="blank low"></div>`)}
         ${this.#step('train', 'Train', 2, !session ? blank : begun ? html`<fl-train .session=${session}></fl-train>` : html`
           <div class="card soon"><button class="big" aria-disabled="true" @click=${() => this.#go('collect')}>${icons.spark} Train</button>
             <p class="soft">First add photos to both classes.</p></div>`)}

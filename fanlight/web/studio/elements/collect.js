@@ -2,7 +2,6 @@ import { LitElement, css, html, nothing } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
 import './class_card.js';
 import './dialog.js';
-import './gallery.js';
 import { brings, dropped, pasted, prepare } from './drops.js';
 import { icons } from './icons.js';
 import { shared, vars } from './theme.js';
@@ -342,8 +341,15 @@ export class FlCollect extends LitElement {
     }
   }
 
-  get #photos() {
-    return /** @type {FlGallery | null} */ (this.renderRoot.querySelector('fl-gallery'));
+  /** In the window of photos, which comes after the page can be used. @param {(gallery: FlGallery) => unknown} act */
+  async #photos(act) {
+    try {
+      await import('./gallery.js');
+      const gallery = /** @type {FlGallery | null} */ (this.renderRoot.querySelector('fl-gallery'));
+      if (gallery) await act(gallery);
+    } catch (error) {
+      problem(this, error);
+    }
   }
 
   /** How the photos are shared out, and a word where that is uneven. @param {ClassInfo[]} classes @param {Map<string, Example[]>} by */
@@ -391,8 +397,8 @@ export class FlCollect extends LitElement {
               @fl-seen=${() => { this.refused = { ...this.refused, [info.id]: [] }; }}
               @fl-move=${(/** @type {CustomEvent} */ { detail }) => this.#move(detail, info.id)}
               @fl-delete=${(/** @type {CustomEvent} */ { detail }) => this.#delete(detail)}
-              @fl-open=${(/** @type {CustomEvent} */ { detail }) => this.#photos?.open(by.get(info.id) ?? [], detail)}
-              @fl-all=${() => this.#photos?.show({ only: info.id })}
+              @fl-open=${(/** @type {CustomEvent} */ { detail }) => this.#photos((gallery) => gallery.open(by.get(info.id) ?? [], detail))}
+              @fl-all=${() => this.#photos((gallery) => gallery.show({ only: info.id }))}
               @fl-remove=${() => this.#remove(info, by.get(info.id)?.length ?? 0)}></fl-class>`)}
         </div>
         <div class="ways">
@@ -401,7 +407,7 @@ export class FlCollect extends LitElement {
             ${icons.folder} From folders</button>
           <input class="folders" hidden type="file" webkitdirectory multiple aria-label="Folders" @change=${this.#chosen}>
         </div>
-        ${alike.size ? html`<button class="quiet small" @click=${() => this.#photos?.show({ alike: true })}>
+        ${alike.size ? html`<button class="quiet small" @click=${() => this.#photos((gallery) => gallery.show({ alike: true }))}>
           ${icons.twins} ${count(alike.size, 'photo')} look alike. Have a look</button>` : nothing}
       </div>
       <fl-gallery .session=${session} .pairs=${this.pairs}></fl-gallery>

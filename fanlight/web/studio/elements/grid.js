@@ -1,6 +1,5 @@
 import { LitElement, css, html, nothing } from 'lit';
 import { guard } from 'lit/directives/guard.js';
-import { repeat } from 'lit/directives/repeat.js';
 import { icons } from './icons.js';
 import { shared, vars } from './theme.js';
 import { Thumbs } from './thumbs.js';
@@ -14,9 +13,14 @@ const GAP = 8;
 const NARROW = 480;
 /** Rows above and below what is seen. */
 const SPARE = 2;
+/** Nobody sees a photo that is there for less than so many frames: it is not fetched before the scrolling slows down. */
+const SEEN_FRAMES = 4;
+/** Milliseconds without scrolling, after which all that is in sight is fetched. */
+const CALM = 80;
 
 /**
- * `<fl-grid>`: photos as thumbnails, of which only those exist that are seen. With `rows` it shows so many rows and does not
+ * `<fl-grid>`: photos as thumbnails. Only as many cells exist as are seen, and those that go out of sight on one side come
+ * in on the other: the photo at `i` is in cell `i` modulo their number, so that scrolling makes no elements. With `rows` it shows so many rows and does not
  * scroll; without, it fills its box and scrolls. A plain press opens a photo (`fl-open`, detail: its id); the ring in
  * the corner, Ctrl and Shift select (`fl-select`, detail: a Set of ids). Keys: arrows, Space (select), Enter (open), Delete
  * (`fl-delete`, detail: ids), Ctrl+A, Escape.
@@ -34,10 +38,11 @@ export class FlGrid extends LitElement {
     :host([rows]) { overflow: hidden; }
     .all { position: relative; width: 100%; height: var(--height); }
     .cell {
-      position: absolute; top: 0; left: 0; width: var(--side); height: var(--side); transform: translate(var(--x), var(--y)); overflow: hidden;
+      position: absolute; top: 0; left: 0; width: var(--side); height: var(--side); overflow: hidden;
       border-radius: var(--r1); background: var(--well); cursor: pointer; contain: strict; user-select: none; -webkit-user-select: none;
     }
     .cell img { width: 100%; height: 100%; object-fit: cover; pointer-events: none; transition: transform var(--quick); }
+    .cell img[hidden] { display: none; }
     .cell:focus-visible { outline: 3px solid var(--accent); outline-offset: -3px; }
     .cell:focus-visible::after { content: ''; position: absolute; inset: 3px; border: 2px solid var(--card); border-radius: 0.3rem; }
     .cell[aria-selected='true'] { background: var(--wash); }
@@ -70,6 +75,8 @@ export class FlGrid extends LitElement {
   #at = 0;
   /** Where a selection with Shift begins. */
   #from = 0;
+  #top = 0;
+  #calm = 0;
   #sizes = new ResizeObserver(() => this.#measure());
 
   constructor() {
@@ -101,6 +108,8 @@ export class FlGrid extends LitElement {
   disconnectedCallback() {
     super.disconnectedCallback();
     this.#sizes.disconnect();
+    clearTimeout(this.#calm);
+    this.#thumbs.pause(false);
     this.removeEventListener('scroll', this.#scrolled);
     this.#thumbs.want(null, []);
   }
@@ -122,15 +131,25 @@ export class FlGrid extends LitElement {
   #scrolled = () => {
     const row = Math.floor(this.scrollTop / this.#step) - SPARE;
     this.first = this.rows ? 0 : Math.max(0, row) * this.columns;
+    const far = Math.abs(this.scrollTop - this.#top);
+    this.#top = this.scrollTop;
+    clearTimeout(this.#calm);
+    this.#thumbs.pause(far * SEEN_FRAMES > this.#height);
+    this.#calm = window.setTimeout(() => this.#thumbs.pause(false), CALM);
   };
+
+  /** How many cells there are, at most. */
+  get #room() {
+    return (this.rows ?? Math.ceil(this.#height / this.#step) + 2 * SPARE + 1) * this.columns;
+  }
 
   /** @returns {[number, number]} the first that exists, and the one after the last */
   get #range() {
     if (!this.columns) return [0, 0];
-    if (this.rows) return [0, Math.min(this.items.length, this.rows * this.columns)];
-    const rows = Math.ceil(this.#height / this.#step) + 2 * SPARE + 1;
-    const begin = Math.min(this.first, Math.max(0, Math.ceil(this.items.length / this.columns) - 1) * this.columns);
-    return [begin, Math.min(this.items.length, begin + rows * this.columns)];
+    // At the end all cells are full, too.
+    const last = Math.ceil(this.items.length / this.columns) * this.columns - this.#room;
+    const begin = this.rows ? 0 : Math.max(0, Math.min(this.first, last));
+    return [begin, Math.min(this.items.length, begin + this.#room)];
   }
 
   /** @param {string} name @param {unknown} detail */
@@ -198,7 +217,11 @@ export class FlGrid extends LitElement {
     }
     this.requestUpdate();
     await this.updateComplete;
-    /** @type {HTMLElement | null} */ (this.renderRoot.querySelector(`[data-at='${at}']`))?.focus({ preventScroll: true });
+    this.#focus();
+  }
+
+  #focus() {
+    /** @type {HTMLElement | null} */ (this.renderRoot.querySelector(`[data-at='${this.#at}']`))?.focus({ preventScroll: true });
   }
 
   /** @param {number} at @param {DragEvent} event */
@@ -222,9 +245,9 @@ export class FlGrid extends LitElement {
       <div class="cell" role="option" tabindex=${next ? 0 : -1} data-at=${at} draggable="true" title=${item.name}
         aria-selected=${selected} aria-label=${words} aria-posinset=${at + 1} aria-setsize=${this.items.length}
         @click=${(/** @type {MouseEvent} */ event) => this.#press(at, event)}
-        @dragstart=${(/** @type {DragEvent} */ event) => this.#drag(at, event)}
-        ${vars({ '--x': `${(at % this.columns) * step}px`, '--y': `${Math.floor(at / this.columns) * step}px` })}>
-        ${url ? html`<img src=${url} alt="" decoding="async" draggable="false">` : nothing}
+        @dragstart=${(/** @type {DragEvent} */ event) => this.#drag(at, event)} @focus=${() => { this.#at = at; }}
+        ${vars({ transform: `translate(${(at % this.columns) * step}px, ${Math.floor(at / this.columns) * step}px)` })}>
+        <img src=${url ?? nothing} ?hidden=${!url} alt="" decoding="async" draggable="false">
         ${this.rows ? nothing : html`<div class="ring"><span>${icons.check}</span></div>`}
         ${item.held || twin ? html`<div class="marks">
           ${item.held ? html`<span>${icons.test}</span>` : nothing}${twin ? html`<span>${icons.twins}</span>` : nothing}
@@ -235,19 +258,41 @@ export class FlGrid extends LitElement {
 
   /** @override @param {Map<PropertyKey, unknown>} changed */
   willUpdate(changed) {
-    const last = Math.max(0, this.items.length - 1);
     if (changed.has('items')) {
-      this.#at = Math.min(this.#at, last);
-      this.#from = Math.min(this.#from, last);
+      const before = /** @type {Example[] | undefined} */ (changed.get('items'));
+      this.#at = this.#moved(before, this.#at);
+      this.#from = this.#moved(before, this.#from);
     }
     const [begin, end] = this.#range;
     this.#thumbs.want(this.isConnected ? this.session : null, this.items.slice(begin, end).map(({ id }) => id));
   }
 
+  /** Where a photo is now. One that has gone is where the next one is. @param {Example[] | undefined} before @param {number} at */
+  #moved(before, at) {
+    const id = before?.[at]?.id;
+    const now = id === undefined || this.items[at]?.id === id ? at : this.items.findIndex((one) => one.id === id);
+    return Math.max(0, Math.min(now < 0 ? at : now, this.items.length - 1));
+  }
+
+  /** @override */
+  updated() {
+    // A cell that shows another photo now has not taken the focus with it.
+    const active = /** @type {ShadowRoot} */ (this.renderRoot).activeElement;
+    if (active instanceof HTMLElement && active.className === 'cell' && active.dataset.at !== `${this.#at}`) this.#focus();
+  }
+
+  /** The cells in their places: that of the photo at `i` is `i` modulo their number. @param {number} begin @param {number} end */
+  #cells(begin, end) {
+    const room = Math.max(1, this.#room);
+    return Array.from({ length: Math.min(room, this.items.length) }, (_, cell) => {
+      const at = begin + (cell - begin % room + room) % room;
+      return at < end ? this.#cell(this.items[at], at) : nothing;
+    });
+  }
+
   /** @override */
   render() {
     const [begin, end] = this.#range;
-    const shown = this.items.slice(begin, end);
     const rows = Math.ceil((this.rows ? end : this.items.length) / Math.max(1, this.columns));
     const rest = this.rows ? this.items.length - end : 0;
     // The focus stays within reach: where the photo of the keys is out of sight, the first one seen is next.
@@ -256,7 +301,7 @@ export class FlGrid extends LitElement {
       <div class="all ${this.selected.size ? 'picking' : ''}" @keydown=${this.#key}
         ${vars({ '--height': `${Math.max(0, rows * this.#step - GAP) || 0}px`, '--side': `${this.#step - GAP}px` })}>
         ${this.items.length ? html`<div role="listbox" aria-multiselectable="true" aria-label=${this.label}>
-          ${repeat(shown, ({ id }) => id, (item, i) => this.#cell(item, begin + i))}
+          ${this.#cells(begin, end)}
         </div>` : nothing}
         ${rest ? html`<button class="rest number" aria-label="+${rest + 1}, show all ${this.items.length} photos"
           @click=${() => this.#say('fl-all', null)}>+${rest + 1}</button>` : nothing}

@@ -15,6 +15,7 @@ export class Thumbs {
   /** @type {Set<string>} */
   #asked = new Set();
   #due = false;
+  #paused = false;
 
   /** @param {() => void} tell told when there are more */
   constructor(tell) {
@@ -32,6 +33,12 @@ export class Thumbs {
     this.#session = session;
     this.#wanted = new Set(ids);
     this.#forget((id) => !this.#wanted.has(id));
+    this.#more();
+  }
+
+  /** Whether none are fetched for now: what is seen will have gone before it comes. @param {boolean} paused */
+  pause(paused) {
+    this.#paused = paused;
     this.#more();
   }
 
@@ -56,7 +63,7 @@ export class Thumbs {
 
   #more() {
     const session = this.#session;
-    if (!session) return;
+    if (!session || this.#paused) return;
     for (const id of this.#wanted) {
       if (this.#asked.size >= AT_ONCE) return;
       if (this.#urls.has(id) || this.#asked.has(id)) continue;

@@ -117,12 +117,27 @@ def backbone_of(
     task = tasks.classify(
         input_range=task.input_range, resize=resize or task.resize, crop=crop or task.crop
     )
-    model = source if isinstance(source, Model) else load_model(source)
+    model = source if isinstance(source, Model) else _read(source, name)
     labels = labels or model.labels or ()
     whole = _functional(model, name)
     cut = _last_map(whole, name)
     features = Model(whole.inputs, cut, name="backbone")
     return Backbone(name, features, task.settled(whole.graph), card, tuple(labels))
+
+
+def _read(source: Any, name: str) -> Any:
+    if not isinstance(source, (str, Path)):
+        raise _unfit(name, "a model of layers, or the path of one", type(source).__name__)
+    try:
+        return load_model(source)
+    except FanlightError as error:
+        # Graphs and weights alone have nothing to learn with.
+        if error.code != "E-LAYER-009" and error.received not in ("a graph-model", "weights only"):
+            raise
+        received = f"{error.message} {error.received or ''}".strip()
+        raise _unfit(
+            str(source), "a model with its layers (.keras, .h5, TF.js layers, .zip)", received
+        ) from None
 
 
 def sizes_of(value: Symbolic) -> tuple[int, ...]:
@@ -161,7 +176,7 @@ def _unfit(name: str, expected: str, received: str) -> FanlightError:
         "this model cannot be the backbone of Studio.",
         where=name,
         expected=expected,
-        received=received,
+        received=received[:200],
         next="take an image classifier of Keras or TF.js, such as a MobileNet; or leave "
         "--backbone out for the one that ships.",
     )

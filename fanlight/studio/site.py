@@ -34,6 +34,7 @@ PAGE = PAGES.parent / "studio"
 DIST = PAGE / "dist"
 # A static import, as the bundler writes it.
 _IMPORT = re.compile(r'(?:\bfrom|\bimport)\s*"\./([\w.-]+\.js)"')
+LONGEST_TITLE = 200
 
 
 @dataclass(frozen=True)
@@ -90,14 +91,7 @@ def studio(
             written.
     """
     target = place_of(out)
-    if not (isinstance(most_classes, int) and 2 <= most_classes <= 1000):
-        raise FanlightError(
-            "E-STUDIO-003",
-            "this is no number of classes.",
-            where="most_classes",
-            expected="a whole number from 2 to 1000",
-            received=repr(most_classes)[:80],
-        )
+    _check(title, unfreeze, most_classes)
     page = page_files(title, links)
     base = (
         backbone
@@ -137,6 +131,29 @@ def studio(
         writer.commit()
     told("", len(heads), len(heads))
     return Studio(target, base, tuple(heads), sizes)
+
+
+def _check(title: Any, unfreeze: Any, most_classes: Any) -> None:
+    """E-STUDIO-003 where one of them is wrong: before anything is read or built."""
+    if not (type(most_classes) is int and 2 <= most_classes <= 1000):
+        raise _wrong("most_classes", "a whole number from 2 to 1000", most_classes)
+    if not (isinstance(title, str) and 0 < len(title.strip()) <= LONGEST_TITLE):
+        raise _wrong("title", f"a text of 1 to {LONGEST_TITLE} characters", title)
+    right = isinstance(unfreeze, list | tuple | range) and all(
+        type(n) is int and n >= 0 for n in unfreeze
+    )
+    if unfreeze is not None and not right:
+        raise _wrong("unfreeze", "a list of whole numbers, such as [2, 4]", unfreeze)
+
+
+def _wrong(where: str, expected: str, received: Any) -> FanlightError:
+    return FanlightError(
+        "E-STUDIO-003",
+        "this option of Studio is wrong.",
+        where=where,
+        expected=expected,
+        received=repr(received)[:80],
+    )
 
 
 def _add_head(

@@ -614,7 +614,7 @@ def test_storage_that_is_nearly_full_and_another_tab_are_told(studio: Any) -> No
       reason: 'Another tab has changed the project', next: 'load it again' })""")
     status = studio.locator("fl-status")
     status.get_by_text("Another tab has changed the project.").wait_for()
-    status.get_by_role("button", name="Load it again").click()
+    status.get_by_role("button", name="Go on").click()
     status.get_by_text("Another tab").wait_for(state="detached")
 
 

@@ -39,6 +39,8 @@ export class TransferSession extends EventTarget {
   report = null;
   /** Whether there is a classifier that was taught the classes of now. */
   trained = false;
+  /** Why what was learnt could not be taken up again, though it is kept. @type {unknown} */
+  problem = null;
   #heads;
   #store;
   /** @type {string | undefined} */
@@ -60,7 +62,11 @@ export class TransferSession extends EventTarget {
     this.#heads = heads;
     this.#store = store;
     this.project = project;
-    /** @type {any} */ (store).onchange = (/** @type {any} */ change) => this.#changedElsewhere(change);
+    const problem = (/** @type {unknown} */ error) => this.#closed || this.dispatchEvent(told('problem', error));
+    Object.assign(store, {
+      onchange: (/** @type {any} */ change) => this.#changedElsewhere(change).catch(problem),
+      onproblem: problem,
+    });
   }
 
   /**
@@ -610,6 +616,7 @@ export class TransferSession extends EventTarget {
   /** Begin with what is kept of the project. */
   async #takeUp() {
     this.trained = false;
+    this.problem = null;
     this.report = null;
     this.#learnt = undefined;
     this.#rowsOf = '';
@@ -617,7 +624,11 @@ export class TransferSession extends EventTarget {
     this.examples = await this.#store.examples(this.project.id);
     if (this.project.form !== this.backbone.form) await this.#update({ form: this.backbone.form });
     await this.#rowsFor(this.#heads.which(known(this.#heads, this.settings)));
-    if (await this.#store.head(this.project.id, 'head')) await this.#restore().catch((error) => this.dispatchEvent(told('problem', error)));
+    if (await this.#store.head(this.project.id, 'head')) {
+      await this.#restore().catch((error) => {
+        this.problem = error; // nobody listens yet while the page opens
+      });
+    }
     if (this.waiting) this.#compute();
     this.dispatchEvent(told('change'));
   }

@@ -19,6 +19,8 @@ import { aborted, problem } from './words.js';
  * @typedef {'collect' | 'train' | 'try' | 'keep'} Step
  */
 
+/** What stays written until something is done about it: storage, a newer Studio, another tab. */
+const LASTING = ['E-STUDIO-030', 'E-STUDIO-031', 'E-STUDIO-033'];
 /** Between two looks at how full the storage is. */
 const USAGE_MS = 5000;
 
@@ -99,6 +101,8 @@ export class FanlightStudio extends LitElement {
   #asked = false;
   #looked = -USAGE_MS;
   #preparing = false;
+  /** The project's name while it is being typed. @type {string | null} */
+  #typing = null;
   /** @type {AbortController | null} */
   #opening = null;
   /** @type {IntersectionObserver | null} */
@@ -185,6 +189,7 @@ export class FanlightStudio extends LitElement {
       this.session = await open.call(TransferSession, source, {
         signal: opening.signal, onProgress: (/** @type {Progress} */ progress) => { this.progress = progress; },
       });
+      this.trouble = this.session?.problem;
     } catch (error) {
       if (!aborted(error) && opening === this.#opening) this.trouble = error;
     }
@@ -194,7 +199,7 @@ export class FanlightStudio extends LitElement {
   #heard(event) {
     if (event.type === 'problem') {
       const { detail } = /** @type {CustomEvent} */ (event);
-      if (detail?.code === 'E-STUDIO-030' || detail?.code === 'E-STUDIO-033') this.trouble = detail;
+      if (LASTING.includes(detail?.code)) this.trouble = detail;
       else problem(this, detail);
     }
     if (event.type === 'change') this.#prepare();
@@ -289,7 +294,8 @@ export class FanlightStudio extends LitElement {
         <div class="project">
           ${session ? html`
             <input type="text" aria-label="Name of the project" maxlength="80" autocomplete="off" spellcheck="false"
-              size=${Math.max(8, Math.min(32, session.project.name.length))} .value=${live(session.project.name)}
+              size=${Math.max(8, Math.min(32, session.project.name.length))} .value=${live(this.#typing ?? session.project.name)}
+              @input=${(/** @type {Event} */ { target }) => { this.#typing = /** @type {HTMLInputElement} */ (target).value; }} @blur=${() => { this.#typing = null; }}
               @change=${this.#rename} @keydown=${(/** @type {KeyboardEvent} */ { key, target }) => key === 'Enter' && /** @type {HTMLElement} */ (target).blur()}>
             <button class="quiet" aria-label="Your projects" title="Your projects" aria-haspopup="dialog"
               @click=${() => /** @type {FlProjects | null} */ (this.renderRoot.querySelector('fl-projects'))?.show()}>${icons.folder}
@@ -355,7 +361,7 @@ export class FanlightStudio extends LitElement {
       <div class="page" @fl-tell=${(/** @type {CustomEvent} */ { detail }) => /** @type {FlToast | null} */ (this.renderRoot.querySelector('fl-toast.foot'))?.show(detail)}>
         ${this.#header()}
         <fl-status .progress=${this.progress} .trouble=${trouble} .newer=${this.newer}
-          .again=${!session ? 'Try again' : trouble?.code === 'E-STUDIO-033' ? 'Load it again' : ''}
+          .again=${!session || (trouble && trouble === session.problem) ? 'Try again' : trouble?.code === 'E-STUDIO-033' ? 'Go on' : ''}
           @fl-again=${this.#again}></fl-status>
         ${this.full > FULL ? html`<p class="note bad">The space for this page is nearly full. Save projects as files, then delete what you do not need.</p>` : nothing}
         ${fresh && this.room === 'teach' ? html`<div class="hello"><h1>Show it examples. It learns to tell them apart.</h1>
@@ -376,7 +382,12 @@ export class FanlightStudio extends LitElement {
     }
     this.trouble = null;
     try {
-      await session.load(session.project.id);
+      // Where another tab has removed it, with the one that was used last, or a new one.
+      const left = (await session.store?.projects() ?? []).filter(({ version }) => version <= 1);
+      const next = left.find(({ id }) => id === session.project.id) ?? left[0];
+      if (next) await session.load(next.id);
+      else await session.create('My project');
+      this.trouble = session.problem;
     } catch (error) {
       this.trouble = error;
     }

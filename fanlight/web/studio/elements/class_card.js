@@ -65,6 +65,9 @@ export class FlClass extends LitElement {
     .dismiss { float: right; }
   `];
 
+  /** What stands in the field while it is worked on, whatever else is shown anew meanwhile. @type {string | null} */
+  #typing = null;
+
   constructor() {
     super();
     /** @type {Session | null} */
@@ -93,6 +96,7 @@ export class FlClass extends LitElement {
   /** @param {Event} event */
   #typed({ target }) {
     const { value } = /** @type {HTMLInputElement} */ (target);
+    this.#typing = value;
     this.wrong = wrongName(value, this.session?.classes.filter(({ id }) => id !== this.info.id) ?? []);
   }
 
@@ -110,6 +114,7 @@ export class FlClass extends LitElement {
 
   /** A name that cannot be is given up when the field is left. @param {FocusEvent} event */
   #left({ target }) {
+    this.#typing = null;
     if (!this.wrong) return;
     /** @type {HTMLInputElement} */ (target).value = this.info.name;
     this.wrong = '';
@@ -118,7 +123,10 @@ export class FlClass extends LitElement {
   /** @param {KeyboardEvent} event */
   #key(event) {
     const input = /** @type {HTMLInputElement} */ (event.target);
-    if (event.key === 'Escape') input.value = this.info.name;
+    if (event.key === 'Escape') {
+      this.#typing = null;
+      input.value = this.info.name;
+    }
     if (event.key === 'Enter' || event.key === 'Escape') {
       if (!this.wrong || event.key === 'Escape') input.blur();
     }
@@ -207,7 +215,7 @@ export class FlClass extends LitElement {
           <label class="color" title="Colour"><span class="dot"></span>
             <input type="color" aria-label="Colour of ${info.name}" .value=${info.color} @change=${this.#colored}></label>
           <input class="name" type="text" aria-label="Name of the class" maxlength=${LONGEST} autocomplete="off" spellcheck="false" enterkeyhint="done"
-            aria-invalid=${Boolean(this.wrong)} aria-describedby="wrong" .value=${live(this.wrong ? this.#raw : info.name)}
+            aria-invalid=${Boolean(this.wrong)} aria-describedby="wrong" .value=${live(this.#typing ?? info.name)}
             @focus=${(/** @type {Event} */ { target }) => /** @type {HTMLInputElement} */ (target).select()}
             @input=${this.#typed} @change=${this.#named} @blur=${this.#left} @keydown=${this.#key}>
           ${items.length ? html`<span class="badge" aria-label=${count(items.length, 'photo')}>${items.length.toLocaleString('en')}</span>` : nothing}
@@ -239,11 +247,6 @@ export class FlClass extends LitElement {
           <input class="zip" type="file" accept=".zip,application/zip" aria-label="Zip file" @change=${(/** @type {Event} */ event) => this.#chosen(event, 'zip')}>
         </div>
       </section>`;
-  }
-
-  /** What stands in the field: a name that is wrong stays there while it is worked on. */
-  get #raw() {
-    return /** @type {HTMLInputElement | null} */ (this.renderRoot.querySelector('.name'))?.value ?? this.info.name;
   }
 }
 

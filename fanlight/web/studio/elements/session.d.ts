@@ -20,6 +20,8 @@ export interface Session extends EventTarget {
   project: Project;
   heads: HeadInfo[];
   trained: boolean;
+  /** Why what was learnt could not be taken up again. */
+  problem?: unknown;
   report: Report | null;
   store: Keeper | null;
   addClass(name: string, options?: { color?: string }): Promise<ClassInfo>;

@@ -9,10 +9,10 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const from = join(root, 'fanlight/web/studio');
 const to = join(from, 'dist');
 
-/** `../runtime/train.js` is `./train.js` beside the page. */
+/** `../runtime/train.js` is `./train.js` beside the page, and so is `../pages/register.js`. */
 const runtime = {
   name: 'runtime',
-  setup: ({ onResolve }) => onResolve({ filter: /^\.\.\/(\.\.\/)?runtime\/\w+\.js$/ }, ({ path }) => (
+  setup: ({ onResolve }) => onResolve({ filter: /^\.\.\/(\.\.\/)?(runtime\/\w+|pages\/register)\.js$/ }, ({ path }) => (
     { path: `./${path.split('/').pop()}`, external: true })),
 };
 

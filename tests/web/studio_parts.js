@@ -154,10 +154,13 @@ export class FakeSession extends EventTarget {
       signal?.throwIfAborted();
     }
     const random = dice(3);
-    for (let epoch = 0; epoch < epochs; epoch++) {
+    const last = this.project.runs.at(-1);
+    const before = resume && last?.stopped === 'cancelled' ? last.epochs : 0;
+    if (before) for (const [name, values] of Object.entries(last.history)) history[name].push(...values);
+    for (let epoch = before; epoch < epochs; epoch++) {
       for (let waited = 0; waited < this.slow && !signal?.aborted; waited += 10) await pause(Math.min(10, this.slow));
       if (signal?.aborted) {
-        if (!epoch) signal.throwIfAborted();
+        if (epoch === before) signal.throwIfAborted();
         run.stopped = 'cancelled';
         break;
       }
@@ -171,7 +174,7 @@ export class FakeSession extends EventTarget {
     this.#learn(run.stopped === 'done' ? 1 : 0.5);
     this.trained = true;
     this.report = run.report = await this.evaluate();
-    this.project = { ...this.project, runs: [...this.project.runs, run] };
+    this.project = { ...this.project, runs: [...this.project.runs.slice(0, before ? -1 : undefined), run] };
     this.#tell('trained');
     return run;
   }

@@ -169,13 +169,22 @@ def test_cancelled_stopped_early_and_gone_on(bare: Any) -> None:
       const cancelled = await session.train(long, { onEpoch, signal });
       const first = [];
       const onNext = (e, { loss }) => first.push(loss);
-      const resumed = await session.train({ epochs: 3 }, { resume: true, onEpoch: onNext });
+      const runs = session.project.runs.length;
+      const epochs = cancelled.epochs + 4;
+      const resumed = await session.train({ epochs }, { resume: true, onEpoch: onNext });
+      const more = session.project.runs.length - runs;
       const early = await session.train({ epochs: 300, patience: 2, learningRate: 0.5 });
       const [one, two] = await Promise.allSettled([session.train(), session.train()]);
-      return { cancelled, resumed, first, early, busy: two.reason?.code, one: one.status };
+      return { cancelled, resumed, first, more, early, busy: two.reason?.code, one: one.status };
     }""")
     assert found["cancelled"]["stopped"] == "cancelled" and found["cancelled"]["epochs"] >= 3
     assert found["first"][0] < found["cancelled"]["history"]["loss"][0]
+    # Only the epochs that were left; and the run that was cancelled is made whole.
+    resumed = found["resumed"]
+    assert len(found["first"]) == 4 and found["more"] == 0 and resumed["stopped"] == "done"
+    assert resumed["epochs"] == found["cancelled"]["epochs"] + 4
+    losses = found["cancelled"]["history"]["loss"] + found["first"]
+    assert resumed["history"]["loss"] == losses and resumed["report"]["count"] == 4
     assert found["early"]["stopped"] == "early" and found["early"]["epochs"] < 300
     assert found["one"] == "fulfilled" and found["busy"] == "E-STUDIO-023"
 

@@ -76,8 +76,8 @@ def test_a_session_gives_and_takes(studio: tuple[Any, Site], tmp_path: Path) -> 
     for key in ("page", "project"):
         name, data = found[key]
         (tmp_path / name).write_bytes(base64.b64decode(data))
-    assert found["page"][0] == "reds.zip" and found["project"][0] == "pets.zip"
-    with zipfile.ZipFile(tmp_path / "reds.zip") as archive:
+    assert found["page"][0] == "reds-page.zip" and found["project"][0] == "pets.zip"
+    with zipfile.ZipFile(tmp_path / "reds-page.zip") as archive:
         archive.extractall(tmp_path / "reds")
     same(found["said"], python_says(tmp_path / "reds", "wasm"))
     model = fl.load(tmp_path / "pets.zip")

@@ -71,7 +71,7 @@ const told = async ({ beside }, path) => {
 };
 
 /** @param {What & { model: TrainableModel }} what */
-const asPage = async (what) => zipped(what, named(what, '.zip'), await folder(what));
+const asPage = async (what) => zipped(what, named(what, '-page.zip'), await folder(what));
 
 /** @param {What & { model: TrainableModel }} what */
 const asPackage = async (what) => {

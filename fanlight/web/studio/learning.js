@@ -1,5 +1,6 @@
 /**
- * @import { Example, Project, Report, Settings } from './types.js'
+ * @import { Tensor } from '../runtime/types.js'
+ * @import { Answer, Example, Project, Report, Run, Settings } from './types.js'
  */
 
 /** What a new project is trained with. @type {Settings} */
@@ -133,3 +134,32 @@ export const remembered = (rows, examples, classes, { capacity, width, neighbour
 
 /** The names of what a model is told about classes. @param {Project} project */
 export const labelsOf = (project) => project.classes.map(({ name }) => name);
+
+/**
+ * Make a run go on where the last one was cancelled.
+ * @param {Run} run @param {Run | undefined} last @returns {number} the epochs that are done already
+ */
+export const goingOn = (run, last) => {
+  if (last?.stopped !== 'cancelled') return 0;
+  const { epochs, history, seconds } = last;
+  Object.assign(run, { epochs, history: structuredClone(history), seconds });
+  return epochs;
+};
+
+/**
+ * How much each place speaks for a class, from 0 to 1 between the least and the most of them.
+ * @param {Tensor | undefined} heat [h, w, classes] @param {number} index @returns {Answer['heat']}
+ */
+export const heatOf = (heat, index) => {
+  if (!heat) return null;
+  const [height, width, size] = heat.shape;
+  const data = Float32Array.from({ length: height * width }, (_, i) => Number(heat.data[i * size + index]));
+  const [least, most] = [Math.min(...data), Math.max(...data)];
+  return { data: data.map((v) => (most > least ? (v - least) / (most - least) : 0)), width, height };
+};
+
+/** Rejects when it is aborted. @param {AbortSignal} [signal] @returns {Promise<never>} */
+export const aborted = (signal) => new Promise((_, reject) => {
+  if (signal?.aborted) reject(signal.reason);
+  signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+});

@@ -1,8 +1,9 @@
 import { FanlightError, fail } from '../runtime/fanlight.js';
 import { Heads } from './heads.js';
 import { intake } from './intake.js';
-import { DEFAULTS, labelsOf, rates, remembered, reportOf, split } from './learning.js';
+import { DEFAULTS, aborted, goingOn, heatOf, labelsOf, rates, remembered, reportOf, split } from './learning.js';
 import { MemoryStore } from './memory_store.js';
+import { guard } from './shell.js';
 import { packed, unpacked } from './tensors.js';
 /**
  * @import { TrainableModel } from '../runtime/train.js'
@@ -18,8 +19,8 @@ const COLORS = ['#c2560c', '#1f6f8b', '#5b7f1e', '#8e3b8a', '#b08900', '#2f5fb3'
 const NAME_MOST = 80;
 /** Photos that are kept in one step, and that are computed between two looks at what else there is to do. */
 const FLUSH = 16;
-/** A correction is learnt by about so many steps: well below half a second. */
-const CORRECTION_STEPS = 120;
+/** A correction is learnt by about so many steps: well below half a second, and what was known stays. */
+const CORRECTION_STEPS = 60;
 
 /** @param {string} type @param {unknown} [detail] */
 const told = (type, detail) => new CustomEvent(type, { detail });
@@ -328,7 +329,8 @@ export class TransferSession extends EventTarget {
 
   /**
    * Learn from all examples that are not held out.
-   * @param {Partial<Settings>} [changes] @param {Watch & { resume?: boolean }} [watch] resume: go on from what is learnt
+   * @param {Partial<Settings>} [changes] @param {Watch & { resume?: boolean }} [watch] resume: go on with the training that
+   *   was cancelled, by the epochs that are left; its run is made whole
    * @returns {Promise<Run>} a training that is cancelled keeps what it has learnt, too
    */
   async train(changes = {}, { signal, onPrepare, onEpoch, onBatch, resume = false } = {}) {
@@ -350,15 +352,16 @@ export class TransferSession extends EventTarget {
       /** @type {Run} */
       const run = { at: Date.now(), settings: structuredClone(settings), epochs: 0, history: {}, report: null, seconds: 0,
         examples: parts.train.length, stopped: 'done' };
+      const before = going ? goingOn(run, this.project.runs.at(-1)) : 0;
       if (settings.head === 'neighbours') await this.#remember(model, parts.train, classes);
       else await this.#fit(model, run, parts, classes, { signal, onPrepare, onEpoch, onBatch });
       this.#learnt = { id: info.id, classes };
       const measured = this.#measuring(parts.validation);
       run.report = await this.#reported(model, measured.length ? measured : parts.train, classes);
-      run.seconds = (performance.now() - begun) / 1000;
+      run.seconds += (performance.now() - begun) / 1000;
       this.trained = true;
       this.report = run.report;
-      await this.#keep(model, info, [...this.project.runs, run].slice(-50));
+      await this.#keep(model, info, [...this.project.runs.slice(0, before ? -1 : undefined), run].slice(-50));
       this.dispatchEvent(told('trained', run));
       return run;
     });
@@ -410,20 +413,23 @@ export class TransferSession extends EventTarget {
     const stop = () => stopper.abort(signal?.reason);
     signal?.addEventListener('abort', stop);
     signal?.throwIfAborted();
+    const before = run.epochs;
+    const rate = rates(settings);
     const watched = validation.length ? 'val_loss' : 'loss';
     /** @type {{ loss: number, epoch: number, weights: Promise<Record<string, Tensor>> | undefined }} */
     let best = { loss: Infinity, epoch: -1, weights: undefined };
     try {
       await model.fit(x, y, {
         features: true,
-        epochs: settings.epochs,
+        epochs: Math.max(1, settings.epochs - before),
         batchSize: Math.min(settings.batchSize, y.length),
-        learningRate: rates(settings),
-        seed: settings.seed,
+        learningRate: (epoch) => rate(before + epoch),
+        seed: settings.seed + before, // another order than the first time
         validationData,
         signal: stopper.signal,
         onBatchEnd: (batch, logs) => onBatch?.(batch, /** @type {Record<string, number>} */ (logs)),
-        onEpochEnd: (epoch, given) => {
+        onEpochEnd: (more, given) => {
+          const epoch = before + more;
           const logs = /** @type {Record<string, number>} */ (given);
           run.epochs = epoch + 1;
           for (const [name, value] of Object.entries(logs)) (run.history[name] ??= []).push(value);
@@ -431,7 +437,7 @@ export class TransferSession extends EventTarget {
           this.dispatchEvent(told('training', { epoch, epochs: settings.epochs, logs }));
           if (!settings.patience) return;
           if (logs[watched] < best.loss) best = { loss: logs[watched], epoch, weights: model.getWeights() };
-          else if (epoch - best.epoch >= settings.patience) {
+          else if (epoch - Math.max(best.epoch, before) >= settings.patience) {
             run.stopped = 'early';
             stopper.abort(new DOMException('no better any more', 'AbortError'));
           }
@@ -440,7 +446,7 @@ export class TransferSession extends EventTarget {
     } catch (error) {
       if (!stopper.signal.aborted) throw error;
       if (run.stopped !== 'early') run.stopped = 'cancelled';
-      if (!run.epochs) throw error;
+      if (run.epochs === before) throw error;
     } finally {
       signal?.removeEventListener('abort', stop);
     }
@@ -764,7 +770,9 @@ export class TransferSession extends EventTarget {
     this.#busy = what;
     try {
       await this.#measured;
-      return await act();
+      const work = act();
+      guard(work);
+      return await work;
     } finally {
       this.#busy = undefined;
     }
@@ -798,21 +806,3 @@ const widthOf = (model) => /** @type {number} */ (model.featureSize);
 
 /** @param {unknown} a @param {unknown} b */
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
-
-/** Rejects when it is aborted. @param {AbortSignal} [signal] @returns {Promise<never>} */
-const aborted = (signal) => new Promise((_, reject) => {
-  if (signal?.aborted) reject(signal.reason);
-  signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
-});
-
-/**
- * How much each place speaks for a class, from 0 to 1 between the least and the most of them.
- * @param {Tensor | undefined} heat [h, w, classes] @param {number} index @returns {Answer['heat']}
- */
-const heatOf = (heat, index) => {
-  if (!heat) return null;
-  const [height, width, size] = heat.shape;
-  const data = Float32Array.from({ length: height * width }, (_, i) => Number(heat.data[i * size + index]));
-  const [least, most] = [Math.min(...data), Math.max(...data)];
-  return { data: data.map((v) => (most > least ? (v - least) / (most - least) : 0)), width, height };
-};

@@ -7,6 +7,7 @@ import './toast.js';
 import { TransferSession } from '../session.js';
 import { icons } from './icons.js';
 import { FULL } from './projects.js';
+import { keepForOffline } from '../shell.js';
 import { shared } from './theme.js';
 import { Trash, shownClasses, shownExamples } from './trash.js';
 import { Watch } from './watch.js';
@@ -23,6 +24,8 @@ import { aborted, problem } from './words.js';
 const LASTING = ['E-STUDIO-030', 'E-STUDIO-031', 'E-STUDIO-033'];
 /** Between two looks at how full the storage is. */
 const USAGE_MS = 5000;
+/** After the last thing that the visitor waits for, before more is fetched. */
+const IDLE_MS = 3000;
 
 /** @type {[Step, string, keyof typeof icons][]} */
 const STEPS = [['collect', 'Collect', 'photos'], ['train', 'Train', 'spark'], ['try', 'Try', 'eye'], ['keep', 'Keep', 'gift']];
@@ -103,6 +106,7 @@ export class FanlightStudio extends LitElement {
   #preparing = false;
   /** The project's name while it is being typed. @type {string | null} */
   #typing = null;
+  #kept = false;
   /** @type {AbortController | null} */
   #opening = null;
   /** @type {IntersectionObserver | null} */
@@ -125,14 +129,14 @@ export class FanlightStudio extends LitElement {
     this.room = 'teach';
     this.online = navigator.onLine;
     /** Whether all that a visit without network needs is kept. */
-    this.offline = Boolean(navigator.serviceWorker?.controller);
+    this.offline = false;
     /** The browser's offer to install the page as an app. @type {{ prompt: () => Promise<unknown> } | null} */
     this.install = null;
     /** The share of what the browser grants that is used. */
     this.full = 0;
     /** The step in sight, where they stand one below the other. @type {Step} */
     this.seen = 'collect';
-    new Watch(this, ['change', 'trash', 'training', 'saved', 'problem'], (event) => this.#heard(event));
+    new Watch(this, ['change', 'trash', 'training', 'trained', 'features', 'saved', 'problem'], (event) => this.#heard(event));
   }
 
   /** @override */
@@ -203,13 +207,32 @@ export class FanlightStudio extends LitElement {
       else problem(this, detail);
     }
     if (event.type === 'change') this.#prepare();
+    // What it learns with is there: it is used, and the rest may come while nobody waits for anything.
+    const { done, count } = /** @type {CustomEvent} */ (event).detail ?? {};
+    if (event.type === 'trained' || (event.type === 'features' && done === count)) this.#keep();
+    return event.type !== 'features'; // many, and the app shows none of it
   }
 
   /** @override @param {Map<PropertyKey, unknown>} changed */
   updated(changed) {
     if (changed.has('src') && changed.get('src') !== undefined && this.src !== null && this.isConnected) this.#open();
-    if (changed.has('session') && this.session) this.#prepare();
+    if (changed.has('session') && this.session) {
+      this.#prepare();
+      if (this.session.examples.length) this.#keep(); // a later visit
+    }
     this.#look();
+  }
+
+  /** Once: keep what a visit without network needs, after all that the visitor waits for. */
+  #keep() {
+    if (this.#kept) return;
+    this.#kept = true;
+    setTimeout(() => {
+      (globalThis.requestIdleCallback ?? setTimeout)(async () => {
+        while (/** @type {any} */ (this.session)?.busy) await new Promise((resolve) => setTimeout(resolve, IDLE_MS));
+        keepForOffline();
+      });
+    }, IDLE_MS);
   }
 
   /** Which step is in sight. */

@@ -23,7 +23,7 @@ const PROJECT = { kind: 'project', name: 'Whole project', text: 'All photos, cla
 const DEVELOPERS = [
   { kind: 'npm', name: 'npm folder', text: 'A package with types, to import in your own app.', icon: icons.folder, learnt: true },
   { kind: 'tfjs', name: 'TensorFlow.js', text: 'A layers model, for programs that use TensorFlow.js.', icon: icons.folder, learnt: true },
-  { kind: 'safetensors', name: 'Weights', text: 'Only the numbers that it has learnt.', icon: icons.folder, learnt: true },
+  { kind: 'safetensors', name: 'Weights', text: 'All numbers of the model, as safetensors.', icon: icons.folder, learnt: true },
 ];
 
 /**
@@ -162,7 +162,9 @@ export class Keep extends LitElement {
     const made = this._states[kind]?.file;
     if (made) return bytes(made.size);
     const head = session.heads.find(({ head: id, unfreeze }) => id === session.settings.head && unfreeze === session.settings.unfreeze);
-    if (kind === 'project') return `about ${bytes(session.examples.reduce((sum, e) => sum + e.bytes, 0) + 50_000)}`;
+    // The model's numbers have 32 bits there, and 16 in what was fetched.
+    const learnt = session.trained ? 1.5 * (head?.bytes ?? 0) : 0;
+    if (kind === 'project') return `about ${bytes(session.examples.reduce((sum, e) => sum + e.bytes, 0) + learnt + 50_000)}`;
     if (!head || kind === 'safetensors') return '';
     return `about ${bytes(kind === 'html' ? head.bytes * 4 / 3 : head.bytes)}`;
   }

@@ -100,7 +100,7 @@ export class Train extends LitElement {
     draw();
     const control = new AbortController();
     const before = resume && this._run ? this._run.history : {};
-    const epochs = settingsOf(session).epochs + (before.loss?.length ?? 0);
+    const { epochs } = settingsOf(session);
     this._error = null;
     this._work = {
       phase: 'prepare', done: 0, count: session.examples.length, epochs, began: performance.now(), control,
@@ -122,8 +122,7 @@ export class Train extends LitElement {
           work({ phase: 'learn', history, began });
         },
       });
-      const whole = Object.entries(run.history).map(([name, values]) => [name, [...before[name] ?? [], ...values]]);
-      this._run = { ...run, epochs: run.epochs + (before.loss?.length ?? 0), history: Object.fromEntries(whole) };
+      this._run = run;
       this._report = run.report;
     } catch (error) {
       this._run = session.project.runs.at(-1) ?? null;

@@ -49,6 +49,21 @@ await build({
   logLevel: 'warning',
 });
 
+// The page in one file: one script, with the runtime inside.
+await build({
+  absWorkingDir: root,
+  entryPoints: [join(from, 'one_file.js')],
+  outdir: to,
+  bundle: true,
+  format: 'esm',
+  target: 'es2022',
+  minify: true,
+  legalComments: 'none',
+  conditions: ['production'],
+  loader: { '.css': 'text' },
+  logLevel: 'warning',
+});
+
 // The licences of what is inside, whole.
 const packages = [...new Set(Object.keys(metafile.inputs)
   .map((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1]).filter(Boolean))].sort();

@@ -24,12 +24,24 @@ from fanlight.server import open_server
     help="A classifier of Keras or TF.js that sees; what it names is learnt anew.  "
     "[default: the model that ships]",
 )
-@click.option("-o", "--out", help="A folder to write.  [default: a temporary one that is served]")
+@click.option(
+    "-o",
+    "--out",
+    metavar="DIR|FILE.html",
+    help="A folder to write, or one HTML file that needs no server and no network.  "
+    "[default: a temporary folder that is served]",
+)
 @click.option("--title", default="Studio", show_default=True, help="Heading of the page.")
 @click.option(
     "--unfreeze",
     metavar="N,N",
-    help="How many of the backbone's last layers may learn, too, as choices.  [default: 2,4,6]",
+    help="How many of the backbone's last layers may learn, too, as choices.  "
+    "[default: 2,4,6; in one file 2]",
+)
+@click.option(
+    "--heads",
+    metavar="NAME,NAME",
+    help="What the page offers: linear, hidden, neighbours.  [default: all of them]",
 )
 @click.option(
     "--input-range",
@@ -46,6 +58,7 @@ def command(
     out: str | None,
     title: str,
     unfreeze: str | None,
+    heads: str | None,
     input_range: tuple[float, float] | None,
     resize: str | None,
     crop: str | None,
@@ -56,11 +69,16 @@ def command(
     """Write Studio: a page that learns classes of your own from photos, and keeps them.
 
     Photos, training and what was learnt stay in the visitor's browser. The folder is static: any
-    host will do.
+    host will do. One file, FILE.html, is opened as it is.
     """
     import fanlight as fl
 
     start = time.perf_counter()
+    one_file = out is not None and Path(out).suffix.lower() in (".html", ".htm")
+    if one_file and serve:
+        raise click.UsageError(
+            "--serve serves a folder: open the file as it is, or write a folder."
+        )
     counts = _counts(unfreeze)
     with ExitStack() as stack:
         served = serve or out is None
@@ -82,6 +100,7 @@ def command(
                 backbone,
                 title=title,
                 unfreeze=counts,
+                heads=None if heads is None else [name.strip() for name in heads.split(",")],
                 input_range=input_range,
                 resize=resize,
                 crop=crop,
@@ -105,12 +124,16 @@ def command(
                 markup=False,
             )
             console.print(f"  heads     {', '.join(report['heads'])}", markup=False)
-            console.print(
-                f"  download  {human_bytes(made.bytes['model'])} to begin with, "
-                f"{human_bytes(made.bytes['all'])} in all",
-                markup=False,
-            )
-            if server is None:
+            if one_file:
+                console.print(f"  size      {human_bytes(made.bytes['all'])}", markup=False)
+                console.print(f"Next: open {made.path} in a browser", markup=False)
+            else:
+                console.print(
+                    f"  download  {human_bytes(made.bytes['model'])} to begin with, "
+                    f"{human_bytes(made.bytes['all'])} in all",
+                    markup=False,
+                )
+            if server is None and not one_file:
                 console.print(f"Next: fanlight serve {made.path}", markup=False)
         if server is None:
             return

@@ -15,6 +15,7 @@ from fanlight.bundle import BundleWriter
 from fanlight.errors import FanlightError
 from fanlight.studio.backbone import Backbone, backbone_of
 from fanlight.studio.heads import BATCH, MOST_CLASSES, Head, heads_for
+from fanlight.studio.one_file import SCRIPT, pieces_of_studio
 from fanlight.studio.templates import export_files
 from fanlight.version import __version__
 from fanlight.web.headers import CSP
@@ -26,6 +27,7 @@ from fanlight.web.shell import (
     finish_site,
     worker_files,
 )
+from fanlight.web.single_file import refuse_foreign, write_page
 from fanlight.web.site import PAGES, fill, runtime_files, tabs, train_files
 
 INDEX = "studio.json"
@@ -42,10 +44,10 @@ class Studio:
     """A Studio that was written.
 
     Attributes:
-        path: its folder.
+        path: its folder, or its HTML file.
         backbone: what sees.
         heads: what can be learnt with.
-        bytes: of a first visit's model, and of the whole folder.
+        bytes: of a first visit's model, and of all.
     """
 
     path: Path
@@ -60,6 +62,7 @@ def studio(
     *,
     title: str = "Studio",
     unfreeze: Sequence[int] | None = None,
+    heads: Sequence[str] | None = None,
     most_classes: int = MOST_CLASSES,
     input_range: Sequence[float] | None = None,
     resize: str | None = None,
@@ -71,24 +74,26 @@ def studio(
     """Write the page in which visitors teach a classifier with photos of their own.
 
     Args:
-        out: a folder to write.
+        out: a folder to write; or FILE.html: one page that works from file://, without a network.
         backbone: a classifier that `fl.load_model` reads, or a model of layers: what it sees is
             kept, what it names is learnt anew. None: the model that ships.
         title: heading of the page.
         unfreeze: how many of the backbone's last layers may learn, too: the choices that the page
-            offers. Default: 2, 4 and 6, as far as there are so many.
+            offers. Default: 2, 4 and 6, as far as there are so many; in one file only the least.
+        heads: those that the page offers: "linear", with which it begins, and "hidden" and
+            "neighbours"; default: all.
         most_classes: as many as a page may have.
         input_range, resize, crop: as `fl.tasks.classify` takes them.
         compress: write FILE.br and FILE.gz beside what gets smaller by it, for hosts that send
-            them.
+            them. Not of one file.
         links: this page ("./") and those beside it, shown as tabs: name -> relative URL.
         progress: called before each head is built, with its id, how many are done, and how many
             there are.
 
     Raises:
         FanlightError: E-STUDIO-001 the page's scripts were not bundled, E-STUDIO-002 the model is
-            no backbone, E-STUDIO-003 an argument is wrong, E-BUILD-004 the folder cannot be
-            written.
+            no backbone, E-STUDIO-003 an argument is wrong, E-BUILD-004 the folder or
+            the file cannot be written.
     """
     target = place_of(out)
     _check(title, unfreeze, most_classes)
@@ -98,8 +103,57 @@ def studio(
         if isinstance(backbone, Backbone)
         else backbone_of(backbone, input_range=input_range, resize=resize, crop=crop)
     )
-    heads = heads_for(base, unfreeze)
+    one_file = target.suffix.lower() in (".html", ".htm")
+    if one_file:
+        refuse_foreign(target)  # before anything is built
+    offered = _offered(heads_for(base, unfreeze), heads, unfreeze is None and one_file)
     told = progress or (lambda name, done, count: None)
+    if one_file:
+        with tempfile.TemporaryDirectory(prefix="fanlight-studio-") as scratch:
+            folder = Path(scratch) / "studio"
+            sizes = _write(folder, base, offered, title, most_classes, page, told)
+            write_page(pieces_of_studio(folder, PAGE, title), target)
+        sizes["all"] = target.stat().st_size
+    else:
+        sizes = _write(
+            target, base, offered, title, most_classes, page, told, shell=True, compress=compress
+        )
+    told("", len(offered), len(offered))
+    return Studio(target, base, tuple(offered), sizes)
+
+
+def _offered(heads: list[Head], names: Sequence[str] | None, fewer: bool) -> list[Head]:
+    """Those heads that a page offers; `fewer`: of those with layers of the backbone the first."""
+    known = list(dict.fromkeys(head.head for head in heads))
+    if names is not None and not ("linear" in names and set(names) <= set(known)):
+        raise FanlightError(
+            "E-STUDIO-003",
+            "these are no heads.",
+            where="heads",
+            expected=f"linear, and any of {', '.join(known[1:])}",
+            received=repr(names)[:80],
+        )
+    tuned = [head for head in heads if head.unfreeze]
+    return [
+        head
+        for head in heads
+        if (names is None or head.head in names) and not (fewer and head in tuned[1:])
+    ]
+
+
+def _write(
+    target: Path,
+    base: Backbone,
+    heads: list[Head],
+    title: str,
+    most_classes: int,
+    page: dict[str, bytes],
+    told: Callable[[str, int, int], None],
+    *,
+    shell: bool = False,
+    compress: bool = False,
+) -> dict[str, int]:
+    """Write the folder; `shell`: with what keeps it for visits without a network."""
     with BundleWriter(target, INDEX) as writer:
         for path, data in page.items():
             writer.add(path, data)
@@ -127,10 +181,10 @@ def studio(
         whole = sum(file["bytes"] for file in writer.files.values())
         sizes = {"model": entries[0]["bytes"], "all": whole}
         # Everything is kept for visits without a network, also what is only exported with.
-        finish_site(writer.folder, worker=True, model=True, compress=compress)
+        if shell:
+            finish_site(writer.folder, worker=True, model=True, compress=compress)
         writer.commit()
-    told("", len(heads), len(heads))
-    return Studio(target, base, tuple(heads), sizes)
+    return sizes
 
 
 def _check(title: Any, unfreeze: Any, most_classes: Any) -> None:
@@ -237,6 +291,6 @@ def page_files(title: str, links: Mapping[str, str] | None = None) -> dict[str, 
     # Of the page that a classifier is exported as.
     files["page.js"] = strip_comments((PAGES / "classify.js").read_text("utf-8")).encode()
     files["page.css"] = (PAGES / "page.css").read_bytes()
-    files |= {file.name: file.read_bytes() for file in made}
+    files |= {file.name: file.read_bytes() for file in made if file.name != SCRIPT}
     files["studio.css"] = (PAGE / "studio.css").read_bytes()
     return files | {"index.html": index.encode()}

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ _IMAGE = re.compile(r'(<img src=")([^":]+)(")')
 _PART = re.compile(r'<script type="(application/[\w;-]+)" id="([\w./-]+)">([^<]*)</script>')
 # Where the parts of a bundle are put into a page that was written without them.
 MARK = "<!--fanlight-bundle-->"
-_MARK = b'id="fanlight-manifest"'
+_MARKS = (b'id="fanlight-manifest"', b'id="fanlight-studio"')
 _CHUNK = 1 << 20  # of a page that is read
 _TYPES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
 
@@ -82,7 +82,7 @@ def _page_script(classifies: bool, trains: bool) -> str:
     return _on_its_own(script, trains)
 
 
-def _worker_script(trains: bool) -> str:
+def worker_script(trains: bool) -> str:
     """A classic script, for Chromium starts no module worker from file://."""
     lazy = [RUNTIME / name for name in LAZY if name != "keep.js"]
     script = join([*CORE, *lazy, RUNTIME / "worker.js"], exports=False)
@@ -150,10 +150,10 @@ def pieces_of_page(folder: Path) -> Iterator[str]:
 
     yield head
     for name, text in parts:
-        yield _part("application/json", name, _inert(text, name))
+        yield part_of_page("application/json", name, _inert(text, name))
     for path in binary:
         text = base64.b64encode(_bytes(folder, path)).decode()
-        yield _part("application/octet-stream;base64", path, text)
+        yield part_of_page("application/octet-stream;base64", path, text)
     yield tail
 
 
@@ -177,13 +177,9 @@ def _frame(folder: Path, manifest: Mapping[str, Any], trains: bool) -> tuple[str
     sheet_of_element = strip_comments(_read(folder / "element.css", "E-BUNDLE-003"))
     parts = [
         ("text/css", "fanlight-css", sheet_of_element),
-        ("text/plain", "fanlight-worker", _worker_script(trains)),
+        ("text/plain", "fanlight-worker", worker_script(trains)),
     ]
-    csp = (
-        f"default-src 'none'; script-src {_pin(page)} 'wasm-unsafe-eval'; style-src {_pin(style)}; "
-        "img-src blob: data:; media-src blob:; connect-src 'none'; worker-src blob:; "
-        "base-uri 'none'; form-action 'none'"
-    )
+    csp = policy(page, style)
     html = _once(_CSP, lambda m: m[1] + csp + m[2], html, "policy")
     sheet = f"    <style>{_inert(style, 'page.css')}</style>\n"
     html = _once(_STYLE, lambda m: sheet, html, "style")
@@ -191,11 +187,12 @@ def _frame(folder: Path, manifest: Mapping[str, Any], trains: bool) -> tuple[str
     html = _IMAGE.sub(lambda m: m[1] + _data_url(folder, m[2]) + m[3], _PRELOAD.sub("", html))
     script = f'    <script type="module">{_inert(page, "page.js")}</script>\n'
     head, body, tail = html.rpartition("  </body>")
-    inner = "".join(_part(kind, name, _inert(text, name)) for kind, name, text in parts)
+    inner = "".join(part_of_page(kind, name, _inert(text, name)) for kind, name, text in parts)
     return head + inner, script + body + tail
 
 
-def _part(kind: str, name: str, text: str) -> str:
+def part_of_page(kind: str, name: str, text: str) -> str:
+    """An element that holds data: `text` must not end it."""
     return f'    <script type="{kind}" id="{name}">{text}</script>\n'
 
 
@@ -276,12 +273,22 @@ def write_single_file(folder: Path, target: Path) -> None:
         FanlightError: as `single_file`; E-BUILD-004 when the target cannot be written, or is a file
             that we did not write.
     """
-    _refuse_foreign(target)
+    write_page(pieces_of_page(folder), target)
+
+
+def write_page(pieces: Iterable[str], target: Path) -> None:
+    """Write the text of a page, as it comes, to `target`; nothing half-written is ever there.
+
+    Raises:
+        FanlightError: E-BUILD-004 when the target cannot be written, or is a file that we did not
+            write; what making the pieces raises.
+    """
+    refuse_foreign(target)
     partial = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("w", encoding="utf-8") as file:
-            file.writelines(pieces_of_page(folder))
+            file.writelines(pieces)
         partial.replace(target)
     except FanlightError:
         partial.unlink(missing_ok=True)
@@ -298,7 +305,7 @@ def write_single_file(folder: Path, target: Path) -> None:
         ) from error
 
 
-def _refuse_foreign(target: Path) -> None:
+def refuse_foreign(target: Path) -> None:
     """Only an empty file or an older page of ours is replaced."""
     if not target.exists():
         return
@@ -318,8 +325,8 @@ def _is_ours(page: Path) -> bool:
     with page.open("rb") as file:
         near = b""
         while chunk := file.read(_CHUNK):
-            near = near[-len(_MARK) :] + chunk
-            if _MARK in near:
+            near = near[-max(map(len, _MARKS)) :] + chunk
+            if any(mark in near for mark in _MARKS):
                 return True
     return False
 
@@ -335,6 +342,15 @@ def _once(pattern: re.Pattern[str], put: object, html: str, what: str) -> str:
             next="build the bundle again: its page was changed by hand",
         )
     return str(text)
+
+
+def policy(script: str, style: str) -> str:
+    """What a page in one file may do: run this script and this style, and connect to nothing."""
+    return (
+        f"default-src 'none'; script-src {_pin(script)} 'wasm-unsafe-eval'; "
+        f"style-src {_pin(style)}; img-src blob: data:; media-src blob:; connect-src 'none'; "
+        "worker-src blob:; base-uri 'none'; form-action 'none'"
+    )
 
 
 def _pin(text: str) -> str:

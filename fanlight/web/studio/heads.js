@@ -6,7 +6,7 @@ import { placesIn } from './places.js';
  * @import { InlineBundle, LoadOptions, Progress } from '../runtime/types.js'
  * @import { Read } from './export.js'
  * @import { HeadInfo, Settings, StudioFile } from './types.js'
- * @typedef {{ studio: StudioFile, bundles: Record<string, InlineBundle>,
+ * @typedef {{ studio: StudioFile, bundles: Record<string, InlineBundle | (() => Promise<InlineBundle>)>,
  *   places?: (info: HeadInfo) => { beside: Read, page: Read } }} InlineStudio
  */
 
@@ -87,8 +87,10 @@ export class Heads {
   async open(info, how = {}) {
     if (this.#open?.id === info.id) return this.#open.model;
     const before = this.#open;
-    const source = this.#inline ? this.#inline.bundles[info.id] : new URL(info.url, this.#base);
-    const own = { id: info.id, model: load(source, { ...this.#options, ...how }) };
+    const held = this.#inline?.bundles[info.id];
+    const all = { ...this.#options, ...how };
+    const own = { id: info.id, model: typeof held === 'function'
+      ? held().then((bundle) => load(bundle, all)) : load(held ?? new URL(info.url, this.#base), all) };
     this.#open = own;
     own.model.catch(() => {
       if (this.#open === own) this.#open = undefined; // the network may be back the next time

@@ -7,6 +7,7 @@ const id = () => `m${Date.now().toString(36)}${(++last).toString(36)}`;
 /** What a session keeps where it is to keep nothing: the same as `Store`, gone with the page. */
 export class MemoryStore {
   onchange = undefined;
+  keeps = false;
   /** @type {Map<string, Project>} */
   #projects = new Map();
   /** @type {Map<string, Example>} */

@@ -35,6 +35,12 @@ const STEPS = [['collect', 'Collect', 'photos'], ['train', 'Train', 'spark'], ['
  * or `session` is given by a script. Its steps are elements of their own, each with the property `session`.
  */
 export class FanlightStudio extends LitElement {
+  /**
+   * Opens the session of `src`; a page in one file has a way of its own.
+   * @type {(source: URL, options: { signal: AbortSignal, onProgress: (progress: Progress) => void }) => Promise<any>}
+   */
+  static open = (source, options) => TransferSession.open(source, options);
+
   /** @override */
   static properties = {
     src: {}, heading: {}, session: { attribute: false }, progress: { state: true }, trouble: { state: true }, newer: { state: true }, room: { state: true },
@@ -188,9 +194,7 @@ export class FanlightStudio extends LitElement {
     this.trouble = null;
     try {
       const source = new URL(this.src || './', document.baseURI);
-      /** @type {any} */
-      const { open } = TransferSession;
-      this.session = await open.call(TransferSession, source, {
+      this.session = await FanlightStudio.open(source, {
         signal: opening.signal, onProgress: (/** @type {Progress} */ progress) => { this.progress = progress; },
       });
       this.trouble = this.session?.problem;
@@ -308,7 +312,7 @@ export class FanlightStudio extends LitElement {
 
   #header() {
     const { session } = this;
-    const kept = Boolean(session?.store);
+    const kept = Boolean(session?.store) && session?.store?.keeps !== false;
     const tag = customElements.get('fl-tag') && session;
     return html`
       <header class="top">

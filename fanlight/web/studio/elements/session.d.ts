@@ -5,6 +5,8 @@ import type {
 } from '../types.js';
 
 export interface Keeper {
+  /** false: what is there is gone with the page. */
+  keeps?: boolean;
   projects(): Promise<Project[]>;
   update(id: string, changes: Partial<Project>): Promise<unknown>;
   remove(id: string): Promise<void>;

@@ -103,18 +103,24 @@ def _browser_path(name: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def chromium(chromium_path: str) -> Iterator[Any]:
-    """One headless Chromium for the session, as a Playwright `Browser`."""
+def playwright() -> Iterator[Any]:
+    """Playwright, which a process has once: whoever launches a browser of its own takes this."""
     from playwright.sync_api import sync_playwright
 
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def chromium(chromium_path: str, playwright: Any) -> Iterator[Any]:
+    """One headless Chromium for the session, as a Playwright `Browser`."""
     from fanlight.hosts.browser import chromium_flags
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium_path, headless=True, args=chromium_flags()
-        )
-        yield browser
-        browser.close()
+    browser = playwright.chromium.launch(
+        executable_path=chromium_path, headless=True, args=chromium_flags()
+    )
+    yield browser
+    browser.close()
 
 
 @pytest.fixture

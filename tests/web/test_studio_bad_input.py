@@ -52,17 +52,14 @@ def site(folder: Path) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def camera_browser(chromium_path: str) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
+def camera_browser(chromium_path: str, playwright: Any) -> Iterator[Any]:
     from fanlight.hosts.browser import chromium_flags
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium_path, headless=True, args=[*chromium_flags(), *CAMERA]
-        )
-        yield browser
-        browser.close()
+    browser = playwright.chromium.launch(
+        executable_path=chromium_path, headless=True, args=[*chromium_flags(), *CAMERA]
+    )
+    yield browser
+    browser.close()
 
 
 @pytest.fixture

@@ -42,23 +42,21 @@ def studio_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     page = page.replace(' src="./" heading=', " heading=")
     page = page.replace("</head>", '<script type="module" src="fake.js"></script></head>')
     (folder / "fake.js").write_bytes((ROOT / "tests/web/studio_fake.js").read_bytes())
+    (folder / "sw.js").write_text("")  # the page begins it; it is tested elsewhere
     with serve(folder) as site:
         site.pages["index.html"] = page
         yield site
 
 
 @pytest.fixture(scope="module")
-def camera_browser(chromium_path: str) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
+def camera_browser(chromium_path: str, playwright: Any) -> Iterator[Any]:
     from fanlight.hosts.browser import chromium_flags
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium_path, headless=True, args=[*chromium_flags(), *CAMERA]
-        )
-        yield browser
-        browser.close()
+    browser = playwright.chromium.launch(
+        executable_path=chromium_path, headless=True, args=[*chromium_flags(), *CAMERA]
+    )
+    yield browser
+    browser.close()
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
 import { FanlightError, fail } from '../runtime/fanlight.js';
 import { Heads } from './heads.js';
 import { intake } from './intake.js';
-import { DEFAULTS, aborted, goingOn, heatOf, labelsOf, rates, remembered, reportOf, split } from './learning.js';
+import { aborted, goingOn, heatOf, labelsOf, rates, remembered, reportOf, split } from './learning.js';
 import { MemoryStore } from './memory_store.js';
+import { COLORS, create, known } from './projects.js';
 import { guard } from './shell.js';
 import { packed, unpacked } from './tensors.js';
 /**
@@ -15,7 +16,6 @@ import { packed, unpacked } from './tensors.js';
  *   onEpoch?: (epoch: number, logs: Record<string, number>) => void, onBatch?: (batch: number, logs: Record<string, number>) => void }} Watch
  */
 
-const COLORS = ['#c2560c', '#1f6f8b', '#5b7f1e', '#8e3b8a', '#b08900', '#2f5fb3', '#a8324a', '#3c7d62', '#7a5c3e', '#5f5aa2'];
 const NAME_MOST = 80;
 /** Photos that are kept in one step, and that are computed between two looks at what else there is to do. */
 const FLUSH = 16;
@@ -788,18 +788,6 @@ export class TransferSession extends EventTarget {
     this.#store.close();
   }
 }
-
-/** @param {Store | MemoryStore} store @param {Heads} heads @param {string} name @returns {Promise<Project>} */
-const create = (store, heads, name) => store.create(name, {
-  form: heads.file.backbone.form,
-  settings: structuredClone(DEFAULTS),
-  classes: [1, 2].map((n) => ({ id: `c${n}`, name: `Class ${n}`, color: COLORS[n - 1] })),
-});
-
-/** Settings of a head that there is. @param {Heads} heads @param {Settings} settings */
-const known = (heads, settings) => (
-  heads.file.heads.some((h) => h.head === settings.head && h.unfreeze === (settings.head === 'linear' ? settings.unfreeze : 0))
-    ? settings : { ...settings, head: /** @type {const} */ ('linear'), unfreeze: 0 });
 
 /** Numbers of a photo's features. @param {TrainableModel} model */
 const widthOf = (model) => /** @type {number} */ (model.featureSize);

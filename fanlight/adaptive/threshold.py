@@ -132,11 +132,12 @@ def truths(given: Any, names: Sequence[str] | None, count: int) -> np.ndarray | 
         raise _no_labels(f"{count} labels, one for each photo that can be read", len(listed))
     numbers = []
     known = {name: i for i, name in enumerate(names or ())}
+    classes = len(names or ())  # two may have one name
     for label in listed:
         number = known.get(label) if isinstance(label, str) else label
         whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
-        if not whole or not 0 <= number < max(1, len(known)):  # type: ignore[operator]
-            raise _no_labels(f"classes of the model: 0 to {len(known) - 1}, or their names", label)
+        if not whole or not 0 <= number < max(1, classes):  # type: ignore[operator]
+            raise _no_labels(f"classes of the model: 0 to {classes - 1}, or their names", label)
         numbers.append(int(number))  # type: ignore[arg-type]
     return np.array(numbers)
 

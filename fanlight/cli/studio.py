@@ -11,7 +11,7 @@ from typing import Any
 import rich_click as click
 
 from fanlight.cli.options import RESIZE_MODES, Range
-from fanlight.cli.output import human_bytes, json_option, print_json, progress, stdout
+from fanlight.cli.output import human_bytes, json_option, print_json, progress, stderr, stdout
 from fanlight.cli.serve import port_option, serve_until_interrupted
 from fanlight.hosts.serving import Site
 from fanlight.server import open_server
@@ -117,7 +117,7 @@ def command(
             print_json(report)
         else:
             console = stdout()
-            console.print(f"Wrote [bold]{title}[/] in {report['seconds']:.1f} s: {made.path}")
+            console.print(f"Wrote {title} in {report['seconds']:.1f} s: {made.path}", markup=False)
             console.print(
                 f"  backbone  {made.backbone.name}, {made.backbone.size[0]} x "
                 f"{made.backbone.size[1]} pixels",
@@ -138,7 +138,7 @@ def command(
         if server is None:
             return
         server.site = Site(folder)
-        stdout().print(
+        (stderr() if as_json else stdout()).print(
             f"\nStudio is at [bold]{server.url}[/] (what you show it stays on this machine). "
             "Ctrl+C stops.",
             soft_wrap=True,

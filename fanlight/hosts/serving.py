@@ -36,7 +36,7 @@ _HEADERS = {
 }
 # The codings that are understood, best first, and how the copies beside a file are named.
 _CODINGS = {"br": ".br", "gzip": ".gz"}
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")  # more digits are no file's
 
 
 @dataclass(frozen=True)

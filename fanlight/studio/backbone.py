@@ -59,6 +59,7 @@ class Backbone:
         """
         model = clone_model(self.model)
         model.set_weights(self.model.get_weights())
+        model.trainable = True  # nested models, too: what learns is said of each layer
         layers = learners(model)
         learn = {id(layer) for layer in layers[len(layers) - unfreeze :]}
         for layer in leaves(model):

@@ -182,7 +182,7 @@ def _write(
         sizes = {"model": entries[0]["bytes"], "all": whole}
         # Everything is kept for visits without a network, also what is only exported with.
         if shell:
-            finish_site(writer.folder, worker=True, model=True, compress=compress)
+            finish_site(writer.folder, True, True, compress, exported=True)
         writer.commit()
     return sizes
 

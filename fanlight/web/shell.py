@@ -35,7 +35,8 @@ THEME = (
     f'\n    <meta name="theme-color" content="{NIGHT}" media="(prefers-color-scheme: dark)">'
 )
 _SHORT = 12  # characters that a launcher shows of a name
-_UNSEEN = (".d.ts", ".br", ".gz")
+_COPIES = (".br", ".gz")
+_UNSEEN = (".d.ts", *_COPIES)
 _UNUSED = frozenset((WORKER, "package.json", "graph.json", *HOST_FILES))
 # What the runtime fetches and makes sure of by itself: ends of names, and names.
 _MODEL = frozenset((".wasm", ".bin", ".safetensors", "training.json", "tfjs.json"))
@@ -102,6 +103,7 @@ def finish_site(
     compress: bool = False,
     *,
     seen: Callable[[str], bool] = lambda path: True,
+    exported: bool = False,
     manifest: Mapping[str, Any] | None = None,
     spare: Collection[str] = (),
 ) -> Finished:
@@ -114,12 +116,13 @@ def finish_site(
         compress: write FILE.br and FILE.gz.
         seen: which paths a visitor's page may ask for. (Types, package.json, graph.json and
             compressed copies are never kept.)
+        exported: what a page makes other files of is kept, too: graph.json, package.json, types.
         manifest: of the bundle in the folder: its modules and weights are not read again.
         spare: sub-folders with a model each, of which the worker keeps the one that is in use.
     """
     named = (*manifest["modules"], *manifest["weights"]) if manifest else ()
     hashes = {entry["path"]: entry["sha256"] for entry in named}
-    kept = _kept_files(folder, model, seen, hashes, spare) if worker else []
+    kept = _kept_files(folder, model, seen, hashes, spare, exported) if worker else []
     if worker:
         (folder / WORKER).write_bytes(worker_script(kept))
     compressed = compress_folder(folder) if compress else None
@@ -133,21 +136,29 @@ def _kept_files(
     seen: Callable[[str], bool],
     hashes: Mapping[str, str],
     spare: Collection[str],
+    exported: bool,
 ) -> list[tuple[str, str, int, int]]:
     kept = []
+    unused = frozenset((WORKER, *HOST_FILES)) if exported else _UNUSED
+    unseen = _COPIES if exported else _UNSEEN
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if not path.is_file() or path.name in _UNUSED or name.endswith(_UNSEEN):
+        if not path.is_file() or path.name in unused or name.endswith(unseen):
             continue
         if path.name.startswith(".") or not seen(name):
             continue
-        of_model = path.suffix in _MODEL or path.name in _MODEL
+        # What is only exported comes with the model, behind the page.
+        of_model = path.suffix in _MODEL or path.name in _MODEL or _exported(path.name)
         if of_model and not model:
             continue
         digest = hashes.get(name) or hashlib.sha256(path.read_bytes()).hexdigest()
         part = 0 if not of_model else 2 if name.split("/")[0] in spare else 1
         kept.append((name, digest, path.stat().st_size, part))
     return kept
+
+
+def _exported(name: str) -> bool:
+    return name in ("graph.json", "package.json") or name.endswith(".d.ts")
 
 
 def worker_script(files: list[tuple[str, str, int, int]]) -> bytes:

@@ -85,7 +85,10 @@ export async function load(source, given = {}) {
   const { persist, ...options } = given;
   const opened = source instanceof Model ? source : await open(source, options);
   // What does not train says so when it is asked to.
-  const model = new TrainableModel(opened, persist, await opened.ask('part', ['shapes', []]).catch(() => undefined));
+  const shapes = await opened.ask('part', ['shapes', []]).catch((error) => {
+    if (error.code !== 'E-WEB-030') throw error;
+  });
+  const model = new TrainableModel(opened, persist, shapes);
   if (persist !== undefined) model.restored = await model.restore(persist);
   return model;
 }

@@ -14,6 +14,9 @@ const BLOCK = 8 << 20;
 const STEP = 1 << 20;
 /** Deflate cannot pack better than about 1,030 to 1. */
 const MOST_RATIO = 1200;
+/** Of all files together, where that is more than 64 MiB. */
+const MOST_WHOLE = 200;
+const SMALL = 2 ** 26;
 /** What is packed already, and is stored as it is. */
 const PACKED = /\.(jpe?g|png|webp|avif|gif|bin|safetensors)$/;
 /** 1980: the same files make the same zip. */
@@ -130,7 +133,10 @@ export const members = async (zip, refuse, most) => {
       return refuse('A file in the zip unpacks to far too much.', { where: name, received: `${packed} bytes that become ${size}` });
     }
     total += size;
-    if (total > most.bytes) return refuse('The zip file unpacks to far too much.', { expected: `at most ${most.bytes} bytes` });
+    // Photos do not shrink: a file that becomes hundreds of times larger as a whole is none of ours.
+    if (total > most.bytes || (total > SMALL && total > MOST_WHOLE * zip.size)) {
+      return refuse('The zip file unpacks to far too much.', { expected: `at most ${most.bytes} bytes`, received: `${zip.size} bytes that become more than ${total}` });
+    }
     const entry = { name, at: offset, packed, size, method, crc };
     entries.push(entry);
     if (!name.endsWith('/')) found.set(name, { ...entry, blob: () => unpacked(zip, entry, damaged), bytes: () => whole(zip, entry, damaged) });

@@ -163,3 +163,6 @@ export const aborted = (signal) => new Promise((_, reject) => {
   if (signal?.aborted) reject(signal.reason);
   signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
 });
+
+/** @param {unknown} a @param {unknown} b */
+export const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);

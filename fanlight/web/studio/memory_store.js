@@ -59,12 +59,13 @@ export class MemoryStore {
     return [...this.#examples.values()].filter((e) => e.project === project).map((e) => ({ ...e }));
   }
 
-  /** @param {string} project @param {NewExample[]} items @returns {Promise<Example[]>} */
+  /** @param {string} project @param {(NewExample & { features?: Float32Array, form?: string })[]} items @returns {Promise<Example[]>} */
   async add(project, items) {
-    return items.map(({ blob, thumb, held = false, ...rest }) => {
+    return items.map(({ blob, thumb, held = false, features, form, ...rest }) => {
       const example = { ...rest, id: id(), project, added: Date.now(), bytes: blob.size, held };
       this.#examples.set(example.id, example);
       this.#blobs.set(example.id, { photo: blob, thumb });
+      if (features && form) this.#features.set(form, (this.#features.get(form) ?? new Map()).set(example.id, features));
       return { ...example };
     });
   }

@@ -1,9 +1,10 @@
 import { FanlightError, fail } from '../runtime/fanlight.js';
+import { altered, fitted } from './fitting.js';
 import { Heads } from './heads.js';
 import { intake } from './intake.js';
-import { aborted, goingOn, heatOf, labelsOf, rates, remembered, reportOf, split } from './learning.js';
+import { aborted, goingOn, heatOf, labelsOf, remembered, reportOf, same, split } from './learning.js';
 import { MemoryStore } from './memory_store.js';
-import { COLORS, create, known } from './projects.js';
+import { COLORS, classId, create, known } from './projects.js';
 import { guard } from './shell.js';
 import { packed, unpacked } from './tensors.js';
 /**
@@ -44,6 +45,8 @@ export class TransferSession extends EventTarget {
   problem = null;
   #heads;
   #store;
+  /** When the last change of the project is kept. @type {Promise<void>} */
+  #updated = Promise.resolve();
   /** @type {string | undefined} */
   #busy;
   #closed = false;
@@ -108,35 +111,38 @@ export class TransferSession extends EventTarget {
 
   /** @param {string} name @param {{ color?: string }} [how] @returns {Promise<ClassInfo>} */
   async addClass(name, { color } = {}) {
-    const { classes } = this;
     const most = this.#heads.file.mostClasses;
-    if (most && classes.length >= most) fail('E-STUDIO-020', 'There is no room for another class.', { expected: `at most ${most}`, received: classes.length + 1 });
-    const used = new Set(classes.map((c) => c.color));
-    const made = { id: `c${Date.now().toString(36)}${classes.length}`, name: this.#name(name),
-      color: color ?? COLORS.find((c) => !used.has(c)) ?? COLORS[classes.length % COLORS.length] };
-    await this.#update({ classes: [...classes, made] });
-    return made;
+    /** @type {ClassInfo | undefined} */
+    let made;
+    await this.#update(({ classes }) => {
+      if (most && classes.length >= most) fail('E-STUDIO-020', 'There is no room for another class.', { expected: `at most ${most}`, received: classes.length + 1 });
+      const used = new Set(classes.map((c) => c.color));
+      made = { id: classId(), name: this.#name(name), color: color ?? COLORS.find((c) => !used.has(c)) ?? COLORS[classes.length % COLORS.length] };
+      return { classes: [...classes, made] };
+    });
+    return /** @type {ClassInfo} */ (/** @type {unknown} */ (made));
   }
 
   /** @param {string} id @param {string} name */
   async renameClass(id, name) {
     const own = this.#class(id);
-    const clean = this.#name(name, id);
-    await this.#update({ classes: this.classes.map((c) => (c.id === own.id ? { ...c, name: clean } : c)) });
+    await this.#update(({ classes }) => {
+      const clean = this.#name(name, own.id);
+      return { classes: classes.map((c) => (c.id === own.id ? { ...c, name: clean } : c)) };
+    });
   }
 
   /** @param {string} id @param {string} color */
   async recolorClass(id, color) {
     const own = this.#class(id);
-    await this.#update({ classes: this.classes.map((c) => (c.id === own.id ? { ...c, color } : c)) });
+    await this.#update(({ classes }) => ({ classes: classes.map((c) => (c.id === own.id ? { ...c, color } : c)) }));
   }
 
   /** A class and its photos. @param {string} id */
   async removeClass(id) {
     const own = this.#class(id);
-    await this.#store.delete(this.examples.filter((e) => e.class === own.id).map((e) => e.id));
-    this.examples = this.examples.filter((e) => e.class !== own.id);
-    await this.#update({ classes: this.classes.filter((c) => c.id !== own.id) });
+    await this.remove(this.examples.filter((e) => e.class === own.id).map((e) => e.id));
+    await this.#update(({ classes }) => ({ classes: classes.filter((c) => c.id !== own.id) }));
   }
 
   /** By id or name. @param {string} key @returns {ClassInfo} */
@@ -168,6 +174,10 @@ export class TransferSession extends EventTarget {
   async add(key, photos, { source, onProgress, signal } = {}) {
     this.#live();
     const own = key === null ? undefined : this.#class(key);
+    const { id: project } = this.project;
+    const here = () => {
+      if (this.project.id !== project) fail('E-STUDIO-023', 'Another project was opened while photos came in.', { next: 'add the rest of them again' });
+    };
     /** @type {Added} */
     const found = { added: [], refused: [] };
     /** @type {NewExample[]} */
@@ -176,8 +186,10 @@ export class TransferSession extends EventTarget {
       const batch = waiting;
       waiting = [];
       if (!batch.length) return;
-      const added = await this.#store.add(this.project.id, batch);
+      here();
+      const added = await this.#store.add(project, batch);
       found.added.push(...added);
+      here();
       this.examples = [...this.examples, ...added];
       this.dispatchEvent(told('change'));
       this.#compute();
@@ -191,6 +203,7 @@ export class TransferSession extends EventTarget {
         continue;
       }
       const { photo, folder } = item;
+      here();
       const of = own ?? await this.#folder(folder);
       waiting.push({ ...photo, class: of.id });
       if (waiting.length >= FLUSH || performance.now() - flushed > 300) {
@@ -265,6 +278,8 @@ export class TransferSession extends EventTarget {
   /** Take up the features that are kept for a head. @param {HeadInfo} info */
   async #rowsFor(info) {
     if (this.#rowsOf === info.features) return;
+    this.#rowsOf = ''; // what is being computed now is of no use to it
+    this.#rows = new Map();
     await this.#computing;
     this.#rows = await this.#store.features(this.project.id, this.#form(info));
     this.#rowsOf = info.features;
@@ -282,24 +297,31 @@ export class TransferSession extends EventTarget {
 
   async #computed() {
     const features = this.#rowsOf;
-    const info = this.#heads.taking(features) ?? this.#heads.which(this.settings);
+    const rows = this.#rows;
+    const info = features ? this.#heads.taking(features) : undefined;
+    if (!info) return; // others are being taken up: it is begun again for them
     const model = await this.#heads.open(info);
     for (;;) {
-      const missing = this.examples.filter(({ id }) => !this.#rows.has(id)).slice(0, FLUSH);
-      if (!missing.length || this.#closed || this.#rowsOf !== features) return;
+      const missing = this.examples.filter(({ id }) => !rows.has(id)).slice(0, FLUSH);
+      if (!missing.length || this.#closed || this.#rows !== rows) return;
       /** @type {Map<string, Float32Array>} */
       const fresh = new Map();
       for (const { id } of missing) {
-        const photo = await this.#store.photo(id).catch(() => undefined); // it was removed meanwhile
+        const photo = await this.#store.photo(id).catch((error) => {
+          if (error.code !== 'E-STUDIO-022') throw error; // else it was removed meanwhile
+        });
         if (!photo) continue;
-        const row = await model.features([photo]);
+        const row = await model.features([photo]).catch((error) => {
+          if (this.#heads.current === info.id) throw error; // else another head was opened, which goes on
+        });
+        if (!row || this.#rows !== rows) return;
         fresh.set(id, row);
-        this.#rows.set(id, row);
+        rows.set(id, row);
         this.dispatchEvent(told('features', { done: this.examples.length - this.waiting, count: this.examples.length }));
       }
       const known = new Set(this.examples.map((e) => e.id));
       for (const { id } of missing) if (!fresh.has(id)) this.examples = this.examples.filter((e) => e.id !== id);
-      for (const id of fresh.keys()) if (!known.has(id)) this.#rows.delete(id);
+      for (const id of fresh.keys()) if (!known.has(id)) rows.delete(id);
       await this.#store.putFeatures(this.#form(info), fresh);
     }
   }
@@ -307,7 +329,11 @@ export class TransferSession extends EventTarget {
   /** The rows of examples, one after the other. @param {Example[]} examples @param {number} width */
   #gathered(examples, width) {
     const all = new Float32Array(examples.length * width);
-    examples.forEach(({ id }, i) => all.set(/** @type {Float32Array} */ (this.#rows.get(id)), i * width));
+    examples.forEach(({ id }, i) => {
+      const row = this.#rows.get(id);
+      if (row?.length !== width) fail('E-STUDIO-022', 'A photo was removed meanwhile, or its features are of another head.', { where: id, next: 'try again' });
+      all.set(/** @type {Float32Array} */ (row), i * width);
+    });
     return all;
   }
 
@@ -315,9 +341,11 @@ export class TransferSession extends EventTarget {
 
   /** Change how is learnt. @param {Partial<Settings>} changes */
   async configure(changes) {
-    const settings = { ...this.settings, ...changes, augment: { ...this.settings.augment, ...changes.augment } };
-    this.#heads.which(settings);
-    await this.#update({ settings });
+    await this.#update(({ settings: before }) => {
+      const settings = { ...before, ...changes, augment: { ...before.augment, ...changes.augment } };
+      this.#heads.which(settings);
+      return { settings };
+    });
   }
 
   /** What is missing before it can learn, in words; '' if nothing is. */
@@ -344,17 +372,23 @@ export class TransferSession extends EventTarget {
       await this.#rowsFor(info);
       const classes = this.classes.map((c) => c.id);
       const going = resume && this.#learnt?.id === info.id && same(this.#learnt.classes, classes);
+      if (going) await this.#taught(); // it may not be open any more
       await this.#ready(info, signal, onPrepare);
       const model = await this.#heads.open(info, { signal });
       const parts = split(this.examples, classes, settings);
-      if (!going) await model.reset();
-      await model.setClasses(labelsOf(this.project), going ? undefined : []);
       /** @type {Run} */
       const run = { at: Date.now(), settings: structuredClone(settings), epochs: 0, history: {}, report: null, seconds: 0,
         examples: parts.train.length, stopped: 'done' };
       const before = going ? goingOn(run, this.project.runs.at(-1)) : 0;
-      if (settings.head === 'neighbours') await this.#remember(model, parts.train, classes);
-      else await this.#fit(model, run, parts, classes, { signal, onPrepare, onEpoch, onBatch });
+      try {
+        if (!going) await model.reset();
+        await model.setClasses(labelsOf(this.project), going ? [...classes.keys()] : []);
+        if (settings.head === 'neighbours') await this.#remember(model, parts.train, classes);
+        else await this.#fit(model, run, parts, classes, { signal, onPrepare, onEpoch, onBatch });
+      } catch (error) {
+        if (!going) await this.#back();
+        throw error;
+      }
       this.#learnt = { id: info.id, classes };
       const measured = this.#measuring(parts.validation);
       run.report = await this.#reported(model, measured.length ? measured : parts.train, classes);
@@ -365,6 +399,17 @@ export class TransferSession extends EventTarget {
       this.dispatchEvent(told('trained', run));
       return run;
     });
+  }
+
+  /** A training came to nothing: what was learnt before is taken up again. */
+  async #back() {
+    if (!this.#learnt) return;
+    this.#learnt = undefined;
+    this.trained = false;
+    await this.#restore().catch((error) => {
+      this.problem = error;
+    });
+    this.dispatchEvent(told('change'));
   }
 
   /** What measures honestly: what is held out, else what validates. @param {Example[]} validation */
@@ -399,81 +444,20 @@ export class TransferSession extends EventTarget {
     const width = widthOf(model);
     let x = this.#gathered(train, width);
     let y = train.map((e) => classes.indexOf(e.class));
+    const validationData = validation.length ? /** @type {[Float32Array, number[]]} */ ([
+      this.#gathered(validation, width), validation.map((e) => classes.indexOf(e.class))]) : undefined;
     if (settings.augment.copies > 0) {
-      const more = await this.#altered(model, train, settings, { signal, onPrepare });
+      const more = await altered(model, train, settings, { read: (id) => this.#store.photo(id), size: this.backbone.size, signal, onPrepare });
       const both = new Float32Array(x.length + more.x.length);
       both.set(x);
       both.set(more.x, x.length);
       x = both;
       y = [...y, ...more.y.map((i) => y[i])];
     }
-    const validationData = validation.length ? /** @type {[Float32Array, number[]]} */ ([
-      this.#gathered(validation, width), validation.map((e) => classes.indexOf(e.class))]) : undefined;
-    const stopper = new AbortController();
-    const stop = () => stopper.abort(signal?.reason);
-    signal?.addEventListener('abort', stop);
-    signal?.throwIfAborted();
-    const before = run.epochs;
-    const rate = rates(settings);
-    const watched = validation.length ? 'val_loss' : 'loss';
-    /** @type {{ loss: number, epoch: number, weights: Promise<Record<string, Tensor>> | undefined }} */
-    let best = { loss: Infinity, epoch: -1, weights: undefined };
-    try {
-      await model.fit(x, y, {
-        features: true,
-        epochs: Math.max(1, settings.epochs - before),
-        batchSize: Math.min(settings.batchSize, y.length),
-        learningRate: (epoch) => rate(before + epoch),
-        seed: settings.seed + before, // another order than the first time
-        validationData,
-        signal: stopper.signal,
-        onBatchEnd: (batch, logs) => onBatch?.(batch, /** @type {Record<string, number>} */ (logs)),
-        onEpochEnd: (more, given) => {
-          const epoch = before + more;
-          const logs = /** @type {Record<string, number>} */ (given);
-          run.epochs = epoch + 1;
-          for (const [name, value] of Object.entries(logs)) (run.history[name] ??= []).push(value);
-          onEpoch?.(epoch, logs);
-          this.dispatchEvent(told('training', { epoch, epochs: settings.epochs, logs }));
-          if (!settings.patience) return;
-          if (logs[watched] < best.loss) best = { loss: logs[watched], epoch, weights: model.getWeights() };
-          else if (epoch - Math.max(best.epoch, before) >= settings.patience) {
-            run.stopped = 'early';
-            stopper.abort(new DOMException('no better any more', 'AbortError'));
-          }
-        },
-      });
-    } catch (error) {
-      if (!stopper.signal.aborted) throw error;
-      if (run.stopped !== 'early') run.stopped = 'cancelled';
-      if (run.epochs === before) throw error;
-    } finally {
-      signal?.removeEventListener('abort', stop);
-    }
-    if (run.stopped === 'early' && best.weights) await model.setWeights(await best.weights);
-  }
-
-  /**
-   * Features of altered copies of photos, and of which of them each is.
-   * @param {TrainableModel} model @param {Example[]} examples @param {Settings} settings @param {Watch} watch
-   */
-  async #altered(model, examples, { augment, seed }, { signal, onPrepare }) {
-    const { augmented } = await import('./augment.js');
-    const [height, width] = this.backbone.size[0] ? this.backbone.size : [224, 224];
-    const rows = new Float32Array(examples.length * augment.copies * widthOf(model));
-    /** @type {number[]} */
-    const y = [];
-    for (let i = 0; i < examples.length; i++) {
-      signal?.throwIfAborted();
-      const photo = await this.#store.photo(examples[i].id);
-      const copies = await augmented(photo, augment, { seed: seed + i, count: augment.copies, size: 2 * Math.max(height, width) });
-      for (const copy of copies) {
-        rows.set(await model.features([copy]), y.length * widthOf(model));
-        y.push(i);
-      }
-      onPrepare?.(i + 1, examples.length);
-    }
-    return { x: rows.subarray(0, y.length * widthOf(model)), y };
+    await fitted(model, run, x, y, validationData, { signal, onBatch, onEpoch: (epoch, logs) => {
+      onEpoch?.(epoch, logs);
+      this.dispatchEvent(told('training', { epoch, epochs: settings.epochs, logs }));
+    } });
   }
 
   /** @param {TrainableModel} model @param {Example[]} examples @param {string[]} classes */
@@ -486,7 +470,7 @@ export class TransferSession extends EventTarget {
 
   /** @param {TrainableModel} model @param {Example[]} examples @param {string[]} classes @returns {Promise<Report>} */
   async #reported(model, examples, classes) {
-    const own = examples.filter((e) => classes.includes(e.class));
+    const own = examples.filter((e) => classes.includes(e.class) && this.#rows.has(e.id)); // removed ones are not asked
     if (!own.length) return reportOf(new Float32Array(), [], classes);
     const scores = /** @type {Float32Array} */ (await model.predict(this.#gathered(own, widthOf(model)), { features: true }));
     return reportOf(scores, own, classes);
@@ -497,7 +481,11 @@ export class TransferSession extends EventTarget {
     if (!this.#learnt) fail('E-STUDIO-024', 'Nothing was learnt yet.', { next: 'train first' });
     const { id, classes } = /** @type {{ id: string, classes: string[] }} */ (this.#learnt);
     const info = /** @type {HeadInfo} */ (this.heads.find((h) => h.id === id));
-    if (this.#heads.current !== id) await this.#restore(info);
+    if (this.#heads.current !== id && !await this.#restore(info)) {
+      this.#learnt = undefined;
+      this.trained = false;
+      fail('E-STUDIO-024', 'What was learnt is not kept any more.', { next: 'train again' });
+    }
     return { model: await this.#heads.open(info), info, classes };
   }
 
@@ -528,6 +516,7 @@ export class TransferSession extends EventTarget {
   /** @param {Photo} photo @param {{ heat?: boolean }} [how] @returns {Promise<Answer>} */
   async predict(photo, { heat = false } = {}) {
     this.#live();
+    if (['train', 'load', 'import'].includes(this.#busy ?? '')) fail('E-STUDIO-023', `${this.#busy} has not ended.`, { where: 'predict', next: 'ask again when it has' });
     const { model, classes } = await this.#taught();
     const begun = performance.now();
     const out = await model.run({ image: /** @type {any} */ (photo) });
@@ -546,7 +535,12 @@ export class TransferSession extends EventTarget {
    * @param {Photo | string} given @param {string} key the class
    * @returns {Promise<{ example: Example, before: Report | null, after: Report | null, ms: number, undo: () => Promise<void> }>}
    */
-  async correct(given, key) {
+  correct(given, key) {
+    return this.#alone('correct', () => this.#corrected(given, key));
+  }
+
+  /** @param {Photo | string} given @param {string} key */
+  async #corrected(given, key) {
     const own = this.#class(key);
     const { model, info, classes } = await this.#taught();
     if (!classes.includes(own.id)) fail('E-STUDIO-024', 'This class was not learnt yet.', { where: own.name, next: 'train again' });
@@ -558,35 +552,38 @@ export class TransferSession extends EventTarget {
       if (!added.length) throw refused[0]?.error ?? new FanlightError('E-STUDIO-013', 'There is no photo in what was given.');
       id = added[0].id;
     }
-    return this.#alone('correct', async () => {
-      await this.#rowsFor(info);
-      await this.#ready(info);
-      const begun = performance.now();
-      const old = await model.getWeights();
-      const held = this.examples.filter((e) => e.held);
-      const before = held.length ? await this.#reported(model, held, classes) : null;
-      const train = this.examples.filter((e) => !e.held && classes.includes(e.class));
-      if (info.head === 'neighbours') await this.#remember(model, train, classes);
-      else {
-        const batchSize = Math.min(32, train.length);
-        const steps = Math.ceil(train.length / batchSize);
-        const x = this.#gathered(train, widthOf(model));
-        // The new one counts as much as a tenth of all: one among hundreds would hardly be heard.
-        const sampleWeight = train.map((e) => (e.id === id ? Math.max(1, train.length / 10) : 1));
-        await model.fit(x, train.map((e) => classes.indexOf(e.class)), { features: true, batchSize, sampleWeight,
-          epochs: Math.max(1, Math.floor(CORRECTION_STEPS / steps)), learningRate: this.settings.learningRate, seed: this.settings.seed });
-      }
-      const after = held.length ? await this.#reported(model, held, classes) : null;
-      const ms = performance.now() - begun;
+    await this.#rowsFor(info);
+    await this.#ready(info);
+    const begun = performance.now();
+    const old = await model.getWeights();
+    const held = this.examples.filter((e) => e.held);
+    const before = held.length ? await this.#reported(model, held, classes) : null;
+    const train = this.examples.filter((e) => !e.held && classes.includes(e.class));
+    if (info.head === 'neighbours') await this.#remember(model, train, classes);
+    else {
+      const batchSize = Math.min(32, train.length);
+      const steps = Math.ceil(train.length / batchSize);
+      const x = this.#gathered(train, widthOf(model));
+      // The new one counts as much as a tenth of all: one among hundreds would hardly be heard.
+      const sampleWeight = train.map((e) => (e.id === id ? Math.max(1, train.length / 10) : 1));
+      await model.fit(x, train.map((e) => classes.indexOf(e.class)), { features: true, batchSize, sampleWeight,
+        epochs: Math.max(1, Math.floor(CORRECTION_STEPS / steps)), learningRate: this.settings.learningRate, seed: this.settings.seed });
+    }
+    const after = held.length ? await this.#reported(model, held, classes) : null;
+    const ms = performance.now() - begun;
+    await this.#keep(model, info);
+    const example = /** @type {Example} */ (this.examples.find((e) => e.id === id));
+    const learnt = this.#learnt;
+    const { id: project } = this.project;
+    const undo = () => this.#alone('undo', async () => {
+      if (this.project.id !== project) fail('E-STUDIO-023', 'Another project is open.', { next: 'open the first one again' });
+      if (was) await this.move([example.id], was);
+      else await this.remove([example.id]);
+      if (this.#learnt !== learnt || this.#heads.current !== info.id) return; // something newer was learnt
+      await model.setWeights(old);
       await this.#keep(model, info);
-      const example = /** @type {Example} */ (this.examples.find((e) => e.id === id));
-      return { example, before, after, ms, undo: async () => {
-        if (was) await this.move([example.id], was);
-        else await this.remove([example.id]);
-        await model.setWeights(old);
-        await this.#keep(model, info);
-      } };
     });
+    return { example, before, after, ms, undo };
   }
 
   // --- keeping -----------------------------------------------------------------------------------
@@ -603,13 +600,13 @@ export class TransferSession extends EventTarget {
     }
   }
 
-  /** Take up what was learnt before. @param {HeadInfo} [wanted] */
+  /** Take up what was learnt before, if that is there. @param {HeadInfo} [wanted] @returns {Promise<boolean>} */
   async #restore(wanted) {
     const bytes = await this.#store.head(this.project.id, 'head');
-    if (!bytes) return;
+    if (!bytes) return false;
     const { tensors, about } = unpacked(bytes, this.project.name);
     const info = this.heads.find((h) => h.id === about.head);
-    if (!info || about.form !== this.backbone.form || (wanted && wanted.id !== info.id)) return;
+    if (!info || about.form !== this.backbone.form || (wanted && wanted.id !== info.id)) return false;
     const model = await this.#heads.open(info);
     await model.reset();
     await model.setClasses(JSON.parse(about.labels), []);
@@ -617,6 +614,7 @@ export class TransferSession extends EventTarget {
     this.#learnt = { id: info.id, classes: JSON.parse(about.classes) };
     this.trained = true;
     this.report = this.project.runs.at(-1)?.report ?? null;
+    return true;
   }
 
   /** Begin with what is kept of the project. */
@@ -628,7 +626,7 @@ export class TransferSession extends EventTarget {
     this.#rowsOf = '';
     this.#rows = new Map();
     this.examples = await this.#store.examples(this.project.id);
-    if (this.project.form !== this.backbone.form) await this.#update({ form: this.backbone.form });
+    if (this.project.form !== this.backbone.form) await this.#update(() => ({ form: this.backbone.form }));
     await this.#rowsFor(this.#heads.which(known(this.#heads, this.settings)));
     if (await this.#store.head(this.project.id, 'head')) {
       await this.#restore().catch((error) => {
@@ -732,14 +730,18 @@ export class TransferSession extends EventTarget {
 
   /** @param {string} name */
   async rename(name) {
-    await this.#update({ name: String(name).trim().slice(0, NAME_MOST) || this.project.name });
+    await this.#update((project) => ({ name: String(name).trim().slice(0, NAME_MOST) || project.name }));
   }
 
-  /** @param {Partial<Project>} changes */
-  async #update(changes) {
+  /** One change after the other, each made of what the project is then. @param {(project: Project) => Partial<Project>} make */
+  #update(make) {
     this.#live();
-    this.project = await this.#store.update(this.project.id, changes);
-    this.dispatchEvent(told('change'));
+    const done = this.#updated.then(async () => {
+      this.project = await this.#store.update(this.project.id, make(this.project));
+      this.dispatchEvent(told('change'));
+    });
+    this.#updated = done.catch(() => {});
+    return done;
   }
 
   /** @param {{ project: string, kind: string }} change */
@@ -750,8 +752,11 @@ export class TransferSession extends EventTarget {
       return;
     }
     if (kind === 'features') return;
-    this.project = await this.#store.project(project);
-    this.examples = await this.#store.examples(project);
+    const [now, examples] = [await this.#store.project(project), await this.#store.examples(project)];
+    if (project !== this.project.id || this.#closed) return; // another one was opened meanwhile
+    this.project = now;
+    this.examples = examples;
+    if (kind === 'head' && !this.#busy) await this.#alone('load', () => this.#restore());
     if (this.waiting) this.#compute();
     this.dispatchEvent(told('change'));
   }
@@ -791,6 +796,3 @@ export class TransferSession extends EventTarget {
 
 /** Numbers of a photo's features. @param {TrainableModel} model */
 const widthOf = (model) => /** @type {number} */ (model.featureSize);
-
-/** @param {unknown} a @param {unknown} b */
-const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);

@@ -1,5 +1,6 @@
 import { fail } from '../runtime/fanlight.js';
 import { intake } from './intake.js';
+import { classId } from './projects.js';
 import { unpacked } from './project_zip.js';
 import { unpacked as tensorsOf } from './tensors.js';
 /**
@@ -22,7 +23,10 @@ const STEP = 32;
  */
 export const imported = async (store, file, form, { onProgress, signal } = {}) => {
   const { project: given, examples, model, features } = await unpacked(file, { signal });
-  const { name, classes, settings, runs } = given;
+  const { name, settings, runs } = given;
+  // Ids of its own: nothing that is meant for the project it came from may reach it.
+  const own = new Map(given.classes.map(({ id }) => [id, classId()]));
+  const classes = given.classes.map((one) => ({ ...one, id: /** @type {string} */ (own.get(one.id)) }));
   const draft = await store.create(name, { classes, settings, form }, { draft: true });
   /** @type {Map<string, string>} */
   const ids = new Map();
@@ -30,21 +34,22 @@ export const imported = async (store, file, form, { onProgress, signal } = {}) =
     for (let at = 0; at < examples.length; at += STEP) {
       signal?.throwIfAborted();
       const part = examples.slice(at, at + STEP);
-      const files = part.map(({ blob, name: own }) => new File([blob], own, { type: blob.type }));
+      // Whatever they are called, they are photos.
+      const files = part.map(({ blob }) => new File([blob], 'photo', { type: blob.type }));
       /** @type {(NewExample & { features?: Float32Array, form?: string })[]} */
       const ready = [];
       let i = 0;
       for await (const item of intake(files, { signal })) {
         if ('error' in item) throw item.error;
-        const { class: of, held, source, id, name: own } = part[i++];
+        const { class: of, held, source, id, name: called } = part[i++];
         const row = features?.of.get(id);
-        ready.push({ ...item.photo, name: own, class: of, held, source, ...(row && features ? { features: row, form: features.form } : {}) });
+        ready.push({ ...item.photo, name: called, class: /** @type {string} */ (own.get(of)), held, source, ...(row && features ? { features: row, form: features.form } : {}) });
       }
       const added = await store.add(draft.id, ready);
       added.forEach(({ id }, k) => ids.set(part[k].id, id));
       onProgress?.(at + part.length, examples.length);
     }
-    await store.update(draft.id, { runs: runs.map((run) => renumbered(run, ids)) });
+    await store.update(draft.id, { runs: runs.map((run) => renumbered(run, ids, own)) });
     // What was learnt on another backbone is of no use here; photos and classes are.
     const learnt = model && given.form === form ? learntOf(new Uint8Array(await model.arrayBuffer()), name) : null;
     return { project: await store.finish(draft.id), learnt, foreign: !!model && given.form !== form };
@@ -54,10 +59,10 @@ export const imported = async (store, file, form, { onProgress, signal } = {}) =
   }
 };
 
-/** A run whose report names photos by the ids that they have now. @param {Run} run @param {Map<string, string>} ids @returns {Run} */
-const renumbered = ({ report, ...run }, ids) => ({
+/** A run whose report names photos and classes by the ids that they have now. @param {Run} run @param {Map<string, string>} ids @param {Map<string, string>} own @returns {Run} */
+const renumbered = ({ report, ...run }, ids, own) => ({
   ...run,
-  report: report && { ...report, cells: report.cells.map((row) => row.map((cell) => cell.flatMap((id) => ids.get(id) ?? []))) },
+  report: report && { ...report, perClass: report.perClass.map((one) => ({ ...one, class: own.get(one.class) ?? one.class })), cells: report.cells.map((row) => row.map((cell) => cell.flatMap((id) => ids.get(id) ?? []))) },
 });
 
 /** The weights of a file that `save` gave, and the names of its classes. @param {Uint8Array} bytes @param {string} where @returns {Learnt} */

@@ -1,3 +1,4 @@
+import { Trash } from './trash.js';
 import { LitElement, css, html, nothing } from 'lit';
 import './dialog.js';
 import './menu.js';
@@ -123,7 +124,10 @@ export class FlProjects extends LitElement {
     const { session } = this;
     if (!session) return;
     if (id === session.project.id) this.#dialog?.close();
-    else if (await this.#do('Opening…', () => session.load(id))) this.#dialog?.close();
+    else if (await this.#do('Opening…', async () => {
+      await Trash.of(session).empty();
+      await session.load(id);
+    })) this.#dialog?.close();
   }
 
   async #begin() {
@@ -132,7 +136,10 @@ export class FlProjects extends LitElement {
     let n = 2;
     while (names.has(`My project ${n}`)) n++;
     const name = names.has('My project') ? `My project ${n}` : 'My project';
-    const done = await this.#do('Opening…', async () => session?.create(name));
+    const done = await this.#do('Opening…', async () => {
+      if (session) await Trash.of(session).empty();
+      await session?.create(name);
+    });
     if (done) this.#dialog?.close();
   }
 
@@ -187,6 +194,7 @@ export class FlProjects extends LitElement {
     const { session } = this;
     if (!file || !session) return;
     const done = await this.#do('Unpacking…', async () => {
+      await Trash.of(session).empty();
       const made = await session.importProject(file);
       if (made.id !== session.project.id) await session.load(made.id);
     });

@@ -15,6 +15,7 @@ export class Trash extends EventTarget {
   #session;
   #examples = new Set();
   #classes = new Set();
+  #project = '';
   #timer = 0;
 
   /** @param {Session} session */
@@ -39,6 +40,7 @@ export class Trash extends EventTarget {
     const before = this.empty();
     this.#examples = new Set(examples);
     this.#classes = new Set(classes);
+    this.#project = this.#session.project.id;
     this.#timer = setTimeout(() => this.empty().catch((error) => this.#fail(error)), KEEP_MS);
     this.#tell();
     await before;
@@ -55,6 +57,8 @@ export class Trash extends EventTarget {
     const classes = [...this.#classes];
     if (!this.full) return;
     this.#clear();
+    // Photos are of their project alone; a class is looked for in the one that is open.
+    if (this.#session.project.id !== this.#project) classes.length = 0;
     if (examples.length) await this.#session.remove(examples);
     for (const id of classes) await this.#session.removeClass(id);
     this.#tell();

@@ -1,0 +1,88 @@
+import { rates } from './learning.js';
+/**
+ * @import { TrainableModel } from '../runtime/train.js'
+ * @import { Tensor } from '../runtime/types.js'
+ * @import { Example, Run, Settings } from './types.js'
+ */
+
+/**
+ * Features of altered copies of photos, and of which of them each is; photos that were removed meanwhile have none.
+ * @param {TrainableModel} model @param {Example[]} examples @param {Settings} settings
+ * @param {{ read: (id: string) => Promise<Blob>, size: [number, number], signal?: AbortSignal,
+ *   onPrepare?: (done: number, count: number) => void }} how size: of what the model sees, 0 where nobody knows
+ * @returns {Promise<{ x: Float32Array, y: number[] }>}
+ */
+export const altered = async (model, examples, { augment, seed }, { read, size, signal, onPrepare }) => {
+  const { augmented } = await import('./augment.js');
+  const width = /** @type {number} */ (model.featureSize);
+  const side = 2 * (Math.max(...size) || 224);
+  const rows = new Float32Array(examples.length * augment.copies * width);
+  /** @type {number[]} */
+  const y = [];
+  for (let i = 0; i < examples.length; i++) {
+    signal?.throwIfAborted();
+    const photo = await read(examples[i].id).catch((error) => {
+      if (error.code !== 'E-STUDIO-022') throw error;
+    });
+    if (photo) {
+      for (const copy of await augmented(photo, augment, { seed: seed + i, count: augment.copies, size: side })) {
+        rows.set(await model.features([copy]), y.length * width);
+        y.push(i);
+      }
+    }
+    onPrepare?.(i + 1, examples.length);
+  }
+  return { x: rows.subarray(0, y.length * width), y };
+};
+
+/**
+ * Fit the head to rows of features, as the settings of the run say; the run is told what came of it.
+ * @param {TrainableModel} model @param {Run} run @param {Float32Array} x @param {number[]} y
+ * @param {[Float32Array, number[]] | undefined} validationData
+ * @param {{ signal?: AbortSignal, onEpoch?: (epoch: number, logs: Record<string, number>) => void,
+ *   onBatch?: (batch: number, logs: Record<string, number>) => void }} watch
+ */
+export const fitted = async (model, run, x, y, validationData, { signal, onEpoch, onBatch }) => {
+  const { settings } = run;
+  const stopper = new AbortController();
+  const stop = () => stopper.abort(signal?.reason);
+  signal?.addEventListener('abort', stop);
+  signal?.throwIfAborted();
+  const before = run.epochs;
+  const rate = rates(settings);
+  const watched = validationData ? 'val_loss' : 'loss';
+  /** @type {{ loss: number, epoch: number, weights: Promise<Record<string, Tensor>> | undefined }} */
+  let best = { loss: Infinity, epoch: -1, weights: undefined };
+  try {
+    await model.fit(x, y, {
+      features: true,
+      epochs: Math.max(1, settings.epochs - before),
+      batchSize: Math.min(settings.batchSize, y.length),
+      learningRate: (epoch) => rate(before + epoch),
+      seed: settings.seed + before, // another order than the first time
+      validationData,
+      signal: stopper.signal,
+      onBatchEnd: (batch, logs) => onBatch?.(batch, /** @type {Record<string, number>} */ (logs)),
+      onEpochEnd: (more, given) => {
+        const epoch = before + more;
+        const logs = /** @type {Record<string, number>} */ (given);
+        run.epochs = epoch + 1;
+        for (const [name, value] of Object.entries(logs)) (run.history[name] ??= []).push(value);
+        onEpoch?.(epoch, logs);
+        if (!settings.patience) return;
+        if (logs[watched] < best.loss) best = { loss: logs[watched], epoch, weights: model.getWeights() };
+        else if (epoch - Math.max(best.epoch, before) >= settings.patience) {
+          run.stopped = 'early';
+          stopper.abort(new DOMException('no better any more', 'AbortError'));
+        }
+      },
+    });
+  } catch (error) {
+    if (!stopper.signal.aborted) throw error;
+    if (run.stopped !== 'early') run.stopped = 'cancelled';
+    if (run.epochs === before) throw error;
+  } finally {
+    signal?.removeEventListener('abort', stop);
+  }
+  if (run.stopped === 'early' && best.weights) await model.setWeights(await best.weights);
+};

@@ -41,7 +41,7 @@ def pieces_of_studio(folder: Path, page: Path, title: str) -> Iterator[str]:
     html = fill(
         (page / "index.html").read_text("utf-8"),
         {"title": title, "csp": policy(script, f"\n{style}")},
-        raw={"head": ""},
+        raw={"head": "", "tabs": ""},
     )
     # What opens by an address would look for a folder.
     html = _LINKS.sub("", html).replace('<fanlight-studio src="./" ', "<fanlight-studio ", 1)

@@ -136,6 +136,7 @@ RIGHT: dict[str, dict[str, Any]] = {
     "Lambda": {"function": twice},
     "MelSpectrogram": {"fft_length": 8, "num_mel_bins": 2, "sequence_stride": 4},
     "MultiHeadAttention": {"num_heads": 2, "key_dim": 2},
+    "Neighbours": {"capacity": 4, "most": 2, "k": 1},
     "Normalization": {"mean": 0.0, "variance": 1.0},
     "Permute": {"dims": (2, 1)},
     "Pipeline": {"layers": [fl.layers.Dense(2, name="piped")]},

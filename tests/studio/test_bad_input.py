@@ -31,7 +31,7 @@ def refused(out: Path, *args: Any, **options: Any) -> FanlightError:
 @pytest.fixture
 def no_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """The page's scripts need not have been bundled for what is told of a model."""
-    monkeypatch.setattr(site, "page_files", lambda title: {"index.html": title.encode()})
+    monkeypatch.setattr(site, "page_files", lambda title, links: {"index.html": title.encode()})
 
 
 @pytest.mark.parametrize(

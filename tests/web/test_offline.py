@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -344,8 +345,14 @@ def test_a_new_build_that_does_not_come_whole_does_not_begin(
     keep_all(tab)
     later = write_site(site.folder / "site", "Second", seed=1)
     site.fail("site/big.bin", *["missing"] * 40)
+    site.log.clear()
     for _ in range(2):
         again(tab)
+    end = time.monotonic() + 30
+    while "site/index.html" not in site.log or "site/big.bin" not in site.log:
+        assert time.monotonic() < end, site.log
+        tab.find("new Promise((resolve) => setTimeout(resolve, 100, true))")
+    tab.find("new Promise((resolve) => setTimeout(resolve, 1500, true))")  # what came is kept
     site.log.clear()
     site.faults.clear()
     tab.find("navigator.serviceWorker.getRegistration().then((it) => it.update()).then(() => true)")

@@ -104,7 +104,7 @@ def exported(page: Any, kind: str, target: Path) -> tuple[str, bytes]:
 
 def test_a_page_and_a_package(taught: tuple[Any, dict[str, Any]], tmp_path: Path) -> None:
     page, found = taught
-    for kind, ending in (("page", ".zip"), ("npm", "-npm.zip")):
+    for kind, ending in (("page", "-page.zip"), ("npm", "-npm.zip")):
         name, _ = exported(page, kind, tmp_path / kind)
         assert name == f"fruit-title-script-alert-x-script{ending}"
         same(found["said"], python_says(tmp_path / kind, "wasm"))

@@ -94,7 +94,7 @@ def test_tags_are_put_right_by_hand_by_keys_and_many_at_once(parts: Any) -> None
     line = parts.locator("fl-rows .line")
     assert line.first.inner_text().startswith("IMG_0000.png")
     line.nth(0).get_by_role("combobox").select_option("owl")
-    assert "put right by you; it said cat" in line.nth(0).inner_text()
+    line.nth(0).filter(has_text="put right by you; it said cat").wait_for()
     # Keys: down, pick, and a number for a class.
     line.nth(0).focus()
     line.nth(0).press("ArrowDown")

@@ -67,6 +67,7 @@ export class FlClass extends LitElement {
 
   /** What stands in the field while it is worked on, whatever else is shown anew meanwhile. @type {string | null} */
   #typing = null;
+  #naming = false;
 
   constructor() {
     super();
@@ -105,16 +106,19 @@ export class FlClass extends LitElement {
     this.#typed(event);
     const input = /** @type {HTMLInputElement} */ (event.target);
     if (this.wrong || input.value.trim() === this.info.name) return;
+    this.#naming = true;
     try {
       await this.session?.renameClass(this.info.id, input.value.trim());
     } catch (error) {
       this.wrong = plain(error);
     }
+    this.#naming = false;
+    if (this.shadowRoot?.activeElement !== input) this.#typing = null;
   }
 
   /** A name that cannot be is given up when the field is left. @param {FocusEvent} event */
   #left({ target }) {
-    this.#typing = null;
+    if (!this.#naming) this.#typing = null; // else it is shown until it is kept
     if (!this.wrong) return;
     /** @type {HTMLInputElement} */ (target).value = this.info.name;
     this.wrong = '';

@@ -131,8 +131,8 @@ def test_no_header_upsets_the_reader(tab: Any) -> None:
     wrong = tab.evaluate(
         """async (names) => {
           const { readHeader, Refusal } = await import('/web/studio/header.js');
-          const { randomOf } = await import('/web/studio/augment.js');
-          const random = randomOf(5);
+          const { generator } = await import('/web/studio/learning.js');
+          const random = generator(5);
           const below = (n) => Math.floor(random() * n);
           const wrong = [];
           for (const name of names) {

@@ -187,8 +187,8 @@ def test_no_zip_upsets_the_reader(tab: Any, site: Site) -> None:
     wrong, read = tab.evaluate(
         """async () => {
           const { Refusal } = await import('/web/studio/header.js');
-          const { randomOf } = await import('/web/studio/augment.js');
-          const random = randomOf(9);
+          const { generator } = await import('/web/studio/learning.js');
+          const random = generator(9);
           const below = (n) => Math.floor(random() * n);
           const good = new Uint8Array(await (await fetch('/files/fuzz.zip')).arrayBuffer());
           const contents = new Map();

@@ -1,3 +1,5 @@
+import { generator } from './learning.js';
+
 /**
  * Altered copies of photos: what a camera may have seen if it had been held a little otherwise.
  * @import { Augment } from './types.js'
@@ -5,17 +7,6 @@
  * angle: radians, clockwise; dx, dy: of the side, to the right and down; zoom: 1.1 is 10 % larger;
  * light: 1.1 is 10 % brighter
  */
-
-/** Numbers of [0, 1) that a seed determines (mulberry32). @param {number} seed @returns {() => number} */
-export const randomOf = (seed) => {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let value = Math.imul(state ^ (state >>> 15), state | 1);
-    value ^= value + Math.imul(value ^ (value >>> 7), value | 61);
-    return ((value ^ (value >>> 14)) >>> 0) / 2 ** 32;
-  };
-};
 
 /**
  * One of many seeds: photo by photo, so that no photo's copies hang on which others there are.
@@ -59,7 +50,7 @@ export const augmented = async (photo, augment, { seed = 0, count = augment.copi
   const bitmap = photo instanceof Blob ? await createImageBitmap(photo) : photo;
   try {
     const tile = mirrored(bitmap, width, height);
-    const random = randomOf(seed);
+    const random = generator(seed);
     const copies = [];
     for (let i = 0; i < count; i++) {
       copies.push(await altered(tile, width, height, drawnFrom(augment, random)));

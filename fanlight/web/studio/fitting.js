@@ -13,7 +13,7 @@ import { rates } from './learning.js';
  * @returns {Promise<{ x: Float32Array, y: number[] }>}
  */
 export const altered = async (model, examples, { augment, seed }, { read, size, signal, onPrepare }) => {
-  const { augmented } = await import('./augment.js');
+  const { augmented, seedOf } = await import('./augment.js');
   const width = /** @type {number} */ (model.featureSize);
   const side = 2 * (Math.max(...size) || 224);
   const rows = new Float32Array(examples.length * augment.copies * width);
@@ -25,7 +25,7 @@ export const altered = async (model, examples, { augment, seed }, { read, size, 
       if (error.code !== 'E-STUDIO-022') throw error;
     });
     if (photo) {
-      for (const copy of await augmented(photo, augment, { seed: seed + i, count: augment.copies, size: side })) {
+      for (const copy of await augmented(photo, augment, { seed: seedOf(seed, examples[i].id), count: augment.copies, size: side })) {
         rows.set(await model.features([copy]), y.length * width);
         y.push(i);
       }

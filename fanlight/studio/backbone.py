@@ -15,7 +15,7 @@ from fanlight.layers.cloning import clone_model
 from fanlight.layers.file_safetensors import named, packed
 from fanlight.layers.model import Model
 from fanlight.layers.saving import load_model
-from fanlight.layers.symbolic import Symbolic
+from fanlight.layers.symbolic import Symbolic, mapped, symbols
 from fanlight.models import tasks
 from fanlight.models.default import FOLDER, default_card, default_model
 from fanlight.models.tasks import Classify
@@ -120,7 +120,7 @@ def backbone_of(
     )
     model = source if isinstance(source, Model) else _read(source, name)
     labels = labels or model.labels or ()
-    whole = _functional(model, name)
+    whole = flat(_functional(model, name))
     cut = _last_map(whole, name)
     features = Model(whole.inputs, cut, name="backbone")
     return Backbone(name, features, task.settled(whole.graph), card, tuple(labels))
@@ -139,6 +139,33 @@ def _read(source: Any, name: str) -> Any:
         raise _unfit(
             str(source), "a model with its layers (.keras, .h5, TF.js layers, .zip)", received
         ) from None
+
+
+def flat(model: Model) -> Model:
+    """The model with the layers of nested models in their place, the very same layers.
+
+    Transfer learning nests its backbone, and Teachable Machine two deep: the last map, and where
+    what is frozen ends, lie inside.
+    """
+    if not any(isinstance(layer, Model) and layer.functional for layer in model.layers):
+        return model
+    return Model(model.inputs, _spread(model, model.inputs)[0], name=model.name)
+
+
+def _spread(model: Model, inputs: Sequence[Symbolic]) -> list[Any]:
+    """What a model gives for these stand-ins, by calls of its innermost layers."""
+    known: dict[int, Any] = dict(zip(map(id, model.inputs), inputs, strict=True))
+    for node in model._order:
+        if not node.args:
+            continue
+        args, options = mapped((node.args, node.options), lambda s: known[id(s)])
+        if isinstance(node.layer, Model) and node.layer.functional:
+            given = [known[id(s)] for s in node.inputs]
+            outputs = _spread(node.layer, given)
+        else:
+            outputs = symbols(node.layer(*args, **options))
+        known.update(zip(map(id, node.outputs), outputs, strict=True))
+    return [known[id(s)] for s in model.outputs]
 
 
 def sizes_of(value: Symbolic) -> tuple[int, ...]:

@@ -7,8 +7,11 @@ import pytest
 
 import fanlight as fl
 from fanlight.errors import FanlightError
+from fanlight.layers.frontier import frontier
 from fanlight.studio import backbone_of, heads_for
+from fanlight.studio.backbone import flat
 from tests.studio.nets import SIDE, nested, plain
+from tests.support import ROOT
 
 RANGE = (-1.0, 1.0)
 
@@ -55,6 +58,34 @@ def test_a_head_is_a_classifier_that_learns_without_its_backbone(head: str) -> N
         "neighbours": {"neighbours", "answer"},
     }[head]  # fmt: skip
     assert model.output.shape == (None, 2) and own.features == "pooled"
+
+
+def test_a_frozen_backbone_inside_a_model_is_cut_and_learns_where_it_is_unfrozen() -> None:
+    net = nested()
+    net.get_layer("base").trainable = False  # as transfer learning leaves it
+    x = np.random.default_rng(1).random((2, SIDE, SIDE, 3), np.float32)
+    np.testing.assert_array_equal(flat(net).predict(x), net.predict(x))
+    backbone = backbone_of(net, input_range=RANGE)
+    (tuned,) = [h for h in heads_for(backbone) if h.unfreeze == 2]
+    model = tuned.model(backbone)
+    learns = {w.path.rpartition("/")[0].rpartition("/")[2] for w in model.trainable_weights}
+    assert learns == {"deep", "last", "answer"}
+    # What is frozen ends inside of it: not the pixels are kept for each photo.
+    assert [s.shape for s in frontier(model)] == [(None, 8, 8, 6)]
+
+
+TEACHABLE = ROOT.parent / "shared/data/models/teachable-machine-a"
+
+
+@pytest.mark.skipif(not TEACHABLE.is_dir(), reason=f"no export of Teachable Machine at {TEACHABLE}")
+def test_an_export_of_teachable_machine_is_a_backbone() -> None:
+    """Its MobileNet lies two models deep, with the pooling in the same one."""
+    backbone = backbone_of(TEACHABLE)
+    assert backbone.size == (224, 224) and backbone.task.input_range == (-1, 1)
+    assert backbone.model.output.shape == (None, 7, 7, 1280) and len(backbone.labels) == 4
+    model = fl.load_model(TEACHABLE)
+    x = np.random.default_rng(2).uniform(-1, 1, (1, 224, 224, 3)).astype(np.float32)
+    np.testing.assert_allclose(flat(model).predict(x), model.predict(x), atol=1e-6)
 
 
 def test_the_form_is_of_numbers_and_of_how_a_photo_is_taken() -> None:

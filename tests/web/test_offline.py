@@ -365,6 +365,26 @@ def test_a_new_build_that_does_not_come_whole_does_not_begin(
     assert hash_of(tab, "big.bin") == later["big.bin"]
 
 
+def test_a_tab_beside_one_at_work_begins_no_new_build(tabs: Callable[[], Tab], site: Site) -> None:
+    tab = tabs()
+    visit(tab, site)
+    again(tab)
+    keep_all(tab)
+    write_site(site.folder / "site", "Second")
+    tab.find("navigator.serviceWorker.getRegistration().then((it) => it.update()).then(() => true)")
+    tab.find(WAITING)
+    tab.find("""(() => {
+      const name = `fanlight-busy ${new URL('./', location.href).href}`;
+      navigator.locks.request(name, () => new Promise((done) => { globalThis.done = done; }));
+      return true;
+    })()""")
+    other = tabs()
+    other.goto(site.url + "site/")
+    at(other, "First", "globalThis.app === 'First'")
+    assert tab.find(WAITING)  # until the first has done with it
+    tab.find("(globalThis.done(), true)")
+
+
 def test_a_file_that_is_not_the_one_of_the_build_is_not_kept(
     tabs: Callable[[], Tab], site: Site
 ) -> None:

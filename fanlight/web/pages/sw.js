@@ -7,7 +7,7 @@
  * @typedef {{ postMessage: (message: string) => void }} Client
  * @typedef {Life & { data: unknown, source: Client }} Told
  * @typedef {{ scope: string, active?: Worker, waiting?: Worker, unregister: () => Promise<boolean>, update: () => Promise<unknown> }} Registration
- * @typedef {{ registration: Registration, skipWaiting: () => Promise<void>, clients: { matchAll: () => Promise<Client[]> }, addEventListener: (name: string, handle: (event: any) => void) => void }} Scope
+ * @typedef {{ registration: Registration, skipWaiting: () => Promise<void>, clients: { matchAll: () => Promise<(Client & { visibilityState?: string })[]> }, addEventListener: (name: string, handle: (event: any) => void) => void }} Scope
  * @typedef {{ url: string, key: string, hash: string, bytes: number, model: boolean, spare: string }} Entry
  */
 // Of each file of this build path, SHA-256, bytes, and what it is of: 0 the page, 1 the model, 2 one of
@@ -250,11 +250,12 @@ const named = (url) => {
  * @param {Request} request
  */
 async function look({ url }) {
-  if (!named(url)) return; // not a page of ours
+  const page = named(url);
+  if (!page || page !== named(worker.registration.scope)) return; // a photo, say: only the page tells
   const response = await fetch(url, { cache: 'no-cache' });
   if (!response.ok) return; // an error of the server is no build
-  const page = await response.text();
-  if (!page.includes('register.js')) await (await opened).put(LEFT, new Response());
+  const text = await response.text();
+  if (!text.includes('register.js')) await (await opened).put(LEFT, new Response());
 }
 
 /**
@@ -278,8 +279,13 @@ async function leave(request) {
  * so none can meet files of two builds.
  */
 async function turn() {
-  const { waiting } = worker.registration;
-  if (!waiting || (await worker.clients.matchAll()).length > 1) return false;
+  const { waiting, scope } = worker.registration;
+  if (!waiting) return false;
+  const pages = await worker.clients.matchAll();
+  // One that is opened beside another is not among them yet: the other is hidden then, or may be at work.
+  const { held = [] } = await navigator.locks?.query() ?? {};
+  const busy = held.some(({ name }) => name === `fanlight-busy ${scope}`); // see register.js
+  if (busy || pages.length > 1 || pages.some(({ visibilityState: seen }) => seen === 'hidden')) return false;
   waiting.postMessage('begin');
   return true;
 }

@@ -22,6 +22,7 @@ from fanlight.quantize import in_bytes, is_quantized, settled
 from fanlight.targets import TARGETS
 from fanlight.tensor.trace import source_of
 from fanlight.trainable import refuse_train, trainable
+from fanlight.web.headers import hosts_named
 from fanlight.web.shell import finish_site
 from fanlight.web.single_file import write_single_file
 from fanlight.web.site import page_files, refuse_in_one_file
@@ -114,7 +115,7 @@ def build(
             expected=", ".join(PRECISIONS),
             received=precision,
         )
-    target = place_of(out)
+    target, headers = place_of(out), hosts_named(headers)
     single = target.suffix.lower() in (".html", ".htm")
     if single:
         refuse_in_one_file(target, bench_page, isolate or offline, bool(headers))

@@ -45,7 +45,7 @@ DRAWN = "with their definition, as the numbers that they draw in training are no
 NEEDS_TENSORFLOW = "with the answers in Keras's documentation, as Keras needs TensorFlow for them"
 ELSEWHERE: dict[str, dict[str, str]] = {
     "layers": {
-        **dict.fromkeys(("RandomHeight", "RandomWidth", "ThresholdedReLU"), NO_KERAS),
+        **dict.fromkeys(("Neighbours", "RandomHeight", "RandomWidth", "ThresholdedReLU"), NO_KERAS),
         **dict.fromkeys(
             "AlphaDropout Dropout GaussianDropout GaussianNoise SpatialDropout1D SpatialDropout2D "
             "SpatialDropout3D".split(),

@@ -20,6 +20,7 @@ from fanlight.graph import Builder, Graph
 from fanlight.layers.foreign import refuse_model
 from fanlight.models import tasks
 from fanlight.tensor.trace import source_of
+from fanlight.web.headers import hosts_named
 
 # Half a point cannot be seen on a hundred photos.
 LIMIT = 1000
@@ -109,7 +110,7 @@ def cascade(
             that do not fit them; as fl.build.
     """
     pair = task if isinstance(task, tuple) else (task, task)
-    page = Page(title, card, samples, offline, isolate, tuple(headers), compress, lazy)
+    page = Page(title, card, samples, offline, isolate, hosts_named(headers), compress, lazy)
     photos = _photos(calibration, max_loss)
     with workshop(out, "a cascade") as (target, scratch):
         bundles = []
@@ -173,7 +174,7 @@ def early_exits(
     if task.labels is None and getattr(source, "labels", None) is not None:
         task = replace(task, labels=tuple(source.labels))
     task = task.settled(graph)
-    page = Page(title, card, samples, offline, isolate, tuple(headers), compress, lazy)
+    page = Page(title, card, samples, offline, isolate, hosts_named(headers), compress, lazy)
     photos = _photos(calibration, max_loss)
     with workshop(out, "stages") as (target, scratch):
         parts = []

@@ -21,6 +21,7 @@ from fanlight.graph import Graph
 from fanlight.layers.foreign import refuse_model
 from fanlight.quantize import is_quantized, quantize
 from fanlight.tensor.trace import source_of
+from fanlight.web.headers import hosts_named
 
 # Of the sides of the whole picture: half of the arithmetic.
 SMALL = 0.714
@@ -119,6 +120,7 @@ def build_tiers(
     photos = photos_of(calibration) if task is not None else []
     wanted, notes = _wanted(graph, task, tiers, calibration is not None)
     parts: list[Part] = []
+    page = Page(title, card, samples, offline, isolate, hosts_named(headers), compress, lazy)
     with workshop(out, "tiers") as (target, scratch):
         reference: np.ndarray | None = None
         if photos:
@@ -150,7 +152,6 @@ def build_tiers(
         if not photos and len(parts) > 1:
             notes.append("quality was not measured: give photos (--calibrate FOLDER).")
         parts.sort(key=_order)
-        page = Page(title, card, samples, offline, isolate, tuple(headers), compress, lazy)
         write_folder(target, "tiers", parts, {"photos": len(photos), "notes": notes}, page)
         return Tiers(target, [p.entry() for p in parts], notes, open_bundle(target))
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 from fanlight.errors import FanlightError
 
@@ -113,10 +114,22 @@ def host_files(hosts: Sequence[str], paths: Iterable[str]) -> dict[str, bytes]:
         FanlightError: E-BUILD-005 for a host that is not known.
     """
     known = sorted(paths)
-    names = list(HOSTS) if "all" in hosts else list(hosts)
     files: dict[str, bytes] = {}
-    for name in names:
-        if name not in HOSTS:
+    for name in hosts_named(hosts):
+        path, write = HOSTS[name]
+        files[path] = write(known).encode()
+    return files
+
+
+def hosts_named(hosts: Any) -> tuple[str, ...]:
+    """The hosts of a list of names, or of one name; "all" is all of them.
+
+    Raises:
+        FanlightError: E-BUILD-005 for a host that is not known, or for what is no list of names.
+    """
+    listed = [hosts] if isinstance(hosts, str) or not isinstance(hosts, Iterable) else list(hosts)
+    for name in listed:
+        if not isinstance(name, str) or name not in (*HOSTS, "all"):
             raise FanlightError(
                 "E-BUILD-005",
                 f"there is no headers file for {name!r}.",
@@ -125,9 +138,7 @@ def host_files(hosts: Sequence[str], paths: Iterable[str]) -> dict[str, bytes]:
                 received=name,
                 next="take one of these, or copy what `fanlight serve` sends to your server.",
             )
-        path, write = HOSTS[name]
-        files[path] = write(known).encode()
-    return files
+    return tuple(HOSTS) if "all" in listed else tuple(listed)
 
 
 def _underscore(paths: Sequence[str]) -> str:

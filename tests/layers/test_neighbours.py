@@ -11,6 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import fanlight as fl
 from fanlight.errors import FanlightError
+from tests.conformance import compared
 
 WIDTH, CAPACITY, CLASSES = 6, 40, 3
 
@@ -52,6 +53,33 @@ def test_votes_are_those_of_scikit_learn(count: int, k: int) -> None:
     assert net.predict(x).argmax(1).tolist() == (
         y.tolist() if k < 25 else theirs.predict(x).tolist()
     )
+    compared("layers", "Neighbours", "defined")
+
+
+def test_gradients_are_those_of_central_differences() -> None:
+    net, x, _ = remembering(12, 4)
+    near = net.layers[0]
+    rng = np.random.default_rng(3)
+    asked = rng.normal(size=(5, WIDTH))
+    weight = rng.normal(size=(5, CAPACITY))
+    known = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float64)
+
+    def by_hand(at: np.ndarray) -> float:
+        cosine = (at / np.linalg.norm(at, axis=1, keepdims=True)) @ known.T
+        kth = np.sort(cosine, axis=1)[:, -4:-3]
+        votes = np.where(cosine >= kth, np.exp(cosine / near.temperature), 0)
+        return float((votes / votes.sum(1, keepdims=True) * weight[:, :12]).sum())
+
+    wanted = np.zeros_like(asked)
+    for place in np.ndindex(asked.shape):
+        step = np.zeros_like(asked)
+        step[place] = 1e-5
+        wanted[place] = (by_hand(asked + step) - by_hand(asked - step)) / 2e-5
+    weights = weight.astype(np.float32)
+    found = fl.grad(lambda at: fl.sum(near(at) * weights))(asked.astype(np.float32))
+    assert np.abs(wanted).max() > 0.1
+    np.testing.assert_allclose(np.asarray(found), wanted, atol=2e-3, rtol=2e-3)
+    compared("layers", "Neighbours", "gradients")
 
 
 def test_it_is_saved_and_loaded_and_training_leaves_it_as_it_is(tmp_path: Path) -> None:

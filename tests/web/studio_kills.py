@@ -6,6 +6,7 @@ makes changes without end and tells the server of each that was kept; at a rando
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -14,6 +15,8 @@ import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+from playwright.sync_api import Error
 
 from fanlight.hosts.browser import chromium_flags
 from tests.web.server import Site
@@ -106,7 +109,8 @@ class Browser:
 
     def kill(self) -> None:
         assert self.process is not None
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.process = self.context = None
 
@@ -124,7 +128,13 @@ class Browser:
     def page(self, site: Site) -> Any:
         if self.process is None:
             self.start()
-        page = enter(self.context.new_page(), site, "store")
+        try:
+            opened = self.context.new_page()
+        except Error:  # the browser itself went with its tabs: that is one kill more
+            self.kill()
+            self.start()
+            opened = self.context.new_page()
+        page = enter(opened, site, "store")
         page.evaluate(f"() => {{ {HELPERS} }}")
         return page
 

@@ -1,10 +1,17 @@
 /** The page of Studio: `<fanlight-studio>` and the elements that it is made of. */
 import './elements/app.js';
 
-// The steps after the first one come when the page has nothing else to do: it is usable before.
-(globalThis.requestIdleCallback ?? setTimeout)(() => {
-  for (const step of [import('./elements/gallery.js'), import('./elements/train.js'), import('./elements/try.js'), import('./elements/keep.js'),
-    import('./elements/tag.js')]) {
-    step.catch(() => {}); // the app says that it is offline
+const idle = () => new Promise((resolve) => (globalThis.requestIdleCallback ?? setTimeout)(resolve));
+
+// The steps after the first one come when the page has nothing else to do: it is usable before. One at a time: the page
+// answers in between.
+const rest = async () => {
+  for (const step of [
+    () => import('./elements/gallery.js'), () => import('./elements/train.js'), () => import('./elements/try.js'), () => import('./elements/keep.js'),
+    () => import('./elements/tag.js'),
+  ]) {
+    await idle();
+    await step().catch(() => {}); // the app says that it is offline
   }
-});
+};
+rest();

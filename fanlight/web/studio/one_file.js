@@ -125,6 +125,6 @@ FanlightStudio.open = async (_, options) => {
 
 // Only now: what the element opens by itself would be a folder.
 const element = /** @type {FanlightStudio | null} */ (document.querySelector('fanlight-studio'));
-element?.updateComplete.then(() => {
-  element.src = './';
+customElements.whenDefined('fanlight-studio').then(() => element?.updateComplete).then(() => {
+  if (element) element.src = './';
 });

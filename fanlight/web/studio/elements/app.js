@@ -6,6 +6,7 @@ import './status.js';
 import './toast.js';
 import { TransferSession } from '../session.js';
 import { icons } from './icons.js';
+import { turn } from './patient.js';
 import { FULL } from './projects.js';
 import { keepForOffline } from '../shell.js';
 import { shared } from './theme.js';
@@ -421,4 +422,5 @@ export class FanlightStudio extends LitElement {
   }
 }
 
-customElements.define('fanlight-studio', FanlightStudio);
+// In a task of its own, after those of all the scripts that it needs.
+turn().then(() => customElements.define('fanlight-studio', FanlightStudio));

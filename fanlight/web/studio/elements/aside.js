@@ -1,5 +1,6 @@
-import { LitElement, css, html, nothing } from 'lit';
+import { css, html, nothing } from 'lit';
 import { percent, rightOf } from './figures.js';
+import { Patient } from './patient.js';
 import { shared } from './theme.js';
 import { Watch } from './watch.js';
 import { count, problem, seconds } from './words.js';
@@ -33,7 +34,7 @@ export const chosen = (examples) => {
  *
  * - `session`
  */
-export class Aside extends LitElement {
+export class Aside extends Patient {
   /** @override */
   static properties = { session: { attribute: false }, _busy: { state: true }, _report: { state: true }, _seen: { state: true } };
 

@@ -1,6 +1,7 @@
-import { LitElement, css, html } from 'lit';
+import { css, html } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
 import { percent } from './figures.js';
+import { Patient } from './patient.js';
 import { shared, vars } from './theme.js';
 /** @import { Answer, ClassInfo } from '../types.js' */
 
@@ -14,7 +15,7 @@ const MANY = 8;
  * - `classes`: their colours and order
  * - `threshold`: a mark at what counts as sure
  */
-export class Bars extends LitElement {
+export class Bars extends Patient {
   /** @override */
   static properties = { results: { attribute: false }, classes: { attribute: false }, threshold: { type: Number } };
 

@@ -1,4 +1,4 @@
-import { LitElement, css, html, nothing } from 'lit';
+import { css, html, nothing } from 'lit';
 import { live } from 'lit/directives/live.js';
 import './camera_view.js';
 import './grid.js';
@@ -6,8 +6,9 @@ import './menu.js';
 import { brings, dropped, pasted, prepare } from './drops.js';
 import { PHOTOS } from './grid.js';
 import { icons } from './icons.js';
+import { Patient } from './patient.js';
 import { shared, vars } from './theme.js';
-import { aborted, count, plain, problem, tell } from './words.js';
+import { aborted, count, grouped, plain, problem, tell } from './words.js';
 /**
  * @import { Added, ClassInfo, Example, Origin } from '../types.js'
  * @import { Session } from './session.js'
@@ -30,7 +31,7 @@ export const wrongName = (name, others) => {
  * `<fl-class>`: a class with its name, colour and photos. Events for `<fl-collect>`: `fl-add` (detail: photos,
  * source), `fl-camera` (open or close it here), `fl-all`, `fl-remove`, `fl-move` (detail: ids), `fl-stop`, `fl-seen`.
  */
-export class FlClass extends LitElement {
+export class FlClass extends Patient {
   /** @override */
   static properties = {
     session: { attribute: false }, info: { attribute: false }, items: { attribute: false }, twins: { attribute: false }, filming: { type: Boolean },
@@ -39,6 +40,7 @@ export class FlClass extends LitElement {
 
   /** @override */
   static styles = [shared, css`
+    :host { min-height: 11.3rem; }
     .card { position: relative; padding: var(--s3); transition: background-color var(--quick); }
     .card.over { background: var(--wash); outline: 2px dashed var(--accent); outline-offset: -2px; }
     .head { display: flex; align-items: center; gap: var(--s2); }
@@ -222,7 +224,7 @@ export class FlClass extends LitElement {
             aria-invalid=${Boolean(this.wrong)} aria-describedby="wrong" .value=${live(this.#typing ?? info.name)}
             @focus=${(/** @type {Event} */ { target }) => /** @type {HTMLInputElement} */ (target).select()}
             @input=${this.#typed} @change=${this.#named} @blur=${this.#left} @keydown=${this.#key}>
-          ${items.length ? html`<span class="badge" aria-label=${count(items.length, 'photo')}>${items.length.toLocaleString('en')}</span>` : nothing}
+          ${items.length ? html`<span class="badge" aria-label=${count(items.length, 'photo')}>${grouped(items.length)}</span>` : nothing}
           <fl-menu label="More for ${info.name}">
             <button @click=${() => this.choose('folder')}>${icons.folder} A whole folder</button>
             <button @click=${() => this.choose('zip')}>${icons.zip} A zip file</button>

@@ -1,8 +1,9 @@
-import { LitElement, css, html, nothing } from 'lit';
+import { css, html, nothing } from 'lit';
 import { icons } from './icons.js';
 import { shared, vars } from './theme.js';
 import { count } from './words.js';
 import { percent } from './figures.js';
+import { Patient } from './patient.js';
 import './photos.js';
 /**
  * @import { PropertyValues } from 'lit'
@@ -16,7 +17,7 @@ import './photos.js';
  * - `report`: of `session.evaluate`
  * - `session`: names of the classes, and the photos
  */
-export class Confusion extends LitElement {
+export class Confusion extends Patient {
   /** @override */
   static properties = { report: { attribute: false }, session: { attribute: false }, _open: { state: true }, _at: { state: true } };
 

@@ -1,8 +1,9 @@
-import { LitElement, css, html } from 'lit';
+import { css, html } from 'lit';
 import uPlot from 'uplot';
 import sheet from 'uplot/dist/uPlot.min.css';
 import { shared, vars } from './theme.js';
 import { percent } from './figures.js';
+import { Patient } from './patient.js';
 /** @import { PropertyValues } from 'lit' */
 
 const HEIGHT = 190;
@@ -28,7 +29,7 @@ plotSheet.replaceSync(sheet);
  * - `history`: as of a `Run`: { loss, accuracy, val_loss, val_accuracy }, a number per epoch
  * - `epochs`: how many there will be (the width of the curves)
  */
-export class Curves extends LitElement {
+export class Curves extends Patient {
   /** @override */
   static properties = { history: { attribute: false }, epochs: { type: Number }, _at: { state: true } };
 

@@ -1,5 +1,6 @@
-import { LitElement, css, html } from 'lit';
+import { css, html } from 'lit';
 import { icons } from './icons.js';
+import { Patient } from './patient.js';
 import { shared } from './theme.js';
 import './toast.js';
 /** @import { FlToast } from './toast.js' */
@@ -8,7 +9,7 @@ import './toast.js';
  * `<fl-dialog heading="Photos" wide>...</fl-dialog>`: a modal window; `show()`, `close()`, the event `close`. The focus
  * goes in and, when it closes, back to where it was (the browser's own `<dialog>`). Slots: the content, `tools` (beside the heading).
  */
-export class FlDialog extends LitElement {
+export class FlDialog extends Patient {
   /** @override */
   static properties = { heading: {}, wide: { type: Boolean, reflect: true }, open: { state: true } };
 

@@ -1,10 +1,11 @@
-import { LitElement, css, html, nothing } from 'lit';
+import { css, html, nothing } from 'lit';
 import './dialog.js';
 import './grid.js';
 import './menu.js';
 import './viewer.js';
 import { PHOTOS } from './grid.js';
 import { icons } from './icons.js';
+import { Patient } from './patient.js';
 import { shared, vars } from './theme.js';
 import { Trash, shownClasses, shownExamples } from './trash.js';
 import { groups, surplus } from './twins.js';
@@ -18,7 +19,7 @@ import { count, problem, tell } from './words.js';
  */
 
 /** `<fl-gallery>`: all photos of a project: look through, select, move, delete, and find those that look alike. */
-export class FlGallery extends LitElement {
+export class FlGallery extends Patient {
   /** @override */
   static properties = {
     session: { attribute: false }, pairs: { attribute: false }, only: { state: true }, alike: { state: true }, selected: { state: true },

@@ -1,5 +1,6 @@
-import { LitElement, css, html, nothing } from 'lit';
+import { css, html, nothing } from 'lit';
 import { icons } from './icons.js';
+import { Patient } from './patient.js';
 import { shared, vars } from './theme.js';
 import { Watch } from './watch.js';
 import { aborted, bytes, count, plain, tell } from './words.js';
@@ -34,7 +35,7 @@ const DEVELOPERS = [
  *
  * Says `fl-project` (detail: the project) when one was brought in.
  */
-export class Keep extends LitElement {
+export class Keep extends Patient {
   /** @override */
   static properties = { session: { attribute: false }, _states: { state: true }, _storage: { state: true }, _bringing: { state: true }, _error: { state: true } };
 

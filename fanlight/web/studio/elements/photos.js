@@ -1,4 +1,5 @@
-import { LitElement, css, html, nothing } from 'lit';
+import { css, html, nothing } from 'lit';
+import { Patient } from './patient.js';
 import { shared } from './theme.js';
 import { count, problem, tell } from './words.js';
 /**
@@ -16,7 +17,7 @@ const MANY = 24;
  *
  * - `session`, `ids`, `classes`
  */
-export class Photos extends LitElement {
+export class Photos extends Patient {
   /** @override */
   static properties = {
     session: { attribute: false }, ids: { attribute: false }, classes: { attribute: false },

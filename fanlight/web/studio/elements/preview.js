@@ -1,5 +1,6 @@
-import { LitElement, css, html } from 'lit';
+import { css, html } from 'lit';
 import { augmented } from '../augment.js';
+import { Patient } from './patient.js';
 import { shared } from './theme.js';
 /**
  * @import { PropertyValues } from 'lit'
@@ -16,7 +17,7 @@ const PHOTOS = 2;
  *
  * - `session`, `augment`, `seed`
  */
-export class Preview extends LitElement {
+export class Preview extends Patient {
   /** @override */
   static properties = { session: { attribute: false }, augment: { attribute: false }, seed: { type: Number }, _count: { state: true } };
 

@@ -1,8 +1,9 @@
 import { Trash } from './trash.js';
-import { LitElement, css, html, nothing } from 'lit';
+import { css, html, nothing } from 'lit';
 import './dialog.js';
 import './menu.js';
 import { icons } from './icons.js';
+import { Patient } from './patient.js';
 import { shared, vars } from './theme.js';
 import { Watch } from './watch.js';
 import { aborted, bytes, count, plain, problem, tell } from './words.js';
@@ -29,7 +30,7 @@ const when = (at) => {
  * `<fl-projects>`: the projects of this browser: open, begin, rename, copy, delete, save as a file, open a file; and how
  * much room they take. `show()`.
  */
-export class FlProjects extends LitElement {
+export class FlProjects extends Patient {
   /** @override */
   static properties = {
     session: { attribute: false }, list: { state: true }, counts: { state: true }, usage: { state: true }, renaming: { state: true },

@@ -1,7 +1,8 @@
-import { LitElement, css, html, nothing } from 'lit';
+import { css, html, nothing } from 'lit';
 import { DEFAULTS } from '../learning.js';
 import { percent } from './figures.js';
 import { icons } from './icons.js';
+import { Patient } from './patient.js';
 import { shared } from './theme.js';
 import { count, problem, seconds, tell } from './words.js';
 /**
@@ -52,7 +53,7 @@ const accuracyOf = ({ report, history }) => report?.accuracy ?? (history.val_acc
  *
  * - `session`, `runs`
  */
-export class Runs extends LitElement {
+export class Runs extends Patient {
   /** @override */
   static properties = { session: { attribute: false }, runs: { attribute: false } };
 

@@ -1,8 +1,9 @@
-import { LitElement, css, html, nothing } from 'lit';
+import { css, html, nothing } from 'lit';
 import { DEFAULTS } from '../learning.js';
 import { icons } from './icons.js';
 import { shared } from './theme.js';
 import { percent } from './figures.js';
+import { Patient } from './patient.js';
 import './preview.js';
 /**
  * @import { Settings } from '../types.js'
@@ -63,7 +64,7 @@ const TUNED = ['No part of it', 'Its last part', 'Its last two parts', 'Its last
  * - `settings`: those that are now
  * - `session`: which heads there are, and photos for the preview of altered copies
  */
-export class SettingsForm extends LitElement {
+export class SettingsForm extends Patient {
   /** @override */
   static properties = { settings: { attribute: false }, session: { attribute: false }, disabled: { type: Boolean } };
 

@@ -1,7 +1,7 @@
-import { LitElement, css, html, nothing } from 'lit';
-import { zip, strToU8 } from 'fflate';
+import { css, html, nothing } from 'lit';
 import { Tagging, ofDrop, ofFolder, ofInput, writeBeside } from '../tagging.js';
 import { icons } from './icons.js';
+import { Patient } from './patient.js';
 import { shared, vars } from './theme.js';
 import { Watch } from './watch.js';
 import { count, plain, problem, seconds, tell } from './words.js';
@@ -22,7 +22,7 @@ const folders = /** @type {Folders} */ (/** @type {unknown} */ (globalThis));
  *
  * - `session`: a `TransferSession` that was trained
  */
-export class Tag extends LitElement {
+export class Tag extends Patient {
   /** @override */
   static properties = {
     session: { attribute: false }, _version: { state: true }, _picked: { state: true }, _shown: { state: true }, _sort: { state: true },
@@ -230,6 +230,7 @@ export class Tag extends LitElement {
     }
     this._busy = 'Packing';
     try {
+      const { strToU8, zip } = await import('fflate');
       const files = Object.fromEntries(sidecars.map(({ path, text }) => [path, strToU8(text)]));
       const packed = await new Promise((resolve, reject) => {
         zip(files, { level: 6 }, (error, data) => (error ? reject(error) : resolve(data)));

@@ -1,12 +1,13 @@
-import { LitElement, css, html, nothing } from 'lit';
+import { css, html, nothing } from 'lit';
 import { icons } from './icons.js';
+import { Patient } from './patient.js';
 import { shared } from './theme.js';
 import { tell } from './words.js';
 
 /** @typedef {{ text: string, label?: string, act?: () => unknown, bad?: boolean }} Told */
 
 /** `<fl-toast>`: what `tell` says, at the foot of its window, for a while; read aloud. The newest takes the place of the last. */
-export class FlToast extends LitElement {
+export class FlToast extends Patient {
   /** @override */
   static properties = { told: { state: true } };
 

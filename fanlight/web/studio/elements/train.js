@@ -1,7 +1,8 @@
-import { LitElement, css, html, nothing } from 'lit';
+import { css, html, nothing } from 'lit';
 import { MEASURED, counts, measure, percent, rightOf } from './figures.js';
 import { icons } from './icons.js';
 import { keepSettings, settingsOf, settle } from './keeping.js';
+import { Patient } from './patient.js';
 import { shared, vars } from './theme.js';
 import { Watch } from './watch.js';
 import { aborted, count, plain, seconds, tell } from './words.js';
@@ -25,7 +26,7 @@ const FEW = 10;
  *
  * - `session`: a `TransferSession`
  */
-export class Train extends LitElement {
+export class Train extends Patient {
   /** @override */
   static properties = { session: { attribute: false }, _work: { state: true }, _run: { state: true }, _report: { state: true }, _error: { state: true } };
 

@@ -1,10 +1,11 @@
-import { LitElement, css, html, nothing } from 'lit';
+import { css, html, nothing } from 'lit';
 import { Camera } from '../camera.js';
 import { ofDrop, ofInput } from '../tagging.js';
 import { MEASURED, percent, rightOf } from './figures.js';
 import { Frames, frameOf } from './frames.js';
 import { icons } from './icons.js';
 import { keepSettings, settingsOf } from './keeping.js';
+import { Patient } from './patient.js';
 import { shared, vars } from './theme.js';
 import { Watch } from './watch.js';
 import { aborted, count, plain, problem, tell } from './words.js';
@@ -25,7 +26,7 @@ const SPOKEN = 4000;
  *
  * - `session`: a `TransferSession` that was trained
  */
-export class Try extends LitElement {
+export class Try extends Patient {
   /** @override */
   static properties = {
     session: { attribute: false }, _answer: { state: true }, _error: { state: true }, _photos: { state: true }, _index: { state: true },

@@ -1,6 +1,7 @@
-import { LitElement, css, html, nothing } from 'lit';
+import { css, html, nothing } from 'lit';
 import './dialog.js';
 import { icons } from './icons.js';
+import { Patient } from './patient.js';
 import { shared } from './theme.js';
 import { Trash, shownClasses } from './trash.js';
 import { Watch } from './watch.js';
@@ -8,7 +9,7 @@ import { bytes, problem, tell } from './words.js';
 /** @import { FlDialog } from './dialog.js' @import { Example } from '../types.js' @import { Session } from './session.js' */
 
 /** `<fl-viewer>`: one photo, large, and what can be done with it. `show(items, id)`; the arrow keys go through the items. */
-export class FlViewer extends LitElement {
+export class FlViewer extends Patient {
   /** @override */
   static properties = { session: { attribute: false }, ids: { state: true }, at: { state: true }, url: { state: true } };
 

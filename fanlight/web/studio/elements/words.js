@@ -1,7 +1,10 @@
 /** @import { FanlightError } from '../../runtime/fanlight.js' */
 
+/** `1,234`; the first toLocaleString of a page takes a tenth of a second. @param {number} n a whole number */
+export const grouped = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, ',');
+
 /** `1 photo`, `1,234 photos`. @param {number} n @param {string} one @param {string} [many] */
-export const count = (n, one, many = `${one}s`) => `${n.toLocaleString('en')} ${n === 1 ? one : many}`;
+export const count = (n, one, many = `${one}s`) => `${grouped(n)} ${n === 1 ? one : many}`;
 
 /** `3.2 MB`. @param {number} n */
 export const bytes = (n) => {

@@ -146,9 +146,10 @@ export class Keep extends Patient {
     if (!session || !file || this._bringing) return;
     this._bringing = true;
     this._error = null;
+    const place = this.parentNode ?? this; // stays, where a project that is opened has nothing to keep yet
     try {
       const project = await session.importProject(file);
-      tell(this, `Here it is: ${project.name}.`);
+      tell(place, `Here it is: ${project.name}.`);
       this.dispatchEvent(new CustomEvent('fl-project', { detail: project, bubbles: true, composed: true }));
     } catch (error) {
       if (!aborted(error)) this._error = error;

@@ -4,6 +4,7 @@ import { icons } from './icons.js';
 import { keepSettings, settingsOf, settle } from './keeping.js';
 import { Patient } from './patient.js';
 import { shared, vars } from './theme.js';
+import { Trash } from './trash.js';
 import { Watch } from './watch.js';
 import { aborted, count, plain, seconds, tell } from './words.js';
 import './confusion.js';
@@ -112,6 +113,7 @@ export class Train extends Patient {
     let began = 0;
     try {
       await settle(session);
+      await Trash.of(session).empty(); // nothing is learnt of what was thrown away
       const run = await session.train({}, {
         resume,
         signal: control.signal,

@@ -17,6 +17,8 @@ export class Trash extends EventTarget {
   #classes = new Set();
   #project = '';
   #timer = 0;
+  /** The last removing. @type {Promise<void>} */
+  #emptied = Promise.resolve();
 
   /** @param {Session} session */
   constructor(session) {
@@ -51,8 +53,13 @@ export class Trash extends EventTarget {
     this.#tell();
   }
 
-  /** Remove for good what was thrown away. */
-  async empty() {
+  /** Remove for good what was thrown away; also what is on its way out already is gone then. */
+  empty() {
+    this.#emptied = Promise.all([this.#emptied.catch(() => {}), this.#empty()]).then(() => {});
+    return this.#emptied;
+  }
+
+  async #empty() {
     const examples = [...this.#examples];
     const classes = [...this.#classes];
     if (!this.full) return;

@@ -197,6 +197,7 @@ def open_bundle(
     """Open a bundle folder, or a one-file page, that `build` wrote.
 
     Args:
+        path: of it, or of one of several manifests in a folder: studio/models/linear.json.
         tier: of a folder of tiers or of a cascade, which part; default: the best model.
 
     Raises:

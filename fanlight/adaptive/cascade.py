@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fanlight.adaptive.exits import Stage, stages
-from fanlight.adaptive.folder import Page, Part, workshop, write_folder
+from fanlight.adaptive.folder import Page, Part, page_of, workshop, write_folder
 from fanlight.adaptive.scores import Advance, bundle_host, photos_of, scores_of
 from fanlight.adaptive.threshold import Choice, choose, truths
 from fanlight.build import build
@@ -20,7 +20,6 @@ from fanlight.graph import Builder, Graph
 from fanlight.layers.foreign import refuse_model
 from fanlight.models import tasks
 from fanlight.tensor.trace import source_of
-from fanlight.web.headers import hosts_named
 
 # Half a point cannot be seen on a hundred photos.
 LIMIT = 1000
@@ -110,7 +109,7 @@ def cascade(
             that do not fit them; as fl.build.
     """
     pair = task if isinstance(task, tuple) else (task, task)
-    page = Page(title, card, samples, offline, isolate, hosts_named(headers), compress, lazy)
+    page = page_of(title, card, samples, offline, isolate, headers, compress, lazy)
     photos = _photos(calibration, max_loss)
     with workshop(out, "a cascade") as (target, scratch):
         bundles = []
@@ -174,7 +173,7 @@ def early_exits(
     if task.labels is None and getattr(source, "labels", None) is not None:
         task = replace(task, labels=tuple(source.labels))
     task = task.settled(graph)
-    page = Page(title, card, samples, offline, isolate, hosts_named(headers), compress, lazy)
+    page = page_of(title, card, samples, offline, isolate, headers, compress, lazy)
     photos = _photos(calibration, max_loss)
     with workshop(out, "stages") as (target, scratch):
         parts = []

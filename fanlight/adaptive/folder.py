@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from fanlight.bundle import BundleWriter, sha256
 from fanlight.bundle.group import LISTS
 from fanlight.errors import FanlightError
 from fanlight.version import __version__
-from fanlight.web.headers import host_files
+from fanlight.web.headers import host_files, hosts_named
 from fanlight.web.shell import finish_site
 from fanlight.web.site import page_files
 
@@ -68,6 +69,42 @@ class Page:
     headers: tuple[str, ...] = ()
     compress: bool = True
     lazy: bool = False
+
+
+def page_of(
+    title: str | None,
+    card: str,
+    samples: Sequence[str | Path],
+    offline: bool,
+    isolate: bool,
+    headers: Sequence[str],
+    compress: bool,
+    lazy: bool,
+) -> Page:
+    """The page that was asked for, made sure of before anything is built.
+
+    Raises:
+        FanlightError: E-BUILD-005 an option is of another kind, or a host is unknown.
+    """
+    flags = {"offline": offline, "isolate": isolate, "compress": compress, "lazy": lazy}
+    paths = isinstance(samples, Sequence) and not isinstance(samples, str | bytes)
+    rules = (
+        ("title", title, title is None or isinstance(title, str), "a text"),
+        ("card", card, isinstance(card, str), "a text, in Markdown"),
+        ("samples", samples, paths and all(isinstance(p, str | PathLike) for p in samples),
+         "a list of paths of pictures"),
+        *((name, flag, isinstance(flag, bool), "True or False") for name, flag in flags.items()),
+    )  # fmt: skip
+    for where, received, right, expected in rules:
+        if not right:
+            raise FanlightError(
+                "E-BUILD-005",
+                "this option of a page is wrong.",
+                where=where,
+                expected=expected,
+                received=repr(received)[:80],
+            )
+    return Page(title, card, samples, headers=hosts_named(headers), **flags)
 
 
 @contextmanager

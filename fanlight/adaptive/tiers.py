@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fanlight.adaptive.folder import Page, Part, workshop, write_folder
+from fanlight.adaptive.folder import Part, page_of, workshop, write_folder
 from fanlight.adaptive.scores import Advance, agreement, photos_of, scores_of
 from fanlight.adaptive.sizes import resized
 from fanlight.build import PRECISIONS, build
@@ -21,7 +21,6 @@ from fanlight.graph import Graph
 from fanlight.layers.foreign import refuse_model
 from fanlight.quantize import is_quantized, quantize
 from fanlight.tensor.trace import source_of
-from fanlight.web.headers import hosts_named
 
 # Of the sides of the whole picture: half of the arithmetic.
 SMALL = 0.714
@@ -120,7 +119,7 @@ def build_tiers(
     photos = photos_of(calibration) if task is not None else []
     wanted, notes = _wanted(graph, task, tiers, calibration is not None)
     parts: list[Part] = []
-    page = Page(title, card, samples, offline, isolate, hosts_named(headers), compress, lazy)
+    page = page_of(title, card, samples, offline, isolate, headers, compress, lazy)
     with workshop(out, "tiers") as (target, scratch):
         reference: np.ndarray | None = None
         if photos:

@@ -84,17 +84,22 @@ class BundleFiles:
                 received="nothing of this name",
                 next="build the bundle again.",
             )
-        return self.read(entry, path)
+        return self.read(entry, entry.get("path", path))
 
 
 def read_bundle(folder: str | Path) -> BundleFiles:
     """Open a bundle folder and check its manifest (not yet the other files).
+
+    Args:
+        folder: or the path of a manifest, of which a folder may have several: linear.json.
 
     Raises:
         FanlightError: E-BUNDLE-001 no manifest, -002 not to the schema, -004 a newer protocol.
     """
     folder = Path(folder)
     path = folder / MANIFEST
+    if folder.suffix == ".json" and folder.is_file():
+        folder, path = folder.parent, folder
     try:
         if path.stat().st_size > MANIFEST_LIMIT:
             raise FanlightError(

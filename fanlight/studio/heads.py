@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fanlight.errors import FanlightError
 from fanlight.layers import Dense, GlobalAveragePooling2D, Neighbours, optimizers
 from fanlight.layers.deploy import Training, training
 from fanlight.layers.model import Model
@@ -64,10 +65,23 @@ def heads_for(backbone: Backbone, unfreeze: Sequence[int] | None = None) -> list
     """The heads that a page offers.
 
     Args:
-        unfreeze: how many layers of the backbone may learn with the linear head; default: the last
-            2, 4 and 6 that have weights, as far as there are so many.
+        unfreeze: how many layers of the backbone may learn with the linear head (0: none of them);
+            default: the last 2, 4 and 6 that have weights, as far as there are so many.
+
+    Raises:
+        FanlightError: E-STUDIO-003 the backbone has not so many layers.
     """
     most = len(learners(backbone.model))
+    deeper = [n for n in unfreeze or () if n > most]
+    if deeper:
+        raise FanlightError(
+            "E-STUDIO-003",
+            "the backbone has not so many layers that may learn.",
+            where="unfreeze",
+            expected=f"depths of {backbone.name}: 1 to {most}" if most else "none: []",
+            received=", ".join(map(str, deeper)),
+            next="name smaller numbers, or leave unfreeze (--unfreeze) out.",
+        )
     counts = [n for n in (2, 4, 6) if n < most] if unfreeze is None else sorted(set(unfreeze))
     tuned = [Head(f"tune-{n}", "linear", n) for n in counts if 0 < n <= most]
     return [Head(name, name) for name in ("linear", "hidden", "neighbours")] + tuned

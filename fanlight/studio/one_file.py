@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fanlight.errors import FanlightError
+from fanlight.studio.shared import FOLDER
 from fanlight.web.single_file import part_of_page, policy, worker_script
 from fanlight.web.site import fill
 
@@ -25,8 +26,7 @@ _LOADED = '    <script type="module" src="studio.js"></script>'
 def pieces_of_studio(folder: Path, page: Path, title: str) -> Iterator[str]:
     """The text of the page that holds the Studio in `folder`, in pieces one after the other.
 
-    Files that are equal, such as the weights of a backbone that several heads share, are in it
-    once. The page's policy allows no connection, and pins its script and its style by hash.
+    The page's policy allows no connection, and pins its script and its style by hash.
 
     Args:
         folder: that `studio` wrote.
@@ -62,11 +62,7 @@ def pieces_of_studio(folder: Path, page: Path, title: str) -> Iterator[str]:
         ("licenses", (page / "dist" / "LICENSES.txt").read_text("utf-8")),
     ):
         yield part_of_page("text/plain", name, _inert(text, name))
-    known: set[str] = set()
     for path, file in files.items():
-        if file["sha256"] in known:
-            continue
-        known.add(file["sha256"])
         data = gzip.compress((folder / path).read_bytes(), 9, mtime=0)
         yield part_of_page(_GZIP, f"file-{file['sha256']}", base64.b64encode(data).decode())
     yield ended + tail
@@ -74,10 +70,10 @@ def pieces_of_studio(folder: Path, page: Path, title: str) -> Iterator[str]:
 
 def _needed(folder: Path, index: Mapping[str, Any]) -> list[str]:
     """The heads' files, and those of runtime and page that an exported classifier takes along."""
-    heads = [path for path in index["files"] if path.startswith("models/")]
+    heads = [path for path in index["files"] if path.startswith(FOLDER)]
     page: set[str] = set()
     for head in index["heads"]:
-        page |= set(json.loads((folder / head["url"] / "manifest.json").read_bytes())["files"])
+        page |= set(json.loads((folder / head["url"]).read_bytes())["files"])
     return heads + [path for path in index["files"] if path in page and path != "index.html"]
 
 

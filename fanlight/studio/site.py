@@ -16,6 +16,7 @@ from fanlight.errors import FanlightError
 from fanlight.studio.backbone import Backbone, backbone_of
 from fanlight.studio.heads import BATCH, MOST_CLASSES, Head, heads_for
 from fanlight.studio.one_file import SCRIPT, pieces_of_studio
+from fanlight.studio.shared import Made, made_of, write_heads
 from fanlight.studio.templates import export_files
 from fanlight.version import __version__
 from fanlight.web.headers import CSP
@@ -154,13 +155,24 @@ def _write(
     compress: bool = False,
 ) -> dict[str, int]:
     """Write the folder; `shell`: with what keeps it for visits without a network."""
-    with BundleWriter(target, INDEX) as writer:
+    with BundleWriter(target, INDEX) as writer, tempfile.TemporaryDirectory() as scratch:
         for path, data in page.items():
             writer.add(path, data)
-        entries = []
+        made = []
         for i, head in enumerate(heads):
             told(head.id, i, len(heads))
-            entries.append(_add_head(writer, base, head, most_classes, page))
+            made.append(_built(Path(scratch) / head.id, base, head, most_classes, page))
+        written = write_heads(writer, made)
+        entries = [
+            {
+                "id": head.id,
+                "head": head.head,
+                "unfreeze": head.unfreeze,
+                "features": head.features,
+                **written[head.id],
+            }
+            for head in heads
+        ]
         form = base.form()
         writer.add_manifest(
             {
@@ -210,42 +222,21 @@ def _wrong(where: str, expected: str, received: Any) -> FanlightError:
     )
 
 
-def _add_head(
-    writer: BundleWriter, backbone: Backbone, head: Head, most: int, page: dict[str, bytes]
-) -> dict[str, Any]:
-    """Build a head's bundle into the folder; what the page has already is not written again."""
-    url = f"models/{head.id}/"
-    with tempfile.TemporaryDirectory(prefix="fanlight-studio-") as scratch:
-        model = head.model(backbone)
-        bundle = build(
-            model,
-            Path(scratch) / head.id,
-            task=replace(backbone.task, heat=True),
-            train=head.training(),
-            precision="f16",  # of what is frozen: half the download
-            dims={"batch": BATCH, "classes": (2, most)},
-            name=f"{head.id}",
-            title="Classifier",
-            compress=False,
-        )
-        for file in sorted(bundle.path.rglob("*")):
-            name = file.relative_to(bundle.path).as_posix()
-            if file.is_file() and name not in page:
-                writer.add(url + name, file.read_bytes())
-            elif name == "index.html":
-                writer.add(url + name, file.read_bytes())
-        for path, data in export_files(model, bundle.path).items():
-            writer.add(url + path, data)
-        weights = [*bundle.manifest["weights"], bundle.manifest["modules"][0]]
-        bundle.close()
-    return {
-        "id": head.id,
-        "head": head.head,
-        "unfreeze": head.unfreeze,
-        "features": head.features,
-        "url": url,
-        "bytes": sum(file["bytes"] for file in weights),
-    }
+def _built(folder: Path, backbone: Backbone, head: Head, most: int, page: dict[str, bytes]) -> Made:
+    """Build a head's bundle into `folder`, with what a page makes other forms of it from."""
+    model = head.model(backbone)
+    build(
+        model,
+        folder,
+        task=replace(backbone.task, heat=True),
+        train=head.training(),
+        precision="f16",  # of what is frozen: half the download
+        dims={"batch": BATCH, "classes": (2, most)},
+        name=head.id,
+        title="Classifier",
+        compress=False,
+    ).close()
+    return made_of(head.id, folder, export_files(model, folder), page)
 
 
 def _preloads(scripts: dict[str, bytes]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,9 @@ _COPIES = (".br", ".gz")
 _UNSEEN = (".d.ts", *_COPIES)
 _UNUSED = frozenset((WORKER, "package.json", "graph.json", *HOST_FILES))
 # What the runtime fetches and makes sure of by itself: ends of names, and names.
-_MODEL = frozenset((".wasm", ".bin", ".safetensors", "training.json", "tfjs.json"))
+_MODEL = frozenset((".wasm", ".bin", ".safetensors", "training.json", "tfjs.json", ".tpl"))
+# Of a name such as training-0123456789abcdef.json.
+_HASH = re.compile(r"-[0-9a-f]{16}(?=\.[a-z]+$)")
 _BLANK = "const FILES=([]);"
 
 
@@ -148,7 +151,8 @@ def _kept_files(
         if path.name.startswith(".") or not seen(name):
             continue
         # What is only exported comes with the model, behind the page.
-        of_model = path.suffix in _MODEL or path.name in _MODEL or _exported(path.name)
+        plain = _HASH.sub("", path.name)
+        of_model = path.suffix in _MODEL or plain in _MODEL or _exported(plain)
         if of_model and not model:
             continue
         digest = hashes.get(name) or hashlib.sha256(path.read_bytes()).hexdigest()

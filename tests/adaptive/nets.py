@@ -9,6 +9,17 @@ from fanlight.graph import Builder, Graph
 
 LABELS = ("red", "green", "blue")
 TASK = fl.tasks.classify(labels=LABELS, input_range=(0, 1))
+# Options of the page that `build_tiers`, `cascade` and `early_exits` refuse before they build.
+WRONG_OF_PAGE = {
+    "title": 3,
+    "card": None,
+    "samples": "photo.png",
+    "offline": "no",
+    "isolate": 1,
+    "headers": ["a host that is not known"],
+    "compress": None,
+    "lazy": "yes",
+}
 
 
 def colours(

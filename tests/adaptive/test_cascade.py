@@ -15,7 +15,7 @@ from fanlight.adaptive import Cascade
 from fanlight.adaptive.exits import stages
 from fanlight.adaptive.threshold import choose, margins
 from fanlight.graph import Graph, evaluate
-from tests.adaptive.nets import TASK, colours, exits, pictures
+from tests.adaptive.nets import TASK, WRONG_OF_PAGE, colours, exits, pictures
 from tests.support import refused
 
 
@@ -116,6 +116,8 @@ def test_what_is_refused(tmp_path: Path, photos: tuple) -> None:
     refused("E-CALIB-002", build(labels=["red", "green", "blue", "red", "green", "violet"]))
     other = fl.tasks.classify(labels=["a", "b", "c"], input_range=(0, 1))
     refused("E-BUILD-002", build(task=(TASK, other)), "same labels")
+    for where, value in WRONG_OF_PAGE.items():
+        refused("E-BUILD-005", build(**{where: value}), where)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -184,14 +186,16 @@ def test_each_node_is_in_one_stage() -> None:
 
 
 def test_exits_that_are_none(tmp_path: Path, photos: tuple) -> None:
-    def build(*names: str):
-        given = {"exits": names, "calibration": photos[0][:4], "task": TASK}
+    def build(*names: str, **more):
+        given = {"exits": names, "calibration": photos[0][:4], "task": TASK, **more}
         return lambda: fl.early_exits(exits(), tmp_path / "site", **given)
 
     refused("E-BUILD-003", build("early"))
     refused("E-BUILD-003", build("early", "never"), "early, middle, late")
     refused("E-BUILD-003", build("early", "early"))
     refused("E-BUILD-003", build("late", "logits"), "comes too late")
+    for where, value in WRONG_OF_PAGE.items():
+        refused("E-BUILD-005", build("early", "late", **{where: value}), where)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,7 +11,7 @@ import pytest
 import fanlight as fl
 from fanlight.adaptive.sizes import resized
 from fanlight.graph import Builder, evaluate
-from tests.adaptive.nets import LABELS, TASK, colours, pictures
+from tests.adaptive.nets import LABELS, TASK, WRONG_OF_PAGE, colours, pictures
 from tests.support import SHARED, fanlight_cli, refused
 
 
@@ -104,6 +104,8 @@ def test_a_list_says_which(tmp_path: Path, photos: list[np.ndarray]) -> None:
     refused("E-BUILD-005", lambda: build(task=None, tiers=["f32@16"]))
     refused("E-BUILD-005", lambda: fl.build_tiers(colours(), tmp_path / "b.html", task=TASK))
     refused("E-CALIB-001", lambda: build(tiers=["int8"]))
+    for where, value in WRONG_OF_PAGE.items():
+        refused("E-BUILD-005", lambda more={where: value}: build(**more), where)
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 

@@ -164,6 +164,7 @@ def test_page_with_parts_that_we_did_not_write(tmp_path: Path, part: str, code: 
         lambda m: m["inputs"].append(dict(m["inputs"][0])),
         lambda m: m["outputs"].append(dict(m["outputs"][0])),
         lambda m: m.update(task=TASK),
+        lambda m: m["files"]["graph.json"].update(path="../graph.json"),
         lambda m: threads_of(m).update(flags=m["modules"][0]["bytes"]),
         lambda m: threads_of(m).update(flags=1 << 30),
         lambda m: threads_of(m).update(flags=8),

@@ -60,6 +60,16 @@ def test_wrong_options_are_told_before_anything_is_built(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("no_page")
+@pytest.mark.parametrize("unfreeze", [[99], [2, 4]])
+def test_more_layers_than_the_backbone_has(tmp_path: Path, unfreeze: list[int]) -> None:
+    for out in (tmp_path / "out", tmp_path / "out.html"):
+        error = refused(out, plain(), input_range=(-1, 1), unfreeze=unfreeze)
+        assert error.code == "E-STUDIO-003" and error.where == "unfreeze"
+        assert "1 to 3" in str(error.expected) and error.received == str(unfreeze[-1])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_no_path_to_write_to(no_page: None) -> None:
     for out in (None, 3, "a\0b"):
         assert refused(out, plain()).code == "E-BUILD-005"  # type: ignore[arg-type]
@@ -138,6 +148,16 @@ class TestBackbones:
     def test_numbers_of_layers_that_are_none(self, tmp_path: Path, wrong: str) -> None:
         result = fanlight("studio", "--unfreeze", wrong, "-o", tmp_path / "out")
         assert result.exit_code == 2 and "--unfreeze" in result.output
+
+    def test_more_layers_than_there_are(self, tmp_path: Path) -> None:
+        plain().save(tmp_path / "plain.keras")
+        result = fanlight(
+            "studio", "--backbone", tmp_path / "plain.keras", "--input-range", "-1,1",
+            "--unfreeze", "2,99", "-o", tmp_path / "out",
+        )  # fmt: skip
+        assert result.exit_code == 1 and "E-STUDIO-003" in result.output
+        assert "1 to 3" in result.output and "99" in result.output
+        assert not (tmp_path / "out").exists()
 
     def test_a_port_in_use_is_told_before_anything_is_built(self, tmp_path: Path) -> None:
         with socket.socket() as taken:

@@ -55,20 +55,42 @@ def test_studio_json_lists_every_file_with_its_hash(written: Any) -> None:
 
 def test_each_head_is_a_bundle_that_python_opens(written: Any) -> None:
     made, _ = written
+    index = json.loads((made.path / "studio.json").read_text())
+    beside = {head["id"]: head["files"] for head in index["heads"]}
     image = np.full((20, 30, 3), 90, np.uint8)
     for head in made.heads:
-        with fl.open_bundle(made.path / "models" / head.id) as bundle:
+        with fl.open_bundle(made.path / "models" / f"{head.id}.json") as bundle:
+            assert bundle.graph.outputs
             out = bundle.run({"image": image})
             assert out["scores"].shape == (2,) and out["heat"].shape == (8, 8, 2)
             assert bundle.manifest["dims"]["classes"] == {
                 **bundle.manifest["dims"]["classes"], "min": 2, "max": 7, "size": 2,
             }  # fmt: skip
         # What TF.js has layers for can be exported as such.
-        there = (made.path / "models" / head.id / "tfjs.json").is_file()
-        assert there == (head.head != "neighbours")
-        assert (made.path / "models" / head.id / "page.html.tpl").is_file()
-        # The runtime stands once, at the root.
-        assert not (made.path / "models" / head.id / "fanlight.js").exists()
+        assert ("tfjs.json" in beside[head.id]) == (head.head != "neighbours")
+        assert {"page.html.tpl", "training.json", "index.html"} <= set(beside[head.id])
+        assert set(beside[head.id].values()) <= set(index["files"])
+    # The runtime stands once, at the root.
+    assert not list((made.path / "models").glob("fanlight*"))
+
+
+def test_what_heads_have_in_common_stands_once(written: Any) -> None:
+    made, _ = written
+    index = json.loads((made.path / "studio.json").read_text())
+    hashes = [entry["sha256"] for entry in index["files"].values()]
+    assert len(hashes) == len(set(hashes))
+    beside = {head["id"]: head["files"] for head in index["heads"]}
+    for name in ("still.safetensors", "page.html.tpl"):
+        pooled = {beside[head][name] for head in ("linear", "hidden", "neighbours")}
+        assert len(pooled) == 1
+    # No file is of none.
+    used = {head["url"] for head in index["heads"]} | {
+        p for b in beside.values() for p in b.values()
+    }
+    for head in index["heads"]:
+        manifest = json.loads((made.path / head["url"]).read_text())
+        used |= {f"models/{e['path']}" for e in (*manifest["weights"], *manifest["modules"])}
+    assert used == {path for path in index["files"] if path.startswith("models/")}
 
 
 def test_the_page_is_strict_installable_and_has_its_tabs(written: Any) -> None:
@@ -79,8 +101,14 @@ def test_the_page_is_strict_installable_and_has_its_tabs(written: Any) -> None:
     manifest = json.loads((made.path / "app.webmanifest").read_text())
     assert manifest["name"] == "Pets & <b>co</b>" and (made.path / "sw.js").is_file()
     worker = (made.path / "sw.js").read_text()
-    for kept in ("studio.js", "models/linear/manifest.json", "models/tune-2/training.json"):
-        assert kept in worker  # nothing is missing without a network
+    index = json.loads((made.path / "studio.json").read_text())
+    of = {path: part for path, _, _, part in json.loads(worker.split("FILES=")[1].split(";")[0])}
+    # Nothing is missing without a network, and the page does not wait for what is of the models.
+    assert {p for p in index["files"] if p.startswith("models/")} <= set(of)
+    assert of["studio.js"] == of["models/linear.json"] == 0
+    files = index["heads"][0]["files"]
+    models = ("training.json", "page.html.tpl", "graph.json", "package.json")
+    assert {of[files[name]] for name in models} == {1}
     assert "LICENSES.txt" in json.loads((made.path / "studio.json").read_text())["files"]
 
 

@@ -301,6 +301,8 @@ def test_corrupt_manifests_are_refused(bare: Any, site: Site, toys: Path) -> Non
         ("weights.0.encoding", "f8"),
         ("weights.0.encoding", ""),
         ("weights.0.encoding", ["f16"]),
+        ("files", {"training.json": {"path": "../double/x.json"}}),
+        ("files", {"graph.json": {"path": "//example.org/x.json"}}),
         ("modules.0.simd", 3),
         ("kernels", None),
         ("inputs.0.dtype", "constructor"),

@@ -189,11 +189,13 @@ def test_files_of_the_page_stand_once(taught: tuple[Any, dict[str, Any]], site: 
     page, _ = taught
     asked = len(site.log)
     paths = page.evaluate("""async () => {
-      const files = { 'fanlight.js': 1, 'index.html': 1, 'own/tfjs.json': 1 };
-      const { beside, page } = placesIn({ files }, `${location.origin}/own/../`, 'own/');
+      const files = { 'fanlight.js': 1, 'index.html': 1, 'own/tfjs.json': 1, 'own/index.html': 1 };
+      const own = { 'tfjs.json': 'own/tfjs.json', 'index.html': 'own/index.html' };
+      const { beside, page } = placesIn({ files }, `${location.origin}/own/../`, { files: own });
       const bytes = async (found) => (found ? (await found).size > 0 : found);
       return [await bytes(beside('tfjs.json')), await bytes(beside('page.html.tpl')),
-        await bytes(page('tfjs.json')), (await caught(page('fanlight.js'))).code];
+        await bytes(beside('toString')), await bytes(page('index.html')),
+        await bytes(page('no.js')), (await caught(page('fanlight.js'))).code];
     }""")
-    assert paths == [True, None, None, "E-STUDIO-004"]
-    assert site.log[asked:] == ["own/tfjs.json", "fanlight.js"]
+    assert paths == [True, None, None, True, None, "E-STUDIO-004"]
+    assert site.log[asked:] == ["own/tfjs.json", "own/index.html", "fanlight.js"]

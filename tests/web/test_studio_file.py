@@ -5,15 +5,19 @@ from __future__ import annotations
 import base64
 import html
 import io
+import json
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import fanlight as fl
+from fanlight.cli.app import cli
 from tests.studio.nets import plain
 from tests.web.server import serve
 from tests.web.studio_site import photos
@@ -68,6 +72,9 @@ def studio_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+Photos = Callable[..., list[list[int]]]  # of a class: how many, and from which number on
+
+
 class Visit:
     """A page that is open; what it said and asked for."""
 
@@ -83,12 +90,12 @@ class Visit:
         page.goto(path.as_uri())
         assert page.evaluate(READY)
 
-    def teach(self, **settings: Any) -> dict[str, Any]:
-        given = {"red": photos("red", 8), "blue": photos("blue", 8)}
+    def teach(self, make: Photos = photos, **settings: Any) -> dict[str, Any]:
+        given = {"red": make("red", 8), "blue": make("blue", 8)}
         return self.page.evaluate(TEACH, given | {"settings": SETTINGS | settings})
 
-    def say(self) -> dict[str, Any]:
-        return self.page.evaluate(SAY, photos("red", 2, 50) + photos("blue", 2, 50))
+    def say(self, make: Photos = photos) -> dict[str, Any]:
+        return self.page.evaluate(SAY, make("red", 2, 50) + make("blue", 2, 50))
 
     def export(self, kind: str) -> tuple[str, bytes]:
         found = self.page.evaluate(EXPORT, kind)
@@ -238,6 +245,45 @@ def test_what_is_cut_off_or_damaged_says_so(page: Any, studio_file: Path, tmp_pa
             {"red": photos("red", 4), "blue": photos("blue", 4)},
         )
         assert code == "E-STUDIO-004", name
+
+
+def drawn(kind: str, count: int, start: int = 0) -> list[list[int]]:
+    """PNGs of 160 pixels: red discs or blue stripes somewhere on paper, of many shades."""
+    from PIL import Image, ImageDraw
+
+    made = []
+    for number in range(start, start + count):
+        rng = np.random.default_rng(number + 1000 * (kind == "blue"))
+        light, dark = (int(rng.integers(*span)) for span in ((190, 255), (0, 60)))
+        image = Image.new("RGB", (160, 160), (light, light, light - 15))
+        pen = ImageDraw.Draw(image)
+        x, y, r = (int(rng.integers(*span)) for span in ((20, 80), (20, 80), (20, 40)))
+        if kind == "red":
+            pen.ellipse((x, y, x + 2 * r, y + 2 * r), fill=(light, dark, dark))
+        else:
+            for row in range(y % 20, 160, 20):
+                pen.rectangle((0, row, 160, row + r // 4), fill=(dark, dark, light))
+        data = io.BytesIO()
+        image.save(data, "PNG")
+        made.append(list(data.getvalue()))
+    return made
+
+
+@pytest.mark.slow
+def test_one_file_with_the_model_that_ships(page: Any, tmp_path: Path) -> None:
+    """As a teacher would make it, by the command line."""
+    path = tmp_path / "studio.html"
+    result = CliRunner().invoke(cli, ["studio", "-o", str(path), "--json"], prog_name="fanlight")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["heads"] == ["linear", "hidden", "neighbours", "tune-2"]
+    assert told["bytes"]["all"] == path.stat().st_size < 11e6
+    page.set_viewport_size({"width": 360, "height": 740})
+    visit = Visit(page, path)
+    assert visit.teach(drawn)["accuracy"] >= 0.9
+    assert visit.say(drawn)["said"] == WANT
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= 360 and visit.said == []
 
 
 def test_its_policy_allows_no_connection_and_it_names_none(studio_file: Path) -> None:

@@ -86,7 +86,7 @@ export function checkManifest(m, where) {
       { where, expected: 1, received: m.fanlight, next: 'use the fanlight.js of the bundle' });
   }
   check(RULES, { dims: {}, ...m }, 'manifest');
-  const { inputs, outputs, weights, memory, modules, dims = {}, task } = m;
+  const { inputs, outputs, weights, memory, modules, dims = {}, task, files } = m;
   /** @param {any} place @param {number} align @param {string} part */
   const fits = (place, align, part) => need(place.offset % align === 0
     && place.offset + place.bytes <= memory.pages * 65536, `manifest.${part}`, place, 'a place in memory');
@@ -102,6 +102,7 @@ export function checkManifest(m, where) {
     check([{ name: text, offset: size, bit: whole(0, 31) }], choices, 'manifest.modules[].choices');
     for (const choice of choices) fits({ ...choice, bytes: 4 }, 4, 'choices');
   }
+  for (const entry of Object.values({ ...files })) check({ path: file.path }, { path: 'a', ...entry }, 'manifest.files');
   for (const name of Object.keys(dims)) {
     check({ offset: size, min: size, max: size }, dims[name], `manifest.dims.${name}`);
     fits({ ...dims[name], bytes: 4 }, 4, 'dims');

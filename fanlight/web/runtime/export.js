@@ -136,10 +136,12 @@ export async function bundle(engine, training) {
   const files = new Map();
   const weights = await shards(engine, image, training, files);
   for (const entry of manifest.modules) files.set(entry.path, await fetched(engine, entry));
-  const listed = { ...manifest.files };
+  // Each under its own name, wherever it was.
+  const listed = Object.fromEntries(Object.entries(manifest.files).map(([path, entry]) => (
+    [path, { bytes: entry.bytes, sha256: entry.sha256 }])));
   for (const path of ['training.json', 'still.safetensors', 'graph.json']) {
     if (!Object.hasOwn(listed, path)) continue;
-    let bytes = await fetched(engine, { path, ...listed[path] });
+    let bytes = await fetched(engine, { path, ...manifest.files[path] });
     if (path === 'graph.json') {
       bytes = regraphed(bytes, training.file.state, dims);
       listed[path] = { bytes: bytes.length, sha256: await sha256(bytes) };

@@ -59,8 +59,8 @@ export interface Manifest {
   kernels: Kernel[];
   /** Of a folder of several bundles, the file that lists them; it has no other part then. */
   group?: string;
-  /** Every other file, by its path. */
-  files: Record<string, { bytes: number; sha256: string }>;
+  /** Every other file, by its name; path: where it is, if not under that. */
+  files: Record<string, { bytes: number; sha256: string; path?: string }>;
 }
 
 /** training.json: what is kept from step to step, and the steps. */

@@ -88,7 +88,9 @@ export class Heads {
     if (this.#open?.id === info.id) return this.#open.model;
     const before = this.#open;
     const held = this.#inline?.bundles[info.id];
-    const all = { ...this.#options, ...how };
+    // Heads have files in common. The store of the runtime is of one bundle: opening another would empty it of them.
+    // The browser's own cache keeps what it loads, and the service worker all.
+    const all = { ...this.#options, ...how, ...(info.files ? { cache: false } : {}) };
     const own = { id: info.id, model: typeof held === 'function'
       ? held().then((bundle) => load(bundle, all)) : load(held ?? new URL(info.url, this.#base), all) };
     this.#open = own;
@@ -105,7 +107,7 @@ export class Heads {
    */
   places(info, signal) {
     if (this.#inline) return this.#inline.places?.(info) ?? {};
-    return info.id === 'own' ? {} : placesIn(this.file, this.#base, info.url, signal);
+    return info.id === 'own' ? {} : placesIn(this.file, this.#base, info, signal);
   }
 
   dispose() {

@@ -6,6 +6,7 @@ import { FanlightError, fail, said } from '../runtime/fanlight.js';
 import './main.js';
 import { FanlightStudio } from './elements/app.js';
 import { Images } from './images.js';
+import { placed } from './places.js';
 import { TransferSession } from './session.js';
 import { Store } from './store.js';
 /**
@@ -77,13 +78,15 @@ const script = (id) => {
 const worker = script('fanlight-worker');
 Images.worker = script('fanlight-imaging');
 
+/** What a classifier learns by, and what it is exported with. */
+const BESIDE = ['training.json', 'still.safetensors', 'graph.json'];
+
 /** The classifier of a head. @param {HeadInfo} info @returns {Promise<InlineBundle>} */
 const bundle = async ({ url }) => {
-  const manifest = JSON.parse(await (await needed(`${url}manifest.json`)).text());
-  const paths = [...manifest.modules, ...manifest.weights].map(({ path }) => path);
-  // What a classifier learns by, and what it is exported with.
-  paths.push(...['training.json', 'still.safetensors', 'graph.json'].filter((path) => Object.hasOwn(files, url + path)));
-  const parts = await Promise.all(paths.map(async (path) => [path, await needed(url + path)]));
+  const manifest = JSON.parse(await (await needed(url)).text());
+  const folder = url.slice(0, url.lastIndexOf('/') + 1);
+  const entries = [...manifest.modules, ...manifest.weights, ...BESIDE.flatMap((name) => manifest.files[name] ?? [])];
+  const parts = await Promise.all(entries.map(async ({ path }) => [path, await needed(folder + path)]));
   return { manifest, files: Object.fromEntries(parts), worker };
 };
 
@@ -96,10 +99,7 @@ const inside = () => {
     studio,
     bundles: Object.fromEntries(studio.heads.map((info) => [info.id, () => bundle(info)])),
     /** @type {InlineStudio['places']} */
-    places: ({ url }) => ({
-      beside: (path) => file(url + path),
-      page: (path) => file(url + path) ?? file(path),
-    }),
+    places: ({ files: own = {} }) => placed(own, file),
   };
 };
 

@@ -129,7 +129,10 @@ export interface HeadInfo {
   unfreeze: number;
   /** Heads of the same word take the same features of a photo. */
   features: string;
+  /** Of its bundle, or of its manifest. */
   url: string;
+  /** Where in Studio's folder the files are that belong to it and not to its model, by their names. */
+  files?: Record<string, string>;
   bytes: number;
 }
 

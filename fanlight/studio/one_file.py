@@ -12,6 +12,7 @@ from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.studio.shared import FOLDER
+from fanlight.web.shell import WEB_MANIFEST
 from fanlight.web.single_file import part_of_page, policy, worker_script
 from fanlight.web.site import fill
 
@@ -74,7 +75,8 @@ def _needed(folder: Path, index: Mapping[str, Any]) -> list[str]:
     page: set[str] = set()
     for head in index["heads"]:
         page |= set(json.loads((folder / head["url"]).read_bytes())["files"])
-    return heads + [path for path in index["files"] if path in page and path != "index.html"]
+    studios = ("index.html", WEB_MANIFEST)  # each head has its own
+    return heads + [path for path in index["files"] if path in page and path not in studios]
 
 
 def _script(page: Path, name: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, combinations, pairwise
 from pathlib import Path
@@ -52,12 +52,10 @@ class Made:
         return (self.folder / entry["path"]).read_bytes()
 
 
-def made_of(
-    head: str, folder: Path, beside: Mapping[str, bytes], page: Mapping[str, bytes]
-) -> Made:
-    """The bundle in `folder`, with what stands `beside` it; what `page` has is not its own."""
+def made_of(head: str, folder: Path, beside: Mapping[str, bytes], page: Collection[str]) -> Made:
+    """The bundle in `folder`, with what stands `beside` it; the paths of `page` are not its own."""
     manifest = json.loads((folder / MANIFEST).read_bytes())
-    apart = {MANIFEST} | {e["path"] for e in manifest["weights"]} | (set(page) - {"index.html"})
+    apart = {MANIFEST} | {e["path"] for e in manifest["weights"]} | set(page)
     own = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
     files = {n: p.read_bytes() for n, p in own.items() if p.is_file() and n not in apart}
     return Made(head, manifest, folder, {**files, **beside})

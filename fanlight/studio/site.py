@@ -24,12 +24,21 @@ from fanlight.web.modules import strip_comments
 from fanlight.web.shell import (
     APP_LINKS,
     REGISTER_LINK,
+    WEB_MANIFEST,
     app_files,
     finish_site,
     worker_files,
 )
 from fanlight.web.single_file import refuse_foreign, write_page
-from fanlight.web.site import PAGES, fill, runtime_files, tabs, train_files
+from fanlight.web.site import (
+    PAGES,
+    TRAIN,
+    TRAIN_LATER,
+    fill,
+    runtime_files,
+    tabs,
+    train_files,
+)
 
 INDEX = "studio.json"
 VERSION = 1
@@ -38,6 +47,10 @@ DIST = PAGE / "dist"
 # A static import, as the bundler writes it.
 _IMPORT = re.compile(r'(?:\bfrom|\bimport)\s*"\./([\w.-]+\.js)"')
 LONGEST_TITLE = 200
+# Of a head's page what is not Studio's, though it has the same name there.
+_OWN = frozenset(("index.html", WEB_MANIFEST))
+# What the page that a classifier is exported as never asks for: it learns nothing.
+_LEARNS = frozenset(("training.json", "still.safetensors", *TRAIN, *TRAIN_LATER))
 
 
 @dataclass(frozen=True)
@@ -234,9 +247,12 @@ def _built(folder: Path, backbone: Backbone, head: Head, most: int, page: dict[s
         dims={"batch": BATCH, "classes": (2, most)},
         name=head.id,
         title="Classifier",
+        offline=True,  # as is what it is exported as; export.js of the runtime lists its files
         compress=False,
     ).close()
-    return made_of(head.id, folder, export_files(model, folder), page)
+    finish_site(folder, True, True, seen=lambda path: path not in _LEARNS)
+    shared = page.keys() - _OWN
+    return made_of(head.id, folder, export_files(model, folder), shared)
 
 
 def _preloads(scripts: dict[str, bytes]) -> str:

@@ -28,18 +28,30 @@ STRICT_CSP = f"{CSP}; frame-ancestors 'self'"
 OWN_POLICY = "frame-ancestors 'self'"
 
 # `model-relaxed-3fa9c1d2.wasm`: the name changes with the contents, so it may be kept for ever.
-HASH_NAMED = r"-[0-9a-f]{8,64}\.[a-z0-9]+$"
-_HASH_NAMED = re.compile(HASH_NAMED)
+# Only what a build names so: `cat-deadbeef.jpg` may become another cat.
+# Studio's heads share files that have longer hashes; none of them is a picture.
+HASH_NAMED = (
+    r"(?:(?:model|weights)-[a-z0-9]+-[0-9a-f]{8}\.(?:wasm|bin)"
+    r"|[a-z][a-z0-9._-]*-[0-9a-f]{16}\.(?:wasm|bin|json|js|ts|html|tpl|safetensors|webmanifest))"
+)
 FOREVER = "public, max-age=31536000, immutable"
 ASK = "no-cache"  # keep it, and ask each time whether it is still the same
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Headers of all files, or of those whose path a regular expression finds; later ones win."""
+    """Headers of all files, or of those whose name is as a regular expression says; later ones win.
+
+    The name is what stands behind the last slash of a path. The expression has no groups that
+    capture, so that each host can take it into one of its own.
+    """
 
     pattern: str | None
     headers: dict[str, str]
+
+    def holds(self, path: str) -> bool:
+        """Whether it is of the file at this path."""
+        return self.pattern is None or bool(re.fullmatch(self.pattern, PurePosixPath(path).name))
 
 
 RULES = (
@@ -93,7 +105,7 @@ def headers_of(path: str) -> dict[str, str]:
     """What a server should send with the file at this path, its type among them."""
     headers = {"Content-Type": type_of(path)}
     for rule in RULES:
-        if rule.pattern is None or re.search(rule.pattern, path):
+        if rule.holds(path):
             headers |= rule.headers
     return headers
 
@@ -149,7 +161,7 @@ def _underscore(paths: Sequence[str]) -> str:
     """
     lines = [f"# {MARK}", "/*"]
     lines += [f"  {n}: {v}" for n, v in RULES[0].headers.items() if n != "Cache-Control"]
-    named = [path for path in paths if _HASH_NAMED.search(path)]
+    named = [path for path in paths if RULES[1].holds(path)]
     for path in named[:_MOST_RULES]:
         lines += [f"/{path}", f"  Cache-Control: {FOREVER}"]
     if len(named) > _MOST_RULES:
@@ -163,9 +175,8 @@ def _pairs(headers: dict[str, str]) -> list[dict[str, str]]:
 
 def _vercel(paths: Sequence[str]) -> str:
     """vercel.json: the last rule that matches wins."""
-    hashed = HASH_NAMED.removesuffix("$").replace(r"\.", "\\.")
     rules = [
-        {"source": "/(.*)" if rule.pattern is None else f"/(.*{hashed})",
+        {"source": "/(.*)" if rule.pattern is None else f"/((?:.*/)?{rule.pattern})",
          "headers": _pairs(rule.headers)}
         for rule in RULES
     ]  # fmt: skip
@@ -177,7 +188,7 @@ def _firebase(paths: Sequence[str]) -> str:
     rules = [
         {"source": "**"} | {"headers": _pairs(rule.headers)}
         if rule.pattern is None
-        else {"regex": f".*{rule.pattern}", "headers": _pairs(rule.headers)}
+        else {"regex": f"^(?:.*/)?{rule.pattern}$", "headers": _pairs(rule.headers)}
         for rule in RULES
     ]
     ignored = ["firebase.json", "**/.*", "**/*.br", "**/*.gz"]
@@ -202,7 +213,7 @@ def _apache(paths: Sequence[str]) -> str:
         if rule.pattern is None:
             lines += [f"  {line}" for line in sets]
         else:
-            pattern = rule.pattern.removesuffix("$") + r"(\.(br|gz))?$"
+            pattern = rf"^{rule.pattern}(\.(br|gz))?$"
             lines += [f'  <FilesMatch "{pattern}">', *(f"    {line}" for line in sets)]
             lines.append("  </FilesMatch>")
     lines += ["  <IfModule mod_rewrite.c>", "    RewriteEngine On"]
@@ -244,7 +255,7 @@ def _nginx(paths: Sequence[str]) -> str:
     so_far: dict[str, str] = {}
     for rule in RULES:
         so_far = so_far | rule.headers
-        place = "location / {" if rule.pattern is None else f'location ~ "{rule.pattern}" {{'
+        place = "location / {" if rule.pattern is None else f'location ~ "/{rule.pattern}$" {{'
         lines.append(place)
         lines += [f"  add_header {n} {_quoted(v)} always;" for n, v in so_far.items()]
         lines.append("}")

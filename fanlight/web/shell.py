@@ -119,7 +119,8 @@ def finish_site(
         compress: write FILE.br and FILE.gz.
         seen: which paths a visitor's page may ask for. (Types, package.json, graph.json and
             compressed copies are never kept.)
-        exported: what a page makes other files of is kept, too: graph.json, package.json, types.
+        exported: what a page makes other files of is kept, too: graph.json, package.json, types,
+            and the workers of pages in sub-folders.
         manifest: of the bundle in the folder: its modules and weights are not read again.
         spare: sub-folders with a model each, of which the worker keeps the one that is in use.
     """
@@ -142,11 +143,11 @@ def _kept_files(
     exported: bool,
 ) -> list[tuple[str, str, int, int]]:
     kept = []
-    unused = frozenset((WORKER, *HOST_FILES)) if exported else _UNUSED
+    unused = HOST_FILES if exported else _UNUSED
     unseen = _COPIES if exported else _UNSEEN
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if not path.is_file() or path.name in unused or name.endswith(unseen):
+        if not path.is_file() or path.name in unused or name == WORKER or name.endswith(unseen):
             continue
         if path.name.startswith(".") or not seen(name):
             continue
@@ -162,7 +163,7 @@ def _kept_files(
 
 
 def _exported(name: str) -> bool:
-    return name in ("graph.json", "package.json") or name.endswith(".d.ts")
+    return name in ("graph.json", "package.json", WORKER) or name.endswith(".d.ts")
 
 
 def worker_script(files: list[tuple[str, str, int, int]]) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 
 from fanlight.errors import FanlightError
 from fanlight.web.modules import enclose, join, strip_comments
+from fanlight.web.shell import APP_LINKS, REGISTER_LINK
 from fanlight.web.site import CORE, LAZY, PAGES, RUNTIME
 
 _STYLE = re.compile(r' *<link rel="stylesheet" href="page\.css">\n')
@@ -172,6 +173,8 @@ def hollow_page(folder: Path) -> str:
 def _frame(folder: Path, manifest: Mapping[str, Any], trains: bool) -> tuple[str, str]:
     """What stands in a page in one file in front of the parts of the bundle, and behind them."""
     html = _read(folder / "index.html", "E-BUNDLE-001")
+    for links in (APP_LINKS, REGISTER_LINK):  # a page of one file has no worker, and needs none
+        html = html.replace(links, "")
     page = _page_script(manifest["task"] is not None, trains)
     style = _read(folder / "page.css", "E-BUNDLE-003")
     sheet_of_element = strip_comments(_read(folder / "element.css", "E-BUNDLE-003"))

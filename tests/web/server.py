@@ -34,12 +34,14 @@ class Site:
         self.headers: dict[str, str] = {}
         self.pages: dict[str, str] = {}
         self.down = False
+        self.release = threading.Event()  # what "hold" waits for
         self.parts = False  # whether Range is answered, with 206
         self.ranges: list[tuple[str, str]] = []  # paths and ranges that were asked for
 
     def fail(self, prefix: str, *faults: str) -> None:
         """The next requests of paths that begin so: "corrupt", "short", "missing", "slow", "stall"
-        (the body comes late) or "cut" (the connection ends in the middle of it).
+        (the body comes late), "hold" (the second half of it comes after `release` is set) or "cut"
+        (the connection ends in the middle of it).
         """
         self.faults[prefix] = list(faults)
 
@@ -96,6 +98,14 @@ def serve(folder: Path) -> Iterator[Site]:
             self.end_headers()
             if fault == "stall":
                 time.sleep(1.5)
+            if fault == "hold":
+                half, data = data[: len(data) // 2], data[len(data) // 2 :]
+                try:
+                    self.wfile.write(half)
+                    self.wfile.flush()
+                except ConnectionError:
+                    return
+                site.release.wait(60)
             if fault == "cut":
                 data = data[: len(data) // 2]
                 self.close_connection = True
@@ -112,6 +122,7 @@ def serve(folder: Path) -> Iterator[Site]:
     try:
         yield site
     finally:
+        site.release.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import fanlight as fl
 from fanlight.errors import FanlightError
@@ -32,7 +33,12 @@ ABOUT_FILES = {"Content-Type", "Vary", "Accept-Ranges", "ETag"}
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hosts") / "site"
     task = fl.tasks.classify(labels=[f"label {i}" for i in range(5)], input_range=(0, 1))
-    fl.build(classifier(), folder, task=task, offline=True, headers=["all"], bench_page=True)
+    sample = folder.with_name("cat-deadbeef.jpg")  # a word, and no hash
+    Image.new("RGB", (16, 16), (200, 120, 40)).save(sample)
+    fl.build(
+        classifier(), folder, task=task, offline=True, headers=["all"], bench_page=True,
+        samples=[sample],
+    )  # fmt: skip
     return folder
 
 
@@ -130,7 +136,7 @@ def of_nginx(text: str) -> Callable[[str], dict[str, str]]:
     }
     assert types == {s[1:]: t.partition(";")[0] for s, t in TYPES.items()}
     blocks = re.findall(r'^location (~ )?"?(.*?)"? \{\n((?:  .*;\n)+)\}$', text, re.M)
-    assert text.count("{") - text.count("{8,64}") == len(blocks) + 1 == text.count("\n}")
+    assert text.count("{") - len(re.findall(r"\{\d+\}", text)) == len(blocks) + 1 == text.count("\n}")
 
     def headers(path: str) -> dict[str, str]:
         match = [b for b in blocks if b[0] and re.search(b[1], "/" + path)]
@@ -157,6 +163,7 @@ def test_it_says_what_serve_sends(host: str, folder: Path) -> None:
     site = Site(folder)
     paths = paths_of(folder)
     assert {"index.html", "bench/speed.html", "sw.js", "app.webmanifest"} <= set(paths)
+    assert "samples/1-cat-deadbeef.jpg" in paths
     immutable = 0
     for path in paths:
         sent = site.reply("/" + path, {}).headers
@@ -167,6 +174,22 @@ def test_it_says_what_serve_sends(host: str, folder: Path) -> None:
             del sent["Cache-Control"]
         assert rules(path) == sent, path
     assert immutable == 3  # two modules, one file of weights
+
+
+NOT_OURS = ["cat-deadbeef.jpg", "a/app-0123abcd.js", "a/my-weights-1-0123abcd.bin",
+            "model-x-0123abcd.wasm/a.bin", "weights-1-0123abcd.bin.txt"]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", [host for host in HOSTS if host != "github"])
+def test_only_what_a_build_names_is_kept_for_ever(host: str, folder: Path) -> None:
+    rules = rules_of(host, folder)
+    for path in NOT_OURS:
+        for sent in (rules(path), headers_of(path)):
+            assert sent.get("Cache-Control") != FOREVER, path
+    for path in ("weights-2-0123abcd.bin", "int8-16/model-relaxed-0123abcd.wasm"):
+        assert headers_of(path)["Cache-Control"] == FOREVER
+        if host not in _ASKS_ANYWAY:  # those have a list, made by the build
+            assert rules(path)["Cache-Control"] == FOREVER, path
 
 
 def test_github_is_told_to_leave_nothing_out(folder: Path) -> None:

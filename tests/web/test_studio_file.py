@@ -145,7 +145,7 @@ def test_a_page_is_exported_and_classifies(taught: Visit, tmp_path: Path) -> Non
         archive.extractall(tmp_path / "page")
     files = {p.name for p in (tmp_path / "page").iterdir()}
     assert {"index.html", "fanlight.js", "worker.js", "page.js", "package.json"} <= files
-    assert "page.html.tpl" not in files and "sw.js" not in files
+    assert "page.html.tpl" not in files and {"sw.js", "register.js"} <= files  # an app
     bundle = fl.open_bundle(tmp_path / "page")
     assert list(bundle.manifest["task"]["labels"]) == ["red", "<b>blue</b>"]
     bundle.close()

@@ -85,6 +85,53 @@ def test_the_choice_is_remembered_for_this_build_and_budget(tiers: Any, site: Si
     assert tiers(targetMs=100)["tier"] == "f32-32"  # another budget is another question
 
 
+def test_a_slow_choice_is_remembered_with_what_was_slower(
+    page: Any, tiers: Any, site: Site
+) -> None:
+    uneven = OPEN.replace(MS, "({ 'f32-32': 80, 'int8-32': 30, 'int8-16': 40 })")
+    found = page.evaluate(uneven, {"targetMs": 20})
+    assert found["tier"] == "int8-32" and found["measured"] == ["f32-32", "int8-32", "int8-16"]
+    for _ in range(2):
+        site.log.clear()
+        again = page.evaluate(uneven, {"targetMs": 20})
+        assert again["tier"] == "int8-32" and again["measured"] == []
+        assert fetched(site) <= {"int8-32"}
+        assert "30 ms as measured before: the fastest, though" in again["why"]
+        assert "int8-16 was slower before" in again["why"]
+    # Another budget is another question.
+    other = page.evaluate(uneven, {"targetMs": 25})
+    assert other["measured"] == ["f32-32", "int8-32", "int8-16"]
+
+
+def test_beside_a_slow_choice_what_did_not_come_is_tried_again(
+    page: Any, tiers: Any, site: Site
+) -> None:
+    missing = ["missing"] * 20
+    site.fail("tiers/int8-16/weights", *missing)
+    assert tiers(targetMs=20)["measured"] == ["f32-32", "int8-32"]
+    site.fail("tiers/int8-16/weights", *missing)
+    site.log.clear()
+    again = tiers(targetMs=20)
+    assert again["tier"] == "int8-32" and again["measured"] == []
+    assert "int8-16" in fetched(site)
+    at = "JSON.parse(Object.values(localStorage)[0]).at"
+    before = page.evaluate(at)
+    site.faults.clear()
+    last = tiers(targetMs=20)
+    assert last["tier"] == "int8-16" and last["measured"] == ["int8-16"]
+    assert page.evaluate(at) > before  # another choice, of now
+    assert tiers(targetMs=20)["measured"] == []
+
+
+def test_where_a_slow_choice_does_not_come_the_others_are_tried(tiers: Any, site: Site) -> None:
+    site.fail("tiers/int8-16/weights", *["missing"] * 20)
+    assert tiers(targetMs=20)["tier"] == "int8-32"
+    site.faults.clear()
+    site.fail("tiers/int8-32/", *["missing"] * 20)
+    found = tiers(targetMs=20)
+    assert found["tier"] == "int8-16" and found["measured"] == ["int8-16"]
+
+
 def test_bytes_and_save_data_decide_before_anything_is_fetched(tiers: Any, site: Site) -> None:
     listed = json.loads((site.folder / "tiers" / "tiers.json").read_text())
     sizes = {t["id"]: t["bytes"] for t in listed["tiers"]}

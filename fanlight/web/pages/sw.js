@@ -26,6 +26,8 @@ const USED = new URL('sw.js?used', scope).href;
 const PIECE = 1 << 20;
 /** Downloads at the same time. */
 const HANDS = 4;
+/** Ends what is fetched behind the page: a newer build is complete, or this worker has left. */
+const over = new AbortController();
 
 /** What this build has. The key of a file is where the runtime would keep it, too: see keep.js. */
 const files = new Map(FILES.map(([path, hash, bytes, model]) => {
@@ -62,23 +64,23 @@ function isolated(response, content) {
 const piece = ({ key }, index) => `${key}?piece=${index}`;
 
 /** @param {Entry} entry */
-async function dropPieces(entry) {
+async function dropPieces({ key }) {
   const store = await opened;
-  for (let i = 0; await store.delete(piece(entry, i)); i++);
+  for (const { url } of await store.keys()) if (url.startsWith(`${key}?piece=`)) await store.delete(url);
 }
 
 /**
  * Fetch a file. Where an earlier download broke off, only what is missing, if the host gives parts.
- * @param {Entry} entry @param {RequestCache} cache
+ * @param {Entry} entry @param {RequestCache} cache @param {AbortSignal} [signal]
  * @returns {Promise<[Response, Blob]>} the host's answer, and the whole file
  */
-async function download(entry, cache) {
+async function download(entry, cache, signal) {
   const store = await opened;
   /** @type {Blob[]} */
   const pieces = [];
   for (let part; (part = await store.match(piece(entry, pieces.length)));) pieces.push(await part.blob());
   const start = pieces.reduce((sum, { size }) => sum + size, 0);
-  const response = await fetch(entry.url, { cache, headers: start ? { Range: `bytes=${start}-` } : {} });
+  const response = await fetch(entry.url, { cache, signal, headers: start ? { Range: `bytes=${start}-` } : {} });
   const goesOn = response.status === 206
     && response.headers.get('Content-Range')?.startsWith(`bytes ${start}-`);
   if (!goesOn) {
@@ -122,11 +124,22 @@ async function put(entry, response, content) {
 }
 
 /**
+ * Fetch a file and keep it, unless somebody has done so meanwhile: a fill, a page that asks, or the worker of
+ * the next build, which shares the store. Of files with one hash one is fetched at a time, so that nobody
+ * fetches what another one brings, and pieces are of one download.
+ * @param {Entry} entry @param {AbortSignal} [signal] @returns {Promise<Response>}
+ */
+async function bring(entry, signal) {
+  const work = async () => await here(entry) || fetchWhole(entry, signal);
+  return navigator.locks ? navigator.locks.request(`${STORE} ${entry.hash}`, { signal }, work) : work();
+}
+
+/**
  * Fetch a file and keep it, if it is the one of this build. What the browser has in its own cache will do;
  * a download that breaks off goes on once.
- * @param {Entry} entry @returns {Promise<Response>}
+ * @param {Entry} entry @param {AbortSignal} [signal] @returns {Promise<Response>}
  */
-async function bring(entry) {
+async function fetchWhole(entry, signal) {
   for (const other of files.values()) {
     const copy = other.hash === entry.hash && other.key !== entry.key && await kept(other);
     const content = copy && await copy.clone().arrayBuffer();
@@ -135,7 +148,8 @@ async function bring(entry) {
   let problem;
   for (const cache of /** @type {RequestCache[]} */ (['default', 'reload'])) {
     try {
-      const [response, blob] = await download(entry, cache);
+      signal?.throwIfAborted();
+      const [response, blob] = await download(entry, cache, signal);
       const content = await blob.arrayBuffer();
       if (await sha256(content) === entry.hash) {
         await dropPieces(entry);
@@ -169,9 +183,9 @@ const here = async (entry) => await kept(entry) ?? (entry.model && await caches.
 
 /**
  * Keep all of some files. What has come stays, even if the rest does not come.
- * @param {boolean} model the model's, too
+ * @param {boolean} model the model's, too @param {AbortSignal} [signal]
  */
-async function fill(model) {
+async function fill(model, signal) {
   const used = await (await (await opened).match(USED))?.text();
   const queue = [...files.values()].filter((entry) => (
     entry.spare ? model && entry.spare === used : model || !entry.model));
@@ -180,14 +194,14 @@ async function fill(model) {
   await Promise.all(Array.from({ length: HANDS }, async () => {
     for (let entry; !problem && (entry = queue.shift());) {
       try {
-        if (!await here(entry)) await bring(entry);
+        if (!await here(entry)) await bring(entry, signal);
       } catch (error) {
         problem = error;
       }
     }
   }));
   if (problem) throw problem;
-  left = Promise.resolve(false);
+  if (!signal?.aborted) left = Promise.resolve(false);
 }
 
 /** Of several models this one is used: drop what is kept of the others. @param {string} used */
@@ -200,8 +214,26 @@ async function use(used) {
 // The first time, the model is on its way to the page already: it comes with 'fill'. A later build is not
 // ready before all of it is there.
 worker.addEventListener('install', (/** @type {Life} */ event) => {
-  event.waitUntil(fill(!!worker.registration.active));
+  const { active } = worker.registration;
+  event.waitUntil(fill(!!active).then(() => active?.postMessage('over')));
 });
+
+/** @type {Promise<void>} */
+let filled = Promise.resolve();
+/**
+ * What pages ask for, one after the other: several tabs may ask at once, also for other models.
+ * @param {string | undefined} used
+ */
+const fillNext = (used) => {
+  const work = async () => {
+    if (used) await use(used);
+    // The next visit may be one of the build that waits, which begins when this one has nothing to do.
+    if (worker.registration.waiting) over.abort();
+    await fill(true, over.signal);
+  };
+  filled = filled.then(work, work);
+  return filled;
+};
 
 let everyone = false;
 worker.addEventListener('message', (/** @type {Told} */ event) => {
@@ -210,23 +242,24 @@ worker.addEventListener('message', (/** @type {Told} */ event) => {
     everyone = event.data === 'accept';
     worker.skipWaiting();
   }
+  if (event.data === 'over') over.abort(); // from the next build, which is complete
   // The page has loaded: now there is time for what a visit without network would miss. After a space,
   // which of several models it uses.
   const [task, used] = String(event.data).split(' ');
   if (task === 'fill') {
     const { source } = event; // the first time, no page belongs to this worker yet
-    event.waitUntil(Promise.resolve(used && use(used)).then(() => fill(true)).then(
+    event.waitUntil(fillNext(used).then(
       () => source.postMessage('fanlight-offline'), () => source.postMessage('fanlight-partly')));
   }
 });
 
-/** Drop what is of other builds. */
+/** Drop what is of other builds, and pieces: all is whole. */
 async function tidy() {
   const store = await opened;
   const keys = new Set([...files.values()].map(({ key }) => key));
   for (const request of await store.keys()) {
     const { url } = request;
-    if (url !== USED && !keys.has(url.split('?')[0])) await store.delete(request);
+    if (url !== USED && !keys.has(url)) await store.delete(request);
   }
   for (const name of await caches.keys()) if (name.startsWith(`${STORE} `)) await caches.delete(name);
 }
@@ -267,6 +300,7 @@ async function leave(request) {
   const response = await store.match(LEFT) && await fetch(request);
   if (!response || !response.ok) return undefined;
   left = Promise.resolve(true); // what this page asks for still comes here
+  over.abort();
   await worker.registration.unregister();
   // One by one: who holds a cache that is deleted can still read it.
   await Promise.all((await store.keys()).map((key) => store.delete(key)));

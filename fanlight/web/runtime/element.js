@@ -42,7 +42,10 @@ export class FanlightClassifier extends HTMLElement {
   /** A bundle in memory that takes the place of `src`. @type {InlineBundle | undefined} */
   static bundle;
 
-  /** Settles when the model is loaded; undefined before `load` has begun. @type {Promise<Model> | undefined} */
+  /**
+   * Settles when the model is loaded; undefined before `load` has begun. Another one after each new beginning.
+   * @type {Promise<Model> | undefined}
+   */
   ready;
 
   /** The milliseconds of the latest answers, and the latest errors: for a report. @type {number[]} */
@@ -57,6 +60,8 @@ export class FanlightClassifier extends HTMLElement {
   #stream;
   /** @type {{ stop: () => void } | undefined} */
   #watching;
+  /** `ready`, unless it has failed: then the next who needs the model begins again. @type {Promise<Model> | undefined} */
+  #loading;
   #turn = 0;
   #ms = 0;
   #spoken = 0;
@@ -120,7 +125,8 @@ export class FanlightClassifier extends HTMLElement {
   #start() {
     this.#life?.abort();
     const { signal } = this.#life = new AbortController();
-    this.ready = undefined;
+    this.ready = this.#loading = undefined;
+    addEventListener('online', () => this.ready && this.load(), { signal });
     document.addEventListener('paste', (event) => {
       if (event.clipboardData?.files.length) this.#offer(event.clipboardData.files);
     }, { signal });
@@ -135,10 +141,10 @@ export class FanlightClassifier extends HTMLElement {
     }
   }
 
-  /** Fetch the model, if that was not begun: what `loading="lazy"` leaves to the visitor. @returns {Promise<Model>} */
+  /** Fetch the model, if that was not begun, or failed: what `loading="lazy"` leaves to the visitor. @returns {Promise<Model>} */
   load() {
-    this.ready ??= this.#fetch();
-    return this.ready;
+    this.#loading ??= this.ready = this.#fetch();
+    return this.#loading;
   }
 
   #fetch() {
@@ -148,6 +154,7 @@ export class FanlightClassifier extends HTMLElement {
     const begin = performance.now();
     let opened = false;
     bar.hidden = false;
+    this.#at('.error').hidden = true;
     this.#at('.note').textContent = '';
     /** @param {string} name */
     const number = (name) => Number(this.getAttribute(name)) || undefined;
@@ -168,7 +175,11 @@ export class FanlightClassifier extends HTMLElement {
       if (signal.aborted) model.dispose();
       this.#at('.note').textContent = 'Ready. Photos stay on this device.';
       this.#tell('ready', model);
-    }, (error) => signal.aborted || this.#fail(error)).finally(() => {
+    }, (error) => {
+      if (signal.aborted) return;
+      this.#loading = undefined;
+      this.#fail(error);
+    }).finally(() => {
       opened = true;
       if (!signal.aborted) bar.hidden = true;
     });

@@ -203,17 +203,18 @@ export async function whole({ manifest, files, base }, { title, labels, files: g
   }
   const told = { ...manifest, name: title ?? manifest.name, task: task && { ...task, labels: labels ?? task.labels }, files: listed };
   all.set('manifest.json', new TextEncoder().encode(JSON.stringify(told)));
-  if (base && all.has('register.js')) await keeper(all, base);
+  if (all.has('register.js')) await keeper(all, base, given);
   return /** @type {any} */ (all);
 }
 
 /**
  * The service worker of a page that works offline: it has a list of what it keeps, which is of one build.
- * @param {Map<string, Uint8Array>} all @param {string} base
+ * @param {Map<string, Uint8Array>} all @param {string} base @param {((path: string) => any) | undefined} given
  */
-async function keeper(all, base) {
-  const response = await fetch(`${base}sw.js`).catch(() => undefined);
-  const text = response?.ok ? await response.text() : '';
+async function keeper(all, base, given) {
+  const own = await given?.('sw.js');
+  const found = own ? new Response(own) : base ? await fetch(`${base}sw.js`).catch(() => undefined) : undefined;
+  const text = found?.ok ? await found.text() : '';
   const list = /const FILES=(\[.*?\]);/.exec(text)?.[1];
   if (!list) return; // the page is one without
   /** @type {[string, string, number, number][]} */

@@ -175,7 +175,9 @@ export const openGroup = async (source, given, options) => {
   let failure;
   for (let i = Math.max(0, kept); i < fit.length; i++) {
     const tier = fit[i];
-    const skipped = hopeless(tier, best, targetMs, i === fit.length - 1);
+    // Which was slower the last time is so now; what did not come then is asked for again.
+    const slower = kept >= 0 && best?.tier === fit[kept] && known.others?.includes(tier.id);
+    const skipped = slower ? 'was slower before' : hopeless(tier, best, targetMs, i === fit.length - 1);
     if (skipped) {
       tried.push({ tier: tier.id, skipped });
       continue;
@@ -209,7 +211,9 @@ export const openGroup = async (source, given, options) => {
   }
   if (!best) throw failure ?? new FanlightError('E-WEB-005', 'No tier could be loaded.', { where });
   const { tier, model, ms, how } = best;
-  if (ms && tier !== fit[kept]) memory(key, { tier: tier.id, ms, asked, at: Date.now() });
+  // Those that need not be tried again, as long as this choice holds.
+  const done = tried.filter(({ problem }) => !problem).map((trial) => trial.tier);
+  if (ms) memory(key, { tier: tier.id, ms, asked, at: tier === fit[kept] ? known.at : Date.now(), others: done });
   const others = tried.filter((trial) => trial.tier !== tier.id).map(told);
   drop(tiers.filter((it) => it !== tier && it !== smallest(tiers)).map(({ url }) => new URL(url, where).href), GONE_MS);
   const pace = !how ? '' : ms <= targetMs ? `${how}, at most ${millis(targetMs)} wanted`

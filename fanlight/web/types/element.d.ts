@@ -10,7 +10,10 @@ export class FanlightClassifier extends HTMLElement {
     static css: () => Promise<string>;
     /** A bundle in memory that takes the place of `src`. @type {InlineBundle | undefined} */
     static bundle: InlineBundle | undefined;
-    /** Settles when the model is loaded; undefined before `load` has begun. @type {Promise<Model> | undefined} */
+    /**
+     * Settles when the model is loaded; undefined before `load` has begun. Another one after each new beginning.
+     * @type {Promise<Model> | undefined}
+     */
     ready: Promise<Model> | undefined;
     /** The milliseconds of the latest answers, and the latest errors: for a report. @type {number[]} */
     times: number[];
@@ -19,7 +22,7 @@ export class FanlightClassifier extends HTMLElement {
     connectedCallback(): void;
     disconnectedCallback(): void;
     attributeChangedCallback(): void;
-    /** Fetch the model, if that was not begun: what `loading="lazy"` leaves to the visitor. @returns {Promise<Model>} */
+    /** Fetch the model, if that was not begun, or failed: what `loading="lazy"` leaves to the visitor. @returns {Promise<Model>} */
     load(): Promise<Model>;
     /**
      * Show a picture and what it is. Of several calls only the last one is shown.

@@ -19,6 +19,7 @@ import { aborted, problem } from './words.js';
  * @import { FlToast } from './toast.js'
  * @import { Session } from './session.js'
  * @typedef {'collect' | 'train' | 'try' | 'keep'} Step
+ * @typedef {Session & { dispose: () => void }} Own
  */
 
 /** What stays written until something is done about it: storage, a newer Studio, another tab. */
@@ -116,6 +117,8 @@ export class FanlightStudio extends LitElement {
   #kept = false;
   /** @type {AbortController | null} */
   #opening = null;
+  /** The session that was opened here, and is closed here; one that a script gave is the script's. @type {Own | null} */
+  #own = null;
   /** @type {IntersectionObserver | null} */
   #watcher = null;
 
@@ -192,16 +195,34 @@ export class FanlightStudio extends LitElement {
   async #open() {
     this.#opening?.abort();
     const opening = this.#opening = new AbortController();
+    const { signal } = opening;
     this.trouble = null;
     try {
       const source = new URL(this.src || './', document.baseURI);
-      this.session = await FanlightStudio.open(source, {
-        signal: opening.signal, onProgress: (/** @type {Progress} */ progress) => { this.progress = progress; },
+      const session = await FanlightStudio.open(source, {
+        signal, onProgress: (/** @type {Progress} */ progress) => { if (!signal.aborted) this.progress = progress; },
       });
-      this.trouble = this.session?.problem;
+      if (signal.aborted) { // another one is wanted by now, or none
+        session?.dispose();
+        return;
+      }
+      this.session = this.#own = session;
+      this.trouble = session?.problem;
     } catch (error) {
       if (!aborted(error) && opening === this.#opening) this.trouble = error;
     }
+  }
+
+  /** Close a session that was opened here, with what was thrown away in it. @param {Own} session */
+  async #close(session) {
+    this.#own = null;
+    await Trash.of(session).empty().catch((error) => this.#failed(error));
+    session.dispose();
+  }
+
+  /** What could not be done is said at the foot of the page. @param {unknown} error */
+  #failed(error) {
+    problem(this.renderRoot.querySelector('.page') ?? this, error);
   }
 
   /** @param {Event} event */
@@ -209,7 +230,7 @@ export class FanlightStudio extends LitElement {
     if (event.type === 'problem') {
       const { detail } = /** @type {CustomEvent} */ (event);
       if (LASTING.includes(detail?.code)) this.trouble = detail;
-      else problem(this, detail);
+      else this.#failed(detail);
     }
     if (event.type === 'change') this.#prepare();
     // What it learns with is there: it is used, and the rest may come while nobody waits for anything.
@@ -220,7 +241,11 @@ export class FanlightStudio extends LitElement {
 
   /** @override @param {Map<PropertyKey, unknown>} changed */
   updated(changed) {
-    if (changed.has('src') && changed.get('src') !== undefined && this.src !== null && this.isConnected) this.#open();
+    if (changed.has('src') && changed.get('src') !== undefined && this.src !== null && this.isConnected) {
+      if (this.session === this.#own) this.session = null;
+      this.#open();
+    }
+    if (this.#own && this.session !== this.#own) this.#close(this.#own);
     if (changed.has('session') && this.session) {
       this.#prepare();
       if (this.session.examples.length) this.#keep(); // a later visit
@@ -268,9 +293,10 @@ export class FanlightStudio extends LitElement {
       const usage = await session.store?.usage();
       this.full = usage?.quota ? usage.used / usage.quota : 0;
     } catch (error) {
-      problem(this, error);
+      if (session === this.session) this.#failed(error);
     } finally {
       this.#preparing = false;
+      if (session !== this.session) this.#prepare();
     }
   }
 
@@ -286,13 +312,24 @@ export class FanlightStudio extends LitElement {
     try {
       await session.rename(name);
     } catch (error) {
-      problem(this, error);
+      this.#failed(error);
+    }
+  }
+
+  /** An offer can be taken up once: where the visitor says no, the browser may make another one. */
+  async #install() {
+    const offer = this.install;
+    this.install = null;
+    try {
+      await offer?.prompt();
+    } catch (error) {
+      this.#failed(error);
     }
   }
 
   /** What was thrown away is gone before anything else is done with the photos. */
   #settle() {
-    if (this.session) Trash.of(this.session).empty().catch((error) => problem(this, error));
+    if (this.session) Trash.of(this.session).empty().catch((error) => this.#failed(error));
   }
 
   /** @returns {Record<Step, boolean>} what is done */
@@ -334,7 +371,7 @@ export class FanlightStudio extends LitElement {
           ${kept && this.online ? html`<i class="wide">${icons.shield}</i><span title="Photos and models stay in this browser">${this.offline
     ? 'Saved here, works offline' : 'Saved on this device'}</span>` : nothing}
         </div>
-        ${this.install ? html`<button class="quiet" aria-label="Install" @click=${() => this.install?.prompt()}>${icons.download}<span class="wide">Install</span></button>` : nothing}
+        ${this.install ? html`<button class="quiet" aria-label="Install" @click=${this.#install}>${icons.download}<span class="wide">Install</span></button>` : nothing}
         ${tag ? html`<button class=${this.room === 'tag' ? '' : 'quiet'} aria-label="Tag photos" aria-pressed=${this.room === 'tag'} @click=${() => { this.room = this.room === 'tag' ? 'teach' : 'tag'; }}>
           ${icons.tag}<span class="wide">Tag photos</span></button>` : nothing}
       </header>`;

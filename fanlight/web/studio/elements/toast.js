@@ -2,7 +2,7 @@ import { css, html, nothing } from 'lit';
 import { icons } from './icons.js';
 import { Patient } from './patient.js';
 import { shared } from './theme.js';
-import { tell } from './words.js';
+import { aborted, plain, problem, tell } from './words.js';
 
 /** @typedef {{ text: string, label?: string, act?: () => unknown, bad?: boolean }} Told */
 
@@ -61,10 +61,16 @@ export class FlToast extends Patient {
     if (this.told) this.#timer = setTimeout(() => this.hide(), 4500 + 60 * this.told.text.length);
   }
 
-  #act() {
+  async #act() {
     const act = this.told?.act;
     this.hide();
-    act?.();
+    try {
+      await act?.();
+    } catch (error) {
+      // In a window that was closed meanwhile nobody would see it.
+      if (!this.getClientRects().length) problem(this, error);
+      else if (!aborted(error)) this.show({ text: plain(error), bad: true });
+    }
   }
 
   /** @override */

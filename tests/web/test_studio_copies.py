@@ -29,7 +29,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture
 def tab(page: Any, site: Site) -> Any:
-    enter(page, site, "duplicates", "augment")
+    enter(page, site, "duplicates", "augment", "learning")
     page.evaluate(
         """() => {
           globalThis.rowsOf = (text, size) => {

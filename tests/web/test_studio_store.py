@@ -86,6 +86,37 @@ def test_a_project_comes_back_as_it_was(tab: Any, site: Site) -> None:
     assert kept["head"] == [5, 6] and kept["keys"] == ["linear"] and kept["no"]
 
 
+def test_features_of_other_heads_are_not_read(tab: Any) -> None:
+    """They are long: a reload would take longer with each head that was ever tried."""
+    found = tab.evaluate(
+        """async () => {
+          const { store, id, a, b } = await pets();
+          const rows = (n) => new Map([a, b].map(({ id }, i) => [id, Float32Array.of(n, i + 1)]));
+          const alone = [...await store.features(id, 'f')].map(([one, row]) => [one, row.length]);
+          for (const n of [5, 6, 7]) await store.putFeatures(`g${n}`, rows(n));
+          await store.putFeatures('g6', new Map([[a.id, Float32Array.of(9, 9)]]));
+          let read = 0;
+          for (const name of ['get', 'getAll']) {
+            const asked = IDBObjectStore.prototype[name];
+            IDBObjectStore.prototype[name] = function (...given) {
+              const request = asked.apply(this, given);
+              request.addEventListener('success', () => {
+                read += [request.result].flat().length;
+              });
+              return request;
+            };
+          }
+          const found = [...await store.features(id, 'g6')].map(([one, row]) => [one, [...row]]);
+          const first = read;
+          const none = (await store.features(id, 'h')).size;
+          return { alone, found, read: first, ids: [a.id, b.id], none };
+        }"""
+    )
+    a, b = found["ids"]
+    assert found["alone"] == [[a, 2], [b, 2]] and found["none"] == 0
+    assert found["found"] == [[a, [9, 9]], [b, [6, 2]]] and found["read"] == 2
+
+
 def test_thousands_are_listed_in_the_order_they_came(tab: Any) -> None:
     """No photo is read for it: those of this project cannot be, and it does not matter."""
     names = tab.evaluate(

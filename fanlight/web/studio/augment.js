@@ -8,16 +8,6 @@ import { generator } from './learning.js';
  * light: 1.1 is 10 % brighter
  */
 
-/**
- * One of many seeds: photo by photo, so that no photo's copies hang on which others there are.
- * @param {number} seed @param {string} id
- */
-export const seedOf = (seed, id) => {
-  let value = Math.imul(seed + 1, 0x9e3779b1) >>> 0;
-  for (let i = 0; i < id.length; i++) value = Math.imul(value ^ id.charCodeAt(i), 0x01000193) >>> 0;
-  return value;
-};
-
 /** @param {Augment} augment @param {() => number} random @returns {Change} */
 const drawnFrom = ({ rotate, shift, zoom, flip, brightness }, random) => {
   // Always as many numbers, so that switching one way off leaves the others as they are.

@@ -1,4 +1,4 @@
-import { rates } from './learning.js';
+import { rates, seedOf } from './learning.js';
 /**
  * @import { TrainableModel } from '../runtime/train.js'
  * @import { Tensor } from '../runtime/types.js'
@@ -13,7 +13,7 @@ import { rates } from './learning.js';
  * @returns {Promise<{ x: Float32Array, y: number[] }>}
  */
 export const altered = async (model, examples, { augment, seed }, { read, size, signal, onPrepare }) => {
-  const { augmented, seedOf } = await import('./augment.js');
+  const { augmented } = await import('./augment.js');
   const width = /** @type {number} */ (model.featureSize);
   const side = 2 * (Math.max(...size) || 224);
   const rows = new Float32Array(examples.length * augment.copies * width);

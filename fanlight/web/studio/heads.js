@@ -29,6 +29,7 @@ export class Heads {
   #options;
   /** @type {{ id: string, model: Promise<TrainableModel> } | undefined} */
   #open;
+  #closed = false;
 
   /** @param {StudioFile} file @param {string} base @param {LoadOptions} options @param {InlineStudio} [inline] */
   constructor(file, base, options, inline) {
@@ -85,6 +86,7 @@ export class Heads {
    * @returns {Promise<TrainableModel>}
    */
   async open(info, how = {}) {
+    if (this.#closed) fail('E-STUDIO-023', 'The session is closed.', { next: 'open another one' });
     if (this.#open?.id === info.id) return this.#open.model;
     const before = this.#open;
     const held = this.#inline?.bundles[info.id];
@@ -110,7 +112,9 @@ export class Heads {
     return info.id === 'own' ? {} : placesIn(this.file, this.#base, info, signal);
   }
 
+  /** Close the one that is open; none is opened any more. */
   dispose() {
+    this.#closed = true;
     this.#open?.model.then((model) => model.dispose(), () => {});
     this.#open = undefined;
   }

@@ -1,6 +1,10 @@
 /**
  * @import { Tensor } from '../runtime/types.js'
  * @import { Answer, Example, Project, Report, Run, Settings } from './types.js'
+ * @typedef {object} Sides which photos a classifier learns from
+ * @property {number} seed
+ * @property {Record<string, number>} limits of each class: photos that stand below are not learnt from
+ * @property {Record<string, boolean>} fixed whether these examples are kept aside, wherever they stand: corrections
  */
 
 /** What a new project is trained with. @type {Settings} */
@@ -38,25 +42,54 @@ export const shuffled = (items, random) => {
 };
 
 /**
- * Which examples are learnt from and which say how well it goes: of each class the same share, and of each at
- * least one to learn from. What is held out is in neither.
+ * One of many seeds: photo by photo, so that nothing of a photo hangs on which others there are.
+ * @param {number} seed @param {string} id
+ */
+export const seedOf = (seed, id) => {
+  let value = Math.imul(seed + 1, 0x9e3779b1) >>> 0;
+  for (let i = 0; i < id.length; i++) value = Math.imul(value ^ id.charCodeAt(i), 0x01000193) >>> 0;
+  return value;
+};
+
+/** Where a photo stands in [0, 1): always at the same place, wherever it is kept. @param {number} seed @param {Example} example */
+const placeOf = (seed, { hash, id }) => generator(seedOf(seed, hash || id))();
+
+/**
+ * Where the line runs between what is learnt from and what says how well it goes: of each class the same share is
+ * below it, and of each at least one above, to learn from. Copies of one photo are on one side.
  * @param {Example[]} examples @param {string[]} classes ids @param {Pick<Settings, 'validationSplit' | 'seed'>} settings
+ * @returns {Sides}
+ */
+export const sidesOf = (examples, classes, { validationSplit, seed }) => {
+  const limits = classes.map((id) => {
+    const places = examples.filter((e) => e.class === id && !e.held).map((e) => placeOf(seed, e)).sort((a, b) => a - b);
+    let aside = Math.min(places.length - 1, Math.round(places.length * validationSplit));
+    while (aside > 0 && places[aside - 1] === places[aside]) aside--;
+    return [id, aside > 0 ? places[aside] : 0];
+  });
+  return { seed, limits: Object.fromEntries(limits), fixed: {} };
+};
+
+/**
+ * Whether nothing may be learnt from an example: it is held out, or is one of those that validate.
+ * @param {Example} example @param {Sides} sides
+ */
+export const isAside = (example, { seed, limits, fixed }) => (
+  example.held || (fixed[example.id] ?? placeOf(seed, example) < (limits[example.class] ?? 0)));
+
+/**
+ * Which examples are learnt from, and which say how well it goes. What is held out is in neither. A line that was
+ * drawn once leaves every photo on its side, whatever comes and goes.
+ * @param {Example[]} examples @param {string[]} classes ids @param {Sides} sides
  * @returns {{ train: Example[], validation: Example[] }}
  */
-export const split = (examples, classes, { validationSplit, seed }) => {
-  const random = generator(seed);
-  /** @type {Example[]} */
-  const train = [];
-  /** @type {Example[]} */
-  const validation = [];
-  for (const id of classes) {
-    const own = shuffled(examples.filter((e) => e.class === id && !e.held), random);
-    const aside = Math.min(own.length - 1, Math.round(own.length * validationSplit));
-    validation.push(...own.slice(0, Math.max(0, aside)));
-    train.push(...own.slice(Math.max(0, aside)));
-  }
-  return { train, validation };
+export const parted = (examples, classes, sides) => {
+  const all = examples.filter((e) => !e.held && classes.includes(e.class));
+  return { train: all.filter((e) => !isAside(e, sides)), validation: all.filter((e) => isAside(e, sides)) };
 };
+
+/** Both, by a line that is drawn now. @param {Example[]} examples @param {string[]} classes @param {Pick<Settings, 'validationSplit' | 'seed'>} settings */
+export const split = (examples, classes, settings) => parted(examples, classes, sidesOf(examples, classes, settings));
 
 /**
  * The learning rate of each epoch: constant; a half cosine down to 0 (Loshchilov and Hutter, 2017); or a tenth

@@ -1,5 +1,6 @@
 import { fail, said, sha256 } from '../runtime/fanlight.js';
 import { members, zipOf } from './archive.js';
+import { SETTINGS, color, number, share, whole } from './rules.js';
 import { slug } from './slug.js';
 /**
  * A project as a zip: project.json, the photos, what was learnt as `model.save()` gives it, and features.
@@ -77,24 +78,13 @@ export const packed = async (project, examples, readBlob, modelFile, { features 
 const refuse = (reason, detail) => fail('E-STUDIO-032', reason, {
   next: 'export the project again, and import the file as it is', ...detail });
 
-/** @param {number} low @param {number} high @returns {Test} */
-const number = (low, high) => (v) => Number.isFinite(v) && v >= low && v <= high;
-/** @param {number} low @param {number} high @returns {Test} */
-const whole = (low, high) => (v) => Number.isInteger(v) && v >= low && v <= high;
 /** @param {RegExp} form @returns {Test} */
 const like = (form) => (v) => typeof v === 'string' && form.test(v);
 /** @param {number} most @returns {Test} */
 const text = (most) => (v) => typeof v === 'string' && v.length > 0 && v.length <= most;
 /** @type {Test} */
 const flag = (v) => typeof v === 'boolean';
-const id = text(200), count = whole(0, 1e9), time = number(0, 1e15), share = number(0, 1);
-
-const SETTINGS = {
-  head: like(/^(linear|hidden|neighbours)$/), unfreeze: whole(0, 1000), epochs: whole(1, 100_000), batchSize: whole(1, 100_000),
-  learningRate: number(0, 1000), schedule: like(/^(constant|cosine|step)$/), validationSplit: share, patience: whole(0, 100_000),
-  neighbours: whole(1, 100_000), threshold: share, seed: Number.isSafeInteger,
-  augment: { copies: whole(0, 100), rotate: number(0, 360), shift: share, zoom: share, flip: flag, brightness: share },
-};
+const id = text(200), count = whole(0, 1e9), time = number(0, 1e15);
 const REPORT = {
   count, loss: (/** @type {any} */ v) => v === null || number(-1e30, 1e30)(v), accuracy: (/** @type {any} */ v) => v === null || share(v),
   perClass: [{ class: id, count, accuracy: (/** @type {any} */ v) => v === null || share(v) }],
@@ -103,7 +93,7 @@ const REPORT = {
 /** What project.json may say: a test per value, a list of one rule, or a rule per key. */
 const RULES = {
   name: text(1000), created: time, updated: time, form: (/** @type {any} */ v) => typeof v === 'string' && v.length < 10_000,
-  classes: [{ id, name: text(1000), color: like(/^#[0-9a-f]{6}$/i) }],
+  classes: [{ id, name: text(1000), color }],
   settings: SETTINGS,
   runs: [{ at: time, settings: SETTINGS, epochs: count, seconds: number(0, 1e9), examples: count, stopped: like(/^(done|early|cancelled)$/) }],
   examples: [{

@@ -1,24 +1,28 @@
 import { FanlightError, fail } from '../runtime/fanlight.js';
+import { Features } from './features.js';
 import { altered, fitted } from './fitting.js';
 import { Heads } from './heads.js';
 import { intake } from './intake.js';
-import { aborted, goingOn, heatOf, labelsOf, remembered, reportOf, same, split } from './learning.js';
+import { aborted, goingOn, heatOf, isAside, labelsOf, parted, remembered, reportOf, same, sidesOf } from './learning.js';
+import { Learnt, stillOf } from './learnt.js';
 import { MemoryStore } from './memory_store.js';
 import { COLORS, classId, create, known } from './projects.js';
+import { SETTINGS, color as isColor, wrong } from './rules.js';
 import { guard } from './shell.js';
-import { packed, unpacked } from './tensors.js';
 /**
  * @import { TrainableModel } from '../runtime/train.js'
  * @import { Progress, Tensor } from '../runtime/types.js'
  * @import { InlineStudio } from './heads.js'
+ * @import { Known } from './learnt.js'
+ * @import { Sides } from './learning.js'
  * @import { Store } from './store.js'
- * @import { Added, Answer, ClassInfo, Example, ExportKind, HeadInfo, NewExample, Origin, Pair, Photo, Project, Report, Run, Settings } from './types.js'
+ * @import { Added, Answer, ClassInfo, Correction, Example, ExportKind, HeadInfo, NewExample, Origin, Pair, Photo, Project, Report, Run, Settings } from './types.js'
  * @typedef {{ signal?: AbortSignal, onPrepare?: (done: number, count: number) => void,
  *   onEpoch?: (epoch: number, logs: Record<string, number>) => void, onBatch?: (batch: number, logs: Record<string, number>) => void }} Watch
  */
 
 const NAME_MOST = 80;
-/** Photos that are kept in one step, and that are computed between two looks at what else there is to do. */
+/** Photos that are kept in one step. */
 const FLUSH = 16;
 /** A correction is learnt by about so many steps: well below half a second, and what was known stays. */
 const CORRECTION_STEPS = 60;
@@ -39,8 +43,6 @@ export class TransferSession extends EventTarget {
   examples = [];
   /** @type {Report | null} */
   report = null;
-  /** Whether there is a classifier that was taught the classes of now. */
-  trained = false;
   /** Why what was learnt could not be taken up again, though it is kept. @type {unknown} */
   problem = null;
   #heads;
@@ -50,14 +52,9 @@ export class TransferSession extends EventTarget {
   /** @type {string | undefined} */
   #busy;
   #closed = false;
-  /** Rows of features by example, of the features that `#rowsOf` names. @type {Map<string, Float32Array>} */
-  #rows = new Map();
-  #rowsOf = '';
-  /** @type {Promise<void> | undefined} */
-  #computing;
+  #features;
   /** What is measured now: learning waits for it. @type {Promise<unknown>} */
   #measured = Promise.resolve();
-  /** The model that holds what was learnt, by its head's id. @type {{ id: string, classes: string[] } | undefined} */
   #learnt;
 
   /** @param {Heads} heads @param {Store | MemoryStore} store @param {Project} project */
@@ -66,7 +63,20 @@ export class TransferSession extends EventTarget {
     this.#heads = heads;
     this.#store = store;
     this.project = project;
-    const problem = (/** @type {unknown} */ error) => this.#closed || this.dispatchEvent(told('problem', error));
+    this.#learnt = new Learnt(heads, store);
+    /** @param {unknown} error */
+    const problem = (error) => {
+      if (!this.#closed) this.dispatchEvent(told('problem', error));
+    };
+    this.#features = new Features(heads, store, {
+      examples: () => this.examples,
+      gone: (ids) => {
+        const all = new Set(ids);
+        if (all.size) this.examples = this.examples.filter((e) => !all.has(e.id));
+      },
+      computed: () => this.dispatchEvent(told('features', { done: this.examples.length - this.waiting, count: this.examples.length })),
+      problem,
+    });
     Object.assign(store, {
       onchange: (/** @type {any} */ change) => this.#changedElsewhere(change).catch(problem),
       onproblem: problem,
@@ -102,15 +112,28 @@ export class TransferSession extends EventTarget {
 
   get store() { return this.#store; }
 
-  /** Photos whose features are not computed yet. */
-  get waiting() {
-    return this.examples.length - this.examples.filter(({ id }) => this.#rows.has(id)).length;
+  /** Classes that there are, and that were learnt, by their ids. */
+  get #known() { return this.#learnt.known ? stillOf(this.#learnt.known, this.classes) : []; }
+
+  /** Whether there is a classifier: it tells apart those of the classes of now that it was taught. */
+  get trained() { return this.#known.length > 1; }
+
+  /** What the classifier does not know yet, in words; '' if it was taught all classes. */
+  get untaught() {
+    const known = this.#known;
+    const fresh = this.classes.filter(({ id }) => !known.includes(id));
+    if (!this.trained || !fresh.length) return '';
+    return `Trained on ${known.length} of ${this.classes.length} classes. Train again to teach ${fresh.map(({ name }) => name).join(', ')}.`;
   }
+
+  /** Photos whose features are not computed yet. */
+  get waiting() { return this.#features.waiting; }
 
   // --- classes -----------------------------------------------------------------------------------
 
   /** @param {string} name @param {{ color?: string }} [how] @returns {Promise<ClassInfo>} */
   async addClass(name, { color } = {}) {
+    if (color !== undefined) paint(color);
     const most = this.#heads.file.mostClasses;
     /** @type {ClassInfo | undefined} */
     let made;
@@ -134,6 +157,7 @@ export class TransferSession extends EventTarget {
 
   /** @param {string} id @param {string} color */
   async recolorClass(id, color) {
+    paint(color);
     const own = this.#class(id);
     await this.#update(({ classes }) => ({ classes: classes.map((c) => (c.id === own.id ? { ...c, color } : c)) }));
   }
@@ -176,6 +200,7 @@ export class TransferSession extends EventTarget {
     const own = key === null ? undefined : this.#class(key);
     const { id: project } = this.project;
     const here = () => {
+      this.#live();
       if (this.project.id !== project) fail('E-STUDIO-023', 'Another project was opened while photos came in.', { next: 'add the rest of them again' });
     };
     /** @type {Added} */
@@ -192,7 +217,7 @@ export class TransferSession extends EventTarget {
       here();
       this.examples = [...this.examples, ...added];
       this.dispatchEvent(told('change'));
-      this.#compute();
+      this.#features.compute();
     };
     let flushed = performance.now();
     /** @param {{ done: number, count: number }} at */
@@ -232,7 +257,7 @@ export class TransferSession extends EventTarget {
     await this.#store.delete(ids);
     const gone = new Set(ids);
     this.examples = this.examples.filter((e) => !gone.has(e.id));
-    for (const id of ids) this.#rows.delete(id);
+    for (const id of ids) this.#features.rows.delete(id);
     this.dispatchEvent(told('change'));
   }
 
@@ -263,84 +288,17 @@ export class TransferSession extends EventTarget {
    * Photos that are the same, or nearly. @param {{ threshold?: number, signal?: AbortSignal }} [how] @returns {Promise<Pair[]>}
    */
   async duplicates(how) {
-    await this.#computing;
+    await this.#features.calm();
     const { near } = await import('./duplicates.js');
-    return near(this.#rows, how);
-  }
-
-  // --- features ----------------------------------------------------------------------------------
-
-  /** What features are kept under. @param {HeadInfo} info */
-  #form(info) {
-    return `${this.backbone.form}/${info.features}`;
-  }
-
-  /** Take up the features that are kept for a head. @param {HeadInfo} info */
-  async #rowsFor(info) {
-    if (this.#rowsOf === info.features) return;
-    this.#rowsOf = ''; // what is being computed now is of no use to it
-    this.#rows = new Map();
-    await this.#computing;
-    this.#rows = await this.#store.features(this.project.id, this.#form(info));
-    this.#rowsOf = info.features;
-  }
-
-  /** Compute what is missing while nothing else is to be done; at most one such goes on. */
-  #compute() {
-    this.#computing ??= this.#computed().catch((error) => {
-      if (!this.#closed) this.dispatchEvent(told('problem', error));
-    }).finally(() => {
-      this.#computing = undefined;
-    });
-    return this.#computing;
-  }
-
-  async #computed() {
-    const features = this.#rowsOf;
-    const rows = this.#rows;
-    const info = features ? this.#heads.taking(features) : undefined;
-    if (!info) return; // others are being taken up: it is begun again for them
-    const model = await this.#heads.open(info);
-    for (;;) {
-      const missing = this.examples.filter(({ id }) => !rows.has(id)).slice(0, FLUSH);
-      if (!missing.length || this.#closed || this.#rows !== rows) return;
-      /** @type {Map<string, Float32Array>} */
-      const fresh = new Map();
-      for (const { id } of missing) {
-        const photo = await this.#store.photo(id).catch((error) => {
-          if (error.code !== 'E-STUDIO-022') throw error; // else it was removed meanwhile
-        });
-        if (!photo) continue;
-        const row = await model.features([photo]).catch((error) => {
-          if (this.#heads.current === info.id) throw error; // else another head was opened, which goes on
-        });
-        if (!row || this.#rows !== rows) return;
-        fresh.set(id, row);
-        rows.set(id, row);
-        this.dispatchEvent(told('features', { done: this.examples.length - this.waiting, count: this.examples.length }));
-      }
-      const known = new Set(this.examples.map((e) => e.id));
-      for (const { id } of missing) if (!fresh.has(id)) this.examples = this.examples.filter((e) => e.id !== id);
-      for (const id of fresh.keys()) if (!known.has(id)) rows.delete(id);
-      await this.#store.putFeatures(this.#form(info), fresh);
-    }
-  }
-
-  /** The rows of examples, one after the other. @param {Example[]} examples @param {number} width */
-  #gathered(examples, width) {
-    const all = new Float32Array(examples.length * width);
-    examples.forEach(({ id }, i) => {
-      const row = this.#rows.get(id);
-      if (row?.length !== width) fail('E-STUDIO-022', 'A photo was removed meanwhile, or its features are of another head.', { where: id, next: 'try again' });
-      all.set(/** @type {Float32Array} */ (row), i * width);
-    });
-    return all;
+    return near(this.#features.rows, how);
   }
 
   // --- learning ----------------------------------------------------------------------------------
 
-  /** Change how is learnt. @param {Partial<Settings>} changes */
+  /** Change how is learnt; what cannot be is refused with E-STUDIO-003, and nothing is changed. @param {Partial<Settings>} changes */
   async configure(changes) {
+    const found = wrong(SETTINGS, changes);
+    if (found) fail('E-STUDIO-003', 'This setting cannot be.', found);
     await this.#update(({ settings: before }) => {
       const settings = { ...before, ...changes, augment: { ...before.augment, ...changes.augment } };
       this.#heads.which(settings);
@@ -369,52 +327,40 @@ export class TransferSession extends EventTarget {
       const begun = performance.now();
       const { settings } = this;
       const info = this.#heads.which(settings);
-      await this.#rowsFor(info);
+      await this.#features.take(this.project.id, info);
       const classes = this.classes.map((c) => c.id);
-      const going = resume && this.#learnt?.id === info.id && same(this.#learnt.classes, classes);
-      if (going) await this.#taught(); // it may not be open any more
+      // To go on, it may have to be opened again, and to let classes go.
+      const was = resume && this.trained && this.#learnt.known?.id === info.id ? (await this.#taught()).known : undefined;
+      const going = was && same(was.classes, classes);
       await this.#ready(info, signal, onPrepare);
       const model = await this.#heads.open(info, { signal });
-      const parts = split(this.examples, classes, settings);
+      await this.#learnt.calm();
+      const sides = (going ? was.sides : null) ?? sidesOf(this.examples, classes, settings);
+      const parts = parted(this.examples, classes, sides);
       /** @type {Run} */
       const run = { at: Date.now(), settings: structuredClone(settings), epochs: 0, history: {}, report: null, seconds: 0,
         examples: parts.train.length, stopped: 'done' };
       const before = going ? goingOn(run, this.project.runs.at(-1)) : 0;
-      try {
-        if (!going) await model.reset();
-        await model.setClasses(labelsOf(this.project), going ? [...classes.keys()] : []);
-        if (settings.head === 'neighbours') await this.#remember(model, parts.train, classes);
-        else await this.#fit(model, run, parts, classes, { signal, onPrepare, onEpoch, onBatch });
-      } catch (error) {
-        if (!going) await this.#back();
-        throw error;
-      }
-      this.#learnt = { id: info.id, classes };
+      this.#learnt.spoil(); // if it comes to nothing, what was learnt before is taken up again
+      if (!going) await model.reset();
+      await model.setClasses(labelsOf(this.project), going ? [...classes.keys()] : []);
+      if (settings.head === 'neighbours') await this.#remember(model, parts.train, classes);
+      else await this.#fit(model, run, parts, classes, { signal, onPrepare, onEpoch, onBatch });
+      this.#learnt.set(this.project, model, { id: info.id, classes, sides });
       const measured = this.#measuring(parts.validation);
       run.report = await this.#reported(model, measured.length ? measured : parts.train, classes);
       run.seconds += (performance.now() - begun) / 1000;
-      this.trained = true;
+      this.problem = null;
       this.report = run.report;
-      await this.#keep(model, info, [...this.project.runs.slice(0, before ? -1 : undefined), run].slice(-50));
+      await this.#keep([...this.project.runs.slice(0, before ? -1 : undefined), run].slice(-50));
       this.dispatchEvent(told('trained', run));
       return run;
     });
   }
 
-  /** A training came to nothing: what was learnt before is taken up again. */
-  async #back() {
-    if (!this.#learnt) return;
-    this.#learnt = undefined;
-    this.trained = false;
-    await this.#restore().catch((error) => {
-      this.problem = error;
-    });
-    this.dispatchEvent(told('change'));
-  }
-
   /** What measures honestly: what is held out, else what validates. @param {Example[]} validation */
   #measuring(validation) {
-    const held = this.examples.filter((e) => e.held && this.#rows.has(e.id));
+    const held = this.examples.filter((e) => e.held && this.#features.rows.has(e.id));
     return held.length ? held : validation;
   }
 
@@ -426,7 +372,7 @@ export class TransferSession extends EventTarget {
     try {
       while (this.waiting) {
         const before = this.waiting;
-        await Promise.race([this.#compute(), aborted(signal)]);
+        await Promise.race([this.#features.compute(), aborted(signal)]);
         signal?.throwIfAborted();
         if (this.waiting && this.waiting >= before) fail('E-STUDIO-010', 'Some photos cannot be read any more.', { next: 'remove them' });
       }
@@ -442,10 +388,10 @@ export class TransferSession extends EventTarget {
   async #fit(model, run, { train, validation }, classes, { signal, onPrepare, onEpoch, onBatch }) {
     const { settings } = run;
     const width = widthOf(model);
-    let x = this.#gathered(train, width);
+    let x = this.#features.gathered(train, width);
     let y = train.map((e) => classes.indexOf(e.class));
     const validationData = validation.length ? /** @type {[Float32Array, number[]]} */ ([
-      this.#gathered(validation, width), validation.map((e) => classes.indexOf(e.class))]) : undefined;
+      this.#features.gathered(validation, width), validation.map((e) => classes.indexOf(e.class))]) : undefined;
     if (settings.augment.copies > 0) {
       const more = await altered(model, train, settings, { read: (id) => this.#store.photo(id), size: this.backbone.size, signal, onPrepare });
       const both = new Float32Array(x.length + more.x.length);
@@ -464,29 +410,38 @@ export class TransferSession extends EventTarget {
   async #remember(model, examples, classes) {
     const { 'neighbours/used': { data } } = await model.getWeights();
     const width = widthOf(model);
-    await model.setWeights(remembered(this.#gathered(examples, width), examples, classes, {
+    await model.setWeights(remembered(this.#features.gathered(examples, width), examples, classes, {
       capacity: data.length, width, neighbours: this.settings.neighbours, seed: this.settings.seed }));
   }
 
   /** @param {TrainableModel} model @param {Example[]} examples @param {string[]} classes @returns {Promise<Report>} */
   async #reported(model, examples, classes) {
-    const own = examples.filter((e) => classes.includes(e.class) && this.#rows.has(e.id)); // removed ones are not asked
+    const own = examples.filter((e) => classes.includes(e.class) && this.#features.rows.has(e.id)); // removed ones are not asked
     if (!own.length) return reportOf(new Float32Array(), [], classes);
-    const scores = /** @type {Float32Array} */ (await model.predict(this.#gathered(own, widthOf(model)), { features: true }));
+    const scores = /** @type {Float32Array} */ (await model.predict(this.#features.gathered(own, widthOf(model)), { features: true }));
     return reportOf(scores, own, classes);
   }
 
-  /** The model that has learnt. @returns {Promise<{ model: TrainableModel, info: HeadInfo, classes: string[] }>} */
+  /**
+   * The model that has learnt, of the classes that there are now; nothing else may go on meanwhile.
+   * @returns {Promise<{ model: TrainableModel, info: HeadInfo, known: Known }>}
+   */
   async #taught() {
-    if (!this.#learnt) fail('E-STUDIO-024', 'Nothing was learnt yet.', { next: 'train first' });
-    const { id, classes } = /** @type {{ id: string, classes: string[] }} */ (this.#learnt);
-    const info = /** @type {HeadInfo} */ (this.heads.find((h) => h.id === id));
-    if (this.#heads.current !== id && !await this.#restore(info)) {
-      this.#learnt = undefined;
-      this.trained = false;
-      fail('E-STUDIO-024', 'What was learnt is not kept any more.', { next: 'train again' });
-    }
-    return { model: await this.#heads.open(info), info, classes };
+    this.#enough();
+    const { model, info } = await this.#learnt.open();
+    this.#enough();
+    if (await this.#learnt.trim(model, this.classes)) await this.#keep();
+    return { model, info, known: /** @type {Known} */ (this.#learnt.known) };
+  }
+
+  /** One class alone is told from nothing. */
+  #enough() {
+    if (this.#learnt.known && !this.trained) fail('E-STUDIO-024', 'Classes that were learnt are gone.', { next: 'train again' });
+  }
+
+  /** Which photos what is known was learnt from. @param {Known} known @returns {Sides} */
+  #sides({ sides, classes }) {
+    return sides ?? sidesOf(this.examples, classes, this.settings);
   }
 
   /**
@@ -503,13 +458,14 @@ export class TransferSession extends EventTarget {
 
   /** @param {'held' | 'validation' | 'all' | string[]} which */
   async #evaluated(which) {
-    const { model, info, classes } = await this.#taught();
-    await this.#rowsFor(info);
+    const { model, info, known } = await this.#taught();
+    const { classes } = known;
+    await this.#features.take(this.project.id, info);
     await this.#ready(info);
     const ids = Array.isArray(which) ? new Set(which) : undefined;
     const chosen = ids ? this.examples.filter((e) => ids.has(e.id))
       : which === 'all' ? this.examples : which === 'held' ? this.examples.filter((e) => e.held)
-      : split(this.examples, classes, this.settings).validation;
+      : parted(this.examples, classes, this.#sides(known)).validation;
     return this.#reported(model, chosen, classes);
   }
 
@@ -517,129 +473,148 @@ export class TransferSession extends EventTarget {
   async predict(photo, { heat = false } = {}) {
     this.#live();
     if (['train', 'load', 'import'].includes(this.#busy ?? '')) fail('E-STUDIO-023', `${this.#busy} has not ended.`, { where: 'predict', next: 'ask again when it has' });
-    const { model, classes } = await this.#taught();
+    this.#enough();
+    const { model, known: { classes } } = await this.#learnt.open();
     const begun = performance.now();
     const out = await model.run({ image: /** @type {any} */ (photo) });
     const ms = performance.now() - begun;
-    const scores = [...out.scores.data];
-    const results = classes.map((id, index) => {
-      const { name } = this.classes.find((c) => c.id === id) ?? { name: model.labels?.[index] ?? id };
-      return { label: name, class: id, index, score: Number(scores[index]) };
+    this.#enough();
+    // What was removed meanwhile is not spoken of: the others share what is left.
+    const here = classes.map((id) => this.classes.find((c) => c.id === id));
+    const all = here.reduce((sum, own, i) => sum + (own ? Number(out.scores.data[i]) : 0), 0);
+    const cut = here.includes(undefined);
+    const results = here.flatMap((own, index) => {
+      const score = Number(out.scores.data[index]);
+      return own ? [{ label: own.name, class: own.id, index, score: cut ? score / (all || 1) : score }] : [];
     }).sort((a, b) => b.score - a.score);
     const sure = results[0].score >= this.settings.threshold;
     return { results, label: sure ? results[0].label : null, sure, heat: heat ? heatOf(out.heat, results[0].index) : null, ms };
   }
 
   /**
-   * "That is wrong, it is ...": the photo, or an example, is learnt with its right class at once.
+   * "That is wrong, it is ...": the photo, or an example, is learnt with its right class at once. From what is held
+   * out, or validates, nothing is learnt: it gets its class. Before and after are measured on the same photos.
    * @param {Photo | string} given @param {string} key the class
-   * @returns {Promise<{ example: Example, before: Report | null, after: Report | null, ms: number, undo: () => Promise<void> }>}
+   * @returns {Promise<Correction>}
    */
   correct(given, key) {
     return this.#alone('correct', () => this.#corrected(given, key));
   }
 
-  /** @param {Photo | string} given @param {string} key */
+  /** @param {Photo | string} given @param {string} key @returns {Promise<Correction>} */
   async #corrected(given, key) {
     const own = this.#class(key);
-    const { model, info, classes } = await this.#taught();
+    const { model, info, known: was } = await this.#taught();
+    const { classes } = was;
     if (!classes.includes(own.id)) fail('E-STUDIO-024', 'This class was not learnt yet.', { where: own.name, next: 'train again' });
-    const was = typeof given === 'string' ? this.examples.find((e) => e.id === given)?.class : undefined;
-    let id = given;
+    const sides = this.#sides(was);
+    const old = typeof given === 'string' ? this.examples.find((e) => e.id === given) : undefined;
+    let example = old;
     if (typeof given === 'string') await this.move([given], own.id);
     else {
       const { added, refused } = await this.add(own.id, [given], { source: 'correction' });
       if (!added.length) throw refused[0]?.error ?? new FanlightError('E-STUDIO-013', 'There is no photo in what was given.');
-      id = added[0].id;
+      example = added[0];
     }
-    await this.#rowsFor(info);
+    const { id, hash } = example ?? fail('E-STUDIO-022', 'There is no such photo.', { received: given });
+    // It may be put aside already, as this example or as a copy of it: nothing is learnt from it then.
+    const learnt = !(old ? isAside(old, sides) : this.examples.some((e) => e.id !== id && e.hash === hash && isAside(e, sides)));
+    const known = { ...was, sides: { ...sides, fixed: { ...sides.fixed, [id]: !learnt } } };
+    await this.#features.take(this.project.id, info);
     await this.#ready(info);
     const begun = performance.now();
-    const old = await model.getWeights();
-    const held = this.examples.filter((e) => e.held);
-    const before = held.length ? await this.#reported(model, held, classes) : null;
-    const train = this.examples.filter((e) => !e.held && classes.includes(e.class));
-    if (info.head === 'neighbours') await this.#remember(model, train, classes);
-    else {
-      const batchSize = Math.min(32, train.length);
-      const steps = Math.ceil(train.length / batchSize);
-      const x = this.#gathered(train, widthOf(model));
-      // The new one counts as much as a tenth of all: one among hundreds would hardly be heard.
-      const sampleWeight = train.map((e) => (e.id === id ? Math.max(1, train.length / 10) : 1));
-      await model.fit(x, train.map((e) => classes.indexOf(e.class)), { features: true, batchSize, sampleWeight,
-        epochs: Math.max(1, Math.floor(CORRECTION_STEPS / steps)), learningRate: this.settings.learningRate, seed: this.settings.seed });
+    const weights = await model.getWeights();
+    const { train, validation } = parted(this.examples, classes, known.sides);
+    const measured = this.#measuring(validation);
+    const report = async () => (measured.length ? this.#reported(model, measured, classes) : null);
+    const before = await report();
+    if (learnt) {
+      await this.#again(model, info, train, classes, id).catch((error) => {
+        this.#learnt.spoil();
+        throw error;
+      });
     }
-    const after = held.length ? await this.#reported(model, held, classes) : null;
+    this.#learnt.set(this.project, model, known);
+    const after = await report();
     const ms = performance.now() - begun;
-    await this.#keep(model, info);
-    const example = /** @type {Example} */ (this.examples.find((e) => e.id === id));
-    const learnt = this.#learnt;
+    await this.#keep();
     const { id: project } = this.project;
     const undo = () => this.#alone('undo', async () => {
       if (this.project.id !== project) fail('E-STUDIO-023', 'Another project is open.', { next: 'open the first one again' });
-      if (was) await this.move([example.id], was);
-      else await this.remove([example.id]);
-      if (this.#learnt !== learnt || this.#heads.current !== info.id) return; // something newer was learnt
-      await model.setWeights(old);
-      await this.#keep(model, info);
+      if (old) await this.move([id], old.class);
+      else await this.remove([id]);
+      if (this.#learnt.known !== known || !this.#learnt.isIn(model)) return; // something newer was learnt
+      await model.setWeights(weights);
+      this.#learnt.set(this.project, model, was);
+      await this.#keep();
     });
-    return { example, before, after, ms, undo };
+    const now = /** @type {Example} */ (this.examples.find((e) => e.id === id));
+    return { example: now, before, after, measured: !measured.length ? null : measured[0].held ? 'held' : 'validation', learnt, ms, undo };
+  }
+
+  /** Learn on, for the sake of one example. @param {TrainableModel} model @param {HeadInfo} info @param {Example[]} train @param {string[]} classes @param {string} id */
+  async #again(model, info, train, classes, id) {
+    if (info.head === 'neighbours') {
+      await this.#remember(model, train, classes);
+      return;
+    }
+    const { learningRate, seed } = this.settings;
+    const batchSize = Math.min(32, train.length);
+    const steps = Math.ceil(train.length / batchSize);
+    const x = this.#features.gathered(train, widthOf(model));
+    // The new one counts as much as a tenth of all: one among hundreds would hardly be heard.
+    const sampleWeight = train.map((e) => (e.id === id ? Math.max(1, train.length / 10) : 1));
+    await model.fit(x, train.map((e) => classes.indexOf(e.class)), { features: true, batchSize, sampleWeight,
+      epochs: Math.max(1, Math.floor(CORRECTION_STEPS / steps)), learningRate, seed });
   }
 
   // --- keeping -----------------------------------------------------------------------------------
 
-  /** @param {TrainableModel} model @param {HeadInfo} info @param {Run[]} [runs] */
-  async #keep(model, info, runs) {
-    const bytes = packed(await model.getWeights(), {
-      head: info.id, form: this.backbone.form, classes: JSON.stringify(this.#learnt?.classes), labels: JSON.stringify(model.labels) });
+  /** Keep what was learnt. @param {Run[]} [runs] */
+  async #keep(runs) {
     try {
-      this.project = await this.#store.putHead(this.project.id, 'head', bytes, runs ? { runs } : {});
+      this.project = await this.#learnt.keep(runs);
       this.dispatchEvent(told('saved'));
     } catch (error) { // it goes on without; the page says so
       this.dispatchEvent(told('problem', error));
     }
   }
 
-  /** Take up what was learnt before, if that is there. @param {HeadInfo} [wanted] @returns {Promise<boolean>} */
-  async #restore(wanted) {
-    const bytes = await this.#store.head(this.project.id, 'head');
-    if (!bytes) return false;
-    const { tensors, about } = unpacked(bytes, this.project.name);
-    const info = this.heads.find((h) => h.id === about.head);
-    if (!info || about.form !== this.backbone.form || (wanted && wanted.id !== info.id)) return false;
-    const model = await this.#heads.open(info);
-    await model.reset();
-    await model.setClasses(JSON.parse(about.labels), []);
-    await model.setWeights(tensors);
-    this.#learnt = { id: info.id, classes: JSON.parse(about.classes) };
-    this.trained = true;
+  /** Take up what was learnt before, if that is there. Photos and classes do not wait for the model. */
+  async #restore() {
+    this.report = null;
+    this.problem = null;
+    await this.#learnt.read(this.project).catch((error) => {
+      this.problem = error;
+    });
+    const { known } = this.#learnt;
+    if (!known) return;
     this.report = this.project.runs.at(-1)?.report ?? null;
-    return true;
+    guarded(this.#learnt.open(), (error) => {
+      const other = this.#heads.current ?? known.id;
+      if (this.#closed || this.#learnt.known !== known || other !== known.id) return; // nobody wants it any more
+      this.problem = error;
+      this.dispatchEvent(told('problem', error));
+    });
   }
 
   /** Begin with what is kept of the project. */
   async #takeUp() {
-    this.trained = false;
-    this.problem = null;
-    this.report = null;
-    this.#learnt = undefined;
-    this.#rowsOf = '';
-    this.#rows = new Map();
+    this.#learnt.forget();
+    this.#features.clear();
     this.examples = await this.#store.examples(this.project.id);
     if (this.project.form !== this.backbone.form) await this.#update(() => ({ form: this.backbone.form }));
-    await this.#rowsFor(this.#heads.which(known(this.#heads, this.settings)));
-    if (await this.#store.head(this.project.id, 'head')) {
-      await this.#restore().catch((error) => {
-        this.problem = error; // nobody listens yet while the page opens
-      });
-    }
-    if (this.waiting) this.#compute();
+    await this.#restore();
+    await this.#features.take(this.project.id, this.#heads.which(known(this.#heads, this.settings)));
+    if (this.waiting) this.#features.compute();
     this.dispatchEvent(told('change'));
+    // Whoever opens a session asks for it: nobody listens yet.
+    if (this.problem) this.dispatchEvent(told('problem', this.problem));
   }
 
   /** All is kept as it comes: this waits until nothing is on its way. */
   async save() {
-    await this.#computing;
+    await this.#features.calm();
     this.project = await this.#store.update(this.project.id, {});
     this.dispatchEvent(told('saved'));
   }
@@ -663,24 +638,14 @@ export class TransferSession extends EventTarget {
     return this.#alone('export', async () => {
       const { exportAs } = await import('./export.js');
       const { featuresOf } = await import('./sharing.js');
-      const taught = this.#learnt || kind !== 'project' ? await this.#taught() : undefined;
+      const taught = this.trained || kind !== 'project' ? await this.#taught() : undefined;
       const places = taught ? this.#heads.places(taught.info, signal) : {};
-      if (taught) await this.#renamed(taught);
       return exportAs(kind, {
         title, model: taught?.model ?? null, ...places, project: this.project, examples: this.examples,
         photo: (id) => this.#store.photo(id), onProgress, signal,
-        features: this.#rowsOf ? featuresOf(this.examples, this.#rows, `${this.backbone.form}/${this.#rowsOf}`) : null,
+        features: this.#features.of ? featuresOf(this.examples, this.#features.rows, this.#features.form(this.#features.of)) : null,
       });
     });
-  }
-
-  /**
-   * A class may have got another name since it was learnt: files have the one that it has now.
-   * @param {{ model: TrainableModel, classes: string[] }} taught
-   */
-  async #renamed({ model, classes }) {
-    const labels = classes.map((id, i) => this.classes.find((c) => c.id === id)?.name ?? model.labels?.[i] ?? id);
-    if (!same(labels, model.labels)) await model.setClasses(labels, [...labels.keys()]);
   }
 
   /**
@@ -709,15 +674,15 @@ export class TransferSession extends EventTarget {
   async #adopt({ tensors, labels }, settings, classes) {
     const info = this.#heads.which(settings);
     const model = await this.#heads.open(info);
+    await this.#learnt.calm();
     await model.reset();
     await model.setClasses(labels, []);
     const own = Object.keys(await model.getWeights());
     if (!own.every((path) => tensors[path])) return; // of another head: it is trained again
     await model.setWeights(Object.fromEntries(own.map((path) => [path, tensors[path]])));
-    this.#learnt = { id: info.id, classes };
-    this.trained = true;
+    this.#learnt.set(this.project, model, { id: info.id, classes, sides: sidesOf(this.examples, classes, settings) });
     this.report = this.project.runs.at(-1)?.report ?? null;
-    await this.#keep(model, info);
+    await this.#keep();
     this.dispatchEvent(told('change'));
   }
 
@@ -757,7 +722,7 @@ export class TransferSession extends EventTarget {
     this.project = now;
     this.examples = examples;
     if (kind === 'head' && !this.#busy) await this.#alone('load', () => this.#restore());
-    if (this.waiting) this.#compute();
+    if (this.waiting) this.#features.compute();
     this.dispatchEvent(told('change'));
   }
 
@@ -789,10 +754,23 @@ export class TransferSession extends EventTarget {
   /** Give memory back; what is kept stays. */
   dispose() {
     this.#closed = true;
+    this.#features.close();
     this.#heads.dispose();
+    Object.assign(this.#store, { onchange: null, onproblem: null });
     this.#store.close();
   }
 }
+
+/** @param {string} color what a class has */
+const paint = (color) => {
+  const found = wrong({ color: isColor }, { color });
+  if (found) fail('E-STUDIO-003', 'This is no colour.', found);
+};
+
+/** Something in the background: who began it is told if it fails. @param {Promise<unknown>} work @param {(error: unknown) => void} failed */
+const guarded = (work, failed) => {
+  work.catch(failed);
+};
 
 /** Numbers of a photo's features. @param {TrainableModel} model */
 const widthOf = (model) => /** @type {number} */ (model.featureSize);

@@ -266,11 +266,17 @@ export class Store {
   features(project, form) {
     return this.#read(async (db) => {
       const tx = db.transaction('features');
-      const [keys, values] = await Promise.all([
-        tx.store.getAllKeys(pairsWithin(project)), tx.store.getAll(pairsWithin(project))]);
+      const keys = await tx.store.getAllKeys(pairsWithin(project));
+      const own = keys.filter(([, of]) => of === form);
+      // Rows are long, and heads that see with other layers have theirs beside: those are not read.
+      const rows = own.length === keys.length ? await tx.store.getAll(pairsWithin(project))
+        : await Promise.all(own.map((key) => tx.store.get(key)));
       /** @type {Map<string, Float32Array>} */
       const found = new Map();
-      for (const [i, [example, of]] of keys.entries()) if (of === form) found.set(example, values[i]);
+      own.forEach(([example], i) => {
+        const row = rows[i];
+        if (row) found.set(example, row);
+      });
       return found;
     });
   }

@@ -170,5 +170,18 @@ export interface Pair {
   similarity: number;
 }
 
+/** What a correction did. */
+export interface Correction {
+  example: Example;
+  /** What the same photos said before and after it; null where none were kept aside. */
+  before: Report | null;
+  after: Report | null;
+  measured: 'held' | 'validation' | null;
+  /** false: the photo is one of those kept aside, and nothing was learnt from it. */
+  learnt: boolean;
+  ms: number;
+  undo: () => Promise<void>;
+}
+
 export type Photo = ImageSource | Blob;
 export type ExportKind = 'page' | 'html' | 'npm' | 'tfjs' | 'safetensors' | 'project';

@@ -229,10 +229,12 @@ export class FanlightStudio extends LitElement {
   #heard(event) {
     if (event.type === 'problem') {
       const { detail } = /** @type {CustomEvent} */ (event);
-      if (LASTING.includes(detail?.code)) this.trouble = detail;
+      if (LASTING.includes(detail?.code) || detail === this.session?.problem) this.trouble = detail;
       else this.#failed(detail);
     }
     if (event.type === 'change') this.#prepare();
+    // It was of another project, or was trained again.
+    if (this.trouble?.code === 'E-STUDIO-034' && !this.session?.problem) this.trouble = null;
     // What it learns with is there: it is used, and the rest may come while nobody waits for anything.
     const { done, count } = /** @type {CustomEvent} */ (event).detail ?? {};
     if (event.type === 'trained' || (event.type === 'features' && done === count)) this.#keep();
@@ -338,7 +340,7 @@ export class FanlightStudio extends LitElement {
     if (!session) return { collect: false, train: false, try: false, keep: false };
     const some = new Set(shownExamples(session).filter(({ held }) => !held).map((one) => one.class));
     const collect = shownClasses(session).length > 1 && shownClasses(session).every(({ id }) => some.has(id));
-    return { collect, train: session.trained, try: false, keep: false };
+    return { collect, train: session.trained && !session.untaught, try: false, keep: false };
   }
 
   /** @param {Step} step */
@@ -426,7 +428,7 @@ export class FanlightStudio extends LitElement {
       <div class="page" @fl-tell=${(/** @type {CustomEvent} */ { detail }) => /** @type {FlToast | null} */ (this.renderRoot.querySelector('fl-toast.foot'))?.show(detail)}>
         ${this.#header()}
         <fl-status .progress=${this.progress} .trouble=${trouble} .newer=${this.newer}
-          .again=${!session || (trouble && trouble === session.problem) ? 'Try again' : trouble?.code === 'E-STUDIO-033' ? 'Go on' : ''}
+          .again=${!session || (trouble && trouble === session.problem && trouble.code !== 'E-STUDIO-034') ? 'Try again' : trouble?.code === 'E-STUDIO-033' ? 'Go on' : ''}
           @fl-again=${this.#again}></fl-status>
         ${this.full > FULL ? html`<p class="note bad">The space for this page is nearly full. Save projects as files, then delete what you do not need.</p>` : nothing}
         ${fresh && this.room === 'teach' ? html`<div class="hello"><h1>Show it examples. It learns to tell them apart.</h1>

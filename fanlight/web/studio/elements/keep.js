@@ -214,6 +214,7 @@ export class Keep extends Patient {
       <section aria-labelledby="finished">
         <h2 id="finished">Take your model with you</h2>
         ${session.trained ? nothing : html`<p class="note">Train first. Then you can save what it has learnt.</p>`}
+        ${session.untaught ? html`<p class="note">${session.untaught} What you save now does not know them.</p>` : nothing}
         <ul class="cards">${FINISHED.map((card) => this.#card(card))}${this.#card(PROJECT)}</ul>
         <details><summary>${icons.down} For developers</summary><ul class="cards">${DEVELOPERS.map((card) => this.#card(card))}</ul></details>
       </section>

@@ -22,6 +22,8 @@ export interface Session extends EventTarget {
   project: Project;
   heads: HeadInfo[];
   trained: boolean;
+  /** What the classifier does not know yet, in words; '' if it was taught all classes. */
+  untaught?: string;
   /** Why what was learnt could not be taken up again. */
   problem?: unknown;
   report: Report | null;

@@ -1,6 +1,6 @@
 /** What elements that teach and try ask of a `TransferSession`. Types only: no code. */
 
-import type { Answer, Example, ExportKind, Photo, Report, Run, Settings } from '../types.js';
+import type { Answer, Correction, ExportKind, Photo, Report, Run, Settings } from '../types.js';
 import type { Session } from './session.js';
 
 export interface TrainOptions {
@@ -13,13 +13,7 @@ export interface TrainOptions {
   resume?: boolean;
 }
 
-export interface Correction {
-  example: Example;
-  before: Report | null;
-  after: Report | null;
-  ms: number;
-  undo: () => Promise<void>;
-}
+export type { Correction };
 
 export interface Teacher extends Session {
   /** What is missing before it can learn, in words; '' if nothing is. */

@@ -182,6 +182,7 @@ export class Train extends Patient {
           <button type="button" class="primary big" aria-describedby="plan" ?disabled=${Boolean(lacks)} @click=${() => this.train()}>${icons.spark} ${session.trained ? 'Train again' : 'Train'}</button>`}
         <p class="summary" id="plan">${lacks ? html`<strong>${lacks}</strong>`
           : stopped ? html`<strong>Stopped after ${count(/** @type {Run} */ (this._run).epochs, 'round')}.</strong><br><span class="soft">It keeps what it has learnt until now.</span>`
+          : session.untaught ? html`<strong>${session.untaught}</strong>`
           : this.#plan(settingsOf(session))}</p>
       </div>
       ${this._error ? html`<p class="note bad" role="alert">${plain(this._error)}</p>` : nothing}

@@ -232,7 +232,7 @@ export class Try extends Patient {
       this._learnt = {
         ...done, moved: null, name: session.classes.find((c) => c.id === id)?.name ?? '', now: answer.results.find((r) => r.class === id)?.score ?? 0,
       };
-      this._spoken = `Learnt: ${this._learnt.name}`;
+      this._spoken = `${done.learnt === false ? 'Kept for checking' : 'Learnt'}: ${this._learnt.name}`;
     } catch (error) {
       this._error = error;
     } finally {
@@ -268,11 +268,11 @@ export class Try extends Patient {
   }
 
   /** What a correction changed, as it is. @param {NonNullable<Try['_learnt']>} learnt */
-  #effect({ before, after, name, now, ms }) {
+  #effect({ before, after, measured, learnt = true, name, now, ms }) {
     const better = before && after ? Math.round((after.accuracy - before.accuracy) * after.count) : 0;
     return html`<div class="note ${better < 0 ? '' : 'good'}" role="status">
-      <p><strong>Learnt in ${(ms / 1000).toFixed(1)} seconds.</strong> It now says ${name} with ${percent(now)}.</p>
-      ${before && after ? html`<p class="change"><span>On ${MEASURED.held}:</span>
+      <p>${learnt ? html`<strong>Learnt in ${(ms / 1000).toFixed(1)} seconds.</strong>` : html`<strong>Kept for checking.</strong> It learns nothing from this photo: the same one is kept aside.`} It now says ${name} with ${percent(now)}.</p>
+      ${before && after ? html`<p class="change"><span>On ${MEASURED[measured ?? 'held']}:</span>
           <span class="number">${rightOf(before)} before, <strong>${rightOf(after)} now</strong></span></p>
         <p class="small">${better > 0 ? 'Better.' : better < 0 ? 'Worse with the others. More photos of both classes will help, or take it back.' : 'As good as before with the others.'}</p>`
       : nothing}
@@ -338,7 +338,7 @@ export class Try extends Patient {
     if (!session) return nothing;
     if (!session.trained) return html`<p class="card">There is nothing to try yet. Train first.</p>`;
     const { threshold } = settingsOf(session);
-    return html`<div class="both">
+    return html`${session.untaught ? html`<p class="note">${session.untaught}</p>` : nothing}<div class="both">
       <section class="look" aria-label="Picture">
         ${this.#view()}
         <div class="row tools">

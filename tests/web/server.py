@@ -37,11 +37,12 @@ class Site:
         self.release = threading.Event()  # what "hold" waits for
         self.parts = False  # whether Range is answered, with 206
         self.ranges: list[tuple[str, str]] = []  # paths and ranges that were asked for
+        self.go = threading.Event()  # what "wait" waits for
 
     def fail(self, prefix: str, *faults: str) -> None:
         """The next requests of paths that begin so: "corrupt", "short", "missing", "slow", "stall"
-        (the body comes late), "hold" (the second half of it comes after `release` is set) or "cut"
-        (the connection ends in the middle of it).
+        (the body comes late), "wait" (the body comes when `go` is set), "hold" (the second half of
+        it comes when `release` is set) or "cut" (the connection ends in the middle of it).
         """
         self.faults[prefix] = list(faults)
 
@@ -109,6 +110,8 @@ def serve(folder: Path) -> Iterator[Site]:
             if fault == "cut":
                 data = data[: len(data) // 2]
                 self.close_connection = True
+            if fault == "wait":
+                site.go.wait(60)
             try:
                 self.wfile.write(data)
             except ConnectionError:
@@ -122,6 +125,7 @@ def serve(folder: Path) -> Iterator[Site]:
     try:
         yield site
     finally:
+        site.go.set()
         site.release.set()
         server.shutdown()
         server.server_close()

@@ -248,28 +248,33 @@ def test_names_of_side_cars(parts: Any) -> None:  # noqa: F811
     ]
 
 
+# A folder of the origin's own stands in for one of the disk: the same interface.
+FOLDER = """async (many) => {
+  const root = await navigator.storage.getDirectory();
+  globalThis.folder = await root.getDirectoryHandle('photos', { create: true });
+  globalThis.put = async (at, name, content) => {
+    const file = await (await at.getFileHandle(name, { create: true })).createWritable();
+    await file.write(content); await file.close();
+  };
+  globalThis.get = async (at, name) => (await (await at.getFileHandle(name)).getFile()).text();
+  globalThis.sub = await folder.getDirectoryHandle('beach', { create: true });
+  for (const { file } of await parts.folder(many)) await put(sub, file.name, file);
+  globalThis.showDirectoryPicker = async () => folder; }"""
+
+
+def choose(page: Any, many: int) -> Any:
+    """Tag the folder; the button that writes beside it."""
+    show(page, 0)
+    page.get_by_role("button", name="Choose a folder").click()
+    page.get_by_role("button", name=f"All {many}").wait_for()
+    page.get_by_role("progressbar").wait_for(state="detached")
+    return page.get_by_role("button", name="Write tags beside the photos")
+
+
 def test_tags_are_written_beside_the_photos_and_others_files_stay(parts: Any) -> None:  # noqa: F811
-    # A folder of the origin's own stands in for one of the disk: the same interface.
-    parts.evaluate(
-        """async () => {
-        const root = await navigator.storage.getDirectory();
-        globalThis.folder = await root.getDirectoryHandle('photos', { create: true });
-        globalThis.put = async (at, name, content) => {
-          const file = await (await at.getFileHandle(name, { create: true })).createWritable();
-          await file.write(content); await file.close();
-        };
-        globalThis.get = async (at, name) => (
-          await (await at.getFileHandle(name)).getFile()).text();
-        globalThis.sub = await folder.getDirectoryHandle('beach', { create: true });
-        for (const { file } of await parts.folder(6)) await put(sub, file.name, file);
-        await put(sub, 'IMG_0001.xmp', '<xmp>of another program</xmp>');
-        globalThis.showDirectoryPicker = async () => folder; }"""
-    )
-    show(parts, 0)
-    parts.get_by_role("button", name="Choose a folder").click()
-    parts.get_by_role("button", name="All 6").wait_for()
-    parts.get_by_role("progressbar").wait_for(state="detached")
-    write = parts.get_by_role("button", name="Write tags beside the photos")
+    parts.evaluate(FOLDER, 6)
+    parts.evaluate("put(sub, 'IMG_0001.xmp', '<xmp>of another program</xmp>')")
+    write = choose(parts, 6)
     write.click()
     parts.get_by_text("4 tags written").wait_for()
     note = parts.locator("fl-tag .note").inner_text()
@@ -288,6 +293,63 @@ def test_tags_are_written_beside_the_photos_and_others_files_stay(parts: Any) ->
     write.click()
     parts.get_by_text("1 photo not in that folder").wait_for()
     assert keywords(parts.evaluate("get(sub, 'IMG_0000.xmp')")) == ["owl"]
+
+
+# What became of a side-car that we wrote: (what is replaced, by what).
+EDITS = {
+    "a rating": (
+        "   <dc:subject>",
+        "   <xmp:Rating>5</xmp:Rating>\n   <dc:subject>",
+    ),
+    "data of another program": (
+        'xmlns:xmp="',
+        'xmlns:lr="http://ns.adobe.com/lightroom/1.0/" lr:privateRTKInfo="x"\n    xmlns:xmp="',
+    ),
+    "a second keyword": ("</rdf:li>", "</rdf:li>\n     <rdf:li>holiday</rdf:li>"),
+    "no keyword": ("<rdf:li>cat</rdf:li>", ""),
+    "a comment": ("</x:xmpmeta>\n", "</x:xmpmeta>\n<!-- mine -->\n"),
+    "other line breaks": ("\n", "\r\n"),
+    "another date": ("Z</xmp:MetadataDate>", "+02:00 x</xmp:MetadataDate>"),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_side_cars_of_ours_that_others_changed_stay(parts: Any, edit: str) -> None:  # noqa: F811
+    parts.evaluate(FOLDER, 2)
+    write = choose(parts, 2)
+    write.click()
+    parts.get_by_text("2 tags written").wait_for()
+    ours = parts.evaluate("get(sub, 'IMG_0000.xmp')")
+    assert keywords(ours) == ["cat"]
+    theirs = ours.replace(*EDITS[edit])
+    assert theirs != ours
+    parts.evaluate("(text) => put(sub, 'IMG_0000.xmp', text)", theirs)
+    parts.locator("fl-rows").get_by_label("Tag of beach/IMG_0000.png").select_option("owl")
+    write.click()
+    parts.get_by_text("1 tag written").wait_for()
+    note = parts.locator("fl-tag .note").inner_text()
+    assert "made or changed them: beach/IMG_0000.xmp" in note
+    assert parts.evaluate("get(sub, 'IMG_0000.xmp')") == theirs
+
+
+def test_a_folder_that_is_read_tells_how_many_files_it_has(parts: Any) -> None:  # noqa: F811
+    parts.evaluate(FOLDER, 5)
+    parts.evaluate(
+        """() => { globalThis.read = 0;
+        const { getFile } = FileSystemFileHandle.prototype;
+        FileSystemFileHandle.prototype.getFile = async function () {
+          if (++read === 4) await new Promise((resolve) => { globalThis.go = resolve; });
+          return getFile.call(this); }; }"""
+    )
+    show(parts, 0)
+    parts.get_by_role("button", name="Choose a folder").click()
+    parts.get_by_text("Reading the folder: 3 files").wait_for()
+    parts.evaluate("go()")
+    parts.get_by_role("button", name="All 5").wait_for()
+    assert not parts.get_by_text("Reading the folder").count()
+    parts.get_by_role("progressbar").wait_for(state="detached")
+    found = parts.evaluate("el.records().map(({ file }) => file)")
+    assert sorted(found) == [f"beach/IMG_000{i}.png" for i in range(5)]
 
 
 def test_what_are_no_photos_is_said(parts: Any) -> None:  # noqa: F811

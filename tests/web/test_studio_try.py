@@ -147,6 +147,50 @@ def s_held_never_learnt(page: Any) -> bool:
     return bool(page.evaluate("s.calls.at(-1)[0] === 'train' && s.report.count === 12"))
 
 
+def learn(page: Any) -> None:
+    """A photo is put right: it can be taken back."""
+    page.evaluate("async () => el.show([await file([140, 130, 110])])")
+    page.get_by_role("button", name="That's wrong").click()
+    page.get_by_role("group", name="What it really is").get_by_role("button", name="dog").click()
+    page.get_by_role("button", name="Undo").wait_for()
+
+
+def test_after_a_training_there_is_nothing_to_take_back(parts: Any) -> None:  # noqa: F811
+    show(parts)
+    learn(parts)
+    asked = parts.evaluate("s.asked")
+    parts.evaluate("s.train()")
+    parts.get_by_role("button", name="Undo").wait_for(state="detached")
+    # The photo is asked again, as of what was learnt now.
+    parts.wait_for_function("() => el._answer")
+    assert parts.evaluate("s.asked") == asked + 1
+    assert parts.get_by_role("img", name="a.png").count() == 1
+    assert not parts.locator(".note", has_text="Learnt in").count()
+
+
+def test_another_project_begins_with_nothing(parts: Any) -> None:  # noqa: F811
+    show(parts)
+    learn(parts)
+    parts.evaluate("""() => { s.project = { ...s.project, id: 'q' };
+        s.dispatchEvent(new Event('change')); }""")
+    parts.get_by_text("Here you see what it says.").wait_for()
+    assert not parts.get_by_role("button", name="Undo").count()
+    assert not parts.get_by_role("img", name="a.png").count()
+
+
+def test_a_correction_that_another_project_overtakes_is_not_shown(parts: Any) -> None:  # noqa: F811
+    show(parts)
+    parts.evaluate("async () => el.show([await file([140, 130, 110])])")
+    parts.evaluate("s.lag = 150")
+    parts.get_by_role("button", name="That's wrong").click()
+    parts.get_by_role("group", name="What it really is").get_by_role("button", name="dog").click()
+    parts.wait_for_function("() => s.examples.length === 61")
+    parts.evaluate("""() => { s.project = { ...s.project, id: 'q' };
+        s.dispatchEvent(new Event('change')); }""")
+    parts.wait_for_function("() => !el._busy")
+    assert not parts.get_by_role("button", name="Undo").count()
+
+
 def test_the_camera_is_looked_at_while_it_is_seen(filmed: Any, parts_site: Site) -> None:  # noqa: F811
     context = filmed.new_context(permissions=["camera"])
     page = open_parts(context.new_page(), parts_site)

@@ -19,21 +19,27 @@ const NOT_XML = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]|\p{Surroga
 export const xmlText = (text) => (
   text.replace(NOT_XML, '').replace(/[&<>"']/g, (c) => ENTITIES[c]));
 
+const TOOL = 'Fanlight Studio';
+
 /**
  * The text of a side-car.
  * @param {string[]} keywords none gives an empty bag
  * @param {{ tool?: string, at?: Date }} [options] tool: what wrote it; at: when
  */
-export const sidecar = (keywords, { tool = 'Fanlight Studio', at = new Date() } = {}) => {
-  const items = keywords.map((word) => `\n     <rdf:li>${xmlText(word)}</rdf:li>`).join('');
+export const sidecar = (keywords, { tool = TOOL, at = new Date() } = {}) => (
+  written(keywords.map(xmlText), xmlText(tool), at.toISOString()));
+
+/** @param {string[]} keywords as XML @param {string} tool @param {string} at */
+const written = (keywords, tool, at) => {
+  const items = keywords.map((word) => `\n     <rdf:li>${word}</rdf:li>`).join('');
   return `<?xml version="1.0" encoding="UTF-8"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
  <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
   <rdf:Description rdf:about=""
     xmlns:dc="http://purl.org/dc/elements/1.1/"
     xmlns:xmp="http://ns.adobe.com/xap/1.0/">
-   <xmp:CreatorTool>${xmlText(tool)}</xmp:CreatorTool>
-   <xmp:MetadataDate>${at.toISOString()}</xmp:MetadataDate>
+   <xmp:CreatorTool>${tool}</xmp:CreatorTool>
+   <xmp:MetadataDate>${at}</xmp:MetadataDate>
    <dc:subject>
     <rdf:Bag>${items}
     </rdf:Bag>
@@ -44,8 +50,16 @@ export const sidecar = (keywords, { tool = 'Fanlight Studio', at = new Date() } 
 `;
 };
 
-/** A side-car that we wrote, and may write again. @param {string} text */
-export const isOurs = (text) => text.includes('<xmp:CreatorTool>Fanlight Studio</xmp:CreatorTool>');
+/**
+ * Whether a side-car is, letter for letter, what we write for a photo: one keyword and a date. Only such a one may be
+ * written again: other programs keep our name in a file to which they have added theirs.
+ * @param {string} text
+ */
+export const isOurs = (text) => {
+  const [, at] = /<xmp:MetadataDate>([\dTZ:.-]+)<\/xmp:MetadataDate>/.exec(text) ?? [];
+  const [, word] = /<rdf:li>([^<>]*)<\/rdf:li>/.exec(text) ?? [];
+  return at !== undefined && word !== undefined && text === written([word], TOOL, at);
+};
 
 /**
  * Where the side-cars of photos belong: `beach/IMG.jpg` gives `beach/IMG.xmp`. Photos that differ in their

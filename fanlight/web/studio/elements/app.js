@@ -427,7 +427,7 @@ export class FanlightStudio extends LitElement {
       <a class="skip" href="#main" @click=${(/** @type {Event} */ event) => { event.preventDefault(); this.#go('collect'); }}>To the photos</a>
       <div class="page" @fl-tell=${(/** @type {CustomEvent} */ { detail }) => /** @type {FlToast | null} */ (this.renderRoot.querySelector('fl-toast.foot'))?.show(detail)}>
         ${this.#header()}
-        <fl-status .progress=${this.progress} .trouble=${trouble} .newer=${this.newer}
+        <fl-status .ready=${Boolean(session)} .progress=${this.progress} .trouble=${trouble} .newer=${this.newer}
           .again=${!session || (trouble && trouble === session.problem && trouble.code !== 'E-STUDIO-034') ? 'Try again' : trouble?.code === 'E-STUDIO-033' ? 'Go on' : ''}
           @fl-again=${this.#again}></fl-status>
         ${this.full > FULL ? html`<p class="note bad">The space for this page is nearly full. Save projects as files, then delete what you do not need.</p>` : nothing}

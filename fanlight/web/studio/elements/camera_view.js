@@ -52,7 +52,8 @@ export class FlCamera extends LitElement {
   #waiting = [];
   #adding = false;
   #timer = 0;
-  #frames = 0;
+  /** The press, or the countdown, that photos are taken for: one at a time. @type {{ left: number } | null} left: how many more */
+  #press = null;
   #abort = new AbortController();
 
   constructor() {
@@ -144,19 +145,25 @@ export class FlCamera extends LitElement {
 
   #start() {
     if (this.holding || !this.camera || this.left) return;
+    this.#begin(Infinity);
+  }
+
+  /** @param {number} most photos */
+  #begin(most) {
     this.holding = true;
-    this.#frames = 0;
-    this.#take();
+    this.#press = { left: most };
+    this.#take(this.#press);
   }
 
   #stop() {
     clearTimeout(this.#timer);
     this.holding = false;
+    this.#press = null;
     this.left = 0;
   }
 
-  /** One photo, and the next when its time comes. @param {number} [most] */
-  async #take(most = Infinity) {
+  /** One photo, and the next when its time comes, as long as it is for the press of now. @param {{ left: number }} press */
+  async #take(press) {
     const begun = performance.now();
     const video = this.#video;
     if (!video) return;
@@ -164,7 +171,7 @@ export class FlCamera extends LitElement {
       try {
         const photo = await still(video, this.mirror);
         this.taken++;
-        this.#frames++;
+        press.left--;
         this.#waiting.push(photo);
         this.#add();
       } catch (error) {
@@ -173,9 +180,9 @@ export class FlCamera extends LitElement {
         return;
       }
     }
-    if (this.#frames >= most) this.#stop();
-    if (!this.holding) return;
-    this.#timer = setTimeout(() => this.#take(most), Math.max(0, 1000 / this.rate - (performance.now() - begun)));
+    if (press !== this.#press) return; // it was let go meanwhile, and perhaps pressed again
+    if (press.left <= 0) this.#stop();
+    else this.#timer = setTimeout(() => this.#take(press), Math.max(0, 1000 / this.rate - (performance.now() - begun)));
   }
 
   /** What was taken goes to the session, all that waits at a time. */
@@ -186,9 +193,13 @@ export class FlCamera extends LitElement {
     try {
       while (this.#waiting.length) {
         const { refused } = await session.add(to, this.#waiting.splice(0), { source: 'camera' });
-        if (refused.length) throw refused[0].error;
+        if (!refused.length) continue;
+        // Those that wait are other photos, and may be right.
+        this.taken -= refused.length;
+        this.#stop();
+        problem(this, refused[0].error);
       }
-    } catch (error) {
+    } catch (error) { // no photo can be kept now
       this.#stop();
       this.#waiting = [];
       problem(this, error);
@@ -207,11 +218,7 @@ export class FlCamera extends LitElement {
     const tick = () => {
       this.left--;
       if (this.left) this.#timer = setTimeout(tick, 1000);
-      else {
-        this.holding = true;
-        this.#frames = 0;
-        this.#take(BURST);
-      }
+      else this.#begin(BURST);
     };
     this.#timer = setTimeout(tick, 1000);
   }

@@ -27,6 +27,10 @@ export const wrongName = (name, others) => {
   return others.some((one) => one.name.trim().toLowerCase() === same) ? 'Another class has this name already.' : '';
 };
 
+/** How far photos are that are being added, in words. @param {{ done: number, count: number }} adding count: 0 while nobody knows */
+export const howFar = ({ done, count: all }) => (
+  all ? `Adding ${grouped(done)} of ${grouped(all)}` : done ? `Adding ${grouped(done)}` : 'Looking for photos');
+
 /**
  * `<fl-class>`: a class with its name, colour and photos. Events for `<fl-collect>`: `fl-add` (detail: photos,
  * source), `fl-camera` (open or close it here), `fl-all`, `fl-remove`, `fl-move` (detail: ids), `fl-stop`, `fl-seen`.
@@ -199,8 +203,8 @@ export class FlClass extends Patient {
     const { adding, refused } = this;
     return html`
       ${adding ? html`<div class="row small number">
-        <span role="status">Adding ${adding.done}${adding.count ? ` of ${adding.count}` : ''}</span>
-        <div class="bar" ${vars({ '--share': adding.count ? adding.done / adding.count : 0.5 })}></div>
+        <span role="status">${howFar(adding)}</span>
+        <div class="bar" ${vars({ '--share': adding.count ? adding.done / adding.count : 0 })}></div>
         <button class="quiet" @click=${() => this.#say('fl-stop')}>Stop</button></div>` : nothing}
       ${refused.length ? html`<div class="note bad small" role="alert">
         <button class="quiet icon dismiss" aria-label="Close this message" @click=${() => this.#say('fl-seen')}>${icons.close}</button>

@@ -1,6 +1,6 @@
 import { LitElement, css, html, nothing } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
-import './class_card.js';
+import { howFar } from './class_card.js';
 import './dialog.js';
 import { brings, dropped, pasted, prepare } from './drops.js';
 import { icons } from './icons.js';
@@ -23,6 +23,10 @@ const UNEVEN = 3;
 const CALM_MS = 1200;
 /** Between two shows of how far it is. */
 const TELL_MS = 250;
+/** After it was asked to look at photos, before it is said that it has not begun: the model may be on its way. */
+const SOON_MS = 1000;
+/** In place of a class: each photo is of the class that its folder names. */
+const FOLDERS = '';
 /** @param {File} file */
 const isZip = ({ name, type }) => /\.zip$/i.test(name) || type === 'application/zip';
 
@@ -31,7 +35,7 @@ export class FlCollect extends LitElement {
   /** @override */
   static properties = {
     session: { attribute: false }, filming: { state: true }, adding: { state: true }, refused: { state: true }, features: { state: true },
-    pairs: { state: true }, loose: { state: true }, over: { state: true }, sorted: { state: true },
+    pairs: { state: true }, loose: { state: true }, over: { state: true },
   };
 
   /** @override */
@@ -51,11 +55,11 @@ export class FlCollect extends LitElement {
   `];
 
   #calm = 0;
+  #soon = 0;
   /** When progress was shown last. */
   #told = 0;
   /** What is being added, by class. @type {Map<string, Set<{ done: number, count: number, stop: AbortController }>>} */
   #adds = new Map();
-  #sorting = new AbortController();
   /** The class that was worked on last: what is pasted goes there. */
   #last = '';
   /** Whose classes are shown. */
@@ -79,8 +83,6 @@ export class FlCollect extends LitElement {
     /** What was dropped beside the classes, until somebody says where it belongs. @type {{ files: File[], source: Origin } | null} */
     this.loose = null;
     this.over = false;
-    /** Photos of folders that were added so far; -1 while there are none on their way. */
-    this.sorted = -1;
     new Watch(this, ['change', 'trash', 'features'], (event) => this.#heard(event));
   }
 
@@ -101,6 +103,8 @@ export class FlCollect extends LitElement {
     window.removeEventListener('pointerdown', this.#near, true);
     window.removeEventListener('focusin', this.#near, true);
     clearTimeout(this.#calm);
+    clearTimeout(this.#soon);
+    this.#soon = 0;
     this.#stop();
   }
 
@@ -111,6 +115,7 @@ export class FlCollect extends LitElement {
     this.#project = project;
     this.#stop();
     this.adding = {};
+    this.loose = null;
     this.filming = '';
     this.pairs = [];
     this.refused = {};
@@ -122,7 +127,18 @@ export class FlCollect extends LitElement {
   #heard(event) {
     if (event.type === 'features') return this.#featured(/** @type {CustomEvent} */ (event).detail);
     if (event.type !== 'trash') this.#alike();
+    this.#begins();
     return true;
+  }
+
+  /** Photos may wait for the model, of whose download not even the first bytes have come: say that they wait. */
+  #begins() {
+    this.#soon ||= setTimeout(() => {
+      this.#soon = 0;
+      const { waiting = 0, examples = [] } = this.session ?? {};
+      if (!waiting || performance.now() < this.#told + SOON_MS) return;
+      this.#featured({ done: examples.length - waiting, count: examples.length });
+    }, SOON_MS);
   }
 
   /** There is one for each photo: a few of them a second are enough to see. @param {{ done: number, count: number }} features */
@@ -154,30 +170,42 @@ export class FlCollect extends LitElement {
     }, CALM_MS);
   }
 
-  /** @param {string} to @param {unknown} photos files, or what was gathered of a drop @param {Origin} source */
-  async #add(to, photos, source) {
+  /**
+   * Photos of a class, or of the classes that their folders name.
+   * @param {string} to the class, or FOLDERS @param {unknown} photos files, or what was gathered of a drop @param {Origin} source
+   * @returns {Promise<Added | null>} null: it came to nothing, which was told
+   */
+  async #taken(to, photos, source) {
     const { session } = this;
-    if (!session) return;
+    if (!session) return null;
+    const project = session.project?.id;
     // How many there are nobody knows of a folder or a zip file before it was looked into.
     const known = Array.isArray(photos) && !photos.some(isZip) ? photos.length : 0;
-    this.#last = to;
     const one = { done: 0, count: known, stop: new AbortController() };
     const all = this.#adds.get(to) ?? new Set();
     this.#adds.set(to, all.add(one));
     this.#count(to);
-    this.refused = { ...this.refused, [to]: [] };
     try {
-      const { refused } = await session.add(to, photos, { source, signal: one.stop.signal, onProgress: (done, count) => {
+      return await session.add(to === FOLDERS ? null : to, photos, { source, signal: one.stop.signal, onProgress: (done, count) => {
         Object.assign(one, { done, count: count ?? known });
         this.#count(to);
       } });
-      this.refused = { ...this.refused, [to]: [...this.refused[to] ?? [], ...refused] };
     } catch (error) {
-      problem(this, error);
+      if (session.project?.id === project) problem(this, error);
+      else tell(this, 'Another project was opened while photos came in. The rest of them were left out.', { bad: true });
+      return null;
     } finally {
       all.delete(one);
       this.#count(to);
     }
+  }
+
+  /** @param {string} to @param {unknown} photos @param {Origin} source */
+  async #add(to, photos, source) {
+    this.#last = to;
+    this.refused = { ...this.refused, [to]: [] };
+    const taken = await this.#taken(to, photos, source);
+    if (taken) this.refused = { ...this.refused, [to]: [...this.refused[to] ?? [], ...taken.refused] };
   }
 
   /** What is on its way to a class, taken together. @param {string} to */
@@ -227,20 +255,12 @@ export class FlCollect extends LitElement {
 
   /** Folders become classes, or go to those of their names. @param {unknown} photos */
   async #folders(photos) {
-    const { session } = this;
-    if (!session) return;
-    const { signal } = this.#sorting = new AbortController();
-    this.sorted = 0;
-    try {
-      const { added, refused } = await session.add(null, photos, { source: 'file', signal, onProgress: (done) => { this.sorted = done; } });
-      if (refused.length && !added.length) throw refused[0].error;
-      const [first] = refused;
-      tell(this, `${count(added.length, 'photo')} added${first ? `, ${count(refused.length, 'file')} could not be used` : ''}`);
-    } catch (error) {
-      problem(this, error);
-    } finally {
-      this.sorted = -1;
-    }
+    const taken = await this.#taken(FOLDERS, photos, 'file');
+    if (!taken) return;
+    const { added, refused } = taken;
+    const [first] = refused;
+    if (first && !added.length) problem(this, first.error);
+    else tell(this, `${count(added.length, 'photo')} added${first ? `, ${count(refused.length, 'file')} could not be used` : ''}`);
   }
 
   /** @param {Event} event */
@@ -376,12 +396,15 @@ export class FlCollect extends LitElement {
     /** @type {Map<string, Example[]>} the newest first */
     const by = new Map(classes.map(({ id }) => [id, []]));
     for (let i = examples.length - 1; i >= 0; i--) by.get(examples[i].class)?.push(examples[i]);
+    const adding = this.adding[FOLDERS];
     const alike = new Set(groups(this.pairs, examples).flatMap((set) => set.map(({ id }) => id)));
     return html`
       <div class="stack">
         ${this.#balance(classes, by)}
-        ${this.sorted < 0 ? nothing : html`<div class="row small number"><span role="status" class="grow">Adding ${this.sorted}…</span>
-          <button class="quiet" @click=${() => this.#sorting.abort()}>Stop</button></div>`}
+        ${adding ? html`<div class="row small number">
+          <span role="status">${howFar(adding)}</span>
+          <div class="bar" ${vars({ '--share': adding.count ? adding.done / adding.count : 0 })}></div>
+          <button class="quiet" @click=${() => this.#stop(FOLDERS)}>Stop</button></div>` : nothing}
         <div class="${features.done < features.count ? 'row' : 'hidden-text'} small soft number" role="status">
           ${features.done < features.count ? html`<span>${features.done} of ${count(features.count, 'photo')} ready</span>
             <div class="bar" ${vars({ '--share': features.done / features.count })}></div>` : nothing}

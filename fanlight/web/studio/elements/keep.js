@@ -72,7 +72,8 @@ export class Keep extends Patient {
     this._states = {};
     /** @type {{ used: number, quota: number, persisted: boolean } | null} */
     this._storage = null;
-    this._bringing = false;
+    /** How far a project is that is brought in, in words; '' for none. */
+    this._bringing = '';
     /** Why a project was not brought in. @type {unknown} */
     this._error = null;
     new Watch(this, ['change', 'trained', 'saved'], ({ type }) => {
@@ -144,17 +145,19 @@ export class Keep extends Patient {
   async bring(file) {
     const { session } = this;
     if (!session || !file || this._bringing) return;
-    this._bringing = true;
+    this._bringing = 'Opening …';
     this._error = null;
     const place = this.parentNode ?? this; // stays, where a project that is opened has nothing to keep yet
     try {
-      const project = await session.importProject(file);
+      const project = await session.importProject(file, {
+        onProgress: (done, all) => { this._bringing = `Opening: ${done} of ${count(all, 'photo')}`; },
+      });
       tell(place, `Here it is: ${project.name}.`);
       this.dispatchEvent(new CustomEvent('fl-project', { detail: project, bubbles: true, composed: true }));
     } catch (error) {
       if (!aborted(error)) this._error = error;
     } finally {
-      this._bringing = false;
+      this._bringing = '';
     }
   }
 
@@ -221,7 +224,7 @@ export class Keep extends Patient {
       <section aria-labelledby="bring">
         <h2 id="bring">Open a project</h2>
         <div class="row">
-          <button type="button" ?disabled=${this._bringing} @click=${() => /** @type {HTMLInputElement} */ (this.renderRoot.querySelector('#project')).click()}>${icons.upload} ${this._bringing ? 'Opening …' : 'Choose a project file'}</button>
+          <button type="button" ?disabled=${Boolean(this._bringing)} @click=${() => /** @type {HTMLInputElement} */ (this.renderRoot.querySelector('#project')).click()}>${icons.upload} ${this._bringing || 'Choose a project file'}</button>
           <span class="soft small">A zip that was saved here. Your own project stays.</span>
           <input type="file" id="project" accept=".zip,application/zip" hidden aria-label="Project file" @change=${(/** @type {Event} */ event) => {
             const input = /** @type {HTMLInputElement} */ (event.target);

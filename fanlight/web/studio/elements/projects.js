@@ -196,7 +196,7 @@ export class FlProjects extends Patient {
     if (!file || !session) return;
     const done = await this.#do('Unpacking…', async () => {
       await Trash.of(session).empty();
-      const made = await session.importProject(file);
+      const made = await session.importProject(file, { onProgress: (done, all) => { this.busy = `Unpacking ${done} of ${count(all, 'photo')}…`; } });
       if (made.id !== session.project.id) await session.load(made.id);
     });
     input.value = '';

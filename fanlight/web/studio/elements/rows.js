@@ -242,7 +242,7 @@ export class Rows extends LitElement {
     const name = parts.pop();
     const state = row.state === 'refused' ? plain(row.error)
       : row.corrected ? `put right by you${said && row.said !== row.tag ? `; it said ${said}` : ''}`
-      : row.state === 'done' && !row.sure ? `perhaps ${said}` : '';
+      : row.state === 'done' && !row.sure && said ? `perhaps ${said}` : '';
     const about = [state, parts.join('/')].filter(Boolean).join(' · ');
     return html`<div class="line ${picked ? 'picked' : ''}" role="row" aria-rowindex=${index + 2} aria-selected=${picked ? 'true' : 'false'} data-row=${index}
       tabindex=${index === this._at ? 0 : -1} @focusin=${() => { this._at = index; }} ${vars({ '--y': `${index * this._high}px` })}>
@@ -255,7 +255,7 @@ export class Rows extends LitElement {
           <option value="" .selected=${row.tag === null}>not sure</option>
           ${this.classes.map(({ id, name }) => html`<option value=${id} .selected=${id === row.tag}>${name}</option>`)}
         </select>`}</span>
-      <span role="gridcell" class="number end">${row.state === 'done' ? percent(row.score) : ''}</span>
+      <span role="gridcell" class="number end">${row.state === 'done' && row.said !== null ? percent(row.score) : ''}</span>
     </div>`;
   }
 

@@ -18,6 +18,8 @@ export interface Keeper {
 export interface Session extends EventTarget {
   classes: ClassInfo[];
   examples: Example[];
+  /** Photos that were not looked at yet. */
+  waiting?: number;
   settings: Settings;
   project: Project;
   heads: HeadInfo[];
@@ -45,5 +47,5 @@ export interface Session extends EventTarget {
   create(name: string): Promise<unknown>;
   rename(name: string): Promise<unknown>;
   export(kind: ExportKind, options?: object): Promise<File>;
-  importProject(file: File): Promise<Project>;
+  importProject(file: File, options?: { onProgress?: (done: number, count: number) => void; signal?: AbortSignal }): Promise<Project>;
 }

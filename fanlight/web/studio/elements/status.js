@@ -13,7 +13,7 @@ const SPAN = 4000;
  */
 export class FlStatus extends LitElement {
   /** @override */
-  static properties = { progress: { attribute: false }, trouble: { attribute: false }, again: {}, newer: { attribute: false }, held: { state: true } };
+  static properties = { progress: { attribute: false }, trouble: { attribute: false }, again: {}, newer: { attribute: false }, ready: { type: Boolean }, held: { state: true } };
 
   /** @override */
   static styles = [shared, css`
@@ -36,6 +36,8 @@ export class FlStatus extends LitElement {
     this.again = '';
     /** A newer version waits: begin with it. @type {(() => Promise<boolean>) | null} */
     this.newer = null;
+    /** Whether photos may be added while the model comes. */
+    this.ready = false;
     /** Whether another tab is at work, so that the newer version cannot begin. */
     this.held = false;
   }
@@ -72,7 +74,7 @@ export class FlStatus extends LitElement {
         <span>Getting the model: ${bytes(progress.loaded)} of ${bytes(progress.total)}${left === null ? '' : `, ${seconds(left)} left`}</span>
         <div class="bar" role="progressbar" aria-label="The model's download" aria-valuemin="0" aria-valuemax="100"
           aria-valuenow=${Math.round(100 * progress.loaded / progress.total)} ${vars({ '--share': progress.loaded / progress.total })}></div>
-        <span class="soft">You can add photos already.</span></div>` : nothing}`;
+        ${this.ready ? html`<span class="soft">You can add photos already.</span>` : nothing}</div>` : nothing}`;
   }
 }
 

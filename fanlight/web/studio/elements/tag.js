@@ -1,13 +1,14 @@
 import { css, html, nothing } from 'lit';
+import { keyed } from 'lit/directives/keyed.js';
 import { Tagging, ofDrop, ofFolder, ofInput, writeBeside } from '../tagging.js';
 import { icons } from './icons.js';
 import { Patient } from './patient.js';
 import { shared, vars } from './theme.js';
+import { Trash } from './trash.js';
 import { Watch } from './watch.js';
 import { count, plain, problem, seconds, tell } from './words.js';
 import './rows.js';
 /**
- * @import { PropertyValues } from 'lit'
  * @import { Found, Row } from '../tagging.js'
  * @import { Teacher } from './teacher.js'
  * @typedef {'all' | 'unsure' | 'corrected' | 'refused' | `class:${string}`} Shown
@@ -18,7 +19,7 @@ const folders = /** @type {Folders} */ (/** @type {unknown} */ (globalThis));
 
 /**
  * `<fl-tag>`: a folder of photos, tagged by the model, put right by a person, and saved as a table or as side-cars
- * that photo managers read.
+ * that photo managers read. The table is the session's, one for each project: it is there again whenever one is shown.
  *
  * - `session`: a `TransferSession` that was trained
  */
@@ -26,7 +27,7 @@ export class Tag extends Patient {
   /** @override */
   static properties = {
     session: { attribute: false }, _version: { state: true }, _picked: { state: true }, _shown: { state: true }, _sort: { state: true },
-    _over: { state: true }, _error: { state: true }, _busy: { state: true }, _written: { state: true },
+    _over: { state: true }, _error: { state: true },
   };
 
   /** @override */
@@ -49,9 +50,6 @@ export class Tag extends Patient {
 
   /** @type {Tagging | null} */
   #tagging = null;
-  /** @type {FileSystemDirectoryHandle | null} */
-  #folder = null;
-  #began = 0;
   /** @type {{ key: string, rows: Row[] }} */
   #view = { key: '', rows: [] };
   #frame = 0;
@@ -77,32 +75,43 @@ export class Tag extends Patient {
     this._over = false;
     /** @type {unknown} */
     this._error = null;
-    this._busy = '';
-    /** What became of side-cars. @type {{ written: number, kept: string[], missing: string[] } | null} */
-    this._written = null;
     new Watch(this, ['change', 'trained']);
   }
 
-  /** @override @param {PropertyValues} changed */
-  willUpdate(changed) {
-    if (!changed.has('session')) return;
-    this.#tagging?.pause();
-    this.#tagging?.removeEventListener('change', this.#change);
-    this.#tagging = this.session ? new Tagging(this.session) : null;
-    this.#tagging?.addEventListener('change', this.#change);
+  /** Another project has another table. @override */
+  willUpdate() {
+    const { session } = this;
+    if (this._shown.startsWith('class:') && !session?.classes.some(({ id }) => this._shown === `class:${id}`)) this._shown = 'all';
+    const tagging = session && this.isConnected ? Tagging.of(session) : null;
+    if (tagging === this.#tagging) return;
+    this.#leave();
+    this.#tagging = tagging;
     this._picked = new Set();
+    this._shown = 'all';
+    this._error = null;
+    if (!tagging || !session) return;
+    // What was thrown away is gone before anything else is done: no photo gets a class that goes in a moment.
+    Trash.of(session).empty().catch((error) => problem(this, error));
+    tagging.addEventListener('change', this.#change);
+    tagging.show();
+  }
+
+  #leave() {
+    this.#tagging?.removeEventListener('change', this.#change);
+    this.#tagging?.hide();
+    this.#tagging = null;
   }
 
   /** @override */
   disconnectedCallback() {
     super.disconnectedCallback();
-    this.#tagging?.pause();
+    this.#leave();
   }
 
   /** @override */
   connectedCallback() {
     super.connectedCallback();
-    if (this.#tagging?.rows.length) this.#tagging.resume();
+    this.requestUpdate();
   }
 
   /** Rows that have an answer, as plain data. */
@@ -115,19 +124,16 @@ export class Tag extends Patient {
     return this.#tagging?.done ?? 0;
   }
 
-  /** Tag photos. @param {Found[]} found @param {FileSystemDirectoryHandle | null} [folder] where they are, to write beside them */
-  add(found, folder = null) {
-    const tagging = this.#tagging;
-    if (!tagging) {
-      if (this.session) this.updateComplete.then(() => this.add(found, folder)); // it was given just now
-      return;
-    }
+  /**
+   * Tag photos. @param {Found[]} found @param {FileSystemDirectoryHandle | null} [folder] where they are, to write beside them
+   * @param {Tagging | null} [tagging] the table that was shown when they were asked for
+   */
+  add(found, folder = null, tagging = this.session && Tagging.of(this.session)) {
+    if (!tagging) return;
     this._error = null;
-    this._written = null;
     try {
       const { other, again } = tagging.add(found);
-      this.#folder = folder;
-      this.#began = performance.now();
+      tagging.note({ folder, written: null });
       if (again) tell(this, `${count(again, 'photo')} left out: in the table already.`);
       else if (other) tell(this, `${count(other, 'file')} left out: not photos.`);
     } catch (error) {
@@ -136,18 +142,19 @@ export class Tag extends Patient {
   }
 
   async #open() {
+    const tagging = /** @type {Tagging} */ (this.#tagging);
     try {
       if (!folders.showDirectoryPicker) {
         /** @type {HTMLInputElement} */ (this.renderRoot.querySelector('#folder')).click();
         return;
       }
       const folder = await folders.showDirectoryPicker({ id: 'fl-tag' });
-      this._busy = 'Reading the folder';
-      this.add(await ofFolder(folder), folder);
+      tagging.note({ doing: 'Reading the folder' });
+      this.add(await ofFolder(folder, (n) => this.#found(tagging, n)), folder, tagging);
     } catch (error) {
       problem(this, error);
     } finally {
-      this._busy = '';
+      tagging.note({ doing: '' });
     }
   }
 
@@ -155,17 +162,25 @@ export class Tag extends Patient {
   async #drop(event) {
     event.preventDefault();
     this._over = false;
-    if (!event.dataTransfer) return;
+    const tagging = this.#tagging;
+    if (!event.dataTransfer || !tagging) return;
     const [item] = event.dataTransfer.items;
     const single = event.dataTransfer.items.length === 1
       ? /** @type {any} */ (item).getAsFileSystemHandle?.() : null; // before anything is awaited
     try {
-      const found = await ofDrop(event.dataTransfer);
+      const found = await ofDrop(event.dataTransfer, (n) => this.#found(tagging, n));
       const folder = await single;
-      this.add(found, folder?.kind === 'directory' ? folder : null);
+      this.add(found, folder?.kind === 'directory' ? folder : null, tagging);
     } catch (error) {
       problem(this, error);
+    } finally {
+      tagging.note({ doing: '' });
     }
+  }
+
+  /** A folder is looked through. @param {Tagging} tagging @param {number} n files up to now */
+  #found(tagging, n) {
+    tagging.note({ doing: `Reading the folder: ${count(n, 'file')}` });
   }
 
   /** @param {Event} event */
@@ -223,12 +238,13 @@ export class Tag extends Patient {
 
   /** Side-cars in one zip, to be unpacked where the photos are. */
   async #zip() {
-    const sidecars = /** @type {Tagging} */ (this.#tagging).sidecars();
+    const tagging = /** @type {Tagging} */ (this.#tagging);
+    const sidecars = tagging.sidecars();
     if (!sidecars.length) {
       tell(this, 'No photo has a tag yet.');
       return;
     }
-    this._busy = 'Packing';
+    tagging.note({ doing: 'Packing' });
     try {
       const { strToU8, zip } = await import('fflate');
       const files = Object.fromEntries(sidecars.map(({ path, text }) => [path, strToU8(text)]));
@@ -239,40 +255,49 @@ export class Tag extends Patient {
     } catch (error) {
       problem(this, error);
     } finally {
-      this._busy = '';
+      tagging.note({ doing: '' });
     }
   }
 
   /** Side-cars into the folder itself. */
   async #beside() {
-    const sidecars = /** @type {Tagging} */ (this.#tagging).sidecars();
-    this._written = null;
+    const tagging = /** @type {Tagging} */ (this.#tagging);
+    const sidecars = tagging.sidecars();
+    tagging.note({ written: null });
     try {
-      const asked = /** @type {any} */ (this.#folder);
+      const asked = /** @type {any} */ (tagging.folder);
       const allowed = asked?.requestPermission ? await asked.requestPermission({ mode: 'readwrite' }) === 'granted' : Boolean(asked);
       const folder = allowed ? asked : await folders.showDirectoryPicker?.({ id: 'fl-tag', mode: 'readwrite' });
       if (!folder) return;
-      this._written = await writeBeside(folder, sidecars, (done, all) => { this._busy = `Writing ${done} of ${all}`; });
+      const written = await writeBeside(folder, sidecars, (done, all) => tagging.note({ doing: `Writing ${done} of ${all}` }));
+      tagging.note({ written });
     } catch (error) {
       problem(this, error);
     } finally {
-      this._busy = '';
+      tagging.note({ doing: '' });
     }
   }
 
-  #left() {
-    const { done, rows } = /** @type {Tagging} */ (this.#tagging);
-    return done < 3 ? 'a moment' : seconds((performance.now() - this.#began) / 1000 / done * (rows.length - done));
-  }
-
   #progress() {
-    const { done, rows, paused } = /** @type {Tagging} */ (this.#tagging);
+    const { done, rows, paused, later, left } = /** @type {Tagging} */ (this.#tagging);
     if (done >= rows.length) return nothing;
-    return html`<div class="top" >
-      <div class="row"><p class="grow number"><strong>${done} of ${count(rows.length, 'photo')}</strong> <span class="soft">${paused ? 'paused' : html`about ${this.#left()} left`}</span></p>
+    const wait = later || !this.session?.trained ? 'goes on when it has learnt' : `about ${done < 3 ? 'a moment' : seconds(left)} left`;
+    return html`<div class="top">
+      <div class="row"><p class="grow number"><strong>${done} of ${count(rows.length, 'photo')}</strong> <span class="soft">${paused ? 'paused' : wait}</span></p>
         <button type="button" @click=${() => { const t = /** @type {Tagging} */ (this.#tagging); if (t.paused) t.resume(); else t.pause(); }}>${paused ? 'Go on' : 'Pause'}</button></div>
       <div class="bar" role="progressbar" aria-label="Photos tagged" aria-valuemin="0" aria-valuemax=${rows.length} aria-valuenow=${done} ${vars({ '--share': done / rows.length, '--color': 'var(--accent)' })}></div>
     </div>`;
+  }
+
+  /** What has happened to the model since, and what it did to the table. */
+  #since() {
+    const tagging = /** @type {Tagging} */ (this.#tagging);
+    const lost = [...tagging.lost].map(([name, n]) => `${count(n, 'photo')} had the tag "${name}"`).join(', ');
+    return html`
+      ${lost ? html`<div class="note" role="status"><div class="row"><p class="grow">${lost}. ${tagging.lost.size > 1 ? 'Those classes are gone, and the tags with them' : 'That class is gone, and the tag with it'}.</p>
+        <button type="button" @click=${() => tagging.seen()}>OK</button></div></div>` : nothing}
+      ${tagging.stale ? html`<div class="note" role="status"><div class="row"><p class="grow">It has learnt more since it saw these photos.</p>
+        <button type="button" title="What you put right stays" @click=${() => tagging.again()}>Ask again</button></div></div>` : nothing}`;
   }
 
   /** @param {Shown} id @param {string} name @param {number} n */
@@ -313,18 +338,19 @@ export class Tag extends Patient {
   }
 
   #saving() {
+    const { doing, written, batches } = /** @type {Tagging} */ (this.#tagging);
     return html`<section class="stack" aria-label="Save">
       <div class="row save">
         <button type="button" class="primary" @click=${this.#csv}>${icons.download} Table (CSV)</button>
         <button type="button" @click=${this.#json}>JSON</button>
-        <button type="button" ?disabled=${Boolean(this._busy)} @click=${this.#zip}>${icons.tag} Tags for photo managers (zip)</button>
-        ${folders.showDirectoryPicker && /** @type {Tagging} */ (this.#tagging).batches === 1 ? html`<button type="button" ?disabled=${Boolean(this._busy)} @click=${this.#beside}>${icons.folder} Write tags beside the photos</button>` : nothing}
+        <button type="button" ?disabled=${Boolean(doing)} @click=${this.#zip}>${icons.tag} Tags for photo managers (zip)</button>
+        ${folders.showDirectoryPicker && batches === 1 ? html`<button type="button" ?disabled=${Boolean(doing)} @click=${this.#beside}>${icons.folder} Write tags beside the photos</button>` : nothing}
       </div>
       <p class="soft small">Photos stay as they are. Tags for photo managers are small .xmp files beside them.</p>
-      ${this._busy ? html`<p class="note" role="status">${this._busy} …</p>` : nothing}
-      ${this._written ? html`<div class="note ${this._written.written ? 'good' : 'bad'}" role="status"><p>${count(this._written.written, 'tag')} written beside the photos.</p>
-        ${this._written.kept.length ? html`<p>${count(this._written.kept.length, 'file')} left as they were, since another program made them: ${this._written.kept.slice(0, 3).join(', ')}${this._written.kept.length > 3 ? ' …' : ''}</p>` : nothing}
-        ${this._written.missing.length ? html`<p>${count(this._written.missing.length, 'photo')} not in that folder. Choose the one that the photos came from.</p>` : nothing}</div>` : nothing}
+      ${doing ? html`<p class="note" role="status">${doing} …</p>` : nothing}
+      ${written ? html`<div class="note ${written.written ? 'good' : 'bad'}" role="status"><p>${count(written.written, 'tag')} written beside the photos.</p>
+        ${written.kept.length ? html`<p>${count(written.kept.length, 'file')} left as they were, since another program made or changed them: ${written.kept.slice(0, 3).join(', ')}${written.kept.length > 3 ? ' …' : ''}</p>` : nothing}
+        ${written.missing.length ? html`<p>${count(written.missing.length, 'photo')} not in that folder. Choose the one that the photos came from.</p>` : nothing}</div>` : nothing}
     </section>`;
   }
 
@@ -333,7 +359,7 @@ export class Tag extends Patient {
     const { session } = this;
     const tagging = this.#tagging;
     if (!session || !tagging) return nothing;
-    if (!session.trained) return html`<p class="card">There is nothing to tag with yet. Train first.</p>`;
+    if (!session.trained && !tagging.rows.length) return html`<p class="card">There is nothing to tag with yet. Train first.</p>`;
     const inputs = html`<input type="file" id="folder" webkitdirectory multiple hidden aria-label="Folder" @change=${this.#input}>
       <input type="file" id="files" accept="image/*" multiple hidden aria-label="Photos" @change=${this.#input}>`;
     const wrong = this._error ? html`<p class="note bad" role="alert">${plain(this._error)}</p>` : nothing;
@@ -344,18 +370,18 @@ export class Tag extends Patient {
         ${icons.tag}<p><strong>Drop a folder of photos here</strong><br><span class="soft">Each gets the class that it looks like. Nothing is uploaded, and your photos stay as they are.</span></p>
         <div class="row center"><button type="button" class="primary" @click=${this.#open}>${icons.folder} Choose a folder</button>
         <button type="button" @click=${() => /** @type {HTMLInputElement} */ (this.renderRoot.querySelector('#files')).click()}>${icons.photos} Choose photos</button></div>
-        ${this._busy ? html`<p class="soft" role="status">${this._busy} …</p>` : nothing}${inputs}</div>${wrong}`;
+        ${tagging.doing ? html`<p class="soft" role="status">${tagging.doing} …</p>` : nothing}${inputs}</div>${wrong}`;
     }
     const rows = this.#rows();
     return html`<div class="stack ${this._over ? 'over' : ''}" @dragover=${drag} @dragleave=${leave} @drop=${this.#drop}>
-      ${this.#progress()}${wrong}${this.#filters()}
-      ${rows.length ? html`<fl-rows .rows=${rows} .classes=${session.classes} .picked=${this._picked} .version=${this._version}
+      ${this.#progress()}${this.#since()}${wrong}${this.#filters()}
+      ${rows.length ? keyed(tagging, html`<fl-rows .rows=${rows} .classes=${session.classes} .picked=${this._picked} .version=${this._version}
         @fl-pick=${(/** @type {CustomEvent<Set<number>>} */ event) => { this._picked = event.detail; }}
-        @fl-correct=${(/** @type {CustomEvent<{ ids: number[], tag: string | null }>} */ event) => this.#correct(event.detail.ids, event.detail.tag)}></fl-rows>` : html`<p class="well soft">None of these.</p>`}
+        @fl-correct=${(/** @type {CustomEvent<{ ids: number[], tag: string | null }>} */ event) => this.#correct(event.detail.ids, event.detail.tag)}></fl-rows>`) : html`<p class="well soft">None of these.</p>`}
       ${this.#many()}
       ${this.#saving()}
       <div class="row"><button type="button" class="quiet" @click=${this.#open}>${icons.plus} Another folder</button>
-        <button type="button" class="quiet" @click=${() => { tagging.clear(); this._picked = new Set(); this._written = null; this.#folder = null; }}>${icons.close} Start over</button></div>
+        <button type="button" class="quiet" @click=${() => { tagging.clear(); this._picked = new Set(); }}>${icons.close} Start over</button></div>
       ${inputs}</div>`;
   }
 }

@@ -13,6 +13,7 @@ import './aside.js';
 import './bars.js';
 import './heat.js';
 /**
+ * @import { PropertyValues } from 'lit'
  * @import { Answer } from '../types.js'
  * @import { Correction, Teacher } from './teacher.js'
  */
@@ -73,6 +74,10 @@ export class Try extends Patient {
   /** Whether the last answer was asked for what it looks at. */
   #asked = false;
   #spokenAt = 0;
+  /** Whose answers are shown. */
+  #project = '';
+  /** Counted up where what was learnt by corrections is learnt no more. */
+  #era = 0;
 
   constructor() {
     super();
@@ -97,7 +102,29 @@ export class Try extends Patient {
     this._spoken = '';
     /** Whether the classes to choose from are shown. */
     this._choosing = false;
-    new Watch(this, ['change', 'trained', 'saved']);
+    new Watch(this, ['change', 'trained', 'saved'], ({ type }) => {
+      if (type === 'trained') this.#anew();
+    });
+  }
+
+  /** Another project begins without what was asked in the last. @override @param {PropertyValues} changed */
+  willUpdate(changed) {
+    const before = this.#project;
+    this.#project = this.session?.project.id ?? '';
+    if (!before || (before === this.#project && !changed.get('session'))) return;
+    this.stop();
+    this._photos = [];
+    this.#anew();
+  }
+
+  /** What was said before is of another model: it cannot be taken back any more, and photos are asked again. */
+  #anew() {
+    this.#era++;
+    const turn = ++this.#turn;
+    Object.assign(this, { _answer: null, _error: null, _learnt: null, _choosing: false, _frozen: null, _spoken: '' });
+    const photo = this._photos[this._index];
+    // The session answers again as soon as its training has returned.
+    if (photo) setTimeout(() => turn === this.#turn && this.#ask(photo, turn, false));
   }
 
   #paste = (/** @type {ClipboardEvent} */ event) => {
@@ -225,16 +252,18 @@ export class Try extends Patient {
     const photo = this._frozen ? await this._frozen.convertToBlob({ type: 'image/jpeg', quality: 0.92 }) : this._photos[this._index];
     if (!session || !photo || this._busy) return;
     this._busy = 'Learning from it';
+    const era = this.#era;
     try {
       const done = await session.correct(photo, id);
       const answer = await session.predict(photo, { heat: this._heat });
+      if (era !== this.#era) return;
       if (!this._frozen) this._answer = this.#sure(answer);
       this._learnt = {
         ...done, moved: null, name: session.classes.find((c) => c.id === id)?.name ?? '', now: answer.results.find((r) => r.class === id)?.score ?? 0,
       };
       this._spoken = `${done.learnt === false ? 'Kept for checking' : 'Learnt'}: ${this._learnt.name}`;
     } catch (error) {
-      this._error = error;
+      if (era === this.#era) this._error = error;
     } finally {
       this._busy = '';
       this.#leave();

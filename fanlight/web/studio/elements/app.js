@@ -271,8 +271,10 @@ export class FanlightStudio extends LitElement {
   #look() {
     const steps = this.renderRoot.querySelectorAll('.step');
     if (this.#watcher || !steps.length) return;
+    const within = new Set();
     this.#watcher = new IntersectionObserver((entries) => {
-      for (const { isIntersecting, target } of entries) if (isIntersecting) this.seen = /** @type {Step} */ (target.id);
+      for (const { isIntersecting, target } of entries) within[isIntersecting ? 'add' : 'delete'](target.id);
+      this.seen = STEPS.find(([step]) => within.has(step))?.[0] ?? this.seen; // of several side by side, the first
     }, { rootMargin: '-40% 0px -55%' });
     for (const step of steps) this.#watcher.observe(step);
   }

@@ -17,11 +17,11 @@ export class FlDialog extends Patient {
   static styles = [shared, css`
     :host { display: contents; }
     dialog {
-      width: min(34rem, 100vw); max-width: none; max-height: min(92dvh, 100dvh); margin: auto; padding: 0; overflow: hidden;
+      width: min(34rem, 100%); max-width: none; max-height: min(92dvh, 100dvh); margin: auto; padding: 0; overflow: hidden;
       border: 1px solid var(--line); border-radius: var(--r3);
       background: var(--paper); color: var(--ink); box-shadow: var(--float);
     }
-    :host([wide]) dialog { width: min(76rem, 96vw); height: 92dvh; }
+    :host([wide]) dialog { width: min(76rem, 96%); height: 92dvh; }
     dialog[open] { display: flex; flex-direction: column; animation: rise 0.18s ease-out; }
     dialog::backdrop { background: rgb(20 16 8 / 0.55); }
     @keyframes rise { from { opacity: 0; transform: translateY(0.75rem); } }
@@ -30,8 +30,8 @@ export class FlDialog extends Patient {
     .inside { flex: 1; min-height: 0; overflow: auto; overscroll-behavior: contain; padding: var(--s4) var(--s5) var(--s5); }
     :host([wide]) .inside { display: flex; flex-direction: column; padding: 0; }
     @media (max-width: 40rem) {
-      dialog { width: 100vw; margin-bottom: 0; border-radius: var(--r3) var(--r3) 0 0; border-width: 1px 0 0; }
-      :host([wide]) dialog { width: 100vw; height: 100dvh; max-height: 100dvh; border-radius: 0; border: 0; }
+      dialog { width: 100%; margin-bottom: 0; border-radius: var(--r3) var(--r3) 0 0; border-width: 1px 0 0; }
+      :host([wide]) dialog { width: 100%; height: 100dvh; max-height: 100dvh; border-radius: 0; border: 0; }
       header, .inside { padding-left: var(--s4); }
       .inside { padding-right: var(--s4); }
     }

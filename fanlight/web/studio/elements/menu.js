@@ -19,12 +19,14 @@ export class FlMenu extends LitElement {
       box-shadow: var(--float);
     }
     :host([up]) .list { top: auto; bottom: calc(100% + 0.25rem); }
+    /* What buttons look like where the menu stands would win over this. */
     ::slotted(button) {
-      display: flex; align-items: center; gap: var(--s3); min-height: var(--touch); padding: var(--s2) var(--s3); border: 0; border-radius: var(--r1);
-      background: transparent; color: inherit; font: inherit; text-align: start; cursor: pointer; overflow-wrap: anywhere;
+      display: flex; align-items: center; justify-content: flex-start !important; gap: var(--s3) !important; min-height: var(--touch);
+      padding: var(--s2) var(--s3) !important; border: 0 !important; border-radius: var(--r1) !important; background: transparent !important;
+      color: inherit; font: inherit; text-align: start !important; cursor: pointer; overflow-wrap: anywhere;
     }
-    ::slotted(button:hover) { background: var(--well); }
-    ::slotted(button:focus-visible) { outline: 3px solid var(--accent); outline-offset: -3px; }
+    ::slotted(button:hover) { background: var(--well) !important; }
+    ::slotted(button:focus-visible) { outline: 3px solid var(--accent); outline-offset: -3px !important; }
     ::slotted(hr) { width: 100%; margin: var(--s1) 0; border: 0; border-top: 1px solid var(--line); }
     .face { padding: 0 var(--s2); min-width: var(--touch); }
   `];

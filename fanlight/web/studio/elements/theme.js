@@ -103,6 +103,16 @@ export const shared = css`
   input[aria-invalid='true'] { border-color: var(--bad); }
   input[type='checkbox'], input[type='radio'] { width: 1.25rem; height: 1.25rem; margin: 0; accent-color: var(--accent); }
   input[type='range'] { width: 100%; min-height: var(--touch); margin: 0; accent-color: var(--accent); }
+  /* Firefox's own are grey on white, on dark ground, too. */
+  @supports selector(input::-moz-range-track) {
+    @media (forced-colors: none) {
+      input[type='range'] { background: transparent; }
+      input::-moz-range-track { height: 0.375rem; border-radius: 1rem; background: color-mix(in srgb, var(--edge) 45%, transparent); }
+      input::-moz-range-progress { height: 0.375rem; border-radius: 1rem; background: var(--accent); }
+      input::-moz-range-thumb { width: 1.125rem; height: 1.125rem; border: 0; border-radius: 50%; background: var(--accent); }
+      input:disabled::-moz-range-progress, input:disabled::-moz-range-thumb { background: var(--edge); }
+    }
+  }
   label { display: inline-flex; align-items: center; gap: var(--s2); }
 
   .card { padding: var(--s4); border: 1px solid var(--line); border-radius: var(--r3); background: var(--card); box-shadow: var(--lift); }

@@ -15,7 +15,7 @@ import './runs.js';
 
 /** @type {Card[]} */
 const FINISHED = [
-  { kind: 'page', name: 'Web page', text: 'A folder to put on any web site.', icon: icons.cloudless, learnt: true },
+  { kind: 'page', name: 'Web page', text: 'A folder to put on any web site. It works offline, too.', icon: icons.cloudless, learnt: true },
   { kind: 'html', name: 'One file', text: 'A page in a single file: open it, mail it, put it on a stick.', icon: icons.gift, learnt: true },
 ];
 /** @type {Card} */

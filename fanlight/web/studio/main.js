@@ -7,8 +7,8 @@ const idle = () => new Promise((resolve) => (globalThis.requestIdleCallback ?? s
 // answers in between.
 const rest = async () => {
   for (const step of [
-    () => import('./elements/gallery.js'), () => import('./elements/train.js'), () => import('./elements/try.js'), () => import('./elements/keep.js'),
-    () => import('./elements/tag.js'),
+    () => import('./intake.js'), () => import('./elements/camera_view.js'), () => import('./elements/projects.js'), () => import('./elements/gallery.js'),
+    () => import('./elements/train.js'), () => import('./elements/try.js'), () => import('./elements/keep.js'), () => import('./elements/tag.js'),
   ]) {
     await idle();
     await step().catch(() => {}); // the app says that it is offline

@@ -2,14 +2,13 @@ import { FanlightError, fail } from '../runtime/fanlight.js';
 import { Features } from './features.js';
 import { altered, fitted } from './fitting.js';
 import { Heads } from './heads.js';
-import { intake } from './intake.js';
 import { aborted, goingOn, heatOf, isAside, labelsOf, parted, remembered, reportOf, same, sidesOf } from './learning.js';
 import { Learnt, stillOf } from './learnt.js';
-import { MemoryStore } from './memory_store.js';
 import { COLORS, classId, create, known } from './projects.js';
 import { SETTINGS, color as isColor, wrong } from './rules.js';
 import { guard } from './shell.js';
 /**
+ * @import { MemoryStore } from './memory_store.js'
  * @import { TrainableModel } from '../runtime/train.js'
  * @import { Progress, Tensor } from '../runtime/types.js'
  * @import { InlineStudio } from './heads.js'
@@ -93,7 +92,7 @@ export class TransferSession extends EventTarget {
    */
   static async open(source, { project, store = true, onProgress, signal, ...rest } = {}) {
     const heads = await Heads.at(source, { ...rest, onProgress, signal });
-    const kept = store === false ? new MemoryStore()
+    const kept = store === false ? await import('./memory_store.js').then(({ MemoryStore }) => new MemoryStore())
       : store === true ? await import('./store.js').then(({ Store }) => Store.open()) : store;
     const all = (await kept.projects()).filter(({ version }) => version <= 1);
     const found = project === undefined ? all[0] : all.find(({ id, name }) => id === project || name === project);
@@ -222,6 +221,7 @@ export class TransferSession extends EventTarget {
     let flushed = performance.now();
     /** @param {{ done: number, count: number }} at */
     const count = (at) => onProgress?.(at.done, at.count);
+    const { intake } = await import('./intake.js');
     for await (const item of intake(photos, { source, signal, onProgress: count })) {
       if ('error' in item) {
         found.refused.push(item);

@@ -1,18 +1,16 @@
 import { LitElement, css, html, nothing } from 'lit';
 import { live } from 'lit/directives/live.js';
 import './collect.js';
-import './projects.js';
 import './status.js';
 import './toast.js';
 import { TransferSession } from '../session.js';
 import { icons } from './icons.js';
 import { turn } from './patient.js';
-import { FULL } from './projects.js';
 import { keepForOffline } from '../shell.js';
 import { shared } from './theme.js';
 import { Trash, shownClasses, shownExamples } from './trash.js';
 import { Watch } from './watch.js';
-import { aborted, problem } from './words.js';
+import { FULL, aborted, problem } from './words.js';
 /**
  * @import { Progress } from '../../runtime/types.js'
  * @import { FlProjects } from './projects.js'
@@ -331,6 +329,15 @@ export class FanlightStudio extends LitElement {
     }
   }
 
+  async #projects() {
+    try {
+      await import('./projects.js');
+      await /** @type {FlProjects | null} */ (this.renderRoot.querySelector('fl-projects'))?.show();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
   /** What was thrown away is gone before anything else is done with the photos. */
   #settle() {
     if (this.session) Trash.of(this.session).empty().catch((error) => this.#failed(error));
@@ -367,7 +374,7 @@ export class FanlightStudio extends LitElement {
               @input=${(/** @type {Event} */ { target }) => { this.#typing = /** @type {HTMLInputElement} */ (target).value; }} @blur=${() => { this.#typing = null; }}
               @change=${this.#rename} @keydown=${(/** @type {KeyboardEvent} */ { key, target }) => key === 'Enter' && /** @type {HTMLElement} */ (target).blur()}>
             <button class="quiet" aria-label="Your projects" title="Your projects" aria-haspopup="dialog"
-              @click=${() => /** @type {FlProjects | null} */ (this.renderRoot.querySelector('fl-projects'))?.show()}>${icons.folder}
+              @click=${this.#projects}>${icons.folder}
               <span class="wide">Projects</span></button>` : nothing}
         </div>
         <div class="state">

@@ -1,6 +1,5 @@
 import { css, html, nothing } from 'lit';
 import { live } from 'lit/directives/live.js';
-import './camera_view.js';
 import './grid.js';
 import './menu.js';
 import { brings, dropped, pasted, prepare } from './drops.js';

@@ -6,7 +6,7 @@ import { icons } from './icons.js';
 import { Patient } from './patient.js';
 import { shared, vars } from './theme.js';
 import { Watch } from './watch.js';
-import { aborted, bytes, count, plain, problem, tell } from './words.js';
+import { FULL, aborted, bytes, count, plain, problem, tell } from './words.js';
 /**
  * @import { FlDialog } from './dialog.js'
  * @import { Project } from '../types.js'
@@ -15,8 +15,6 @@ import { aborted, bytes, count, plain, problem, tell } from './words.js';
 
 /** How long a deleted project can be had back. */
 const KEEP_MS = 8000;
-/** Above this share of what the browser grants, it is said. */
-export const FULL = 0.85;
 
 /** `Today 14:05`, `3 May`. @param {number} at */
 const when = (at) => {

@@ -1,5 +1,8 @@
 /** @import { FanlightError } from '../../runtime/fanlight.js' */
 
+/** Above this share of the storage that the browser grants, it is said. */
+export const FULL = 0.85;
+
 /** `1,234`; the first toLocaleString of a page takes a tenth of a second. @param {number} n a whole number */
 export const grouped = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, ',');
 

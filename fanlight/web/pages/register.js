@@ -87,8 +87,11 @@ let tries = 0;
 const later = () => tries++ < 3 && setTimeout(start, 4000 * tries);
 addEventListener('online', start);
 
-if (document.readyState === 'complete') start();
-else addEventListener('load', start);
+/** After a first visit's page has come: the start of a worker takes from it where there are few cores. */
+const AFTER_MS = 2500;
+const soon = () => setTimeout(start, workers?.controller ? 0 : AFTER_MS);
+if (document.readyState === 'complete') soon();
+else addEventListener('load', soon);
 
 // A page that stays open for days.
 let looked = Date.now();

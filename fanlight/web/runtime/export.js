@@ -219,8 +219,10 @@ async function keeper(all, base, given) {
   if (!list) return; // the page is one without
   /** @type {[string, string, number, number][]} */
   const before = JSON.parse(list);
-  const paths = before.map(([path]) => path).filter((path) => all.has(path) && !path.startsWith('weights-'));
-  if (before.some(([path]) => path.startsWith('weights-'))) paths.push(...[...all.keys()].filter((path) => path.startsWith('weights-')));
+  // Files of the model are called by what is in them.
+  const hashed = (/** @type {string} */ path) => /^(weights|model)-/.test(path);
+  const paths = before.map(([path]) => path).filter((path) => all.has(path) && !hashed(path));
+  if (before.some(([path]) => hashed(path))) paths.push(...[...all.keys()].filter(hashed));
   const model = new Map(before.map(([path, , , of]) => [path, of]));
   /** @type {[string, string, number, number][]} */
   const kept = [];

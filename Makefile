@@ -40,7 +40,7 @@ $(BROWSERS_READY): tools/setup_browsers.sh | $(PYTHON_READY)
 	@tools/setup_browsers.sh
 	@touch $@
 
-$(STUDIO_READY): $(NODE_READY) tools/bundle_studio.mjs $(shell find fanlight/web/studio -name '*.js' -not -path '*/dist/*')
+$(STUDIO_READY): $(NODE_READY) tools/bundle_studio.mjs $(shell find fanlight/web/studio fanlight/web/runtime fanlight/web/pages -name '*.js' -not -path '*/dist/*')
 	@tools/with_node.sh node tools/bundle_studio.mjs
 
 # A photo to look at: one of the shared test photos where they are, else the picture that ships.

@@ -351,7 +351,7 @@ def test_a_class_removed_in_one_tab_while_the_other_learns(context: Any, site: S
           .map(({ label }) => label)""",
         list(photo("red", 80)),
     )
-    assert answer[0] == "Class 1" and len(answer) == 3
+    assert sorted(answer) == ["Class 1", "Class 2"] and answer[0] == "Class 1"  # not the third
     for page in (one, two):
         again(page)
         assert len(page.evaluate(STATE)) == 2 and page.evaluate("() => session().trained")

@@ -226,8 +226,12 @@ def test_what_is_cut_off_or_damaged_says_so(page: Any, studio_file: Path, tmp_pa
     text = studio_file.read_text("utf-8")
     found = re.search(r'id="file-[0-9a-f]{64}">', text)
     assert found
-    begin = found.end()  # of the first file
-    (tmp_path / "cut.html").write_text(text[: begin + 2000], "utf-8")
+    (tmp_path / "cut.html").write_text(text[: found.end() + 2000], "utf-8")
+    told = re.search(r'id="fanlight-studio">(.*?)</script>', text, re.S)
+    assert told
+    studio = json.loads(told[1])
+    needed = studio["files"][studio["heads"][0]["files"]["training.json"]]["sha256"]
+    begin = text.index(f'id="file-{needed}">') + len(f'id="file-{needed}">')
     (tmp_path / "wrong.html").write_text(text[:begin] + "!!!!" + text[begin + 4 :], "utf-8")
     for name in ("cut.html", "wrong.html"):
         page.goto((tmp_path / name).as_uri())

@@ -6,7 +6,6 @@ The session is a fake (studio_fake.js): what is tested is what a visitor sees an
 from __future__ import annotations
 
 import io
-import subprocess
 import time
 import zipfile
 from collections.abc import Iterator
@@ -29,10 +28,7 @@ SERIOUS = ("serious", "critical")
 
 @pytest.fixture(scope="module")
 def studio_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Studio's page as it is now, with a session for tests."""
-    subprocess.run(
-        ["tools/with_node.sh", "node", "tools/bundle_studio.mjs"], cwd=ROOT, check=True, timeout=120
-    )
+    """Studio's page as `make setup` bundles it, with a session for tests."""
     folder = tmp_path_factory.mktemp("studio")
     for name, data in page_files("Studio").items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

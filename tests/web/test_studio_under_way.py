@@ -107,6 +107,7 @@ def test_a_project_that_is_unpacked_tells_how_far_it_is(studio: Any) -> None:  #
       return session.project; }; }""")
     studio.get_by_role("button", name="Your projects").click()
     window = studio.locator("fl-projects")
+    window.get_by_role("button", name="Open a file").wait_for()
     window.locator("input.file").set_input_files(
         {"name": "x.zip", "mimeType": "application/zip", "buffer": b"PK.."}
     )

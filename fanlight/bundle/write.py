@@ -198,6 +198,12 @@ def _cut(pieces: Iterable[np.ndarray], sizes: Sequence[int]) -> Iterator[np.ndar
                 parts = []
 
 
+def filled(data: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """The parts of bytes between long runs of zeros, which memory has anyway: where, and what."""
+    parts = ((at, data[at : at + _RUN]) for at in range(0, data.size, _RUN))
+    return _joined(parts, data.size)
+
+
 def _joined(parts: Iterable[tuple[int, np.ndarray]], kept: int) -> Iterator[tuple[int, np.ndarray]]:
     """Of the parts below `kept`, those that follow each other as one; those of zeros left out."""
     run: list[np.ndarray] = []

@@ -20,12 +20,11 @@ import numpy as np
 
 from fanlight.bundle import BundleWriter, sha256
 from fanlight.bundle.halves import GROUP_BYTES, is_half
-from fanlight.bundle.write import MANIFEST
+from fanlight.bundle.write import MANIFEST, filled
 
 FOLDER = "models/"
 # Bytes below which a part is not worth a file of its own.
 LEAST = 64 << 10
-_RUN = 16 << 10  # of zeros, as in a build: shorter ones are left where they are
 _DIGITS = 16  # of a hash in a name
 # What a build puts behind the kind of a file: its number, and its hash.
 _OWN_NAME = re.compile(r"(-\d+)?-[0-9a-f]{8}(?=\.)")
@@ -167,18 +166,5 @@ def _pieces(
             cuts = {at for a, b in spans if sha256(data[a:b]) in tensors for at in (a, b)}
         bounds = sorted({0, len(data), *cuts})
         for low, high in pairwise(bounds):
-            for at, part in _filled(data[low:high]):
-                yield {**entry, "offset": entry["offset"] + wide * (low + at)}, part
-
-
-def _filled(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The parts between long runs of zeros, which memory has anyway: where, and what."""
-    begin = 0
-    for at in range(0, len(data), _RUN):
-        if any(data[at : at + _RUN]):
-            continue
-        if at > begin:
-            yield begin, data[begin:at]
-        begin = at + _RUN
-    if begin < len(data):
-        yield begin, data[begin:]
+            for at, part in filled(np.frombuffer(data[low:high], np.uint8)):
+                yield {**entry, "offset": entry["offset"] + wide * (low + at)}, part.tobytes()

@@ -83,5 +83,5 @@ def heads_for(backbone: Backbone, unfreeze: Sequence[int] | None = None) -> list
             next="name smaller numbers, or leave unfreeze (--unfreeze) out.",
         )
     counts = [n for n in (2, 4, 6) if n < most] if unfreeze is None else sorted(set(unfreeze))
-    tuned = [Head(f"tune-{n}", "linear", n) for n in counts if 0 < n <= most]
+    tuned = [Head(f"tune-{n}", "linear", n) for n in counts if n > 0]
     return [Head(name, name) for name in ("linear", "hidden", "neighbours")] + tuned

@@ -325,7 +325,10 @@ export class FlCollect extends LitElement {
   async #film(id) {
     this.filming = this.filming === id ? '' : id;
     this.#last = id;
-    if (this.filming) await import('./camera_view.js').catch((error) => problem(this, error));
+    if (this.filming) await import('./camera_view.js').catch((error) => {
+      this.filming = '';
+      problem(this, error);
+    });
     await this.updateComplete;
     const card = this.#card(id);
     await card?.updateComplete;

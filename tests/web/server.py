@@ -42,7 +42,8 @@ class Site:
     def fail(self, prefix: str, *faults: str) -> None:
         """The next requests of paths that begin so: "corrupt", "short", "missing", "slow", "stall"
         (the body comes late), "wait" (the body comes when `go` is set), "hold" (the second half of
-        it comes when `release` is set) or "cut" (the connection ends in the middle of it).
+        it comes when `release` is set), "wait, hold" (first the one, then the other) or "cut" (the
+        connection ends in the middle of it).
         """
         self.faults[prefix] = list(faults)
 
@@ -99,7 +100,9 @@ def serve(folder: Path) -> Iterator[Site]:
             self.end_headers()
             if fault == "stall":
                 time.sleep(1.5)
-            if fault == "hold":
+            if fault.startswith("wait"):
+                site.go.wait(60)
+            if fault.endswith("hold"):
                 half, data = data[: len(data) // 2], data[len(data) // 2 :]
                 try:
                     self.wfile.write(half)
@@ -110,8 +113,6 @@ def serve(folder: Path) -> Iterator[Site]:
             if fault == "cut":
                 data = data[: len(data) // 2]
                 self.close_connection = True
-            if fault == "wait":
-                site.go.wait(60)
             try:
                 self.wfile.write(data)
             except ConnectionError:

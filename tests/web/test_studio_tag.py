@@ -163,6 +163,7 @@ def test_pause_and_a_second_folder(parts: Any) -> None:  # noqa: F811
             { path, file: new File([file, ' '], file.name, { type: 'image/png' }) })))"""
     )
     parts.get_by_role("button", name="All 42").wait_for()
+    parts.wait_for_function("() => el.records().length === 42")
     assert parts.evaluate("el.records().slice(40).map(({ file }) => file)") == [
         "2/beach/IMG_0000.png",
         "2/beach/IMG_0001.png",

@@ -203,7 +203,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_models_download_is_told_with_its_bytes(page: Any, whole: Path) -> None:
     with serve(whole) as site:
-        site.fail("models/weights", "wait", "hold")
+        # Both halves of each file: one of them alone could be all but nothing of the whole.
+        site.fail("models/weights", "wait, hold", "wait, hold")
         page.goto(site.url + "index.html")
         page.wait_for_selector("fl-class >> nth=1")
         card(page, 0).locator("input.files").set_input_files(files(1, 2, 3))

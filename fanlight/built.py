@@ -113,7 +113,7 @@ class Bundle:
         if name == "browser":
             from fanlight.hosts.browser import BrowserHost
 
-            return BrowserHost(self.files.folder)
+            return BrowserHost(self.files.path)
         if name == "numpy":
             return _NumpyHost(self)
         raise FanlightError(

@@ -156,13 +156,13 @@ def measure(bundle: Bundle, inputs: Mapping[str, np.ndarray], *, rounds: int = R
     Raises:
         FanlightError: E-HOST-00x as the browser host.
     """
-    with BrowserHost(bundle.files.folder, {"threads": 1}) as host:
+    with BrowserHost(bundle.files.path, {"threads": 1}) as host:
         host.settle(inputs)
         simd = host.info["simd"]
         profiles, times = host.beside(inputs, _probes(simd == "relaxed"), rounds)
     # Whether inputs have 8 bits is a matter of the graph that was compiled; the manifest does not
     # tell. A bundle in memory may know its source instead.
-    nodes = open_bundle(bundle.files.folder).graph.nodes
+    nodes = open_bundle(bundle.files.path).graph.nodes
     eight = frozenset(n.output.name for n in nodes if n.attrs.get("x_high", 0) > 127)
     return roofline(bundle.name, simd, profiles, times, eight)
 

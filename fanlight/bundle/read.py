@@ -30,10 +30,16 @@ def schema() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class BundleFiles:
-    """A bundle on disk: its folder and its checked manifest."""
+    """A bundle on disk: its folder, its checked manifest and what the file of that is called."""
 
     folder: Path
     manifest: dict[str, Any]
+    name: str = MANIFEST
+
+    @property
+    def path(self) -> Path:
+        """Where the manifest is."""
+        return self.folder / self.name
 
     def read(self, entry: dict[str, Any], path: str | None = None) -> bytes:
         """The bytes of a file named by a manifest entry; E-BUNDLE-003 if they are not its bytes."""
@@ -129,7 +135,7 @@ def read_bundle(folder: str | Path) -> BundleFiles:
             next="build the bundle again.",
         ) from error
     check_manifest(manifest, path)
-    return BundleFiles(folder, manifest)
+    return BundleFiles(folder, manifest, path.name)
 
 
 def check_manifest(manifest: Any, where: object) -> None:

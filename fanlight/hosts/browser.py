@@ -230,7 +230,8 @@ class BrowserHost:
     """One bundle, loaded in a page of the shared headless Chromium.
 
     Args:
-        bundle_dir: a bundle folder (manifest.json, fanlight.js, modules, weights).
+        bundle_dir: a bundle folder (manifest.json, fanlight.js, modules, weights), or the path of a
+            manifest in it.
         options: the runtime's load options (JavaScript names), such as `{"simd": "plain"}`.
 
     Raises:
@@ -242,8 +243,10 @@ class BrowserHost:
     name = "browser"
 
     def __init__(self, bundle_dir: str | Path, options: Mapping[str, object] | None = None) -> None:
-        self.bundle_dir = Path(bundle_dir)
-        self.manifest = read_bundle(self.bundle_dir).manifest
+        bundle = read_bundle(bundle_dir)
+        self.bundle_dir = bundle.folder
+        self.manifest = bundle.manifest
+        self._name = bundle.name
         page_js = Path(__file__).with_name("browser_page.js").read_bytes()
         extra = {"/__host__/page.html": _PAGE, "/__host__/page.js": page_js}
         if not (self.bundle_dir / "fanlight.js").is_file():  # a tier: the runtime is beside it
@@ -337,7 +340,7 @@ class BrowserHost:
         self._page.goto(f"{self._server.url}/__host__/page.html")
         self._page.wait_for_function("() => 'fanlightHost' in globalThis")
         options = {"cache": False, **options}
-        self._checked(self._page.evaluate("(o) => fanlightHost.open(o)", options))
+        self._checked(self._page.evaluate("(o) => fanlightHost.open(...o)", [self._name, options]))
 
     def _hear(self, message: Any) -> None:
         if message.type in {"error", "warning"}:

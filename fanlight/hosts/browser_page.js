@@ -47,11 +47,11 @@ function told(problem) {
 let model = null;
 
 const host = {
-  /** @param {object} options */
-  async open(options) {
+  /** @param {string} name of the manifest @param {object} options */
+  async open(name, options) {
     try {
       const { load } = await import(new URL('/fanlight.js', location.href).href);
-      model = await load(new URL('/', location.href).href, options);
+      model = await load(new URL(`/${encodeURIComponent(name)}`, location.href).href, options);
       return { info: model.info };
     } catch (problem) {
       return told(problem);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,6 +91,17 @@ def test_images(tmp_path: Path, chromium_path: str) -> None:
         np.testing.assert_array_equal(received["top_indices"], expected["top_indices"])
 
 
+def test_one_of_several_manifests_of_a_folder(
+    bundle: fl.Bundle, inputs: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    folder = tmp_path / "several"
+    shutil.copytree(bundle.path, folder)
+    (folder / "manifest.json").rename(folder / "the one.json")
+    with fl.open_bundle(folder / "the one.json") as one:
+        received = one.run(inputs, host="browser")
+    np.testing.assert_array_equal(received["z"], bundle.run(inputs, host="numpy")["z"])
+
+
 def test_wrong_inputs_are_told_as_by_every_host(
     bundle: fl.Bundle, inputs: dict[str, np.ndarray]
 ) -> None:
@@ -106,8 +118,6 @@ def test_wrong_inputs_are_told_as_by_every_host(
 def test_a_corrupt_bundle_is_reported_with_the_runtimes_code(
     bundle: fl.Bundle, tmp_path: Path
 ) -> None:
-    import shutil
-
     broken = tmp_path / "broken"
     shutil.copytree(bundle.path, broken)
     for module in json.loads((broken / "manifest.json").read_text())["modules"]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import io
+import shutil
+import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,11 +17,18 @@ from tests.studio.nets import plain
 BARE = '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>bare</title>'
 
 
-def write_studio(folder: Path) -> Any:
+def write_studio(folder: Path) -> None:
     """Studio with a backbone that tells colours; one block of it may learn, too."""
-    return fl.studio(
-        folder, plain(), input_range=(-1, 1), unfreeze=[2], title="Small", compress=False
-    )
+    shutil.copytree(Path(_built().name) / "site", folder, dirs_exist_ok=True)
+
+
+@functools.cache
+def _built() -> tempfile.TemporaryDirectory[str]:
+    """The same folder for every test of this process, which takes seconds to build."""
+    folder = tempfile.TemporaryDirectory(prefix="studio-")
+    site = Path(folder.name) / "site"
+    fl.studio(site, plain(), input_range=(-1, 1), unfreeze=[2], title="Small", compress=False)
+    return folder
 
 
 def photo(kind: str, number: int) -> bytes:

@@ -562,7 +562,7 @@ def test_one_photo_is_looked_at(studio: Any) -> None:
     studio.keyboard.press("Escape")
     # What can be undone can be undone behind the window, too.
     studio.locator("fl-toast.foot").get_by_role("button", name="Undo").click()
-    assert len(examples(studio, "id")) == 7
+    until(studio, "session.examples.length === 7")
 
 
 # --- projects, and the frame -------------------------------------------------------------------

@@ -108,9 +108,50 @@ def test_a_correction_learns_from_no_photo_that_measures(bare: Any) -> None:
         }""",
         list(photo("green", 5)),
     )
-    assert found["learnt"] == [21] and found["told"] == [True, "validation"]
+    assert set(found["learnt"]) == {21} and found["told"] == [True, "validation"]
     assert found["before"] == 4 and found["kept"] == [True, True, True]
     assert found["other"] == [False, True, 0] and found["last"] and not found["copy"]
+
+
+def test_a_copy_of_what_is_put_aside_by_hand_is_not_learnt_from(bare: Any) -> None:
+    teach(bare)
+    found = bare.evaluate(
+        """async () => {
+          const [first] = session.examples;
+          const { added: [copy] } = await session.add('red', [await session.photo(first.id)]);
+          await session.hold([first.id], true);
+          const { examples: learnt } = await session.train({ validationSplit: 0, epochs: 1 });
+          const told = await session.correct(copy.id, 'blue');
+          return [learnt, session.examples.length, told.learnt, told.measured];
+        }"""
+    )
+    assert found == [23, 25, False, "held"]
+
+
+def test_a_correction_is_heard_by_a_head_that_learnt_little(bare: Any) -> None:
+    teach(bare, epochs=1, learningRate=0.03)
+    found = bare.evaluate(
+        """async (odd) => {
+          const scores = [];
+          for (const file of files(odd, 'odd')) {
+            for (const name of ['red', 'blue']) {
+              const of = async () => (await session.predict(file)).results
+                .find((r) => r.label === name).score;
+              const before = await of();
+              const { undo } = await session.correct(file, name);
+              const { label } = await session.predict(file);
+              scores.push([before, await of(), label === name]);
+              await undo();
+            }
+          }
+          return scores;
+        }""",
+        [list(photo(kind, 31 + i)) for i, kind in enumerate(("green", "red", "blue"))],
+    )
+    assert len(found) == 6
+    assert any(before < 0.5 for before, _, _ in found)
+    for before, after, said in found:
+        assert said and (after > before or before > 0.5), found
 
 
 def test_photos_that_come_move_no_others_between_the_sets(bare: Any) -> None:

@@ -294,6 +294,14 @@ def test_tags_are_written_beside_the_photos_and_others_files_stay(parts: Any) ->
     write.click()
     parts.get_by_text("1 photo not in that folder").wait_for()
     assert keywords(parts.evaluate("get(sub, 'IMG_0000.xmp')")) == ["owl"]
+    # What we wrote goes with its tag; what is of others stays.
+    for line in (0, 1):
+        row = parts.locator("fl-rows .line").nth(line)
+        row.get_by_role("combobox").select_option(label="not sure")
+    write.click()
+    parts.get_by_text("1 tag of before taken away").wait_for()
+    left = parts.evaluate(names)
+    assert "IMG_0000.xmp" not in left and "IMG_0001.xmp" in left and "IMG_0002.xmp" in left
 
 
 # What became of a side-car that we wrote: (what is replaced, by what).

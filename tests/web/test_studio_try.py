@@ -239,6 +239,45 @@ def test_the_camera_is_looked_at_while_it_is_seen(filmed: Any, parts_site: Site)
         context.close()
 
 
+# A session that learns answers nobody.
+LEARNS = """() => { s.busy = 'train'; const ask = s.predict.bind(s);
+  s.predict = async (...given) => {
+    if (s.busy) { globalThis.refused = true; throw Object.assign(new Error('train has not ended.'),
+      { code: 'E-STUDIO-023' }); }
+    return ask(...given); };
+  s.dispatchEvent(new CustomEvent('training', { detail: { epoch: 0, epochs: 9, logs: {} } })); }"""
+
+
+def test_the_camera_waits_while_it_learns(filmed: Any, parts_site: Site) -> None:  # noqa: F811
+    context = filmed.new_context(permissions=["camera"])
+    page = open_parts(context.new_page(), parts_site)
+    try:
+        show(page)
+        page.get_by_role("button", name="Use the camera").click()
+        page.wait_for_function("() => s.asked > 1")
+        page.evaluate(LEARNS)
+        page.get_by_text("Waits while it learns").wait_for()
+        asked = page.evaluate("s.asked")
+        page.evaluate("parts.pause(300)")
+        assert page.evaluate("[s.asked, el._camera, el._error]") == [asked, "on", None]
+        page.evaluate("s.busy = undefined")
+        page.get_by_text("Live", exact=True).wait_for()
+        assert page.evaluate("s.asked") > asked and page.problems == []
+    finally:
+        context.close()
+
+
+def test_a_photo_that_comes_while_it_learns_is_answered_after_that(parts: Any) -> None:  # noqa: F811
+    show(parts)
+    parts.evaluate(LEARNS)
+    parts.evaluate("async () => { el.show([await file([180, 118, 66])]); }")
+    parts.get_by_text("It is learning: the answer comes after that.").wait_for()
+    parts.wait_for_function("() => globalThis.refused")
+    parts.evaluate("s.busy = undefined")
+    parts.get_by_text("It says").wait_for()
+    assert parts.get_by_role("alert").count() == 0
+
+
 def test_a_page_without_a_camera_says_what_to_do(parts: Any) -> None:  # noqa: F811
     show(parts)
     parts.get_by_role("button", name="Use the camera").click()

@@ -34,7 +34,7 @@ def measure_alone(
             inputs = random_inputs(bundle.manifest)
             with progress("Timing in Chromium", total=2 * len(threads) + 1) as advance:
                 for count in threads:
-                    with BrowserHost(bundle.files.folder, {"threads": count}) as host:
+                    with BrowserHost(bundle.files.path, {"threads": count}) as host:
                         host.settle(inputs)
                         times = host.time(inputs, rounds, warmup=10)
                         advance(title="Timing kernels")

@@ -55,14 +55,24 @@ export const seedOf = (seed, id) => {
 const placeOf = (seed, { hash, id }) => generator(seedOf(seed, hash || id))();
 
 /**
+ * Which photos are held out: those that were put aside by hand, and copies of them.
+ * @param {Example[]} examples @returns {(example: Example) => boolean}
+ */
+export const heldOut = (examples) => {
+  const hashes = new Set(examples.flatMap(({ held, hash }) => (held && hash ? [hash] : [])));
+  return ({ held, hash }) => held || hashes.has(hash);
+};
+
+/**
  * Where the line runs between what is learnt from and what says how well it goes: of each class the same share is
  * below it, and of each at least one above, to learn from. Copies of one photo are on one side.
  * @param {Example[]} examples @param {string[]} classes ids @param {Pick<Settings, 'validationSplit' | 'seed'>} settings
  * @returns {Sides}
  */
 export const sidesOf = (examples, classes, { validationSplit, seed }) => {
+  const held = heldOut(examples);
   const limits = classes.map((id) => {
-    const places = examples.filter((e) => e.class === id && !e.held).map((e) => placeOf(seed, e)).sort((a, b) => a - b);
+    const places = examples.filter((e) => e.class === id && !held(e)).map((e) => placeOf(seed, e)).sort((a, b) => a - b);
     let aside = Math.min(places.length - 1, Math.round(places.length * validationSplit));
     while (aside > 0 && places[aside - 1] === places[aside]) aside--;
     return [id, aside > 0 ? places[aside] : 0];
@@ -84,7 +94,8 @@ export const isAside = (example, { seed, limits, fixed }) => (
  * @returns {{ train: Example[], validation: Example[] }}
  */
 export const parted = (examples, classes, sides) => {
-  const all = examples.filter((e) => !e.held && classes.includes(e.class));
+  const held = heldOut(examples);
+  const all = examples.filter((e) => !held(e) && classes.includes(e.class));
   return { train: all.filter((e) => !isAside(e, sides)), validation: all.filter((e) => isAside(e, sides)) };
 };
 

@@ -1,8 +1,8 @@
 import { FanlightError, fail } from '../runtime/fanlight.js';
 import { Features } from './features.js';
-import { altered, fitted } from './fitting.js';
+import { altered, fitted, relearnt } from './fitting.js';
 import { Heads } from './heads.js';
-import { aborted, goingOn, heatOf, isAside, labelsOf, parted, remembered, reportOf, same, sidesOf } from './learning.js';
+import { aborted, goingOn, heatOf, heldOut, isAside, labelsOf, parted, remembered, reportOf, same, sidesOf } from './learning.js';
 import { Learnt, stillOf } from './learnt.js';
 import { COLORS, classId, create, known } from './projects.js';
 import { SETTINGS, color as isColor, wrong } from './rules.js';
@@ -23,8 +23,6 @@ import { guard } from './shell.js';
 const NAME_MOST = 80;
 /** Photos that are kept in one step. */
 const FLUSH = 16;
-/** A correction is learnt by about so many steps: well below half a second, and what was known stays. */
-const CORRECTION_STEPS = 60;
 
 /** @param {string} type @param {unknown} [detail] */
 const told = (type, detail) => new CustomEvent(type, { detail });
@@ -309,7 +307,8 @@ export class TransferSession extends EventTarget {
   /** What is missing before it can learn, in words; '' if nothing is. */
   get missing() {
     if (this.classes.length < 2) return 'Add a second class.';
-    const empty = this.classes.filter((c) => !this.examples.some((e) => e.class === c.id && !e.held));
+    const held = heldOut(this.examples);
+    const empty = this.classes.filter((c) => !this.examples.some((e) => e.class === c.id && !held(e)));
     return empty.length ? `Add photos to ${empty.map((c) => c.name).join(', ')}.` : '';
   }
 
@@ -518,7 +517,8 @@ export class TransferSession extends EventTarget {
     }
     const { id, hash } = example ?? fail('E-STUDIO-022', 'There is no such photo.', { received: given });
     // It may be put aside already, as this example or as a copy of it: nothing is learnt from it then.
-    const learnt = !(old ? isAside(old, sides) : this.examples.some((e) => e.id !== id && e.hash === hash && isAside(e, sides)));
+    const copies = this.examples.filter((e) => e.id !== id && e.hash && e.hash === hash);
+    const learnt = !(old ? isAside(old, sides) || copies.some((e) => e.held) : copies.some((e) => isAside(e, sides)));
     const known = { ...was, sides: { ...sides, fixed: { ...sides.fixed, [id]: !learnt } } };
     await this.#features.take(this.project.id, info);
     await this.#ready(info);
@@ -554,18 +554,11 @@ export class TransferSession extends EventTarget {
 
   /** Learn on, for the sake of one example. @param {TrainableModel} model @param {HeadInfo} info @param {Example[]} train @param {string[]} classes @param {string} id */
   async #again(model, info, train, classes, id) {
-    if (info.head === 'neighbours') {
-      await this.#remember(model, train, classes);
-      return;
+    if (info.head === 'neighbours') await this.#remember(model, train, classes);
+    else {
+      await relearnt(model, this.#features.gathered(train, widthOf(model)), train.map((e) => classes.indexOf(e.class)),
+        train.findIndex((e) => e.id === id), this.settings);
     }
-    const { learningRate, seed } = this.settings;
-    const batchSize = Math.min(32, train.length);
-    const steps = Math.ceil(train.length / batchSize);
-    const x = this.#features.gathered(train, widthOf(model));
-    // The new one counts as much as a tenth of all: one among hundreds would hardly be heard.
-    const sampleWeight = train.map((e) => (e.id === id ? Math.max(1, train.length / 10) : 1));
-    await model.fit(x, train.map((e) => classes.indexOf(e.class)), { features: true, batchSize, sampleWeight,
-      epochs: Math.max(1, Math.floor(CORRECTION_STEPS / steps)), learningRate, seed });
   }
 
   // --- keeping -----------------------------------------------------------------------------------

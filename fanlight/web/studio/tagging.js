@@ -5,7 +5,8 @@ import { isOurs, sidecar, sidecarPaths, xmlText } from './xmp.js';
  * @import { Answer, ClassInfo } from './types.js'
  * @typedef {{ predict: (photo: Blob) => Promise<Answer>, classes: ClassInfo[], project: { id: string } }} Classifier
  * @typedef {{ file: File, path: string }} Found
- * @typedef {{ written: number, kept: string[], missing: string[] }} Written
+ * @typedef {{ written: number, removed: number, kept: string[], missing: string[] }} Written
+ * @typedef {{ photo: string, path: string, text: string | null }} Sidecar text: null where the photo has no tag
  */
 
 /** More photos than a table of one folder should hold. */
@@ -332,33 +333,42 @@ export class Tagging extends EventTarget {
     return `${JSON.stringify({ version: 1, tool: 'Fanlight Studio', photos: this.records() }, null, 1)}\n`;
   }
 
-  /** Side-cars of all photos that have a tag: path and text. @param {Date} [at] */
+  /** Side-cars of all photos that have their answer: path and text. @param {Date} [at] @returns {Sidecar[]} */
   sidecars(at = new Date()) {
     const paths = sidecarPaths(this.rows.map(({ path }) => path));
-    return this.rows.flatMap(({ tag, path }, i) => {
+    return this.rows.flatMap(({ tag, path, state }, i) => {
       const name = this.nameOf(tag);
-      return xmlText(name).trim() ? [{ photo: path, path: paths[i], text: sidecar([name], { at }) }] : [];
+      const text = xmlText(name).trim() ? sidecar([name], { at }) : null;
+      return text || state === 'done' ? [{ photo: path, path: paths[i], text }] : [];
     });
   }
 }
 
 /**
- * Write side-cars beside their photos. One that another program, or a person, wrote or changed stays as it is.
+ * Write side-cars beside their photos. One that another program, or a person, wrote or changed stays as it is; one of
+ * ours goes where its photo has no tag any more.
  * @param {FileSystemDirectoryHandle} folder the one that the photos' paths begin in
- * @param {{ photo: string, path: string, text: string }[]} sidecars
+ * @param {Sidecar[]} sidecars
  * @param {(done: number, count: number) => void} [onProgress]
  * @returns {Promise<Written>} kept: paths of files of others, missing: photos that are not in this folder
  */
 export async function writeBeside(folder, sidecars, onProgress) {
   /** @type {Written} */
-  const said = { written: 0, kept: [], missing: [] };
+  const said = { written: 0, removed: 0, kept: [], missing: [] };
   for (const [i, { photo, path, text }] of sidecars.entries()) {
     const at = await folderOf(folder, photo);
     const name = /** @type {string} */ (path.split('/').pop());
     const there = at && await handle(at, /** @type {string} */ (photo.split('/').pop()));
     const old = there && await handle(at, name);
-    if (!there) said.missing.push(photo);
-    else if (old && !isOurs(await (await old.getFile()).text())) said.kept.push(path);
+    const ours = old && isOurs(await (await old.getFile()).text());
+    if (!there) {
+      if (text !== null) said.missing.push(photo);
+    } else if (text === null) {
+      if (ours) {
+        await at.removeEntry(name);
+        said.removed++;
+      }
+    } else if (old && !ours) said.kept.push(path);
     else {
       const file = await (await at.getFileHandle(name, { create: true })).createWritable();
       await file.write(text);

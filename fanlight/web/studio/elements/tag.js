@@ -239,7 +239,7 @@ export class Tag extends Patient {
   /** Side-cars in one zip, to be unpacked where the photos are. */
   async #zip() {
     const tagging = /** @type {Tagging} */ (this.#tagging);
-    const sidecars = tagging.sidecars();
+    const sidecars = tagging.sidecars().filter(({ text }) => text !== null);
     if (!sidecars.length) {
       tell(this, 'No photo has a tag yet.');
       return;
@@ -247,7 +247,7 @@ export class Tag extends Patient {
     tagging.note({ doing: 'Packing' });
     try {
       const { strToU8, zip } = await import('fflate');
-      const files = Object.fromEntries(sidecars.map(({ path, text }) => [path, strToU8(text)]));
+      const files = Object.fromEntries(sidecars.map(({ path, text }) => [path, strToU8(/** @type {string} */ (text))]));
       const packed = await new Promise((resolve, reject) => {
         zip(files, { level: 6 }, (error, data) => (error ? reject(error) : resolve(data)));
       });
@@ -348,7 +348,8 @@ export class Tag extends Patient {
       </div>
       <p class="soft small">Photos stay as they are. Tags for photo managers are small .xmp files beside them.</p>
       ${doing ? html`<p class="note" role="status">${doing} …</p>` : nothing}
-      ${written ? html`<div class="note ${written.written ? 'good' : 'bad'}" role="status"><p>${count(written.written, 'tag')} written beside the photos.</p>
+      ${written ? html`<div class="note ${written.written || written.removed ? 'good' : 'bad'}" role="status"><p>${count(written.written, 'tag')} written beside the photos.</p>
+        ${written.removed ? html`<p>${count(written.removed, 'tag')} of before taken away: of these photos it is not sure any more.</p>` : nothing}
         ${written.kept.length ? html`<p>${count(written.kept.length, 'file')} left as they were, since another program made or changed them: ${written.kept.slice(0, 3).join(', ')}${written.kept.length > 3 ? ' …' : ''}</p>` : nothing}
         ${written.missing.length ? html`<p>${count(written.missing.length, 'photo')} not in that folder. Choose the one that the photos came from.</p>` : nothing}</div>` : nothing}
     </section>`;

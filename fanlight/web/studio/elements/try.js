@@ -20,6 +20,8 @@ import './heat.js';
 
 /** Milliseconds between two answers that are read aloud while the camera runs. */
 const SPOKEN = 4000;
+/** Milliseconds until a photo is asked again that came while the session learns. */
+const WAIT_MS = 300;
 
 /**
  * `<fl-try>`: what the model says of the camera's picture or of photos, how sure it is, and what it looks at.
@@ -102,7 +104,7 @@ export class Try extends Patient {
     this._spoken = '';
     /** Whether the classes to choose from are shown. */
     this._choosing = false;
-    new Watch(this, ['change', 'trained', 'saved'], ({ type }) => {
+    new Watch(this, ['change', 'training', 'trained', 'saved'], ({ type }) => {
       if (type === 'trained') this.#anew();
     });
   }
@@ -147,6 +149,9 @@ export class Try extends Patient {
     this.stop();
   }
 
+  /** Whether the session learns, and answers when it has. */
+  get #waits() { return ['train', 'load', 'import'].includes(this.session?.busy ?? ''); }
+
   /** Start the camera; its picture is looked at for as long as it is seen. */
   async start() {
     if (this._camera !== 'off') return;
@@ -169,7 +174,7 @@ export class Try extends Patient {
       video.srcObject = camera.stream;
       await video.play();
       this.#frames = new Frames(video, this, async () => {
-        if (this._choosing || this._busy) return;
+        if (this._choosing || this._busy || this.#waits) return;
         await this.#ask(frameOf(video, camera.front), ++this.#turn, true);
       });
     } catch (error) {
@@ -220,6 +225,10 @@ export class Try extends Patient {
       this._spoken = this._answer.sure ? `${this._answer.label}, ${percent(answer.results[0].score)}` : 'Not sure';
     } catch (error) {
       if (turn !== this.#turn || aborted(error)) return;
+      if (this.#waits) { // it began to learn in this moment; the camera asks again by itself
+        if (!live) setTimeout(() => turn === this.#turn && this.#ask(photo, turn, false), WAIT_MS);
+        return;
+      }
       this._answer = null;
       this._error = error;
       if (live) this.stop();
@@ -319,7 +328,7 @@ export class Try extends Patient {
       : html`<div class="empty">${this._camera === 'starting' ? html`<p>Starting the camera</p>` : html`${icons.photos}<p>Use the camera, or drop a photo here</p>`}</div>`}
       ${this._frozen ? html`<canvas id="frozen" width="320" height="320" role="img" aria-label="The picture that is put right"></canvas>` : nothing}
       ${this._heat ? html`<fl-heat .heat=${this._answer?.heat ?? null}></fl-heat>` : nothing}
-      ${this._camera === 'on' && !this._frozen ? html`<span class="live">Live</span>` : nothing}
+      ${this._camera === 'on' && !this._frozen ? html`<span class="live">${this.#waits ? 'Waits while it learns' : 'Live'}</span>` : nothing}
     </div>`;
   }
 
@@ -332,7 +341,7 @@ export class Try extends Patient {
   #said() {
     const { _answer: answer, _error: error } = this;
     if (error) return html`<p class="note bad" role="alert">${plain(error)}</p>`;
-    if (!answer) return html`<div class="said"><p class="soft">${this._photos.length ? 'Looking' : 'Here you see what it says.'}</p></div>`;
+    if (!answer) return html`<div class="said"><p class="soft">${this.#waits && this._photos.length ? 'It is learning: the answer comes after that.' : this._photos.length ? 'Looking' : 'Here you see what it says.'}</p></div>`;
     return html`<div class="said"><span class="soft small">It says</span>${answer.sure ? html`<strong>${answer.label}</strong>` : html`<strong class="unsure">Not sure</strong>`}</div>`;
   }
 

@@ -546,6 +546,23 @@ def test_look_alikes_are_pointed_out_and_thinned(studio: Any) -> None:
     assert len(set(examples(studio, "hash"))) == 3
 
 
+def test_a_photo_is_pressed_before_the_window_of_photos_has_come(
+    camera_browser: Any, studio_site: Site
+) -> None:
+    context = camera_browser.new_context()
+    held: list[Any] = []
+    context.route("**/*gallery*", lambda route: held.append(route))
+    page = enter(context, studio_site)
+    fill(page, 2, 1)
+    card(page, 0).get_by_role("option").first.click()
+    page.wait_for_timeout(50)
+    for route in held:
+        route.continue_()
+    page.locator("fl-gallery fl-viewer img").wait_for()
+    assert held and page.errors == []
+    context.close()
+
+
 def test_one_photo_is_looked_at(studio: Any) -> None:
     fill(studio, 5, 2)
     card(studio, 0).get_by_role("option").nth(1).click()

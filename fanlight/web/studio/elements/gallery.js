@@ -74,6 +74,7 @@ export class FlGallery extends Patient {
 
   /** @param {Example[]} items */
   async open(items, /** @type {string} */ id) {
+    await this.updateComplete; // this part may have come only now
     const viewer = /** @type {FlViewer | null} */ (this.renderRoot.querySelector('fl-viewer'));
     await viewer?.show(items, id);
   }

@@ -33,13 +33,16 @@ SHEET = (
 
 @pytest.fixture(scope="session")
 def parts_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """parts.js (the elements and their libraries), the page's style sheet and axe."""
+    """parts.js (the elements and their libraries) and its worker, a style sheet and axe."""
     if not (ROOT / "node_modules" / "esbuild").is_dir():
         pytest.fail("esbuild is missing: run `make setup`")
     folder = tmp_path_factory.mktemp("parts")
     options = {
-        "entryPoints": [str(Path(__file__).with_name("studio_parts.js"))],
-        "outfile": str(folder / "parts.js"),
+        "entryPoints": {
+            "parts": str(Path(__file__).with_name("studio_parts.js")),
+            "imaging": str(ROOT / "fanlight/web/studio/imaging.js"),  # the worker of photos
+        },
+        "outdir": str(folder),
         "bundle": True,
         "format": "esm",
         "target": "es2022",

@@ -215,6 +215,36 @@ def test_seeds_and_photos_make_different_copies_each_as_often_as_wanted(tab: Any
     assert len(set(seeds)) == 15
 
 
+def test_a_worker_draws_the_same_and_a_page_without_one_does_it_itself(tab: Any) -> None:
+    found = tab.evaluate(
+        """async (augment) => {
+          const { Images } = await import('/web/studio/images.js');
+          let canvases = 0;
+          const Own = OffscreenCanvas;
+          globalThis.OffscreenCanvas = class extends Own {
+            constructor(...size) { super(...size); canvases++; }
+          };
+          const blob = await (await fetch('/files/quarters.png')).blob();
+          const bytes = (image) => {
+            const context = new Own(image.width, image.height).getContext('2d');
+            context.drawImage(image, 0, 0);
+            return String(context.getImageData(0, 0, image.width, image.height).data);
+          };
+          const how = { seed: 5, count: 3, size: [48, 64] };
+          const there = (await Images.shared.copies(blob, augment, how)).map(bytes);
+          const drawn = canvases;
+          const here = (await augmented(blob, augment, how)).map(bytes);
+          Images.worker = () => { throw new Error('no workers here'); };
+          const alone = (await new Images().copies(blob, augment, how)).map(bytes);
+          const bad = (await caught(Images.shared.copies(new Blob(['no']), augment, how))).code;
+          const same = [here, alone].map((all) => String(all) === String(there));
+          return [there.length, drawn, same, canvases > 0, bad];
+        }""",
+        OFF | {"rotate": 20, "shift": 0.1, "flip": True, "brightness": 0.2},
+    )
+    assert found == [3, 0, [True, True], True, "E-STUDIO-010"]
+
+
 def test_half_of_them_are_mirrored(tab: Any) -> None:
     seen = [colours(image) for image in copies(tab, count=60, flip=True)]
     mirrored = seen.count([GREEN, RED, WHITE, BLUE])

@@ -123,7 +123,9 @@ def test_two_classes_are_taught_and_still_there_after_a_reload(taught: Visit) ->
     taught.page.reload()
     assert taught.page.evaluate(READY)
     assert taught.say() == {"said": WANT, "trained": True, "count": 16}
-    assert taught.page.get_by_label("Class 1: name").count() == 0
+    names = taught.page.get_by_label("Name of the class")
+    names.nth(1).wait_for()
+    assert [name.input_value() for name in names.all()] == ["red", "<b>blue</b>"]
     own = taught.path.as_uri()
     assert all(url.startswith(("blob:", "data:", own)) for url in taught.asked)
     assert taught.said == []

@@ -19,6 +19,36 @@ def show(page: Any, each: int = 20, more: str = "") -> None:
     )
 
 
+# Of each round but the ends of the line: how high the middle of what is drawn in the
+# line's colour lies, and how high it should, in pixels of the screen; then how wide the canvas is.
+LINE = """async ([name, key]) => {
+  const curves = el.renderRoot.querySelector('fl-curves');
+  await curves.updateComplete;
+  await new Promise((done) => requestAnimationFrame(done)); // uPlot draws when all is said
+  const plot = curves.renderRoot.querySelector(`#${name}`);
+  const canvas = plot.querySelector('canvas');
+  const [whole, area] = [canvas, plot.querySelector('.u-over')]
+    .map((e) => e.getBoundingClientRect());
+  const scale = canvas.width / whole.width;
+  const { history, epochs } = curves;
+  const top = name === 'accuracy' ? 1 : 1.08 * Math.max(...history.loss, ...history.val_loss);
+  const probe = new OffscreenCanvas(1, 1).getContext('2d');
+  probe.fillStyle = getComputedStyle(curves).getPropertyValue('--accent');
+  probe.fillRect(0, 0, 1, 1);
+  const ink = probe.getImageData(0, 0, 1, 1).data;
+  const context = canvas.getContext('2d');
+  const found = history[key].slice(1, -1).map((value, i) => {
+    const x = Math.round((area.left - whole.left + (i + 1) / (epochs - 1) * area.width) * scale);
+    const { data } = context.getImageData(x, 0, 1, canvas.height);
+    const rows = Array.from({ length: canvas.height }, (_, y) => y).filter((y) => (
+      [0, 1, 2, 3].every((c) => Math.abs(data[4 * y + c] - ink[c]) < 40)));
+    const middle = rows.length ? (rows[0] + rows.at(-1) + 1) / 2 / scale : -1;
+    return [middle, area.top - whole.top + (1 - value / top) * area.height];
+  });
+  return [found, canvas.width];
+}"""
+
+
 def train(page: Any) -> None:
     page.get_by_role("button", name="Train").click()
     page.locator("#result").wait_for()
@@ -62,8 +92,13 @@ def test_it_trains_shows_how_it_goes_and_how_good_it_is(parts: Any) -> None:  # 
     curves = parts.get_by_role("img", name="How often it is right")
     assert " of 40 rounds" in curves.get_attribute("aria-label")
     assert parts.get_by_role("progressbar").get_attribute("aria-valuenow") not in {"0", "100"}
-    plots = "el.renderRoot.querySelector('fl-curves').renderRoot.querySelectorAll('.plot canvas')"
-    assert parts.evaluate(f"[...{plots}].map((c) => c.width > 200)") == [True, True]
+    # Each round of the solid line is where its number says, and nothing of it is elsewhere.
+    for name, key in (("accuracy", "val_accuracy"), ("loss", "val_loss")):
+        drawn, width = parts.evaluate(LINE, [name, key])
+        assert len(drawn) > 10 and width > 200
+        assert all(abs(seen - wanted) <= 2 for seen, wanted in drawn), f"{name}: {drawn}"
+        heights = [wanted for _, wanted in drawn]
+        assert max(heights) - min(heights) > 30  # it goes somewhere
     pictures(parts, "train-during")
     parts.get_by_role("button", name="Stop").click()
 
@@ -92,6 +127,49 @@ def test_a_cancelled_training_goes_on_where_it_was(parts: Any) -> None:  # noqa:
     assert parts.get_by_role("button", name="Train again").is_enabled()
 
 
+# A training that does a round when the test says so, by a clock of the test.
+BY_HAND = """() => {
+  let now = 1000;
+  performance.now = () => now;
+  s.project.runs.push({ stopped: 'cancelled', epochs: 30, seconds: 3, settings: s.settings,
+    history: { loss: Array(30).fill(0.5) }, report: null });
+  s.train = (_, { onEpoch, signal }) => new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason));
+    globalThis.round = async (epoch, ms) => {
+      now += ms;
+      onEpoch(epoch, { loss: 0.4 });
+      await el.updateComplete;
+      return ['.stage', '.left'].map((part) => el.renderRoot.querySelector(part).textContent);
+    };
+  });
+  s.dispatchEvent(new Event('change'));
+}"""
+
+
+def test_the_time_left_is_reckoned_by_the_rounds_of_this_training(parts: Any) -> None:  # noqa: F811
+    show(parts, 1)
+    parts.evaluate(BY_HAND)
+    parts.get_by_role("button", name="Go on").click()
+    parts.wait_for_function("() => globalThis.round")
+    rounds = [parts.evaluate(f"round({n})") for n in ("30, 60000", "31, 4000", "32, 2000")]
+    assert rounds == [
+        ["Round 32 of 40", "The page stays usable."],
+        ["Round 33 of 40", "about 32 seconds left"],
+        ["Round 34 of 40", "about 21 seconds left"],
+    ]
+    parts.get_by_role("button", name="Stop").click()
+    # Where it cannot go on it begins anew, and all rounds are to come again.
+    parts.evaluate("delete globalThis.round")
+    parts.get_by_role("button", name="Go on").click()
+    parts.wait_for_function("() => globalThis.round")
+    assert [parts.evaluate(f"round({n})") for n in ("0, 500", "1, 2000")] == [
+        ["Round 2 of 40", "The page stays usable."],
+        ["Round 3 of 40", "about 76 seconds left"],
+    ]
+    assert parts.evaluate("el._work.history.loss.length") == 2
+    parts.get_by_role("button", name="Stop").click()
+
+
 def test_a_failure_is_said_and_the_button_comes_back(parts: Any) -> None:  # noqa: F811
     show(
         parts,
@@ -104,6 +182,31 @@ def test_a_failure_is_said_and_the_button_comes_back(parts: Any) -> None:  # noq
     assert parts.get_by_role("button", name="Train").is_enabled()
 
 
+# Counts the canvases that this page makes to draw on.
+COUNT = """() => { globalThis.canvases = 0;
+  globalThis.OffscreenCanvas = class extends OffscreenCanvas {
+    constructor(...size) { super(...size); canvases++; }
+  }; }"""
+# Whether all copies are drawn; they are pixels then, in `seen()`.
+DRAWN = """() => {
+  globalThis.seen = () => [...el.renderRoot.querySelector('fl-settings').renderRoot
+    .querySelector('fl-preview').renderRoot.querySelectorAll('canvas')].map((c) =>
+      [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]);
+  const all = seen();
+  return all.length === 6 && all.every((data) => data.every((v, i) => i % 4 < 3 || v === 255));
+}"""
+# How far the copies are from their photos, in levels of a colour.
+FAR = """async () => Promise.all(seen().map(async (copy, i) => {
+  const id = s.examples.find((e) => e.class === s.classes[Math.floor(i / 3)].id).id;
+  const side = Math.sqrt(copy.length / 4);
+  const context = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+  Object.assign(context.canvas, { width: side, height: side });
+  context.drawImage(await createImageBitmap(await s.photo(id)), 0, 0, side, side);
+  const { data } = context.getImageData(0, 0, side, side);
+  return copy.reduce((sum, v, k) => sum + Math.abs(v - data[k]), 0) / (3 * side * side);
+}))"""
+
+
 def test_settings_have_hints_a_way_back_and_reach_the_session(parts: Any) -> None:  # noqa: F811
     show(parts)
     parts.get_by_text("More", exact=True).click()
@@ -114,7 +217,12 @@ def test_settings_have_hints_a_way_back_and_reach_the_session(parts: Any) -> Non
     )
     rounds.fill("12")
     parts.get_by_label("Size of a step").press("ArrowRight")
+    over = parts.get_by_label("Over time", exact=True)
+    over.press("ArrowRight")
+    assert over.get_attribute("aria-valuetext") == "ten times smaller in the last third"
+    assert parts.evaluate("settings().schedule") == "step"
     assert parts.evaluate("[settings().epochs, settings().learningRate]") == [12, 0.01]
+    parts.evaluate(COUNT)
     parts.wait_for_function("() => s.saves === 1")  # once, when nobody turns a knob any more
     parts.get_by_role("button", name="Reset Rounds: 40").click()
     assert parts.evaluate("settings().epochs") == 40
@@ -128,11 +236,12 @@ def test_settings_have_hints_a_way_back_and_reach_the_session(parts: Any) -> Non
     parts.get_by_label("Copies of each photo").fill("3")
     parts.get_by_label("Turned").fill("30")
     assert parts.evaluate("[settings().augment.copies, settings().augment.rotate]") == [3, 30]
-    drawn = """() => { const all = el.renderRoot.querySelector('fl-settings').renderRoot
-        .querySelector('fl-preview').renderRoot.querySelectorAll('canvas');
-        return all.length === 6 && [...all].every((c) =>
-            c.getContext('2d').getImageData(56, 56, 1, 1).data[3] === 255); }"""
-    parts.wait_for_function(drawn)
+    # Each copy is another one, and none is the photo as it is.
+    parts.wait_for_function(DRAWN)
+    assert len(set(parts.evaluate("seen().map(String)"))) == 6
+    far = parts.evaluate(FAR)
+    assert len(far) == 6 and min(far) > 3, far
+    assert parts.evaluate("canvases") == 0  # they are drawn in the worker
     parts.get_by_role("radio", name="Simple").check()
     pictures(parts, "train-settings")
     parts.get_by_role("button", name="All as usual").click()
@@ -157,7 +266,9 @@ def test_mistakes_show_their_photos_by_mouse_and_by_keys(parts: Any) -> None:  #
     assert cell.inner_text() == str(most)
     cell.press("Enter")
     panel = parts.locator("fl-confusion .panel")
-    assert panel.locator("img[src^='blob:']").count() == min(most, 24)
+    photos = panel.locator("img[src^='blob:']")
+    photos.nth(min(most, 24) - 1).wait_for()
+    assert photos.count() == min(most, 24)
     _, i, j = max(wrong, key=lambda c: c[0])
     assert parts.evaluate(f"{grid}._open") == [i, j]
     shown = parts.evaluate(f"{grid}.renderRoot.querySelector('fl-photos').ids")

@@ -6,6 +6,8 @@ import { generator } from './learning.js';
  * @typedef {{ angle: number, dx: number, dy: number, zoom: number, mirrored: boolean, light: number }} Change
  * angle: radians, clockwise; dx, dy: of the side, to the right and down; zoom: 1.1 is 10 % larger;
  * light: 1.1 is 10 % brighter
+ * @typedef {{ seed?: number, count?: number, size?: number | [height: number, width: number] }} CopyOptions
+ * size: of a copy; count: how many (default: `augment.copies`)
  */
 
 /** @param {Augment} augment @param {() => number} random @returns {Change} */
@@ -28,11 +30,11 @@ const drawnFrom = ({ rotate, shift, zoom, flip, brightness }, random) => {
  * Copies of a photo, altered within what `augment` says, the same ones for the same seed. What comes
  * in at the edges is the photo, mirrored there.
  *
- * The photo fills the copy, as it fills the picture that a model sees: it is not cropped.
+ * The photo fills the copy, as it fills the picture that a model sees: it is not cropped. It is drawn at once,
+ * on the thread of the caller: a page asks `Images` (images.js), which has a worker for it.
  * @param {Blob | ImageBitmap} photo a bitmap stays open
  * @param {Augment} augment
- * @param {{ seed?: number, count?: number, size?: number | [height: number, width: number] }} [options]
- * size: of a copy; count: how many (default: `augment.copies`)
+ * @param {CopyOptions} [options]
  * @returns {Promise<ImageBitmap[]>} close each when it is done with
  */
 export const augmented = async (photo, augment, { seed = 0, count = augment.copies, size = 224 } = {}) => {
@@ -68,10 +70,11 @@ const mirrored = (bitmap, width, height) => {
   context.imageSmoothingQuality = 'high';
   context.fillStyle = '#fff';
   context.fillRect(0, 0, 2 * width, 2 * height);
-  for (const [x, y] of [[1, 1], [-1, 1], [1, -1], [-1, -1]]) {
-    context.setTransform(x, 0, 0, y, x < 0 ? 2 * width : 0, y < 0 ? 2 * height : 0);
-    context.drawImage(bitmap, 0, 0, width, height);
-  }
+  context.drawImage(bitmap, 0, 0, width, height); // made small once: a photo is large
+  context.setTransform(-1, 0, 0, 1, 2 * width, 0);
+  context.drawImage(canvas, 0, 0, width, height, 0, 0, width, height);
+  context.setTransform(1, 0, 0, -1, 0, 2 * height);
+  context.drawImage(canvas, 0, 0, 2 * width, height, 0, 0, 2 * width, height);
   return canvas;
 };
 

@@ -18,7 +18,7 @@ const CORRECTION_TURNS = 3;
  * @returns {Promise<{ x: Float32Array, y: number[] }>}
  */
 export const altered = async (model, examples, { augment, seed }, { read, size, signal, onPrepare }) => {
-  const { augmented } = await import('./augment.js');
+  const { Images } = await import('./images.js');
   const width = /** @type {number} */ (model.featureSize);
   const side = 2 * (Math.max(...size) || 224);
   const rows = new Float32Array(examples.length * augment.copies * width);
@@ -30,8 +30,9 @@ export const altered = async (model, examples, { augment, seed }, { read, size, 
       if (error.code !== 'E-STUDIO-022') throw error;
     });
     if (photo) {
-      for (const copy of await augmented(photo, augment, { seed: seedOf(seed, examples[i].id), count: augment.copies, size: side })) {
+      for (const copy of await Images.shared.copies(photo, augment, { seed: seedOf(seed, examples[i].id), size: side })) {
         rows.set(await model.features([copy]), y.length * width);
+        copy.close();
         y.push(i);
       }
     }

@@ -1,6 +1,8 @@
 import { FanlightError } from '../runtime/fanlight.js';
 /**
+ * @import { CopyOptions } from './augment.js'
  * @import { Ready } from './decode.js'
+ * @import { Augment } from './types.js'
  * @import { Entry } from './zip.js'
  * @typedef {{ value: any } | { refusal: [string, string, {}] }} Said
  * @typedef {{ ask: (tag: string, args: unknown[], given: Transferable[]) => Promise<Said>, end: () => void }} Hand
@@ -10,7 +12,7 @@ const IDLE_MS = 30_000; // then the worker's memory is given back
 const START_MS = 10_000;
 
 /**
- * Checks and decodes photos, in a worker of its own where the page may have one, else on this thread.
+ * Checks, decodes and alters photos, in a worker of its own where the page may have one, else on this thread.
  * Rejects with a FanlightError: E-STUDIO-010 (no photo), -011 (too large), -012 (a zip file).
  */
 export class Images {
@@ -44,6 +46,11 @@ export class Images {
   /** A photo in a zip. @param {Blob} zip @param {Entry} entry @returns {Promise<Ready>} */
   entry(zip, entry) {
     return this.#ask('entry', [zip, entry]);
+  }
+
+  /** Altered copies of a photo: see augment.js. @param {Blob} photo @param {Augment} augment @param {CopyOptions} [options] @returns {Promise<ImageBitmap[]>} close each when it is done with */
+  copies(photo, augment, options) {
+    return this.#ask('copies', [photo, augment, options]);
   }
 
   /** @param {string} tag @param {unknown[]} args @param {Transferable[]} [given] @returns {Promise<any>} */

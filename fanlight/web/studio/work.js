@@ -1,7 +1,12 @@
+import { augmented } from './augment.js';
 import { ready } from './decode.js';
 import { Refusal } from './header.js';
 import { listZip, unzipped } from './zip.js';
-/** @import { Entry } from './zip.js' */
+/**
+ * @import { CopyOptions } from './augment.js'
+ * @import { Augment } from './types.js'
+ * @import { Entry } from './zip.js'
+ */
 
 /** What can be asked of the worker, or done on this thread where there is none. */
 const WORK = {
@@ -11,6 +16,8 @@ const WORK = {
   list: (zip) => listZip(zip),
   /** @param {Blob} zip @param {Entry} entry */
   entry: async (zip, entry) => ready(new Blob([await unzipped(zip, entry)])),
+  /** @param {Blob} photo @param {Augment} augment @param {CopyOptions} options */
+  copies: (photo, augment, options) => augmented(photo, augment, options),
 };
 
 /**

@@ -1,5 +1,5 @@
 import { css, html } from 'lit';
-import { augmented } from '../augment.js';
+import { Images } from '../images.js';
 import { Patient } from './patient.js';
 import { shared } from './theme.js';
 /**
@@ -70,13 +70,13 @@ export class Preview extends Patient {
     await this.updateComplete;
     for (const [i, { id }] of photos.entries()) {
       const photo = await session.photo(id);
-      const copies = await augmented(photo, augment, { seed: seed + i, count: EACH, size: SIZE });
-      if (turn !== this.#turn) return;
+      const copies = await Images.shared.copies(photo, augment, { seed: seed + i, count: EACH, size: SIZE });
       copies.forEach((copy, j) => {
-        const canvas = /** @type {HTMLCanvasElement} */ (this.renderRoot.querySelectorAll('canvas')[i * EACH + j]);
-        canvas.getContext('2d')?.drawImage(copy, 0, 0, SIZE, SIZE);
-        if (copy instanceof ImageBitmap) copy.close();
+        const canvas = turn === this.#turn ? this.renderRoot.querySelectorAll('canvas')[i * EACH + j] : null;
+        canvas?.getContext('2d')?.drawImage(copy, 0, 0, SIZE, SIZE);
+        copy.close();
       });
+      if (turn !== this.#turn) return;
     }
   }
 

@@ -29,7 +29,7 @@ const GROUPS = {
     { name: 'learningRate', label: 'Size of a step', values: [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1], text: String, of: learns,
       hint: 'Larger learns faster, too large never settles. (Learning rate.)' },
     { name: 'schedule', label: 'Over time', values: ['constant', 'cosine', 'step'], of: learns,
-      text: (v) => ({ constant: 'steps stay the same', cosine: 'steps shrink smoothly', step: 'steps are halved now and then' })[/** @type {Settings['schedule']} */ (v)],
+      text: (v) => ({ constant: 'steps stay the same', cosine: 'steps shrink smoothly', step: 'ten times smaller in the last third' })[/** @type {Settings['schedule']} */ (v)],
       hint: 'Smaller steps towards the end give a calmer finish.' },
     { name: 'neighbours', label: 'Photos it asks', values: [1, 3, 5, 7, 9, 15], text: String, of: (s) => !learns(s),
       hint: 'The most similar photos vote. Odd numbers avoid ties.' },

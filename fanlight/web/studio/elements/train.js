@@ -2,6 +2,7 @@ import { css, html, nothing } from 'lit';
 import { MEASURED, counts, measure, percent, rightOf } from './figures.js';
 import { icons } from './icons.js';
 import { keepSettings, settingsOf, settle } from './keeping.js';
+import { timeLeft } from './left.js';
 import { Patient } from './patient.js';
 import { shared, vars } from './theme.js';
 import { Trash } from './trash.js';
@@ -13,7 +14,8 @@ import './settings.js';
  * @import { PropertyValues } from 'lit'
  * @import { Report, Run, Settings } from '../types.js'
  * @import { Teacher } from './teacher.js'
- * @typedef {{ phase: 'prepare' | 'learn', done: number, count: number, epochs: number, history: Record<string, number[]>, began: number, control: AbortController }} Work
+ * @typedef {{ phase: 'prepare' | 'learn', done: number, count: number, epochs: number, history: Record<string, number[]>, rounds: number, ms: number, control: AbortController }} Work
+ * rounds: that this training has done itself; ms: from the end of the first of them to the end of the last
  */
 
 /** The curves, and the library that draws them, come with the first training. */
@@ -105,12 +107,13 @@ export class Train extends Patient {
     const { epochs } = settingsOf(session);
     this._error = null;
     this._work = {
-      phase: 'prepare', done: 0, count: session.examples.length, epochs, began: performance.now(), control,
+      phase: 'prepare', done: 0, count: session.examples.length, epochs, rounds: 0, ms: 0, control,
       history: Object.fromEntries(Object.entries(before).map(([name, values]) => [name, [...values]])),
     };
     /** @param {Partial<Work>} news */
     const work = (news) => { if (this._work?.control === control) this._work = { ...this._work, ...news }; };
-    let began = 0;
+    let first = 0;
+    let rounds = 0;
     try {
       await settle(session);
       await Trash.of(session).empty(); // nothing is learnt of what was thrown away
@@ -118,11 +121,13 @@ export class Train extends Patient {
         resume,
         signal: control.signal,
         onPrepare: (done, all) => work({ done, count: all }),
-        onEpoch: (_, logs) => {
-          began ||= performance.now();
+        onEpoch: (epoch, logs) => {
+          const now = performance.now();
+          if (!rounds++) first = now;
           const history = { ...this._work?.history };
-          for (const [name, value] of Object.entries(logs)) history[name] = [...history[name] ?? [], value];
-          work({ phase: 'learn', history, began });
+          // Where it could not go on, it begins anew, and so does what is shown.
+          for (const [name, value] of Object.entries(logs)) history[name] = [...(history[name] ?? []).slice(0, epoch), value];
+          work({ phase: 'learn', history, rounds, ms: now - first });
         },
       });
       this._run = run;
@@ -147,14 +152,6 @@ export class Train extends Patient {
   #verdict(report) {
     const which = this.session ? measure(this.session, this._run?.settings) : 'all';
     return `Right on ${rightOf(report)} ${MEASURED[which]}.`;
-  }
-
-  /** How long it still takes, in words. @param {Work} work */
-  #left({ history, epochs, began }) {
-    const done = history.loss?.length ?? 0;
-    const each = (performance.now() - began) / 1000 / (done - 1);
-    const left = done < 2 ? 0 : each * Math.max(0, epochs - done);
-    return `${left < 1 ? '' : 'about '}${seconds(left)} left`;
   }
 
   /** @param {Settings} settings */
@@ -209,7 +206,7 @@ export class Train extends Patient {
     const share = { prepare: work.count ? work.done / work.count : 0, learn: learnt / work.epochs }[work.phase];
     return html`<section class="card work" aria-label="Training">
       <div class="state">
-        <p><span class="stage number">${stage}</span>${work.phase === 'learn' ? html`<br><span class="soft number">${this.#left(work)}</span>` : html`<br><span class="soft">The page stays usable.</span>`}</p>
+        <p><span class="stage number">${stage}</span><br><span class="soft number left">${timeLeft(work.rounds, work.ms, Math.max(0, work.epochs - learnt)) || 'The page stays usable.'}</span></p>
         <button type="button" @click=${this.cancel}>${icons.stop} Stop</button>
         <div class="bar" role="progressbar" aria-label=${stage} aria-valuemin="0" aria-valuemax="100" aria-valuenow=${Math.round(share * 100)} ${vars({ '--share': share, '--color': 'var(--accent)' })}></div>
       </div>

@@ -15,6 +15,7 @@ from fanlight.cli.output import human_bytes, json_option, print_json, progress, 
 from fanlight.cli.serve import port_option, serve_until_interrupted
 from fanlight.hosts.serving import Site
 from fanlight.server import open_server
+from fanlight.web.headers import HOSTS
 
 
 @click.command("studio")
@@ -50,6 +51,12 @@ from fanlight.server import open_server
 )
 @click.option("--resize", type=click.Choice(RESIZE_MODES), help="How photos are made small.")
 @click.option("--crop", type=click.Choice(["center", "none"]), help="What is left out of a photo.")
+@click.option(
+    "--headers",
+    multiple=True,
+    type=click.Choice([*HOSTS, "all"]),
+    help="Write what tells this static host the headers to send; may be repeated.",
+)
 @click.option("--serve", is_flag=True, help="Serve the page when it is written.")
 @port_option
 @json_option
@@ -62,6 +69,7 @@ def command(
     input_range: tuple[float, float] | None,
     resize: str | None,
     crop: str | None,
+    headers: tuple[str, ...],
     serve: bool,
     port: int,
     as_json: bool,
@@ -104,6 +112,7 @@ def command(
                 input_range=input_range,
                 resize=resize,
                 crop=crop,
+                headers=headers,
                 progress=told,
             )
         report: dict[str, Any] = {

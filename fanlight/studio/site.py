@@ -19,7 +19,7 @@ from fanlight.studio.one_file import SCRIPT, pieces_of_studio
 from fanlight.studio.shared import Made, made_of, write_heads
 from fanlight.studio.templates import export_files
 from fanlight.version import __version__
-from fanlight.web.headers import CSP
+from fanlight.web.headers import CSP, host_files, hosts_named
 from fanlight.web.modules import strip_comments
 from fanlight.web.shell import (
     APP_LINKS,
@@ -35,6 +35,7 @@ from fanlight.web.site import (
     TRAIN,
     TRAIN_LATER,
     fill,
+    refuse_in_one_file,
     runtime_files,
     tabs,
     train_files,
@@ -82,6 +83,7 @@ def studio(
     resize: str | None = None,
     crop: str | None = None,
     compress: bool = True,
+    headers: Sequence[str] = (),
     links: Mapping[str, str] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Studio:
@@ -100,6 +102,7 @@ def studio(
         input_range, resize, crop: as `fl.tasks.classify` takes them.
         compress: write FILE.br and FILE.gz beside what gets smaller by it, for hosts that send
             them. Not of one file.
+        headers: static hosts to write headers files for, e.g. ["netlify"], or ["all"].
         links: this page ("./") and those beside it, shown as tabs: name -> relative URL.
         progress: called before each head is built, with its id, how many are done, and how many
             there are.
@@ -107,9 +110,9 @@ def studio(
     Raises:
         FanlightError: E-STUDIO-001 the page's scripts were not bundled, E-STUDIO-002 the model is
             no backbone, E-STUDIO-003 an argument is wrong, E-BUILD-004 the folder or
-            the file cannot be written.
+            the file cannot be written, E-BUILD-005 a host is not known, or one file has no room.
     """
-    target = place_of(out)
+    target, hosts = place_of(out), hosts_named(headers)
     _check(title, unfreeze, most_classes)
     page = page_files(title, links)
     base = (
@@ -119,6 +122,7 @@ def studio(
     )
     one_file = target.suffix.lower() in (".html", ".htm")
     if one_file:
+        refuse_in_one_file(target, False, False, bool(hosts))
         refuse_foreign(target)  # before anything is built
     offered = _offered(heads_for(base, unfreeze), heads, unfreeze is None and one_file)
     told = progress or (lambda name, done, count: None)
@@ -130,8 +134,9 @@ def studio(
         sizes["all"] = target.stat().st_size
     else:
         sizes = _write(
-            target, base, offered, title, most_classes, page, told, shell=True, compress=compress
-        )
+            target, base, offered, title, most_classes, page, told,
+            shell=True, compress=compress, hosts=hosts,
+        )  # fmt: skip
     told("", len(offered), len(offered))
     return Studio(target, base, tuple(offered), sizes)
 
@@ -166,8 +171,11 @@ def _write(
     *,
     shell: bool = False,
     compress: bool = False,
+    hosts: Sequence[str] = (),
 ) -> dict[str, int]:
-    """Write the folder; `shell`: with what keeps it for visits without a network."""
+    """Write the folder; `shell`: with what keeps it for visits without a network; `hosts`: with
+    what tells them the headers to send.
+    """
     with BundleWriter(target, INDEX) as writer, tempfile.TemporaryDirectory() as scratch:
         for path, data in page.items():
             writer.add(path, data)
@@ -187,6 +195,8 @@ def _write(
             for head in heads
         ]
         form = base.form()
+        for path, data in host_files(hosts, writer.files).items():
+            writer.add(path, data)
         writer.add_manifest(
             {
                 "fanlight": 1,

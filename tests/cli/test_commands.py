@@ -21,6 +21,7 @@ from PIL import Image
 from fanlight.cli.app import COMMANDS, cli
 from fanlight.cli.explanations import EXPLANATIONS
 from fanlight.errors import CATALOGUE
+from fanlight.web.headers import STRICT_CSP
 from tests.support import ROOT, apart, fanlight_cli
 
 
@@ -356,6 +357,15 @@ def test_demo_sees_an_orange_in_its_own_picture(tmp_path: Path) -> None:
     assert sum(s["bytes"] for s in manifest["weights"]) < 1.9e6  # float16, as its file
 
 
+def fetched(url: str) -> bytes:
+    """What a server sends, with the headers that a page should have."""
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        assert answer.headers["Content-Security-Policy"] == STRICT_CSP
+        assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+        return answer.read()
+
+
 def test_demo_on_a_photo_serves_the_page(photo: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "fanlight", "demo", str(photo), "--port", "0"],
@@ -370,7 +380,13 @@ def test_demo_on_a_photo_serves_the_page(photo: Path) -> None:
         lines.append(process.stdout.readline())
     url = next(w for w in lines[-1].split() if w.startswith("http://127.0.0.1:"))
     with urllib.request.urlopen(url + "/", timeout=10) as answer:
-        assert b"fanlight" in answer.read().lower()
+        page = answer.read()
+    assert b"fanlight" in page.lower() and b'href="studio/"' in page  # the second tab
+    told = fetched(url + "/studio/")
+    assert b"<fanlight-studio" in told and b'href="../"' in told
+    index = json.loads(fetched(url + "/studio/studio.json"))
+    for path in ("studio.js", index["heads"][0]["files"]["graph.json"]):
+        assert len(fetched(f"{url}/studio/{path}")) == index["files"][path]["bytes"]
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
     assert process.returncode == 0

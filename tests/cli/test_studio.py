@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,10 @@ from click.testing import CliRunner, Result
 
 from fanlight.cli.app import cli
 from fanlight.studio.site import DIST
+from fanlight.web.headers import STRICT_CSP
+from tests.cli.test_commands import fetched
 from tests.studio.nets import plain
+from tests.support import ROOT
 
 pytestmark = pytest.mark.skipif(
     not (DIST / "studio.js").is_file(), reason="Studio was not bundled: npm run studio"
@@ -42,6 +48,27 @@ def test_only_the_heads_that_were_named(backbone: Path, tmp_path: Path) -> None:
     assert told["bytes"]["model"] == index["heads"][0]["bytes"]
     manifests = {path.name for path in (out / "models").glob("*.json") if "-" not in path.name}
     assert manifests == {"linear.json", "neighbours.json"}
+
+
+def test_it_is_served_when_it_is_written(backbone: Path, tmp_path: Path) -> None:
+    arguments = "--input-range -1,1 --heads linear --unfreeze 0 --headers netlify --port 0 --serve"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fanlight", "studio", "--backbone", str(backbone),
+         "-o", str(tmp_path / "site"), *arguments.split()],
+        cwd=ROOT, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    lines = iter(process.stdout.readline, "")
+    url = next(w for line in lines for w in line.split() if w.startswith("http://127.0.0.1:"))
+    page = fetched(url + "/")
+    assert b"<fanlight-studio" in page
+    index = json.loads(fetched(url + "/studio.json"))
+    for path in ("studio.js", index["heads"][0]["files"]["graph.json"]):
+        assert len(fetched(f"{url}/{path}")) == index["files"][path]["bytes"]
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert STRICT_CSP in (tmp_path / "site" / "_headers").read_text("utf-8")
 
 
 @pytest.mark.parametrize("wrong", ["hidden", "linear,tree", "", ",", "LINEAR"])

@@ -70,6 +70,15 @@ def test_more_layers_than_the_backbone_has(tmp_path: Path, unfreeze: list[int]) 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("no_page")
+def test_headers_of_hosts_that_there_are_not_and_of_one_file(tmp_path: Path) -> None:
+    error = refused(tmp_path / "out", plain(), headers=["geocities"])
+    assert error.code == "E-BUILD-005" and "netlify" in str(error.expected)
+    error = refused(tmp_path / "out.html", plain(), headers=["netlify"])
+    assert error.code == "E-BUILD-005" and "headers files" in error.message
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_no_path_to_write_to(no_page: None) -> None:
     for out in (None, 3, "a\0b"):
         assert refused(out, plain()).code == "E-BUILD-005"  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ import pytest
 import fanlight as fl
 from fanlight.errors import FanlightError
 from fanlight.studio import site as studio_site
+from fanlight.web.headers import FOREVER, STRICT_CSP
 from fanlight.web.site import tabs
 from tests.studio.nets import SIDE, plain
 
@@ -30,6 +31,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Any:
         unfreeze=[2],
         title="Pets & <b>co</b>",
         most_classes=7,
+        headers=["netlify", "vercel"],
         links={"Look": "../", "Teach": "./"},
         progress=lambda *step: told.append(step),
     )
@@ -110,6 +112,19 @@ def test_the_page_is_strict_installable_and_has_its_tabs(written: Any) -> None:
     models = ("training.json", "page.html.tpl", "graph.json", "package.json")
     assert {of[files[name]] for name in models} == {1}
     assert "LICENSES.txt" in json.loads((made.path / "studio.json").read_text())["files"]
+
+
+def test_static_hosts_are_told_the_headers(written: Any) -> None:
+    made, _ = written
+    rules = (made.path / "_headers").read_text("utf-8")
+    assert STRICT_CSP in rules and "Cross-Origin-Embedder-Policy: require-corp" in rules
+    shared = next((made.path / "models").glob("graph-*.json")).name
+    assert f"/models/{shared}\n  Cache-Control: {FOREVER}" in rules
+    assert "/models/linear.json\n" not in rules  # another build has another one of this name
+    json.loads((made.path / "vercel.json").read_text("utf-8"))
+    # What they are told with is nothing that pages ask for.
+    worker = (made.path / "sw.js").read_text("utf-8")
+    assert "vercel.json" not in worker and "_headers" not in worker
 
 
 def test_an_older_one_is_replaced_and_nothing_else(written: Any, tmp_path: Path) -> None:

@@ -72,7 +72,8 @@ def measure(out: Path, *, kill_rounds: int = 100) -> list[dict[str, Any]]:
 
     Args:
         out: a folder that is made, or made anew.
-        kill_rounds: kills of the tab or the browser while its store writes; 0: none.
+        kill_rounds: kills of the tab or the browser while its store writes, and a fourth as many
+            while a session learns or takes a project in; 0: none.
     """
     folder = out / "studio"
     fl.studio(folder)
@@ -255,6 +256,7 @@ def lighthouse_rows(site: Site) -> list[dict[str, Any]]:
 
 
 def kill_row(rounds: int) -> dict[str, Any]:
-    """Tabs and browsers killed while the store writes."""
+    """Tabs and browsers killed while the store writes, or a session works."""
     wrong, told = kills(rounds)
-    return row(f"{rounds} random kills: what was lost", wrong, told, "0", wrong == 0)
+    figure = f"{rounds} random kills, and {rounds // 4} within sessions: what was lost"
+    return row(figure, wrong, told, "0", wrong == 0)

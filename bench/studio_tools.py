@@ -92,7 +92,8 @@ def _port(file: Path) -> int:
 
 def kills(rounds: int) -> tuple[int, str]:
     """Faults after so many kills, and the ways of killing, as tools/studio_kills.py tells."""
-    command = [sys.executable, str(HERE.parent / "tools/studio_kills.py"), "--rounds", str(rounds)]
+    command = [sys.executable, str(HERE.parent / "tools/studio_kills.py")]
+    command += ["--rounds", str(rounds), "--within", str(rounds // 4)]
     done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, check=False)
     faults = re.search(r"(\d+) faults", done.stdout)
     if done.returncode and not faults:

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,8 @@ class Browser:
         session.detach()
         page.close()
 
-    def page(self, site: Site) -> Any:
+    def page(self, site: Site, arrive: Callable[[Any, Site], Any]) -> Any:
+        """A new page, as `arrive` makes it of an empty one."""
         if self.process is None:
             self.start()
         try:
@@ -134,9 +136,13 @@ class Browser:
             self.kill()
             self.start()
             opened = self.context.new_page()
-        page = enter(opened, site, "store")
-        page.evaluate(f"() => {{ {HELPERS} }}")
-        return page
+        return arrive(opened, site)
+
+
+def _arrive(page: Any, site: Site) -> Any:
+    enter(page, site, "store")
+    page.evaluate(f"() => {{ {HELPERS} }}")
+    return page
 
 
 def _numbers(log: list[str], what: str) -> set[int]:
@@ -177,7 +183,7 @@ def kill_again_and_again(
     first = 1
     try:
         for turn in range(rounds):
-            page = browser.page(site)
+            page = browser.page(site, _arrive)
             page.evaluate(f"(args) => {{ ({_WORK})(args); }}", [first, BATCH])
             end = time.monotonic() + START_SECONDS
             while f"told/start-{first}" not in site.log and time.monotonic() < end:
@@ -191,7 +197,7 @@ def kill_again_and_again(
                 browser.kill_tabs(page)
             else:
                 page.close()
-            page = browser.page(site)
+            page = browser.page(site, _arrive)
             seen = page.evaluate(_LOOK)
             page.close()
             wrong += [f"round {turn} ({way}): {what}" for what in check(seen, site.log)]

@@ -1,4 +1,4 @@
-"""What Studio exports as a page is an app: in Chromium, served, then without a network."""
+"""Studio, and what it exports as a page, are apps: in Chromium, served, then without a network."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import fanlight
 from bench.visitor import Tab
 from fanlight.web.shell import APP_LINKS, REGISTER_LINK
 from tests.web.server import serve
@@ -87,6 +88,86 @@ def test_an_exported_page_needs_no_network_after_one_visit(
         tab.goto(site.url + "site/?offline")
         assert at(tab, "Reds & blues", LABEL) == label
         assert tab.find("crossOriginIsolated")
+
+
+def test_all_scripts_of_studio_are_kept(folder: Path) -> None:
+    """Those that come when they are wanted, too."""
+    dist = Path(fanlight.__file__).parent / "web/studio/dist"
+    scripts = {path.name for path in dist.glob("*.js")} - {"one_file.js"}  # of another page
+    assert len(scripts) > 20
+    kept = {path for path, _, _, part in listed((folder / "sw.js").read_text()) if part == 0}
+    assert scripts | {"index.html", "studio.css", "studio.json", "train.js", "worker.js"} <= kept
+
+
+# `session()` of the page; `shot(kind)`, a photo.
+PAGE = """
+  globalThis.app = () => document.querySelector('fanlight-studio');
+  globalThis.session = () => app().session;
+  globalThis.shot = async (kind) => {
+    const pixels = new ImageData(24, 24);
+    pixels.data.forEach((_, i) => {
+      const own = i % 4 === 3 ? 255 : i % 4 === { red: 0, blue: 2 }[kind] ? 140 : 0;
+      pixels.data[i] = own + Math.floor(90 * Math.random());
+    });
+    const canvas = new OffscreenCanvas(24, 24);
+    canvas.getContext('2d').putImageData(pixels, 0, 0);
+    return new File([await canvas.convertToBlob()], `${kind}.png`, { type: 'image/png' });
+  };
+  globalThis.shots = (kind, count) => Promise.all(Array.from({ length: count }, () => shot(kind)));
+"""
+# The last of the steps that come when the page is idle.
+WHOLE = "!!(customElements.get('fl-tag') && globalThis.session?.()?.classes.length === 2)"
+FIRST = "(async () => { await session().add(session().classes[0].id, [await shot('red')]); })()"
+# Everything that there is to do, with heads and parts that no visit has used yet.
+ALL = """(async () => {
+  const said = {};
+  const [one, two] = session().classes;
+  said.before = session().examples.length;
+  await session().add(one.id, await shots('red', 5));
+  await session().add(two.id, await shots('blue', 6));
+  const settings = { epochs: 25, batchSize: 4, learningRate: 0.05, validationSplit: 0 };
+  const augment = { ...session().settings.augment, copies: 1, rotate: 5 };
+  for (const changes of [{ head: 'neighbours' }, { unfreeze: 2, head: 'linear' },
+    { unfreeze: 0, head: 'hidden', augment }]) {
+    await session().train({ ...settings, ...changes });
+  }
+  said.red = (await session().predict(await shot('red'))).results[0].label === one.name;
+  said.blue = (await session().predict(await shot('blue'))).results[0].label === two.name;
+  await session().correct(await shot('red'), one.id);
+  said.pairs = (await session().duplicates()).length >= 0;
+  said.sizes = [];
+  for (const kind of ['page', 'html', 'npm', 'tfjs', 'safetensors', 'project']) {
+    said.sizes.push((await session().export(kind)).size > 999);
+  }
+  await session().importProject(await session().export('project'));
+  said.after = session().examples.length;
+  return said;
+})()"""
+
+
+def test_studio_fetches_no_model_before_it_is_wanted_and_then_needs_no_network(
+    folder: Path, tabs: Callable[[], Tab]
+) -> None:
+    begin = {path for path, _, _, part in listed((folder / "sw.js").read_text()) if part == 0}
+    with serve(folder) as site:
+        tab = tabs()
+        tab.goto(site.url + "index.html", PAGE)
+        tab.find(WHOLE, within_s=60)
+        tab.find(STARTED, within_s=60)
+        # The worker has what the page begins with: a model's list of its files at most.
+        fetched = {path for path in site.log if path.startswith("models/")}
+        assert fetched <= begin and not any(path.endswith((".bin", ".wasm")) for path in fetched)
+        tab.ask(FIRST)
+        # From then on it is wanted, and with it all that a visit without network needs.
+        tab.find("app().offline", within_s=120)
+        assert any(path.endswith(".bin") for path in site.log)
+        site.down = True
+        tab.goto(site.url + "index.html?offline")
+        tab.find(f"location.search === '?offline' && {WHOLE}", within_s=60)
+        said = tab.ask(ALL, within_s=180)
+    assert said == {
+        "before": 1, "red": True, "blue": True, "pairs": True, "sizes": [True] * 6, "after": 13,
+    }  # fmt: skip
 
 
 def test_one_html_file_starts_no_worker(studio: Any) -> None:

@@ -362,15 +362,28 @@ def test_storage_that_the_browser_clears(tab: Any, site: Site) -> None:
 
 
 def test_what_is_used_and_whether_it_stays(tab: Any) -> None:
-    used, asked = tab.evaluate(
+    used, answers, asked = tab.evaluate(
         """async () => {
           const { store, id } = await pets();
           await store.add(id, [await shot('cat', 3e6)]);
-          return [await store.usage(), await store.persist()];
+          const used = await store.usage();
+          const no = async () => { throw new Error('no'); };
+          const says = [async () => true, async () => false, no];
+          let asked = 0;
+          const answers = [];
+          for (const say of says) {
+            navigator.storage.persist = () => {
+              asked++;
+              return say();
+            };
+            answers.push(await store.persist());
+          }
+          navigator.storage.persisted = says[0];
+          return [used, [...answers, (await store.usage()).persisted], asked];
         }"""
     )
-    assert used["used"] > 3e6 and used["quota"] > used["used"]
-    assert isinstance(used["persisted"], bool) and isinstance(asked, bool)
+    assert used["used"] > 3e6 and used["quota"] > used["used"] and used["persisted"] is False
+    assert asked == 3 and answers == [True, False, False, True]
 
 
 def test_two_tabs_add_photos_and_none_is_lost(tabs: tuple[Any, Any]) -> None:

@@ -18,6 +18,7 @@ import { slug } from './slug.js';
  * @property {Example[]} [examples]
  * @property {(id: string) => Promise<Blob>} [photo]
  * @property {Features | null} [features]
+ * @property {(count: number) => void} [onGone] so many photos are gone, and not in the file of the project
  * @property {(done: number, count: number) => void} [onProgress]
  * @property {AbortSignal} [signal]
  */
@@ -35,12 +36,12 @@ const DTYPES = { F32: ['float32', 4], I32: ['int32', 4], BOOL: ['bool', 1], U8: 
  * @param {ExportKind} kind @param {What} what @returns {Promise<File>}
  */
 export const exportAs = async (kind, what) => {
-  const { project, examples = [], photo, model, features, onProgress, signal } = what;
+  const { project, examples = [], photo, model, features, onGone, onProgress, signal } = what;
   signal?.throwIfAborted();
   if (kind === 'project') {
     if (!project || !photo) return fail('E-STUDIO-022', 'There is no project to export.');
     const { packed } = await import('./project_zip.js');
-    return packed(project, examples, photo, model && await model.save(), { features, onProgress, signal });
+    return packed(project, examples, photo, model && await model.save(), { features, onGone, onProgress, signal });
   }
   if (!model) return fail('E-STUDIO-024', 'Nothing was learnt yet.', { next: 'train first' });
   const make = Object.hasOwn(KINDS, kind) ? KINDS[kind] : undefined;

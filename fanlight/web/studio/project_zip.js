@@ -34,14 +34,31 @@ const folders = (classes) => {
 };
 
 /**
- * A project as a file that is imported elsewhere, and that `fl.load` opens in Python. Photos are read one at a time.
+ * The type of a photo; undefined where the browser has it no more, of which only reading it tells.
+ * @param {(id: string) => Promise<Blob>} readBlob @param {string} id
+ */
+const typeOf = async (readBlob, id) => {
+  try {
+    const blob = await readBlob(id);
+    await blob.slice(0, 1).arrayBuffer();
+    return blob.type;
+  } catch (/** @type {any} */ error) {
+    if (['E-STUDIO-022', 'NotFoundError', 'NotReadableError'].includes(error.code || error.name)) return undefined;
+    throw error;
+  }
+};
+
+/**
+ * A project as a file that is imported elsewhere, and that `fl.load` opens in Python. Photos are read one at a time;
+ * those that are gone are left out, and `onGone` is told how many.
  * @param {Project} project @param {Example[]} examples
  * @param {(id: string) => Promise<Blob>} readBlob the photo of an example
  * @param {Blob | null} modelFile what `model.save()` gives; null: nothing was learnt yet
- * @param {{ features?: Features | null, onProgress?: (done: number, count: number) => void, signal?: AbortSignal }} [options]
+ * @param {{ features?: Features | null, onGone?: (count: number) => void, onProgress?: (done: number, count: number) => void,
+ *   signal?: AbortSignal }} [options]
  * @returns {Promise<File>}
  */
-export const packed = async (project, examples, readBlob, modelFile, { features = null, onProgress, signal } = {}) => {
+export const packed = async (project, examples, readBlob, modelFile, { features = null, onGone, onProgress, signal } = {}) => {
   const named = folders(project.classes);
   /** @type {Map<string, number>} */
   const counts = new Map();
@@ -50,14 +67,17 @@ export const packed = async (project, examples, readBlob, modelFile, { features 
     signal?.throwIfAborted();
     const folder = named.get(example.class);
     if (!folder) fail('E-STUDIO-022', 'A photo is of a class that there is not.', { where: example.name, received: example.class });
+    const type = await typeOf(readBlob, example.id);
+    if (type === undefined) continue;
     const n = (counts.get(example.class) ?? 0) + 1;
     counts.set(example.class, n);
-    const ending = ENDINGS[(await readBlob(example.id)).type] ?? 'jpg';
+    const ending = ENDINGS[type] ?? 'jpg';
     const stem = slug(example.name.replace(/\.\w{1,5}$/, ''), 'photo');
     const { project: _, ...about } = example;
     listed.push({ ...about, file: `photos/${folder}/${n}-${stem}.${ending}` });
   }
-  const rows = features ? examples.filter(({ id }) => features.of.has(id)) : [];
+  if (listed.length < examples.length) onGone?.(examples.length - listed.length);
+  const rows = features ? listed.filter(({ id }) => features.of.has(id)) : [];
   const width = features?.of.get(rows[0]?.id)?.length ?? 0;
   const about = {
     ...project, version: VERSION, examples: listed,
@@ -133,10 +153,25 @@ const runOf = (given, i) => {
   return { ...known(RULES.runs[0], given), history, report: report && known(REPORT, report) };
 };
 
+/**
+ * What a zip is that is no project: a model that people take for one is named, with what can be done with it.
+ * @param {Map<string, Member>} files @returns {Promise<never>}
+ */
+const stranger = async (files) => {
+  const listed = { expected: PROJECT, received: [...files.keys()].slice(0, 5).join(', ') };
+  const model = [...files.keys()].find((path) => /^([^/]*\/)?model\.json$/.test(path));
+  if (!model) return refuse('There is no project in this file.', listed);
+  const about = files.get(model.replace(/model\.json$/, 'metadata.json'));
+  const text = about && about.size < MOST.json ? new TextDecoder().decode(await about.bytes()) : '';
+  const maker = /teachablemachine|"tmVersion"/.test(text) ? 'Teachable Machine' : 'TensorFlow.js';
+  return refuse(`This is a model of ${maker}, and no project: it has no photos.`, {
+    ...listed, next: 'learn on top of it in a Studio of its own: fanlight studio --backbone FILE; or make another format of it: fanlight convert FILE model.keras' });
+};
+
 /** project.json, checked. @param {Map<string, Member>} files */
 const described = async (files) => {
   const entry = files.get(PROJECT);
-  if (!entry) return refuse('There is no project in this file.', { expected: PROJECT, received: [...files.keys()].slice(0, 5).join(', ') });
+  if (!entry) return stranger(files);
   if (entry.size > MOST.json) return refuse('The project is far too large.', { received: `${entry.size} bytes of ${PROJECT}` });
   let about;
   try {

@@ -630,12 +630,13 @@ export class TransferSession extends EventTarget {
     this.#live();
     return this.#alone('export', async () => {
       const { exportAs } = await import('./export.js');
-      const { featuresOf } = await import('./sharing.js');
+      const { featuresOf, goneOf } = await import('./sharing.js');
       const taught = this.trained || kind !== 'project' ? await this.#taught() : undefined;
       const places = taught ? this.#heads.places(taught.info, signal) : {};
       return exportAs(kind, {
         title, model: taught?.model ?? null, ...places, project: this.project, examples: this.examples,
         photo: (id) => this.#store.photo(id), onProgress, signal,
+        onGone: (count) => this.dispatchEvent(told('problem', goneOf(count, this.examples.length))),
         features: this.#features.of ? featuresOf(this.examples, this.#features.rows, this.#features.form(this.#features.of)) : null,
       });
     });

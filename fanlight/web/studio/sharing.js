@@ -1,4 +1,4 @@
-import { fail } from '../runtime/fanlight.js';
+import { FanlightError, fail } from '../runtime/fanlight.js';
 import { intake } from './intake.js';
 import { classId } from './projects.js';
 import { unpacked } from './project_zip.js';
@@ -79,6 +79,10 @@ const learntOf = (bytes, where) => {
   }
   return { tensors, labels };
 };
+
+/** What is said of photos that the file of a project lacks. @param {number} gone @param {number} all */
+export const goneOf = (gone, all) => new FanlightError('E-STUDIO-030', `${gone} of ${all} photos are gone from this browser: the file has the rest of the project.`, {
+  next: 'add these photos again where you have them' });
 
 /** Features by example, as a file has them. @param {Example[]} examples @param {Map<string, Float32Array>} rows @param {string} form */
 export const featuresOf = (examples, rows, form) => {

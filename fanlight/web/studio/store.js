@@ -371,11 +371,9 @@ export class Store {
             { next: 'close the other tabs of this page, then reload this one' }));
         }, BLOCKED_MS),
         blocking: (_from, to) => this.#lose(to === null
-          ? new FanlightError('E-STUDIO-030', 'What this page keeps was cleared.', {
-            next: 'export the project now, or reload the page' })
-          : newer(`layout ${to} of the database`), to !== null),
+          ? cleared() : newer(`layout ${to} of the database`), to !== null),
         terminated: () => this.#lose(new FanlightError('E-STUDIO-030', 'The browser has closed the database.',
-          { next: 'go on: it is opened again; if that fails, export the project as a zip' }), false),
+          { next: 'go on: it is opened again; if that fails, export what was learnt, then reload the page' }), false),
       }));
       opening.then((db) => {
         if (late || this.#closed) db.close();
@@ -513,8 +511,7 @@ export class Store {
     const seen = this.#seen.get(id);
     if (!seen) return none('project', id);
     if (all) return fail('E-STUDIO-033', 'Another tab has removed the project.', { where: seen.name });
-    return fail('E-STUDIO-030', 'The browser has cleared what it kept of this page.',
-      { where: seen.name, next: 'export the project now: what this page still shows is all there is' });
+    throw cleared(seen.name);
   }
 
   /** @param {Project} kept @param {string} id */
@@ -572,6 +569,10 @@ export class Store {
 /** @param {string} received @param {string} [where] */
 const newer = (received, where) => new FanlightError('E-STUDIO-031', 'This was made by a newer Studio.', {
   where, expected: `version ${VERSION}`, received, next: 'reload the page to get the newer Studio; nothing was changed' });
+
+/** Photos are in the database alone; a session still has the rest in memory. @param {string} [where] */
+const cleared = (where) => new FanlightError('E-STUDIO-030', 'The browser has cleared what it kept of this page: the photos are gone.', {
+  where, next: 'before you close the page, export the project: its classes and what it has learnt are still here; then import that file' });
 
 /** @param {string} what @param {string} id @returns {never} */
 const none = (what, id) => fail('E-STUDIO-022', `There is no such ${what}.`, { received: id });

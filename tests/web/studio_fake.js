@@ -54,6 +54,11 @@ export class FakeSession extends EventTarget {
 
   tell(type, detail) { this.dispatchEvent(new CustomEvent(type, { detail })); }
 
+  async configure(changes) {
+    this.settings = { ...this.settings, ...changes };
+    this.tell('change');
+  }
+
   async addClass(name, { color } = {}) {
     const made = { id: `c${++this.count}`, name, color: color ?? COLORS[this.classes.length % COLORS.length] };
     this.classes = [...this.classes, made];

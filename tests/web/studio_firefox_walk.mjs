@@ -73,6 +73,9 @@ const browser = await puppeteer.launch({
     'browser.download.useDownloadDir': true,
     'browser.download.always_ask_before_handling_new_types': false,
     'browser.download.alwaysOpenPanel': false,
+    // A camera that is none, and allowed.
+    'media.navigator.streams.fake': true,
+    'media.navigator.permission.disabled': true,
   },
 });
 const page = await browser.newPage();
@@ -234,6 +237,37 @@ const steps = {
     await until('session.trained');
     found.offline = await state();
     found.askedOffline = [await ask('red', 9), await ask('blue', 9)];
+  },
+  // What was kept has been looked at: more photos change nothing of it.
+  film: async () => {
+    if (!offline) return;
+    const before = await page.evaluate(() => globalThis.session.examples.length);
+    await press('fl-class >>> button', 'Camera');
+    await until("shown('fl-camera >>> video')?.videoWidth > 0", 'the picture of the camera');
+    await within((await shown('fl-camera >>> .hold')).hover(), 'the button that is held');
+    await page.mouse.down();
+    await until(`session.examples.length >= ${before + 3}`, 'three photos');
+    await page.mouse.up();
+    await shown('fl-camera >>> button', 'Hold to take photos');
+    await press('fl-camera >>> button', 'Close the camera');
+    await until('!session.waiting', 'photos that are ready');
+    found.filmed = await page.evaluate((n) => (
+      [...new Set(globalThis.session.examples.slice(n).map(({ source }) => source))]), before);
+    await page.evaluate(() => {
+      const { session } = globalThis;
+      const { predict } = session;
+      globalThis.answers = 0;
+      session.predict = async (...given) => {
+        const answer = await predict.apply(session, given);
+        globalThis.answers++;
+        return answer;
+      };
+    });
+    await press('fl-try >>> button', 'Use the camera');
+    await until("globalThis.answers > 2 && shown('fl-try >>> .live', 'Live')", 'live answers');
+    found.live = await page.evaluate(() => globalThis.shown('fl-try >>> .said strong').textContent);
+    await press('fl-try >>> button', 'Stop the camera');
+    await shown('fl-try >>> button', 'Use the camera');
   },
 };
 

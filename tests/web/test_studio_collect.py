@@ -193,6 +193,26 @@ def test_names_of_classes_are_text_and_are_checked(studio: Any) -> None:
     assert studio.evaluate("session.classes[1].name") == "Class 2"
 
 
+def test_the_colour_of_a_class_is_chosen(studio: Any) -> None:
+    fill(studio, 3, 3)
+    colour = card(studio, 1).get_by_label("Colour of Class 2")
+    assert colour.input_value() == studio.evaluate("session.classes[1].color")
+    colour.fill("#12ab34")
+    until(studio, "session.classes[1].color === '#12ab34'")
+    shown = "(e) => getComputedStyle(e).backgroundColor"
+    for place in (card(studio, 1).locator(".color .dot"), studio.locator(".balance i").nth(1)):
+        assert place.evaluate(shown) == "rgb(18, 171, 52)"
+    assert studio.evaluate("session.classes[0].color") != "#12ab34"
+    # What cannot be kept is told.
+    studio.evaluate(
+        """() => { session.recolorClass = async () => {
+          throw Object.assign(new Error(), { code: 'E-STUDIO-030', reason: 'The storage is full',
+            next: 'delete some photos' }); }; }"""
+    )
+    colour.fill("#000000")
+    studio.locator("fl-toast.foot").get_by_text("The storage is full").wait_for()
+
+
 def test_a_class_is_added_removed_and_had_back(studio: Any) -> None:
     fill(studio, 4, 3)
     studio.get_by_role("button", name="Another class").click()
@@ -293,7 +313,20 @@ def test_a_zip_on_the_page_may_be_a_class_for_each_folder(studio: Any) -> None:
         pack.writestr("cats/1.png", photo(1))
     studio.evaluate("(bytes) => { globalThis.shot = new Uint8Array(bytes); }", list(out.getvalue()))
     studio.evaluate(DROP, ["header.top", 1, "zip"])
-    studio.locator("fl-dialog.ask").get_by_role("button", name="for each folder").wait_for()
+    studio.evaluate(
+        """() => { globalThis.given = [];
+        session.add = async (to, photos) => {
+          given.push([to, photos.map(({ name }) => name)]);
+          return { added: [], refused: [] }; }; }"""
+    )
+    asked = studio.locator("fl-dialog.ask")
+    asked.get_by_role("button", name="for each folder").click()
+    until(studio, "given.length > 0")
+    # Its folders say which classes; none is made for the zip itself.
+    assert studio.evaluate("given") == [[None, ["dropped 0.zip"]]]
+    studio.locator("fl-toast.foot").get_by_text("0 photos added").wait_for()
+    assert not asked.locator("dialog").is_visible()
+    assert studio.evaluate("session.classes.length") == 2
 
 
 def test_a_picture_is_pasted_into_the_class_used_last(studio: Any) -> None:
@@ -309,6 +342,45 @@ def test_a_picture_is_pasted_into_the_class_used_last(studio: Any) -> None:
     until(studio, "session.examples.length === 1")
     assert examples(studio, "source") == ["paste"]
     assert examples(studio, "class") == [studio.evaluate("session.classes[1].id")]
+
+
+# What is on the clipboard: a picture, or words.
+COPY = """async (what) => {
+  const canvas = new OffscreenCanvas(64, 48);
+  canvas.getContext('2d').fillRect(8, 8, 20, 20);
+  const data = what === 'picture'
+    ? { 'image/png': await canvas.convertToBlob({ type: 'image/png' }) }
+    : { 'text/plain': new Blob(['words'], { type: 'text/plain' }) };
+  await navigator.clipboard.write([new ClipboardItem(data)]);
+}"""
+
+
+def test_a_picture_is_pasted_by_the_menu_of_a_class(studio: Any) -> None:
+    def paste() -> None:
+        card(studio, 1).get_by_role("button", name="More for Class 2").click()
+        card(studio, 1).get_by_role("button", name="Paste a picture").click()
+
+    allowed = ["clipboard-read", "clipboard-write"]
+    studio.context.grant_permissions(allowed)
+    studio.evaluate(COPY, "words")
+    paste()
+    told = studio.locator("fl-toast.foot")
+    told.get_by_text("There is no picture to paste: copy one first.").wait_for()
+    assert examples(studio, "id") == []
+    studio.evaluate(COPY, "picture")
+    paste()
+    until(studio, "session.examples.length === 1")
+    assert examples(studio, "source") == ["paste"]
+    assert examples(studio, "class") == [studio.evaluate("session.classes[1].id")]
+    assert examples(studio, "width") == [64] and examples(studio, "height") == [48]
+    # Where the browser does not let a page read it.
+    studio.evaluate(
+        """() => { navigator.clipboard.read = async () => {
+          throw new DOMException('no', 'NotAllowedError'); }; }"""
+    )
+    paste()
+    told.get_by_text("press Ctrl+V here instead").wait_for()
+    assert len(examples(studio, "id")) == 1
 
 
 # --- the camera --------------------------------------------------------------------------------

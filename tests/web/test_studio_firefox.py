@@ -126,6 +126,8 @@ def test_a_visitor_teaches_corrects_comes_back_and_needs_no_network(
         found = walk(firefox_path, site.url + "index.html", tmp_path, site)
     as_taught(found, tmp_path / "downloads" / found["file"])
     assert found["offline"] == found["again"] and found["askedOffline"] == ["Red", "Blue"]
+    assert found["filmed"] == ["camera"]
+    assert found["live"] in {"Red", "Blue", "Not sure"}  # of a picture that nobody taught
 
 
 @pytest.fixture(scope="module")

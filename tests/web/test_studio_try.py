@@ -196,8 +196,16 @@ def test_the_camera_is_looked_at_while_it_is_seen(filmed: Any, parts_site: Site)
     page = open_parts(context.new_page(), parts_site)
     try:
         show(page, more="await s.train(); s.lag = 40")
+        page.evaluate(
+            """() => { const of = HTMLVideoElement.prototype; globalThis.frames = 0;
+            const ask = of.requestVideoFrameCallback;
+            of.requestVideoFrameCallback = function (then) {
+                return ask.call(this, (...told) => { frames++; then(...told); }); }; }"""
+        )
         page.get_by_role("button", name="Use the camera").click()
         page.wait_for_function("() => s.asked > 3")
+        # What is asked is of frames that the browser has told of, by the runtime's `watch`.
+        assert page.evaluate("frames >= s.asked")
         assert page.locator("fl-bars li").first.inner_text().endswith("%")
         pictures(page, "try-live")
         # Latest wins: never two at once. Out of sight, nothing is asked.
@@ -362,12 +370,14 @@ def test_earlier_trainings_are_listed_and_their_settings_come_back(parts: Any) -
     show(
         parts,
         "fl-keep",
-        "await s.train({ epochs: 8 }); await s.train({ epochs: 60, head: 'hidden' })",
+        "await s.configure({ mirror: true }); await s.train({ epochs: 8 });"
+        " await s.train({ epochs: 60, head: 'hidden', mirror: false })",
     )
     rows = parts.locator("fl-runs tbody tr").all_inner_texts()
     assert len(rows) == 2 and "head: deeper" in rows[0] and "60 rounds" in rows[0]
     assert "8 rounds" in rows[1] and "head" not in rows[1]
     parts.get_by_role("button", name="Use again").last.click()
     parts.wait_for_function("() => s.settings.epochs === 8 && s.settings.head === 'linear'")
+    assert parts.evaluate("s.settings.mirror") is False  # it is no matter of how is learnt
     parts.evaluate("heard.at(-1).act()")
     parts.wait_for_function("() => s.settings.epochs === 60")

@@ -154,6 +154,27 @@ def test_it_warms_up_while_the_camera_starts(scene: Any) -> None:
     assert [kind for kind, _ in found] == ["ImageData", "HTMLVideoElement"]
 
 
+def test_each_frame_is_one_that_the_browser_tells_of(scene: Any) -> None:
+    """No clock of its own: where no frame comes, nothing is asked."""
+    found = scene.evaluate("""async () => {
+      const { video, model, options, until } = scene;
+      const told = [];
+      video.requestVideoFrameCallback = (callback) => told.push(callback);
+      const watching = scene.watch(video, model, options);
+      for (let n = 1; n <= 3; n++) {
+        await until(() => told.length === n);
+        await new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)));
+        if (scene.asked.length !== n - 1) throw new Error('asked without a frame');
+        told[n - 1]();
+        await until(() => scene.asked.length === n);
+        scene.answer();
+      }
+      watching.stop();
+      return [watching.frames, told.length];
+    }""")
+    assert found == [3, 4]
+
+
 def test_where_there_are_no_frame_callbacks(scene: Any) -> None:
     found = scene.evaluate("""async () => {
       const { video, model, options, until } = scene;

@@ -24,7 +24,7 @@ const idle = () => new Promise((resolve) => {
 
 /**
  * Answer a blank picture when the page is idle: the first frame then meets code that is fast.
- * @param {Model} model
+ * @param {Pick<Model, 'classify'>} model
  */
 export const warm = async (model) => {
   await idle();
@@ -55,7 +55,7 @@ export const openCamera = async () => {
  * Answer the newest frame of a video, again and again: while one is being answered, those that come are
  * passed over, so that answers never lag. It rests while the page is hidden or the video paused, and ends
  * by `stop`, when a call fails, or when the camera is gone.
- * @param {HTMLVideoElement} video @param {Model} model @param {WatchOptions} [options] @returns {Watching}
+ * @param {HTMLVideoElement} video @param {Pick<Model, 'classify'>} model @param {WatchOptions} [options] @returns {Watching}
  */
 export const watch = (video, model, { onAnswer, onProblem, top = 3 } = {}) => {
   const life = new AbortController();

@@ -21,7 +21,8 @@ export const color = rule('a colour such as #1f6f8b', (v) => typeof v === 'strin
 export const SETTINGS = {
   head: oneOf('linear', 'hidden', 'neighbours'), unfreeze: whole(0, 1000), epochs: whole(1, 100_000), batchSize: whole(1, 100_000),
   learningRate: number(0, 1000), schedule: oneOf('constant', 'cosine', 'step'), validationSplit: share, patience: whole(0, 100_000),
-  neighbours: whole(1, 100_000), threshold: share, seed: rule('a whole number', (v) => Number.isSafeInteger(v)),
+  neighbours: whole(1, 100_000), threshold: share, mirror: rule('true or false, or not there', (v) => v === undefined || typeof v === 'boolean'),
+  seed: rule('a whole number', (v) => Number.isSafeInteger(v)),
   augment: { copies: whole(0, 100), rotate: number(0, 360), shift: share, zoom: share,
     flip: rule('true or false', (v) => typeof v === 'boolean'), brightness: share },
 };

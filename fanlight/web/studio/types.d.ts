@@ -80,6 +80,8 @@ export interface Settings {
   neighbours: number;
   /** A best score below it is "not sure". */
   threshold: number;
+  /** Whether a camera's picture is a mirror: shown, kept and asked as such. Not there: that of a front camera is. */
+  mirror?: boolean;
   seed: number;
   augment: Augment;
 }

@@ -1,7 +1,9 @@
 import { LitElement, css, html, nothing } from 'lit';
 import { Camera, still } from '../camera.js';
 import { icons } from './icons.js';
+import { keepSettings, mirrored } from './keeping.js';
 import { shared } from './theme.js';
+import { Watch } from './watch.js';
 import { aborted, count, plain, problem } from './words.js';
 /** @import { Session } from './session.js' */
 
@@ -20,7 +22,7 @@ const BURST = 20;
 export class FlCamera extends LitElement {
   /** @override */
   static properties = {
-    session: { attribute: false }, to: {}, name: {}, camera: { state: true }, trouble: { state: true }, mirror: { state: true },
+    session: { attribute: false }, to: {}, name: {}, camera: { state: true }, trouble: { state: true },
     rate: { state: true }, taken: { state: true }, left: { state: true }, holding: { state: true }, many: { state: true },
   };
 
@@ -66,13 +68,20 @@ export class FlCamera extends LitElement {
     this.camera = null;
     /** @type {unknown} */
     this.trouble = null;
-    this.mirror = true;
     this.rate = 5;
     this.taken = 0;
     /** Seconds left of a countdown. */
     this.left = 0;
     this.holding = false;
     this.many = false;
+    new Watch(this, ['change']); // another room may say how the picture is seen
+  }
+
+  get #mirror() { return mirrored(this.session, this.camera); }
+
+  #flip() {
+    if (this.session) keepSettings(this.session, { mirror: !this.#mirror });
+    this.requestUpdate();
   }
 
   get #video() {
@@ -122,7 +131,6 @@ export class FlCamera extends LitElement {
         this.trouble = /** @type {CustomEvent} */ (event).detail;
       });
       this.camera = camera;
-      this.mirror = camera.front;
       await this.updateComplete;
       const video = this.#video;
       if (video) {
@@ -169,7 +177,7 @@ export class FlCamera extends LitElement {
     if (!video) return;
     if (video.videoWidth && this.#waiting.length < WAITING) {
       try {
-        const photo = await still(video, this.mirror);
+        const photo = await still(video, this.#mirror);
         this.taken++;
         press.left--;
         this.#waiting.push(photo);
@@ -268,13 +276,13 @@ export class FlCamera extends LitElement {
     const ready = Boolean(this.camera);
     return html`
       <div class="view ${this.holding ? 'on' : ''}">
-        <video class=${this.mirror ? 'mirror' : ''} muted playsinline aria-label="What the camera sees"></video>
+        <video class=${this.#mirror ? 'mirror' : ''} muted playsinline aria-label="What the camera sees"></video>
         ${ready ? nothing : html`<div class="wait">Waiting for the camera…</div>`}
         ${this.left ? html`<div class="big-number" aria-hidden="true">${this.left}</div>` : nothing}
         ${this.taken ? html`<div class="corner number">${count(this.taken, 'photo')}</div>` : nothing}
         <div class="tools">
-          <button class="icon" aria-label="Mirror the picture" title="Mirror" aria-pressed=${this.mirror} ?disabled=${!ready}
-            @click=${() => { this.mirror = !this.mirror; }}>${icons.mirror}</button>
+          <button class="icon" aria-label="Mirror the picture" title="Mirror" aria-pressed=${this.#mirror} ?disabled=${!ready}
+            @click=${this.#flip}>${icons.mirror}</button>
           ${this.many ? html`<button class="icon" aria-label="Other camera" title="Other camera" @click=${this.#turn}>${icons.turn}</button>` : nothing}
           <button class="icon" aria-label="Close the camera" title="Close" @click=${() => this.#say('fl-close')}>${icons.close}</button>
         </div>

@@ -1,3 +1,5 @@
+import { watch } from '../../runtime/video.js';
+
 /** Pixels of the side of a frame that is looked at: more than models see, few enough to be quick. */
 const SIDE = 320;
 
@@ -16,58 +18,38 @@ export const frameOf = (video, mirror) => {
 };
 
 /**
- * Looks at a video for as long as what it is part of is seen: the newest frame each time, those that come meanwhile are left out.
+ * Looks at a video for as long as what it is part of is seen: the newest frame each time, as the runtime's `watch` paces
+ * them. Out of sight the one that was to be looked at waits, and so do all others.
  */
 export class Frames {
-  #video;
-  #look;
   #on = true;
-  #busy = false;
-  #waiting = false;
   #shown = true;
+  #watching;
+  #wake = () => {};
   #seen = new IntersectionObserver((entries) => {
     this.#shown = /** @type {IntersectionObserverEntry} */ (entries.at(-1)).isIntersecting;
-    this.#next();
+    if (this.#shown) this.#wake();
   });
-  #wake = () => this.#next();
 
   /**
    * @param {HTMLVideoElement} video @param {Element} shown what is in sight as long as anybody looks
    * @param {() => Promise<void>} look at the frame that it shows now
    */
   constructor(video, shown, look) {
-    this.#video = video;
-    this.#look = look;
     this.#seen.observe(shown);
-    document.addEventListener('visibilitychange', this.#wake);
-    this.#next();
-  }
-
-  #next() {
-    if (!this.#on || this.#busy || this.#waiting || document.hidden || !this.#shown) return;
-    this.#waiting = true;
-    const come = () => {
-      this.#waiting = false;
-      this.#take();
+    const classify = async () => {
+      while (this.#on && !this.#shown) await new Promise((resolve) => { this.#wake = () => resolve(undefined); });
+      if (this.#on && video.videoWidth) await look();
+      return [];
     };
-    if ('requestVideoFrameCallback' in this.#video) this.#video.requestVideoFrameCallback(come);
-    else requestAnimationFrame(come);
-  }
-
-  async #take() {
-    if (!this.#on || document.hidden || !this.#shown) return;
-    this.#busy = true;
-    try {
-      if (this.#video.videoWidth) await this.#look();
-    } finally {
-      this.#busy = false;
-      this.#next();
-    }
+    // That the camera is lost is told by whoever has opened it.
+    this.#watching = watch(video, { classify }, { onProblem: reportError });
   }
 
   stop() {
     this.#on = false;
+    this.#watching.stop();
     this.#seen.disconnect();
-    document.removeEventListener('visibilitychange', this.#wake);
+    this.#wake();
   }
 }

@@ -1,20 +1,21 @@
 /**
+ * @import { Camera } from '../camera.js'
  * @import { Settings } from '../types.js'
- * @import { Teacher } from './teacher.js'
+ * @import { Session } from './session.js'
  */
 
 /** Milliseconds after which nobody turns a knob any more. */
 const CALM = 300;
 
-/** Settings that are not kept yet. @type {WeakMap<Teacher, { changes: Partial<Settings>, timer: number }>} */
+/** Settings that are not kept yet. @type {WeakMap<Session, { changes: Partial<Settings>, timer: number }>} */
 const pending = new WeakMap();
 
-/** The settings of a session, with those that are being chosen. @param {Teacher} session @returns {Settings} */
+/** The settings of a session, with those that are being chosen. @param {Session} session @returns {Settings} */
 export const settingsOf = (session) => ({ ...session.settings, ...pending.get(session)?.changes });
 
 /**
  * Keep what is being chosen now, as before a training.
- * @param {Teacher} session
+ * @param {Session} session
  */
 export const settle = async (session) => {
   const waiting = pending.get(session);
@@ -30,7 +31,7 @@ export const settle = async (session) => {
 
 /**
  * Change settings of a session: they hold at once for `settingsOf`, and are kept once nobody turns a knob any more.
- * @param {Teacher} session @param {Partial<Settings>} changes
+ * @param {Session} session @param {Partial<Settings>} changes
  */
 export const keepSettings = (session, changes) => {
   const before = pending.get(session);
@@ -40,3 +41,9 @@ export const keepSettings = (session, changes) => {
   }, CALM);
   pending.set(session, { changes: { ...before?.changes, ...changes }, timer });
 };
+
+/**
+ * Whether a camera's picture is a mirror, in each room: what is tried is seen as what was taught.
+ * @param {Session | null} session @param {Camera | null} camera
+ */
+export const mirrored = (session, camera) => (session && settingsOf(session).mirror) ?? camera?.front ?? true;

@@ -84,7 +84,7 @@ export class Runs extends Patient {
   }
 
   /** @param {Run} run */
-  #restore({ settings }) {
+  #restore({ settings: { mirror, ...settings } }) {
     const { session } = this;
     if (!session) return;
     const before = session.settings;

@@ -30,6 +30,7 @@ export interface Session extends EventTarget {
   problem?: unknown;
   report: Report | null;
   store: Keeper | null;
+  configure(changes: Partial<Settings>): Promise<void>;
   addClass(name: string, options?: { color?: string }): Promise<ClassInfo>;
   renameClass(id: string, name: string): Promise<unknown>;
   recolorClass(id: string, color: string): Promise<unknown>;

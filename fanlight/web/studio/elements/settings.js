@@ -176,7 +176,7 @@ export class SettingsForm extends Patient {
 
   /** Settings that are not as usual. */
   get changed() {
-    const plain = (/** @type {Settings} */ { threshold, seed, ...settings }) => JSON.stringify(settings, Object.keys({ ...settings, ...settings.augment }).sort());
+    const plain = (/** @type {Settings} */ { threshold, mirror, seed, ...settings }) => JSON.stringify(settings, Object.keys({ ...settings, ...settings.augment }).sort());
     return plain(this.settings) !== plain(DEFAULTS);
   }
 

@@ -20,7 +20,6 @@ export interface Teacher extends Session {
   missing: string;
   /** What goes on, if something does. */
   busy?: string;
-  configure(changes: Partial<Settings>): Promise<void>;
   train(settings?: Partial<Settings>, options?: TrainOptions): Promise<Run>;
   evaluate(which?: 'held' | 'validation' | 'all' | string[]): Promise<Report>;
   predict(photo: Photo, options?: { heat?: boolean }): Promise<Answer>;

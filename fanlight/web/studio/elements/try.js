@@ -4,7 +4,7 @@ import { ofDrop, ofInput } from '../tagging.js';
 import { MEASURED, percent, rightOf } from './figures.js';
 import { Frames, frameOf } from './frames.js';
 import { icons } from './icons.js';
-import { keepSettings, settingsOf } from './keeping.js';
+import { keepSettings, mirrored, settingsOf } from './keeping.js';
 import { Patient } from './patient.js';
 import { shared, vars } from './theme.js';
 import { Watch } from './watch.js';
@@ -52,6 +52,7 @@ export class Try extends Patient {
     .empty svg { width: 2.5rem; height: 2.5rem; }
     .view .live { inset: var(--s3) auto auto var(--s3); width: auto; height: auto; padding: 0 var(--s3); border-radius: 10rem; background: rgb(0 0 0 / 0.62); color: #fff; font-size: 0.875rem; line-height: 1.75rem; }
     .tools > button { flex: 1 1 auto; }
+    .tools > .icon { flex: none; }
     .answers { display: grid; gap: var(--s4); grid-template-columns: minmax(0, 1fr); }
     .said { display: grid; gap: 0; min-height: 4.25rem; }
     .said strong { font-size: clamp(1.75rem, 7cqi, 2.5rem); line-height: 1.15; letter-spacing: -0.02em; overflow-wrap: anywhere; }
@@ -175,12 +176,19 @@ export class Try extends Patient {
       await video.play();
       this.#frames = new Frames(video, this, async () => {
         if (this._choosing || this._busy || this.#waits) return;
-        await this.#ask(frameOf(video, camera.front), ++this.#turn, true);
+        await this.#ask(frameOf(video, this.#mirror), ++this.#turn, true);
       });
     } catch (error) {
       this.stop();
       if (!aborted(error)) this._error = error;
     }
+  }
+
+  get #mirror() { return mirrored(this.session, this.#opened); }
+
+  #flip() {
+    keepSettings(/** @type {Teacher} */ (this.session), { mirror: !this.#mirror });
+    this.requestUpdate();
   }
 
   /** Stop the camera. */
@@ -239,7 +247,7 @@ export class Try extends Patient {
   #choose() {
     const video = this.renderRoot.querySelector('video');
     if (this.#opened && video) {
-      this._frozen = frameOf(video, this.#opened.front);
+      this._frozen = frameOf(video, this.#mirror);
       this.#turn++;
     }
     this._choosing = true;
@@ -323,7 +331,7 @@ export class Try extends Patient {
     return html`<div class="view ${this._over ? 'over' : ''}"
       @dragover=${(/** @type {DragEvent} */ event) => { event.preventDefault(); this._over = true; }}
       @dragleave=${() => { this._over = false; }} @drop=${this.#drop}>
-      ${this._camera === 'on' ? html`<video muted playsinline class=${this.#opened?.front ? 'mirror' : ''} aria-label="Camera"></video>`
+      ${this._camera === 'on' ? html`<video muted playsinline class=${this.#mirror ? 'mirror' : ''} aria-label="Camera"></video>`
       : photo ? html`<img src=${this.#url} alt=${photo.name}>`
       : html`<div class="empty">${this._camera === 'starting' ? html`<p>Starting the camera</p>` : html`${icons.photos}<p>Use the camera, or drop a photo here</p>`}</div>`}
       ${this._frozen ? html`<canvas id="frozen" width="320" height="320" role="img" aria-label="The picture that is put right"></canvas>` : nothing}
@@ -381,7 +389,9 @@ export class Try extends Patient {
         ${this.#view()}
         <div class="row tools">
           ${this._camera === 'off' ? html`<button type="button" class="primary" @click=${this.start}>${icons.camera} Use the camera</button>`
-          : html`<button type="button" @click=${this.stop}>${icons.stop} Stop the camera</button>`}
+          : html`<button type="button" @click=${this.stop}>${icons.stop} Stop the camera</button>
+            <button type="button" class="icon" aria-label="Mirror the picture" title="Mirror" aria-pressed=${this.#mirror} ?disabled=${this._camera !== 'on'}
+              @click=${this.#flip}>${icons.mirror}</button>`}
           <button type="button" @click=${this.#file}>${icons.photos} Choose photos</button>
           <input type="file" accept="image/*" multiple hidden aria-label="Photos" @change=${(/** @type {Event} */ event) => {
             const input = /** @type {HTMLInputElement} */ (event.target);

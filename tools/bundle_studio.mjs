@@ -9,11 +9,14 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const from = join(root, 'fanlight/web/studio');
 const to = join(from, 'dist');
 
-/** `../runtime/train.js` is `./train.js` beside the page, and so is `../pages/register.js`. */
+/**
+ * `../runtime/train.js` is `./train.js` beside the page, and so is `../pages/register.js`. Errors are inside: a page
+ * that needs nothing else of the runtime yet does not fetch it for them.
+ */
 const runtime = {
   name: 'runtime',
   setup: ({ onResolve }) => onResolve({ filter: /^\.\.\/(\.\.\/)?(runtime\/\w+|pages\/register)\.js$/ }, ({ path }) => (
-    { path: `./${path.split('/').pop()}`, external: true })),
+    path.endsWith('/errors.js') ? undefined : { path: `./${path.split('/').pop()}`, external: true })),
 };
 
 await rm(to, { recursive: true, force: true });

@@ -140,8 +140,14 @@ globalThis.studio = (() => {
   /** Bytes of the page and its workers, after a collection of garbage. */
   const memory = async () => (await performance.measureUserAgentSpecificMemory()).bytes;
 
-  /** Scripts and styles that came before anything was pressed, in the order they came. */
-  const loaded = () => performance.getEntriesByType('resource').map(({ name, startTime }) => [new URL(name).pathname, startTime]);
+  /** When the first class could be used, in milliseconds of the page. */
+  const usableAt = until(() => inside('fl-collect', 'fl-class', '.ways button')?.checkVisibility()).then(() => performance.now());
+
+  /** What came before anything was pressed: paths, and whether they were asked for before the first class was there. */
+  const loaded = async () => {
+    const at = await usableAt;
+    return performance.getEntriesByType('resource').map(({ name, startTime }) => [new URL(name).pathname, startTime <= at]);
+  };
 
   /** Whether all is kept that a visit without network needs. */
   const kept = async () => {

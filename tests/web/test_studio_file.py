@@ -140,6 +140,19 @@ def test_it_is_usable_by_what_a_visitor_sees(taught: Visit) -> None:
     assert page.get_by_text("Saved on this device").count() == 1
 
 
+def test_it_tells_what_it_chose_and_why(taught: Visit) -> None:
+    page = taught.page
+    page.get_by_role("button", name="About this Studio").click()
+    report = page.locator("fanlight-diagnostics pre")
+    report.get_by_text("browser says").wait_for()
+    text = report.inner_text()
+    assert "\nmodel: linear, built by fanlight " in text and "\nwhy: " in text
+    assert "\nproject: 2 classes, 16 photos" in text and "\npage: file, " in text
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="hidden")
+    assert taught.said == []
+
+
 def test_a_page_is_exported_and_classifies(taught: Visit, tmp_path: Path) -> None:
     name, data = taught.export("page")
     assert name.endswith(".zip")

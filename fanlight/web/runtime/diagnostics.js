@@ -3,9 +3,10 @@ import { said } from './fanlight.js';
  * @import { FanlightClassifier } from './element.js'
  * @import { Model } from './fanlight.js'
  * @typedef {object} Known
- * @property {Model} [model] whose loading has ended well
+ * @property {Pick<Model, 'info'>} [model] whose loading has ended well
  * @property {number[]} [times] milliseconds of answers
  * @property {unknown[]} [errors] that came lately
+ * @property {[string, unknown][]} [more] what the page says of itself
  */
 
 /** What browsers do differently, found out by trying; never by their name. @type {Record<string, () => unknown>} */
@@ -51,7 +52,7 @@ const storage = async () => {
  * address, no picture, no answer; and it is sent nowhere.
  * @param {Known} known @returns {Promise<string>}
  */
-export const diagnose = async ({ model, times = [], errors = [] }) => {
+export const diagnose = async ({ model, times = [], errors = [], more = [] }) => {
   const info = model?.info;
   const sorted = [...times].sort((a, b) => a - b);
   const own = /** @type {any} */ (navigator);
@@ -59,6 +60,7 @@ export const diagnose = async ({ model, times = [], errors = [] }) => {
   const names = Object.keys(FEATURES);
   /** @type {[string, unknown][]} */
   const rows = [
+    ...more,
     ['model', info ? `${info.bundle.name}, built by ${info.bundle.producer}` : 'not loaded'],
     ['files', info?.bundle.files.join(' ')],
     ['size', info && mega(info.bytes)],

@@ -1,5 +1,5 @@
 import { Inflate, Zip, ZipDeflate, ZipPassThrough } from 'fflate';
-import { FanlightError, fail } from '../runtime/fanlight.js';
+import { FanlightError, fail } from '../runtime/errors.js';
 /**
  * Zip files: written a file at a time, and read where their list says so.
  * @typedef {{ name: string, at: number, packed: number, size: number, method: number, crc: number }} Entry

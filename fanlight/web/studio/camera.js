@@ -1,4 +1,4 @@
-import { FanlightError } from '../runtime/fanlight.js';
+import { FanlightError } from '../runtime/errors.js';
 
 /** What a browser calls it, and what a person can do about it. @type {Record<string, [string, string]>} */
 const TROUBLES = {

@@ -1,4 +1,4 @@
-import { fail } from '../runtime/fanlight.js';
+import { fail } from '../runtime/errors.js';
 import { zipOf } from './archive.js';
 import { slug } from './slug.js';
 /**

@@ -1,4 +1,4 @@
-import { fail } from '../runtime/fanlight.js';
+import { fail } from '../runtime/errors.js';
 /**
  * @import { Heads } from './heads.js'
  * @import { MemoryStore } from './memory_store.js'

@@ -1,5 +1,4 @@
-import { fail, said } from '../runtime/fanlight.js';
-import { load } from '../runtime/train.js';
+import { fail, said } from '../runtime/errors.js';
 import { placesIn } from './places.js';
 /**
  * @import { TrainableModel } from '../runtime/train.js'
@@ -20,6 +19,10 @@ const json = async (url, signal) => {
   if (!response.ok) fail('E-STUDIO-004', 'A file of Studio did not come.', { where: url, received: `HTTP ${response.status}` });
   return response.json();
 };
+
+/** What computes: not needed before photos are looked at, and main.js has it come when the page is idle. */
+const runtime = () => import('../runtime/train.js').catch((error) => fail('E-STUDIO-004', 'A file of Studio did not come.', {
+  where: 'train.js', received: said(error), next: 'reload the page when the network is back' }));
 
 /** The classifiers that Studio learns with, one of them open at a time. */
 export class Heads {
@@ -80,6 +83,11 @@ export class Heads {
     return this.#open?.id;
   }
 
+  /** The classifier that is open; undefined where none is, or it did not come. @returns {Promise<TrainableModel | undefined>} */
+  async opened() {
+    return this.#open?.model.catch(() => undefined);
+  }
+
   /**
    * The classifier of a head; the one that was open before is closed.
    * @param {HeadInfo} info @param {{ onProgress?: (progress: Progress) => void, signal?: AbortSignal }} [how]
@@ -93,8 +101,8 @@ export class Heads {
     // Heads have files in common. The store of the runtime is of one bundle: opening another would empty it of them.
     // The browser's own cache keeps what it loads, and the service worker all.
     const all = { ...this.#options, ...how, ...(info.files ? { cache: false } : {}) };
-    const own = { id: info.id, model: typeof held === 'function'
-      ? held().then((bundle) => load(bundle, all)) : load(held ?? new URL(info.url, this.#base), all) };
+    const source = typeof held === 'function' ? held() : held ?? new URL(info.url, this.#base);
+    const own = { id: info.id, model: Promise.all([runtime(), source]).then(([{ load }, from]) => load(from, all)) };
     this.#open = own;
     own.model.catch(() => {
       if (this.#open === own) this.#open = undefined; // the network may be back the next time

@@ -1,4 +1,4 @@
-import { FanlightError } from '../runtime/fanlight.js';
+import { FanlightError } from '../runtime/errors.js';
 /**
  * @import { CopyOptions } from './augment.js'
  * @import { Ready } from './decode.js'

@@ -1,4 +1,4 @@
-import { FanlightError } from '../runtime/fanlight.js';
+import { FanlightError } from '../runtime/errors.js';
 import { Images } from './images.js';
 /**
  * @import { NewExample, Origin } from './types.js'

@@ -1,6 +1,6 @@
 /**
  * @import { Tensor } from '../runtime/types.js'
- * @import { Answer, Example, Project, Report, Run, Settings } from './types.js'
+ * @import { Answer, Example, Project, Run, Settings } from './types.js'
  * @typedef {object} Sides which photos a classifier learns from
  * @property {number} seed
  * @property {Record<string, number>} limits of each class: photos that stand below are not learnt from
@@ -29,16 +29,6 @@ export const generator = (seed) => () => {
   let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
   t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
   return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-};
-
-/** @template T @param {T[]} items @param {() => number} random @returns {T[]} a shuffled copy */
-export const shuffled = (items, random) => {
-  const all = [...items];
-  for (let i = all.length - 1; i > 0; i--) {
-    const j = Math.floor(random() * (i + 1));
-    [all[i], all[j]] = [all[j], all[i]];
-  }
-  return all;
 };
 
 /**
@@ -101,80 +91,6 @@ export const parted = (examples, classes, sides) => {
 
 /** Both, by a line that is drawn now. @param {Example[]} examples @param {string[]} classes @param {Pick<Settings, 'validationSplit' | 'seed'>} settings */
 export const split = (examples, classes, settings) => parted(examples, classes, sidesOf(examples, classes, settings));
-
-/**
- * The learning rate of each epoch: constant; a half cosine down to 0 (Loshchilov and Hutter, 2017); or a tenth
- * after two thirds. @param {Settings} settings @returns {(epoch: number) => number}
- */
-export const rates = ({ learningRate, schedule, epochs }) => (epoch) => (
-  schedule === 'cosine' ? learningRate * 0.5 * (1 + Math.cos(Math.PI * epoch / epochs))
-    : schedule === 'step' && epoch >= epochs * 2 / 3 ? learningRate / 10 : learningRate);
-
-/**
- * What scores say of examples.
- * @param {Float32Array} scores a row for each example @param {Example[]} examples
- * @param {string[]} classes ids, in the order of the scores @returns {Report}
- */
-export const reportOf = (scores, examples, classes) => {
-  const size = classes.length;
-  const confusion = classes.map(() => classes.map(() => 0));
-  /** @type {string[][][]} */
-  const cells = classes.map(() => classes.map(() => []));
-  let loss = 0, right = 0;
-  examples.forEach((example, i) => {
-    const row = scores.subarray(i * size, (i + 1) * size);
-    const truth = classes.indexOf(example.class);
-    const said = row.indexOf(Math.max(...row));
-    loss -= Math.log(Math.max(row[truth], 1e-7)); // as Keras clips it
-    right += Number(said === truth);
-    confusion[truth][said]++;
-    cells[truth][said].push(example.id);
-  });
-  const count = examples.length;
-  return {
-    count,
-    loss: count ? loss / count : 0,
-    accuracy: count ? right / count : 0,
-    perClass: classes.map((id, c) => {
-      const all = confusion[c].reduce((sum, n) => sum + n, 0);
-      return { class: id, count: all, accuracy: all ? confusion[c][c] / all : 0 };
-    }),
-    confusion,
-    cells,
-  };
-};
-
-/**
- * The weights of nearest neighbours: what is remembered, and of which class each is. Where there are more than
- * there is room for, each class keeps the same share, chosen by the seed.
- * @param {Float32Array} rows @param {Example[]} examples @param {string[]} classes
- * @param {{ capacity: number, width: number, neighbours: number, seed: number }} how
- * @returns {Record<string, Float32Array>}
- */
-export const remembered = (rows, examples, classes, { capacity, width, neighbours, seed }) => {
-  const random = generator(seed);
-  const queues = classes.map((id) => shuffled(
-    examples.map((e, i) => /** @type {const} */ ([e, i])).filter(([e]) => e.class === id), random));
-  /** @type {number[]} */
-  const chosen = [];
-  for (let turn = 0; chosen.length < Math.min(capacity, examples.length); turn++) {
-    for (const queue of queues) if (turn < queue.length && chosen.length < capacity) chosen.push(queue[turn][1]);
-  }
-  const known = new Float32Array(capacity * width);
-  const used = new Float32Array(capacity);
-  const labels = new Float32Array(capacity * classes.length);
-  chosen.forEach((from, to) => {
-    const row = rows.subarray(from * width, (from + 1) * width);
-    const length = Math.hypot(...row) || 1;
-    row.forEach((v, c) => {
-      known[to * width + c] = v / length;
-    });
-    used[to] = 1;
-    labels[to * classes.length + classes.indexOf(examples[from].class)] = 1;
-  });
-  const k = Math.max(1, Math.min(neighbours, chosen.length));
-  return { 'neighbours/examples': known, 'neighbours/used': used, 'neighbours/k': Float32Array.of(k), 'answer/kernel': labels };
-};
 
 /** The names of what a model is told about classes. @param {Project} project */
 export const labelsOf = (project) => project.classes.map(({ name }) => name);

@@ -1,4 +1,4 @@
-import { FanlightError, fail } from '../runtime/fanlight.js';
+import { FanlightError, fail } from '../runtime/errors.js';
 import { same } from './learning.js';
 import { packed, unpacked } from './tensors.js';
 /**

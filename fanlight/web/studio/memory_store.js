@@ -1,4 +1,4 @@
-import { fail } from '../runtime/fanlight.js';
+import { fail } from '../runtime/errors.js';
 /** @import { Example, NewExample, Project } from './types.js' */
 
 let last = 0;

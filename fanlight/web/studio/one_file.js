@@ -2,7 +2,7 @@
  * The entry of Studio as one HTML file, which works from file:// and fetches nothing: what a folder has as files
  * stands in the page as blocks of data, and is taken out when it is needed.
  */
-import { FanlightError, fail, said } from '../runtime/fanlight.js';
+import { FanlightError, fail, said } from '../runtime/errors.js';
 import './main.js';
 import { FanlightStudio } from './elements/app.js';
 import { Images } from './images.js';

@@ -1,4 +1,4 @@
-import { fail } from '../runtime/fanlight.js';
+import { fail } from '../runtime/errors.js';
 /** @import { Read } from './export.js' */
 
 /**

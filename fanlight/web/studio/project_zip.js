@@ -1,4 +1,5 @@
-import { fail, said, sha256 } from '../runtime/fanlight.js';
+import { fail, said } from '../runtime/errors.js';
+import { sha256 } from '../runtime/fanlight.js';
 import { members, zipOf } from './archive.js';
 import { SETTINGS, color, number, share, whole } from './rules.js';
 import { slug } from './slug.js';

@@ -1,8 +1,7 @@
-import { FanlightError, fail } from '../runtime/fanlight.js';
+import { FanlightError, fail } from '../runtime/errors.js';
 import { Features } from './features.js';
-import { altered, fitted, relearnt } from './fitting.js';
 import { Heads } from './heads.js';
-import { aborted, goingOn, heatOf, heldOut, isAside, labelsOf, parted, remembered, reportOf, same, sidesOf } from './learning.js';
+import { aborted, goingOn, heatOf, heldOut, isAside, labelsOf, parted, same, sidesOf } from './learning.js';
 import { Learnt, stillOf } from './learnt.js';
 import { COLORS, classId, create, known } from './projects.js';
 import { SETTINGS, color as isColor, wrong } from './rules.js';
@@ -23,6 +22,9 @@ import { guard } from './shell.js';
 const NAME_MOST = 80;
 /** Photos that are kept in one step. */
 const FLUSH = 16;
+
+/** Not needed before something is learnt: main.js has it come when the page is idle. */
+const fitting = () => import('./fitting.js');
 
 /** @param {string} type @param {unknown} [detail] */
 const told = (type, detail) => new CustomEvent(type, { detail });
@@ -108,6 +110,9 @@ export class TransferSession extends EventTarget {
   get backbone() { return this.#heads.file.backbone; }
 
   get store() { return this.#store; }
+
+  /** The classifier that is open: its `info` says how it computes, and why. @returns {Promise<TrainableModel | undefined>} */
+  opened() { return this.#heads.opened(); }
 
   /** Classes that there are, and that were learnt, by their ids. */
   get #known() { return this.#learnt.known ? stillOf(this.#learnt.known, this.classes) : []; }
@@ -385,6 +390,7 @@ export class TransferSession extends EventTarget {
    * @param {string[]} classes @param {Watch} watch
    */
   async #fit(model, run, { train, validation }, classes, { signal, onPrepare, onEpoch, onBatch }) {
+    const { altered, fitted } = await fitting();
     const { settings } = run;
     const width = widthOf(model);
     let x = this.#features.gathered(train, width);
@@ -407,6 +413,7 @@ export class TransferSession extends EventTarget {
 
   /** @param {TrainableModel} model @param {Example[]} examples @param {string[]} classes */
   async #remember(model, examples, classes) {
+    const { remembered } = await fitting();
     const { 'neighbours/used': { data } } = await model.getWeights();
     const width = widthOf(model);
     await model.setWeights(remembered(this.#features.gathered(examples, width), examples, classes, {
@@ -415,6 +422,7 @@ export class TransferSession extends EventTarget {
 
   /** @param {TrainableModel} model @param {Example[]} examples @param {string[]} classes @returns {Promise<Report>} */
   async #reported(model, examples, classes) {
+    const { reportOf } = await fitting();
     const own = examples.filter((e) => classes.includes(e.class) && this.#features.rows.has(e.id)); // removed ones are not asked
     if (!own.length) return reportOf(new Float32Array(), [], classes);
     const scores = /** @type {Float32Array} */ (await model.predict(this.#features.gathered(own, widthOf(model)), { features: true }));
@@ -556,6 +564,7 @@ export class TransferSession extends EventTarget {
   async #again(model, info, train, classes, id) {
     if (info.head === 'neighbours') await this.#remember(model, train, classes);
     else {
+      const { relearnt } = await fitting();
       await relearnt(model, this.#features.gathered(train, widthOf(model)), train.map((e) => classes.indexOf(e.class)),
         train.findIndex((e) => e.id === id), this.settings);
     }

@@ -1,4 +1,4 @@
-import { FanlightError, fail } from '../runtime/fanlight.js';
+import { FanlightError, fail } from '../runtime/errors.js';
 import { intake } from './intake.js';
 import { classId } from './projects.js';
 import { unpacked } from './project_zip.js';

@@ -1,5 +1,5 @@
 import { openDB } from 'idb';
-import { FanlightError, fail, said } from '../runtime/fanlight.js';
+import { FanlightError, fail, said } from '../runtime/errors.js';
 import { merged } from './merge.js';
 /**
  * @import { Example, NewExample, Project } from './types.js'

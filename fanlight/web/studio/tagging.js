@@ -1,4 +1,4 @@
-import { FanlightError } from '../runtime/fanlight.js';
+import { FanlightError } from '../runtime/errors.js';
 import { csv } from './csv.js';
 import { isOurs, sidecar, sidecarPaths, xmlText } from './xmp.js';
 /**
@@ -221,7 +221,7 @@ export class Tagging extends EventTarget {
     } else {
       Object.assign(row, {
         state: 'refused',
-        error: error instanceof FanlightError ? error
+        error: error?.name === 'FanlightError' ? error
           : new FanlightError('E-STUDIO-010', 'This photo cannot be read.', { where: row.path, received: String(error) }),
       });
     }

@@ -1,4 +1,4 @@
-import { fail, said } from '../runtime/fanlight.js';
+import { fail, said } from '../runtime/errors.js';
 /**
  * @import { Tensor } from '../runtime/types.js'
  * @typedef {{ tensors: Record<string, Tensor>, about: Record<string, string> }} Contents

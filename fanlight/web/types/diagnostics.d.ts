@@ -1,4 +1,4 @@
-export function diagnose({ model, times, errors }: Known): Promise<string>;
+export function diagnose({ model, times, errors, more }: Known): Promise<string>;
 /**
  * `<fanlight-diagnostics>`: what to put into a bug report, with a button that copies it. It tells of the
  * first `<fanlight-classifier>` of the page, or of what `known` is set to.
@@ -17,7 +17,7 @@ export type Known = {
     /**
      * whose loading has ended well
      */
-    model?: Model | undefined;
+    model?: Pick<Model, "info"> | undefined;
     /**
      * milliseconds of answers
      */
@@ -26,5 +26,9 @@ export type Known = {
      * that came lately
      */
     errors?: unknown[] | undefined;
+    /**
+     * what the page says of itself
+     */
+    more?: [string, unknown][] | undefined;
 };
 import type { Model } from './fanlight.js';

@@ -13,6 +13,7 @@ import { Watch } from './watch.js';
 import { FULL, aborted, problem } from './words.js';
 /**
  * @import { Progress } from '../../runtime/types.js'
+ * @import { FlAbout } from './about.js'
  * @import { FlProjects } from './projects.js'
  * @import { FlToast } from './toast.js'
  * @import { Session } from './session.js'
@@ -26,13 +27,16 @@ const LASTING = ['E-STUDIO-030', 'E-STUDIO-031', 'E-STUDIO-033'];
 const USAGE_MS = 5000;
 /** After the last thing that the visitor waits for, before more is fetched. */
 const IDLE_MS = 3000;
+/** Errors that a report of a fault tells of: the latest. */
+const ERRORS = 5;
 
 /** @type {[Step, string, keyof typeof icons][]} */
 const STEPS = [['collect', 'Collect', 'photos'], ['train', 'Train', 'spark'], ['try', 'Try', 'eye'], ['keep', 'Keep', 'gift']];
 
 /**
  * `<fanlight-studio src="./">`: the whole of Studio. `src` is the folder of a studio.json, or of a bundle that trains;
- * or `session` is given by a script. Its steps are elements of their own, each with the property `session`.
+ * or `session` is given by a script. Its steps are elements of their own, each with the property `session`. Event:
+ * `fanlight-ready`, when the first step is shown with a session.
  */
 export class FanlightStudio extends LitElement {
   /**
@@ -102,6 +106,7 @@ export class FanlightStudio extends LitElement {
     @media (max-width: 67.99rem) { :host { --foot: 3.5rem; } .page { padding-bottom: 6.5rem; } }
     @media (max-width: 48rem) { .state span, .state .wide, .mark span, .wide { display: none; } .project { padding-left: var(--s2); } .top { gap: var(--s2); } }
     @media (max-width: 30rem) { .top button.quiet { padding: 0 var(--s2); } }
+    .about { margin-top: var(--s5); text-align: center; }
     .skip { position: absolute; z-index: 60; top: var(--s2); left: var(--s2); padding: var(--s2) var(--s4); border-radius: var(--r2); background: var(--accent);
       color: var(--on-accent); }
     .skip:not(:focus) { clip-path: inset(50%); }
@@ -113,6 +118,8 @@ export class FanlightStudio extends LitElement {
   /** The project's name while it is being typed. @type {string | null} */
   #typing = null;
   #kept = false;
+  /** What went wrong lately. @type {unknown[]} */
+  #errors = [];
   /** @type {AbortController | null} */
   #opening = null;
   /** The session that was opened here, and is closed here; one that a script gave is the script's. @type {Own | null} */
@@ -207,7 +214,10 @@ export class FanlightStudio extends LitElement {
       this.session = this.#own = session;
       this.trouble = session?.problem;
     } catch (error) {
-      if (!aborted(error) && opening === this.#opening) this.trouble = error;
+      if (!aborted(error) && opening === this.#opening) {
+        this.#note(error);
+        this.trouble = error;
+      }
     }
   }
 
@@ -218,8 +228,14 @@ export class FanlightStudio extends LitElement {
     session.dispose();
   }
 
+  /** @param {unknown} error */
+  #note(error) {
+    if (!aborted(error)) this.#errors = [...this.#errors, error].slice(-ERRORS);
+  }
+
   /** What could not be done is said at the foot of the page. @param {unknown} error */
   #failed(error) {
+    this.#note(error);
     problem(this.renderRoot.querySelector('.page') ?? this, error);
   }
 
@@ -227,8 +243,10 @@ export class FanlightStudio extends LitElement {
   #heard(event) {
     if (event.type === 'problem') {
       const { detail } = /** @type {CustomEvent} */ (event);
-      if (LASTING.includes(detail?.code) || detail === this.session?.problem) this.trouble = detail;
-      else this.#failed(detail);
+      if (LASTING.includes(detail?.code) || detail === this.session?.problem) {
+        this.#note(detail);
+        this.trouble = detail;
+      } else this.#failed(detail);
     }
     if (event.type === 'change') this.#prepare();
     // It was of another project, or was trained again.
@@ -248,6 +266,7 @@ export class FanlightStudio extends LitElement {
     if (this.#own && this.session !== this.#own) this.#close(this.#own);
     if (changed.has('session') && this.session) {
       this.#prepare();
+      this.dispatchEvent(new Event('fanlight-ready'));
       if (this.session.examples.length) this.#keep(); // a later visit
     }
     this.#look();
@@ -333,6 +352,15 @@ export class FanlightStudio extends LitElement {
     try {
       await import('./projects.js');
       await /** @type {FlProjects | null} */ (this.renderRoot.querySelector('fl-projects'))?.show();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  async #about() {
+    try {
+      await import('./about.js');
+      await /** @type {FlAbout | null} */ (this.renderRoot.querySelector('fl-about'))?.show(this.#errors);
     } catch (error) {
       this.#failed(error);
     }
@@ -444,7 +472,9 @@ export class FanlightStudio extends LitElement {
           <p>Your photos never leave this device.</p></div>` : html`<h1 class="hidden-text">${this.heading}</h1>`}
         ${this.#teach()}
         ${this.room === 'tag' && session ? html`<main><fl-tag .session=${session}></fl-tag></main>` : nothing}
+        <footer class="about"><button class="quiet small soft" aria-haspopup="dialog" @click=${this.#about}>About this Studio</button></footer>
         <fl-projects .session=${session}></fl-projects>
+        <fl-about .session=${session} heading="About ${this.heading}"></fl-about>
       </div>
       ${this.#foot()}
       <fl-toast class="foot"></fl-toast>`;

@@ -1,9 +1,7 @@
 import { css, html, nothing } from 'lit';
 import { live } from 'lit/directives/live.js';
-import './grid.js';
 import './menu.js';
-import { brings, dropped, pasted, prepare } from './drops.js';
-import { PHOTOS } from './grid.js';
+import { PHOTOS, brings, dropped, pasted, prepare } from './drops.js';
 import { icons } from './icons.js';
 import { Patient } from './patient.js';
 import { shared, vars } from './theme.js';
@@ -195,6 +193,11 @@ export class FlClass extends Patient {
       if (folders) this.#say('fl-add', { photos: folders, source: 'file' });
       if (files.length) this.#say('fl-add', { photos: files, source: 'file' });
     }
+  }
+
+  /** What shows photos comes with the first of them, or before: when the page is idle. @override */
+  willUpdate() {
+    if (this.items.length && !customElements.get('fl-grid')) import('./grid.js').catch((error) => problem(this, error));
   }
 
   /** What is going on, or went wrong. */

@@ -1,7 +1,6 @@
 import { LitElement, css, html, nothing } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
 import { howFar } from './class_card.js';
-import './dialog.js';
 import { brings, dropped, pasted, prepare } from './drops.js';
 import { icons } from './icons.js';
 import { shared, vars } from './theme.js';
@@ -273,6 +272,7 @@ export class FlCollect extends LitElement {
 
   /** Of single photos somebody has to say what they show. @param {File[]} files @param {Origin} source */
   async #ask(files, source) {
+    await import('./dialog.js');
     this.loose = { files, source };
     await this.updateComplete;
     await /** @type {FlDialog | null} */ (this.renderRoot.querySelector('.ask'))?.show();
@@ -438,15 +438,15 @@ export class FlCollect extends LitElement {
           ${icons.twins} ${count(alike.size, 'photo')} look alike. Have a look</button>` : nothing}
       </div>
       <fl-gallery .session=${session} .pairs=${this.pairs}></fl-gallery>
-      <fl-dialog class="ask" heading="What do these photos show?" @close=${() => { this.loose = null; }}>
-        <p class="soft">${count(this.loose?.files.length ?? 0, 'file')} from here go to:</p>
+      ${this.loose ? html`<fl-dialog class="ask" heading="What do these photos show?" @close=${() => { this.loose = null; }}>
+        <p class="soft">${count(this.loose.files.length, 'file')} from here go to:</p>
         <div class="to">
           ${classes.map((info) => html`<button class="big" @click=${() => this.#answer(info.id)}>
             <i class="dot" ${vars({ '--color': info.color })}></i> ${info.name}</button>`)}
-          <button class="big" @click=${() => this.#answer(null)}>${this.loose?.files.some(isZip)
+          <button class="big" @click=${() => this.#answer(null)}>${this.loose.files.some(isZip)
       ? html`${icons.folder} A class for each folder in it` : html`${icons.plus} A new class`}</button>
         </div>
-      </fl-dialog>
+      </fl-dialog>` : nothing}
       ${this.over ? html`<div class="veil"><span>Drop photos, or a folder for each class</span></div>` : nothing}`;
   }
 }

@@ -1,5 +1,8 @@
 /** @import { Gathered } from '../intake.js' */
 
+/** What a drag of photos of this page carries: their ids as JSON. */
+export const PHOTOS = 'application/x-fanlight-photos';
+
 /** @typedef {{ files: File[], folders: Gathered | null }} Dropped single files, and folders with all that is in them */
 
 /** @type {typeof import('../intake.js').gather | null} */

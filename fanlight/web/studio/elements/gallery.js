@@ -3,7 +3,7 @@ import './dialog.js';
 import './grid.js';
 import './menu.js';
 import './viewer.js';
-import { PHOTOS } from './grid.js';
+import { PHOTOS } from './drops.js';
 import { icons } from './icons.js';
 import { Patient } from './patient.js';
 import { shared, vars } from './theme.js';

@@ -1,12 +1,10 @@
 import { LitElement, css, html, nothing } from 'lit';
 import { guard } from 'lit/directives/guard.js';
+import { PHOTOS } from './drops.js';
 import { icons } from './icons.js';
 import { shared, vars } from './theme.js';
 import { Thumbs } from './thumbs.js';
 /** @import { Example } from '../types.js' @import { Session } from './session.js' */
-
-/** What a drag of photos of this page carries: their ids as JSON. */
-export const PHOTOS = 'application/x-fanlight-photos';
 
 const GAP = 8;
 /** On a phone they are smaller. */

@@ -1,8 +1,9 @@
 /** What the elements need of a `TransferSession` and of its store. Types only: no code. */
 
 import type {
-  Added, ClassInfo, Example, ExportKind, HeadInfo, Origin, Pair, Project, Report, Settings,
+  Added, ClassInfo, Example, ExportKind, HeadInfo, Origin, Pair, Project, Report, Settings, StudioFile,
 } from '../types.js';
+import type { TrainableModel } from '../../runtime/train.js';
 
 export interface Keeper {
   /** false: what is there is gone with the page. */
@@ -23,6 +24,10 @@ export interface Session extends EventTarget {
   settings: Settings;
   project: Project;
   heads: HeadInfo[];
+  /** What sees. */
+  backbone?: StudioFile['backbone'];
+  /** The classifier that is open, if one is. */
+  opened?(): Promise<TrainableModel | undefined>;
   trained: boolean;
   /** What the classifier does not know yet, in words; '' if it was taught all classes. */
   untaught?: string;

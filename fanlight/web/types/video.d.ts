@@ -1,6 +1,6 @@
-export function warm(model: Model): Promise<void>;
+export function warm(model: Pick<Model, "classify">): Promise<void>;
 export function openCamera(): Promise<MediaStream>;
-export function watch(video: HTMLVideoElement, model: Model, { onAnswer, onProblem, top }?: WatchOptions): Watching;
+export function watch(video: HTMLVideoElement, model: Pick<Model, "classify">, { onAnswer, onProblem, top }?: WatchOptions): Watching;
 export type Answer = {
     results: Prediction[];
     ms: number;

@@ -374,6 +374,8 @@ export class TransferSession extends EventTarget {
     const tell = () => told?.(this.examples.length - this.waiting, this.examples.length);
     this.addEventListener('features', tell);
     try {
+      // Another head may still be looking at them, whose model was closed for this one: that comes to nothing.
+      await Promise.race([this.#features.calm(), aborted(signal)]);
       while (this.waiting) {
         const before = this.waiting;
         await Promise.race([this.#features.compute(), aborted(signal)]);

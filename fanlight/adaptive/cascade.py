@@ -123,7 +123,7 @@ def cascade(
             own = own or tasks.classify()
             bundles.append(build(model, place, task=own, precision=precision))
         _check_pair(bundles)
-        truth = truths(labels, bundles[0].labels, len(photos))
+        truth = truths(labels, bundles[0].labels, len(photos), _classes(bundles[0]))
         found = []
         for index, bundle in enumerate(bundles):
             progress("Asking " + ("the small model", "the large one")[index], (index + 1) / 3)
@@ -185,7 +185,8 @@ def early_exits(
             parts.append(
                 Part(name, bundle, {"takes": list(stage.takes), "gives": list(stage.gives)})
             )
-        truth = truths(labels, parts[0].bundle.labels, len(photos))
+        first = parts[0].bundle
+        truth = truths(labels, first.labels, len(photos), _classes(first))
         progress("Asking all stages", 0.5)
         found = _all_scores([part.bundle for part in parts], photos)
         return _finish(target, "exits", parts, found, truth, max_loss, page)
@@ -228,6 +229,12 @@ def _later(stage: Stage, task: Any) -> tuple[Graph, None]:
     own = builder.inline(stage.graph, inputs)
     scores = builder.inline(task.postprocess(stage.graph), {"answer": own["answer"]})["scores"]
     return builder.finish({"scores": scores} | {n: own[n] for n in stage.gives}), None
+
+
+def _classes(bundle: Bundle) -> int:
+    """How many classes a classifier tells apart."""
+    (scores,) = (t for t in bundle.manifest["outputs"] if t["name"] == "scores")
+    return int(scores["shape"][-1])
 
 
 def _all_scores(

@@ -38,6 +38,8 @@ class Choice:
 
 def margins(scores: np.ndarray) -> np.ndarray:
     """By how much the best score of each row [rows, classes] leads."""
+    if scores.shape[1] < 2:  # one class leads by all that it has
+        return scores[:, 0]
     best = np.partition(scores, -2, axis=1)[:, -2:]
     return best.max(axis=1) - best.min(axis=1)
 
@@ -115,12 +117,14 @@ def _asked(leads: Sequence[np.ndarray], thresholds: Sequence[float]) -> tuple[fl
     return tuple(shares)
 
 
-def truths(given: Any, names: Sequence[str] | None, count: int) -> np.ndarray | None:
+def truths(given: Any, names: Sequence[str] | None, count: int, classes: int) -> np.ndarray | None:
     """True labels as class numbers; None where none are given.
 
     Args:
         given: a class number or name for each photo.
-        names: of the classes.
+        names: of the classes; None: they have none, and labels are numbers.
+        count: of photos.
+        classes: how many there are.
 
     Raises:
         FanlightError: E-CALIB-002 they are not as many as photos, or no classes of the model.
@@ -132,11 +136,10 @@ def truths(given: Any, names: Sequence[str] | None, count: int) -> np.ndarray | 
         raise _no_labels(f"{count} labels, one for each photo that can be read", len(listed))
     numbers = []
     known = {name: i for i, name in enumerate(names or ())}
-    classes = len(names or ())  # two may have one name
     for label in listed:
         number = known.get(label) if isinstance(label, str) else label
         whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
-        if not whole or not 0 <= number < max(1, classes):  # type: ignore[operator]
+        if not whole or not 0 <= number < classes:  # type: ignore[operator]
             raise _no_labels(f"classes of the model: 0 to {classes - 1}, or their names", label)
         numbers.append(int(number))  # type: ignore[arg-type]
     return np.array(numbers)

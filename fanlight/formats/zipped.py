@@ -67,7 +67,10 @@ def unzipped(path: str | Path) -> Path:
     names = _names(place)
     if names is None or _kind(names) is None:
         return place
-    return _unpacked(place.resolve(), status.st_mtime_ns, status.st_size).file
+    given = place.resolve(), status.st_mtime_ns, status.st_size
+    if not _unpacked(*given).file.is_file():  # somebody tidied up the temporary files
+        _unpacked.cache_clear()
+    return _unpacked(*given).file
 
 
 @contextmanager

@@ -83,12 +83,16 @@ class Site:
             return self.failure(HTTPStatus.NOT_FOUND)
         if file.is_dir():
             if not path.endswith("/"):
+                asked = urlsplit(target)
+                query = f"?{asked.query}" if asked.query else ""
+                # Not for good: another site may be served here the next time.
                 return Reply(
-                    HTTPStatus.MOVED_PERMANENTLY,
+                    HTTPStatus.TEMPORARY_REDIRECT,
                     # One slash: two would name another host.
-                    {**_HEADERS, "Location": "/" + urlsplit(target).path.strip("/") + "/"},
+                    {**_HEADERS, "Location": f"/{asked.path.strip('/')}/{query}",
+                     "Cache-Control": "no-store"},
                     b"",
-                )
+                )  # fmt: skip
             file = file / "index.html"
         try:
             stat = file.stat()

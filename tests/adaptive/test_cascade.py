@@ -13,7 +13,7 @@ import pytest
 import fanlight as fl
 from fanlight.adaptive import Cascade
 from fanlight.adaptive.exits import stages
-from fanlight.adaptive.threshold import choose, margins
+from fanlight.adaptive.threshold import choose, margins, truths
 from fanlight.graph import Graph, evaluate
 from tests.adaptive.nets import TASK, WRONG_OF_PAGE, colours, exits, pictures
 from tests.support import refused
@@ -127,6 +127,17 @@ def test_labels_may_be_names(tmp_path: Path, photos: tuple) -> None:
         small(), colours(), tmp_path / "site", calibration=photos[0], labels=names, task=TASK
     )
     assert made.against == "labels"
+
+
+def test_labels_are_numbers_where_classes_have_no_names() -> None:
+    assert truths([2, np.int64(0)], None, 2, 3).tolist() == [2, 0]  # type: ignore[union-attr]
+    assert truths(["b"], ["a", "b"], 1, 2).tolist() == [1]  # type: ignore[union-attr]
+    for wrong in ([3], [-1], ["a"], [True], [1.0]):
+        refused("E-CALIB-002", lambda w=wrong: truths(w, None, 1, 3), "0 to 2")
+
+
+def test_a_single_class_leads_by_all_it_has() -> None:
+    np.testing.assert_array_equal(margins(np.array([[0.25], [1.0]])), [0.25, 1.0])
 
 
 @pytest.mark.parametrize("seed", range(20))

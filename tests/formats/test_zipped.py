@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 import fanlight as fl
+from fanlight.formats.zipped import unzipped
 from tests.layers.tfjs_peer import answers
 from tests.support import fanlight_cli, refused
 
@@ -73,6 +75,14 @@ def test_a_project_is_its_classifier(project: Path, tmp_path: Path) -> None:
     model.fit(x, np.array([0, 1, 0]), verbose=0)  # and it learns on
     (tmp_path / "moved.data").write_bytes(project.read_bytes())  # its content tells what it is
     np.testing.assert_array_equal(fl.load(tmp_path / "moved.data").predict(x), want)
+
+
+def test_it_is_unpacked_again_where_its_folder_was_tidied_up(project: Path) -> None:
+    first = unzipped(project)
+    assert unzipped(project) == first  # once is enough
+    shutil.rmtree(first.parent)
+    again = unzipped(project)
+    assert again.is_file() and fl.load(project) is not None
 
 
 def test_labels_that_are_ids_are_told_by_names(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import { csv } from '../../fanlight/web/studio/csv.js';
 import { sidecar, sidecarPaths } from '../../fanlight/web/studio/xmp.js';
 import { settingsOf } from '../../fanlight/web/studio/elements/keeping.js';
 import { percent, listed } from '../../fanlight/web/studio/elements/figures.js';
+import { Trash } from '../../fanlight/web/studio/elements/trash.js';
+import { ofDrop } from '../../fanlight/web/studio/tagging.js';
 import '../../fanlight/web/studio/elements/train.js';
 import '../../fanlight/web/studio/elements/try.js';
 import '../../fanlight/web/studio/elements/keep.js';
@@ -272,4 +274,4 @@ export async function folder(many, prefix = 'beach/') {
   });
 }
 
-Object.assign(globalThis, { parts: { FakeSession, FanlightError, photo, pets, show, folder, pause, heatPixels, csv, sidecar, sidecarPaths, percent, listed, settingsOf, DEFAULTS } });
+Object.assign(globalThis, { parts: { FakeSession, FanlightError, photo, pets, show, folder, pause, heatPixels, csv, sidecar, sidecarPaths, percent, listed, settingsOf, DEFAULTS, Trash, ofDrop } });

@@ -213,6 +213,11 @@ def test_the_colour_of_a_class_is_chosen(studio: Any) -> None:
     studio.locator("fl-toast.foot").get_by_text("The storage is full").wait_for()
 
 
+# What has the keys, in shadow trees, too.
+FOCUSED = """((find) => find(document.activeElement, find))(
+  (at, find) => at?.shadowRoot?.activeElement ? find(at.shadowRoot.activeElement, find) : at)"""
+
+
 def test_a_class_is_added_removed_and_had_back(studio: Any) -> None:
     fill(studio, 4, 3)
     studio.get_by_role("button", name="Another class").click()
@@ -223,9 +228,11 @@ def test_a_class_is_added_removed_and_had_back(studio: Any) -> None:
     status = studio.locator("fl-toast.foot")
     status.get_by_text("Class 1 and its 4 photos removed").wait_for()
     assert studio.locator("fl-class").count() == 2
+    until(studio, f"{FOCUSED}.value === 'Class 2'")
     assert studio.evaluate("session.classes.length") == 3  # until it is too late to have it back
     status.get_by_role("button", name="Undo").click()
     studio.wait_for_selector("fl-class >> nth=2")
+    until(studio, f"{FOCUSED}.value === 'Class 1'")
     assert len(examples(studio, "id")) == 7
     card(studio, 0).get_by_role("button", name="More for Class 1").click()
     card(studio, 0).get_by_role("button", name="Remove this class").click()

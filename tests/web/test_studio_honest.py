@@ -128,6 +128,25 @@ def test_a_copy_of_what_is_put_aside_by_hand_is_not_learnt_from(bare: Any) -> No
     assert found == [23, 25, False, "held"]
 
 
+def test_what_a_correction_did_is_what_the_project_says(bare: Any) -> None:
+    teach(bare, epochs=1, learningRate=0.03)
+    found = bare.evaluate(
+        """async (green) => {
+          const told = () => [session.report, session.project.runs.at(-1).report]
+            .map((report) => report.loss);
+          const before = told();
+          const { measured } = session.project.runs.at(-1);
+          const { after, undo } = await session.correct(files([green], 'green')[0], 'blue');
+          const now = told();
+          await undo();
+          return [before, [after.loss, after.loss], now, told(), measured];
+        }""",
+        list(photo("green", 5)),
+    )
+    before, after, now, again, measured = found
+    assert now == after != before == again and measured == "validation"
+
+
 def test_a_correction_is_heard_by_a_head_that_learnt_little(bare: Any) -> None:
     teach(bare, epochs=1, learningRate=0.03)
     found = bare.evaluate(

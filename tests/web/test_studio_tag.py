@@ -304,6 +304,22 @@ def test_tags_are_written_beside_the_photos_and_others_files_stay(parts: Any) ->
     assert "IMG_0000.xmp" not in left and "IMG_0001.xmp" in left and "IMG_0002.xmp" in left
 
 
+def test_of_what_is_dropped_one_file_that_cannot_be_had_costs_no_other(parts: Any) -> None:  # noqa: F811
+    found = parts.evaluate(
+        """async () => {
+          const [{ file }] = await parts.folder(1);
+          const entry = (name, file) => ({ name, isFile: true, isDirectory: false,
+            file: (yes, no) => (file ? yes(file) : no(new DOMException('', 'NotReadableError'))) });
+          const all = [entry('gone.png'), entry('a.png', file)];
+          const folder = { name: 'f', isFile: false, isDirectory: true,
+            createReader: () => ({ readEntries: (yes) => yes(all.splice(0)) }) };
+          const items = [{ kind: 'file', webkitGetAsEntry: () => folder, getAsFile: () => null }];
+          return (await parts.ofDrop({ items })).map(({ path, file }) => [path, file.size > 0]);
+        }"""
+    )
+    assert found == [["gone.png", False], ["a.png", True]]
+
+
 # What became of a side-car that we wrote: (what is replaced, by what).
 EDITS = {
     "a rating": (

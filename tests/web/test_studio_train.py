@@ -19,6 +19,24 @@ def show(page: Any, each: int = 20, more: str = "") -> None:
     )
 
 
+def test_what_is_told_is_of_what_was_measured(parts: Any) -> None:  # noqa: F811
+    show(parts)
+    parts.evaluate(
+        "async () => { await s.train(); s.project.runs.at(-1).measured = 'validation'; }"
+    )
+    parts.evaluate("async () => { await s.hold(s.examples.slice(0, 8).map((e) => e.id), true); }")
+    start = parts.get_by_role("region", name="Train")
+    start.get_by_text("and 8 put aside: train again to measure on them").wait_for()
+    assert "photos it did not learn from" in parts.locator(".verdict").inner_text()
+    # A class that was thrown away is not counted, though it can still be had back.
+    parts.evaluate("parts.Trash.of(s).put({ classes: [s.classes[0].id] })")
+    start.get_by_text("2 classes").wait_for()
+    parts.evaluate("parts.Trash.of(s).undo()")
+    parts.evaluate("parts.Trash.of(s).put({ classes: s.classes.slice(0, 2).map((c) => c.id) })")
+    start.get_by_text("Add a second class.").wait_for()
+    assert start.get_by_role("button", name="Train again").is_disabled()
+
+
 # Of each round but the ends of the line: how high the middle of what is drawn in the
 # line's colour lies, and how high it should, in pixels of the screen; then how wide the canvas is.
 LINE = """async ([name, key]) => {

@@ -135,8 +135,11 @@ def test_what_is_wrong_is_put_right_measured_and_taken_back(parts: Any) -> None:
     assert f"{round(12 * learnt['after'])} of 12 now" in note
     assert parts.evaluate("s.examples.at(-1).class + s.examples.at(-1).source") == "c1correction"
     pictures(parts, "try-learnt")
+    # The keys go to what stands where the pressed button was.
+    parts.wait_for_function("() => el.renderRoot.activeElement?.id === 'undo'")
     parts.get_by_role("button", name="Undo").click()
     parts.wait_for_function("() => !el._learnt && !el._busy")
+    parts.wait_for_function("() => el.renderRoot.activeElement?.id === 'wrong'")
     assert parts.evaluate("s.examples.length") == 60
     aside.click()
     parts.wait_for_function("() => !s.examples.some((e) => e.held)")

@@ -139,6 +139,18 @@ def film(page: Any) -> None:
     until(page, "find('video')?.videoWidth > 0")
 
 
+def test_photos_that_could_not_be_kept_are_not_counted(studio: Any) -> None:  # noqa: F811
+    film(studio)
+    studio.evaluate(
+        """() => { session.add = async () => {
+          throw Object.assign(new Error(), { code: 'E-STUDIO-030', reason: 'The storage is full',
+            next: 'delete some photos' }); }; }"""
+    )
+    studio.evaluate(PRESS, ["keydown"])
+    studio.locator("fl-toast.foot").get_by_text("The storage is full").wait_for()
+    until(studio, "find('fl-camera').taken === 0 && !find('fl-camera').holding")
+
+
 def test_a_quick_second_press_takes_no_more_than_one_photo_at_a_time(studio: Any) -> None:  # noqa: F811
     film(studio)
     studio.evaluate(GATE)

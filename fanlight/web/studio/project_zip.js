@@ -116,7 +116,8 @@ const RULES = {
   name: text(1000), created: time, updated: time, form: (/** @type {any} */ v) => typeof v === 'string' && v.length < 10_000,
   classes: [{ id, name: text(1000), color }],
   settings: SETTINGS,
-  runs: [{ at: time, settings: SETTINGS, epochs: count, seconds: number(0, 1e9), examples: count, stopped: like(/^(done|early|cancelled)$/) }],
+  runs: [{ at: time, settings: SETTINGS, epochs: count, seconds: number(0, 1e9), examples: count,
+    measured: (/** @type {any} */ v) => v === undefined || like(/^(held|validation|all)$/)(v), stopped: like(/^(done|early|cancelled)$/) }],
   examples: [{
     id, class: id, name: (/** @type {any} */ v) => typeof v === 'string' && v.length <= 10_000, added: time, width: whole(1, 1 << 20),
     height: whole(1, 1 << 20), bytes: whole(1, MOST.photo), hash: like(/^[0-9a-f]{64}$/), held: flag, file: text(1000),

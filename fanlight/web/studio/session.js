@@ -352,6 +352,7 @@ export class TransferSession extends EventTarget {
       else await this.#fit(model, run, parts, classes, { signal, onPrepare, onEpoch, onBatch });
       this.#learnt.set(this.project, model, { id: info.id, classes, sides });
       const measured = this.#measuring(parts.validation);
+      run.measured = !measured.length ? 'all' : measured[0].held ? 'held' : 'validation';
       run.report = await this.#reported(model, measured.length ? measured : parts.train, classes);
       run.seconds += (performance.now() - begun) / 1000;
       this.problem = null;
@@ -547,8 +548,12 @@ export class TransferSession extends EventTarget {
     this.#learnt.set(this.project, model, known);
     const after = await report();
     const ms = performance.now() - begun;
-    await this.#keep();
-    const { id: project } = this.project;
+    const on = !measured.length ? null : measured[0].held ? 'held' : 'validation';
+    const { id: project, runs } = this.project;
+    const last = runs.at(-1);
+    // What the last training came to is now this.
+    if (after && last) this.report = after;
+    await this.#keep(after && last ? [...runs.slice(0, -1), { ...last, report: after, measured: /** @type {'held'} */ (on) }] : undefined);
     const undo = () => this.#alone('undo', async () => {
       if (this.project.id !== project) fail('E-STUDIO-023', 'Another project is open.', { next: 'open the first one again' });
       if (old) await this.move([id], old.class);
@@ -556,10 +561,11 @@ export class TransferSession extends EventTarget {
       if (this.#learnt.known !== known || !this.#learnt.isIn(model)) return; // something newer was learnt
       await model.setWeights(weights);
       this.#learnt.set(this.project, model, was);
-      await this.#keep();
+      this.report = last?.report ?? null;
+      await this.#keep(runs);
     });
     const now = /** @type {Example} */ (this.examples.find((e) => e.id === id));
-    return { example: now, before, after, measured: !measured.length ? null : measured[0].held ? 'held' : 'validation', learnt, ms, undo };
+    return { example: now, before, after, measured: on, learnt, ms, undo };
   }
 
   /** Learn on, for the sake of one example. @param {TrainableModel} model @param {HeadInfo} info @param {Example[]} train @param {string[]} classes @param {string} id */

@@ -442,8 +442,10 @@ export async function ofDrop(data, onFound) {
 async function walk(entry, path, found, onFound) {
   if (found.length > MOST_PHOTOS) return;
   if (entry.isFile) {
-    const file = await new Promise((resolve, reject) => {
-      /** @type {FileSystemFileEntry} */ (entry).file(resolve, reject);
+    /** @type {File} */
+    const file = await new Promise((resolve) => {
+      // One that cannot be had, as one without permission, is a row of the table: the others come all the same.
+      /** @type {FileSystemFileEntry} */ (entry).file(resolve, () => resolve(new File([], entry.name)));
     });
     found.push({ file, path });
     onFound?.(found.length);

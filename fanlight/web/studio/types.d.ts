@@ -107,6 +107,8 @@ export interface Run {
   report: Report | null;
   seconds: number;
   examples: number;
+  /** Which photos its report is of; not there: of an older Studio, which did not say. */
+  measured?: 'held' | 'validation' | 'all';
   stopped: 'done' | 'early' | 'cancelled';
 }
 

@@ -146,7 +146,7 @@ export class FlCamera extends LitElement {
 
   /** The next of the cameras. */
   async #turn() {
-    const all = await Camera.list();
+    const all = await Camera.list().catch(() => []); // then the one that the browser takes
     const at = all.findIndex(({ deviceId }) => deviceId === this.camera?.device);
     await this.#open({ device: all[(at + 1) % all.length]?.deviceId });
   }
@@ -198,9 +198,12 @@ export class FlCamera extends LitElement {
     if (this.#adding || !this.session) return;
     this.#adding = true;
     const { session, to } = this;
+    let on = 0; // photos on their way
     try {
       while (this.#waiting.length) {
+        on = this.#waiting.length;
         const { refused } = await session.add(to, this.#waiting.splice(0), { source: 'camera' });
+        on = 0;
         if (!refused.length) continue;
         // Those that wait are other photos, and may be right.
         this.taken -= refused.length;
@@ -209,6 +212,7 @@ export class FlCamera extends LitElement {
       }
     } catch (error) { // no photo can be kept now
       this.#stop();
+      this.taken = Math.max(0, this.taken - on - this.#waiting.length);
       this.#waiting = [];
       problem(this, error);
     } finally {

@@ -336,15 +336,30 @@ export class FlCollect extends LitElement {
     else /** @type {HTMLElement | null | undefined} */ (card?.renderRoot.querySelector('.ways button'))?.focus({ preventScroll: true });
   }
 
+  /** The keys go to a class. @param {string} id */
+  async #focus(id) {
+    await this.updateComplete;
+    const card = this.#card(id);
+    await card?.updateComplete;
+    /** @type {HTMLElement | null | undefined} */ (card?.renderRoot.querySelector('input.name'))?.focus({ preventScroll: true });
+  }
+
   /** @param {ClassInfo} info @param {number} n */
   #remove(info, n) {
     const { session } = this;
     if (!session) return;
     if (this.filming === info.id) this.filming = '';
     this.#stop(info.id);
+    const shown = shownClasses(session);
+    const at = shown.findIndex(({ id }) => id === info.id);
+    const next = (shown[at + 1] ?? shown[at - 1])?.id ?? ''; // the keys go to its neighbour
     const trash = Trash.of(session);
     trash.put({ classes: [info.id] }).catch((error) => problem(this, error));
-    tell(this, n ? `${info.name} and its ${count(n, 'photo')} removed` : `${info.name} removed`, { label: 'Undo', act: () => trash.undo() });
+    tell(this, n ? `${info.name} and its ${count(n, 'photo')} removed` : `${info.name} removed`, { label: 'Undo', act: () => {
+      trash.undo();
+      this.#focus(info.id);
+    } });
+    this.#focus(next);
   }
 
   /** @param {string[]} ids */

@@ -5,7 +5,7 @@ import { keepSettings, settingsOf, settle } from './keeping.js';
 import { timeLeft } from './left.js';
 import { Patient } from './patient.js';
 import { shared, vars } from './theme.js';
-import { Trash } from './trash.js';
+import { Trash, shownClasses, shownExamples } from './trash.js';
 import { Watch } from './watch.js';
 import { aborted, count, plain, seconds, tell } from './words.js';
 import './confusion.js';
@@ -75,7 +75,7 @@ export class Train extends Patient {
     this._report = null;
     /** @type {unknown} */
     this._error = null;
-    new Watch(this, ['change', 'trained', 'saved'], () => this.#look());
+    new Watch(this, ['change', 'trained', 'saved', 'trash'], () => this.#look());
   }
 
   /** Show what the session has learnt, whoever taught it. */
@@ -148,28 +148,36 @@ export class Train extends Patient {
     this._work?.control.abort();
   }
 
+  /** Which photos the report is of. */
+  #which() {
+    return this._run?.measured ?? (this.session ? measure(this.session, this._run?.settings) : 'all');
+  }
+
   /** @param {Report} report */
   #verdict(report) {
-    const which = this.session ? measure(this.session, this._run?.settings) : 'all';
+    const which = this.#which();
     return `Right on ${rightOf(report)} ${MEASURED[which]}.`;
   }
 
   /** @param {Settings} settings */
   #plan(settings) {
     const session = /** @type {Teacher} */ (this.session);
-    const own = counts(session.classes, session.examples);
+    const classes = shownClasses(session);
+    const examples = shownExamples(session);
+    const own = counts(classes, examples);
     const photos = [...own.values()].reduce((a, b) => a + b, 0);
-    const few = session.classes.filter(({ id }) => (own.get(id) ?? 0) < FEW).map(({ name }) => name);
-    const kept = session.examples.filter(({ held }) => held).length;
-    return html`<strong>${count(session.classes.length, 'class', 'classes')}, ${count(photos, 'photo')}</strong>${
-      kept ? html`, and ${kept} put aside` : nothing}${settings.augment.copies && settings.head !== 'neighbours' ? html`, each with ${settings.augment.copies} altered` : nothing}.
+    const few = classes.filter(({ id }) => (own.get(id) ?? 0) < FEW).map(({ name }) => name);
+    const kept = examples.filter(({ held }) => held).length;
+    return html`<strong>${count(classes.length, 'class', 'classes')}, ${count(photos, 'photo')}</strong>${
+      kept ? html`, and ${kept} put aside` : nothing}${
+      kept && this._report && this._run?.measured !== 'held' ? ': train again to measure on them' : nothing}${settings.augment.copies && settings.head !== 'neighbours' ? html`, each with ${settings.augment.copies} altered` : nothing}.
       ${few.length && few.length <= 3 ? html`<br><span class="soft">More photos of ${few.join(', ')} will help: ${FEW} or more of each.</span>`
       : html`<br><span class="soft">Nothing leaves this device.</span>`}`;
   }
 
   #start() {
     const session = /** @type {Teacher} */ (this.session);
-    const lacks = session.missing;
+    const lacks = session.missing || (shownClasses(session).length < 2 ? 'Add a second class.' : '');
     const stopped = this._run?.stopped === 'cancelled';
     return html`<section class="card start" aria-label="Train">
       <div class="row">
@@ -217,7 +225,7 @@ export class Train extends Patient {
   /** @param {Report} report */
   #result(report) {
     const session = /** @type {Teacher} */ (this.session);
-    const which = measure(session, this._run?.settings);
+    const which = this.#which();
     return html`<section class="result" id="result" tabindex="-1" aria-label="How good it is">
       <div class="verdict">
         <p class="big">${percent(report.accuracy)}</p>

@@ -256,11 +256,11 @@ export class Try extends Patient {
     this.updateComplete.then(() => /** @type {HTMLElement | null} */ (this.renderRoot.querySelector('.chips button'))?.focus());
   }
 
-  #leave() {
+  /** @param {string} [next] where the keys go to */
+  #leave(next = '#wrong') {
     this._choosing = false;
     this._frozen = null;
-    this.requestUpdate();
-    this.updateComplete.then(() => /** @type {HTMLElement | null} */ (this.renderRoot.querySelector('#wrong'))?.focus());
+    this.#focus(next);
   }
 
   /** Put right what it said, and teach it at once. @param {string} id of the class that it is */
@@ -283,8 +283,14 @@ export class Try extends Patient {
       if (era === this.#era) this._error = error;
     } finally {
       this._busy = '';
-      this.#leave();
+      this.#leave('#undo');
     }
+  }
+
+  /** @param {string} next the button that stands where the pressed one was */
+  #focus(next) {
+    this.requestUpdate();
+    this.updateComplete.then(() => /** @type {HTMLElement | null} */ (this.renderRoot.querySelector(next) ?? this.renderRoot.querySelector('#wrong'))?.focus());
   }
 
   async #undo() {
@@ -300,6 +306,7 @@ export class Try extends Patient {
       problem(this, error);
     } finally {
       this._busy = '';
+      this.#focus('#wrong');
     }
   }
 
@@ -308,9 +315,13 @@ export class Try extends Patient {
     event.preventDefault();
     this._over = false;
     if (!event.dataTransfer) return;
-    const files = (await ofDrop(event.dataTransfer)).map(({ file }) => file).filter(({ type }) => type.startsWith('image/'));
-    if (files.length) this.show(files);
-    else tell(this, 'There are no photos in what you dropped.', { bad: true });
+    try {
+      const files = (await ofDrop(event.dataTransfer)).map(({ file }) => file).filter(({ type }) => type.startsWith('image/'));
+      if (files.length) this.show(files);
+      else tell(this, 'There are no photos in what you dropped.', { bad: true });
+    } catch (error) {
+      problem(this, error);
+    }
   }
 
   /** What a correction changed, as it is. @param {NonNullable<Try['_learnt']>} learnt */
@@ -322,7 +333,7 @@ export class Try extends Patient {
           <span class="number">${rightOf(before)} before, <strong>${rightOf(after)} now</strong></span></p>
         <p class="small">${better > 0 ? 'Better.' : better < 0 ? 'Worse with the others. More photos of both classes will help, or take it back.' : 'As good as before with the others.'}</p>`
       : nothing}
-      <button type="button" @click=${this.#undo}>${icons.undo} Undo</button>
+      <button type="button" id="undo" @click=${this.#undo}>${icons.undo} Undo</button>
     </div>`;
   }
 

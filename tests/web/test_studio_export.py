@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
+import subprocess
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +18,10 @@ import pytest
 import fanlight as fl
 from fanlight.studio.templates import export_files
 from tests.formats.tfjs_graph_peer import run as in_tfjs
+from tests.support import ROOT
 from tests.web import studio_lab
-from tests.web.server import Site
+from tests.web.server import Site, serve
+from tests.web.studio_site import BARE
 from tests.web.test_export_chromium import CLASSES, python_says, same
 from tests.web.test_training_pictures import photos, png
 
@@ -102,6 +106,35 @@ def exported(page: Any, kind: str, target: Path) -> tuple[str, bytes]:
     return found["name"], data
 
 
+def imported(page: Any, folder: Path, name: str) -> Any:
+    """What a page says that imports the package as bundlers find it: as Node resolves its name."""
+    place = folder.parent / "app" / "node_modules" / name
+    shutil.copytree(folder, place)
+    ask = f"""const {{ fileURLToPath }} = await import('node:url');
+    console.log(fileURLToPath(import.meta.resolve({name!r})));"""
+    script = place.parents[1 + name.count("/")] / "ask.mjs"
+    script.write_text(ask)
+    node = [str(ROOT / "tools" / "with_node.sh"), "node", str(script)]
+    main = Path(subprocess.run(node, capture_output=True, text=True, check=True).stdout.strip())
+    assert main.is_file() and main.with_suffix(".d.ts").is_file() and place in main.parents
+    with serve(place) as site:
+        site.pages["app.html"] = BARE
+        other = page.context.new_page()
+        other.goto(site.url + "app.html")
+        said = other.evaluate(
+            """async ({ main, bytes }) => {
+              const { load } = await import(main);
+              const model = await load(new URL('.', main));
+              const blob = new Blob([Uint8Array.from(bytes)], { type: 'image/png' });
+              const all = await model.classify(blob, { top: 9 });
+              return all.map(({ label, score }) => [label, score]);
+            }""",
+            {"main": site.url + main.relative_to(place).as_posix(), "bytes": png(photos()[0])},
+        )
+        other.close()
+    return said
+
+
 def test_a_page_and_a_package(taught: tuple[Any, dict[str, Any]], tmp_path: Path) -> None:
     page, found = taught
     for kind, ending in (("page", "-page.zip"), ("npm", "-npm.zip")):
@@ -113,6 +146,7 @@ def test_a_page_and_a_package(taught: tuple[Any, dict[str, Any]], tmp_path: Path
     package = json.loads((tmp_path / "npm" / "package.json").read_text())
     readme = (tmp_path / "npm" / "README.md").read_text()
     assert package["name"] in readme and "    <b>lime</b>" in readme
+    same(found["said"], imported(page, tmp_path / "npm", package["name"]))
     assert not (tmp_path / "page" / "README.md").exists()
 
 

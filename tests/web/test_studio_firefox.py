@@ -54,7 +54,7 @@ def test_photos_come_in_and_are_kept(firefox_path: str, tmp_path: Path) -> None:
 
 
 # Seconds after which a walk is ended that did not give up by itself. (It takes about 15.)
-LIMIT = 180
+LIMIT = 400
 
 
 def walk(firefox: str, url: str, folder: Path, site: Site | None = None) -> dict[str, Any]:

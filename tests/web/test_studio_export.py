@@ -21,6 +21,7 @@ from tests.formats.tfjs_graph_peer import run as in_tfjs
 from tests.support import ROOT
 from tests.web import studio_lab
 from tests.web.server import Site, serve
+from tests.web.studio_parts import serious
 from tests.web.studio_site import BARE
 from tests.web.test_export_chromium import CLASSES, python_says, same
 from tests.web.test_training_pictures import photos, png
@@ -162,6 +163,8 @@ def test_one_html_file(taught: tuple[Any, dict[str, Any]], tmp_path: Path) -> No
     other.on("dialog", lambda dialog: errors.append("dialog"))
     other.goto(path.as_uri())
     other.locator("fanlight-classifier").get_by_text("Ready.").wait_for()
+    other.evaluate((ROOT / "node_modules/axe-core/axe.min.js").read_text("utf-8"))
+    assert serious(other) == []
     assert other.title() == TITLE and other.locator("h1").inner_text() == TITLE
     said = other.evaluate(
         """async (bytes) => {

@@ -195,6 +195,158 @@ def test_two_tabs_that_train_at_once_keep_the_last_one(page: Any, site: Site) ->
     assert errors == [] and one.evaluate("() => problems") == []
 
 
+# Another tab's class is told, and this one's hand is quicker than what it reads of it.
+QUICK = """async () => {
+  const { store } = session;
+  const examples = store.examples.bind(store);
+  globalThis.reading = 0;
+  const gate = new Promise((go) => { globalThis.go = go; });
+  store.examples = async (id) => { globalThis.reading++; await gate; return examples(id); };
+}"""
+STATE = """async () => {
+  const { classes } = await session.store.project(session.project.id);
+  const all = await session.store.examples(session.project.id);
+  return Object.fromEntries(classes.map(({ id, name }) => [name,
+    all.filter((e) => e.class === id).length]));
+}"""
+
+
+def test_a_class_of_another_tab_is_not_taken_for_one_that_was_removed(
+    page: Any, site: Site
+) -> None:
+    one, two = entered(page, site), page.context.new_page()
+    one.evaluate("async () => { globalThis.session = await open(); }")
+    entered(two, site)
+    two.evaluate("async () => { globalThis.session = await open(); }")
+    two.evaluate(QUICK)
+    one.evaluate(
+        """async (red) => {
+          const { id } = await session.addClass('theirs');
+          await session.add(id, files(red, 'red'));
+        }""",
+        photos("red", 3),
+    )
+    two.wait_for_function("() => reading > 0")
+    two.evaluate("() => session.addClass('mine')")
+    two.evaluate("() => go()")
+    want = {"Class 1": 0, "Class 2": 0, "theirs": 3, "mine": 0}
+    two.wait_for_function("() => session.examples.length === 3 && session.classes.length === 4")
+    assert one.evaluate(STATE) == want
+
+
+def test_after_a_clash_what_the_other_tab_did_is_seen_and_stays(page: Any, site: Site) -> None:
+    one, two = entered(page, site), page.context.new_page()
+    two.add_init_script("delete globalThis.BroadcastChannel")  # it hears of nothing
+    one.evaluate("async () => { globalThis.session = await open(); }")
+    entered(two, site)
+    two.evaluate("async () => { globalThis.session = await open(); }")
+    one.evaluate(
+        """async (red) => {
+          await session.renameClass('Class 1', 'apple');
+          const { id } = await session.addClass('theirs');
+          await session.add(id, files(red, 'red'));
+        }""",
+        photos("red", 3),
+    )
+    rename = "() => caught(session.renameClass(session.classes[0].id, 'pear'))"
+    assert two.evaluate(rename)["code"] == "E-STUDIO-033"
+    assert two.evaluate("session.classes.map((c) => c.name)") == ["apple", "Class 2", "theirs"]
+    assert two.evaluate(rename) == "no error"
+    assert one.evaluate(STATE) == {"pear": 0, "Class 2": 0, "theirs": 3}
+
+
+def test_what_another_tab_learns_while_this_one_exports_is_taken_up(page: Any, site: Site) -> None:
+    one, two = entered(page, site), page.context.new_page()
+    teach(one)
+    entered(two, site)
+    two.evaluate("async () => { globalThis.session = await open(); }")
+    asked = list(photo("green", 5))
+    two.evaluate(
+        """async (asked) => {
+          await session.predict(files([asked], 'asked')[0]);
+          const photo = session.store.photo.bind(session.store);
+          const gate = new Promise((go) => { globalThis.go = go; });
+          session.store.photo = async (id) => { await gate; return photo(id); };
+          globalThis.exporting = session.export('project');
+        }""",
+        asked,
+    )
+    one.evaluate("async () => { await session.train({ epochs: 3, learningRate: 0.1 }); }")
+    two.wait_for_function("() => session.settings.epochs === 3")
+    two.evaluate("async () => { go(); await exporting; }")
+    want = one.evaluate(ANSWER, asked)["red"]
+    two.wait_for_function(
+        f"""async (want) => {{
+          const answer = await ({ANSWER})({asked}).catch(() => null); // while it is taken up
+          return answer && Math.abs(answer.red - want) < 1e-6;
+        }}""",
+        arg=want,
+    )
+
+
+# --- classes and folders -------------------------------------------------------------------------
+
+
+def test_folders_of_odd_names_are_classes_of_their_own(bare: Any) -> None:
+    found = bare.evaluate(
+        """async (all) => {
+          globalThis.session = await open();
+          const of = (folder, bytes) => files(bytes, 'p').map((file) => Object.defineProperty(file,
+            'webkitRelativePath', { value: `top/${folder}/${file.name}` }));
+          // "Class 1" is a blank class, and a folder; the others are of one name but for its form.
+          const given = [...of('Class 1', all.slice(0, 2)), ...of('dogs', all.slice(2, 4)),
+            ...of('A\u0308pfel', all.slice(4, 6)), ...of('red  ones', all.slice(6, 8)),
+            ...of('\u00c4pfel', all.slice(8, 9))];
+          const { refused } = await session.add(null, given);
+          return [refused.length, Object.fromEntries(session.classes.map(({ id, name }) =>
+            [name, session.examples.filter((e) => e.class === id).length]))];
+        }""",
+        photos("red", 9),
+    )
+    assert found == [0, {"Class 1": 2, "dogs": 2, "\u00c4pfel": 3, "red ones": 2}]
+
+
+def test_a_class_that_comes_while_photos_are_looked_at_is_learnt_or_none_is(bare: Any) -> None:
+    teach(bare, epochs=1)
+    found = bare.evaluate(
+        """async (green) => {
+          const added = new Promise((done) => session.addEventListener('features', async () => {
+            const { id } = await session.addClass('late');
+            done(await session.add(id, files(green, 'green')));
+          }, { once: true }));
+          session.add('red', files(green.slice(0, 3), 'more'));
+          const training = session.train({ epochs: 2 });
+          await added;
+          const { report } = await training;
+          const scores = (await session.predict(files(green, 'green')[0])).results;
+          return [report.perClass.length, report.confusion.length, scores.length,
+            scores.reduce((sum, one) => sum + one.score, 0)];
+        }""",
+        photos("green", 5, 900),
+    )
+    size = found[0]
+    assert size in (2, 3) and found[1:3] == [size, size] and abs(found[3] - 1) < 1e-5
+
+
+def test_undo_after_a_training_that_came_to_nothing(bare: Any) -> None:
+    teach(bare)
+    found = bare.evaluate(
+        """async (green) => {
+          const [file] = files([green], 'green');
+          const of = async () => (await session.predict(file)).results
+            .find((one) => one.label === 'blue').score;
+          const before = await of();
+          const { undo } = await session.correct(file, 'blue');
+          const stopper = new AbortController();
+          const code = await session.train({ epochs: 900 }, { signal: stopper.signal,
+            onBatch: () => stopper.abort() }).then(() => 'done', (error) => error.name);
+          return [code, await undo(), before, await of()];
+        }""",
+        list(photo("green", 5)),
+    )
+    assert found[:2] == ["AbortError", True] and abs(found[2] - found[3]) < 1e-6
+
+
 # --- files of others -----------------------------------------------------------------------------
 
 

@@ -18,7 +18,9 @@ import pytest
 from playwright.sync_api import expect
 
 import fanlight as fl
+from tests.support import ROOT
 from tests.web.server import Site, serve
+from tests.web.studio_parts import serious
 
 pytestmark = pytest.mark.chromium
 
@@ -119,6 +121,7 @@ def picture(
     folder = os.environ.get("FANLIGHT_SCREENSHOTS")
     if not folder:
         return
+    page.evaluate(f"{STUDIO}.shadowRoot.querySelector('fl-toast.foot').hide()")  # it covers things
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 900 if width > 400 else 760})
     if at:
@@ -127,6 +130,14 @@ def picture(
     page.screenshot(path=Path(folder) / f"{name}.png")
     page.emulate_media(color_scheme="light")
     page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def audit(page: Any, scheme: str = "light") -> None:
+    """Nothing serious stands in the way of those who do not see it all."""
+    page.emulate_media(color_scheme=scheme)
+    page.evaluate((ROOT / "node_modules/axe-core/axe.min.js").read_text("utf-8"))
+    assert serious(page) == []
+    page.emulate_media(color_scheme="light")
 
 
 def saved(page: Any, name: str, folder: Path) -> Path:
@@ -153,6 +164,7 @@ def collect(page: Any) -> None:
     page.locator("fl-class").nth(1).evaluate(DROP, plums)
     until(page, f"{SESSION}.examples.length === 30 && {SESSION}.waiting === 0")
     picture(page, "collect")
+    picture(page, "collect-tablet", 768, "dark")
 
 
 def by_camera(page: Any) -> None:
@@ -186,6 +198,8 @@ def train(page: Any) -> None:
     assert page.locator("fl-confusion").get_by_role("button").count() >= 2
     picture(page, "train", at="#train")
     picture(page, "train-dark", scheme="dark", at="#train")
+    audit(page)
+    audit(page, "dark")
 
 
 def ask_and_correct(page: Any) -> None:
@@ -207,7 +221,8 @@ def ask_and_correct(page: Any) -> None:
     effect = tried.locator(".change")
     assert effect.inner_text().count("of 6") == 2  # before, and now
     assert page.evaluate(f"{SESSION}.examples.at(-1).source") == "correction"
-    picture(page, "correct", 360, at="#try")
+    picture(page, "correct", 360, at="fl-try .answers")
+    audit(page)
 
 
 def keep(page: Any, folder: Path) -> Path:
@@ -246,6 +261,7 @@ def tag(page: Any, folder: Path) -> None:
     page.get_by_role("button", name="Table (CSV)").wait_for()
     until(page, f"{SESSION}.busy === undefined")
     picture(page, "tag")
+    audit(page)
     table = saved(page, "Table (CSV)", folder).read_text("utf-8-sig").splitlines()
     assert table[0].startswith("file,tag,score")
     said = {line.split(",")[0].split("/")[-1].split()[0] + line.split(",")[1] for line in table[1:]}

@@ -49,11 +49,6 @@ export class Learnt {
     this.#model = undefined;
   }
 
-  /** Whether a model holds it. @param {TrainableModel} model */
-  isIn(model) {
-    return this.#model === model;
-  }
-
   /** @param {Project} project @param {TrainableModel} model which holds it @param {Known} known */
   set(project, model, known) {
     this.#project = project;
@@ -140,14 +135,14 @@ export class Learnt {
     return true;
   }
 
-  /** Keep what a model has learnt. @param {Run[]} [runs] those of the project @returns {Promise<Project>} */
-  async keep(runs) {
+  /** Keep what a model has learnt. @param {Run[]} [runs] those of the project @param {Project} [base] whose they were @returns {Promise<Project>} */
+  async keep(runs, base) {
     const { id, classes, sides } = /** @type {Known} */ (this.known);
     const model = /** @type {TrainableModel} */ (this.#model);
     const { id: project } = /** @type {Project} */ (this.#project);
     const bytes = packed(await model.getWeights(), {
       head: id, form: this.#heads.file.backbone.form, classes: JSON.stringify(classes), labels: JSON.stringify(model.labels), sides: JSON.stringify(sides) });
-    return this.#store.putHead(project, 'head', bytes, runs ? { runs } : {});
+    return this.#store.putHead(project, 'head', bytes, runs ? { runs } : {}, base);
   }
 }
 

@@ -41,8 +41,8 @@ export class MemoryStore {
     return structuredClone(this.#projects.get(project) ?? fail('E-STUDIO-022', 'There is no such project.', { received: project }));
   }
 
-  /** @param {string} project @param {Partial<Project>} changes @returns {Promise<Project>} */
-  async update(project, changes) {
+  /** @param {string} project @param {Partial<Project>} changes @param {Project} [_base] no other tab has changed it @returns {Promise<Project>} */
+  async update(project, changes, _base) {
     const now = { ...await this.project(project), ...structuredClone(changes), id: project, updated: Date.now() };
     this.#projects.set(project, now);
     return structuredClone(now);
@@ -116,8 +116,8 @@ export class MemoryStore {
     return this.#heads.get(`${project} ${key}`);
   }
 
-  /** @param {string} project @param {string} key @param {Uint8Array | undefined} bytes @param {Partial<Project>} [changes] */
-  async putHead(project, key, bytes, changes = {}) {
+  /** @param {string} project @param {string} key @param {Uint8Array | undefined} bytes @param {Partial<Project>} [changes] @param {Project} [_base] */
+  async putHead(project, key, bytes, changes = {}, _base = undefined) {
     if (bytes) this.#heads.set(`${project} ${key}`, bytes);
     else this.#heads.delete(`${project} ${key}`);
     return this.update(project, changes);

@@ -3,8 +3,8 @@ import { Features } from './features.js';
 import { Heads } from './heads.js';
 import { aborted, goingOn, heatOf, heldOut, isAside, labelsOf, parted, same, sidesOf } from './learning.js';
 import { Learnt, stillOf } from './learnt.js';
-import { COLORS, classId, create, known } from './projects.js';
-import { SETTINGS, color as isColor, wrong } from './rules.js';
+import { COLORS, classId, clean, create, known, nameFor, paint } from './projects.js';
+import { SETTINGS, wrong } from './rules.js';
 import { guard } from './shell.js';
 /**
  * @import { MemoryStore } from './memory_store.js'
@@ -19,7 +19,6 @@ import { guard } from './shell.js';
  *   onEpoch?: (epoch: number, logs: Record<string, number>) => void, onBatch?: (batch: number, logs: Record<string, number>) => void }} Watch
  */
 
-const NAME_MOST = 80;
 /** Photos that are kept in one step. */
 const FLUSH = 16;
 
@@ -51,6 +50,10 @@ export class TransferSession extends EventTarget {
   /** @type {string | undefined} */
   #busy;
   #closed = false;
+  /** Another tab has learnt meanwhile: that is taken up when this one is done. */
+  #missed = false;
+  /** Counts what this tab has changed. */
+  #own = 0;
   #features;
   /** What is measured now: learning waits for it. @type {Promise<unknown>} */
   #measured = Promise.resolve();
@@ -102,13 +105,9 @@ export class TransferSession extends EventTarget {
   }
 
   get classes() { return this.project.classes; }
-
   get settings() { return this.project.settings; }
-
   get heads() { return this.#heads.file.heads; }
-
   get backbone() { return this.#heads.file.backbone; }
-
   get store() { return this.#store; }
 
   /** The classifier that is open: its `info` says how it computes, and why. @returns {Promise<TrainableModel | undefined>} */
@@ -142,7 +141,7 @@ export class TransferSession extends EventTarget {
     await this.#update(({ classes }) => {
       if (most && classes.length >= most) fail('E-STUDIO-020', 'There is no room for another class.', { expected: `at most ${most}`, received: classes.length + 1 });
       const used = new Set(classes.map((c) => c.color));
-      made = { id: classId(), name: this.#name(name), color: color ?? COLORS.find((c) => !used.has(c)) ?? COLORS[classes.length % COLORS.length] };
+      made = { id: classId(), name: nameFor(name, this.classes), color: color ?? COLORS.find((c) => !used.has(c)) ?? COLORS[classes.length % COLORS.length] };
       return { classes: [...classes, made] };
     });
     return /** @type {ClassInfo} */ (/** @type {unknown} */ (made));
@@ -152,7 +151,7 @@ export class TransferSession extends EventTarget {
   async renameClass(id, name) {
     const own = this.#class(id);
     await this.#update(({ classes }) => {
-      const clean = this.#name(name, own.id);
+      const clean = nameFor(name, this.classes, own.id);
       return { classes: classes.map((c) => (c.id === own.id ? { ...c, name: clean } : c)) };
     });
   }
@@ -177,18 +176,6 @@ export class TransferSession extends EventTarget {
       ?? fail('E-STUDIO-022', 'There is no such class.', { expected: this.classes.map((c) => c.name), received: key });
   }
 
-  /** A name that no other class has. @param {string} given @param {string} [own] */
-  #name(given, own) {
-    const name = String(given).normalize('NFC').replace(/\s+/g, ' ').trim();
-    if (!name || name.length > NAME_MOST) {
-      fail('E-STUDIO-020', name ? 'This name is too long.' : 'A class needs a name.', { expected: `1 to ${NAME_MOST} characters`, received: name.slice(0, 99) });
-    }
-    if (this.classes.some((c) => c.id !== own && c.name === name)) {
-      fail('E-STUDIO-020', 'There is a class of this name already.', { received: name, next: 'choose another name' });
-    }
-    return name;
-  }
-
   // --- photos ------------------------------------------------------------------------------------
 
   /**
@@ -205,16 +192,15 @@ export class TransferSession extends EventTarget {
       this.#live();
       if (this.project.id !== project) fail('E-STUDIO-023', 'Another project was opened while photos came in.', { next: 'add the rest of them again' });
     };
-    /** @type {Added} */
-    const found = { added: [], refused: [] };
-    /** @type {NewExample[]} */
-    let waiting = [];
+    const found = /** @type {Added} */ ({ added: [], refused: [] });
+    let waiting = /** @type {NewExample[]} */ ([]);
     const flush = async () => {
       const batch = waiting;
       waiting = [];
       if (!batch.length) return;
       here();
       const added = await this.#store.add(project, batch);
+      this.#own++;
       found.added.push(...added);
       here();
       this.examples = [...this.examples, ...added];
@@ -225,31 +211,36 @@ export class TransferSession extends EventTarget {
     /** @param {{ done: number, count: number }} at */
     const count = (at) => onProgress?.(at.done, at.count);
     const { intake } = await import('./intake.js');
-    for await (const item of intake(photos, { source, signal, onProgress: count })) {
-      if ('error' in item) {
-        found.refused.push(item);
-        continue;
+    try {
+      for await (const item of intake(photos, { source, signal, onProgress: count })) {
+        if ('error' in item) {
+          found.refused.push(item);
+          continue;
+        }
+        const { photo, folder } = item;
+        here();
+        const of = own ?? await this.#folder(folder, new Set(waiting.map((one) => one.class)));
+        waiting.push({ ...photo, class: of.id });
+        if (waiting.length >= FLUSH || performance.now() - flushed > 300) {
+          await flush();
+          flushed = performance.now();
+        }
       }
-      const { photo, folder } = item;
-      here();
-      const of = own ?? await this.#folder(folder);
-      waiting.push({ ...photo, class: of.id });
-      if (waiting.length >= FLUSH || performance.now() - flushed > 300) {
-        await flush();
-        flushed = performance.now();
-      }
+    } catch (error) {
+      await flush().catch(() => {}); // what came before is kept, if it can be
+      throw error;
     }
     await flush();
     return found;
   }
 
-  /** The class that a folder names. @param {string} folder @returns {Promise<ClassInfo>} */
-  async #folder(folder) {
-    const name = folder.split('/').filter(Boolean).at(-1)?.slice(0, NAME_MOST) ?? 'Photos';
+  /** The class that a folder names. @param {string} folder @param {Set<string>} taken ids of classes whose photos are on their way @returns {Promise<ClassInfo>} */
+  async #folder(folder, taken) {
+    const name = clean(folder.split('/').filter(Boolean).at(-1) ?? '') || 'Photos';
     const known = this.classes.find((c) => c.name.toLowerCase() === name.toLowerCase());
     if (known) return known;
     // The classes that a new project waits with are taken first.
-    const blank = this.classes.find((c) => /^Class \d+$/.test(c.name) && !this.examples.some((e) => e.class === c.id));
+    const blank = this.classes.find((c) => /^Class \d+$/.test(c.name) && !taken.has(c.id) && !this.examples.some((e) => e.class === c.id));
     if (!blank) return this.addClass(name);
     await this.renameClass(blank.id, name);
     return this.#class(blank.id);
@@ -258,6 +249,7 @@ export class TransferSession extends EventTarget {
   /** @param {string[]} ids */
   async remove(ids) {
     await this.#store.delete(ids);
+    this.#own++;
     const gone = new Set(ids);
     this.examples = this.examples.filter((e) => !gone.has(e.id));
     for (const id of ids) this.#features.rows.delete(id);
@@ -276,6 +268,7 @@ export class TransferSession extends EventTarget {
 
   /** @param {Example[]} changed */
   #replace(changed) {
+    this.#own++;
     const now = new Map(changed.map((e) => [e.id, e]));
     this.examples = this.examples.map((e) => now.get(e.id) ?? e);
     this.dispatchEvent(told('change'));
@@ -332,13 +325,16 @@ export class TransferSession extends EventTarget {
       const { settings } = this;
       const info = this.#heads.which(settings);
       await this.#features.take(this.project.id, info);
-      const classes = this.classes.map((c) => c.id);
       // To go on, it may have to be opened again, and to let classes go.
       const was = resume && this.trained && this.#learnt.known?.id === info.id ? (await this.#taught()).known : undefined;
-      const going = was && same(was.classes, classes);
       await this.#ready(info, signal, onPrepare);
       const model = await this.#heads.open(info, { signal });
       await this.#learnt.calm();
+      // Those of now: classes may have come and gone while photos were looked at.
+      if (this.missing) fail('E-STUDIO-021', 'There is not enough to learn from.', { next: this.missing });
+      const labels = labelsOf(this.project);
+      const classes = this.classes.map((c) => c.id);
+      const going = was && same(was.classes, classes);
       const sides = (going ? was.sides : null) ?? sidesOf(this.examples, classes, settings);
       const parts = parted(this.examples, classes, sides);
       /** @type {Run} */
@@ -347,7 +343,7 @@ export class TransferSession extends EventTarget {
       const before = going ? goingOn(run, this.project.runs.at(-1)) : 0;
       this.#learnt.spoil(); // if it comes to nothing, what was learnt before is taken up again
       if (!going) await model.reset();
-      await model.setClasses(labelsOf(this.project), going ? [...classes.keys()] : []);
+      await model.setClasses(labels, going ? [...classes.keys()] : []);
       if (settings.head === 'neighbours') await this.#remember(model, parts.train, classes);
       else await this.#fit(model, run, parts, classes, { signal, onPrepare, onEpoch, onBatch });
       this.#learnt.set(this.project, model, { id: info.id, classes, sides });
@@ -554,15 +550,18 @@ export class TransferSession extends EventTarget {
     // What the last training came to is now this.
     if (after && last) this.report = after;
     await this.#keep(after && last ? [...runs.slice(0, -1), { ...last, report: after, measured: /** @type {'held'} */ (on) }] : undefined);
+    /** @returns {Promise<boolean>} whether it has forgotten the photo: not where it has learnt anew since */
     const undo = () => this.#alone('undo', async () => {
       if (this.project.id !== project) fail('E-STUDIO-023', 'Another project is open.', { next: 'open the first one again' });
       if (old) await this.move([id], old.class);
       else await this.remove([id]);
-      if (this.#learnt.known !== known || !this.#learnt.isIn(model)) return; // something newer was learnt
-      await model.setWeights(weights);
-      this.#learnt.set(this.project, model, was);
+      if (this.#learnt.known !== known) return false;
+      const { model: now } = await this.#learnt.open(); // a training that came to nothing was in between
+      await now.setWeights(weights);
+      this.#learnt.set(this.project, now, was);
       this.report = last?.report ?? null;
-      await this.#keep(runs);
+      await this.#keep(last && this.project.runs.map((run) => (run.at === last.at ? last : run)));
+      return true;
     });
     const now = /** @type {Example} */ (this.examples.find((e) => e.id === id));
     return { example: now, before, after, measured: on, learnt, ms, undo };
@@ -583,7 +582,9 @@ export class TransferSession extends EventTarget {
   /** Keep what was learnt. @param {Run[]} [runs] */
   async #keep(runs) {
     try {
-      this.project = await this.#learnt.keep(runs);
+      this.project = await this.#learnt.keep(runs, this.project);
+      this.#own++;
+      this.#missed = false; // the last one to learn is the one that is kept
       this.dispatchEvent(told('saved'));
     } catch (error) { // it goes on without; the page says so
       this.dispatchEvent(told('problem', error));
@@ -706,15 +707,24 @@ export class TransferSession extends EventTarget {
 
   /** @param {string} name */
   async rename(name) {
-    await this.#update((project) => ({ name: String(name).trim().slice(0, NAME_MOST) || project.name }));
+    await this.#update((project) => ({ name: clean(name) || project.name }));
   }
 
   /** One change after the other, each made of what the project is then. @param {(project: Project) => Partial<Project>} make */
   #update(make) {
     this.#live();
     const done = this.#updated.then(async () => {
-      this.project = await this.#store.update(this.project.id, make(this.project));
-      this.dispatchEvent(told('change'));
+      const base = this.project;
+      try {
+        this.project = await this.#store.update(base.id, make(base), base);
+        this.#own++;
+      } catch (/** @type {any} */ error) {
+        // What is shown now is what another tab has made of it: it may be changed again.
+        if (error.code === 'E-STUDIO-033' && base === this.project) this.project = await this.#store.project(base.id).catch(() => base);
+        throw error;
+      } finally {
+        this.dispatchEvent(told('change'));
+      }
     });
     this.#updated = done.catch(() => {});
     return done;
@@ -728,11 +738,16 @@ export class TransferSession extends EventTarget {
       return;
     }
     if (kind === 'features') return;
-    const [now, examples] = [await this.#store.project(project), await this.#store.examples(project)];
-    if (project !== this.project.id || this.#closed) return; // another one was opened meanwhile
-    this.project = now;
-    this.examples = examples;
-    if (kind === 'head' && !this.#busy) await this.#alone('load', () => this.#restore());
+    for (let own = -1; own !== this.#own;) { // what this tab changes meanwhile is not in what was read
+      own = this.#own;
+      const [now, examples] = await Promise.all([this.#store.project(project), this.#store.examples(project)]);
+      if (project !== this.project.id || this.#closed) return; // another one was opened meanwhile
+      if (own === this.#own) Object.assign(this, { project: now, examples });
+    }
+    if (kind === 'head') {
+      if (this.#busy) this.#missed = true;
+      else await this.#alone('load', () => this.#restore());
+    }
     if (this.waiting) this.#features.compute();
     this.dispatchEvent(told('change'));
   }
@@ -756,6 +771,10 @@ export class TransferSession extends EventTarget {
       return await work;
     } finally {
       this.#busy = undefined;
+      if (this.#missed && !this.#closed) {
+        this.#missed = false;
+        guarded(this.#alone('load', () => this.#restore()), (error) => this.dispatchEvent(told('problem', error)));
+      }
     }
   }
 
@@ -771,12 +790,6 @@ export class TransferSession extends EventTarget {
     this.#store.close();
   }
 }
-
-/** @param {string} color what a class has */
-const paint = (color) => {
-  const found = wrong({ color: isColor }, { color });
-  if (found) fail('E-STUDIO-003', 'This is no colour.', found);
-};
 
 /** Something in the background: who began it is told if it fails. @param {Promise<unknown>} work @param {(error: unknown) => void} failed */
 const guarded = (work, failed) => {

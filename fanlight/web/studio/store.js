@@ -159,11 +159,13 @@ export class Store {
    * Change fields of a project: `name`, `form`, `classes`, `settings`, `runs`. Photos of a class that is
    * no longer among `classes` go with it. What another tab has changed since this one last saw the
    * project is merged; E-STUDIO-033 where both changed the same thing (then nothing is changed).
-   * @param {string} id @param {Partial<Project>} changes @returns {Promise<Project>} as it is now
+   * @param {string} id @param {Partial<Project>} changes
+   * @param {Project} [base] what the changes were made of; default: what this tab saw last
+   * @returns {Promise<Project>} as it is now
    */
-  async update(id, changes) {
+  async update(id, changes, base) {
     const project = await this.#change(id, changes.classes ? ['examples', 'photos', 'thumbs', 'features'] : [],
-      (tx, kept) => this.#apply(tx, kept, changes));
+      (tx, kept) => this.#apply(tx, kept, changes, base));
     this.#tell(id, 'project');
     return this.#remember(project);
   }
@@ -311,14 +313,14 @@ export class Store {
   /**
    * Keep what was learnt, and what the project says of it, in one. Without bytes: forget it.
    * @param {string} project @param {string} key @param {Uint8Array | undefined} bytes
-   * @param {Partial<Project>} [changes] as of `update`: the runs @returns {Promise<Project>}
+   * @param {Partial<Project>} [changes] as of `update`: the runs @param {Project} [base] as of `update` @returns {Promise<Project>}
    */
-  async putHead(project, key, bytes, changes = {}) {
+  async putHead(project, key, bytes, changes = {}, base) {
     /** @type {Name[]} */
     const names = changes.classes ? ['examples', 'photos', 'thumbs', 'features'] : [];
     const kept = await this.#change(project, ['heads', ...names], async (tx, now) => {
       ask(bytes ? tx.objectStore('heads').put(own(bytes), [project, key]) : tx.objectStore('heads').delete([project, key]));
-      return this.#apply(tx, now, changes);
+      return this.#apply(tx, now, changes, base);
     });
     this.#tell(project, 'head');
     return this.#remember(kept);
@@ -478,9 +480,9 @@ export class Store {
     for (const id of of.keys()) this.#tell(id, 'examples');
   }
 
-  /** @param {Writing} tx @param {Project} now @param {Partial<Project>} changes @returns {Promise<Project>} */
-  async #apply(tx, now, changes) {
-    const { project, clash } = merged(this.#seen.get(now.id) ?? now, now, structuredClone(changes));
+  /** @param {Writing} tx @param {Project} now @param {Partial<Project>} changes @param {Project} [base] @returns {Promise<Project>} */
+  async #apply(tx, now, changes, base = this.#seen.get(now.id) ?? now) {
+    const { project, clash } = merged(base, now, structuredClone(changes));
     if (clash.length) {
       this.#remember(now);
       fail('E-STUDIO-033', 'Another tab has changed the project in another way.',
@@ -541,7 +543,10 @@ export class Store {
   async #sweep() {
     const all = await this.#read((db) => db.getAll('projects'));
     for (const { id, draft, updated, version } of all) {
-      if (draft && version <= VERSION && Date.now() - updated > DRAFT_MS) await this.remove(id);
+      if (!draft || version > VERSION || Date.now() - updated <= DRAFT_MS) continue;
+      await this.remove(id).catch((error) => {
+        if (!['E-STUDIO-022', 'E-STUDIO-033'].includes(error.code)) throw error; // another tab that begins was faster
+      });
     }
   }
 

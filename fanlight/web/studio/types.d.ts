@@ -184,7 +184,8 @@ export interface Correction {
   /** false: the photo is one of those kept aside, and nothing was learnt from it. */
   learnt: boolean;
   ms: number;
-  undo: () => Promise<void>;
+  /** false: it has learnt anew since, and only the photo is taken back. */
+  undo: () => Promise<boolean>;
 }
 
 export type Photo = ImageSource | Blob;

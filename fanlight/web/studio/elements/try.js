@@ -298,9 +298,9 @@ export class Try extends Patient {
     if (!session || !learnt) return;
     this._busy = 'Taking it back';
     try {
-      await learnt.undo();
+      const forgotten = await learnt.undo();
       this._learnt = null;
-      tell(this, 'Taken back: it has forgotten that photo.');
+      tell(this, forgotten === false ? 'The photo is taken back. It has learnt anew since, from it, too.' : 'Taken back: it has forgotten that photo.');
       if (this._photos[this._index]) await this.#turnTo(this._index);
     } catch (error) {
       problem(this, error);

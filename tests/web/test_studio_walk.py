@@ -134,10 +134,11 @@ def picture(
 
 def audit(page: Any, scheme: str = "light") -> None:
     """Nothing serious stands in the way of those who do not see it all."""
-    page.emulate_media(color_scheme=scheme)
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # no colour is half way
+    page.wait_for_timeout(300)
     page.evaluate((ROOT / "node_modules/axe-core/axe.min.js").read_text("utf-8"))
     assert serious(page) == []
-    page.emulate_media(color_scheme="light")
+    page.emulate_media(color_scheme="light", reduced_motion="no-preference")
 
 
 def saved(page: Any, name: str, folder: Path) -> Path:

@@ -97,14 +97,15 @@ def kind_of(path: Path, reading: bool = False) -> str:
         return "h5"
     if name.endswith(".safetensors"):
         return "safetensors"
-    if name == "model.json" or path.suffix == ".json" or path.is_dir() or not path.suffix:
+    folder = path.is_dir() or not (path.suffix or (reading and path.is_file()))
+    if path.suffix == ".json" or folder:
         return "tfjs"
     raise FanlightError(
         "E-LAYER-009",
         "there are no files of models with this ending.",
         where=f"{path}, {caller()}",
         expected=".keras, .h5, .weights.h5, .safetensors, or a folder for TF.js",
-        received=path.suffix,
+        received=path.suffix or path.name,
         next="fl.load(path) reads models of other formats, as graphs: fl.build and fl.convert take "
         "those."
         if reading

@@ -120,12 +120,13 @@ class TestBackbones:
         assert result.exit_code == 1 and "E-FORMAT-001" in result.output
         assert not (tmp_path / "out").exists()
 
-    @pytest.mark.parametrize("name", ["notes.txt", "notes.keras", "notes.h5", "model.json"])
+    @pytest.mark.parametrize("name", ["notes.txt", "notes.keras", "notes.h5", "model.json", "notes"])
     def test_a_text(self, tmp_path: Path, name: str) -> None:
         (tmp_path / name).write_text("Not a model.", "utf-8")
         result = fanlight("studio", "--backbone", tmp_path / name, "-o", tmp_path / "out")
         assert result.exit_code == 1 and result.output.startswith("E-")
         assert "Next:" in result.output and "Traceback" not in result.output
+        assert f"{name}/model.json" not in result.output  # nobody spoke of that
         assert not (tmp_path / "out").exists()
 
     def test_what_has_no_layers(self, tmp_path: Path, shared: Path) -> None:

@@ -73,6 +73,33 @@ UNPACK = """async (given) => {
 }"""
 
 
+# Count, from here on, the bytes that come of unpacking.
+COUNTED = """async () => {
+  const { Inflate } = await import('/node_modules/fflate/esm/browser.js');
+  const { push } = Inflate.prototype;
+  const known = new WeakSet();
+  globalThis.came = 0;
+  Inflate.prototype.push = function (...given) {
+    const { ondata } = this;
+    if (!known.has(this)) {
+      this.ondata = (data, end) => { came += data.length; ondata(data, end); };
+    }
+    known.add(this);
+    push.apply(this, given);
+  };
+}"""
+# No array of so many bytes can be had.
+NO_MEMORY = """(most) => {
+  globalThis.bytesWere ??= Uint8Array;
+  globalThis.Uint8Array = new Proxy(bytesWere, {
+    construct(bytes, given) {
+      if (given[0] === most) throw new RangeError('Array buffer allocation failed');
+      return Reflect.construct(bytes, given);
+    },
+  });
+}"""
+
+
 @pytest.fixture
 def studio(page: Any, tmp_path: Path) -> Iterator[Any]:
     (tmp_path / "site").mkdir()
@@ -247,6 +274,17 @@ def test_hostile_zips_are_refused(studio: Any) -> None:
     flipped = bytearray(data)
     flipped[data.index(b"PK\x01\x02") - 500] ^= 1
     assert refused(bytes(flipped))
+    # Far more than it says: no more is unpacked than one piece of it gives.
+    bomb = bytearray(again(data, lambda m: m.update({"project.json": bytes(1 << 26)}), 8))
+    at = bomb.index(b"PK\x01\x02")
+    bomb[at + 24 : at + 28] = struct.pack("<I", 1000)
+    studio.evaluate(COUNTED)
+    assert "damaged" in refused(bytes(bomb))
+    assert 1000 < studio.evaluate("came") < 17 << 20
+    # Where the browser has no memory for what one says it is.
+    studio.evaluate(NO_MEMORY, 3000)
+    assert "memory" in refused(data)
+    studio.evaluate(NO_MEMORY, -1)
     # Two files that are the same bytes.
     twice = bytearray(data)
     one = twice.index(b"PK\x01\x02")

@@ -10,8 +10,10 @@ import { FanlightError, fail } from '../runtime/errors.js';
 const MOST_BYTES = 4 * 2 ** 30 - 2 ** 20, MOST_FILES = 65_000;
 /** So many bytes are gathered before the browser is given them to keep. */
 const BLOCK = 8 << 20;
-/** Bytes of a file that are unpacked at a time. */
+/** Bytes of a file that are read at a time. */
 const STEP = 1 << 20;
+/** Packed bytes that are unpacked before it is looked how many came: 16 MiB at the most. */
+const PIECE = 1 << 14;
 /** Deflate cannot pack better than about 1,030 to 1. */
 const MOST_RATIO = 1200;
 /** Of all files together, where that is more than 64 MiB. */
@@ -91,14 +93,19 @@ const crcOf = (bytes, crc) => {
 /** @param {Blob} blob @param {number} from @param {number} to */
 const bytesOf = async (blob, from, to) => new Uint8Array(await blob.slice(from, to).arrayBuffer());
 
+/** @typedef {(reason: string, detail?: object) => never} Refuse */
+
+/** @param {Refuse} refuse @param {unknown} received @returns {never} */
+const damagedFor = (refuse, received) => refuse('The zip file is damaged or cut off.', { received, next: 'copy or download it again' });
+
 /**
  * The files in a zip by their names, of which nothing is unpacked before it is asked for.
- * @param {Blob} zip @param {(reason: string, detail?: object) => never} refuse
+ * @param {Blob} zip @param {Refuse} refuse
  * @param {{ bytes: number }} most bytes that all of them may have, unpacked
  * @returns {Promise<Map<string, Member>>}
  */
 export const members = async (zip, refuse, most) => {
-  const damaged = (/** @type {unknown} */ received) => refuse('The zip file is damaged or cut off.', { received, next: 'copy or download it again' });
+  const damaged = (/** @type {unknown} */ received) => damagedFor(refuse, received);
   // The end: 22 bytes, and a comment of at most 65,535.
   const tail = await bytesOf(zip, Math.max(0, zip.size - 65_557), zip.size);
   const end = new DataView(tail.buffer);
@@ -139,7 +146,7 @@ export const members = async (zip, refuse, most) => {
     }
     const entry = { name, at: offset, packed, size, method, crc };
     entries.push(entry);
-    if (!name.endsWith('/')) found.set(name, { ...entry, blob: () => unpacked(zip, entry, damaged), bytes: () => whole(zip, entry, damaged) });
+    if (!name.endsWith('/')) found.set(name, { ...entry, blob: () => unpacked(zip, entry, refuse), bytes: () => whole(zip, entry, refuse) });
   }
   // Files that lie upon each other unpack a few bytes many times over.
   for (const { name, at: begin, packed } of entries.sort((a, b) => a.at - b.at)) {
@@ -149,19 +156,30 @@ export const members = async (zip, refuse, most) => {
   return found;
 };
 
-/** Where a file's bytes begin. @param {Blob} zip @param {Entry} entry @param {(received: unknown) => never} damaged */
-const begins = async (zip, { name, at }, damaged) => {
+/** Where a file's bytes begin. @param {Blob} zip @param {Entry} entry @param {Refuse} refuse */
+const begins = async (zip, { name, at }, refuse) => {
   const head = new DataView((await bytesOf(zip, at, at + 30)).buffer);
-  if (head.byteLength < 30 || head.getUint32(0, true) !== 0x04034b50) return damaged(name);
+  if (head.byteLength < 30 || head.getUint32(0, true) !== 0x04034b50) return damagedFor(refuse, name);
   return at + 30 + head.getUint16(26, true) + head.getUint16(28, true);
 };
 
-/** A file, checked. @param {Blob} zip @param {Entry} entry @param {(received: unknown) => never} damaged */
-const whole = async (zip, entry, damaged) => {
-  const start = await begins(zip, entry, damaged);
+/** Memory for a file. @param {Entry} entry @param {Refuse} refuse */
+const roomFor = ({ name, size }, refuse) => {
+  try {
+    return new Uint8Array(size);
+  } catch {
+    return refuse('A file in the zip is too large for the memory here.', { where: name, received: `${size} bytes` });
+  }
+};
+
+/** A file, checked. @param {Blob} zip @param {Entry} entry @param {Refuse} refuse */
+const whole = async (zip, entry, refuse) => {
+  /** @type {(received: unknown) => never} */
+  const damaged = (received) => damagedFor(refuse, received);
+  const start = await begins(zip, entry, refuse);
   const { packed, size, method, name } = entry;
-  const out = new Uint8Array(size);
-  let filled = 0, crc = 0;
+  const out = roomFor(entry, refuse);
+  let filled = 0, crc = 0, rested = 0;
   /** @param {Uint8Array} data */
   const take = (data) => {
     if (filled + data.length > size) damaged(`${name} has more bytes than it says`);
@@ -173,8 +191,13 @@ const whole = async (zip, entry, damaged) => {
   try {
     for (let at = 0; at < packed; at += STEP) {
       const part = await bytesOf(zip, start + at, start + Math.min(packed, at + STEP));
-      if (inflate) inflate.push(part, at + STEP >= packed);
-      else take(part);
+      if (!inflate) take(part);
+      for (let i = 0; inflate && i < part.length; i += PIECE) {
+        inflate.push(part.subarray(i, i + PIECE), at + i + PIECE >= packed);
+        if (filled - rested < BLOCK) continue;
+        rested = filled;
+        await turn();
+      }
     }
   } catch (error) {
     if (error instanceof FanlightError) throw error;
@@ -184,10 +207,10 @@ const whole = async (zip, entry, damaged) => {
   return out;
 };
 
-/** A file, checked; where it is stored it stays in the zip. @param {Blob} zip @param {Entry} entry @param {(received: unknown) => never} damaged */
-const unpacked = async (zip, entry, damaged) => {
-  const bytes = await whole(zip, entry, damaged);
+/** A file, checked; where it is stored it stays in the zip. @param {Blob} zip @param {Entry} entry @param {Refuse} refuse */
+const unpacked = async (zip, entry, refuse) => {
+  const bytes = await whole(zip, entry, refuse);
   if (entry.method) return new Blob([bytes]);
-  const start = await begins(zip, entry, damaged);
+  const start = await begins(zip, entry, refuse);
   return zip.slice(start, start + entry.size);
 };

@@ -235,6 +235,14 @@ def test_projects_that_are_wrong_say_why(studio: Any) -> None:
     wrong(lambda p: p["runs"][0].update(history=[1]), "history")
     wrong(lambda p: p["runs"][0]["history"].update(loss=["<b>"]), "history.loss[0]")
     wrong(lambda p: p["runs"][0]["report"].update(confusion=[["x"]]), "confusion[0][0]")
+    for key in ("confusion", "cells"):  # as many rows and columns as classes
+
+        def resized(p: Any, value: Any, key: str = key) -> None:
+            p["runs"][0]["report"][key] = value
+
+        one = [2] if key == "confusion" else [["e0"]]
+        for value in ([], [one, one], [[]], [one * 2]):
+            wrong(lambda p, v=value: resized(p, v), f"report.{key}")  # type: ignore[misc]
     wrong(lambda p: p["examples"][3].update({"class": "nobody"}), "of no class")
     wrong(lambda p: p["examples"][3].update(id="e0"), "twice")
     wrong(lambda p: p["examples"][3].update(hash="0" * 64), "changed")
@@ -242,6 +250,12 @@ def test_projects_that_are_wrong_say_why(studio: Any) -> None:
     wrong(lambda p: p["examples"][3].update(file="photos/x"), "missing")
     wrong(lambda p: p["features"].update(width=9), "Features")
     wrong(lambda p: p["features"].update(of=["e99"]), "features.of[0]")
+    wrong(lambda p: p["features"].update(of=["e2"] * 10), "twice")  # of the same size
+    many = [f"e{i}" for i in range(300)]
+    large = edited(
+        made(studio, count=300, bytes=9), lambda p: p["features"].update(width=10**6, of=many)
+    )
+    assert "too many features" in told(studio, large)["reason"]
     for content in (b"{", b"[]", b"\xff\xfe", b"null"):
         changed = again(data, lambda m, c=content: m.update({"project.json": c}))  # type: ignore[misc]
         assert told(studio, changed)["code"] == "E-STUDIO-032"

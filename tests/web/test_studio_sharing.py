@@ -46,8 +46,21 @@ JOURNEY = """async ({ pngs, where }) => {
   const problems = [];
   session.addEventListener('problem', ({ detail }) => problems.push(detail.message));
   const own = session.project;
+  // A project in which a "photo" is a zip of two photos.
+  const { packed } = await import('/web/studio/project_zip.js');
+  const { zipOf } = await import('/web/studio/archive.js');
+  const { sha256 } = await import('/web/runtime/fanlight.js');
+  const inside = await Promise.all(blobs.map(async (blob, i) => (
+    [`${i}.png`, new Uint8Array(await blob.arrayBuffer())])));
+  const two = await zipOf('x.zip', inside.slice(0, 2).map(([name, bytes]) => [name, () => bytes]));
+  const zipped = { ...session.examples[0], bytes: two.size,
+    hash: await sha256(await two.arrayBuffer()) };
+  const odd = await packed({ ...own, runs: [] }, [zipped], async () => two, null);
+  const refused = await caught(session.importProject(odd));
+  const stays = session.project.id === own.id;
   const made = await session.importProject(file);
-  return { early, said, page, project: await data(file), again: await answers(session),
+  return { early, said, refused, stays, page, project: await data(file),
+    again: await answers(session),
     trained: session.trained, classes: session.classes.map(({ name }) => name),
     other: made.id !== own.id, examples: session.examples.length, problems,
     cells: session.project.runs[0].report.cells.flat(2).every(
@@ -68,6 +81,7 @@ def test_a_session_gives_and_takes(studio: tuple[Any, Site], tmp_path: Path) -> 
     given = {"pngs": [png(p) for p in photos()], "where": "/own/"}
     found = page.evaluate(JOURNEY, given)
     assert found["early"] == "E-STUDIO-024"
+    assert found["refused"]["code"] == "E-STUDIO-010" and found["stays"], found["refused"]
     assert found["problems"] == [] and found["trained"] and found["other"]
     assert found["classes"] == ["red", "not <red>"] and found["examples"] == 6
     assert found["cells"]

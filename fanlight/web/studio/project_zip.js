@@ -15,8 +15,8 @@ import { slug } from './slug.js';
 /** Of this layout. */
 const VERSION = 1;
 const PROJECT = 'project.json', MODEL = 'model.safetensors', FEATURES = 'features.bin';
-/** Bytes of all, of a photo, of the model, and of project.json; examples. */
-const MOST = { bytes: 8 * 2 ** 30, photo: 256 << 20, model: 2 ** 31, json: 64 << 20, examples: 60_000 };
+/** Bytes of all, of a photo, of the model, of features, and of project.json; examples. */
+const MOST = { bytes: 8 * 2 ** 30, photo: 256 << 20, model: 2 ** 31, features: 2 ** 30, json: 64 << 20, examples: 60_000 };
 /** @type {Record<string, string>} */
 const ENDINGS = { 'image/jpeg': 'jpg', 'image/png': 'png', 'image/webp': 'webp', 'image/avif': 'avif', 'image/gif': 'gif' };
 const TYPES = Object.fromEntries(Object.entries(ENDINGS).map(([type, ending]) => [ending, type]));
@@ -140,7 +140,8 @@ const check = (rule, value, part) => {
 const known = (rule, value) => {
   if (typeof rule === 'function') return value;
   if (Array.isArray(rule)) return value.map((/** @type {any} */ item) => known(rule[0], item));
-  return Object.fromEntries(Object.keys(rule).map((key) => [key, known(rule[key], value[key])]));
+  // What may be missing stays so.
+  return Object.fromEntries(Object.keys(rule).filter((key) => value[key] !== undefined).map((key) => [key, known(rule[key], value[key])]));
 };
 
 /** @param {any} given @param {number} i @returns {Run} */
@@ -151,7 +152,13 @@ const runOf = (given, i) => {
   for (const [name, values] of Object.entries(history)) {
     check([(/** @type {any} */ v) => v === null || Number.isFinite(v)], values, `${where}.history.${name}`);
   }
-  if (report !== null) check(REPORT, report, `${where}.report`);
+  if (report !== null) {
+    check(REPORT, report, `${where}.report`);
+    // A row and a column for each class.
+    const { length } = report.perClass;
+    const square = (/** @type {any} */ v) => v.length === length && v.every((/** @type {any} */ row) => row.length === length);
+    check({ confusion: square, cells: square }, report, `${where}.report`);
+  }
   return { ...known(RULES.runs[0], given), history, report: report && known(REPORT, report) };
 };
 
@@ -244,7 +251,10 @@ const featuresOf = async (given, files, ids) => {
   check({ form: text(10_000), width: whole(1, 1e6), of: [(/** @type {any} */ v) => ids.has(v)] }, given, 'features');
   const entry = files.get(FEATURES);
   const { form, width, of } = given;
-  if (!entry || entry.size !== 4 * width * of.length) return refuse('Features are missing.', { where: FEATURES, expected: `${4 * width * of.length} bytes`, received: entry?.size });
+  if (new Set(of).size !== of.length) refuse('Features of a photo are there twice.', { where: PROJECT });
+  const size = 4 * width * of.length;
+  if (size > MOST.features) refuse('There are far too many features.', { where: PROJECT, expected: `at most ${MOST.features} bytes`, received: `${size} bytes` });
+  if (!entry || entry.size !== size) return refuse('Features are missing.', { where: FEATURES, expected: `${size} bytes`, received: entry?.size });
   const rows = new Float32Array((await entry.bytes()).buffer);
   if (!rows.every(Number.isFinite)) refuse('A feature is no number.', { where: FEATURES });
   return { form, of: new Map(of.map((/** @type {string} */ one, /** @type {number} */ i) => [one, rows.slice(i * width, (i + 1) * width)])) };

@@ -34,8 +34,8 @@ export const imported = async (store, file, form, { onProgress, signal } = {}) =
     for (let at = 0; at < examples.length; at += STEP) {
       signal?.throwIfAborted();
       const part = examples.slice(at, at + STEP);
-      // Whatever they are called, they are photos.
-      const files = part.map(({ blob }) => new File([blob], 'photo', { type: blob.type }));
+      // Whatever they are called, they are photos: one that is a zip is not opened, but refused.
+      const files = part.map(({ blob }) => new File([blob], 'photo.jpg', { type: blob.type }));
       /** @type {(NewExample & { features?: Float32Array, form?: string })[]} */
       const ready = [];
       let i = 0;

@@ -408,6 +408,19 @@ def test_the_camera(chromium: Any, chromium_path: str, site: Site) -> None:
     choose(element, picture())
     element.locator("li").filter(has_text="green100 %").wait_for()
     assert not element.locator("video").is_visible()
+    # A photo that is dropped while the video starts: that it was broken off is no error.
+    page.evaluate("""() => {
+      HTMLMediaElement.prototype.play = () => new Promise((_, reject) => {
+        globalThis.breakOff = () => reject(new DOMException('interrupted', 'AbortError'));
+      });
+    }""")
+    button.click()
+    page.wait_for_function("!!globalThis.breakOff")
+    choose(element, picture())
+    element.locator("li").filter(has_text="green100 %").wait_for()
+    page.evaluate("async () => { breakOff(); await new Promise((done) => setTimeout(done)); }")
+    assert element.evaluate("(element) => element.errors.map(String)") == []
+    assert element.locator(".error").is_hidden() and element.locator("li").count()
     browser.close()
 
 

@@ -302,7 +302,9 @@ export class FanlightClassifier extends HTMLElement {
     if (!stream) return;
     this.#at('img').hidden = true;
     this.#ms = 0;
-    await video.play();
+    await video.play().catch((/** @type {unknown} */ error) => {
+      if (this.#stream === stream) throw error; // else something else is shown by now
+    });
     const model = await this.load();
     if (this.#stream !== stream) return;
     this.#watching = watch?.(video, model, {

@@ -265,6 +265,44 @@ def test_what_was_kept_wrong_or_lost_is_fetched_again(tabs: Callable[[], Tab], s
     again(tab)
 
 
+def test_what_cannot_be_kept_is_shown_all_the_same(tabs: Callable[[], Tab], site: Site) -> None:
+    hashes = write_site(site.folder / "site", "First")
+    script = site.folder / "site/sw.js"
+    # The storage of this worker is full once there is a cache of that name.
+    full = """const keep = Cache.prototype.put;
+      Cache.prototype.put = async function (...given) {
+        if (await caches.has('full')) throw new DOMException('full', 'QuotaExceededError');
+        return keep.apply(this, given);
+      };"""
+    script.write_text(full + script.read_text())
+    tab = tabs()
+    visit(tab, site)
+    tab.find(f"""(async () => {{
+      const name = (await caches.keys()).find((name) => name.startsWith('fanlight-page'));
+      await (await caches.open(name)).delete(new URL('{hashes["app.js"]}', location.href));
+      return !!await caches.open('full');
+    }})()""")
+    again(tab)
+    assert hash_of(tab, "app.js") == hashes["app.js"] and not has(tab, hashes["app.js"])
+    assert keep_all(tab) == "partly"
+    tab.find("caches.delete('full')")
+    assert hash_of(tab, "app.js") == hashes["app.js"] and has(tab, hashes["app.js"])
+
+
+def test_one_odd_page_is_no_reason_to_leave(tabs: Callable[[], Tab], site: Site) -> None:
+    tab = tabs()
+    visit(tab, site)
+    before = tab.find(KEPT)
+    site.pages["site/"] = "<title>Log in</title>"
+    again(tab)
+    left = "caches.match(new URL('sw.js?left', location.href)).then((found) => !!found)"
+    tab.find(left)
+    del site.pages["site/"]
+    again(tab)
+    assert tab.find("!!navigator.serviceWorker.controller")
+    assert tab.find(KEPT) == before  # without the mark, too
+
+
 def test_a_damaged_build_whose_host_has_a_newer_one_is_left(
     tabs: Callable[[], Tab], site: Site
 ) -> None:

@@ -18,7 +18,7 @@ const { scope } = worker.registration;
 const STORE = `fanlight-page ${scope}`;
 // One store for all builds: a file that did not change is there already.
 const opened = caches.open(STORE);
-/** Kept when the site has left this worker behind. */
+/** Kept when the site has left this worker behind; with words in it, when this build cannot be mended. */
 const LEFT = new URL('sw.js?left', scope).href;
 /** Kept: which of several models is used here. */
 const USED = new URL('sw.js?used', scope).href;
@@ -94,6 +94,7 @@ async function download(entry, cache, signal) {
   /** @type {Uint8Array<ArrayBuffer>[]} */
   let parts = [];
   let size = 0;
+  let room = true;
   const reader = response.body.getReader();
   for (let done = false; !done;) {
     const { done: end, value } = await reader.read();
@@ -104,7 +105,12 @@ async function download(entry, cache, signal) {
     }
     if (size >= PIECE || done && size) {
       const blob = new Blob(parts);
-      if (!done) await store.put(piece(entry, pieces.length), new Response(blob));
+      if (!done && room) {
+        await store.put(piece(entry, pieces.length), new Response(blob)).catch((error) => {
+          if (entry.model) throw error; // the runtime fetches it itself
+          room = false; // a page wants the file all the same
+        });
+      }
       pieces.push(blob);
       parts = [];
       size = 0;
@@ -116,10 +122,23 @@ async function download(entry, cache, signal) {
 /** A host that has another build than this one. */
 class Other extends Error {}
 
+/** A file came that cannot be kept: the storage is full. A page can be given it all the same. */
+class Full extends Error {
+  /** @param {Response} answer @param {unknown} cause */
+  constructor(answer, cause) {
+    super('there is no room', { cause });
+    this.answer = answer;
+  }
+}
+
 /** @param {Entry} entry @param {Response} response @param {ArrayBuffer} content that has its hash */
 async function put(entry, response, content) {
   const answer = isolated(response, content);
-  await (await opened).put(entry.key, answer.clone());
+  try {
+    await (await opened).put(entry.key, answer.clone());
+  } catch (error) {
+    throw new Full(answer, error);
+  }
   return answer;
 }
 
@@ -159,6 +178,7 @@ async function fetchWhole(entry, signal) {
       problem = new Other(`${entry.url} is not the file of this build`);
     } catch (error) {
       problem = error;
+      if (error instanceof Full) break;
     }
   }
   throw problem;
@@ -277,28 +297,47 @@ const named = (url) => {
   return files.get(origin + pathname + (pathname.endsWith('/') ? 'index.html' : ''));
 };
 
+/** Whether this is the page, which alone tells of the build; a photo, say, does not. @param {string} url */
+const isPage = (url) => !!named(url) && named(url) === named(scope);
+
+/**
+ * Whether the network's page still starts this worker, which is remembered if not.
+ * @param {string} url of the page @returns {Promise<boolean | undefined>} undefined: an error of the server is no build
+ */
+async function starts(url) {
+  const store = await opened;
+  const response = await fetch(url, { cache: 'no-cache' });
+  if (!response.ok) return undefined;
+  const begun = (await response.text()).includes('register.js');
+  if (begun) await store.delete(LEFT);
+  else await store.put(LEFT, new Response());
+  return begun;
+}
+
+/** Why this worker is to leave; undefined: it is not. */
+const reason = async () => (await (await opened).match(LEFT))?.text();
+
 /**
  * Where the site was built again without a worker, nothing would ever replace this one. So it looks,
- * while the kept page is shown, whether the network's page still starts it, and remembers if not.
+ * while the kept page is shown, whether the network's page still starts it.
  * @param {Request} request
  */
 async function look({ url }) {
-  const page = named(url);
-  if (!page || page !== named(worker.registration.scope)) return; // a photo, say: only the page tells
-  const response = await fetch(url, { cache: 'no-cache' });
-  if (!response.ok) return; // an error of the server is no build
-  const text = await response.text();
-  if (!text.includes('register.js')) await (await opened).put(LEFT, new Response());
+  if (isPage(url) && !await reason()) await starts(url);
 }
 
 /**
- * The network's page instead of the kept one, and no worker or kept file from then on.
+ * The network's page instead of the kept one, and no worker or kept file from then on. One odd page, as of a
+ * login, is no reason: the next one has to say the same.
  * @param {Request} request
  */
 async function leave(request) {
   const store = await opened;
-  const response = await store.match(LEFT) && await fetch(request);
-  if (!response || !response.ok) return undefined;
+  const why = await reason();
+  if (why === undefined) return undefined;
+  if (!why && await starts(isPage(request.url) ? request.url : scope) !== false) return undefined;
+  const response = await fetch(request);
+  if (!response.ok) return undefined;
   left = Promise.resolve(true); // what this page asks for still comes here
   over.abort();
   await worker.registration.unregister();
@@ -337,7 +376,7 @@ async function mend() {
 
 /** After a failed download. @param {unknown} problem */
 async function mark(problem) {
-  if (problem instanceof Other) await (await opened).put(LEFT, new Response());
+  if (problem instanceof Other) await (await opened).put(LEFT, new Response('mixed'));
 }
 
 /** @param {Request} request @returns {Promise<Response>} */
@@ -363,6 +402,7 @@ async function answer(request) {
   try {
     return await bring(entry);
   } catch (problem) {
+    if (problem instanceof Full) return problem.answer;
     await mark(problem);
     return navigates ? await leave(request) ?? isolated(await fetch(request)) : Response.error();
   }

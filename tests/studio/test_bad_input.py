@@ -120,7 +120,7 @@ class TestBackbones:
         assert result.exit_code == 1 and "E-FORMAT-001" in result.output
         assert not (tmp_path / "out").exists()
 
-    @pytest.mark.parametrize("name", ["notes.txt", "notes.keras", "notes.h5", "model.json", "notes"])
+    @pytest.mark.parametrize("name", ["notes", "notes.txt", "notes.keras", "n.h5", "model.json"])
     def test_a_text(self, tmp_path: Path, name: str) -> None:
         (tmp_path / name).write_text("Not a model.", "utf-8")
         result = fanlight("studio", "--backbone", tmp_path / name, "-o", tmp_path / "out")

@@ -75,7 +75,7 @@ FIND = """() => {
 
 def enter(context: Any, site: Site) -> Any:
     page = context.new_page()
-    page.set_default_timeout(8000)
+    page.set_default_timeout(20_000)
     page.errors = []
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     page.on(
@@ -88,7 +88,7 @@ def enter(context: Any, site: Site) -> Any:
     return page
 
 
-def until(page: Any, condition: str, seconds: float = 8) -> None:
+def until(page: Any, condition: str, seconds: float = 20) -> None:
     """Wait for it. (Playwright's own way evaluates text in the page, which the policy forbids.)"""
     end = time.monotonic() + seconds
     while not page.evaluate(condition):

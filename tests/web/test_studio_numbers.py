@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # In one piece, as the page has it: Node takes a lone .js for another kind of script.
 SCRIPT = """import { build } from 'esbuild';
-const contents = `export { rates } from './learning.js';
+const contents = `export { rates } from './fitting.js';
   export { timeLeft } from './elements/left.js'`;
 const { outputFiles: [{ text }] } = await build({ bundle: true, format: 'esm', write: false,
   stdin: { contents, resolveDir: 'fanlight/web/studio' } });

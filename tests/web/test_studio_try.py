@@ -210,6 +210,15 @@ def test_the_camera_is_looked_at_while_it_is_seen(filmed: Any, parts_site: Site)
         # What is asked is of frames that the browser has told of, by the runtime's `watch`.
         assert page.evaluate("frames >= s.asked")
         assert page.locator("fl-bars li").first.inner_text().endswith("%")
+        # The keys stay with the button that starts and stops it.
+        focused = "el.renderRoot.activeElement?.textContent.trim()"
+        assert page.evaluate(focused) == "Stop the camera"
+        page.keyboard.press("Enter")
+        page.wait_for_function(f"() => {focused} === 'Use the camera'")
+        page.keyboard.press("Enter")
+        page.wait_for_function(f"() => video() && {focused} === 'Stop the camera'")
+        asked = page.evaluate("s.asked")
+        page.wait_for_function(f"() => s.asked > {asked}")
         pictures(page, "try-live")
         # Latest wins: never two at once. Out of sight, nothing is asked.
         page.evaluate(
@@ -312,9 +321,11 @@ def test_files_are_made_and_saved(parts: Any) -> None:  # noqa: F811
     show(parts, "fl-keep", "await s.train(); await s.train({ epochs: 60, head: 'hidden' })")
     parts.get_by_text("For developers").click()
     pictures(parts, "keep")
-    assert "about 4.7 MB" in parts.locator("fl-keep li", has_text="Web page").inner_text()
+    for name, size in (("Web page", "11.8 MB"), ("One file", "7.0 MB"), ("Weights", "7.0 MB")):
+        assert f"about {size}" in parts.locator("fl-keep li", has_text=name).inner_text()
     with parts.expect_download() as download:
-        parts.get_by_role("button", name="Save: Web page").click()
+        parts.get_by_role("button", name="Save: Web page").press("Enter")
+    parts.wait_for_function("() => el.renderRoot.activeElement?.id === 'save-page'")
     assert download.value.suggested_filename == "pets-page.zip"
     link = parts.get_by_role("link", name="Save again")
     assert link.get_attribute("download") == "pets-page.zip"

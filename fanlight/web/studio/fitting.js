@@ -24,7 +24,7 @@ const shuffled = (items, random) => {
  * The learning rate of each epoch: constant; a half cosine down to 0 (Loshchilov and Hutter, 2017); or a tenth
  * after two thirds. @param {Settings} settings @returns {(epoch: number) => number}
  */
-const rates = ({ learningRate, schedule, epochs }) => (epoch) => (
+export const rates = ({ learningRate, schedule, epochs }) => (epoch) => (
   schedule === 'cosine' ? learningRate * 0.5 * (1 + Math.cos(Math.PI * epoch / epochs))
     : schedule === 'step' && epoch >= epochs * 2 / 3 ? learningRate / 10 : learningRate);
 

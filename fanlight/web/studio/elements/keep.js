@@ -1,4 +1,5 @@
 import { css, html, nothing } from 'lit';
+import { regain } from './focus.js';
 import { icons } from './icons.js';
 import { Patient } from './patient.js';
 import { shared, vars } from './theme.js';
@@ -12,6 +13,9 @@ import './runs.js';
  * @typedef {{ kind: ExportKind, name: string, text: string, icon: unknown, learnt: boolean }} Card
  * @typedef {{ share: number | null, control: AbortController | null, file: File | null, url: string, error: unknown }} State
  */
+
+/** How many times the bytes of a first download: what was learnt alone, and a folder with modules for every browser. */
+const NUMBERS = 1.5, FOLDER = 2.5;
 
 /** @type {Card[]} */
 const FINISHED = [
@@ -135,6 +139,7 @@ export class Keep extends Patient {
       control.signal.throwIfAborted();
       this.#set(kind, { control: null, file, url: URL.createObjectURL(file) });
       await this.updateComplete;
+      regain(this.renderRoot, `#save-${kind}`);
       /** @type {HTMLElement | null} */ (this.renderRoot.querySelector(`#save-${kind}`))?.click();
     } catch (error) {
       this.#set(kind, { control: null, error: aborted(error) ? null : error });
@@ -168,10 +173,10 @@ export class Keep extends Patient {
     if (made) return bytes(made.size);
     const head = session.heads.find(({ head: id, unfreeze }) => id === session.settings.head && unfreeze === session.settings.unfreeze);
     // The model's numbers have 32 bits there, and 16 in what was fetched.
-    const learnt = session.trained ? 1.5 * (head?.bytes ?? 0) : 0;
+    const learnt = session.trained ? NUMBERS * (head?.bytes ?? 0) : 0;
     if (kind === 'project') return `about ${bytes(session.examples.reduce((sum, e) => sum + e.bytes, 0) + learnt + 50_000)}`;
-    if (!head || kind === 'safetensors') return '';
-    return `about ${bytes(kind === 'html' ? head.bytes * 4 / 3 : head.bytes)}`;
+    if (!head) return '';
+    return `about ${bytes(head.bytes * (kind === 'page' || kind === 'npm' ? FOLDER : NUMBERS))}`;
   }
 
   /** @param {Card} card */

@@ -3,6 +3,7 @@ import { Camera } from '../camera.js';
 import { ofDrop, ofInput } from '../tagging.js';
 import { MEASURED, percent, rightOf } from './figures.js';
 import { Frames, frameOf } from './frames.js';
+import { regain } from './focus.js';
 import { icons } from './icons.js';
 import { keepSettings, mirrored, settingsOf } from './keeping.js';
 import { Patient } from './patient.js';
@@ -171,6 +172,7 @@ export class Try extends Patient {
       });
       this._camera = 'on';
       await this.updateComplete;
+      regain(this.renderRoot, '.tools button');
       const video = /** @type {HTMLVideoElement} */ (this.renderRoot.querySelector('video'));
       video.srcObject = camera.stream;
       await video.play();
@@ -189,6 +191,12 @@ export class Try extends Patient {
   #flip() {
     keepSettings(/** @type {Teacher} */ (this.session), { mirror: !this.#mirror });
     this.requestUpdate();
+  }
+
+  async #close() {
+    this.stop();
+    await this.updateComplete;
+    regain(this.renderRoot, '.tools button');
   }
 
   /** Stop the camera. */
@@ -400,7 +408,7 @@ export class Try extends Patient {
         ${this.#view()}
         <div class="row tools">
           ${this._camera === 'off' ? html`<button type="button" class="primary" @click=${this.start}>${icons.camera} Use the camera</button>`
-          : html`<button type="button" @click=${this.stop}>${icons.stop} Stop the camera</button>
+          : html`<button type="button" @click=${this.#close}>${icons.stop} Stop the camera</button>
             <button type="button" class="icon" aria-label="Mirror the picture" title="Mirror" aria-pressed=${this.#mirror} ?disabled=${this._camera !== 'on'}
               @click=${this.#flip}>${icons.mirror}</button>`}
           <button type="button" @click=${this.#file}>${icons.photos} Choose photos</button>

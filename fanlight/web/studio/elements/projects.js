@@ -82,6 +82,7 @@ export class FlProjects extends Patient {
   }
 
   async show() {
+    await this.updateComplete; // this part may have come only now
     this.wrong = null;
     this.renaming = '';
     await this.#read();

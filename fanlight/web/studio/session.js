@@ -151,8 +151,8 @@ export class TransferSession extends EventTarget {
   async renameClass(id, name) {
     const own = this.#class(id);
     await this.#update(({ classes }) => {
-      const clean = nameFor(name, this.classes, own.id);
-      return { classes: classes.map((c) => (c.id === own.id ? { ...c, name: clean } : c)) };
+      const fresh = nameFor(name, this.classes, own.id);
+      return { classes: classes.map((c) => (c.id === own.id ? { ...c, name: fresh } : c)) };
     });
   }
 

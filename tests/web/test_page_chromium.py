@@ -14,6 +14,7 @@ import pytest
 from fanlight.web.single_file import single_file
 from tests.web.server import Site
 from tests.web.toy import write_colours, write_page
+from tests.web.waiting import until
 
 pytestmark = pytest.mark.chromium
 
@@ -415,7 +416,7 @@ def test_the_camera(chromium: Any, chromium_path: str, site: Site) -> None:
       });
     }""")
     button.click()
-    page.wait_for_function("!!globalThis.breakOff")
+    until(page, "!!globalThis.breakOff")
     choose(element, picture())
     element.locator("li").filter(has_text="green100 %").wait_for()
     page.evaluate("async () => { breakOff(); await new Promise((done) => setTimeout(done)); }")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from tests.web.server import Site, serve
 from tests.web.studio_photos import BLUE, GREEN, RED, WHITE, bad_photos, good_photos
 from tests.web.studio_site import photo, write_studio
+from tests.web.waiting import until
 
 pytestmark = pytest.mark.chromium
 
@@ -99,14 +99,6 @@ def enter(context: Any, site: Site) -> Any:
 def again(page: Any) -> Any:
     page.reload()
     return arrive(page)
-
-
-def until(page: Any, condition: str, seconds: float = 20) -> None:
-    """Wait for it. (Playwright's own way evaluates text in the page, which the policy forbids.)"""
-    end = time.monotonic() + seconds
-    while not page.evaluate(condition):
-        assert time.monotonic() < end, f"it never came: {condition}"
-        page.wait_for_timeout(50)
 
 
 def card(page: Any, index: int) -> Any:
@@ -376,6 +368,10 @@ def test_a_project_deleted_in_another_tab(context: Any, site: Site) -> None:
     # There is a way on from here.
     note.get_by_role("button").click()
     until(one, "session().project.name === 'New'")
+    until(  # its classes are the ones that are drawn now
+        one,
+        "deep('fl-class').every(({ info }) => session().classes.some(({ id }) => id === info.id))",
+    )
     give(one, 0, some("red", 1, 91))
     until(one, "session().examples.length === 1")
 

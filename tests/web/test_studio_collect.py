@@ -6,7 +6,6 @@ The session is a fake (studio_fake.js): what is tested is what a visitor sees an
 from __future__ import annotations
 
 import io
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from fanlight.studio.site import page_files
 from tests.web.server import Site, serve
+from tests.web.waiting import until
 
 pytestmark = pytest.mark.chromium
 
@@ -86,14 +86,6 @@ def enter(context: Any, site: Site) -> Any:
     page.wait_for_selector("fl-class >> nth=1")
     page.evaluate(FIND)
     return page
-
-
-def until(page: Any, condition: str, seconds: float = 20) -> None:
-    """Wait for it. (Playwright's own way evaluates text in the page, which the policy forbids.)"""
-    end = time.monotonic() + seconds
-    while not page.evaluate(condition):
-        assert time.monotonic() < end, f"it never came: {condition}"
-        page.wait_for_timeout(50)
 
 
 def card(page: Any, index: int) -> Any:
@@ -539,10 +531,11 @@ def test_cells_are_used_again_and_the_focus_stays_among_them(studio: Any) -> Non
     assert focused.get_attribute("aria-posinset") == str(places[0] + 1)
     assert focused.get_attribute("tabindex") == "0"
     pictures = f"(e) => {cells}.every((cell) => cell.querySelector('img').naturalWidth)"
-    studio.wait_for_function(
+    until(
+        studio,
         f"() => ({pictures})(document.querySelector('fanlight-studio')"
         ".renderRoot.querySelector('fl-collect').renderRoot.querySelector('fl-gallery')"
-        ".renderRoot.querySelector('fl-grid'))"
+        ".renderRoot.querySelector('fl-grid'))",
     )
 
 

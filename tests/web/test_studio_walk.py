@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ import fanlight as fl
 from tests.support import ROOT
 from tests.web.server import Site, serve
 from tests.web.studio_parts import serious
+from tests.web.waiting import until
 
 pytestmark = pytest.mark.chromium
 
@@ -106,14 +106,6 @@ def visitor(chromium_path: str, playwright: Any, site: Site) -> Iterator[Any]:
     assert errors == []
 
 
-def until(page: Any, condition: str) -> None:
-    """Wait for it. (Playwright's own way evaluates text in the page, which the policy forbids.)"""
-    end = time.monotonic() + TIMEOUT / 1000
-    while not page.evaluate(condition):
-        assert time.monotonic() < end, f"it never came: {condition}"
-        page.wait_for_timeout(50)
-
-
 def picture(
     page: Any, name: str, width: int = 1280, scheme: str = "light", at: str | None = None
 ) -> None:
@@ -155,7 +147,7 @@ def collect(page: Any) -> None:
         box = page.locator("fl-class").nth(i).get_by_label("Name of the class")
         box.fill(name)
         box.press("Enter")
-    until(page, f"{SESSION}.classes.map((c) => c.name).join() === 'Apple,Plum'")
+    until(page, f"{SESSION}.classes.map((c) => c.name).join() === 'Apple,Plum'", 60)
     picture(page, "empty")
     with page.expect_file_chooser() as chooser:
         first = page.locator("fl-class").first

@@ -16,6 +16,7 @@ from tests.adaptive.nets import pictures
 from tests.adaptive.test_cascade import closed, walk
 from tests.web.server import Site
 from tests.web.test_page_chromium import choose, open_page, picture
+from tests.web.waiting import until
 
 pytestmark = [pytest.mark.chromium, pytest.mark.usefixtures("groups")]
 
@@ -243,8 +244,8 @@ def test_nothing_is_kept_of_tiers_that_were_left(page: Any, tiers: Any, site: Si
     }"""
     assert tiers(targetMs=50)["tier"] == chosen
     # Both were loaded, and their workers keep what they loaded as they end.
-    page.wait_for_function(f"({kept})().then((folders) => folders.includes('{chosen}'))")
-    page.wait_for_function(f"({kept})().then((folders) => !folders.includes('{left}'))")
+    until(page, f"({kept})().then((folders) => folders.includes('{chosen}'))")
+    until(page, f"({kept})().then((folders) => !folders.includes('{left}'))")
     page.wait_for_timeout(6500)
     assert set(page.evaluate(kept)) <= {chosen, least}
     # What another page has left there goes, too.
@@ -256,7 +257,7 @@ def test_nothing_is_kept_of_tiers_that_were_left(page: Any, tiers: Any, site: Si
         }"""
     )
     assert tiers(targetMs=50)["measured"] == []
-    page.wait_for_function(f"({kept})().then((folders) => !folders.includes('{left}'))")
+    until(page, f"({kept})().then((folders) => !folders.includes('{left}'))")
 
 
 def test_the_page_of_a_folder_needs_no_attribute(page: Any, site: Site) -> None:

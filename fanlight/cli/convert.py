@@ -14,6 +14,7 @@ from fanlight.cli.output import human_bytes, json_option, print_json, progress, 
 from fanlight.cli.wording import in_options
 from fanlight.errors import FanlightError
 from fanlight.formats.keras.guard import ahead
+from fanlight.formats.zipped import format_in
 
 
 def _names(value: str | None) -> tuple[str, ...]:
@@ -255,8 +256,9 @@ def _print(made: Any) -> None:
     console = stdout()
     for note in made.notes:
         stderr().print(f"[yellow]Note:[/] {escape(note)}")
+    source = format_in(made.source, made.format)
     console.print(
-        f"Wrote [bold]{escape(made.destination)}[/] ({made.kind}) from {made.format} "
+        f"Wrote [bold]{escape(made.destination)}[/] ({made.kind}) from {source} "
         f"in {made.seconds:.1f} s: {len(made.files)} file{'s'[: len(made.files) != 1]}, "
         f"{human_bytes(sum(made.files.values()))}",
         highlight=False,

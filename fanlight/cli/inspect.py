@@ -19,6 +19,7 @@ from fanlight.cli.output import (
     stdout,
     write_text,
 )
+from fanlight.formats.zipped import format_in
 from fanlight.graph import Graph
 
 
@@ -64,7 +65,7 @@ def command(
     if as_json:
         print_json(report)
     else:
-        _print(report)
+        _print(report, format_in(source, report["format"]))
 
 
 def _print_names(source: str, options: ModelOptions, as_json: bool) -> None:
@@ -167,13 +168,13 @@ def _type(value: Any) -> str:
     return str(value.type)
 
 
-def _print(report: dict[str, Any]) -> None:
+def _print(report: dict[str, Any], form: str) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     console = stdout()
-    console.print(f"[bold]{report['name']}[/]  {report['format']}")
+    console.print(f"[bold]{report['name']}[/]  {form}")
     for kind in ("inputs", "outputs"):
         for port in report[kind]:
             console.print(f"  {kind[:-1]:<6}  {port['name']}: {port['type']}", markup=False)

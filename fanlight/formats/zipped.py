@@ -5,6 +5,7 @@ What belongs to the model is unpacked, once, into a folder that lives as long as
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
 import weakref
@@ -51,8 +52,9 @@ def unzipped(path: str | Path) -> Path:
     the model.json of TF.js, with its weights beside it. Any other path as it is.
 
     Raises:
-        FanlightError: E-FORMAT-020 a hostile or damaged archive; E-FORMAT-002 a project without a
-            model; E-STUDIO-031 one of a newer Studio; E-STUDIO-032 what is no project.
+        FanlightError: E-FORMAT-020 a hostile or damaged archive; E-FORMAT-001 no room to
+            unpack it; E-FORMAT-002 a project without a model; E-STUDIO-031 one of a newer Studio;
+            E-STUDIO-032 what is no project.
     """
     place = Path(path)
     try:
@@ -71,6 +73,14 @@ def unzipped(path: str | Path) -> Path:
     if not _unpacked(*given).file.is_file():  # somebody tidied up the temporary files
         _unpacked.cache_clear()
     return _unpacked(*given).file
+
+
+def format_in(path: str | Path, form: str) -> str:
+    """A format in words: `form`, and the zip that it is in, if it is in one."""
+    file = unzipped(path)
+    if file == Path(path):
+        return form
+    return f"{form} in a project of Studio" if file.name == LEARNT else f"{form} in a zip"
 
 
 @contextmanager
@@ -160,6 +170,15 @@ def _unpacked(path: Path, changed: int, size: int) -> _Unpacked:
     except FanlightError:
         raise
     except _DAMAGED as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise FanlightError(
+                "E-FORMAT-001",
+                "the archive cannot be unpacked: there is no room for it.",
+                where=folder,
+                expected="room on the disk of temporary files for the model",
+                received=error.strerror,
+                next="make room there, or name another folder in TMPDIR.",
+            ) from None
         raise _damaged(path, f"{type(error).__name__}: {error}"[:300]) from None
     finally:
         if not done:
@@ -227,9 +246,8 @@ def _tfjs(archive: zipfile.ZipFile, path: Path, folder: Path, model: str) -> Pat
 def _copy(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, writer: str, target: Path
 ) -> None:
-    with zips.opened(archive, info, path, writer, _MOST_BYTES) as file, target.open("wb") as out:
-        while piece := file.read(1 << 20):
-            out.write(piece)
+    with target.open("wb") as out:
+        zips.unpack(archive, info, path, writer, _MOST_BYTES, out)
 
 
 def _damaged(path: Path, received: str) -> FanlightError:

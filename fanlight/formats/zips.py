@@ -59,6 +59,25 @@ def opened(
     Raises:
         FanlightError: E-FORMAT-020 if it has more than `most` bytes, or others than it says.
     """
+    with tempfile.TemporaryFile() if info.file_size > _LARGE else io.BytesIO() as copy:
+        unpack(archive, info, path, writer, most, copy)
+        copy.seek(0)
+        yield copy
+
+
+def unpack(
+    archive: zipfile.ZipFile,
+    info: zipfile.ZipInfo,
+    path: Path,
+    writer: str,
+    most: int,
+    target: BinaryIO,
+) -> None:
+    """Write the bytes of a member into `target`, which is empty.
+
+    Raises:
+        FanlightError: E-FORMAT-020 if it has more than `most` bytes, or others than it says.
+    """
     if info.file_size > min(most, info.compress_size * _MAX_RATIO + 4096):
         raise hostile(
             path,
@@ -66,18 +85,14 @@ def opened(
             f"{info.filename} of at most {most:,} bytes, unpacked at most {_MAX_RATIO}-fold",
             f"{info.compress_size:,} packed bytes that claim to be {info.file_size:,}",
         )
-    large = info.file_size > _LARGE
-    with tempfile.TemporaryFile() if large else io.BytesIO() as copy:
-        with archive.open(info) as file:
-            # zipfile trusts the declared size; one more byte would show a lie.
-            while piece := file.read(min(_PIECE, info.file_size + 1 - copy.tell())):
-                copy.write(piece)
-        if copy.tell() != info.file_size:
-            raise hostile(
-                path, writer, f"{info.file_size:,} bytes of {info.filename}", f"{copy.tell():,}"
-            )
-        copy.seek(0)
-        yield copy
+    with archive.open(info) as file:
+        # zipfile trusts the declared size; one more byte would show a lie.
+        while piece := file.read(min(_PIECE, info.file_size + 1 - target.tell())):
+            target.write(piece)
+    if target.tell() != info.file_size:
+        raise hostile(
+            path, writer, f"{info.file_size:,} bytes of {info.filename}", f"{target.tell():,}"
+        )
 
 
 def mapped(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import shutil
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 import fanlight as fl
+from fanlight.formats import zips
 from fanlight.formats.zipped import unzipped
 from tests.layers.tfjs_peer import answers
 from tests.support import fanlight_cli, refused
@@ -111,6 +113,8 @@ def test_commands_take_a_project(project: Path, tmp_path: Path) -> None:
     done = fanlight_cli("inspect", project, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["labels"] == CLASSES
+    done = fanlight_cli("inspect", project)
+    assert "safetensors in a project of Studio" in done.stdout, done.stderr
     done = fanlight_cli("build", project, "-o", tmp_path / "site")
     assert done.returncode == 0, done.stderr
     assert fl.open_bundle(tmp_path / "site").labels == CLASSES
@@ -133,6 +137,15 @@ def test_a_project_that_is_wrong_says_why(tmp_path: Path, learnt: bytes, read: A
     told("E-FORMAT-003", b"{", learnt)
     error = told("E-FORMAT-007", described(), learnt[:-9])
     assert "x.zip" in str(error.where) and "fanlight-" not in str(error)
+
+
+def test_a_full_disk_is_told_as_such(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(zips, "unpack", full)
+    error = refused("E-FORMAT-001", lambda: fl.load(project), "no room", "TMPDIR")
+    assert not Path(str(error.where)).exists()  # nothing is left there
 
 
 def test_hostile_archives_are_refused(tmp_path: Path, project: Path, learnt: bytes) -> None:

@@ -592,6 +592,56 @@ def test_photos_are_moved_held_out_deleted_and_had_back(studio: Any) -> None:
     assert first != second
 
 
+def test_the_keys_go_on_where_a_button_has_gone(studio: Any) -> None:
+    fill(studio, 30, 2)
+    name = card(studio, 0).get_by_label("Name of the class")
+    name.fill("Sun")
+    choosers: list[object] = []
+    studio.on("filechooser", lambda chooser: choosers.append(chooser))
+    name.press("Enter")
+    until(studio, f"{FOCUSED}.textContent.trim() === 'Photos'")
+    until(studio, "session.classes[0].name === 'Sun'")
+    name = studio.get_by_label("Name of the project")
+    name.press("Enter")
+    until(studio, f"{FOCUSED}.title === 'Your projects'")
+    assert not choosers and not studio.locator("fl-projects dialog[open]").count()
+    # The button of all photos is none of them.
+    rest = card(studio, 0).get_by_role("button", name="show all 30 photos")
+    rest.press("Delete")
+    rest.press("Enter")
+    gallery = studio.locator("fl-gallery")
+    gallery.locator("fl-dialog").first.get_by_role("option").nth(1).press("Space")
+    told = gallery.locator("> fl-dialog fl-toast").first
+    tools = gallery.locator(".chosen")
+    option = f"{FOCUSED}.getAttribute('role') === 'option'"
+    tools.get_by_role("button", name="None").press("Enter")
+    until(studio, option)
+    studio.keyboard.press("Space")
+    tools.get_by_role("button", name="Only for testing").press("Enter")
+    until(studio, f"session.examples.some(({{ held }}) => held) && {option}")
+    studio.keyboard.press("Space")
+    tools.get_by_role("button", name="Move to another class").press("Enter")
+    tools.get_by_role("button", name="Class 2").press("Enter")
+    gallery.get_by_role("button", name="Class 2 3").wait_for()
+    until(studio, option)
+    told.get_by_role("button", name="Undo").press("Enter")
+    gallery.get_by_role("button", name="Class 2 2").wait_for()
+    until(studio, option)
+    # At the last photo, the keys still go back.
+    studio.keyboard.press("End")
+    studio.keyboard.press("ArrowLeft")
+    studio.keyboard.press("Enter")
+    viewer = gallery.locator("fl-viewer")
+    after = viewer.get_by_role("button", name="Next photo")
+    for _ in range(2):
+        after.press("Enter")
+    viewer.get_by_text("30 of 30").wait_for()
+    assert after.get_attribute("aria-disabled") == "true"
+    studio.keyboard.press("ArrowLeft")
+    viewer.get_by_text("29 of 30").wait_for()
+    assert len(examples(studio, "id")) == 32
+
+
 def test_a_photo_is_dragged_onto_another_class(studio: Any) -> None:
     fill(studio, 4, 2)
     options = card(studio, 0).get_by_role("option")
@@ -616,6 +666,27 @@ def test_look_alikes_are_pointed_out_and_thinned(studio: Any) -> None:
     studio.locator("#train").click()
     until(studio, "session.examples.length === 3")
     assert len(set(examples(studio, "hash"))) == 3
+
+
+def test_look_alikes_in_two_classes_are_said_to_be(studio: Any) -> None:
+    studio.evaluate("""async () => {
+      const [a, b] = session.classes.map(({ id }) => id);
+      const same = await picture(1);
+      await session.add(a, [same, await picture(2)]);
+      await session.add(b, [same, await picture(3), await picture(3)]);
+      await session.addClass('Class 3');
+    }""")
+    studio.get_by_role("button", name="4 photos look alike").click()
+    window = studio.locator("fl-gallery")
+    window.get_by_text("1 photo is in more than one class").wait_for()
+    # What is deleted is what is seen.
+    for name, count in (("Class 1 2", 0), ("Class 3 0", 0), ("Class 2 3", 2), ("All 5", 2)):
+        window.get_by_role("button", name=name).click()
+        window.locator(f".top [aria-pressed=true]:has-text('{name[:-2]}')").wait_for()
+        keep = window.get_by_role("button", name="Keep one of each")
+        assert keep.count() == (count > 0)
+        if count:
+            assert f"delete {count}" in keep.inner_text()
 
 
 def test_a_photo_is_pressed_before_the_window_of_photos_has_come(

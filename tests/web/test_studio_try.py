@@ -5,6 +5,7 @@ Answers, heat, corrections, photos aside; files, projects, trainings that were d
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -333,7 +334,14 @@ def test_files_are_made_and_saved(parts: Any) -> None:  # noqa: F811
     # What was made is of what was there: it goes when something changes.
     parts.evaluate("s.dispatchEvent(new Event('change'))")
     link.wait_for(state="detached")
+    # So does one that came while it was made, once it is saved.
     parts.evaluate("s.slow = 400")
+    with parts.expect_download() as download:
+        parts.get_by_role("button", name="Save: Web page").click()
+        parts.wait_for_function("() => el._states.page.share > 0.2")
+        parts.evaluate("s.dispatchEvent(new Event('change'))")
+    assert Path(download.value.path()).stat().st_size > 1000
+    parts.get_by_role("button", name="Save: Web page").wait_for()
     parts.get_by_role("button", name="Save: Weights").click()
     bar = parts.get_by_role("progressbar")
     parts.wait_for_function("() => el._states.safetensors.share > 0.2")

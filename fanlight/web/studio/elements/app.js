@@ -400,7 +400,11 @@ export class FanlightStudio extends LitElement {
             <input type="text" aria-label="Name of the project" maxlength="80" autocomplete="off" spellcheck="false"
               size=${Math.max(8, Math.min(32, session.project.name.length))} .value=${live(this.#typing ?? session.project.name)}
               @input=${(/** @type {Event} */ { target }) => { this.#typing = /** @type {HTMLInputElement} */ (target).value; }} @blur=${() => { this.#typing = null; }}
-              @change=${this.#rename} @keydown=${(/** @type {KeyboardEvent} */ { key, target }) => key === 'Enter' && /** @type {HTMLElement} */ (target).blur()}>
+              @change=${this.#rename} @keydown=${(/** @type {KeyboardEvent} */ event) => {
+                if (event.key !== 'Enter') return;
+                event.preventDefault(); // else the button would be pressed
+                /** @type {HTMLElement | null} */ (this.renderRoot.querySelector('.project button'))?.focus();
+              }}>
             <button class="quiet" aria-label="Your projects" title="Your projects" aria-haspopup="dialog"
               @click=${this.#projects}>${icons.folder}
               <span class="wide">Projects</span></button>` : nothing}

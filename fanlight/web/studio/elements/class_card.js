@@ -135,7 +135,11 @@ export class FlClass extends Patient {
       input.value = this.info.name;
     }
     if (event.key === 'Enter' || event.key === 'Escape') {
-      if (!this.wrong || event.key === 'Escape') input.blur();
+      if (this.wrong && event.key === 'Enter') return;
+      event.preventDefault(); // else the button that has the keys now would be pressed
+      const next = /** @type {HTMLElement | null} */ (this.renderRoot.querySelector('.ways button:last-child'));
+      if (next) next.focus();
+      else input.blur();
     }
   }
 

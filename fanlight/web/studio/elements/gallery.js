@@ -13,6 +13,7 @@ import { Watch } from './watch.js';
 import { count, problem, tell } from './words.js';
 /**
  * @import { FlDialog } from './dialog.js'
+ * @import { FlGrid } from './grid.js'
  * @import { FlViewer } from './viewer.js'
  * @import { Example, Pair } from '../types.js'
  * @import { Session } from './session.js'
@@ -61,6 +62,12 @@ export class FlGallery extends Patient {
 
   get #dialog() {
     return /** @type {FlDialog | null} */ (this.renderRoot.querySelector('fl-dialog'));
+  }
+
+  /** Buttons that have done their work are gone: the photos take the keys. @override */
+  updated() {
+    if (!this.#dialog?.open || (document.activeElement ?? document.body) !== document.body) return;
+    /** @type {FlGrid | null} */ (this.renderRoot.querySelector('fl-grid'))?.take();
   }
 
   /** @param {{ only?: string, alike?: boolean }} [what] */
@@ -178,7 +185,9 @@ export class FlGallery extends Patient {
     const alike = this.alike && sets.length > 0;
     // Those that look alike stand side by side; otherwise the newest come first.
     const items = (alike ? sets.flat() : all.slice().reverse()).filter((one) => !only || one.class === only);
-    const extra = surplus(sets);
+    const shown = new Set(items.map(({ id }) => id));
+    const extra = surplus(sets).filter((id) => shown.has(id));
+    const torn = sets.filter((set) => new Set(set.map((one) => one.class)).size > 1).length;
     return html`
       <fl-dialog wide heading="Photos">
         <div class="top">
@@ -189,8 +198,9 @@ export class FlGallery extends Patient {
         </div>
         <div class="chosen" aria-live="polite">
           ${this.selected.size ? this.#chosen(session, items) : alike ? html`
-            <span>These look almost the same. One of each is enough.</span>
-            <button class="push" @click=${() => this.#delete(extra)}>${icons.check} Keep one of each, delete ${extra.length}</button>`
+            <span>These look almost the same. One of each is enough: the first that came.
+              ${torn ? html`<b>${count(torn, 'photo')} ${torn > 1 ? 'are' : 'is'} in more than one class:</b> keep ${torn > 1 ? 'each' : 'it'} where it belongs.` : nothing}</span>
+            ${extra.length ? html`<button class="push" @click=${() => this.#delete(extra)}>${icons.check} Keep one of each, delete ${extra.length}</button>` : nothing}`
     : html`<span class="soft hint">Press a photo to see it large. Press its ring to select it.</span>
             ${items.length ? html`<button class="quiet push" @click=${() => { this.selected = new Set(items.map(({ id }) => id)); }}>Select all</button>` : nothing}`}
         </div>

@@ -63,6 +63,7 @@ export class FlGrid extends LitElement {
       position: absolute; right: 0; bottom: 0; width: var(--side); height: var(--side); min-height: 0; padding: 0;
       border-color: transparent; border-radius: var(--r1); background: rgb(20 16 8 / 0.66); color: #fff; font-weight: 600;
     }
+    .rest:focus-visible { outline-offset: -3px; }
     .rest:hover { background: rgb(20 16 8 / 0.8); }
   `];
 
@@ -218,6 +219,9 @@ export class FlGrid extends LitElement {
     this.#focus();
   }
 
+  take() { this.#focus(); }
+
+  /** The photo of the keys takes them. */
   #focus() {
     /** @type {HTMLElement | null} */ (this.renderRoot.querySelector(`[data-at='${this.#at}']`))?.focus({ preventScroll: true });
   }
@@ -296,9 +300,9 @@ export class FlGrid extends LitElement {
     // The focus stays within reach: where the photo of the keys is out of sight, the first one seen is next.
     if (this.#at < begin || this.#at >= end) this.#at = begin;
     return html`
-      <div class="all ${this.selected.size ? 'picking' : ''}" @keydown=${this.#key}
+      <div class="all ${this.selected.size ? 'picking' : ''}"
         ${vars({ '--height': `${Math.max(0, rows * this.#step - GAP) || 0}px`, '--side': `${this.#step - GAP}px` })}>
-        ${this.items.length ? html`<div role="listbox" aria-multiselectable="true" aria-label=${this.label}>
+        ${this.items.length ? html`<div role="listbox" aria-multiselectable="true" aria-label=${this.label} @keydown=${this.#key}>
           ${this.#cells(begin, end)}
         </div>` : nothing}
         ${rest ? html`<button class="rest number" aria-label="+${rest + 1}, show all ${this.items.length} photos"

@@ -68,6 +68,9 @@ export class Keep extends Patient {
     .drop.over { outline: 3px dashed var(--accent); outline-offset: -3px; }
   `];
 
+  /** How often something changed. */
+  #changes = 0;
+
   constructor() {
     super();
     /** @type {Teacher | null} */
@@ -88,6 +91,7 @@ export class Keep extends Patient {
 
   /** Files that were made are of what was there before. */
   #outdated() {
+    this.#changes++;
     for (const { url } of Object.values(this._states)) if (url) URL.revokeObjectURL(url);
     this._states = Object.fromEntries(Object.entries(this._states).filter(([, { control }]) => control));
   }
@@ -128,6 +132,7 @@ export class Keep extends Patient {
     const { session } = this;
     if (!session || this._states[kind]?.control) return;
     const control = new AbortController();
+    const changes = this.#changes;
     const old = this._states[kind]?.url;
     if (old) URL.revokeObjectURL(old);
     this.#set(kind, { share: null, control, file: null, url: '', error: null });
@@ -141,6 +146,7 @@ export class Keep extends Patient {
       await this.updateComplete;
       regain(this.renderRoot, `#save-${kind}`);
       /** @type {HTMLElement | null} */ (this.renderRoot.querySelector(`#save-${kind}`))?.click();
+      if (changes !== this.#changes) this.#outdated(); // something came while it was made
     } catch (error) {
       this.#set(kind, { control: null, error: aborted(error) ? null : error });
     }

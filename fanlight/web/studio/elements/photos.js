@@ -52,13 +52,24 @@ export class Photos extends Patient {
   /** @override */
   disconnectedCallback() {
     super.disconnectedCallback();
-    for (const url of this.#urls.values()) URL.revokeObjectURL(url);
-    this.#urls.clear();
+    this.#forget([]);
+  }
+
+  /** The pictures of all others. @param {string[]} ids */
+  #forget(ids) {
+    const kept = new Set(ids);
+    for (const [id, url] of this.#urls) {
+      if (kept.has(id)) continue;
+      URL.revokeObjectURL(url);
+      this.#urls.delete(id);
+    }
   }
 
   /** @override @param {PropertyValues} changed */
   willUpdate(changed) {
-    if (changed.has('ids')) [this._most, this._picked] = [MANY, null];
+    if (!changed.has('ids')) return;
+    [this._most, this._picked] = [MANY, null];
+    this.#forget(this.ids);
   }
 
   /** @override */
@@ -67,7 +78,7 @@ export class Photos extends Patient {
       if (this.#urls.has(id)) continue;
       this.#urls.set(id, '');
       this.session?.thumb(id).then((blob) => {
-        if (!this.isConnected) return;
+        if (!this.isConnected || this.#urls.get(id) !== '') return;
         this.#urls.set(id, URL.createObjectURL(blob));
         this.requestUpdate();
       }, () => {}); // a photo that is gone leaves its place empty

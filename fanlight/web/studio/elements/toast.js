@@ -30,11 +30,36 @@ export class FlToast extends Patient {
   `];
 
   #timer = 0;
+  /** What had the keys before this. @type {HTMLElement | null} */
+  #before = null;
 
   constructor() {
     super();
     /** @type {Told | null} */
     this.told = null;
+  }
+
+  /** @override */
+  connectedCallback() {
+    super.connectedCallback();
+    document.addEventListener('focusin', this.#seen);
+  }
+
+  /** @override */
+  disconnectedCallback() {
+    super.disconnectedCallback();
+    document.removeEventListener('focusin', this.#seen);
+  }
+
+  #seen = (/** @type {Event} */ event) => {
+    const path = event.composedPath();
+    if (!path.includes(this)) this.#before = /** @type {HTMLElement} */ (path[0]);
+  };
+
+  /** The button that was pressed is gone: the keys go back to where they were. */
+  async #back() {
+    await this.updateComplete;
+    if ((document.activeElement ?? document.body) === document.body) this.#before?.focus({ preventScroll: true });
   }
 
   /** @param {Told} told */
@@ -50,6 +75,11 @@ export class FlToast extends Patient {
     if (told) tell(to, told.text, told);
   }
 
+  #close() {
+    this.hide();
+    this.#back();
+  }
+
   hide() {
     clearTimeout(this.#timer);
     this.told = null;
@@ -63,7 +93,7 @@ export class FlToast extends Patient {
 
   async #act() {
     const act = this.told?.act;
-    this.hide();
+    this.#close();
     try {
       await act?.();
     } catch (error) {
@@ -83,7 +113,7 @@ export class FlToast extends Patient {
             @focusin=${() => clearTimeout(this.#timer)} @focusout=${this.#wait}>
             ${told.bad ? icons.warn : nothing}<span>${told.text}</span>
             ${told.label ? html`<button class="act" @click=${this.#act}>${told.label}</button>` : nothing}
-            <button class="icon" aria-label="Close this message" @click=${this.hide}>${icons.close}</button>
+            <button class="icon" aria-label="Close this message" @click=${this.#close}>${icons.close}</button>
           </div>` : nothing}
       </div>`;
   }

@@ -1,5 +1,6 @@
 import { css, html, nothing } from 'lit';
 import { MEASURED, counts, measure, percent, rightOf } from './figures.js';
+import { regain } from './focus.js';
 import { icons } from './icons.js';
 import { keepSettings, settingsOf, settle } from './keeping.js';
 import { timeLeft } from './left.js';
@@ -23,6 +24,8 @@ const draw = () => import('./curves.js').catch(() => {});
 
 /** Fewer photos than this of a class are worth a word. */
 const FEW = 10;
+/** So many photos of each class, put aside, say something. */
+const FEW_ASIDE = 5;
 
 /**
  * `<fl-train>`: one button that teaches, what can be set, how it goes, and how good it is then.
@@ -112,6 +115,8 @@ export class Train extends Patient {
     };
     /** @param {Partial<Work>} news */
     const work = (news) => { if (this._work?.control === control) this._work = { ...this._work, ...news }; };
+    await this.updateComplete;
+    regain(this.renderRoot, '.state button');
     let first = 0;
     let rounds = 0;
     try {
@@ -140,7 +145,7 @@ export class Train extends Patient {
     }
     await this.updateComplete;
     if (this._report && !this._error && !control.signal.aborted) tell(this, `Done. ${this.#verdict(this._report)}`);
-    /** @type {HTMLElement | null} */ (this.renderRoot.querySelector('#result'))?.focus();
+    /** @type {HTMLElement | null} */ (this.renderRoot.querySelector('#result') ?? this.renderRoot.querySelector('.start button'))?.focus();
   }
 
   /** Stop; what was learnt until now stays. */
@@ -230,6 +235,7 @@ export class Train extends Patient {
       <div class="verdict">
         <p class="big">${percent(report.accuracy)}</p>
         <p>${this.#verdict(report)}${which === 'all' ? html`<br><span class="soft">It has seen these before. To measure honestly, put some photos aside.</span>`
+          : which === 'held' && report.perClass.some(({ count: n }) => n < FEW_ASIDE) ? html`<br><span class="soft">So few say little: put ${FEW_ASIDE} or more of each class aside.</span>`
           : this._run ? html`<br><span class="soft">Learnt in ${seconds(this._run.seconds)}${this._run.stopped === 'early' ? ', and stopped by itself' : ''}.</span>` : nothing}</p>
       </div>
       <div class="parts">

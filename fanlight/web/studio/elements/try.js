@@ -219,6 +219,7 @@ export class Try extends Patient {
   /** @param {number} index */
   async #turnTo(index) {
     const photo = this._photos[index];
+    if (!photo) return;
     Object.assign(this, { _index: index, _answer: null, _error: null, _learnt: null, _choosing: false });
     URL.revokeObjectURL(this.#url);
     this.#url = URL.createObjectURL(photo);
@@ -419,9 +420,9 @@ export class Try extends Patient {
           }}>
         </div>
         ${this._photos.length > 1 ? html`<div class="row">
-          <button type="button" class="icon" aria-label="Photo before" ?disabled=${this._index === 0} @click=${() => this.#turnTo(this._index - 1)}>${icons.left}</button>
+          <button type="button" class="icon" aria-label="Photo before" aria-disabled=${this._index ? 'false' : 'true'} @click=${() => this.#turnTo(this._index - 1)}>${icons.left}</button>
           <span class="number soft">${this._index + 1} of ${count(this._photos.length, 'photo')}</span>
-          <button type="button" class="icon" aria-label="Next photo" ?disabled=${this._index + 1 >= this._photos.length} @click=${() => this.#turnTo(this._index + 1)}>${icons.right}</button>
+          <button type="button" class="icon" aria-label="Next photo" aria-disabled=${this._index + 1 < this._photos.length ? 'false' : 'true'} @click=${() => this.#turnTo(this._index + 1)}>${icons.right}</button>
         </div>` : nothing}
         <label class="switch"><input type="checkbox" role="switch" .checked=${this._heat} @change=${(/** @type {Event} */ event) => this.#showHeat(/** @type {HTMLInputElement} */ (event.target).checked)}> Show where it looks</label>
         ${this._heat && this._answer?.heat === null && this.#asked ? html`<p class="soft small">What learns now cannot show it. Choose another one under Train, More.</p>` : nothing}

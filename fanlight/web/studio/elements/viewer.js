@@ -78,6 +78,12 @@ export class FlViewer extends Patient {
     this.url = '';
   }
 
+  /** @override */
+  disconnectedCallback() {
+    super.disconnectedCallback();
+    this.#closed();
+  }
+
   #closed() {
     this.ids = [];
     this.#forget();
@@ -129,9 +135,9 @@ export class FlViewer extends Patient {
     return html`
       <fl-dialog wide heading=${item.name} @close=${this.#closed} @keydown=${this.#key}>
         <div class="view">
-          <button class="icon" aria-label="Photo before" ?disabled=${!this.at} @click=${() => this.#go(-1)}>${icons.left}</button>
+          <button class="icon" aria-label="Photo before" aria-disabled=${this.at ? 'false' : 'true'} @click=${() => this.#go(-1)}>${icons.left}</button>
           <div class="frame">${this.url ? html`<img src=${this.url} alt=${item.name}>` : nothing}</div>
-          <button class="icon" aria-label="Next photo" ?disabled=${this.at >= this.ids.length - 1} @click=${() => this.#go(1)}>${icons.right}</button>
+          <button class="icon" aria-label="Next photo" aria-disabled=${this.at < this.ids.length - 1 ? 'false' : 'true'} @click=${() => this.#go(1)}>${icons.right}</button>
         </div>
         <div class="foot">
           <p class="soft small number" aria-live="polite">${this.at + 1} of ${this.ids.length} · ${item.width} × ${item.height} · ${bytes(item.bytes)}</p>

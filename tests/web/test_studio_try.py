@@ -76,6 +76,8 @@ def test_photos_are_answered_with_bars_heat_and_not_sure(parts: Any) -> None:  #
     parts.get_by_role("button", name="Next photo").click()
     parts.wait_for_function("() => el._answer?.label === 'dog'")
     assert parts.get_by_role("img", name="<b>.png").count() == 1
+    parts.get_by_role("button", name="Next photo").press("Enter")  # there is none, and it says so
+    assert parts.get_by_text("2 of 2 photos").is_visible()
     slider = parts.get_by_label('Say "not sure" below')
     slider.fill("0.99")
     assert "Not sure" in said.inner_text()

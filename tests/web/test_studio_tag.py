@@ -62,6 +62,8 @@ def test_a_folder_is_tagged_least_sure_first(parts: Any) -> None:  # noqa: F811
             new DragEvent('drop', { dataTransfer: data, cancelable: true })); }"""
     parts.evaluate(files)
     parts.get_by_role("button", name="All 13").wait_for()  # not the notes
+    # The keys go to what has come in place of what had them.
+    parts.wait_for_function("() => el.renderRoot.activeElement?.textContent.includes('All')")
     parts.get_by_role("progressbar").wait_for(state="detached")
     assert parts.evaluate("heard[0].text") == "1 file left out: not photos."
     lines = parts.locator("fl-rows .line")

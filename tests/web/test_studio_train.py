@@ -248,8 +248,15 @@ def test_settings_have_hints_a_way_back_and_reach_the_session(parts: Any) -> Non
     assert parts.evaluate("[settings().epochs, settings().learningRate]") == [12, 0.01]
     parts.evaluate(COUNT)
     parts.wait_for_function("() => s.saves === 1")  # once, when nobody turns a knob any more
-    parts.get_by_role("button", name="Reset Rounds: 40").click()
+    parts.get_by_role("button", name="Reset Rounds: 40").press("Enter")
     assert parts.evaluate("settings().epochs") == 40
+    focused = "el.renderRoot.querySelector('fl-settings').renderRoot.activeElement?.id"
+    parts.wait_for_function(f"() => {focused} === 'epochs'")
+    share = parts.get_by_role("slider", name="Kept for checking")
+    share.fill("0")
+    assert "none are kept" in parts.locator("#patience-hint").inner_text()
+    share.fill("0.2")
+    assert "photos kept for checking." in parts.locator("#patience-hint").inner_text()
     parts.get_by_label("How much of what it knew").select_option("2")
     assert parts.evaluate("settings().unfreeze") == 2
     parts.get_by_role("radio", name="By example").check()
@@ -257,6 +264,11 @@ def test_settings_have_hints_a_way_back_and_reach_the_session(parts: Any) -> Non
     assert not rounds.count()  # it has no rounds
     assert parts.get_by_label("Photos it asks").count()
     assert not parts.locator("fl-preview").count()
+    # Nor has it any use for copies, and nothing stands over fields that are not there.
+    assert parts.get_by_role("group").all_inner_texts()[1].split("\n")[0] == "How it learns"
+    assert not parts.get_by_label("Copies of each photo").count()
+    assert "each round" not in parts.locator("#validationSplit-hint").inner_text()
+    parts.get_by_role("radio", name="Simple").check()
     parts.get_by_label("Copies of each photo").fill("3")
     parts.get_by_label("Turned").fill("30")
     assert parts.evaluate("[settings().augment.copies, settings().augment.rotate]") == [3, 30]
@@ -266,7 +278,6 @@ def test_settings_have_hints_a_way_back_and_reach_the_session(parts: Any) -> Non
     far = parts.evaluate(FAR)
     assert len(far) == 6 and min(far) > 3, far
     assert parts.evaluate("canvases") == 0  # they are drawn in the worker
-    parts.get_by_role("radio", name="Simple").check()
     pictures(parts, "train-settings")
     parts.get_by_role("button", name="All as usual").click()
     assert parts.evaluate("[settings().augment.copies, settings().head]") == [0, "linear"]

@@ -128,6 +128,9 @@ def test_what_is_wrong_is_put_right_measured_and_taken_back(parts: Any) -> None:
     choice = parts.get_by_role("group", name="What it really is")
     assert choice.get_by_role("button").all_inner_texts() == ["cat", "dog", "owl", "Cancel"]
     pictures(parts, "try-wrong")
+    choice.get_by_role("button", name="Cancel").press("Enter")
+    parts.wait_for_function("() => el.renderRoot.activeElement?.id === 'wrong'")
+    parts.get_by_role("button", name="That's wrong").click()
     choice.get_by_role("button", name="dog").click()
     parts.get_by_text("Learnt in 0.4 seconds.").wait_for()
     note = parts.locator(".note", has_text="Learnt in").inner_text()

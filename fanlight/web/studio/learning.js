@@ -103,6 +103,7 @@ export const goingOn = (run, last) => {
   if (last?.stopped !== 'cancelled') return 0;
   const { epochs, history, seconds } = last;
   Object.assign(run, { epochs, history: structuredClone(history), seconds });
+  run.settings.epochs = Math.max(run.settings.epochs, epochs + 1); // of the whole of it
   return epochs;
 };
 

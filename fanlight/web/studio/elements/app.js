@@ -25,6 +25,8 @@ import { FULL, aborted, problem } from './words.js';
 const LASTING = ['E-STUDIO-030', 'E-STUDIO-031', 'E-STUDIO-033'];
 /** Between two looks at how full the storage is. */
 const USAGE_MS = 5000;
+/** The page may take so long to come to a step. */
+const GO_MS = 1000;
 /** After the last thing that the visitor waits for, before more is fetched. */
 const IDLE_MS = 3000;
 /** Errors that a report of a fault tells of: the latest. */
@@ -73,7 +75,7 @@ export class FanlightStudio extends LitElement {
 
     main.steps { display: grid; grid-template-columns: minmax(0, 1fr); gap: var(--s5); align-items: start; }
     .step { scroll-margin-top: var(--s3); min-width: 0; }
-    .step:focus { outline: none; }
+    .step:focus, #tag:focus { outline: none; }
     .step > h2 { display: flex; align-items: center; gap: var(--s2); margin-bottom: var(--s3); }
     .n { display: grid; place-items: center; width: 1.75rem; height: 1.75rem; border-radius: 50%; background: var(--well); color: var(--soft);
       font-size: 0.9375rem; font-weight: 650; letter-spacing: 0; }
@@ -126,6 +128,8 @@ export class FanlightStudio extends LitElement {
   #own = null;
   /** @type {IntersectionObserver | null} */
   #watcher = null;
+  /** When the visitor went to a step, which may be one that the page is too short for. */
+  #went = -Infinity;
 
   constructor() {
     super();
@@ -291,7 +295,7 @@ export class FanlightStudio extends LitElement {
     const within = new Set();
     this.#watcher = new IntersectionObserver((entries) => {
       for (const { isIntersecting, target } of entries) within[isIntersecting ? 'add' : 'delete'](target.id);
-      this.seen = STEPS.find(([step]) => within.has(step))?.[0] ?? this.seen; // of several side by side, the first
+      if (performance.now() > this.#went + GO_MS) this.seen = STEPS.find(([step]) => within.has(step))?.[0] ?? this.seen; // of several side by side, the first
     }, { rootMargin: '-40% 0px -55%' });
     for (const step of steps) this.#watcher.observe(step);
   }
@@ -380,8 +384,10 @@ export class FanlightStudio extends LitElement {
     return { collect, train: session.trained && !session.untaught, try: false, keep: false };
   }
 
-  /** @param {Step} step */
+  /** @param {Step | 'tag'} step */
   #go(step) {
+    if (step !== 'tag') this.seen = step;
+    this.#went = performance.now();
     const section = /** @type {HTMLElement | null} */ (this.renderRoot.querySelector(`#${step}`));
     section?.scrollIntoView({ behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth' });
     section?.focus({ preventScroll: true });
@@ -465,7 +471,7 @@ export class FanlightStudio extends LitElement {
     const { session, trouble } = this;
     const fresh = !session || (!session.examples.length && !session.trained);
     return html`
-      <a class="skip" href="#main" @click=${(/** @type {Event} */ event) => { event.preventDefault(); this.#go('collect'); }}>To the photos</a>
+      <a class="skip" href="#main" @click=${(/** @type {Event} */ event) => { event.preventDefault(); this.#go(this.room === 'tag' ? 'tag' : 'collect'); }}>To the photos</a>
       <div class="page" @fl-tell=${(/** @type {CustomEvent} */ { detail }) => /** @type {FlToast | null} */ (this.renderRoot.querySelector('fl-toast.foot'))?.show(detail)}>
         ${this.#header()}
         <fl-status .ready=${Boolean(session)} .progress=${this.progress} .trouble=${trouble} .newer=${this.newer}
@@ -475,7 +481,7 @@ export class FanlightStudio extends LitElement {
         ${fresh && this.room === 'teach' ? html`<div class="hello"><h1>Show it examples. It learns to tell them apart.</h1>
           <p>Your photos never leave this device.</p></div>` : html`<h1 class="hidden-text">${this.heading}</h1>`}
         ${this.#teach()}
-        ${this.room === 'tag' && session ? html`<main><fl-tag .session=${session}></fl-tag></main>` : nothing}
+        ${this.room === 'tag' && session ? html`<main id="tag" tabindex="-1"><fl-tag .session=${session}></fl-tag></main>` : nothing}
         <footer class="about"><button class="quiet small soft" aria-haspopup="dialog" @click=${this.#about}>About this Studio</button></footer>
         <fl-projects .session=${session}></fl-projects>
         <fl-about .session=${session} heading="About ${this.heading}"></fl-about>

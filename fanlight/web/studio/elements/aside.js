@@ -41,6 +41,7 @@ export class Aside extends Patient {
   /** @override */
   static styles = [shared, css`
     :host { display: grid; gap: var(--s2); }
+    .nowrap { white-space: nowrap; }
     label { align-items: start; min-height: var(--touch); }
     input { flex: none; margin-top: 0.125rem; }
     .result { display: grid; gap: var(--s2); justify-items: start; }
@@ -154,7 +155,7 @@ export class Aside extends Patient {
       ${this._busy ? html`<p class="note" role="status">${this._busy} …</p>`
       : this._seen ? html`<div class="note result"><p>It has already learnt from these photos. Train again without them, and the number is honest.</p>
           <button type="button" @click=${this.#train}>Train again <span class="soft small">(about ${seconds(session.project.runs.at(-1)?.seconds ?? 5)})</span></button></div>`
-      : report?.count ? html`<p class="note good">Right on <strong class="number">${rightOf(report)}</strong> photos put aside: ${percent(report.accuracy)}.</p>` : nothing}`;
+      : report?.count ? html`<p class="note good">Right on <strong class="number">${rightOf(report)}</strong> photos put aside: <span class="nowrap">${percent(report.accuracy)}.</span></p>` : nothing}`;
   }
 }
 

@@ -54,7 +54,8 @@ export class FlClass extends Patient {
     .color input { position: absolute; inset: 0; width: 100%; height: 100%; min-height: 0; padding: 0; opacity: 0; cursor: pointer; }
     .color .dot { width: 1.5rem; height: 1.5rem; pointer-events: none; }
     .color:focus-within { outline: 3px solid var(--accent); outline-offset: -4px; border-radius: var(--r1); }
-    .ways { display: grid; grid-template-columns: 1fr 1fr; gap: var(--s2); }
+    .ways { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: var(--s2); }
+    @media (max-width: 22rem) { .ways button { padding: 0 var(--s1); } }
     .ways button { border-color: var(--line); background: var(--well); font-weight: 600; }
     .ways button:hover { background: var(--wash); border-color: var(--glow); }
     .empty .ways button { min-height: 4.5rem; font-size: 1.0625rem; }

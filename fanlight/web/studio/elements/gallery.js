@@ -4,6 +4,7 @@ import './grid.js';
 import './menu.js';
 import './viewer.js';
 import { PHOTOS } from './drops.js';
+import { Keys } from './focus.js';
 import { icons } from './icons.js';
 import { Patient } from './patient.js';
 import { shared, vars } from './theme.js';
@@ -46,6 +47,8 @@ export class FlGallery extends Patient {
     }
   `];
 
+  #keys = new Keys();
+
   constructor() {
     super();
     /** @type {Session | null} */
@@ -64,10 +67,14 @@ export class FlGallery extends Patient {
     return /** @type {FlDialog | null} */ (this.renderRoot.querySelector('fl-dialog'));
   }
 
+  /** @override */
+  willUpdate() {
+    this.#keys.before(this.shadowRoot);
+  }
+
   /** Buttons that have done their work are gone: the photos take the keys. @override */
   updated() {
-    if (!this.#dialog?.open || (document.activeElement ?? document.body) !== document.body) return;
-    /** @type {FlGrid | null} */ (this.renderRoot.querySelector('fl-grid'))?.take();
+    if (this.#keys.gone()) /** @type {FlGrid | null} */ (this.renderRoot.querySelector('fl-grid'))?.take();
   }
 
   /** @param {{ only?: string, alike?: boolean }} [what] */

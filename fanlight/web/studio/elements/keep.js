@@ -177,7 +177,10 @@ export class Keep extends Patient {
     const session = /** @type {Teacher} */ (this.session);
     const made = this._states[kind]?.file;
     if (made) return bytes(made.size);
-    const head = session.heads.find(({ head: id, unfreeze }) => id === session.settings.head && unfreeze === session.settings.unfreeze);
+    // What was taught last, not what is chosen for the next time.
+    const learning = session.project.runs.at(-1)?.settings ?? session.settings;
+    const head = session.heads.find(({ head: id, unfreeze }) => id === learning.head && unfreeze === learning.unfreeze);
+    if (head?.unfreeze && kind !== 'page' && kind !== 'npm') return ''; // how much of it has 32 bits is not known
     // The model's numbers have 32 bits there, and 16 in what was fetched.
     const learnt = session.trained ? NUMBERS * (head?.bytes ?? 0) : 0;
     if (kind === 'project') return `about ${bytes(session.examples.reduce((sum, e) => sum + e.bytes, 0) + learnt + 50_000)}`;

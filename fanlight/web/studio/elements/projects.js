@@ -2,6 +2,7 @@ import { Trash } from './trash.js';
 import { css, html, nothing } from 'lit';
 import './dialog.js';
 import './menu.js';
+import { Keys, regain } from './focus.js';
 import { icons } from './icons.js';
 import { Patient } from './patient.js';
 import { shared, vars } from './theme.js';
@@ -14,7 +15,7 @@ import { FULL, aborted, bytes, count, plain, problem, tell } from './words.js';
  */
 
 /** How long a deleted project can be had back. */
-const KEEP_MS = 8000;
+const KEEP_MS = 12_000;
 
 /** `Today 14:05`, `3 May`. @param {number} at */
 const when = (at) => {
@@ -44,7 +45,7 @@ export class FlProjects extends Patient {
       text-align: start; }
     .open b { max-width: 100%; overflow: hidden; text-overflow: ellipsis; }
     form { display: flex; flex: 1; gap: var(--s2); padding: var(--s2); }
-    form input { flex: 1; }
+    form input { flex: 1; min-width: 0; }
     .dots { display: inline-flex; gap: 0.25rem; vertical-align: middle; }
     .dots .dot { width: 0.625rem; height: 0.625rem; }
     .bar { margin: var(--s2) 0; }
@@ -52,6 +53,9 @@ export class FlProjects extends Patient {
   `];
 
   #timer = 0;
+  #keys = new Keys();
+  /** The project that was dealt with last: its row has the keys. */
+  #last = '';
 
   constructor() {
     super();
@@ -158,12 +162,37 @@ export class FlProjects extends Patient {
   /** @param {Project} project */
   async #delete(project) {
     await this.#forget();
+    const at = this.list.findIndex(({ id }) => id === project.id);
+    this.#last = (this.list[at + 1] ?? this.list[at - 1])?.id ?? '';
     this.gone = project.id;
-    this.#timer = setTimeout(() => this.#forget().catch((error) => problem(this, error)), KEEP_MS);
+    this.#wait();
     tell(this.#inside, `${project.name} deleted`, { label: 'Undo', act: () => {
+      if (this.gone !== project.id) {
+        tell(this.#dialog?.open ? this.#inside : this, `It was too late: ${project.name} is gone.`, { bad: true });
+        return;
+      }
       clearTimeout(this.#timer);
       this.gone = '';
+      this.#last = project.id;
     } });
+  }
+
+  /** It can be had back for a while, in the window or, once that is closed, on the page. */
+  #wait() {
+    clearTimeout(this.#timer);
+    if (this.gone) this.#timer = setTimeout(() => this.#forget().catch((error) => problem(this, error)), KEEP_MS);
+  }
+
+  /** @override */
+  willUpdate() {
+    this.#keys.before(this.shadowRoot);
+  }
+
+  /** Rows come and go: one of them has the keys. @override */
+  updated() {
+    if (!this.#keys.gone(Boolean(this.busy))) return;
+    regain(this.renderRoot, `[data-id='${this.#last}'] .open`);
+    regain(this.renderRoot, '.open');
   }
 
   /** What was deleted goes for good. */
@@ -214,7 +243,7 @@ export class FlProjects extends Patient {
         <button class="primary">Save</button></form></li>`;
     }
     return html`
-      <li class=${now ? 'now' : ''}>
+      <li class=${now ? 'now' : ''} data-id=${id}>
         <button class="open" ?disabled=${Boolean(this.busy)} aria-current=${now ? 'true' : 'false'} @click=${() => this.#open(id)}>
           <b>${name}</b>
           <span class="soft small number">${count(this.counts[id] ?? 0, 'photo')} · ${when(updated)}${now ? ' · open now' : ''}
@@ -230,7 +259,7 @@ export class FlProjects extends Patient {
 
   /** @param {string} id */
   async #edit(id) {
-    this.renaming = id;
+    this.renaming = this.#last = id;
     await this.updateComplete;
     /** @type {HTMLInputElement | null} */ (this.renderRoot.querySelector('form input'))?.select();
   }
@@ -253,7 +282,7 @@ export class FlProjects extends Patient {
   render() {
     const kept = Boolean(this.session?.store);
     return html`
-      <fl-dialog heading="Your projects" @close=${() => this.#forget().catch((error) => problem(this, error))}>
+      <fl-dialog heading="Your projects" @close=${this.#wait}>
         <div class="all">
           <p class="small soft">All of it stays in this browser, on this device.</p>
           ${this.wrong ? html`<p class="note bad" role="alert">${plain(this.wrong)}</p>` : nothing}

@@ -96,7 +96,8 @@ export class Rows extends LitElement {
     .line { position: absolute; inset: 0 0 auto; height: 4.25rem; border-bottom: 1px solid var(--line); transform: translateY(var(--y)); }
     .line:focus-visible { outline-offset: -3px; }
     .line.picked { background: var(--wash); }
-    .pick { display: grid; place-content: center; min-width: 2.25rem; min-height: var(--touch); margin-left: -0.5rem; }
+    .pick { min-width: 2.25rem; margin-left: -0.5rem; }
+    .pick label { display: grid; place-content: center; min-height: var(--touch); cursor: pointer; }
     canvas { width: 3.5rem; height: 3.5rem; border-radius: var(--r1); background: var(--well); object-fit: cover; }
     .name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
     .what { display: grid; min-width: 0; }
@@ -246,7 +247,7 @@ export class Rows extends LitElement {
     const about = [state, parts.join('/')].filter(Boolean).join(' · ');
     return html`<div class="line ${picked ? 'picked' : ''}" role="row" aria-rowindex=${index + 2} aria-selected=${picked ? 'true' : 'false'} data-row=${index}
       tabindex=${index === this._at ? 0 : -1} @focusin=${() => { this._at = index; }} ${vars({ '--y': `${index * this._high}px` })}>
-      <span role="gridcell" class="pick"><input type="checkbox" tabindex="-1" aria-label="Pick ${row.path}" .checked=${picked} @change=${() => this.#pick(row.id)}></span>
+      <span role="gridcell" class="pick"><label><input type="checkbox" tabindex="-1" aria-label="Pick ${row.path}" .checked=${picked} @change=${() => this.#pick(row.id)}></label></span>
       <span role="gridcell" class="thumb"><canvas width=${THUMB} height=${THUMB} data-index=${index} data-id=${row.id} role="img" aria-label="Small picture"></canvas></span>
       <span role="gridcell" class="what"><span class="name" title=${row.path}>${name}</span>
         ${about ? html`<span class="soft small name" title=${about}>${about}</span>` : nothing}</span>

@@ -29,17 +29,21 @@ const NAMES = {
   brightness: (v) => `light ${percent(v)}`,
 };
 
-/** Settings as one flat list; how copies are altered matters where there are any. @param {Settings} settings */
-const flat = ({ augment, ...settings }) => {
-  const { copies, ...altered } = augment;
-  return /** @type {Record<string, unknown>} */ ({ ...settings, copies, ...copies ? altered : {} });
+/** Settings as one flat list. @param {Settings} settings @returns {Record<string, unknown>} */
+const flat = ({ augment, ...settings }) => ({ ...settings, ...augment });
+
+/** Whether a setting mattered to what was learnt. @param {Settings} settings @param {string} name */
+const mattered = ({ head, augment }, name) => {
+  if (['head', 'unfreeze', 'validationSplit'].includes(name)) return true;
+  if (head === 'neighbours' || name === 'neighbours') return head === name;
+  return name === 'copies' || !Object.hasOwn(augment, name) || augment.copies > 0;
 };
 
 /** What is not as usual, in words. @param {Settings} settings */
 export const differences = (settings) => {
-  const usual = flat({ ...DEFAULTS, augment: { ...DEFAULTS.augment, copies: 1 } });
-  usual.copies = DEFAULTS.augment.copies;
-  return Object.entries(flat(settings)).filter(([name, value]) => NAMES[name] && value !== usual[name]).map(([name, value]) => NAMES[name](value));
+  const usual = flat(DEFAULTS);
+  return Object.entries(flat(settings))
+    .filter(([name, value]) => NAMES[name] && mattered(settings, name) && value !== usual[name]).map(([name, value]) => NAMES[name](value));
 };
 
 /** @type {Record<Run['stopped'], string>} */
@@ -64,7 +68,7 @@ export class Runs extends Patient {
     th { padding: 0.25rem var(--s3) 0.25rem 0; color: var(--soft); font-weight: 500; font-size: 0.875rem; text-align: left; white-space: nowrap; }
     td { padding: var(--s2) var(--s3) var(--s2) 0; border-top: 1px solid var(--line); vertical-align: middle; }
     td:last-child, th:last-child { padding-right: 0; text-align: right; }
-    time { white-space: nowrap; }
+    time, strong { white-space: nowrap; }
     button { white-space: nowrap; }
     @container (max-width: 36rem) {
       thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
@@ -107,7 +111,7 @@ export class Runs extends Patient {
         const at = new Date(run.at);
         return html`<tr>
           <td><time datetime=${at.toISOString()}>${when.format(at)}</time></td>
-          <td class="number"><strong>${accuracy === undefined ? '–' : percent(accuracy)}</strong>${run.report?.count ? html` <span class="soft small">of ${run.report.count}</span>` : nothing}</td>
+          <td class="number"><strong>${accuracy === undefined ? '–' : percent(accuracy)}</strong>${run.report?.count ? html` <span class="soft small">of ${run.report.count}${run.measured === 'all' ? ' it learnt from' : ''}</span>` : nothing}</td>
           <td class="soft small number">${seconds(run.seconds)}, ${count(run.examples, 'photo')}${ENDS[run.stopped] ? `, ${ENDS[run.stopped]}` : ''}</td>
           <td class="soft small wide">${other.length ? other.join(', ') : 'as usual'}</td>
           <td class="wide"><button type="button" class="quiet" aria-label="Use again: settings of ${when.format(at)}" @click=${() => this.#restore(run)}>${icons.undo} Use again</button></td>

@@ -8,7 +8,7 @@ import './preview.js';
 /**
  * @import { Settings } from '../types.js'
  * @import { Teacher } from './teacher.js'
- * @typedef {{ name: string, label: string, hint: string, text: (v: any) => string, values?: any[], min?: number, max?: number, step?: number, of?: (s: Settings) => boolean }} Field
+ * @typedef {{ name: string, label: string, hint: string | ((s: Settings) => string), text: (v: any) => string, values?: any[], min?: number, max?: number, step?: number, of?: (s: Settings) => boolean }} Field
  */
 
 const learns = (/** @type {Settings} */ s) => s.head !== 'neighbours';
@@ -21,7 +21,7 @@ const GROUPS = {
       hint: 'How often it goes through all photos. More takes longer; too many and it learns photos by heart.' },
     { name: 'patience', label: 'Stop by itself', values: [0, 3, 5, 10, 20], of: learns,
       text: (v) => (v ? `after ${v} rounds without gain` : 'never'),
-      hint: 'Ends before the last round when it no longer gets better on photos kept for checking.' },
+      hint: (s) => `Ends before the last round when it no longer gets better on photos ${s.validationSplit ? 'kept for checking' : 'it learns from: none are kept for checking'}.` },
     { name: 'batchSize', label: 'Photos at once', values: [4, 8, 16, 32, 64, 128], text: String, of: learns,
       hint: 'It corrects itself after so many photos. Fewer: more often, but less steadily.' },
   ],
@@ -34,7 +34,7 @@ const GROUPS = {
     { name: 'neighbours', label: 'Photos it asks', values: [1, 3, 5, 7, 9, 15], text: String, of: (s) => !learns(s),
       hint: 'The most similar photos vote. Odd numbers avoid ties.' },
     { name: 'validationSplit', label: 'Kept for checking', min: 0, max: 0.5, step: 0.05, text: share,
-      hint: 'This share is not learnt from. It says after each round how well it goes with new photos.' },
+      hint: (s) => `This share is not learnt from. It says ${learns(s) ? 'after each round ' : ''}how well it goes with new photos.` },
   ],
 };
 
@@ -55,7 +55,7 @@ const HEADS = [
   { head: 'neighbours', name: 'By example', hint: 'Looks for your most similar photos. Good with very few.' },
 ];
 
-const TUNED = ['No part of it', 'Its last part', 'Its last two parts', 'Its last three parts'];
+const TUNED = ['No part of it', 'Its last part'];
 
 /**
  * `<fl-settings>`: how a classifier is taught, each setting with a hint and a way back. Says `fl-settings`
@@ -143,12 +143,12 @@ export class SettingsForm extends Patient {
       <label for=${id}>${label}</label>
       <span class="value number">
         ${value === usual ? nothing : html`<button type="button" class="quiet reset" ?disabled=${this.disabled}
-          aria-label="Reset ${label}: ${text(usual)}" title="Back to ${text(usual)}" @click=${() => this.#write(field, altered, usual)}>Reset</button>`}
+          aria-label="Reset ${label}: ${text(usual)}" title="Back to ${text(usual)}" @click=${() => { this.#write(field, altered, usual); /** @type {HTMLElement | null} */ (this.renderRoot.querySelector(`#${id}`))?.focus(); }}>Reset</button>`}
         ${text(value)}
       </span>
       <input id=${id} type="range" min=${range.min} max=${range.max} step=${range.step} .value=${String(now)}
         aria-valuetext=${text(value)} aria-describedby="${id}-hint" ?disabled=${this.disabled} @input=${read}>
-      <p class="hint soft small" id="${id}-hint">${hint}</p>
+      <p class="hint soft small" id="${id}-hint">${typeof hint === 'string' ? hint : hint(this.settings)}</p>
     </div>`;
   }
 
@@ -185,9 +185,9 @@ export class SettingsForm extends Patient {
     const { augment } = this.settings;
     return html`<form @submit=${(/** @type {Event} */ event) => event.preventDefault()}>
       ${this.#heads()}
-      ${Object.entries(GROUPS).map(([name, fields]) => html`<fieldset>
-        <legend>${name}</legend>${fields.map((field) => this.#field(field))}</fieldset>`)}
-      <fieldset class="wide">
+      ${Object.entries(GROUPS).map(([name, fields]) => (fields.some(({ of }) => !of || of(this.settings)) ? html`<fieldset>
+        <legend>${name}</legend>${fields.map((field) => this.#field(field))}</fieldset>` : nothing))}
+      ${learns(this.settings) ? html`<fieldset class="wide">
         <legend>Altered copies</legend>
         <div class="pair">${this.#field(ALTERED[0], true)}</div>
         ${augment.copies ? html`
@@ -196,9 +196,9 @@ export class SettingsForm extends Patient {
           <label class="check"><input type="checkbox" .checked=${augment.flip} ?disabled=${this.disabled}
             @change=${(/** @type {Event} */ event) => this.#set({ augment: { ...augment, flip: /** @type {HTMLInputElement} */ (event.target).checked } })}>
             <span>Mirrored, too <span class="soft small">Not for writing or hands.</span></span></label>` : nothing}
-      </fieldset>
-      <p class="wide"><button type="button" class="quiet" ?disabled=${this.disabled || !this.changed}
-        @click=${() => this.#set({ ...DEFAULTS, threshold: this.settings.threshold, augment: { ...DEFAULTS.augment } })}>${icons.undo} All as usual</button></p>
+      </fieldset>` : nothing}
+      <p class="wide"><button type="button" class="quiet" aria-disabled=${this.disabled || !this.changed ? 'true' : 'false'}
+        @click=${() => !this.disabled && this.#set({ ...DEFAULTS, threshold: this.settings.threshold, augment: { ...DEFAULTS.augment } })}>${icons.undo} All as usual</button></p>
     </form>`;
   }
 }

@@ -1,6 +1,7 @@
 import { css, html, nothing } from 'lit';
 import { keyed } from 'lit/directives/keyed.js';
 import { Tagging, ofDrop, ofFolder, ofInput, writeBeside } from '../tagging.js';
+import { regain } from './focus.js';
 import { icons } from './icons.js';
 import { Patient } from './patient.js';
 import { shared, vars } from './theme.js';
@@ -40,6 +41,7 @@ export class Tag extends Patient {
     .row.center { justify-content: center; }
     .top { display: grid; gap: var(--s2); }
     .bar { height: 0.625rem; }
+    .filters button { max-width: 100%; overflow-wrap: anywhere; }
     .filters { display: flex; flex-wrap: wrap; gap: var(--s2); align-items: center; }
     .many { position: sticky; bottom: var(--foot, 0px); z-index: 3; }
     .many label { flex: 1 1 15rem; white-space: nowrap; }
@@ -53,6 +55,8 @@ export class Tag extends Patient {
   /** @type {{ key: string, rows: Row[] }} */
   #view = { key: '', rows: [] };
   #frame = 0;
+  /** Whether there is a table. */
+  #full = false;
   #change = () => {
     // Answers may come faster than a screen shows them.
     this.#frame ||= requestAnimationFrame(() => {
@@ -94,6 +98,13 @@ export class Tag extends Patient {
     Trash.of(session).empty().catch((error) => problem(this, error));
     tagging.addEventListener('change', this.#change);
     tagging.show();
+  }
+
+  /** The table has come in place of what was pressed. @override */
+  updated() {
+    const full = Boolean(this.#tagging?.rows.length);
+    if (full && !this.#full) regain(this.renderRoot, '.filters button');
+    this.#full = full;
   }
 
   #leave() {

@@ -6,6 +6,9 @@ import { aborted, plain, problem, tell } from './words.js';
 
 /** @typedef {{ text: string, label?: string, act?: () => unknown, bad?: boolean }} Told */
 
+/** What Ctrl+Z does, too. */
+const UNDO = 'Undo';
+
 /** `<fl-toast>`: what `tell` says, at the foot of its window, for a while; read aloud. The newest takes the place of the last. */
 export class FlToast extends Patient {
   /** @override */
@@ -43,17 +46,26 @@ export class FlToast extends Patient {
   connectedCallback() {
     super.connectedCallback();
     document.addEventListener('focusin', this.#seen);
+    document.addEventListener('keydown', this.#undo);
   }
 
   /** @override */
   disconnectedCallback() {
     super.disconnectedCallback();
     document.removeEventListener('focusin', this.#seen);
+    document.removeEventListener('keydown', this.#undo);
   }
 
   #seen = (/** @type {Event} */ event) => {
     const path = event.composedPath();
     if (!path.includes(this)) this.#before = /** @type {HTMLElement} */ (path[0]);
+  };
+
+  #undo = (/** @type {KeyboardEvent} */ event) => {
+    const typing = /** @type {Element} */ (event.composedPath()[0]).matches?.('input:not([type=checkbox]), textarea');
+    if (this.told?.label !== UNDO || event.key !== 'z' || !(event.ctrlKey || event.metaKey) || typing) return;
+    event.preventDefault();
+    this.#act();
   };
 
   /** The button that was pressed is gone: the keys go back to where they were. */
@@ -112,7 +124,7 @@ export class FlToast extends Patient {
           <div class="told" @pointerenter=${() => clearTimeout(this.#timer)} @pointerleave=${this.#wait}
             @focusin=${() => clearTimeout(this.#timer)} @focusout=${this.#wait}>
             ${told.bad ? icons.warn : nothing}<span>${told.text}</span>
-            ${told.label ? html`<button class="act" @click=${this.#act}>${told.label}</button>` : nothing}
+            ${told.label ? html`<button class="act" title=${told.label === UNDO ? 'Ctrl+Z' : nothing} aria-keyshortcuts=${told.label === UNDO ? 'Control+Z' : nothing} @click=${this.#act}>${told.label}</button>` : nothing}
             <button class="icon" aria-label="Close this message" @click=${this.#close}>${icons.close}</button>
           </div>` : nothing}
       </div>`;

@@ -183,7 +183,10 @@ export class Train extends Patient {
   #start() {
     const session = /** @type {Teacher} */ (this.session);
     const lacks = session.missing || (shownClasses(session).length < 2 ? 'Add a second class.' : '');
-    const stopped = this._run?.stopped === 'cancelled';
+    const { head, unfreeze } = settingsOf(session);
+    const was = this._run?.settings;
+    // Another head, or other classes, would begin anew.
+    const stopped = this._run?.stopped === 'cancelled' && was?.head === head && was.unfreeze === unfreeze && !session.untaught;
     return html`<section class="card start" aria-label="Train">
       <div class="row">
         ${stopped && !lacks ? html`

@@ -383,7 +383,7 @@ export class Try extends Patient {
       <p><strong>What is it really?</strong></p>
       <div class="chips">${session.classes.map(({ id, name, color }) => html`
         <button type="button" @click=${() => this.correct(id)}><span class="dot" ${vars({ '--color': color })}></span>${name}</button>`)}
-        <button type="button" class="quiet" @click=${this.#leave}>Cancel</button></div>
+        <button type="button" class="quiet" @click=${() => this.#leave()}>Cancel</button></div>
     </div>`;
   }
 

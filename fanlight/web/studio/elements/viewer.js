@@ -21,6 +21,8 @@ export class FlViewer extends Patient {
     .frame { height: 100%; min-height: 0; }
     .view button { border-radius: 50%; }
     .foot { display: flex; flex-wrap: wrap; align-items: center; gap: var(--s3); padding: var(--s3) var(--s4); border-top: 1px solid var(--line); }
+    .foot label { min-width: 0; max-width: 100%; }
+    .foot select { max-width: 100%; }
     .foot p { flex: 1 1 12rem; }
     @media (max-width: 40rem) {
       .view { grid-template-columns: 1fr 1fr; padding: 0 0 var(--s2); }

@@ -59,12 +59,18 @@ JOURNEY = """async ({ pngs, where }) => {
   const refused = await caught(session.importProject(odd));
   const stays = session.project.id === own.id;
   const made = await session.importProject(file);
-  return { early, said, refused, stays, page, project: await data(file),
-    again: await answers(session),
-    trained: session.trained, classes: session.classes.map(({ name }) => name),
-    other: made.id !== own.id, examples: session.examples.length, problems,
-    cells: session.project.runs[0].report.cells.flat(2).every(
-      (id) => session.examples.some((e) => e.id === id)) };
+  const again = await answers(session);
+  const { trained } = session;
+  const clean = [...problems];
+  // One that was taught by a head that is not here: its numbers are not laid on another one.
+  const cells = session.project.runs[0].report.cells.flat(2).every(
+    (id) => session.examples.some((e) => e.id === id));
+  session.project.runs.at(-1).settings.unfreeze = 4;
+  await session.importProject(await session.export('project'));
+  const elsewhere = [session.trained, session.report, session.examples.length, problems.at(-1)];
+  return { early, said, refused, stays, page, project: await data(file), again, trained,
+    elsewhere, cells, classes: session.classes.map(({ name }) => name),
+    other: made.id !== own.id, examples: session.examples.length, problems: clean };
 }"""
 
 
@@ -85,6 +91,8 @@ def test_a_session_gives_and_takes(studio: tuple[Any, Site], tmp_path: Path) -> 
     assert found["problems"] == [] and found["trained"] and found["other"]
     assert found["classes"] == ["red", "not <red>"] and found["examples"] == 6
     assert found["cells"]
+    assert found["elsewhere"][:3] == [False, None, 6]
+    assert "in a way that is not here" in found["elsewhere"][3]
     assert found["said"][0][0] == "red"
     same(found["again"], found["said"])
     for key in ("page", "project"):

@@ -32,6 +32,15 @@ def test_what_is_told_is_of_what_was_measured(parts: Any) -> None:  # noqa: F811
     parts.evaluate("""async () => { s.report = await s.evaluate('held');
         s.project.runs.at(-1).measured = 'held'; s.dispatchEvent(new Event('trained')); }""")
     parts.locator(".verdict").get_by_text("So few say little: put 5 or more of each").wait_for()
+    # A new name is said everywhere; and what nothing is taught any more has no result.
+    parts.evaluate("s.renameClass('c0', 'Minka')")
+    parts.locator("fl-confusion").get_by_text("Minka").first.wait_for()
+    parts.evaluate(
+        "async () => { Object.defineProperty(s, 'trained', { value: false,"
+        " writable: true }); el.requestUpdate(); await el.updateComplete; }"
+    )
+    assert not parts.locator("#result").count()
+    parts.evaluate("s.trained = true")
     # A class that was thrown away is not counted, though it can still be had back.
     parts.evaluate("parts.Trash.of(s).put({ classes: [s.classes[0].id] })")
     start.get_by_text("2 classes").wait_for()

@@ -54,6 +54,7 @@ def test_a_correction_says_what_it_was_measured_on(parts: Any) -> None:  # noqa:
             "async () => { await el.correct(s.classes[0].id); await el.updateComplete; }"
         )
         text = parts.locator(".note[role=status]").inner_text()
+        assert ("It now says" in text) == learns
         assert said in text and "On photos it did not learn from:" in text
 
 

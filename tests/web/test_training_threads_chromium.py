@@ -94,17 +94,25 @@ def test_training_finds_out_how_many_threads_help(go: Callable) -> None:
     script = f"""
       const model = await load();
       await model.fit(x, y, {{ ...{OPTIONS}, epochs: 30 }});
-      return [model.info.threads, model.info.reasons.threads];
+      const why = model.info.reasons.training;
+      // What predicts finds out for itself, and keeps that through another training.
+      const till = performance.now() + 20_000;
+      while (!model.info.tried && performance.now() < till) {{
+        await new Promise((done) => setTimeout(done, 50));
+      }}
+      await model.fit(x, y, {{ ...{OPTIONS}, epochs: 2 }});
+      return [why, model.info.threads, model.info.reasons.threads];
     """
     clock = """
       Object.defineProperty(navigator, 'hardwareConcurrency', { value: 3 });
       const now = performance.now.bind(performance);
       performance.now = () => now() * SCALE;
     """
-    count, why = go(script, worker=clock.replace("SCALE", "100"))
-    assert count in (1, 3) and f"training: {count} of 3 threads" in why and " and " in why
-    count, why = go(script, worker=clock.replace("SCALE", "1e-3"))
-    assert count == 1 and "training: 1 of 3 threads" in why and " and " not in why
+    for scale, least, tried in (("100", (1, 3), True), ("1e-3", (1,), False)):
+        why, threads, predicts = go(script, worker=clock.replace("SCALE", scale))
+        assert any(f"training: {count} of 3 threads" in why for count in least), why
+        assert (" and " in why) == tried, why
+        assert predicts.startswith("one thread" if threads == 1 else f"{threads} threads")
 
 
 # The runtime runs the model when nobody does for 200 ms: the thread would die there.

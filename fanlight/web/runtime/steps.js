@@ -8,7 +8,7 @@ import { ARRAYS, checkNames, checkSize, count, fail, pixels, said } from './fanl
  *   good: Uint8Array | null }} Run
  * @typedef {{ file: TrainingFile, first: Uint8Array, start: number, end: number, classes: number | undefined,
  *   labels: string[] | null, runs: Map<number, Run>, last: number, random: () => number, sets: Map<number, Data>,
- *   threads: number, turn: number, best: number[] }} Training
+ *   threads: number, hired: number, idle: number, turn: number, best: number[] }} Training
  */
 
 /** @type {WeakMap<Engine, Promise<Training>>} */
@@ -70,7 +70,7 @@ async function read({ about: { labels }, core, manifest }) {
   const first = new Uint8Array(core.memory.buffer, start, end - start).slice();
   const classes = manifest.dims.classes?.size;
   return { file, first, start, end, classes, labels, runs: new Map(), sets: new Map(), last: 0, random: generator(0),
-    threads: 0, turn: 0, best: [] };
+    threads: 0, hired: 0, idle: 0, turn: 0, best: [] };
 }
 
 /** @param {Engine} engine @param {{ offset: number, dtype: DType, bytes: number }} place */
@@ -348,6 +348,7 @@ export async function drop(engine, id) {
   const training = await opened(engine);
   training.sets.delete(id);
   training.runs.delete(id);
+  if (!training.runs.size) await rest(engine, training);
 }
 
 /** What random layers and shuffles draw from. @param {Engine} engine @param {number} seed */
@@ -417,16 +418,26 @@ const share = async ({ core }, training) => {
   }
   if (training.turn === TRIAL.length) {
     training.threads = best[1] < GAIN * best[0] ? most : 1;
-    core.say('threads', `training: ${training.threads} of ${most} threads, ${best.map((ms) => ms.toFixed(1)).join(' and ')} ms`);
+    core.say('training', `training: ${training.threads} of ${most} threads, ${best.map((ms) => ms.toFixed(1)).join(' and ')} ms`);
     core.changed();
   }
   if (training.threads === core.info.threads) return;
+  if (core.info.threads !== training.hired) training.idle = core.info.threads;
   try {
     await (await import('./threads.js')).hire(core, training.threads, true);
   } catch {
     training.turn = TRIAL.length + 1;
   }
-  training.threads = core.info.threads; // those that came
+  training.threads = training.hired = core.info.threads; // those that came
+  core.changed();
+};
+
+/** What predicts has as many threads as before. @param {Engine} engine @param {Training} training */
+const rest = async ({ core }, training) => {
+  const { idle, hired } = training;
+  training.idle = training.hired = 0;
+  if (!idle || core.info.threads !== hired || idle === hired) return;
+  await (await import('./threads.js')).hire(core, idle, true).catch(() => {});
   core.changed();
 };
 

@@ -297,7 +297,7 @@ export interface Info {
   /** Bytes of the module and the weights. */
   bytes: number;
   /** Why this module, this many threads, these variants and this place, in words; `why` is all of it. */
-  reasons: { simd: string; threads: string; variants?: string; worker?: string };
+  reasons: { simd: string; threads: string; training?: string; variants?: string; worker?: string };
   why: string;
   /** Whether the model runs in a worker. */
   worker: boolean;

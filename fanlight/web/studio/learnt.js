@@ -14,8 +14,8 @@ import { packed, unpacked } from './tensors.js';
  * @property {Sides | null} sides which photos it learnt from; null: of an older Studio, which did not say
  */
 
-/** Of an error that is said of a project whose photos and classes are here, but not what was learnt. @param {string} reason */
-const foreign = (reason) => new FanlightError('E-STUDIO-034', reason, { next: 'train again' });
+/** Of an error that is said of a project whose photos and classes are here, but not what was learnt. @param {string} how */
+export const foreign = (how) => new FanlightError('E-STUDIO-034', `The project was taught ${how}: its photos and classes are here.`, { next: 'train again' });
 
 /**
  * What was learnt in a project, and the model that holds it. That is opened, and given what is kept, when it is
@@ -73,8 +73,8 @@ export class Learnt {
     if (!bytes) return;
     const { about } = unpacked(bytes, project.name);
     const { file: { backbone, heads } } = this.#heads;
-    if (about.form !== backbone.form) throw foreign('The project was taught on another backbone: photos and classes are here.');
-    if (!heads.some(({ id }) => id === about.head)) throw foreign('The project was taught in a way that is not here: photos and classes are.');
+    if (about.form !== backbone.form) throw foreign('on another backbone');
+    if (!heads.some(({ id }) => id === about.head)) throw foreign('in a way that is not here');
     this.known = knownOf(about);
   }
 

@@ -2,7 +2,7 @@ import { FanlightError, fail } from '../runtime/errors.js';
 import { Features } from './features.js';
 import { Heads } from './heads.js';
 import { aborted, goingOn, heatOf, heldOut, isAside, labelsOf, parted, same, sidesOf } from './learning.js';
-import { Learnt, stillOf } from './learnt.js';
+import { Learnt, foreign, stillOf } from './learnt.js';
 import { COLORS, classId, clean, create, known, nameFor, paint } from './projects.js';
 import { SETTINGS, wrong } from './rules.js';
 import { guard } from './shell.js';
@@ -667,13 +667,13 @@ export class TransferSession extends EventTarget {
   async importProject(file, how) {
     this.#live();
     const { imported } = await import('./sharing.js');
-    const { project, learnt, foreign } = await this.#alone('import', () => imported(this.#store, file, this.backbone.form, how));
+    const { project, learnt, foreign: elsewhere } = await this.#alone('import', () => imported(this.#store, file, this.backbone.form, how));
     await this.load(project.id);
-    if (foreign) {
-      this.dispatchEvent(told('problem', new FanlightError('E-STUDIO-034', 'The project was taught on another backbone: photos and classes are here.', { next: 'train again' })));
-    }
-    if (!learnt) return this.project;
-    const settings = known(this.#heads, this.project.runs.at(-1)?.settings ?? this.settings);
+    const learning = this.project.runs.at(-1)?.settings ?? this.settings;
+    const settings = known(this.#heads, learning);
+    const other = elsewhere || settings !== learning;
+    if (elsewhere || (learnt && other)) this.dispatchEvent(told('problem', foreign(elsewhere ? 'on another backbone' : 'in a way that is not here')));
+    if (!learnt || other) return this.project;
     const ids = learnt.labels.map((label) => this.classes.find(({ name }) => name === label)?.id);
     if (ids.every(Boolean)) await this.#alone('import', () => this.#adopt(learnt, settings, /** @type {string[]} */ (ids)));
     return this.project;

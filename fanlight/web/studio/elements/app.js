@@ -49,7 +49,7 @@ export class FanlightStudio extends LitElement {
 
   /** @override */
   static properties = {
-    src: {}, heading: {}, session: { attribute: false }, progress: { state: true }, trouble: { state: true }, newer: { state: true }, room: { state: true },
+    src: {}, heading: {}, session: { attribute: false }, progress: { state: true }, trouble: { state: true }, newer: { state: true }, room: { state: true, reflect: true },
     online: { state: true }, offline: { state: true }, install: { state: true }, full: { state: true }, seen: { state: true },
   };
 
@@ -80,6 +80,7 @@ export class FanlightStudio extends LitElement {
     .n { display: grid; place-items: center; width: 1.75rem; height: 1.75rem; border-radius: 50%; background: var(--well); color: var(--soft);
       font-size: 0.9375rem; font-weight: 650; letter-spacing: 0; }
     .n svg { width: 1.125rem; height: 1.125rem; stroke-width: 2.5; }
+    @media (forced-colors: active) { .now .n { border: 2px solid Highlight; } }
     .now .n { background: var(--accent); color: var(--on-accent); }
     .done .n { background: var(--good-wash); color: var(--good); }
     .soon { display: grid; gap: var(--s2); }
@@ -105,7 +106,7 @@ export class FanlightStudio extends LitElement {
     nav.foot button.done { color: var(--good); }
     nav.foot :focus-visible { outline-offset: -3px; }
     @media (min-width: 68rem) { nav.foot { display: none; } }
-    @media (max-width: 67.99rem) { :host { --foot: 3.5rem; } .page { padding-bottom: 6.5rem; } }
+    @media (max-width: 67.99rem) { :host(:not([room='tag'])) { --foot: 3.5rem; } .page { padding-bottom: 6.5rem; } }
     @media (max-width: 48rem) { .state span, .state .wide, .mark span, .wide { display: none; } .project { padding-left: var(--s2); } .top { gap: var(--s2); } }
     @media (max-width: 30rem) { .top button.quiet { padding: 0 var(--s2); } }
     .about { margin-top: var(--s5); text-align: center; }
@@ -370,11 +371,6 @@ export class FanlightStudio extends LitElement {
     }
   }
 
-  /** What was thrown away is gone before anything else is done with the photos. */
-  #settle() {
-    if (this.session) Trash.of(this.session).empty().catch((error) => this.#failed(error));
-  }
-
   /** @returns {Record<Step, boolean>} what is done */
   get #done() {
     const { session } = this;
@@ -432,8 +428,7 @@ export class FanlightStudio extends LitElement {
     const next = !done.collect ? 'collect' : !done.train ? 'train' : 'try';
     const state = done[step] ? 'done' : next === step ? 'now' : '';
     return html`
-      <section class="step ${step} ${state}" id=${step} tabindex="-1" aria-labelledby="${step}-name"
-        @pointerdown=${step === 'collect' ? nothing : this.#settle} @keydown=${step === 'collect' ? nothing : this.#settle}>
+      <section class="step ${step} ${state}" id=${step} tabindex="-1" aria-labelledby="${step}-name">
         <h2 id="${step}-name" aria-current=${next === step ? 'step' : 'false'}><span class="n" aria-hidden="true">${done[step] ? icons.check : n}</span> ${name}</h2>
         ${inside}
       </section>`;

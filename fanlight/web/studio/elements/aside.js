@@ -2,6 +2,7 @@ import { css, html, nothing } from 'lit';
 import { percent, rightOf } from './figures.js';
 import { Patient } from './patient.js';
 import { shared } from './theme.js';
+import { Trash } from './trash.js';
 import { Watch } from './watch.js';
 import { count, problem, seconds } from './words.js';
 /**
@@ -117,6 +118,7 @@ export class Aside extends Patient {
     const ids = on ? chosen(session.examples) : this.#held.map(({ id }) => id);
     this._busy = on ? 'Putting photos aside' : 'Putting them back';
     try {
+      await Trash.of(session).empty();
       await session.hold(ids, on);
       this._seen = on && session.trained;
     } catch (error) {
@@ -132,6 +134,7 @@ export class Aside extends Patient {
     if (!session) return;
     this._busy = 'Learning without them';
     try {
+      await Trash.of(session).empty();
       await session.train({}, { onEpoch: (epoch) => { this._busy = `Learning without them, round ${epoch + 1} of ${session.settings.epochs}`; } });
       this._seen = false;
     } catch (error) {

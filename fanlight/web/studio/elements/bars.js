@@ -28,6 +28,7 @@ export class Bars extends Patient {
     .bar { display: block; height: 0.875rem; }
     .bar::before { border-radius: 0; transition-duration: 0.1s; }
     .mark { position: absolute; top: -0.25rem; bottom: -0.25rem; left: calc(var(--at) * 100%); width: 2px; margin-left: -1px; background: var(--ink); opacity: 0.55; }
+    @media (forced-colors: active) { .mark { background: CanvasText; opacity: 1; forced-color-adjust: none; } }
   `];
 
   constructor() {

@@ -41,7 +41,7 @@ export class FlCollect extends LitElement {
   static styles = [shared, css`
     .classes { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); align-items: start; gap: var(--s3); }
     .balance { display: flex; gap: 2px; height: 0.625rem; overflow: hidden; border-radius: 1rem; background: var(--well); }
-    .balance i { flex: var(--n) 0 0; min-width: 4px; background: var(--color); transition: flex var(--quick); }
+    .balance i { flex: var(--n) 0 0; min-width: 4px; background: var(--color); transition: flex var(--quick); forced-color-adjust: none; }
     .ways { display: flex; flex-wrap: wrap; gap: var(--s2); }
     .add { flex: 1 1 12rem; border-style: dashed; background: transparent; color: var(--soft); }
     .add:hover { color: var(--ink); }
@@ -341,6 +341,7 @@ export class FlCollect extends LitElement {
     await this.updateComplete;
     const card = this.#card(id);
     await card?.updateComplete;
+    card?.scrollIntoView({ block: 'nearest' });
     /** @type {HTMLElement | null | undefined} */ (card?.renderRoot.querySelector('input.name'))?.focus({ preventScroll: true });
   }
 
@@ -355,10 +356,7 @@ export class FlCollect extends LitElement {
     const next = (shown[at + 1] ?? shown[at - 1])?.id ?? ''; // the keys go to its neighbour
     const trash = Trash.of(session);
     trash.put({ classes: [info.id] }).catch((error) => problem(this, error));
-    tell(this, n ? `${info.name} and its ${count(n, 'photo')} removed` : `${info.name} removed`, { label: 'Undo', act: () => {
-      trash.undo();
-      this.#focus(info.id);
-    } });
+    tell(this, n ? `${info.name} and its ${count(n, 'photo')} removed` : `${info.name} removed`, trash.way(() => this.#focus(info.id)));
     this.#focus(next);
   }
 
@@ -368,7 +366,7 @@ export class FlCollect extends LitElement {
     if (!session) return;
     const trash = Trash.of(session);
     trash.put({ examples: ids }).catch((error) => problem(this, error));
-    tell(this, `${count(ids.length, 'photo')} deleted`, { label: 'Undo', act: () => trash.undo() });
+    tell(this, `${count(ids.length, 'photo')} deleted`, trash.way());
   }
 
   /** @param {string[]} ids @param {string} to */

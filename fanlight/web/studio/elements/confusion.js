@@ -1,6 +1,7 @@
 import { css, html, nothing } from 'lit';
 import { icons } from './icons.js';
 import { shared, vars } from './theme.js';
+import { Watch } from './watch.js';
 import { count } from './words.js';
 import { percent } from './figures.js';
 import { Patient } from './patient.js';
@@ -57,6 +58,7 @@ export class Confusion extends Patient {
     this._open = null;
     /** The cell that Tab comes to. @type {[number, number]} */
     this._at = [0, 0];
+    new Watch(this, ['change']); // names
   }
 
   /** @override @param {PropertyValues} changed */

@@ -112,7 +112,7 @@ export class FlGallery extends Patient {
     const trash = Trash.of(session);
     this.selected = new Set();
     trash.put({ examples: ids }).catch((error) => problem(this.#inside, error));
-    tell(this.#inside, `${count(ids.length, 'photo')} deleted`, { label: 'Undo', act: () => trash.undo() });
+    tell(this.#inside, `${count(ids.length, 'photo')} deleted`, trash.way());
   }
 
   /** @param {string[]} ids @param {string} to */

@@ -3,6 +3,7 @@ import { regain } from './focus.js';
 import { icons } from './icons.js';
 import { Patient } from './patient.js';
 import { shared, vars } from './theme.js';
+import { Trash } from './trash.js';
 import { Watch } from './watch.js';
 import { aborted, bytes, count, plain, tell } from './words.js';
 import './runs.js';
@@ -137,6 +138,7 @@ export class Keep extends Patient {
     if (old) URL.revokeObjectURL(old);
     this.#set(kind, { share: null, control, file: null, url: '', error: null });
     try {
+      await Trash.of(session).empty(); // what was thrown away is in no file
       const file = await session.export(kind, {
         signal: control.signal,
         onProgress: (done, all) => this.#set(kind, { share: all ? done / all : null }),
@@ -231,7 +233,7 @@ export class Keep extends Patient {
       <section aria-labelledby="finished">
         <h2 id="finished">Take your model with you</h2>
         ${session.trained ? nothing : html`<p class="note">Train first. Then you can save what it has learnt.</p>`}
-        ${session.untaught ? html`<p class="note">${session.untaught} What you save now does not know them.</p>` : nothing}
+        ${session.untaught ? html`<p class="note">${session.untaught} Until then, what you save knows only the others.</p>` : nothing}
         <ul class="cards">${FINISHED.map((card) => this.#card(card))}${this.#card(PROJECT)}</ul>
         <details><summary>${icons.down} For developers</summary><ul class="cards">${DEVELOPERS.map((card) => this.#card(card))}</ul></details>
       </section>

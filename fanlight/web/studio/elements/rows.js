@@ -256,7 +256,7 @@ export class Rows extends LitElement {
           <option value="" .selected=${row.tag === null}>not sure</option>
           ${this.classes.map(({ id, name }) => html`<option value=${id} .selected=${id === row.tag}>${name}</option>`)}
         </select>`}</span>
-      <span role="gridcell" class="number end">${row.state === 'done' && row.said !== null ? percent(row.score) : ''}</span>
+      <span role="gridcell" class="number end">${row.state === 'done' && row.said !== null && row.said === (row.tag ?? row.said) ? percent(row.score) : ''}</span>
     </div>`;
   }
 

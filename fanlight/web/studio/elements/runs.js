@@ -88,7 +88,7 @@ export class Runs extends Patient {
   }
 
   /** @param {Run} run */
-  #restore({ settings: { mirror, ...settings } }) {
+  #restore({ settings: { mirror, threshold, ...settings } }) {
     const { session } = this;
     if (!session) return;
     const before = session.settings;

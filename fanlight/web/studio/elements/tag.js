@@ -44,6 +44,7 @@ export class Tag extends Patient {
     .filters button { max-width: 100%; overflow-wrap: anywhere; }
     .filters { display: flex; flex-wrap: wrap; gap: var(--s2); align-items: center; }
     .many { position: sticky; bottom: var(--foot, 0px); z-index: 3; }
+    @container (max-width: 40rem) { .many { position: static; } }
     .many label { flex: 1 1 15rem; white-space: nowrap; }
     .save > button { flex: 0 1 auto; }
     .note { display: grid; gap: var(--s1); }
@@ -361,7 +362,7 @@ export class Tag extends Patient {
       ${doing ? html`<p class="note" role="status">${doing} …</p>` : nothing}
       ${written ? html`<div class="note ${written.written || written.removed ? 'good' : 'bad'}" role="status"><p>${count(written.written, 'tag')} written beside the photos.</p>
         ${written.removed ? html`<p>${count(written.removed, 'tag')} of before taken away: of these photos it is not sure any more.</p>` : nothing}
-        ${written.kept.length ? html`<p>${count(written.kept.length, 'file')} left as they were, since another program made or changed them: ${written.kept.slice(0, 3).join(', ')}${written.kept.length > 3 ? ' …' : ''}</p>` : nothing}
+        ${written.kept.length ? html`<p>${count(written.kept.length, 'file')} left alone, since another program made or changed ${written.kept.length > 1 ? 'them' : 'it'}: ${written.kept.slice(0, 3).join(', ')}${written.kept.length > 3 ? ' …' : ''}</p>` : nothing}
         ${written.missing.length ? html`<p>${count(written.missing.length, 'photo')} not in that folder. Choose the one that the photos came from.</p>` : nothing}</div>` : nothing}
     </section>`;
   }

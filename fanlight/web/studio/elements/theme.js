@@ -128,7 +128,7 @@ export const shared = css`
   .bar { height: 0.5rem; overflow: hidden; border-radius: 1rem; background: var(--well); }
   .bar::before { content: ''; display: block; height: 100%; border-radius: inherit; background: var(--color, var(--glow));
     transform: scaleX(var(--share, 0)); transform-origin: 0 50%; transition: transform var(--quick); }
-  @media (forced-colors: active) { .bar, .dot { border: 1px solid; } .bar::before, .dot { forced-color-adjust: none; } }
+  @media (forced-colors: active) { .bar, .dot { border: 1px solid; } .bar::before, .dot { forced-color-adjust: none; } button[aria-pressed='true'] { outline: 2px solid Highlight; outline-offset: -4px; } }
   @media (prefers-reduced-motion: reduce) { *, *::before, *::after { animation: none !important; scroll-behavior: auto !important; } }
 `;
 

@@ -4,7 +4,7 @@ import { Patient } from './patient.js';
 import { shared } from './theme.js';
 import { aborted, plain, problem, tell } from './words.js';
 
-/** @typedef {{ text: string, label?: string, act?: () => unknown, bad?: boolean }} Told */
+/** @typedef {{ text: string, label?: string, act?: () => unknown, still?: () => boolean, bad?: boolean }} Told */
 
 /** What Ctrl+Z does, too. */
 const UNDO = 'Undo';
@@ -25,6 +25,7 @@ export class FlToast extends Patient {
       background: var(--ink); color: var(--paper); box-shadow: var(--float); pointer-events: auto; overflow-wrap: anywhere;
       animation: come 0.2s ease-out;
     }
+    @media (forced-colors: active) { .told { border: 2px solid; } }
     @keyframes come { from { opacity: 0; transform: translateY(1rem); } }
     button { border-color: transparent; background: transparent; }
     button:hover { background: rgb(128 120 100 / 0.35); }
@@ -47,6 +48,7 @@ export class FlToast extends Patient {
     super.connectedCallback();
     document.addEventListener('focusin', this.#seen);
     document.addEventListener('keydown', this.#undo);
+    document.addEventListener('fl-trash', this.#over);
   }
 
   /** @override */
@@ -54,11 +56,17 @@ export class FlToast extends Patient {
     super.disconnectedCallback();
     document.removeEventListener('focusin', this.#seen);
     document.removeEventListener('keydown', this.#undo);
+    document.removeEventListener('fl-trash', this.#over);
   }
 
   #seen = (/** @type {Event} */ event) => {
     const path = event.composedPath();
     if (!path.includes(this)) this.#before = /** @type {HTMLElement} */ (path[0]);
+  };
+
+  /** What could be undone has gone for good. */
+  #over = () => {
+    if (this.told?.still?.() === false) this.hide();
   };
 
   #undo = (/** @type {KeyboardEvent} */ event) => {

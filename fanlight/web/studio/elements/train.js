@@ -265,7 +265,7 @@ export class Train extends Patient {
     if (!this.session) return nothing;
     return html`
       ${this._work ? this.#progress(this._work) : this.#start()}
-      ${!this._work && this._report?.count ? this.#result(this._report) : nothing}`;
+      ${!this._work && this.session.trained && this._report?.count ? this.#result(this._report) : nothing}`;
   }
 }
 

@@ -19,6 +19,8 @@ export class Trash extends EventTarget {
   #timer = 0;
   /** The last removing. @type {Promise<void>} */
   #emptied = Promise.resolve();
+  /** How often something was thrown away. */
+  #turn = 0;
 
   /** @param {Session} session */
   constructor(session) {
@@ -43,6 +45,7 @@ export class Trash extends EventTarget {
     this.#examples = new Set(examples);
     this.#classes = new Set(classes);
     this.#project = this.#session.project.id;
+    this.#turn++;
     this.#timer = setTimeout(() => this.empty().catch((error) => this.#fail(error)), KEEP_MS);
     this.#tell();
     await before;
@@ -51,6 +54,15 @@ export class Trash extends EventTarget {
   undo() {
     this.#clear();
     this.#tell();
+  }
+
+  /** What is told of it: there is a way back, as long as there is. @param {() => unknown} [then] */
+  way(then) {
+    const turn = this.#turn;
+    return { label: 'Undo', still: () => this.full && this.#turn === turn, act: () => {
+      this.undo();
+      then?.();
+    } };
   }
 
   /** Remove for good what was thrown away; also what is on its way out already is gone then. */
@@ -90,6 +102,7 @@ export class Trash extends EventTarget {
   #tell() {
     this.dispatchEvent(new Event('change'));
     this.#session.dispatchEvent(new Event('trash'));
+    document.dispatchEvent(new Event('fl-trash'));
   }
 
   /** @param {unknown} detail */

@@ -8,6 +8,7 @@ import { icons } from './icons.js';
 import { keepSettings, mirrored, settingsOf } from './keeping.js';
 import { Patient } from './patient.js';
 import { shared, vars } from './theme.js';
+import { Trash } from './trash.js';
 import { Watch } from './watch.js';
 import { aborted, count, plain, problem, tell } from './words.js';
 import './aside.js';
@@ -280,6 +281,7 @@ export class Try extends Patient {
     this._busy = 'Learning from it';
     const era = this.#era;
     try {
+      await Trash.of(session).empty(); // nothing is learnt of what was thrown away
       const done = await session.correct(photo, id);
       const answer = await session.predict(photo, { heat: this._heat });
       if (era !== this.#era) return;
@@ -337,7 +339,7 @@ export class Try extends Patient {
   #effect({ before, after, measured, learnt = true, name, now, ms }) {
     const better = before && after ? Math.round((after.accuracy - before.accuracy) * after.count) : 0;
     return html`<div class="note ${better < 0 ? '' : 'good'}" role="status">
-      <p>${learnt ? html`<strong>Learnt in ${(ms / 1000).toFixed(1)} seconds.</strong>` : html`<strong>Kept for checking.</strong> It learns nothing from this photo: the same one is kept aside.`} It now says ${name} with ${percent(now)}.</p>
+      <p>${learnt ? html`<strong>Learnt in ${(ms / 1000).toFixed(1)} seconds.</strong>` : html`<strong>Kept for checking.</strong> It learns nothing from this photo: the same one is kept aside.`}${learnt ? ` It now says ${name} with ${percent(now)}.` : nothing}</p>
       ${before && after ? html`<p class="change"><span>On ${MEASURED[measured ?? 'held']}:</span>
           <span class="number">${rightOf(before)} before, <strong>${rightOf(after)} now</strong></span></p>
         <p class="small">${better > 0 ? 'Better.' : better < 0 ? 'Worse with the others. More photos of both classes will help, or take it back.' : 'As good as before with the others.'}</p>`

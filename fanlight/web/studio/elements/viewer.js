@@ -21,6 +21,8 @@ export class FlViewer extends Patient {
     .frame { height: 100%; min-height: 0; }
     .view button { border-radius: 50%; }
     .foot { display: flex; flex-wrap: wrap; align-items: center; gap: var(--s3); padding: var(--s3) var(--s4); border-top: 1px solid var(--line); }
+    fl-dialog { --foot: 4.5rem; } /* what is told is above it */
+    @media (max-width: 40rem) { fl-dialog { --foot: 9rem; } }
     .foot label { min-width: 0; max-width: 100%; }
     .foot select { max-width: 100%; }
     .foot p { flex: 1 1 12rem; }
@@ -115,12 +117,11 @@ export class FlViewer extends Patient {
     this.at = Math.min(at, Math.max(0, this.ids.length - 1));
     const trash = Trash.of(session);
     trash.put({ examples: [item.id] }).catch((error) => problem(this, error));
-    tell(this.#dialog?.firstElementChild ?? this, 'Photo deleted', { label: 'Undo', act: () => {
-      trash.undo();
+    tell(this.#dialog?.firstElementChild ?? this, 'Photo deleted', trash.way(() => {
       if (!this.#dialog?.open) return;
       this.ids = ids;
       this.at = at;
-    } });
+    }));
     if (!this.ids.length) this.#dialog?.close();
   }
 

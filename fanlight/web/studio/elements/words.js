@@ -41,7 +41,8 @@ export const aborted = (error) => error?.name === 'AbortError';
  * It is read aloud, too.
  * @param {EventTarget} from an element of the page
  * @param {string} text
- * @param {{ label?: string, act?: () => unknown, bad?: boolean }} [options] `act` is called where `label` is pressed
+ * @param {{ label?: string, act?: () => unknown, still?: () => boolean, bad?: boolean }} [options] `act` is called where `label`
+ *   is pressed; `still`: whether it would still do something
  */
 export const tell = (from, text, options = {}) => from.dispatchEvent(
   new CustomEvent('fl-tell', { bubbles: true, composed: true, detail: { text, ...options } }),

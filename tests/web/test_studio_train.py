@@ -33,11 +33,10 @@ def test_what_is_told_is_of_what_was_measured(parts: Any) -> None:  # noqa: F811
         s.project.runs.at(-1).measured = 'held'; s.dispatchEvent(new Event('trained')); }""")
     parts.locator(".verdict").get_by_text("So few say little: put 5 or more of each").wait_for()
     # A new name is said everywhere; and what nothing is taught any more has no result.
-    parts.evaluate("s.renameClass('c0', 'Minka')")
+    parts.evaluate("s.classes[0].name = 'Minka', s.dispatchEvent(new Event('change'))")
     parts.locator("fl-confusion").get_by_text("Minka").first.wait_for()
     parts.evaluate(
-        "async () => { Object.defineProperty(s, 'trained', { value: false,"
-        " writable: true }); el.requestUpdate(); await el.updateComplete; }"
+        "async () => { s.trained = false; el.requestUpdate(); await el.updateComplete; }"
     )
     assert not parts.locator("#result").count()
     parts.evaluate("s.trained = true")

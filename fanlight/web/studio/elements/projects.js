@@ -44,8 +44,8 @@ export class FlProjects extends Patient {
     .open { flex: 1; min-width: 0; display: grid; justify-content: start; justify-items: start; grid-template-columns: minmax(0, 1fr); gap: 0; padding: var(--s2) var(--s4); border-color: transparent; background: transparent;
       text-align: start; }
     .open b { max-width: 100%; overflow: hidden; text-overflow: ellipsis; }
-    form { display: flex; flex: 1; gap: var(--s2); padding: var(--s2); }
-    form input { flex: 1; min-width: 0; }
+    form { display: flex; flex: 1; min-width: 0; gap: var(--s2); padding: var(--s2); }
+    form input { flex: 1; width: 100%; }
     .dots { display: inline-flex; gap: 0.25rem; vertical-align: middle; }
     .dots .dot { width: 0.625rem; height: 0.625rem; }
     .bar { margin: var(--s2) 0; }

@@ -67,7 +67,7 @@ export const shared = css`
   .row { display: flex; flex-wrap: wrap; align-items: center; gap: var(--s2); }
   .grow { flex: 1; min-width: 0; }
   .stack { display: grid; grid-template-columns: minmax(0, 1fr); gap: var(--s3); }
-  .break { overflow-wrap: anywhere; }
+  .break, p { overflow-wrap: anywhere; }
   .hidden-text { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 
   :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }

@@ -22,7 +22,7 @@ export class FlViewer extends Patient {
     .view button { border-radius: 50%; }
     .foot { display: flex; flex-wrap: wrap; align-items: center; gap: var(--s3); padding: var(--s3) var(--s4); border-top: 1px solid var(--line); }
     fl-dialog { --foot: 4.5rem; } /* what is told is above it */
-    @media (max-width: 40rem) { fl-dialog { --foot: 9rem; } }
+    @media (max-width: 40rem) { fl-dialog { --foot: 13rem; } }
     .foot label { min-width: 0; max-width: 100%; }
     .foot select { max-width: 100%; }
     .foot p { flex: 1 1 12rem; }

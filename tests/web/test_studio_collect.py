@@ -852,6 +852,8 @@ def test_axe_finds_nothing_serious(
     fill(page, 40, 4)
     page.wait_for_timeout(300)
     check("photos")
+    page.evaluate("session.renameClass(session.classes[1].id, 'W'.repeat(60))")
+    page.locator("fl-train").get_by_text("WWW").first.wait_for()
     wide = page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert wide, "the page is wider than its window"
     gallery(page)

@@ -281,7 +281,7 @@ def test_tags_are_written_beside_the_photos_and_others_files_stay(parts: Any) ->
     write.click()
     parts.get_by_text("4 tags written").wait_for()
     note = parts.locator("fl-tag .note").inner_text()
-    assert "1 file left as they were" in note and "beach/IMG_0001.xmp" in note
+    assert "1 file left alone" in note and "beach/IMG_0001.xmp" in note
     assert keywords(parts.evaluate("get(sub, 'IMG_0000.xmp')")) == ["cat"]
     assert parts.evaluate("get(sub, 'IMG_0001.xmp')") == "<xmp>of another program</xmp>"
     names = """async () => { const all = []; for await (const n of sub.keys()) all.push(n);
@@ -355,7 +355,7 @@ def test_side_cars_of_ours_that_others_changed_stay(parts: Any, edit: str) -> No
     write.click()
     parts.get_by_text("1 tag written").wait_for()
     note = parts.locator("fl-tag .note").inner_text()
-    assert "made or changed them: beach/IMG_0000.xmp" in note
+    assert "made or changed it: beach/IMG_0000.xmp" in note
     assert parts.evaluate("get(sub, 'IMG_0000.xmp')") == theirs
 
 

@@ -273,7 +273,7 @@ def test_settings_have_hints_a_way_back_and_reach_the_session(parts: Any) -> Non
     assert parts.get_by_label("Photos it asks").count()
     assert not parts.locator("fl-preview").count()
     # Nor has it any use for copies, and nothing stands over fields that are not there.
-    assert parts.get_by_role("group").all_inner_texts()[1].split("\n")[0] == "How it learns"
+    assert parts.locator("fl-settings legend").all_inner_texts() == ["What learns", "How it learns"]
     assert not parts.get_by_label("Copies of each photo").count()
     assert "each round" not in parts.locator("#validationSplit-hint").inner_text()
     parts.get_by_role("radio", name="Simple").check()

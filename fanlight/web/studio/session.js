@@ -347,8 +347,8 @@ export class TransferSession extends EventTarget {
       if (settings.head === 'neighbours') await this.#remember(model, parts.train, classes);
       else await this.#fit(model, run, parts, classes, { signal, onPrepare, onEpoch, onBatch });
       this.#learnt.set(this.project, model, { id: info.id, classes, sides });
-      const measured = this.#measuring(parts.validation);
-      run.measured = !measured.length ? 'all' : measured[0].held ? 'held' : 'validation';
+      const [measured, on] = this.#measuring(parts.validation);
+      run.measured = on;
       run.report = await this.#reported(model, measured.length ? measured : parts.train, classes);
       run.seconds += (performance.now() - begun) / 1000;
       this.problem = null;
@@ -359,10 +359,10 @@ export class TransferSession extends EventTarget {
     });
   }
 
-  /** What measures honestly: what is held out, else what validates. @param {Example[]} validation */
+  /** What measures honestly, and which it is: what is held out, else what validates. @param {Example[]} validation @returns {[Example[], NonNullable<Run['measured']>]} */
   #measuring(validation) {
     const held = this.examples.filter((e) => e.held && this.#features.rows.has(e.id));
-    return held.length ? held : validation;
+    return held.length ? [held, 'held'] : [validation, validation.length ? 'validation' : 'all'];
   }
 
   /** Wait until all features are there. @param {HeadInfo} info @param {AbortSignal} [signal] @param {Watch['onPrepare']} [told] */
@@ -532,7 +532,7 @@ export class TransferSession extends EventTarget {
     const begun = performance.now();
     const weights = await model.getWeights();
     const { train, validation } = parted(this.examples, classes, known.sides);
-    const measured = this.#measuring(validation);
+    const [measured, which] = this.#measuring(validation);
     const report = async () => (measured.length ? this.#reported(model, measured, classes) : null);
     const before = await report();
     if (learnt) {
@@ -544,12 +544,11 @@ export class TransferSession extends EventTarget {
     this.#learnt.set(this.project, model, known);
     const after = await report();
     const ms = performance.now() - begun;
-    const on = !measured.length ? null : measured[0].held ? 'held' : 'validation';
     const { id: project, runs } = this.project;
     const last = runs.at(-1);
     // What the last training came to is now this.
     if (after && last) this.report = after;
-    await this.#keep(after && last ? [...runs.slice(0, -1), { ...last, report: after, measured: /** @type {'held'} */ (on) }] : undefined);
+    await this.#keep(after && last ? [...runs.slice(0, -1), { ...last, report: after, measured: which }] : undefined);
     /** @returns {Promise<boolean>} whether it has forgotten the photo: not where it has learnt anew since */
     const undo = () => this.#alone('undo', async () => {
       if (this.project.id !== project) fail('E-STUDIO-023', 'Another project is open.', { next: 'open the first one again' });
@@ -564,7 +563,7 @@ export class TransferSession extends EventTarget {
       return true;
     });
     const now = /** @type {Example} */ (this.examples.find((e) => e.id === id));
-    return { example: now, before, after, measured: on, learnt, ms, undo };
+    return { example: now, before, after, measured: which === 'all' ? null : which, learnt, ms, undo };
   }
 
   /** Learn on, for the sake of one example. @param {TrainableModel} model @param {HeadInfo} info @param {Example[]} train @param {string[]} classes @param {string} id */

@@ -208,6 +208,7 @@ export class FlProjects extends Patient {
 
   async #export() {
     await this.#do('Packing…', async () => {
+      if (this.session) await Trash.of(this.session).empty();
       const file = await this.session?.export('project');
       if (!file) return;
       const link = Object.assign(document.createElement('a'), { href: URL.createObjectURL(file), download: file.name });

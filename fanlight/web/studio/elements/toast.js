@@ -33,8 +33,11 @@ export class FlToast extends Patient {
     :focus-visible { outline-color: var(--paper); outline-offset: -3px; }
   `];
 
+  /** Which has told something last. @type {FlToast | null} */
+  static #last = null;
+
   #timer = 0;
-  /** What had the keys before this. @type {HTMLElement | null} */
+  /** What heard the last key that was not for this. @type {HTMLElement | null} */
   #before = null;
 
   constructor() {
@@ -46,32 +49,29 @@ export class FlToast extends Patient {
   /** @override */
   connectedCallback() {
     super.connectedCallback();
-    document.addEventListener('focusin', this.#seen);
-    document.addEventListener('keydown', this.#undo);
+    document.addEventListener('keydown', this.#key, true);
     document.addEventListener('fl-trash', this.#over);
   }
 
   /** @override */
   disconnectedCallback() {
     super.disconnectedCallback();
-    document.removeEventListener('focusin', this.#seen);
-    document.removeEventListener('keydown', this.#undo);
+    document.removeEventListener('keydown', this.#key, true);
     document.removeEventListener('fl-trash', this.#over);
   }
-
-  #seen = (/** @type {Event} */ event) => {
-    const path = event.composedPath();
-    if (!path.includes(this)) this.#before = /** @type {HTMLElement} */ (path[0]);
-  };
 
   /** What could be undone has gone for good. */
   #over = () => {
     if (this.told?.still?.() === false) this.hide();
   };
 
-  #undo = (/** @type {KeyboardEvent} */ event) => {
-    const typing = /** @type {Element} */ (event.composedPath()[0]).matches?.('input:not([type=checkbox]), textarea');
-    if (this.told?.label !== UNDO || event.key !== 'z' || !(event.ctrlKey || event.metaKey) || typing) return;
+  /** @param {KeyboardEvent} event */
+  #key = (event) => {
+    const path = event.composedPath();
+    const at = /** @type {HTMLElement} */ (path[0]);
+    if (!path.includes(this)) this.#before = at;
+    if (FlToast.#last !== this || this.told?.label !== UNDO || event.key !== 'z' || !(event.ctrlKey || event.metaKey)) return;
+    if (at.matches?.('input:not([type=checkbox]), textarea')) return; // it undoes what was typed
     event.preventDefault();
     this.#act();
   };
@@ -85,6 +85,7 @@ export class FlToast extends Patient {
   /** @param {Told} told */
   show(told) {
     this.told = told;
+    FlToast.#last = this;
     this.#wait();
   }
 

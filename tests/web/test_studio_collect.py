@@ -233,7 +233,7 @@ def test_a_class_is_added_removed_and_had_back(studio: Any) -> None:
     assert studio.evaluate("session.classes.length") == 3
     # What is done next is done without it, and then there is nothing to be had back.
     studio.get_by_role("button", name="Tag photos").click()
-    until(studio, "session.classes.length === 2 && session.examples.length === 3")
+    until(studio, "session.classes.length === 2 && session.examples.length === 3", 6)
     status.get_by_role("button", name="Undo").wait_for(state="detached")
 
 
@@ -309,6 +309,15 @@ def test_folders_become_classes(studio: Any, tmp_path: Path) -> None:
     until(studio, "session.examples.length === 4")
     assert {"cats", "dogs"} <= set(studio.evaluate("session.classes.map(({ name }) => name)"))
     studio.locator("fl-toast.foot").get_by_text("4 photos added").wait_for()
+    # A class that was thrown away takes none of them, or it would take them along.
+    cats = studio.evaluate("session.classes.find(({ name }) => name === 'cats').id")
+    at = studio.evaluate("session.classes.findIndex(({ name }) => name === 'cats')")
+    card(studio, at).get_by_role("button", name="More for cats").click()
+    card(studio, at).get_by_role("button", name="Remove this class").click()
+    studio.locator("fl-collect input.folders").set_input_files(tmp_path / "pets")
+    until(studio, "session.examples.length === 6")
+    assert not studio.evaluate(f"session.examples.some((e) => e.class === '{cats}')")
+    assert studio.evaluate("session.classes.filter(({ name }) => name === 'cats').length") == 1
 
 
 def test_a_zip_on_the_page_may_be_a_class_for_each_folder(studio: Any) -> None:
@@ -669,7 +678,7 @@ def test_look_alikes_are_pointed_out_and_thinned(studio: Any) -> None:
     studio.locator("fl-gallery").get_by_role("button", name="All 3").wait_for()
     studio.locator("fl-gallery").get_by_label("Close").first.click()
     studio.get_by_role("button", name="Tag photos").click()
-    until(studio, "session.examples.length === 3")
+    until(studio, "session.examples.length === 3", 6)  # sooner than by itself
     assert len(set(examples(studio, "hash"))) == 3
 
 

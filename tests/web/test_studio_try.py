@@ -323,6 +323,27 @@ def test_a_map_is_bilinear_between_its_places(parts: Any) -> None:  # noqa: F811
     assert found == pytest.approx(expected * 2, abs=1)
 
 
+def test_nothing_is_made_of_what_was_thrown_away(parts: Any) -> None:  # noqa: F811
+    throw = "() => { parts.Trash.of(s).put({ examples: [s.examples[0].id] }); s.calls = []; }"
+    first = "s.calls.map(([name]) => name).filter((name) => !['train', 'configure'].includes(name))"
+    show(parts, "fl-keep")
+    count = parts.evaluate("s.examples.length")
+    parts.evaluate(throw)
+    with parts.expect_download():
+        parts.evaluate("el.export('page')")
+    assert parts.evaluate("s.examples.length") == count - 1
+    parts.get_by_role("link", name="Save again").wait_for()
+    show(parts)
+    parts.evaluate(throw)
+    parts.evaluate("async () => { await el.show([await file([140, 130, 110])]); }")
+    parts.evaluate("async () => { await el.correct(s.classes[1].id); }")
+    assert parts.evaluate(first)[0] == "remove"
+    parts.evaluate(throw)
+    parts.get_by_role("switch", name="Keep some photos aside").click()
+    parts.wait_for_function("() => s.calls.some(([name]) => name === 'hold')")
+    assert parts.evaluate(first)[0] == "remove"
+
+
 def test_files_are_made_and_saved(parts: Any) -> None:  # noqa: F811
     show(parts, "fl-keep", "await s.train(); await s.train({ epochs: 60, head: 'hidden' })")
     parts.get_by_text("For developers").click()

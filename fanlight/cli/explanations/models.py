@@ -7,8 +7,10 @@ from fanlight.cli.explanations.text import Explanation
 MODELS: dict[str, Explanation] = {
     "E-FORMAT-001": Explanation(
         "The path is misspelt, or leads to something that is neither a file nor a folder, to an "
-        "empty file, or to one that you may not read.",
-        "Check spelling and permissions. A relative path starts in the working directory.",
+        "empty file, or to one that you may not read. Or a zip's model found no room to be "
+        "unpacked.",
+        "Check spelling and permissions. A relative path starts in the working directory. Make "
+        "room where temporary files are kept, or name another folder in TMPDIR.",
     ),
     "E-FORMAT-002": Explanation(
         "The contents are those of another format: a pickle of PyTorch, a checkpoint, weights "

@@ -421,8 +421,8 @@ const share = async ({ core }, training) => {
     core.say('training', `training: ${training.threads} of ${most} threads, ${best.map((ms) => ms.toFixed(1)).join(' and ')} ms`);
     core.changed();
   }
+  if (core.info.threads !== training.hired) training.idle = training.hired = core.info.threads;
   if (training.threads === core.info.threads) return;
-  if (core.info.threads !== training.hired) training.idle = core.info.threads;
   try {
     await (await import('./threads.js')).hire(core, training.threads, true);
   } catch {

@@ -49,7 +49,7 @@ export class FanlightStudio extends LitElement {
 
   /** @override */
   static properties = {
-    src: {}, heading: {}, session: { attribute: false }, progress: { state: true }, trouble: { state: true }, newer: { state: true }, room: { state: true, reflect: true },
+    src: {}, heading: {}, session: { attribute: false }, progress: { state: true }, trouble: { state: true }, newer: { state: true }, room: { reflect: true },
     online: { state: true }, offline: { state: true }, install: { state: true }, full: { state: true }, seen: { state: true },
   };
 

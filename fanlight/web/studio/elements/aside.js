@@ -115,11 +115,10 @@ export class Aside extends Patient {
     const on = /** @type {HTMLInputElement} */ (event.target).checked;
     const { session } = this;
     if (!session) return;
-    const ids = on ? chosen(session.examples) : this.#held.map(({ id }) => id);
     this._busy = on ? 'Putting photos aside' : 'Putting them back';
     try {
       await Trash.of(session).empty();
-      await session.hold(ids, on);
+      await session.hold(on ? chosen(session.examples) : this.#held.map(({ id }) => id), on);
       this._seen = on && session.trained;
     } catch (error) {
       problem(this, error);

@@ -185,6 +185,8 @@ export class FlCollect extends LitElement {
     this.#adds.set(to, all.add(one));
     this.#count(to);
     try {
+      // A class that was thrown away takes no photo: it would take it along.
+      if (session.classes.length > shownClasses(session).length) await Trash.of(session).empty();
       return await session.add(to === FOLDERS ? null : to, photos, { source, signal: one.stop.signal, onProgress: (done, count) => {
         Object.assign(one, { done, count: count ?? known });
         this.#count(to);

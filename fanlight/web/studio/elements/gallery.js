@@ -194,7 +194,7 @@ export class FlGallery extends Patient {
     const items = (alike ? sets.flat() : all.slice().reverse()).filter((one) => !only || one.class === only);
     const shown = new Set(items.map(({ id }) => id));
     const extra = surplus(sets).filter((id) => shown.has(id));
-    const torn = sets.filter((set) => new Set(set.map((one) => one.class)).size > 1).length;
+    const torn = sets.filter((set) => set.some(({ id }) => shown.has(id)) && new Set(set.map((one) => one.class)).size > 1).length;
     return html`
       <fl-dialog wide heading="Photos">
         <div class="top">
@@ -204,7 +204,7 @@ export class FlGallery extends Patient {
             @click=${() => { this.alike = !alike; this.selected = new Set(); }}>${icons.twins} Look-alikes <b class="number">${twins.size}</b></button>` : nothing}
         </div>
         <div class="chosen" aria-live="polite">
-          ${this.selected.size ? this.#chosen(session, items) : alike ? html`
+          ${this.selected.size ? this.#chosen(session, items) : alike && items.length ? html`
             <span>These look almost the same. One of each is enough: the first that came.
               ${torn ? html`<b>${count(torn, 'photo')} ${torn > 1 ? 'are' : 'is'} in more than one class:</b> keep ${torn > 1 ? 'each' : 'it'} where it belongs.` : nothing}</span>
             ${extra.length ? html`<button class="push" @click=${() => this.#delete(extra)}>${icons.check} Keep one of each, delete ${extra.length}</button>` : nothing}`

@@ -1,6 +1,7 @@
 import { LitElement, css, html, nothing } from 'lit';
 import { guard } from 'lit/directives/guard.js';
 import { PHOTOS } from './drops.js';
+import { Keys } from './focus.js';
 import { icons } from './icons.js';
 import { shared, vars } from './theme.js';
 import { Thumbs } from './thumbs.js';
@@ -68,6 +69,7 @@ export class FlGrid extends LitElement {
   `];
 
   #thumbs = new Thumbs(() => this.requestUpdate());
+  #keys = new Keys();
   #width = 0;
   #height = 0;
   /** Where the keys are. */
@@ -260,6 +262,7 @@ export class FlGrid extends LitElement {
 
   /** @override @param {Map<PropertyKey, unknown>} changed */
   willUpdate(changed) {
+    this.#keys.before(this.shadowRoot);
     if (changed.has('items')) {
       const before = /** @type {Example[] | undefined} */ (changed.get('items'));
       this.#at = this.#moved(before, this.#at);
@@ -281,6 +284,7 @@ export class FlGrid extends LitElement {
     // A cell that shows another photo now has not taken the focus with it.
     const active = /** @type {ShadowRoot} */ (this.renderRoot).activeElement;
     if (active instanceof HTMLElement && active.className === 'cell' && active.dataset.at !== `${this.#at}`) this.#focus();
+    else if (this.#keys.gone()) this.#focus(); // the last one has gone
   }
 
   /** The cells in their places: that of the photo at `i` is `i` modulo their number. @param {number} begin @param {number} end */

@@ -16,6 +16,8 @@ import './runs.js';
  */
 
 /** How many times the bytes of a first download: what was learnt alone, and a folder with modules for every browser. */
+/** A file may take so long to be saved. */
+const SAVED_MS = 60_000;
 const NUMBERS = 1.5, FOLDER = 2.5;
 
 /** @type {Card[]} */
@@ -93,7 +95,7 @@ export class Keep extends Patient {
   /** Files that were made are of what was there before. */
   #outdated() {
     this.#changes++;
-    for (const { url } of Object.values(this._states)) if (url) URL.revokeObjectURL(url);
+    for (const { url } of Object.values(this._states)) if (url) setTimeout(() => URL.revokeObjectURL(url), SAVED_MS);
     this._states = Object.fromEntries(Object.entries(this._states).filter(([, { control }]) => control));
   }
 
@@ -133,12 +135,12 @@ export class Keep extends Patient {
     const { session } = this;
     if (!session || this._states[kind]?.control) return;
     const control = new AbortController();
-    const changes = this.#changes;
     const old = this._states[kind]?.url;
     if (old) URL.revokeObjectURL(old);
     this.#set(kind, { share: null, control, file: null, url: '', error: null });
     try {
       await Trash.of(session).empty(); // what was thrown away is in no file
+      const changes = this.#changes;
       const file = await session.export(kind, {
         signal: control.signal,
         onProgress: (done, all) => this.#set(kind, { share: all ? done / all : null }),
@@ -148,7 +150,10 @@ export class Keep extends Patient {
       await this.updateComplete;
       regain(this.renderRoot, `#save-${kind}`);
       /** @type {HTMLElement | null} */ (this.renderRoot.querySelector(`#save-${kind}`))?.click();
-      if (changes !== this.#changes) this.#outdated(); // something came while it was made
+      if (changes === this.#changes) return;
+      this.#outdated(); // something came while it was made
+      await this.updateComplete;
+      regain(this.renderRoot, `#make-${kind}`);
     } catch (error) {
       this.#set(kind, { control: null, error: aborted(error) ? null : error });
     }
@@ -162,6 +167,7 @@ export class Keep extends Patient {
     this._error = null;
     const place = this.parentNode ?? this; // stays, where a project that is opened has nothing to keep yet
     try {
+      await Trash.of(session).empty();
       const project = await session.importProject(file, {
         onProgress: (done, all) => { this._bringing = `Opening: ${done} of ${count(all, 'photo')}`; },
       });
@@ -206,7 +212,7 @@ export class Keep extends Patient {
           <a class="button" id="save-${kind}" href=${state.url} download=${/** @type {File} */ (state.file).name}>${icons.download} Save again</a>
           <span class="soft small number">${size}</span>`
         : html`
-          <button type="button" aria-label="Save: ${name}" ?disabled=${!can} @click=${() => this.export(kind)}>${icons.download} Save</button>
+          <button type="button" id="make-${kind}" aria-label="Save: ${name}" ?disabled=${!can} @click=${() => this.export(kind)}>${icons.download} Save</button>
           ${can && size ? html`<span class="soft small number">${size}</span>` : nothing}`}
         ${state?.error ? html`<p class="note bad small wide" role="alert">${plain(state.error)}</p>` : nothing}
       </div>

@@ -177,6 +177,22 @@ export class FlProjects extends Patient {
     } });
   }
 
+  /** @override */
+  connectedCallback() {
+    super.connectedCallback();
+    addEventListener('pagehide', this.#left);
+  }
+
+  /** @override */
+  disconnectedCallback() {
+    super.disconnectedCallback();
+    removeEventListener('pagehide', this.#left);
+  }
+
+  #left = () => {
+    this.#forget().catch(() => {});
+  };
+
   /** It can be had back for a while, in the window or, once that is closed, on the page. */
   #wait() {
     clearTimeout(this.#timer);

@@ -62,7 +62,7 @@ export class FlToast extends Patient {
 
   /** What could be undone has gone for good. */
   #over = () => {
-    if (this.told?.still?.() === false) this.hide();
+    if (this.told?.still?.() === false) this.#close();
   };
 
   /** @param {KeyboardEvent} event */
@@ -96,9 +96,11 @@ export class FlToast extends Patient {
     if (told) tell(to, told.text, told);
   }
 
-  #close() {
+  /** Where a key has pressed it, or it has the keys, they go back. @param {Event} [event] */
+  #close(event) {
+    const keys = this.shadowRoot?.activeElement && !(/** @type {UIEvent | undefined} */ (event)?.detail);
     this.hide();
-    this.#back();
+    if (keys) this.#back();
   }
 
   hide() {
@@ -112,9 +114,10 @@ export class FlToast extends Patient {
     if (this.told) this.#timer = setTimeout(() => this.hide(), 4500 + 60 * this.told.text.length);
   }
 
-  async #act() {
+  /** @param {Event} [event] */
+  async #act(event) {
     const act = this.told?.act;
-    this.#close();
+    this.#close(event);
     try {
       await act?.();
     } catch (error) {

@@ -107,7 +107,7 @@ export class Train extends Patient {
     draw();
     const control = new AbortController();
     const before = resume && this._run ? this._run.history : {};
-    const { epochs } = settingsOf(session);
+    const epochs = Math.max(settingsOf(session).epochs, resume && this._run ? this._run.epochs + 1 : 0);
     this._error = null;
     this._work = {
       phase: 'prepare', done: 0, count: session.examples.length, epochs, rounds: 0, ms: 0, control,
@@ -145,7 +145,8 @@ export class Train extends Patient {
     }
     await this.updateComplete;
     if (this._report && !this._error && !control.signal.aborted) tell(this, `Done. ${this.#verdict(this._report)}`);
-    /** @type {HTMLElement | null} */ (this.renderRoot.querySelector('#result') ?? this.renderRoot.querySelector('.start button'))?.focus();
+    regain(this.renderRoot, '#result');
+    regain(this.renderRoot, '.start button');
   }
 
   /** Stop; what was learnt until now stays. */

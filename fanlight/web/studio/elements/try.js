@@ -8,7 +8,7 @@ import { icons } from './icons.js';
 import { keepSettings, mirrored, settingsOf } from './keeping.js';
 import { Patient } from './patient.js';
 import { shared, vars } from './theme.js';
-import { Trash } from './trash.js';
+import { Trash, shownClasses } from './trash.js';
 import { Watch } from './watch.js';
 import { aborted, count, plain, problem, tell } from './words.js';
 import './aside.js';
@@ -383,7 +383,7 @@ export class Try extends Patient {
     if (!this._choosing) return html`<p><button type="button" id="wrong" @click=${this.#choose}>That's wrong, it is …</button></p>`;
     return html`<div class="wrong" role="group" aria-label="What it really is" @keydown=${(/** @type {KeyboardEvent} */ event) => { if (event.key === 'Escape') this.#leave(); }}>
       <p><strong>What is it really?</strong></p>
-      <div class="chips">${session.classes.map(({ id, name, color }) => html`
+      <div class="chips">${shownClasses(session).map(({ id, name, color }) => html`
         <button type="button" @click=${() => this.correct(id)}><span class="dot" ${vars({ '--color': color })}></span>${name}</button>`)}
         <button type="button" class="quiet" @click=${() => this.#leave()}>Cancel</button></div>
     </div>`;

@@ -116,13 +116,21 @@ def test_predictions_keep_their_threads_after_a_training(go: Callable) -> None:
       await model.run({{ [name]: {{ data: x.slice(0, 32 * 32 * 3), shape: [1, 32, 32, 3] }} }});
       while (!model.info.tried) await new Promise((done) => setTimeout(done, 50));
       const before = model.info.threads;
-      await model.fit(x, y, {{ ...{OPTIONS}, epochs: 30 }});
+      // At once: a thread that was tried and let go has not ended yet, and must do no work.
+      const {{ history: {{ loss }} }} = await model.fit(x, y, {OPTIONS});
+      for (let i = 0; i < 200 && model.info.threads !== before; i++) {{
+        await new Promise((done) => setTimeout(done, 20)); // it is told a moment later
+      }}
       const {{ threads, reasons, tried }} = model.info;
-      return [before, threads, reasons.threads, reasons.training, tried.length];
+      return [before, threads, reasons.threads, reasons.training, tried.length, loss];
     """
     clock = "const now = performance.now.bind(performance); performance.now = () => now() * 100;"
-    before, after, predicts, trains, tried = go(script, worker=clock)
+    before, after, predicts, trains, tried, loss = go(script, worker=clock)
     assert before == after and tried > 1 and "training: " in trains
+    model = compiled(2)
+    x, y = examples(COUNT)
+    history = model.fit(x, y, BATCH, 8, 0, shuffle=False, validation_split=0.34).history
+    np.testing.assert_allclose(loss, history["loss"], atol=1e-4)
     assert predicts.startswith("one thread" if after == 1 else f"{after} threads")
 
 

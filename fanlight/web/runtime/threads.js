@@ -17,7 +17,7 @@ const LOSSES = 3;
  */
 function helper() {
   /** @param {MessageEvent} event */
-  globalThis.onmessage = ({ data: { module, memory, control, thread } }) => {
+  globalThis.onmessage = ({ data: { module, memory, control, thread, places, id } }) => {
     const words = new Int32Array(memory.buffer, control, 64);
     const { exports } = new WebAssembly.Instance(module, { fanlight: { memory } });
     let turn = Atomics.load(words, 16);
@@ -29,6 +29,7 @@ function helper() {
       if (turn === Atomics.load(words, 16)) continue;
       turn = Atomics.load(words, 16);
       const count = turn & 31;
+      if (Atomics.load(places, thread) !== id) return; // another one has its place: to end takes a while
       if (thread >= count) continue;
       try {
         /** @type {Function} */ (exports.run)(words[17], words[18], thread, count);
@@ -62,6 +63,9 @@ class Team {
   #control;
   #words;
   #losses = 0;
+  /** Which helper has the place of each thread. */
+  #places = new Int32Array(new SharedArrayBuffer(4 * (MOST + 1)));
+  #hired = 0;
   /** @type {Promise<void>} */
   #sizing = Promise.resolve();
   /** Whether a lost thread may still write to the memory, for there was no room for another one. */
@@ -116,6 +120,8 @@ class Team {
     const { module, memory } = this.#core;
     let problem;
     for (const way of WAYS) {
+      const id = ++this.#hired;
+      Atomics.store(this.#places, thread, id);
       /** @type {Worker | undefined} */
       let worker;
       try {
@@ -127,7 +133,7 @@ class Team {
             reject(new Error(event.message || 'it was not allowed to start'));
           };
           setTimeout(() => reject(new Error('it did not start in time')), START_MS);
-          made.postMessage({ module, memory, control: this.#control, thread });
+          made.postMessage({ module, memory, control: this.#control, thread, places: this.#places, id });
         });
         return made;
       } catch (error) {

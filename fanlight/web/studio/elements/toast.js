@@ -37,7 +37,7 @@ export class FlToast extends Patient {
   static #last = null;
 
   #timer = 0;
-  /** What heard the last key that was not for this. @type {HTMLElement | null} */
+  /** What had the keys before this. @type {HTMLElement | null} */
   #before = null;
 
   constructor() {
@@ -49,6 +49,7 @@ export class FlToast extends Patient {
   /** @override */
   connectedCallback() {
     super.connectedCallback();
+    document.addEventListener('focusin', this.#seen);
     document.addEventListener('keydown', this.#key, true);
     document.addEventListener('fl-trash', this.#over);
   }
@@ -56,6 +57,7 @@ export class FlToast extends Patient {
   /** @override */
   disconnectedCallback() {
     super.disconnectedCallback();
+    document.removeEventListener('focusin', this.#seen);
     document.removeEventListener('keydown', this.#key, true);
     document.removeEventListener('fl-trash', this.#over);
   }
@@ -65,11 +67,16 @@ export class FlToast extends Patient {
     if (this.told?.still?.() === false) this.#close();
   };
 
+  /** @param {Event} event */
+  #seen = (event) => {
+    const path = event.composedPath();
+    if (!path.includes(this)) this.#before = /** @type {HTMLElement} */ (path[0]);
+  };
+
   /** @param {KeyboardEvent} event */
   #key = (event) => {
-    const path = event.composedPath();
-    const at = /** @type {HTMLElement} */ (path[0]);
-    if (!path.includes(this)) this.#before = at;
+    this.#seen(event); // a step within one element is no focusin for the document
+    const at = /** @type {HTMLElement} */ (event.composedPath()[0]);
     if (FlToast.#last !== this || this.told?.label !== UNDO || event.key !== 'z' || !(event.ctrlKey || event.metaKey)) return;
     if (at.matches?.('input:not([type=checkbox]), textarea')) return; // it undoes what was typed
     event.preventDefault();

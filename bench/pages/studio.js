@@ -103,10 +103,10 @@ globalThis.studio = (() => {
 
   /** Milliseconds from the navigation until all photos are known and the first ones are seen. */
   const usable = async (count) => {
-    await until(() => session()?.examples.length >= count && inside('fl-collect'));
+    await until(() => session()?.examples.length >= count && inside('fl-collect')?.renderRoot);
     const grid = await until(() => [...inside('fl-collect').renderRoot.querySelectorAll('*')]
       .map((one) => one.renderRoot?.querySelector?.('fl-grid') ?? (one.localName === 'fl-grid' ? one : null)).find(Boolean));
-    await until(() => [...grid.renderRoot.querySelectorAll('.cell img')].some((img) => img.complete && img.naturalWidth));
+    await until(() => [...grid.renderRoot?.querySelectorAll('.cell img') ?? []].some((img) => img.complete && img.naturalWidth));
     return performance.now();
   };
 

@@ -42,6 +42,8 @@ from fanlight.web.site import (
 )
 
 INDEX = "studio.json"
+# What there is to know about the backbone: to be read, not by the page.
+CARD = "model_card.md"
 VERSION = 1
 PAGE = PAGES.parent / "studio"
 DIST = PAGE / "dist"
@@ -195,6 +197,8 @@ def _write(
             for head in heads
         ]
         form = base.form()
+        if base.card:
+            writer.add(CARD, base.card.encode())
         for path, data in host_files(hosts, writer.files).items():
             writer.add(path, data)
         writer.add_manifest(
@@ -207,7 +211,6 @@ def _write(
                     "name": base.name,
                     "size": list(base.size),
                     "form": form,
-                    "card": base.card,
                 },
                 "mostClasses": most_classes,
                 "heads": entries,

@@ -143,7 +143,7 @@ const checked = (file) => {
 const single = ({ name, weights, modules, dims }) => ({
   version: VERSION,
   title: name,
-  backbone: { name, size: [0, 0], form: weights.map((/** @type {any} */ w) => w.sha256.slice(0, 16)).join(''), card: '' },
+  backbone: { name, size: [0, 0], form: weights.map((/** @type {any} */ w) => w.sha256.slice(0, 16)).join('') },
   mostClasses: dims?.classes?.max ?? 0,
   heads: [{ id: 'own', head: 'linear', unfreeze: 0, features: 'own', url: './',
     bytes: [...weights, modules[0]].reduce((sum, { bytes }) => sum + bytes, 0) }],

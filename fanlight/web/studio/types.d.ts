@@ -144,7 +144,7 @@ export interface HeadInfo {
 export interface StudioFile {
   version: number;
   title: string;
-  backbone: { name: string; size: [number, number]; form: string; card: string };
+  backbone: { name: string; size: [number, number]; form: string };
   mostClasses: number;
   /** Every file of the folder, by its path. */
   files?: Record<string, { bytes: number; sha256: string }>;

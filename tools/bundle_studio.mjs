@@ -19,6 +19,29 @@ const runtime = {
     path.endsWith('/errors.js') ? undefined : { path: `./${path.split('/').pop()}`, external: true })),
 };
 
+/**
+ * uPlot wakes Intl, which takes 20 ms, as it is loaded, for texts that we make ourselves:
+ * it shall do so when they are asked for.
+ */
+const LATE = [
+  ["const numFormatter = new Intl.NumberFormat(domEnv ? nav.language : 'en-US');", 'let numFormatter;'],
+  ['const fmtNum = val => numFormatter.format(val);',
+    "const fmtNum = val => (numFormatter ??= new Intl.NumberFormat(domEnv ? nav.language : 'en-US')).format(val);"],
+  ['const localTz = new Intl.DateTimeFormat().resolvedOptions().timeZone;', ''],
+  ['tz == localTz', 'tz == new Intl.DateTimeFormat().resolvedOptions().timeZone'],
+];
+const lateIntl = {
+  name: 'late-intl',
+  setup: ({ onLoad }) => onLoad({ filter: /uPlot\.esm\.js$/ }, async ({ path }) => {
+    let contents = await readFile(path, 'utf-8');
+    for (const [before, after] of LATE) {
+      if (contents.split(before).length !== 2) throw new Error(`uPlot has changed: it has not once ${before}`);
+      contents = contents.replace(before, () => after);
+    }
+    return { contents };
+  }),
+};
+
 await rm(to, { recursive: true, force: true });
 await mkdir(to, { recursive: true });
 const { metafile } = await build({
@@ -35,7 +58,7 @@ const { metafile } = await build({
   conditions: ['production'],
   metafile: true,
   loader: { '.css': 'text' }, // of libraries: adopted by the elements that use them
-  plugins: [runtime],
+  plugins: [runtime, lateIntl],
   logLevel: 'warning',
 });
 
@@ -64,6 +87,7 @@ await build({
   legalComments: 'none',
   conditions: ['production'],
   loader: { '.css': 'text' },
+  plugins: [lateIntl],
   logLevel: 'warning',
 });
 

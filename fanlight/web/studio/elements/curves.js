@@ -132,7 +132,8 @@ export class Curves extends Patient {
         y: { range: (_, _min, max) => (id === 'accuracy' ? [0, 1] : [0, Number.isFinite(max) && max > 0 ? max * 1.08 : 1]) },
       },
       axes: [
-        { ...axis, space: 48, size: 26, gap: 4, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500] },
+        { ...axis, space: 48, size: 26, gap: 4, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500],
+          values: (_, splits) => splits.map(String) }, // its own way wakes Intl
         { ...axis, size: 48, gap: 4, space: 36,
           values: (_, splits) => splits.map((v) => (id === 'accuracy' ? percent(v) : String(Math.round(v * 1e4) / 1e4))) },
       ],

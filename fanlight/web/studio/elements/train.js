@@ -34,7 +34,7 @@ const FEW_ASIDE = 5;
  */
 export class Train extends Patient {
   /** @override */
-  static properties = { session: { attribute: false }, _work: { state: true }, _run: { state: true }, _report: { state: true }, _error: { state: true } };
+  static properties = { session: { attribute: false }, _work: { state: true }, _run: { state: true }, _report: { state: true }, _error: { state: true }, _told: { state: true } };
 
   /** @override */
   static styles = [shared, css`
@@ -78,6 +78,8 @@ export class Train extends Patient {
     this._report = null;
     /** @type {unknown} */
     this._error = null;
+    /** Whether how it learnt is shown. */
+    this._told = false;
     new Watch(this, ['change', 'trained', 'saved', 'trash'], () => this.#look());
   }
 
@@ -256,8 +258,11 @@ export class Train extends Patient {
           <fl-confusion .report=${report} .session=${session}></fl-confusion>
         </section>
       </div>
-      ${this._run?.history.loss?.length ? html`<details @toggle=${draw}><summary>${icons.down} How it learnt</summary>
-        <fl-curves .history=${this._run.history} .epochs=${this._run.epochs}></fl-curves></details>` : nothing}
+      ${this._run?.history.loss?.length ? html`<details ?open=${this._told} @toggle=${(/** @type {Event} */ { target }) => {
+        draw();
+        this._told = /** @type {HTMLDetailsElement} */ (target).open;
+      }}><summary>${icons.down} How it learnt</summary>
+        ${this._told ? html`<fl-curves .history=${this._run.history} .epochs=${this._run.epochs}></fl-curves>` : nothing}</details>` : nothing}
     </section>`;
   }
 

@@ -619,7 +619,8 @@ def test_the_keys_go_on_where_a_button_has_gone(studio: Any) -> None:
     name.press("Enter")
     until(studio, f"{FOCUSED}.title === 'Your projects'")
     assert not choosers and not studio.locator("fl-projects dialog[open]").count()
-    # The button of all photos is none of them.
+    # The button of all photos is none of them, and the one that it lies over is out of reach.
+    assert card(studio, 0).locator("fl-grid .cell[inert]").count() == 1
     rest = card(studio, 0).get_by_role("button", name="show all 30 photos")
     rest.press("Delete")
     rest.press("Enter")

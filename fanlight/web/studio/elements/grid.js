@@ -177,6 +177,13 @@ export class FlGrid extends LitElement {
     this.#say('fl-select', next);
   }
 
+  /** The last one that keys come to: not the one that "+5" lies over. */
+  get #last() {
+    const { length } = this.items;
+    const end = this.rows ? this.#range[1] : length;
+    return end - (end < length ? 2 : 1);
+  }
+
   /** Everything from where the selection began. @param {number} at */
   #reach(at) {
     const [low, high] = [Math.min(at, this.#from), Math.max(at, this.#from)];
@@ -189,7 +196,7 @@ export class FlGrid extends LitElement {
     const page = Math.max(1, Math.floor(this.#height / this.#step)) * this.columns;
     /** @type {Record<string, number>} */
     const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.columns, ArrowDown: this.columns, PageUp: -page, PageDown: page };
-    const last = (this.rows ? this.#range[1] : this.items.length) - 1;
+    const last = this.#last;
     if (key in steps || key === 'Home' || key === 'End') {
       const to = { Home: 0, End: last }[key] ?? this.#at + steps[key];
       const at = Math.max(0, Math.min(last, to));
@@ -242,11 +249,12 @@ export class FlGrid extends LitElement {
     const twin = this.twins.has(id);
     const selected = this.selected.has(id);
     const next = at === this.#at;
+    const covered = at > this.#last;
     const step = this.#step;
-    return html`${guard([item, at, url, twin, selected, next, step, this.columns, this.items.length], () => {
+    return html`${guard([item, at, url, twin, selected, next, covered, step, this.columns, this.items.length], () => {
       const words = [item.name, item.held ? 'only for testing' : '', twin ? 'looks like another' : ''].filter(Boolean).join(', ');
       return html`
-      <div class="cell" role="option" tabindex=${next ? 0 : -1} data-at=${at} draggable="true" title=${item.name}
+      <div class="cell" role="option" tabindex=${next ? 0 : -1} data-at=${at} draggable="true" title=${item.name} ?inert=${covered}
         aria-selected=${selected} aria-label=${words} aria-posinset=${at + 1} aria-setsize=${this.items.length}
         @click=${(/** @type {MouseEvent} */ event) => this.#press(at, event)}
         @dragstart=${(/** @type {DragEvent} */ event) => this.#drag(at, event)} @focus=${() => { this.#at = at; }}
@@ -302,7 +310,7 @@ export class FlGrid extends LitElement {
     const rows = Math.ceil((this.rows ? end : this.items.length) / Math.max(1, this.columns));
     const rest = this.rows ? this.items.length - end : 0;
     // The focus stays within reach: where the photo of the keys is out of sight, the first one seen is next.
-    if (this.#at < begin || this.#at >= end) this.#at = begin;
+    if (this.#at < begin || this.#at > this.#last && this.rows || this.#at >= end) this.#at = begin;
     return html`
       <div class="all ${this.selected.size ? 'picking' : ''}"
         ${vars({ '--height': `${Math.max(0, rows * this.#step - GAP) || 0}px`, '--side': `${this.#step - GAP}px` })}>

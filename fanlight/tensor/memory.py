@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from weakref import ref
 
+import numpy as np
+
 from fanlight.tensor.arguments import flag, function_of
 from fanlight.tensor.calls import listened, shared, state
 from fanlight.tensor.core import Tensor
@@ -85,7 +87,7 @@ def memory(held: bool = False) -> dict[str, Any]:
         x = alive()
         if x is not None and not x.disposed:
             array = x.numpy()
-            while array.base is not None and hasattr(array.base, "nbytes"):
+            while isinstance(array.base, np.ndarray):  # not what a file is mapped into, say
                 array = array.base
             buffers.setdefault(id(array), (array.nbytes, []))[1].append(x)
     found = [*buffers.values()]

@@ -290,3 +290,13 @@ print(int(status["VmHWM"].split()[0]) // 1024)
     done = run_python("-c", code)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 400  # MB; all of them together are 5 GB
+
+
+def test_memory_counts_what_lies_in_memory_of_others() -> None:
+    """As weights do that lie where their file is mapped."""
+    before = fl.memory()
+    x = fl.tensor(np.frombuffer(memoryview(bytearray(400)), np.float32))
+    y = x.reshape((4, 25))
+    after = fl.memory()
+    assert after["tensors"] - before["tensors"] == 2 and y.shape == (4, 25)
+    assert after["bytes"] - before["bytes"] == 400

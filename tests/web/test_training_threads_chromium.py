@@ -114,7 +114,9 @@ def test_predictions_keep_their_threads_after_a_training(go: Callable) -> None:
       const model = await load();
       const {{ inputs: [{{ name }}] }} = await (await fetch('net/manifest.json')).json();
       await model.run({{ [name]: {{ data: x.slice(0, 32 * 32 * 3), shape: [1, 32, 32, 3] }} }});
-      while (!model.info.tried) await new Promise((done) => setTimeout(done, 50));
+      for (let i = 0; i < 1000 && !model.info.tried; i++) {{
+        await new Promise((done) => setTimeout(done, 50));
+      }}
       const before = model.info.threads;
       // At once: a thread that was tried and let go has not ended yet, and must do no work.
       const {{ history: {{ loss }} }} = await model.fit(x, y, {OPTIONS});

@@ -225,13 +225,11 @@ export class FlGrid extends LitElement {
     }
     this.requestUpdate();
     await this.updateComplete;
-    this.#focus();
+    this.take();
   }
 
-  take() { this.#focus(); }
-
   /** The photo of the keys takes them. */
-  #focus() {
+  take() {
     /** @type {HTMLElement | null} */ (this.renderRoot.querySelector(`[data-at='${this.#at}']`))?.focus({ preventScroll: true });
   }
 
@@ -291,8 +289,8 @@ export class FlGrid extends LitElement {
   updated() {
     // A cell that shows another photo now has not taken the focus with it.
     const active = /** @type {ShadowRoot} */ (this.renderRoot).activeElement;
-    if (active instanceof HTMLElement && active.className === 'cell' && active.dataset.at !== `${this.#at}`) this.#focus();
-    else if (this.#keys.gone()) this.#focus(); // the last one has gone
+    if (active instanceof HTMLElement && active.className === 'cell' && active.dataset.at !== `${this.#at}`) this.take();
+    else if (this.#keys.gone()) this.take(); // the last one has gone
   }
 
   /** The cells in their places: that of the photo at `i` is `i` modulo their number. @param {number} begin @param {number} end */
@@ -310,7 +308,7 @@ export class FlGrid extends LitElement {
     const rows = Math.ceil((this.rows ? end : this.items.length) / Math.max(1, this.columns));
     const rest = this.rows ? this.items.length - end : 0;
     // The focus stays within reach: where the photo of the keys is out of sight, the first one seen is next.
-    if (this.#at < begin || this.#at > this.#last && this.rows || this.#at >= end) this.#at = begin;
+    if (this.#at < begin || this.#at > Math.min(this.#last, end - 1)) this.#at = begin;
     return html`
       <div class="all ${this.selected.size ? 'picking' : ''}"
         ${vars({ '--height': `${Math.max(0, rows * this.#step - GAP) || 0}px`, '--side': `${this.#step - GAP}px` })}>

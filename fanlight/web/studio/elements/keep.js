@@ -15,9 +15,9 @@ import './runs.js';
  * @typedef {{ share: number | null, control: AbortController | null, file: File | null, url: string, error: unknown }} State
  */
 
-/** How many times the bytes of a first download: what was learnt alone, and a folder with modules for every browser. */
 /** A file may take so long to be saved. */
 const SAVED_MS = 60_000;
+/** How many times the bytes of a first download: what was learnt alone, and a folder with modules for every browser. */
 const NUMBERS = 1.5, FOLDER = 2.5;
 
 /** @type {Card[]} */

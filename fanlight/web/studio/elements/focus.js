@@ -1,5 +1,4 @@
-/** Whether nothing has the keys. */
-const lost = () => (document.activeElement ?? document.body) === document.body;
+import { lost } from './words.js';
 
 /**
  * The keys go on from here, where what had them is gone: a button that another one took the place of.

@@ -2,7 +2,7 @@ import { css, html, nothing } from 'lit';
 import { icons } from './icons.js';
 import { Patient } from './patient.js';
 import { shared } from './theme.js';
-import { aborted, plain, problem, tell } from './words.js';
+import { aborted, lost, plain, problem, tell } from './words.js';
 
 /** @typedef {{ text: string, label?: string, act?: () => unknown, still?: () => boolean, bad?: boolean }} Told */
 
@@ -86,7 +86,7 @@ export class FlToast extends Patient {
   /** The button that was pressed is gone: the keys go back to where they were. */
   async #back() {
     await this.updateComplete;
-    if ((document.activeElement ?? document.body) === document.body) this.#before?.focus({ preventScroll: true });
+    if (lost()) this.#before?.focus({ preventScroll: true });
   }
 
   /** @param {Told} told */

@@ -48,6 +48,9 @@ export const tell = (from, text, options = {}) => from.dispatchEvent(
   new CustomEvent('fl-tell', { bubbles: true, composed: true, detail: { text, ...options } }),
 );
 
+/** Whether nothing has the keys. */
+export const lost = () => (document.activeElement ?? document.body) === document.body;
+
 /** What an element could not do. @param {EventTarget} from @param {unknown} error */
 export const problem = (from, error) => {
   if (!aborted(error)) tell(from, plain(error), { bad: true });
